@@ -1,0 +1,76 @@
+"""What a change of settings means for a running instance, pure: nothing, in place, or another machine.
+
+    wish that the running machine violates          replace   (image, GPU, disk, region, price ceiling)
+    what runs on it                                 in place  (model, vLLM's arguments, token, certificates, kit, SSH key)
+    wish that only matters for the next rent        recorded  (reliability, download rate, limits, endpoints)
+    name or label                                   replace   (another identity)
+"""
+
+from dataclasses import dataclass, field
+
+from providers.vast.settings import InstanceSettings
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is rented, as the state recorded it. `usd_per_hour` is all-in."""
+
+    gpu_name: str
+    gpu_count: int
+    disk_gb: float
+    usd_per_hour: float
+    country: str
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Input keys by what their change does."""
+
+    replace: list[str] = field(default_factory=list)
+    in_place: list[str] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
+
+    @property
+    def any(self) -> bool:
+        """Say whether there is anything to do or to write down."""
+        return bool(self.replace or self.in_place or self.recorded)
+
+
+def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> Changes:
+    """Compare two settings of one instance, given the machine it runs on."""
+    found = Changes()
+    if (old.name, old.label) != (new.name, new.label):
+        found.replace.append("label")
+    if old.server.image != new.server.image:
+        found.replace.append("server.image")
+    found.replace.extend(_violated(new, machine))
+    if old.model.digest != new.model.digest:
+        found.in_place.append("model")
+    if old.kit.digest != new.kit.digest:
+        found.in_place.append("kit")
+    if _what_runs(old) != _what_runs(new):
+        found.in_place.append("server")
+    if old.access != new.access:
+        found.in_place.append("access")
+    compared = {"name", "label", "model", "kit", "server", "access"}
+    for name in InstanceSettings.model_fields:
+        if name not in compared and getattr(old, name) != getattr(new, name):
+            found.recorded.append(name)
+    return found
+
+
+def _what_runs(settings: InstanceSettings) -> tuple[object, ...]:
+    server = settings.server
+    return (server.model_name, server.arguments, server.environment, server.port)
+
+
+def _violated(new: InstanceSettings, machine: Machine) -> list[str]:
+    wishes = new.wishes
+    rules = {
+        "wishes.gpuNames": machine.gpu_name in wishes.gpu_names,
+        "wishes.gpuCount": machine.gpu_count == wishes.gpu_count,
+        "wishes.maxUsdPerHour": machine.usd_per_hour <= wishes.max_usd_per_hour + 1e-9,
+        "wishes.regions": not wishes.regions or machine.country in wishes.regions,
+        "diskGb": machine.disk_gb + 0.5 >= new.disk_gb,
+    }
+    return [key for key, holds in rules.items() if not holds]

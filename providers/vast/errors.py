@@ -1,0 +1,116 @@
+"""What can go wrong on the market, named after what the caller does about it.
+
+    VastError
+      CredentialsRefused      stop: the key is wrong; no statement about any instance follows from it
+      NoCredit                stop: the account cannot pay
+      RequestInvalid          stop: the market did not understand us
+      RateLimited             wait `retry_after` seconds (None: unknown) and ask again
+      OfferGone               take the next offer; `instance_id` is set where a contract was left behind all the same
+      OutcomeUnknown          look the label up before any other step; the call may have taken effect
+      NoMatchingOffer         tell the operator: which offers came near, and what would have to give
+      RentalFailed            give back, avoid the machine, take the next offer
+      StillRented             giving back could not be confirmed: say what costs money and how to end it
+      SettingsInvalid         stop: an input of the resource is not what it must be
+
+No message carries a key. `str(error)` is one paragraph for the operator.
+"""
+
+from dataclasses import dataclass
+
+
+class VastError(Exception):
+    """Anything that the market or the way to it refused."""
+
+
+class CredentialsRefused(VastError):
+    """The market does not know the key, or the key may not do this.
+
+    The live market says so with 401, 403 or, most often, **404** and `auth_error`; it never means that something is gone.
+    """
+
+
+class NoCredit(VastError):
+    """The account lacks credit, or meets its spend limit."""
+
+
+class RequestInvalid(VastError):
+    """A request that the market refuses as such; repeating it does not help."""
+
+
+class SettingsInvalid(VastError):
+    """Inputs of an instance that no market could fulfil, or that do not parse."""
+
+
+@dataclass
+class RateLimited(VastError):
+    """HTTP 429. `retry_after` is in seconds, None where the market gave no hint."""
+
+    call: str
+    retry_after: float | None = None
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return (
+            f"vast.ai refuses to answer '{self.call}' any faster. "
+            "Other programs that use the same key or address count too; wait a minute and run the command again."
+        )
+
+
+@dataclass
+class OfferGone(VastError):
+    """The offer was taken, or cannot start now. `instance_id`: a contract that exists in spite of the refusal."""
+
+    offer_id: int
+    message: str
+    instance_id: int | None = None
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return f"offer {self.offer_id} is gone: {self.message}"
+
+
+@dataclass
+class OutcomeUnknown(VastError):
+    """Time-out, dropped connection, 5xx, or an answer that does not parse: the call may have taken effect."""
+
+    call: str
+    what_happened: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return f"vast.ai gave no usable answer to '{self.call}' ({self.what_happened})"
+
+
+class NoMatchingOffer(VastError):
+    """No offer fulfils the wishes. The message lists the nearest misses and what would have to give."""
+
+
+@dataclass
+class RentalFailed(VastError):
+    """A rented instance that will not do. `reason` is one word out of the ledger's closed list."""
+
+    instance_id: int
+    reason: str
+    message: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return f"instance {self.instance_id}: {self.message}"
+
+
+@dataclass
+class StillRented(VastError):
+    """Giving back was asked for and not confirmed, so the instance may still cost `usd_per_hour`."""
+
+    instance_id: int
+    usd_per_hour: float | None
+    cause: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator, with the command that ends the cost."""
+        price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
+        return (
+            f"INSTANCE {self.instance_id} MAY STILL BE RENTED at {price}: {self.cause}. "
+            f"End it with `vastai destroy instance {self.instance_id} -y` or on the market's console, "
+            "then run the command again."
+        )

@@ -1,0 +1,125 @@
+"""An instance as the market reports it, pure: validation, classification, and where to reach it.
+
+The market's words are its own (`actual_status`, `intended_status`, ...); `classify` turns them into three answers that a
+waiting loop can act on. Facts: the market's self-test treats an instance as up when intended and actual status are
+`running` and its address and ports are there; the failure texts are those of its own test tooling.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+FAILURE_TEXTS = (
+    "error response from daemon",
+    "failed to pull image",
+    "no space left on device",
+    "manifest unknown",
+    "unauthorized",
+    "unexpected eof",
+    "oci runtime",
+)
+SSH_PORT = 22
+
+
+class PortBinding(BaseModel):
+    """One published port in Docker's form; the market sends the number as a string."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    HostIp: str = "0.0.0.0"  # noqa: S104, N815 -- the market's spelling, not an address to bind
+    HostPort: int  # noqa: N815 -- the market's spelling
+
+
+class Instance(BaseModel):
+    """One row of `GET /instances/`. Only what is acted upon; unknown fields are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: int
+    actual_status: str | None = None
+    intended_status: str | None = None
+    cur_state: str | None = None
+    next_state: str | None = None
+    status_msg: str | None = None
+    label: str | None = None
+    image_uuid: str | None = None
+    machine_id: int | None = None
+    gpu_name: str | None = None
+    num_gpus: int = 0
+    disk_space: float = 0
+    dph_total: float | None = None  # $/h: GPUs and disk
+    inet_down: float | None = None  # Mb/s, as advertised
+    geolocation: str | None = None
+    start_date: float | None = None
+    public_ipaddr: str | None = None
+    ports: dict[str, list[PortBinding]] = Field(default_factory=dict)
+
+    @field_validator("ports", mode="before")
+    @classmethod
+    def _only_docker_form(cls, value: Any) -> Any:
+        # The single read was seen with a plain list of numbers, which maps nothing; only the Docker form is of use.
+        return {key: rows or [] for key, rows in value.items()} if isinstance(value, dict) else {}
+
+    @field_validator("public_ipaddr")
+    @classmethod
+    def _strip(cls, value: str | None) -> str | None:
+        return value.strip() if value else None
+
+    def address(self, container_port: int) -> tuple[str, int] | None:
+        """Return (public IP, external port) of a container port; None while the market has not mapped it."""
+        rows = self.ports.get(f"{container_port}/tcp") or []
+        ipv4 = [row for row in rows if ":" not in row.HostIp] or rows
+        return (self.public_ipaddr, ipv4[0].HostPort) if ipv4 and self.public_ipaddr else None
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Not up yet; `status` is the market's word for it."""
+
+    status: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """Up, with an address. Whether SSH or anything else answers is another question."""
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Will not come up by itself. `reason` is out of the ledger's closed list, `message` the market's own text."""
+
+    reason: str
+    message: str
+
+
+def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
+    """Say whether to wait, to connect, or to give back."""
+    status = instance.actual_status or "scheduled"
+    message = (instance.status_msg or "").strip()
+    if instance.intended_status == "stopped" or instance.cur_state == "stopped":
+        return Failed("stopped", f"the market stopped it: {message or status}")
+    if any(text in message.lower() for text in FAILURE_TEXTS):
+        return Failed("image", f"the image does not start: {message}")
+    if status in {"exited", "stopped", "offline", "unknown"}:
+        return Failed("offline", f"the market reports it as {status}: {message or 'no text'}")
+    if status == "running" and instance.address(SSH_PORT) and instance.address(gate_port):
+        return Running()
+    return Pending(status)
+
+
+def unsound(instance: Instance, image: str, gpu_names: tuple[str, ...], gpu_count: int, disk_gb: float) -> list[str]:
+    """Name what keeps an instance under our label from being taken over; empty means sound, as far as the market sees.
+
+    A fresh contract reports no image, GPU or disk yet; what is absent does not speak against it.
+    """
+    flaws = []
+    if instance.image_uuid and instance.image_uuid != image:
+        flaws.append(f"runs image {instance.image_uuid} instead of {image}")
+    if instance.gpu_name and (instance.gpu_name not in gpu_names or instance.num_gpus != gpu_count):
+        flaws.append(f"has {instance.num_gpus} x {instance.gpu_name} instead of {gpu_count} x {' or '.join(gpu_names)}")
+    if instance.disk_space and instance.disk_space + 0.5 < disk_gb:
+        flaws.append(f"has {instance.disk_space:.0f} GB of disk instead of {disk_gb:.0f}")
+    if instance.intended_status == "stopped" or instance.actual_status in {"exited", "stopped", "offline"}:
+        flaws.append(f"is {instance.actual_status or instance.intended_status}")
+    return flaws

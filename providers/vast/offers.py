@@ -1,0 +1,206 @@
+"""Search and rank, pure: what to ask the market, which offers fit, and in which order to try them.
+
+The market filters and orders, and returns 64 rows at most; every filter is checked again here, because some are at
+times not applied. Prices are all-in: GPU, disk and the download of the weights spread over the expected hours.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30 / 24
+PAGE = 64
+
+
+class Offer(BaseModel):
+    """One row of the market's list. Prices in $, sizes as the field names say."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    id: int
+    machine_id: int
+    host_id: int | None = None
+    gpu_name: str
+    num_gpus: int
+    gpu_ram: float  # MB a GPU
+    dph_base: float  # $/h, GPUs only
+    storage_cost: float  # $/GB/month
+    inet_down: float  # Mb/s
+    inet_down_cost: float = 0.0  # $/GB
+    disk_space: float  # GB free
+    reliability: float | None = None
+    reliability2: float | None = None
+    verification: str | None = None
+    geolocation: str | None = None
+    direct_port_count: int = 0
+    cuda_max_good: float = 0.0
+    duration: float | None = None  # seconds for which it may still be rented
+    rentable: bool = True
+
+    @property
+    def reliable(self) -> float:
+        """Advertised reliability, 0 to 1; 0 where the market is silent."""
+        return self.reliability2 if self.reliability2 is not None else (self.reliability or 0.0)
+
+    @property
+    def country(self) -> str:
+        """Two-letter country, the tail of texts such as `Texas, US`; empty where unknown."""
+        return (self.geolocation or "").rsplit(",", 1)[-1].strip().upper()
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What an instance must have. Every field is a hard bound; ranking happens among what is left."""
+
+    gpu_names: tuple[str, ...]
+    gpu_count: int
+    max_usd_per_hour: float
+    disk_gb: float
+    weights_gb: float
+    gpu_ram_mb: float = 0
+    min_reliability: float = 0
+    min_download_mbps: float = 0
+    min_cuda: float = 0
+    regions: tuple[str, ...] = ()
+    verified_only: bool = True
+    expected_hours: float = 8
+    ports: int = 2  # SSH and the gate
+    avoided_machines: frozenset[int] = field(default_factory=frozenset)
+
+
+@dataclass(frozen=True)
+class Miss:
+    """One wish that an offer fails: the config key, and the sentence that says by how much."""
+
+    key: str
+    text: str
+
+
+def query(wishes: Wishes) -> dict[str, Any]:
+    """Translate wishes into the body of `POST /bundles/`: flat filters, order, type, limit, storage to price in."""
+    body: dict[str, Any] = {
+        **relaxed_query(wishes),
+        "reliability2": {"gte": wishes.min_reliability},
+        "inet_down": {"gte": wishes.min_download_mbps},
+        "dph_base": {"lte": wishes.max_usd_per_hour},
+        "disk_space": {"gte": wishes.disk_gb},
+        "direct_port_count": {"gte": wishes.ports},
+    }
+    if wishes.gpu_ram_mb:
+        body["gpu_ram"] = {"gte": wishes.gpu_ram_mb}
+    if wishes.min_cuda:
+        body["cuda_max_good"] = {"gte": wishes.min_cuda}
+    if wishes.regions:
+        body["geolocation"] = {"in": list(wishes.regions)}
+    if wishes.verified_only:
+        body["verified"] = {"eq": True}
+    if wishes.avoided_machines:
+        body["machine_id"] = {"notin": sorted(wishes.avoided_machines)}
+    return body
+
+
+def relaxed_query(wishes: Wishes) -> dict[str, Any]:
+    """Ask for the same GPUs without any other bound, so that a refusal can name what came near."""
+    return {
+        "gpu_name": {"in": list(wishes.gpu_names)},
+        "num_gpus": {"eq": wishes.gpu_count},
+        "rentable": {"eq": True},
+        "external": {"eq": False},
+        "type": "on-demand",
+        "order": [["dph_total", "asc"]],
+        "limit": PAGE,
+        "allocated_storage": wishes.disk_gb,
+    }
+
+
+def usd_per_hour(offer: Offer, wishes: Wishes) -> float:
+    """All-in $/h: GPUs, disk, and the weights' download spread over the hours that an instance is expected to live."""
+    disk = wishes.disk_gb * offer.storage_cost / HOURS_A_MONTH
+    download = wishes.weights_gb * offer.inet_down_cost / wishes.expected_hours
+    return offer.dph_base + disk + download
+
+
+def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
+    """Name every wish that the offer fails; an empty list means that it fits."""
+    price = usd_per_hour(offer, wishes)
+    rules = [
+        (offer.gpu_name in wishes.gpu_names, "gpu.name", f"has {offer.gpu_name}"),
+        (offer.num_gpus == wishes.gpu_count, "gpu.count", f"has {offer.num_gpus} GPUs"),
+        (offer.gpu_ram >= wishes.gpu_ram_mb, "gpu.ramGb", f"has {offer.gpu_ram / 1000:.0f} GB a GPU"),
+        (price <= wishes.max_usd_per_hour, "maxUsdPerHour", f"costs ${price:.3f}/h all-in"),
+        (offer.reliable >= wishes.min_reliability, "reliability", f"is {offer.reliable:.3f} reliable"),
+        (offer.inet_down >= wishes.min_download_mbps, "downloadMbps", f"downloads {offer.inet_down:.0f} Mb/s"),
+        (offer.disk_space >= wishes.disk_gb, "diskGb", f"has {offer.disk_space:.0f} GB of disk"),
+        (offer.direct_port_count >= wishes.ports, "ports", f"has {offer.direct_port_count} direct ports"),
+        (offer.cuda_max_good >= wishes.min_cuda, "minCuda", f"supports CUDA {offer.cuda_max_good}"),
+        (not wishes.regions or offer.country in wishes.regions, "regions", f"is in {offer.geolocation}"),
+        (not wishes.verified_only or offer.verification == "verified", "verified", f"is {offer.verification}"),
+        (offer.machine_id not in wishes.avoided_machines, "machine", f"machine {offer.machine_id} failed before"),
+        (offer.rentable, "rentable", "is rented"),
+    ]
+    return [Miss(key, text) for fits, key, text in rules if not fits]
+
+
+def rank(offers: Iterable[Offer], wishes: Wishes, turn: int = 0) -> list[Offer]:
+    """Order the offers that fit, the best first: expected cost of an hour that works, then download speed.
+
+    `turn` rotates the order, so that the instances of one update begin at different offers instead of racing for one.
+    A machine that is listed in several slices appears once, with its best one.
+    """
+    fitting = sorted(
+        (offer for offer in offers if not misses(offer, wishes)),
+        key=lambda offer: (usd_per_hour(offer, wishes) / max(offer.reliable, 0.01), -offer.inet_down, offer.id),
+    )
+    best: list[Offer] = []
+    seen: set[int] = set()
+    for offer in fitting:
+        if offer.machine_id not in seen:
+            seen.add(offer.machine_id)
+            best.append(offer)
+    turn = turn % len(best) if best else 0
+    return best[turn:] + best[:turn]
+
+
+def refusal(near: Iterable[Offer], wishes: Wishes, shown: int = 3) -> str:
+    """Explain why nothing fits: the nearest misses, and the single wish whose giving way would open most offers."""
+    near = [offer for offer in near if misses(offer, wishes)]
+    wanted = f"{wishes.gpu_count} x {' or '.join(wishes.gpu_names)}"
+    if not near:
+        return (
+            f"No offer matches: nobody on the market lists {wanted} right now. "
+            "Name another GPU in gpu.name (a list is fine) or another gpu.count."
+        )
+    nearest = sorted(near, key=lambda offer: (len(misses(offer, wishes)), usd_per_hour(offer, wishes)))
+    rows = [f"  offer {offer.id}: {', '.join(miss.text for miss in misses(offer, wishes))}" for offer in nearest[:shown]]
+    return "\n".join(
+        [f"No offer for {wanted} fulfils every wish. Nearest misses of {len(near)}:", *rows, _what_would_give(nearest, wishes)]
+    )
+
+
+def _what_would_give(nearest: Collection[Offer], wishes: Wishes) -> str:
+    alone: dict[str, list[Offer]] = {}
+    for offer in nearest:
+        failed = misses(offer, wishes)
+        if len(failed) == 1:
+            alone.setdefault(failed[0].key, []).append(offer)
+    if not alone:
+        return "No single wish is in the way: relax the two or three that the nearest misses name."
+    key, opened = max(alone.items(), key=lambda item: len(item[1]))
+    return f"What would have to give: {_bound(key, opened, wishes)} ({len(opened)} offers would match)."
+
+
+def _bound(key: str, opened: Collection[Offer], wishes: Wishes) -> str:
+    cheapest = min(usd_per_hour(offer, wishes) for offer in opened)
+    bounds = {
+        "maxUsdPerHour": f"raise maxUsdPerHour from {wishes.max_usd_per_hour:g} to {cheapest:.3f}",
+        "reliability": f"lower reliability to {max(offer.reliable for offer in opened):.3f}",
+        "downloadMbps": f"lower downloadMbps to {max(offer.inet_down for offer in opened):.0f}",
+        "regions": f"add {', '.join(sorted({offer.country for offer in opened})[:5])} to regions",
+        "verified": "set verified to false",
+        "diskGb": f"lower diskGb to {max(offer.disk_space for offer in opened):.0f}",
+        "gpu.ramGb": f"lower gpu.ramGb to {max(offer.gpu_ram for offer in opened) / 1000:.0f}",
+        "machine": "wait: the machines that fit have failed in this update",
+    }
+    return bounds.get(key, f"relax {key}")

@@ -1,0 +1,215 @@
+"""Bring one instance online: adopt, search, rank, rent, wait, then hand over to the bootstrap; or give everything back.
+
+The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
+Our fault (bad vLLM arguments, missing weights, wrong credentials) ends it at once, because every further machine would
+fail the same way and cost money. Whatever is raised here, nothing stays rented, or the message says what does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from bootstrap.errors import HostFault
+from providers.engine_watch import RentingClock
+from providers.vast import errors, offers
+from providers.vast.instances import Instance, unsound
+from providers.vast.limits import Limits
+from providers.vast.offers import Offer, Wishes
+from providers.vast.onstart import fingerprint
+from providers.vast.renting import (
+    Market,
+    by_id,
+    give_back,
+    give_back_all,
+    rent,
+    rent_body,
+    wait_until_running,
+)
+
+Say = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to bring online. `label` is the instance's identity; `turn` spreads a fleet over the ranked offers."""
+
+    name: str
+    label: str
+    wishes: Wishes
+    image: str
+    onstart: str
+    gate_port: int
+    turn: int = 0
+
+
+@dataclass(frozen=True)
+class Served:
+    """An instance that answered a completion."""
+
+    instance: Instance
+    endpoint: str
+    host_key: str
+    certificate_end: float  # unix seconds
+    seconds: dict[str, float]  # by phase
+    usd_per_hour: float  # all-in where the offer is known, else what the market charges
+    attempts: int = 1
+
+
+class Bootstrap(Protocol):
+    """From a running instance to an answered completion; see `serving.HostBootstrap`."""
+
+    def serve(self, instance: Instance, host_key: str, say: Say) -> Served:
+        """Connect, converge and probe. Raises bootstrap errors: HostFault or OurFault."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One attempt that was given up: which machine, why, and what the operator should know."""
+
+    instance_id: int | None
+    machine_id: int | None
+    reason: str
+    message: str
+
+
+def bring_online(
+    market: Market, clock: RentingClock, limits: Limits, order: Order, bootstrap: Bootstrap, say: Say
+) -> Served:
+    """Return the one instance that serves under the order's label.
+
+    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted as
+    RentalFailed's last cause, and StillRented where giving back failed.
+    """
+    deadline = clock.monotonic() + limits.total_seconds
+    failures: list[Failure] = []
+    while len(failures) < limits.attempts and clock.monotonic() < deadline:
+        adopted = adopt(market, clock, limits, order, say)
+        avoided = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
+        wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | avoided)
+        instance_id, offer = (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say)
+        machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
+        price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
+        try:
+            served = _serve(market, clock, limits, order, bootstrap, say, instance_id, deadline)
+            served = replace(served, usd_per_hour=price or served.usd_per_hour, attempts=len(failures) + 1)
+            keep_lowest(market, clock, limits, order.label, instance_id)
+        except (HostFault, errors.RentalFailed) as error:
+            reason = getattr(error, "reason", type(error).__name__)
+            failures.append(Failure(instance_id, machine_id, reason, str(error)))
+            say("give back", f"{error}; trying the next offer")
+            give_back(market, clock, limits, instance_id, price)
+        except BaseException:
+            say("give back", f"instance {instance_id}")
+            give_back(market, clock, limits, instance_id, price)
+            raise
+        else:
+            return served
+    raise _exhausted(order, failures, limits)
+
+
+def adopt(market: Market, clock: RentingClock, limits: Limits, order: Order, say: Say) -> Instance | None:
+    """Take over the sound instance of the lowest id under our label; give back unsound and surplus ones."""
+    wishes = order.wishes
+    under_label = by_id(market.list(order.label))
+    flaws = {
+        instance.id: unsound(instance, order.image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb)
+        for instance in under_label
+    }
+    sound = [instance for instance in under_label if not flaws[instance.id]]
+    kept = sound[0] if sound else None
+    for instance in under_label:
+        if instance is not kept:
+            say("give back", f"instance {instance.id} under our label {', '.join(flaws[instance.id]) or 'is surplus'}")
+    give_back_all(market, clock, limits, [instance for instance in under_label if instance is not kept])
+    if kept:
+        say("adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}")
+    return kept
+
+
+def keep_lowest(market: Market, clock: RentingClock, limits: Limits, label: str, instance_id: int) -> None:
+    """List the label once more: the lowest id stays. Two creators at once both come here and agree.
+
+    Raises RentalFailed where another stays; the caller gives ours back and adopts that one.
+    """
+    under_label = by_id(market.list(label))
+    if under_label and under_label[0].id < instance_id:
+        raise errors.RentalFailed(instance_id, "surplus", f"instance {under_label[0].id} holds this label already")
+    give_back_all(market, clock, limits, [one for one in under_label if one.id != instance_id])
+
+
+def find_offers(market: Market, wishes: Wishes, turn: int = 0) -> list[Offer]:
+    """Search and rank. Raises NoMatchingOffer, with the nearest misses, where nothing fits."""
+    ranked = offers.rank(market.search(offers.query(wishes)), wishes, turn)
+    if not ranked:
+        raise errors.NoMatchingOffer(offers.refusal(market.search(offers.relaxed_query(wishes)), wishes))
+    return ranked
+
+
+def _rent_best(
+    market: Market, clock: RentingClock, limits: Limits, order: Order, wishes: Wishes, failures: list[Failure], say: Say
+) -> tuple[int, Offer]:
+    body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port)
+    for _search in range(limits.attempts):
+        try:
+            ranked = find_offers(market, wishes, order.turn)
+        except errors.NoMatchingOffer as error:
+            raise errors.NoMatchingOffer("\n".join([str(error), *_told(failures)])) from error
+        say("search", f"{len(ranked)} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
+        for offer in ranked:
+            try:
+                instance_id = rent(market, clock, limits, offer, body)
+            except errors.OfferGone as gone:
+                say("rent", f"{gone}; next offer")
+                continue
+            price = offers.usd_per_hour(offer, wishes)
+            say("rent", f"instance {instance_id} on machine {offer.machine_id} ({offer.geolocation}), ${price:.3f}/h all-in")
+            return instance_id, offer
+    raise errors.NoMatchingOffer(f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it.")
+
+
+def _serve(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    order: Order,
+    bootstrap: Bootstrap,
+    say: Say,
+    instance_id: int,
+    deadline: float,
+) -> Served:
+    began = clock.monotonic()
+    boot_deadline = min(deadline, began + limits.boot_seconds)
+    instance = wait_until_running(market, clock, limits, instance_id, order.gate_port, boot_deadline)
+    booted = clock.monotonic() - began
+    say("wait", f"instance {instance_id} is running after {booted:.1f} s")
+    host_key = host_key_of(market, clock, limits, instance_id)
+    served = bootstrap.serve(instance, host_key, say)
+    return replace(served, seconds={"wait": round(booted, 3), **served.seconds})
+
+
+def host_key_of(market: Market, clock: RentingClock, limits: Limits, instance_id: int) -> str:
+    """Read the host key's fingerprint from the instance's log. Raises RentalFailed where it never appears."""
+    deadline = clock.monotonic() + limits.connect_seconds
+    while clock.monotonic() < deadline:
+        found = fingerprint(market.log(instance_id))
+        if found:
+            return found
+        clock.sleep(limits.look_seconds / 5)
+    raise errors.RentalFailed(instance_id, "log", "its log never showed the host key's fingerprint, so it cannot be trusted")
+
+
+def _told(failures: list[Failure]) -> list[str]:
+    return [f"Tried before: instance {failure.instance_id}: {failure.message}" for failure in failures]
+
+
+def _exhausted(order: Order, failures: list[Failure], limits: Limits) -> errors.VastError:
+    last = failures[-1].instance_id if failures else None
+    spent = f"{len(failures)} of {limits.attempts} attempts in at most {limits.total_seconds / 60:.0f} min"
+    return errors.RentalFailed(
+        last or 0,
+        failures[-1].reason if failures else "time",
+        "\n".join(
+            [f"{order.name} did not come online ({spent}); everything was given back.", *_told(failures)]
+            + ["Run `pulumi up` again to try other machines, or tighten the wishes that the failures name."]
+        ),
+    )

@@ -1,0 +1,178 @@
+"""Rent, wait and give back: the rules that keep every paid instance known. The market and the clock are handed in.
+
+The market has no idempotency key, its reads lag behind by up to 90 s, and its answers may be wrong in either direction.
+Hence: our label travels in the rent call; any doubt is settled by looking the label up; "gone" needs two looks that
+agree; and whoever rented gives back, or says what still costs money.
+"""
+
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+from providers.engine_watch import EngineGone, RentingClock
+from providers.vast import errors
+from providers.vast.instances import Failed, Instance, Running, classify
+from providers.vast.limits import Limits
+from providers.vast.offers import Offer
+
+
+class Market(Protocol):
+    """What renting needs of the market; `client.VastClient` is one."""
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        """Return offers for a query."""
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent and return the instance's id."""
+
+    def show(self, instance_id: int) -> Instance | None:
+        """Return one instance, None where there is none."""
+
+    def list(self, label: str | None = None) -> list[Instance]:
+        """Return instances, by label or all."""
+
+    def destroy(self, instance_id: int) -> None:
+        """Ask for the end of an instance."""
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        """Return an instance's log."""
+
+
+def rent_body(image: str, disk_gb: float, label: str, onstart: str, gate_port: int) -> dict[str, Any]:
+    """Return the body of the rent call: on demand (no price), and refused rather than left stopped if it cannot start."""
+    return {
+        "client_id": "me",
+        "image": image,
+        "disk": disk_gb,
+        "label": label,
+        "onstart": onstart,
+        "runtype": "ssh_direc ssh_proxy",
+        "env": {f"-p {gate_port}:{gate_port}": "1"},
+        "target_state": "running",
+        "cancel_unavail": True,
+    }
+
+
+def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body: dict[str, Any]) -> int:
+    """Rent an offer under the label in `body` and return the instance's id.
+
+    A reply that got lost is settled by the label: found means that the rent took effect, absent for the whole settling
+    time means that it did not, and then it is tried once more. A refusal that left a contract behind is given back.
+    Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused, OutcomeUnknown.
+    """
+    for last in (False, True):
+        try:
+            return market.rent(offer.id, body)
+        except errors.OfferGone as gone:
+            if gone.instance_id is not None:
+                give_back(market, clock, limits, gone.instance_id)
+            raise
+        except errors.OutcomeUnknown as doubt:
+            found = _settle_or_give_back(market, clock, limits, body["label"], doubt)
+            if found:
+                return found[0].id
+            if last:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _settle_or_give_back(
+    market: Market, clock: RentingClock, limits: Limits, label: str, doubt: errors.OutcomeUnknown
+) -> list[Instance]:
+    try:
+        return settle(market, clock, limits, label)
+    except EngineGone:
+        with clock.patient():
+            give_back_all(market, clock, limits, settle(market, clock, limits, label))
+        raise
+    except errors.VastError as error:
+        raise errors.OutcomeUnknown(
+            "rent",
+            f"{doubt.what_happened}; looking it up failed too: {error}. An instance with the label {label} may be rented: "
+            "run the command again, it adopts what carries its label",
+        ) from error
+
+
+def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> list[Instance]:
+    """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first."""
+    deadline = clock.monotonic() + limits.settle_seconds
+    while True:
+        found = by_id(market.list(label))
+        if found or clock.monotonic() >= deadline:
+            return found
+        clock.sleep(limits.look_seconds)
+
+
+def wait_until_running(
+    market: Market, clock: RentingClock, limits: Limits, instance_id: int, gate_port: int, deadline: float
+) -> Instance:
+    """Wait for address and ports. Raises RentalFailed where it will not come up, or not before the deadline (monotonic)."""
+    born = clock.monotonic()
+    status = "not listed yet"
+    while clock.monotonic() < deadline:
+        instance = market.show(instance_id)
+        if instance is not None:
+            state = classify(instance, gate_port)
+            if isinstance(state, Running):
+                return instance
+            if isinstance(state, Failed):
+                raise errors.RentalFailed(instance_id, state.reason, state.message)
+            status = state.status
+        elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id):
+            raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
+        clock.sleep(max(0.1, limits.look_seconds / 2))
+    waited = clock.monotonic() - born
+    raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status})")
+
+
+def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str | None = None) -> bool:
+    """Say whether two looks, apart in time and each by id and by list, agree that there is no such instance.
+
+    Only well-formed answers to an accepted key get here: anything else raises in the client. The caller sees to it that
+    the instance is older than the settling time.
+    """
+    for look in range(2):
+        if look:
+            clock.sleep(limits.look_seconds)
+        if market.show(instance_id) is not None:
+            return False
+        if any(instance.id == instance_id for instance in market.list(label)):
+            return False
+    return True
+
+
+def give_back(market: Market, clock: RentingClock, limits: Limits, instance_id: int, usd_per_hour: float | None = None) -> None:
+    """Destroy an instance and return once the market confirms that it is gone.
+
+    Works on without an engine. Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
+    """
+    deadline = clock.monotonic() + limits.destroy_seconds
+    cause = "the market still lists it"
+    with clock.patient():
+        while clock.monotonic() < deadline:
+            try:
+                market.destroy(instance_id)
+                if is_absent(market, clock, limits, instance_id):
+                    return
+            except errors.CredentialsRefused as error:
+                raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error
+            except errors.VastError as error:
+                cause = str(error)
+            clock.sleep(limits.look_seconds)
+    raise errors.StillRented(instance_id, usd_per_hour, cause)
+
+
+def give_back_all(market: Market, clock: RentingClock, limits: Limits, instances: Iterable[Instance]) -> None:
+    """Give back several; every one is tried before the first failure is raised."""
+    failures: list[errors.StillRented] = []
+    for instance in instances:
+        try:
+            give_back(market, clock, limits, instance.id, instance.dph_total)
+        except errors.StillRented as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+
+
+def by_id(instances: Iterable[Instance]) -> list[Instance]:
+    """Order instances by id: the lowest is the one that stays wherever there are several under one label."""
+    return sorted(instances, key=lambda instance: instance.id)

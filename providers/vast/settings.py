@@ -1,0 +1,138 @@
+"""The inputs of one VastInstance as a model: what travels through the engine, validated once, used by every method.
+
+Numbers arrive as floats and keys with None vanish on the way through the engine, so every field says its type here and
+has a default where it may be absent.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from bootstrap.manifest import Manifest
+from providers.vast.errors import SettingsInvalid
+from providers.vast.limits import Limits
+from providers.vast.offers import Wishes
+
+GB = 1_000_000_000
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class MarketSettings(_Model):
+    """Which market. `time_scale`: how many market seconds pass in one of ours; 1 but for the sandbox."""
+
+    url: str
+    time_scale: float = Field(1.0, alias="timeScale", gt=0)
+
+
+class StoreSettings(_Model):
+    """Which bucket the host fetches from. `endpoint` is the store's URL as hosts see it: presigned URLs are signed for it."""
+
+    endpoint: str
+    region: str
+    bucket: str
+
+
+class WishSettings(_Model):
+    """What the machine must have, in the units of stack config."""
+
+    gpu_names: tuple[str, ...] = Field(alias="gpuNames", min_length=1)
+    gpu_count: int = Field(1, alias="gpuCount", ge=1)
+    gpu_ram_gb: float = Field(0, alias="gpuRamGb", ge=0)
+    max_usd_per_hour: float = Field(alias="maxUsdPerHour", gt=0)
+    reliability: float = Field(0, ge=0, le=1)
+    download_mbps: float = Field(0, alias="downloadMbps", ge=0)
+    min_cuda: float = Field(0, alias="minCuda", ge=0)
+    regions: tuple[str, ...] = ()
+    verified: bool = True
+
+
+class LimitSettings(_Model):
+    """Bounds of bringing the instance online."""
+
+    attempts: int = Field(3, ge=1)
+    boot_minutes: float = Field(15, alias="bootMinutes", gt=0)
+    total_minutes: float = Field(45, alias="totalMinutes", gt=0)
+    expected_hours: float = Field(8, alias="expectedHours", gt=0)
+
+
+class ServerSettings(_Model):
+    """What serves: image, vLLM's own arguments and environment, and the name that clients use for the model."""
+
+    image: str
+    model_name: str = Field(alias="modelName")
+    arguments: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)
+    port: int = 8443
+
+
+class AccessSettings(_Model):
+    """Keys that open the instance. The private ones are secrets of the stack; their fields never print."""
+
+    ssh_public_key: str = Field(alias="sshPublicKey")
+    ssh_private_key: SecretStr = Field(alias="sshPrivateKey")
+    ca_certificate: str = Field(alias="caCertificate")
+    ca_key: SecretStr = Field(alias="caKey")
+    token: SecretStr
+    certificate_epoch: int = Field(0, alias="certificateEpoch")
+
+
+class InstanceSettings(_Model):
+    """All inputs of a VastInstance."""
+
+    name: str
+    label: str
+    turn: int = 0
+    market: MarketSettings
+    store: StoreSettings
+    wishes: WishSettings
+    limits: LimitSettings = LimitSettings()
+    server: ServerSettings
+    disk_gb: int = Field(alias="diskGb", ge=1)
+    model: Manifest
+    kit: Manifest
+    access: AccessSettings
+
+    @classmethod
+    def from_props(cls, props: dict[str, Any]) -> "InstanceSettings":
+        """Read the engine's property map; unknown keys that are outputs of ours are left aside.
+
+        Raises SettingsInvalid with one line a field.
+        """
+        inputs = {key: value for key, value in props.items() if key in INPUT_KEYS}
+        try:
+            return cls.model_validate(inputs)
+        except ValidationError as error:
+            rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
+            raise SettingsInvalid("; ".join(rows)) from None
+
+    def to_wishes(self) -> Wishes:
+        """Return the wishes in the market's units."""
+        wishes = self.wishes
+        return Wishes(
+            gpu_names=wishes.gpu_names,
+            gpu_count=wishes.gpu_count,
+            max_usd_per_hour=wishes.max_usd_per_hour,
+            disk_gb=self.disk_gb,
+            weights_gb=(self.model.total_bytes + self.kit.total_bytes) / GB,
+            gpu_ram_mb=wishes.gpu_ram_gb * 1000,
+            min_reliability=wishes.reliability,
+            min_download_mbps=wishes.download_mbps,
+            min_cuda=wishes.min_cuda,
+            regions=wishes.regions,
+            verified_only=wishes.verified,
+            expected_hours=self.limits.expected_hours,
+        )
+
+    def to_limits(self) -> Limits:
+        """Return the bounds, those of the market's clock scaled to it."""
+        return Limits(
+            attempts=self.limits.attempts,
+            boot_seconds=self.limits.boot_minutes * 60,
+            total_seconds=self.limits.total_minutes * 60,
+        ).at(self.market.time_scale)
+
+
+INPUT_KEYS = frozenset(field.alias or name for name, field in InstanceSettings.model_fields.items())
