@@ -1,0 +1,79 @@
+"""Presigned URLs: how a host gets a blob without ever seeing a key of the store.
+
+Signing is offline. What is signed about the place is the host name (and port), so `endpoint` is the store's
+URL as *hosts* reach it; whether this machine reaches it does not matter. A presigned URL is a secret while it
+lasts: it goes to the host on stdin and appears in no argument list, log or message.
+"""
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import botocore.session
+from botocore.config import Config
+
+from bootstrap.manifest import blob_key
+
+LONGEST_SECONDS = 7 * 24 * 3600  # what signature version 4 allows
+
+
+class Artifacts:
+    """The blobs of one bucket as URLs that anybody may fetch until they expire.
+
+    Raises ValueError where the endpoint is not an http(s) URL or a key is empty.
+    """
+
+    def __init__(self, endpoint: str, region: str, bucket: str, access_key: str, secret_key: str) -> None:
+        self._bucket = bucket
+        self._client = s3_client(endpoint, region, access_key, secret_key)
+
+    def presign(self, sha256: str, seconds: int) -> str:
+        """Return a URL that serves the blob with this digest for `seconds`: 1 s to 7 days, else ValueError."""
+        if not 1 <= seconds <= LONGEST_SECONDS:
+            raise ValueError(f"A presigned URL lasts 1 to {LONGEST_SECONDS} seconds, not {seconds}.")
+        where = {"Bucket": self._bucket, "Key": blob_key(sha256)}
+        url: str = self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
+        return url
+
+
+def s3_client(endpoint: str, region: str, access_key: str, secret_key: str, **settings: Any) -> Any:
+    """Return a boto3 S3 client: version 4 signatures, path style, checksums only where the protocol asks for
+    them.
+
+    `settings` are further botocore Config settings. Nothing is read from the operator's own AWS profile, so
+    that another account's keys, region or endpoint can never slip in. Raises ValueError as Artifacts does.
+    """
+    parts = urlsplit(endpoint)
+    if (
+        parts.scheme not in {"http", "https"}
+        or not parts.hostname
+        or parts.path not in {"", "/"}
+        or parts.query
+    ):
+        raise ValueError(
+            f"The store's endpoint {endpoint!r} is not a URL such as https://fsn1.your-objectstorage.com."
+        )
+    if not access_key or not secret_key:
+        raise ValueError("The object store needs both an access key and a secret key, and one is empty.")
+    nothing = {
+        "profile": (None, None, None, None),
+        "config_file": (None, None, os.devnull, None),
+        "credentials_file": (None, None, os.devnull, None),
+    }
+    session = boto3.session.Session(botocore_session=botocore.session.Session(session_vars=nothing))
+    return session.client(
+        "s3",
+        endpoint_url=endpoint.rstrip("/"),
+        region_name=region,
+        aws_access_key_id=access_key,
+        aws_secret_access_key=secret_key,
+        config=Config(
+            signature_version="s3v4",
+            # Stores other than Amazon's refuse the checksum trailers that boto3 sends by default.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            s3={"addressing_style": "path", "payload_signing_enabled": True},
+            **settings,
+        ),
+    )

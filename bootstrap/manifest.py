@@ -1,0 +1,200 @@
+"""What a model or a kit consists of: files with sizes and digests, and how a folder is held to that.
+
+A manifest is committed to git and reviewed; everything after it (upload, fetch, refresh) is checked against
+it, so no accident and no change in the store serves other weights than the reviewed ones. Parts of 64 MiB
+have digests of their own, so that a broken download is fetched again in parts and not as a whole.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+PART_BYTES = 64 * 2**20
+READ_BYTES = 2**20
+# Paths end in shell scripts and in curl's config file on the host: nothing that could be quoted, expanded or
+# broken there.
+SEGMENT = re.compile(r"[A-Za-z0-9_.+=@,-]+\Z")
+
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+
+
+class ManifestError(ValueError):
+    """A folder that no manifest can describe; the message says which file and what to do about it."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class File(_Record):
+    """One file. `path` is relative and posix, `size` in bytes, `parts` the SHA-256 of each 64 MiB part."""
+
+    path: Annotated[str, StringConstraints(min_length=1, max_length=240)]
+    size: Annotated[int, Field(ge=0, le=2**50)]
+    sha256: Digest
+    parts: tuple[Digest, ...]
+
+    @field_validator("path")
+    @classmethod
+    def _stays_inside(cls, path: str) -> str:
+        for segment in path.split("/"):
+            if segment in {"", ".", ".."} or not SEGMENT.match(segment):
+                raise ValueError(
+                    f"{path!r} is not a plain relative path of letters, digits and _.+=@,- between slashes"
+                )
+        return path
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        expected = -(-self.size // PART_BYTES)
+        if len(self.parts) != expected:
+            raise ValueError(
+                f"{self.path} of {self.size} bytes has {len(self.parts)} part digests, not {expected}"
+            )
+        if expected == 1 and self.parts[0] != self.sha256:
+            raise ValueError(f"{self.path} has a single part whose digest is not that of the file")
+        return self
+
+
+class Manifest(_Record):
+    """All files of one model or kit, sorted by path. Two manifests with equal files have equal digests."""
+
+    name: Name
+    files: Annotated[tuple[File, ...], Field(min_length=1)]
+
+    @field_validator("files")
+    @classmethod
+    def _one_of_each(cls, files: tuple[File, ...]) -> tuple[File, ...]:
+        taken: dict[str, str] = {}
+        for file in files:
+            folded = file.path.lower()
+            if folded in taken:
+                raise ValueError(
+                    f"{file.path!r} and {taken[folded]!r} are the same file, or differ in case only"
+                )
+            taken[folded] = file.path
+        for file in files:
+            for folder in PurePosixPath(file.path.lower()).parents:
+                if str(folder) in taken:
+                    raise ValueError(f"{taken[str(folder)]!r} is a file and also the folder of {file.path!r}")
+        return tuple(sorted(files, key=lambda file: file.path))
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the canonical JSON of all files; the name is no part of it."""
+        files = [file.model_dump(mode="json") for file in self.files]
+        return hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def total_bytes(self) -> int:
+        """Return the size of all files together."""
+        return sum(file.size for file in self.files)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Manifest":
+        """Parse a committed manifest. Raises pydantic.ValidationError (a ValueError) that names every bad
+        field.
+        """
+        return cls.model_validate_json(text)
+
+    def to_json(self) -> str:
+        """Return the text that is committed: indented, one line a part, ending in a newline."""
+        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+
+
+def blob_key(sha256: str) -> str:
+    """Return the object key of the blob with this digest."""
+    return f"blobs/sha256/{sha256}"
+
+
+def of_folder(name: str, folder: Path) -> Manifest:
+    """Digest every file under `folder`, all cores at once, and return its manifest.
+
+    Hidden files are left out: download tools keep their bookkeeping there. Raises ManifestError where the
+    folder is missing or empty, or holds a symlink or a path that no manifest can carry.
+    """
+    paths = list(_paths(folder))
+    if not paths:
+        raise ManifestError(f"{folder} holds no files, so there is nothing to put into a manifest.")
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            return Manifest(name=name, files=tuple(pool.map(lambda path: _of_file(folder, path), paths)))
+        except OSError as error:
+            raise ManifestError(f"{error.filename}: {error.strerror}.") from None
+        except ValidationError as error:
+            raise ManifestError("; ".join(row["msg"] for row in error.errors())) from None
+
+
+def mismatches(manifest: Manifest, folder: Path, *, digests: bool = True) -> list[str]:
+    """Return one sentence for each way in which `folder` differs from `manifest`; an empty list where it does
+    not.
+
+    `digests=False` compares names and sizes only: instant, and enough to notice a wrong or half-copied
+    folder.
+    """
+    try:
+        present = set(_paths(folder))
+    except ManifestError as error:
+        return [str(error)]
+    expected = {file.path: file for file in manifest.files}
+    found = [f"{path} is in {folder} but not in the manifest." for path in sorted(present - expected.keys())]
+    for path, file in expected.items():
+        if path not in present:
+            found.append(f"{path} is in the manifest but not in {folder}.")
+        elif (size := (folder / path).stat().st_size) != file.size:
+            found.append(f"{path} has {size} bytes where the manifest says {file.size}.")
+        elif digests and _of_file(folder, path) != file:
+            found.append(f"{path} has the right size but another content than the manifest says.")
+    return found
+
+
+def _paths(folder: Path) -> Iterator[str]:
+    if not folder.is_dir():
+        raise ManifestError(f"{folder} is not a folder.")
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.name.startswith("."):
+            continue
+        if entry.is_symlink():
+            raise ManifestError(
+                f"{entry.path} is a symlink. A manifest holds plain files only; download the model into a "
+                "folder of its own instead of using a cache that links into another place."
+            )
+        if entry.is_dir():
+            yield from (f"{entry.name}/{path}" for path in _paths(Path(entry.path)))
+        elif entry.is_file():
+            yield entry.name
+        else:
+            raise ManifestError(f"{entry.path} is neither a file nor a folder.")
+
+
+def _of_file(folder: Path, path: str) -> File:
+    whole, parts, size = hashlib.sha256(), [], 0
+    with (folder / path).open("rb") as stream:
+        while True:
+            part, left = hashlib.sha256(), PART_BYTES
+            while left and (chunk := stream.read(min(READ_BYTES, left))):
+                part.update(chunk)
+                whole.update(chunk)
+                left -= len(chunk)
+            if left < PART_BYTES:
+                parts.append(part.hexdigest())
+                size += PART_BYTES - left
+            if left:
+                fields: dict[str, Any] = {"size": size, "sha256": whole.hexdigest(), "parts": tuple(parts)}
+                return File(path=path, **fields)
