@@ -1,0 +1,47 @@
+# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double PROMPT=... JOBS=...
+PYTHON ?= python3
+VLLM ?= real
+PROMPT ?= Hello
+JOBS ?= auto
+IN = $(PYTHON) -m tools.env --
+NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup up ask env down test check lint bench clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+setup: ## install what is missing (also done by up, test, check and bench)
+	@$(PYTHON) -m tools.setup --vllm $(VLLM)
+
+up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
+	@$(PYTHON) -m tools.lifecycle up --vllm $(VLLM)
+
+ask: export PROMPT := $(PROMPT)
+ask: ## one completion from the stack's endpoint: make ask PROMPT="Hello"
+	@$(IN) python -m tools.ask --prompt "$$PROMPT"
+
+env: ## shell exports for calling pulumi yourself, to be eval-ed
+	@$(PYTHON) -m tools.env
+
+down: ## give everything back, show the market's meter at nought, stop the sandbox
+	@$(PYTHON) -m tools.lifecycle down
+
+test: setup lint ## everything: format, lint, types, and all tests (VLLM=double leaves the real vLLM out)
+	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live $(NO_VLLM)"
+
+check: VLLM = double
+check: setup lint ## the fast part of test: no emulated host, no engine, no vLLM
+	@$(IN) pytest -q -n $(JOBS) -m "not (host or engine or vllm or live)"
+
+lint:
+	@$(IN) ruff format --check --quiet .
+	@$(IN) ruff check --quiet .
+	@$(IN) mypy .
+
+bench: setup ## measure every figure of bench/ against its goal
+	@$(IN) python -m tools.bench
+
+clean: ## remove what the checkout holds besides git's files; caches shared with other checkouts stay
+	@git clean -fdXq

@@ -1,0 +1,200 @@
+"""Imports go one way, each outside library has its place, waiting goes through the clock, and files stay
+short."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[1]
+ROOMS = ("bench", "bootstrap", "components", "monitoring", "providers", "sandbox", "tests", "tools")
+
+# What a room may import of the others. A room's __main__.py wires rooms together and is free, but for sandbox
+# and tests.
+MAY_IMPORT = {
+    "bootstrap": {"bootstrap"},
+    "providers": {"providers", "bootstrap"},
+    "components": {"components", "providers", "bootstrap", "monitoring"},
+    "monitoring": {"monitoring"},
+    "tools": {"tools"},
+    "sandbox": {"sandbox", "bootstrap", "monitoring"},
+    "__main__": {"components", "providers", "bootstrap", "monitoring"},
+}
+
+# Where an outside library may be imported, as prefixes of paths or, with a star, patterns.
+LIBRARY_PLACES = {
+    "pulumi": (
+        "__main__.py",
+        "components/*",
+        "providers/*/resource.py",
+        "sandbox/engine/*",
+        "sandbox/plugins/*",
+        "tests/*",
+        "bench/*",
+    ),
+    "httpx": (
+        "providers/vast/client.py",
+        "bootstrap/probe.py",
+        "tools/ask.py",
+        "sandbox/*",
+        "tests/*",
+        "bench/*",
+    ),
+    "paramiko": ("bootstrap/ssh.py", "tests/*", "bench/*"),
+    "boto3": ("bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
+    "botocore": ("bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
+}
+# The SDKs of Pulumi's providers stand under the same rule as Pulumi itself.
+SAME_AS = {"pulumi_kubernetes": "pulumi", "pulumi_hcloud": "pulumi"}
+
+LONGEST = 300
+
+
+def python_files() -> list[Path]:
+    """Every Python file that git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.py"],
+        cwd=REPO,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout
+    return sorted(REPO / name for name in set(listed.split("\0")) if name and (REPO / name).is_file())
+
+
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(), str(file))
+
+
+def imported(module: ast.Module) -> set[tuple[str, int]]:
+    """Return (dotted name, line) of every absolute import, also of those inside functions."""
+    found = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import):
+            found |= {(alias.name, node.lineno) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add((node.module, node.lineno))
+    return found
+
+
+def relative(file: Path) -> str:
+    return file.relative_to(REPO).as_posix()
+
+
+def wrong_room(path: str, name: str) -> bool:
+    """Say whether a file of that path may not import that name."""
+    target = name.partition(".")[0]
+    if target not in ROOMS:
+        return False
+    room = "__main__" if path == "__main__.py" else path.partition("/")[0]
+    if room in ("tests", "bench"):
+        return False
+    if path.endswith("__main__.py") and room != "__main__":
+        return target in ("sandbox", "tests") and target != room
+    return target not in MAY_IMPORT.get(room, set())
+
+
+def wrong_place(path: str, name: str) -> bool:
+    """Say whether a file of that path may not import that outside library."""
+    top = name.partition(".")[0]
+    places = LIBRARY_PLACES.get(SAME_AS.get(top, top))
+    return places is not None and not any(Path(path).match(p) or fits(path, p) for p in places)
+
+
+def fits(path: str, place: str) -> bool:
+    """Say whether a path lies in a place that ends with /*, at any depth, and has no other star."""
+    folder = place.removesuffix("*")
+    return place.endswith("/*") and "*" not in folder and path.startswith(folder)
+
+
+def test_the_rules_know_right_from_wrong():
+    assert wrong_room("bootstrap/run.py", "providers.vast.client")
+    assert wrong_room("providers/vast/online.py", "sandbox.market")
+    assert wrong_room("components/fleet.py", "tests.doubles")
+    assert wrong_room("monitoring/exporter.py", "components.config")
+    assert not wrong_room("providers/vast/online.py", "bootstrap.run")
+    assert not wrong_room("providers/vast/__main__.py", "monitoring.exporter")
+    assert wrong_room("providers/vast/__main__.py", "sandbox.market")
+    assert wrong_place("providers/vast/renting.py", "pulumi.dynamic")
+    assert wrong_place("providers/vast/renting.py", "pulumi_kubernetes")
+    assert wrong_place("providers/vast/renting.py", "httpx")
+    assert not wrong_place("providers/vast/resource.py", "pulumi")
+    assert not wrong_place("sandbox/engine/run_program.py", "pulumi")
+    assert not wrong_place("components/deep/er.py", "pulumi")
+
+
+def test_imports_go_one_way():
+    wrong = [
+        f"{relative(file)}:{line} imports {name}"
+        for file in python_files()
+        for name, line in imported(tree(file))
+        if wrong_room(relative(file), name)
+    ]
+    assert wrong == []
+
+
+def test_outside_libraries_stay_in_their_place():
+    wrong = [
+        f"{relative(file)}:{line} imports {name}"
+        for file in python_files()
+        for name, line in imported(tree(file))
+        if wrong_place(relative(file), name)
+    ]
+    assert wrong == []
+
+
+def test_only_the_clock_sleeps():
+    wrong = []
+    for file in python_files():
+        path = relative(file)
+        if not path.startswith(("bootstrap/", "providers/")) or path == "bootstrap/clock.py":
+            continue
+        for node in ast.walk(tree(file)):
+            attribute = isinstance(node, ast.Attribute) and node.attr == "sleep"
+            if attribute and isinstance(node.value, ast.Name) and node.value.id in ("time", "asyncio"):
+                wrong.append(f"{path}:{node.lineno} sleeps by itself")
+            if isinstance(node, ast.ImportFrom) and node.module == "time":
+                wrong += [f"{path}:{node.lineno} imports sleep" for a in node.names if a.name == "sleep"]
+    assert wrong == []
+
+
+def test_files_stay_short_or_say_why():
+    long = []
+    for file in python_files():
+        lines = file.read_text().splitlines()
+        if len(lines) > LONGEST and not lines[0].startswith("# Long because "):
+            long.append(f"{relative(file)} has {len(lines)} lines")
+    assert long == []
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in ("tests", "bench")])
+def test_nothing_reads_config_or_the_environment_at_import(room):
+    """Nothing at a module's top level opens a file, looks into the environment or reads stack config."""
+    wrong = []
+    for file in python_files():
+        path = relative(file)
+        if not path.startswith(f"{room}/") or path.endswith("__main__.py"):
+            continue
+        for statement in tree(file).body:
+            if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.If):
+                continue
+            wrong += [
+                f"{path}:{node.lineno} {ast.unparse(node)}"
+                for node in ast.walk(statement)
+                if reads_outside(node)
+            ]
+    assert wrong == []
+
+
+def reads_outside(node: ast.AST) -> bool:
+    if isinstance(node, ast.Attribute) and ast.unparse(node) == "os.environ":
+        return True
+    if not isinstance(node, ast.Call):
+        return False
+    called = ast.unparse(node.func)
+    return called in ("open", "os.getenv", "pulumi.Config", "Config") or called.endswith(
+        (".read_text", ".read_bytes")
+    )

@@ -1,0 +1,103 @@
+"""Runs every figure of bench/ and shows them beside their goals: `make bench`.
+
+A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "lower"|"higher"}; other lines
+are its talk and go to stderr. All figures of a run are written to bench/results.json. A missed goal is shown,
+not an error; a file that fails is one.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tools.table import lines, plain
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+FIELDS: dict[str, tuple[type, ...]] = {
+    "figure": (str,),
+    "value": (int, float),
+    "unit": (str,),
+    "goal": (int, float),
+    "better": (str,),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run the figures (those named, else all), print the table, write the results; 1 where a file failed."""
+    files = sorted(file for file in (CHECKOUT / "bench").glob("*.py") if not file.name.startswith("_"))
+    chosen = [file for file in files if not arguments or file.stem in arguments]
+    figures: list[dict[str, Any]] = []
+    failed = []
+    for file in chosen:
+        began = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, file], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False
+        )
+        found, talk = read(done.stdout)
+        print(*talk, sep="\n", file=sys.stderr)
+        figures += found
+        if done.returncode or not found:
+            failed.append(file.stem)
+        print(f"bench: {file.stem}: {time.monotonic() - began:.1f} s", file=sys.stderr)
+    (CHECKOUT / "bench" / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+    print(render(figures), end="")
+    if failed or not chosen:
+        print(f"bench: no figure came from {', '.join(failed) or 'bench/'}.", file=sys.stderr)
+        return 1
+    return 0
+
+
+def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
+    """Part a file's output into figures and other lines; a figure with a wrong or missing field is no
+    figure."""
+    figures, talk = [], []
+    for line in text.splitlines():
+        figure = figure_of(line)
+        if figure is None:
+            talk.append(line)
+        else:
+            figures.append(figure)
+    return figures, talk
+
+
+def figure_of(line: str) -> dict[str, Any] | None:
+    """Return a line's figure, or None."""
+    try:
+        value = json.loads(line)
+    except ValueError:
+        return None
+    if not isinstance(value, dict) or value.get("better") not in ("lower", "higher"):
+        return None
+    good = all(isinstance(value.get(name), kind) for name, kind in FIELDS.items())
+    return value if good else None
+
+
+def render(figures: list[dict[str, Any]]) -> str:
+    """Lay out the figures, each with whether its goal is met."""
+    rows = [["figure", "value", "goal", "unit", "met"]]
+    for figure in figures:
+        sign = "<=" if figure["better"] == "lower" else ">="
+        rows.append(
+            [
+                figure["figure"],
+                plain(figure["value"]),
+                f"{sign} {plain(figure['goal'])}",
+                figure["unit"],
+                "yes" if met(figure) else "NO",
+            ]
+        )
+    return lines(rows)
+
+
+def met(figure: dict[str, Any]) -> bool:
+    """Say whether a figure is at least as good as its goal."""
+    value, goal = figure["value"], figure["goal"]
+    return bool(value <= goal if figure["better"] == "lower" else value >= goal)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,77 @@
+"""The environment in which Pulumi runs this program: printed for a shell, or given to one command.
+
+    eval "$(make -s env)"                    in a shell
+    python3 -m tools.env -- pulumi stack     one command
+
+What is set already wins, so that an operator's own backend, passphrase and engine are used.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from tools import engine, paths
+from tools.steps import complete
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SANDBOX_PASSPHRASE = (
+    "sandbox"  # public by design: the sandbox stack's secrets open nothing outside this machine
+)
+
+
+def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables to set, in the order in which they are printed."""
+    own = engine.own_pulumi(where, environ)
+    front = [where.checkout / ".venv" / "bin"] + ([] if own else [where.engine_bin])
+    behind = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) not in front]
+    wanted = {
+        "PATH": os.pathsep.join([*map(str, front), *behind]),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # Refresh and destroy then run the program too and take the account's keys from config, not from old
+        # state.
+        "PULUMI_RUN_PROGRAM": "true",
+    }
+    if not environ.get("PULUMI_BACKEND_URL"):
+        wanted["PULUMI_BACKEND_URL"] = where.backend.as_uri()
+    if not environ.get("PULUMI_CONFIG_PASSPHRASE") and not environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
+        wanted["PULUMI_CONFIG_PASSPHRASE"] = SANDBOX_PASSPHRASE
+    if not own:
+        wanted["PULUMI_HOME"] = environ.get("PULUMI_HOME") or str(where.pulumi_home)
+        wanted["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
+    return wanted
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """Write the variables as lines for a POSIX shell."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+def main(arguments: list[str]) -> int:
+    """Print the exports, or become the command after `--`; 1 and a sentence where set-up has not run."""
+    where = paths.find(CHECKOUT, os.environ)
+    ready = engine.own_pulumi(where, os.environ) or where.engine_bin.is_dir()
+    if not ready or not complete(where.venv):
+        print("Set-up has not run for this checkout: run `make setup` first.", file=sys.stderr)
+        return 1
+    variables = environment(where, os.environ)
+    if not arguments:
+        print(exports(variables), end="")
+        return 0
+    command = arguments[1:] if arguments[0] == "--" else arguments
+    os.environ.update(variables)
+    where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return become(command)
+
+
+def become(command: list[str]) -> NoReturn:
+    """Replace this process by the command, so that its signals and its exit status are the command's own."""
+    os.execvp(command[0], command)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

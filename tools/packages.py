@@ -1,0 +1,82 @@
+"""Debian packages that the sandbox's hosts and the kit need; other systems are told what to bring."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tools.steps import SetupError, run, step
+
+PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # what is looked for, and the package that brings it
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def missing(which: Callable[[str], str | None]) -> list[str]:
+    """Return the packages whose program is not found, sorted."""
+    return sorted({package for program, package in PROGRAMS.items() if not which(program)})
+
+
+def install_packages(environ: dict[str, str]) -> None:
+    """Install what is missing through apt-get, without starting any service; SetupError with the command
+    otherwise."""
+    wanted = missing(lambda program: shutil.which(program, path=SYSTEM_PATH))
+    if not wanted:
+        return
+    names = " ".join(wanted)
+    if not shutil.which("apt-get", path=SYSTEM_PATH):
+        raise SetupError(
+            f"The sandbox needs the programs of Debian's packages {names}; install them and try again."
+        )
+    prefix = become_root()
+    if prefix is None:
+        raise SetupError(
+            f"The sandbox needs Debian's {names}, which takes root: sudo apt-get install {names}"
+        )
+    env = environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
+    with step(f"Debian packages {names}"), no_service_starts(prefix, environ):
+        run([*prefix, "apt-get", "update", "-qq"], "Reading Debian's package lists", env)
+        run(install, "Installing Debian packages", env)
+
+
+def become_root() -> list[str] | None:
+    """Return the words in front of a command that make it root's: none for root, sudo where it asks
+    nothing."""
+    if os.geteuid() == 0:
+        return []
+    if not shutil.which("sudo"):
+        return None
+    try:
+        run(["sudo", "-n", "true"], "sudo")
+    except SetupError:
+        return None
+    return ["sudo", "-n", "--preserve-env=DEBIAN_FRONTEND"]
+
+
+@contextlib.contextmanager
+def no_service_starts(prefix: list[str], environ: dict[str, str]) -> Iterator[None]:
+    """Keep package scripts from starting services: the sandbox starts its own sshd, this machine's stays as
+    it was.
+
+    Debian asks /usr/sbin/policy-rc.d, where 101 means "forbidden". One that is there already (containers) is
+    left alone.
+    Where systemd runs, an sshd that came with the package is also kept from starting at the next boot.
+    """
+    had_sshd = bool(shutil.which("sshd", path=SYSTEM_PATH))
+    if POLICY.exists():
+        yield
+        return
+    run(
+        [*prefix, "sh", "-c", f"printf '#!/bin/sh\\nexit 101\\n' >{POLICY} && chmod 755 {POLICY}"],
+        "Holding services",
+    )
+    try:
+        yield
+    finally:
+        run([*prefix, "rm", "-f", POLICY], "Letting services start again")
+        if not had_sshd and Path("/run/systemd/system").is_dir():
+            run([*prefix, "systemctl", "disable", "ssh"], "Keeping sshd from starting at boot", environ)

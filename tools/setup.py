@@ -1,0 +1,95 @@
+"""Set-up: bring whatever is missing, say what it does and how long it took, do nothing where nothing is
+missing.
+
+    python3 -m tools.setup [--vllm real|double] [--parts packages,venv,engine,vllm,model]
+
+Run by the system's python3 (3.11 or later) with the standard library only. It may be interrupted and run
+again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tools import engine, environments, packages, paths
+from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
+
+PYTHON = (3, 11)
+PARTS = ("packages", "venv", "engine", "vllm", "model")
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def main(arguments: list[str]) -> int:
+    """Run the parts asked for in their order; 0 when all is there, 1 after one sentence on stderr."""
+    parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run"
+    )
+    parser.add_argument("--parts", default=",".join(PARTS), help="a comma-separated choice of: %(default)s")
+    options = parser.parse_args(arguments)
+    wanted = set(options.parts.split(",")) - ({"vllm"} if options.vllm == "double" else set())
+    if wanted - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(wanted - set(PARTS)))}")
+    try:
+        set_up(paths.find(CHECKOUT, os.environ), wanted)
+    except SetupError as error:
+        print(f"set-up: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("set-up: interrupted; run it again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def set_up(where: paths.Paths, wanted: set[str]) -> None:
+    """Do each wanted part under the cache's lock; every part returns at once where its work is done."""
+    if sys.version_info[:2] < PYTHON:
+        raise SetupError(
+            f"Python {sys.version.split()[0]} is too old; this project needs 3.11 or later as python3."
+        )
+    with alone(where.cache):
+        refuse_full_disk(where.cache, missing_bytes(where, wanted), "What is missing")
+        if "packages" in wanted:
+            packages.install_packages(dict(os.environ))
+        if "venv" in wanted:
+            environments.install_venv(where)
+        if "engine" in wanted:
+            engine.install_engine(where, os.environ)
+            where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if "vllm" in wanted:
+            environments.install_vllm(where)
+        if "model" in wanted:
+            make_model(where)
+
+
+def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
+    """Sum what the missing parts take on disk, in bytes, with what is needed only while they are made."""
+    needed = 0
+    if "venv" in wanted and not complete(where.venv):
+        needed += environments.VENV_BYTES
+    if "vllm" in wanted and not complete(where.vllm):
+        needed += environments.VLLM_BYTES
+    if "engine" in wanted and not where.engine_binary.is_file() and not engine.own_pulumi(where, os.environ):
+        needed += engine.ENGINE_BYTES
+    return needed
+
+
+def make_model(where: paths.Paths) -> None:
+    """Make the tiny model that the sandbox serves; the same bytes on every machine, so its manifest is
+    committed."""
+    folder = where.checkout / "models" / "tiny"
+    if (folder / "config.json").is_file():
+        return
+    with step("the sandbox's tiny model"):
+        run(
+            [where.venv / "bin" / "python", "-m", "sandbox.model", folder],
+            "Making the model",
+            cwd=where.checkout,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
