@@ -23,7 +23,7 @@ SLICE_SECONDS = 0.5
 REFUSALS = 2
 
 
-class EngineGone(Exception):  # noqa: N818 -- a state of the world, not a mistake of ours
+class EngineGone(Exception):
     """The engine that asked for this work no longer exists; nobody will hear of its result."""
 
 
@@ -66,7 +66,10 @@ class EngineWatch:
         return cls(word if host and port.isdigit() else None, engine_and_between(os.getpid()))
 
     def gone(self) -> bool:
-        """Look, twice a second at most however often it is asked. True from the second refused connection on, or from the moment when an ancestor is missing."""
+        """Look, twice a second at most however often it is asked.
+
+        True from the second refused connection on, or from the moment when an ancestor is missing.
+        """
         with self._lock:
             if not self._gone and time.monotonic() - self._looked >= SLICE_SECONDS:
                 self._looked = time.monotonic()

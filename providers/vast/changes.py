@@ -1,9 +1,9 @@
 """What a change of settings means for a running instance, pure: nothing, in place, or another machine.
 
-    wish that the running machine violates          replace   (image, GPU, disk, region, price ceiling)
-    what runs on it                                 in place  (model, vLLM's arguments, token, certificates, kit, SSH key)
-    wish that only matters for the next rent        recorded  (reliability, download rate, limits, endpoints)
-    name or label                                   replace   (another identity)
+wish that the running machine violates          replace   (image, GPU, disk, region, price ceiling)
+what runs on it                                 in place  (model, vLLM's arguments, token, certificates, kit, SSH key)
+wish that only matters for the next rent        recorded  (reliability, download rate, limits, endpoints)
+name or label                                   replace   (another identity)
 """
 
 from dataclasses import dataclass, field

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import httpx
+from bootstrap.clock import Clock
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
-from bootstrap.clock import Clock
 from providers.vast import errors
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
@@ -54,6 +54,10 @@ class _Page(BaseModel):
 
 class _Log(BaseModel):
     result_url: str
+
+
+class _Accepted(BaseModel):
+    success: bool | None = None
 
 
 class _Account(BaseModel):
@@ -116,14 +120,14 @@ class VastClient:
             return found[0] if found else None
         return found
 
-    def list(self, label: str | None = None) -> list[Instance]:
+    def instances(self, label: str | None = None) -> list[Instance]:
         """Return all instances of the account, or those with a label; every page, checked against the market's count."""
-        return list(self._pages(label))
+        return [*self._pages(label)]
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
         path = f"/api/v0/instances/{instance_id}/"
-        self._again("destroy", lambda: self._ask("destroy", "DELETE", path, BaseModel, {}))
+        self._again("destroy", lambda: self._ask("destroy", "DELETE", path, _Accepted, {}))
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return the instance's log as far as the market has it; empty while there is none."""
@@ -214,9 +218,7 @@ def _json_object(answer: httpx.Response) -> dict[str, Any]:
     return payload if isinstance(payload, dict) else {}
 
 
-def _refusal(
-    call: str, answer: httpx.Response, code: str, text: str, payload: dict[str, Any]
-) -> errors.VastError:
+def _refusal(call: str, answer: httpx.Response, code: str, text: str, payload: dict[str, Any]) -> errors.VastError:
     """Sort a refusal by what the caller does about it; the code and text decide, because statuses mislead."""
     status = answer.status_code
     said = f"HTTP {status} {code} {text}".strip()

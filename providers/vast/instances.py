@@ -27,8 +27,8 @@ class PortBinding(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    HostIp: str = "0.0.0.0"  # noqa: S104, N815 -- the market's spelling, not an address to bind
-    HostPort: int  # noqa: N815 -- the market's spelling
+    HostIp: str = "0.0.0.0"  # noqa: S104 -- the market's spelling, not an address to bind
+    HostPort: int
 
 
 class Instance(BaseModel):

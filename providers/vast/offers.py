@@ -131,13 +131,25 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         (offer.gpu_ram >= wishes.gpu_ram_mb, "gpu.ramGb", f"has {offer.gpu_ram / 1000:.0f} GB a GPU"),
         (price <= wishes.max_usd_per_hour, "maxUsdPerHour", f"costs ${price:.3f}/h all-in"),
         (offer.reliable >= wishes.min_reliability, "reliability", f"is {offer.reliable:.3f} reliable"),
-        (offer.inet_down >= wishes.min_download_mbps, "downloadMbps", f"downloads {offer.inet_down:.0f} Mb/s"),
+        (
+            offer.inet_down >= wishes.min_download_mbps,
+            "downloadMbps",
+            f"downloads {offer.inet_down:.0f} Mb/s",
+        ),
         (offer.disk_space >= wishes.disk_gb, "diskGb", f"has {offer.disk_space:.0f} GB of disk"),
         (offer.direct_port_count >= wishes.ports, "ports", f"has {offer.direct_port_count} direct ports"),
         (offer.cuda_max_good >= wishes.min_cuda, "minCuda", f"supports CUDA {offer.cuda_max_good}"),
         (not wishes.regions or offer.country in wishes.regions, "regions", f"is in {offer.geolocation}"),
-        (not wishes.verified_only or offer.verification == "verified", "verified", f"is {offer.verification}"),
-        (offer.machine_id not in wishes.avoided_machines, "machine", f"machine {offer.machine_id} failed before"),
+        (
+            not wishes.verified_only or offer.verification == "verified",
+            "verified",
+            f"is {offer.verification}",
+        ),
+        (
+            offer.machine_id not in wishes.avoided_machines,
+            "machine",
+            f"machine {offer.machine_id} failed before",
+        ),
         (offer.rentable, "rentable", "is rented"),
     ]
     return [Miss(key, text) for fits, key, text in rules if not fits]
@@ -151,7 +163,11 @@ def rank(offers: Iterable[Offer], wishes: Wishes, turn: int = 0) -> list[Offer]:
     """
     fitting = sorted(
         (offer for offer in offers if not misses(offer, wishes)),
-        key=lambda offer: (usd_per_hour(offer, wishes) / max(offer.reliable, 0.01), -offer.inet_down, offer.id),
+        key=lambda offer: (
+            usd_per_hour(offer, wishes) / max(offer.reliable, 0.01),
+            -offer.inet_down,
+            offer.id,
+        ),
     )
     best: list[Offer] = []
     seen: set[int] = set()
@@ -173,9 +189,15 @@ def refusal(near: Iterable[Offer], wishes: Wishes, shown: int = 3) -> str:
             "Name another GPU in gpu.name (a list is fine) or another gpu.count."
         )
     nearest = sorted(near, key=lambda offer: (len(misses(offer, wishes)), usd_per_hour(offer, wishes)))
-    rows = [f"  offer {offer.id}: {', '.join(miss.text for miss in misses(offer, wishes))}" for offer in nearest[:shown]]
+    rows = [
+        f"  offer {offer.id}: {', '.join(miss.text for miss in misses(offer, wishes))}" for offer in nearest[:shown]
+    ]
     return "\n".join(
-        [f"No offer for {wanted} fulfils every wish. Nearest misses of {len(near)}:", *rows, _what_would_give(nearest, wishes)]
+        [
+            f"No offer for {wanted} fulfils every wish. Nearest misses of {len(near)}:",
+            *rows,
+            _what_would_give(nearest, wishes),
+        ]
     )
 
 

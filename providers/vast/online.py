@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bootstrap.errors import HostFault
+
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.instances import Instance, unsound
@@ -86,7 +87,9 @@ def bring_online(
         adopted = adopt(market, clock, limits, order, say)
         avoided = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
         wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | avoided)
-        instance_id, offer = (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say)
+        instance_id, offer = (
+            (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say)
+        )
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
         try:
@@ -110,7 +113,7 @@ def bring_online(
 def adopt(market: Market, clock: RentingClock, limits: Limits, order: Order, say: Say) -> Instance | None:
     """Take over the sound instance of the lowest id under our label; give back unsound and surplus ones."""
     wishes = order.wishes
-    under_label = by_id(market.list(order.label))
+    under_label = by_id(market.instances(order.label))
     flaws = {
         instance.id: unsound(instance, order.image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb)
         for instance in under_label
@@ -119,7 +122,10 @@ def adopt(market: Market, clock: RentingClock, limits: Limits, order: Order, say
     kept = sound[0] if sound else None
     for instance in under_label:
         if instance is not kept:
-            say("give back", f"instance {instance.id} under our label {', '.join(flaws[instance.id]) or 'is surplus'}")
+            say(
+                "give back",
+                f"instance {instance.id} under our label {', '.join(flaws[instance.id]) or 'is surplus'}",
+            )
     give_back_all(market, clock, limits, [instance for instance in under_label if instance is not kept])
     if kept:
         say("adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}")
@@ -131,7 +137,7 @@ def keep_lowest(market: Market, clock: RentingClock, limits: Limits, label: str,
 
     Raises RentalFailed where another stays; the caller gives ours back and adopts that one.
     """
-    under_label = by_id(market.list(label))
+    under_label = by_id(market.instances(label))
     if under_label and under_label[0].id < instance_id:
         raise errors.RentalFailed(instance_id, "surplus", f"instance {under_label[0].id} holds this label already")
     give_back_all(market, clock, limits, [one for one in under_label if one.id != instance_id])
@@ -146,7 +152,13 @@ def find_offers(market: Market, wishes: Wishes, turn: int = 0) -> list[Offer]:
 
 
 def _rent_best(
-    market: Market, clock: RentingClock, limits: Limits, order: Order, wishes: Wishes, failures: list[Failure], say: Say
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    order: Order,
+    wishes: Wishes,
+    failures: list[Failure],
+    say: Say,
 ) -> tuple[int, Offer]:
     body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port)
     for _search in range(limits.attempts):
@@ -154,7 +166,10 @@ def _rent_best(
             ranked = find_offers(market, wishes, order.turn)
         except errors.NoMatchingOffer as error:
             raise errors.NoMatchingOffer("\n".join([str(error), *_told(failures)])) from error
-        say("search", f"{len(ranked)} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
+        say(
+            "search",
+            f"{len(ranked)} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in",
+        )
         for offer in ranked:
             try:
                 instance_id = rent(market, clock, limits, offer, body)
@@ -162,9 +177,14 @@ def _rent_best(
                 say("rent", f"{gone}; next offer")
                 continue
             price = offers.usd_per_hour(offer, wishes)
-            say("rent", f"instance {instance_id} on machine {offer.machine_id} ({offer.geolocation}), ${price:.3f}/h all-in")
+            say(
+                "rent",
+                f"instance {instance_id} on machine {offer.machine_id} ({offer.geolocation}), ${price:.3f}/h all-in",
+            )
             return instance_id, offer
-    raise errors.NoMatchingOffer(f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it.")
+    raise errors.NoMatchingOffer(
+        f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it."
+    )
 
 
 def _serve(
@@ -195,7 +215,9 @@ def host_key_of(market: Market, clock: RentingClock, limits: Limits, instance_id
         if found:
             return found
         clock.sleep(limits.look_seconds / 5)
-    raise errors.RentalFailed(instance_id, "log", "its log never showed the host key's fingerprint, so it cannot be trusted")
+    raise errors.RentalFailed(
+        instance_id, "log", "its log never showed the host key's fingerprint, so it cannot be trusted"
+    )
 
 
 def _told(failures: list[Failure]) -> list[str]:
@@ -209,7 +231,10 @@ def _exhausted(order: Order, failures: list[Failure], limits: Limits) -> errors.
         last or 0,
         failures[-1].reason if failures else "time",
         "\n".join(
-            [f"{order.name} did not come online ({spent}); everything was given back.", *_told(failures)]
-            + ["Run `pulumi up` again to try other machines, or tighten the wishes that the failures name."]
+            [
+                f"{order.name} did not come online ({spent}); everything was given back.",
+                *_told(failures),
+                "Run `pulumi up` again to try other machines, or tighten the wishes that the failures name.",
+            ]
         ),
     )

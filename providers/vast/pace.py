@@ -1,18 +1,21 @@
 """Request thresholds: the smallest interval between two calls of one kind, shared by every process that uses a key.
 
 The market counts per endpoint and identity (bearer and address), so all provider processes of all updates on this machine
-draw from one store: a small SQLite file named after the key's digest, kept by pyrate-limiter under a file lock.
+draw their turns from one small file a call, named after the key's digest: take the next free moment, push it on by one
+interval, wait for it. Turns are handed out in order, and nobody polls. (pyrate-limiter's store across processes was tried:
+its file lock does not work together with the current filelock, and it makes waiting callers race.)
+
 Intervals are the `threshold` values that the market publishes, in market seconds; a market whose clock runs faster than
 ours (the sandbox) divides them by its time scale.
 """
 
+import fcntl
 import hashlib
+import os
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
-
-from pyrate_limiter import Limiter, Rate, SQLiteBucket
 
 from bootstrap.clock import Clock
 
@@ -25,7 +28,8 @@ INTERVALS: Mapping[str, float] = {
     "logs": 1.0,
     "account": 1.0,
 }
-MARGIN = 1.05  # the two clocks and the wire are not ours
+MARGIN_SECONDS = 0.02  # the wire may bring two calls closer together than they left
+FURTHEST_TURNS = 200  # a moment further ahead than this many turns is a clock that was set back, not a queue
 
 
 class Pace(Protocol):
@@ -51,21 +55,28 @@ class SharedPace:
     def __init__(self, key: str, time_scale: float = 1.0, folder: Path | None = None) -> None:
         self._identity = hashlib.sha256(key.encode()).hexdigest()[:16]
         self._time_scale = time_scale
-        self._folder = folder or Path(tempfile.gettempdir()) / f"gpu-fleet-pace-{Path.home().owner()}"
-        self._limiters: dict[str, Limiter] = {}
+        self._folder = folder or Path(tempfile.gettempdir()) / f"gpu-fleet-pace-{os.getuid()}"
 
     def wait(self, call: str, clock: Clock) -> None:
         """Return when it is this caller's turn; waits through the clock, so that a vanished engine is noticed."""
-        interval = INTERVALS[call] * MARGIN / self._time_scale
-        limiter = self._limiter(call, interval)
-        while not limiter.try_acquire(call, blocking=False):
-            clock.sleep(min(0.2, interval / 4))
+        interval = INTERVALS[call] / self._time_scale + MARGIN_SECONDS
+        clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
 
-    def _limiter(self, call: str, interval: float) -> Limiter:
-        if call not in self._limiters:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            store = self._folder / f"{self._identity}-{call}.sqlite"
-            rates = [Rate(1, max(1, round(interval * 1000)))]
-            bucket = SQLiteBucket.init_from_file(rates, db_path=str(store), use_file_lock=True)
-            self._limiters.setdefault(call, Limiter(bucket))
-        return self._limiters[call]
+    def _turn(self, call: str, interval: float, now: float) -> float:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with (self._folder / f"{self._identity}-{call}").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            free = _moment(file.read())
+            turn = max(now, free) if free < now + FURTHEST_TURNS * interval else now
+            file.seek(0)
+            file.truncate()
+            file.write(repr(turn + interval))
+        return turn
+
+
+def _moment(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

@@ -27,7 +27,7 @@ class Market(Protocol):
     def show(self, instance_id: int) -> Instance | None:
         """Return one instance, None where there is none."""
 
-    def list(self, label: str | None = None) -> list[Instance]:
+    def instances(self, label: str | None = None) -> list[Instance]:
         """Return instances, by label or all."""
 
     def destroy(self, instance_id: int) -> None:
@@ -96,7 +96,7 @@ def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> l
     """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first."""
     deadline = clock.monotonic() + limits.settle_seconds
     while True:
-        found = by_id(market.list(label))
+        found = by_id(market.instances(label))
         if found or clock.monotonic() >= deadline:
             return found
         clock.sleep(limits.look_seconds)
@@ -105,7 +105,10 @@ def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> l
 def wait_until_running(
     market: Market, clock: RentingClock, limits: Limits, instance_id: int, gate_port: int, deadline: float
 ) -> Instance:
-    """Wait for address and ports. Raises RentalFailed where it will not come up, or not before the deadline (monotonic)."""
+    """Wait for address and ports.
+
+    Raises RentalFailed where it will not come up, or not before the deadline (monotonic seconds).
+    """
     born = clock.monotonic()
     status = "not listed yet"
     while clock.monotonic() < deadline:
@@ -135,15 +138,18 @@ def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: 
             clock.sleep(limits.look_seconds)
         if market.show(instance_id) is not None:
             return False
-        if any(instance.id == instance_id for instance in market.list(label)):
+        if any(instance.id == instance_id for instance in market.instances(label)):
             return False
     return True
 
 
-def give_back(market: Market, clock: RentingClock, limits: Limits, instance_id: int, usd_per_hour: float | None = None) -> None:
+def give_back(
+    market: Market, clock: RentingClock, limits: Limits, instance_id: int, usd_per_hour: float | None = None
+) -> None:
     """Destroy an instance and return once the market confirms that it is gone.
 
-    Works on without an engine. Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
+    Works on without an engine.
+    Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
     """
     deadline = clock.monotonic() + limits.destroy_seconds
     cause = "the market still lists it"

@@ -1,0 +1,61 @@
+"""The program: read stack config, make the stack's components, export what clients need."""
+
+from pathlib import Path
+
+import pulumi
+from providers.identity.resource import Identity
+
+from components.config import PROJECT, SECRETS, ConfigError, load, missing_secrets
+from components.fleet import Fleet, FleetArgs
+from components.provider_pool import ProviderPool
+from components.store import Store, StoreArgs, load_manifests
+
+
+def main() -> None:
+    """Declare the stack."""
+    source = pulumi.Config(PROJECT)
+    project = Path(pulumi.runtime.get_root_directory() or ".")
+    known = {
+        key.removeprefix(f"{PROJECT}:")
+        for key, value in all_config().items()
+        if key.startswith(f"{PROJECT}:") and value
+    }
+    try:
+        stack = load(source, known, project)
+        manifests = load_manifests(stack, project)
+    except ConfigError as error:
+        raise pulumi.RunError(str(error)) from None
+    if missing := missing_secrets(known):
+        raise pulumi.RunError("\n".join(missing))
+
+    pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
+    identity = Identity("identity", {"rotation": stack.rotation.model_dump()}, keyless("identity-provider"))
+    store = Store("store", StoreArgs(stack, manifests, identity, project), pool)
+    fleets = [
+        Fleet(
+            name,
+            FleetArgs(name, fleet, stack, manifests[fleet.model], store.kit, identity, store.blobs_of(fleet.model)),
+            pool,
+        )
+        for name, fleet in stack.fleets.items()
+    ]
+
+    pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
+    prices = [price for fleet in fleets for price in fleet.prices.values()]
+    pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
+    pulumi.export("caCertificate", identity.caCertificate)
+    tokens = {name: token for fleet in fleets for name, token in fleet.tokens.items()}
+    pulumi.export("tokens", pulumi.Output.secret(tokens))
+
+
+def keyless(name: str) -> pulumi.ResourceOptions:
+    """Return options for a resource whose provider process holds no account key."""
+    return pulumi.ResourceOptions(provider=pulumi.ProviderResource("pulumi-python", name, {}))
+
+
+def all_config() -> dict[str, str]:
+    """Return the stack's whole config by key, namespace included; secrets are in it."""
+    return {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
+
+
+main()

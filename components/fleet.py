@@ -1,0 +1,123 @@
+"""A fleet: n like instances, each with its own label, token and certificate."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pulumi
+from providers.identity.resource import Identity
+from providers.identity.tokens import token_for
+
+from bootstrap.manifest import Manifest
+from components import config
+from components.provider_pool import ProviderPool, process_of
+from providers.vast.label import Label
+from providers.vast.resource import VastInstance
+
+GATE_PORT = 8443
+GB = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class FleetArgs:
+    """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch."""
+
+    name: str
+    fleet: config.Fleet
+    stack: config.StackConfig
+    model: Manifest
+    kit: Manifest
+    identity: Identity
+    blobs: list[pulumi.Resource]
+
+
+class Fleet(pulumi.ComponentResource):
+    """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`.
+
+    Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name.
+    """
+
+    endpoints: dict[str, pulumi.Output[str]]
+    prices: dict[str, pulumi.Output[float]]
+    tokens: dict[str, pulumi.Output[str]]
+
+    def __init__(
+        self, name: str, args: FleetArgs, pool: ProviderPool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("gpu-fleet:components:Fleet", name, None, opts)
+        self.endpoints, self.prices, self.tokens = {}, {}, {}
+        for index in range(args.fleet.replicas):
+            instance_name = f"{args.name}-{index}"
+            token = _token(args, instance_name)
+            instance = VastInstance(
+                instance_name,
+                instance_inputs(args, instance_name, index, token),
+                pulumi.ResourceOptions(
+                    parent=self,
+                    provider=pool.get(f"{args.name}-providers-{process_of(index)}"),
+                    depends_on=args.blobs,
+                ),
+            )
+            self.endpoints[instance_name] = instance.endpoint
+            self.prices[instance_name] = instance.usdPerHour
+            self.tokens[instance_name] = token
+        self.register_outputs({"endpoints": self.endpoints})
+
+
+def disk_gb(fleet: config.Fleet, model: Manifest) -> int:
+    """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
+
+    Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
+    """
+    return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
+
+
+def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulumi.Output[str]) -> Mapping[str, Any]:
+    """Return the inputs of one instance, in the shape of `providers.vast.settings.InstanceSettings`."""
+    fleet, stack, identity = args.fleet, args.stack, args.identity
+    return {
+        "name": instance_name,
+        "label": identity.stackId.apply(lambda stack_id: str(Label(stack_id, instance_name))),
+        "turn": index,
+        "market": stack.market.model_dump(by_alias=True),
+        "store": {
+            "endpoint": stack.store.host_endpoint or stack.store.endpoint,
+            "region": stack.store.region,
+            "bucket": stack.store.bucket,
+        },
+        "wishes": {
+            "gpuNames": list(fleet.gpu.name),
+            "gpuCount": fleet.gpu.count,
+            "gpuRamGb": fleet.gpu.ram_gb,
+            "maxUsdPerHour": fleet.max_usd_per_hour,
+            "reliability": fleet.reliability,
+            "downloadMbps": fleet.download_mbps,
+            "minCuda": fleet.min_cuda,
+            "regions": list(fleet.regions),
+            "verified": fleet.verified,
+        },
+        "limits": stack.limits.model_dump(by_alias=True),
+        "server": {
+            "image": fleet.image,
+            "modelName": fleet.model,
+            "arguments": list(fleet.vllm_arguments),
+            "environment": dict(fleet.environment),
+            "port": GATE_PORT,
+        },
+        "diskGb": disk_gb(fleet, args.model),
+        "model": args.model.model_dump(mode="json"),
+        "kit": args.kit.model_dump(mode="json"),
+        "access": {
+            "sshPublicKey": identity.sshPublicKey,
+            "sshPrivateKey": identity.sshPrivateKey,
+            "caCertificate": identity.caCertificate,
+            "caKey": identity.caKey,
+            "token": token,
+            "certificateEpoch": stack.rotation.certificates,
+        },
+    }
+
+
+def _token(args: FleetArgs, instance_name: str) -> pulumi.Output[str]:
+    epoch = args.stack.rotation.tokens
+    return pulumi.Output.secret(args.identity.tokenSecret.apply(lambda secret: token_for(secret, instance_name, epoch)))

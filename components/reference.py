@@ -1,0 +1,93 @@
+"""docs/config.md, rendered from the config models, so that the page cannot fall behind the code.
+
+`python -m components.reference` prints the page; a test compares it with the committed one.
+"""
+
+import types
+import typing
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from components.config import (
+    PROJECT,
+    SECRETS,
+    Fleet,
+    Gpu,
+    Limits,
+    Market,
+    Model,
+    Rotation,
+    StackConfig,
+    Store,
+)
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "market": Market,
+    "store": Store,
+    "models.<name>": Model,
+    "fleets.<name>": Fleet,
+    "fleets.<name>.gpu": Gpu,
+    "limits": Limits,
+    "rotation": Rotation,
+}
+
+
+def page() -> str:
+    """Return docs/config.md."""
+    lines = [
+        "# Configuration",
+        "",
+        "Every key of stack config, generated from the models in `components/config.py`.",
+        f"Keys stand in `Pulumi.<stack>.yaml` as `{PROJECT}:<section>`; anything that is not listed here is refused.",
+        "",
+        "## Secrets",
+        "",
+        "| key | meaning | set with |",
+        "| --- | --- | --- |",
+        *(f"| `{key}` | {text} | `pulumi config set --secret {PROJECT}:{key}` |" for key, text in SECRETS.items()),
+    ]
+    for path, model in SECTIONS.items():
+        lines += ["", f"## {path}", "", str(model.__doc__).strip(), "", "| key | type | default | meaning |"]
+        lines += ["| --- | --- | --- | --- |"]
+        lines += [_row(name, field) for name, field in model.model_fields.items()]
+    return "\n".join(lines) + "\n"
+
+
+def top_level() -> dict[str, str]:
+    """Return what each top-level key means, secrets included: the descriptions that Pulumi.yaml repeats."""
+    sections = {name: str(field.description) for name, field in StackConfig.model_fields.items()}
+    return {**sections, **SECRETS}
+
+
+def _row(name: str, field: FieldInfo) -> str:
+    default = "required" if field.is_required() else f"`{_shown(_default(field))}`"
+    return f"| `{field.alias or name}` | {_type(field.annotation)} | {default} | {field.description} |"
+
+
+def _default(field: FieldInfo) -> Any:
+    return field.default if field.default is not PydanticUndefined else field.get_default(call_default_factory=True)
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "-"
+    return str(value).lower() if isinstance(value, bool) else str(list(value) if isinstance(value, tuple) else value)
+
+
+def _type(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is tuple:
+        return f"list of {_type(typing.get_args(annotation)[0])}"
+    if origin is dict:
+        return "map"
+    if origin in {types.UnionType, typing.Union}:
+        return _type(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
+    words = {int: "integer", float: "number", str: "text", bool: "true or false"}
+    return words.get(annotation, "section")
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201 -- the page is this command's output

@@ -1,0 +1,94 @@
+"""The object store of a stack: one bucket, the kit, and the blobs of every model that a fleet serves."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pulumi
+from providers.identity.resource import Identity
+from providers.store.resource import Blobs, Bucket
+
+from bootstrap.kit import build_kit
+from bootstrap.manifest import Manifest
+from components.config import ConfigError, Model, StackConfig
+from components.provider_pool import ProviderPool
+
+
+@dataclass(frozen=True)
+class StoreArgs:
+    """What the store holds: `manifests` by model name, `project` the folder that paths in config are relative to."""
+
+    stack: StackConfig
+    manifests: dict[str, Manifest]
+    identity: Identity
+    project: Path
+
+
+class Store(pulumi.ComponentResource):
+    """`gpu-fleet:components:Store`: a Bucket, Blobs `kit`, and Blobs `model-<name>` for each model in use.
+
+    Outputs: `kit` (its manifest), `blobs_of(model)` (what must exist before a host can fetch that model).
+    """
+
+    kit: Manifest
+
+    def __init__(
+        self, name: str, args: StoreArgs, pool: ProviderPool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("gpu-fleet:components:Store", name, None, opts)
+        store = args.stack.store
+        options = pulumi.ResourceOptions(parent=self, provider=pool.get("store-provider"))
+        place = {"endpoint": store.endpoint, "region": store.region}
+        bucket = Bucket(
+            "bucket",
+            {**place, "name": store.bucket, "stackId": args.identity.stackId, "onDestroy": store.on_destroy},
+            options,
+        )
+        options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[bucket]))
+        folder = kit_folder()
+        self.kit = build_kit(folder)
+        sources = {f"model-{model}": _source(args.stack.models[model], args.project) for model in args.manifests}
+        manifests = {
+            "kit": self.kit,
+            **{f"model-{model}": manifest for model, manifest in args.manifests.items()},
+        }
+        self._blobs = {
+            key: Blobs(
+                key,
+                {
+                    **place,
+                    "bucket": store.bucket,
+                    "manifest": manifest.model_dump(mode="json"),
+                    "source": str(folder if key == "kit" else sources[key]),
+                },
+                options,
+            )
+            for key, manifest in manifests.items()
+        }
+        self.register_outputs({"bucket": store.bucket, "kit": self.kit.digest})
+
+    def blobs_of(self, model: str) -> list[pulumi.Resource]:
+        """Return the resources that a host which serves this model fetches from."""
+        return [self._blobs["kit"], self._blobs[f"model-{model}"]]
+
+
+def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
+    """Read the manifests of all models that a fleet names. Raises ConfigError with the file and what is wrong in it."""
+    manifests = {}
+    for name in sorted({fleet.model for fleet in stack.fleets.values()}):
+        path = project / stack.models[name].manifest
+        try:
+            manifests[name] = Manifest.from_json(path.read_text())
+        except ValueError as error:
+            raise ConfigError(f"gpu-fleet:models.{name}.manifest: {path.name} is not a manifest: {error}") from None
+    return manifests
+
+
+def kit_folder() -> Path:
+    """Return the cache folder in which the kit is built."""
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "gpu-fleet" / "kit"
+
+
+def _source(model: Model, project: Path) -> Path:
+    return project / (model.source or str(Path(model.manifest).with_suffix("")))

@@ -1,0 +1,183 @@
+"""Create, read, update and delete of one instance, without Pulumi: settings and outputs in, outputs out.
+
+Outputs are plain values: everything that was put in, and `OUTPUT_KEYS`.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrap.errors import BootstrapError
+from bootstrap.plan import plan
+
+from providers.engine_watch import RentingClock
+from providers.vast import errors
+from providers.vast.changes import Changes, Machine, changes
+from providers.vast.instances import Failed, Instance, Running, classify
+from providers.vast.online import Order, Say, Served, bring_online, find_offers
+from providers.vast.onstart import script
+from providers.vast.renting import Market, give_back, is_absent
+from providers.vast.serving import HostBootstrap, StoreKeys, spec_of
+from providers.vast.settings import INPUT_KEYS, InstanceSettings
+
+OUTPUT_KEYS = (
+    "instanceId",
+    "endpoint",
+    "usdPerHour",
+    "hostKey",
+    "machine",
+    "certificateEnd",
+    "phases",
+    "attempts",
+    "createdAt",
+    "drift",
+)
+STATUS_DRIFT = "status"
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What an operation works with: the account's market, a clock that notices a vanished engine, the store's keys."""
+
+    market: Market
+    clock: RentingClock
+    keys: StoreKeys
+    say: Say
+
+
+def check(settings: InstanceSettings, desk: Desk) -> None:
+    """Search once, so that a wish that nobody fulfils is said in the preview. Raises NoMatchingOffer and the client's."""
+    find_offers(desk.market, settings.to_wishes())
+
+
+def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
+    """Bring an instance online and return its outputs; raises with nothing left rented."""
+    limits = settings.to_limits()
+    bootstrap = _bootstrap(settings, settings, desk)
+    order = Order(
+        name=settings.name,
+        label=settings.label,
+        wishes=settings.to_wishes(),
+        image=settings.server.image,
+        onstart=script(settings.access.ssh_public_key),
+        gate_port=settings.server.port,
+        turn=settings.turn,
+    )
+    served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say)
+    return {**_outputs(served), "createdAt": desk.clock.time(), "attempts": served.attempts}
+
+
+def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
+    """Return fresh outputs, with everything that is not as it should be in `drift`; None where the instance is gone.
+
+    Gone is said only by two looks that agree, on an instance older than the market's lag. Any doubt raises.
+    """
+    limits = settings.to_limits()
+    instance = desk.market.show(instance_id)
+    if instance is None:
+        age = desk.clock.time() - float(outs.get("createdAt") or 0)
+        desk.clock.sleep(max(0.0, limits.settle_seconds - age))
+        if is_absent(desk.market, desk.clock, limits, instance_id):
+            return None
+        raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
+    state = classify(instance, settings.server.port)
+    if not isinstance(state, Running):
+        what = state.message if isinstance(state, Failed) else f"the market reports it as {state.status}"
+        return {**outs, "drift": [f"{STATUS_DRIFT}: {what}"]}
+    drift = []
+    endpoint = _endpoint(instance, settings)
+    if endpoint != outs.get("endpoint"):
+        drift.append(f"address: it moved from {outs.get('endpoint')} to {endpoint}")
+    try:
+        facts = _bootstrap(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
+        address = endpoint.removeprefix("https://").rpartition(":")[0]
+        drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts)]
+    except BootstrapError as error:
+        drift.append(f"unreachable: {error}")
+    return {**outs, "usdPerHour": outs.get("usdPerHour"), "drift": drift}
+
+
+def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
+    """Say what an update would do, drift included: a machine that is down is replaced, anything else is mended in place."""
+    found = changes(old, new, _machine(outs))
+    for drift in outs.get("drift") or []:
+        (found.replace if str(drift).startswith(STATUS_DRIFT) else found.in_place).append("drift")
+    return found
+
+
+def update(
+    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: Desk
+) -> dict[str, Any]:
+    """Converge in place, logging in with the key in the old state; settings that touch nothing are only recorded."""
+    if not compare(old, new, outs).in_place:
+        return {key: outs[key] for key in OUTPUT_KEYS if key in outs}
+    instance = desk.market.show(instance_id)
+    if instance is None or not isinstance(classify(instance, new.server.port), Running):
+        raise errors.RentalFailed(
+            instance_id,
+            "lost",
+            "it is not running, so nothing can be changed on it; run `pulumi refresh`, then `pulumi up`",
+        )
+    bootstrap = _bootstrap(new, old, desk)
+    served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
+    if old.access.ssh_public_key != new.access.ssh_public_key:
+        bootstrap.change_key(instance, served.host_key, new.access, desk.say)
+    fresh = _outputs(served)
+    kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
+    return {**fresh, **kept}
+
+
+def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
+    """Drain as far as the host lets us, destroy, confirm gone. Raises StillRented."""
+    limits = settings.to_limits()
+    instance = desk.market.show(instance_id)
+    if instance is not None and isinstance(classify(instance, settings.server.port), Running):
+        _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
+    price = outs.get("usdPerHour")
+    give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
+    desk.say("confirm gone", f"instance {instance_id} is not rented any more")
+
+
+def _bootstrap(settings: InstanceSettings, opening: InstanceSettings, desk: Desk) -> HostBootstrap:
+    key = opening.access.ssh_private_key.get_secret_value()
+    return HostBootstrap(settings, key, desk.keys, settings.to_limits(), desk.clock)
+
+
+def _outputs(served: Served) -> dict[str, Any]:
+    instance = served.instance
+    return {
+        "instanceId": instance.id,
+        "endpoint": served.endpoint,
+        "usdPerHour": served.usd_per_hour,
+        "hostKey": served.host_key,
+        "machine": {
+            "id": instance.machine_id,
+            "gpuName": instance.gpu_name,
+            "gpuCount": instance.num_gpus,
+            "diskGb": instance.disk_space,
+            "country": (instance.geolocation or "").rsplit(",", 1)[-1].strip().upper(),
+        },
+        "certificateEnd": served.certificate_end,
+        "phases": served.seconds,
+        "drift": [],
+    }
+
+
+def _machine(outs: dict[str, Any]) -> Machine:
+    machine = outs.get("machine") or {}
+    return Machine(
+        gpu_name=str(machine.get("gpuName") or ""),
+        gpu_count=int(machine.get("gpuCount") or 0),
+        disk_gb=float(machine.get("diskGb") or 0),
+        usd_per_hour=float(outs.get("usdPerHour") or 0),
+        country=str(machine.get("country") or ""),
+    )
+
+
+def _endpoint(instance: Instance, settings: InstanceSettings) -> str:
+    mapped = instance.address(settings.server.port)
+    return f"https://{mapped[0]}:{mapped[1]}" if mapped else ""
+
+
+def inputs_of(props: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a property map that was put in."""
+    return {key: value for key, value in props.items() if key in INPUT_KEYS}

@@ -1,0 +1,173 @@
+"""`VastInstance`, token `pulumi-python:dynamic/vast:Instance`: one rented instance that serves, as one resource.
+
+Module path and class names are persisted in every stack's state: a rename is a migration. The provider class has no
+attributes of its own, so that it is pickled by reference and state carries no code.
+"""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import pulumi
+from bootstrap.errors import BootstrapError
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.runtime import rpc
+
+from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
+from providers.vast import lifecycle
+from providers.vast.client import VastClient
+from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
+from providers.vast.lifecycle import Desk
+from providers.vast.pace import SharedPace
+from providers.vast.redaction import Redaction
+from providers.vast.serving import StoreKeys
+from providers.vast.settings import InstanceSettings
+
+Value = TypeVar("Value")
+
+
+class VastInstanceProvider(ResourceProvider):
+    """Translates between the engine's calls and `lifecycle`; nothing else."""
+
+    serialize_as_secret_always = False
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the account's keys from the provider's args; the engine calls this once a process."""
+        self._vast_key = req.config.get("vastApiKey") or ""
+        self._store_keys = StoreKeys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
+        self._watch = EngineWatch.of_this_process()
+        self._clock = WatchedClock(self._watch)
+        self._calls = 0
+        self._lock = threading.Lock()
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""
+        if _has_unknown_wishes(news):
+            return CheckResult(news, [])
+        failures: list[CheckFailure] = []
+        try:
+            settings = InstanceSettings.from_props(news)
+            if not _olds:
+                with self._desk(settings) as desk:
+                    lifecycle.check(settings, desk)
+        except SettingsInvalid as error:
+            failures.append(CheckFailure("inputs", str(error)))
+        except NoMatchingOffer as error:
+            failures.append(CheckFailure("wishes", str(error)))
+        except CredentialsRefused as error:
+            failures.append(CheckFailure("vastApiKey", str(error)))
+        except VastError as error:
+            failures.append(CheckFailure("market", str(error)))
+        return CheckResult(news, failures)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Say which inputs replace, which update in place, and which are only recorded."""
+        try:
+            found = lifecycle.compare(InstanceSettings.from_props(olds), InstanceSettings.from_props(news), olds)
+        except SettingsInvalid:
+            # State of an older version: converge in place and write the state anew.
+            return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
+        return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Adopt or rent, bootstrap, probe; raises with nothing left rented."""
+        outs = self._operate(props, lifecycle.create)
+        return CreateResult(str(outs["instanceId"]), {**lifecycle.inputs_of(props), **outs})
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Return what really runs; an empty id only where the market is sure that it is gone."""
+        outs = self._operate(props, lambda settings, desk: lifecycle.read(int(id_), settings, props, desk))
+        if outs is None:
+            return ReadResult("", {})
+        return ReadResult(id_, {**props, **outs}, lifecycle.inputs_of(props))
+
+    def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Converge in place."""
+        before = InstanceSettings.from_props(olds)
+        outs = self._operate(
+            news, lambda settings, desk: lifecycle.update(int(id_), before, settings, olds, desk), also=olds
+        )
+        return UpdateResult({**lifecycle.inputs_of(news), **outs})
+
+    def delete(self, id_: str, props: dict[str, Any]) -> None:
+        """Drain, destroy, confirm gone."""
+        self._operate(props, lambda settings, desk: lifecycle.delete(int(id_), settings, props, desk))
+
+    def _operate(
+        self,
+        props: dict[str, Any],
+        operation: Callable[[InstanceSettings, Desk], Value],
+        also: Mapping[str, Any] | None = None,
+    ) -> Value:
+        """Run one operation; every error leaves here as one redacted paragraph without a traceback."""
+        redaction = Redaction.of(self._vast_key, self._store_keys.secret, props, also or {})
+        with self._counted():
+            try:
+                settings = InstanceSettings.from_props(props)
+                with self._desk(settings) as desk:
+                    return operation(settings, desk)
+            except (VastError, BootstrapError, EngineGone) as error:
+                message = redaction.clean(f"{props.get('name', 'instance')}: {error}")
+                raise pulumi.RunError(message) from None
+
+    @contextmanager
+    def _desk(self, settings: InstanceSettings) -> Iterator[Desk]:
+        market = settings.market
+        client = VastClient(market.url, self._vast_key, SharedPace(self._vast_key, market.time_scale), self._clock)
+        redaction = Redaction.of(self._vast_key, self._store_keys.secret)
+
+        def say(phase: str, text: str) -> None:
+            print(redaction.clean(f"{settings.name}  {phase}  {text}"), flush=True)  # noqa: T201 -- the CLI shows it
+
+        try:
+            yield Desk(client, self._clock, self._store_keys, say)
+        finally:
+            client.close()
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Count the calls in flight; the last one out ends a process whose engine has gone."""
+        with self._lock:
+            self._calls += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._calls -= 1
+                last = self._calls == 0
+            if last and self._watch.gone():
+                os._exit(1)
+
+
+class VastInstance(Resource, module="vast", name="Instance"):
+    """One instance of a fleet. Inputs: `providers.vast.settings.InstanceSettings`, by alias."""
+
+    instanceId: pulumi.Output[int]  # noqa: N815 -- a property of the resource, spelt as in state
+    endpoint: pulumi.Output[str]
+    usdPerHour: pulumi.Output[float]  # noqa: N815
+    certificateEnd: pulumi.Output[float]  # noqa: N815
+    phases: pulumi.Output[dict[str, float]]
+    drift: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        # Set here and not only by diff: `--replace` asks the options, and a replacement made before the old machine is
+        # gone would adopt that very machine by its label and then see it destroyed.
+        options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
+        props = {**dict.fromkeys(lifecycle.OUTPUT_KEYS), **inputs}
+        super().__init__(VastInstanceProvider(), name, props, options)
+
+
+def _has_unknown_wishes(news: dict[str, Any]) -> bool:
+    return any(news.get(key) == rpc.UNKNOWN for key in ("market", "wishes", "limits", "diskGb"))

@@ -1,0 +1,142 @@
+"""From a running instance to an answered completion: what renting knows, handed to the bootstrap.
+
+The only place where a rented instance meets SSH, the store's presigned URLs and the fleet's CA.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bootstrap.clock import Clock
+from bootstrap.errors import HostUnreachable
+from bootstrap.facts import Facts
+from bootstrap.host import Host
+from bootstrap.probe import probe
+from bootstrap.run import converge, observe
+from bootstrap.spec import EndpointSpec, Preflight
+from bootstrap.ssh import connect
+
+from bootstrap.artifacts import Artifacts
+from providers.identity.authority import sign_csr
+from providers.vast.instances import SSH_PORT, Instance
+from providers.vast.limits import Limits
+from providers.vast.online import Say, Served
+from providers.vast.settings import InstanceSettings
+
+PRESIGNED_SECONDS = 3600
+SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given back
+
+
+@dataclass(frozen=True)
+class StoreKeys:
+    """Keys of the object store; they sign URLs here and never reach a host."""
+
+    access: str
+    secret: str
+
+    def __repr__(self) -> str:
+        """Hide both."""
+        return "StoreKeys(...)"
+
+
+@dataclass(frozen=True)
+class HostBootstrap:
+    """Serves instances by one instance's settings. `private_key` is what opens the host now (the old one in an update)."""
+
+    settings: InstanceSettings
+    private_key: str
+    keys: StoreKeys
+    limits: Limits
+    clock: Clock
+
+    def serve(self, instance: Instance, host_key: str, say: Say) -> Served:
+        """Connect, converge and probe. Raises bootstrap errors, HostFault or OurFault."""
+        began = self.clock.monotonic()
+        address, gate = self._addresses(instance)
+        spec = spec_of(self.settings, address)
+        host = self.connect(instance, host_key, say)
+        connected = self.clock.monotonic()
+        try:
+            report = converge(host, spec, self, self.clock, say)
+        finally:
+            host.close()
+        access = self.settings.access
+        endpoint = f"https://{address}:{gate}"
+        converged = self.clock.monotonic()
+        answer = probe(
+            endpoint,
+            access.ca_certificate,
+            access.token.get_secret_value(),
+            self.settings.server.model_name,
+            self.clock,
+            self.limits.probe_seconds,
+        )
+        say("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
+        return Served(
+            instance=instance,
+            endpoint=endpoint,
+            host_key=host_key,
+            certificate_end=report.facts.certificate_not_after or 0.0,
+            seconds={
+                "connect": round(connected - began, 3),
+                **{phase: round(seconds, 3) for phase, seconds in report.timings.items()},
+                "probe": round(self.clock.monotonic() - converged, 3),
+            },
+            usd_per_hour=instance.dph_total or 0.0,
+        )
+
+    def connect(self, instance: Instance, host_key: str, say: Say) -> Host:
+        """Log in, with the host key pinned. Raises HostUnreachable, HostKeyMismatch."""
+        mapped = instance.address(SSH_PORT)
+        if mapped is None:
+            raise HostUnreachable(f"instance {instance.id} has no direct SSH port")
+        return connect(*mapped, self.private_key, host_key, self.clock, self.limits.connect_seconds, say)
+
+    def observe(self, instance: Instance, host_key: str, say: Say) -> Facts:
+        """Look at what really runs. Raises bootstrap errors."""
+        host = self.connect(instance, host_key, say)
+        try:
+            return observe(host, spec_of(self.settings, self._addresses(instance)[0]))
+        finally:
+            host.close()
+
+    def presign(self, sha256: str) -> str:
+        """Return a URL of a blob that a host may fetch for an hour."""
+        store = self.settings.store
+        artifacts = Artifacts(store.endpoint, store.region, store.bucket, self.keys.access, self.keys.secret)
+        return artifacts.presign(sha256, PRESIGNED_SECONDS)
+
+    def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
+        """Return a leaf certificate for the public key of a host's request."""
+        access = self.settings.access
+        now = datetime.fromtimestamp(self.clock.time(), UTC)
+        return sign_csr(access.ca_key.get_secret_value(), access.ca_certificate, csr_pem, addresses, now=now)
+
+    def _addresses(self, instance: Instance) -> tuple[str, int]:
+        mapped = instance.address(self.settings.server.port)
+        if mapped is None:
+            raise HostUnreachable(f"instance {instance.id} has no public port for the gate")
+        return mapped
+
+
+def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
+    """Return what the host behind this address must become."""
+    wishes, server = settings.wishes, settings.server
+    return EndpointSpec(
+        name=settings.name,
+        model=settings.model,
+        kit=settings.kit,
+        served_model=server.model_name,
+        vllm_args=server.arguments,
+        env=tuple(sorted(server.environment.items())),
+        token=settings.access.token.get_secret_value(),
+        addresses=(address,),
+        port=server.port,
+        certificate_epoch=settings.access.certificate_epoch,
+        preflight=Preflight(
+            gpu_names=wishes.gpu_names,
+            gpu_count=wishes.gpu_count,
+            gpu_ram_mb=int(wishes.gpu_ram_gb * 1000),
+            disk_gb=(settings.model.total_bytes + settings.kit.total_bytes) / 1e9,
+            download_mbps=wishes.download_mbps * SLOW_SHARE,
+        ),
+    )

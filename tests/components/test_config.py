@@ -1,0 +1,154 @@
+"""Stack config: every mistake is one sentence that names the key, what is wrong, and what to do."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from components.config import SECRETS, ConfigError, StackConfig, load, missing_secrets
+
+GOOD: dict[str, Any] = {
+    "market": {"url": "http://127.0.0.1:1"},
+    "store": {"endpoint": "http://127.0.0.1:2", "region": "fsn1", "bucket": "models"},
+    "models": {"tiny": {"manifest": "models/tiny.json"}},
+    "fleets": {"chat": {"replicas": 2, "model": "tiny", "gpu": {"name": "RTX 4090"}, "maxUsdPerHour": 0.5}},
+}
+
+
+class Source:
+    """Stands for pulumi.Config: values as the JSON text that the engine passes."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
+
+    def get(self, key: str) -> str | None:
+        return self.values.get(key)
+
+    def get_object(self, key: str) -> Any:
+        return json.loads(self.values[key])
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models/tiny.json").write_text("{}")
+    return tmp_path
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    config = json.loads(json.dumps(GOOD))
+    *parents, last = path.split(".")
+    place = config
+    for parent in parents:
+        place = place[parent]
+    place[last] = value
+    return config
+
+
+def read(values: dict[str, Any], project: Path) -> StackConfig:
+    return load(Source(values), set(values), project)
+
+
+def test_good_config_is_read_with_defaults(project: Path) -> None:
+    config = read(GOOD, project)
+
+    assert config.fleets["chat"].gpu.name == ("RTX 4090",)
+    assert config.fleets["chat"].verified is True
+    assert config.store.on_destroy == "keep"
+    assert config.limits.attempts == 3
+
+
+def test_a_parked_fleet_is_fine(project: Path) -> None:
+    assert read(changed("fleets.chat.replicas", 0), project).fleets["chat"].replicas == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("fleet", {}, "gpu-fleet:fleet is not a known key; did you mean gpu-fleet:fleets?"),
+        (
+            "fleets.chat.replica",
+            1,
+            "gpu-fleet:fleets.chat.replica is not a known key; did you mean replicas?",
+        ),
+        ("fleets.chat.gpu.nmae", 1, "did you mean name?"),
+        (
+            "fleets.chat.replicas",
+            -1,
+            "gpu-fleet:fleets.chat.replicas is -1: input should be greater than or equal to 0",
+        ),
+        (
+            "fleets.chat.replicas",
+            "two",
+            "gpu-fleet:fleets.chat.replicas is 'two': input should be a valid integer",
+        ),
+        (
+            "fleets.chat.maxUsdPerHour",
+            0,
+            "gpu-fleet:fleets.chat.maxUsdPerHour is 0: input should be greater than 0",
+        ),
+        (
+            "fleets.chat.model",
+            "huge",
+            "gpu-fleet:fleets.chat.model is 'huge', which gpu-fleet:models does not name",
+        ),
+        ("models.tiny.manifest", "models/none.json", "there is no such file in the project"),
+        (
+            "fleets.Chat!",
+            GOOD["fleets"]["chat"],
+            "a fleet's name is lower-case letters, digits and single dashes",
+        ),
+        ("store.onDestroy", "burn", "gpu-fleet:store.onDestroy is 'burn'"),
+        ("limits", "many", "gpu-fleet:limits must be a structured value"),
+    ],
+)
+def test_each_mistake_is_one_sentence(project: Path, path: str, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        read(changed(path, value), project)
+
+    assert says in str(raised.value)
+    assert len(str(raised.value).splitlines()) == 1
+
+
+def test_a_missing_section_names_the_command(project: Path) -> None:
+    config = {key: value for key, value in GOOD.items() if key != "store"}
+
+    with pytest.raises(ConfigError, match="gpu-fleet:store is missing; set it with: pulumi config set"):
+        read(config, project)
+
+
+def test_several_mistakes_are_all_told(project: Path) -> None:
+    config = changed("fleets.chat.replicas", -1)
+    config["fleets"]["chat"]["maxUsdPerHour"] = 0
+
+    with pytest.raises(ConfigError) as raised:
+        read(config, project)
+
+    assert "replicas" in str(raised.value)
+    assert "maxUsdPerHour" in str(raised.value)
+
+
+def test_missing_secrets_name_the_exact_command() -> None:
+    sentences = missing_secrets({"vastApiKey"})
+
+    assert len(sentences) == len(SECRETS) - 1
+    assert any("pulumi config set --secret gpu-fleet:storeSecretKey" in sentence for sentence in sentences)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(["market", "store", "models", "fleets", "limits", "rotation", "x"]), json_values)
+)
+def test_whatever_is_written_there_the_answer_is_config_or_a_config_error(values: dict[str, Any]) -> None:
+    with contextlib.suppress(ConfigError):
+        assert isinstance(load(Source(values), set(values), Path("/nonexistent")), StackConfig)

@@ -1,0 +1,121 @@
+"""Search and rank: what fits is a question of every wish, and a refusal says which one would have to give."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.vast import offers
+from providers.vast.offers import Wishes
+from tests.doubles.market import offer
+
+WISHES = Wishes(
+    gpu_names=("RTX 4090",),
+    gpu_count=1,
+    max_usd_per_hour=0.5,
+    disk_gb=48,
+    weights_gb=16,
+    min_reliability=0.95,
+    min_download_mbps=200,
+)
+
+some_offers = st.lists(
+    st.builds(
+        lambda number, machine, price, reliability, down, disk, gpu, storage: offer(
+            number,
+            machine_id=machine,
+            dph_base=price,
+            reliability2=reliability,
+            inet_down=down,
+            disk_space=disk,
+            gpu_name=gpu,
+            storage_cost=storage,
+        ),
+        st.integers(1, 10_000),
+        st.integers(1, 20),
+        st.floats(0.01, 2),
+        st.floats(0.5, 1),
+        st.floats(0, 5000),
+        st.floats(10, 2000),
+        st.sampled_from(["RTX 4090", "RTX 3090"]),
+        st.floats(0, 1),
+    ),
+    max_size=30,
+    unique_by=lambda row: row.id,
+)
+
+
+def test_the_all_in_price_holds_gpu_disk_and_the_download_of_the_weights() -> None:
+    row = offer(1, dph_base=0.3, storage_cost=0.15, inet_down_cost=0.02)
+
+    assert offers.usd_per_hour(row, WISHES) == 0.3 + 48 * 0.15 / 720 + 16 * 0.02 / 8
+
+
+@given(some_offers)
+def test_ranked_offers_fit_every_wish_and_name_a_machine_once(rows: list[offers.Offer]) -> None:
+    ranked = offers.rank(rows, WISHES)
+
+    assert all(not offers.misses(row, WISHES) for row in ranked)
+    assert len({row.machine_id for row in ranked}) == len(ranked)
+    fitting = {row.machine_id for row in rows if not offers.misses(row, WISHES)}
+    assert {row.machine_id for row in ranked} == fitting
+
+
+@given(some_offers, st.randoms())
+def test_ranking_does_not_depend_on_the_order_of_the_answer(rows: list[offers.Offer], random: object) -> None:
+    shuffled = list(rows)
+    random.shuffle(shuffled)  # type: ignore[attr-defined]
+
+    assert offers.rank(shuffled, WISHES) == offers.rank(rows, WISHES)
+
+
+@given(some_offers)
+def test_a_cheaper_twin_is_never_ranked_behind(rows: list[offers.Offer]) -> None:
+    ranked = offers.rank(rows, WISHES)
+    twins = [
+        row.model_copy(update={"id": 20_000, "machine_id": 99, "dph_base": row.dph_base / 2}) for row in ranked[:1]
+    ]
+
+    assert offers.rank([*rows, *twins], WISHES)[: len(twins)] == twins
+
+
+@given(some_offers, st.integers(0, 50))
+def test_turns_begin_elsewhere_and_lose_nobody(rows: list[offers.Offer], turn: int) -> None:
+    straight, turned = offers.rank(rows, WISHES), offers.rank(rows, WISHES, turn)
+
+    assert sorted(row.id for row in turned) == sorted(row.id for row in straight)
+    if straight:
+        assert turned[0] == straight[turn % len(straight)]
+
+
+def test_an_avoided_machine_does_not_fit() -> None:
+    wishes = replace(WISHES, avoided_machines=frozenset({1001}))
+
+    assert [row.id for row in offers.rank([offer(1), offer(2)], wishes)] == [2]
+    assert offers.query(wishes)["machine_id"] == {"notin": [1001]}
+
+
+def test_a_refusal_names_the_nearest_miss_and_the_price_that_would_do() -> None:
+    dear = [offer(1, dph_base=0.61), offer(2, dph_base=0.9), offer(3, dph_base=0.7, reliability2=0.5)]
+
+    text = offers.refusal(dear, WISHES)
+
+    assert "offer 1: costs $0.6" in text
+    assert "raise maxUsdPerHour from 0.5 to 0.61" in text
+    assert "(2 offers would match)" in text
+
+
+def test_a_refusal_says_when_nobody_has_such_a_gpu() -> None:
+    text = offers.refusal([], replace(WISHES, gpu_names=("RTX 9999",)))
+
+    assert "nobody on the market lists 1 x RTX 9999" in text
+    assert "gpu.name" in text
+
+
+def test_the_query_never_bids_and_prices_the_disk_in() -> None:
+    body = offers.query(WISHES)
+
+    assert "price" not in body
+    assert body["type"] == "on-demand"
+    assert body["allocated_storage"] == 48
+    assert body["verified"] == {"eq": True}

@@ -1,0 +1,184 @@
+"""Bringing online: next offer on the host's fault, stop at once on ours, one instance a label, nothing left rented."""
+
+from collections.abc import Callable
+
+import pytest
+
+from bootstrap import errors as host_errors
+from providers.engine_watch import EngineGone
+from providers.vast import errors
+from providers.vast.instances import Instance
+from providers.vast.limits import Limits
+from providers.vast.offers import Wishes
+from providers.vast.online import Order, Say, Served, bring_online
+from tests.doubles.clock import FakeClock
+from tests.doubles.market import HOST_KEY, FakeMarket, offer, raising
+
+LABEL = "gpu-fleet/s/chat-0"
+WISHES = Wishes(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+ORDER = Order("chat-0", LABEL, WISHES, "image", "true", 8443)
+
+
+class FakeBootstrap:
+    """Serves, or raises what the n-th call is told to."""
+
+    def __init__(self, *outcomes: BaseException | None, during: Callable[[], None] | None = None) -> None:
+        self.outcomes = list(outcomes)
+        self.during = during
+        self.served: list[int] = []
+
+    def serve(self, instance: Instance, host_key: str, say: Say) -> Served:
+        assert host_key == HOST_KEY
+        self.served.append(instance.id)
+        if self.during:
+            self.during()
+        outcome = self.outcomes.pop(0) if self.outcomes else None
+        if outcome:
+            raise outcome
+        return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {"start": 1.0}, 0.1)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def market(clock: FakeClock) -> FakeMarket:
+    return FakeMarket(clock)
+
+
+def online(market: FakeMarket, bootstrap: FakeBootstrap, limits: Limits | None = None) -> Served:
+    said: list[str] = []
+    return bring_online(
+        market,
+        market.clock,
+        limits or Limits(),
+        ORDER,
+        bootstrap,
+        lambda phase, text: said.append(f"{phase} {text}"),
+    )
+
+
+def test_the_best_offer_is_rented_and_serves(market: FakeMarket) -> None:
+    served = online(market, FakeBootstrap())
+
+    assert list(market.rows) == [served.instance.id]
+    assert served.instance.machine_id == 1001
+    assert served.usd_per_hour == pytest.approx(0.31 + 20 * 0.1 / 720 + 0.001 / 8)
+    assert served.seconds["wait"] >= 30
+
+
+def test_an_offer_that_is_gone_costs_no_attempt(market: FakeMarket) -> None:
+    market.before["rent"] = [raising(errors.OfferGone(1, "taken"))]
+
+    served = online(market, FakeBootstrap(), Limits(attempts=1))
+
+    assert served.instance.machine_id == 1002
+
+
+@pytest.mark.parametrize(
+    "fault", [host_errors.PreflightFailed("gpu", "no GPU"), host_errors.HostUnreachable("port 22 is closed")]
+)
+def test_the_hosts_fault_gives_back_and_takes_another_machine(
+    market: FakeMarket, fault: host_errors.BootstrapError
+) -> None:
+    served = online(market, FakeBootstrap(fault))
+
+    assert list(market.rows) == [served.instance.id]
+    assert served.instance.machine_id == 1002
+    assert served.attempts == 2
+
+
+def test_a_machine_that_never_boots_is_given_back(market: FakeMarket) -> None:
+    market.never_boots.add(1001)
+
+    served = online(market, FakeBootstrap())
+
+    assert served.instance.machine_id == 1002
+    assert len(market.rows) == 1
+
+
+def test_our_fault_stops_at_once_with_nothing_rented(market: FakeMarket) -> None:
+    with pytest.raises(host_errors.EngineRefused):
+        online(market, FakeBootstrap(host_errors.EngineRefused("unrecognized arguments: --no")))
+
+    assert market.rows == {}
+    assert [call for call, _ in market.calls].count("rent") == 1
+
+
+def test_attempts_end_and_tell_every_machine(market: FakeMarket) -> None:
+    faults = [host_errors.HostUnreachable(f"machine {n} is closed") for n in range(3)]
+
+    with pytest.raises(errors.RentalFailed) as raised:
+        online(market, FakeBootstrap(*faults))
+
+    assert market.rows == {}
+    assert all(f"machine {n} is closed" in str(raised.value) for n in range(3))
+
+
+def test_an_engine_that_dies_during_the_bootstrap_leaves_nothing_rented(market: FakeMarket, clock: FakeClock) -> None:
+    def die() -> None:
+        clock.gone_at = clock.now
+        clock.sleep(0.5)
+
+    with pytest.raises(EngineGone):
+        online(market, FakeBootstrap(during=die))
+
+    assert market.rows == {}
+
+
+def test_an_unforeseen_error_leaves_nothing_rented(market: FakeMarket) -> None:
+    with pytest.raises(ZeroDivisionError):
+        online(market, FakeBootstrap(ZeroDivisionError()))
+
+    assert market.rows == {}
+
+
+def test_a_sound_instance_under_the_label_is_adopted(market: FakeMarket) -> None:
+    orphan = market.add(LABEL, offer(9))
+
+    served = online(market, FakeBootstrap())
+
+    assert served.instance.id == orphan
+    assert "rent" not in [call for call, _ in market.calls]
+
+
+def test_unsound_and_surplus_instances_are_given_back(market: FakeMarket) -> None:
+    market.add(LABEL, offer(7), image="another")
+    kept = market.add(LABEL, offer(8))
+    market.add(LABEL, offer(9))
+    stranger = market.add("gpu-fleet/other/chat-0", offer(6))
+
+    served = online(market, FakeBootstrap())
+
+    assert served.instance.id == kept
+    assert sorted(market.rows) == sorted([kept, stranger])
+
+
+def test_two_creators_at_once_end_with_the_lowest_id(market: FakeMarket) -> None:
+    older: list[int] = []
+
+    def another_creator_shows_up() -> None:
+        if not older:
+            older.append(market.add(LABEL, offer(9)))
+            market.rows[400] = {**market.rows.pop(older[0]), "id": 400}
+
+    served = online(market, FakeBootstrap(during=another_creator_shows_up))
+
+    assert served.instance.id == 400
+    assert list(market.rows) == [400]
+
+
+def test_no_offer_says_what_would_have_to_give(market: FakeMarket) -> None:
+    market.offers = [offer(1, dph_base=0.9)]
+
+    with pytest.raises(errors.NoMatchingOffer, match="raise maxUsdPerHour"):
+        online(market, FakeBootstrap())
+
+
+def test_when_giving_back_fails_the_cost_is_named(market: FakeMarket) -> None:
+    market.before["destroy"] = [raising(errors.OutcomeUnknown("destroy", "500"))] * 1000
+
+    with pytest.raises(errors.StillRented, match="MAY STILL BE RENTED"):
+        online(market, FakeBootstrap(host_errors.HostUnreachable("closed")))
