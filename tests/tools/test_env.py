@@ -1,0 +1,63 @@
+"""What `make -s env` prints: only what is missing, in a form that a shell takes back exactly."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools import env, paths
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> paths.Paths:
+    checkout = tmp_path / "checkout"
+    source = checkout / "sandbox" / "engine"
+    (source / "pulumi").mkdir(parents=True)
+    (source / "pulumi" / "go.sum").write_text("sums\n")
+    (checkout / "requirements.txt").write_text("a==1\n")
+    for part in ("language_host.py", "run_program.py", "launcher.sh"):
+        (source / part).write_text(part)
+    return paths.find(checkout, {"HOME": str(tmp_path / "home")})
+
+
+def test_the_built_engine_brings_its_home_and_stays_offline(where):
+    found = env.environment(where, {"PATH": "/usr/bin"})
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:/usr/bin"
+    assert found["PULUMI_HOME"] == str(where.pulumi_home)
+    assert found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
+    assert found["PULUMI_BACKEND_URL"] == f"file://{where.backend}"
+    assert found["PULUMI_RUN_PROGRAM"] == "true"
+
+
+def test_the_operators_engine_keeps_its_home_and_its_downloads(where, tmp_path):
+    own = tmp_path / "own" / "pulumi"
+    own.parent.mkdir()
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    found = env.environment(where, {"PATH": str(own.parent)})
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{own.parent}"
+    assert not {"PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"} & set(found)
+
+
+@pytest.mark.parametrize("variable", ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"])
+def test_an_own_passphrase_wins(where, variable):
+    assert "PULUMI_CONFIG_PASSPHRASE" not in env.environment(where, {"PATH": "/bin", variable: "mine"})
+
+
+def test_an_own_backend_wins(where):
+    own = {"PATH": "/bin", "PULUMI_BACKEND_URL": "s3://states"}
+    assert "PULUMI_BACKEND_URL" not in env.environment(where, own)
+
+
+def test_twice_is_the_same_as_once(where):
+    once = env.environment(where, {"PATH": "/usr/bin"})
+    assert env.environment(where, {"PATH": "/usr/bin"} | once)["PATH"] == once["PATH"]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30))
+def test_a_shell_takes_any_value_back_exactly(value):
+    script = env.exports({"GPU_FLEET_TEST": value}) + 'printf %s "$GPU_FLEET_TEST"'
+    done = subprocess.run(["sh", "-c", script], capture_output=True, check=True)
+    assert done.stdout.decode() == value

@@ -1,0 +1,93 @@
+"""What ends up in front of the operator: the table, the figures, the market's meter, an answered question."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tools import ask, bench, lifecycle, table
+
+
+def test_the_table_takes_every_output_that_speaks_of_endpoints():
+    text = table.render(
+        {
+            "endpoints": {"chat-1": "https://b", "chat-0": "https://a"},
+            "pricePerHour": {"chat-0": 0.25, "chat-1": 1.0},
+            "tokens": {"chat-0": "[secret]", "chat-1": "[secret]"},
+            "caCertificate": "PEM",
+            "other": {"x": 1},
+        }
+    )
+    assert text.splitlines() == [
+        "name    url        pricePerHour",
+        "chat-0  https://a  0.25",
+        "chat-1  https://b  1",
+    ]
+
+
+@pytest.mark.parametrize("outputs", [{}, {"endpoints": {}}, {"endpoints": "[secret]"}])
+def test_a_stack_without_endpoints_is_a_sentence(outputs):
+    assert table.render(outputs) == "The stack has no endpoints.\n"
+
+
+@given(st.lists(st.lists(st.text("ab€", max_size=5), min_size=3, max_size=3), min_size=1))
+def test_columns_begin_at_the_same_place(rows):
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    for row, line in zip(rows, table.lines(rows).splitlines(), strict=True):
+        assert line[widths[0] + 2 :].startswith(row[1])
+
+
+FIGURE = {"figure": "rent", "value": 2.5, "unit": "s", "goal": 3, "better": "lower"}
+
+
+def test_a_bench_files_output_parts_into_figures_and_talk():
+    text = f"warming up\n{json.dumps(FIGURE)}\n[1]\n{json.dumps(FIGURE | {'goal': None})}\n"
+    figures, talk = bench.read(text)
+    assert figures == [FIGURE]
+    assert len(talk) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "better", "met"),
+    [(2, "lower", True), (3, "lower", True), (4, "lower", False), (4, "higher", True), (2, "higher", False)],
+)
+def test_a_goal_is_met_on_its_own_side(value, better, met):
+    figure = FIGURE | {"value": value, "better": better}
+    assert bench.met(figure) is met
+    assert bench.render([figure]).splitlines()[1].endswith("yes" if met else "NO")
+
+
+def test_a_market_that_bills_nothing_raises_no_complaint():
+    assert lifecycle.billed({"instances": [], "usd_per_hour": 0.0}) == ""
+
+
+@pytest.mark.parametrize(
+    "market",
+    [
+        {"instances": [{"id": 7, "label": "gpu-fleet/x/chat-0"}], "usd_per_hour": 0.4},
+        {"instances": [{"id": 7, "label": "gpu-fleet/x/chat-0"}], "usd_per_hour": 0.0},
+    ],
+)
+def test_what_is_still_rented_is_named_with_its_price(market):
+    said = lifecycle.billed(market)
+    assert "gpu-fleet/x/chat-0" in said
+    assert f"${market['usd_per_hour']:.2f}" in said
+
+
+OUTPUTS = {"endpoints": {"b": "https://b", "a": "https://a"}, "tokens": {"a": "ta", "b": "tb"}, "caCertificate": "PEM"}
+
+
+def test_the_first_endpoint_by_name_is_asked_unless_one_is_named():
+    assert ask.pick(OUTPUTS, None) == ("a", "https://a", "ta", "PEM")
+    assert ask.pick(OUTPUTS, "b") == ("b", "https://b", "tb", "PEM")
+
+
+def test_an_unknown_endpoint_is_refused_with_those_that_there_are():
+    with pytest.raises(ask.AskError, match="no endpoint c; the stack has a, b"):
+        ask.pick(OUTPUTS, "c")
+
+
+def test_no_endpoints_is_a_sentence():
+    with pytest.raises(ask.AskError, match="make up"):
+        ask.pick({}, None)
