@@ -66,7 +66,9 @@ def pick(found: dict[str, Any], name: str | None) -> tuple[str, str, str, str]:
     chosen = name or min(endpoints)
     if chosen not in endpoints or chosen not in tokens:
         raise AskError(f"there is no endpoint {chosen}; the stack has {', '.join(sorted(endpoints))}")
-    return chosen, str(endpoints[chosen]), str(tokens[chosen]), str(found.get("caCertificate") or "")
+    if not found.get("caCertificate"):
+        raise AskError("the stack has no output caCertificate, so no endpoint's answer could be trusted")
+    return chosen, str(endpoints[chosen]), str(tokens[chosen]), str(found["caCertificate"])
 
 
 def client(url: str, token: str, ca_pem: str) -> httpx.Client:

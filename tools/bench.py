@@ -34,9 +34,7 @@ def main(arguments: list[str]) -> int:
     failed = []
     for file in chosen:
         began = time.monotonic()
-        done = subprocess.run(
-            [sys.executable, file], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False
-        )
+        done = subprocess.run([sys.executable, file], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, check=False)
         found, talk = read(done.stdout)
         print(*talk, sep="\n", file=sys.stderr)
         figures += found

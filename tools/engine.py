@@ -67,22 +67,14 @@ def parse_version(text: str) -> tuple[int, int, int] | None:
 def find_go(environ: Mapping[str, str]) -> Path:
     """Return a Go that can build the engine, from PATH or its usual place; SetupError otherwise."""
     wanted = ".".join(map(str, GO_VERSION))
-    advice = (
-        "install Pulumi (https://www.pulumi.com/docs/install/), or Go "
-        + wanted
-        + " or later to have it built."
-    )
+    advice = "install Pulumi (https://www.pulumi.com/docs/install/), or Go " + wanted + " or later to have it built."
     found = shutil.which("go", path=environ.get("PATH")) or shutil.which("go", path="/usr/local/go/bin")
     if not found:
         raise SetupError(f"There is no `pulumi` on PATH and no Go to build it with: {advice}")
-    said = run(
-        [found, "env", "GOVERSION"], "Asking Go for its version", dict(environ) | {"GOTOOLCHAIN": "local"}
-    )
+    said = run([found, "env", "GOVERSION"], "Asking Go for its version", dict(environ) | {"GOTOOLCHAIN": "local"})
     version = parse_version(said)
     if version is None or version[:2] < GO_VERSION:
-        raise SetupError(
-            f"There is no `pulumi` on PATH and {found} is {said.strip()}, too old to build it: {advice}"
-        )
+        raise SetupError(f"There is no `pulumi` on PATH and {found} is {said.strip()}, too old to build it: {advice}")
     return Path(found)
 
 

@@ -19,9 +19,7 @@ from tools import engine, paths
 from tools.steps import complete
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-SANDBOX_PASSPHRASE = (
-    "sandbox"  # public by design: the sandbox stack's secrets open nothing outside this machine
-)
+SANDBOX_PASSPHRASE = "sandbox"  # public by design: the sandbox stack's secrets open nothing outside this machine
 
 
 def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:

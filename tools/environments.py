@@ -62,9 +62,7 @@ def link(name: Path, target: Path) -> None:
     if name.is_symlink() and name.readlink() == target:
         return
     if name.exists() and not name.is_symlink():
-        raise SetupError(
-            f"{name} is a folder of your own; move it away, set-up puts a link to its environment there."
-        )
+        raise SetupError(f"{name} is a folder of your own; move it away, set-up puts a link to its environment there.")
     fresh = name.with_name(f"{name.name}.{os.getpid()}")
     fresh.symlink_to(target)
     fresh.replace(name)

@@ -87,9 +87,7 @@ def billed(market: dict[str, Any]) -> str:
 
 def stacks() -> list[str]:
     """Return the names of this project's stacks in the backend, without their qualification."""
-    return [
-        stack["name"].rsplit("/", 1)[-1] for stack in json.loads(output("pulumi", "stack", "ls", "--json"))
-    ]
+    return [stack["name"].rsplit("/", 1)[-1] for stack in json.loads(output("pulumi", "stack", "ls", "--json"))]
 
 
 def call(*words: str) -> None:

@@ -28,14 +28,10 @@ def install_packages(environ: dict[str, str]) -> None:
         return
     names = " ".join(wanted)
     if not shutil.which("apt-get", path=SYSTEM_PATH):
-        raise SetupError(
-            f"The sandbox needs the programs of Debian's packages {names}; install them and try again."
-        )
+        raise SetupError(f"The sandbox needs the programs of Debian's packages {names}; install them and try again.")
     prefix = become_root()
     if prefix is None:
-        raise SetupError(
-            f"The sandbox needs Debian's {names}, which takes root: sudo apt-get install {names}"
-        )
+        raise SetupError(f"The sandbox needs Debian's {names}, which takes root: sudo apt-get install {names}")
     env = environ | {"DEBIAN_FRONTEND": "noninteractive"}
     install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
     with step(f"Debian packages {names}"), no_service_starts(prefix, environ):

@@ -10,9 +10,12 @@ again.
 from __future__ import annotations
 
 import argparse
+import hashlib
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from tools import engine, environments, packages, paths
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
@@ -25,9 +28,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 def main(arguments: list[str]) -> int:
     """Run the parts asked for in their order; 0 when all is there, 1 after one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run"
-    )
+    parser.add_argument("--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run")
     parser.add_argument("--parts", default=",".join(PARTS), help="a comma-separated choice of: %(default)s")
     options = parser.parse_args(arguments)
     wanted = set(options.parts.split(",")) - ({"vllm"} if options.vllm == "double" else set())
@@ -47,9 +48,7 @@ def main(arguments: list[str]) -> int:
 def set_up(where: paths.Paths, wanted: set[str]) -> None:
     """Do each wanted part under the cache's lock; every part returns at once where its work is done."""
     if sys.version_info[:2] < PYTHON:
-        raise SetupError(
-            f"Python {sys.version.split()[0]} is too old; this project needs 3.11 or later as python3."
-        )
+        raise SetupError(f"Python {sys.version.split()[0]} is too old; this project needs 3.11 or later as python3.")
     with alone(where.cache):
         refuse_full_disk(where.cache, missing_bytes(where, wanted), "What is missing")
         if "packages" in wanted:
@@ -81,7 +80,8 @@ def make_model(where: paths.Paths) -> None:
     """Make the tiny model that the sandbox serves; the same bytes on every machine, so its manifest is
     committed."""
     folder = where.checkout / "models" / "tiny"
-    if (folder / "config.json").is_file():
+    manifest = folder.with_suffix(".json")
+    if manifest.is_file() and whole(folder, json.loads(manifest.read_text())):
         return
     with step("the sandbox's tiny model"):
         run(
@@ -89,6 +89,16 @@ def make_model(where: paths.Paths) -> None:
             "Making the model",
             cwd=where.checkout,
         )
+
+
+def whole(folder: Path, manifest: dict[str, Any]) -> bool:
+    """Say whether every file of a manifest lies in the folder with its digest; meant for a model of some 100
+    KB."""
+    return all(
+        (folder / file["path"]).is_file()
+        and hashlib.sha256((folder / file["path"]).read_bytes()).hexdigest() == file["sha256"]
+        for file in manifest["files"]
+    )
 
 
 if __name__ == "__main__":

@@ -26,9 +26,7 @@ def step(title: str) -> Iterator[None]:
     print(f"set-up: {title}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
 
 
-def run(
-    command: Sequence[str | Path], what: str, env: Mapping[str, str] | None = None, cwd: Path | None = None
-) -> str:
+def run(command: Sequence[str | Path], what: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
     """Run a command to its end and return its stdout; SetupError with its last lines where it fails."""
     words = [str(word) for word in command]
     try:

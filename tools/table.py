@@ -59,9 +59,7 @@ def plain(value: object) -> str:
 def lines(rows: list[list[str]]) -> str:
     """Align the rows in columns, two blanks between them."""
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
-    return "".join(
-        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows
-    )
+    return "".join("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() + "\n" for row in rows)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """The rules of set-up's steps: sentences for failures, one set-up at a time, resumable environments."""
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -138,3 +139,12 @@ def test_the_launcher_says_where_the_environment_is_missing(tmp_path):
     )
     assert done.returncode == 1
     assert f"{tmp_path}/.venv/bin/python" in done.stderr
+
+
+def test_a_model_is_made_again_when_a_byte_of_it_differs(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    manifest = {"files": [{"path": "config.json", "sha256": hashlib.sha256(b"{}").hexdigest()}]}
+    assert setup.whole(tmp_path, manifest)
+    (tmp_path / "config.json").write_text("{ }")
+    assert not setup.whole(tmp_path, manifest)
+    assert not setup.whole(tmp_path / "elsewhere", manifest)
