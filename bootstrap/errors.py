@@ -1,0 +1,98 @@
+"""What can go wrong on a host, in two branches that tell the caller what to do.
+
+    BootstrapError
+      HostFault            give the instance back, remember the machine, take the next offer
+        HostUnreachable      nobody answers on SSH or on the endpoint, within the deadline
+        HostKeyMismatch      somebody else answers on SSH
+        HostLost             it answered before, and does not any more
+        PreflightFailed      the machine is not what was advertised: reason gpu, shm, disk, slow, system
+        FetchFailed          files could not be brought over, or arrived damaged
+        StepFailed           a command of ours failed there
+        EngineDied           vLLM dies or hangs although nothing is wrong with what we asked for
+        GateOpen             something is served without a token
+      OurFault             give the instance back and stop: every machine would fail the same way
+        EngineRefused        vLLM refuses its arguments or the model
+        WeightsMissing       the store refuses a blob: not uploaded, or wrong keys
+
+`reason` is one word out of the ledger's closed list. Messages carry no secret.
+"""
+
+
+class BootstrapError(Exception):
+    """Anything that kept a host from serving."""
+
+    reason = "bootstrap"
+
+
+class HostFault(BootstrapError):
+    """The host's fault: another machine may do."""
+
+    reason = "host"
+
+
+class HostUnreachable(HostFault):
+    """Nobody answers, within the deadline."""
+
+    reason = "unreachable"
+
+
+class HostKeyMismatch(HostFault):
+    """The host key is not the one that the instance's log named; nothing was sent to it."""
+
+    reason = "host-key"
+
+
+class HostLost(HostFault):
+    """The connection ended in the middle of work."""
+
+    reason = "lost"
+
+
+class PreflightFailed(HostFault):
+    """The machine is not what was advertised."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class FetchFailed(HostFault):
+    """A file could not be brought over, or arrived damaged."""
+
+    reason = "fetch"
+
+
+class StepFailed(HostFault):
+    """A command of ours failed on the host; the message ends with its last lines."""
+
+    reason = "step"
+
+
+class EngineDied(HostFault):
+    """vLLM ends or hangs by itself; the message ends with its last lines."""
+
+    reason = "engine"
+
+
+class GateOpen(HostFault):
+    """The endpoint serves somebody without a token."""
+
+    reason = "gate"
+
+
+class OurFault(BootstrapError):
+    """Our fault: no other machine would do."""
+
+    reason = "ours"
+
+
+class EngineRefused(OurFault):
+    """vLLM refuses its arguments or the model; the message ends with its last lines."""
+
+    reason = "arguments"
+
+
+class WeightsMissing(OurFault):
+    """The store refuses a blob that the manifest names."""
+
+    reason = "weights"
