@@ -76,9 +76,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
 
     def InstallDependencies(self, request: Any, context: Any) -> Any:
         """Refuse with the command that does it: the environment is set-up's, pinned by digest."""
-        context.abort(
-            grpc.StatusCode.UNIMPLEMENTED, "Dependencies are installed by `make up` or `make test`."
-        )
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "Dependencies are installed by `make up` or `make test`.")
 
     def RunPlugin(self, request: Any, context: Any) -> Any:
         """Refuse policy packs and source plugins: nothing in this project has one."""

@@ -17,6 +17,7 @@ import runpy
 import signal
 import sys
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,22 +34,16 @@ def main() -> NoReturn:
     shutdown."""
     die_with_parent()
     signal.signal(signal.SIGINT, lambda *_: os._exit(MESSAGE_SHOWN))
-    logging.getLogger("asyncio").setLevel(
-        logging.CRITICAL
-    )  # after a failed step it complains of abandoned futures
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # after a failed step it complains of abandoned futures
     status = run(json.loads(os.environ.pop("GPU_FLEET_RUN")))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(
-        status
-    )  # threads that still wait for the engine would hold an orderly exit, and print tracebacks
+    os._exit(status)  # threads that still wait for the engine would hold an orderly exit, and print tracebacks
 
 
 def run(order: dict[str, Any]) -> int:
     """Set the SDK up for this order and run the program; returns the exit status."""
-    pulumi.runtime.set_all_config(
-        pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env()
-    )
+    pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
     pulumi.runtime.configure(
         pulumi.runtime.Settings(
             monitor=order["monitor"],
@@ -84,11 +79,11 @@ def run(order: dict[str, Any]) -> int:
     return 0
 
 
-def exit_status(error: SystemExit) -> int:
+def exit_status(error: SystemExit, show: Callable[[str], None] = pulumi.log.error) -> int:
     """Translate sys.exit(...) as Python does: a text is shown and means failure."""
     if error.code is None or isinstance(error.code, int):
         return error.code or 0
-    pulumi.log.error(str(error.code))
+    show(str(error.code))
     return MESSAGE_SHOWN
 
 

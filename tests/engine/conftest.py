@@ -87,17 +87,17 @@ class Stack:
         self._children.append(child)
         return child
 
-    def preview(self, *words: str, check: bool = True) -> Done:
-        return self.call("preview", "--stack", self.name, *words, check=check)
+    def preview(self, *words: str, check: bool = True, env: Mapping[str, str] | None = None) -> Done:
+        return self.call("preview", "--stack", self.name, *words, check=check, env=env)
 
-    def up(self, *words: str, check: bool = True) -> Done:
-        return self.call("up", "--stack", self.name, "--yes", "--skip-preview", *words, check=check)
+    def up(self, *words: str, check: bool = True, env: Mapping[str, str] | None = None) -> Done:
+        return self.call("up", "--stack", self.name, "--yes", "--skip-preview", *words, check=check, env=env)
 
-    def refresh(self, *words: str, check: bool = True) -> Done:
-        return self.call("refresh", "--stack", self.name, "--yes", "--skip-preview", *words, check=check)
+    def refresh(self, *words: str, check: bool = True, env: Mapping[str, str] | None = None) -> Done:
+        return self.call("refresh", "--stack", self.name, "--yes", "--skip-preview", *words, check=check, env=env)
 
-    def destroy(self, *words: str, check: bool = True) -> Done:
-        return self.call("destroy", "--stack", self.name, "--yes", "--skip-preview", *words, check=check)
+    def destroy(self, *words: str, check: bool = True, env: Mapping[str, str] | None = None) -> Done:
+        return self.call("destroy", "--stack", self.name, "--yes", "--skip-preview", *words, check=check, env=env)
 
     def outputs(self, show_secrets: bool = True) -> dict[str, Any]:
         words = ["--show-secrets"] if show_secrets else []

@@ -3,10 +3,7 @@ fail and stop."""
 
 from __future__ import annotations
 
-import os
-import signal
 import textwrap
-import time
 from pathlib import Path
 
 import pytest
@@ -128,57 +125,3 @@ def test_a_failing_step_shows_its_message_and_no_traceback_of_the_hosts(engine, 
     assert "no offer matches" in done.text
     assert "KeyboardInterrupt" not in done.text
     assert "Traceback" not in done.text
-
-
-def test_an_interrupt_is_quiet_and_leaves_no_process(engine, tmp_path):
-    stack = engine.stack(write(tmp_path / "p", DYNAMIC, made=MADE))
-    stack.config({"mode": "slow"})
-    began, go_on = tmp_path / "began", tmp_path / "go-on"
-    child = stack.start(
-        "up", "--stack", "test", "--yes", "--skip-preview", env={"BEGAN": str(began), "GO_ON": str(go_on)}
-    )
-    wait_for(began.exists, "the create to begin")
-    child.send_signal(signal.SIGINT)  # the engine now waits for the creates that run
-    go_on.touch()
-    stdout, stderr = child.communicate(timeout=60)
-    assert child.returncode != 0
-    assert "Traceback" not in stdout + stderr
-    assert "KeyboardInterrupt" not in stdout + stderr
-    wait_for(lambda: not in_session(child.pid), "every process of the update to end")
-
-
-def test_a_killed_engine_takes_the_program_and_its_host_with_it(engine, tmp_path):
-    stack = engine.stack(write(tmp_path / "p", DYNAMIC, made=MADE))
-    stack.config({"mode": "slow"})
-    began, go_on = tmp_path / "began", tmp_path / "go-on"
-    child = stack.start(
-        "up", "--stack", "test", "--yes", "--skip-preview", env={"BEGAN": str(began), "GO_ON": str(go_on)}
-    )
-    wait_for(began.exists, "the create to begin")
-    child.kill()
-    wait_for(
-        lambda: not any("language_host" in c or "run_program" in c for c in in_session(child.pid)),
-        "the language host and the program to end",
-    )
-    go_on.touch()
-
-
-def in_session(session: int) -> list[str]:
-    """Return the command lines of the session's processes, zombies left out."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if int(fields[3]) == session and fields[0] != "Z" and int(folder.name) != os.getpid():
-            found.append(line)
-    return found
-
-
-def wait_for(condition, what: str, deadline_s: float = 60) -> None:
-    end = time.monotonic() + deadline_s
-    while not condition():
-        assert time.monotonic() < end, f"waited {deadline_s:.0f} s for {what}"
-        time.sleep(0.05)
