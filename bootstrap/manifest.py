@@ -26,6 +26,7 @@ from pydantic import (
 
 PART_BYTES = 64 * 2**20
 READ_BYTES = 2**20
+EMPTY = hashlib.sha256().hexdigest()
 # Paths end in shell scripts and in curl's config file on the host: nothing that could be quoted, expanded or
 # broken there.
 SEGMENT = re.compile(r"[A-Za-z0-9_.+=@,-]+\Z")
@@ -64,11 +65,10 @@ class File(_Record):
     def _parts_fit(self) -> Self:
         expected = -(-self.size // PART_BYTES)
         if len(self.parts) != expected:
-            raise ValueError(
-                f"{self.path} of {self.size} bytes has {len(self.parts)} part digests, not {expected}"
-            )
-        if expected == 1 and self.parts[0] != self.sha256:
-            raise ValueError(f"{self.path} has a single part whose digest is not that of the file")
+            raise ValueError(f"{self.path} of {self.size} bytes has {len(self.parts)} part digests, not {expected}")
+        alone = {0: EMPTY, 1: self.parts[0] if self.parts else ""}.get(expected, self.sha256)
+        if alone != self.sha256:
+            raise ValueError(f"{self.path} is empty or of one part, and its digest is not the digest of that")
         return self
 
 
@@ -85,9 +85,7 @@ class Manifest(_Record):
         for file in files:
             folded = file.path.lower()
             if folded in taken:
-                raise ValueError(
-                    f"{file.path!r} and {taken[folded]!r} are the same file, or differ in case only"
-                )
+                raise ValueError(f"{file.path!r} and {taken[folded]!r} are the same file, or differ in case only")
             taken[folded] = file.path
         for file in files:
             for folder in PurePosixPath(file.path.lower()).parents:

@@ -1,0 +1,67 @@
+"""The blobs of one manifest: which the store lacks, and bringing them there."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from bootstrap.manifest import File, blob_key
+from providers.store.bucket import Say
+from providers.store.errors import readable
+from providers.store.inputs import BlobsInputs
+from providers.store.quantities import size
+from providers.store.upload import upload
+
+PREFIX = blob_key("")
+SECONDS_BETWEEN_LINES = 10.0
+
+
+@dataclass(frozen=True)
+class Blobs:
+    """The blobs of one manifest through one boto3 client. `monotonic` is a clock in seconds for the progress lines."""
+
+    s3: Any
+    inputs: BlobsInputs
+    say: Say
+    monotonic: Callable[[], float]
+
+    def missing(self) -> list[File]:
+        """Return one file for each blob that the store lacks or has in another size. Raises StoreError."""
+        with readable(self.inputs.endpoint, self.inputs.bucket):
+            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.inputs.bucket, Prefix=PREFIX)
+            present = {row["Key"]: row["Size"] for page in pages for row in page.get("Contents", [])}
+        wanted = {file.sha256: file for file in self.inputs.manifest.files}
+        return [file for file in wanted.values() if present.get(blob_key(file.sha256)) != file.size]
+
+    def upload_missing(self) -> int:
+        """Upload what is missing, verified part by part, and return how many blobs that were. Raises StoreError."""
+        manifest, start = self.inputs.manifest, self.monotonic()
+        missing = self.missing()
+        progress = _Progress(manifest.name, sum(file.size for file in missing), self.say, self.monotonic)
+        for file in missing:
+            with readable(self.inputs.endpoint, self.inputs.bucket):
+                upload(self.s3, self.inputs.bucket, file, self.inputs.source / file.path, progress.sent)
+        blobs = len({file.sha256 for file in manifest.files})
+        self.say(
+            f"upload {manifest.name}  {size(progress.total)} in {self.monotonic() - start:.1f} s, {blobs} blobs, "
+            f"{blobs - len(missing)} were there"
+        )
+        return len(missing)
+
+
+class _Progress:
+    """Counts what has arrived, over threads, and says so now and then: a 100 GB upload must not look dead."""
+
+    def __init__(self, name: str, total: int, say: Say, monotonic: Callable[[], float]) -> None:
+        self.total = total
+        self._name, self._say, self._monotonic = name, say, monotonic
+        self._lock = threading.Lock()
+        self._arrived = 0
+        self._said = monotonic()
+
+    def sent(self, count: int) -> None:
+        with self._lock:
+            self._arrived += count
+            if self._arrived < self.total and self._monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+                self._said = self._monotonic()
+                self._say(f"upload {self._name}  {size(self._arrived)} of {size(self.total)}")

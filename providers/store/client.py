@@ -1,0 +1,39 @@
+"""The one place where a boto3 client for the store is made: bounded waits, few retries, keys that never print."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bootstrap.artifacts import s3_client
+from providers.store.errors import KEYS, StoreError
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 60  # a part of 64 MiB is acknowledged only after the store has written it
+TRIES = 4
+CONNECTIONS = 16
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The account's keys at the object store."""
+
+    access: str = field(repr=False)
+    secret: str = field(repr=False)
+
+
+def connect(endpoint: str, region: str, keys: Keys | None, tries: int = TRIES) -> Any:
+    """Return a boto3 S3 client; nothing is sent yet. Raises StoreError: keys missing, or an endpoint that is no URL."""
+    if keys is None or not keys.access or not keys.secret:
+        raise StoreError(f"The object store's keys are not set. Set {KEYS} with `pulumi config set --secret`.")
+    try:
+        return s3_client(
+            endpoint,
+            region,
+            keys.access,
+            keys.secret,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=READ_SECONDS,
+            max_pool_connections=CONNECTIONS,
+            retries={"mode": "standard", "total_max_attempts": tries},
+        )
+    except ValueError as error:
+        raise StoreError(str(error)) from None

@@ -1,0 +1,94 @@
+"""What can go wrong with the store, as sentences that end in the next step. No key and no signed URL is in any of them.
+
+boto3's own messages are left out: a store may quote the key and what was signed in them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from botocore.exceptions import BotoCoreError, ClientError, SSLError
+
+KEYS = "gpu-fleet:storeAccessKey and gpu-fleet:storeSecretKey"
+WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "TokenRefreshRequired", "401"}
+NO_BUCKET = {"NoSuchBucket"}
+TAKEN = {"BucketAlreadyExists"}
+DENIED = {"AccessDenied", "AllAccessDisabled", "403"}
+FULL = {"QuotaExceeded", "InsufficientStorage", "TooManyBuckets", "507"}
+SKEWED = {"RequestTimeTooSkewed"}
+
+
+class StoreError(Exception):
+    """The store cannot do what is asked; the message is a sentence for the operator."""
+
+
+class KeysRefusedError(StoreError):
+    """The store does not know these keys."""
+
+
+class BucketMissingError(StoreError):
+    """An authenticated answer said that there is no such bucket."""
+
+
+class BucketDeniedError(StoreError):
+    """The keys are good, and the bucket is not for them: it belongs to another account."""
+
+
+class StoreUnreachableError(StoreError):
+    """No usable answer; nothing is known about what is in the store."""
+
+
+@contextmanager
+def readable(endpoint: str, bucket: str) -> Iterator[None]:
+    """Turn every failure of the calls inside into a StoreError about this bucket."""
+    try:
+        yield
+    except ClientError as error:
+        raise _refusal(_code(error), _status(error), endpoint, bucket) from None
+    except SSLError:
+        raise StoreUnreachableError(
+            f"The store at {endpoint} shows a certificate that this machine does not trust. Check the URL; for a store "
+            "with a CA of its own, set AWS_CA_BUNDLE to that CA's file."
+        ) from None
+    except BotoCoreError as error:
+        raise StoreUnreachableError(
+            f"The store at {endpoint} does not answer ({type(error).__name__}). Nothing was changed for this call. Check "
+            "gpu-fleet:store.endpoint and the network, then run the command again."
+        ) from None
+
+
+def code_of(error: ClientError) -> str:
+    """Return the store's word for the refusal, such as NoSuchBucket."""
+    return _code(error)
+
+
+def _refusal(code: str, status: int, endpoint: str, bucket: str) -> StoreError:
+    where = f"bucket {bucket!r} at {endpoint}"
+    if code in WRONG_KEYS:
+        return KeysRefusedError(
+            f"The store at {endpoint} refuses the keys ({code}). Set {KEYS} to a pair of this project, with "
+            "`pulumi config set --secret`."
+        )
+    if code in NO_BUCKET:
+        return BucketMissingError(f"There is no {where}. Run `pulumi refresh`, then `pulumi up` makes it again.")
+    if code in TAKEN or code in DENIED:
+        return BucketDeniedError(
+            f"The {where} belongs to somebody else, or these keys may not use it ({code}). Bucket names are shared by "
+            "all customers of a store: choose another gpu-fleet:store.bucket, or keys that own this one."
+        )
+    if code in FULL:
+        return StoreError(f"The store at {endpoint} takes no more ({code}). Raise the project's quota, then run again.")
+    if code in SKEWED:
+        return StoreError(f"This machine's clock differs too much from the store's at {endpoint}. Set the clock.")
+    if status >= 500 or status == 429:
+        return StoreUnreachableError(
+            f"The store at {endpoint} is in trouble ({status} {code}). Run the command again later."
+        )
+    return StoreError(f"The store refused a request about {where}: {status} {code}.")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

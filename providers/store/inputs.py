@@ -1,0 +1,65 @@
+"""The inputs of Bucket and Blobs as models: numbers arrive from the engine as floats, and keys with None vanish."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from bootstrap.manifest import Manifest
+from providers.store.errors import StoreError
+
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/?$")]
+ABORT_UPLOADS_AFTER_DAYS = 2  # longer than any upload takes, and what a broken one left behind costs little until then
+
+
+class _Inputs(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+    endpoint: Endpoint
+    region: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+    @classmethod
+    def from_props(cls, props: dict[str, Any]) -> Self:
+        """Read the engine's property map, leaving our own outputs aside. Raises StoreError naming every bad field."""
+        try:
+            return cls.model_validate({key: value for key, value in props.items() if key in cls.names()})
+        except ValidationError as error:
+            rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
+            raise StoreError(f"{cls.__name__.removesuffix('Inputs')} inputs are wrong. {'; '.join(rows)}") from None
+
+    @classmethod
+    def checked(cls, news: dict[str, Any]) -> Self:
+        """Read what a program has written, where an unknown key is a slip and not an output. Raises StoreError."""
+        unknown = sorted(news.keys() - cls.names() - {"__provider"})
+        if unknown:
+            raise StoreError(
+                f"{cls.__name__.removesuffix('Inputs')} inputs have no {', '.join(unknown)}; known: {', '.join(sorted(cls.names()))}."
+            )
+        return cls.from_props(news)
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """Return the names of all inputs as the engine knows them."""
+        return frozenset(field.alias or name for name, field in cls.model_fields.items())
+
+    def to_props(self) -> dict[str, Any]:
+        """Return a new property map with every input."""
+        return self.model_dump(mode="json", by_alias=True)
+
+
+class BucketInputs(_Inputs):
+    """One bucket. `stack_id` marks it as ours; `on_destroy` says what becomes of it and of what is in it."""
+
+    name: BucketName
+    stack_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4,64}$")] = Field(alias="stackId")
+    on_destroy: Literal["keep", "empty"] = Field("keep", alias="onDestroy")
+    abort_uploads_after_days: int = Field(ABORT_UPLOADS_AFTER_DAYS, alias="abortUploadsAfterDays", ge=1, le=365)
+
+
+class BlobsInputs(_Inputs):
+    """The blobs of one manifest. `source` is the folder with the files on this machine; it may be absent elsewhere."""
+
+    bucket: BucketName
+    manifest: Manifest
+    source: Path

@@ -1,0 +1,223 @@
+"""The store's resources: `Bucket`, and `Blobs` for the blobs of one manifest.
+
+The provider classes are pickled by reference into every stack's state: a rename of this module or of them is a
+migration. They keep nothing but the account's keys, which `configure` reads from the provider's args.
+"""
+
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    ConfigureRequest,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+from pulumi.runtime.rpc import UNKNOWN
+
+from bootstrap.manifest import mismatches
+from providers.store.blobs import Blobs as BlobsOfManifest
+from providers.store.bucket import Bucket as OneBucket
+from providers.store.client import Keys, connect
+from providers.store.errors import BucketMissingError, StoreError
+from providers.store.inputs import BlobsInputs, BucketInputs
+from providers.store.ownership import owner, refusal
+
+GONE = ReadResult("", {})
+CHECK_TRIES = 2  # a preview should not wait long for a store that is not there
+
+
+class _StoreProvider(ResourceProvider):
+    serialize_as_secret_always = False
+    _keys: Keys | None = None
+
+    def configure(self, req: ConfigureRequest) -> None:
+        """Take the account's keys from the provider's args."""
+        self._keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
+
+
+class BucketProvider(_StoreProvider):
+    """Makes one bucket, or takes over one that is ours; never touches another's."""
+
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate; before the first create also ask the store, so that wrong keys and a taken name show in preview."""
+        try:
+            # A stack id that is still to be made is nobody's mark yet; any valid text stands for it.
+            known = BucketInputs.checked({**news, "stackId": _known(news.get("stackId"), "unknown")})
+            if not olds:
+                self._look(known, _known(news.get("stackId"), ""))
+        except StoreError as error:
+            return CheckResult(dict(news), [CheckFailure("name", str(error))])
+        return CheckResult({**known.to_props(), "stackId": news.get("stackId")}, [])
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Another name or region is another bucket; everything else is set on the one that is there."""
+        keys = BucketInputs.names()
+        changed = sorted(key for key in keys if olds.get(key) != news.get(key))
+        replaces = [key for key in changed if key in {"name", "region"}]
+        return DiffResult(changes=bool(changed or olds.get("drift")), replaces=replaces, delete_before_replace=True)
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make the bucket or take it over. Raises StoreError where it is somebody else's."""
+        inputs = BucketInputs.from_props(props)
+        return CreateResult(inputs.name, _bucket_outs(inputs, self._bucket(inputs).ensure()))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Report drift. Only the store's own word, to keys that it knows, makes a bucket gone; all else raises."""
+        inputs = BucketInputs.from_props(props)
+        refused = list(props.get("refused") or [])
+        try:
+            drift = self._bucket(inputs).drift(refused)
+        except BucketMissingError:
+            return GONE
+        return ReadResult(id_, {**_bucket_outs(inputs, refused), "drift": drift}, inputs.to_props())
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Mark and set up again what drifted or changed. Raises StoreError where another stack has taken it."""
+        inputs = BucketInputs.from_props(news)
+        return UpdateResult(_bucket_outs(inputs, self._bucket(inputs).ensure(str(olds.get("stackId") or ""))))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Keep the bucket for the next up, or empty and delete it, as `onDestroy` says."""
+        self._bucket(BucketInputs.from_props(props)).give_up()
+
+    def _bucket(self, inputs: BucketInputs) -> OneBucket:
+        return OneBucket(connect(inputs.endpoint, inputs.region, self._keys), inputs, _say)
+
+    def _look(self, inputs: BucketInputs, stack_id: str) -> None:
+        client = connect(inputs.endpoint, inputs.region, self._keys, tries=CHECK_TRIES)
+        try:
+            mark = OneBucket(client, inputs, _say).mark()
+        except BucketMissingError:
+            return
+        found = owner(mark, stack_id)
+        if not found.may_take:
+            raise StoreError(refusal(inputs.name, inputs.endpoint, found, mark))
+
+
+class BlobsProvider(_StoreProvider):
+    """Brings the blobs of one manifest into the bucket."""
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate, and compare the folder's names and sizes with the manifest, where this machine has the folder.
+
+        The digests are compared when a blob is uploaded: hashing 100 GB in every preview would make previews useless.
+        """
+        if UNKNOWN in news.values():
+            return CheckResult(dict(news), [])
+        try:
+            inputs = BlobsInputs.checked(news)
+        except StoreError as error:
+            return CheckResult(dict(news), [CheckFailure("manifest", str(error))])
+        found = mismatches(inputs.manifest, inputs.source, digests=False) if inputs.source.is_dir() else []
+        advice = "Restore the folder, or make the manifest anew: python -m providers.store.manifest"
+        failures = [CheckFailure("source", f"{' '.join(found[:5])} {advice} {inputs.source}")] if found else []
+        return CheckResult(inputs.to_props(), failures)
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Any other content or place is an upload in place; where the files lie on this machine is no difference."""
+        if UNKNOWN in news.values():
+            return DiffResult(changes=True, replaces=[])
+        keys = BlobsInputs.names() - {"source"}
+        changed = any(olds.get(key) != news.get(key) for key in keys)
+        return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Upload the blobs that are not there yet. Raises StoreError naming the file and what to do."""
+        inputs = BlobsInputs.from_props(props)
+        uploaded = self._blobs(inputs).upload_missing()
+        return CreateResult(f"{inputs.bucket}/{inputs.manifest.name}", _blobs_outs(inputs, uploaded))
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Report blobs that the store lacks. A bucket that is gone has taken them all with it."""
+        inputs = BlobsInputs.from_props(props)
+        try:
+            missing = self._blobs(inputs).missing()
+        except BucketMissingError:
+            return GONE
+        drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]
+        outs = {**_blobs_outs(inputs, int(props.get("uploaded") or 0)), "drift": drift}
+        return ReadResult(id_, outs, inputs.to_props())
+
+    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Upload what the new manifest adds and what drift has taken away; the old manifest's blobs stay."""
+        inputs = BlobsInputs.from_props(news)
+        return UpdateResult(_blobs_outs(inputs, self._blobs(inputs).upload_missing()))
+
+    def delete(self, _id: str, props: dict[str, Any]) -> None:
+        """Leave the blobs where they are; whether they go is the bucket's decision.
+
+        A blob is shared by every manifest with the same file, and an instance that restarts fetches it again: nobody who
+        sees one manifest can know that a blob is not needed. With `onDestroy: empty` the bucket deletes them all.
+        """
+        inputs = BlobsInputs.from_props(props)
+        _say(f"keep the blobs of {inputs.manifest.name}: they stay as long as bucket {inputs.bucket} does")
+
+    def _blobs(self, inputs: BlobsInputs) -> BlobsOfManifest:
+        client = connect(inputs.endpoint, inputs.region, self._keys)
+        return BlobsOfManifest(client, inputs, _say, time.monotonic)
+
+
+class Bucket(Resource, module="store", name="Bucket"):
+    """One bucket. Inputs: endpoint, region, name, stackId, onDestroy (keep or empty), abortUploadsAfterDays.
+
+    `drift` and `refused` are sentences and settings that the last look or set-up found.
+    """
+
+    drift: pulumi.Output[list[str]]
+    refused: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        # In the options, so that `--replace` obeys too: else the new one takes the bucket over and the old one empties it.
+        forced = pulumi.ResourceOptions(delete_before_replace=True)
+        props = {**inputs, "drift": None, "refused": None}
+        super().__init__(BucketProvider(), name, props, pulumi.ResourceOptions.merge(opts, forced))
+
+
+class Blobs(Resource, module="store", name="Blobs"):
+    """The blobs of one manifest. Inputs: endpoint, region, bucket, manifest, source (folder on this machine).
+
+    `digest` is the manifest's, `bytes` its size, `uploaded` how many blobs the last upload had to bring.
+    """
+
+    digest: pulumi.Output[str]
+    bytes: pulumi.Output[int]
+    uploaded: pulumi.Output[int]
+    drift: pulumi.Output[list[str]]
+
+    def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        outputs = dict.fromkeys(("digest", "bytes", "uploaded", "drift"))
+        super().__init__(BlobsProvider(), name, {**inputs, **outputs}, opts)
+
+
+def _bucket_outs(inputs: BucketInputs, refused: list[str]) -> dict[str, Any]:
+    return {**inputs.to_props(), "refused": refused, "drift": []}
+
+
+def _blobs_outs(inputs: BlobsInputs, uploaded: int) -> dict[str, Any]:
+    manifest = inputs.manifest
+    return {
+        **inputs.to_props(),
+        "digest": manifest.digest,
+        "bytes": manifest.total_bytes,
+        "uploaded": uploaded,
+        "drift": [],
+    }
+
+
+def _known(value: Any, otherwise: str) -> str:
+    return otherwise if value is None or value == UNKNOWN else str(value)
+
+
+def _say(text: str) -> None:
+    # The engine shows what a provider process prints; one write a line, because four calls print at once.
+    sys.stdout.write(f"store  {text}\n")
+    sys.stdout.flush()
