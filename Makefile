@@ -1,7 +1,8 @@
-# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double PROMPT=... JOBS=...
+# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double PROMPT=... STACK=... JOBS=...
 PYTHON ?= python3
 VLLM ?= real
 PROMPT ?= Hello
+STACK ?= local
 JOBS ?= auto
 IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm)
@@ -20,7 +21,7 @@ up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
 
 ask: export PROMPT := $(PROMPT)
 ask: ## one completion from the stack's endpoint: make ask PROMPT="Hello"
-	@$(IN) python -m tools.ask --prompt "$$PROMPT"
+	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.ask --stack $(STACK) --prompt "$$PROMPT"
 
 env: ## shell exports for calling pulumi yourself, to be eval-ed
 	@$(PYTHON) -m tools.env

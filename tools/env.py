@@ -22,6 +22,9 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 SANDBOX_PASSPHRASE = "sandbox"  # public by design: the sandbox stack's secrets open nothing outside this machine
 
 
+OWN = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
+
+
 def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables to set, in the order in which they are printed."""
     own = engine.own_pulumi(where, environ)
@@ -30,8 +33,7 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
     wanted = {
         "PATH": os.pathsep.join([*map(str, front), *behind]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # Refresh and destroy then run the program too and take the account's keys from config, not from old
-        # state.
+        # Refresh and destroy then run the program too and take the account's keys from config, not old state.
         "PULUMI_RUN_PROGRAM": "true",
     }
     if not environ.get("PULUMI_BACKEND_URL"):
@@ -44,31 +46,58 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
     return wanted
 
 
+def sandbox_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the whole environment for the sandbox's stack, whatever backend and passphrase the operator has
+    set.
+
+    The sandbox's state has no business in a real backend, and its committed salt opens with its passphrase
+    only.
+    """
+    bare = {name: value for name, value in environ.items() if name not in OWN}
+    return bare | environment(where, bare)
+
+
 def exports(variables: Mapping[str, str]) -> str:
     """Write the variables as lines for a POSIX shell."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
 
 
 def main(arguments: list[str]) -> int:
-    """Print the exports, or become the command after `--`; 1 and a sentence where set-up has not run."""
+    """Print the exports, or become the command after `--`; 1 and a sentence where set-up has not run.
+
+    `--sandbox` before `--` gives the command the sandbox's backend and passphrase.
+    """
     where = paths.find(CHECKOUT, os.environ)
     ready = engine.own_pulumi(where, os.environ) or where.engine_bin.is_dir()
     if not ready or not complete(where.venv):
         print("Set-up has not run for this checkout: run `make setup` first.", file=sys.stderr)
         return 1
-    variables = environment(where, os.environ)
-    if not arguments:
-        print(exports(variables), end="")
+    if "--" not in arguments[:-1]:
+        print(exports(environment(where, os.environ)), end="")
         return 0
-    command = arguments[1:] if arguments[0] == "--" else arguments
-    os.environ.update(variables)
+    split = arguments.index("--")
+    options, command = arguments[:split], arguments[split + 1 :]
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+    enter(
+        sandbox_environment(where, os.environ)
+        if "--sandbox" in options
+        else dict(os.environ) | environment(where, os.environ)
+    )
     return become(command)
+
+
+def enter(environ: Mapping[str, str]) -> None:
+    """Make this process's environment exactly that one."""
+    os.environ.clear()
+    os.environ.update(environ)
 
 
 def become(command: list[str]) -> NoReturn:
     """Replace this process by the command, so that its signals and its exit status are the command's own."""
-    os.execvp(command[0], command)
+    try:
+        os.execvp(command[0], command)
+    except OSError as error:
+        sys.exit(f"{command[0]} cannot be started: {error}")
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""`make up` and `make down`: the sandbox and the stack `local` on it, from nothing to served completions and
-back.
+"""`make up` and `make down`: the sandbox and the stack `local` on it, from nothing to endpoints and back.
 
 python3 -m tools.lifecycle up --vllm real|double
 python3 -m tools.lifecycle down
@@ -10,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +28,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--vllm", choices=("real", "double"), default="real")
     options = parser.parse_args(arguments)
     where = paths.find(CHECKOUT, os.environ)
-    os.environ.update(env.environment(where, os.environ))
+    env.enter(env.sandbox_environment(where, os.environ))
+    where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(where.checkout)
+    # Ctrl-C is for the command that runs: Pulumi then ends in good order, and this process waits for it. A
+    # handler, not "ignore", because commands would inherit that.
+    signal.signal(signal.SIGINT, lambda *_: None)
     try:
         if options.direction == "up":
             go_up(options.vllm)
@@ -37,50 +41,59 @@ def main(arguments: list[str]) -> int:
             go_down()
     except subprocess.CalledProcessError as error:
         print(f"make {options.direction}: `{' '.join(error.cmd)}` failed.", file=sys.stderr)
-        return error.returncode or 1
-    except KeyboardInterrupt:
-        return 130
+        return error.returncode if error.returncode > 0 else 1
     return 0
 
 
 def go_up(vllm: str) -> None:
     """Start the sandbox, bring the stack up on it and show its endpoints.
 
-    --refresh first, because hosts of a sandbox that was restarted are gone and state does not know it. No
-    separate preview:
-    nobody is asked, and the same checks run before anything is rented.
+    --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate
+    preview: nobody is asked, and the same checks run before anything is rented.
     """
     call("python", "-m", "sandbox", "up", "--vllm", vllm)
-    call("pulumi", "stack", "select", "--create", STACK)
+    if STACK not in stacks():
+        call("pulumi", "stack", "init", STACK, "--no-select")
     call("pulumi", "up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
     call("python", "-m", "tools.table", STACK)
 
 
 def go_down() -> None:
-    """Give everything back, have the market itself confirm that nothing is billed, and stop the sandbox."""
-    if STACK in stacks():
-        call("pulumi", "destroy", "--stack", STACK, "--yes", "--skip-preview")
-    status = json.loads(output("python", "-m", "sandbox", "status", "--json"))
-    market = status.get("market")
-    if not market:
+    """Give everything back, have the market itself confirm that nothing is billed, and stop the sandbox.
+
+    Without a running sandbox there is no market to give anything back to: what it rented ended with it, and
+    only the stack's record is left to remove.
+    """
+    known = STACK in stacks()
+    if market() is None:
+        if known:
+            call("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
         print("The sandbox is not running: nothing is rented.")
         return
-    rented, rate = len(market["instances"]), market["usd_per_hour"]
-    print(f"The market's own meter: {rented} instances, ${rate:.2f} an hour.")
-    complaint = billed(market)
+    if known:
+        call("pulumi", "destroy", "--stack", STACK, "--yes", "--skip-preview")
+    left = market() or {"instances": [], "usd_per_hour": 0.0}
+    print(f"The market's own meter: {len(left['instances'])} instances, ${left['usd_per_hour']:.2f} an hour.")
+    complaint = billed(left)
     if complaint:
         print(complaint, file=sys.stderr)
         raise subprocess.CalledProcessError(1, ["python", "-m", "sandbox", "status"])
     call("python", "-m", "sandbox", "down")
 
 
-def billed(market: dict[str, Any]) -> str:
+def market() -> dict[str, Any] | None:
+    """Return what the sandbox's market says of itself, None where no sandbox runs."""
+    found: dict[str, Any] | None = json.loads(output("python", "-m", "sandbox", "status", "--json")).get("market")
+    return found
+
+
+def billed(left: dict[str, Any]) -> str:
     """Return a sentence where the market still bills something, else an empty text."""
-    if not market["instances"] and not market["usd_per_hour"]:
+    if not left["instances"] and not left["usd_per_hour"]:
         return ""
-    labels = ", ".join(str(i.get("label") or i.get("id")) for i in market["instances"])
+    labels = ", ".join(str(i.get("label") or i.get("id")) for i in left["instances"])
     return (
-        f"The market still bills ${market['usd_per_hour']:.2f} an hour for: {labels or 'nothing listed'}. "
+        f"The market still bills ${left['usd_per_hour']:.2f} an hour for: {labels or 'nothing listed'}. "
         "The sandbox is left running; look with `python -m sandbox status`."
     )
 

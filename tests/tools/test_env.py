@@ -51,6 +51,21 @@ def test_an_own_backend_wins(where):
     assert "PULUMI_BACKEND_URL" not in env.environment(where, own)
 
 
+def test_the_sandboxes_stack_never_uses_an_own_backend_or_passphrase(where):
+    own = {
+        "PATH": "/bin",
+        "LANG": "C",
+        "PULUMI_BACKEND_URL": "s3://states",
+        "PULUMI_CONFIG_PASSPHRASE": "mine",
+        "PULUMI_CONFIG_PASSPHRASE_FILE": "/mine",
+    }
+    found = env.sandbox_environment(where, own)
+    assert found["PULUMI_BACKEND_URL"] == where.backend.as_uri()
+    assert found["PULUMI_CONFIG_PASSPHRASE"] == env.SANDBOX_PASSPHRASE
+    assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in found
+    assert found["LANG"] == "C"
+
+
 def test_twice_is_the_same_as_once(where):
     once = env.environment(where, {"PATH": "/usr/bin"})
     assert env.environment(where, {"PATH": "/usr/bin"} | once)["PATH"] == once["PATH"]
