@@ -19,6 +19,19 @@ from tools import env, paths
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STACK = "local"
+STATUS = ("python", "-m", "sandbox", "status", "--json")
+
+
+class Shell:
+    """Runs commands with this terminal; CalledProcessError where one fails."""
+
+    def call(self, *words: str) -> None:
+        """Run a command to its end."""
+        subprocess.run(words, check=True)
+
+    def output(self, *words: str) -> str:
+        """Run a command and return its stdout; its stderr goes to the terminal."""
+        return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 def main(arguments: list[str]) -> int:
@@ -36,54 +49,57 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
         if options.direction == "up":
-            go_up(options.vllm)
+            go_up(Shell(), options.vllm)
         else:
-            go_down()
+            go_down(Shell())
     except subprocess.CalledProcessError as error:
         print(f"make {options.direction}: `{' '.join(error.cmd)}` failed.", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     return 0
 
 
-def go_up(vllm: str) -> None:
+def go_up(shell: Shell, vllm: str) -> None:
     """Start the sandbox, bring the stack up on it and show its endpoints.
 
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate
     preview: nobody is asked, and the same checks run before anything is rented.
     """
-    call("python", "-m", "sandbox", "up", "--vllm", vllm)
-    if STACK not in stacks():
-        call("pulumi", "stack", "init", STACK, "--no-select")
-    call("pulumi", "up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
-    call("python", "-m", "tools.table", STACK)
+    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm)
+    if STACK not in stacks(shell):
+        shell.call("pulumi", "stack", "init", STACK, "--no-select")
+    shell.call("pulumi", "up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
+    shell.call("python", "-m", "tools.table", STACK)
 
 
-def go_down() -> None:
+def go_down(shell: Shell) -> None:
     """Give everything back, have the market itself confirm that nothing is billed, and stop the sandbox.
 
     Without a running sandbox there is no market to give anything back to: what it rented ended with it, and
     only the stack's record is left to remove.
     """
-    known = STACK in stacks()
-    if market() is None:
+    known = STACK in stacks(shell)
+    if market(shell) is None:
         if known:
-            call("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
+            shell.call("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
         print("The sandbox is not running: nothing is rented.")
         return
     if known:
-        call("pulumi", "destroy", "--stack", STACK, "--yes", "--skip-preview")
-    left = market() or {"instances": [], "usd_per_hour": 0.0}
+        shell.call("pulumi", "destroy", "--stack", STACK, "--yes", "--skip-preview")
+    left = market(shell)
+    if left is None:
+        print("The sandbox ended before its market could confirm that nothing is billed.", file=sys.stderr)
+        raise subprocess.CalledProcessError(1, list(STATUS))
     print(f"The market's own meter: {len(left['instances'])} instances, ${left['usd_per_hour']:.2f} an hour.")
     complaint = billed(left)
     if complaint:
         print(complaint, file=sys.stderr)
-        raise subprocess.CalledProcessError(1, ["python", "-m", "sandbox", "status"])
-    call("python", "-m", "sandbox", "down")
+        raise subprocess.CalledProcessError(1, list(STATUS))
+    shell.call("python", "-m", "sandbox", "down")
 
 
-def market() -> dict[str, Any] | None:
+def market(shell: Shell) -> dict[str, Any] | None:
     """Return what the sandbox's market says of itself, None where no sandbox runs."""
-    found: dict[str, Any] | None = json.loads(output("python", "-m", "sandbox", "status", "--json")).get("market")
+    found: dict[str, Any] | None = json.loads(shell.output(*STATUS)).get("market")
     return found
 
 
@@ -98,19 +114,9 @@ def billed(left: dict[str, Any]) -> str:
     )
 
 
-def stacks() -> list[str]:
+def stacks(shell: Shell) -> list[str]:
     """Return the names of this project's stacks in the backend, without their qualification."""
-    return [stack["name"].rsplit("/", 1)[-1] for stack in json.loads(output("pulumi", "stack", "ls", "--json"))]
-
-
-def call(*words: str) -> None:
-    """Run a command with this terminal; CalledProcessError where it fails."""
-    subprocess.run(words, check=True)
-
-
-def output(*words: str) -> str:
-    """Run a command and return its stdout; its stderr goes to this terminal."""
-    return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [stack["name"].rsplit("/", 1)[-1] for stack in json.loads(shell.output("pulumi", "stack", "ls", "--json"))]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""The sandbox's committed stack file and the commands of `make up` and `make down`, on the real engine."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tools import env, lifecycle
+
+pytestmark = pytest.mark.engine
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class EngineOnly(lifecycle.Shell):
+    """Runs what is Pulumi's and leaves the sandbox out."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder = folder
+        self.environ = environ
+
+    def call(self, *words: str) -> None:
+        if words[0] == "pulumi" and words[1] != "up":
+            self.output(*words)
+
+    def output(self, *words: str) -> str:
+        if words == lifecycle.STATUS:
+            return json.dumps({"market": None})
+        return subprocess.run(
+            words, cwd=self.folder, env=self.environ, check=True, capture_output=True, text=True
+        ).stdout
+
+
+def test_up_and_down_leave_the_committed_stack_file_as_it_is(engine, tmp_path):
+    folder = tmp_path / "project"
+    folder.mkdir()
+    for name in ("Pulumi.yaml", "Pulumi.local.yaml"):
+        if not (REPO / name).is_file():
+            pytest.skip(f"{name} is not written yet")
+        shutil.copy(REPO / name, folder / name)
+    committed = (folder / "Pulumi.local.yaml").read_bytes()
+    assert b"encryptionsalt:" in committed, "without a committed salt `make up` writes one into the checkout"
+    (folder / ".venv").symlink_to(REPO / ".venv")
+    shell = EngineOnly(folder, engine.env | {"PULUMI_CONFIG_PASSPHRASE": env.SANDBOX_PASSPHRASE})
+    lifecycle.go_up(shell, "double")
+    assert lifecycle.stacks(shell) == ["local"]
+    assert (folder / "Pulumi.local.yaml").read_bytes() == committed
+    lifecycle.go_down(shell)
+    assert lifecycle.stacks(shell) == []
+    assert (folder / "Pulumi.local.yaml").read_bytes() == committed
