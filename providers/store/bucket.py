@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
-from providers.store.errors import BucketMissingError, StoreError, code_of, readable
+from providers.store.errors import BucketMissing, StoreError, code_of, readable
 from providers.store.inputs import BucketInputs
 from providers.store.ownership import KEPT, TAG, Owner, owner, refusal
 from providers.store.quantities import monthly_euros, size
@@ -30,7 +30,7 @@ class Bucket:
     say: Say
 
     def mark(self) -> str | None:
-        """Return the value of our tag, None where it has none. Raises BucketMissingError on the store's own word."""
+        """Return the value of our tag, None where it has none. Raises BucketMissing on the store's own word."""
         return self._tags().get(TAG)
 
     def ensure(self, former_id: str = "") -> list[str]:
@@ -41,7 +41,7 @@ class Bucket:
         """
         try:
             mark = self.mark()
-        except BucketMissingError:
+        except BucketMissing:
             self._make()
         else:
             found = owner(mark, self.inputs.stack_id)
@@ -74,7 +74,7 @@ class Bucket:
                 self._empty_and_delete()
             else:
                 self._keep()
-        except BucketMissingError:
+        except BucketMissing:
             self.say(f"{name} is gone already")
 
     def _make(self) -> None:

@@ -21,19 +21,19 @@ class StoreError(Exception):
     """The store cannot do what is asked; the message is a sentence for the operator."""
 
 
-class KeysRefusedError(StoreError):
+class KeysRefused(StoreError):
     """The store does not know these keys."""
 
 
-class BucketMissingError(StoreError):
+class BucketMissing(StoreError):
     """An authenticated answer said that there is no such bucket."""
 
 
-class BucketDeniedError(StoreError):
+class BucketDenied(StoreError):
     """The keys are good, and the bucket is not for them: it belongs to another account."""
 
 
-class StoreUnreachableError(StoreError):
+class StoreUnreachable(StoreError):
     """No usable answer; nothing is known about what is in the store."""
 
 
@@ -45,12 +45,12 @@ def readable(endpoint: str, bucket: str) -> Iterator[None]:
     except ClientError as error:
         raise _refusal(_code(error), _status(error), endpoint, bucket) from None
     except SSLError:
-        raise StoreUnreachableError(
+        raise StoreUnreachable(
             f"The store at {endpoint} shows a certificate that this machine does not trust. Check the URL; for a store "
             "with a CA of its own, set AWS_CA_BUNDLE to that CA's file."
         ) from None
     except BotoCoreError as error:
-        raise StoreUnreachableError(
+        raise StoreUnreachable(
             f"The store at {endpoint} does not answer ({type(error).__name__}). Nothing was changed for this call. Check "
             "gpu-fleet:store.endpoint and the network, then run the command again."
         ) from None
@@ -64,14 +64,14 @@ def code_of(error: ClientError) -> str:
 def _refusal(code: str, status: int, endpoint: str, bucket: str) -> StoreError:
     where = f"bucket {bucket!r} at {endpoint}"
     if code in WRONG_KEYS:
-        return KeysRefusedError(
+        return KeysRefused(
             f"The store at {endpoint} refuses the keys ({code}). Set {KEYS} to a pair of this project, with "
             "`pulumi config set --secret`."
         )
     if code in NO_BUCKET:
-        return BucketMissingError(f"There is no {where}. Run `pulumi refresh`, then `pulumi up` makes it again.")
+        return BucketMissing(f"There is no {where}. Run `pulumi refresh`, then `pulumi up` makes it again.")
     if code in TAKEN or code in DENIED:
-        return BucketDeniedError(
+        return BucketDenied(
             f"The {where} belongs to somebody else, or these keys may not use it ({code}). Bucket names are shared by "
             "all customers of a store: choose another gpu-fleet:store.bucket, or keys that own this one."
         )
@@ -80,7 +80,7 @@ def _refusal(code: str, status: int, endpoint: str, bucket: str) -> StoreError:
     if code in SKEWED:
         return StoreError(f"This machine's clock differs too much from the store's at {endpoint}. Set the clock.")
     if status >= 500 or status == 429:
-        return StoreUnreachableError(
+        return StoreUnreachable(
             f"The store at {endpoint} is in trouble ({status} {code}). Run the command again later."
         )
     return StoreError(f"The store refused a request about {where}: {status} {code}.")

@@ -33,8 +33,9 @@ class _Inputs(BaseModel):
         """Read what a program has written, where an unknown key is a slip and not an output. Raises StoreError."""
         unknown = sorted(news.keys() - cls.names() - {"__provider"})
         if unknown:
+            known = ", ".join(sorted(cls.names()))
             raise StoreError(
-                f"{cls.__name__.removesuffix('Inputs')} inputs have no {', '.join(unknown)}; known: {', '.join(sorted(cls.names()))}."
+                f"{cls.__name__.removesuffix('Inputs')} has no input {', '.join(unknown)}; known: {known}."
             )
         return cls.from_props(news)
 

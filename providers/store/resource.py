@@ -27,7 +27,7 @@ from bootstrap.manifest import mismatches
 from providers.store.blobs import Blobs as BlobsOfManifest
 from providers.store.bucket import Bucket as OneBucket
 from providers.store.client import Keys, connect
-from providers.store.errors import BucketMissingError, StoreError
+from providers.store.errors import BucketMissing, StoreError
 from providers.store.inputs import BlobsInputs, BucketInputs
 from providers.store.ownership import owner, refusal
 
@@ -76,7 +76,7 @@ class BucketProvider(_StoreProvider):
         refused = list(props.get("refused") or [])
         try:
             drift = self._bucket(inputs).drift(refused)
-        except BucketMissingError:
+        except BucketMissing:
             return GONE
         return ReadResult(id_, {**_bucket_outs(inputs, refused), "drift": drift}, inputs.to_props())
 
@@ -96,7 +96,7 @@ class BucketProvider(_StoreProvider):
         client = connect(inputs.endpoint, inputs.region, self._keys, tries=CHECK_TRIES)
         try:
             mark = OneBucket(client, inputs, _say).mark()
-        except BucketMissingError:
+        except BucketMissing:
             return
         found = owner(mark, stack_id)
         if not found.may_take:
@@ -141,7 +141,7 @@ class BlobsProvider(_StoreProvider):
         inputs = BlobsInputs.from_props(props)
         try:
             missing = self._blobs(inputs).missing()
-        except BucketMissingError:
+        except BucketMissing:
             return GONE
         drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]
         outs = {**_blobs_outs(inputs, int(props.get("uploaded") or 0)), "drift": drift}

@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,10 +46,18 @@ class ObjectStore:
     """One S3 server over the folder `data_dir`; port 0 means any free one.
 
     It dies with this process. Starting again over the same folder finds the objects, and the same CA.
+    `free_bytes` says how much the disk under a folder still takes.
     """
 
-    def __init__(self, data_dir: Path, http_port: int = 0, https_port: int = 0) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        http_port: int = 0,
+        https_port: int = 0,
+        free_bytes: Callable[[Path], int] = lambda folder: shutil.disk_usage(folder).free,
+    ) -> None:
         self._data = data_dir
+        self._free_bytes = free_bytes
         self._wanted = (http_port, https_port)
         self._child: Child | None = None
         self.http_port = http_port
@@ -79,7 +88,7 @@ class ObjectStore:
             self._choose_ports()
             try:
                 return self._start_once()
-            except _PortTakenError:
+            except _PortTaken:
                 # Somebody was faster between our look at a port and the server's use of it.
                 if attempt == ATTEMPTS:
                     raise
@@ -103,7 +112,7 @@ class ObjectStore:
             raise ServiceError("The object store is running already.")
         try:
             (self._data / "tls").mkdir(parents=True, exist_ok=True)
-            left = shutil.disk_usage(self._data).free
+            left = self._free_bytes(self._data)
             if left < LEAST_FREE_BYTES:
                 raise ServiceError(
                     f"The disk under {self._data} has {left / 2**20:.0f} MiB left and the object store needs 1 GiB. "
@@ -189,7 +198,7 @@ class ObjectStore:
         return _status(self.endpoint) == 403 and _status(f"http://{LOOPBACK}:{self._inner['master']}/dir/assign") == 200
 
 
-class _PortTakenError(ServiceError):
+class _PortTaken(ServiceError):
     pass
 
 
@@ -222,7 +231,7 @@ def _status(url: str) -> int | None:
 def _failure(child: Child, data: Path) -> ServiceError:
     output = child.tail()
     if "address already in use" in output:
-        return _PortTakenError(f"A port that the object store needs was taken while it started. Its log: {child.log}")
+        return _PortTaken(f"A port that the object store needs was taken while it started. Its log: {child.log}")
     if "no space left" in output.lower():
         return ServiceError(f"The disk under {data} is full, so the object store cannot start. Free some space.")
     last = " | ".join(output.strip().splitlines()[-3:])
