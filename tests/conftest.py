@@ -1,16 +1,8 @@
-"""For all rooms: the repo is importable as it is for the program, and tests of the real vLLM run one after
-another."""
+"""For all rooms: tests of the real vLLM run one after another, on one worker."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-REPO = Path(__file__).resolve().parents[1]
-if str(REPO) not in sys.path:
-    sys.path.insert(0, str(REPO))
 
 
 @pytest.hookimpl(tryfirst=True)

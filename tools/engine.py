@@ -15,7 +15,7 @@ from tools.steps import SetupError, run, step
 
 VERSION = (3, 259, 0)  # the SDK's in requirements.in
 GO_VERSION = (1, 26)
-ENGINE_BYTES = 4_000_000_000  # Go's module and build caches
+ENGINE_BYTES = 3_300_000_000  # with the module and build caches of Go
 COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 VERSION_FLAG = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 

@@ -14,7 +14,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +21,11 @@ from typing import Any
 
 import pytest
 
-REPO = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPO))
+from tools import engine as tools_engine
+from tools import env as tools_env
+from tools import paths as tools_paths
 
-from tools import engine as tools_engine  # noqa: E402
-from tools import env as tools_env  # noqa: E402
-from tools import paths as tools_paths  # noqa: E402
+REPO = Path(__file__).resolve().parents[2]
 
 PROGRAM_FOLDERS = ("components", "providers", "bootstrap", "monitoring", "models")
 DEADLINE_S = 280
