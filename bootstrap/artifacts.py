@@ -45,15 +45,8 @@ def s3_client(endpoint: str, region: str, access_key: str, secret_key: str, **se
     that another account's keys, region or endpoint can never slip in. Raises ValueError as Artifacts does.
     """
     parts = urlsplit(endpoint)
-    if (
-        parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or parts.path not in {"", "/"}
-        or parts.query
-    ):
-        raise ValueError(
-            f"The store's endpoint {endpoint!r} is not a URL such as https://fsn1.your-objectstorage.com."
-        )
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
+        raise ValueError(f"The store's endpoint {endpoint!r} is not a URL such as https://fsn1.your-objectstorage.com.")
     if not access_key or not secret_key:
         raise ValueError("The object store needs both an access key and a secret key, and one is empty.")
     nothing = {

@@ -9,13 +9,14 @@ appears nowhere else.
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
-from bootstrap.clock import Clock
 from pydantic import BaseModel, ConfigDict, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
+from bootstrap.clock import Clock
 from providers.vast import errors
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
@@ -25,9 +26,11 @@ DEFAULT_URL = "https://console.vast.ai"
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 6
 PAGE = 25  # the most rows a page of the instances list has
+DOUBTS = (errors.RateLimited, errors.OutcomeUnknown)
 NOT_FOUND = {"no_such_instance", "not_found"}
 
 Answer = TypeVar("Answer", bound=BaseModel)
+Value = TypeVar("Value")
 
 
 class _Offers(BaseModel):
@@ -148,7 +151,7 @@ class VastClient:
         token: str | None = None
         seen = 0
         while True:
-            page = self._again("list", lambda token=token: self._page(label, token))
+            page = self._again("list", partial(self._page, label, token))
             seen += len(page.instances)
             yield from page.instances
             token = page.next_token
@@ -165,18 +168,18 @@ class VastClient:
             params["after_token"] = token
         return self._ask("list", "GET", "/api/v1/instances/", _Page, params=params)
 
-    def _again(self, call: str, once: Callable[[], Any], repeat: tuple[type[Exception], ...] | None = None) -> Any:
+    def _again(self, call: str, once: Callable[[], Value], repeat: tuple[type[Exception], ...] = DOUBTS) -> Value:
         def wait(state: Any) -> float:
             error = state.outcome.exception()
             hint = error.retry_after if isinstance(error, errors.RateLimited) else None
             return min(30.0, hint if hint is not None else 0.5 * 2.0**state.attempt_number)
 
-        def paced() -> Any:
+        def paced() -> Value:
             self._pace.wait(call, self._clock)
             return once()
 
         policy = Retrying(
-            retry=retry_if_exception_type(repeat or (errors.RateLimited, errors.OutcomeUnknown)),
+            retry=retry_if_exception_type(repeat),
             stop=stop_after_attempt(ATTEMPTS),
             wait=wait,
             sleep=self._clock.sleep,

@@ -8,7 +8,6 @@ from typing import Any
 
 from bootstrap.errors import BootstrapError
 from bootstrap.plan import plan
-
 from providers.engine_watch import RentingClock
 from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
@@ -90,7 +89,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     try:
         facts = _bootstrap(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
         address = endpoint.removeprefix("https://").rpartition(":")[0]
-        drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts)]
+        drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts, desk.clock.time())]
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
     return {**outs, "usdPerHour": outs.get("usdPerHour"), "drift": drift}

@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bootstrap.errors import HostFault
-
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.instances import Instance, unsound

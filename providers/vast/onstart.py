@@ -11,7 +11,7 @@ import shlex
 HOST_KEY_MARK = "gpu-fleet host key"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in another
-KIT_BOOT = "/opt/gpu-fleet/scripts/boot.sh"
+KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
 
 
 def script(public_key: str) -> str:

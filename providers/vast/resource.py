@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pulumi
-from bootstrap.errors import BootstrapError
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
@@ -25,6 +24,7 @@ from pulumi.dynamic import (
 )
 from pulumi.runtime import rpc
 
+from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.vast import lifecycle
 from providers.vast.client import VastClient

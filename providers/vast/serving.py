@@ -3,26 +3,27 @@
 The only place where a rented instance meets SSH, the store's presigned URLs and the fleet's CA.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bootstrap.clock import Clock
-from bootstrap.errors import HostUnreachable
-from bootstrap.facts import Facts
-from bootstrap.host import Host
 from bootstrap.probe import probe
-from bootstrap.run import converge, observe
-from bootstrap.spec import EndpointSpec, Preflight
-from bootstrap.ssh import connect
 
 from bootstrap.artifacts import Artifacts
+from bootstrap.clock import Clock
+from bootstrap.errors import BootstrapError, HostUnreachable
+from bootstrap.facts import Facts
+from bootstrap.host import Host
+from bootstrap.run import KIT, converge, observe
+from bootstrap.spec import EndpointSpec, Preflight
+from bootstrap.ssh import connect
 from providers.identity.authority import sign_csr
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served
-from providers.vast.settings import InstanceSettings
+from providers.vast.settings import AccessSettings, InstanceSettings
 
 PRESIGNED_SECONDS = 3600
+DRAIN_SECONDS = 30
 SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given back
 
 
@@ -75,7 +76,7 @@ class HostBootstrap:
             instance=instance,
             endpoint=endpoint,
             host_key=host_key,
-            certificate_end=report.facts.certificate_not_after or 0.0,
+            certificate_end=report.certificate_end,
             seconds={
                 "connect": round(connected - began, 3),
                 **{phase: round(seconds, 3) for phase, seconds in report.timings.items()},
@@ -98,6 +99,37 @@ class HostBootstrap:
             return observe(host, spec_of(self.settings, self._addresses(instance)[0]))
         finally:
             host.close()
+
+    def drain(self, instance: Instance, host_key: str, say: Say) -> None:
+        """Close the gate and wait for admitted requests, as far as the host lets us: giving back must not hang on it."""
+        try:
+            host = replace(self, limits=replace(self.limits, connect_seconds=0)).connect(
+                instance, host_key, lambda *_: None
+            )
+            try:
+                done = host.run(f"{KIT}/drain.sh {DRAIN_SECONDS}", timeout=DRAIN_SECONDS + 15)
+            finally:
+                host.close()
+            say("drain", "no request is under way" if done.status == 0 else "gave up waiting for requests under way")
+        except BootstrapError as error:
+            say("drain", f"left out: {error}")
+
+    def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
+        """Let the new SSH key in, prove it by a login, then lock the old one out for good, restarts included."""
+        keys = "/root/.ssh/authorized_keys"
+        host = self.connect(instance, host_key, say)
+        try:
+            host.run(f"cat >> {keys}", f"{access.ssh_public_key.strip()}\n".encode())
+        finally:
+            host.close()
+        new = replace(self, private_key=access.ssh_private_key.get_secret_value()).connect(instance, host_key, say)
+        try:
+            line = f"{access.ssh_public_key.strip()}\n".encode()
+            new.put(line, keys, 0o600)
+            new.put(line, "/opt/gpu-fleet/etc/authorized_keys", 0o600)
+        finally:
+            new.close()
+        say("connect", "the SSH key was changed; the old one does not open the host any more")
 
     def presign(self, sha256: str) -> str:
         """Return a URL of a blob that a host may fetch for an hour."""

@@ -1,0 +1,87 @@
+"""What is true of a host, pure: the answer of scripts/facts.py as a model."""
+
+from typing import Annotated
+
+from cryptography import x509
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from bootstrap.errors import StepFailed
+
+
+class Gpu(BaseModel):
+    """One GPU as nvidia-smi reports it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    memory_mb: int
+    driver: str
+
+
+def _gpus(text: object) -> object:
+    # name, memory.total [MiB], driver_version; None where nvidia-smi is missing or fails.
+    if not isinstance(text, str):
+        return ()
+    rows = [[field.strip() for field in line.split(",")] for line in text.splitlines() if line.count(",") >= 2]
+    return tuple(
+        {"name": row[0], "memory_mb": int(float(row[1])), "driver": row[2]}
+        for row in rows
+        if row[1].replace(".", "", 1).isdigit()
+    )
+
+
+class Facts(BaseModel):
+    """Everything that the plan is made of. Digests are SHA-256 in hex; sizes say their unit."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gpus: Annotated[tuple[Gpu, ...], BeforeValidator(_gpus)]
+    shm_free_mb: int
+    disk_free_mb: int
+    memory_mb: int
+    python: str | None  # vLLM's interpreter
+    kit: str | None
+    model_files: dict[str, int]
+    vllm_wanted: str | None
+    vllm_started: str | None  # the order that the running vLLM carries out
+    vllm_healthy: bool
+    gate_wanted: str | None
+    gate_started: str | None
+    gate_open: bool
+    certificate: str | None
+    certificate_epoch: str | None
+    token_digest: str | None
+    previous_token: bool
+
+    @classmethod
+    def from_answer(cls, text: str) -> "Facts":
+        """Read the script's answer. Raises StepFailed where it is not what the script prints."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
+            raise StepFailed(f"the host's facts do not parse ({fields or 'not JSON'}): {text[:200]!r}") from None
+
+    @property
+    def certificate_end(self) -> float:
+        """Unix seconds at which the gate's certificate ends; 0 where there is none that can be read."""
+        parsed = self._certificate()
+        return parsed.not_valid_after_utc.timestamp() if parsed else 0.0
+
+    @property
+    def certificate_addresses(self) -> frozenset[str]:
+        """Addresses and names that the gate's certificate is good for."""
+        parsed = self._certificate()
+        if parsed is None:
+            return frozenset()
+        try:
+            names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return frozenset()
+        return frozenset(str(name.value) for name in names)
+
+    def _certificate(self) -> x509.Certificate | None:
+        try:
+            return x509.load_pem_x509_certificate((self.certificate or "").encode())
+        except ValueError:
+            return None

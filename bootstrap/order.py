@@ -1,0 +1,32 @@
+"""What is written to a host, pure: vLLM's order, the gate's configuration and their digests, from a spec and facts."""
+
+import hashlib
+import json
+
+from bootstrap.facts import Facts
+from bootstrap.gate import caddyfile
+from bootstrap.spec import EndpointSpec
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+}
+
+
+def vllm_order(spec: EndpointSpec, facts: Facts) -> str:
+    """Return the text of vllm.wanted: program, arguments and environment, as JSON with sorted keys."""
+    argv = [facts.python or "python3", *spec.vllm_command]
+    return json.dumps({"argv": argv, "environment": {**ENVIRONMENT, **dict(spec.env)}}, sort_keys=True, indent=1)
+
+
+def gate_order(spec: EndpointSpec) -> str:
+    """Return the text of gate.wanted, the gate's configuration."""
+    return caddyfile(spec.port)
+
+
+def digest(text: str) -> str:
+    """Return the digest that the host's facts give of a file with this text: blanks at both ends do not count."""
+    return hashlib.sha256(text.strip().encode()).hexdigest()

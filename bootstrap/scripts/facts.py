@@ -1,0 +1,104 @@
+"""Print what is true of this host, as one JSON object. Standard library only; sent on stdin, so it needs no kit.
+
+The order, in ORDER: {"model_folder": path, "python": candidates of vLLM's interpreter}.
+Secrets do not leave: of the token only a digest.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+
+ETC = Path("/opt/gpu-fleet/etc")
+RUN = Path("/run/gpu-fleet")
+
+
+def text(path):
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def digest(path):
+    try:
+        return hashlib.sha256(path.read_bytes().strip()).hexdigest()
+    except OSError:
+        return None
+
+
+def output(*command):
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def free_mb(path):
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    return shutil.disk_usage(path).free // 2**20
+
+
+def alive(pid):
+    stat = text(Path(f"/proc/{pid}/stat")) if pid else None
+    return bool(stat) and stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def answers(url):
+    try:
+        return urllib.request.urlopen(url, timeout=3).status == 200
+    except OSError:
+        return False
+
+
+def service_pid(name):
+    state = text(Path(f"/opt/gpu-fleet/service/{name}/supervise/pid"))
+    return int(state) if state and state.isdigit() and alive(int(state)) else None
+
+
+def interpreter(candidates):
+    for candidate in candidates:
+        path = shutil.which(candidate)
+        if path and (
+            output(path, "-c", "import importlib.util as u; print(bool(u.find_spec('vllm')))") or ""
+        ).startswith("True"):
+            return path
+    return None
+
+
+def files_in(folder):
+    root = Path(folder)
+    return {str(p.relative_to(root)): p.stat().st_size for p in sorted(root.rglob("*")) if p.is_file()}
+
+
+kit = Path("/opt/gpu-fleet/kit")
+memory = text(Path("/proc/meminfo")) or ""
+print(
+    json.dumps(
+        {
+            "gpus": output(
+                "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"
+            ),
+            "shm_free_mb": free_mb("/dev/shm"),
+            "disk_free_mb": free_mb("/workspace/models"),
+            "memory_mb": next((int(l.split()[1]) // 1024 for l in memory.splitlines() if l.startswith("MemTotal")), 0),
+            "python": interpreter(ORDER["python"]),
+            "kit": kit.resolve().name if kit.is_dir() else None,
+            "model_files": files_in(ORDER["model_folder"]),
+            "vllm_wanted": digest(ETC / "vllm.wanted"),
+            "vllm_started": text(RUN / "vllm.started") if service_pid("vllm") else None,
+            "vllm_healthy": answers("http://127.0.0.1:8000/health"),
+            "gate_wanted": digest(ETC / "gate.wanted"),
+            "gate_started": text(RUN / "gate.started") if service_pid("gate") else None,
+            "gate_open": (RUN / "open").is_file(),
+            "certificate": text(ETC / "tls.crt"),
+            "certificate_epoch": text(ETC / "tls.epoch"),
+            "token_digest": digest(ETC / "token"),
+            "previous_token": (ETC / "token.previous").exists(),
+        }
+    )
+)

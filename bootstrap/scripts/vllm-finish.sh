@@ -1,0 +1,10 @@
+#!/bin/sh
+# After every end of vLLM, however it came: its children end too, what it left in shared memory goes, its end is noted.
+# `kill -9 -GROUP` and not `kill -KILL -- -GROUP`: dash does not know the latter.
+run=/run/gpu-fleet
+rm -f $run/vllm.started
+group=$(cat $run/vllm.group 2>/dev/null)
+[ -n "$group" ] && kill -9 "-$group" 2>/dev/null
+rm -f /dev/shm/psm_* /dev/shm/sem.mp-*
+echo "$1 $2" >>$run/vllm.ends
+exit 0

@@ -1,0 +1,164 @@
+"""A host over SSH: the only place that knows paramiko.
+
+The host key is pinned by its fingerprint and compared before anything of ours is sent; commands carry no secret; every wait
+goes through the clock, so that a vanished engine is noticed within a second also during long commands.
+"""
+
+import base64
+import contextlib
+import hashlib
+import io
+import posixpath
+import shlex
+import socket
+from collections.abc import Callable
+
+import paramiko
+
+from bootstrap.clock import Clock
+from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
+from bootstrap.host import Result
+
+USER = "root"
+HANDSHAKE_SECONDS = 15.0
+RETRY_SECONDS = 1.0
+KEEPALIVE_SECONDS = 15
+FIRST_POLL, LONGEST_POLL = 0.01, 0.2
+LOST = (OSError, EOFError, paramiko.SSHException)
+
+
+def connect(
+    address: str,
+    port: int,
+    private_key: str,
+    host_key: str,
+    clock: Clock,
+    deadline_seconds: float,
+    say: Callable[[str, str], None],
+) -> "SshHost":
+    """Log in as root, trying again until the deadline: "running" does not mean that sshd answers yet.
+
+    `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. Raises HostUnreachable, and
+    HostKeyMismatch at once, before authentication.
+    """
+    key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
+    began = clock.monotonic()
+    cause = "no attempt was made"
+    while True:
+        try:
+            transport = _handshake(address, port, host_key)
+        except HostKeyMismatch:
+            raise
+        except LOST as error:
+            cause = f"{type(error).__name__}: {error}"
+        else:
+            try:
+                transport.auth_publickey(USER, key)
+            except LOST as error:
+                transport.close()
+                cause = f"{type(error).__name__}: {error}"
+            else:
+                transport.set_keepalive(KEEPALIVE_SECONDS)
+                say("connect", f"{USER}@{address}:{port} after {clock.monotonic() - began:.1f} s, host key as pinned")
+                return SshHost(transport, clock, f"{address}:{port}")
+        waited = clock.monotonic() - began
+        if waited >= deadline_seconds:
+            raise HostUnreachable(f"SSH at {address}:{port} does not let us in after {waited:.0f} s ({cause})")
+        clock.sleep(RETRY_SECONDS)
+
+
+def fingerprint(key: paramiko.PKey) -> str:
+    """Return a host key's fingerprint as OpenSSH prints it."""
+    digest = hashlib.sha256(key.asbytes()).digest()
+    return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
+
+
+class SshHost:
+    """An open connection; satisfies `host.Host`."""
+
+    def __init__(self, transport: paramiko.Transport, clock: Clock, name: str) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._name = name
+
+    def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
+        """Run a shell command to its end."""
+        deadline = self._clock.monotonic() + timeout
+        try:
+            channel = self._transport.open_session(timeout=HANDSHAKE_SECONDS)
+            with contextlib.closing(channel):
+                channel.exec_command(command)
+                channel.settimeout(timeout)
+                channel.sendall(stdin)
+                channel.shutdown_write()
+                return self._until_exit(channel, command, deadline)
+        except LOST as error:
+            raise HostLost(f"the connection to {self._name} ended: {type(error).__name__} {error}") from error
+
+    def put(self, data: bytes, path: str, mode: int) -> None:
+        """Write a file whole; the content travels on stdin."""
+        folder, part = shlex.quote(posixpath.dirname(path)), shlex.quote(path + ".part")
+        command = (
+            f"umask 077; mkdir -p {folder} && cat > {part} && chmod {mode:o} {part} && mv {part} {shlex.quote(path)}"
+        )
+        result = self.run(command, data)
+        if result.status != 0:
+            raise StepFailed(f"{self._name}: {path} could not be written: {result.tail()}")
+
+    def close(self) -> None:
+        """End the connection."""
+        self._transport.close()
+
+    def _until_exit(self, channel: paramiko.Channel, command: str, deadline: float) -> Result:
+        out, err = bytearray(), bytearray()
+        poll = FIRST_POLL
+        while True:
+            ended = channel.exit_status_ready()
+            before = len(out) + len(err)
+            while channel.recv_ready():
+                out += channel.recv(65536)
+            while channel.recv_stderr_ready():
+                err += channel.recv_stderr(65536)
+            if len(out) + len(err) > before:
+                poll = FIRST_POLL
+                continue
+            if ended:
+                break
+            if not self._transport.is_active():
+                raise HostLost(f"the connection to {self._name} ended while it worked")
+            if self._clock.monotonic() > deadline:
+                what = command.split("\n", 1)[0][:80]
+                raise StepFailed(f"{self._name}: `{what}` did not end in time: {_text(out + err)[-500:]}")
+            self._clock.sleep(poll)
+            poll = min(LONGEST_POLL, poll * 1.5)
+        status = channel.recv_exit_status()
+        if status < 0:
+            raise HostLost(f"the connection to {self._name} ended while it worked")
+        return Result(status, _text(out), _text(err))
+
+
+def _handshake(address: str, port: int, host_key: str) -> paramiko.Transport:
+    connection = socket.create_connection((address, port), timeout=HANDSHAKE_SECONDS)
+    transport = paramiko.Transport(connection)
+    try:
+        transport.banner_timeout = HANDSHAKE_SECONDS
+        transport.auth_timeout = HANDSHAKE_SECONDS
+        transport.get_security_options().key_types = ("ssh-ed25519",)
+        transport.start_client(timeout=HANDSHAKE_SECONDS)
+        _compare(fingerprint(transport.get_remote_server_key()), host_key, f"{address}:{port}")
+    except BaseException:
+        transport.close()
+        raise
+    return transport
+
+
+def _compare(found: str, pinned: str, name: str) -> None:
+    if found != pinned:
+        raise HostKeyMismatch(
+            f"SSH at {name} shows host key {found}, but the instance's log named {pinned}. "
+            "Somebody else may be answering there; nothing was sent."
+        )
+
+
+def _text(data: bytearray) -> str:
+    return bytes(data).decode(errors="replace")
