@@ -1,0 +1,126 @@
+"""Turns an empty mount namespace into a host's file system: its disk, the image's layers, /dev and /proc."""
+
+import contextlib
+import shutil
+from pathlib import Path
+
+from sandbox.hosts.inside import kernel
+
+FOLDERS = {
+    "root": 0o700,
+    "root/.ssh": 0o700,
+    "tmp": 0o1777,
+    "run": 0o755,
+    "run/sshd": 0o755,
+    "run/lock": 0o1777,
+    "home": 0o755,
+    "workspace": 0o755,
+    "mnt": 0o755,
+    "srv": 0o755,
+    "proc": 0o555,
+    "sys": 0o555,
+    "dev": 0o755,
+}
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+DEVICE_LINKS = {
+    "ptmx": "pts/ptmx",
+    "fd": "/proc/self/fd",
+    "stdin": "/proc/self/fd/0",
+    "stdout": "/proc/self/fd/1",
+    "stderr": "/proc/self/fd/2",
+}
+
+
+class Disk:
+    """The file system of one host under construction, on a tmpfs that is the host's disk.
+
+    `root` is what becomes the host's /. Every shared folder of the machine is the read-only lower layer of an overlay,
+    so that the host may change everything and the machine stays as it is.
+    """
+
+    def __init__(self, mount_point: str, size: str, rootless: bool) -> None:
+        self._rootless = rootless
+        kernel.mount("tmpfs", mount_point, "tmpfs", kernel.MS_NOSUID if rootless else 0, f"size={size},mode=755")
+        self._upper, self._work = Path(mount_point, "upper"), Path(mount_point, "work")
+        self.root = Path(mount_point, "root")
+        for folder in (self._upper, self._work, self.root):
+            folder.mkdir()
+        kernel.bind(str(self.root), str(self.root))  # the call that changes the root wants a mount point
+
+    def share_machine(self, shared: list[str], copied: list[str], skeleton: str) -> None:
+        """Show the machine's own top folders of these names.
+
+        `copied` ones are copied instead of overlaid (an ordinary user cannot edit the machine's files in place);
+        `skeleton` is a folder of empty directories of the user's own that is put on top, or empty.
+        """
+        for entry in sorted(Path("/").iterdir()):
+            if entry.is_symlink():
+                (self.root / entry.name).symlink_to(entry.readlink())
+            elif entry.name in copied:
+                shutil.copytree(entry, self._upper / entry.name, symlinks=True, copy_function=_copy_readable)
+                (self.root / entry.name).mkdir()
+                kernel.bind(str(self._upper / entry.name), str(self.root / entry.name))
+            elif entry.name in shared and entry.is_dir():
+                top = [f"{skeleton}/{entry.name}"] if skeleton and Path(skeleton, entry.name).is_dir() else []
+                self.overlay([*top, str(entry)], entry.name)
+
+    def overlay(self, lower: list[str], place: str) -> None:
+        """Lay read-only folders, topmost first, at a place relative to the root, writable by the host."""
+        key = place.replace("/", "_")
+        for folder in (self._upper / key, self._work / key, self.root / place):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o755)
+        options = f"lowerdir={':'.join(lower)},upperdir={self._upper / key},workdir={self._work / key}"
+        extra = ",userxattr" if self._rootless else ""
+        kernel.mount("overlay", str(self.root / place), "overlay", 0, options + extra)
+
+    def make_folders(self) -> None:
+        """Make the folders that are a host's own from the beginning."""
+        for name, mode in FOLDERS.items():
+            folder = self.root / name
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+
+    def mount_devices(self, shm: str) -> None:
+        """Mount /proc, /sys and a /dev of six devices, terminals and shared memory of that size."""
+        proc, sys, dev = self.root / "proc", self.root / "sys", self.root / "dev"
+        harmless = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+        kernel.mount("proc", str(proc), "proc", harmless)
+        with contextlib.suppress(OSError):  # refused where the network namespace is not ours; nothing needs it
+            kernel.mount("sysfs", str(sys), "sysfs", harmless | kernel.MS_RDONLY)
+        kernel.mount("tmpfs", str(dev), "tmpfs", kernel.MS_NOSUID, "size=64k,mode=755")
+        for name in DEVICES:
+            (dev / name).touch()
+            kernel.bind(f"/dev/{name}", str(dev / name))
+        (dev / "pts").mkdir()
+        terminals = "newinstance,ptmxmode=0666,mode=620"
+        try:
+            kernel.mount("devpts", str(dev / "pts"), "devpts", 0, terminals + ",gid=5")
+        except OSError:  # group 5 is not mapped for an ordinary user
+            kernel.mount("devpts", str(dev / "pts"), "devpts", 0, terminals)
+        (dev / "shm").mkdir()
+        kernel.mount("tmpfs", str(dev / "shm"), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={shm},mode=1777")
+        for name, target in DEVICE_LINKS.items():
+            (dev / name).symlink_to(target)
+
+    def write(self, path: str, text: str, mode: int) -> None:
+        """Write one file of the host, never through a link that the machine may have there."""
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.unlink(missing_ok=True)
+        file.touch(mode)
+        file.write_text(text)
+        file.chmod(mode)
+
+    def append(self, path: str, text: str) -> None:
+        """Add to the end of one file, which is made where it is missing."""
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a") as stream:
+            stream.write(text)
+
+
+def _copy_readable(source: str, target: str) -> None:
+    with contextlib.suppress(OSError):
+        shutil.copy2(source, target)
+    # what cannot be read is left out: an ordinary user's host goes without the machine's secrets

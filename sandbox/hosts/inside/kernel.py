@@ -1,0 +1,76 @@
+"""The system calls that Python has no name for, each raising OSError with what it was asked.
+
+Standard library only, and everything is imported at the top: this runs as a host's first process, which loses sight of
+its own Python when it changes the root.
+"""
+
+import ctypes
+import fcntl
+import os
+import platform
+import socket
+import struct
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
+MNT_DETACH = 2
+PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
+SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8916, 0x891C, 0x8913, 0x8914
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(status: int, *asked: object) -> None:
+    if status != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{os.strerror(number)}: {asked}")
+
+
+def mount(source: str, target: str, kind: str = "none", flags: int = 0, options: str = "") -> None:
+    """Mount, as mount(2)."""
+    texts = [text.encode() for text in (source, target, kind, options)]
+    _checked(_libc.mount(texts[0], texts[1], texts[2], flags, texts[3]), "mount", source, target, kind, options)
+
+
+def bind(source: str, target: str) -> None:
+    """Show a file or folder at a second place, with what is mounted below it."""
+    mount(source, target, flags=MS_BIND | MS_REC)
+
+
+def prctl(option: int, value: object, extra: object = 0) -> None:
+    """Set one attribute of this process, as prctl(2)."""
+    _checked(_libc.prctl(option, value, extra, 0, 0), "prctl", option, value)
+
+
+def change_root(root: str) -> None:
+    """Make a mounted folder the root and forget the old one."""
+    os.chdir(root)
+    _checked(_libc.syscall(PIVOT_ROOT[platform.machine()], b".", b"."), "pivot_root", root)
+    _checked(_libc.umount2(b".", MNT_DETACH), "umount2", root)
+    os.chdir("/")
+
+
+def set_host_name(name: str) -> None:
+    """Set this namespace's host name."""
+    data = name.encode()
+    _checked(_libc.sethostname(data, len(data)), "sethostname", name)
+
+
+def loopback_up(own_address: str) -> None:
+    """Bring loopback up and give the host an address of its own on it.
+
+    Published ports are dialled at that address, so that a service that listens on 127.0.0.1 alone is refused, as a
+    container's port mapping refuses it.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+
+        def interface(request: int, name: bytes, argument: bytes) -> bytes:
+            return fcntl.ioctl(any_socket, request, struct.pack("16s24s", name, argument))
+
+        def address(text: str) -> bytes:
+            return struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_aton(text))
+
+        interface(SIOCSIFFLAGS, b"lo", struct.pack("H", IFF_UP | IFF_RUNNING))
+        interface(SIOCSIFADDR, b"lo:1", address(own_address))
+        interface(SIOCSIFNETMASK, b"lo:1", address("255.255.255.255"))

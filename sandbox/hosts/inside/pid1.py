@@ -1,0 +1,162 @@
+"""The first process of an emulated host: makes the host out of empty namespaces, runs its services, does as it is told.
+
+Started as `python3 -I -S -c "..." FOLDER DESCRIPTOR` by namespaces.py; the descriptor is a socket that is both the
+control channel and the lifeline. When its other end closes, this process exits and the kernel ends the whole host.
+"""
+
+import errno
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from sandbox.hosts.inside import confinement, kernel
+from sandbox.hosts.inside.disk import Disk
+
+MESSAGE_BYTES = 1 << 20
+BACKLOG = 128
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+def main(descriptor: int) -> NoReturn:
+    """Be the host until the control socket closes. The first message on it is the host's configuration."""
+    kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
+    control = socket.socket(fileno=descriptor)
+    control.set_inheritable(False)
+    try:
+        config = json.loads(control.recv(MESSAGE_BYTES))
+        set_up(config)
+        host = Host(control, config)
+        host.start()
+    except BaseException:  # noqa: BLE001 - whatever it was, the machine's side is told and this host ends
+        control.send(json.dumps({"error": traceback.format_exc(limit=-2)}).encode())
+        os._exit(1)
+    host.loop()
+
+
+def set_up(config: dict[str, Any]) -> None:
+    """Turn fresh namespaces into the host that the configuration describes."""
+    os.umask(0o022)
+    disk = Disk(config["mount_point"], config["disk"], config["rootless"])
+    disk.share_machine(config["share"], config["copy"], config["skeleton"])
+    for lower, place in config["layers"]:
+        disk.overlay(lower, place)
+    disk.make_folders()
+    for path, (text, mode) in config["files"].items():
+        disk.write(path, text, mode)
+    for path, text in config["appended"].items():
+        disk.append(path, text)
+    disk.mount_devices(config["shm"])
+    kernel.change_root(str(disk.root))
+    kernel.set_host_name(config["name"])
+    kernel.loopback_up(config["address"])
+    if config["rootless"]:
+        confinement.pretend_ownership()
+    else:
+        confinement.confine()
+
+
+class Host:
+    """The running host: its services, the requests it answers and the children it reaps."""
+
+    def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
+        self._control = control
+        self._commands: list[list[str]] = config["run"]
+        self._environment: dict[str, str] = config["env"]
+        self._wake, wake_end = os.pipe()
+        os.set_blocking(self._wake, False)
+        os.set_blocking(wake_end, False)
+        signal.set_wakeup_fd(wake_end)
+        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
+        for number in IGNORED:
+            signal.signal(number, signal.SIG_IGN)
+
+    def start(self) -> None:
+        """Run every service of the host."""
+        for command in self._commands:
+            self._run(command)
+
+    def loop(self) -> NoReturn:
+        """Answer requests and reap children until the lifeline closes."""
+        self._control.send(json.dumps({"ready": True}).encode())
+        control = self._control.fileno()
+        while True:
+            readable, _, _ = select.select([control, self._wake], [], [])
+            if self._wake in readable:
+                self._reap()
+            if control in readable:
+                message = self._control.recv(MESSAGE_BYTES)
+                if not message:
+                    os._exit(0)
+                self._answer(json.loads(message))
+
+    def _answer(self, request: dict[str, Any]) -> None:
+        answer: dict[str, Any] = {"seq": request["seq"]}
+        passed: Sequence[socket.socket] = ()
+        try:
+            match request["op"]:
+                case "dial":
+                    answer["errno"], passed = self._dial(request["host"], request["port"])
+                case "listen":
+                    passed = [self._listen(request["host"], request["port"])]
+                case "signal":
+                    os.kill(-1, request["signal"])
+                case "start":
+                    self.start()
+                case "run":
+                    answer["pid"] = self._run(request["command"])
+                case "write":
+                    Path(request["path"]).write_text(request["text"])
+                case other:
+                    answer["error"] = f"unknown request {other!r}"
+        except OSError as error:
+            # Nobody to signal is no failure: the host is as silent as it was asked to be.
+            if not (request["op"] == "signal" and error.errno == errno.ESRCH):
+                answer["error"] = str(error)
+        socket.send_fds(self._control, [json.dumps(answer).encode()], [one.fileno() for one in passed])
+        for one in passed:
+            one.close()
+
+    @staticmethod
+    def _dial(host: str, port: int) -> tuple[int, Sequence[socket.socket]]:
+        connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        connection.setblocking(False)
+        return connection.connect_ex((host, port)), [connection]
+
+    @staticmethod
+    def _listen(host: str, port: int) -> socket.socket:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        return listener
+
+    def _run(self, command: Sequence[str]) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            os.setsid()
+            signal.set_wakeup_fd(-1)
+            for number in (*IGNORED, signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(number, signal.SIG_DFL)
+            os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
+            os.execve(command[0], list(command), self._environment)
+        except OSError as error:
+            sys.stderr.write(f"{command[0]} cannot be run: {error.strerror}\n")
+            sys.stderr.flush()
+        os._exit(127)
+
+    def _reap(self) -> None:
+        try:
+            os.read(self._wake, 4096)
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+        except (BlockingIOError, ChildProcessError):
+            pass

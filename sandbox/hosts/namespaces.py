@@ -1,0 +1,169 @@
+"""Starts a host's first process in fresh namespaces and talks to it over the socket that is also its lifeline."""
+
+import contextlib
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import IO, Any
+
+from sandbox.hosts.spec import HostsError
+
+READY_SECONDS = 30.0
+ANSWER_SECONDS = 10.0
+MESSAGE_BYTES = 1 << 20
+REPOSITORY = Path(__file__).resolve().parents[2]
+FIRST_PROCESS = (
+    "import sys; sys.path.append(sys.argv[1]); from sandbox.hosts.inside.pid1 import main; main(int(sys.argv[2]))"
+)
+NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child=KILL", "--net", "--uts", "--ipc", "--propagation", "private")
+
+
+class Spawner:
+    """One thread that starts every host.
+
+    The kernel's death signal follows the *thread* that started a process, so a thread that lives as long as the
+    emulator has to do it: then a SIGKILL of the emulator takes even a host that is frozen.
+    """
+
+    def __init__(self) -> None:
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._loop, name="host spawner", daemon=True)
+        self._thread.start()
+
+    def spawn(self, command: Sequence[str], output: IO[bytes], kept: int) -> "subprocess.Popen[bytes]":
+        """Start a program whose only inherited descriptors are `output` (1 and 2) and `kept`."""
+        started: Future[subprocess.Popen[bytes]] = Future()
+
+        def start() -> None:
+            try:
+                process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    pass_fds=[kept],
+                    start_new_session=True,
+                    cwd="/",
+                    env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+                )
+                started.set_result(process)
+            except OSError as error:
+                started.set_exception(error)
+
+        self._work.put(start)
+        return started.result()
+
+    def close(self) -> None:
+        """End the thread. What it started and still runs is killed with it."""
+        self._work.put(None)
+        self._thread.join()
+
+    def _loop(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+
+
+class Namespaces:
+    """One host's namespaces. Requests are answered one at a time; each raises HostsError when the host is gone."""
+
+    def __init__(self, spawner: Spawner, name: str, config: Mapping[str, Any], output: IO[bytes]) -> None:
+        self._name = name
+        self._lock = threading.Lock()
+        self._sequence = 0
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        as_user = ["--map-root-user"] if config["rootless"] else []
+        python = ["/usr/bin/python3", "-I", "-S", "-c", FIRST_PROCESS, str(REPOSITORY), str(theirs.fileno())]
+        command = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, *as_user, *python]
+        with theirs:
+            self._process = spawner.spawn(command, output, theirs.fileno())
+        self._pid1: int | None = None
+        try:
+            # Not in argv, which the host's user can read as /proc/1/cmdline.
+            self._control.send(json.dumps(config).encode())
+            self._control.settimeout(READY_SECONDS)
+            first = json.loads(self._control.recv(MESSAGE_BYTES) or b"{}")
+            self._pid1 = self._child_of_unshare()
+        except OSError as error:
+            first = {"error": str(error)}
+        if "ready" not in first or self._pid1 is None:
+            self.destroy()
+            raise HostsError(
+                f"The emulated host {name} could not be set up: {first.get('error', 'its first process ended')} "
+                "Whether this machine allows it at all is said by: unshare -mpnf true"
+            )
+        self._control.settimeout(ANSWER_SECONDS)
+
+    @property
+    def pid1(self) -> int:
+        """Return the first process's id as the machine counts."""
+        if self._pid1 is None:
+            raise HostsError(f"The emulated host {self._name} has no first process any more.")
+        return self._pid1
+
+    def dial(self, host: str, port: int) -> tuple[int, socket.socket]:
+        """Begin a TCP connection inside: return connect's error number (EINPROGRESS is normal) and the socket."""
+        answer, sockets = self._ask("dial", host=host, port=port)
+        return int(answer["errno"]), sockets[0]
+
+    def listen(self, host: str, port: int) -> socket.socket:
+        """Return a listening socket that lives inside and is accepted from here."""
+        return self._ask("listen", host=host, port=port)[1][0]
+
+    def signal(self, number: int) -> None:
+        """Send a signal to every process inside but the first."""
+        self._ask("signal", signal=number)
+
+    def start(self) -> None:
+        """Run the host's services again."""
+        self._ask("start")
+
+    def run(self, *command: str) -> None:
+        """Run one more process inside, as root, with its output in the container log."""
+        self._ask("run", command=command)
+
+    def write(self, path: str, text: str) -> None:
+        """Write a file inside."""
+        self._ask("write", path=path, text=text)
+
+    def destroy(self) -> None:
+        """Kill the first process, by which the kernel ends all others, mounts and the network. Harmless twice."""
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pid1 or self._process.pid, signal.SIGKILL)
+        self._control.close()
+        try:
+            self._process.wait(ANSWER_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _child_of_unshare(self) -> int | None:
+        pid = self._process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        return int(children[0]) if children else None
+
+    def _ask(self, op: str, **arguments: Any) -> tuple[dict[str, Any], list[socket.socket]]:
+        with self._lock:
+            self._sequence += 1
+            try:
+                self._control.send(json.dumps({"op": op, "seq": self._sequence, **arguments}).encode())
+                while True:
+                    data, descriptors, _, _ = socket.recv_fds(self._control, MESSAGE_BYTES, 4)
+                    sockets = [socket.socket(fileno=one) for one in descriptors]
+                    answer: dict[str, Any] = json.loads(data or b'{"error": "it has ended"}')
+                    if answer.get("seq", self._sequence) == self._sequence:
+                        break  # else: the late answer to a request that timed out
+                    for one in sockets:
+                        one.close()
+            except OSError as error:
+                raise HostsError(f"The emulated host {self._name} does not answer ({op}): {error}.") from error
+        if "error" in answer:
+            raise HostsError(f"The emulated host {self._name} refused {op}: {answer['error']}.")
+        return answer, sockets
