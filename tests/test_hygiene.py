@@ -1,5 +1,4 @@
-"""Tracked files speak of this project alone: no package index, no path of one machine, no secret, no stray
-binary."""
+"""Tracked files speak of this project alone: no package index, no path of one machine, no secret, no stray binary."""
 
 from __future__ import annotations
 
@@ -53,17 +52,12 @@ def texts() -> list[tuple[str, str]]:
 
 def test_no_package_index_is_named():
     wrong = [f"{path} names {host}" for path, text in texts() for host in INDEXES if host in text]
-    wrong += [
-        f"{path} sets an index"
-        for path, text in texts()
-        if path.endswith(".txt") and INDEX_OPTION.search(text)
-    ]
+    wrong += [f"{path} sets an index" for path, text in texts() if path.endswith(".txt") and INDEX_OPTION.search(text)]
     assert wrong == []
 
 
 def test_no_path_of_one_machine_is_named():
-    """A host's own /root stands for itself in what runs there; a hidden folder of root's, or a home, never
-    does."""
+    """A host's own /root stands for itself in what runs there; a hidden folder of root's, or a home, never does."""
     wrong = []
     for path, text in texts():
         for number, line in enumerate(text.splitlines(), 1):

@@ -1,5 +1,4 @@
-"""Imports go one way, each outside library has its place, waiting goes through the clock, and files stay
-short."""
+"""Imports go one way, each outside library has its place, waiting goes through the clock, and files stay short."""
 
 from __future__ import annotations
 
@@ -12,8 +11,8 @@ import pytest
 REPO = Path(__file__).resolve().parents[1]
 ROOMS = ("bench", "bootstrap", "components", "monitoring", "providers", "sandbox", "tests", "tools")
 
-# What a room may import of the others. A room's __main__.py wires rooms together and is free, but for sandbox
-# and tests.
+# What a room may import of the others. A room's __main__.py wires rooms together and is free, but for sandbox and
+# tests.
 MAY_IMPORT = {
     "bootstrap": {"bootstrap"},
     "providers": {"providers", "bootstrap"},
@@ -182,9 +181,7 @@ def test_nothing_reads_config_or_the_environment_at_import(room):
             if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.If):
                 continue
             wrong += [
-                f"{path}:{node.lineno} {ast.unparse(node)}"
-                for node in ast.walk(statement)
-                if reads_outside(node)
+                f"{path}:{node.lineno} {ast.unparse(node)}" for node in ast.walk(statement) if reads_outside(node)
             ]
     assert wrong == []
 
@@ -195,6 +192,4 @@ def reads_outside(node: ast.AST) -> bool:
     if not isinstance(node, ast.Call):
         return False
     called = ast.unparse(node.func)
-    return called in ("open", "os.getenv", "pulumi.Config", "Config") or called.endswith(
-        (".read_text", ".read_bytes")
-    )
+    return called in ("open", "os.getenv", "pulumi.Config", "Config") or called.endswith((".read_text", ".read_bytes"))

@@ -1,2 +1,1 @@
-"""What `make` calls: set-up, the environment of a shell, up, ask, down, bench. Standard library only, except
-ask."""
+"""What `make` calls: set-up, the environment of a shell, up, ask, down, bench. Standard library only, except ask."""

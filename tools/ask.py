@@ -1,5 +1,4 @@
-"""One completion from an endpoint of the stack, as a client anywhere would ask for it: `make ask
-PROMPT="Hello"`.
+"""One completion from an endpoint of the stack, as a client anywhere would ask for it: `make ask PROMPT="Hello"`.
 
     python -m tools.ask --stack local --prompt TEXT [--name chat-0] [--max-tokens N]
 

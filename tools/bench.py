@@ -1,8 +1,8 @@
 """Runs every figure of bench/ and shows them beside their goals: `make bench`.
 
-A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "lower"|"higher"}; other lines
-are its talk and go to stderr. All figures of a run are written to bench/results.json. A missed goal is shown,
-not an error; a file that fails is one.
+A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "lower"|"higher"}; other lines are its
+talk and go to stderr. All figures of a run are written to bench/results.json. A missed goal is shown, not an error; a
+file that fails is one.
 """
 
 from __future__ import annotations
@@ -50,8 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
-    """Part a file's output into figures and other lines; a figure with a wrong or missing field is no
-    figure."""
+    """Part a file's output into figures and other lines; a figure with a wrong or missing field is no figure."""
     figures, talk = [], []
     for line in text.splitlines():
         figure = figure_of(line)

@@ -21,8 +21,7 @@ VERSION_FLAG = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
 
 
 def own_pulumi(paths: Paths, environ: Mapping[str, str]) -> Path | None:
-    """Return the operator's `pulumi` on PATH; one that set-up built does not count, wherever PATH has it
-    from."""
+    """Return the operator's `pulumi` on PATH; one that set-up built does not count, wherever PATH has it from."""
     for folder in environ.get("PATH", os.defpath).split(os.pathsep):
         found = shutil.which("pulumi", path=folder) if folder else None
         if found and not Path(found).resolve().is_relative_to((paths.cache / "engine").resolve()):
@@ -94,8 +93,8 @@ def build(paths: Paths, go: Path, environ: Mapping[str, str]) -> None:
 
 
 def lay_beside(paths: Paths) -> None:
-    """Fill the folder for PATH: engine, language host, launcher. Its name holds the digest of these, so
-    checkouts never mix."""
+    """Fill the folder for PATH: engine, language host, launcher. Its name holds the digest of these, so checkouts
+    never mix."""
     if paths.engine_bin.is_dir():
         return
     fresh = paths.engine_bin.with_name(f"{paths.engine_bin.name}.{os.getpid()}")

@@ -47,11 +47,9 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
 
 
 def sandbox_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the whole environment for the sandbox's stack, whatever backend and passphrase the operator has
-    set.
+    """Return the whole environment for the sandbox's stack, whatever backend and passphrase the operator has set.
 
-    The sandbox's state has no business in a real backend, and its committed salt opens with its passphrase
-    only.
+    The sandbox's state has no business in a real backend, and its committed salt opens with its passphrase only.
     """
     bare = {name: value for name, value in environ.items() if name not in OWN}
     return bare | environment(where, bare)

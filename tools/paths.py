@@ -1,7 +1,7 @@
 """Where things lie on this machine: what can be made again in the cache, what cannot in the state folder.
 
-Everything that takes long to make is keyed by the digest of what it is made from, so that several checkouts
-share it and a changed lock makes a new one beside the old.
+Everything that takes long to make is keyed by the digest of what it is made from, so that several checkouts share it
+and a changed lock makes a new one beside the old.
 """
 
 from __future__ import annotations

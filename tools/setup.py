@@ -1,10 +1,8 @@
-"""Set-up: bring whatever is missing, say what it does and how long it took, do nothing where nothing is
-missing.
+"""Set-up: bring whatever is missing, say what it does and how long it took, do nothing where nothing is missing.
 
     python3 -m tools.setup [--vllm real|double] [--parts packages,venv,engine,vllm,model]
 
-Run by the system's python3 (3.11 or later) with the standard library only. It may be interrupted and run
-again.
+Run by the system's python3 (3.11 or later) with the standard library only. It may be interrupted and run again.
 """
 
 from __future__ import annotations
@@ -77,8 +75,7 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
 
 
 def make_model(where: paths.Paths) -> None:
-    """Make the tiny model that the sandbox serves; the same bytes on every machine, so its manifest is
-    committed."""
+    """Make the tiny model that the sandbox serves; the same bytes on every machine, so its manifest is committed."""
     folder = where.checkout / "models" / "tiny"
     manifest = folder.with_suffix(".json")
     if manifest.is_file() and whole(folder, json.loads(manifest.read_text())):
@@ -92,8 +89,7 @@ def make_model(where: paths.Paths) -> None:
 
 
 def whole(folder: Path, manifest: dict[str, Any]) -> bool:
-    """Say whether every file of a manifest lies in the folder with its digest; meant for a model of some 100
-    KB."""
+    """Say whether every file of a manifest lies in the folder with its digest; meant for a model of some 100 KB."""
     return all(
         (folder / file["path"]).is_file()
         and hashlib.sha256((folder / file["path"]).read_bytes()).hexdigest() == file["sha256"]

@@ -1,5 +1,4 @@
-"""How set-up runs its steps: one line a step with its seconds, one sentence when one fails, never two at
-once."""
+"""How set-up runs its steps: one line a step with its seconds, one sentence when one fails, never two at once."""
 
 from __future__ import annotations
 
@@ -55,8 +54,8 @@ def alone(cache: Path) -> Iterator[None]:
 
 
 def refuse_full_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raise SetupError where the folder's file system has less free than needed; a missing folder counts as
-    its parent."""
+    """Raise SetupError where the folder's file system has less free than needed; a missing folder counts as its
+    parent."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed_bytes:
@@ -67,8 +66,7 @@ def refuse_full_disk(folder: Path, needed_bytes: int, what: str) -> None:
 
 
 def complete(folder: Path) -> bool:
-    """Say whether an environment was finished: virtual environments cannot be renamed, so a file marks the
-    end."""
+    """Say whether an environment was finished: virtual environments cannot be renamed, so a file marks the end."""
     return (folder / "complete").is_file() and (folder / "bin" / "python").exists()
 
 

@@ -1,7 +1,6 @@
 """Shows a stack's endpoints as a table: `python -m tools.table STACK`.
 
-A column is any output that maps the endpoints' names to plain values; nothing secret is asked for, so none is
-shown.
+A column is any output that maps the endpoints' names to plain values; nothing secret is asked for, so none is shown.
 """
 
 from __future__ import annotations

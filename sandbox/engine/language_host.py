@@ -1,11 +1,11 @@
 """The engine's Python language host, for an engine that was built from source and brings none.
 
-Started by the engine as `pulumi-language-python ... <engine address>`. It prints the port of its gRPC server
-on the first line of stdout, runs the program in a child process (run_program.py beside it) for each Run call,
-and ends with the engine.
+Started by the engine as `pulumi-language-python ... <engine address>`. It prints the port of its gRPC server on the
+first line of stdout, runs the program in a child process (run_program.py beside it) for each Run call, and ends with
+the engine.
 
-It does not resolve packages or install dependencies: set-up has done that. What it does not offer it answers
-with "unimplemented" and one sentence, never with an empty success.
+It does not resolve packages or install dependencies: set-up has done that. What it does not offer it answers with
+"unimplemented" and one sentence, never with an empty success.
 """
 
 # ruff: noqa: ARG002, N802  (names and parameters are those of the engine's interface)

@@ -1,8 +1,7 @@
 """Runs the Pulumi program once, as the child process of language_host.py.
 
-Exit status: 0 = done; 32 = failed, and the operator has seen one message; anything else = the interpreter
-itself failed.
-A `pulumi.RunError` is one sentence without a traceback; any other exception is a bug and shows the program's
+Exit status: 0 = done; 32 = failed, and the operator has seen one message; anything else = the interpreter itself
+failed. A `pulumi.RunError` is one sentence without a traceback; any other exception is a bug and shows the program's
 own frames.
 """
 
@@ -30,8 +29,7 @@ PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 
 def main() -> NoReturn:
-    """Run what the environment's GPU_FLEET_RUN describes and end the process without Python's own
-    shutdown."""
+    """Run what the environment's GPU_FLEET_RUN describes and end the process without Python's own shutdown."""
     die_with_parent()
     signal.signal(signal.SIGINT, lambda *_: os._exit(MESSAGE_SHOWN))
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # after a failed step it complains of abandoned futures

@@ -1,10 +1,12 @@
-"""A real engine for tests: its own home, its own backend and its own copy of a program, each in a temporary
-folder.
+"""A real engine for tests: its own home, its own backend and its own copy of a program, each in a temporary folder.
 
-def test_x(engine, tmp_path):
-    stack = engine.stack(program_folder)        # copies the program; or engine.stack(repo, link=True) for
-    this repo done = stack.up()                           # Done(status, stdout, stderr); raises EngineError
-    unless check=False stack.outputs(), stack.resources(), stack.config({"k": "v"}, secret={"s": "v"})
+    def test_x(engine, tmp_path):
+        stack = engine.stack(program_folder)
+        stack.config({"name": "a", "list[0].x": "1"}, secret={"key": "b"})
+        done = stack.up()
+        assert "created" in done.text
+
+A call that fails raises EngineError with all that the engine printed, unless check=False.
 """
 
 from __future__ import annotations
@@ -50,8 +52,7 @@ class Done:
 
 @dataclass
 class Stack:
-    """One stack of one program folder; every call is a process of the real CLI in a process group of its
-    own."""
+    """One stack of one program folder; every call is a process of the real CLI in a process group of its own."""
 
     folder: Path
     name: str
@@ -128,8 +129,7 @@ class Engine:
     _stacks: list[Stack] = field(default_factory=list)
 
     def stack(self, program: Path, name: str = "test", project: str | None = None) -> Stack:
-        """Copy a program folder (of this repo: Pulumi.yaml, __main__.py, its rooms) and make an empty stack
-        for it.
+        """Copy a program folder (of this repo: Pulumi.yaml, __main__.py, its rooms) and make an empty stack for it.
 
         The copy holds no Pulumi.<stack>.yaml: a test writes its own config. `.venv` is the repo's.
         """
@@ -175,8 +175,7 @@ def end_group(child: subprocess.Popen[str]) -> None:
 
 
 def session_of(session: int) -> list[int]:
-    """Return the ids of the processes in a session: plugins have process groups of their own, but stay in
-    it."""
+    """Return the ids of the processes in a session: plugins have process groups of their own, but stay in it."""
     found = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

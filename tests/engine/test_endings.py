@@ -132,8 +132,7 @@ def in_session(session: int) -> list[str]:
 
 
 def wait_for(condition: Callable[[], bool], what: str, child=None, deadline_s: float = 90) -> None:
-    """Poll until the condition holds; fails with what the process said where it ends before, or at the
-    deadline."""
+    """Poll until the condition holds; fails with what the process said where it ends before, or at the deadline."""
     end = time.monotonic() + deadline_s
     while not condition():
         if child is not None and child.poll() is not None:

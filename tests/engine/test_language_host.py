@@ -1,5 +1,5 @@
-"""The real engine with the language host that `pulumi` brings or set-up lays beside it: how programs run,
-fail and stop."""
+"""The real engine with the language host that `pulumi` brings or set-up lays beside it: how programs run, fail and
+stop."""
 
 from __future__ import annotations
 

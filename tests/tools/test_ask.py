@@ -53,8 +53,7 @@ class Served:
 
 
 def certificate(folder: Path) -> tuple[Path, str]:
-    """Write key and self-signed certificate for 127.0.0.1 into one file; returns it and the certificate's
-    PEM."""
+    """Write key and self-signed certificate for 127.0.0.1 into one file; returns it and the certificate's PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test authority")])
     now = dt.datetime.now(dt.UTC)

@@ -16,8 +16,7 @@ ONE = {"instances": [{"id": 7, "label": "gpu-fleet/x/chat-0"}], "usd_per_hour": 
 
 
 class Terminal(lifecycle.Shell):
-    """Answers the two questions; the market's answers come one after the other. `fails` is a word of what
-    fails."""
+    """Answers the two questions; the market's answers come one after the other. `fails` is a word of what fails."""
 
     def __init__(self, stacks: list[str], markets: list[dict | None], fails: str = "-") -> None:
         self.stacks = stacks
