@@ -1,0 +1,142 @@
+"""What a landlord's hardware looks like: a seeded generator of machines with the spread that the market shows.
+
+Nothing here is any real machine. The same seed makes the same machines on every computer.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """A GPU model as the market lists it. `price`: range in $/h for one; `ram_mb` as drivers report it."""
+
+    name: str
+    ram_mb: int
+    price: tuple[float, float]
+    capability: int
+    bandwidth_gbs: float
+    watts: int
+    weight: int
+    teraflops: float
+
+
+GPUS: Sequence[Gpu] = (
+    Gpu("RTX 4090", 24564, (0.25, 0.60), 890, 1008.0, 450, 90, 82.6),
+    Gpu("RTX 3090", 24576, (0.10, 0.30), 860, 936.0, 350, 60, 35.6),
+    Gpu("RTX 5090", 32607, (0.35, 0.95), 1200, 1792.0, 575, 40, 104.8),
+    Gpu("RTX A6000", 49140, (0.35, 0.80), 860, 768.0, 300, 20, 38.7),
+    Gpu("RTX 6000Ada", 49140, (0.55, 1.10), 890, 960.0, 300, 15, 91.1),
+    Gpu("A100 SXM4", 81920, (0.70, 1.60), 800, 2039.0, 400, 20, 19.5),
+    Gpu("A100 PCIE", 81920, (0.60, 1.40), 800, 1935.0, 300, 12, 19.5),
+    Gpu("H100 SXM", 81559, (1.60, 3.00), 900, 3350.0, 700, 20, 66.9),
+    Gpu("H200", 143771, (2.10, 3.80), 900, 4800.0, 700, 8, 66.9),
+    Gpu("L40S", 46068, (0.45, 1.05), 890, 864.0, 350, 12, 91.6),
+    Gpu("L4", 23034, (0.18, 0.45), 890, 300.0, 72, 8, 30.3),
+    Gpu("RTX 4060 Ti", 16380, (0.07, 0.18), 890, 288.0, 165, 15, 22.1),
+)
+PLACES = (
+    "Texas, US",
+    "California, US",
+    "Washington, US",
+    "Quebec, CA",
+    "Ontario, CA",
+    ", DE",
+    "Bavaria, DE",
+    ", FR",
+    ", NL",
+    ", PL",
+    ", SE",
+    ", CZ",
+    ", GB",
+    ", IS",
+    ", JP",
+    ", KR",
+    ", TW",
+    "New South Wales, AU",
+    ", BR",
+    ", UA",
+)
+DRIVERS = (("535.183.06", 12.2), ("550.144.03", 12.4), ("565.57.01", 12.7), ("570.86.15", 12.8), ("580.65.06", 13.0))
+CPUS = (("AMD EPYC 7702 64-Core Processor", 64), ("Xeon® Gold 6248R", 48), ("AMD Ryzen 9 7950X", 32))
+
+
+@dataclass(frozen=True)
+class Machine:
+    """One machine and its prices. Sizes MB or GB and speeds Mbit/s as named; prices in $ as the market states them."""
+
+    machine_id: int
+    host_id: int
+    gpu: Gpu
+    num_gpus: int
+    usd_per_gpu_hour: float
+    storage_cost: float  # $/GB/month
+    traffic_cost: float  # $/GB, either way
+    disk_gb: float
+    disk_mbs: float
+    inet_down: float
+    inet_up: float
+    reliability: float
+    verification: str
+    place: str
+    direct_ports: int
+    address: str
+    static: bool
+    datacenter: bool
+    driver: str
+    cuda: float
+    cpu: str
+    cores: int
+    cpu_ram_mb: int
+    lease_seconds: float  # how long it may still be rented
+    boot_seconds: float  # emulated, from rental to running
+    draw: float  # 0 to 1, for what differs and does not matter
+
+    @property
+    def country(self) -> str:
+        """Two-letter country."""
+        return self.place.rsplit(",", 1)[-1].strip()
+
+
+def generate(seed: int, count: int = 360) -> list[Machine]:
+    """Return `count` machines; ids are unique and rise."""
+    source = random.Random(seed)
+    return [_machine(source, index) for index in range(count)]
+
+
+def _machine(source: random.Random, index: int) -> Machine:
+    gpu = source.choices(GPUS, [model.weight for model in GPUS])[0]
+    datacenter = source.random() < 0.25
+    low, high = gpu.price
+    driver, cuda = source.choice(DRIVERS[3:] if gpu.capability >= 1200 else DRIVERS)
+    cpu, cores = source.choice(CPUS)
+    count = source.choices((1, 2, 4, 8), (70, 12, 10, 8))[0]
+    return Machine(
+        machine_id=10_000 + index * 7 + source.randrange(7),
+        host_id=50_000 + source.randrange(4000),
+        gpu=gpu,
+        num_gpus=count,
+        usd_per_gpu_hour=round(low + (high - low) * source.betavariate(2, 2.5), 4),
+        storage_cost=round(source.uniform(0.1, 0.3), 3),
+        traffic_cost=source.choice((0.0, 0.0, 0.0003, 0.002, 0.005, 0.02)),
+        disk_gb=round(source.choice((40, 80, 200, 500, 1000, 2000)) * source.uniform(0.8, 1.2), 1),
+        disk_mbs=round(source.uniform(500, 6000), 1),
+        inet_down=round(50 * 100 ** source.betavariate(3, 1.8), 1),
+        inet_up=round(30 * 100 ** source.betavariate(2, 2), 1),
+        reliability=round(1 - 0.12 * source.random() ** 3, 6),
+        verification=source.choices(("verified", "unverified", "deverified"), (78, 18, 4))[0],
+        place=source.choice(PLACES),
+        direct_ports=source.choices((0, 1, 10, 100, 250, 999), (4, 3, 15, 38, 25, 15))[0],
+        address=f"198.51.100.{source.randrange(1, 255)}",
+        static=datacenter or source.random() < 0.4,
+        datacenter=datacenter,
+        driver=driver,
+        cuda=cuda,
+        cpu=cpu,
+        cores=cores,
+        cpu_ram_mb=source.choice((32_000, 64_000, 128_000, 257_000)) * (2 if count > 2 else 1),
+        lease_seconds=round(source.uniform(1, 180) * 86_400),
+        boot_seconds=round(source.uniform(20, 90), 1),
+        draw=source.random(),
+    )
