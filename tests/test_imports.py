@@ -50,6 +50,8 @@ LIBRARY_PLACES = {
 SAME_AS = {"pulumi_kubernetes": "pulumi", "pulumi_hcloud": "pulumi"}
 
 LONGEST = 300
+CLOCK = "bootstrap/clock.py"
+ON_HOST = "bootstrap/scripts/"  # programs of the kit: they run on a host, where no clock can be handed in
 
 
 def python_files() -> list[Path]:
@@ -149,7 +151,7 @@ def test_only_the_clock_sleeps():
     wrong = []
     for file in python_files():
         path = relative(file)
-        if not path.startswith(("bootstrap/", "providers/")) or path == "bootstrap/clock.py":
+        if not path.startswith(("bootstrap/", "providers/")) or path == CLOCK or path.startswith(ON_HOST):
             continue
         for node in ast.walk(tree(file)):
             attribute = isinstance(node, ast.Attribute) and node.attr == "sleep"
