@@ -81,7 +81,6 @@ class Machine:
     verification: str
     place: str
     direct_ports: int
-    address: str
     static: bool
     datacenter: bool
     driver: str
@@ -128,7 +127,6 @@ def _machine(source: random.Random, index: int) -> Machine:
         verification=source.choices(("verified", "unverified", "deverified"), (78, 18, 4))[0],
         place=source.choice(PLACES),
         direct_ports=source.choices((0, 1, 10, 100, 250, 999), (4, 3, 15, 38, 25, 15))[0],
-        address=f"198.51.100.{source.randrange(1, 255)}",
         static=datacenter or source.random() < 0.4,
         datacenter=datacenter,
         driver=driver,
