@@ -81,6 +81,8 @@ def build(paths: Paths, go: Path, environ: Mapping[str, str]) -> None:
     """Build the engine under another name and rename it when it is whole."""
     target = paths.engine_binary
     target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.glob("pulumi.*"):  # of a set-up that was killed; this one holds the lock
+        left.unlink()
     fresh = target.with_name(f"pulumi.{os.getpid()}")
     version = ".".join(map(str, VERSION))
     flags = ["-trimpath", "-mod=readonly", "-ldflags", f"-s -w -X {VERSION_FLAG}={version}"]

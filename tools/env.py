@@ -70,12 +70,12 @@ def main(arguments: list[str]) -> int:
     if not ready or not complete(where.venv):
         print("Set-up has not run for this checkout: run `make setup` first.", file=sys.stderr)
         return 1
+    where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     if "--" not in arguments[:-1]:
         print(exports(environment(where, os.environ)), end="")
         return 0
     split = arguments.index("--")
     options, command = arguments[:split], arguments[split + 1 :]
-    where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     enter(
         sandbox_environment(where, os.environ)
         if "--sandbox" in options

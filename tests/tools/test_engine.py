@@ -84,6 +84,15 @@ def test_a_build_that_fails_leaves_nothing_and_shows_its_last_lines(where, tmp_p
     assert list(where.engine_binary.parent.iterdir()) == []
 
 
+def test_what_a_killed_build_left_is_removed_by_the_next(where, tmp_path):
+    where.engine_binary.parent.mkdir(parents=True)
+    (where.engine_binary.parent / "pulumi.123").write_text("half")
+    program(tmp_path / "go", "go", "case $1 in env) echo go1.26.8;; *) exit 1;; esac")
+    with pytest.raises(SetupError):
+        engine.install_engine(where, {"PATH": f"{tmp_path / 'go'}:/usr/bin:/bin"})
+    assert list(where.engine_binary.parent.iterdir()) == []
+
+
 def test_a_build_is_laid_out_with_our_host_and_launcher_beside_it(where, tmp_path):
     # A `go` that writes what it was told to build, in place of five minutes of compiling.
     program(
