@@ -1,10 +1,12 @@
 """One file into one blob, so that what lies under a digest has that digest.
 
-Each part of 64 MiB is read once, compared with the manifest and sent signed with its SHA-256, which the store compares
-with what arrived. The blob appears only when the whole file's digest fits too: a file that changes while it is read, or
-a line that flips a bit, never leaves a wrong blob under a right name.
+Each part of 64 MiB is read once, compared with the manifest, and sent with two digests that the store compares with what
+arrived: its SHA-256, signed, and its MD5, because not every store compares the first. The blob appears only
+when the whole file's digest fits too: a file that changes while it is read, or a line that flips a bit, never
+leaves a wrong blob under a right name.
 """
 
+import base64
 import contextlib
 import hashlib
 from collections.abc import Callable, Iterator
@@ -28,7 +30,7 @@ def upload(s3: Any, bucket: str, file: File, path: Path, sent: Callable[[int], N
     target = {"Bucket": bucket, "Key": blob_key(file.sha256)}
     if file.size <= PART_BYTES:
         content = b"".join(_parts(file, path))
-        s3.put_object(**target, Body=content)
+        s3.put_object(**target, **_body(content))
         sent(len(content))
         return
     started = {**target, "UploadId": s3.create_multipart_upload(**target)["UploadId"]}
@@ -48,7 +50,7 @@ def _send_parts(
     """Send parts as they are read, a few at once, and return what completing the upload wants to know."""
 
     def send(number: int, part: bytes) -> dict[str, Any]:
-        answer = s3.upload_part(**started, PartNumber=number, Body=part)
+        answer = s3.upload_part(**started, PartNumber=number, **_body(part))
         sent(len(part))
         return {"PartNumber": number, "ETag": answer["ETag"]}
 
@@ -62,6 +64,11 @@ def _send_parts(
                 done += [future.result() for future in finished]
         done += [future.result() for future in running]
     return sorted(done, key=lambda part: int(part["PartNumber"]))
+
+
+def _body(content: bytes) -> dict[str, Any]:
+    digest = hashlib.md5(content, usedforsecurity=False).digest()
+    return {"Body": content, "ContentMD5": base64.b64encode(digest).decode()}
 
 
 def _parts(file: File, path: Path) -> Iterator[bytes]:

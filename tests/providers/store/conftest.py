@@ -1,0 +1,72 @@
+"""A real S3 server for the whole session of one worker, and a bucket name of its own for each test."""
+
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.manifest import Manifest, of_folder
+from providers.store.client import Keys, connect
+from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
+
+STACK = "a" * 16
+OTHER_STACK = "b" * 16
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with ObjectStore(tmp_path_factory.mktemp("store")) as running:
+        yield running
+
+
+@pytest.fixture
+def keys() -> Keys:
+    return Keys(ADMIN.access_key, ADMIN.secret_key)
+
+
+@pytest.fixture
+def strangers_keys() -> Keys:
+    return Keys(STRANGER.access_key, STRANGER.secret_key)
+
+
+@pytest.fixture
+def s3(store: ObjectStore, keys: Keys) -> Any:
+    return connect(store.endpoint, REGION, keys)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"test-{secrets.token_hex(8)}"
+
+
+@pytest.fixture
+def bucket_props(store: ObjectStore, name: str) -> dict[str, Any]:
+    return {"endpoint": store.endpoint, "region": REGION, "name": name, "stackId": STACK, "onDestroy": "keep"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "model"
+    (place / "sub").mkdir(parents=True)
+    (place / "config.json").write_bytes(b"{}")
+    (place / "sub" / "weights").write_bytes(b"weights" * 1000)
+    (place / "twin").write_bytes(b"{}")
+    return place
+
+
+@pytest.fixture
+def manifest(folder: Path) -> Manifest:
+    return of_folder("small", folder)
+
+
+@pytest.fixture
+def blobs_props(store: ObjectStore, name: str, manifest: Manifest, folder: Path) -> dict[str, Any]:
+    return {
+        "endpoint": store.endpoint,
+        "region": REGION,
+        "bucket": name,
+        "manifest": manifest.model_dump(mode="json"),
+        "source": str(folder),
+    }

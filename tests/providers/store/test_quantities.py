@@ -1,0 +1,30 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.store.quantities import TB, monthly_euros, size
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 KB"),
+        (290_123, "290 KB"),
+        (16_060_000_000, "16.1 GB"),
+        (TB, "1000 GB"),
+    ],
+)
+def test_sizes_read_as_people_say_them(count, text):
+    assert size(count) == text
+
+
+@pytest.mark.parametrize(("count", "euros"), [(0, 5), (1, 5), (TB, 5), (TB + 1, 10), (3 * TB, 15)])
+def test_each_started_terabyte_costs(count, euros):
+    assert monthly_euros(count) == euros
+
+
+@given(st.integers(0, 10**16), st.integers(0, 10**16))
+def test_more_never_costs_less(one, two):
+    assert (one <= two) <= (monthly_euros(one) <= monthly_euros(two))
