@@ -1,7 +1,6 @@
 """Filters, order and limit of the market's searches, pure: operators, numbers that come as text, and names that mean
 other fields."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -96,7 +95,7 @@ def coerce(want: Any, have: object) -> Any:
         return want.lower() == "true" if isinstance(want, str) else bool(want)
     if isinstance(have, int | float) and isinstance(want, str):
         try:
-            return json.loads(want) if want.lstrip("-").isdigit() else float(want)
+            return int(want) if want.lstrip("-").isdigit() else float(want)
         except ValueError:
             raise FilterInvalid("bad_request", f"{want!r} is not a number") from None
     return want

@@ -1,0 +1,98 @@
+"""One rental: what was asked for, on which machine, and how far it is."""
+
+import re
+import secrets
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sandbox.hosts.spec import Host
+from sandbox.market.machines import Machine
+from sandbox.market.meter import Meter
+
+LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
+SSH_PORT = 22
+PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
+
+Phase = Literal["booting", "up", "stopped", "failed"]
+
+
+class Request(BaseModel):
+    """The body of the rent call; what nobody acts upon is ignored."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    image: str = Field(max_length=1024, min_length=1)
+    env: dict[str, str] = Field(default_factory=dict)
+    disk: float = Field(default=8.0, gt=0)
+    label: str | None = Field(default=None, max_length=256)
+    onstart: str | None = None
+    runtype: str = "ssh"
+    args: list[str] | None = None
+    price: float | None = None
+    target_state: Literal["running", "stopped"] = "running"
+    cancel_unavail: bool = True
+
+    @field_validator("env", mode="before")
+    @classmethod
+    def _object(cls, value: Any) -> Any:
+        if value is None:
+            return {}
+        return {str(key): str(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _short_enough(self) -> "Request":
+        if len(self.onstart or "") + sum(map(len, self.args or [])) > LONGEST_SCRIPT:
+            raise ValueError(f"onstart and args together are longer than {LONGEST_SCRIPT} characters")
+        return self
+
+    @property
+    def direct_ssh(self) -> bool:
+        """Whether port 22 is mapped to a port of the machine."""
+        return "ssh_direc" in self.runtype
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """Environment variables, without the docker flags that travel in the same object."""
+        return {key: value for key, value in self.env.items() if not key.startswith("-")}
+
+    @property
+    def tcp_ports(self) -> list[int]:
+        """Container TCP ports to publish, 22 first where it is direct."""
+        flags = [match for key in self.env if (match := PORT_FLAG.fullmatch(key))]
+        asked = [int(match[2]) for match in flags if match[3] != "udp"]
+        return list(dict.fromkeys([*([SSH_PORT] if self.direct_ssh else []), *asked]))
+
+
+@dataclass
+class Contract:
+    """One rental. Moments in emulated unix seconds. Whoever changes it holds the books' lock."""
+
+    id: int
+    machine: Machine
+    request: Request
+    meter: Meter
+    born: float
+    due: float  # when the machine has pulled the image and starts the container
+    phase: Phase = "booting"
+    message: str = ""
+    label: str | None = None
+    first_boot: bool = True
+    never_boots: bool = False
+    starting: bool = False  # a thread is at work on the host
+    destroyed: bool = False
+    up_since: float | None = None
+    host: Host | None = None
+    keys: dict[int, str] = field(default_factory=dict)
+    api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+
+    @property
+    def intended(self) -> str:
+        """What the market aims for: running or stopped."""
+        return "stopped" if self.phase == "stopped" else "running"
+
+    @property
+    def published(self) -> tuple[int, ...]:
+        """Container ports that the machine maps: as many as it has to give."""
+        return tuple(self.request.tcp_ports[: self.machine.direct_ports])

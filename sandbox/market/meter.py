@@ -1,0 +1,45 @@
+"""What one contract costs: GPU by the emulated second while it runs, disk for as long as it exists."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class Meter:
+    """One contract's meter. Rates in $/h, moments in emulated unix seconds; moments must not go back."""
+
+    gpu_usd_per_hour: float
+    disk_usd_per_hour: float
+    begun: float
+    ran_seconds: float = 0.0
+    running_since: float | None = None
+    ended: float | None = None
+
+    def run(self, now: float) -> None:
+        """Start to bill the GPU; running twice is once."""
+        if self.running_since is None and self.ended is None:
+            self.running_since = now
+
+    def halt(self, now: float) -> None:
+        """Stop to bill the GPU; the disk goes on."""
+        if self.running_since is not None:
+            self.ran_seconds += now - self.running_since
+            self.running_since = None
+
+    def end(self, now: float) -> None:
+        """Stop to bill anything, for good."""
+        if self.ended is None:
+            self.halt(now)
+            self.ended = now
+
+    def usd(self, now: float) -> float:
+        """Return what it cost up to now."""
+        until = now if self.ended is None else self.ended
+        running = until - self.running_since if self.running_since is not None else 0.0
+        gpu = (self.ran_seconds + running) * self.gpu_usd_per_hour
+        return (gpu + (until - self.begun) * self.disk_usd_per_hour) / 3600
+
+    def usd_per_hour(self) -> float:
+        """Return what it costs at this moment: both, the disk alone, or nothing."""
+        if self.ended is not None:
+            return 0.0
+        return self.disk_usd_per_hour + (self.gpu_usd_per_hour if self.running_since is not None else 0.0)

@@ -1,0 +1,69 @@
+"""The market's request thresholds: the smallest interval between two calls of one kind by one identity."""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# Seconds that the market publishes. "search" stands for ten a minute.
+PUBLISHED: Mapping[str, float] = {
+    "create": 4.5,
+    "search": 6.0,
+    "show": 2.0,
+    "list": 1.0,
+    "change": 1.0,
+    "reboot": 1.0,
+    "destroy": 3.0,
+    "ssh": 1.0,
+    "logs": 1.0,
+    "account": 1.0,
+}
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One 429 in one of the forms that were seen: a JSON body or, where it is None, plain text; and a hint or none."""
+
+    body: dict[str, object] | None
+    text: str
+    retry_after: float | None
+
+
+class Thresholds:
+    """Remembers when each identity last called each endpoint. Thread-safe.
+
+    The intervals are in market seconds and shrink with `time_scale`; `real` returns real seconds. The refusals take the
+    forms of the market in turn.
+    """
+
+    def __init__(self, time_scale: float, real: Callable[[], float], enforced: bool = True) -> None:
+        self._time_scale = time_scale
+        self._real = real
+        self._enforced = enforced
+        self._lock = threading.Lock()
+        self._last: dict[tuple[str, str], float] = {}
+        self._refused = 0
+
+    def check(self, identity: str, endpoint: str) -> Refusal | None:
+        """Return a refusal where this call comes too early, else None. A refused call does not count as a call."""
+        interval = PUBLISHED[endpoint] / self._time_scale
+        now = self._real()
+        with self._lock:
+            waited = now - self._last.get((identity, endpoint), float("-inf"))
+            if not self._enforced or waited >= interval:
+                self._last[identity, endpoint] = now
+                return None
+        return self.refusal(endpoint, interval - waited)
+
+    def refusal(self, endpoint: str, wait: float) -> Refusal:
+        """Return the next form of a refusal; `wait` is in real seconds."""
+        with self._lock:
+            self._refused += 1
+            form = self._refused % 4
+        threshold = PUBLISHED[endpoint]
+        text = f"API requests too frequent: endpoint threshold={threshold}"
+        if form == 0:
+            return Refusal(None, text, None)
+        if form == 1:
+            return Refusal({"detail": f"API requests too frequent endpoint threshold={threshold}"}, text, None)
+        body: dict[str, object] = {"success": False, "error": "rate_limit_exceeded", "msg": text}
+        return Refusal(body, text, wait) if form == 2 else Refusal({**body, "retry_after": wait}, text, None)
