@@ -221,6 +221,7 @@ class _Worker:
             "part_bytes": PART_BYTES,
             "connections": CONNECTIONS,
             "least_mbps": least_mbps,
+            "pause_seconds": 0.25,
         }
         result = _python(self.host, "fetch.py", order, timeout=FETCH_SECONDS)
         if result.status != 0:

@@ -24,6 +24,7 @@ HANDSHAKE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
 KEEPALIVE_SECONDS = 15
 FIRST_POLL, LONGEST_POLL = 0.01, 0.2
+CHUNK = 32768
 LOST = (OSError, EOFError, paramiko.SSHException)
 
 
@@ -88,10 +89,7 @@ class SshHost:
             channel = self._transport.open_session(timeout=HANDSHAKE_SECONDS)
             with contextlib.closing(channel):
                 channel.exec_command(command)
-                channel.settimeout(timeout)
-                channel.sendall(stdin)
-                channel.shutdown_write()
-                return self._until_exit(channel, command, deadline)
+                return self._until_exit(channel, command, memoryview(stdin), deadline)
         except LOST as error:
             raise HostLost(f"the connection to {self._name} ended: {type(error).__name__} {error}") from error
 
@@ -109,32 +107,46 @@ class SshHost:
         """End the connection."""
         self._transport.close()
 
-    def _until_exit(self, channel: paramiko.Channel, command: str, deadline: float) -> Result:
+    def _until_exit(self, channel: paramiko.Channel, command: str, stdin: memoryview, deadline: float) -> Result:
+        # Input and output take turns: a command that answers while it reads would otherwise wait for us, and we for it.
         out, err = bytearray(), bytearray()
         poll = FIRST_POLL
+        open_for_input = True
         while True:
             ended = channel.exit_status_ready()
-            before = len(out) + len(err)
-            while channel.recv_ready():
-                out += channel.recv(65536)
-            while channel.recv_stderr_ready():
-                err += channel.recv_stderr(65536)
-            if len(out) + len(err) > before:
+            before = len(out) + len(err) - len(stdin)
+            while stdin and not ended and channel.send_ready():
+                stdin = stdin[channel.send(bytes(stdin[:CHUNK])) :]
+            if open_for_input and not stdin:
+                channel.shutdown_write()
+                open_for_input = False
+            _drain(channel, out, err)
+            if len(out) + len(err) - len(stdin) > before:
                 poll = FIRST_POLL
                 continue
             if ended:
                 break
-            if not self._transport.is_active():
-                raise HostLost(f"the connection to {self._name} ended while it worked")
-            if self._clock.monotonic() > deadline:
-                what = command.split("\n", 1)[0][:80]
-                raise StepFailed(f"{self._name}: `{what}` did not end in time: {_text(out + err)[-500:]}")
+            self._still(command, deadline, out + err)
             self._clock.sleep(poll)
             poll = min(LONGEST_POLL, poll * 1.5)
         status = channel.recv_exit_status()
         if status < 0:
             raise HostLost(f"the connection to {self._name} ended while it worked")
         return Result(status, _text(out), _text(err))
+
+    def _still(self, command: str, deadline: float, so_far: bytearray) -> None:
+        if not self._transport.is_active():
+            raise HostLost(f"the connection to {self._name} ended while it worked")
+        if self._clock.monotonic() > deadline:
+            what = command.split("\n", 1)[0][:80]
+            raise StepFailed(f"{self._name}: `{what}` did not end in time: {_text(so_far)[-500:]}")
+
+
+def _drain(channel: paramiko.Channel, out: bytearray, err: bytearray) -> None:
+    while channel.recv_ready():
+        out += channel.recv(65536)
+    while channel.recv_stderr_ready():
+        err += channel.recv_stderr(65536)
 
 
 def _handshake(address: str, port: int, host_key: str) -> paramiko.Transport:

@@ -1,7 +1,9 @@
 """Fetch files by presigned URL, each part held to its digest as it lands. Standard library only; sent on stdin.
 
-The order, in ORDER: {"target": folder, "least_mbps": number, "files": [{"path", "size", "sha256", "parts", "url"}],
-"part_bytes": number, "connections": number}. The target folder appears under its name when everything in it is verified;
+The order, in ORDER: {"target": folder, "files": [{"path", "size", "sha256", "parts", "url"}], "part_bytes", "connections",
+"least_mbps": below it the machine is slow, "pause_seconds": before the second try}.
+
+The target folder appears under its name when everything in it is verified;
 parts that are good already (after a dropped link or a reboot) are kept.
 
 Ends with 0 and one JSON line {"bytes", "kept", "seconds"}; or with the number that says whose fault it was:
@@ -111,7 +113,7 @@ class Transfer:
         problem = None
         for attempt in range(TRIES):
             if attempt:
-                time.sleep(min(4.0, 0.25 * 2**attempt))
+                time.sleep(min(16, 2**attempt) * self.order["pause_seconds"])
             try:
                 found = self.download(connections, file["url"], path, start, end)
             except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:

@@ -1,0 +1,180 @@
+"""The plan: what differs is done, in order, with a reason; what is as it should be is left alone."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bootstrap.errors import PreflightFailed, StepFailed
+from bootstrap.facts import Facts
+from bootstrap.manifest import File, Manifest
+from bootstrap.order import digest, gate_order, vllm_order
+from bootstrap.plan import Action, plan, preflight
+from bootstrap.spec import EndpointSpec, Preflight
+from tests.doubles.certificates import certificate
+
+NOW = 1_800_000_000.0
+DAY = 86400
+
+
+def manifest(name: str, mark: str) -> Manifest:
+    return Manifest(name=name, files=(File(path="a.bin", size=3, sha256=mark * 64, parts=(mark * 64,)),))
+
+
+SPEC = EndpointSpec(
+    name="chat-0",
+    model=manifest("tiny", "1"),
+    kit=manifest("kit", "2"),
+    served_model="tiny",
+    token="t" * 43,
+    addresses=("203.0.113.7",),
+    vllm_args=("--max-model-len", "512"),
+    preflight=Preflight(("RTX 4090",), 1, 24_000, disk_gb=16),
+)
+EMPTY: dict[str, Any] = {
+    "gpus": "NVIDIA GeForce RTX 4090, 24564, 570.124.06\n",
+    "shm_free_mb": 1000,
+    "disk_free_mb": 100_000,
+    "memory_mb": 64_000,
+    "python": "/usr/bin/python3",
+    "kit": None,
+    "model_files": {},
+    "vllm_wanted": None,
+    "vllm_started": None,
+    "vllm_healthy": False,
+    "gate_wanted": None,
+    "gate_started": None,
+    "gate_open": False,
+    "certificate": None,
+    "certificate_epoch": None,
+    "token_digest": None,
+    "previous_token": False,
+}
+FRESH = Facts.model_validate(EMPTY)
+
+
+def serving(**changes: Any) -> Facts:
+    """A host that is as SPEC wants it, except for the changes."""
+    order, gate = digest(vllm_order(SPEC, FRESH)), digest(gate_order(SPEC))
+    return Facts.model_validate(
+        {
+            **EMPTY,
+            "kit": SPEC.kit.digest,
+            "model_files": {"a.bin": 3},
+            "vllm_wanted": order,
+            "vllm_started": order,
+            "vllm_healthy": True,
+            "gate_wanted": gate,
+            "gate_started": gate,
+            "gate_open": True,
+            "certificate": certificate(["203.0.113.7"], NOW + 60 * DAY),
+            "certificate_epoch": "0",
+            "token_digest": digest(SPEC.token),
+            **changes,
+        }
+    )
+
+
+def actions(spec: EndpointSpec, facts: Facts) -> list[Action]:
+    return [step.action for step in plan(spec, facts, NOW)]
+
+
+def test_a_host_that_is_as_it_should_be_needs_nothing() -> None:
+    assert plan(SPEC, serving(), NOW) == []
+
+
+def test_a_fresh_host_needs_everything_and_the_gate_opens_last() -> None:
+    assert actions(SPEC, FRESH) == [
+        Action.INSTALL_KIT,
+        Action.FETCH_MODEL,
+        Action.CERTIFY,
+        Action.WRITE_TOKEN,
+        Action.CONFIGURE_GATE,
+        Action.START_VLLM,
+        Action.OPEN_GATE,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "action", "why"),
+    [
+        ({"kit": "3" * 64}, Action.INSTALL_KIT, "another kit"),
+        ({"model_files": {"a.bin": 4}}, Action.FETCH_MODEL, "files of tiny were changed"),
+        ({"model_files": {"a.bin": 3, "b": 1}}, Action.FETCH_MODEL, "files of tiny were changed"),
+        ({"certificate": "rubbish"}, Action.CERTIFY, "there is no certificate"),
+        ({"certificate": certificate(["203.0.113.7"], NOW + 9 * DAY)}, Action.CERTIFY, "ends in 9 days"),
+        ({"certificate": certificate(["198.51.100.1"], NOW + 60 * DAY)}, Action.CERTIFY, "not good for 203.0.113.7"),
+        ({"certificate_epoch": "4"}, Action.CERTIFY, "earlier rotation"),
+        ({"token_digest": "0" * 64}, Action.WRITE_TOKEN, "another one"),
+        ({"gate_wanted": "0" * 64}, Action.CONFIGURE_GATE, "was changed"),
+        ({"gate_started": None}, Action.CONFIGURE_GATE, "does not run"),
+        ({"gate_started": "0" * 64}, Action.CONFIGURE_GATE, "another configuration"),
+        ({"vllm_started": None}, Action.START_VLLM, "does not run"),
+        ({"vllm_started": "0" * 64}, Action.START_VLLM, "other arguments"),
+        ({"vllm_wanted": "0" * 64}, Action.START_VLLM, "other arguments"),
+        ({"vllm_healthy": False}, Action.START_VLLM, "does not answer"),
+    ],
+)
+def test_each_difference_is_one_step_and_a_new_proof(changes: dict[str, Any], action: Action, why: str) -> None:
+    steps = plan(SPEC, serving(**changes), NOW)
+
+    assert [step.action for step in steps] == [action, Action.OPEN_GATE]
+    assert why in steps[0].why
+
+
+def test_a_closed_gate_is_opened_and_an_old_token_dropped() -> None:
+    assert actions(SPEC, serving(gate_open=False)) == [Action.OPEN_GATE]
+    assert actions(SPEC, serving(previous_token=True)) == [Action.DROP_PREVIOUS_TOKEN]
+
+
+def test_another_model_is_fetched_and_vllm_started_with_it() -> None:
+    spec = replace(SPEC, model=manifest("other", "4"))
+
+    # The facts are asked about the new model's folder, which is empty.
+    assert actions(spec, serving(model_files={})) == [Action.FETCH_MODEL, Action.START_VLLM, Action.OPEN_GATE]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "says"),
+    [
+        ({"gpus": None}, "gpu", "no GPU"),
+        ({"gpus": "NVIDIA GeForce RTX 3090, 24576, 1\n"}, "gpu", "RTX 4090 was rented"),
+        ({"gpus": "NVIDIA GeForce RTX 4090, 12000, 1\n"}, "gpu", "12000 MB"),
+        ({"gpus": EMPTY["gpus"] * 2}, "gpu", "2 x"),
+        ({"shm_free_mb": 64}, "shm", "64 MB free and vLLM needs 160 MB"),
+        ({"disk_free_mb": 100}, "disk", "100 MB of disk are free, 16000 MB are needed"),
+        ({"python": None}, "system", "vLLM"),
+    ],
+)
+def test_preflight_names_what_the_machine_lacks(changes: dict[str, Any], reason: str, says: str) -> None:
+    with pytest.raises(PreflightFailed, match=says) as raised:
+        preflight(SPEC, Facts.model_validate({**EMPTY, **changes}))
+
+    assert raised.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("market", "driver"),
+    [
+        ("RTX 4090", "NVIDIA GeForce RTX 4090"),
+        ("H100 SXM", "NVIDIA H100 80GB HBM3"),
+        ("A100 PCIE", "NVIDIA A100-PCIE-40GB"),
+        ("Tesla T4", "Tesla T4"),
+        ("RTX 6000Ada", "NVIDIA RTX 6000 Ada Generation"),
+        ("L40S", "NVIDIA L40S"),
+    ],
+)
+def test_the_markets_name_and_the_drivers_are_the_same_gpu(market: str, driver: str) -> None:
+    spec = replace(SPEC, preflight=Preflight((market,), 1))
+
+    assert "1 x" in preflight(spec, Facts.model_validate({**EMPTY, "gpus": f"{driver}, 81559, 1\n"}))
+
+
+def test_facts_that_do_not_parse_are_a_failed_step() -> None:
+    with pytest.raises(StepFailed, match="do not parse"):
+        Facts.from_answer('{"gpus": 3}')
+
+
+def test_a_token_that_the_gate_would_read_as_a_pattern_is_refused() -> None:
+    with pytest.raises(ValueError, match="letters, digits"):
+        replace(SPEC, token="*")

@@ -1,0 +1,102 @@
+"""The connection to a host, against a real sshd: pinned key, deadlines, lost connections, and nothing secret in argv."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bootstrap.clock import SystemClock
+from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
+from bootstrap.ssh import SshHost, connect
+from tests.doubles.sshd import Sshd, new_key, running_sshd
+
+
+@pytest.fixture(scope="module")
+def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
+    with running_sshd(tmp_path_factory.mktemp("sshd")) as server:
+        yield server
+
+
+def login(sshd: Sshd, host_key: str | None = None, private_key: str | None = None, deadline: float = 10) -> SshHost:
+    said: list[str] = []
+    return connect(
+        "127.0.0.1",
+        sshd.port,
+        private_key or sshd.private_key,
+        host_key or sshd.host_key,
+        SystemClock(),
+        deadline,
+        lambda phase, text: said.append(f"{phase} {text}"),
+    )
+
+
+@pytest.fixture
+def host(sshd: Sshd) -> Iterator[SshHost]:
+    with contextlib.closing(login(sshd)) as connection:
+        yield connection
+
+
+def test_a_command_returns_status_and_both_outputs(host: SshHost) -> None:
+    result = host.run("echo out; echo err >&2; exit 3")
+
+    assert (result.status, result.stdout, result.stderr) == (3, "out\n", "err\n")
+
+
+def test_large_input_and_output_pass(host: SshHost) -> None:
+    data = os.urandom(3_000_000).hex().encode()
+
+    assert host.run("cat", data).stdout.encode() == data
+
+
+def test_a_file_is_written_whole_with_its_mode(host: SshHost, tmp_path: Path) -> None:
+    target = tmp_path / "folder" / "it's a file"
+
+    host.put(b"content", str(target), 0o640)
+
+    assert target.read_bytes() == b"content"
+    assert target.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+
+def test_another_host_key_is_refused_before_we_authenticate(sshd: Sshd) -> None:
+    with pytest.raises(HostKeyMismatch, match="nothing was sent"):
+        login(sshd, host_key="SHA256:" + "A" * 43)
+
+
+def test_a_key_that_is_not_let_in_ends_at_the_deadline(sshd: Sshd) -> None:
+    with pytest.raises(HostUnreachable, match="Authentication"):
+        login(sshd, private_key=new_key()[0], deadline=0)
+
+
+def test_a_closed_port_ends_at_the_deadline(sshd: Sshd) -> None:
+    with pytest.raises(HostUnreachable, match="does not let us in"):
+        connect("127.0.0.1", 1, sshd.private_key, sshd.host_key, SystemClock(), 0, lambda *_: None)
+
+
+def test_a_command_that_does_not_end_is_given_up(host: SshHost) -> None:
+    with pytest.raises(StepFailed, match="did not end in time"):
+        host.run("echo begun; sleep 60", timeout=0.5)
+
+
+def test_a_connection_that_ends_during_a_command_is_a_lost_host(sshd: Sshd) -> None:
+    host = login(sshd)
+    session = host.run("echo $PPID").stdout.strip()
+    threading.Timer(0.3, lambda: os.kill(int(session), signal.SIGKILL)).start()
+
+    with pytest.raises(HostLost):
+        host.run("sleep 60")
+
+
+def test_input_does_not_show_in_any_command_line(host: SshHost) -> None:
+    secret = "hush-" + os.urandom(8).hex()
+
+    listed = host.run("read -r secret; ps axww", f"{secret}\n".encode()).stdout
+
+    assert "ps axww" in listed
+    assert secret not in listed
+    assert secret not in subprocess.run(["ps", "axww"], capture_output=True, text=True, check=True).stdout
