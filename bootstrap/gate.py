@@ -1,0 +1,156 @@
+"""The gate's configuration, pure: TLS and bearer in front of vLLM, closed unless a file says open.
+
+What gets through, and what everything else is answered:
+
+    GET /health                         vLLM's answer, for anybody
+    /v1/* without a good token          401
+    /v1/* with it, open file missing    503, Retry-After
+    /v1/* with it                       vLLM's answer; one line in admitted.log at its end
+    anything else                       404, token or not: vLLM serves inference and metrics there without any key
+"""
+
+from dataclasses import dataclass
+
+WELL_FORMED = "[A-Za-z0-9_-]{32,128}"
+RETRY_SECONDS = 30
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things are on a host; tests put them elsewhere. Folders are absolute, ports are TCP."""
+
+    etc: str = "/opt/gpu-fleet/etc"
+    run: str = "/run/gpu-fleet"
+    metrics_port: int = 9180
+    engine: str = "127.0.0.1:8000"
+    listen: str = ""
+
+
+def caddyfile(port: int, places: Places = Places()) -> str:
+    """Return the Caddyfile of a gate on `port`.
+
+    Nothing in it is secret: tokens stay in files that Caddy reads at each request, so that rewriting one rotates it
+    without a reload, which would cut streams and reset the in-flight gauge. Idleness is read from that gauge
+    (`caddy_http_requests_in_flight{server="door"}` on loopback) and from admitted.log, never from Caddy's counters:
+    they miss every request that a client aborts.
+    """
+    return f"""{{
+	admin off
+	auto_https off
+	persist_config off
+	metrics
+	servers {places.listen}:{port} {{
+		name door
+		protocols h1 h2
+		timeouts {{
+			read_header 10s
+			idle 2m
+		}}
+	}}
+	servers 127.0.0.1:{places.metrics_port} {{
+		name mon
+		protocols h1
+	}}
+	log {{
+		output stderr
+		level WARN
+	}}
+}}
+
+(answer) {{
+	@closed not file {{
+		root {places.run}
+		try_files open
+	}}
+	handle @closed {{
+		log_skip
+		header Retry-After {RETRY_SECONDS}
+		header Content-Type application/json
+		respond `{{"error":"closed"}}` 503
+	}}
+	handle {{
+		reverse_proxy {places.engine} {{
+			flush_interval -1
+			header_up -Authorization
+		}}
+	}}
+}}
+
+http://127.0.0.1:{places.metrics_port} {{
+	bind 127.0.0.1
+	metrics /metrics
+}}
+
+https://:{port} {{
+	{_bind(places)}tls {places.etc}/tls.crt {places.etc}/tls.key
+	log {{
+		output file {places.run}/admitted.log {{
+			mode 0640
+			roll_size 4MiB
+			roll_keep 2
+		}}
+		format filter {{
+			wrap json
+			fields {{
+				request delete
+				resp_headers delete
+				user_id delete
+				logger delete
+				msg delete
+				level delete
+			}}
+		}}
+	}}
+	header -Server
+	header -Via
+
+	@health {{
+		method GET
+		path /health
+	}}
+	handle @health {{
+		log_skip
+		reverse_proxy {places.engine} {{
+			header_up -Authorization
+		}}
+	}}
+
+	@api path /v1/*
+	handle @api {{
+{_tokens(places)}
+		handle {{
+			log_skip
+			header WWW-Authenticate Bearer
+			header Content-Type application/json
+			respond `{{"error":"Unauthorized"}}` 401
+		}}
+	}}
+
+	handle {{
+		log_skip
+		respond 404
+	}}
+}}
+"""
+
+
+def _bind(places: Places) -> str:
+    return f"bind {places.listen}\n\t" if places.listen else ""
+
+
+def _tokens(places: Places) -> str:
+    # Two files: while a token is changed, the old one opens too until the new one is proven. The file's content is
+    # guarded as well as the header: a missing or empty file would make "Bearer " a good header over HTTP/2, which keeps
+    # the blank, and a lone `*` in it would be a pattern that lets everybody in. Guarding the header alone is not enough,
+    # because a request may carry two.
+    return "\n".join(
+        f"""		@{name} {{
+			vars_regexp {{file.{places.etc}/{file}}} ^{WELL_FORMED}$
+			header_regexp Authorization ^Bearer\\s{WELL_FORMED}$
+			header Authorization "Bearer {{file.{places.etc}/{file}}}"
+		}}
+		handle @{name} {{
+			import answer
+		}}"""
+        for name, file in (("token", "token"), ("previous", "token.previous"))
+    )

@@ -1,0 +1,26 @@
+"""The stack's SSH key: the one that opens its hosts, and no other instance of the account."""
+
+from dataclasses import dataclass, field
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+
+@dataclass(frozen=True)
+class SshKey:
+    """Ed25519, as OpenSSH writes it: `private` is a PEM text, `public` one line with a comment."""
+
+    private: str = field(repr=False)
+    public: str
+
+
+def new_ssh_key(comment: str) -> SshKey:
+    """Make a key. The comment ends the public line, so that a key found on a host says whose it is."""
+    if not comment.isprintable() or comment != comment.strip():
+        raise ValueError(f"the comment {comment!r} of an SSH key must be one line")
+    key = Ed25519PrivateKey.generate()
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+    )
+    public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    return SshKey(private.decode(), f"{public.decode()} {comment}")

@@ -1,0 +1,76 @@
+"""`Identity`, token `pulumi-python:dynamic/identity:Identity`: what a stack makes itself, as one resource.
+
+Module path and class names are persisted in every stack's state: a rename is a migration. The provider class has no
+attributes, so that it is pickled by reference and state carries no code.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pulumi
+from pulumi.dynamic import (
+    CheckFailure,
+    CheckResult,
+    CreateResult,
+    DiffResult,
+    ReadResult,
+    Resource,
+    ResourceProvider,
+    UpdateResult,
+)
+
+from providers.identity.state import OUTPUTS, SECRETS, InputsInvalidError, fresh, renewed, rotation_of
+
+
+class IdentityProvider(ResourceProvider):
+    """Translates between the engine's calls and `state`. Nothing outside the stack's state is touched."""
+
+    serialize_as_secret_always = False
+
+    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate the counters; they arrive as floats and leave as whole numbers."""
+        try:
+            return CheckResult({"rotation": rotation_of(news).model_dump()}, [])
+        except InputsInvalidError as error:
+            return CheckResult(news, [CheckFailure("rotation", str(error))])
+
+    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+        """Any other counter is an update in place; nothing ever replaces the identity, because labels are made of it."""
+        return DiffResult(changes=rotation_of(olds) != rotation_of(news), replaces=[])
+
+    def create(self, props: dict[str, Any]) -> CreateResult:
+        """Make everything."""
+        state = fresh(rotation_of(props), datetime.now(UTC))
+        return CreateResult(state["stackId"], state)
+
+    def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
+        """Return what is in state: there is no other truth about it."""
+        state = {name: props[name] for name in OUTPUTS if name in props}
+        rotation = {"rotation": rotation_of(props).model_dump()}
+        return ReadResult(id_, {**rotation, **state}, rotation)
+
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Record the counters, and make a new SSH key where its counter changed."""
+        return UpdateResult(renewed(olds, rotation_of(news)))
+
+
+class Identity(Resource, module="identity", name="Identity"):
+    """The stack's identity. Inputs: rotation {tokens, ssh, certificates}, counters.
+
+    Everything but `stackId`, `sshPublicKey` and `caCertificate` is a secret. `previousSshPrivateKey` is the key before the
+    last change of `rotation.ssh`, or empty.
+    """
+
+    stackId: pulumi.Output[str]  # noqa: N815 -- the names of properties in state
+    sshPublicKey: pulumi.Output[str]  # noqa: N815
+    sshPrivateKey: pulumi.Output[str]  # noqa: N815
+    previousSshPrivateKey: pulumi.Output[str]  # noqa: N815
+    caCertificate: pulumi.Output[str]  # noqa: N815
+    caKey: pulumi.Output[str]  # noqa: N815
+    tokenSecret: pulumi.Output[str]  # noqa: N815
+
+    def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
+        secret = pulumi.ResourceOptions(additional_secret_outputs=list(SECRETS))
+        props = {**inputs, **dict.fromkeys(OUTPUTS)}
+        super().__init__(IdentityProvider(), name, props, pulumi.ResourceOptions.merge(opts, secret))

@@ -1,0 +1,74 @@
+"""What the identity keeps, pure but for randomness: how it comes to be, and what a raised counter renews."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from providers.identity.authority import new_ca
+from providers.identity.keys import new_ssh_key
+from providers.identity.stack_id import new_stack_id
+from providers.identity.tokens import new_token_secret
+
+SECRETS = ("sshPrivateKey", "previousSshPrivateKey", "caKey", "tokenSecret")
+OUTPUTS = ("stackId", "sshPublicKey", "caCertificate", *SECRETS)
+
+
+class InputsInvalidError(ValueError):
+    """The identity's inputs are not what they must be; the message names the field and no value."""
+
+
+class Rotation(BaseModel):
+    """Counters of stack config. They arrive as floats; a fraction is refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tokens: int = 0
+    ssh: int = 0
+    certificates: int = 0
+
+
+def rotation_of(props: dict[str, Any]) -> Rotation:
+    """Read the counters from a property map. Raises InputsInvalidError."""
+    try:
+        return Rotation.model_validate(props.get("rotation") or {})
+    except ValidationError as error:
+        rows = [f"rotation.{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
+        raise InputsInvalidError("; ".join(rows)) from None
+
+
+def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
+    """Make everything anew; done once in a stack's life."""
+    stack_id = new_stack_id()
+    key, authority = new_ssh_key(_comment(stack_id)), new_ca(stack_id, now)
+    return {
+        "rotation": rotation.model_dump(),
+        "stackId": stack_id,
+        "sshPublicKey": key.public,
+        "sshPrivateKey": key.private,
+        "previousSshPrivateKey": "",
+        "caCertificate": authority.certificate,
+        "caKey": authority.key,
+        "tokenSecret": new_token_secret(),
+    }
+
+
+def renewed(state: dict[str, Any], rotation: Rotation) -> dict[str, Any]:
+    """Return the state after a change of counters. Another `ssh` makes another key and keeps the one before.
+
+    `tokens` and `certificates` renew nothing here: they are part of what each instance's token and certificate are made
+    of, so recording them is enough.
+    """
+    kept = {name: state[name] for name in OUTPUTS}
+    if rotation.ssh != rotation_of(state).ssh:
+        key = new_ssh_key(_comment(state["stackId"]))
+        kept |= {
+            "previousSshPrivateKey": state["sshPrivateKey"],
+            "sshPrivateKey": key.private,
+            "sshPublicKey": key.public,
+        }
+    return {"rotation": rotation.model_dump(), **kept}
+
+
+def _comment(stack_id: str) -> str:
+    return f"gpu-fleet-{stack_id}"

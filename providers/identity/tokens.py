@@ -1,0 +1,30 @@
+"""Bearer tokens: one for each instance, so that no landlord reads another host's, and none is stored but the secret."""
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from secrets import token_bytes
+
+SECRET_BYTES = 32
+SECRET = re.compile(r"[0-9a-f]{64}\Z")
+
+
+def new_token_secret(random: Callable[[int], bytes] = token_bytes) -> str:
+    """Return 256 random bits in hex."""
+    return random(SECRET_BYTES).hex()
+
+
+def token_for(secret: str, name: str, epoch: int) -> str:
+    """Return the token of the instance `name`: 43 characters of letters, digits, `_` and `-`.
+
+    HMAC-SHA256 of name and epoch, so another epoch is another token for everybody. `name` and `epoch` are kept apart by a
+    character that no name has: `a-1` at epoch 2 and `a-12` at no epoch must never be the same.
+    """
+    if not SECRET.match(secret):
+        raise ValueError("the stack's token secret is not 64 hexadecimal digits; its state was edited or damaged")
+    if "\0" in name:
+        raise ValueError("an instance's name has no zero byte")
+    digest = hmac.new(bytes.fromhex(secret), f"token\0{name}\0{int(epoch)}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
