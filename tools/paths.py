@@ -61,8 +61,8 @@ class Paths:
 
     @property
     def engine_bin(self) -> Path:
-        """The folder for PATH: the engine with the language host of this very checkout."""
-        return self.engine_binary.parent / f"bin-{digest([*self.engine_parts, self.requirements])}"
+        """The folder for PATH: the engine with the language host of this very checkout and its environment."""
+        return self.engine_binary.parent / f"bin-{digest(self.engine_parts, self.venv.name)}"
 
     @property
     def pulumi_home(self) -> Path:
@@ -91,8 +91,12 @@ def find(checkout: Path, environ: Mapping[str, str]) -> Paths:
 
 
 def digest(files: Iterable[Path], extra: str = "") -> str:
-    """Return 16 hex digits over the files' contents in order, and `extra`."""
-    total = hashlib.sha256(extra.encode())
+    """Return the first 16 hex digits of SHA-256 over the files' bytes in order, and `extra`.
+
+    For one file that is what `sha256sum` prints, so that other rooms find an environment by its lock without this one.
+    """
+    total = hashlib.sha256()
     for file in files:
-        total.update(hashlib.sha256(file.read_bytes()).digest())
+        total.update(file.read_bytes())
+    total.update(extra.encode())
     return total.hexdigest()[:16]

@@ -1,5 +1,6 @@
 """Where caches and state lie, and what changes their names."""
 
+import subprocess
 from pathlib import Path
 
 from tools import paths
@@ -57,3 +58,9 @@ def test_the_digest_depends_on_the_order_and_the_extra(tmp_path):
     a.write_text("1")
     b.write_text("2")
     assert len({paths.digest([a, b]), paths.digest([b, a]), paths.digest([a, b], "x"), paths.digest([a])}) == 4
+
+
+def test_one_files_digest_is_what_sha256sum_prints(tmp_path):
+    (tmp_path / "a").write_text("1")
+    printed = subprocess.run(["sha256sum", tmp_path / "a"], check=True, capture_output=True, text=True).stdout
+    assert printed.startswith(paths.digest([tmp_path / "a"]))
