@@ -21,7 +21,7 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
-from pulumi.runtime.rpc import UNKNOWN
+from pulumi.output import Unknown
 
 from bootstrap.manifest import mismatches
 from providers.store.blobs import Blobs as BlobsOfManifest
@@ -51,12 +51,13 @@ class BucketProvider(_StoreProvider):
         """Validate; before the first create also ask the store, so that wrong keys and a taken name show in preview."""
         try:
             # A stack id that is still to be made is nobody's mark yet; any valid text stands for it.
-            known = BucketInputs.checked({**news, "stackId": _known(news.get("stackId"), "unknown")})
+            unknown = _has_unknown(news.get("stackId"))
+            known = BucketInputs.checked({**news, "stackId": "unknown"} if unknown else news)
             if not olds:
-                self._look(known, _known(news.get("stackId"), ""))
+                self._look(known, "" if unknown else known.stack_id)
         except StoreError as error:
             return CheckResult(dict(news), [CheckFailure("name", str(error))])
-        return CheckResult({**known.to_props(), "stackId": news.get("stackId")}, [])
+        return CheckResult({**known.to_props(), "stackId": news["stackId"]}, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Another name or region is another bucket; everything else is set on the one that is there."""
@@ -111,7 +112,7 @@ class BlobsProvider(_StoreProvider):
 
         The digests are compared when a blob is uploaded: hashing 100 GB in every preview would make previews useless.
         """
-        if UNKNOWN in news.values():
+        if _has_unknown(news):
             return CheckResult(dict(news), [])
         try:
             inputs = BlobsInputs.checked(news)
@@ -124,8 +125,6 @@ class BlobsProvider(_StoreProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Any other content or place is an upload in place; where the files lie on this machine is no difference."""
-        if UNKNOWN in news.values():
-            return DiffResult(changes=True, replaces=[])
         keys = BlobsInputs.names() - {"source"}
         changed = any(olds.get(key) != news.get(key) for key in keys)
         return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
@@ -213,8 +212,11 @@ def _blobs_outs(inputs: BlobsInputs, uploaded: int) -> dict[str, Any]:
     }
 
 
-def _known(value: Any, otherwise: str) -> str:
-    return otherwise if value is None or value == UNKNOWN else str(value)
+def _has_unknown(value: Any) -> bool:
+    """In a preview, what is still to be made arrives as objects of their own class, equal to nothing."""
+    if isinstance(value, dict):
+        return any(_has_unknown(each) for each in value.values())
+    return any(map(_has_unknown, value)) if isinstance(value, list) else isinstance(value, Unknown)
 
 
 def _say(text: str) -> None:

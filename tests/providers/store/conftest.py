@@ -11,9 +11,6 @@ from bootstrap.manifest import Manifest, of_folder
 from providers.store.client import Keys, connect
 from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
 
-STACK = "a" * 16
-OTHER_STACK = "b" * 16
-
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
@@ -43,7 +40,7 @@ def name() -> str:
 
 @pytest.fixture
 def bucket_props(store: ObjectStore, name: str) -> dict[str, Any]:
-    return {"endpoint": store.endpoint, "region": REGION, "name": name, "stackId": STACK, "onDestroy": "keep"}
+    return {"endpoint": store.endpoint, "region": REGION, "name": name, "stackId": "a" * 16, "onDestroy": "keep"}
 
 
 @pytest.fixture
