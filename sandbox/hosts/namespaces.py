@@ -129,8 +129,12 @@ class Namespaces:
         self._ask("run", command=command)
 
     def write(self, path: str, text: str) -> None:
-        """Write a file inside."""
-        self._ask("write", path=path, text=text)
+        """Write a file inside; a mode that it has stays."""
+        self._ask("write", path=path, text=text, how="w")
+
+    def append(self, path: str, text: str) -> None:
+        """Add to the end of a file inside."""
+        self._ask("write", path=path, text=text, how="a")
 
     def destroy(self) -> None:
         """Kill the first process, by which the kernel ends all others, mounts and the network. Harmless twice."""

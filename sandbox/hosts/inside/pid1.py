@@ -100,21 +100,8 @@ class Host:
         answer: dict[str, Any] = {"seq": request["seq"]}
         passed: Sequence[socket.socket] = ()
         try:
-            match request["op"]:
-                case "dial":
-                    answer["errno"], passed = self._dial(request["host"], request["port"])
-                case "listen":
-                    passed = [self._listen(request["host"], request["port"])]
-                case "signal":
-                    os.kill(-1, request["signal"])
-                case "start":
-                    self.start()
-                case "run":
-                    answer["pid"] = self._run(request["command"])
-                case "write":
-                    Path(request["path"]).write_text(request["text"])
-                case other:
-                    answer["error"] = f"unknown request {other!r}"
+            more, passed = self._do(request["op"], request)
+            answer |= more
         except OSError as error:
             # Nobody to signal is no failure: the host is as silent as it was asked to be.
             if not (request["op"] == "signal" and error.errno == errno.ESRCH):
@@ -122,6 +109,29 @@ class Host:
         socket.send_fds(self._control, [json.dumps(answer).encode()], [one.fileno() for one in passed])
         for one in passed:
             one.close()
+
+    def _do(self, op: str, request: dict[str, Any]) -> tuple[dict[str, Any], Sequence[socket.socket]]:
+        answer: dict[str, Any] = {}
+        passed: Sequence[socket.socket] = ()
+        match op:
+            case "dial":
+                answer["errno"], passed = self._dial(request["host"], request["port"])
+            case "listen":
+                passed = [self._listen(request["host"], request["port"])]
+            case "signal":
+                os.kill(-1, request["signal"])
+            case "start":
+                for left in Path("/dev/shm").iterdir():  # shared memory does not outlive a restart
+                    left.unlink()
+                self.start()
+            case "run":
+                answer["pid"] = self._run(request["command"])
+            case "write":
+                with Path(request["path"]).open(request["how"]) as file:
+                    file.write(request["text"])
+            case other:
+                answer["error"] = f"unknown request {other!r}"
+        return answer, passed
 
     @staticmethod
     def _dial(host: str, port: int) -> tuple[int, Sequence[socket.socket]]:

@@ -1,0 +1,148 @@
+"""Makes emulated hosts: real Linux with a real sshd, in namespaces, on the machine that runs the sandbox."""
+
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sandbox.hosts import fake_gpu_file, sshd
+from sandbox.hosts.forwarder import Forwarder
+from sandbox.hosts.host import INWARD_ADDRESS, NamespaceHost
+from sandbox.hosts.namespaces import Namespaces, Spawner
+from sandbox.hosts.spec import HostsError, HostSpec
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+BASH = "/bin/bash"
+ONSTART = "/root/onstart.sh"
+TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
+SHARED = ("usr", "etc", "var", "opt")
+SMALLEST_DISK_MB = 64
+
+
+class Layers(Protocol):
+    """What knows the content of images."""
+
+    def layers(self, image: str) -> Sequence[tuple[Sequence[Path], str]]:
+        """Return (read-only folders, topmost first; place inside) of an image. Raises HostsError."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the machine gives at most. A host's disk is memory of the machine, so hosts get less than they rent."""
+
+    disk_mb: int = 512
+
+
+class NamespaceHosts:
+    """Every host of one emulator. When this process ends, also by kill -9, the kernel ends them all.
+
+    `cache` is a folder of the user's own; one empty directory in it is the mount point of every host.
+    """
+
+    def __init__(self, cache: Path, images: Layers, limits: Limits | None = None) -> None:
+        demand_isolation()
+        self._images = images
+        self._limits = limits or Limits()
+        self._mount_point = cache / "hosts" / "mount-point"
+        self._mount_point.mkdir(parents=True, exist_ok=True)
+        self._spawner = Spawner()
+        self._forwarding = Forwarder()
+        self._lock = threading.Lock()
+        self._hosts: list[NamespaceHost] = []
+        self._numbers = itertools.count(2)
+
+    def create(self, spec: HostSpec) -> NamespaceHost:
+        """Make one host and return when its SSH server answers. Raises HostsError; then nothing of it is left."""
+        layers = self._images.layers(spec.image)
+        number = next(self._numbers)
+        address = f"10.77.{number // 250 % 250}.{number % 250 + 2}"
+        # Without a name: the log ends with the last process that has it open.
+        output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115 - the host keeps it
+        host = NamespaceHost(spec, address, self._forwarding, output)
+        try:
+            config = self._config(host, address, layers)
+            host.enter(Namespaces(self._spawner, spec.name, config, output))
+        except BaseException:
+            host.destroy()
+            raise
+        with self._lock:
+            self._hosts.append(host)
+        return host
+
+    def close(self) -> None:
+        """Destroy every host and end the emulator's threads."""
+        with self._lock:
+            hosts, self._hosts = self._hosts, []
+        for host in hosts:
+            host.destroy()
+        self._forwarding.stop()
+        self._spawner.close()
+
+    def _config(
+        self, host: NamespaceHost, address: str, layers: Sequence[tuple[Sequence[Path], str]]
+    ) -> dict[str, Any]:
+        spec = host.spec
+        environment = machine_environment(host) | sshd.exported(spec.env)
+        names = sorted({place.rpartition(":")[0] for place in spec.inward})
+        files = sshd.files(host.key, spec.authorized_keys, environment) | {
+            ONSTART: (spec.onstart, 0o700),
+            "/etc/hostname": (spec.name + "\n", 0o644),
+            "/etc/hosts": (hosts_file(spec.name, names), 0o644),
+            fake_gpu_file.STATE: (fake_gpu_file.state(spec), 0o644),
+            fake_gpu_file.PROGRAM: (fake_gpu_file.program(), 0o755),
+        }
+        disk_mb = max(SMALLEST_DISK_MB, min(spec.disk_mb, self._limits.disk_mb))
+        return {
+            "mount_point": str(self._mount_point),
+            "name": spec.name,
+            "address": address,
+            "rootless": os.geteuid() != 0,
+            "disk": f"{disk_mb}m",
+            "shm": f"{spec.shm_mb}m",
+            "share": SHARED,
+            "copy": [],
+            "skeleton": "",
+            "layers": [([str(folder) for folder in lower], place.lstrip("/")) for lower, place in layers],
+            "files": files,
+            "appended": {TRUST_STORE: f"\n{spec.ca_pem}"} if spec.ca_pem else {},
+            "env": {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"} | environment,
+            "run": [sshd.COMMAND, (BASH, ONSTART)],
+        }
+
+
+def demand_isolation() -> None:
+    """Raise HostsError where this machine cannot make hosts, with what is missing and how to get it."""
+    for program, package in (("unshare", "util-linux"), ("setpriv", "util-linux"), (sshd.COMMAND[0], "openssh-server")):
+        if shutil.which(program) is None:
+            raise HostsError(f"Hosts need {program}, which is missing. Install it: apt-get install {package}")
+    trial = ["-mpnf"] if os.geteuid() == 0 else ["-Urmpnf", "--mount-proc"]
+    done = subprocess.run(["unshare", *trial, "true"], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HostsError(
+            f"This machine refuses namespaces, so there can be no emulated hosts: unshare {' '.join(trial)} true "
+            f"says {done.stderr.strip()!r}. In a container, start it privileged."
+        )
+
+
+def machine_environment(host: NamespaceHost) -> dict[str, str]:
+    """Return the variables that the market's machines set in every container."""
+    ports = {f"VAST_TCP_PORT_{port}": str(outer) for port, outer in host.ports.items()}
+    return {
+        "CONTAINER_ID": str(host.spec.instance_id),
+        "PUBLIC_IPADDR": "127.0.0.1",
+        "VAST_CONTAINERLABEL": host.spec.name,
+        "GPU_COUNT": str(host.spec.gpu_count),
+        **ports,
+    }
+
+
+def hosts_file(own_name: str, inward: Sequence[str]) -> str:
+    """Return /etc/hosts: the host itself and the names that lead out of it."""
+    lines = [f"127.0.0.1 localhost {own_name}", "::1 localhost", *(f"{INWARD_ADDRESS} {name}" for name in inward)]
+    return "\n".join(lines) + "\n"

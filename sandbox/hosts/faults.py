@@ -1,0 +1,94 @@
+"""What can be broken about an emulated host, each by name; the same name with on=False mends it."""
+
+import inspect
+import signal
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from sandbox.hosts import sshd
+from sandbox.hosts.spec import SSH_PORT, HostsError
+
+if TYPE_CHECKING:
+    from sandbox.hosts.host import NamespaceHost
+
+# Read inside by the double of vLLM and by what stands before the real one.
+FAULTS_FILE = "/etc/sandbox-faults"
+GPU_FILE = "/etc/fake-gpus"
+
+
+def apply(host: "NamespaceHost", name: str, options: Mapping[str, object]) -> None:
+    """Break or mend one thing. Raises HostsError for a name or an option that there is not."""
+    action = FAULTS.get(name)
+    if action is None:
+        raise HostsError(f"An emulated host has no fault {name!r}. It has: {', '.join(sorted(FAULTS))}.")
+    try:
+        inspect.signature(action).bind(host, **options)
+    except TypeError as error:
+        raise HostsError(f"The fault {name} of an emulated host cannot be set so: {error}.") from error
+    action(host, **options)
+
+
+def ssh_closed(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Refuse connections to the SSH port."""
+    if on:
+        host.close_port(SSH_PORT)
+    else:
+        host.open_port(SSH_PORT)
+
+
+def other_host_key(host: "NamespaceHost", *, on: bool = True, later: bool = False) -> None:
+    """Answer with another SSH host key: at once, or with `later` from the second connection from now on."""
+    if not on:
+        raise HostsError("A host that has shown another key cannot take that back: destroy it.")
+    if not later:
+        _change_host_key(host)
+        return
+    seen = 0
+
+    def before_login() -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 2:
+            _change_host_key(host)
+
+    host.before_login = before_login
+
+
+def slow(host: "NamespaceHost", *, on: bool = True, mbps: float = 1.0) -> None:
+    """Download at `mbps` Mbit/s instead of the machine's own speed."""
+    host.set_speed(mbps if on else host.spec.download_mbps)
+
+
+def silent(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Take connections and let nothing through."""
+    host.line.blackhole = on
+
+
+def frozen(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Stop every process inside where it is. The first process stays awake, to thaw them."""
+    host.namespaces.signal(signal.SIGSTOP if on else signal.SIGCONT)
+
+
+def vllm_dies(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Let vLLM end at each start, as one that is killed for its memory."""
+    host.namespaces.write(FAULTS_FILE, "vllm_dies\n" if on else "")
+
+
+def gpu_lost(host: "NamespaceHost", *, on: bool = True, index: int = 0) -> None:
+    """Let one GPU fall off the bus."""
+    host.namespaces.append(GPU_FILE, f"{index} lost {int(on)}\n")
+
+
+FAULTS: Mapping[str, Callable[..., None]] = {
+    action.__name__: action for action in (ssh_closed, other_host_key, slow, silent, frozen, vllm_dies, gpu_lost)
+}
+
+
+def _change_host_key(host: "NamespaceHost") -> None:
+    key = sshd.HostKey.new()
+    host.namespaces.write(sshd.KEY_FILE, key.private)
+    host.namespaces.write(sshd.KEY_FILE + ".pub", key.public)
+    before = len(host.log())
+    host.namespaces.run("/bin/bash", "-c", f"kill -HUP $(<{sshd.PID_FILE})")
+    host.wait_until(lambda: "Server listening" in host.log()[before:], "sshd did not take another host key")
+    host.key = key

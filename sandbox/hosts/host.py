@@ -1,0 +1,144 @@
+"""One emulated host: its namespaces, its ports on loopback and its log."""
+
+import errno
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO
+
+from sandbox.hosts import faults, forwarder, sshd
+from sandbox.hosts.forwarder import Dial, Forwarder, Listener
+from sandbox.hosts.namespaces import Namespaces
+from sandbox.hosts.pump import Line
+from sandbox.hosts.spec import SSH_PORT, HostsError, HostSpec
+
+READY_SECONDS = 20.0
+POLL_SECONDS = 0.002
+# A loopback address of its own, so that an inward name's port does not stand in the way of a service on 127.0.0.1.
+INWARD_ADDRESS = "127.77.0.1"
+BYTES_PER_MBIT = 125_000
+
+
+class NamespaceHost:
+    """A host in namespaces of its own. NamespaceHosts.create makes it; its public methods are those of Host."""
+
+    def __init__(self, spec: HostSpec, address: str, forwarding: Forwarder, output: IO[bytes]) -> None:
+        self.spec = spec
+        self.key = sshd.HostKey.new()
+        self.line = Line()
+        self.set_speed(spec.download_mbps)
+        # Called before each connection to the SSH port.
+        self.before_login: Callable[[], None] = lambda: None
+        self._address = address
+        self._forwarding = forwarding
+        self._output = output
+        self._lock = threading.RLock()
+        self._inside: Namespaces | None = None
+        self._inward: list[Listener] = []
+        self._outward: dict[int, Listener] = {}
+        for port in dict.fromkeys((SSH_PORT, *spec.published)):
+            self._publish(port, forwarder.listen())
+        self.ports: Mapping[int, int] = {port: one.server.getsockname()[1] for port, one in self._outward.items()}
+
+    @property
+    def namespaces(self) -> Namespaces:
+        """Return what the host runs in. Raises HostsError once it is destroyed."""
+        if self._inside is None:
+            raise HostsError(f"The emulated host {self.spec.name} is destroyed.")
+        return self._inside
+
+    def enter(self, namespaces: Namespaces) -> None:
+        """Take over the namespaces that were made for this host and wait until its SSH server answers."""
+        self._inside = namespaces
+        for place, (address, port) in self.spec.inward.items():
+            server = namespaces.listen(INWARD_ADDRESS, int(place.rpartition(":")[2]))
+            dial = forwarder.dial_machine(address, port)
+            self._inward.append(self._forwarding.serve(server, dial, self.line, host_dialled=True))
+        self._wait_for_banner()
+
+    def stop(self) -> None:
+        """End every process; the disk stays."""
+        with self._lock:
+            self.namespaces.signal(signal.SIGKILL)
+
+    def start(self) -> None:
+        """Run sshd and onstart again and return when the SSH server answers."""
+        with self._lock:
+            self.namespaces.start()
+            self._wait_for_banner()
+
+    def destroy(self) -> None:
+        """End the host, its disk and its ports. Destroying twice is harmless."""
+        with self._lock:
+            if self._inside is not None:
+                self._inside.destroy()
+                self._inside = None
+            for listener in (*self._outward.values(), *self._inward):
+                self._forwarding.close(listener)
+            self._outward.clear()
+            self._inward.clear()
+
+    def log(self) -> str:
+        """Return what onstart, sshd and the services wrote so far."""
+        size = os.fstat(self._output.fileno()).st_size
+        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    def fault(self, name: str, **options: object) -> None:
+        """Break one thing or, with on=False, mend it. See faults.py. Raises HostsError for what it does not know."""
+        with self._lock:
+            faults.apply(self, name, options)
+
+    def set_speed(self, mbps: float) -> None:
+        """Set how fast the host downloads, in Mbit/s; 0 is as fast as the machine can."""
+        self.line.to_host.bytes_per_second = mbps * BYTES_PER_MBIT or None
+
+    def close_port(self, port: int) -> None:
+        """Refuse connections to a published port and cut the open ones."""
+        if port in self._outward:
+            self._forwarding.close(self._outward.pop(port))
+
+    def open_port(self, port: int) -> None:
+        """Take connections to a published port again. Raises HostsError where another program took the number."""
+        if port not in self._outward:
+            try:
+                self._publish(port, forwarder.listen(self.ports[port]))
+            except OSError as error:
+                raise HostsError(
+                    f"Port {self.ports[port]} of {self.spec.name} cannot be opened again: {error}."
+                ) from error
+
+    def wait_until(self, true: Callable[[], bool], otherwise: str) -> None:
+        """Poll until something holds. Raises HostsError with the end of the log where it does not within 20 s."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not true():
+            if time.monotonic() > deadline:
+                raise HostsError(f"{self.spec.name}: {otherwise}. The end of its log: {self.log()[-600:]}")
+            time.sleep(POLL_SECONDS)
+
+    def _publish(self, port: int, server: socket.socket) -> None:
+        self._outward[port] = self._forwarding.serve(server, self._dial(port), self.line, host_dialled=False)
+
+    def _dial(self, port: int) -> Dial:
+        def dial() -> tuple[int, socket.socket]:
+            if port == SSH_PORT:
+                self.before_login()
+            # The host's own address, so that a service on 127.0.0.1 alone is refused.
+            return self.namespaces.dial(self._address, port)
+
+        return dial
+
+    def _wait_for_banner(self) -> None:
+        self.wait_until(self._banner, "its SSH server does not answer")
+
+    def _banner(self) -> bool:
+        number, connection = self.namespaces.dial(self._address, SSH_PORT)
+        with connection:
+            connection.settimeout(READY_SECONDS)
+            try:
+                # Inside one machine a connection is made or refused at once.
+                return number in (0, errno.EINPROGRESS) and connection.recv(4) == b"SSH-"
+            except OSError:
+                return False

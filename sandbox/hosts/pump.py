@@ -1,0 +1,76 @@
+"""Moves bytes between two sockets, with what goes wrong on a path."""
+
+import asyncio
+import contextlib
+import socket
+from dataclasses import dataclass, field
+
+CHUNK = 65536
+SLICE_SECONDS = 0.05
+
+
+@dataclass
+class Way:
+    """One direction of a host's line, shared by all its connections. `bytes_per_second` None is unlimited."""
+
+    bytes_per_second: float | None = None
+    _free_at: float = field(default=0.0, repr=False)
+
+    def chunk(self) -> int:
+        """Return how much to read at once, so that a slow line trickles instead of coming in gulps."""
+        rate = self.bytes_per_second
+        return CHUNK if rate is None else max(1024, min(CHUNK, int(rate * SLICE_SECONDS)))
+
+    def seconds_for(self, size: int, now: float) -> float:
+        """Book `size` bytes on the line and return how long they keep it busy from `now`, in seconds."""
+        if self.bytes_per_second is None:
+            return 0.0
+        self._free_at = max(self._free_at, now) + size / self.bytes_per_second
+        return self._free_at - now
+
+
+@dataclass
+class Line:
+    """A host's connection to the world. Changing a field works on open connections too.
+
+    `blackhole` holds every byte back; `cut_after` cuts a connection after that many bytes from the host.
+    """
+
+    to_host: Way = field(default_factory=Way)
+    from_host: Way = field(default_factory=Way)
+    blackhole: bool = False
+    cut_after: int | None = None
+
+
+async def carry(inner: socket.socket, outer: socket.socket, line: Line) -> None:
+    """Carry bytes both ways between a host's socket and the machine's until both sides are done.
+
+    Raises OSError when either side breaks off.
+    """
+    pumps = [
+        asyncio.ensure_future(_pump(outer, inner, line, line.to_host, None)),
+        asyncio.ensure_future(_pump(inner, outer, line, line.from_host, line)),
+    ]
+    try:
+        await asyncio.gather(*pumps)
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+
+
+async def _pump(source: socket.socket, target: socket.socket, line: Line, way: Way, cutter: Line | None) -> None:
+    loop = asyncio.get_running_loop()
+    carried = 0
+    while data := await loop.sock_recv(source, way.chunk()):
+        while line.blackhole:
+            await asyncio.sleep(SLICE_SECONDS)
+        await loop.sock_sendall(target, data)
+        carried += len(data)
+        if cutter is not None and cutter.cut_after is not None and carried >= cutter.cut_after:
+            raise ConnectionResetError("cut by a fault")
+        busy = way.seconds_for(len(data), loop.time())
+        if busy > SLICE_SECONDS / 10:
+            await asyncio.sleep(busy)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)

@@ -1,0 +1,92 @@
+"""The host's SSH server: its configuration, its key and the files it insists on."""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+CONFIGURATION_FILE = "/etc/ssh/sshd_emulated"
+PID_FILE = "/run/sshd.pid"
+KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
+# An absolute path: sshd starts itself again for each connection, and refuses to without one.
+COMMAND = ("/usr/sbin/sshd", "-D", "-e", "-f", CONFIGURATION_FILE)
+
+# MaxStartups: the default drops logins beyond ten at once.
+CONFIGURATION = f"""\
+Port 22
+ListenAddress 0.0.0.0
+HostKey {KEY_FILE}
+PermitRootLogin prohibit-password
+PasswordAuthentication no
+KbdInteractiveAuthentication no
+UsePAM no
+AuthorizedKeysFile .ssh/authorized_keys
+PidFile {PID_FILE}
+UseDNS no
+PrintMotd no
+AcceptEnv LANG LC_*
+Subsystem sftp internal-sftp
+MaxStartups 100
+"""
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
+
+
+@dataclass(frozen=True)
+class HostKey:
+    """An Ed25519 host key in OpenSSH's forms; `fingerprint` is "SHA256:..." as ssh-keygen -l prints it."""
+
+    private: str
+    public: str
+    fingerprint: str
+
+    @classmethod
+    def new(cls) -> "HostKey":
+        """Make a fresh key."""
+        key = Ed25519PrivateKey.generate()
+        public = key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+        digest = hashlib.sha256(base64.b64decode(public.split()[1])).digest()
+        return cls(
+            private=key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode(),
+            public=public + "\n",
+            fingerprint="SHA256:" + base64.b64encode(digest).decode().rstrip("="),
+        )
+
+
+def files(key: HostKey, authorized_keys: Sequence[str], environment: Mapping[str, str]) -> dict[str, tuple[str, int]]:
+    """Return path -> (text, mode) of what the SSH server of a host needs."""
+    return {
+        CONFIGURATION_FILE: (configuration(environment), 0o644),
+        KEY_FILE: (key.private, 0o600),
+        KEY_FILE + ".pub": (key.public, 0o644),
+        "/root/.ssh/authorized_keys": ("".join(f"{line}\n" for line in authorized_keys), 0o600),
+        # A locked or unreadable account is refused even with the right key.
+        "/etc/shadow": ("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n", 0o640),
+        "/etc/environment": (environment_file(environment), 0o644),
+    }
+
+
+def configuration(environment: Mapping[str, str]) -> str:
+    """Return sshd's configuration, with the environment that every session gets.
+
+    Without PAM nobody reads /etc/environment at a login, so the variables are set here too. One SetEnv line takes all
+    of them: of several lines only the first counts. Values of several lines are left out; no session needs one.
+    """
+    settable = {name: value for name, value in exported(environment).items() if value.isprintable()}
+    words = [f'"{name}={value.translate(QUOTED)}"' for name, value in settable.items()]
+    return CONFIGURATION + (f"SetEnv {' '.join(words)}\n" if words else "")
+
+
+def environment_file(environment: Mapping[str, str]) -> str:
+    """Return /etc/environment's text."""
+    lines = {name: value for name, value in exported(environment).items() if value.isprintable()}
+    return "".join(f'{name}="{value.translate(QUOTED)}"\n' for name, value in lines.items())
+
+
+def exported(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that a shell could name; Docker options that travel as keys are no variables."""
+    return {name: value for name, value in environment.items() if NAME.fullmatch(name)}
