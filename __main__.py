@@ -1,14 +1,15 @@
 """The program: read stack config, make the stack's components, export what clients need."""
 
+import os
 from pathlib import Path
 
 import pulumi
-from providers.identity.resource import Identity
 
-from components.config import PROJECT, SECRETS, ConfigError, load, missing_secrets
+from components.config import PROJECT, SECRETS, ConfigError, load, refusals
 from components.fleet import Fleet, FleetArgs
 from components.provider_pool import ProviderPool
 from components.store import Store, StoreArgs, load_manifests
+from providers.identity.resource import Identity
 
 
 def main() -> None:
@@ -25,8 +26,8 @@ def main() -> None:
         manifests = load_manifests(stack, project)
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
-    if missing := missing_secrets(known):
-        raise pulumi.RunError("\n".join(missing))
+    if refused := refusals(known, stack.market.url, os.environ.get("PULUMI_CONFIG_PASSPHRASE")):
+        raise pulumi.RunError("\n".join(refused))
 
     pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
     identity = Identity("identity", {"rotation": stack.rotation.model_dump()}, keyless("identity-provider"))

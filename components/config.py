@@ -8,6 +8,7 @@ import difflib
 import re
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -192,13 +193,20 @@ def load(source: Source, known: set[str], project: Path) -> StackConfig:
     return config
 
 
-def missing_secrets(present: set[str]) -> list[str]:
-    """Return a sentence, with the exact command, for each secret that the stack lacks."""
-    return [
+def refusals(present: set[str], market_url: str, passphrase: str | None) -> list[str]:
+    """Return a sentence, with the exact command, for each secret that the stack lacks or that everybody knows."""
+    found = [
         f"{PROJECT}:{key} is not set. {meaning} Set it with: pulumi config set --secret {PROJECT}:{key}"
         for key, meaning in SECRETS.items()
         if key not in present
     ]
+    host = urlsplit(market_url).hostname or ""
+    if passphrase == "sandbox" and host not in {"127.0.0.1", "localhost", "::1"}:  # noqa: S105 -- public by design
+        found.append(
+            "PULUMI_CONFIG_PASSPHRASE is the sandbox's, which everybody knows, and this stack rents on a real market. Choose "
+            "one of your own: export PULUMI_CONFIG_PASSPHRASE=..., then pulumi stack change-secrets-provider passphrase"
+        )
+    return found
 
 
 def _told(mistakes: list[str]) -> str:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pulumi
-from providers.identity.resource import Identity
-from providers.identity.tokens import token_for
 
 from bootstrap.manifest import Manifest
 from components import config
 from components.provider_pool import ProviderPool, process_of
+from providers.identity.resource import Identity
+from providers.identity.tokens import token_for
 from providers.vast.label import Label
 from providers.vast.resource import VastInstance
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
-from providers.identity.resource import Identity
-from providers.store.resource import Blobs, Bucket
 
 from bootstrap.kit import build_kit
 from bootstrap.manifest import Manifest
 from components.config import ConfigError, Model, StackConfig
 from components.provider_pool import ProviderPool
+from providers.identity.resource import Identity
+from providers.store.resource import Blobs, Bucket
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Runs every figure of bench/ and shows them beside their goals: `make bench`.
 
-A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "lower"|"higher"}; other lines are its
+A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "less"|"more"}; other lines are its
 talk and go to stderr. All figures of a run are written to bench/results.json. A missed goal is shown, not an error; a
 file that fails is one.
 """
@@ -67,7 +67,7 @@ def figure_of(line: str) -> dict[str, Any] | None:
         value = json.loads(line)
     except ValueError:
         return None
-    if not isinstance(value, dict) or value.get("better") not in ("lower", "higher"):
+    if not isinstance(value, dict) or value.get("better") not in ("less", "more"):
         return None
     good = all(isinstance(value.get(name), kind) for name, kind in FIELDS.items())
     return value if good else None
@@ -77,7 +77,7 @@ def render(figures: list[dict[str, Any]]) -> str:
     """Lay out the figures, each with whether its goal is met."""
     rows = [["figure", "value", "goal", "unit", "met"]]
     for figure in figures:
-        sign = "<=" if figure["better"] == "lower" else ">="
+        sign = "<=" if figure["better"] == "less" else ">="
         rows.append(
             [
                 figure["figure"],
@@ -93,7 +93,7 @@ def render(figures: list[dict[str, Any]]) -> str:
 def met(figure: dict[str, Any]) -> bool:
     """Say whether a figure is at least as good as its goal."""
     value, goal = figure["value"], figure["goal"]
-    return bool(value <= goal if figure["better"] == "lower" else value >= goal)
+    return bool(value <= goal if figure["better"] == "less" else value >= goal)
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ from bootstrap.probe import probe
 
 from bootstrap.artifacts import Artifacts
 from bootstrap.clock import Clock
-from bootstrap.errors import BootstrapError, HostUnreachable
+from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.run import KIT, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
 from bootstrap.ssh import connect
-from providers.identity.authority import sign_csr
+from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served
@@ -141,7 +141,10 @@ class HostBootstrap:
         """Return a leaf certificate for the public key of a host's request."""
         access = self.settings.access
         now = datetime.fromtimestamp(self.clock.time(), UTC)
-        return sign_csr(access.ca_key.get_secret_value(), access.ca_certificate, csr_pem, addresses, now=now)
+        try:
+            return sign_csr(access.ca_key.get_secret_value(), access.ca_certificate, csr_pem, addresses, now)
+        except RequestRefusedError as error:
+            raise StepFailed(f"{self.settings.name}: the host's certificate request is refused: {error}") from error
 
     def _addresses(self, instance: Instance) -> tuple[str, int]:
         mapped = instance.address(self.settings.server.port)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config import SECRETS, ConfigError, StackConfig, load, missing_secrets
+from components.config import SECRETS, ConfigError, StackConfig, load, refusals
 
 GOOD: dict[str, Any] = {
     "market": {"url": "http://127.0.0.1:1"},
@@ -133,10 +133,16 @@ def test_several_mistakes_are_all_told(project: Path) -> None:
 
 
 def test_missing_secrets_name_the_exact_command() -> None:
-    sentences = missing_secrets({"vastApiKey"})
+    sentences = refusals({"vastApiKey"}, "https://console.vast.ai", "my own")
 
     assert len(sentences) == len(SECRETS) - 1
     assert any("pulumi config set --secret gpu-fleet:storeSecretKey" in sentence for sentence in sentences)
+
+
+def test_the_sandboxs_passphrase_is_refused_on_a_real_market() -> None:
+    assert refusals(set(SECRETS), "http://127.0.0.1:18801", "sandbox") == []
+    assert refusals(set(SECRETS), "https://console.vast.ai", "my own") == []
+    assert "everybody knows" in refusals(set(SECRETS), "https://console.vast.ai", "sandbox")[0]
 
 
 json_values = st.recursive(

@@ -38,7 +38,7 @@ def test_columns_begin_at_the_same_place(rows):
         assert line[widths[0] + 2 :].startswith(row[1])
 
 
-FIGURE = {"figure": "rent", "value": 2.5, "unit": "s", "goal": 3, "better": "lower"}
+FIGURE = {"figure": "rent", "value": 2.5, "unit": "s", "goal": 3, "better": "less"}
 
 
 def test_a_bench_files_output_parts_into_figures_and_talk():
@@ -50,7 +50,7 @@ def test_a_bench_files_output_parts_into_figures_and_talk():
 
 @pytest.mark.parametrize(
     ("value", "better", "met"),
-    [(2, "lower", True), (3, "lower", True), (4, "lower", False), (4, "higher", True), (2, "higher", False)],
+    [(2, "less", True), (3, "less", True), (4, "less", False), (4, "more", True), (2, "more", False)],
 )
 def test_a_goal_is_met_on_its_own_side(value, better, met):
     figure = FIGURE | {"value": value, "better": better}
