@@ -17,8 +17,6 @@ class Fault:
     on_host: tuple[str, Mapping[str, object]] | None = None
 
 
-LATER_SECONDS = 600.0  # emulated; how long an instance has run when its host key changes "later"
-
 _ALL = (
     Fault("lost-create-reply", "The market rents the instance, and the connection drops before it answers."),
     Fault("offer-taken", "Somebody else rents the offer in the moment in which we ask for it."),
@@ -31,7 +29,8 @@ _ALL = (
     ),
     Fault(
         "other-host-key-later",
-        "A host that has run for ten minutes of market time shows another SSH key from then on.",
+        "The host shows the right SSH key at the first connection and another one from the second on.",
+        ("other_host_key", {"later": True}),
     ),
     Fault("lying-empty-list", "The list of instances answers that there are none, although there are."),
     Fault("rate-limited", "The market refuses the next call with HTTP 429, whatever it is."),

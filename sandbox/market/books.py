@@ -1,0 +1,284 @@
+"""The market's books: what is on offer, who has rented what, and what it costs. All the rules are here; HTTP is
+elsewhere.
+
+Every public call may come from any thread. Hosts are made and handled in threads of their own, because that blocks; a
+contract that is destroyed meanwhile takes its host along.
+"""
+
+import itertools
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.faults import Faults
+from sandbox.hosts.spec import SSH_PORT, Host, Hosts, HostsError, HostSpec
+from sandbox.market import offers
+from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import Contract, Request
+from sandbox.market.machines import Machine
+from sandbox.market.meter import Meter
+from sandbox.market.refusals import Refused, bid_too_low, no_such_ask, no_such_instance
+
+MIB = 2**20
+IDS_A_SECOND = 20
+IDS_EPOCH = 1_760_000_000
+RESTART_SHARE = 0.3  # of the boot time, where the image is there already
+LARGEST_SHM_MB = 8192
+READ_LAG_SECONDS = 4.0
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What every host gets besides what was rented: see HostSpec. `account_keys` are OpenSSH public keys by number."""
+
+    inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    ca_pem: str = ""
+
+
+def first_id(real_time: float) -> int:
+    """Return the first contract id of a market that starts at this unix second: above any that one started earlier gave,
+    so that a stack that remembers an instance of an earlier market never meets a stranger under its id."""
+    return max(1, int((real_time - IDS_EPOCH) * IDS_A_SECOND))
+
+
+class Books:
+    """One market's state. `spawn` runs a callable elsewhere; tests hand in one that runs it at once."""
+
+    def __init__(
+        self,
+        clock: MarketClock,
+        machines: list[Machine],
+        hosts: Hosts,
+        faults: Faults,
+        surroundings: Surroundings | None = None,
+        read_lag: float = READ_LAG_SECONDS,
+        spawn: Callable[[Callable[[], None]], None] | None = None,
+        ids_from: int | None = None,
+    ) -> None:
+        self.clock = clock
+        self.faults = faults
+        self.surroundings = surroundings or Surroundings()
+        self.account_keys: dict[int, str] = {}
+        self._hosts = hosts
+        self._read_lag = read_lag
+        self._spawn = spawn or self._in_thread
+        self._threads: set[threading.Thread] = set()
+        self._lock = threading.RLock()
+        self._ids = itertools.count(first_id(time.time()) if ids_from is None else ids_from)
+        self._offer_ids = itertools.count(20_000_000 + random.Random(len(machines)).randrange(1000))
+        self._listed: dict[int, Machine] = {next(self._offer_ids): machine for machine in machines}
+        self._contracts: dict[int, Contract] = {}
+        self._ended_usd = 0.0
+        self._closed = False
+
+    def listed(self, storage_gb: float = offers.DEFAULT_STORAGE_GB, bid: bool = False) -> list[dict[str, Any]]:
+        """Return every offer as a row; `storage_gb` is priced in."""
+        now = self.clock.now()
+        with self._lock:
+            return [offers.row(machine, number, now, storage_gb, bid) for number, machine in self._listed.items()]
+
+    def rent(self, offer_id: int, request: Request) -> Contract:
+        """Rent an offer. Raises Refused where it is gone, too small, or bid too little for."""
+        now = self.clock.now()
+        with self._lock:
+            taken = offer_id in self._listed and self.faults.take("offer-taken")
+            if taken:
+                del self._listed[offer_id]
+            machine = self._listed.get(offer_id)
+            if machine is None:
+                raise no_such_ask(offer_id, late=taken)
+            if request.disk > machine.disk_gb:
+                raise Refused(
+                    400, "invalid_args", f"disk {request.disk} GB is more than the {machine.disk_gb} GB there"
+                )
+            del self._listed[offer_id]
+            contract = self._contract(machine, request, now)
+            lowest = offers.gpu_usd_per_hour(machine, bid=True)
+            if request.price is not None and request.price < lowest:
+                contract.phase = "stopped"
+                raise bid_too_low(offer_id, contract.id, lowest)
+            if request.target_state == "stopped":
+                contract.phase = "stopped"
+            return contract
+
+    def get(self, instance_id: int, visible_only: bool = False) -> Contract:
+        """Return a contract; with `visible_only` only one that reads show already. Raises Refused."""
+        with self._lock:
+            contract = self._contracts.get(instance_id)
+            if contract is None or (visible_only and not self._visible(contract)):
+                raise no_such_instance(instance_id)
+            return contract
+
+    def visible(self) -> list[Contract]:
+        """Return every contract that reads show, by id."""
+        with self._lock:
+            return sorted(filter(self._visible, self._contracts.values()), key=lambda contract: contract.id)
+
+    def all(self) -> list[Contract]:
+        """Return every contract that exists, by id."""
+        with self._lock:
+            return sorted(self._contracts.values(), key=lambda contract: contract.id)
+
+    def owner_of(self, api_key: str) -> Contract | None:
+        """Return the contract whose container has this key."""
+        with self._lock:
+            return next((one for one in self._contracts.values() if one.api_key == api_key), None)
+
+    def stop(self, instance_id: int) -> None:
+        """Stop an instance: GPU no longer billed, disk kept and billed. The machine stays reserved. Raises Refused."""
+        with self._lock:
+            contract = self.get(instance_id)
+            contract.phase, contract.up_since = "stopped", None
+            contract.meter.halt(self.clock.now())
+            host = contract.host
+        if host is not None:
+            self._spawn(lambda: self._handle(contract, host.stop))
+
+    def start(self, instance_id: int) -> None:
+        """Start a stopped instance; no more than a look for one that runs. Raises Refused."""
+        now = self.clock.now()
+        with self._lock:
+            contract = self.get(instance_id)
+            if contract.phase == "stopped":
+                contract.phase, contract.first_boot = "booting", contract.host is None
+                contract.due = now + contract.machine.boot_seconds * (1 if contract.first_boot else RESTART_SHARE)
+
+    def reboot(self, instance_id: int) -> None:
+        """Stop and start. Raises Refused."""
+        with self._lock:
+            self.stop(instance_id)
+            self.start(instance_id)
+
+    def destroy(self, instance_id: int) -> None:
+        """End a contract and all its charges, list its machine again under another number. Raises Refused."""
+        with self._lock:
+            contract = self.get(instance_id)
+            del self._contracts[instance_id]
+            contract.destroyed = True
+            now = self.clock.now()
+            contract.meter.end(now)
+            self._ended_usd += contract.meter.usd(now)
+            self._listed[next(self._offer_ids)] = contract.machine
+            host = contract.host
+        if host is not None:
+            self._spawn(lambda: self._handle(contract, host.destroy))
+
+    def usd_per_hour(self) -> float:
+        """Return what is billed at this moment, in $/h."""
+        with self._lock:
+            return sum(contract.meter.usd_per_hour() for contract in self._contracts.values())
+
+    def usd_billed(self) -> float:
+        """Return what was billed since the market began, in $."""
+        with self._lock:
+            now = self.clock.now()
+            return self._ended_usd + sum(contract.meter.usd(now) for contract in self._contracts.values())
+
+    def tick(self) -> None:
+        """Let what is due happen: machines that have pulled their image start their host. Called often."""
+        now = self.clock.now()
+        with self._lock:
+            due = [
+                one
+                for one in self._contracts.values()
+                if one.phase == "booting" and one.due <= now and not one.starting and not one.never_boots
+            ]
+            for contract in due:
+                contract.starting = True
+        for contract in due:
+            self._spawn(lambda contract=contract: self._boot(contract))  # type: ignore[misc]
+
+    def close(self) -> None:
+        """Destroy everything and return when no host is left."""
+        with self._lock:
+            self._closed = True
+            for contract in self.all():
+                self.destroy(contract.id)
+        while threads := [thread for thread in self._threads if thread.is_alive()]:
+            for thread in threads:
+                thread.join()
+        self._hosts.close()
+
+    def _contract(self, machine: Machine, request: Request, now: float) -> Contract:
+        gpu = offers.gpu_usd_per_hour(machine) if request.price is None else request.price
+        meter = Meter(gpu, offers.storage_usd_per_hour(machine, request.disk), now)
+        contract = Contract(next(self._ids), machine, request, meter, now, now + machine.boot_seconds)
+        contract.label = request.label
+        contract.keys = dict(self.account_keys)
+        contract.never_boots = self.faults.take("never-boots")
+        self._contracts[contract.id] = contract
+        return contract
+
+    def _visible(self, contract: Contract) -> bool:
+        return self.clock.now() >= contract.born + self._read_lag
+
+    def _boot(self, contract: Contract) -> None:
+        """Make or start the host of a contract; blocks."""
+        host, message = contract.host, ""
+        try:
+            if host is None:
+                host = self._hosts.create(self._spec(contract))
+                self._break(host)
+            else:
+                host.start()
+        except HostsError as error:
+            message = f"Error response from daemon: {error}"
+        with self._lock:
+            contract.host, contract.starting = host, False
+            gone, stopped = contract.destroyed, contract.phase == "stopped"
+            if not (gone or stopped):
+                contract.phase, contract.message = ("failed", message) if message else ("up", "")
+            if contract.phase == "up":
+                contract.up_since = self.clock.now()
+                contract.meter.run(contract.up_since)
+        if host is not None and (gone or stopped):
+            self._handle(contract, host.destroy if gone else host.stop)
+
+    def _break(self, host: Host) -> None:
+        for fault in self.faults.take_on_host():
+            assert fault.on_host is not None
+            name, options = fault.on_host
+            host.fault(name, **options)
+
+    def _handle(self, contract: Contract, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except HostsError as error:
+            contract.message = f"Error response from daemon: {error}"
+
+    def _spec(self, contract: Contract) -> HostSpec:
+        machine, request = contract.machine, contract.request
+        return HostSpec(
+            instance_id=contract.id,
+            name=f"C.{contract.id}",
+            image=request.image,
+            env={
+                **request.variables,
+                "CONTAINER_ID": str(contract.id),
+                "CONTAINER_API_KEY": contract.api_key,
+                "VAST_CONTAINERLABEL": f"C.{contract.id}",
+                "PUBLIC_IPADDR": offers.LOOPBACK,
+                "GPU_COUNT": str(machine.num_gpus),
+            },
+            onstart=request.onstart or "",
+            published=tuple(dict.fromkeys((SSH_PORT, *contract.published))),
+            authorized_keys=tuple(contract.keys.values()),
+            disk_mb=int(request.disk * 1e9 / MIB),
+            shm_mb=min(LARGEST_SHM_MB, machine.cpu_ram_mb // 2),
+            gpu_name=machine.gpu.name,
+            gpu_count=machine.num_gpus,
+            gpu_ram_mb=machine.gpu.ram_mb,
+            driver=machine.driver,
+            download_mbps=machine.inet_down,
+            inward=self.surroundings.inward,
+            ca_pem=self.surroundings.ca_pem,
+        )
+
+    def _in_thread(self, work: Callable[[], None]) -> None:
+        thread = threading.Thread(target=work, daemon=True)
+        with self._lock:
+            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
+            thread.start()

@@ -1,0 +1,137 @@
+"""An instance as the market shows it: every field that a client could read, in the market's own units."""
+
+from typing import Any
+
+from sandbox.hosts.spec import SSH_PORT
+from sandbox.market import offers, states
+from sandbox.market.contracts import Contract
+
+# Columns of the market's table: only these can be filtered and ordered by.
+COLUMNS = {
+    "id", "label", "actual_status", "intended_status", "cur_state", "machine_id", "host_id", "gpu_name", "num_gpus",
+    "gpu_ram", "verification", "geolocation", "image_uuid", "start_date", "is_bid", "disk_space",
+}  # fmt: skip
+PROXY_PORT = 30_000
+# Of what an offer says of its machine, what an instance has under another name or not at all.
+NOT_AN_INSTANCE_S = {"reliability", "vms_enabled", "driver_vers", "direct_port_count", "datacenter"}
+
+
+def row(contract: Contract, now: float) -> dict[str, Any]:
+    """Return one instance; `now` is emulated unix seconds. Times are epoch seconds, prices $/h."""
+    machine, meter = contract.machine, contract.meter
+    hardware = {name: value for name, value in offers.hardware(machine).items() if name not in NOT_AN_INSTANCE_S}
+    gpus, disk = meter.gpu_usd_per_hour, meter.disk_usd_per_hour
+    end = contract.born + machine.lease_seconds
+    return {
+        **hardware,
+        **_state(contract, now),
+        **_request(contract),
+        **_reach(contract),
+        "id": contract.id,
+        "bundle_id": machine.machine_id + 5_000_000,
+        "label": contract.label,
+        "country_code": machine.country,
+        "external": False,
+        "rentable": False,
+        "is_bid": contract.request.price is not None,
+        "min_bid": offers.gpu_usd_per_hour(machine, bid=True),
+        "gpu_totalram": machine.gpu.ram_mb * machine.num_gpus,
+        "dph_base": gpus,
+        "dph_total": gpus + disk,
+        "storage_total_cost": disk,
+        "search": offers.prices(gpus, disk),
+        "instance": offers.prices(gpus if meter.running_since is not None else 0.0, disk),
+        "start_date": contract.born,
+        "end_date": end,
+        "duration": now - contract.born,
+        "uptime_mins": (now - contract.up_since) / 60 if contract.up_since is not None else None,
+        "time_remaining": "",
+        "time_remaining_isbid": "",
+        "client_run_time": 1.1,
+        "host_run_time": 86_400.0,
+        "credit_balance": 0.0,
+        "credit_discount": 0.0,
+        "credit_discount_max": 0.1,
+        "dlperf_per_dphtotal": hardware["dlperf"] / (gpus + disk),
+        "flops_per_dphtotal": hardware["total_flops"] / (gpus + disk),
+        "vram_costperhour": (gpus + disk) / (machine.gpu.ram_mb * machine.num_gpus),
+    }
+
+
+def _state(contract: Contract, now: float) -> dict[str, Any]:
+    reported = contract.phase == "up"
+    return {
+        "actual_status": states.actual_status(contract, now),
+        "intended_status": contract.intended,
+        "cur_state": contract.intended,
+        "next_state": contract.intended,
+        "status_msg": states.status_message(contract, now),
+        "gpu_util": 0.0 if reported else None,
+        "gpu_temp": 41.0 if reported else None,
+        "cpu_util": 0.0,
+        "mem_limit": contract.machine.cpu_ram_mb / 1000 if reported else None,
+        "mem_usage": 0.5 if reported else None,
+        "vmem_usage": 0.0 if reported else None,
+        "disk_util": -1.0,
+        "disk_usage": -1.0,
+    }
+
+
+def _request(contract: Contract) -> dict[str, Any]:
+    request = contract.request
+    return {
+        "template_id": None,
+        "template_hash_id": None,
+        "template_name": None,
+        "image_uuid": request.image,
+        "image_args": request.args or [],
+        "image_runtype": request.runtype,
+        "onstart": request.onstart,
+        "extra_env": [[key, value] for key, value in request.env.items()],
+        "disk_space": request.disk,
+        "disk_name": "nvme",
+        "jupyter_token": contract.api_key[:32],
+        "volume_info": [],
+        "gpu_arch": "nvidia",
+        "gpu_frac": 1.0,
+        "gpu_lanes": 16,
+        "pci_gen": 4.0,
+        "cpu_arch": "amd64",
+        "os_version": "22.04",
+        "mobo_name": "",
+        "webpage": None,
+        "logo": "",
+    }
+
+
+def _reach(contract: Contract) -> dict[str, Any]:
+    """Addresses. The proxy's is there early and answers nobody: what matters is the direct way."""
+    ports = docker_ports(contract)
+    numbers = sorted(int(rows[0]["HostPort"]) for rows in (ports or {}).values())
+    idx = contract.id % 9 + 1
+    return {
+        "ssh_host": f"ssh{idx}.vast.ai",
+        "ssh_idx": str(idx),
+        "ssh_port": PROXY_PORT + contract.id % 20_000,
+        # The live market pads the address with blanks, so does this one.
+        "public_ipaddr": f"{offers.LOOPBACK} ",
+        "local_ipaddrs": "172.17.0.2\n",
+        "ports": ports,
+        "direct_port_count": contract.machine.direct_ports,
+        "direct_port_start": numbers[0] if numbers else -1,
+        "direct_port_end": numbers[-1] if numbers else -1,
+        "machine_dir_ssh_port": numbers[0] if numbers else PROXY_PORT,
+    }
+
+
+def docker_ports(contract: Contract) -> dict[str, list[dict[str, str]]] | None:
+    """Return published ports in Docker's form, numbers as text; None unless the instance runs."""
+    if contract.phase != "up" or contract.host is None:
+        return None
+    mapped = contract.host.ports
+    wanted = [
+        port for port in contract.published if port in mapped and (port != SSH_PORT or contract.request.direct_ssh)
+    ]
+    return {
+        f"{port}/tcp": [{"HostIp": ip, "HostPort": str(mapped[port])} for ip in ("0.0.0.0", "::")] for port in wanted
+    }

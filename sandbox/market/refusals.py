@@ -1,0 +1,58 @@
+"""What the market says no with: HTTP status, machine word and text, as they were seen on the live service."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Refused(Exception):
+    """A refusal on its way to the client. `more` is added to the error object."""
+
+    def __init__(self, status: int, code: str, message: str, more: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.more = dict(more or {})
+
+    def body(self) -> dict[str, Any]:
+        """Return the error object of the answer."""
+        return {"success": False, "error": self.code, "msg": str(self), **self.more}
+
+
+def no_such_ask(offer_id: int, late: bool) -> Refused:
+    """Refuse a rental. `late`: it was lost in a race, which the market says in another way than a number that was never
+    there."""
+    if late:
+        return Refused(410, "no_such_ask", f"Offer {offer_id} is no longer available.", {"ask_id": offer_id})
+    message = f"error 404/3603: no_such_ask Instance type by id {offer_id} is not available."
+    return Refused(404, "invalid_args", message, {"ask_id": offer_id})
+
+
+def bid_too_low(offer_id: int, contract_id: int, lowest: float) -> Refused:
+    """Refuse to run a contract that nevertheless exists and costs its disk."""
+    more = {"ask_id": offer_id, "new_contract": contract_id}
+    return Refused(400, "invalid_price", f"The bid is under the minimum of {lowest:.4f} $/h.", more)
+
+
+def no_such_instance(instance_id: int) -> Refused:
+    """Refuse to act on an instance that is not there."""
+    return Refused(404, "no_such_instance", f"Instance {instance_id} not found.")
+
+
+def login_required() -> Refused:
+    """Refuse a call without a key."""
+    return Refused(403, "auth_error", "This action requires login.")
+
+
+def key_unknown() -> Refused:
+    """Refuse a key; 404, as the live market does."""
+    return Refused(404, "auth_error", "Invalid user key")
+
+
+def out_of_scope() -> Refused:
+    """Refuse a call that a container's own key may not make."""
+    return Refused(401, "auth_error", "This key may only show, start, stop and destroy its own instance.")
+
+
+def invalid(message: str, code: str = "invalid_request") -> Refused:
+    """Refuse a request for its form."""
+    return Refused(400, code, message)
