@@ -78,6 +78,7 @@ class DynamicProcess:
         self._pickled = serialize_provider(provider)
         self._timeout = timeout
         self._lines: list[str] = []
+        self._arrived = threading.Condition()
         self._port: queue.Queue[str] = queue.Queue()
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-u", "-m", "pulumi.dynamic", engine],
@@ -112,6 +113,11 @@ class DynamicProcess:
     def output(self) -> str:
         """Return what the provider has printed so far; the engine would show it."""
         return "\n".join(self._lines)
+
+    def says(self, text: str, seconds: float = 10.0) -> bool:
+        """Say whether the provider prints `text`; what it has written may take a moment to get here."""
+        with self._arrived:
+            return self._arrived.wait_for(lambda: text in self.output, seconds)
 
     def configure(self, config: dict[str, str]) -> None:
         """Send the provider's args, all of them as secrets; keys without a namespace get the project's."""
@@ -177,7 +183,9 @@ class DynamicProcess:
         assert self.process.stdout is not None
         self._port.put(self.process.stdout.readline().strip())
         for line in self.process.stdout:
-            self._lines.append(line.rstrip("\n"))
+            with self._arrived:
+                self._lines.append(line.rstrip("\n"))
+                self._arrived.notify_all()
 
 
 def _struct(values: dict[str, Any]) -> Struct:

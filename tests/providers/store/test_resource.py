@@ -163,7 +163,7 @@ def test_blobs_from_create_to_gone(buckets, blobs, s3, bucket_props, blobs_props
     assert outs == {**inputs, "digest": manifest.digest, "bytes": manifest.total_bytes, "uploaded": 2, "drift": []}
     assert blobs.diff(id_, outs, inputs).changes is False
     assert blobs.read(id_, outs).outs == outs
-    assert "store  upload small" in blobs.output
+    assert blobs.says("store  upload small")
     blobs.delete(id_, outs)
     assert blobs.read(id_, outs).outs["drift"] == []
     buckets.delete(*bucket[:2])
