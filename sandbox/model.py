@@ -57,13 +57,16 @@ TEMPLATE = (
 def write(folder: Path) -> Manifest:
     """Write the model to `folder` unless a complete one is there, and return its manifest.
 
-    The folder appears whole or not at all; an old or damaged one is replaced. Raises OSError (disk full, no
-    permission).
+    The folder appears whole or not at all; an old or damaged one is replaced. Raises OSError (disk full, no permission),
+    and FileExistsError where the folder holds anything else: a slip in its name must not cost somebody's files.
     """
+    files = _files()
+    if folder.exists() and (strangers := sorted(path.name for path in folder.iterdir() if path.name not in files)):
+        raise FileExistsError(0, f"it holds other files, such as {strangers[0]}; name another folder", str(folder))
     folder.parent.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        for name, content in _files().items():
+        for name, content in files.items():
             (made / name).write_bytes(content)
         made.chmod(0o755)
         manifest = of_folder(NAME, made)

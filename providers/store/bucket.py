@@ -36,7 +36,8 @@ class Bucket:
     def ensure(self, former_id: str = "") -> list[str]:
         """Make the bucket, or take over one that is ours or was given up, and set it up.
 
-        `former_id` is the stack id that a mark of ours may still carry. Returns the settings that the store refused.
+        `former_id` is the id with which state says that this very bucket is ours: then it may still carry that mark, or
+        have lost it. Returns the settings that the store refused.
         Raises StoreError, having touched nothing, where the bucket is somebody else's.
         """
         try:
@@ -45,7 +46,8 @@ class Bucket:
             self._make()
         else:
             found = owner(mark, self.inputs.stack_id)
-            if not found.may_take and (not former_id or mark not in {former_id, None}):
+            ours_by_state = bool(former_id) and mark in {former_id, None}
+            if not found.may_take and not ours_by_state:
                 raise StoreError(refusal(self.inputs.name, self.inputs.endpoint, found, mark))
             if found is not Owner.OURS:
                 self._write_mark(self.inputs.stack_id)

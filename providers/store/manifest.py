@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from bootstrap.manifest import Manifest, ManifestError, mismatches, of_folder
+from providers.store.quantities import size
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (ManifestError, OSError) as error:
         return _complain(str(error))
     _say(
-        f"{target}: {len(manifest.files)} files, {manifest.total_bytes / 1e9:.3f} GB, digest {manifest.digest[:12]}. "
+        f"{target}: {len(manifest.files)} files, {size(manifest.total_bytes)}, digest {manifest.digest[:12]}. "
         "Commit it."
     )
     return 0

@@ -84,7 +84,9 @@ class BucketProvider(_StoreProvider):
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Mark and set up again what drifted or changed. Raises StoreError where another stack has taken it."""
         inputs = BucketInputs.from_props(news)
-        return UpdateResult(_bucket_outs(inputs, self._bucket(inputs).ensure(str(olds.get("stackId") or ""))))
+        # What state says of the old place says nothing about a bucket of that name in another.
+        former_id = str(olds.get("stackId") or "") if olds.get("endpoint") == inputs.endpoint else ""
+        return UpdateResult(_bucket_outs(inputs, self._bucket(inputs).ensure(former_id)))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
         """Keep the bucket for the next up, or empty and delete it, as `onDestroy` says."""

@@ -31,9 +31,15 @@ def test_writing_again_changes_nothing(model):
 def test_a_damaged_folder_is_made_whole(tmp_path):
     manifest = write(tmp_path / "tiny")
     (tmp_path / "tiny" / "config.json").write_text("{}")
-    (tmp_path / "tiny" / "stray").write_text("")
     assert write(tmp_path / "tiny") == manifest
     assert mismatches(manifest, tmp_path / "tiny") == []
+
+
+def test_somebody_elses_folder_is_left_alone(tmp_path, capsys):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    assert main([str(tmp_path)]) == 1
+    assert "holds other files, such as thesis.txt" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_its_shape_is_one_that_vllm_serves_on_a_cpu(model):

@@ -81,10 +81,18 @@ def test_a_bucket_that_another_stack_took_is_not_taken_back(buckets, s3, bucket_
         buckets.update(id_, buckets.read(id_, outs).outs, inputs)
 
 
-@pytest.mark.parametrize(("key", "value", "replaced"), [("name", "other-name", True), ("region", "hel1", True)])
-def test_another_name_or_region_is_another_bucket_and_the_old_one_goes_first(
-    buckets, bucket_props, key, value, replaced
-):
+def test_a_new_way_to_the_same_store_finds_the_bucket_and_another_store_is_not_raided(buckets, s3, bucket_props, name):
+    id_, outs, inputs = up(buckets, bucket_props)
+    olds = {**outs, "endpoint": "http://127.0.0.1:1"}
+    assert buckets.diff(id_, olds, inputs).replaces == []
+    assert buckets.update(id_, olds, inputs) == outs
+    s3.delete_bucket_tagging(Bucket=name)
+    with pytest.raises(ProviderError, match=r"not ours\. It was not touched"):
+        buckets.update(id_, olds, inputs)
+
+
+@pytest.mark.parametrize(("key", "value"), [("name", "other-name"), ("region", "hel1")])
+def test_another_name_or_region_is_another_bucket_and_the_old_one_goes_first(buckets, bucket_props, key, value):
     olds = {**bucket_props, "abortUploadsAfterDays": 2, "drift": [], "refused": []}
     difference = buckets.diff("x", olds, {**bucket_props, "abortUploadsAfterDays": 2, key: value})
     assert (difference.changes, difference.replaces, difference.delete_before_replace) == (True, [key], True)
