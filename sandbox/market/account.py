@@ -1,0 +1,93 @@
+"""Answers about the account: who it is, its SSH keys, and the names of GPUs."""
+
+import itertools
+import json
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from sandbox.market.calls import Call
+from sandbox.market.machines import GPUS
+from sandbox.market.refusals import Refused, invalid
+
+USER_ID = 4711
+_key_ids = itertools.count(1)
+
+
+def gpu_names() -> dict[str, Any]:
+    """Return the names that offers may have; the market tells them to anybody."""
+    return {"gpu_names": sorted(gpu.name for gpu in GPUS)}
+
+
+def current(call: Call) -> Any:
+    """Return the account. `credit` is the money that can be spent."""
+    return {
+        "id": USER_ID,
+        "username": "sandbox",
+        "email": "sandbox@example.com",
+        "credit": round(call.desk.credit_left(), 6),
+        "balance": 0,
+        "balance_threshold": 0.0,
+        "balance_threshold_enabled": False,
+        "can_pay": True,
+        "has_billing": True,
+        "host_agreement_accepted": False,
+        "ssh_key": next(iter(call.desk.books.account_keys.values()), None),
+        "sid": "sandbox",
+    }
+
+
+def keys(call: Call) -> Any:
+    """Return the account's SSH keys: a bare list, or 404 where there are none."""
+    found = [_key(number, text, call) for number, text in call.desk.books.account_keys.items()]
+    return JSONResponse(found, 200 if found else 404)
+
+
+def add_key(call: Call) -> Any:
+    """Register a key that new instances will let in."""
+    text = _text(call)
+    if text in call.desk.books.account_keys.values():
+        raise invalid("This SSH key is registered already.", "duplicate_ssh_key")
+    number = next(_key_ids)
+    call.desk.books.account_keys[number] = text
+    return {"success": True, "key": _key(number, text, call)}
+
+
+def remove_key(call: Call) -> Any:
+    """Forget a key."""
+    if call.desk.books.account_keys.pop(call.number("key"), None) is None:
+        raise invalid("There is no such SSH key.", "no_ssh_key")
+    return {"success": True}
+
+
+def instance_keys(call: Call) -> Any:
+    """Return an instance's keys: JSON inside of JSON, as the live market has it."""
+    contract = call.desk.books.get(call.number())
+    return {"success": True, "ssh_keys": json.dumps([_key(n, text, call) for n, text in contract.keys.items()])}
+
+
+def attach_key(call: Call) -> Any:
+    """Give an instance one more key. It opens hosts that are made after this, as those of fresh instances."""
+    contract, text = call.desk.books.get(call.number()), _text(call)
+    contract.keys[next(_key_ids)] = text
+    return {"success": True, "msg": "SSH key added to instance."}
+
+
+def detach_key(call: Call) -> Any:
+    """Take a key from an instance."""
+    contract = call.desk.books.get(call.number())
+    if contract.keys.pop(call.number("key"), None) is None:
+        raise Refused(404, "no_such_ssh_key", "There is no such SSH key.")
+    return {"success": True}
+
+
+def _text(call: Call) -> str:
+    text = str(call.body.get("ssh_key") or "").strip()
+    if not text.startswith(("ssh-", "ecdsa-", "sk-")):
+        raise invalid("ssh_key is not an OpenSSH public key.", "no_ssh_key")
+    return text
+
+
+def _key(number: int, text: str, call: Call) -> dict[str, Any]:
+    now = call.desk.books.clock.now()
+    return {"id": number, "user_id": USER_ID, "public_key": text, "created_at": now, "deleted_at": None}

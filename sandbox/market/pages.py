@@ -1,0 +1,86 @@
+"""Pages of the instance list, pure: filters, order, columns, and a token that leads on."""
+
+import base64
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.market.filters import FilterInvalid, coerce, fulfils, ordered
+from sandbox.market.instances import COLUMNS
+
+LARGEST_PAGE = 25
+SMALLEST_PAGE = 5  # what a limit of nought or less means
+
+
+def page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+    """Return one page of the list as the market answers it. Raises FilterInvalid."""
+    conditions = _json(query, "select_filters", dict)
+    found = [row for row in rows if all(_fits(row, name, one) for name, one in conditions.items())]
+    found = ordered(found, [[_column(key.get("col")), key.get("dir", "asc")] for key in _json(query, "order_by", list)])
+    size = _size(query.get("limit"))
+    start = _start(found, query.get("after_token"))
+    shown = found[start : start + size]
+    more = start + size < len(found)
+    columns = _json(query, "select_cols", list)
+    return {
+        "success": True,
+        "instances_found": len(found),
+        "total_instances": len(rows),
+        "label_counts": dict(Counter(row["label"] or "" for row in rows)),
+        "next_token": _token(start + size, shown[-1]["id"]) if more else None,
+        "instances": [_columns(row, columns) for row in shown],
+    }
+
+
+def _fits(row: Mapping[str, Any], name: str, condition: object) -> bool:
+    if not isinstance(condition, Mapping):
+        raise FilterInvalid("invalid_request", f"select_filters.{name}: Input should be a valid dictionary")
+    return fulfils(row.get(_column(name)), condition)
+
+
+def _column(name: object) -> str:
+    if name not in COLUMNS:
+        raise FilterInvalid("invalid_request", f"Error in query parameters: {name} is not a valid search key")
+    return str(name)
+
+
+def _columns(row: dict[str, Any], columns: list[Any]) -> dict[str, Any]:
+    return row if not columns or "*" in columns else {str(name): row.get(str(name)) for name in columns}
+
+
+def _size(asked: str | None) -> int:
+    number = coerce(asked, 0) if asked not in (None, "") else LARGEST_PAGE
+    return min(LARGEST_PAGE, int(number)) if number > 0 else SMALLEST_PAGE
+
+
+def _token(offset: int, last_id: int) -> str:
+    return base64.urlsafe_b64encode(json.dumps([offset, last_id]).encode()).decode()
+
+
+def _start(rows: list[dict[str, Any]], token: str | None) -> int:
+    """Go on behind the row that was the last one, or where it was if it is gone."""
+    if not token:
+        return 0
+    try:
+        offset, last_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        offset = int(offset)
+    except (ValueError, TypeError):
+        raise FilterInvalid("invalid_token", "The after_token is not one of ours.") from None
+    return next((index + 1 for index, row in enumerate(rows) if row["id"] == last_id), max(0, offset))
+
+
+def _json(query: Mapping[str, str], name: str, kind: type) -> Any:
+    text = query.get(name)
+    if not text:
+        return kind()
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if value is None:
+        return kind()
+    right = isinstance(value, kind) and (name != "order_by" or all(isinstance(key, dict) for key in value))
+    if not right:
+        raise FilterInvalid("invalid_request", f"Error in query parameters: {name} has the wrong form")
+    return value

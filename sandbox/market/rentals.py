@@ -1,0 +1,130 @@
+"""Answers about offers and instances: search, rent, show, list, change, logs, destroy."""
+
+import secrets
+from typing import Any
+
+from pydantic import ValidationError
+from starlette.requests import Request as HttpRequest
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from sandbox.market import filters, instances, pages
+from sandbox.market.calls import Call, Desk, Dropped, LogFile
+from sandbox.market.contracts import Contract, Request
+from sandbox.market.offers import DEFAULT_STORAGE_GB
+from sandbox.market.refusals import Refused, invalid
+
+LONGEST_LABEL = 1024
+
+
+def search(call: Call) -> Any:
+    """Answer a search; both of the ways to ask for it."""
+    query = call.body.get("q", call.body)
+    if not isinstance(query, dict):
+        raise invalid("q: Input should be a valid dictionary", "bad_request")
+    storage = filters.coerce(query.get("allocated_storage", DEFAULT_STORAGE_GB), 0.0)
+    if not isinstance(storage, int | float) or isinstance(storage, bool) or storage < 0:
+        raise invalid("allocated_storage: Input should be a valid number", "bad_request")
+    bid = query.get("type", "on-demand") in ("bid", "interruptible")
+    return {"offers": filters.search(call.desk.books.listed(storage, bid), query)}
+
+
+def rent(call: Call) -> Any:
+    """Rent an offer. With the fault lost-create-reply armed it does, and says nothing."""
+    offer_id = call.number("offer")
+    price = call.body.get("price")
+    if isinstance(price, int | float) and not 0.001 <= price <= 128:
+        raise Refused(400, "invalid_price", f"price {price} is outside of 0.001 to 128")
+    try:
+        wanted = Request.model_validate({key: value for key, value in call.body.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise invalid(f"error 400/3467: {'.'.join(map(str, first['loc']))}: {first['msg']}", "invalid_args") from None
+    if call.desk.credit_left() <= 0:
+        raise Refused(400, "insufficient_credit", "Your account lacks credit; see the billing page.")
+    contract = call.desk.books.rent(offer_id, wanted)
+    if call.desk.books.faults.take("lost-create-reply"):
+        return Dropped()
+    return {"success": True, "new_contract": contract.id, "instance_api_key": contract.api_key}
+
+
+def show(call: Call) -> Any:
+    """Show one instance; null where there is none, or where reads do not show it yet."""
+    try:
+        contract = call.desk.books.get(call.number(), visible_only=True)
+    except Refused as refused:
+        if refused.code != "no_such_instance":
+            raise
+        return {"instances": None}
+    return {"instances": _row(call.desk, contract)}
+
+
+def listing(call: Call) -> Any:
+    """List one page of instances."""
+    rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
+    if rows and call.desk.books.faults.take("lying-empty-list"):
+        rows = []
+    return pages.page(rows, call.request.query_params)
+
+
+def old_listing(_: Call) -> Any:
+    """Refuse the list's first version, as the live market does since June 2026."""
+    raise Refused(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
+
+
+def change(call: Call) -> Any:
+    """Set a label, or start or stop."""
+    number, books = call.number(), call.desk.books
+    if "label" in call.body and call.guest is None:
+        label = str(call.body["label"] or "")
+        if len(label) > LONGEST_LABEL:
+            raise invalid(f"label has more than {LONGEST_LABEL} characters", "label_too_long")
+        books.get(number).label = label
+        return {"success": True, "msg": f"label for {number} set to '{label}'"}
+    state = call.body.get("state")
+    if state == "stopped":
+        books.stop(number)
+    elif state == "running":
+        books.start(number)
+    else:
+        raise invalid(f"state {state!r} is neither running nor stopped", "invalid_args")
+    return {"success": True}
+
+
+def reboot(call: Call) -> Any:
+    """Stop and start an instance."""
+    call.desk.books.reboot(call.number())
+    return {"success": True}
+
+
+def destroy(call: Call) -> Any:
+    """End an instance."""
+    number = call.number()
+    call.desk.books.destroy(number)
+    return {"success": True, "msg": f"Instance {number} destroyed."}
+
+
+def request_log(call: Call) -> Any:
+    """Take a copy of the container log and say under which URL it will be; always the same one for one instance."""
+    contract = call.desk.books.get(call.number())
+    text = contract.host.log() if contract.host is not None else ""
+    tail = filters.coerce(call.body.get("tail") or "1000", 0)
+    lines = [line for line in text.splitlines() if str(call.body.get("filter") or "") in line]
+    name = next((name for name in call.desk.logs if name.startswith(f"{contract.id}-")), "")
+    name = name or f"{contract.id}-{secrets.token_hex(16)}.log"
+    file = call.desk.logs.setdefault(name, LogFile(""))
+    file.text = "".join(f"{line}\n" for line in lines[-max(1, int(tail)) :])
+    return {"success": True, "result_url": f"{call.request.base_url}logs/{name}", "msg": "Log requested."}
+
+
+def read_log(desk: Desk, request: HttpRequest) -> Response:
+    """Serve a log to anybody who knows its URL. The first read of each is too early."""
+    file = desk.logs.get(str(request.path_params["name"]))
+    if file is not None:
+        file.asked += 1
+    if file is None or file.asked == 1:
+        return JSONResponse({"success": False, "error": "not_found", "msg": "No such key."}, 404)
+    return PlainTextResponse(file.text)
+
+
+def _row(desk: Desk, contract: Contract) -> dict[str, Any]:
+    return instances.row(contract, desk.books.clock.now())

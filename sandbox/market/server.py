@@ -1,0 +1,129 @@
+"""The market's HTTP: which route is answered by what, and a server on loopback in a thread of its own."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from sandbox.market import account, rentals
+from sandbox.market.books import Books
+from sandbox.market.calls import Desk, Handler, endpoint
+from sandbox.market.thresholds import Thresholds
+
+KEY = "sandbox-account-key"  # public by design: it opens this machine's sandbox and nothing else
+CREDIT_USD = 1000.0
+TICK_SECONDS = 0.02
+LOOPBACK = "127.0.0.1"
+START_SECONDS = 20.0
+
+# Method, path, threshold, handler, whether a container's own key may call it.
+ROUTES: tuple[tuple[str, str, str, Handler, bool], ...] = (
+    ("POST", "/api/v0/bundles", "search", rentals.search, False),
+    ("PUT", "/api/v0/search/asks", "search", rentals.search, False),
+    ("PUT", "/api/v0/asks/{offer}", "create", rentals.rent, False),
+    ("GET", "/api/v1/instances", "list", rentals.listing, False),
+    ("GET", "/api/v0/instances", "list", rentals.old_listing, False),
+    ("GET", "/api/v0/instances/{id}", "show", rentals.show, True),
+    ("PUT", "/api/v0/instances/{id}", "change", rentals.change, True),
+    ("DELETE", "/api/v0/instances/{id}", "destroy", rentals.destroy, True),
+    ("PUT", "/api/v0/instances/reboot/{id}", "reboot", rentals.reboot, False),
+    ("PUT", "/api/v0/instances/request_logs/{id}", "logs", rentals.request_log, False),
+    ("GET", "/api/v0/instances/{id}/ssh", "ssh", account.instance_keys, False),
+    ("POST", "/api/v0/instances/{id}/ssh", "ssh", account.attach_key, False),
+    ("DELETE", "/api/v0/instances/{id}/ssh/{key}", "ssh", account.detach_key, False),
+    ("GET", "/api/v0/ssh", "ssh", account.keys, False),
+    ("POST", "/api/v0/ssh", "ssh", account.add_key, False),
+    ("DELETE", "/api/v0/ssh/{key}", "ssh", account.remove_key, False),
+    ("GET", "/api/v0/users/current", "account", account.current, False),
+)
+
+
+class MarketError(Exception):
+    """A market that cannot be started; the message says why and what to do."""
+
+
+def application(books: Books, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD) -> Starlette:
+    """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $."""
+    thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
+    desk = Desk(books, thresholds, key, credit, {})
+
+    async def names(_: Request) -> Response:
+        return JSONResponse(account.gpu_names())
+
+    async def log(request: Request) -> Response:
+        return rentals.read_log(desk, request)
+
+    routes: list[BaseRoute] = [Route("/logs/{name}", log, methods=["GET"])]
+    # Both spellings are answered at once: a redirect would turn a PUT into a GET.
+    for slash in ("", "/"):
+        routes.append(Route(f"/api/v0/gpu_names/unique{slash}", names, methods=["GET"]))
+        for method, path, threshold, handler, guests in ROUTES:
+            routes.append(Route(path + slash, endpoint(desk, threshold, handler, guests), methods=[method]))
+
+    @contextlib.asynccontextmanager
+    async def ticking(_: Starlette) -> AsyncIterator[None]:
+        async def forever() -> None:
+            while True:
+                books.tick()
+                await asyncio.sleep(TICK_SECONDS)
+
+        task = asyncio.create_task(forever())
+        yield
+        task.cancel()
+
+    return Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: _no_route})
+
+
+class Server:
+    """An ASGI application on a port of loopback; port 0 means any free one. `url` is known once it is started."""
+
+    def __init__(self, app: Starlette, port: int = 0) -> None:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((LOOPBACK, port))
+        except OSError as error:
+            self._socket.close()
+            raise MarketError(
+                f"Port {port} of {LOOPBACK} cannot be used for the market: {error.strerror}. "
+                f"See who has it (ss -ltnp 'sport = :{port}') or choose another with --market-port."
+            ) from None
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://{LOOPBACK}:{self.port}"
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="market", daemon=True)
+
+    def start(self) -> None:
+        """Serve, and return when calls are answered. Raises MarketError."""
+        self._socket.listen(128)
+        self._thread.start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started and self._thread.is_alive() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not self._server.started:
+            raise MarketError("The market's server did not start; its log says why.")
+
+    def stop(self) -> None:
+        """End it and return when the port is free."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        asyncio.run(self._server.serve([self._socket]))
+
+
+async def _no_route(_: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return JSONResponse({"success": False, "error": "not_found", "msg": "There is no such route."}, status)

@@ -1,0 +1,61 @@
+"""A running market for tests: on a free port, with hosts that nobody logs into unless others are handed in."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sandbox.faults import Faults
+from sandbox.hosts.spec import Hosts, NoHosts
+from sandbox.market.books import READ_LAG_SECONDS, Books, Surroundings
+from sandbox.market.clock import MarketClock
+from sandbox.market.machines import Machine, generate
+from sandbox.market.server import CREDIT_USD, KEY, Server, application
+
+
+@dataclass(frozen=True)
+class RunningMarket:
+    """Where a market is and what it knows. `books` is its state, for assertions about meter and contracts."""
+
+    url: str
+    key: str
+    books: Books
+    time_scale: float
+
+    def arm(self, name: str, times: int = 1) -> None:
+        """Arm a fault. Raises FaultUnknown."""
+        self.books.faults.arm(name, times)
+
+
+@contextlib.contextmanager
+def running_market(
+    *,
+    time_scale: float = 300.0,
+    seed: int = 1,
+    machines: list[Machine] | None = None,
+    hosts: Hosts | None = None,
+    surroundings: Surroundings | None = None,
+    thresholds: bool = False,
+    read_lag: float = READ_LAG_SECONDS,
+    credit: float = CREDIT_USD,
+    corrupt_next_blob: Callable[[], None] | None = None,
+) -> Iterator[RunningMarket]:
+    """Run a market until the block ends; then every host of it is destroyed.
+
+    `time_scale`: market seconds a real second, 300 lets a machine boot in less than 0.3 s. `read_lag` in market
+    seconds, `credit` in $. Without `machines` there are those of the `seed`; thresholds hold only where asked for.
+    """
+    books = Books(
+        MarketClock(time_scale),
+        generate(seed) if machines is None else machines,
+        hosts or NoHosts(),
+        Faults(corrupt_next_blob),
+        surroundings,
+        read_lag,
+    )
+    server = Server(application(books, KEY, thresholds, credit))
+    server.start()
+    try:
+        yield RunningMarket(server.url, KEY, books, time_scale)
+    finally:
+        server.stop()
+        books.close()
