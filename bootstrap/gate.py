@@ -101,34 +101,36 @@ https://:{port} {{
 			}}
 		}}
 	}}
-	header -Server
-	header -Via
+	route {{
+		header -Server
+		header -Via
 
-	@health {{
-		method GET
-		path /health
-	}}
-	handle @health {{
-		log_skip
-		reverse_proxy {places.engine} {{
-			header_up -Authorization
+		@health {{
+			method GET
+			path /health
 		}}
-	}}
+		handle @health {{
+			log_skip
+			reverse_proxy {places.engine} {{
+				header_up -Authorization
+			}}
+		}}
 
-	@api path /v1/*
-	handle @api {{
+		@api path /v1/*
+		handle @api {{
 {_tokens(places)}
+			handle {{
+				log_skip
+				header WWW-Authenticate Bearer
+				header Content-Type application/json
+				respond `{{"error":"Unauthorized"}}` 401
+			}}
+		}}
+
 		handle {{
 			log_skip
-			header WWW-Authenticate Bearer
-			header Content-Type application/json
-			respond `{{"error":"Unauthorized"}}` 401
+			respond 404
 		}}
-	}}
-
-	handle {{
-		log_skip
-		respond 404
 	}}
 }}
 """
@@ -144,13 +146,13 @@ def _tokens(places: Places) -> str:
     # the blank, and a lone `*` in it would be a pattern that lets everybody in. Guarding the header alone is not enough,
     # because a request may carry two.
     return "\n".join(
-        f"""		@{name} {{
-			vars_regexp {{file.{places.etc}/{file}}} ^{WELL_FORMED}$
-			header_regexp Authorization ^Bearer\\s{WELL_FORMED}$
-			header Authorization "Bearer {{file.{places.etc}/{file}}}"
-		}}
-		handle @{name} {{
-			import answer
-		}}"""
+        f"""			@{name} {{
+				vars_regexp {{file.{places.etc}/{file}}} ^{WELL_FORMED}$
+				header_regexp Authorization ^Bearer\\s{WELL_FORMED}$
+				header Authorization "Bearer {{file.{places.etc}/{file}}}"
+			}}
+			handle @{name} {{
+				import answer
+			}}"""
         for name, file in (("token", "token"), ("previous", "token.previous"))
     )
