@@ -44,11 +44,28 @@ class Gate:
     run: Path
     tls: Pair
     upstream: Upstream
-    process: "subprocess.Popen[bytes]"
+    process: "subprocess.Popen[bytes] | None" = None
 
     @property
     def url(self) -> str:
         return f"https://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Run Caddy with etc/gate.wanted, and wait until it answers."""
+        command = ["setpriv", "--pdeathsig", "KILL", CADDY, "run", "--config", self.etc / "gate.wanted"]
+        environment = {"XDG_DATA_HOME": str(self.run), "XDG_CONFIG_HOME": str(self.run), "PATH": "/usr/bin:/bin"}
+        with (self.run / "caddy.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--adapter", "caddyfile"], stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+        _wait_until_it_answers(self)
+        self.upstream.seen.clear()
+
+    def stop(self) -> None:
+        """End Caddy at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
 
     def open(self) -> None:
         (self.run / "open").touch()
@@ -132,31 +149,22 @@ def running_gate(folder: Path) -> Iterator[Gate]:
     (etc / "tls.crt").write_text(tls.certificate)
     (etc / "tls.key").write_text(tls.key)
     (etc / "token").write_text(TOKEN)
-    port, metrics_port = free_port(), free_port()
     with running_upstream() as upstream:
-        places = Places(str(etc), str(run), metrics_port, f"127.0.0.1:{upstream.port}", "127.0.0.1")
-        (etc / "gate.wanted").write_text(caddyfile(port, places))
-        command = ["setpriv", "--pdeathsig", "KILL", CADDY, "run", "--config", etc / "gate.wanted"]
-        environment = {"XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": "/usr/bin:/bin"}
-        with (folder / "caddy.log").open("wb") as log:
-            process = subprocess.Popen(
-                [*command, "--adapter", "caddyfile"], stdout=log, stderr=subprocess.STDOUT, env=environment
-            )
+        gate = Gate(free_port(), free_port(), etc, run, tls, upstream)
+        places = Places(str(etc), str(run), gate.metrics_port, f"127.0.0.1:{upstream.port}", "127.0.0.1")
+        (etc / "gate.wanted").write_text(caddyfile(gate.port, places))
         try:
-            gate = Gate(port, metrics_port, etc, run, tls, upstream, process)
-            _wait_until_it_answers(gate, folder / "caddy.log")
-            upstream.seen.clear()
+            gate.start()
             yield gate
         finally:
-            process.kill()
-            process.wait()
+            gate.stop()
 
 
-def _wait_until_it_answers(gate: Gate, log: Path) -> None:
+def _wait_until_it_answers(gate: Gate) -> None:
     deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and gate.process.poll() is None:
+    while time.monotonic() < deadline and gate.process is not None and gate.process.poll() is None:
         with contextlib.suppress(httpx.HTTPError), gate.client() as client:
-            if client.get("/nothing").status_code == 404:
-                return
+            client.get("/nothing")
+            return
         time.sleep(0.02)
-    raise AssertionError(f"the gate does not answer: {log.read_text()[-2000:]}")
+    raise AssertionError(f"the gate does not answer: {(gate.run / 'caddy.log').read_text()[-2000:]}")

@@ -1,0 +1,98 @@
+"""The identity as the engine drives it: made once, renewed by counters, secret where it must be."""
+
+import base64
+import pickle
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+
+from providers.identity.resource import IdentityProvider
+from providers.identity.stack_id import is_stack_id
+from providers.identity.state import OUTPUTS, SECRETS
+from tests.doubles.dynamic_process import DynamicProcess
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[DynamicProcess]:
+    with DynamicProcess(IdentityProvider()) as process:
+        yield process
+
+
+def rotation(tokens: int = 0, ssh: int = 0, certificates: int = 0) -> dict[str, Any]:
+    return {"rotation": {"tokens": tokens, "ssh": ssh, "certificates": certificates}}
+
+
+def test_everything_is_made_at_once(process: DynamicProcess) -> None:
+    checked = process.check(rotation())
+    id_, outs = process.create(checked.inputs)
+
+    assert checked.failures == {}
+    assert id_ == outs["stackId"]
+    assert is_stack_id(id_)
+    assert set(outs) == {"rotation", *OUTPUTS}
+    assert outs["sshPublicKey"].endswith(f"gpu-fleet-{id_}")
+    assert outs["previousSshPrivateKey"] == ""
+    assert process.diff(id_, outs, rotation()).changes is False
+
+
+def test_two_stacks_have_nothing_in_common(process: DynamicProcess) -> None:
+    (_, first), (_, second) = process.create(rotation()), process.create(rotation())
+
+    assert [name for name in OUTPUTS if first[name] and first[name] == second[name]] == []
+
+
+def test_raising_ssh_makes_a_new_key_and_keeps_the_old_one(process: DynamicProcess) -> None:
+    id_, outs = process.create(rotation())
+
+    difference = process.diff(id_, outs, rotation(ssh=1))
+    renewed = process.update(id_, outs, rotation(ssh=1))
+
+    assert (difference.changes, difference.replaces) == (True, [])
+    assert renewed["previousSshPrivateKey"] == outs["sshPrivateKey"]
+    assert renewed["sshPrivateKey"] != outs["sshPrivateKey"]
+    assert renewed["sshPublicKey"] != outs["sshPublicKey"]
+    same = ("stackId", "caKey", "caCertificate", "tokenSecret")
+    assert {name: renewed[name] for name in same} == {name: outs[name] for name in same}
+    assert process.diff(id_, renewed, rotation(ssh=1)).changes is False
+
+
+def test_other_counters_are_recorded_and_renew_nothing_here(process: DynamicProcess) -> None:
+    id_, outs = process.create(rotation())
+
+    renewed = process.update(id_, outs, rotation(tokens=1, certificates=2))
+
+    assert {name: renewed[name] for name in OUTPUTS} == {name: outs[name] for name in OUTPUTS}
+    assert renewed["rotation"] == rotation(tokens=1, certificates=2)["rotation"]
+
+
+def test_refresh_changes_nothing(process: DynamicProcess) -> None:
+    id_, outs = process.create(rotation(ssh=3))
+
+    seen = process.read(id_, outs)
+
+    assert (seen.id, seen.outs, seen.inputs) == (id_, outs, rotation(ssh=3))
+
+
+@pytest.mark.parametrize("counters", [{"ssh": 1.5}, {"ssh": "hush-hush"}, {"keys": 1}])
+def test_counters_that_are_none_are_refused_in_preview(process: DynamicProcess, counters: dict[str, Any]) -> None:
+    failures = process.check({"rotation": counters}).failures
+
+    assert f"rotation.{next(iter(counters))}" in failures["rotation"]
+    assert "hush-hush" not in failures["rotation"]
+
+
+def test_the_class_is_kept_in_state_by_name_alone() -> None:
+    """Module path and class name are persisted: whoever changes these bytes writes a migration."""
+    raw = base64.b64decode(serialize_provider(IdentityProvider()))
+
+    assert len(raw) < 120
+    assert b"providers.identity.resource" in raw
+    assert b"IdentityProvider" in raw
+    assert type(pickle.loads(raw)) is IdentityProvider
+
+
+def test_secrets_are_a_part_of_the_outputs() -> None:
+    assert set(SECRETS) < set(OUTPUTS)
+    assert {name for name in OUTPUTS if "Private" in name or "Key" in name.removesuffix("PublicKey")} <= set(SECRETS)
