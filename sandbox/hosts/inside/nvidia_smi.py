@@ -7,6 +7,7 @@ every list, as the real tool leaves out one that fell off the bus.
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 STATE = "/etc/fake-gpus"
@@ -90,7 +91,7 @@ def field(lines: list[list[str]], gpu: str, name: str) -> tuple[str, str]:
     def number(key: str) -> int:
         return int(value(lines, gpu, key))
 
-    fields = {
+    fields: dict[str, Callable[[], tuple[str, str]]] = {
         "index": lambda: (gpu, ""),
         "count": lambda: (value(lines, gpu, "count"), ""),
         "name": lambda: (value(lines, gpu, "name"), ""),

@@ -1,0 +1,99 @@
+"""HTTP/1.1 on asyncio streams: enough for the double, without anything to install in a host."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+LARGEST_BODY = 32 << 20
+PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request; header names are in lower case, `path` is without the query."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Response:
+    """One answer: a whole body, or a stream of pieces."""
+
+    status: int
+    body: bytes = b""
+    kind: str = "application/json"
+    stream: AsyncIterator[bytes] | None = None
+
+
+Application = Callable[[Request], Awaitable[Response]]
+
+
+def as_json(value: object, status: int = 200) -> Response:
+    """Return an answer in JSON."""
+    return Response(status, json.dumps(value).encode())
+
+
+async def serve_connection(
+    application: Application, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answer the requests of one connection until it closes."""
+    try:
+        while (request := await read_request(reader)) is not None:
+            await write(await application(request), writer)
+            if request.headers.get("connection", "").lower() == "close":
+                break
+    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        pass  # the client has gone, or spoke no HTTP
+    finally:
+        writer.close()
+
+
+async def read_request(reader: asyncio.StreamReader) -> Request | None:
+    """Read one request; None when the client is done. Raises ValueError for what is no HTTP."""
+    head = await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b""
+    if not head:
+        return None
+    first, *lines = head.decode("latin-1").split("\r\n")
+    method, target, _ = first.split(" ")
+    headers = {
+        name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)
+    }
+    if headers.get("transfer-encoding", "").lower() == "chunked":
+        body = await read_chunks(reader)
+    else:
+        length = int(headers.get("content-length", "0"))
+        if not 0 <= length <= LARGEST_BODY:
+            raise ValueError("body too large")
+        body = await reader.readexactly(length)
+    return Request(method, target.partition("?")[0], headers, body)
+
+
+async def read_chunks(reader: asyncio.StreamReader) -> bytes:
+    """Read a body that comes in chunks."""
+    body = b""
+    while size := int((await reader.readline()).partition(b";")[0], 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+        if len(body) > LARGEST_BODY:
+            raise ValueError("body too large")
+    await reader.readline()
+    return body
+
+
+async def write(response: Response, writer: asyncio.StreamWriter) -> None:
+    """Write one answer; a stream goes out in chunks as its pieces come."""
+    length = "transfer-encoding: chunked" if response.stream else f"content-length: {len(response.body)}"
+    phrase = PHRASES.get(response.status, "Status")
+    head = (
+        f"HTTP/1.1 {response.status} {phrase}\r\nserver: uvicorn\r\ncontent-type: {response.kind}\r\n{length}\r\n\r\n"
+    )
+    writer.write(head.encode() + response.body)
+    if response.stream:
+        async for piece in response.stream:
+            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+    await writer.drain()
