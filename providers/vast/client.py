@@ -25,6 +25,7 @@ from providers.vast.pace import Pace
 DEFAULT_URL = "https://console.vast.ai"
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 6
+RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
 PAGE = 25  # the most rows a page of the instances list has
 DOUBTS = (errors.RateLimited, errors.OutcomeUnknown)
 NOT_FOUND = {"no_such_instance", "not_found"}
@@ -70,14 +71,21 @@ class _Account(BaseModel):
 class VastClient:
     """One account on one market. Thread-safe: it keeps no state but the connection pool.
 
-    `url` is the market's base URL; `transport` lets tests hand in their own wire. Raises only `errors.VastError`.
+    `url` is the market's base URL; `retry_seconds` the wait before a second try; `transport` lets tests hand in their own wire. Raises only `errors.VastError`.
     """
 
     def __init__(
-        self, url: str, key: str, pace: Pace, clock: Clock, transport: httpx.BaseTransport | None = None
+        self,
+        url: str,
+        key: str,
+        pace: Pace,
+        clock: Clock,
+        transport: httpx.BaseTransport | None = None,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         self._pace = pace
         self._clock = clock
+        self._retry_seconds = retry_seconds
         self._plain = httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport)
         self._http = httpx.Client(
             base_url=url,
@@ -172,7 +180,7 @@ class VastClient:
         def wait(state: Any) -> float:
             error = state.outcome.exception()
             hint = error.retry_after if isinstance(error, errors.RateLimited) else None
-            return min(30.0, hint if hint is not None else 0.5 * 2.0**state.attempt_number)
+            return min(30.0, hint if hint is not None else self._retry_seconds * 2.0 ** (state.attempt_number - 1))
 
         def paced() -> Value:
             self._pace.wait(call, self._clock)
@@ -198,6 +206,9 @@ class VastClient:
     ) -> Answer:
         try:
             answer = self._http.request(method, path, json=body, params=params)
+        except httpx.ConnectError as error:
+            place = f"{self._http.base_url.host}:{self._http.base_url.port or 443}"
+            raise errors.OutcomeUnknown(call, f"nobody answers at {place}; for the sandbox: `make up`") from error
         except httpx.TransportError as error:
             raise errors.OutcomeUnknown(call, f"{type(error).__name__} at {self._http.base_url.host}") from error
         payload = _json_object(answer)

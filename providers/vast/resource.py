@@ -22,12 +22,12 @@ from pulumi.dynamic import (
     ResourceProvider,
     UpdateResult,
 )
-from pulumi.runtime import rpc
+from pulumi.output import Unknown
 
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.vast import lifecycle
-from providers.vast.client import VastClient
+from providers.vast.client import RETRY_SECONDS, VastClient
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
 from providers.vast.lifecycle import Desk
 from providers.vast.pace import SharedPace
@@ -36,6 +36,7 @@ from providers.vast.serving import StoreKeys
 from providers.vast.settings import InstanceSettings
 
 Value = TypeVar("Value")
+STAND_IN = "not made yet"
 
 
 class VastInstanceProvider(ResourceProvider):
@@ -54,11 +55,9 @@ class VastInstanceProvider(ResourceProvider):
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""
-        if _has_unknown_wishes(news):
-            return CheckResult(news, [])
         failures: list[CheckFailure] = []
         try:
-            settings = InstanceSettings.from_props(news)
+            settings = InstanceSettings.from_props(known(news))
             if not _olds:
                 with self._desk(settings) as desk:
                     lifecycle.check(settings, desk)
@@ -75,7 +74,7 @@ class VastInstanceProvider(ResourceProvider):
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""
         try:
-            found = lifecycle.compare(InstanceSettings.from_props(olds), InstanceSettings.from_props(news), olds)
+            found = lifecycle.compare(InstanceSettings.from_props(olds), InstanceSettings.from_props(known(news)), olds)
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
@@ -125,7 +124,9 @@ class VastInstanceProvider(ResourceProvider):
     @contextmanager
     def _desk(self, settings: InstanceSettings) -> Iterator[Desk]:
         market = settings.market
-        client = VastClient(market.url, self._vast_key, SharedPace(self._vast_key, market.time_scale), self._clock)
+        scale = market.time_scale
+        pace = SharedPace(self._vast_key, scale)
+        client = VastClient(market.url, self._vast_key, pace, self._clock, retry_seconds=RETRY_SECONDS / scale)
         redaction = Redaction.of(self._vast_key, self._store_keys.secret)
 
         def say(phase: str, text: str) -> None:
@@ -169,5 +170,13 @@ class VastInstance(Resource, module="vast", name="Instance"):
         super().__init__(VastInstanceProvider(), name, props, options)
 
 
-def _has_unknown_wishes(news: dict[str, Any]) -> bool:
-    return any(news.get(key) == rpc.UNKNOWN for key in ("market", "wishes", "limits", "diskGb"))
+def known(value: Any) -> Any:
+    """Return inputs with a stand-in for each text that is not made yet.
+
+    In a preview the stack id and what hangs on it are unknown; what can be validated and searched for is known.
+    """
+    if isinstance(value, Unknown):
+        return STAND_IN
+    if isinstance(value, Mapping):
+        return {key: known(item) for key, item in value.items()}
+    return [known(item) for item in value] if isinstance(value, list) else value

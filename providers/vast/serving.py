@@ -6,13 +6,12 @@ The only place where a rented instance meets SSH, the store's presigned URLs and
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from bootstrap.probe import probe
-
 from bootstrap.artifacts import Artifacts
 from bootstrap.clock import Clock
 from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
+from bootstrap.probe import probe
 from bootstrap.run import KIT, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
 from bootstrap.ssh import connect

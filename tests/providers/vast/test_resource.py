@@ -1,0 +1,129 @@
+"""VastInstance as the engine sees it: pickled by reference, driven over gRPC, floats and missing keys included."""
+
+import base64
+import copy
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pulumi.dynamic.dynamic import serialize_provider
+from pulumi.runtime import rpc
+
+from providers.vast.resource import VastInstance, VastInstanceProvider
+from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from tests.doubles.settings import PROPS
+
+KEY = "an-account-key-that-must-not-show"
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[DynamicProcess]:
+    """A provider process whose engine is there: somebody listens at the address that it was told."""
+    with socket.socket() as engine:
+        engine.bind(("127.0.0.1", 0))
+        engine.listen()
+        with DynamicProcess(VastInstanceProvider(), engine=f"127.0.0.1:{engine.getsockname()[1]}") as running:
+            running.configure({"vastApiKey": KEY, "storeAccessKey": "a", "storeSecretKey": "a-store-secret"})
+            yield running
+
+
+def changed(**changes: Any) -> dict[str, Any]:
+    return {**copy.deepcopy(PROPS), **changes}
+
+
+def outs(**changes: Any) -> dict[str, Any]:
+    machine = {"id": 1, "gpuName": "RTX 4090", "gpuCount": 1, "diskGb": 48, "country": "US"}
+    return changed(instanceId=7, usdPerHour=0.4, hostKey="SHA256:x", machine=machine, drift=[], **changes)
+
+
+def test_state_carries_a_reference_to_the_class_and_no_code() -> None:
+    pickled = base64.b64decode(serialize_provider(VastInstanceProvider()))
+
+    assert b"providers.vast.resource" in pickled
+    assert b"VastInstanceProvider" in pickled
+    assert len(pickled) < 120, "a larger pickle carries attributes or code into every state"
+
+
+def test_the_type_token_is_the_one_in_every_stacks_state() -> None:
+    assert VastInstance._resource_type_name == "dynamic/vast:Instance"
+
+
+def test_an_invalid_input_is_a_check_failure_that_names_the_field(process: DynamicProcess) -> None:
+    wishes = {**PROPS["wishes"], "maxUsdPerHour": -1}
+
+    checked = process.check(changed(wishes=wishes))
+
+    assert "wishes.maxUsdPerHour" in checked.failures["inputs"]
+
+
+def test_unknown_inputs_of_a_first_preview_pass(process: DynamicProcess) -> None:
+    checked = process.check(changed(label=rpc.UNKNOWN, access={**PROPS["access"], "caKey": rpc.UNKNOWN}), olds=PROPS)
+
+    assert checked.failures == {}
+    assert checked.inputs["label"] == rpc.UNKNOWN
+
+
+def test_a_market_that_does_not_answer_is_said_in_the_preview(process: DynamicProcess) -> None:
+    checked = process.check(PROPS)
+
+    assert "vast.ai gave no usable answer to 'search'" in checked.failures["market"]
+
+
+def test_an_existing_instance_is_not_searched_for_again(process: DynamicProcess) -> None:
+    assert process.check(PROPS, olds=PROPS).failures == {}
+
+
+def test_state_that_went_through_the_engine_shows_no_difference(process: DynamicProcess) -> None:
+    difference = process.diff("7", outs(), PROPS)
+
+    assert difference.changes is False
+    assert difference.replaces == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "replaces"),
+    [
+        ({"diskGb": 100}, ["diskGb"]),
+        ({"server": {**PROPS["server"], "arguments": ["--max-model-len", "9"]}}, []),
+        ({"limits": {**PROPS["limits"], "attempts": 9}}, []),
+    ],
+)
+def test_differences_replace_or_update(process: DynamicProcess, changes: dict[str, Any], replaces: list[str]) -> None:
+    difference = process.diff("7", outs(), changed(**changes))
+
+    assert difference.changes is True
+    assert difference.replaces == replaces
+    assert difference.delete_before_replace
+
+
+def test_drift_is_a_difference_and_a_machine_that_is_down_is_replaced(process: DynamicProcess) -> None:
+    down = outs()
+    down["drift"] = ["status: the market reports it as offline"]
+    moved = outs()
+    moved["drift"] = ["address: it moved"]
+
+    assert process.diff("7", down, PROPS).replaces == ["drift"]
+    assert process.diff("7", moved, PROPS).replaces == []
+    assert process.diff("7", moved, PROPS).changes is True
+
+
+def test_an_update_that_touches_nothing_only_records(process: DynamicProcess) -> None:
+    new = changed(limits={**PROPS["limits"], "attempts": 9})
+
+    recorded = process.update("7", outs(), new)
+
+    assert recorded["limits"]["attempts"] == 9
+    assert recorded["instanceId"] == 7
+    assert recorded["hostKey"] == "SHA256:x"
+
+
+def test_an_error_is_one_paragraph_without_traceback_or_secret(process: DynamicProcess) -> None:
+    with pytest.raises(ProviderError) as raised:
+        process.create(PROPS)
+
+    message = str(raised.value)
+    assert "chat-0: vast.ai gave no usable answer to 'list'" in message
+    assert "Traceback" not in message
+    for secret in (KEY, "a-store-secret", *(PROPS["access"][key] for key in ("sshPrivateKey", "caKey", "token"))):
+        assert secret not in message + process.output
