@@ -9,7 +9,7 @@ from sandbox.hosts.spec import Hosts, NoHosts
 from sandbox.market.books import READ_LAG_SECONDS, Books, Surroundings
 from sandbox.market.clock import MarketClock
 from sandbox.market.machines import Machine, generate
-from sandbox.market.server import CREDIT_USD, KEY, Server, application
+from sandbox.market.server import CREDIT_USD, KEY, Server, application, listener
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,11 @@ def running_market(
         surroundings,
         read_lag,
     )
-    server = Server(application(books, KEY, thresholds, credit))
+    server = Server(application(books, KEY, thresholds, credit), listener())
+    url = server.url
     server.start()
     try:
-        yield RunningMarket(server.url, KEY, books, time_scale)
+        yield RunningMarket(url, KEY, books, time_scale)
     finally:
         server.stop()
         books.close()

@@ -74,13 +74,15 @@ def _json(query: Mapping[str, str], name: str, kind: type) -> Any:
     text = query.get(name)
     if not text:
         return kind()
+    value: Any
     try:
         value = json.loads(text)
     except ValueError:
         value = None
     if value is None:
         return kind()
-    right = isinstance(value, kind) and (name != "order_by" or all(isinstance(key, dict) for key in value))
+    keys: list[Any] = value if isinstance(value, list) else []
+    right = isinstance(value, kind) and (name != "order_by" or all(isinstance(key, dict) for key in keys))
     if not right:
         raise FilterInvalid("invalid_request", f"Error in query parameters: {name} has the wrong form")
     return value

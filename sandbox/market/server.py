@@ -83,25 +83,39 @@ def application(books: Books, key: str = KEY, enforced: bool = True, credit: flo
     return Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: _no_route})
 
 
-class Server:
-    """An ASGI application on a port of loopback; port 0 means any free one. `url` is known once it is started."""
+def listener(port: int = 0) -> socket.socket:
+    """Bind a port of loopback, 0 for any free one. Raises MarketError."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((LOOPBACK, port))
+    except OSError as error:
+        bound.close()
+        raise MarketError(
+            f"Port {port} of {LOOPBACK} cannot be used for the market: {error.strerror}. "
+            f"See who has it (ss -ltnp 'sport = :{port}') or choose another with --market-port."
+        ) from None
+    return bound
 
-    def __init__(self, app: Starlette, port: int = 0) -> None:
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            self._socket.bind((LOOPBACK, port))
-        except OSError as error:
-            self._socket.close()
-            raise MarketError(
-                f"Port {port} of {LOOPBACK} cannot be used for the market: {error.strerror}. "
-                f"See who has it (ss -ltnp 'sport = :{port}') or choose another with --market-port."
-            ) from None
-        self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{LOOPBACK}:{self.port}"
+
+class Server:
+    """An ASGI application on a bound socket, which it takes over, in a thread of its own."""
+
+    def __init__(self, app: Starlette, bound: socket.socket) -> None:
+        self._socket = bound
         config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, name="market", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="market server", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Return the TCP port."""
+        return int(self._socket.getsockname()[1])
+
+    @property
+    def url(self) -> str:
+        """Return the base URL."""
+        return f"http://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         """Serve, and return when calls are answered. Raises MarketError."""

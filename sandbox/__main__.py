@@ -1,0 +1,219 @@
+"""The cloud on this machine: `python -m sandbox up|down|status|faults|fault`.
+
+One daemon holds the market, its hosts and the object store; when it ends, in whatever way, all of that ends with it.
+"""
+
+import argparse
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sandbox import settings as defaults
+from sandbox.control import Unreachable, ask
+from sandbox.daemon import SandboxError, read_log, serve
+from sandbox.faults import FAULTS
+from sandbox.settings import Settings, folders
+
+START_SECONDS = 90.0
+STOP_SECONDS = 90.0
+LOOK_SECONDS = 0.05
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; 1 and a sentence on stderr where it cannot be done."""
+    options = parser().parse_args(arguments)
+    state, cache = folders(os.environ)
+    state = Path(options.state).resolve() if options.state else state
+    try:
+        if options.command == "up":
+            up(settings(options, state, cache), arguments)
+        elif options.command == "down":
+            down(state)
+        elif options.command == "status":
+            status(state, as_json=options.json)
+        elif options.command == "faults":
+            print("\n".join(f"{fault.name:22}{fault.sentence}" for fault in FAULTS.values()))
+        elif options.command == "fault":
+            arm(state, options.name, options.times)
+    except SandboxError as error:
+        print(f"sandbox: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__.splitlines()[0] if __doc__ else None)
+    commands = top.add_subparsers(dest="command", required=True)
+    start = commands.add_parser("up", help="start the sandbox, or say that it runs")
+    start.add_argument("--vllm", choices=("real", "double"), default="real", help="what images bring to hosts")
+    start.add_argument("--time-scale", type=_above_nought, default=defaults.TIME_SCALE, help="market seconds a second")
+    start.add_argument("--seed", type=int, default=1, help="which machines the market has")
+    start.add_argument("--market-port", type=int, default=defaults.MARKET_PORT)
+    start.add_argument("--store-port", type=int, default=defaults.STORE_PORT)
+    start.add_argument("--store-https-port", type=int, default=defaults.STORE_HTTPS_PORT)
+    start.add_argument("--market-only", action="store_true", help="no object store, and hosts that nobody can log into")
+    start.add_argument("--foreground", action="store_true", help="stay in this process, until it is terminated")
+    stop = commands.add_parser("down", help="end the sandbox and everything in it")
+    show = commands.add_parser("status", help="what runs, and what the market's meter says")
+    show.add_argument("--json", action="store_true")
+    commands.add_parser("faults", help="list what can be made to go wrong").set_defaults(state=None)
+    fault = commands.add_parser("fault", help="let something go wrong")
+    fault.add_argument("name")
+    fault.add_argument("--times", type=int, default=1)
+    for command in (start, stop, show, fault):
+        command.add_argument("--state", help="folder of the sandbox's state")
+    return top
+
+
+def settings(options: argparse.Namespace, state: Path, cache: Path) -> Settings:
+    """Return what `up` was asked for."""
+    return Settings(
+        state=state,
+        cache=cache,
+        vllm=options.vllm,
+        time_scale=options.time_scale,
+        seed=options.seed,
+        market_port=options.market_port,
+        store_port=options.store_port,
+        store_https_port=options.store_https_port,
+        market_only=options.market_only,
+    )
+
+
+def up(wanted: Settings, arguments: list[str]) -> None:
+    """Start the daemon and return when everything answers; one that runs is told which vLLM to bring from now on."""
+    lock = _lock(wanted.state)
+    if lock is None:
+        _await(wanted, None)
+        print("The sandbox is running already.")
+        _print(_reach(wanted.state, "vllm", vllm=wanted.vllm))
+        return
+    if "--foreground" in arguments:
+        # The lock stays held until this process has ended, which is what `down` waits for.
+        serve(wanted)
+        return
+    os.close(lock)
+    with wanted.log.open("wb") as log:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", *arguments, "--foreground", "--state", str(wanted.state)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
+    found = _await(wanted, daemon)
+    print("The sandbox is up.")
+    _print(found)
+
+
+def down(state: Path) -> None:
+    """End the daemon and return when its process is gone, and all that it held with it."""
+    lock = _lock(state)
+    if lock is not None:
+        os.close(lock)
+        print("The sandbox is not running.")
+        return
+    _reach(state, "down")
+    deadline = time.monotonic() + STOP_SECONDS
+    while (lock := _lock(state)) is None:
+        if time.monotonic() > deadline:
+            raise SandboxError(f"It did not end within {STOP_SECONDS:.0f} s. Its log: {state / 'sandbox.log'}")
+        time.sleep(LOOK_SECONDS)
+    os.close(lock)
+    print("The sandbox is down: every host and the object store have ended.")
+
+
+def status(state: Path, as_json: bool) -> None:
+    """Print what runs. As JSON, a sandbox that does not run is an answer like any other: its market is null."""
+    try:
+        found = ask(state, "status")
+    except Unreachable:
+        if not as_json:
+            raise SandboxError(_not_running()) from None
+        found = {"market": None, "store": None}
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        _print(found)
+
+
+def arm(state: Path, name: str, times: int) -> None:
+    """Arm a fault in the sandbox that runs."""
+    answered = _reach(state, "fault", name=name, times=times)
+    if "error" in answered:
+        raise SandboxError(answered["error"])
+    print(f"{name}, {times} x: {answered['said']}")
+
+
+def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[str, Any]:
+    """Return the status as soon as there is one. `daemon` is the process that was started for it, if any."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return ask(wanted.state, "status")
+        except Unreachable:
+            if daemon is not None and daemon.poll():
+                raise SandboxError(read_log(wanted.log).removeprefix("sandbox: ")) from None
+        time.sleep(LOOK_SECONDS)
+    if daemon is not None:
+        daemon.terminate()
+    raise SandboxError(f"It did not answer within {START_SECONDS:.0f} s. Its log: {wanted.log}")
+
+
+def _reach(state: Path, word: str, **options: object) -> dict[str, Any]:
+    try:
+        return ask(state, word, **options)
+    except Unreachable:
+        raise SandboxError(_not_running()) from None
+
+
+def _not_running() -> str:
+    return "The sandbox is not running, or still starting. Start it with: python -m sandbox up"
+
+
+def _lock(state: Path) -> int | None:
+    """Take the lock that a running daemon holds; None where one does. Raises SandboxError."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SandboxError(f"The state folder {state} cannot be used: {error.strerror}.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _print(found: dict[str, Any]) -> None:
+    market, store = found["market"], found["store"]
+    print(f"  market   {market['url']}  (key {market['key']}, {found['time_scale']:g} market seconds a second)")
+    if store:
+        print(f"  store    {store['endpoint']}  (hosts know it as {store['host_endpoint']})")
+    rented = market["instances"]
+    print(f"  meter    {len(rented)} rented, ${market['usd_per_hour']:.4f}/h now, ${market['usd_billed']:.4f} so far")
+    for one in rented:
+        print(
+            f"           {one['id']}  {one['status']:10} {one['gpu']:18} ${one['usd_per_hour']:.4f}/h  {one['label']}"
+        )
+    for name, left in found["faults"].items():
+        print(f"  fault    {name}, {left} x to come")
+
+
+def _above_nought(text: str) -> float:
+    value = float(text)
+    if not value > 0:
+        raise argparse.ArgumentTypeError("must be above 0")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,194 @@
+"""One sandbox: market, hosts and object store together, and the process that holds them."""
+
+import importlib
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sandbox.control import ControlSocket
+from sandbox.corruption import corrupt_largest_blob
+from sandbox.faults import FAULTS, Faults, FaultUnknown
+from sandbox.hosts.spec import Hosts, HostsError, NoHosts
+from sandbox.market.books import Books, Surroundings
+from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import Contract
+from sandbox.market.machines import generate
+from sandbox.market.server import KEY, MarketError, Server, application, listener
+from sandbox.market.states import actual_status
+from sandbox.services.child import ServiceError
+from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
+from sandbox.settings import Settings, Vllm
+
+LOOPBACK = "127.0.0.1"
+
+
+class SandboxError(Exception):
+    """A sandbox that cannot be started or reached; the message is a sentence for the operator."""
+
+
+class Sandbox:
+    """Market, hosts and store of one process. Start it once; stopping ends every host and the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._store: ObjectStore | None = None
+        self._books: Books | None = None
+        self._market: Server | None = None
+        self._images: Any = None
+        self._undo: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        """Start everything and return when all of it answers. Raises SandboxError, and then nothing is left."""
+        try:
+            self._start()
+        except (MarketError, ServiceError, HostsError, OSError) as error:
+            self.stop()
+            raise SandboxError(str(error)) from error
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything, last things first. Stopping twice is harmless."""
+        while self._undo:
+            self._undo.pop()()
+
+    def arm(self, name: str, times: int = 1) -> None:
+        """Arm a fault. Raises FaultUnknown."""
+        self.books.faults.arm(name, times)
+
+    def switch_vllm(self, vllm: Vllm) -> None:
+        """Decide what images bring to hosts that are made from now on."""
+        if self._images is not None:
+            self._images.vllm = vllm
+
+    @property
+    def books(self) -> Books:
+        """Return the market's books. Raises SandboxError before the start."""
+        if self._books is None:
+            raise SandboxError("The sandbox has not been started.")
+        return self._books
+
+    def status(self) -> dict[str, Any]:
+        """Return what runs and what it costs, as `python -m sandbox status --json` prints it."""
+        books, store = self.books, self._store
+        assert self._market is not None
+        return {
+            "pid": os.getpid(),
+            "vllm": getattr(self._images, "vllm", None),
+            "time_scale": self.settings.time_scale,
+            "faults": books.faults.armed(),
+            "market": {
+                "url": self._market.url,
+                "key": KEY,
+                "instances": [_instance(contract, books.clock.now()) for contract in books.all()],
+                "usd_per_hour": round(books.usd_per_hour(), 6),
+                "usd_billed": round(books.usd_billed(), 6),
+            },
+            "store": store
+            and {
+                "endpoint": store.endpoint,
+                "https_port": store.https_port,
+                "host_endpoint": f"https://{NAME_FOR_HOSTS}",
+            },
+        }
+
+    def _start(self) -> None:
+        settings = self.settings
+        # First, because it is what two sandboxes are most likely to quarrel about.
+        bound = listener(settings.market_port)
+        self._undo.append(bound.close)
+        surroundings, hosts = Surroundings(), self._hosts()
+        self._undo.append(hosts.close)
+        if not settings.market_only:
+            store = ObjectStore(settings.state / "store", settings.store_port, settings.store_https_port)
+            store.start()
+            self._undo.append(store.stop)
+            self._store = store
+            inward = {f"{NAME_FOR_HOSTS}:443": (LOOPBACK, store.https_port)}
+            surroundings = Surroundings(inward, store.ca_pem)
+        faults = Faults(None if self._store is None else self._corrupt)
+        machines = generate(settings.seed)
+        self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
+        self._undo.append(self._books.close)
+        self._market = Server(application(self._books, KEY, settings.thresholds), bound)
+        self._market.start()
+        self._undo.append(self._market.stop)
+
+    def _hosts(self) -> Hosts:
+        if self.settings.market_only:
+            return NoHosts()
+        # Only now: what they need of the machine (namespaces, mounts) a market alone does not.
+        images = importlib.import_module("sandbox.hosts.images")
+        backend = importlib.import_module("sandbox.hosts.backend")
+        self._images = images.Images(self.settings.cache, self.settings.vllm)
+        hosts: Hosts = backend.NamespaceHosts(self.settings.cache, self._images)
+        return hosts
+
+    def _corrupt(self) -> None:
+        assert self._store is not None
+        corrupt_largest_blob(self._store.endpoint)
+
+
+def serve(settings: Settings) -> None:
+    """Be the daemon: run a sandbox until somebody says `down` or the process is terminated.
+
+    The caller holds the lock of the state folder until the process ends. Raises SandboxError.
+    """
+    over = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: over.set())
+    sandbox = Sandbox(settings)
+    sandbox.start()
+    control = ControlSocket(settings.state, answer(sandbox, over))
+    control.start()
+    try:
+        over.wait()
+    finally:
+        control.stop()
+        sandbox.stop()
+
+
+def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
+    """Return what answers the words of the control socket: status, fault, vllm, down."""
+
+    def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
+        if word == "fault":
+            try:
+                sandbox.arm(str(options.get("name")), int(options.get("times", 1)))
+            except FaultUnknown as error:
+                return {"error": str(error)}
+            return {"said": FAULTS[str(options["name"])].sentence}
+        if word == "vllm":
+            sandbox.switch_vllm(options["vllm"])
+        elif word == "down":
+            over.set()
+        return sandbox.status()
+
+    return one
+
+
+def read_log(log: Path) -> str:
+    """Return the last line that a daemon wrote, which says why it ended."""
+    try:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    return lines[-1] if lines else f"It wrote nothing to {log}."
+
+
+def _instance(contract: Contract, now: float) -> dict[str, Any]:
+    return {
+        "id": contract.id,
+        "label": contract.label,
+        "status": actual_status(contract, now) or "scheduled",
+        "usd_per_hour": round(contract.meter.usd_per_hour(), 6),
+        "usd_billed": round(contract.meter.usd(now), 6),
+        "machine_id": contract.machine.machine_id,
+        "gpu": f"{contract.machine.num_gpus} x {contract.machine.gpu.name}",
+        "ports": json.loads(json.dumps(dict(contract.host.ports))) if contract.host else {},
+    }

@@ -1,0 +1,42 @@
+"""How one sandbox is set up: ports, pace, and where it keeps its state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Vllm = Literal["real", "double"]
+MARKET_PORT, STORE_PORT, STORE_HTTPS_PORT = 18801, 18802, 18803
+TIME_SCALE = 30.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One sandbox. A port of 0 means any free one. `market_only` leaves store and hosts out: nobody can log in."""
+
+    state: Path
+    cache: Path
+    vllm: Vllm = "real"
+    time_scale: float = TIME_SCALE
+    seed: int = 1
+    market_port: int = 0
+    store_port: int = 0
+    store_https_port: int = 0
+    market_only: bool = False
+    thresholds: bool = True
+
+    @property
+    def log(self) -> Path:
+        """Where the daemon writes what it has to say."""
+        return self.state / "sandbox.log"
+
+
+def folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
+    """Return (state folder, cache folder) as the XDG base directory specification says; relative values are ignored."""
+    home = Path(environ.get("HOME") or Path.home())
+
+    def base(variable: str, default: Path) -> Path:
+        value = Path(environ.get(variable) or default)
+        return (value if value.is_absolute() else default) / "gpu-fleet"
+
+    return base("XDG_STATE_HOME", home / ".local" / "state") / "sandbox", base("XDG_CACHE_HOME", home / ".cache")
