@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 
 from bootstrap.gate import Places, caddyfile
-from tests.doubles.ports import free_port
+from tests.doubles.ports import free_ports
 from tests.doubles.tls import Pair, pair
 
 CADDY = Path(sysconfig.get_path("scripts")) / "caddy"
@@ -150,7 +150,7 @@ def running_gate(folder: Path) -> Iterator[Gate]:
     (etc / "tls.key").write_text(tls.key)
     (etc / "token").write_text(TOKEN)
     with running_upstream() as upstream:
-        gate = Gate(free_port(), free_port(), etc, run, tls, upstream)
+        gate = Gate(*free_ports(2), etc, run, tls, upstream)
         places = Places(str(etc), str(run), gate.metrics_port, f"127.0.0.1:{upstream.port}", "127.0.0.1")
         (etc / "gate.wanted").write_text(caddyfile(gate.port, places))
         try:
@@ -167,4 +167,5 @@ def _wait_until_it_answers(gate: Gate) -> None:
             client.get("/nothing")
             return
         time.sleep(0.02)
-    raise AssertionError(f"the gate does not answer: {(gate.run / 'caddy.log').read_text()[-2000:]}")
+    status = gate.process.poll() if gate.process else None
+    raise AssertionError(f"the gate does not answer (status {status}): {(gate.run / 'caddy.log').read_text()[-2000:]}")

@@ -1,0 +1,53 @@
+"""What our client needs of a market, as checks that run against the emulator and, when asked, the real one.
+
+Reading costs nothing; `renting` rents the cheapest fitting offer for a minute and gives it back.
+"""
+
+from providers.engine_watch import RentingClock
+from providers.vast import offers
+from providers.vast.client import VastClient
+from providers.vast.limits import Limits
+from providers.vast.offers import Wishes
+from providers.vast.onstart import fingerprint, script
+from providers.vast.renting import give_back, is_absent, rent, rent_body, wait_until_running
+
+WISHES = Wishes(
+    gpu_names=("RTX 3090", "RTX 4090"),
+    gpu_count=1,
+    max_usd_per_hour=0.6,
+    disk_gb=16,
+    weights_gb=1,
+    min_reliability=0.9,
+    min_download_mbps=100,
+)
+
+
+def reading(market: VastClient) -> None:
+    """Key, search with every filter, list."""
+    market.verify_key()
+    found = market.search(offers.query(WISHES))
+    assert found, "a market without a single fitting RTX 3090 or 4090 is not one to test against"
+    assert len(found) <= 64
+    ranked = offers.rank(found, WISHES)
+    assert ranked, f"the market's filters and ours disagree: {[offers.misses(row, WISHES) for row in found[:3]]}"
+    assert isinstance(market.instances(), list)
+
+
+def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str) -> None:
+    """Rent, find by label, wait until running, read the log, give back, see it gone."""
+    best = offers.rank(market.search(offers.query(WISHES)), WISHES)[0]
+    body = rent_body("vastai/base-image:@vastai-automatic-tag", 16, label, script("ssh-ed25519 AAAA contract"), 8443)
+    instance_id = rent(market, clock, limits, best, body)
+    try:
+        deadline = clock.monotonic() + limits.boot_seconds
+        instance = wait_until_running(market, clock, limits, instance_id, 8443, deadline)
+        assert instance.machine_id == best.machine_id
+        assert instance.label == label
+        assert [row.id for row in market.instances(label)] == [instance_id]
+        while fingerprint(market.log(instance_id)) is None and clock.monotonic() < deadline:
+            clock.sleep(limits.look_seconds)
+        assert fingerprint(market.log(instance_id))
+    finally:
+        give_back(market, clock, limits, instance_id)
+    assert is_absent(market, clock, limits, instance_id)
+    assert market.instances(label) == []
