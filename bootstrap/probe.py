@@ -4,9 +4,7 @@ TLS is verified against the fleet's CA alone. /health proves nothing: an engine 
 """
 
 import ssl
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,12 +13,12 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bootstrap.clock import Clock
 from bootstrap.errors import EngineDied, GateOpen, HostKeyMismatch, HostUnreachable
+from bootstrap.waiting import patiently
 
 PROMPT, TOKENS = "Hello", 8
 COMPLETIONS = "/v1/completions"
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 RETRY_SECONDS = 0.5
-POLL_SECONDS = 0.02
 FORBIDDEN = ("/metrics", "/invocations", "/docs")  # vLLM serves these without any key
 
 
@@ -89,10 +87,10 @@ class _Asker:
         last: Exception | httpx.Response
         while True:
             try:
-                last = self._answer(ask)
+                last = patiently(ask, self._clock, CONNECT_SECONDS + ANSWER_SECONDS)
                 if good(last):
                     return last
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, TimeoutError) as error:
                 if (doubt := _doubt(error)) is not None:
                     raise HostKeyMismatch(
                         f"{self._url} shows a certificate that does not verify against the fleet's CA ({doubt}): "
@@ -103,26 +101,10 @@ class _Asker:
                 raise self._verdict(last)
             self._clock.sleep(RETRY_SECONDS)
 
-    def _answer(self, ask: Callable[[], httpx.Response]) -> httpx.Response:
-        # In a thread of its own, so that this one goes on through the clock and notices when nobody waits any more; a
-        # daemon, so that an unanswered request keeps no process from ending.
-        answer: Future[httpx.Response] = Future()
-        threading.Thread(target=_settle, args=(answer, ask), daemon=True).start()
-        while not answer.done():
-            self._clock.sleep(POLL_SECONDS)
-        return answer.result()
-
     def _verdict(self, last: Exception | httpx.Response) -> Exception:
         if isinstance(last, httpx.Response):
             return EngineDied(f"{self._url} answers {last.status_code} instead of a completion: {last.text[:200]!r}")
         return HostUnreachable(f"{self._url} does not answer ({type(last).__name__}: {last})")
-
-
-def _settle(answer: "Future[httpx.Response]", ask: Callable[[], httpx.Response]) -> None:
-    try:
-        answer.set_result(ask())
-    except BaseException as error:  # noqa: BLE001 -- handed to whoever waits
-        answer.set_exception(error)
 
 
 def _doubt(error: BaseException | None) -> str | None:

@@ -1,7 +1,8 @@
 """A host over SSH: the only place that knows paramiko.
 
 The host key is pinned by its fingerprint and compared before anything of ours is sent; commands carry no secret; every wait
-goes through the clock, so that a vanished engine is noticed within a second also during long commands.
+goes through the clock, so that a vanished engine is noticed within a second also during long commands. A host that is
+frozen or cut off sends no end of the connection, so it is asked for a sign of life while a command runs.
 """
 
 import base64
@@ -12,17 +13,21 @@ import posixpath
 import shlex
 import socket
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 
 import paramiko
 
 from bootstrap.clock import Clock
 from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
 from bootstrap.host import Result
+from bootstrap.waiting import begin, patiently
 
 USER = "root"
 HANDSHAKE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
-KEEPALIVE_SECONDS = 15
+PULSE_SECONDS = 10.0  # between two questions for a sign of life
+SILENCE_SECONDS = 30.0  # without an answer to one, the host is lost
 FIRST_POLL, LONGEST_POLL = 0.01, 0.2
 CHUNK = 32768
 LOST = (OSError, EOFError, paramiko.SSHException)
@@ -47,19 +52,18 @@ def connect(
     cause = "no attempt was made"
     while True:
         try:
-            transport = _handshake(address, port, host_key)
+            transport = patiently(partial(_handshake, address, port, host_key), clock, 3 * HANDSHAKE_SECONDS)
         except HostKeyMismatch:
             raise
         except LOST as error:
             cause = f"{type(error).__name__}: {error}"
         else:
             try:
-                transport.auth_publickey(USER, key)
+                patiently(partial(transport.auth_publickey, USER, key), clock, 2 * HANDSHAKE_SECONDS)
             except LOST as error:
                 transport.close()
                 cause = f"{type(error).__name__}: {error}"
             else:
-                transport.set_keepalive(KEEPALIVE_SECONDS)
                 say("connect", f"{USER}@{address}:{port} after {clock.monotonic() - began:.1f} s, host key as pinned")
                 return SshHost(transport, clock, f"{address}:{port}")
         waited = clock.monotonic() - began
@@ -81,14 +85,16 @@ class SshHost:
         self._transport = transport
         self._clock = clock
         self._name = name
+        self._pulse: Future[object] | None = None
+        self._asked = clock.monotonic()
 
     def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         """Run a shell command to its end."""
         deadline = self._clock.monotonic() + timeout
         try:
-            channel = self._transport.open_session(timeout=HANDSHAKE_SECONDS)
+            channel = patiently(self._transport.open_session, self._clock, SILENCE_SECONDS)
             with contextlib.closing(channel):
-                channel.exec_command(command)
+                patiently(partial(channel.exec_command, command), self._clock, SILENCE_SECONDS)
                 return self._until_exit(channel, command, memoryview(stdin), deadline)
         except LOST as error:
             raise HostLost(f"the connection to {self._name} ended: {type(error).__name__} {error}") from error
@@ -137,9 +143,21 @@ class SshHost:
     def _still(self, command: str, deadline: float, so_far: bytearray) -> None:
         if not self._transport.is_active():
             raise HostLost(f"the connection to {self._name} ended while it worked")
+        self._demand_a_pulse()
         if self._clock.monotonic() > deadline:
             what = command.split("\n", 1)[0][:80]
             raise StepFailed(f"{self._name}: `{what}` did not end in time: {_text(so_far)[-500:]}")
+
+    def _demand_a_pulse(self) -> None:
+        now = self._clock.monotonic()
+        if self._pulse is not None and self._pulse.done():
+            self._pulse = None
+        if self._pulse is None and now - self._asked > PULSE_SECONDS:
+            self._asked = now
+            self._pulse = begin(partial(self._transport.global_request, "keepalive@openssh.com"))
+        if self._pulse is not None and now - self._asked > SILENCE_SECONDS:
+            self.close()
+            raise HostLost(f"{self._name} gave no sign of life for {SILENCE_SECONDS:.0f} s while it worked")
 
 
 def _drain(channel: paramiko.Channel, out: bytearray, err: bytearray) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.clock import SystemClock
+from bootstrap.clock import Clock, SystemClock
 from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
 from bootstrap.ssh import SshHost, connect
 from tests.doubles.sshd import Sshd, new_key, running_sshd
@@ -22,14 +23,20 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
         yield server
 
 
-def login(sshd: Sshd, host_key: str | None = None, private_key: str | None = None, deadline: float = 10) -> SshHost:
+def login(
+    sshd: Sshd,
+    host_key: str | None = None,
+    private_key: str | None = None,
+    deadline: float = 10,
+    clock: Clock | None = None,
+) -> SshHost:
     said: list[str] = []
     return connect(
         "127.0.0.1",
         sshd.port,
         private_key or sshd.private_key,
         host_key or sshd.host_key,
-        SystemClock(),
+        clock or SystemClock(),
         deadline,
         lambda phase, text: said.append(f"{phase} {text}"),
     )
@@ -90,6 +97,44 @@ def test_a_connection_that_ends_during_a_command_is_a_lost_host(sshd: Sshd) -> N
 
     with pytest.raises(HostLost):
         host.run("sleep 60")
+
+
+class HastyClock(SystemClock):
+    """Twenty of its seconds pass in one."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 20
+
+
+def test_a_host_that_gives_no_sign_of_life_is_lost(sshd: Sshd) -> None:
+    """Frozen, not closed: nothing ends the connection, and the command's own time would be up much later."""
+    host = login(sshd, clock=HastyClock())
+    session = int(host.run("echo $PPID").stdout)
+    freeze = threading.Timer(0.2, os.kill, (session, signal.SIGSTOP))
+    freeze.start()
+    try:
+        with pytest.raises(HostLost, match=r"no sign of life|no answer"):
+            host.run("sleep 60", timeout=36_000)
+    finally:
+        freeze.join()
+        os.kill(session, signal.SIGKILL)
+
+
+def test_a_long_silent_command_is_no_lost_host(sshd: Sshd) -> None:
+    with contextlib.closing(login(sshd, clock=HastyClock())) as host:
+        assert host.run("sleep 2.5; echo done", timeout=36_000).stdout == "done\n"
+
+
+class Vanishing(SystemClock):
+    """A clock whose engine goes away while somebody waits."""
+
+    def sleep(self, seconds: float) -> None:
+        raise KeyboardInterrupt
+
+
+def test_a_login_that_hangs_can_be_called_off(sshd: Sshd) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(KeyboardInterrupt):
+        connect("127.0.0.1", silent.getsockname()[1], sshd.private_key, sshd.host_key, Vanishing(), 60, lambda *_: None)
 
 
 def test_input_does_not_show_in_any_command_line(host: SshHost) -> None:

@@ -1,0 +1,39 @@
+"""Calls that block, made while the clock goes on: whoever waits notices within a second that nobody needs the result."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TypeVar
+
+from bootstrap.clock import Clock
+
+POLL_SECONDS = 0.01
+Value = TypeVar("Value")
+
+
+def patiently(call: Callable[[], Value], clock: Clock, seconds: float) -> Value:
+    """Return what `call` returns, or raise what it raises; the clock may raise in between.
+
+    Raises TimeoutError after `seconds`. The call runs in a daemon thread, so that one which never returns keeps no process
+    from ending.
+    """
+    result, deadline = begin(call), clock.monotonic() + seconds
+    while not result.done():
+        if clock.monotonic() > deadline:
+            raise TimeoutError(f"no answer within {seconds:.0f} s")
+        clock.sleep(POLL_SECONDS)
+    return result.result()
+
+
+def begin(call: Callable[[], Value]) -> "Future[Value]":
+    """Start a call in a daemon thread."""
+    result: Future[Value] = Future()
+    threading.Thread(target=_settle, args=(result, call), daemon=True).start()
+    return result
+
+
+def _settle(result: "Future[Value]", call: Callable[[], Value]) -> None:
+    try:
+        result.set_result(call())
+    except BaseException as error:  # noqa: BLE001 -- handed to whoever waits
+        result.set_exception(error)
