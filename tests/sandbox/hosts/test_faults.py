@@ -86,7 +86,7 @@ def test_a_stopped_host_can_be_frozen_before(make):
 
 def test_unknown_faults_and_options_are_refused(make):
     host = make()
-    with pytest.raises(HostsError, match="no fault 'fire'. It has: frozen, gpu_lost"):
+    with pytest.raises(HostsError, match="no fault 'fire'"):
         host.fault("fire")
     with pytest.raises(HostsError, match="fault slow"):
         host.fault("slow", kbps=3)
