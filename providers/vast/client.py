@@ -71,7 +71,8 @@ class _Account(BaseModel):
 class VastClient:
     """One account on one market. Thread-safe: it keeps no state but the connection pool.
 
-    `url` is the market's base URL; `retry_seconds` the wait before a second try; `transport` lets tests hand in their own wire. Raises only `errors.VastError`.
+    `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
+    own wire. Raises only `errors.VastError`.
     """
 
     def __init__(

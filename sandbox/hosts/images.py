@@ -32,7 +32,7 @@ class Images:
     """
 
     def __init__(self, vllm: VllmKind, cache: Path, vllm_environment: Path | None = None) -> None:
-        self._kind = vllm
+        self.vllm = vllm
         self._cache = cache / "images"
         lock_digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:16]
         self._environment = vllm_environment or cache / "vllm" / lock_digest
@@ -41,7 +41,7 @@ class Images:
         """Return (read-only folders, topmost first; place inside). Raises HostsError where the real vLLM is missing."""
         if "vllm" not in image:
             return []
-        if self._kind == "double":
+        if self.vllm == "double":
             return [([self._shim(double_files(), "double")], PLACE)]
         return [([self._shim({}, "real"), self._installed()], PLACE)]
 
