@@ -1,13 +1,12 @@
 """One sandbox: market, hosts and object store together, and the process that holds them."""
 
-import importlib
 import json
 import os
 import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sandbox.control import ControlSocket
 from sandbox.corruption import corrupt_largest_blob
@@ -22,6 +21,9 @@ from sandbox.market.states import actual_status
 from sandbox.services.child import ServiceError
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.settings import Settings, Vllm
+
+if TYPE_CHECKING:
+    from sandbox.hosts.images import Images
 
 LOOPBACK = "127.0.0.1"
 
@@ -38,7 +40,7 @@ class Sandbox:
         self._store: ObjectStore | None = None
         self._books: Books | None = None
         self._market: Server | None = None
-        self._images: Any = None
+        self._images: Images | None = None
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -79,7 +81,7 @@ class Sandbox:
         assert self._market is not None
         return {
             "pid": os.getpid(),
-            "vllm": getattr(self._images, "vllm", None),
+            "vllm": self._images and self._images.vllm,
             "time_scale": self.settings.time_scale,
             "faults": books.faults.armed(),
             "market": {
@@ -122,12 +124,12 @@ class Sandbox:
     def _hosts(self) -> Hosts:
         if self.settings.market_only:
             return NoHosts()
-        # Only now: what they need of the machine (namespaces, mounts) a market alone does not.
-        images = importlib.import_module("sandbox.hosts.images")
-        backend = importlib.import_module("sandbox.hosts.backend")
-        self._images = images.Images(self.settings.cache, self.settings.vllm)
-        hosts: Hosts = backend.NamespaceHosts(self.settings.cache, self._images)
-        return hosts
+        # Only now: what hosts need (Linux, root, namespaces) a market alone does not.
+        from sandbox.hosts.backend import NamespaceHosts  # noqa: PLC0415
+        from sandbox.hosts.images import Images  # noqa: PLC0415
+
+        self._images = Images(self.settings.vllm, self.settings.cache)
+        return NamespaceHosts(self.settings.cache, self._images)
 
     def _corrupt(self) -> None:
         assert self._store is not None

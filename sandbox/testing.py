@@ -39,15 +39,16 @@ def running_market(
     credit: float = CREDIT_USD,
     corrupt_next_blob: Callable[[], None] | None = None,
 ) -> Iterator[RunningMarket]:
-    """Run a market until the block ends; then every host of it is destroyed.
+    """Run a market until the block ends; then its hosts are destroyed and `hosts` is closed.
 
     `time_scale`: market seconds a real second, 300 lets a machine boot in less than 0.3 s. `read_lag` in market
     seconds, `credit` in $. Without `machines` there are those of the `seed`; thresholds hold only where asked for.
     """
+    hosts = hosts or NoHosts()
     books = Books(
         MarketClock(time_scale),
         generate(seed) if machines is None else machines,
-        hosts or NoHosts(),
+        hosts,
         Faults(corrupt_next_blob),
         surroundings,
         read_lag,
@@ -60,3 +61,4 @@ def running_market(
     finally:
         server.stop()
         books.close()
+        hosts.close()

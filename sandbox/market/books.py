@@ -192,7 +192,7 @@ class Books:
             self._spawn(lambda contract=contract: self._boot(contract))  # type: ignore[misc]
 
     def close(self) -> None:
-        """Destroy everything and return when no host is left."""
+        """Destroy everything that is rented and return when that is done."""
         with self._lock:
             self._closed = True
             for contract in self.all():
@@ -200,7 +200,6 @@ class Books:
         while threads := [thread for thread in self._threads if thread.is_alive()]:
             for thread in threads:
                 thread.join()
-        self._hosts.close()
 
     def _contract(self, machine: Machine, request: Request, now: float) -> Contract:
         gpu = offers.gpu_usd_per_hour(machine) if request.price is None else request.price
