@@ -42,6 +42,7 @@ class Facts(BaseModel):
     python: str | None  # vLLM's interpreter
     kit: str | None
     model_files: dict[str, int]
+    model_verified: bool  # no file was written to since it was held to its digests
     vllm_wanted: str | None
     vllm_started: str | None  # the order that the running vLLM carries out
     vllm_healthy: bool

@@ -23,8 +23,8 @@ def vllm_order(spec: EndpointSpec, facts: Facts) -> str:
 
 
 def gate_order(spec: EndpointSpec) -> str:
-    """Return the text of gate.wanted, the gate's configuration."""
-    return caddyfile(spec.port)
+    """Return the text of gate.wanted, the gate's configuration. Another kit may bring another gate, so it is part of it."""
+    return f"# kit {spec.kit.digest}\n{caddyfile(spec.port)}"
 
 
 def digest(text: str) -> str:

@@ -46,7 +46,8 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     steps = [step for step in rules if step.why]
     if steps or not facts.gate_open:
         steps.append(Step("start", Action.OPEN_GATE, "the gate is closed" if not facts.gate_open else "proven anew"))
-    if facts.previous_token:
+    changes_token = facts.token_digest not in {None, digest(spec.token)}
+    if facts.previous_token or changes_token:
         steps.append(Step("start", Action.DROP_PREVIOUS_TOKEN, "the previous token still opens the gate"))
     return steps
 
@@ -93,7 +94,7 @@ def _kit(spec: EndpointSpec, facts: Facts) -> str:
 
 def _model(spec: EndpointSpec, facts: Facts) -> str:
     wanted = {file.path: file.size for file in spec.model.files}
-    if facts.model_files == wanted:
+    if facts.model_files == wanted and facts.model_verified:
         return ""
     return f"{spec.model.name} is not there" if not facts.model_files else f"files of {spec.model.name} were changed"
 

@@ -5,6 +5,7 @@ answers it with 200 and dies at the first request.
 """
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
@@ -13,6 +14,8 @@ from pathlib import Path
 BASE = "http://127.0.0.1:8000"
 ENDS = Path("/run/gpu-fleet/vllm.ends")
 LOG = Path("/var/log/gpu-fleet/vllm.log")
+LAST = Path("/run/gpu-fleet/vllm.last")
+START = "=== gpu-fleet starts vLLM"
 
 
 def healthy():
@@ -39,8 +42,11 @@ def ends():
 
 
 def tail():
+    """What this very start, or the one that ended last, has said: older lines would put the blame on the wrong order."""
     try:
-        return LOG.read_bytes()[-6000:].decode(errors="replace")
+        with (LAST if ends() else LOG).open("rb") as stream:
+            stream.seek(max(0, os.fstat(stream.fileno()).st_size - 20000))
+            return stream.read().decode(errors="replace").rpartition(START)[2].partition("\n")[2][-6000:]
     except OSError:
         return ""
 

@@ -75,6 +75,19 @@ def files_in(folder):
     return {str(p.relative_to(root)): p.stat().st_size for p in sorted(root.rglob("*")) if p.is_file()}
 
 
+def untouched(folder):
+    """Whether every file is the one that was held to its digests when it was fetched."""
+    try:
+        prints = json.loads(Path(folder + ".verified").read_text())
+        return all(
+            [s.st_size, s.st_mtime_ns, s.st_ino] == was
+            for path, was in prints.items()
+            for s in [os.stat(os.path.join(folder, path))]
+        )
+    except (OSError, ValueError):
+        return False
+
+
 kit = Path("/opt/gpu-fleet/kit")
 memory = text(Path("/proc/meminfo")) or ""
 print(
@@ -89,6 +102,7 @@ print(
             "python": interpreter(ORDER["python"]),
             "kit": kit.resolve().name if kit.is_dir() else None,
             "model_files": files_in(ORDER["model_folder"]),
+            "model_verified": untouched(ORDER["model_folder"]),
             "vllm_wanted": digest(ETC / "vllm.wanted"),
             "vllm_started": text(RUN / "vllm.started") if service_pid("vllm") else None,
             "vllm_healthy": answers("http://127.0.0.1:8000/health"),

@@ -4,12 +4,9 @@ set -e
 name=$1
 kit=/opt/gpu-fleet/kit
 folder=/opt/gpu-fleet/service/$name
+[ ! -d "$folder" ] || exit 0
+rm -rf "$folder.new"
 mkdir -p "$folder.new"
-ln -sf "$kit/$name-run.sh" "$folder.new/run"
-ln -sf "$kit/$name-finish.sh" "$folder.new/finish"
-rm -rf "$folder/supervise"
-if [ -d "$folder" ]; then
-    rm -rf "$folder.new"
-else
-    mv "$folder.new" "$folder"
-fi
+ln -s "$kit/$name-run.sh" "$folder.new/run"
+ln -s "$kit/$name-finish.sh" "$folder.new/finish"
+mv "$folder.new" "$folder"

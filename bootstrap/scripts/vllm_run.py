@@ -7,30 +7,50 @@ out, so that an order changed later, or by hand, shows as a difference.
 import hashlib
 import json
 import os
-import sys
+import shutil
+import time
 from pathlib import Path
 
 ORDER = Path("/opt/gpu-fleet/etc/vllm.wanted")
 RUN = Path("/run/gpu-fleet")
 LOG = Path("/var/log/gpu-fleet/vllm.log")
 LOG_BYTES = 32 * 2**20
+LOOK_SECONDS = 30
 
 
 def main() -> None:
     """Become vLLM."""
     text = ORDER.read_bytes()
     order = json.loads(text)
+    digest = hashlib.sha256(text.strip()).hexdigest()
     if os.getpid() != os.getsid(0):
         os.setsid()
     (RUN / "vllm.group").write_text(str(os.getpid()))
-    (RUN / "vllm.started").write_text(hashlib.sha256(text.strip()).hexdigest())
-    if LOG.exists() and LOG.stat().st_size > LOG_BYTES:
-        LOG.replace(LOG.with_suffix(".log.1"))
     log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    sys.stdout.flush()
+    os.write(log, f"\n=== gpu-fleet starts vLLM, order {digest[:12]}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    for source, target in ((nothing, 0), (log, 1), (log, 2)):
+        os.dup2(source, target)
+    keep_log_short()
+    (RUN / "vllm.started").write_text(digest)
     os.execvpe(order["argv"][0], order["argv"], {**os.environ, **order["environment"]})
+
+
+def keep_log_short() -> None:
+    """Leave a process behind that starts the log anew when it is long; it ends with vLLM's group.
+
+    A grandchild, so that vLLM has no child that it does not know. Copied and truncated, because vLLM keeps the file open.
+    """
+    if os.fork():
+        os.wait()
+        return
+    if os.fork():
+        os._exit(0)
+    while True:
+        time.sleep(LOOK_SECONDS)
+        if LOG.stat().st_size > LOG_BYTES:
+            shutil.copyfile(LOG, LOG.with_suffix(".log.1"))
+            os.truncate(LOG, 0)
 
 
 main()

@@ -112,9 +112,27 @@ def test_files_arrive_whole_and_only_under_their_final_name(store: Store, tmp_pa
 
     assert done.returncode == 0, done.stderr
     assert {file["path"]: (tmp_path / "model" / file["path"]).read_bytes() for file in files} == store.blobs
-    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "model.verified"]
     assert json.loads(done.stdout)["bytes"] == 3510
     assert "secret" not in done.stdout + done.stderr
+
+
+def test_a_folder_that_was_changed_is_mended_part_by_part(store: Store, tmp_path: Path) -> None:
+    files = [entry(store, "a.bin", os.urandom(3500)), entry(store, "b.bin", os.urandom(10))]
+    fetch(tmp_path / "model", files)
+    store.requests.clear()
+    with (tmp_path / "model/a.bin").open("r+b") as stream:
+        stream.seek(1500)
+        stream.write(b"other")
+    (tmp_path / "model/stranger").mkdir()
+    (tmp_path / "model/stranger/file").write_text("not in the manifest")
+
+    done = fetch(tmp_path / "model", files)
+
+    assert done.returncode == 0, done.stderr
+    assert store.requests == ["bytes=1000-1999"]
+    assert (tmp_path / "model/a.bin").read_bytes() == store.blobs["a.bin"]
+    assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["a.bin", "b.bin"]
 
 
 def test_a_damaged_part_is_fetched_again_alone(store: Store, tmp_path: Path) -> None:

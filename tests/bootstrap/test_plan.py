@@ -39,6 +39,7 @@ EMPTY: dict[str, Any] = {
     "python": "/usr/bin/python3",
     "kit": None,
     "model_files": {},
+    "model_verified": False,
     "vllm_wanted": None,
     "vllm_started": None,
     "vllm_healthy": False,
@@ -61,6 +62,7 @@ def serving(**changes: Any) -> Facts:
             **EMPTY,
             "kit": SPEC.kit.digest,
             "model_files": {"a.bin": 3},
+            "model_verified": True,
             "vllm_wanted": order,
             "vllm_started": order,
             "vllm_healthy": True,
@@ -101,11 +103,12 @@ def test_a_fresh_host_needs_everything_and_the_gate_opens_last() -> None:
         ({"kit": "3" * 64}, Action.INSTALL_KIT, "another kit"),
         ({"model_files": {"a.bin": 4}}, Action.FETCH_MODEL, "files of tiny were changed"),
         ({"model_files": {"a.bin": 3, "b": 1}}, Action.FETCH_MODEL, "files of tiny were changed"),
+        ({"model_verified": False}, Action.FETCH_MODEL, "files of tiny were changed"),
         ({"certificate": "rubbish"}, Action.CERTIFY, "there is no certificate"),
         ({"certificate": certificate(["203.0.113.7"], NOW + 9 * DAY)}, Action.CERTIFY, "ends in 9 days"),
         ({"certificate": certificate(["198.51.100.1"], NOW + 60 * DAY)}, Action.CERTIFY, "not good for 203.0.113.7"),
         ({"certificate_epoch": "4"}, Action.CERTIFY, "earlier rotation"),
-        ({"token_digest": "0" * 64}, Action.WRITE_TOKEN, "another one"),
+        ({"token_digest": None}, Action.WRITE_TOKEN, "there is no token"),
         ({"gate_wanted": "0" * 64}, Action.CONFIGURE_GATE, "was changed"),
         ({"gate_started": None}, Action.CONFIGURE_GATE, "does not run"),
         ({"gate_started": "0" * 64}, Action.CONFIGURE_GATE, "another configuration"),
@@ -125,6 +128,21 @@ def test_each_difference_is_one_step_and_a_new_proof(changes: dict[str, Any], ac
 def test_a_closed_gate_is_opened_and_an_old_token_dropped() -> None:
     assert actions(SPEC, serving(gate_open=False)) == [Action.OPEN_GATE]
     assert actions(SPEC, serving(previous_token=True)) == [Action.DROP_PREVIOUS_TOKEN]
+
+
+def test_another_token_is_proven_before_the_old_one_is_dropped() -> None:
+    assert actions(SPEC, serving(token_digest="0" * 64)) == [
+        Action.WRITE_TOKEN,
+        Action.OPEN_GATE,
+        Action.DROP_PREVIOUS_TOKEN,
+    ]
+
+
+def test_another_kit_may_bring_another_gate() -> None:
+    facts = serving()
+    spec = replace(SPEC, kit=manifest("kit", "9"))
+
+    assert actions(spec, facts) == [Action.INSTALL_KIT, Action.CONFIGURE_GATE, Action.OPEN_GATE]
 
 
 def test_another_model_is_fetched_and_vllm_started_with_it() -> None:

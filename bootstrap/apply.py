@@ -1,0 +1,160 @@
+"""The steps of a plan, carried out on one host."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bootstrap.clock import Clock
+from bootstrap.engine import Engine
+from bootstrap.errors import GateOpen, StepFailed
+from bootstrap.facts import Facts
+from bootstrap.fetching import fetch
+from bootstrap.host import Host, Result
+from bootstrap.manifest import Manifest
+from bootstrap.order import gate_order, vllm_order
+from bootstrap.plan import Action, Step
+from bootstrap.scripting import ETC, KIT, RUN, SCRIPTS, answer, python, shell
+from bootstrap.spec import EndpointSpec
+
+Say = Callable[[str, str], None]
+
+SUPERVISOR_SECONDS = 20.0
+STOP_SECONDS = 10  # then vLLM is killed: an idle connection of a client may keep it from ending for long
+DRAIN_SECONDS = 30
+
+
+class Services(Protocol):
+    """What the bootstrap needs from outside: URLs of blobs, and signatures of the fleet's CA."""
+
+    def presign(self, sha256: str) -> str:
+        """Return a URL by which a host may fetch a blob."""
+
+    def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
+        """Return the certificate, PEM, for the key of a host's request. Raises ValueError where it cannot be signed."""
+
+
+@dataclass
+class Worker:
+    """Carries out steps; each raises BootstrapError and may be repeated. `facts` are those that the plan was made of."""
+
+    host: Host
+    spec: EndpointSpec
+    services: Services
+    clock: Clock
+    say: Say
+    facts: Facts
+
+    def do(self, step: Step) -> None:
+        """Carry out one step."""
+        {
+            Action.INSTALL_KIT: self.install_kit,
+            Action.FETCH_MODEL: self.fetch_model,
+            Action.CERTIFY: self.certify,
+            Action.WRITE_TOKEN: self.write_token,
+            Action.DROP_PREVIOUS_TOKEN: self.drop_previous_token,
+            Action.CONFIGURE_GATE: self.configure_gate,
+            Action.START_VLLM: self.start_vllm,
+            Action.OPEN_GATE: self.open_gate,
+        }[step.action]()
+
+    def install_kit(self) -> None:
+        """Fetch the kit, which also measures the download before the weights are begun, and put it in place."""
+        kit = self.spec.kit
+        self._fetch("install", kit, f"/opt/gpu-fleet/incoming/{kit.digest}")
+        script = (SCRIPTS / "install.sh").read_bytes()
+        self._shell(f"sh -s {kit.digest}", "the kit could not be installed", script, timeout=120)
+
+    def fetch_model(self) -> None:
+        """Fetch the weights into a folder of their own beside those of another version."""
+        self._fetch("fetch weights", self.spec.model, self.spec.model_folder)
+
+    def certify(self) -> None:
+        """Have the host make a key, and give it a certificate; a gate that runs is restarted with them."""
+        request = self._shell(f"sh {KIT}/certificate.sh", "the gate's key could not be made").stdout
+        try:
+            certificate = self.services.sign(request, self.spec.addresses)
+        except ValueError as error:
+            raise StepFailed(f"{self.spec.name}: no certificate: {error}") from None
+        self.host.put(certificate.encode(), f"{ETC}/tls.crt.new", 0o600)
+        epoch = self.spec.certificate_epoch
+        command = f"cd {ETC} && mv tls.key.new tls.key && mv tls.crt.new tls.crt && echo {epoch} > tls.epoch"
+        self._shell(command, "the gate's certificate could not be put in place")
+        if self.facts.gate_started is not None:
+            self._drain()
+            self._restart("gate")
+        self.say("install", f"certificate for {', '.join(self.spec.addresses)}")
+
+    def write_token(self) -> None:
+        """Write the token. The one before goes on being good until this one is proven; the plan's last step drops it."""
+        command = f"[ ! -e {ETC}/token ] || cp -p {ETC}/token {ETC}/token.previous"
+        self._shell(command, "the old token could not be kept")
+        self.host.put(self.spec.token.encode(), f"{ETC}/token", 0o600)
+
+    def drop_previous_token(self) -> None:
+        """Shut out whoever still uses the token of before."""
+        self._shell(f"rm -f {ETC}/token.previous", "the previous token could not be removed")
+
+    def configure_gate(self) -> None:
+        """Write the gate's configuration and start the gate with it."""
+        self._drain()
+        self.host.put(gate_order(self.spec).strip().encode(), f"{ETC}/gate.wanted", 0o600)
+        self._restart("gate")
+
+    def start_vllm(self) -> None:
+        """Start vLLM as ordered; one that runs is restarted once no request is under way."""
+        self._drain()
+        began = self.clock.monotonic()
+        self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
+        self._restart("vllm", before=f"rm -f {RUN}/vllm.ends {RUN}/vllm.last")
+        self._engine().await_answer()
+        self.say("start", f"vLLM answered inside after {self.clock.monotonic() - began:.1f} s")
+
+    def open_gate(self) -> None:
+        """Open the gate once vLLM answers, prove inside that it lets in whom it should, and remove other weights."""
+        self._engine().await_answer()
+        self._shell(f"touch {RUN}/open", "the gate could not be opened")
+        order = {"port": self.spec.port, "model": self.spec.served_model}
+        seen = answer(python(self.host, "prove_gate.py", order, timeout=240), "the gate's proof")
+        if seen["stranger"] != 401:
+            self._shell(f"rm -f {RUN}/open", "the gate could not be closed")
+            raise GateOpen(
+                f"{self.spec.name}: the gate answers {seen['stranger']} to somebody without a token, not 401"
+            )
+        if seen["client"] != 200:
+            raise StepFailed(f"{self.spec.name}: the gate answers {seen['client']} to its own token, not 200")
+        keep = f"! -name {self.spec.model.digest} ! -name {self.spec.model.digest}.verified"
+        others = f"find /workspace/models -mindepth 1 -maxdepth 1 {keep} -exec rm -rf {{}} +"
+        self._shell(others, "weights that are not needed any more could not be removed")
+
+    def _engine(self) -> Engine:
+        return Engine(self.host, self.clock, self.spec.name, self.spec.served_model)
+
+    def _drain(self) -> None:
+        """Close the gate where it is open, and give requests under way some time to end."""
+        if self.facts.gate_open:
+            done = self.host.run(f"{KIT}/drain.sh {DRAIN_SECONDS}", timeout=DRAIN_SECONDS + 30)
+            self.facts = self.facts.model_copy(update={"gate_open": False})
+            if done.status != 0:
+                self.say("drain", f"requests are still under way after {DRAIN_SECONDS} s and will be cut")
+
+    def _restart(self, name: str, before: str = "true") -> None:
+        """Declare a service and have it (re)started; the supervisor needs up to five seconds to notice a new one."""
+        service = f"/opt/gpu-fleet/service/{name}"
+        deadline = self.clock.monotonic() + SUPERVISOR_SECONDS
+        self._shell(f"{before}; {KIT}/boot.sh; {KIT}/service.sh {name}", f"the service {name} could not be declared")
+        while True:
+            command = f"{KIT}/bin/sv -w {STOP_SECONDS} force-restart {service}"
+            result = self.host.run(command, timeout=STOP_SECONDS + 30)
+            if result.status == 0:
+                return
+            if self.clock.monotonic() > deadline:
+                raise StepFailed(f"{self.spec.name}: the service {name} does not start: {result.tail(3)}")
+            self.clock.sleep(0.1)
+
+    def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
+        urls = {file.sha256: self.services.presign(file.sha256) for file in manifest.files}
+        least = self.spec.preflight.download_mbps
+        self.say(phase, fetch(self.host, self.spec.name, manifest, urls, target, least))
+
+    def _shell(self, command: str, failed: str, stdin: bytes = b"", timeout: float = 60) -> Result:
+        return shell(self.host, command, f"{self.spec.name}: {failed}", stdin, timeout)

@@ -1,0 +1,109 @@
+"""vLLM on a host: wait until it answers a completion, and say whose fault it is where it does not."""
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bootstrap.clock import Clock
+from bootstrap.errors import EngineDied, EngineRefused, StepFailed
+from bootstrap.host import Host
+from bootstrap.scripting import KIT, RUN, python, shell
+
+SERVICE = "/opt/gpu-fleet/service/vllm"
+START_SECONDS = 900.0
+LOOK_SECONDS = 15.0  # one look at a starting vLLM; between two of them the connection is known to be alive
+ENDS_ALLOWED = 2  # an end by itself is the host's circumstances once, its fault twice
+ARGPARSE_STATUS = "2"
+LAST_LINES = 12
+
+# What vLLM says when no other machine would do: arguments, the model's configuration, both refused before any GPU is used.
+REFUSALS = (
+    "error: unrecognized arguments",
+    "error: argument",
+    "pydantic_core._pydantic_core.ValidationError",
+    "ValueError: ",
+    "NotImplementedError: ",
+)
+# ... and what it says in the same form when this machine is short of something that was rented.
+CIRCUMSTANCES = ("ValueError: Free memory on device", "ValueError: Memory profiling")
+
+
+class _State(BaseModel):
+    """One look, as scripts/await_vllm.py prints it. `ends`: "<exit code> <status>" of every end since the start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    ready: bool
+    ends: list[str]
+    log: str
+
+
+@dataclass(frozen=True)
+class Engine:
+    """vLLM on one host; `name` is the instance's, `model` what it serves under."""
+
+    host: Host
+    clock: Clock
+    name: str
+    model: str
+
+    def await_answer(self) -> None:
+        """Wait until vLLM answers one completion on loopback.
+
+        Raises EngineRefused where it refuses what we ask for, and EngineDied where it ends again and again or does not
+        answer in time; then it does not run any more.
+        """
+        deadline = self.clock.monotonic() + START_SECONDS
+        ended = 0
+        while True:
+            state = self._look()
+            if state.ready:
+                return
+            if state.ends:
+                ended += len(state.ends)
+                self._judge(state, ended)
+                self.forget_ends()
+            if self.clock.monotonic() > deadline:
+                self._stop()
+                raise EngineDied(
+                    f"{self.name}: vLLM did not answer within {START_SECONDS / 60:.0f} min. {_said(state.log)}"
+                )
+            self.clock.sleep(0.1)
+
+    def forget_ends(self) -> None:
+        """Begin to count anew how often vLLM ended."""
+        shell(self.host, f"rm -f {RUN}/vllm.ends {RUN}/vllm.last", f"{self.name}: vLLM's ends could not be cleared")
+
+    def _look(self) -> _State:
+        order = {"seconds": LOOK_SECONDS, "model": self.model}
+        result = python(self.host, "await_vllm.py", order, LOOK_SECONDS + 90)
+        try:
+            return _State.model_validate_json(result.stdout)
+        except ValidationError:
+            raise StepFailed(f"{self.name}: vLLM's state cannot be read: {result.tail()}") from None
+
+    def _judge(self, state: _State, ended: int) -> None:
+        """Raise where it is clear whose fault the end is; return where it may be tried once more."""
+        if is_refusal(state.ends, state.log):
+            self._stop()
+            raise EngineRefused(
+                f"{self.name}: vLLM refuses its arguments or the model; every machine would do the same. {_said(state.log)}"
+            )
+        if ended >= ENDS_ALLOWED:
+            self._stop()
+            raise EngineDied(f"{self.name}: vLLM ended {ended} times while it started. {_said(state.log)}")
+
+    def _stop(self) -> None:
+        self.host.run(f"rm -f {RUN}/open; {KIT}/bin/sv -w 5 force-stop {SERVICE}")
+
+
+def is_refusal(ends: list[str], log: str) -> bool:
+    """Say whether vLLM ended because of what we asked for, by its exit codes and its last words. Pure."""
+    if any(end.split()[:1] == [ARGPARSE_STATUS] for end in ends):
+        return True
+    return any(sign in log for sign in REFUSALS) and not any(sign in log for sign in CIRCUMSTANCES)
+
+
+def _said(log: str) -> str:
+    lines = log.strip().splitlines()[-LAST_LINES:]
+    return "Its last lines:\n" + "\n".join(lines) if lines else "It said nothing."

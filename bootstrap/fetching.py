@@ -1,0 +1,58 @@
+"""Files onto a host: presigned URLs in, a verified folder out, and whose fault it was where there is none."""
+
+from bootstrap.errors import BootstrapError, FetchFailed, PreflightFailed, WeightsMissing
+from bootstrap.host import Host, Result
+from bootstrap.manifest import PART_BYTES, Manifest
+from bootstrap.scripting import answer, python
+
+CONNECTIONS = 4
+SECONDS = 3600.0
+PAUSE_SECONDS = 0.25  # before the second try of a part; doubled from try to try
+REFUSED, NO_SPACE, TOO_SLOW = 4, 5, 7  # numbers with which scripts/fetch.py ends
+
+
+def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], target: str, least_mbps: float) -> str:
+    """Bring a manifest's files into the folder `target` on the host and return what was done, for people.
+
+    `urls` maps SHA-256 of a file to where it is fetched from; `least_mbps` is in Mbit/s, 0 for no bound. Raises
+    WeightsMissing, PreflightFailed (slow, disk) and FetchFailed.
+    """
+    files = [{**file.model_dump(mode="json"), "url": urls[file.sha256]} for file in manifest.files]
+    order = {
+        "target": target,
+        "files": files,
+        "part_bytes": PART_BYTES,
+        "connections": CONNECTIONS,
+        "least_mbps": least_mbps,
+        "pause_seconds": PAUSE_SECONDS,
+    }
+    result = python(host, "fetch.py", order, SECONDS)
+    if result.status != 0:
+        raise _error(f"{name}: fetching {manifest.name}", result)
+    done = answer(result, "the fetch's report")
+    seconds = float(done["seconds"])
+    kept = f", {_size(done['kept'])} were there" if done["kept"] else ""
+    rate = f" ({done['bytes'] * 8 / 1e6 / max(seconds, 0.001):.0f} Mb/s)" if seconds >= 1 else ""
+    return f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}"
+
+
+def _error(what: str, result: Result) -> BootstrapError:
+    said = (result.stderr.strip().splitlines() or [f"it ended with status {result.status}"])[-1]
+    if result.status == REFUSED:
+        return WeightsMissing(
+            f"{what} failed: {said}. Was it uploaded to this bucket, and are the store's keys right? "
+            "`pulumi refresh` says which blobs lack, `pulumi up` uploads them."
+        )
+    if result.status == TOO_SLOW:
+        return PreflightFailed("slow", f"{what} is too slow: {said}")
+    if result.status == NO_SPACE:
+        return PreflightFailed("disk", f"{what} failed: {said}")
+    return FetchFailed(f"{what} failed: {said}")
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "KB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}"
+        count /= 1000
+    return f"{count:.2f} GB"
