@@ -1,0 +1,125 @@
+"""`python -m sandbox`: one daemon, its sentences, and nothing left behind. The market alone, which needs no root."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from sandbox.faults import FAULTS
+
+REPO = Path(__file__).resolve().parents[2]
+
+
+class Commands:
+    def __init__(self, state: Path) -> None:
+        self.state = state
+
+    def __call__(self, word: str, *options: str) -> subprocess.CompletedProcess[str]:
+        where = () if word == "faults" else ("--state", str(self.state))
+        return subprocess.run(
+            [sys.executable, "-m", "sandbox", word, *where, *options],
+            cwd=REPO,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def up(self, *options: str) -> subprocess.CompletedProcess[str]:
+        return self("up", "--market-only", "--market-port", "0", *options)
+
+    def status(self) -> dict:
+        return json.loads(self("status", "--json").stdout)
+
+
+def ended(process: int) -> bool:
+    """Say whether a process is gone; one that only waits to be reaped has no command line any more."""
+    try:
+        return not Path(f"/proc/{process}/cmdline").read_bytes()
+    except OSError:
+        return True
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def sandbox(tmp_path: Path) -> Iterator[Commands]:
+    commands = Commands(tmp_path / ("deep-" * 20) / "state")
+    yield commands
+    commands("down")
+
+
+def test_up_status_fault_down(sandbox):
+    assert sandbox.status() == {"market": None, "store": None}
+    assert sandbox.up("--time-scale", "100").returncode == 0
+    found = sandbox.status()
+    assert found["time_scale"] == 100
+    assert found["market"]["instances"] == []
+    assert found["market"]["usd_per_hour"] == 0
+    assert httpx.get(f"{found['market']['url']}/api/v0/gpu_names/unique/").status_code == 200
+    assert (sandbox.state / "control.sock").stat().st_mode & 0o777 == 0o600
+    armed = sandbox("fault", "offer-taken", "--times", "2")
+    assert armed.returncode == 0
+    assert sandbox.status()["faults"] == {"offer-taken": 2}
+    again = sandbox.up()
+    assert (again.returncode, again.stdout.splitlines()[0]) == (0, "The sandbox is running already.")
+    assert sandbox.status()["pid"] == found["pid"]
+    assert sandbox("down").returncode == 0
+    until(lambda: ended(found["pid"]))
+    assert sandbox.status()["market"] is None
+    assert (sandbox.state / "sandbox.log").read_text() == ""
+
+
+def test_mistakes_are_answered_by_one_sentence(sandbox):
+    asleep = sandbox("status")
+    assert (asleep.returncode, asleep.stderr.count("\n")) == (1, 1)
+    assert "python -m sandbox up" in asleep.stderr
+    assert sandbox("down").stdout == "The sandbox is not running.\n"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        refused = sandbox("up", "--market-only", "--market-port", str(port))
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert f"Port {port}" in refused.stderr
+    sandbox.up()
+    unknown = sandbox("fault", "offer-takn")
+    assert (unknown.returncode, unknown.stderr) == (
+        1,
+        "sandbox: There is no fault 'offer-takn'. Did you mean 'offer-taken'?\n",
+    )
+    assert "not 0 times" in sandbox("fault", "offer-taken", "--times", "0").stderr
+    assert "runs without one" in sandbox("fault", "corrupt-blob").stderr
+
+
+def test_a_killed_daemon_is_no_obstacle(sandbox):
+    sandbox.up()
+    first = sandbox.status()["pid"]
+    os.kill(first, signal.SIGKILL)
+    until(lambda: ended(first))
+    assert sandbox.status()["market"] is None
+    assert sandbox.up().returncode == 0
+    assert sandbox.status()["pid"] != first
+
+
+def test_faults_are_listed_with_their_sentences():
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Commands(Path(folder))("faults").stdout
+    assert all(fault.name in listed and fault.sentence in listed for fault in FAULTS.values())
+    assert len(FAULTS) >= 10
