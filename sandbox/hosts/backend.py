@@ -7,11 +7,11 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.hosts import fake_gpu_file, sshd
+from sandbox.hosts import fake_gpu_file, rootless, sshd
+from sandbox.hosts.disks import DiskFolders
 from sandbox.hosts.forwarder import Forwarder
 from sandbox.hosts.host import INWARD_ADDRESS, NamespaceHost
 from sandbox.hosts.namespaces import Namespaces, Spawner
@@ -32,23 +32,20 @@ class Layers(Protocol):
         """Return (read-only folders, topmost first; place inside) of an image. Raises HostsError."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What the machine gives at most. A host's disk is memory of the machine, so hosts get less than they rent."""
-
-    disk_mb: int = 512
-
-
 class NamespaceHosts:
     """Every host of one emulator. When this process ends, also by kill -9, the kernel ends them all.
 
-    `cache` is a folder of the user's own; one empty directory in it is the mount point of every host.
+    `cache` is a folder of the user's own; one empty directory in it is the mount point of every host. A host's disk is
+    memory of the machine, taken as it fills; with `disks` it is a folder there, for weights that memory does not hold.
+    Raises HostsError where this machine cannot make hosts.
     """
 
-    def __init__(self, cache: Path, images: Layers, limits: Limits | None = None) -> None:
+    def __init__(self, cache: Path, images: Layers, disks: Path | None = None) -> None:
         demand_isolation()
         self._images = images
-        self._limits = limits or Limits()
+        self._rootless = os.geteuid() != 0
+        self._skeleton = rootless.skeleton(cache) if self._rootless else None
+        self._disks = DiskFolders(disks) if disks is not None else None
         self._mount_point = cache / "hosts" / "mount-point"
         self._mount_point.mkdir(parents=True, exist_ok=True)
         self._spawner = Spawner()
@@ -57,6 +54,11 @@ class NamespaceHosts:
         self._hosts: list[NamespaceHost] = []
         self._numbers = itertools.count(2)
 
+    @property
+    def isolation(self) -> str:
+        """Return how hosts are kept apart, for status pages."""
+        return "namespaces of an ordinary user" if self._rootless else "namespaces and a container's capabilities"
+
     def create(self, spec: HostSpec) -> NamespaceHost:
         """Make one host and return when its SSH server answers. Raises HostsError; then nothing of it is left."""
         layers = self._images.layers(spec.image)
@@ -64,9 +66,10 @@ class NamespaceHosts:
         address = f"10.77.{number // 250 % 250}.{number % 250 + 2}"
         # Without a name: the log ends with the last process that has it open.
         output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115 - the host keeps it
-        host = NamespaceHost(spec, address, self._forwarding, output)
+        disk = self._disks.new(spec.name) if self._disks is not None else None
+        host = NamespaceHost(spec, address, self._forwarding, output, lambda: self._remove(disk))
         try:
-            config = self._config(host, address, layers)
+            config = self._config(host, address, layers, disk)
             host.enter(Namespaces(self._spawner, spec.name, config, output))
         except BaseException:
             host.destroy()
@@ -83,9 +86,15 @@ class NamespaceHosts:
             host.destroy()
         self._forwarding.stop()
         self._spawner.close()
+        if self._disks is not None:
+            self._disks.close()
+
+    def _remove(self, disk: Path | None) -> None:
+        if self._disks is not None and disk is not None:
+            self._disks.remove(disk)
 
     def _config(
-        self, host: NamespaceHost, address: str, layers: Sequence[tuple[Sequence[Path], str]]
+        self, host: NamespaceHost, address: str, layers: Sequence[tuple[Sequence[Path], str]], disk: Path | None
     ) -> dict[str, Any]:
         spec = host.spec
         environment = machine_environment(host) | sshd.exported(spec.env)
@@ -97,17 +106,19 @@ class NamespaceHosts:
             fake_gpu_file.STATE: (fake_gpu_file.state(spec), 0o644),
             fake_gpu_file.PROGRAM: (fake_gpu_file.program(), 0o755),
         }
-        disk_mb = max(SMALLEST_DISK_MB, min(spec.disk_mb, self._limits.disk_mb))
+        if self._rootless:
+            files["/etc/passwd"] = (rootless.passwd(Path("/etc/passwd").read_text()), 0o644)
         return {
             "mount_point": str(self._mount_point),
             "name": spec.name,
             "address": address,
-            "rootless": os.geteuid() != 0,
-            "disk": f"{disk_mb}m",
+            "rootless": self._rootless,
+            "disk_size": f"{max(SMALLEST_DISK_MB, spec.disk_mb)}m",
+            "disk_folder": str(disk or ""),
             "shm": f"{spec.shm_mb}m",
             "share": SHARED,
-            "copy": [],
-            "skeleton": "",
+            "copy": rootless.COPIED if self._rootless else (),
+            "skeleton": str(self._skeleton or ""),
             "layers": [([str(folder) for folder in lower], place.lstrip("/")) for lower, place in layers],
             "files": files,
             "appended": {TRUST_STORE: f"\n{spec.ca_pem}"} if spec.ca_pem else {},

@@ -1,5 +1,6 @@
 """What can be broken about an emulated host, each by name; the same name with on=False mends it."""
 
+import hashlib
 import inspect
 import signal
 from collections.abc import Callable, Mapping
@@ -85,10 +86,14 @@ FAULTS: Mapping[str, Callable[..., None]] = {
 
 
 def _change_host_key(host: "NamespaceHost") -> None:
-    key = sshd.HostKey.new()
-    host.namespaces.write(sshd.KEY_FILE, key.private)
-    host.namespaces.write(sshd.KEY_FILE + ".pub", key.public)
-    before = len(host.log())
-    host.namespaces.run("/bin/bash", "-c", f"kill -HUP $(<{sshd.PID_FILE})")
-    host.wait_until(lambda: "Server listening" in host.log()[before:], "sshd did not take another host key")
+    """Let sshd use another key. The files with the first one stay, so that onstart reports what it should."""
+    key, inside = sshd.HostKey.new(), host.namespaces
+    mark = hashlib.sha256(key.public.encode()).hexdigest()[:8]
+    key_file, pid_file = f"{sshd.KEY_FILE}.{mark}", f"/run/sshd.{mark}.pid"
+    before = inside.read(sshd.CONFIGURATION_FILE)
+    pid = inside.read(sshd.setting(before, "PidFile")).strip()
+    inside.write(key_file, key.private, 0o600)
+    inside.write(sshd.CONFIGURATION_FILE, sshd.with_other_key(before, key_file, pid_file))
+    inside.run("/bin/kill", "-HUP", pid)
+    host.wait_until(lambda: inside.read_or_empty(pid_file).strip() != "", "sshd did not take another host key")
     host.key = key

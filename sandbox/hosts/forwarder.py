@@ -8,6 +8,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ from sandbox.hosts.spec import HostsError
 
 LOOPBACK = "127.0.0.1"
 BACKLOG = 256
+DIALLERS = 32
 DIAL_SECONDS = 10.0
 RESET = struct.pack("ii", 1, 0)
 
@@ -41,6 +43,8 @@ class Forwarder:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
+        # Many, because a host whose first process hangs keeps a dial waiting.
+        self._loop.set_default_executor(ThreadPoolExecutor(DIALLERS, "host dialler"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="host forwarder", daemon=True)
         self._thread.start()
 

@@ -20,13 +20,19 @@ POLL_SECONDS = 0.002
 # A loopback address of its own, so that an inward name's port does not stand in the way of a service on 127.0.0.1.
 INWARD_ADDRESS = "127.77.0.1"
 BYTES_PER_MBIT = 125_000
+# From here on a line is faster than what comes through it anyway, and is let alone.
+UNLIMITED_MBPS = 2000
 
 
 class NamespaceHost:
     """A host in namespaces of its own. NamespaceHosts.create makes it; its public methods are those of Host."""
 
-    def __init__(self, spec: HostSpec, address: str, forwarding: Forwarder, output: IO[bytes]) -> None:
+    def __init__(
+        self, spec: HostSpec, address: str, forwarding: Forwarder, output: IO[bytes], release: Callable[[], None]
+    ) -> None:
         self.spec = spec
+        # Called once the host is gone, to remove its disk.
+        self._release = release
         self.key = sshd.HostKey.new()
         self.line = Line()
         self.set_speed(spec.download_mbps)
@@ -80,6 +86,7 @@ class NamespaceHost:
                 self._forwarding.close(listener)
             self._outward.clear()
             self._inward.clear()
+            self._release()
 
     def log(self) -> str:
         """Return what onstart, sshd and the services wrote so far."""
@@ -92,8 +99,8 @@ class NamespaceHost:
             faults.apply(self, name, options)
 
     def set_speed(self, mbps: float) -> None:
-        """Set how fast the host downloads, in Mbit/s; 0 is as fast as the machine can."""
-        self.line.to_host.bytes_per_second = mbps * BYTES_PER_MBIT or None
+        """Set how fast the host downloads, in Mbit/s; 0, or 2000 and more, is as fast as the machine can."""
+        self.line.to_host.bytes_per_second = mbps * BYTES_PER_MBIT if 0 < mbps < UNLIMITED_MBPS else None
 
     def close_port(self, port: int) -> None:
         """Refuse connections to a published port and cut the open ones."""
@@ -131,7 +138,12 @@ class NamespaceHost:
         return dial
 
     def _wait_for_banner(self) -> None:
-        self.wait_until(self._banner, "its SSH server does not answer")
+        try:
+            self.wait_until(self._banner, "its SSH server does not answer")
+        except HostsError as error:
+            raise HostsError(
+                f"{error} The end of sshd's: {self.namespaces.read_or_empty(sshd.LOG_FILE)[-300:]}"
+            ) from error
 
     def _banner(self) -> bool:
         number, connection = self.namespaces.dial(self._address, SSH_PORT)

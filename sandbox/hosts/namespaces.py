@@ -128,13 +128,24 @@ class Namespaces:
         """Run one more process inside, as root, with its output in the container log."""
         self._ask("run", command=command)
 
-    def write(self, path: str, text: str) -> None:
-        """Write a file inside; a mode that it has stays."""
-        self._ask("write", path=path, text=text, how="w")
+    def write(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Write a file inside."""
+        self._ask("write", path=path, text=text, how="w", mode=mode)
 
-    def append(self, path: str, text: str) -> None:
+    def append(self, path: str, text: str, mode: int = 0o644) -> None:
         """Add to the end of a file inside."""
-        self._ask("write", path=path, text=text, how="a")
+        self._ask("write", path=path, text=text, how="a", mode=mode)
+
+    def read(self, path: str) -> str:
+        """Return a small file inside, of a larger one its end. Raises HostsError where there is none."""
+        return str(self._ask("read", path=path)[0]["text"])
+
+    def read_or_empty(self, path: str) -> str:
+        """Return a small file inside, or nothing where there is none."""
+        try:
+            return self.read(path)
+        except HostsError:
+            return ""
 
     def destroy(self) -> None:
         """Kill the first process, by which the kernel ends all others, mounts and the network. Harmless twice."""

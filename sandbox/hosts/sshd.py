@@ -11,9 +11,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 CONFIGURATION_FILE = "/etc/ssh/sshd_emulated"
 PID_FILE = "/run/sshd.pid"
+# Of its own: the container log is for what onstart and the services say.
+LOG_FILE = "/run/sshd.log"
 KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
 # An absolute path: sshd starts itself again for each connection, and refuses to without one.
-COMMAND = ("/usr/sbin/sshd", "-D", "-e", "-f", CONFIGURATION_FILE)
+COMMAND = ("/usr/sbin/sshd", "-D", "-E", LOG_FILE, "-f", CONFIGURATION_FILE)
 
 # MaxStartups: the default drops logins beyond ten at once.
 CONFIGURATION = f"""\
@@ -79,6 +81,18 @@ def configuration(environment: Mapping[str, str]) -> str:
     settable = {name: value for name, value in exported(environment).items() if value.isprintable()}
     words = [f'"{name}={value.translate(QUOTED)}"' for name, value in settable.items()]
     return CONFIGURATION + (f"SetEnv {' '.join(words)}\n" if words else "")
+
+
+def with_other_key(text: str, key_file: str, pid_file: str) -> str:
+    """Return a configuration with another host key. The file for the process id tells when it is in force."""
+    changes = {"HostKey": key_file, "PidFile": pid_file}
+    lines = [line.split(" ", 1) for line in text.splitlines()]
+    return "".join(f"{word} {changes.get(word, *rest)}\n" for word, *rest in lines)
+
+
+def setting(text: str, word: str) -> str:
+    """Return the value of the first line of a configuration that begins with a word."""
+    return next(line.split(" ", 1)[1] for line in text.splitlines() if line.split(" ", 1)[0] == word)
 
 
 def environment_file(environment: Mapping[str, str]) -> str:

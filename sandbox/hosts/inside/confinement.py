@@ -23,7 +23,7 @@ SECCOMP_FILTER = 2
 
 
 def confine() -> None:
-    """Leave a container's capabilities alone and take the machine's switches away. Call it last, as real root."""
+    """Leave a container's capabilities alone and take the machine's switches away. Call it last."""
     for name in READ_ONLY:
         path = f"/proc/{name}"
         if Path(path).exists():

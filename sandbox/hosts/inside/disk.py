@@ -1,6 +1,7 @@
 """Turns an empty mount namespace into a host's file system: its disk, the image's layers, /dev and /proc."""
 
 import contextlib
+import os
 import shutil
 from pathlib import Path
 
@@ -32,19 +33,22 @@ DEVICE_LINKS = {
 
 
 class Disk:
-    """The file system of one host under construction, on a tmpfs that is the host's disk.
+    """The file system of one host under construction: in memory of that size, or in a folder of the machine.
 
     `root` is what becomes the host's /. Every shared folder of the machine is the read-only lower layer of an overlay,
     so that the host may change everything and the machine stays as it is.
     """
 
-    def __init__(self, mount_point: str, size: str, rootless: bool) -> None:
+    def __init__(self, mount_point: str, size: str, folder: str, rootless: bool) -> None:
         self._rootless = rootless
-        kernel.mount("tmpfs", mount_point, "tmpfs", kernel.MS_NOSUID if rootless else 0, f"size={size},mode=755")
+        if folder:
+            kernel.bind(folder, mount_point)
+        else:
+            kernel.mount("tmpfs", mount_point, "tmpfs", kernel.MS_NOSUID if rootless else 0, f"size={size},mode=755")
         self._upper, self._work = Path(mount_point, "upper"), Path(mount_point, "work")
         self.root = Path(mount_point, "root")
-        for folder in (self._upper, self._work, self.root):
-            folder.mkdir()
+        for made in (self._upper, self._work, self.root):
+            made.mkdir()
         kernel.bind(str(self.root), str(self.root))  # the call that changes the root wants a mount point
 
     def share_machine(self, shared: list[str], copied: list[str], skeleton: str) -> None:
@@ -57,7 +61,8 @@ class Disk:
             if entry.is_symlink():
                 (self.root / entry.name).symlink_to(entry.readlink())
             elif entry.name in copied:
-                shutil.copytree(entry, self._upper / entry.name, symlinks=True, copy_function=_copy_readable)
+                target = self._upper / entry.name
+                shutil.copytree(entry, target, symlinks=True, ignore=_closed_folders, copy_function=_copy_readable)
                 (self.root / entry.name).mkdir()
                 kernel.bind(str(self._upper / entry.name), str(self.root / entry.name))
             elif entry.name in shared and entry.is_dir():
@@ -120,7 +125,12 @@ class Disk:
             stream.write(text)
 
 
+# What cannot be read is left out: an ordinary user's host goes without the machine's secrets.
 def _copy_readable(source: str, target: str) -> None:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(PermissionError):
         shutil.copy2(source, target)
-    # what cannot be read is left out: an ordinary user's host goes without the machine's secrets
+
+
+def _closed_folders(folder: str, names: list[str]) -> list[str]:
+    paths = {name: Path(folder, name) for name in names}
+    return [name for name, path in paths.items() if path.is_dir() and not os.access(path, os.R_OK | os.X_OK)]

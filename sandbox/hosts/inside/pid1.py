@@ -21,6 +21,7 @@ from sandbox.hosts.inside.disk import Disk
 
 MESSAGE_BYTES = 1 << 20
 BACKLOG = 128
+LARGEST_TEXT = 100_000
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -43,7 +44,7 @@ def main(descriptor: int) -> NoReturn:
 def set_up(config: dict[str, Any]) -> None:
     """Turn fresh namespaces into the host that the configuration describes."""
     os.umask(0o022)
-    disk = Disk(config["mount_point"], config["disk"], config["rootless"])
+    disk = Disk(config["mount_point"], config["disk_size"], config["disk_folder"], config["rootless"])
     disk.share_machine(config["share"], config["copy"], config["skeleton"])
     for lower, place in config["layers"]:
         disk.overlay(lower, place)
@@ -58,8 +59,7 @@ def set_up(config: dict[str, Any]) -> None:
     kernel.loopback_up(config["address"])
     if config["rootless"]:
         confinement.pretend_ownership()
-    else:
-        confinement.confine()
+    confinement.confine()
 
 
 class Host:
@@ -128,7 +128,10 @@ class Host:
                 answer["pid"] = self._run(request["command"])
             case "write":
                 with Path(request["path"]).open(request["how"]) as file:
+                    os.fchmod(file.fileno(), request["mode"])
                     file.write(request["text"])
+            case "read":
+                answer["text"] = Path(request["path"]).read_text(errors="replace")[-LARGEST_TEXT:]
             case other:
                 answer["error"] = f"unknown request {other!r}"
         return answer, passed

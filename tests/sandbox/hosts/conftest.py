@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
-from sandbox.hosts.backend import NamespaceHosts
+from sandbox.hosts.backend import NamespaceHosts, demand_isolation
 from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.images import Images
+from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import spec
 
 
-def namespaces_allowed() -> bool:
-    if os.geteuid() != 0 or not shutil.which("unshare") or not Path("/usr/sbin/sshd").exists():
-        return False
-    return subprocess.run(["unshare", "-mpnf", "true"], check=False, capture_output=True).returncode == 0
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if namespaces_allowed():
-        return
-    skip = pytest.mark.skip(reason="emulated hosts need root, namespaces and openssh-server")
-    for item in items:
-        if item.get_closest_marker("host"):
-            item.add_marker(skip)
+    try:
+        demand_isolation()
+    except HostsError as error:
+        for item in items:
+            if item.get_closest_marker("host"):
+                item.add_marker(pytest.mark.skip(reason=str(error)))
 
 
 @pytest.fixture(scope="session")

@@ -32,6 +32,11 @@ def test_another_host_key_at_once(make):
     first = Login(host).host_key
     host.fault("other_host_key")
     assert Login(host).host_key == host.key.fingerprint != first
+    # The log names the right one, also after a restart: otherwise nobody could notice.
+    host.stop()
+    host.start()
+    until(lambda: host.log().count(f"host key {first}") == 2)
+    assert Login(host).host_key == host.key.fingerprint
 
 
 def test_another_host_key_from_the_second_connection_on(make):

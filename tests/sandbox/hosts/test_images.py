@@ -7,7 +7,7 @@ import subprocess
 import pytest
 
 from sandbox import model
-from sandbox.hosts.backend import Limits, NamespaceHosts
+from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images, default_cache, python_version
 from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import Login, spec, until
@@ -53,7 +53,7 @@ def test_the_real_vllm_answers_inside_a_host(tmp_path):
     except HostsError as missing:
         pytest.skip(str(missing))
     weights = model.write(tmp_path / "tiny") and tmp_path / "tiny"
-    hosts = NamespaceHosts(tmp_path, images, Limits(disk_mb=1024))
+    hosts = NamespaceHosts(tmp_path, images)
     try:
         login = Login(hosts.create(spec(image="vllm/vllm-openai:latest", shm_mb=1024, disk_mb=1024)))
         login.run("mkdir -p /workspace/tiny")

@@ -1,0 +1,60 @@
+"""What an ordinary user's hosts need besides: the machine's files belong to nobody there, and there is one user id."""
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+# sshd and apt give up privileges to these; in a user namespace of one id that can only be root itself.
+AS_ROOT = ("sshd", "_apt", "nobody")
+# Copied into each host, because files in it are edited in place.
+COPIED = ("etc",)
+DEEP = ("var", "opt", "usr/local")
+SHALLOW = ("usr",)
+EDITION = "1"
+
+
+def skeleton(cache: Path) -> Path:
+    """Return a folder with the machine's directories as empty directories of the user's own, made once.
+
+    Laid over the machine's, it makes those directories the host's root's, who may then write in them.
+    """
+    folder = cache / "hosts" / f"skeleton-{EDITION}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=".skeleton-", dir=folder.parent))
+        try:
+            for top in DEEP:
+                for path, names, _ in os.walk(f"/{top}"):
+                    _mirror(made, path, names)
+            for top in SHALLOW:
+                path, names, _ = next(os.walk(f"/{top}"))
+                _mirror(made, path, names)
+            made.chmod(0o755)
+            with contextlib.suppress(OSError):  # another emulator was faster
+                made.rename(folder)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    return folder
+
+
+def passwd(text: str) -> str:
+    """Return /etc/passwd with the users that services turn into made root."""
+    return "".join(_as_root(line) for line in text.splitlines(keepends=True))
+
+
+def _mirror(made: Path, path: str, names: list[str]) -> None:
+    target = made / path.lstrip("/")
+    target.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        # What is a link on the machine stays one: a directory over it would hide where it leads.
+        if not Path(path, name).is_symlink():
+            (target / name).mkdir(exist_ok=True)
+
+
+def _as_root(line: str) -> str:
+    fields = line.split(":")
+    if fields[0] in AS_ROOT and len(fields) > 4:
+        fields[2:4] = ["0", "0"]
+    return ":".join(fields)
