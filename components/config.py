@@ -124,6 +124,7 @@ class Limits(_Section):
 
     attempts: int = Field(3, ge=1, le=25, description="Offers that are tried before giving up.")
     boot_minutes: float = Field(15, alias="bootMinutes", gt=0, description="From rent to running.")
+    connect_minutes: float = Field(5, alias="connectMinutes", gt=0, description="From running to the first SSH login.")
     total_minutes: float = Field(45, alias="totalMinutes", gt=0, description="All attempts together.")
     expected_hours: float = Field(
         8, alias="expectedHours", gt=0, description="Hours over which the download's price is spread."

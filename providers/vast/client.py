@@ -26,6 +26,7 @@ DEFAULT_URL = "https://console.vast.ai"
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 6
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
+LOG_TRIES, LOG_PAUSE_SECONDS = 30, 0.3  # as patient as the official client
 PAGE = 25  # the most rows a page of the instances list has
 DOUBTS = (errors.RateLimited, errors.OutcomeUnknown)
 NOT_FOUND = {"no_such_instance", "not_found"}
@@ -146,11 +147,15 @@ class VastClient:
         path = f"/api/v0/instances/request_logs/{instance_id}/"
         url = self._again("logs", lambda: self._ask("logs", "PUT", path, _Log, {"tail": str(lines)})).result_url
         # A storage URL of the market's own choice, fetched without our key; anything but 200 means "not written yet".
-        try:
-            answer = self._plain.get(url)
-        except httpx.HTTPError:
-            return ""
-        return answer.text if answer.status_code == 200 else ""
+        for _try in range(LOG_TRIES):
+            try:
+                answer = self._plain.get(url)
+            except httpx.HTTPError:
+                return ""
+            if answer.status_code == 200:
+                return answer.text
+            self._clock.sleep(LOG_PAUSE_SECONDS)
+        return ""
 
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key."""

@@ -27,7 +27,7 @@ class Limits:
         """
         return replace(
             self,
-            boot_seconds=max(10.0, self.boot_seconds / time_scale),
+            boot_seconds=max(5.0, self.boot_seconds / time_scale),
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
         )

@@ -178,7 +178,7 @@ def _rent_best(
             price = offers.usd_per_hour(offer, wishes)
             say(
                 "rent",
-                f"instance {instance_id} on machine {offer.machine_id} ({offer.country or "somewhere"}), ${price:.3f}/h all-in",
+                f"instance {instance_id} on machine {offer.machine_id} ({offer.country or 'somewhere'}), ${price:.3f}/h all-in",
             )
             return instance_id, offer
     raise errors.NoMatchingOffer(

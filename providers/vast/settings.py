@@ -54,6 +54,7 @@ class LimitSettings(_Model):
 
     attempts: int = Field(3, ge=1)
     boot_minutes: float = Field(15, alias="bootMinutes", gt=0)
+    connect_minutes: float = Field(5, alias="connectMinutes", gt=0)
     total_minutes: float = Field(45, alias="totalMinutes", gt=0)
     expected_hours: float = Field(8, alias="expectedHours", gt=0)
 
@@ -131,6 +132,7 @@ class InstanceSettings(_Model):
         return Limits(
             attempts=self.limits.attempts,
             boot_seconds=self.limits.boot_minutes * 60,
+            connect_seconds=self.limits.connect_minutes * 60,
             total_seconds=self.limits.total_minutes * 60,
         ).at(self.market.time_scale)
 

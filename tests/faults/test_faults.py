@@ -1,0 +1,123 @@
+"""Each fault, through the real provider process: it ends with a sound instance, or with nothing rented and a reason.
+
+The market's own books are the witness, never our idea of them.
+"""
+
+import pytest
+
+from bootstrap.clock import SystemClock
+from bootstrap.probe import probe
+from tests.doubles.cloud import Cloud
+from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+
+pytestmark = pytest.mark.host
+
+
+def assert_sound(cloud: Cloud, outs: dict[str, object], name: str) -> None:
+    """Exactly one instance is rented, it is the one in state, and it answers a completion."""
+    props = cloud.props(name)
+    assert [row["id"] for row in cloud.rented()] == [outs["instanceId"]]
+    access = props["access"]
+    answer = probe(str(outs["endpoint"]), access["caCertificate"], access["token"], "tiny", SystemClock(), 20)
+    assert answer.text
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "lost-create-reply",
+        "offer-taken",
+        "rate-limited",
+        "lying-empty-list",
+        "never-boots",
+        "ssh-closed",
+        "other-host-key-first",
+        "slow-host",
+        "vllm-dies-at-start",
+    ],
+)
+def test_a_fault_once_ends_with_one_sound_instance(cloud: Cloud, process: DynamicProcess, fault: str) -> None:
+    limits = {**cloud.props("x")["limits"], "bootMinutes": 5, "connectMinutes": 0.05}
+    cloud.arm(fault)
+
+    _id, outs = process.create(cloud.props("chat-0", limits=limits))
+
+    assert_sound(cloud, outs, "chat-0")
+
+
+def test_a_damaged_blob_is_never_served_and_leaves_nothing_rented(cloud: Cloud, process: DynamicProcess) -> None:
+    cloud.arm("corrupt-blob")
+    try:
+        with pytest.raises(ProviderError, match="SHA-256"):
+            process.create(cloud.props("chat-0", limits={**cloud.props("x")["limits"], "attempts": 1}))
+    finally:
+        cloud.upload()
+
+    assert cloud.rented() == []
+
+
+def test_another_host_key_at_a_later_login_is_reported_and_nothing_is_sent(
+    cloud: Cloud, process: DynamicProcess
+) -> None:
+    cloud.arm("other-host-key-later")
+    id_, outs = process.create(cloud.props("chat-0"))
+
+    seen = process.read(id_, outs)
+
+    assert seen.id == id_
+    assert any("shows host key" in drift for drift in seen.outs["drift"])
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [("ssh-closed", "does not let us in"), ("vllm-dies-at-start", "vLLM ended"), ("never-boots", "not running after")],
+)
+def test_a_fault_on_every_machine_ends_with_nothing_rented_and_each_machine_told(
+    cloud: Cloud, process: DynamicProcess, fault: str, says: str
+) -> None:
+    limits = {**cloud.props("x")["limits"], "attempts": 2, "bootMinutes": 5, "connectMinutes": 0.02}
+    cloud.arm(fault, times=2)
+
+    with pytest.raises(ProviderError) as raised:
+        process.create(cloud.props("chat-0", limits=limits))
+
+    assert cloud.rented() == []
+    assert str(raised.value).count(says) == 2
+    assert "everything was given back" in str(raised.value)
+
+
+def test_our_own_fault_stops_at_the_first_machine(cloud: Cloud, process: DynamicProcess) -> None:
+    server = {**cloud.props("x")["server"], "arguments": ["--no-such-argument"]}
+
+    with pytest.raises(ProviderError) as raised:
+        process.create(cloud.props("chat-0", server=server))
+
+    assert cloud.rented() == []
+    assert "unrecognized arguments: --no-such-argument" in str(raised.value)
+    assert process.output.count("chat-0  rent  ") == 1
+
+
+def test_a_lying_list_at_refresh_keeps_the_instance_in_state(cloud: Cloud, process: DynamicProcess) -> None:
+    id_, outs = process.create(cloud.props("chat-0"))
+    cloud.arm("lying-empty-list", times=3)
+
+    assert process.read(id_, outs).id == id_
+
+
+def test_what_really_is_gone_is_gone(cloud: Cloud, process: DynamicProcess) -> None:
+    id_, outs = process.create(cloud.props("chat-0"))
+    cloud.sandbox.books.destroy(int(id_))
+
+    assert process.read(id_, outs).id == ""
+
+
+def test_no_secret_shows_in_what_the_provider_prints(cloud: Cloud, process: DynamicProcess) -> None:
+    props = cloud.props("chat-0")
+
+    _id, outs = process.create(props)
+
+    access = props["access"]
+    secrets = [access["token"], *access["caKey"].splitlines()[1:-1], *access["sshPrivateKey"].splitlines()[1:-1]]
+    secrets += ["sandbox-account-key", "sandbox-secret-key", "X-Amz-Signature"]
+    assert not [secret for secret in secrets if secret in process.output]
+    assert outs["phases"]["wait"] > 0
