@@ -39,7 +39,9 @@ class Transfer:
         self.order = order
         self.target = Path(order["target"])
         self.partial = self.target.with_name(self.target.name + ".part")
-        self.parts = queue.Queue()
+        self.parts = queue.Queue()  # to be fetched
+        self.found = queue.Queue()  # on disk already, to be looked through
+        self.left = 0
         self.fetched = 0
         self.kept = 0
         self.failure = None
@@ -62,10 +64,16 @@ class Transfer:
             with path.open("ab") as stream:
                 stream.truncate(file["size"])
             for index, digest in enumerate(file["parts"]):
-                self.parts.put((file, path, index, digest, fresh))
+                (self.parts if fresh else self.found).put((file, path, index, digest))
 
     def run(self):
-        threads = [threading.Thread(target=self.work, daemon=True) for _ in range(self.order["connections"])]
+        """Look through what is there first, so that the time for it does not count as a slow line."""
+        self.all_at_once(self.look_through, lambda _: None)
+        self.left = sum(self.size_of(part) for part in self.parts.queue)
+        return self.all_at_once(self.work, self.watch_rate)
+
+    def all_at_once(self, work, watch):
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(self.order["connections"])]
         began = time.monotonic()
         for thread in threads:
             thread.start()
@@ -73,7 +81,7 @@ class Transfer:
             threads[0].join(0.1)
             for thread in threads:
                 thread.join(0)
-            self.watch_rate(time.monotonic() - began)
+            watch(time.monotonic() - began)
             if self.failure:
                 raise self.failure
             time.sleep(0.02)
@@ -84,15 +92,35 @@ class Transfer:
     def watch_rate(self, seconds):
         least = self.order["least_mbps"]
         rate = self.fetched * 8 / 1e6 / max(seconds, 0.001)
-        if least and seconds > RATE_AFTER_SECONDS and rate < least and not self.parts.empty():
+        if least and seconds > RATE_AFTER_SECONDS and rate < least and self.fetched < self.left:
             raise Refused(7, f"{rate:.1f} Mb/s after {seconds:.0f} s, {least:.1f} Mb/s are the least")
+
+    def size_of(self, part):
+        file, _, index, _ = part
+        size = self.order["part_bytes"]
+        return min(file["size"], (index + 1) * size) - index * size
+
+    def look_through(self):
+        try:
+            while not self.failure:
+                part = self.found.get_nowait()
+                _, path, index, digest = part
+                start = index * self.order["part_bytes"]
+                if self.digest_on_disk(path, start, start + self.size_of(part)) == digest:
+                    with self.lock:
+                        self.kept += self.size_of(part)
+                else:
+                    self.parts.put(part)
+        except queue.Empty:
+            pass
+        except OSError as error:
+            self.failure = self.failure or Refused(6, f"{type(error).__name__}: {error.strerror or error}")
 
     def work(self):
         connections = {}
         try:
             while not self.failure:
-                file, path, index, digest, fresh = self.parts.get_nowait()
-                self.part(connections, file, path, index, digest, fresh)
+                self.part(connections, *self.parts.get_nowait())
         except queue.Empty:
             pass
         except Refused as error:
@@ -104,14 +132,9 @@ class Transfer:
             for connection in connections.values():
                 connection.close()
 
-    def part(self, connections, file, path, index, digest, fresh):
-        size = self.order["part_bytes"]
-        start = index * size
-        end = min(file["size"], start + size)
-        if not fresh and self.digest_on_disk(path, start, end) == digest:
-            with self.lock:
-                self.kept += end - start
-            return
+    def part(self, connections, file, path, index, digest):
+        start = index * self.order["part_bytes"]
+        end = start + self.size_of((file, path, index, digest))
         problem = None
         for attempt in range(TRIES):
             if attempt:

@@ -1,12 +1,18 @@
 #!/bin/sh
-# Declares one supervised service (vllm or gate). The supervisor notices the folder within five seconds by itself.
+# Declares one supervised service (vllm or gate); it starts with the supervisor once there is an order for it. Both are
+# declared before the supervisor starts, because it looks for new ones every five seconds only.
 set -e
 name=$1
 kit=/opt/gpu-fleet/kit
 folder=/opt/gpu-fleet/service/$name
-[ ! -d "$folder" ] || exit 0
-rm -rf "$folder.new"
-mkdir -p "$folder.new"
-ln -s "$kit/$name-run.sh" "$folder.new/run"
-ln -s "$kit/$name-finish.sh" "$folder.new/finish"
-mv "$folder.new" "$folder"
+if [ ! -d "$folder" ]; then
+    rm -rf "$folder.new"
+    mkdir -p "$folder.new"
+    ln -s "$kit/$name-run.sh" "$folder.new/run"
+    ln -s "$kit/$name-finish.sh" "$folder.new/finish"
+    touch "$folder.new/down"
+    mv "$folder.new" "$folder"
+fi
+if [ -e "/opt/gpu-fleet/etc/$name.wanted" ]; then
+    rm -f "$folder/down"
+fi
