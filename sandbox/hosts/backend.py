@@ -1,5 +1,6 @@
 """Makes emulated hosts: real Linux with a real sshd, in namespaces, on the machine that runs the sandbox."""
 
+import contextlib
 import itertools
 import os
 import shutil
@@ -51,7 +52,7 @@ class NamespaceHosts:
         self._spawner = Spawner()
         self._forwarding = Forwarder()
         self._lock = threading.Lock()
-        self._hosts: list[NamespaceHost] = []
+        self._hosts: dict[int, NamespaceHost] = {}
         self._numbers = itertools.count(2)
 
     @property
@@ -64,24 +65,30 @@ class NamespaceHosts:
         layers = self._images.layers(spec.image)
         number = next(self._numbers)
         address = f"10.77.{number // 250 % 250}.{number % 250 + 2}"
-        # Without a name: the log ends with the last process that has it open.
-        output = tempfile.TemporaryFile("a+b", buffering=0)  # noqa: SIM115 - the host keeps it
-        disk = self._disks.new(spec.name) if self._disks is not None else None
-        host = NamespaceHost(spec, address, self._forwarding, output, lambda: self._remove(disk))
-        try:
-            config = self._config(host, address, layers, disk)
-            host.enter(Namespaces(self._spawner, spec.name, config, output))
-        except BaseException:
-            host.destroy()
-            raise
+        with contextlib.ExitStack() as undo:
+            try:
+                # Without a name: the log ends with the last process that has it open.
+                output = undo.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
+                disk = self._disks.new(spec.name) if self._disks is not None else None
+                undo.callback(self._gone, number, disk)
+                host = NamespaceHost(spec, address, self._forwarding, output, lambda: self._gone(number, disk))
+                undo.callback(host.destroy)
+                config = self._config(host, address, layers, disk)
+                host.enter(Namespaces(self._spawner, spec.name, config, output))
+            except OSError as error:
+                raise HostsError(
+                    f"The emulated host {spec.name} cannot be made: {error}. Where files or ports ran out, fewer hosts "
+                    "at once help, or a higher limit: ulimit -n"
+                ) from error
+            undo.pop_all()
         with self._lock:
-            self._hosts.append(host)
+            self._hosts[number] = host
         return host
 
     def close(self) -> None:
         """Destroy every host and end the emulator's threads."""
         with self._lock:
-            hosts, self._hosts = self._hosts, []
+            hosts = list(self._hosts.values())
         for host in hosts:
             host.destroy()
         self._forwarding.stop()
@@ -89,7 +96,9 @@ class NamespaceHosts:
         if self._disks is not None:
             self._disks.close()
 
-    def _remove(self, disk: Path | None) -> None:
+    def _gone(self, number: int, disk: Path | None) -> None:
+        with self._lock:
+            self._hosts.pop(number, None)
         if self._disks is not None and disk is not None:
             self._disks.remove(disk)
 

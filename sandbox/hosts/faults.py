@@ -72,7 +72,17 @@ def frozen(host: "NamespaceHost", *, on: bool = True) -> None:
 
 def vllm_dies(host: "NamespaceHost", *, on: bool = True) -> None:
     """Let vLLM end at each start, as one that is killed for its memory."""
-    host.namespaces.write(FAULTS_FILE, "vllm_dies\n" if on else "")
+    _mark(host, vllm_dies=int(on))
+
+
+def vllm_broken(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Let vLLM look healthy and end at the first request. The double alone can."""
+    _mark(host, vllm_broken=int(on))
+
+
+def vllm_slow(host: "NamespaceHost", *, on: bool = True, start_s: float = 0, latency_s: float = 0) -> None:
+    """Let vLLM take so many seconds to start and to answer. The double alone can."""
+    _mark(host, vllm_start_s=start_s if on else 0, vllm_latency_s=latency_s if on else 0)
 
 
 def gpu_lost(host: "NamespaceHost", *, on: bool = True, index: int = 0) -> None:
@@ -81,8 +91,14 @@ def gpu_lost(host: "NamespaceHost", *, on: bool = True, index: int = 0) -> None:
 
 
 FAULTS: Mapping[str, Callable[..., None]] = {
-    action.__name__: action for action in (ssh_closed, other_host_key, slow, silent, frozen, vllm_dies, gpu_lost)
+    action.__name__: action
+    for action in (ssh_closed, other_host_key, slow, silent, frozen, vllm_dies, vllm_broken, vllm_slow, gpu_lost)
 }
+
+
+def _mark(host: "NamespaceHost", **values: float) -> None:
+    host.marks.update(values)
+    host.namespaces.write(FAULTS_FILE, "".join(f"{name} {value:g}\n" for name, value in host.marks.items() if value))
 
 
 def _change_host_key(host: "NamespaceHost") -> None:

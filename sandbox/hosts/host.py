@@ -22,6 +22,7 @@ INWARD_ADDRESS = "127.77.0.1"
 BYTES_PER_MBIT = 125_000
 # From here on a line is faster than what comes through it anyway, and is let alone.
 UNLIMITED_MBPS = 2000
+KEPT_CHARACTERS = 20_000
 
 
 class NamespaceHost:
@@ -36,11 +37,15 @@ class NamespaceHost:
         self.key = sshd.HostKey.new()
         self.line = Line()
         self.set_speed(spec.download_mbps)
+        # What the fault file inside says, name -> value.
+        self.marks: dict[str, float] = {}
         # Called before each connection to the SSH port.
         self.before_login: Callable[[], None] = lambda: None
         self._address = address
         self._forwarding = forwarding
         self._output = output
+        self._last_words = ""
+        self._log_lock = threading.Lock()
         self._lock = threading.RLock()
         self._inside: Namespaces | None = None
         self._inward: list[Listener] = []
@@ -87,11 +92,15 @@ class NamespaceHost:
             self._outward.clear()
             self._inward.clear()
             self._release()
+            self._close_log()
 
     def log(self) -> str:
-        """Return what onstart, sshd and the services wrote so far."""
-        size = os.fstat(self._output.fileno()).st_size
-        return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+        """Return what onstart and the services wrote so far; of a destroyed host the end of it."""
+        with self._log_lock:
+            if self._output.closed:
+                return self._last_words
+            size = os.fstat(self._output.fileno()).st_size
+            return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
 
     def fault(self, name: str, **options: object) -> None:
         """Break one thing or, with on=False, mend it. See faults.py. Raises HostsError for what it does not know."""
@@ -124,6 +133,12 @@ class NamespaceHost:
             if time.monotonic() > deadline:
                 raise HostsError(f"{self.spec.name}: {otherwise}. The end of its log: {self.log()[-600:]}")
             time.sleep(POLL_SECONDS)
+
+    def _close_log(self) -> None:
+        last_words = self.log()[-KEPT_CHARACTERS:]
+        with self._log_lock:
+            self._last_words = last_words
+            self._output.close()
 
     def _publish(self, port: int, server: socket.socket) -> None:
         self._outward[port] = self._forwarding.serve(server, self._dial(port), self.line, host_dialled=False)

@@ -18,6 +18,7 @@ from sandbox.hosts.spec import HostsError
 READY_SECONDS = 30.0
 ANSWER_SECONDS = 10.0
 MESSAGE_BYTES = 1 << 20
+TAIL_BYTES = 600
 REPOSITORY = Path(__file__).resolve().parents[2]
 FIRST_PROCESS = (
     "import sys; sys.path.append(sys.argv[1]); from sandbox.hosts.inside.pid1 import main; main(int(sys.argv[2]))"
@@ -95,8 +96,8 @@ class Namespaces:
         if "ready" not in first or self._pid1 is None:
             self.destroy()
             raise HostsError(
-                f"The emulated host {name} could not be set up: {first.get('error', 'its first process ended')} "
-                "Whether this machine allows it at all is said by: unshare -mpnf true"
+                f"The emulated host {name} could not be set up: {first.get('error', 'its first process ended.')} "
+                f"Whether this machine allows it at all is said by: unshare -mpnf true. {_end_of(output)}"
             )
         self._control.settimeout(ANSWER_SECONDS)
 
@@ -182,3 +183,9 @@ class Namespaces:
         if "error" in answer:
             raise HostsError(f"The emulated host {self._name} refused {op}: {answer['error']}.")
         return answer, sockets
+
+
+def _end_of(output: IO[bytes]) -> str:
+    size = os.fstat(output.fileno()).st_size
+    end = os.pread(output.fileno(), TAIL_BYTES, max(0, size - TAIL_BYTES)).decode(errors="replace").strip()
+    return f"It wrote: {end}" if end else ""

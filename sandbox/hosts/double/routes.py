@@ -5,26 +5,41 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from sandbox.hosts.double.http import Request, Response, as_json
+from sandbox.hosts.double.knobs import Knobs
 from sandbox.hosts.double.metrics import Metrics
 
 VERSION = "0.32.0+double"
 MARK = "gpu-fleet-double"
 WORDS = ("fleet", "host", "offer", "gate", "label", "phase", "rank", "rent", "probe", "blob", "kit", "sound")
 STREAM_END = b"data: [DONE]\n\n"
+GUARDED = ("/v1", "/inference/v1")
 
 
 class Routes:
-    """The application. `latency` is how long one answer takes, seconds; without `keys` everything under /v1 is open."""
+    """The application. `knobs` is asked at each completion, and `engine_dies` called where they say that it is broken.
 
-    def __init__(self, models: list[str], context: int, keys: set[str], latency: float, *, docs: bool = True) -> None:
+    Without `keys` everything is open, as in the real one.
+    """
+
+    def __init__(
+        self,
+        models: list[str],
+        context: int,
+        keys: set[str],
+        knobs: Callable[[], Knobs],
+        engine_dies: Callable[[], None],
+        *,
+        docs: bool = True,
+    ) -> None:
         self._models = models
         self._context = context
         self._keys = keys
-        self._latency = latency
+        self._knobs = knobs
+        self._engine_dies = engine_dies
         self._created = int(time.time())
         self.metrics = Metrics(models[0])
         pages = {"/docs": self._page, "/redoc": self._page, "/openapi.json": self._schema} if docs else {}
@@ -34,15 +49,20 @@ class Routes:
             "/version": lambda: as_json({"version": VERSION}),
             "/load": lambda: as_json({"server_load": self.metrics.running}),
             "/metrics": lambda: Response(200, self.metrics.text().encode(), "text/plain; version=0.0.4; charset=utf-8"),
+            "/kv_event_sources": lambda: as_json([]),
             "/v1/models": self._list_models,
             **pages,
         }
-        # /invocations answers a full completion without a key, as in the real one.
+        # The real one guards /v1 and /inference/v1 alone: whoever reaches the others needs no key.
         self._posted = {
             "/v1/completions": self._complete,
             "/v1/chat/completions": self._complete,
+            "/inference/v1/generate": self._complete,
             "/invocations": self._complete,
             "/ping": self._pong,
+            "/tokenize": self._tokenize,
+            "/detokenize": self._detokenize,
+            "/is_scaling_elastic_ep": self._scaling,
         }
 
     async def __call__(self, request: Request) -> Response:
@@ -54,8 +74,7 @@ class Routes:
         return response
 
     async def _answer(self, request: Request) -> Response:
-        offered = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._keys and request.path.startswith("/v1") and offered not in self._keys:
+        if request.path.startswith(GUARDED) and self._keys and not self._knows(request):
             return as_json({"error": "Unauthorized"}, 401)
         if request.method in ("GET", "HEAD") and request.path in self._read:
             return self._read[request.path]()
@@ -64,6 +83,10 @@ class Routes:
         if request.path in self._read or request.path in self._posted:
             return as_json({"detail": "Method Not Allowed"}, 405)
         return as_json({"detail": "Not Found"}, 404)
+
+    def _knows(self, request: Request) -> bool:
+        scheme, _, offered = request.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and offered in self._keys
 
     def _list_models(self) -> Response:
         entry = {"object": "model", "created": self._created, "owned_by": "vllm", "max_model_len": self._context}
@@ -79,7 +102,29 @@ class Routes:
     async def _pong(self, _request: Request) -> Response:
         return Response(200)
 
+    async def _scaling(self, _request: Request) -> Response:
+        return as_json({"is_scaling_elastic_ep": False})
+
+    async def _tokenize(self, request: Request) -> Response:
+        try:
+            words = str(json.loads(request.body)["prompt"]).split()
+        except (ValueError, KeyError, TypeError) as error:
+            return refusal(f"The request is not understood: {error!r}", "BadRequestError", 400)
+        tokens = [len(word) for word in words]
+        return as_json({"count": len(tokens), "max_model_len": self._context, "tokens": tokens, "token_strs": None})
+
+    async def _detokenize(self, request: Request) -> Response:
+        try:
+            prompt = " ".join("x" * int(token) for token in json.loads(request.body)["tokens"])
+        except (ValueError, KeyError, TypeError) as error:
+            return refusal(f"The request is not understood: {error!r}", "BadRequestError", 400)
+        return as_json({"prompt": prompt})
+
     async def _complete(self, request: Request) -> Response:
+        knobs = self._knobs()
+        if knobs.broken:
+            self._engine_dies()
+            return refusal("EngineCore encountered an issue. See stack trace (above).", "InternalServerError", 500)
         try:
             asked = json.loads(request.body)
             chat = "messages" in asked
@@ -105,9 +150,9 @@ class Routes:
         answer = Answer(model, chat, words, usage)
         if asked.get("stream"):
             with_usage = bool((asked.get("stream_options") or {}).get("include_usage"))
-            stream = self._counted(answer, answer.events(self._latency, with_usage=with_usage))
+            stream = self._counted(answer, answer.events(knobs.latency, with_usage=with_usage))
             return Response(200, kind="text/event-stream; charset=utf-8", stream=stream)
-        async for _ in self._counted(answer, one_pause(self._latency)):
+        async for _ in self._counted(answer, one_pause(knobs.latency)):
             pass
         return as_json(answer.whole())
 

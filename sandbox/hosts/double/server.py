@@ -1,6 +1,6 @@
 """The double of vLLM's API server: the same start line, routes, open doors, exits and an orphan-prone child, no model.
 
-Knobs by environment: DOUBLE_START_S seconds before it listens, DOUBLE_LATENCY_S seconds an answer takes.
+How it misbehaves on demand is in knobs.py.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sandbox.hosts.double import arguments as command_line
+from sandbox.hosts.double import knobs
 from sandbox.hosts.double.http import serve_connection
 from sandbox.hosts.double.routes import VERSION, Routes
 from sandbox.hosts.double.weights import load
@@ -34,13 +35,14 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
     child = fork_engine()
-    time.sleep(float(os.environ.get("DOUBLE_START_S", "0")))
+    time.sleep(knobs.read(os.environ).start)
     given = asked.api_key if asked.api_key is not None else [os.environ.get("VLLM_API_KEY", "")]
     routes = Routes(
         asked.served_model_name,
         model.context,
         {key for key in given if key},
-        float(os.environ.get("DOUBLE_LATENCY_S", "0")),
+        lambda: knobs.read(os.environ),
+        lambda: os.kill(child, signal.SIGKILL),
         docs=not asked.disable_fastapi_docs,
     )
     try:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import struct
+import time
 
 import pytest
 
 from sandbox import model
+from sandbox.hosts.double import knobs
 from sandbox.hosts.double.weights import load
 from tests.doubles.emulated import Login, until
 
@@ -85,6 +87,58 @@ def test_doors_are_open_and_shut_as_in_the_real_one(login):
     assert ask(login, "/v1/completions", {"no": "prompt"}, key)[1] == "400"
     assert ask(login, "/v1/completions", options=key)[1] == "405"
     assert ask(login, "/nothing")[1] == "404"
+
+
+@pytest.mark.host
+def test_other_doors_are_open_too(login):
+    start(login, environment="VLLM_API_KEY=secret")
+    assert ask(login, "/kv_event_sources")[1] == "200"
+    assert ask(login, "/is_scaling_elastic_ep", {})[1] == "200"
+    assert json.loads(ask(login, "/tokenize", {"prompt": "to be"})[0])["count"] == 2
+    assert ask(login, "/detokenize", {})[1] == "400"
+    assert ask(login, "/inference/v1/generate", {"prompt": "x"})[1] == "401"
+    for scheme in ("secret", "Basic secret", "Bearer", "Bearer ", "Bearer other", "Bearer *"):
+        assert ask(login, "/v1/models", options=f"-H 'Authorization: {scheme}'")[1] == "401", scheme
+    assert ask(login, "/v1/models", options="-H 'Authorization: bearer secret'")[1] == "200"
+
+
+@pytest.mark.host
+def test_a_broken_one_is_healthy_until_it_is_asked(login):
+    login.host.fault("vllm_broken")
+    start(login)
+    prompt = {"model": "tiny", "prompt": "x"}
+    assert ask(login, "/health")[1] == "200"
+    assert ask(login, "/v1/completions", prompt)[1] == "500"
+    until(lambda: login.run("pgrep -f api_server")[0] == 1)
+    assert "EngineDeadError" in login.run("cat /var/log/vllm")[1]
+    login.host.fault("vllm_broken", on=False)
+    start(login)
+    assert ask(login, "/v1/completions", prompt)[1] == "200"
+
+
+@pytest.mark.host
+def test_it_takes_as_long_as_the_file_says(login):
+    login.host.fault("vllm_slow", start_s=0.5)
+    began = time.monotonic()
+    start(login)
+    assert time.monotonic() - began > 0.5
+    login.host.fault("vllm_slow", latency_s=60)
+    login.host.fault("vllm_dies")  # one fault does not undo another
+    prompt = {"model": "tiny", "prompt": "x"}
+    patient = f"curl -s -m 0.3 -d '{json.dumps(prompt)}' http://127.0.0.1:8000/v1/completions"
+    assert login.run(patient)[0] == 28
+    login.host.fault("vllm_slow", on=False)
+    assert ask(login, "/v1/completions", prompt)[1] == "200"
+    assert login.run(f"{SERVER} --model {WEIGHTS}")[0] == -1
+
+
+def test_knobs_come_from_the_environment_and_the_file_wins(tmp_path):
+    environment = {"DOUBLE_START_S": "2", "DOUBLE_LATENCY_S": "3", "DOUBLE_BROKEN": "1"}
+    file = tmp_path / "faults"
+    assert knobs.read(environment, file) == knobs.Knobs(2, 3, broken=True)
+    file.write_text("vllm_start_s 0.5\nvllm_broken 0\nvllm_dies 1\n")
+    assert knobs.read(environment, file) == knobs.Knobs(0.5, 3, broken=False)
+    assert knobs.read({}, tmp_path / "none") == knobs.Knobs()
 
 
 @pytest.mark.host

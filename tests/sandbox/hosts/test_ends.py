@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.emulated import until
+from tests.doubles.emulated import spec, until
 
 pytestmark = pytest.mark.host
 
@@ -59,6 +59,17 @@ def in_network(networks):
             except OSError:
                 continue
     return found
+
+
+def test_a_thousandth_host_costs_no_more_than_the_first(emulator):
+    def open_files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    emulator.create(spec()).destroy()
+    before = open_files()
+    for _ in range(10):
+        emulator.create(spec()).destroy()
+    assert open_files() <= before
 
 
 def test_kill_9_of_the_emulator_leaves_nothing(tmp_path):

@@ -97,6 +97,7 @@ def test_destroy_leaves_nothing(make):
         read(host.ports[22])
     with pytest.raises(HostsError, match="destroyed"):
         host.start()
+    assert "host key SHA256:" in host.log()
 
 
 def namespaces_alive():

@@ -57,13 +57,13 @@ def megabits_a_second(login, connections):
 def test_an_inward_download_runs_at_the_offers_speed(make, source):
     host = make(download_mbps=MBPS, inward={"source.internal:80": ("127.0.0.1", source)})
     login = Login(host)
-    # One line for all connections. Only the upper bound is the machine's own matter: it may be busy.
+    # All connections share one line. A busy machine may make it slower, nothing makes it faster.
     for connections in (1, 3):
-        assert MBPS * 0.3 < megabits_a_second(login, connections) < MBPS * 1.25
+        assert megabits_a_second(login, connections) < MBPS * 1.1
     host.fault("slow", mbps=16)
-    assert megabits_a_second(login, 1) < 16 * 1.25
+    assert megabits_a_second(login, 1) < 16 * 1.1
     host.fault("slow", on=False)
-    assert megabits_a_second(login, 1) > 16 * 1.25
+    assert host.line.to_host.bytes_per_second == MBPS * 125_000
 
 
 @pytest.mark.host
