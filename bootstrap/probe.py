@@ -12,13 +12,15 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from bootstrap.clock import Clock
-from bootstrap.errors import EngineDied, GateOpen, HostKeyMismatch, HostUnreachable
+from bootstrap.errors import EngineDied, EngineRefused, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
 from bootstrap.waiting import patiently
 
-PROMPT, TOKENS = "Hello", 8
+PROMPT, TOKENS = "Hello", 4
 COMPLETIONS = "/v1/completions"
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 RETRY_SECONDS = 0.5
+LAST_ATTEMPT_SECONDS = 1.0
+REFUSED = {400, 404, 422}  # by vLLM: the request, or the name of the model
 FORBIDDEN = ("/metrics", "/invocations", "/docs")  # vLLM serves these without any key
 
 
@@ -41,8 +43,10 @@ class _Completion(BaseModel):
 def probe(url: str, ca_pem: str, token: str, model: str, clock: Clock, deadline_s: float) -> Probe:
     """Ask `https://address:port` for a completion, again until the deadline, after proving that strangers get nothing.
 
-    Raises GateOpen where somebody without a token is served, HostKeyMismatch where the certificate is not of our CA,
-    EngineDied where the gate answers and vLLM does not, HostUnreachable where nobody does.
+    At once raises GateOpen where somebody without a token is served, HostKeyMismatch where the certificate is not of our
+    CA, StepFailed where the gate does not take the token, EngineRefused where vLLM does not take the request; waiting
+    would change none of them. At the deadline raises EngineDied where the gate answers and vLLM does not,
+    HostUnreachable where nobody does.
     """
     context = ssl.create_default_context(cadata=ca_pem)
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
@@ -70,12 +74,25 @@ class _Asker:
 
     def completion(self, token: str, model: str) -> Probe:
         began = self._clock.monotonic()
-        answer = self._until(lambda: self._ask(model, token), lambda answer: answer.status_code == 200)
+        answer = self._until(lambda: self._ask(model, token), _is_final)
+        self._raise_refusal(answer, model)
         try:
             parsed = _Completion.model_validate_json(answer.content)
         except ValidationError:
             raise EngineDied(f"{self._url} answers 200, but no completion: {answer.text[:200]!r}") from None
         return Probe(self._clock.monotonic() - began, parsed.choices[0].text)
+
+    def _raise_refusal(self, answer: httpx.Response, model: str) -> None:
+        status = answer.status_code
+        if status in {401, 403}:
+            raise StepFailed(
+                f"{self._url} answers {status} to the token that was written there; its gate holds another"
+            )
+        if status in REFUSED:
+            raise EngineRefused(
+                f"{self._url} answers {status} to a completion of {model!r}: {answer.text[:200]!r}. Every machine would: "
+                "compare the model's name and the arguments of vLLM in the stack's config."
+            )
 
     def _ask(self, model: str, token: str | None) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
@@ -87,7 +104,8 @@ class _Asker:
         last: Exception | httpx.Response
         while True:
             try:
-                last = patiently(ask, self._clock, CONNECT_SECONDS + ANSWER_SECONDS)
+                left = max(self._deadline - self._clock.monotonic(), LAST_ATTEMPT_SECONDS)
+                last = patiently(ask, self._clock, min(left, CONNECT_SECONDS + ANSWER_SECONDS))
                 if good(last):
                     return last
             except (httpx.HTTPError, TimeoutError) as error:
@@ -105,6 +123,10 @@ class _Asker:
         if isinstance(last, httpx.Response):
             return EngineDied(f"{self._url} answers {last.status_code} instead of a completion: {last.text[:200]!r}")
         return HostUnreachable(f"{self._url} does not answer ({type(last).__name__}: {last})")
+
+
+def _is_final(answer: httpx.Response) -> bool:
+    return answer.status_code in {200, 401, 403, *REFUSED}
 
 
 def _doubt(error: BaseException | None) -> str | None:

@@ -30,6 +30,7 @@ class Upstream:
     port: int = 0
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, Authorization
     text: str = "a completion"
+    body: bytes | None = None  # instead of a completion
     status: int = 200
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -115,7 +116,8 @@ def running_upstream() -> Iterator[Upstream]:
         def _answer(self) -> None:
             state.seen.append((self.command, self.path, self.headers.get("Authorization")))
             state.go_on.wait(30)
-            body = json.dumps({"choices": [{"text": state.text}]}).encode()
+            completion = json.dumps({"choices": [{"text": state.text}]}).encode()
+            body = completion if state.body is None else state.body
             self.send_response(state.status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
