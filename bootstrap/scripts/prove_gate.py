@@ -37,6 +37,10 @@ def when_it_listens(headers):
     return problem
 
 
-stranger = when_it_listens({})
-client = when_it_listens({"Authorization": "Bearer " + TOKEN.read_text().strip()})
-print(json.dumps({"stranger": stranger, "client": client}))
+def main():
+    stranger = when_it_listens({})
+    client = when_it_listens({"Authorization": "Bearer " + TOKEN.read_text().strip()})
+    print(json.dumps({"stranger": stranger, "client": client}))
+
+
+main()
