@@ -33,6 +33,7 @@ def gate(shared: Gate) -> Gate:
     shared.open()
     shared.upstream.seen.clear()
     shared.upstream.go_on.set()
+    shared.upstream.halfway = None
     return shared
 
 
@@ -182,6 +183,42 @@ def test_what_is_not_allowed_is_not_there(gate: Gate, target: str) -> None:
 @pytest.mark.parametrize(("method", "status"), [("GET", 200), ("POST", 404)])
 def test_health_is_for_anybody_to_get(gate: Gate, method: str, status: int) -> None:
     assert RawClient(gate.port, gate.tls.ca).ask(method, "/health").status == status
+
+
+def test_health_takes_no_token_with_it(gate: Gate) -> None:
+    RawClient(gate.port, gate.tls.ca).ask("GET", "/health", [("Authorization", f"Bearer {TOKEN}")])
+
+    assert gate.upstream.seen == [("GET", "/health", None)]
+
+
+def test_a_path_with_a_matrix_parameter_is_for_tokens_only(gate: Gate) -> None:
+    """`..;` goes up a folder for some servers: it is a name like any other to the gate and to vLLM."""
+    assert RawClient(gate.port, gate.tls.ca).ask("GET", "/v1/..;/metrics").status == 401
+    assert gate.upstream.seen == []
+
+
+@pytest.mark.parametrize("path", ["/health", "/v1/models", "/metrics"])
+def test_answers_neither_offer_http3_nor_name_the_server(gate: Gate, path: str) -> None:
+    answer = RawClient(gate.port, gate.tls.ca).ask("GET", path)
+
+    assert not {"alt-svc", "server", "via"} & set(answer.headers)
+
+
+@pytest.mark.parametrize("http2", [False, True], ids=["http1", "http2"])
+def test_what_the_engine_writes_arrives_at_once(gate: Gate, http2: bool) -> None:
+    """Without waiting for the end of the answer or for a full buffer."""
+    gate.upstream.halfway = threading.Event()
+    with (
+        gate.client(http2) as client,
+        client.stream("POST", "/v1/completions", headers={"Authorization": f"Bearer {TOKEN}"}, json=BODY) as answer,
+    ):
+        parts = answer.iter_raw()
+        first = next(parts)
+        gate.upstream.halfway.set()
+        rest = b"".join(parts)
+
+    assert len(first) < len(first + rest)
+    assert b"a completion" in first + rest
 
 
 def test_models_are_listed_with_a_token_only(gate: Gate) -> None:

@@ -31,6 +31,7 @@ class Upstream:
     seen: list[tuple[str, str, str | None]] = field(default_factory=list)  # method, path, Authorization
     text: str = "a completion"
     body: bytes | None = None  # instead of a completion
+    halfway: threading.Event | None = None  # half of the body is held back until it is set
     status: int = 200
     go_on: threading.Event = field(default_factory=threading.Event)
 
@@ -122,7 +123,11 @@ def running_upstream() -> Iterator[Upstream]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
-            self.wfile.write(body)
+            half = len(body) // 2 if state.halfway is not None else 0
+            self.wfile.write(body[:half])
+            if state.halfway is not None:
+                state.halfway.wait(30)
+            self.wfile.write(body[half:])
 
         def log_message(self, *_: object) -> None:
             pass
