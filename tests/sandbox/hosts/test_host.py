@@ -89,6 +89,7 @@ def test_destroy_leaves_nothing(make):
     host = make()
     process = host.namespaces.pid1
     network = str(Path(f"/proc/{process}/ns/net").readlink())
+    until(lambda: "host key SHA256:" in host.log())
     Login(host).run("setsid nohup sleep 4321 >/dev/null 2>&1 </dev/null &")
     host.destroy()
     host.destroy()
