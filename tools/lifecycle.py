@@ -67,8 +67,12 @@ def go_up(shell: Shell, vllm: str) -> None:
     nobody is asked, and the same checks run before anything is rented.
     """
     shell.call("python", "-m", "sandbox", "up", "--vllm", vllm)
-    if STACK not in stacks(shell):
+    known = stacks(shell)
+    if STACK not in known:
         shell.call("pulumi", "stack", "init", STACK, "--no-select")
+    if not any(known.values()):
+        # So that plain `pulumi config set ...` works after `make env`; another selected stack is the operator's choice.
+        shell.call("pulumi", "stack", "select", STACK)
     shell.call("pulumi", "up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
     shell.call("python", "-m", "tools.table", STACK)
 
@@ -116,9 +120,10 @@ def billed(left: dict[str, Any]) -> str:
     )
 
 
-def stacks(shell: Shell) -> list[str]:
-    """Return the names of this project's stacks in the backend, without their qualification."""
-    return [stack["name"].rsplit("/", 1)[-1] for stack in json.loads(shell.output("pulumi", "stack", "ls", "--json"))]
+def stacks(shell: Shell) -> dict[str, bool]:
+    """Return the names of this project's stacks, without their qualification, and whether each is the selected one."""
+    listed = json.loads(shell.output("pulumi", "stack", "ls", "--json"))
+    return {stack["name"].rsplit("/", 1)[-1]: bool(stack.get("current")) for stack in listed}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A whole cloud for one test worker: emulated market, real hosts with the double of vLLM, a real object store.
+"""A whole cloud for one test worker: emulated market, real hosts with vLLM or its double, a real object store.
 
 with running_cloud(folder) as cloud:
     props = cloud.props("chat-0")          # inputs of a VastInstance as the engine would pass them
@@ -32,7 +32,7 @@ from providers.vast.label import Label
 from sandbox.daemon import Sandbox
 from sandbox.model import write as write_model
 from sandbox.services.object_store import ADMIN, REGION
-from sandbox.settings import Settings, folders
+from sandbox.settings import Settings, Vllm, folders
 
 REPO = Path(__file__).resolve().parents[2]
 TIME_SCALE = 100.0
@@ -136,13 +136,13 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def running_cloud(folder: Path) -> Iterator[Cloud]:
+def running_cloud(folder: Path, vllm: Vllm = "double") -> Iterator[Cloud]:
     """Run a cloud until the block ends; skips where hosts cannot be emulated."""
     if os.getuid() != 0:
         pytest.skip("emulated hosts are tested as root")
     _state, cache = folders(os.environ)
     (folder / "state").mkdir(parents=True)
-    sandbox = Sandbox(Settings(folder / "state", cache, vllm="double", time_scale=TIME_SCALE))
+    sandbox = Sandbox(Settings(folder / "state", cache, vllm=vllm, time_scale=TIME_SCALE))
     sandbox.start()
     try:
         yield Cloud(sandbox, folder)

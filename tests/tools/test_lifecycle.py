@@ -18,8 +18,9 @@ ONE = {"instances": [{"id": 7, "label": "gpu-fleet/x/chat-0"}], "usd_per_hour": 
 class Terminal(lifecycle.Shell):
     """Answers the two questions; the market's answers come one after the other. `fails` is a word of what fails."""
 
-    def __init__(self, stacks: list[str], markets: list[dict | None], fails: str = "-") -> None:
+    def __init__(self, stacks: list[str], markets: list[dict | None], fails: str = "-", selected: str = "") -> None:
         self.stacks = stacks
+        self.selected = selected
         self.markets = markets
         self.fails = fails
         self.called: list[str] = []
@@ -31,7 +32,9 @@ class Terminal(lifecycle.Shell):
 
     def output(self, *words: str) -> str:
         if words == STACKS:
-            return json.dumps([{"name": f"organization/gpu-fleet/{name}"} for name in self.stacks])
+            return json.dumps(
+                [{"name": f"organization/gpu-fleet/{name}", "current": name == self.selected} for name in self.stacks]
+            )
         assert words == STATUS
         return json.dumps({"market": self.markets.pop(0)})
 
@@ -45,12 +48,13 @@ def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table():
     lifecycle.go_up(terminal, "double")
     assert terminal.called[0] == "python -m sandbox up --vllm double"
     assert terminal.called[1] == "pulumi stack init local --no-select"
-    assert terminal.called[2].startswith("pulumi up --stack local --refresh --yes")
-    assert terminal.called[3] == "python -m tools.table local"
+    assert terminal.called[2] == "pulumi stack select local"
+    assert terminal.called[3].startswith("pulumi up --stack local --refresh --yes")
+    assert terminal.called[4] == "python -m tools.table local"
 
 
-def test_up_again_makes_no_second_stack():
-    terminal = Terminal(["dev", "local"], [])
+def test_up_again_makes_no_second_stack_and_leaves_the_operators_selection():
+    terminal = Terminal(["dev", "local"], [], selected="dev")
     lifecycle.go_up(terminal, "real")
     assert first_words(terminal) == ["python -m sandbox", "pulumi up --stack", "python -m tools.table"]
 
