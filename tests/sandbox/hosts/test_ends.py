@@ -16,13 +16,17 @@ from tests.doubles.emulated import spec, until
 pytestmark = pytest.mark.host
 
 EMULATOR = """
-import json, sys, threading
+import encodings.idna, json, os, sys, threading
 from pathlib import Path
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images
 from tests.doubles.emulated import spec
 
-cache = Path(sys.argv[1])
+cache, user = Path(sys.argv[1]), int(sys.argv[2])
+if user != os.geteuid():
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    os.setresuid(user, user, user)
 hosts = NamespaceHosts(cache, Images("double", cache))
 daemon = "for i in 1 2; do setsid nohup bash -c 'trap : TERM; while :; do sleep 1000; done' >/dev/null 2>&1 & done"
 made = [hosts.create(spec(name=f"C.{n}", onstart=daemon + "; sleep 0.1; echo up")) for n in range(3)]
@@ -73,8 +77,19 @@ def test_a_thousandth_host_costs_no_more_than_the_first(emulator):
 
 
 def test_kill_9_of_the_emulator_leaves_nothing(tmp_path):
+    kill_and_look(tmp_path, os.geteuid())
+    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
+    assert sorted(left) == ["hosts", "hosts/mount-point"]
+
+
+def test_kill_9_of_an_ordinary_users_emulator_leaves_nothing(stranger):
+    user, cache = stranger
+    kill_and_look(cache, user)
+
+
+def kill_and_look(cache, user):
     emulator = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR, str(tmp_path)],
+        [sys.executable, "-c", EMULATOR, str(cache), str(user)],
         cwd=Path(__file__).resolve().parents[3],
         stdout=subprocess.PIPE,
         text=True,
@@ -94,6 +109,4 @@ def test_kill_9_of_the_emulator_leaves_nothing(tmp_path):
         emulator.stdout.close()
     until(lambda: not any(alive(pid) for pid in processes), seconds=4)
     assert in_network(networks) == []
-    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
-    left = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")]
-    assert sorted(left) == ["hosts", "hosts/mount-point"]
+    assert str(cache) not in Path("/proc/self/mounts").read_text()
