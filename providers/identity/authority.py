@@ -5,6 +5,7 @@ a landlord who forges a request gets nothing but a certificate for his own addre
 """
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,6 +17,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CA_DAYS = 5 * 365
 LEAF_DAYS = 90
+DNS_NAME = re.compile(
+    r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z][a-z0-9-]{0,61}[a-z0-9]\Z", re.IGNORECASE
+)
 BACKDATED = timedelta(hours=1)  # clocks of clients may be late
 
 
@@ -65,7 +69,8 @@ def sign_csr(
     """Return a server certificate, PEM, for the public key of a request and for our `addresses` (IPs or DNS names).
 
     It never outlives the CA. Raises RequestRefusedError where the request is not one, is not signed by the key that it
-    carries, or carries a key that is not on P-256; ValueError where the CA has ended or there are no addresses.
+    carries, carries a key that is not on P-256, or comes from an address that is neither an IP nor a DNS name (a machine's
+    address is what its market says); ValueError where the CA has ended or there are no addresses.
     """
     if not addresses:
         raise ValueError("a certificate needs at least one address")
@@ -117,7 +122,12 @@ def _name(address: str) -> x509.GeneralName:
     try:
         return x509.IPAddress(ipaddress.ip_address(address))
     except ValueError:
-        return x509.DNSName(address)
+        pass
+    if not DNS_NAME.match(address):
+        raise RequestRefusedError(
+            f"{address!r} is neither an IP address nor a DNS name; no certificate can be made for it"
+        )
+    return x509.DNSName(address)
 
 
 def _usage(*, signs_certificates: bool) -> x509.KeyUsage:

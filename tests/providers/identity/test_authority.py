@@ -8,6 +8,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
 from providers.identity.authority import RequestRefusedError, end_of, new_ca, sign_csr
@@ -50,7 +51,7 @@ def test_a_host_cannot_ask_for_more_than_a_leaf_of_its_own_address() -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     greedy = (
         x509.CertificateSigningRequestBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "gpu-fleet CA")]))
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gpu-fleet CA")]))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("bank.example.com")]), critical=False)
         .sign(key, hashes.SHA256())
@@ -89,6 +90,49 @@ def test_a_leaf_does_not_outlive_the_ca() -> None:
     assert signed(csr()[0], now=late).not_valid_after_utc == NOW + timedelta(days=5 * 365)
     with pytest.raises(ValueError, match="ended"):
         signed(csr()[0], now=late + timedelta(days=11))
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", " ", "203.0.113.7 ", "203.0.113.7\n", "999.0.0.1", "*", "*.example.net", "a b", "a..b", "-a.net", "x" * 64],
+)
+def test_an_address_that_no_client_could_use_is_refused(address: str) -> None:
+    with pytest.raises(RequestRefusedError, match="neither an IP address nor a DNS name"):
+        signed(csr()[0], (address,))
+
+
+@pytest.mark.parametrize(
+    "address", ["203.0.113.7", "2001:db8::7", "localhost", "chat.example.net", "a-1.x2.Example.NET"]
+)
+def test_addresses_that_clients_use_are_signed(address: str) -> None:
+    names = signed(csr()[0], (address,)).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+
+    assert [str(name.value) for name in names] == [address]
+
+
+def test_a_certificate_for_nobody_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one address"):
+        signed(csr()[0], ())
+
+
+def test_late_clocks_find_both_certificates_valid() -> None:
+    leaf, ca = signed(csr()[0], now=NOW + timedelta(days=1)), x509.load_pem_x509_certificate(CA.certificate.encode())
+
+    assert leaf.not_valid_before_utc == NOW + timedelta(days=1) - timedelta(hours=1)
+    assert ca.not_valid_before_utc == NOW - timedelta(hours=1)
+    assert signed(csr()[0], now=NOW - timedelta(minutes=30)).not_valid_before_utc == ca.not_valid_before_utc
+
+
+def test_the_ca_signs_leaves_only() -> None:
+    ca = x509.load_pem_x509_certificate(CA.certificate.encode())
+    leaf = signed(csr()[0])
+
+    rule = ca.extensions.get_extension_for_class(x509.BasicConstraints)
+    assert (rule.critical, rule.value.ca, rule.value.path_length) == (True, True, 0)
+    usage = leaf.extensions.get_extension_for_class(x509.KeyUsage).value
+    assert (usage.digital_signature, usage.key_cert_sign, usage.crl_sign) == (True, False, False)
+    purposes = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(purposes) == [ExtendedKeyUsageOID.SERVER_AUTH]
 
 
 def test_a_key_of_another_ca_is_noticed() -> None:

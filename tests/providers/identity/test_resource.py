@@ -83,6 +83,25 @@ def test_counters_that_are_none_are_refused_in_preview(process: DynamicProcess, 
     assert "hush-hush" not in failures["rotation"]
 
 
+@pytest.mark.parametrize("props", [{}, {"rotation": {}}, {"rotation": {"ssh": None}}, {"rotation": None}])
+def test_counters_that_vanished_on_the_way_are_zero(process: DynamicProcess, props: dict[str, Any]) -> None:
+    checked = process.check(props)
+
+    assert (checked.inputs, checked.failures) == (rotation(), {})
+
+
+def test_giving_the_identity_up_touches_nothing(process: DynamicProcess) -> None:
+    id_, outs = process.create(rotation())
+
+    process.delete(id_, outs)
+
+    assert process.read(id_, outs).outs == outs
+
+
+def test_state_stays_readable_where_nothing_is_secret() -> None:
+    assert IdentityProvider.serialize_as_secret_always is False
+
+
 def test_the_class_is_kept_in_state_by_name_alone() -> None:
     """Module path and class name are persisted: whoever changes these bytes writes a migration."""
     raw = base64.b64decode(serialize_provider(IdentityProvider()))
