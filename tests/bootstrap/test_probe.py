@@ -74,6 +74,14 @@ def test_a_refusal_by_anything_but_the_token_rule_proves_nothing(gate: Gate) -> 
         probe(gate.url, gate.tls.ca, TOKEN, "tiny", SystemClock(), 10)
 
 
+@pytest.mark.parametrize("status", [502, 503])
+def test_a_broken_answer_to_a_stranger_is_no_hole(gate: Gate, status: int) -> None:
+    changed(gate, "@api path /v1/*", f"respond /v1/* {status}\n@api path /nothing")
+
+    with pytest.raises(EngineDied, match=f"answers {status}"):
+        probe(gate.url, gate.tls.ca, TOKEN, "tiny", SystemClock(), 0.2)
+
+
 @pytest.mark.parametrize("path", FORBIDDEN)
 def test_each_unguarded_route_of_vllm_is_found(gate: Gate, path: str) -> None:
     changed(gate, "@api path", f"handle {path} {{\n{served_by(gate)}\n}}\n@api path")
