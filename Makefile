@@ -8,7 +8,7 @@ IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up ask env down test check lint bench clean
+.PHONY: help setup up ask log env down test check lint bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -22,6 +22,9 @@ up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
 ask: export PROMPT := $(PROMPT)
 ask: ## one completion from the stack's endpoint: make ask PROMPT="Hello"
 	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.ask --stack $(STACK) --prompt "$$PROMPT"
+
+log: ## the last lines of an instance's vLLM: make log NAME=chat-0
+	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.log --stack $(STACK) --name "$(NAME)"
 
 env: ## shell exports for calling pulumi yourself, to be eval-ed
 	@$(PYTHON) -m tools.env

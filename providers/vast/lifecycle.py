@@ -11,7 +11,7 @@ from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
 from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
-from providers.vast.instances import Failed, Instance, Running, classify
+from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
 from providers.vast.online import Order, Say, Served, bring_online, find_offers
 from providers.vast.onstart import script
 from providers.vast.renting import Market, give_back, is_absent
@@ -21,6 +21,7 @@ from providers.vast.settings import INPUT_KEYS, InstanceSettings
 OUTPUT_KEYS = (
     "instanceId",
     "endpoint",
+    "ssh",
     "usdPerHour",
     "hostKey",
     "machine",
@@ -83,7 +84,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         what = state.message if isinstance(state, Failed) else f"the market reports it as {state.status}"
         return {**outs, "drift": [f"{STATUS_DRIFT}: {what}"]}
     drift = []
-    endpoint = _endpoint(instance, settings)
+    endpoint = f"https://{_mapped(instance, settings.server.port)}"
     if endpoint != outs.get("endpoint"):
         drift.append(f"address: it moved from {outs.get('endpoint')} to {endpoint}")
     try:
@@ -92,7 +93,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts, desk.clock.time())]
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
-    return {**outs, "usdPerHour": outs.get("usdPerHour"), "drift": drift}
+    return {**outs, "endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "drift": drift}
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
@@ -146,6 +147,7 @@ def _outputs(served: Served) -> dict[str, Any]:
     return {
         "instanceId": instance.id,
         "endpoint": served.endpoint,
+        "ssh": _mapped(instance, SSH_PORT),
         "usdPerHour": served.usd_per_hour,
         "hostKey": served.host_key,
         "machine": {
@@ -172,9 +174,9 @@ def _machine(outs: dict[str, Any]) -> Machine:
     )
 
 
-def _endpoint(instance: Instance, settings: InstanceSettings) -> str:
-    mapped = instance.address(settings.server.port)
-    return f"https://{mapped[0]}:{mapped[1]}" if mapped else ""
+def _mapped(instance: Instance, port: int) -> str:
+    mapped = instance.address(port)
+    return f"{mapped[0]}:{mapped[1]}" if mapped else ""
 
 
 def inputs_of(props: dict[str, Any]) -> dict[str, Any]:

@@ -176,10 +176,8 @@ def _rent_best(
                 say("rent", f"{gone}; next offer")
                 continue
             price = offers.usd_per_hour(offer, wishes)
-            say(
-                "rent",
-                f"instance {instance_id} on machine {offer.machine_id} ({offer.country or 'somewhere'}), ${price:.3f}/h all-in",
-            )
+            where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
+            say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
             return instance_id, offer
     raise errors.NoMatchingOffer(
         f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it."

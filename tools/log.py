@@ -1,0 +1,88 @@
+"""The last lines of an instance's vLLM, over SSH with the host key that its log named: `make log NAME=chat-0`.
+
+    python -m tools.log --stack local --name chat-0 [--lines 50] [--of vllm|gate|supervisor]
+
+Address, keys and fingerprint come from the stack's state; they stay in this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bootstrap.clock import SystemClock
+from bootstrap.errors import BootstrapError
+from bootstrap.ssh import connect
+
+TYPE = "pulumi-python:dynamic/vast:Instance"
+CONNECT_SECONDS = 15.0
+
+
+class LogError(Exception):
+    """There is no such instance, or its state cannot be read; the message is a sentence for the operator."""
+
+
+def main(arguments: list[str]) -> int:
+    """Print the log."""
+    parser = argparse.ArgumentParser(prog="python -m tools.log", description=__doc__.splitlines()[0])
+    parser.add_argument("--stack", default="local")
+    parser.add_argument("--name", default="", help="the instance, such as chat-0; the first one by default")
+    parser.add_argument("--lines", type=int, default=50)
+    parser.add_argument("--of", choices=("vllm", "gate", "supervisor"), default="vllm")
+    options = parser.parse_args(arguments)
+    try:
+        print(read(pick(instances(options.stack), options.name), options.of, options.lines), end="")
+    except (LogError, BootstrapError) as error:
+        print(f"make log: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def instances(stack: str) -> dict[str, dict[str, Any]]:
+    """Return the outputs of the stack's instances by name, secrets in plain."""
+    command = ["pulumi", "stack", "export", "--show-secrets", "--stack", stack]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise LogError(f"the state of stack {stack} cannot be read")
+    resources = json.loads(done.stdout)["deployment"].get("resources", [])
+    found = [plain(resource["outputs"]) for resource in resources if resource["type"] == TYPE]
+    return {str(outputs["name"]): outputs for outputs in found}
+
+
+def pick(found: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+    """Return one instance. Raises LogError naming those there are."""
+    if not found:
+        raise LogError("the stack has no instance; `make up` brings one online")
+    if name and name not in found:
+        raise LogError(f"there is no instance {name}; the stack has {', '.join(sorted(found))}")
+    return found[name or min(found)]
+
+
+def read(outputs: dict[str, Any], what: str, lines: int) -> str:
+    """Log in and return the last lines. Raises BootstrapError."""
+    address, _, port = str(outputs["ssh"]).rpartition(":")
+    key, pinned = outputs["access"]["sshPrivateKey"], str(outputs["hostKey"])
+    host = connect(address, int(port), key, pinned, SystemClock(), CONNECT_SECONDS, lambda *_: None)
+    try:
+        result = host.run(f"tail -n {lines} /var/log/gpu-fleet/{what}.log")
+    finally:
+        host.close()
+    if result.status:
+        raise LogError(f"{outputs['name']} has no such log yet: {result.tail()}")
+    return result.stdout
+
+
+def plain(value: Any) -> Any:
+    """Return a value of `stack export --show-secrets` with its secrets unwrapped."""
+    if isinstance(value, dict):
+        if "plaintext" in value:
+            return plain(json.loads(value["plaintext"]))
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
