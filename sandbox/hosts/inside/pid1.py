@@ -4,7 +4,6 @@ Started as `python3 -I -S -c "..." FOLDER DESCRIPTOR` by namespaces.py; the desc
 control channel and the lifeline. When its other end closes, this process exits and the kernel ends the whole host.
 """
 
-import errno
 import json
 import os
 import select
@@ -102,10 +101,10 @@ class Host:
         try:
             more, passed = self._do(request["op"], request)
             answer |= more
-        except OSError as error:
-            # Nobody to signal is no failure: the host is as silent as it was asked to be.
-            if not (request["op"] == "signal" and error.errno == errno.ESRCH):
-                answer["error"] = str(error)
+        except ProcessLookupError:
+            pass  # nobody to signal: the host is as silent as it was asked to be
+        except (OSError, OverflowError, ValueError) as error:  # a wish that cannot be: this process has to go on
+            answer["error"] = f"{type(error).__name__}: {error}"
         socket.send_fds(self._control, [json.dumps(answer).encode()], [one.fileno() for one in passed])
         for one in passed:
             one.close()

@@ -121,6 +121,20 @@ def test_disk_and_shared_memory_have_their_sizes(make):
     assert login.run("df -m --output=size / | tail -1")[1].strip() == "80"
 
 
+def test_a_wish_that_cannot_be_leaves_the_host_alive(make):
+    host = make()
+    for wish in (
+        lambda: host.namespaces.dial("127.0.0.1", 70_000),
+        lambda: host.namespaces.dial("nonsense.invalid", 22),
+        lambda: host.namespaces.listen("127.0.0.1", 22),
+        lambda: host.namespaces.read("/root/\0"),
+        lambda: host.namespaces.signal(999),
+    ):
+        with pytest.raises(HostsError, match=r"C\.1001 refused"):
+            wish()
+    assert Login(host).run("true")[0] == 0
+
+
 def test_the_log_holds_what_onstart_said(make):
     host = make(onstart="echo one; echo two >&2; echo $A\n", env={"A": "three"})
     until(lambda: all(word in host.log() for word in ("one", "two", "three")))
