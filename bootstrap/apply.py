@@ -21,6 +21,7 @@ Say = Callable[[str, str], None]
 SUPERVISOR_SECONDS = 20.0
 STOP_SECONDS = 10  # then vLLM is killed: an idle connection of a client may keep it from ending for long
 DRAIN_SECONDS = 30
+NOT_SUPERVISED = 75
 
 
 class Services(Protocol):
@@ -105,7 +106,7 @@ class Worker:
         self._drain()
         began = self.clock.monotonic()
         self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
-        self._restart("vllm", before=f"rm -f {RUN}/vllm.ends {RUN}/vllm.last")
+        self._restart("vllm")
         self._engine().await_answer()
         self.say("start", f"vLLM answered inside after {self.clock.monotonic() - began:.1f} s")
 
@@ -115,13 +116,10 @@ class Worker:
         self._shell(f"touch {RUN}/open", "the gate could not be opened")
         order = {"port": self.spec.port, "model": self.spec.served_model}
         seen = answer(python(self.host, "prove_gate.py", order, timeout=240), "the gate's proof")
-        if seen["stranger"] != 401:
+        if seen["stranger"] != 401 or seen["client"] != 200:
             self._shell(f"rm -f {RUN}/open", "the gate could not be closed")
-            raise GateOpen(
-                f"{self.spec.name}: the gate answers {seen['stranger']} to somebody without a token, not 401"
-            )
-        if seen["client"] != 200:
-            raise StepFailed(f"{self.spec.name}: the gate answers {seen['client']} to its own token, not 200")
+            told = f"the gate answers {seen['stranger']} without a token and {seen['client']} with it, not 401 and 200"
+            raise (GateOpen if seen["stranger"] == 200 else StepFailed)(f"{self.spec.name}: {told}")
         keep = f"! -name {self.spec.model.digest} ! -name {self.spec.model.digest}.verified"
         others = f"find /workspace/models -mindepth 1 -maxdepth 1 {keep} -exec rm -rf {{}} +"
         self._shell(others, "weights that are not needed any more could not be removed")
@@ -137,18 +135,25 @@ class Worker:
             if done.status != 0:
                 self.say("drain", f"requests are still under way after {DRAIN_SECONDS} s and will be cut")
 
-    def _restart(self, name: str, before: str = "true") -> None:
-        """Declare a service and have it (re)started; the supervisor needs up to five seconds to notice a new one."""
+    def _restart(self, name: str) -> None:
+        """Declare a service and have it (re)started; the supervisor needs up to five seconds to notice a new one.
+
+        Whether it stays up is not waited for: one that ends at once is judged by what it says, not by its absence.
+        """
         service = f"/opt/gpu-fleet/service/{name}"
         deadline = self.clock.monotonic() + SUPERVISOR_SECONDS
-        self._shell(f"{before}; {KIT}/boot.sh; {KIT}/service.sh {name}", f"the service {name} could not be declared")
+        self._shell(f"{KIT}/boot.sh; {KIT}/service.sh {name}", f"the service {name} could not be declared")
+        command = (
+            f"[ -p {service}/supervise/control ] || exit {NOT_SUPERVISED}; export PATH={KIT}/bin:$PATH; "
+            f"sv -w {STOP_SECONDS} force-stop {service}; rm -f {RUN}/{name}.ends {RUN}/{name}.last; "
+            f"sv -w 1 up {service}; true"
+        )
         while True:
-            command = f"{KIT}/bin/sv -w {STOP_SECONDS} force-restart {service}"
             result = self.host.run(command, timeout=STOP_SECONDS + 30)
             if result.status == 0:
                 return
             if self.clock.monotonic() > deadline:
-                raise StepFailed(f"{self.spec.name}: the service {name} does not start: {result.tail(3)}")
+                raise StepFailed(f"{self.spec.name}: the service {name} is not supervised: {result.tail(3)}")
             self.clock.sleep(0.1)
 
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:

@@ -12,6 +12,7 @@
         GateOpen             something is served without a token
       OurFault             give the instance back and stop: every machine would fail the same way
         EngineRefused        vLLM refuses its arguments or the model
+        SpecInvalid          what was asked for cannot be: a token, an argument or a variable that is ours to set
         WeightsMissing       the store refuses a blob: not uploaded, or wrong keys
 
 `reason` is one word out of the ledger's closed list. Messages carry no secret.
@@ -96,3 +97,9 @@ class WeightsMissing(OurFault):
     """The store refuses a blob that the manifest names."""
 
     reason = "weights"
+
+
+class SpecInvalid(OurFault, ValueError):
+    """What a host should become cannot be; found before anything is done."""
+
+    reason = "spec"

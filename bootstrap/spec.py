@@ -3,8 +3,24 @@
 import re
 from dataclasses import dataclass, field
 
+from bootstrap.errors import SpecInvalid
 from bootstrap.manifest import Manifest
 
+# vLLM listens where the gate expects it, serves what the manifest pins, and is not guarded by a key of its own: the gate
+# takes the token off requests, and a key on the command line can be read by every process of the host.
+OURS = (
+    "--host",
+    "--port",
+    "--uds",
+    "--model",
+    "--served-model-name",
+    "--config",
+    "--api-key",
+    "--ssl-keyfile",
+    "--ssl-certfile",
+)
+OUR_VARIABLES = ("VLLM_API_KEY", "VLLM_HOST_IP", "HF_TOKEN")
+VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
 
 
@@ -40,9 +56,13 @@ class EndpointSpec:
     preflight: Preflight = Preflight()
 
     def __post_init__(self) -> None:
-        """Refuse a token that the gate would read as a pattern."""
-        if not TOKEN.match(self.token):
-            raise ValueError(f"{self.name}: a token has 32 to 128 letters, digits, '_' or '-'")
+        """Refuse what cannot be, with all reasons at once. Raises SpecInvalid."""
+        problems = [] if TOKEN.match(self.token) else ["a token has 32 to 128 letters, digits, '_' or '-'"]
+        problems += argument_problems(self.vllm_args) + variable_problems(self.env)
+        if not self.addresses:
+            problems.append("a certificate needs an address that clients use")
+        if problems:
+            raise SpecInvalid(f"{self.name}: {'; '.join(problems)}")
 
     @property
     def model_folder(self) -> str:
@@ -65,3 +85,21 @@ class EndpointSpec:
             self.served_model,
             *self.vllm_args,
         )
+
+
+def argument_problems(arguments: tuple[str, ...]) -> list[str]:
+    """Return a sentence for each of vLLM's arguments that is ours to set, abbreviated or not; pure, for use in previews."""
+    options = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
+    return [
+        f"{option} is set by gpu-fleet ({ours}); take it out of the fleet's vLLM arguments"
+        for option in options
+        for ours in OURS
+        if len(option) > 2 and ours.startswith(option)
+    ]
+
+
+def variable_problems(variables: tuple[tuple[str, str], ...]) -> list[str]:
+    """Return a sentence for each environment variable of vLLM that cannot be set; values are not repeated."""
+    problems = [f"{name} is set by gpu-fleet; take it out" for name, _ in variables if name in OUR_VARIABLES]
+    problems += [f"{name!r} is no name of an environment variable" for name, _ in variables if not VARIABLE.match(name)]
+    return problems + [f"{name} has a zero byte in its value" for name, value in variables if "\0" in value]

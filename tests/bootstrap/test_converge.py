@@ -6,10 +6,12 @@ from dataclasses import replace
 import pytest
 
 from bootstrap.clock import SystemClock
-from bootstrap.errors import HostLost, PreflightFailed, WeightsMissing
+from bootstrap.errors import EngineDied, HostKeyMismatch, HostLost, PreflightFailed, WeightsMissing
 from bootstrap.manifest import Manifest
 from bootstrap.run import converge
+from bootstrap.ssh import connect
 from sandbox.hosts.backend import NamespaceHosts
+from tests.doubles.emulated import USER_KEY
 from tests.doubles.rented import SECRET_IN_URL, TOKEN, Rented, Things, rent
 
 pytestmark = pytest.mark.host
@@ -80,3 +82,19 @@ def test_a_host_that_ends_meanwhile_is_lost(fresh: Rented) -> None:
     clock = Ending()
     with contextlib.closing(fresh.login(clock)) as host, pytest.raises(HostLost, match="ended"):
         converge(host, fresh.spec, fresh.things, clock, lambda *_: None)
+
+
+def test_a_machine_on_which_vllm_dies_is_given_back_with_its_last_words(fresh: Rented) -> None:
+    fresh.host.fault("vllm_dies")
+
+    with pytest.raises(EngineDied, match=r"ended 2 times(.|\n)*kills this process"):
+        fresh.converge()
+
+
+def test_somebody_else_who_answers_is_told_nothing(fresh: Rented) -> None:
+    fingerprint = fresh.host.key.fingerprint
+    fresh.host.fault("other_host_key")
+    say = lambda *_: None  # noqa: E731
+
+    with pytest.raises(HostKeyMismatch, match="nothing was sent"):
+        connect("127.0.0.1", fresh.host.ports[22], USER_KEY.private, fingerprint, SystemClock(), 20, say)
