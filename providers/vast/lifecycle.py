@@ -45,7 +45,12 @@ class Desk:
 
 
 def check(settings: InstanceSettings, desk: Desk) -> None:
-    """Search once, so that a wish that nobody fulfils is said in the preview. Raises NoMatchingOffer and the client's."""
+    """Say in the preview what would fail later: a key that the market does not know, a wish that nobody fulfils.
+
+    The key is asked about by itself, because the market was seen to answer searches without one. Raises NoMatchingOffer
+    and what the client raises.
+    """
+    desk.market.verify_key()
     find_offers(desk.market, settings.to_wishes())
 
 

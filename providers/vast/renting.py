@@ -18,6 +18,9 @@ from providers.vast.offers import Offer
 class Market(Protocol):
     """What renting needs of the market; `client.VastClient` is one."""
 
+    def verify_key(self) -> None:
+        """Raise CredentialsRefused where the market does not know the key."""
+
     def search(self, query: dict[str, Any]) -> list[Offer]:
         """Return offers for a query."""
 

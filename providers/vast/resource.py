@@ -30,6 +30,7 @@ from providers.vast import lifecycle
 from providers.vast.client import RETRY_SECONDS, VastClient
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
 from providers.vast.lifecycle import Desk
+from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
 from providers.vast.redaction import Redaction
 from providers.vast.serving import StoreKeys
@@ -51,7 +52,8 @@ class VastInstanceProvider(ResourceProvider):
         self._watch = EngineWatch.of_this_process()
         self._clock = WatchedClock(self._watch)
         self._calls = 0
-        self._lock = threading.Lock()
+        self._searched: dict[Wishes, VastError | None] = {}
+        self._lock = threading.RLock()
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""
@@ -59,8 +61,7 @@ class VastInstanceProvider(ResourceProvider):
         try:
             settings = InstanceSettings.from_props(known(news))
             if not _olds:
-                with self._desk(settings) as desk:
-                    lifecycle.check(settings, desk)
+                self._search_once(settings)
         except SettingsInvalid as error:
             failures.append(CheckFailure("inputs", str(error)))
         except NoMatchingOffer as error:
@@ -70,6 +71,20 @@ class VastInstanceProvider(ResourceProvider):
         except VastError as error:
             failures.append(CheckFailure("market", str(error)))
         return CheckResult(news, failures)
+
+    def _search_once(self, settings: InstanceSettings) -> None:
+        """Ask the market once a process for each distinct query: a fleet's instances all wish the same."""
+        wishes = settings.to_wishes()
+        with self._lock:
+            if wishes not in self._searched:
+                self._searched[wishes] = None
+                try:
+                    with self._desk(settings) as desk:
+                        lifecycle.check(settings, desk)
+                except VastError as error:
+                    self._searched[wishes] = error
+            if refused := self._searched[wishes]:
+                raise refused
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""

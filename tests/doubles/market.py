@@ -50,6 +50,9 @@ class FakeMarket:
         self.never_boots: set[int] = set()
         self._next = 500
 
+    def verify_key(self) -> None:
+        self._step("account", None)
+
     def search(self, query: dict[str, Any]) -> list[Offer]:
         self._step("search", query)
         return list(self.offers)
