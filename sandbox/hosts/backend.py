@@ -146,7 +146,8 @@ def demand_isolation() -> None:
     if done.returncode != 0:
         raise HostsError(
             f"This machine refuses namespaces, so there can be no emulated hosts: unshare {' '.join(trial)} true "
-            f"says {done.stderr.strip()!r}. In a container, start it privileged."
+            f"says {done.stderr.strip()!r}. In a container, start it privileged; "
+            "on Ubuntu an ordinary user needs: sysctl kernel.apparmor_restrict_unprivileged_userns=0"
         )
 
 
