@@ -9,6 +9,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.manifest import of_folder
 from bootstrap.probe import probe
+from providers.identity.keys import new_ssh_key
 from providers.vast.resource import VastInstanceProvider
 from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
@@ -51,6 +52,27 @@ def test_a_new_token_opens_and_the_old_one_does_not(cloud: Cloud, process: Dynam
     assert probe(url, ca, "n" * 43, "tiny", SystemClock(), 20).text
     with pytest.raises(Exception, match=r"40[13]|token|refuse"):
         probe(url, ca, props["access"]["token"], "tiny", SystemClock(), 0)
+
+
+def test_a_new_ssh_key_opens_and_the_old_one_is_locked_out_for_good(cloud: Cloud, process: DynamicProcess) -> None:
+    props = cloud.props("chat-0")
+    id_, outs = process.create(props)
+    key = new_ssh_key("test")
+    access = {**props["access"], "sshPublicKey": key.public, "sshPrivateKey": key.private}
+
+    updated = process.update(id_, outs, cloud.props("chat-0", access=access))
+    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
+    assert contract.host is not None
+    contract.host.stop()
+    contract.host.start()
+
+    # The start script of the rent call still names the old key; the host must not let it in again.
+    assert not _unreachable(process, id_, updated)
+    assert _unreachable(process, id_, {**updated, "access": props["access"]})
+
+
+def _unreachable(process: DynamicProcess, id_: str, outs: dict[str, object]) -> bool:
+    return any(str(drift).startswith("unreachable") for drift in process.read(id_, outs).outs["drift"])
 
 
 def test_drift_made_by_hand_is_named_and_mended(cloud: Cloud, process: DynamicProcess) -> None:
