@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bootstrap.clock import Clock
 from bootstrap.engine import Engine
-from bootstrap.errors import GateOpen, StepFailed
+from bootstrap.errors import GateOpen, SpecInvalid, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.fetching import fetch
 from bootstrap.host import Host, Result
@@ -74,6 +74,8 @@ class Worker:
         request = self._shell(f"sh {KIT}/certificate.sh", "the gate's key could not be made").stdout
         try:
             certificate = self.services.sign(request, self.spec.addresses)
+        except SpecInvalid:
+            raise  # the CA is at fault, not this host
         except ValueError as error:
             raise StepFailed(f"{self.spec.name}: no certificate: {error}") from None
         self.host.put(certificate.encode(), f"{ETC}/tls.crt.new", 0o600)

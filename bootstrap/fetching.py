@@ -17,13 +17,15 @@ def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], targe
     `urls` maps SHA-256 of a file to where it is fetched from; `least_mbps` is in Mbit/s, 0 for no bound. Raises
     WeightsMissing, PreflightFailed (slow, disk) and FetchFailed.
     """
+    # A file of one part comes over one connection, which gets its share of the line and no more.
+    streams = min(CONNECTIONS, sum(len(file.parts) for file in manifest.files))
     files = [{**file.model_dump(mode="json"), "url": urls[file.sha256]} for file in manifest.files]
     order = {
         "target": target,
         "files": files,
         "part_bytes": PART_BYTES,
         "connections": CONNECTIONS,
-        "least_mbps": least_mbps,
+        "least_mbps": least_mbps * streams / CONNECTIONS,
         "pause_seconds": PAUSE_SECONDS,
     }
     result = python(host, "fetch.py", order, SECONDS)

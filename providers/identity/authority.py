@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bootstrap.errors import SpecInvalid
+
 CA_DAYS = 5 * 365
 LEAF_DAYS = 90
 DNS_NAME = re.compile(
@@ -78,9 +80,11 @@ def sign_csr(
     ca = x509.load_pem_x509_certificate(ca_certificate_pem.encode())
     ca_key = serialization.load_pem_private_key(ca_key_pem.encode(), None)
     if not isinstance(ca_key, ec.EllipticCurvePrivateKey) or ca_key.public_key() != ca.public_key():
-        raise ValueError("the CA's key does not belong to its certificate; the stack's state was edited or damaged")
+        raise SpecInvalid("the CA's key does not belong to its certificate; the stack's state was edited or damaged")
     if ca.not_valid_after_utc <= now:
-        raise ValueError(f"the fleet's CA ended on {ca.not_valid_after_utc:%Y-%m-%d}; it cannot sign any more")
+        raise SpecInvalid(
+            f"the fleet's CA ended on {ca.not_valid_after_utc:%Y-%m-%d} and cannot sign any more; a new one comes with a new stack"
+        )
     certificate = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "gpu-fleet host")]))
