@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from tools import engine as tools_engine
 from tools import env as tools_env
@@ -114,6 +117,12 @@ class Stack:
         """Return the resources in state."""
         return list(self.state().get("resources", []))
 
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the stack's config file anew, as an edit in a pull request would; the salt of its secrets stays."""
+        file = self.folder / f"Pulumi.{self.name}.yaml"
+        kept = yaml.safe_load(file.read_text()) if file.exists() else {}
+        file.write_text(yaml.safe_dump({**kept, "config": dict(config)}))
+
     def config(self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None) -> None:
         """Set config values; a dotted or indexed key is a path, as with `pulumi config set --path`."""
         for flag, values in (("--plaintext", plain or {}), ("--secret", secret or {})):
@@ -164,6 +173,18 @@ class Engine:
         """End what still runs."""
         for stack in self._stacks:
             stack.close()
+
+
+def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fleet: Any) -> dict[str, Any]:
+    """Return a stack's config for a sandbox at these addresses: that of stack `local`, with a bucket of its own.
+
+    It has one fleet, `chat`, of one instance; `fleet` replaces keys of that one.
+    """
+    config = dict(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"])
+    config["gpu-fleet:market"] = {"url": market_url, "timeScale": time_scale}
+    config["gpu-fleet:store"] |= {"endpoint": store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
+    config["gpu-fleet:fleets"]["chat"] |= fleet
+    return config
 
 
 def end_group(child: subprocess.Popen[str]) -> None:

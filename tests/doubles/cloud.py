@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from bootstrap.kit import build_kit
 from bootstrap.manifest import Manifest, of_folder
@@ -33,6 +32,7 @@ from sandbox.daemon import Sandbox
 from sandbox.model import write as write_model
 from sandbox.services.object_store import ADMIN, REGION
 from sandbox.settings import Settings, Vllm, folders
+from tools.stack import sandbox_config
 
 REPO = Path(__file__).resolve().parents[2]
 TIME_SCALE = 100.0
@@ -127,12 +127,8 @@ class Cloud:
 
     def stack_config(self, **fleet: Any) -> dict[str, Any]:
         """Config of a stack in this cloud: one fleet `chat` of one instance, with `fleet` changed."""
-        local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-        local["gpu-fleet:market"] = {"url": self.market_url, "timeScale": TIME_SCALE}
-        local["gpu-fleet:store"] |= {"endpoint": self.store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
-        local["gpu-fleet:limits"] = LIMITS
-        local["gpu-fleet:fleets"]["chat"] |= fleet
-        return dict(local)
+        config = sandbox_config(self.market_url, TIME_SCALE, self.store_endpoint, **fleet)
+        return {**config, "gpu-fleet:limits": LIMITS}
 
 
 @contextlib.contextmanager

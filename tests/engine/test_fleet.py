@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tools.stack import Engine, Stack
@@ -18,13 +17,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.host]
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
         yield running
-
-
-def configure(stack: Stack, config: dict[str, Any]) -> None:
-    """Write the stack's config as an edit in a pull request would."""
-    file = stack.folder / f"Pulumi.{stack.name}.yaml"
-    salt = yaml.safe_load(file.read_text()) if file.exists() else {}
-    file.write_text(yaml.safe_dump({**salt, "config": config}))
 
 
 @pytest.fixture
@@ -39,7 +31,7 @@ def ids(cloud: Cloud) -> dict[str, int]:
 
 def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
     config = cloud.stack_config()
-    configure(stack, config)
+    stack.write_config(config)
 
     first = stack.up()
     before = ids(cloud)
@@ -67,14 +59,14 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
 
     before = ids(cloud)
     config["gpu-fleet:fleets"]["chat"]["replicas"] = 2
-    configure(stack, config)
+    stack.write_config(config)
     stack.up()
     assert set(ids(cloud)) == {"chat-0", "chat-1"}
     assert ids(cloud)["chat-0"] == before["chat-0"]
 
     config["gpu-fleet:fleets"]["chat"]["replicas"] = 1
     config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = ["--max-model-len", "128"]
-    configure(stack, config)
+    stack.write_config(config)
     changed = stack.up()
     assert ids(cloud) == before, changed.text
 
@@ -83,7 +75,7 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
     assert ids(cloud) != before
 
     config["gpu-fleet:fleets"]["chat"]["replicas"] = 0
-    configure(stack, config)
+    stack.write_config(config)
     stack.up()
     assert cloud.rented() == []
 
@@ -117,7 +109,7 @@ def test_bad_input_is_one_sentence_before_anything_is_rented(
     for index, parent in enumerate(parents):
         place = place[f"gpu-fleet:{parent}" if index == 0 else parent]
     place[last if parents else f"gpu-fleet:{last}"] = value
-    configure(stack, config)
+    stack.write_config(config)
 
     done = stack.preview(check=False)
 
@@ -133,7 +125,7 @@ def test_a_manifest_that_does_not_match_its_files_is_refused(cloud: Cloud, stack
     source.mkdir()
     (source / "config.json").write_text("{}")
     config["gpu-fleet:models"]["tiny"]["source"] = str(source)
-    configure(stack, config)
+    stack.write_config(config)
 
     done = stack.preview(check=False)
 
@@ -146,7 +138,7 @@ def test_a_bucket_of_somebody_else_is_not_touched(cloud: Cloud, engine: Engine) 
     config = cloud.stack_config(replicas=0)
     first, second = engine.stack(REPO, "first"), engine.stack(REPO, "second")
     for stack in (first, second):
-        configure(stack, config)
+        stack.write_config(config)
     first.up()
 
     done = second.up(check=False)

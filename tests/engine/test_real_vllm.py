@@ -4,7 +4,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-import yaml
 
 from tests.doubles.cloud import REPO, running_cloud
 from tools.stack import Engine
@@ -15,8 +14,7 @@ pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.vllm, pytest.mar
 def test_a_completion_of_the_real_vllm(engine: Engine, tmp_path: Path) -> None:
     with running_cloud(tmp_path / "cloud", vllm="real") as cloud:
         stack = engine.stack(REPO)
-        file = stack.folder / f"Pulumi.{stack.name}.yaml"
-        file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "config": cloud.stack_config()}))
+        stack.write_config(cloud.stack_config())
 
         stack.up()
         outputs = stack.outputs()
