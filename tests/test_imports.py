@@ -18,7 +18,7 @@ MAY_IMPORT = {
     "providers": {"providers", "bootstrap"},
     "components": {"components", "providers", "bootstrap", "monitoring"},
     "monitoring": {"monitoring"},
-    "tools": {"tools"},
+    "tools": {"tools", "bootstrap"},  # only what runs in the environment of the project; set-up itself has no library
     "sandbox": {"sandbox", "bootstrap", "monitoring"},
     "__main__": {"components", "providers", "bootstrap", "monitoring"},
 }
