@@ -83,7 +83,7 @@ def sign_csr(
         raise SpecInvalid("the CA's key does not belong to its certificate; the stack's state was edited or damaged")
     if ca.not_valid_after_utc <= now:
         raise SpecInvalid(
-            f"the fleet's CA ended on {ca.not_valid_after_utc:%Y-%m-%d}, so it signs nothing more; a new stack makes a new one"
+            f"the fleet's CA ended on {ca.not_valid_after_utc:%Y-%m-%d}: it signs nothing more; a new stack makes another"
         )
     certificate = (
         x509.CertificateBuilder()
