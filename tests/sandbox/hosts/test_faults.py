@@ -66,7 +66,7 @@ def test_a_slow_line_is_as_slow_as_asked(make):
     with login.client.open_sftp() as files, files.open("/root/upload", "wb") as remote:
         remote.write(b"x" * 500_000)
     took = time.monotonic() - began
-    assert 0.35 < took < 3.0
+    assert took > 0.35
     host.fault("slow", on=False)
     assert host.line.to_host.bytes_per_second is None
 
