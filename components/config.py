@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from bootstrap.spec import argument_problems, variable_problems
+
 PROJECT = "gpu-fleet"
 FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
@@ -266,6 +268,8 @@ def _contradictions(config: StackConfig, project: Path) -> list[str]:
                 f"{path}.model is {fleet.model!r}, which {PROJECT}:models does not name (known: {known}). "
                 "Make a manifest with `python -m providers.store.manifest FOLDER` and add it to models."
             )
+        problems = [*argument_problems(fleet.vllm_arguments), *variable_problems(tuple(fleet.environment.items()))]
+        mistakes += [f"{path}: {problem}" for problem in problems]
     for name, model in config.models.items():
         if not (project / model.manifest).is_file():
             mistakes.append(

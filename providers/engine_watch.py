@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -117,6 +117,27 @@ class WatchedClock(SystemClock):
             yield
         finally:
             self._thread.patient = before
+
+
+_BUSY: list[Callable[[], bool]] = []
+
+
+def end_with_engine(watch: EngineWatch, busy: Callable[[], bool]) -> None:
+    """End this process once its engine has gone and nobody in it is busy any more.
+
+    Otherwise provider processes outlive a killed engine for good: nothing else tells them. Several providers may live in
+    one process; it ends when all of them are idle.
+    """
+    _BUSY.append(busy)
+    if len(_BUSY) == 1:
+        threading.Thread(target=_end_when_idle, args=(watch,), daemon=True).start()
+
+
+def _end_when_idle(watch: EngineWatch) -> None:
+    clock = SystemClock()
+    while not watch.gone() or any(busy() for busy in _BUSY):
+        clock.sleep(2 * SLICE_SECONDS)
+    os._exit(1)
 
 
 def engine_and_between(pid: int) -> tuple[Process, ...]:

@@ -12,6 +12,7 @@ import pulumi
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
+    ConfigureRequest,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -20,6 +21,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from providers.engine_watch import EngineWatch, end_with_engine
 from providers.identity.state import OUTPUTS, SECRETS, InputsInvalidError, fresh, renewed, rotation_of
 
 
@@ -27,6 +29,10 @@ class IdentityProvider(ResourceProvider):
     """Translates between the engine's calls and `state`. Nothing outside the stack's state is touched."""
 
     serialize_as_secret_always = False
+
+    def configure(self, _req: ConfigureRequest) -> None:
+        """Take no args; only see to it that this process does not outlive its engine."""
+        end_with_engine(EngineWatch.of_this_process(), lambda: False)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the counters; they arrive as floats and leave as whole numbers."""

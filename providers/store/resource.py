@@ -24,6 +24,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from bootstrap.manifest import mismatches
+from providers.engine_watch import EngineWatch, end_with_engine
 from providers.store.blobs import Blobs as BlobsOfManifest
 from providers.store.bucket import Bucket as OneBucket
 from providers.store.client import Keys, connect
@@ -42,6 +43,8 @@ class _StoreProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Take the account's keys from the provider's args."""
         self._keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
+        # An upload that nobody waits for any more may be cut: the next one takes it up where it was.
+        end_with_engine(EngineWatch.of_this_process(), lambda: False)
 
 
 class BucketProvider(_StoreProvider):

@@ -4,7 +4,6 @@ Module path and class names are persisted in every stack's state: a rename is a 
 attributes of its own, so that it is pickled by reference and state carries no code.
 """
 
-import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,7 +24,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from bootstrap.errors import BootstrapError
-from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
+from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
 from providers.vast import lifecycle
 from providers.vast.client import RETRY_SECONDS, VastClient
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
@@ -49,11 +48,12 @@ class VastInstanceProvider(ResourceProvider):
         """Take the account's keys from the provider's args; the engine calls this once a process."""
         self._vast_key = req.config.get("vastApiKey") or ""
         self._store_keys = StoreKeys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
-        self._watch = EngineWatch.of_this_process()
-        self._clock = WatchedClock(self._watch)
+        watch = EngineWatch.of_this_process()
+        self._clock = WatchedClock(watch)
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
         self._lock = threading.RLock()
+        end_with_engine(watch, lambda: self._calls > 0)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""
@@ -154,7 +154,7 @@ class VastInstanceProvider(ResourceProvider):
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
-        """Count the calls in flight; the last one out ends a process whose engine has gone."""
+        """Count the calls in flight: a process whose engine has gone ends when there are none."""
         with self._lock:
             self._calls += 1
         try:
@@ -162,9 +162,6 @@ class VastInstanceProvider(ResourceProvider):
         finally:
             with self._lock:
                 self._calls -= 1
-                last = self._calls == 0
-            if last and self._watch.gone():
-                os._exit(1)
 
 
 class VastInstance(Resource, module="vast", name="Instance"):

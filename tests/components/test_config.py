@@ -96,6 +96,7 @@ def test_a_parked_fleet_is_fine(project: Path) -> None:
             "huge",
             "gpu-fleet:fleets.chat.model is 'huge', which gpu-fleet:models does not name",
         ),
+        ("fleets.chat.vllmArguments", ["--port", "9"], "--port"),
         ("models.tiny.manifest", "models/none.json", "there is no such file in the project"),
         (
             "fleets.Chat!",

@@ -10,6 +10,7 @@ floats, keys with None have vanished, credentials come as secrets in Configure, 
 
 import os
 import queue
+import socket
 import subprocess
 import sys
 import threading
@@ -64,18 +65,21 @@ class Seen:
 class DynamicProcess:
     """`python -u -m pulumi.dynamic ENGINE` in the project's folder, for one provider. It dies with this process.
 
-    `engine` is the address that the provider is told; by default one where nobody listens. `calls` may come from several
+    `engine` is the address that the provider is told; by default one where this process
+    listens, as an engine would. `calls` may come from several
     threads. Every call raises ProviderError with the provider's own words, and after `timeout` seconds.
     """
 
     def __init__(
         self,
         provider: ResourceProvider,
-        engine: str = "127.0.0.1:1",
+        engine: str | None = None,
         environment: dict[str, str] | None = None,
         timeout: float = 120.0,
     ) -> None:
         self._pickled = serialize_provider(provider)
+        self._engine = socket.create_server(("127.0.0.1", 0))
+        engine = engine or f"127.0.0.1:{self._engine.getsockname()[1]}"
         self._timeout = timeout
         self._lines: list[str] = []
         self._arrived = threading.Condition()
@@ -107,6 +111,7 @@ class DynamicProcess:
             channel.close()
         self.process.kill()
         self.process.wait()
+        self._engine.close()
         self._reader.join()
 
     @property

@@ -1,6 +1,5 @@
 """One cloud a worker; each test ends with the market's books empty, whatever it did."""
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -27,10 +26,6 @@ def cloud(shared_cloud: Cloud) -> Iterator[Cloud]:
 @pytest.fixture
 def process(cloud: Cloud) -> Iterator[DynamicProcess]:
     """A provider process with an engine that is there and the account's keys."""
-    with socket.socket() as engine:
-        engine.bind(("127.0.0.1", 0))
-        engine.listen()
-        address = f"127.0.0.1:{engine.getsockname()[1]}"
-        with DynamicProcess(VastInstanceProvider(), engine=address, timeout=200) as running:
-            running.configure(ACCOUNT)
-            yield running
+    with DynamicProcess(VastInstanceProvider(), timeout=200) as running:
+        running.configure(ACCOUNT)
+        yield running

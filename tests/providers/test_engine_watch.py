@@ -36,6 +36,16 @@ time.sleep(60)
 """
 
 
+IDLE = """
+import sys, time
+from providers.engine_watch import EngineWatch, end_with_engine
+busy_until = time.monotonic() + float(sys.argv[1])
+end_with_engine(EngineWatch.of_this_process(), lambda: time.monotonic() < busy_until)
+print("idle", flush=True)
+time.sleep(60)
+"""
+
+
 def listening() -> socket.socket:
     server = socket.socket()
     server.bind(("127.0.0.1", 0))
@@ -99,6 +109,19 @@ def test_an_engine_that_answers_disturbs_nobody() -> None:
         WatchedClock(watch).sleep(1.2)
 
         assert not watch.gone()
+
+
+def test_a_provider_process_ends_after_its_engine_once_it_is_idle() -> None:
+    server = listening()
+    words = [sys.executable, "-u", "-c", IDLE, "0.5", address_of(server)]
+    with subprocess.Popen(
+        words, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    ) as idle:
+        assert idle.stdout is not None
+        assert idle.stdout.readline() == "idle\n"
+        server.close()
+
+        assert idle.wait(timeout=30) == 1
 
 
 def test_one_refusal_is_not_enough() -> None:

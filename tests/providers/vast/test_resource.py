@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,13 +18,9 @@ KEY = "an-account-key-that-must-not-show"
 
 @pytest.fixture(scope="module")
 def process() -> Iterator[DynamicProcess]:
-    """A provider process whose engine is there: somebody listens at the address that it was told."""
-    with socket.socket() as engine:
-        engine.bind(("127.0.0.1", 0))
-        engine.listen()
-        with DynamicProcess(VastInstanceProvider(), engine=f"127.0.0.1:{engine.getsockname()[1]}") as running:
-            running.configure({"vastApiKey": KEY, "storeAccessKey": "a", "storeSecretKey": "a-store-secret"})
-            yield running
+    with DynamicProcess(VastInstanceProvider()) as running:
+        running.configure({"vastApiKey": KEY, "storeAccessKey": "a", "storeSecretKey": "a-store-secret"})
+        yield running
 
 
 def changed(**changes: Any) -> dict[str, Any]:
