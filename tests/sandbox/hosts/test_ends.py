@@ -20,7 +20,7 @@ import encodings.idna, json, os, sys, threading
 from pathlib import Path
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images
-from tests.doubles.emulated import spec
+from tests.doubles.emulated import spec, until
 
 cache, user = Path(sys.argv[1]), int(sys.argv[2])
 if user != os.geteuid():
@@ -29,9 +29,9 @@ if user != os.geteuid():
     os.setresuid(user, user, user)
 hosts = NamespaceHosts(cache, Images("double", cache))
 daemon = "for i in 1 2; do setsid nohup bash -c 'trap : TERM; while :; do sleep 1000; done' >/dev/null 2>&1 & done"
-made = [hosts.create(spec(name=f"C.{n}", onstart=daemon + "; sleep 0.1; echo up")) for n in range(3)]
-while not all("up" in host.log() for host in made):
-    pass
+running = "; until [ $(pgrep -c -x sleep) = 2 ]; do sleep 0.02; done; "
+made = [hosts.create(spec(name=f"C.{n}", onstart=daemon + running + "echo up")) for n in range(3)]
+until(lambda: all("up" in host.log() for host in made))
 print(json.dumps([host.namespaces.pid1 for host in made]), flush=True)
 threading.Event().wait()
 """
@@ -107,6 +107,6 @@ def kill_and_look(cache, user):
         emulator.kill()
         emulator.wait()
         emulator.stdout.close()
-    until(lambda: not any(alive(pid) for pid in processes), seconds=4)
+    until(lambda: not any(alive(pid) for pid in processes))
     assert in_network(networks) == []
     assert str(cache) not in Path("/proc/self/mounts").read_text()
