@@ -50,7 +50,9 @@ class Served:
     endpoint: str
     host_key: str
     certificate_end: float  # unix seconds
-    seconds: dict[str, float]  # by phase
+    seconds: dict[
+        str, float
+    ]  # by phase; "rent" begins with the look at our label, "connect" with that for the host key
     usd_per_hour: float  # all-in where the offer is known, else what the market charges
     attempts: int = 1
 
@@ -83,17 +85,24 @@ def bring_online(
     deadline = clock.monotonic() + limits.total_seconds
     failures: list[Failure] = []
     while len(failures) < limits.attempts and clock.monotonic() < deadline:
+        began = clock.monotonic()
         adopted = adopt(market, clock, limits, order, say)
         avoided = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
         wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | avoided)
         instance_id, offer = (
             (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say)
         )
+        rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
         try:
             served = _serve(market, clock, limits, order, bootstrap, say, instance_id, deadline)
-            served = replace(served, usd_per_hour=price or served.usd_per_hour, attempts=len(failures) + 1)
+            served = replace(
+                served,
+                seconds={"rent": rented, **served.seconds},
+                usd_per_hour=price or served.usd_per_hour,
+                attempts=len(failures) + 1,
+            )
             keep_lowest(market, clock, limits, order.label, instance_id)
         except (HostFault, errors.RentalFailed) as error:
             reason = getattr(error, "reason", type(error).__name__)
@@ -200,8 +209,10 @@ def _serve(
     booted = clock.monotonic() - began
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
     host_key = host_key_of(market, clock, limits, instance_id)
+    known = clock.monotonic() - began - booted
     served = bootstrap.serve(instance, host_key, say)
-    return replace(served, seconds={"wait": round(booted, 3), **served.seconds})
+    connect = round(known + served.seconds.get("connect", 0.0), 3)
+    return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
 
 
 def host_key_of(market: Market, clock: RentingClock, limits: Limits, instance_id: int) -> str:
