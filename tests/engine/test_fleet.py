@@ -42,10 +42,12 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
     assert set(outputs) == {"endpoints", "hourlyCost", "caCertificate", "tokens"}
     assert outputs["endpoints"]["chat-0"].startswith("https://127.0.0.1:")
 
-    state = json.dumps(stack.state())
     secrets = [outputs["tokens"]["chat-0"], "sandbox-account-key", "sandbox-secret-key", "PRIVATE KEY"]
-    assert not [secret for secret in secrets if secret in state]
+    assert not [secret for secret in secrets if secret in json.dumps(stack.state())]
     assert not [secret for secret in secrets if secret in first.text]
+    looked = stack.refresh()
+    assert not [secret for secret in secrets if secret in json.dumps(stack.state())]
+    assert not [secret for secret in secrets if secret in looked.text]
 
     assert "unchanged" in stack.up("--expect-no-changes").text
     assert ids(cloud) == before
