@@ -21,6 +21,7 @@ from providers.vast import errors
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
+from providers.vast.recent import RecentSearches
 
 DEFAULT_URL = "https://console.vast.ai"
 TIMEOUT_SECONDS = 30.0
@@ -73,7 +74,7 @@ class VastClient:
     """One account on one market. Thread-safe: it keeps no state but the connection pool.
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
-    own wire. Raises only `errors.VastError`.
+    own wire. With `searches` it shares what others found a moment ago. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -84,7 +85,9 @@ class VastClient:
         clock: Clock,
         transport: httpx.BaseTransport | None = None,
         retry_seconds: float = RETRY_SECONDS,
+        searches: RecentSearches | None = None,
     ) -> None:
+        self._searches = searches
         self._pace = pace
         self._clock = clock
         self._retry_seconds = retry_seconds
@@ -103,7 +106,11 @@ class VastClient:
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
         """Return the market's offers for a query; 64 at most, ordered by the market."""
-        return self._again("search", lambda: self._ask("search", "POST", "/api/v0/bundles/", _Offers, query)).offers
+
+        def ask() -> list[Offer]:
+            return self._again("search", lambda: self._ask("search", "POST", "/api/v0/bundles/", _Offers, query)).offers
+
+        return self._searches.get(query, ask, self._clock) if self._searches else ask()
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent an offer and return the new instance's id.
@@ -120,6 +127,8 @@ class VastClient:
             return self._again("rent", once, repeat=(errors.RateLimited,))
         except errors.OfferGone as gone:
             gone.offer_id = offer_id
+            if self._searches:
+                self._searches.forget()
             raise
 
     def show(self, instance_id: int) -> Instance | None:

@@ -31,6 +31,7 @@ from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsI
 from providers.vast.lifecycle import Desk
 from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
+from providers.vast.recent import RecentSearches
 from providers.vast.redaction import Redaction
 from providers.vast.serving import StoreKeys
 from providers.vast.settings import InstanceSettings
@@ -52,6 +53,7 @@ class VastInstanceProvider(ResourceProvider):
         self._clock = WatchedClock(watch)
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
+        self._searches: dict[tuple[str, float], RecentSearches] = {}
         self._lock = threading.RLock()
         end_with_engine(watch, lambda: self._calls > 0)
 
@@ -141,7 +143,12 @@ class VastInstanceProvider(ResourceProvider):
         market = settings.market
         scale = market.time_scale
         pace = SharedPace(self._vast_key, scale)
-        client = VastClient(market.url, self._vast_key, pace, self._clock, retry_seconds=RETRY_SECONDS / scale)
+        with self._lock:
+            searches = self._searches.setdefault((market.url, scale), RecentSearches(scale))
+        retry_seconds = RETRY_SECONDS / scale
+        client = VastClient(
+            market.url, self._vast_key, pace, self._clock, retry_seconds=retry_seconds, searches=searches
+        )
         redaction = Redaction.of(self._vast_key, self._store_keys.secret)
 
         def say(phase: str, text: str) -> None:
