@@ -26,7 +26,7 @@ from providers.vast.renting import (
     wait_until_running,
 )
 
-Say = Callable[[str, str], None]
+Say = Callable[[str, str], None]  # phase, text; must never raise, because it speaks before things are given back
 
 
 @dataclass(frozen=True)

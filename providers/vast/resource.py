@@ -6,7 +6,7 @@ attributes of its own, so that it is pickled by reference and state carries no c
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import pulumi
@@ -152,7 +152,9 @@ class VastInstanceProvider(ResourceProvider):
         redaction = Redaction.of(self._vast_key, self._store_keys.secret)
 
         def say(phase: str, text: str) -> None:
-            print(redaction.clean(f"{settings.name}  {phase}  {text}"), flush=True)  # noqa: T201 -- the CLI shows it
+            # A killed engine has closed the pipe: that must not keep anybody from giving back.
+            with suppress(OSError):
+                print(redaction.clean(f"{settings.name}  {phase}  {text}"), flush=True)  # noqa: T201 -- the CLI shows it
 
         try:
             yield Desk(client, self._clock, self._store_keys, say)

@@ -1,0 +1,28 @@
+"""Processes as the kernel sees them: who descends from whom, and who is still there."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from providers.engine_watch import Process
+
+
+def descendants(pid: int) -> list[Process]:
+    """Return every process below `pid`, each of them proof against a later one of the same number."""
+    found = []
+    for folder in Path("/proc").glob(f"{pid}/task/*"):
+        for child in (folder / "children").read_text().split():
+            try:
+                fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            found += [Process(int(child), fields[19]), *descendants(int(child))]
+    return found
+
+
+def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
+    """Poll until the condition holds; fails at the deadline."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
+        time.sleep(0.05)
