@@ -1,5 +1,6 @@
 """vLLM on a host: wait until it answers a completion, and say whose fault it is where it does not."""
 
+import re
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,6 +27,9 @@ REFUSALS = (
 )
 # ... and what it says in the same form when this machine is short of something that was rented.
 CIRCUMSTANCES = ("ValueError: Free memory on device", "ValueError: Memory profiling")
+
+
+_WHY = re.compile(r"\berror: |^\S*(Error|Exception): ", re.ASCII)
 
 
 class _State(BaseModel):
@@ -106,4 +110,7 @@ def is_refusal(ends: list[str], log: str) -> bool:
 
 def _said(log: str) -> str:
     lines = log.strip().splitlines()[-LAST_LINES:]
-    return "Its last lines:\n" + "\n".join(lines) if lines else "It said nothing."
+    if not lines:
+        return "It said nothing."
+    why = next((line.strip() for line in reversed(lines) if _WHY.search(line)), lines[-1].strip())
+    return f"It says: {why}\nIts last lines:\n" + "\n".join(lines)

@@ -10,6 +10,7 @@
         StepFailed           a command of ours failed there
         EngineDied           vLLM dies or hangs although nothing is wrong with what we asked for
         GateOpen             something is served without a token
+        TookTooLong          the time for everything together has passed
       OurFault             give the instance back and stop: every machine would fail the same way
         EngineRefused        vLLM refuses its arguments or the model
         SpecInvalid          what was asked for cannot be: a token, an argument or a variable that is ours to set
@@ -79,6 +80,12 @@ class GateOpen(HostFault):
     """The endpoint serves somebody without a token."""
 
     reason = "gate"
+
+
+class TookTooLong(HostFault):
+    """The time for everything together has passed."""
+
+    reason = "time"
 
 
 class OurFault(BootstrapError):

@@ -12,7 +12,7 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from bootstrap.clock import Clock
-from bootstrap.errors import EngineDied, EngineRefused, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
+from bootstrap.errors import EngineDied, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
 from bootstrap.waiting import patiently
 
 PROMPT, TOKENS = "Hello", 4
@@ -20,7 +20,7 @@ COMPLETIONS = "/v1/completions"
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 RETRY_SECONDS = 0.5
 LAST_ATTEMPT_SECONDS = 1.0
-REFUSED = {400, 404, 422}  # by vLLM: the request, or the name of the model
+REFUSED = {400, 404, 422}  # the request, or the name of the model
 FORBIDDEN = ("/metrics", "/invocations", "/docs")  # vLLM serves these without any key
 
 
@@ -44,9 +44,8 @@ def probe(url: str, ca_pem: str, token: str, model: str, clock: Clock, deadline_
     """Ask `https://address:port` for a completion, again until the deadline, after proving that strangers get nothing.
 
     At once raises GateOpen where somebody without a token is served, HostKeyMismatch where the certificate is not of our
-    CA, StepFailed where the gate does not take the token, EngineRefused where vLLM does not take the request; waiting
-    would change none of them. At the deadline raises EngineDied where the gate answers and vLLM does not,
-    HostUnreachable where nobody does.
+    CA, StepFailed where the gate does not take the token or refuses the request; waiting would change none of them. At the
+    deadline raises EngineDied where the gate answers and vLLM does not, HostUnreachable where nobody does.
     """
     context = ssl.create_default_context(cadata=ca_pem)
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
@@ -89,9 +88,10 @@ class _Asker:
                 f"{self._url} answers {status} to the token that was written there; its gate holds another"
             )
         if status in REFUSED:
-            raise EngineRefused(
-                f"{self._url} answers {status} to a completion of {model!r}: {answer.text[:200]!r}. Every machine would: "
-                "compare the model's name and the arguments of vLLM in the stack's config."
+            # vLLM has answered the same request inside: what refuses it out here is not vLLM, or not the one we started.
+            raise StepFailed(
+                f"{self._url} answers {status} to a completion of {model!r} that vLLM answered on the host: "
+                f"{answer.text[:200]!r}"
             )
 
     def _ask(self, model: str, token: str | None) -> httpx.Response:

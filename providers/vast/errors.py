@@ -9,6 +9,7 @@
       OutcomeUnknown          look the label up before any other step; the call may have taken effect
       NoMatchingOffer         tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
+      UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
       StillRented             giving back could not be confirmed: say what costs money and how to end it
       SettingsInvalid         stop: an input of the resource is not what it must be
 
@@ -96,6 +97,25 @@ class RentalFailed(VastError):
     def __str__(self) -> str:
         """Sentence for the operator."""
         return f"instance {self.instance_id}: {self.message}"
+
+
+@dataclass
+class UpdateFailed(VastError):
+    """A change in place that did not succeed. `serves_before`: whether the settings of before are in force again."""
+
+    instance_id: int
+    usd_per_hour: float | None
+    cause: str
+    serves_before: bool
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
+        meanwhile = "serves with its settings of before" if self.serves_before else "serves nobody (its gate is closed)"
+        return (
+            f"{self.cause}\nInstance {self.instance_id} {meanwhile} and goes on costing {price}. "
+            "Correct the stack's config, or let `pulumi refresh` look at it, and run `pulumi up` again."
+        )
 
 
 @dataclass

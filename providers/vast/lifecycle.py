@@ -112,7 +112,10 @@ def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) 
 def update(
     instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: Desk
 ) -> dict[str, Any]:
-    """Converge in place, logging in with the key in the old state; settings that touch nothing are only recorded."""
+    """Converge in place, logging in with the key in the old state; settings that touch nothing are only recorded.
+
+    What does not come to serve is brought back to the settings of before. Raises UpdateFailed, RentalFailed.
+    """
     if not compare(old, new, outs).in_place:
         return {key: outs[key] for key in OUTPUT_KEYS if key in outs}
     instance = desk.market.show(instance_id)
@@ -123,12 +126,27 @@ def update(
             "it is not running, so nothing can be changed on it; run `pulumi refresh`, then `pulumi up`",
         )
     bootstrap = _bootstrap(new, old, desk)
-    served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
+    try:
+        served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
+    except BootstrapError as error:
+        serves = _goes_back(instance, old, outs, desk)
+        raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), serves) from error
     if old.access.ssh_public_key != new.access.ssh_public_key:
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
     fresh = _outputs(served)
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
     return {**fresh, **kept}
+
+
+def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> bool:
+    """Have the instance serve with its settings of before, whose weights it still has; say whether it does."""
+    desk.say("start", "the change failed; going back to the settings of before")
+    try:
+        _bootstrap(old, old, desk).serve(instance, str(outs.get("hostKey")), desk.say)
+    except BootstrapError as error:
+        desk.say("start", f"going back failed too: {error}")
+        return False
+    return True
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:

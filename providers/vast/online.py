@@ -60,8 +60,8 @@ class Served:
 class Bootstrap(Protocol):
     """From a running instance to an answered completion; see `serving.HostBootstrap`."""
 
-    def serve(self, instance: Instance, host_key: str, say: Say) -> Served:
-        """Connect, converge and probe. Raises bootstrap errors: HostFault or OurFault."""
+    def serve(self, instance: Instance, host_key: str, say: Say, deadline: float) -> Served:
+        """Connect, converge and probe before a moment (monotonic seconds). Raises bootstrap errors: HostFault or OurFault."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +210,7 @@ def _serve(
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
     host_key = host_key_of(market, clock, limits, instance_id)
     known = clock.monotonic() - began - booted
-    served = bootstrap.serve(instance, host_key, say)
+    served = bootstrap.serve(instance, host_key, say, deadline)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
 

@@ -135,8 +135,8 @@ class VastInstanceProvider(ResourceProvider):
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
             except (VastError, BootstrapError, EngineGone) as error:
-                message = redaction.clean(f"{props.get('name', 'instance')}: {error}")
-                raise pulumi.RunError(message) from None
+                name, told = f"{props.get('name', 'instance')}: ", str(error)
+                raise pulumi.RunError(redaction.clean(told if told.startswith(name) else name + told)) from None
 
     @contextmanager
     def _desk(self, settings: InstanceSettings) -> Iterator[Desk]:

@@ -3,11 +3,12 @@
 The only place where a rented instance meets SSH, the store's presigned URLs and the fleet's CA.
 """
 
+import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bootstrap.artifacts import Artifacts
-from bootstrap.clock import Clock
+from bootstrap.clock import Clock, Until
 from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
@@ -48,26 +49,30 @@ class HostBootstrap:
     limits: Limits
     clock: Clock
 
-    def serve(self, instance: Instance, host_key: str, say: Say) -> Served:
-        """Connect, converge and probe. Raises bootstrap errors, HostFault or OurFault."""
-        began = self.clock.monotonic()
+    def serve(self, instance: Instance, host_key: str, say: Say, deadline: float = math.inf) -> Served:
+        """Connect, converge and probe, all of it before `deadline` (monotonic seconds).
+
+        Raises bootstrap errors, HostFault or OurFault.
+        """
+        clock = Until(self.clock, deadline)
+        began = clock.monotonic()
         address, gate = self._addresses(instance)
         spec = spec_of(self.settings, address)
-        host = self.connect(instance, host_key, say)
-        connected = self.clock.monotonic()
+        host = replace(self, clock=clock).connect(instance, host_key, say)
+        connected = clock.monotonic()
         try:
-            report = converge(host, spec, self, self.clock, say)
+            report = converge(host, spec, self, clock, say)
         finally:
             host.close()
         access = self.settings.access
         endpoint = f"https://{address}:{gate}"
-        converged = self.clock.monotonic()
+        converged = clock.monotonic()
         answer = probe(
             endpoint,
             access.ca_certificate,
             access.token.get_secret_value(),
             self.settings.server.model_name,
-            self.clock,
+            clock,
             self.limits.probe_seconds,
         )
         say("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
@@ -79,7 +84,7 @@ class HostBootstrap:
             seconds={
                 "connect": round(connected - began, 3),
                 **{phase: round(seconds, 3) for phase, seconds in report.timings.items()},
-                "probe": round(self.clock.monotonic() - converged, 3),
+                "probe": round(clock.monotonic() - converged, 3),
             },
             usd_per_hour=instance.dph_total or 0.0,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.clock import SystemClock
-from bootstrap.errors import EngineDied, EngineRefused, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
+from bootstrap.errors import EngineDied, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
 from bootstrap.probe import FORBIDDEN, probe
 from tests.doubles.gate import TOKEN, Gate, running_gate
 from tests.doubles.ports import free_port
@@ -118,7 +118,7 @@ def test_a_gate_without_an_engine_is_not_an_answer(gate: Gate) -> None:
 def test_a_refused_request_is_not_asked_again(gate: Gate, status: int) -> None:
     gate.upstream.status = status
 
-    with pytest.raises(EngineRefused, match=f"answers {status} to a completion of 'tiny'"):
+    with pytest.raises(StepFailed, match=f"answers {status} to a completion of 'tiny'"):
         probe(gate.url, gate.tls.ca, TOKEN, "tiny", SystemClock(), 60)
     assert len(gate.upstream.seen) == 1
 

@@ -41,6 +41,21 @@ def test_other_arguments_restart_vllm_in_place(cloud: Cloud, process: DynamicPro
     assert len(cloud.rented()) == 1
 
 
+def test_arguments_that_vllm_refuses_bring_back_those_of_before(cloud: Cloud, process: DynamicProcess) -> None:
+    props = cloud.props("chat-0")
+    id_, outs = process.create(props)
+    bad = cloud.props("chat-0", server={**props["server"], "arguments": ["--no-such-thing"]})
+
+    with pytest.raises(ProviderError, match="unrecognized arguments: --no-such-thing") as raised:
+        process.update(id_, outs, bad)
+
+    assert "serves with its settings of before" in str(raised.value)
+    assert "chat-0: chat-0:" not in str(raised.value)
+    access = props["access"]
+    assert probe(str(outs["endpoint"]), access["caCertificate"], access["token"], "tiny", SystemClock(), 20).text
+    assert process.read(id_, outs).outs["drift"] == []
+
+
 def test_a_new_token_opens_and_the_old_one_does_not(cloud: Cloud, process: DynamicProcess) -> None:
     props = cloud.props("chat-0")
     id_, outs = process.create(props)

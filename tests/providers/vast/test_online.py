@@ -27,7 +27,7 @@ class FakeBootstrap:
         self.during = during
         self.served: list[int] = []
 
-    def serve(self, instance: Instance, host_key: str, say: Say) -> Served:
+    def serve(self, instance: Instance, host_key: str, say: Say, deadline: float) -> Served:
         assert host_key == HOST_KEY
         self.served.append(instance.id)
         if self.during:
