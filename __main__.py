@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pulumi
 
-from components.config import PROJECT, SECRETS, ConfigError, load, refusals
+from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, refusals
 from components.fleet import Fleet, FleetArgs
-from components.provider_pool import ProviderPool
+from components.provider_pool import ProviderPool, keyless
 from components.store import Store, StoreArgs, load_manifests
 from providers.identity.resource import Identity
 
@@ -16,11 +16,7 @@ def main() -> None:
     """Declare the stack."""
     source = pulumi.Config(PROJECT)
     project = Path(pulumi.runtime.get_root_directory() or ".")
-    known = {
-        key.removeprefix(f"{PROJECT}:")
-        for key, value in all_config().items()
-        if key.startswith(f"{PROJECT}:") and value
-    }
+    known = given_keys({**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()})
     try:
         stack = load(source, known, project)
         manifests = load_manifests(stack, project)
@@ -47,16 +43,6 @@ def main() -> None:
     pulumi.export("caCertificate", identity.caCertificate)
     tokens = {name: token for fleet in fleets for name, token in fleet.tokens.items()}
     pulumi.export("tokens", pulumi.Output.secret(tokens))
-
-
-def keyless(name: str) -> pulumi.ResourceOptions:
-    """Return options for a resource whose provider process holds no account key."""
-    return pulumi.ResourceOptions(provider=pulumi.ProviderResource("pulumi-python", name, {}))
-
-
-def all_config() -> dict[str, str]:
-    """Return the stack's whole config by key, namespace included; secrets are in it."""
-    return {**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()}
 
 
 main()

@@ -6,6 +6,7 @@ one secure leaf would make its whole key secret.
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -194,6 +195,12 @@ def load(source: Source, known: set[str], project: Path) -> StackConfig:
     if mistakes:
         raise ConfigError(_told(mistakes))
     return config
+
+
+def given_keys(config: Mapping[str, str]) -> set[str]:
+    """Return which of our keys a stack gives a value, from its whole config by key, namespaces included."""
+    own = f"{PROJECT}:"
+    return {key.removeprefix(own) for key, value in config.items() if key.startswith(own) and value}
 
 
 def refusals(present: set[str], market_url: str, passphrase: str | None) -> list[str]:

@@ -20,6 +20,11 @@ def process_of(index: int) -> int:
     return index // CALLS_A_PROCESS
 
 
+def keyless(name: str) -> pulumi.ResourceOptions:
+    """Return options for a resource whose provider process holds no account key."""
+    return pulumi.ResourceOptions(provider=pulumi.ProviderResource("pulumi-python", name, {}))
+
+
 class ProviderPool:
     """Makes `pulumi-python` provider resources by name, each of them one process with the given args."""
 
