@@ -1,4 +1,4 @@
-"""The cloud on this machine: `python -m sandbox up|down|status|faults|fault`.
+"""The cloud on this machine: `python -m sandbox up|down|clean|status|faults|fault`.
 
 One daemon holds the market, its hosts and the object store; when it ends, in whatever way, all of that ends with it.
 """
@@ -7,6 +7,7 @@ import argparse
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from sandbox import settings as defaults
 from sandbox.control import Unreachable, ask
 from sandbox.daemon import SandboxError, read_log, serve
 from sandbox.faults import FAULTS
-from sandbox.settings import Settings, folders
+from sandbox.settings import Settings, folders, store_folder
 
 START_SECONDS = 90.0
 STOP_SECONDS = 90.0
@@ -34,6 +35,8 @@ def main(arguments: list[str]) -> int:
             up(settings(options, state, cache), arguments)
         elif options.command == "down":
             down(state)
+        elif options.command == "clean":
+            clean(state)
         elif options.command == "status":
             status(state, as_json=options.json)
         elif options.command == "faults":
@@ -60,13 +63,14 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--market-only", action="store_true", help="no object store, and hosts that nobody can log into")
     start.add_argument("--foreground", action="store_true", help="stay in this process, until it is terminated")
     stop = commands.add_parser("down", help="end the sandbox and everything in it")
+    wipe = commands.add_parser("clean", help="remove what the object store of an ended sandbox has kept")
     show = commands.add_parser("status", help="what runs, and what the market's meter says")
     show.add_argument("--json", action="store_true")
     commands.add_parser("faults", help="list what can be made to go wrong").set_defaults(state=None)
     fault = commands.add_parser("fault", help="let something go wrong")
     fault.add_argument("name")
     fault.add_argument("--times", type=int, default=1)
-    for command in (start, stop, show, fault):
+    for command in (start, stop, wipe, show, fault):
         command.add_argument("--state", help="folder of the sandbox's state")
     return top
 
@@ -128,6 +132,25 @@ def down(state: Path) -> None:
         time.sleep(LOOK_SECONDS)
     os.close(lock)
     print("The sandbox is down: every host and the object store have ended.")
+
+
+def clean(state: Path) -> None:
+    """Remove the buckets that outlived their sandbox: a killed one empties none, and they belong to stacks.
+
+    Refused while a sandbox runs, whose stacks may need them. Cleaning twice is harmless.
+    """
+    lock = _lock(state)
+    if lock is None:
+        raise SandboxError("It is running, so nothing was removed. End it first: python -m sandbox down")
+    store = store_folder(state)
+    try:
+        if store.exists():
+            shutil.rmtree(store)
+            print(f"Removed what the sandbox's object store kept: {store}")
+    except OSError as error:
+        raise SandboxError(f"{error.filename or store} cannot be removed: {error.strerror}.") from None
+    finally:
+        os.close(lock)
 
 
 def status(state: Path, as_json: bool) -> None:

@@ -107,7 +107,7 @@ class Sandbox:
         surroundings, hosts = Surroundings(), self._hosts()
         self._undo.append(hosts.close)
         if not settings.market_only:
-            store = ObjectStore(settings.state / "store", settings.store_port, settings.store_https_port)
+            store = ObjectStore(settings.store, settings.store_port, settings.store_https_port)
             store.start()
             self._undo.append(store.stop)
             self._store = store

@@ -30,6 +30,16 @@ class Settings:
         """Where the daemon writes what it has to say."""
         return self.state / "sandbox.log"
 
+    @property
+    def store(self) -> Path:
+        """Where the object store keeps its objects and its certificate, also while no sandbox runs."""
+        return store_folder(self.state)
+
+
+def store_folder(state: Path) -> Path:
+    """Return the object store's folder in a state folder."""
+    return state / "store"
+
 
 def folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
     """Return (state folder, cache folder) as the XDG base directory specification says; relative values are ignored."""

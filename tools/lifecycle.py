@@ -80,12 +80,15 @@ def go_up(shell: Shell, vllm: str) -> None:
 def go_down(shell: Shell) -> None:
     """Give everything back, have the market itself confirm that nothing is billed, and stop the sandbox.
 
-    Without a running sandbox there is no market to give anything back to: what it rented ended with it, and only the
-    stack's record is left to remove.
+    It always ends the same way: no sandbox, and no record of the stack, which has nothing left to say; its config stays,
+    and `make up` makes it anew. Without a running sandbox there is no market to give anything back to: what it rented
+    ended with it. What is left then is the stack's record, and its bucket in the sandbox's store, which a new stack
+    could not take over; both are removed, the record last, so that a `make down` that was interrupted can be repeated.
     """
     known = STACK in stacks(shell)
     if market(shell) is None:
         if known:
+            shell.call("python", "-m", "sandbox", "clean")
             shell.call("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
         print("The sandbox is not running: nothing is rented.")
         return
@@ -100,6 +103,9 @@ def go_down(shell: Shell) -> None:
     if complaint:
         print(complaint, file=sys.stderr)
         raise subprocess.CalledProcessError(1, list(STATUS))
+    if known:
+        # Without --force: a record that still holds something is refused.
+        shell.call("pulumi", "stack", "rm", STACK, "--yes", "--preserve-config")
     shell.call("python", "-m", "sandbox", "down")
 
 

@@ -118,6 +118,23 @@ def test_a_killed_daemon_is_no_obstacle(sandbox):
     assert sandbox.status()["pid"] != first
 
 
+def test_clean_removes_what_was_kept_but_not_under_a_running_sandbox(sandbox):
+    kept = sandbox.state / "store" / "objects"
+    kept.mkdir(parents=True)
+    (kept / "blob").write_text("weights")
+    sandbox.up()
+    refused = sandbox("clean")
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+    assert "python -m sandbox down" in refused.stderr
+    assert (kept / "blob").exists()
+    sandbox("down")
+    assert (kept / "blob").exists()
+    assert str(kept.parent) in sandbox("clean").stdout
+    assert not kept.parent.exists()
+    assert (sandbox("clean").returncode, sandbox("clean").stdout) == (0, "")
+    assert sandbox.up().returncode == 0
+
+
 def test_faults_are_listed_with_their_sentences():
     with tempfile.TemporaryDirectory() as folder:
         listed = Commands(Path(folder))("faults").stdout

@@ -69,7 +69,8 @@ def test_up_shows_no_table_where_the_update_failed():
 def test_down_destroys_and_asks_the_market_before_it_stops_it(capsys):
     terminal = Terminal(["local"], [ONE, NOTHING])
     lifecycle.go_down(terminal)
-    assert first_words(terminal) == ["pulumi destroy --stack", "python -m sandbox"]
+    assert first_words(terminal) == ["pulumi destroy --stack", "pulumi stack rm", "python -m sandbox"]
+    assert "--force" not in terminal.called[1]
     assert terminal.called[-1] == "python -m sandbox down"
     assert "0 instances, $0.00 an hour" in capsys.readouterr().out
 
@@ -99,10 +100,77 @@ def test_down_leaves_the_sandbox_where_destroy_failed():
 def test_down_without_a_sandbox_forgets_the_stack_whose_cloud_has_gone():
     terminal = Terminal(["local"], [None])
     lifecycle.go_down(terminal)
-    assert terminal.called == ["pulumi stack rm local --yes --force --preserve-config"]
+    assert terminal.called == ["python -m sandbox clean", "pulumi stack rm local --yes --force --preserve-config"]
 
 
-def test_down_twice_is_down():
-    terminal = Terminal([], [None])
+def test_down_keeps_the_record_where_the_store_of_a_killed_sandbox_could_not_be_removed():
+    terminal = Terminal(["local"], [None], fails="clean")
+    with pytest.raises(subprocess.CalledProcessError):
+        lifecycle.go_down(terminal)
+    assert terminal.called == ["python -m sandbox clean"]
+
+
+class Remembering(Terminal):
+    """Forgets and keeps as the real commands do: the stack's record, the market, and whose bucket the store holds."""
+
+    def __init__(self) -> None:
+        super().__init__([], [])
+        self.running = False
+        self.made = 0
+        self.bucket: int | None = None
+
+    def call(self, *words: str) -> None:
+        super().call(*words)
+        match words[1:]:
+            case ("-m", "sandbox", "up", *_):
+                self.running = True
+            case ("-m", "sandbox", "down"):
+                self.running = False
+            case ("-m", "sandbox", "clean"):
+                assert not self.running
+                self.bucket = None
+            case ("stack", "init", name, *_):
+                self.stacks, self.made = [name], self.made + 1
+            case ("stack", "rm", *options):
+                assert "--force" in options or self.bucket is None
+                self.stacks = []
+            case ("up", *_):
+                assert self.bucket in (None, self.made), "the bucket belongs to another stack"
+                self.bucket = self.made
+            case ("destroy", *_):
+                self.bucket = None
+
+    def output(self, *words: str) -> str:
+        self.markets = [NOTHING if self.running else None]
+        return super().output(*words)
+
+    def kill_the_sandbox(self) -> None:
+        self.running = False
+
+
+def test_a_killed_sandbox_is_no_obstacle_to_down_and_up():
+    terminal = Remembering()
+    lifecycle.go_up(terminal, "double")
+    terminal.kill_the_sandbox()
     lifecycle.go_down(terminal)
-    assert terminal.called == []
+    lifecycle.go_up(terminal, "double")
+    assert (terminal.made, terminal.bucket) == (2, 2)
+
+
+def test_a_killed_sandbox_that_comes_up_again_keeps_its_stack():
+    terminal = Remembering()
+    lifecycle.go_up(terminal, "double")
+    terminal.kill_the_sandbox()
+    lifecycle.go_up(terminal, "double")
+    assert (terminal.made, terminal.bucket) == (1, 1)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_down_ends_the_same_way_however_it_began_and_how_often(killed):
+    terminal = Remembering()
+    lifecycle.go_up(terminal, "double")
+    if killed:
+        terminal.kill_the_sandbox()
+    for _ in range(2):
+        lifecycle.go_down(terminal)
+        assert (terminal.stacks, terminal.running, terminal.bucket) == ([], False, None)
