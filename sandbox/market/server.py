@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import socket
 import threading
 import time
@@ -18,12 +19,14 @@ from sandbox.market import account, rentals
 from sandbox.market.books import Books
 from sandbox.market.calls import Desk, Handler, endpoint
 from sandbox.market.thresholds import Thresholds
+from sandbox.services.holder import taken
 
 KEY = "sandbox-account-key"  # public by design: it opens this machine's sandbox and nothing else
 CREDIT_USD = 1000.0
 TICK_SECONDS = 0.02
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 20.0
+MOVE = "start the sandbox by `python -m sandbox up --market-port PORT` and name that port in gpu-fleet:market.url, too"
 
 # Method, path, threshold, handler, whether a container's own key may call it.
 ROUTES: tuple[tuple[str, str, str, Handler, bool], ...] = (
@@ -91,10 +94,9 @@ def listener(port: int = 0) -> socket.socket:
         bound.bind((LOOPBACK, port))
     except OSError as error:
         bound.close()
-        raise MarketError(
-            f"Port {port} of {LOOPBACK} cannot be used for the market: {error.strerror}. "
-            f"See who has it (ss -ltnp 'sport = :{port}') or choose another with --market-port."
-        ) from None
+        if error.errno == errno.EADDRINUSE:
+            raise MarketError(taken(port, "the market", MOVE)) from None
+        raise MarketError(f"Port {port} cannot be used for the market: {error.strerror}.") from None
     return bound
 
 

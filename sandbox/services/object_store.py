@@ -17,6 +17,7 @@ from pathlib import Path
 
 from sandbox.services.certificate import issue
 from sandbox.services.child import Child, ServiceError
+from sandbox.services.holder import taken
 from sandbox.services.ports import LOOPBACK, choose, free
 
 NAME_FOR_HOSTS = "s3.sandbox.internal"
@@ -25,6 +26,11 @@ START_SECONDS = 60.0
 STOP_GRACE_SECONDS = 1.0
 LEAST_FREE_BYTES = 2**30
 ATTEMPTS = 3
+# How the http and the https port are changed; hosts are told the latter by the sandbox itself.
+MOVES = (
+    "start the sandbox by `python -m sandbox up --store-port PORT` and name that port in gpu-fleet:store.endpoint, too",
+    "start the sandbox by `python -m sandbox up --store-https-port PORT`",
+)
 INNER_PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc", "metrics")
 
 
@@ -135,12 +141,9 @@ class ObjectStore:
         path.write_text(text)
 
     def _choose_ports(self) -> None:
-        for port in filter(None, self._wanted):
-            if not free(port):
-                raise ServiceError(
-                    f"Port {port} of {LOOPBACK} is in use, and the object store was told to listen there. "
-                    f"See who has it (ss -ltnp 'sport = :{port}') or choose another port."
-                )
+        for port, move in zip(self._wanted, MOVES, strict=True):
+            if port and not free(port):
+                raise ServiceError(taken(port, "the object store", move))
         spare = choose(len(INNER_PORTS) + 2)
         self.http_port, self.https_port = (wanted or spare.pop() for wanted in self._wanted)
         self._inner = dict(zip(INNER_PORTS, spare, strict=False))

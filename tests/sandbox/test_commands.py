@@ -97,7 +97,9 @@ def test_mistakes_are_answered_by_one_sentence(sandbox):
         port = taken.getsockname()[1]
         refused = sandbox("up", "--market-only", "--market-port", str(port))
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
-    assert f"Port {port}" in refused.stderr
+    assert f"Port {port} is in use by process {os.getpid()} (" in refused.stderr
+    assert "--market-port" in refused.stderr
+    assert "gpu-fleet:market.url" in refused.stderr
     sandbox.up()
     unknown = sandbox("fault", "offer-takn")
     assert (unknown.returncode, unknown.stderr) == (

@@ -115,7 +115,7 @@ def test_a_wanted_port_in_use_is_said(tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"Port {port} of 127.0.0.1 is in use"):
+        with pytest.raises(ServiceError, match=f"Port {port} is in use by process {os.getpid()} .*--store-port"):
             ObjectStore(tmp_path, http_port=port).start()
 
 
