@@ -99,7 +99,7 @@ def test_mistakes_are_answered_by_one_sentence(sandbox):
     assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
     assert f"Port {port} is in use by process {os.getpid()} (" in refused.stderr
     assert "--market-port" in refused.stderr
-    assert "gpu-fleet:market.url" in refused.stderr
+    assert "market.url of Pulumi.local.yaml" in refused.stderr
     sandbox.up()
     unknown = sandbox("fault", "offer-takn")
     assert (unknown.returncode, unknown.stderr) == (
