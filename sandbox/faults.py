@@ -57,8 +57,9 @@ class Faults:
         """Let a fault strike the next `times` times. Raises FaultUnknown; corrupt-blob strikes at once and raises
         whatever the store raises."""
         if name not in FAULTS:
-            near = difflib.get_close_matches(name, FAULTS, 1, cutoff=0)
-            raise FaultUnknown(f"There is no fault '{name}'. Did you mean '{near[0]}'?")
+            near = difflib.get_close_matches(name, FAULTS, 1)
+            hint = f"Did you mean '{near[0]}'?" if near else f"There are: {', '.join(FAULTS)}."
+            raise FaultUnknown(f"There is no fault '{name}'. {hint}")
         if times < 1:
             raise FaultUnknown(f"'{name}' can strike once or more often, not {times} times.")
         if name == "corrupt-blob":

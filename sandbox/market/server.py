@@ -26,7 +26,7 @@ CREDIT_USD = 1000.0
 TICK_SECONDS = 0.02
 LOOPBACK = "127.0.0.1"
 START_SECONDS = 20.0
-MOVE = "start the sandbox by `python -m sandbox up --market-port PORT` and write that port into market.url of Pulumi.local.yaml"
+MOVE = "run `python -m sandbox up --market-port PORT` and write that port into market.url of Pulumi.local.yaml"
 
 # Method, path, threshold, handler, whether a container's own key may call it.
 ROUTES: tuple[tuple[str, str, str, Handler, bool], ...] = (

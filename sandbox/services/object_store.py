@@ -28,8 +28,8 @@ LEAST_FREE_BYTES = 2**30
 ATTEMPTS = 3
 # How the http and the https port are changed; hosts are told the latter by the sandbox itself.
 MOVES = (
-    "start the sandbox by `python -m sandbox up --store-port PORT` and write that port into store.endpoint of Pulumi.local.yaml",
-    "start the sandbox by `python -m sandbox up --store-https-port PORT`",
+    "run `python -m sandbox up --store-port PORT` and write that port into store.endpoint of Pulumi.local.yaml",
+    "run `python -m sandbox up --store-https-port PORT`",
 )
 INNER_PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc", "metrics")
 

@@ -106,6 +106,7 @@ def test_mistakes_are_answered_by_one_sentence(sandbox):
         1,
         "sandbox: There is no fault 'offer-takn'. Did you mean 'offer-taken'?\n",
     )
+    assert sandbox("fault", "nope").stderr == f"sandbox: There is no fault 'nope'. There are: {', '.join(FAULTS)}.\n"
     assert "not 0 times" in sandbox("fault", "offer-taken", "--times", "0").stderr
     assert "runs without one" in sandbox("fault", "corrupt-blob").stderr
 
