@@ -1,4 +1,4 @@
-# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double PROMPT=... STACK=... JOBS=...
+# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double PROMPT=... NAME=... STACK=... JOBS=...
 PYTHON ?= python3
 VLLM ?= real
 PROMPT ?= Hello
@@ -20,11 +20,12 @@ up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
 	@$(PYTHON) -m tools.lifecycle up --vllm $(VLLM)
 
 ask: export PROMPT := $(PROMPT)
-ask: ## one completion from the stack's endpoint: make ask PROMPT="Hello"
-	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.ask --stack $(STACK) --prompt "$$PROMPT"
+ask log: export NAME := $(NAME)
+ask: ## one completion from an endpoint, the first by default: make ask PROMPT="Hello" NAME=chat-0
+	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.ask --stack $(STACK) --name="$$NAME" --prompt="$$PROMPT"
 
 log: ## the last lines of an instance's vLLM: make log NAME=chat-0
-	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.log --stack $(STACK) --name "$(NAME)"
+	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.log --stack $(STACK) --name="$$NAME"
 
 env: ## shell exports for calling pulumi yourself, to be eval-ed
 	@$(PYTHON) -m tools.env

@@ -8,16 +8,22 @@ TLS is verified against the stack's own certificate authority and no other.
 from __future__ import annotations
 
 import argparse
-import json
+import re
 import ssl
-import subprocess
 import sys
 import time
 from typing import Any
 
 import httpx
 
+from tools.advice import StackError, maker, read, silent
+
 FIRST_WORD_S = 120.0  # a CPU takes its time over a first completion
+CONNECT_S = 10.0
+
+
+class Closed(Exception):
+    """The gate lets nobody through until the instance has proven itself."""
 
 
 class AskError(Exception):
@@ -29,39 +35,54 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.ask", description=__doc__.splitlines()[0])
     parser.add_argument("--stack", default="local")
     parser.add_argument("--prompt", default="Hello")
-    parser.add_argument("--name", help="the endpoint's name; the first one by default")
+    parser.add_argument("--name", default="", help="the endpoint's name; the first one by default")
     parser.add_argument("--max-tokens", type=int, default=32)
     options = parser.parse_args(arguments)
     try:
-        name, url, token, ca = pick(outputs(options.stack), options.name)
+        options.prompt = worth_asking(options.prompt)
+        found = read(options.stack, "stack", "output", "--json")
+        name, url, token, ca = pick(found, options.name, options.stack)
         with client(url, token, ca) as http:
-            began = time.monotonic()
-            model = model_of(http)
-            text = complete(http, model, options.prompt, options.max_tokens)
-            seconds = time.monotonic() - began
-    except (AskError, httpx.HTTPError, ssl.SSLError) as error:
+            print(ask(http, name, options))
+    except (AskError, StackError, httpx.HTTPError, ssl.SSLError) as error:
         print(f"make ask: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
-    print(text)
-    print(f"{name} ({url}) answered with {model} in {seconds * 1000:.0f} ms.", file=sys.stderr)
     return 0
 
 
-def outputs(stack: str) -> dict[str, Any]:
-    """Read the stack's outputs, secrets in plain: they stay in this process."""
-    command = ["pulumi", "stack", "output", "--json", "--show-secrets", "--stack", stack]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise AskError(f"the outputs of stack {stack} cannot be read; `make up` makes it")
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+def ask(http: httpx.Client, name: str, options: argparse.Namespace) -> str:
+    """Return the completion's text; its latency goes to stderr. Raises AskError."""
+    began = time.monotonic()
+    try:
+        model = model_of(http)
+        text = complete(http, model, options.prompt, options.max_tokens)
+    except httpx.TransportError as error:
+        url, cause = str(http.base_url).rstrip("/"), reason(error)
+        if "[SSL" in cause:
+            raise AskError(f"what answers at {url} is not proven to be {name}, so it was not asked: {cause}") from None
+        raise AskError(silent(name, url, options.stack, cause)) from None
+    except Closed:
+        raise AskError(
+            f"{name} is closed until its instance has proven itself: it is being changed, or a change of it failed; "
+            f"{maker(options.stack)} proves it, and `make log NAME={name}` shows what its vLLM says"
+        ) from None
+    seconds = time.monotonic() - began
+    print(f"{name} ({http.base_url}) answered with {model} in {seconds * 1000:.0f} ms.", file=sys.stderr)
+    return text
 
 
-def pick(found: dict[str, Any], name: str | None) -> tuple[str, str, str, str]:
+def worth_asking(prompt: str) -> str:
+    """Return the prompt. Raises AskError where it holds nothing but blanks."""
+    if not prompt.strip():
+        raise AskError('the prompt is empty; ask something, such as PROMPT="Hello"')
+    return prompt
+
+
+def pick(found: dict[str, Any], name: str, stack: str) -> tuple[str, str, str, str]:
     """Return name, URL, token and CA (PEM) of the endpoint asked for, or of the first by name."""
     endpoints, tokens = found.get("endpoints") or {}, found.get("tokens") or {}
     if not endpoints:
-        raise AskError("the stack has no endpoints; `make up` makes one")
+        raise AskError(f"the stack {stack} has no endpoints; {maker(stack)} makes those of its config")
     chosen = name or min(endpoints)
     if chosen not in endpoints or chosen not in tokens:
         raise AskError(f"there is no endpoint {chosen}; the stack has {', '.join(sorted(endpoints))}")
@@ -78,7 +99,7 @@ def client(url: str, token: str, ca_pem: str) -> httpx.Client:
         base_url=url,
         verify=trust,
         headers={"Authorization": f"Bearer {token}"},
-        timeout=FIRST_WORD_S,
+        timeout=httpx.Timeout(FIRST_WORD_S, connect=CONNECT_S),
         trust_env=False,
     )
 
@@ -95,10 +116,17 @@ def complete(http: httpx.Client, model: str, prompt: str, max_tokens: int) -> st
 
 
 def answer(response: httpx.Response) -> Any:
-    """Return the JSON of a good answer; AskError with what the endpoint said otherwise."""
+    """Return the JSON of a good answer; Closed or AskError with what the endpoint said otherwise."""
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and '"closed"' in response.text:
+        raise Closed
     if response.status_code != 200:
         raise AskError(f"{response.request.url} answered {response.status_code}: {response.text[:200]}")
     return response.json()
+
+
+def reason(error: httpx.TransportError) -> str:
+    """Say in a few words why there was no connection, without the system's number for it."""
+    return re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
 
 
 if __name__ == "__main__":

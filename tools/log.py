@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
+import socket
 import sys
 from typing import Any
 
 from bootstrap.clock import SystemClock
 from bootstrap.errors import BootstrapError
 from bootstrap.ssh import connect
+from tools.advice import StackError, maker, read, silent
 
 TYPE = "pulumi-python:dynamic/vast:Instance"
+LOOK_SECONDS = 5.0
 CONNECT_SECONDS = 15.0
 
 
@@ -34,8 +36,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--of", choices=("vllm", "gate", "supervisor"), default="vllm")
     options = parser.parse_args(arguments)
     try:
-        print(read(pick(instances(options.stack), options.name), options.of, options.lines), end="")
-    except (LogError, BootstrapError) as error:
+        outputs = pick(instances(options.stack), options.name, options.stack)
+        print(tail(outputs, options.of, options.lines, options.stack), end="")
+    except (LogError, StackError, BootstrapError) as error:
         print(f"make log: {error}", file=sys.stderr)
         return 1
     return 0
@@ -43,27 +46,29 @@ def main(arguments: list[str]) -> int:
 
 def instances(stack: str) -> dict[str, dict[str, Any]]:
     """Return the outputs of the stack's instances by name, secrets in plain."""
-    command = ["pulumi", "stack", "export", "--show-secrets", "--stack", stack]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        raise LogError(f"the state of stack {stack} cannot be read")
-    resources = json.loads(done.stdout)["deployment"].get("resources", [])
+    resources = read(stack, "stack", "export")["deployment"].get("resources", [])
     found = [plain(resource["outputs"]) for resource in resources if resource["type"] == TYPE]
     return {str(outputs["name"]): outputs for outputs in found}
 
 
-def pick(found: dict[str, dict[str, Any]], name: str) -> dict[str, Any]:
+def pick(found: dict[str, dict[str, Any]], name: str, stack: str) -> dict[str, Any]:
     """Return one instance. Raises LogError naming those there are."""
     if not found:
-        raise LogError("the stack has no instance; `make up` brings one online")
+        raise LogError(f"the stack {stack} has no instance; {maker(stack)} brings those of its config online")
     if name and name not in found:
         raise LogError(f"there is no instance {name}; the stack has {', '.join(sorted(found))}")
     return found[name or min(found)]
 
 
-def read(outputs: dict[str, Any], what: str, lines: int) -> str:
-    """Log in and return the last lines. Raises BootstrapError."""
+def tail(outputs: dict[str, Any], what: str, lines: int, stack: str) -> str:
+    """Log in and return the last lines. Raises LogError, at once where nobody listens, and BootstrapError."""
     address, _, port = str(outputs["ssh"]).rpartition(":")
+    try:
+        # connect() tries again for a while, as one must with a host that boots; an instance in state has booted.
+        socket.create_connection((address, int(port)), LOOK_SECONDS).close()
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise LogError(silent(str(outputs["name"]), f"{address}:{port}", stack, cause)) from None
     key, pinned = outputs["access"]["sshPrivateKey"], str(outputs["hostKey"])
     host = connect(address, int(port), key, pinned, SystemClock(), CONNECT_SECONDS, lambda *_: None)
     try:

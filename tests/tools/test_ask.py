@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 import ipaddress
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -22,12 +24,18 @@ from cryptography.x509.oid import NameOID
 from tools import ask
 
 TOKEN = "t" * 43
+QUESTION = argparse.Namespace(prompt="hello", max_tokens=8, stack="local")
 
 
 class Endpoint(BaseHTTPRequestHandler):
     """Answers like the gate and vLLM: 401 without the token, one model, an echo as completion."""
 
+    closed = False
+
     def do_GET(self) -> None:
+        if self.closed:
+            self.send(503, {"error": "closed"})
+            return
         self.reply({"data": [{"id": "tiny"}]})
 
     def do_POST(self) -> None:
@@ -36,8 +44,11 @@ class Endpoint(BaseHTTPRequestHandler):
 
     def reply(self, value: object) -> None:
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
-        data = json.dumps(value if known else {"error": "unauthorized"}).encode()
-        self.send_response(200 if known else 401)
+        self.send(200 if known else 401, value if known else {"error": "unauthorized"})
+
+    def send(self, status: int, value: object) -> None:
+        data = json.dumps(value).encode()
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -50,6 +61,7 @@ class Endpoint(BaseHTTPRequestHandler):
 class Served:
     url: str
     ca_pem: str
+    endpoint: type[Endpoint]
 
 
 def certificate(folder: Path) -> tuple[Path, str]:
@@ -81,12 +93,13 @@ def served(tmp_path: Path) -> Iterator[Served]:
     file, pem = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Endpoint)
+    endpoint = type("OwnEndpoint", (Endpoint,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), endpoint)
     server.daemon_threads = True
     server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
-    yield Served(f"https://127.0.0.1:{server.server_port}", pem)
+    yield Served(f"https://127.0.0.1:{server.server_port}", pem, endpoint)
     server.shutdown()
     server.server_close()
     thread.join(10)
@@ -103,6 +116,8 @@ def test_a_server_of_another_authority_is_refused(served, tmp_path):
     _, other = certificate(tmp_path / "other")
     with ask.client(served.url, TOKEN, other) as http, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY"):
         ask.model_of(http)
+    with ask.client(served.url, TOKEN, other) as http, pytest.raises(ask.AskError, match="not proven to be a"):
+        ask.ask(http, "a", QUESTION)
 
 
 def test_a_refused_token_is_a_sentence_that_does_not_show_it(served):
@@ -117,4 +132,51 @@ def test_a_refused_token_is_a_sentence_that_does_not_show_it(served):
 def test_without_an_authority_nothing_is_asked(served):
     outputs = {"endpoints": {"a": served.url}, "tokens": {"a": TOKEN}}
     with pytest.raises(ask.AskError, match="caCertificate"):
-        ask.pick(outputs, None)
+        ask.pick(outputs, "", "local")
+
+
+TWO = {"endpoints": {"a-1": "https://1", "a-0": "https://0"}, "tokens": {"a-1": "one", "a-0": "nought"}}
+
+
+@pytest.mark.parametrize(("name", "url"), [("a-1", "https://1"), ("", "https://0")])
+def test_the_endpoint_asked_for_is_taken_or_else_the_first(name, url):
+    assert ask.pick({**TWO, "caCertificate": "pem"}, name, "local")[1] == url
+
+
+def test_an_unknown_name_is_answered_with_those_there_are():
+    with pytest.raises(ask.AskError, match="no endpoint b-0; the stack has a-0, a-1"):
+        ask.pick(TWO, "b-0", "local")
+
+
+@pytest.mark.parametrize(("stack", "command"), [("local", "`make up`"), ("dev", "`pulumi up --stack dev`")])
+def test_a_stack_without_endpoints_says_what_makes_them(stack, command):
+    with pytest.raises(ask.AskError, match=command):
+        ask.pick({}, "", stack)
+
+
+@pytest.mark.parametrize("prompt", ["", " \n"])
+def test_an_empty_prompt_is_refused_before_anything_is_read(prompt, capsys):
+    assert ask.main(["--stack", "no-such-stack", f"--prompt={prompt}"]) == 1
+    assert capsys.readouterr().err.startswith("make ask: the prompt is empty")
+
+
+def test_a_closed_gate_is_one_sentence_with_what_to_run(served):
+    served.endpoint.closed = True
+    with ask.client(served.url, TOKEN, served.ca_pem) as http, pytest.raises(ask.AskError) as caught:
+        ask.ask(http, "chat-0", QUESTION)
+    said = str(caught.value)
+    assert "chat-0 is closed until its instance has proven itself" in said
+    assert "`make up`" in said
+    assert "`make log NAME=chat-0`" in said
+
+
+def test_nobody_there_is_one_sentence_without_a_system_number(served):
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"https://127.0.0.1:{bound.getsockname()[1]}"
+        with ask.client(url, TOKEN, served.ca_pem) as http, pytest.raises(ask.AskError) as caught:
+            ask.ask(http, "chat-0", QUESTION)
+    assert str(caught.value) == (
+        f"nobody answers for chat-0 at {url} (Connection refused): "
+        "`python -m sandbox status` says what runs, `make up` brings it back"
+    )

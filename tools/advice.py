@@ -1,0 +1,45 @@
+"""What `make ask` and `make log` read of a stack through Pulumi, and what they say where something does not answer."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import Any
+
+SANDBOX_STACK = "local"
+REASON_LENGTH = 300
+
+
+class StackError(Exception):
+    """The stack cannot be read, or what it made does not answer; the message is a sentence for the operator."""
+
+
+def read(stack: str, *words: str) -> Any:
+    """Return what a command of Pulumi's prints as JSON, secrets in plain: they stay in this process.
+
+    Raises StackError.
+    """
+    command = ["pulumi", *words, "--show-secrets", "--stack", stack]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StackError(unreadable(stack, done.stderr))
+    return json.loads(done.stdout)
+
+
+def unreadable(stack: str, said: str) -> str:
+    """Translate what Pulumi said on stderr when it could not read a stack."""
+    if "no stack named" in said:
+        return f"there is no stack {stack}; {maker(stack)} makes it"
+    reasons = [line.removeprefix("error: ") for line in said.splitlines() if line.strip()]
+    return f"the stack {stack} cannot be read: {reasons[-1][:REASON_LENGTH] if reasons else 'Pulumi says nothing'}"
+
+
+def silent(name: str, address: str, stack: str, cause: str) -> str:
+    """Say that nobody answers for an instance, and how to find out why."""
+    looks = "`python -m sandbox status`" if stack == SANDBOX_STACK else f"`pulumi refresh --stack {stack}`"
+    return f"nobody answers for {name} at {address} ({cause}): {looks} says what runs, {maker(stack)} brings it back"
+
+
+def maker(stack: str) -> str:
+    """Return the command that makes or mends a stack."""
+    return "`make up`" if stack == SANDBOX_STACK else f"`pulumi up --stack {stack}`"
