@@ -147,13 +147,15 @@ class Worker:
         self._shell(f"{KIT}/boot.sh; {KIT}/service.sh {name}", f"the service {name} could not be declared")
         command = (
             f"[ -p {service}/supervise/control ] || exit {NOT_SUPERVISED}; export PATH={KIT}/bin:$PATH; "
-            f"sv -w {STOP_SECONDS} force-stop {service}; rm -f {RUN}/{name}.ends {RUN}/{name}.last; "
+            f"{KIT}/stop.sh {name} {STOP_SECONDS} || exit 1; rm -f {RUN}/{name}.ends {RUN}/{name}.last; "
             f"sv -w 1 up {service}; true"
         )
         while True:
             result = self.host.run(command, timeout=STOP_SECONDS + 30)
             if result.status == 0:
                 return
+            if result.status != NOT_SUPERVISED:
+                raise StepFailed(f"{self.spec.name}: the service {name} could not be started: {result.tail(3)}")
             if self.clock.monotonic() > deadline:
                 raise StepFailed(f"{self.spec.name}: the service {name} is not supervised: {result.tail(3)}")
             self.clock.sleep(0.1)

@@ -10,7 +10,6 @@ from bootstrap.errors import EngineDied, EngineRefused, StepFailed
 from bootstrap.host import Host
 from bootstrap.scripting import KIT, RUN, python, shell
 
-SERVICE = "/opt/gpu-fleet/service/vllm"
 START_SECONDS = 900.0
 LOOK_SECONDS = 15.0  # one look at a starting vLLM; between two of them the connection is known to be alive
 ENDS_ALLOWED = 2  # an end by itself is the host's circumstances once, its fault twice
@@ -98,7 +97,7 @@ class Engine:
             raise EngineDied(f"{self.name}: vLLM ended {ended} times while it started. {_said(state.log)}")
 
     def _stop(self) -> None:
-        self.host.run(f"rm -f {RUN}/open; {KIT}/bin/sv -w 5 force-stop {SERVICE}")
+        self.host.run(f"rm -f {RUN}/open; {KIT}/stop.sh vllm 5")
 
 
 def is_refusal(ends: list[str], log: str) -> bool:

@@ -8,7 +8,7 @@ appears nowhere else.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -21,7 +21,8 @@ from providers.vast import errors
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
-from providers.vast.recent import RecentSearches
+from providers.vast.refusals import refusal
+from providers.vast.shared import SharedAnswers
 
 DEFAULT_URL = "https://console.vast.ai"
 TIMEOUT_SECONDS = 30.0
@@ -29,6 +30,9 @@ ATTEMPTS = 6
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
 LOG_TRIES, LOG_PAUSE_SECONDS = 30, 0.3  # as patient as the official client
 PAGE = 25  # the most rows a page of the instances list has
+LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
+FRESH_SEARCH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
+EVERYTHING = "instances"
 DOUBTS = (errors.RateLimited, errors.OutcomeUnknown)
 NOT_FOUND = {"no_such_instance", "not_found"}
 
@@ -74,7 +78,8 @@ class VastClient:
     """One account on one market. Thread-safe: it keeps no state but the connection pool.
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
-    own wire. With `searches` it shares what others found a moment ago. Raises only `errors.VastError`.
+    own wire. `time_scale` is how many market seconds pass in one of ours. With `shared` it shares answers with all other
+    processes that use the account. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -84,13 +89,14 @@ class VastClient:
         pace: Pace,
         clock: Clock,
         transport: httpx.BaseTransport | None = None,
-        retry_seconds: float = RETRY_SECONDS,
-        searches: RecentSearches | None = None,
+        time_scale: float = 1.0,
+        shared: SharedAnswers | None = None,
     ) -> None:
-        self._searches = searches
+        self._shared = shared
+        self._time_scale = time_scale
         self._pace = pace
         self._clock = clock
-        self._retry_seconds = retry_seconds
+        self._retry_seconds = RETRY_SECONDS / time_scale
         self._plain = httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport)
         self._http = httpx.Client(
             base_url=url,
@@ -105,12 +111,22 @@ class VastClient:
         self._plain.close()
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
-        """Return the market's offers for a query; 64 at most, ordered by the market."""
+        """Return the market's offers for a query, half a minute old at most; 64 at most, ordered by the market."""
 
-        def ask() -> list[Offer]:
-            return self._again("search", lambda: self._ask("search", "POST", "/api/v0/bundles/", _Offers, query)).offers
+        def ask() -> tuple[float, list[Offer]]:
+            asked = self._clock.monotonic()
+            return asked, self._ask("search", "POST", "/api/v0/bundles/", _Offers, query).offers
 
-        return self._searches.get(query, ask, self._clock) if self._searches else ask()
+        if self._shared is None:
+            return self._again("search", ask)[1]
+        since = self._clock.monotonic() - FRESH_SEARCH_SECONDS / self._time_scale
+        rows = self._shared.get(_question(query), since, lambda: _rows(*self._again("search", ask)), self._clock)
+        return [Offer.model_validate(row) for row in rows]
+
+    def forget_search(self, query: dict[str, Any]) -> None:
+        """Have a query asked anew, because what it listed turned out to be gone."""
+        if self._shared:
+            self._shared.forget(_question(query))
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent an offer and return the new instance's id.
@@ -127,8 +143,6 @@ class VastClient:
             return self._again("rent", once, repeat=(errors.RateLimited,))
         except errors.OfferGone as gone:
             gone.offer_id = offer_id
-            if self._searches:
-                self._searches.forget()
             raise
 
     def show(self, instance_id: int) -> Instance | None:
@@ -142,9 +156,16 @@ class VastClient:
             return found[0] if found else None
         return found
 
-    def instances(self, label: str | None = None) -> list[Instance]:
-        """Return all instances of the account, or those with a label; every page, checked against the market's count."""
-        return [*self._pages(label)]
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        """Return all instances of the account, or those with a label; every page, checked against the market's count.
+
+        Asked now, or up to `age_seconds` ago by anybody who shares answers with us.
+        """
+        if self._shared is None or (label is not None and self._is_large()):
+            return self._pages(label)[1]
+        since = self._clock.monotonic() - age_seconds
+        rows = self._shared.get(EVERYTHING, since, lambda: _rows(*self._pages(None)), self._clock)
+        return [Instance.model_validate(row) for row in rows if label is None or row["label"] == label]
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
@@ -170,26 +191,30 @@ class VastClient:
         """Raise CredentialsRefused where the market does not know the key."""
         self._again("account", lambda: self._ask("account", "GET", "/api/v0/users/current/", _Account))
 
-    def _pages(self, label: str | None) -> Iterator[Instance]:
-        token: str | None = None
-        seen = 0
-        while True:
-            page = self._again("list", partial(self._page, label, token))
-            seen += len(page.instances)
-            yield from page.instances
-            token = page.next_token
-            if not token:
-                break
-        if page.instances_found is not None and seen < page.instances_found:
-            raise errors.OutcomeUnknown("list", f"{seen} instances listed of {page.instances_found} that it counts")
+    def _is_large(self) -> bool:
+        known = self._shared.last(EVERYTHING, float("-inf"), self._clock) if self._shared else None
+        return known is not None and len(known) > LARGE
 
-    def _page(self, label: str | None, token: str | None) -> _Page:
+    def _pages(self, label: str | None) -> tuple[float, list[Instance]]:
+        began, page = self._again("list", partial(self._page, label, None))
+        found = page.instances
+        while page.next_token:
+            _asked, page = self._again("list", partial(self._page, label, page.next_token))
+            found += page.instances
+        if page.instances_found is not None and len(found) < page.instances_found:
+            raise errors.OutcomeUnknown(
+                "list", f"{len(found)} instances listed of {page.instances_found} that it counts"
+            )
+        return began, found
+
+    def _page(self, label: str | None, token: str | None) -> tuple[float, _Page]:
+        asked = self._clock.monotonic()
         params = {"limit": str(PAGE)}
         if label is not None:
             params["select_filters"] = json.dumps({"label": {"eq": label}})
         if token:
             params["after_token"] = token
-        return self._ask("list", "GET", "/api/v1/instances/", _Page, params=params)
+        return asked, self._ask("list", "GET", "/api/v1/instances/", _Page, params=params)
 
     def _again(self, call: str, once: Callable[[], Value], repeat: tuple[type[Exception], ...] = DOUBTS) -> Value:
         def wait(state: Any) -> float:
@@ -227,16 +252,23 @@ class VastClient:
         except httpx.TransportError as error:
             raise errors.OutcomeUnknown(call, f"{type(error).__name__} at {self._http.base_url.host}") from error
         payload = _json_object(answer)
-        code, text = str(payload.get("error") or ""), str(payload.get("msg") or payload.get("detail") or "")
         if answer.status_code == 200 and payload.get("success") is not False:
             try:
                 return model.model_validate(payload)
             except ValidationError as error:
                 fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
                 raise errors.OutcomeUnknown(call, f"an answer of another shape, at: {fields or 'the top'}") from error
-        if call == "destroy" and code in NOT_FOUND:
+        if call == "destroy" and payload.get("error") in NOT_FOUND:
             return model.model_validate({})
-        raise _refusal(call, answer, code, text, payload)
+        raise refusal(call, answer.status_code, answer.headers.get("retry-after"), payload)
+
+
+def _question(query: dict[str, Any]) -> str:
+    return json.dumps(query, sort_keys=True)
+
+
+def _rows(asked: float, models: Iterable[BaseModel]) -> tuple[float, list[dict[str, Any]]]:
+    return asked, [model.model_dump(mode="json") for model in models]
 
 
 def _json_object(answer: httpx.Response) -> dict[str, Any]:
@@ -245,35 +277,3 @@ def _json_object(answer: httpx.Response) -> dict[str, Any]:
     except ValueError:
         payload = None
     return payload if isinstance(payload, dict) else {}
-
-
-def _refusal(call: str, answer: httpx.Response, code: str, text: str, payload: dict[str, Any]) -> errors.VastError:
-    """Sort a refusal by what the caller does about it; the code and text decide, because statuses mislead."""
-    status = answer.status_code
-    said = f"HTTP {status} {code} {text}".strip()
-    if status == 429:
-        return errors.RateLimited(call, _retry_after(answer, payload))
-    if code == "auth_error" or status in {401, 403} or "session expired" in text.lower():
-        return errors.CredentialsRefused(
-            f"vast.ai does not accept the key for '{call}' ({said}). Nothing is known about any instance from this answer. "
-            "Set a valid key: pulumi config set --secret gpu-fleet:vastApiKey"
-        )
-    if call == "rent" and (status == 410 or "no_such_ask" in f"{code} {text}" or code == "no_such_ask"):
-        contract = payload.get("new_contract")
-        return errors.OfferGone(0, said, int(contract) if contract is not None else None)
-    if code in {"insufficient_credit", "spend_rate_limit", "missing_billing"} or "lacks credit" in text:
-        return errors.NoCredit(f"vast.ai refuses to rent: {text or code}. Add credit on its billing page.")
-    if status >= 500 or not payload:
-        return errors.OutcomeUnknown(call, said)
-    if call == "rent" and payload.get("new_contract") is not None:
-        return errors.OfferGone(0, said, int(payload["new_contract"]))
-    return errors.RequestInvalid(f"vast.ai refuses '{call}': {said}")
-
-
-def _retry_after(answer: httpx.Response, payload: dict[str, Any]) -> float | None:
-    for value in (answer.headers.get("retry-after"), payload.get("retry_after")):
-        try:
-            return float(value)  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            continue
-    return None

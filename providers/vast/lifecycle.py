@@ -14,7 +14,7 @@ from providers.vast.changes import Changes, Machine, changes
 from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
 from providers.vast.online import Order, Say, Served, bring_online, find_offers
 from providers.vast.onstart import script
-from providers.vast.renting import Market, give_back, is_absent
+from providers.vast.renting import Market, give_back, is_absent, look_up
 from providers.vast.serving import HostBootstrap, StoreKeys, spec_of
 from providers.vast.settings import INPUT_KEYS, InstanceSettings
 
@@ -77,11 +77,11 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     Gone is said only by two looks that agree, on an instance older than the market's lag. Any doubt raises.
     """
     limits = settings.to_limits()
-    instance = desk.market.show(instance_id)
+    instance = look_up(desk.market, instance_id, settings.label)
     if instance is None:
         age = desk.clock.time() - float(outs.get("createdAt") or 0)
         desk.clock.sleep(max(0.0, limits.settle_seconds - age))
-        if is_absent(desk.market, desk.clock, limits, instance_id):
+        if is_absent(desk.market, desk.clock, limits, instance_id, settings.label):
             return None
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     state = classify(instance, settings.server.port)
@@ -118,7 +118,7 @@ def update(
     """
     if not compare(old, new, outs).in_place:
         return {key: outs[key] for key in OUTPUT_KEYS if key in outs}
-    instance = desk.market.show(instance_id)
+    instance = look_up(desk.market, instance_id, old.label)
     if instance is None or not isinstance(classify(instance, new.server.port), Running):
         raise errors.RentalFailed(
             instance_id,
@@ -152,7 +152,7 @@ def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
     """Drain as far as the host lets us, destroy, confirm gone. Raises StillRented."""
     limits = settings.to_limits()
-    instance = desk.market.show(instance_id)
+    instance = look_up(desk.market, instance_id, settings.label)
     if instance is not None and isinstance(classify(instance, settings.server.port), Running):
         _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
     price = outs.get("usdPerHour")

@@ -182,6 +182,7 @@ def _rent_best(
             try:
                 instance_id = rent(market, clock, limits, offer, body)
             except errors.OfferGone as gone:
+                market.forget_search(offers.query(wishes))
                 say("rent", f"{gone}; next offer")
                 continue
             price = offers.usd_per_hour(offer, wishes)
@@ -205,7 +206,7 @@ def _serve(
 ) -> Served:
     began = clock.monotonic()
     boot_deadline = min(deadline, began + limits.boot_seconds)
-    instance = wait_until_running(market, clock, limits, instance_id, order.gate_port, boot_deadline)
+    instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, boot_deadline)
     booted = clock.monotonic() - began
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
     host_key = host_key_of(market, clock, limits, instance_id)

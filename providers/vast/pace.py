@@ -1,7 +1,7 @@
 """Request thresholds: the smallest interval between two calls of one kind, shared by every process that uses a key.
 
 The market counts per endpoint and identity (bearer and address), so all provider processes of all updates on this machine
-draw their turns from one small file a call, named after the key's digest: take the next free moment, push it on by one
+draw their turns from one small file a call in the account's meeting place: take the next free moment, push it on by one
 interval, wait for it. Turns are handed out in order, and nobody polls. (pyrate-limiter's store across processes was tried:
 its file lock does not work together with the current filelock, and it makes waiting callers race.)
 
@@ -10,9 +10,6 @@ ours (the sandbox) divides them by its time scale.
 """
 
 import fcntl
-import hashlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -47,15 +44,11 @@ class NoPace:
 
 
 class SharedPace:
-    """Thresholds shared through a folder by all processes of this user.
+    """Thresholds shared by all processes through the account's folder; see `meeting.meeting_place`."""
 
-    The folder lies under the temporary directory: losing it after a reboot costs one interval, nothing else.
-    """
-
-    def __init__(self, key: str, time_scale: float = 1.0, folder: Path | None = None) -> None:
-        self._identity = hashlib.sha256(key.encode()).hexdigest()[:16]
+    def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
+        self._folder = folder
         self._time_scale = time_scale
-        self._folder = folder or Path(tempfile.gettempdir()) / f"gpu-fleet-pace-{os.getuid()}"
 
     def wait(self, call: str, clock: Clock) -> None:
         """Return when it is this caller's turn; waits through the clock, so that a vanished engine is noticed."""
@@ -63,8 +56,7 @@ class SharedPace:
         clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
 
     def _turn(self, call: str, interval: float, now: float) -> float:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (self._folder / f"{self._identity}-{call}").open("a+") as file:
+        with (self._folder / f"turn-{call}").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
             free = _moment(file.read())

@@ -14,6 +14,8 @@ from providers.vast.instances import Failed, Instance, Running, classify
 from providers.vast.limits import Limits
 from providers.vast.offers import Offer
 
+DESTROY_AGAIN_LOOKS = 6  # an accepted destroy that has no effect by then is asked for again
+
 
 class Market(Protocol):
     """What renting needs of the market; `client.VastClient` is one."""
@@ -24,14 +26,17 @@ class Market(Protocol):
     def search(self, query: dict[str, Any]) -> list[Offer]:
         """Return offers for a query."""
 
+    def forget_search(self, query: dict[str, Any]) -> None:
+        """Have a query asked anew."""
+
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent and return the instance's id."""
 
     def show(self, instance_id: int) -> Instance | None:
         """Return one instance, None where there is none."""
 
-    def instances(self, label: str | None = None) -> list[Instance]:
-        """Return instances, by label or all."""
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        """Return instances, by label or all; what others saw up to `age_seconds` ago will do."""
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance."""
@@ -106,16 +111,16 @@ def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> l
 
 
 def wait_until_running(
-    market: Market, clock: RentingClock, limits: Limits, instance_id: int, gate_port: int, deadline: float
+    market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str, gate_port: int, deadline: float
 ) -> Instance:
-    """Wait for address and ports.
+    """Wait for address and ports, by the list that all who wait share.
 
     Raises RentalFailed where it will not come up, or not before the deadline (monotonic seconds).
     """
     born = clock.monotonic()
     status = "not listed yet"
     while clock.monotonic() < deadline:
-        instance = market.show(instance_id)
+        instance = find(market, instance_id, label, limits.look_seconds / 2)
         if instance is not None:
             state = classify(instance, gate_port)
             if isinstance(state, Running):
@@ -123,27 +128,34 @@ def wait_until_running(
             if isinstance(state, Failed):
                 raise errors.RentalFailed(instance_id, state.reason, state.message)
             status = state.status
-        elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id):
+        elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id, label):
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
         clock.sleep(max(0.1, limits.look_seconds / 2))
     waited = clock.monotonic() - born
     raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status})")
 
 
+def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:
+    """Return an instance out of the list; None says little, `is_absent` says when it says something."""
+    rows = market.instances(label, age_seconds)
+    return next((instance for instance in rows if instance.id == instance_id), None)
+
+
+def look_up(market: Market, instance_id: int, label: str) -> Instance | None:
+    """Return an instance by the list, or by itself where the list lacks it."""
+    return find(market, instance_id, label) or market.show(instance_id)
+
+
 def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str | None = None) -> bool:
-    """Say whether two looks, apart in time and each by id and by list, agree that there is no such instance.
+    """Say whether two lists, apart in time, and a look by id agree that there is no such instance.
 
     Only well-formed answers to an accepted key get here: anything else raises in the client. The caller sees to it that
     the instance is older than the settling time.
     """
-    for look in range(2):
-        if look:
-            clock.sleep(limits.look_seconds)
-        if market.show(instance_id) is not None:
-            return False
-        if any(instance.id == instance_id for instance in market.instances(label)):
-            return False
-    return True
+    if find(market, instance_id, label) is not None:
+        return False
+    clock.sleep(limits.look_seconds)
+    return market.show(instance_id) is None and find(market, instance_id, label) is None
 
 
 def give_back(
@@ -155,11 +167,14 @@ def give_back(
     Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
     """
     deadline = clock.monotonic() + limits.destroy_seconds
+    again = float("-inf")
     cause = "the market still lists it"
     with clock.patient():
         while clock.monotonic() < deadline:
             try:
-                market.destroy(instance_id)
+                if clock.monotonic() >= again:
+                    market.destroy(instance_id)
+                    again = clock.monotonic() + DESTROY_AGAIN_LOOKS * limits.look_seconds
                 if is_absent(market, clock, limits, instance_id):
                     return
             except errors.CredentialsRefused as error:

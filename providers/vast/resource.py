@@ -26,15 +26,16 @@ from pulumi.output import Unknown
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
 from providers.vast import lifecycle
-from providers.vast.client import RETRY_SECONDS, VastClient
+from providers.vast.client import VastClient
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
 from providers.vast.lifecycle import Desk
+from providers.vast.meeting import meeting_place
 from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
-from providers.vast.recent import RecentSearches
 from providers.vast.redaction import Redaction
 from providers.vast.serving import StoreKeys
 from providers.vast.settings import InstanceSettings
+from providers.vast.shared import SharedAnswers
 
 Value = TypeVar("Value")
 STAND_IN = "not made yet"
@@ -53,7 +54,6 @@ class VastInstanceProvider(ResourceProvider):
         self._clock = WatchedClock(watch)
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
-        self._searches: dict[tuple[str, float], RecentSearches] = {}
         self._lock = threading.RLock()
         end_with_engine(watch, lambda: self._calls > 0)
 
@@ -142,13 +142,9 @@ class VastInstanceProvider(ResourceProvider):
     def _desk(self, settings: InstanceSettings) -> Iterator[Desk]:
         market = settings.market
         scale = market.time_scale
-        pace = SharedPace(self._vast_key, scale)
-        with self._lock:
-            searches = self._searches.setdefault((market.url, scale), RecentSearches(scale))
-        retry_seconds = RETRY_SECONDS / scale
-        client = VastClient(
-            market.url, self._vast_key, pace, self._clock, retry_seconds=retry_seconds, searches=searches
-        )
+        place = meeting_place(market.url, self._vast_key)
+        pace, shared = SharedPace(place, scale), SharedAnswers(place)
+        client = VastClient(market.url, self._vast_key, pace, self._clock, time_scale=scale, shared=shared)
         redaction = Redaction.of(self._vast_key, self._store_keys.secret)
 
         def say(phase: str, text: str) -> None:

@@ -35,7 +35,7 @@ class Host:
 
     @property
     def stopped(self) -> bool:
-        return any("force-stop" in command and "rm -f /run/gpu-fleet/open" in command for command in self.commands)
+        return any("stop.sh vllm" in command and "rm -f /run/gpu-fleet/open" in command for command in self.commands)
 
 
 def look(ready: bool = False, ends: tuple[str, ...] = (), log: str = "") -> dict[str, Any]:

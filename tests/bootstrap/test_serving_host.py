@@ -124,6 +124,21 @@ def test_refused_arguments_are_our_fault_and_say_why(serving: Rented) -> None:
     assert serving.ask().text
 
 
+def test_a_service_that_ends_at_once_is_stopped_for_good_and_can_be_started_again(serving: Rented) -> None:
+    wanted, service = "/opt/gpu-fleet/etc/vllm.wanted", "/opt/gpu-fleet/service/vllm"
+    status = f"PATH=/opt/gpu-fleet/kit/bin:$PATH sv status {service}"
+    serving.run(f"""cp -p {wanted} {wanted}.kept; echo '{{"argv": ["false"], "environment": {{}}}}' > {wanted}""")
+    serving.run(f"/opt/gpu-fleet/kit/stop.sh vllm 5; PATH=/opt/gpu-fleet/kit/bin:$PATH sv up {service}")
+    until(lambda: "want up" in serving.run(status), 20)  # its supervisor now sleeps, and reads no request
+
+    assert serving.run("/opt/gpu-fleet/kit/stop.sh vllm 5 >/dev/null; echo $?") == "0"
+
+    assert "want up" not in serving.run(status)
+    serving.run(f"mv {wanted}.kept {wanted}")
+    serving.converge()
+    assert serving.ask().text
+
+
 def test_a_restarted_host_serves_nothing_until_it_is_proven(serving: Rented) -> None:
     serving.host.stop()
     serving.host.start()

@@ -89,7 +89,10 @@ class FakeMarket:
         row = self.rows.get(instance_id)
         return self._instance(row) if row else None
 
-    def instances(self, label: str | None = None) -> list[Instance]:
+    def forget_search(self, query: dict[str, Any]) -> None:
+        self.calls.append(("forget", query))
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         self._step("list", label)
         return [self._instance(row) for row in self.rows.values() if label in {None, row["label"]}]
 

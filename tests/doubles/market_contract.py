@@ -40,7 +40,7 @@ def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str)
     instance_id = rent(market, clock, limits, best, body)
     try:
         deadline = clock.monotonic() + limits.boot_seconds
-        instance = wait_until_running(market, clock, limits, instance_id, 8443, deadline)
+        instance = wait_until_running(market, clock, limits, instance_id, label, 8443, deadline)
         assert instance.machine_id == best.machine_id
         assert instance.label == label
         assert [row.id for row in market.instances(label)] == [instance_id]

@@ -12,6 +12,7 @@ import pytest
 from providers.engine_watch import EngineWatch, WatchedClock
 from providers.vast.client import DEFAULT_URL, VastClient
 from providers.vast.limits import Limits
+from providers.vast.meeting import meeting_place
 from providers.vast.pace import SharedPace
 from tests.doubles import market_contract
 
@@ -25,7 +26,7 @@ def market() -> VastClient:
     key = os.environ.get("VAST_API_KEY", "")
     if not MODE or not key:
         pytest.skip("set VAST_LIVE=read or VAST_LIVE=rent, and VAST_API_KEY")
-    return VastClient(DEFAULT_URL, key, SharedPace(key), CLOCK)
+    return VastClient(DEFAULT_URL, key, SharedPace(meeting_place(DEFAULT_URL, key)), CLOCK)
 
 
 def test_reading(market: VastClient) -> None:

@@ -20,7 +20,7 @@ CLOCK = WatchedClock(EngineWatch(None, ()))
 
 
 def client(market: RunningMarket, key: str | None = None, pace: SharedPace | None = None) -> VastClient:
-    return VastClient(market.url, key or market.key, pace or NoPace(), CLOCK, retry_seconds=1 / market.time_scale)
+    return VastClient(market.url, key or market.key, pace or NoPace(), CLOCK, time_scale=market.time_scale)
 
 
 def limits(market: RunningMarket) -> Limits:
@@ -33,7 +33,7 @@ def label() -> str:
 
 def test_the_contract_holds_at_the_published_thresholds(tmp_path: Path) -> None:
     with running_market(thresholds=True) as market:
-        pace = SharedPace(uuid.uuid4().hex, market.time_scale, tmp_path)
+        pace = SharedPace(tmp_path, market.time_scale)
 
         market_contract.reading(client(market, pace=pace))
         market_contract.renting(client(market, pace=pace), CLOCK, limits(market), label())

@@ -18,17 +18,16 @@ def test_two_callers_are_one_interval_apart(tmp_path: Path) -> None:
     clock = FakeClock()
 
     for _ in range(3):
-        SharedPace("key", folder=tmp_path).wait("rent", clock)
+        SharedPace(tmp_path).wait("rent", clock)
 
     assert clock.now == pytest.approx(2 * (INTERVALS["rent"] + MARGIN_SECONDS))
 
 
-def test_calls_of_another_kind_or_key_do_not_wait(tmp_path: Path) -> None:
+def test_calls_of_another_kind_do_not_wait(tmp_path: Path) -> None:
     clock = FakeClock()
-    SharedPace("key", folder=tmp_path).wait("rent", clock)
+    SharedPace(tmp_path).wait("rent", clock)
 
-    SharedPace("key", folder=tmp_path).wait("show", clock)
-    SharedPace("other", folder=tmp_path).wait("rent", clock)
+    SharedPace(tmp_path).wait("show", clock)
 
     assert clock.now == 0
 
@@ -37,7 +36,7 @@ def test_a_faster_market_waits_less(tmp_path: Path) -> None:
     clock = FakeClock()
 
     for _ in range(2):
-        SharedPace("key", time_scale=45, folder=tmp_path).wait("rent", clock)
+        SharedPace(tmp_path, time_scale=45).wait("rent", clock)
 
     assert clock.now == pytest.approx(INTERVALS["rent"] / 45 + MARGIN_SECONDS)
 
@@ -45,7 +44,7 @@ def test_a_faster_market_waits_less(tmp_path: Path) -> None:
 @given(st.text(max_size=30))
 def test_a_damaged_store_costs_nothing(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        pace = SharedPace("key", folder=Path(folder))
+        pace = SharedPace(Path(folder))
         pace.wait("list", FakeClock())
         for file in Path(folder).iterdir():
             file.write_text(text)
@@ -55,10 +54,10 @@ def test_a_damaged_store_costs_nothing(text: str) -> None:
 
 
 def test_a_clock_that_was_set_back_does_not_stop_everything(tmp_path: Path) -> None:
-    SharedPace("key", folder=tmp_path).wait("list", FakeClock(start=2_000_000_000))
+    SharedPace(tmp_path).wait("list", FakeClock(start=2_000_000_000))
     clock = FakeClock(start=1_000_000_000)
 
-    SharedPace("key", folder=tmp_path).wait("list", clock)
+    SharedPace(tmp_path).wait("list", clock)
 
     assert clock.now == 0
 
@@ -68,7 +67,7 @@ def test_processes_and_threads_share_the_turns(tmp_path: Path) -> None:
         "import sys; from pathlib import Path; from tests.doubles.clock import FakeClock\n"
         "from providers.vast.pace import SharedPace\n"
         "clock = FakeClock()\n"
-        "for _ in range(5): SharedPace('key', folder=Path(sys.argv[1])).wait('list', clock); print(clock.now)\n"
+        "for _ in range(5): SharedPace(Path(sys.argv[1])).wait('list', clock); print(clock.now)\n"
     )
     turns: list[float] = []
 

@@ -105,7 +105,7 @@ def test_settling_takes_the_lowest_id(clock: FakeClock, market: FakeMarket) -> N
 def test_waiting_ends_with_the_running_instance(clock: FakeClock, market: FakeMarket) -> None:
     instance_id = market.add("label", offer(1))
 
-    running = wait_until_running(market, clock, LIMITS, instance_id, 8443, LIMITS.boot_seconds)
+    running = wait_until_running(market, clock, LIMITS, instance_id, "label", 8443, LIMITS.boot_seconds)
 
     assert running.address(8443) == ("203.0.113.7", 48443)
     assert market.boot_seconds <= clock.now < market.boot_seconds + LIMITS.look_seconds
@@ -116,7 +116,7 @@ def test_waiting_gives_up_at_its_deadline(clock: FakeClock, market: FakeMarket) 
     instance_id = market.add("label", offer(1))
 
     with pytest.raises(errors.RentalFailed, match="not running after"):
-        wait_until_running(market, clock, LIMITS, instance_id, 8443, LIMITS.boot_seconds)
+        wait_until_running(market, clock, LIMITS, instance_id, "label", 8443, LIMITS.boot_seconds)
 
     assert clock.now < LIMITS.boot_seconds + LIMITS.look_seconds
 
@@ -124,7 +124,7 @@ def test_waiting_gives_up_at_its_deadline(clock: FakeClock, market: FakeMarket) 
 def test_absence_needs_two_looks_that_agree(clock: FakeClock, market: FakeMarket) -> None:
     instance_id = market.add("label", offer(1))
     row = market.rows.pop(instance_id)
-    market.before["show"] = [None, lambda _id: market.rows.update({instance_id: row})]
+    market.before["show"] = [lambda _id: market.rows.update({instance_id: row})]
 
     assert not is_absent(market, clock, LIMITS, instance_id)
 

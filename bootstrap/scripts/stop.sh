@@ -1,0 +1,17 @@
+#!/bin/sh
+# Stops a service, by force after $2 seconds, and returns once its supervisor knows that it is to stay down.
+# `sv` alone is not enough: between an end and the restart a second later it says "ok: down" before its request was read,
+# and an `sv up` right after is then dropped, because the service still counts as wanted up: it would stay down for good.
+kit=/opt/gpu-fleet/kit
+folder=/opt/gpu-fleet/service/$1
+PATH=$kit/bin:$PATH
+sv -w "$2" force-stop "$folder"
+for _look in $(seq 50); do
+    case $(sv status "$folder") in
+    *", want up"*) ;;
+    down:*) exit 0 ;;
+    esac
+    sleep 0.1
+done
+echo "$1 does not stop: $(sv status "$folder")" >&2
+exit 1
