@@ -4,11 +4,13 @@ The market filters and orders, and returns 64 rows at most; every filter is chec
 times not applied. Prices are all-in: GPU, disk and the download of the weights spread over the expected hours.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
+
+from providers.vast.record import NOTHING, Record
 
 HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30 / 24
 PAGE = 64
@@ -155,16 +157,30 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
     return [Miss(key, text) for fits, key, text in rules if not fits]
 
 
-def rank(offers: Iterable[Offer], wishes: Wishes, turn: int = 0) -> list[Offer]:
-    """Order the offers that fit, the best first: expected cost of an hour that works, then download speed.
+def expected_usd_per_hour(offer: Offer, wishes: Wishes, record: Record = NOTHING) -> float:
+    """Price of an hour that works: all-in, with what is paid while it boots and downloads, and what fails, spread over it.
 
-    `turn` rotates the order, so that the instances of one update begin at different offers instead of racing for one.
-    A machine that is listed in several slices appears once, with its best one.
+    What we have measured on the machine counts more than what it advertises.
     """
+    download = wishes.weights_gb * 8000 / max(record.believed_mbps(offer.inet_down), 1.0)
+    idle_share = (record.believed_boot_seconds() + download) / 3600 / wishes.expected_hours
+    works = max(record.believed_reliability(offer.reliable), 0.01)
+    return usd_per_hour(offer, wishes) * (1 + idle_share) / works
+
+
+def rank(
+    offers: Iterable[Offer], wishes: Wishes, turn: int = 0, records: Mapping[int, Record] | None = None
+) -> list[Offer]:
+    """Order the offers that fit, the best first: the expected price of an hour that works, then download speed.
+
+    `records` by machine id is what the ledger knows. `turn` rotates the order, so that the instances of one update begin
+    at different offers instead of racing for one. A machine that is listed in several slices appears once, with its best.
+    """
+    known = records or {}
     fitting = sorted(
         (offer for offer in offers if not misses(offer, wishes)),
         key=lambda offer: (
-            usd_per_hour(offer, wishes) / max(offer.reliable, 0.01),
+            expected_usd_per_hour(offer, wishes, known.get(offer.machine_id, NOTHING)),
             -offer.inet_down,
             offer.id,
         ),

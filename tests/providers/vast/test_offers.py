@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from providers.vast import offers
 from providers.vast.offers import Wishes
+from providers.vast.record import Record
 from tests.doubles.market import offer
 
 WISHES = Wishes(
@@ -86,6 +87,24 @@ def test_turns_begin_elsewhere_and_lose_nobody(rows: list[offers.Offer], turn: i
     assert sorted(row.id for row in turned) == sorted(row.id for row in straight)
     if straight:
         assert turned[0] == straight[turn % len(straight)]
+
+
+@given(some_offers, st.dictionaries(st.integers(1, 20), st.builds(Record, st.integers(0, 9), st.integers(0, 9))))
+def test_what_the_ledger_knows_changes_the_order_and_never_what_fits(
+    rows: list[offers.Offer], records: dict[int, Record]
+) -> None:
+    plain, known = offers.rank(rows, WISHES), offers.rank(rows, WISHES, records=records)
+
+    assert {row.machine_id for row in known} == {row.machine_id for row in plain}
+
+
+def test_a_machine_that_was_measured_to_be_slow_is_ranked_behind_its_twin() -> None:
+    twins = [offer(1), offer(2, dph_base=offer(1).dph_base)]
+
+    assert offers.rank(twins, WISHES)[0].id == 1
+    assert offers.rank(twins, WISHES, records={1001: Record(download_mbps=(210.0,))})[0].id == 2
+    assert offers.rank(twins, WISHES, records={1001: Record(boot_seconds=(900.0,))})[0].id == 2
+    assert offers.rank(twins, WISHES, records={1001: Record(failed=1)})[0].id == 2
 
 
 def test_an_avoided_machine_does_not_fit() -> None:
