@@ -1,4 +1,4 @@
-"""What ends up in front of the operator: the table, the figures, the market's meter, an answered question."""
+"""What ends up in front of the operator: the table, the figures and the market's meter."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import ask, bench, lifecycle, table
+from tools import bench, lifecycle, table
 
 
 def test_the_table_takes_every_output_that_speaks_of_endpoints():
@@ -73,21 +73,3 @@ def test_what_is_still_rented_is_named_with_its_price(market):
     said = lifecycle.billed(market)
     assert "gpu-fleet/x/chat-0" in said
     assert f"${market['usd_per_hour']:.2f}" in said
-
-
-OUTPUTS = {"endpoints": {"b": "https://b", "a": "https://a"}, "tokens": {"a": "ta", "b": "tb"}, "caCertificate": "PEM"}
-
-
-def test_the_first_endpoint_by_name_is_asked_unless_one_is_named():
-    assert ask.pick(OUTPUTS, None) == ("a", "https://a", "ta", "PEM")
-    assert ask.pick(OUTPUTS, "b") == ("b", "https://b", "tb", "PEM")
-
-
-def test_an_unknown_endpoint_is_refused_with_those_that_there_are():
-    with pytest.raises(ask.AskError, match="no endpoint c; the stack has a, b"):
-        ask.pick(OUTPUTS, "c")
-
-
-def test_no_endpoints_is_a_sentence():
-    with pytest.raises(ask.AskError, match="make up"):
-        ask.pick({}, None)
