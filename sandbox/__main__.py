@@ -17,7 +17,7 @@ from typing import Any
 from sandbox import settings as defaults
 from sandbox.control import Unreachable, ask
 from sandbox.daemon import SandboxError, read_log, serve
-from sandbox.faults import FAULTS
+from sandbox.faults import commands
 from sandbox.settings import Settings, folders, store_folder
 
 START_SECONDS = 90.0
@@ -40,9 +40,9 @@ def main(arguments: list[str]) -> int:
         elif options.command == "status":
             status(state, as_json=options.json)
         elif options.command == "faults":
-            print("\n".join(f"{fault.name:22}{fault.sentence}" for fault in FAULTS.values()))
+            print(commands.armed(_reach(state, "faults")["armed"]) if options.armed else commands.listed())
         elif options.command == "fault":
-            arm(state, options.name, options.times)
+            arm(state, commands.asked(options))
     except SandboxError as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
@@ -52,8 +52,8 @@ def main(arguments: list[str]) -> int:
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
     top = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__.splitlines()[0] if __doc__ else None)
-    commands = top.add_subparsers(dest="command", required=True)
-    start = commands.add_parser("up", help="start the sandbox, or say that it runs")
+    words = top.add_subparsers(dest="command", required=True)
+    start = words.add_parser("up", help="start the sandbox, or say that it runs")
     start.add_argument("--vllm", choices=("real", "double"), default="real", help="what images bring to hosts")
     start.add_argument("--time-scale", type=_above_nought, default=defaults.TIME_SCALE, help="market seconds a second")
     start.add_argument("--seed", type=int, default=1, help="which machines the market has")
@@ -62,15 +62,15 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--store-https-port", type=int, default=defaults.STORE_HTTPS_PORT)
     start.add_argument("--market-only", action="store_true", help="no object store, and hosts that nobody can log into")
     start.add_argument("--foreground", action="store_true", help="stay in this process, until it is terminated")
-    stop = commands.add_parser("down", help="end the sandbox and everything in it")
-    wipe = commands.add_parser("clean", help="remove what the object store of an ended sandbox has kept")
-    show = commands.add_parser("status", help="what runs, and what the market's meter says")
+    stop = words.add_parser("down", help="end the sandbox and everything in it")
+    wipe = words.add_parser("clean", help="remove what the object store of an ended sandbox has kept")
+    show = words.add_parser("status", help="what runs, and what the market's meter says")
     show.add_argument("--json", action="store_true")
-    commands.add_parser("faults", help="list what can be made to go wrong").set_defaults(state=None)
-    fault = commands.add_parser("fault", help="let something go wrong")
-    fault.add_argument("name")
-    fault.add_argument("--times", type=int, default=1)
-    for command in (start, stop, wipe, show, fault):
+    faults = words.add_parser("faults", help="list what can be made to go wrong, or what is armed")
+    commands.describe_list(faults)
+    fault = words.add_parser("fault", help="let something go wrong")
+    commands.describe_one(fault)
+    for command in (start, stop, wipe, show, faults, fault):
         command.add_argument("--state", help="folder of the sandbox's state")
     return top
 
@@ -167,12 +167,12 @@ def status(state: Path, as_json: bool) -> None:
         _print(found)
 
 
-def arm(state: Path, name: str, times: int) -> None:
-    """Arm a fault in the sandbox that runs."""
-    answered = _reach(state, "fault", name=name, times=times)
+def arm(state: Path, asked: dict[str, Any]) -> None:
+    """Arm a fault in the sandbox that runs, or switch it off."""
+    answered = _reach(state, "fault", **asked)
     if "error" in answered:
         raise SandboxError(answered["error"])
-    print(f"{name}, {times} x: {answered['said']}")
+    print(f"{asked['name']}: {answered['said']}")
 
 
 def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[str, Any]:
@@ -228,7 +228,7 @@ def _print(found: dict[str, Any]) -> None:
             f"           {one['id']}  {one['status']:10} {one['gpu']:18} ${one['usd_per_hour']:.4f}/h  {one['label']}"
         )
     for name, left in found["faults"].items():
-        print(f"  fault    {name}, {left} x to come")
+        print(f"  fault    {name}, {'until it is switched off' if left is None else f'{left} x to come'}")
 
 
 def _above_nought(text: str) -> float:

@@ -1,5 +1,6 @@
-"""Damage to the object store's content, for the fault corrupt-blob."""
+"""Damage to the object store's content, for the faults that strike what is stored."""
 
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -13,6 +14,21 @@ BLOBS = "blobs/"
 
 def corrupt_largest_blob(endpoint: str) -> None:
     """Change one byte in the middle of the largest blob of the store. Raises FaultUnknown where there is no blob."""
+    _damage_largest("corrupt-blob", endpoint, flipped)
+
+
+def truncate_largest_blob(endpoint: str) -> None:
+    """Cut the second half of the largest blob of the store. Raises FaultUnknown where there is no blob."""
+    _damage_largest("truncated-blob", endpoint, lambda content: content[: len(content) // 2])
+
+
+def flipped(content: bytes) -> bytes:
+    """Return the content with one bit of the byte in its middle changed."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+def _damage_largest(fault: str, endpoint: str, damaged: Callable[[bytes], bytes]) -> None:
     store: Any = boto3.client(
         "s3",
         endpoint_url=endpoint,
@@ -23,12 +39,11 @@ def corrupt_largest_blob(endpoint: str) -> None:
     )
     blobs = [(found["Size"], bucket, found["Key"]) for bucket in _buckets(store) for found in _objects(store, bucket)]
     if not blobs:
-        raise FaultUnknown("'corrupt-blob' finds no blob in the object store: upload the weights first.")
+        raise FaultUnknown(f"'{fault}' finds no blob in the object store: upload the weights first.")
     _, bucket, key = max(blobs)
     stored = store.get_object(Bucket=bucket, Key=key)
-    content = bytearray(stored["Body"].read())
-    content[len(content) // 2] ^= 1
-    store.put_object(Bucket=bucket, Key=key, Body=bytes(content), Metadata=stored.get("Metadata", {}))
+    content = damaged(stored["Body"].read())
+    store.put_object(Bucket=bucket, Key=key, Body=content, Metadata=stored.get("Metadata", {}))
 
 
 def _buckets(store: Any) -> list[str]:

@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.control import ControlSocket
-from sandbox.corruption import corrupt_largest_blob
+from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.faults import FAULTS, Faults, FaultUnknown
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
-from sandbox.market.books import Books, Surroundings
+from sandbox.market.books import Books
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
 from sandbox.market.machines import generate
 from sandbox.market.server import KEY, MarketError, Server, application, listener
 from sandbox.market.states import actual_status
+from sandbox.market.surroundings import Surroundings
 from sandbox.services.child import ServiceError
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.settings import Settings, Vllm
@@ -59,9 +60,13 @@ class Sandbox:
         while self._undo:
             self._undo.pop()()
 
-    def arm(self, name: str, times: int = 1) -> None:
-        """Arm a fault. Raises FaultUnknown."""
-        self.books.faults.arm(name, times)
+    def arm(self, name: str, times: int | None = None, **options: Any) -> None:
+        """Arm a fault; the options are those of Arming. Raises FaultUnknown."""
+        self.books.faults.arm(name, times, **options)
+
+    def disarm(self, name: str) -> int:
+        """Switch every arming of a fault off, and return how many there were. Raises FaultUnknown."""
+        return self.books.faults.disarm(name)
 
     def switch_vllm(self, vllm: Vllm) -> None:
         """Decide what images bring to hosts that are made from now on."""
@@ -111,9 +116,11 @@ class Sandbox:
             store.start()
             self._undo.append(store.stop)
             self._store = store
-            inward = {f"{NAME_FOR_HOSTS}:443": (LOOPBACK, store.https_port)}
+            inward = {
+                f"{NAME_FOR_HOSTS}:443": (LOOPBACK, store.https_port),
+            }
             surroundings = Surroundings(inward, store.ca_pem)
-        faults = Faults(None if self._store is None else self._corrupt)
+        faults = self._faults()
         machines = generate(settings.seed)
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
@@ -131,9 +138,16 @@ class Sandbox:
         self._images = Images(self.settings.vllm, self.settings.cache)
         return NamespaceHosts(self.settings.cache, self._images)
 
-    def _corrupt(self) -> None:
-        assert self._store is not None
-        corrupt_largest_blob(self._store.endpoint)
+    def _faults(self) -> Faults:
+        if self._store is None:
+            return Faults(missing=frozenset({"store"}))
+        endpoint = self._store.endpoint
+        return Faults(
+            {
+                "corrupt-blob": lambda: corrupt_largest_blob(endpoint),
+                "truncated-blob": lambda: truncate_largest_blob(endpoint),
+            }
+        )
 
 
 def serve(settings: Settings) -> None:
@@ -156,15 +170,13 @@ def serve(settings: Settings) -> None:
 
 
 def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Return what answers the words of the control socket: status, fault, vllm, down."""
+    """Return what answers the words of the control socket: status, fault, faults, vllm, down."""
 
     def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
         if word == "fault":
-            try:
-                sandbox.arm(str(options.get("name")), int(options.get("times", 1)))
-            except FaultUnknown as error:
-                return {"error": str(error)}
-            return {"said": FAULTS[str(options["name"])].sentence}
+            return _fault(sandbox, options)
+        if word == "faults":
+            return {"armed": sandbox.books.faults.report()}
         if word == "vllm":
             sandbox.switch_vllm(options["vllm"])
         elif word == "down":
@@ -172,6 +184,17 @@ def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, 
         return sandbox.status()
 
     return one
+
+
+def _fault(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
+    name = str(options.pop("name", ""))
+    try:
+        if options.pop("off", False):
+            return {"said": f"{sandbox.disarm(name)} switched off."}
+        sandbox.arm(name, **options)
+    except FaultUnknown as error:
+        return {"error": str(error)}
+    return {"said": FAULTS[name].sentence}
 
 
 def read_log(log: Path) -> str:

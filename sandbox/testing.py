@@ -3,13 +3,15 @@
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, NoHosts
-from sandbox.market.books import READ_LAG_SECONDS, Books, Surroundings
+from sandbox.market.books import READ_LAG_SECONDS, Books
 from sandbox.market.clock import MarketClock
 from sandbox.market.machines import Machine, generate
 from sandbox.market.server import CREDIT_USD, KEY, Server, application, listener
+from sandbox.market.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -21,9 +23,9 @@ class RunningMarket:
     books: Books
     time_scale: float
 
-    def arm(self, name: str, times: int = 1) -> None:
-        """Arm a fault. Raises FaultUnknown."""
-        self.books.faults.arm(name, times)
+    def arm(self, name: str, times: int | None = None, **options: Any) -> None:
+        """Arm a fault; the options are those of Arming. Raises FaultUnknown."""
+        self.books.faults.arm(name, times, **options)
 
 
 @contextlib.contextmanager
@@ -49,7 +51,7 @@ def running_market(
         MarketClock(time_scale),
         generate(seed) if machines is None else machines,
         hosts,
-        Faults(corrupt_next_blob),
+        Faults({"corrupt-blob": corrupt_next_blob} if corrupt_next_blob else {}),
         surroundings,
         read_lag,
     )

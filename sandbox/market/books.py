@@ -9,33 +9,26 @@ import itertools
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
-from sandbox.faults import Faults
-from sandbox.hosts.spec import SSH_PORT, Host, Hosts, HostsError, HostSpec
+from sandbox.faults import FAULTS, Faults, Occasion, Subject
+from sandbox.hosts.spec import Host, Hosts, HostsError
 from sandbox.market import offers
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract, Request
+from sandbox.market.faults.lives import Lives
+from sandbox.market.faults.rents import lost_race, price_after, twin_offer
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
-from sandbox.market.refusals import Refused, bid_too_low, no_such_ask, no_such_instance
+from sandbox.market.orders import host_spec
+from sandbox.market.refusals import Refused, bid_too_low, left_stopped, no_such_ask, no_such_instance
+from sandbox.market.surroundings import Surroundings
 
-MIB = 2**20
 IDS_A_SECOND = 20
 IDS_EPOCH = 1_760_000_000
 RESTART_SHARE = 0.3  # of the boot time, where the image is there already
-LARGEST_SHM_MB = 8192
 READ_LAG_SECONDS = 4.0
-
-
-@dataclass(frozen=True)
-class Surroundings:
-    """What every host gets besides what was rented: see HostSpec. `account_keys` are OpenSSH public keys by number."""
-
-    inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
-    ca_pem: str = ""
 
 
 def first_id(real_time: float) -> int:
@@ -73,6 +66,9 @@ class Books:
         self._contracts: dict[int, Contract] = {}
         self._ended_usd = 0.0
         self._closed = False
+        self.credit_gone = False
+        self.lives = Lives(self)
+        faults.clock = clock.now
 
     def listed(self, storage_gb: float = offers.DEFAULT_STORAGE_GB, bid: bool = False) -> list[dict[str, Any]]:
         """Return every offer as a row; `storage_gb` is priced in."""
@@ -84,12 +80,14 @@ class Books:
         """Rent an offer. Raises Refused where it is gone, too small, or bid too little for."""
         now = self.clock.now()
         with self._lock:
-            taken = offer_id in self._listed and self.faults.take("offer-taken")
-            if taken:
+            occasion = Occasion((Subject(0, request.label),), "create")
+            lost = lost_race(self.faults, occasion) if offer_id in self._listed else None
+            if lost is not None:
                 del self._listed[offer_id]
+                raise no_such_ask(offer_id, lost)
             machine = self._listed.get(offer_id)
             if machine is None:
-                raise no_such_ask(offer_id, late=taken)
+                raise no_such_ask(offer_id)
             if request.disk > machine.disk_gb:
                 raise Refused(
                     400, "invalid_args", f"disk {request.disk} GB is more than the {machine.disk_gb} GB there"
@@ -102,6 +100,12 @@ class Books:
                 raise bid_too_low(offer_id, contract.id, lowest)
             if request.target_state == "stopped":
                 contract.phase = "stopped"
+            if self.faults.take("stopped-contract", occasion):
+                contract.phase = "stopped"
+                raise left_stopped(offer_id, contract.id)
+            twin = twin_offer(self.faults, occasion, self._listed, request.disk)
+            if twin is not None:
+                self._contract(self._listed.pop(twin), request, now)
             return contract
 
     def get(self, instance_id: int, visible_only: bool = False) -> Contract:
@@ -135,14 +139,14 @@ class Books:
             contract.meter.halt(self.clock.now())
             host = contract.host
         if host is not None:
-            self._spawn(lambda: self._handle(contract, host.stop))
+            self.handle(contract, host.stop)
 
     def start(self, instance_id: int) -> None:
         """Start a stopped instance; no more than a look for one that runs. Raises Refused."""
         now = self.clock.now()
         with self._lock:
             contract = self.get(instance_id)
-            if contract.phase == "stopped":
+            if contract.phase in ("stopped", "exited"):
                 contract.phase, contract.first_boot = "booting", contract.host is None
                 contract.due = now + contract.machine.boot_seconds * (1 if contract.first_boot else RESTART_SHARE)
 
@@ -164,7 +168,7 @@ class Books:
             self._listed[next(self._offer_ids)] = contract.machine
             host = contract.host
         if host is not None:
-            self._spawn(lambda: self._handle(contract, host.destroy))
+            self.handle(contract, host.destroy)
 
     def usd_per_hour(self) -> float:
         """Return what is billed at this moment, in $/h."""
@@ -181,6 +185,7 @@ class Books:
         """Let what is due happen: machines that have pulled their image start their host. Called often."""
         now = self.clock.now()
         with self._lock:
+            self.lives.tick()
             due = [
                 one
                 for one in self._contracts.values()
@@ -203,11 +208,12 @@ class Books:
 
     def _contract(self, machine: Machine, request: Request, now: float) -> Contract:
         gpu = offers.gpu_usd_per_hour(machine) if request.price is None else request.price
+        gpu = price_after(self.faults, Occasion((Subject(0, request.label),), "create"), gpu)
         meter = Meter(gpu, offers.storage_usd_per_hour(machine, request.disk), now)
         contract = Contract(next(self._ids), machine, request, meter, now, now + machine.boot_seconds)
         contract.label = request.label
         contract.keys = dict(self.account_keys)
-        contract.never_boots = self.faults.take("never-boots")
+        contract.never_boots = self.faults.take("never-boots", Occasion((contract.subject,))) is not None
         self._contracts[contract.id] = contract
         return contract
 
@@ -219,8 +225,8 @@ class Books:
         host, message = contract.host, ""
         try:
             if host is None:
-                host = self._hosts.create(self._spec(contract))
-                self._break(host)
+                host = self._hosts.create(host_spec(contract, self.surroundings))
+                self._break(contract, host)
             else:
                 host.start()
         except HostsError as error:
@@ -233,48 +239,26 @@ class Books:
             if contract.phase == "up":
                 contract.up_since = self.clock.now()
                 contract.meter.run(contract.up_since)
+                self.lives.came_up(contract)
         if host is not None and (gone or stopped):
             self._handle(contract, host.destroy if gone else host.stop)
 
-    def _break(self, host: Host) -> None:
-        for fault in self.faults.take_on_host():
-            assert fault.on_host is not None
-            name, options = fault.on_host
-            host.fault(name, **options)
+    def _break(self, contract: Contract, host: Host) -> None:
+        with self._lock:
+            waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
+            actions = [self.lives.broken(FAULTS[name], contract, host) for name in waiting if FAULTS[name].on_host]
+        for action in filter(None, actions):
+            action()
+
+    def handle(self, contract: Contract, action: Callable[[], None]) -> None:
+        """Do something to a host elsewhere, because it blocks; a complaint becomes the contract's message."""
+        self._spawn(lambda: self._handle(contract, action))
 
     def _handle(self, contract: Contract, action: Callable[[], None]) -> None:
         try:
             action()
         except HostsError as error:
             contract.message = f"Error response from daemon: {error}"
-
-    def _spec(self, contract: Contract) -> HostSpec:
-        machine, request = contract.machine, contract.request
-        return HostSpec(
-            instance_id=contract.id,
-            name=f"C.{contract.id}",
-            image=request.image,
-            env={
-                **request.variables,
-                "CONTAINER_ID": str(contract.id),
-                "CONTAINER_API_KEY": contract.api_key,
-                "VAST_CONTAINERLABEL": f"C.{contract.id}",
-                "PUBLIC_IPADDR": offers.LOOPBACK,
-                "GPU_COUNT": str(machine.num_gpus),
-            },
-            onstart=request.onstart or "",
-            published=tuple(dict.fromkeys((SSH_PORT, *contract.published))),
-            authorized_keys=tuple(contract.keys.values()),
-            disk_mb=int(request.disk * 1e9 / MIB),
-            shm_mb=min(LARGEST_SHM_MB, machine.cpu_ram_mb // 2),
-            gpu_name=machine.gpu.name,
-            gpu_count=machine.num_gpus,
-            gpu_ram_mb=machine.gpu.ram_mb,
-            driver=machine.driver,
-            download_mbps=machine.inet_down,
-            inward=self.surroundings.inward,
-            ca_pem=self.surroundings.ca_pem,
-        )
 
     def _in_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, daemon=True)

@@ -1,19 +1,22 @@
-"""What every call to the market goes through before it is answered: key, threshold, body; and how an answer is written."""
+"""What every call to the market goes through: key, faults, threshold, body; and what becomes of its answer."""
 
-import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
+from sandbox.faults import Occasion, Subject
 from sandbox.market.books import Books
 from sandbox.market.contracts import Contract
+from sandbox.market.faults import answers
+from sandbox.market.faults.lists import Lists
+from sandbox.market.faults.replies import garbled
 from sandbox.market.filters import FilterInvalid
 from sandbox.market.refusals import Refused, invalid, key_unknown, login_required, out_of_scope
-from sandbox.market.thresholds import Refusal, Thresholds
+from sandbox.market.thresholds import Thresholds
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,21 @@ class Desk:
     key: str
     credit: float
     logs: dict[str, "LogFile"]
+    lists: Lists
 
     def credit_left(self) -> float:
         """Return the account's spendable money in $."""
-        return self.credit - self.books.usd_billed()
+        return 0.0 if self.books.credit_gone else self.credit - self.books.usd_billed()
 
 
 @dataclass
 class LogFile:
-    """One log behind its own URL; `asked` counts the reads so far, because the first comes before the upload is done."""
+    """One log behind its own URL; `asked` counts the reads so far, because the first comes before the upload is done;
+    with `late` they all do."""
 
     text: str
     asked: int = 0
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,7 @@ class Call:
     request: Request
     body: dict[str, Any]
     guest: Contract | None
+    occasion: Occasion
 
     def number(self, name: str = "id") -> int:
         """Return a number out of the path. Raises Refused; also where a container's key reaches for another instance."""
@@ -59,15 +66,6 @@ class Call:
         return number
 
 
-class Dropped(Response):
-    """No answer at all: the connection ends."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
-        """Abort the connection. ASGI has no word for that, so the server's own transport is reached for."""
-        receive.__self__.transport.abort()
-        await asyncio.sleep(0.01)  # until the server has noticed, else it would try to answer 500
-
-
 Handler = Callable[[Call], Any]
 
 
@@ -77,29 +75,28 @@ def endpoint(
     """Wrap a handler. It returns what is to be sent as JSON, or a Response. `guests`: a container's own key may call."""
 
     async def call(request: Request) -> Response:
+        faults = desk.books.faults
         try:
             identity, guest = _who(desk, request)
-            refusal = _too_soon(desk, identity, threshold)
+            raw = await request.body()
+            occasion = _occasion(desk, threshold, request, raw)
+            played = answers.instead(faults, desk.thresholds, threshold, occasion)
+            if played is not None:
+                return played
+            refusal = desk.thresholds.check(identity, threshold)
             if refusal is not None:
-                return too_many(refusal)
+                return answers.too_many(refusal)
             if guest is not None and not guests:
                 raise out_of_scope()
-            answer = handler(Call(desk, request, _body(await request.body()), guest))
+            answer = handler(Call(desk, request, _body(raw), guest, occasion))
         except Refused as refused:
-            return JSONResponse(refused.body(), refused.status)
+            return answers.refused(refused)
         except FilterInvalid as wrong:
             return JSONResponse(invalid(str(wrong), wrong.code).body(), 400)
-        return answer if isinstance(answer, Response) else JSONResponse(answer)
+        response = answer if isinstance(answer, Response) else JSONResponse(answer)
+        return await garbled(faults, threshold, occasion, request, response, desk.books.clock.time_scale)
 
     return call
-
-
-def too_many(refusal: Refusal) -> Response:
-    """Return a 429 in its form."""
-    headers = {} if refusal.retry_after is None else {"Retry-After": f"{refusal.retry_after:.3f}"}
-    if refusal.body is None:
-        return PlainTextResponse(refusal.text, 429, headers)
-    return JSONResponse(refusal.body, 429, headers)
 
 
 def _who(desk: Desk, request: Request) -> tuple[str, Contract | None]:
@@ -117,10 +114,19 @@ def _who(desk: Desk, request: Request) -> tuple[str, Contract | None]:
     return key, guest
 
 
-def _too_soon(desk: Desk, identity: str, threshold: str) -> Refusal | None:
-    if desk.books.faults.take("rate-limited"):
-        return desk.thresholds.refusal(threshold, 0.1)
-    return desk.thresholds.check(identity, threshold)
+def _occasion(desk: Desk, kind: str, request: Request, raw: bytes) -> Occasion:
+    """Say which instances a call is about: those of a list, the one in the path, or the one whose label is sent."""
+    books = desk.books
+    if kind == "list":
+        return Occasion(tuple(one.subject for one in books.visible()), kind)
+    if "id" in request.path_params:
+        named = [one.subject for one in books.all() if str(one.id) == request.path_params["id"]]
+        return Occasion(tuple(named), kind)
+    try:
+        label = json.loads(raw)["label"]
+    except (ValueError, KeyError, TypeError):
+        return Occasion((), kind)
+    return Occasion((Subject(0, str(label)),), kind)
 
 
 def _body(raw: bytes) -> dict[str, Any]:

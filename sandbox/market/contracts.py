@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sandbox.faults import Subject
 from sandbox.hosts.spec import Host
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
@@ -15,7 +16,7 @@ LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22
 PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
 
-Phase = Literal["booting", "up", "stopped", "failed"]
+Phase = Literal["booting", "up", "stopped", "failed", "exited", "offline"]
 
 
 class Request(BaseModel):
@@ -85,12 +86,20 @@ class Contract:
     up_since: float | None = None
     host: Host | None = None
     keys: dict[int, str] = field(default_factory=dict)
+    # What the market says of it in place of the truth, field of its row -> value; and that it has given up on it.
+    told: dict[str, Any] = field(default_factory=dict)
+    given_up: bool = False
     api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     @property
     def intended(self) -> str:
         """What the market aims for: running or stopped."""
-        return "stopped" if self.phase == "stopped" else "running"
+        return "stopped" if self.phase == "stopped" or self.given_up else "running"
+
+    @property
+    def subject(self) -> Subject:
+        """What faults know it by."""
+        return Subject(self.id, self.label)
 
     @property
     def published(self) -> tuple[int, ...]:

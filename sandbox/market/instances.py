@@ -1,5 +1,6 @@
 """An instance as the market shows it: every field that a client could read, in the market's own units."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sandbox.hosts.spec import SSH_PORT
@@ -55,6 +56,7 @@ def row(contract: Contract, now: float) -> dict[str, Any]:
         "dlperf_per_dphtotal": hardware["dlperf"] / (gpus + disk),
         "flops_per_dphtotal": hardware["total_flops"] / (gpus + disk),
         "vram_costperhour": (gpus + disk) / (machine.gpu.ram_mb * machine.num_gpus),
+        **contract.told,
     }
 
 
@@ -128,7 +130,11 @@ def docker_ports(contract: Contract) -> dict[str, list[dict[str, str]]] | None:
     """Return published ports in Docker's form, numbers as text; None unless the instance runs."""
     if contract.phase != "up" or contract.host is None:
         return None
-    mapped = contract.host.ports
+    return docker_form(contract, contract.host.ports)
+
+
+def docker_form(contract: Contract, mapped: Mapping[int, int]) -> dict[str, list[dict[str, str]]]:
+    """Return the ports that a contract publishes in Docker's form; `mapped` is container port -> the machine's port."""
     wanted = [
         port for port in contract.published if port in mapped and (port != SSH_PORT or contract.request.direct_ssh)
     ]

@@ -13,6 +13,7 @@ class Meter:
     ran_seconds: float = 0.0
     running_since: float | None = None
     ended: float | None = None
+    away_since: float | None = None
 
     def run(self, now: float) -> None:
         """Start to bill the GPU; running twice is once."""
@@ -31,15 +32,27 @@ class Meter:
             self.halt(now)
             self.ended = now
 
+    def suspend(self, now: float) -> None:
+        """Stop to bill anything while the machine is off."""
+        if self.away_since is None and self.ended is None:
+            self.halt(now)
+            self.away_since = now
+
+    def resume(self, now: float) -> None:
+        """Bill the disk again, from now on."""
+        if self.away_since is not None:
+            self.begun += now - self.away_since
+            self.away_since = None
+
     def usd(self, now: float) -> float:
         """Return what it cost up to now."""
-        until = now if self.ended is None else self.ended
+        until = min(now if moment is None else moment for moment in (self.ended, self.away_since))
         running = until - self.running_since if self.running_since is not None else 0.0
         gpu = (self.ran_seconds + running) * self.gpu_usd_per_hour
         return (gpu + (until - self.begun) * self.disk_usd_per_hour) / 3600
 
     def usd_per_hour(self) -> float:
         """Return what it costs at this moment: both, the disk alone, or nothing."""
-        if self.ended is not None:
+        if self.ended is not None or self.away_since is not None:
             return 0.0
         return self.disk_usd_per_hour + (self.gpu_usd_per_hour if self.running_since is not None else 0.0)

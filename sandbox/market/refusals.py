@@ -18,11 +18,11 @@ class Refused(Exception):
         return {"success": False, "error": self.code, "msg": str(self), **self.more}
 
 
-def no_such_ask(offer_id: int, late: bool) -> Refused:
-    """Refuse a rental. `late`: it was lost in a race, which the market says in another way than a number that was never
-    there."""
-    if late:
-        return Refused(410, "no_such_ask", f"Offer {offer_id} is no longer available.", {"ask_id": offer_id})
+def no_such_ask(offer_id: int, status: int = 404) -> Refused:
+    """Refuse a rental of what is not there. 410 and 400 were seen where it was lost in a race, in another form than for
+    a number that was never there."""
+    if status in (400, 410):
+        return Refused(status, "no_such_ask", f"Offer {offer_id} is no longer available.", {"ask_id": offer_id})
     message = f"error 404/3603: no_such_ask Instance type by id {offer_id} is not available."
     return Refused(404, "invalid_args", message, {"ask_id": offer_id})
 
@@ -31,6 +31,18 @@ def bid_too_low(offer_id: int, contract_id: int, lowest: float) -> Refused:
     """Refuse to run a contract that nevertheless exists and costs its disk."""
     more = {"ask_id": offer_id, "new_contract": contract_id}
     return Refused(400, "invalid_price", f"The bid is under the minimum of {lowest:.4f} $/h.", more)
+
+
+def left_stopped(offer_id: int, contract_id: int) -> Refused:
+    """Refuse a rental that has made a contract all the same, which is stopped and costs its disk."""
+    more = {"ask_id": offer_id, "new_contract": contract_id}
+    return Refused(400, "start_failed", "The instance was created and could not be started.", more)
+
+
+def resources_unavailable() -> Refused:
+    """Refuse to start: with 200, as the live market does."""
+    message = "Required resources are currently unavailable, state change queued."
+    return Refused(200, "resources_unavailable", message)
 
 
 def no_such_instance(instance_id: int) -> Refused:

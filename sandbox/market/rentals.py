@@ -7,11 +7,12 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from sandbox.market import filters, instances, pages
-from sandbox.market.calls import Call, Desk, Dropped, LogFile
+from sandbox.market import filters, instances
+from sandbox.market.calls import Call, Desk, LogFile
 from sandbox.market.contracts import Contract, Request
+from sandbox.market.faults import answers
 from sandbox.market.offers import DEFAULT_STORAGE_GB
-from sandbox.market.refusals import Refused, invalid
+from sandbox.market.refusals import Refused, invalid, resources_unavailable
 
 LONGEST_LABEL = 1024
 
@@ -29,7 +30,7 @@ def search(call: Call) -> Any:
 
 
 def rent(call: Call) -> Any:
-    """Rent an offer. With the fault lost-create-reply armed it does, and says nothing."""
+    """Rent an offer."""
     offer_id = call.number("offer")
     price = call.body.get("price")
     if isinstance(price, int | float) and not 0.001 <= price <= 128:
@@ -39,11 +40,9 @@ def rent(call: Call) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise invalid(f"error 400/3467: {'.'.join(map(str, first['loc']))}: {first['msg']}", "invalid_args") from None
-    if call.desk.credit_left() <= 0:
+    if call.desk.credit_left() <= 0 or call.desk.books.faults.take("no-credit", call.occasion):
         raise Refused(400, "insufficient_credit", "Your account lacks credit; see the billing page.")
     contract = call.desk.books.rent(offer_id, wanted)
-    if call.desk.books.faults.take("lost-create-reply"):
-        return Dropped()
     return {"success": True, "new_contract": contract.id, "instance_api_key": contract.api_key}
 
 
@@ -55,15 +54,14 @@ def show(call: Call) -> Any:
         if refused.code != "no_such_instance":
             raise
         return {"instances": None}
-    return {"instances": _row(call.desk, contract)}
+    lie = answers.of_instance(call.desk.books.faults, "missing-in-show", contract.id, call.occasion)
+    return lie or {"instances": _row(call.desk, contract)}
 
 
 def listing(call: Call) -> Any:
     """List one page of instances."""
     rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
-    if rows and call.desk.books.faults.take("lying-empty-list"):
-        rows = []
-    return pages.page(rows, call.request.query_params)
+    return call.desk.lists.page(rows, call.request.query_params)
 
 
 def old_listing(_: Call) -> Any:
@@ -84,6 +82,10 @@ def change(call: Call) -> Any:
     if state == "stopped":
         books.stop(number)
     elif state == "running":
+        if call.desk.credit_left() <= 0:
+            raise Refused(400, "missing_billing", "Your account lacks credit; see the billing page.")
+        if books.get(number).phase == "stopped" and books.faults.take("start-unavailable", call.occasion):
+            raise resources_unavailable()
         books.start(number)
     else:
         raise invalid(f"state {state!r} is neither running nor stopped", "invalid_args")
@@ -98,8 +100,13 @@ def reboot(call: Call) -> Any:
 
 def destroy(call: Call) -> Any:
     """End an instance."""
-    number = call.number()
-    call.desk.books.destroy(number)
+    number, books = call.number(), call.desk.books
+    books.get(number)
+    for fault in ("destroy-without-effect", "destroy-404-but-alive"):
+        lie = answers.of_instance(books.faults, fault, number, call.occasion)
+        if lie is not None:
+            return lie
+    books.destroy(number)
     return {"success": True, "msg": f"Instance {number} destroyed."}
 
 
@@ -108,10 +115,16 @@ def request_log(call: Call) -> Any:
     contract = call.desk.books.get(call.number())
     text = contract.host.log() if contract.host is not None else ""
     tail = filters.coerce(call.body.get("tail") or "1000", 0)
+    faults = call.desk.books.faults
+    if faults.take("log-empty", call.occasion):
+        text = ""
+    elif text and faults.take("log-cut", call.occasion):
+        text = text[: len(text) // 2]
     lines = [line for line in text.splitlines() if str(call.body.get("filter") or "") in line]
     name = next((name for name in call.desk.logs if name.startswith(f"{contract.id}-")), "")
     name = name or f"{contract.id}-{secrets.token_hex(16)}.log"
     file = call.desk.logs.setdefault(name, LogFile(""))
+    file.late = faults.take("log-late", call.occasion) is not None
     file.text = "".join(f"{line}\n" for line in lines[-max(1, int(tail)) :])
     return {"success": True, "result_url": f"{call.request.base_url}logs/{name}", "msg": "Log requested."}
 
@@ -121,7 +134,7 @@ def read_log(desk: Desk, request: HttpRequest) -> Response:
     file = desk.logs.get(str(request.path_params["name"]))
     if file is not None:
         file.asked += 1
-    if file is None or file.asked == 1:
+    if file is None or file.late or file.asked == 1:
         return JSONResponse({"success": False, "error": "not_found", "msg": "No such key."}, 404)
     return PlainTextResponse(file.text)
 

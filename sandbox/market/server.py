@@ -18,6 +18,7 @@ from starlette.routing import BaseRoute, Route
 from sandbox.market import account, rentals
 from sandbox.market.books import Books
 from sandbox.market.calls import Desk, Handler, endpoint
+from sandbox.market.faults.lists import Lists
 from sandbox.market.thresholds import Thresholds
 from sandbox.services.holder import taken
 
@@ -57,7 +58,7 @@ class MarketError(Exception):
 def application(books: Books, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD) -> Starlette:
     """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $."""
     thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
-    desk = Desk(books, thresholds, key, credit, {})
+    desk = Desk(books, thresholds, key, credit, {}, Lists(books.faults))
 
     async def names(_: Request) -> Response:
         return JSONResponse(account.gpu_names())

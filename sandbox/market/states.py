@@ -11,8 +11,10 @@ def actual_status(contract: Contract, now: float) -> str | None:
     """Return the container's state; None while the host has not been told."""
     if contract.phase == "up":
         return "running"
-    if contract.phase == "stopped":
+    if contract.phase in ("stopped", "exited"):
         return "exited"
+    if contract.phase == "offline":
+        return "offline"
     if contract.phase == "failed" or not contract.first_boot:
         return "loading"
     passed = (now - contract.born) / max(contract.due - contract.born, 1e-9)

@@ -26,7 +26,7 @@ class Commands:
         self.state = state
 
     def __call__(self, word: str, *options: str) -> subprocess.CompletedProcess[str]:
-        where = () if word == "faults" else ("--state", str(self.state))
+        where = ("--state", str(self.state))
         return subprocess.run(
             [sys.executable, "-m", "sandbox", word, *where, *options],
             cwd=REPO,
@@ -106,7 +106,9 @@ def test_mistakes_are_answered_by_one_sentence(sandbox):
         1,
         "sandbox: There is no fault 'offer-takn'. Did you mean 'offer-taken'?\n",
     )
-    assert sandbox("fault", "nope").stderr == f"sandbox: There is no fault 'nope'. There are: {', '.join(FAULTS)}.\n"
+    assert sandbox("fault", "nope").stderr == (
+        "sandbox: There is no fault 'nope'. They are listed by: python -m sandbox faults\n"
+    )
     assert "not 0 times" in sandbox("fault", "offer-taken", "--times", "0").stderr
     assert "runs without one" in sandbox("fault", "corrupt-blob").stderr
 
@@ -136,6 +138,41 @@ def test_clean_removes_what_was_kept_but_not_under_a_running_sandbox(sandbox):
     assert not kept.parent.exists()
     assert (sandbox("clean").returncode, sandbox("clean").stdout) == (0, "")
     assert sandbox.up().returncode == 0
+
+
+def test_faults_are_armed_told_and_switched_off(sandbox):
+    sandbox.up()
+    assert sandbox("faults", "--armed").stdout == "No fault is armed.\n"
+    assert sandbox("fault", "server-error", "--nth", "2", "--instance", "chat-0", "--for", "1e6").returncode == 0
+    assert sandbox("fault", "key-revoked").returncode == 0
+    found = sandbox.status()
+    refused = httpx.get(f"{found['market']['url']}/api/v1/instances/", params={"api_key": found["market"]["key"]})
+    assert refused.status_code == 404
+    told = sandbox("faults", "--armed").stdout.splitlines()
+    assert told[0].split() == [
+        "server-error",
+        "armed",
+        "struck",
+        "0",
+        "of",
+        "0",
+        "occasions",
+        "--nth",
+        "2",
+        "--instance",
+        "chat-0",
+        "--for",
+        "1000000.0",
+    ]
+    assert told[1].split()[:6] == ["key-revoked", "armed", "struck", "1", "of", "1"]
+    assert "1 switched off" in sandbox("fault", "key-revoked", "--off").stdout
+    assert sandbox.status()["faults"] == {"server-error": None}
+    wrong = sandbox("fault", "lost-create-reply", "--call", "list")
+    assert wrong.stderr == "sandbox: 'lost-create-reply' strikes create calls, not list calls.\n"
+    assert (
+        "probability: Input should be less than or equal to 1"
+        in sandbox("fault", "server-error", "--probability", "2").stderr
+    )
 
 
 def test_faults_are_listed_with_their_sentences():

@@ -1,0 +1,8 @@
+"""What can be made to go wrong on purpose, and when it does."""
+
+from sandbox.faults.arming import Arming, Occasion, Subject
+from sandbox.faults.board import Armed, Faults
+from sandbox.faults.catalogue import FAULTS, named
+from sandbox.faults.fault import Fault, FaultUnknown
+
+__all__ = ["FAULTS", "Armed", "Arming", "Fault", "FaultUnknown", "Faults", "Occasion", "Subject", "named"]

@@ -1,0 +1,77 @@
+"""Faults of a machine and its line, and of vLLM on it. Armed for an instance that runs they strike it at once, else the
+next host that is made."""
+
+from sandbox.faults.fault import Fault
+
+HOSTS = (
+    Fault("ssh-closed", "host", "The instance runs, and nothing answers on its SSH port.", on_host=("ssh_closed", {})),
+    Fault("gate-closed", "host", "Every published port but the SSH port refuses.", on_host=("gate_closed", {})),
+    Fault(
+        "other-host-key-first",
+        "host",
+        "The host shows another SSH key at the first login than its log names.",
+        on_host=("other_host_key", {}),
+    ),
+    Fault(
+        "other-host-key-later",
+        "host",
+        "The host shows the right SSH key at the first connection and another one from the second on.",
+        on_host=("other_host_key", {"later": True}),
+    ),
+    Fault(
+        "slow-host",
+        "host",
+        "The host downloads at 2 Mbit/s instead of what the offer says.",
+        on_host=("slow", {"mbps": 2.0}),
+    ),
+    Fault("silent-host", "host", "The host takes connections and lets nothing through.", on_host=("silent", {})),
+    Fault(
+        "dead-link",
+        "host",
+        "After 256 KiB the host's line goes dead in the middle of a transfer: connections stay open and nothing comes.",
+        on_host=("dead_link", {"kib": 256}),
+    ),
+    Fault(
+        "cut-link",
+        "host",
+        "Each download of the host is cut after 256 KiB.",
+        on_host=("cut_link", {"kib": 256}),
+    ),
+    Fault("frozen-host", "host", "Every process on the host stands still.", on_host=("frozen", {})),
+    Fault("disk-full", "host", "The host's disk is full.", on_host=("disk_full", {})),
+    Fault("gpu-missing", "host", "A GPU has fallen off the bus.", on_host=("gpu_lost", {})),
+    Fault("gpu-driver-broken", "host", "nvidia-smi cannot talk to the driver.", on_host=("gpu_driver_broken", {})),
+    Fault("clock-off", "host", "The host's clock is two hours behind.", on_host=("clock_off", {"seconds": -7200})),
+    Fault(
+        "host-reboots", "host", "The host restarts: its disk stays, its processes are gone.", on_host=("reboots", {})
+    ),
+    Fault("host-off", "host", "The machine is off: offline, and not charged, until the fault ends and it comes back."),
+)
+VLLM = (
+    Fault("vllm-dies-at-start", "vllm", "vLLM is killed while it starts, at each start.", on_host=("vllm_dies", {})),
+    Fault(
+        "vllm-out-of-memory",
+        "vllm",
+        "vLLM runs out of GPU memory in its warm-up and ends, at each start.",
+        on_host=("vllm_out_of_memory", {}),
+    ),
+    Fault(
+        "vllm-hangs",
+        "vllm",
+        "vLLM is alive and healthy, and no completion is ever answered.",
+        on_host=("vllm_hangs", {}),
+    ),
+    Fault(
+        "vllm-dies-later",
+        "vllm",
+        "vLLM serves and is killed 20 s after each of its starts.",
+        on_host=("vllm_dies_later", {"seconds": 20}),
+    ),
+    Fault(
+        "vllm-broken",
+        "vllm",
+        "vLLM looks healthy, and its engine dies at the first completion.",
+        on_host=("vllm_broken", {}),
+    ),
+    Fault("vllm-slow-start", "vllm", "vLLM takes a minute longer to start.", on_host=("vllm_slow", {"start_s": 60})),
+)

@@ -1,0 +1,27 @@
+"""Faults of the object store: refusals and slow or damaged answers on the way, and damage to what is stored."""
+
+from sandbox.faults.fault import Fault
+
+STORE = (
+    Fault("store-throttled", "store", "The store refuses a request with HTTP 429."),
+    Fault("store-slow-down", "store", "The store refuses a request with HTTP 503 SlowDown."),
+    Fault("store-error", "store", "The store answers a request with HTTP 500 InternalError."),
+    Fault(
+        "store-forbidden", "store", "The store refuses a request with HTTP 403 AccessDenied, although the key is good."
+    ),
+    Fault("store-slow", "store", "The store takes 10 s longer to answer a request."),
+    Fault("store-truncated", "store", "The connection breaks in the middle of an object that the store sends."),
+    Fault("store-flipped", "store", "One byte of an object changes on its way from the store."),
+    Fault(
+        "corrupt-blob",
+        "store",
+        "One byte of a stored blob changes, and stays changed until the blob is uploaded again.",
+        at_once=True,
+    ),
+    Fault(
+        "truncated-blob",
+        "store",
+        "A stored blob loses its second half, and stays so until it is uploaded again.",
+        at_once=True,
+    ),
+)

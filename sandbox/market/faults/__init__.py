@@ -1,0 +1,1 @@
+"""How the market plays its faults: a family a module."""

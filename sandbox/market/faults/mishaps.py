@@ -1,0 +1,130 @@
+"""What can become of an instance, each with its moment: the change to its contract and, where there is one, the way
+back."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sandbox.market.contracts import Contract
+from sandbox.market.instances import docker_form
+
+GIVEN_UP_SECONDS = 420.0  # after which the market stops to try a broken image
+NOWHERE = "127.0.0.2"  # an address of this machine at which no host listens
+CLOSED_PORT = 2  # and ports below 1024 without a service
+
+Action = Callable[[Any, Contract], None]
+
+
+def _always(_market: Any, _contract: Contract) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Mishap:
+    """`moment`: half-way through the first boot, as it comes up, or a while later. The functions get the market (see
+    lives.py) and the contract; `then` happens after so many market seconds more."""
+
+    moment: Literal["boot", "up", "later"]
+    do: Action
+    undo: Action | None = None
+    then: tuple[float, Action] | None = None
+    possible: Callable[[Any, Contract], bool] = _always
+
+
+def _pull_fails(_market: Any, contract: Contract) -> None:
+    contract.phase = "failed"
+    contract.message = f"Error response from daemon: manifest for {contract.request.image} not found: manifest unknown"
+
+
+def _give_up(_market: Any, contract: Contract) -> None:
+    contract.given_up = True
+
+
+def _start_fails(_market: Any, contract: Contract) -> None:
+    contract.phase = "failed"
+    contract.message = (
+        "Error response from daemon: failed to create task: OCI runtime create failed: runc create failed"
+    )
+    contract.told["actual_status"] = "created"
+
+
+def _exit(market: Any, contract: Contract) -> None:
+    contract.phase, contract.up_since = "exited", None
+    contract.meter.halt(market.clock.now())
+    if contract.host is not None:
+        market.handle(contract, contract.host.stop)
+
+
+def _vanish(market: Any, contract: Contract) -> None:
+    market.destroy(contract.id)
+
+
+def _stop(market: Any, contract: Contract) -> None:
+    market.stop(contract.id)
+
+
+def _go_off(market: Any, contract: Contract) -> None:
+    contract.phase, contract.up_since = "offline", None
+    contract.meter.suspend(market.clock.now())
+    if contract.host is not None:
+        market.handle(contract, contract.host.stop)
+
+
+def _come_back(market: Any, contract: Contract) -> None:
+    if contract.phase != "offline" or contract.destroyed:
+        return
+    contract.meter.resume(market.clock.now())
+    contract.phase, contract.first_boot, contract.due = "booting", False, market.clock.now()
+
+
+def _tell(**fields: Any) -> Action:
+    return lambda _market, contract: contract.told.update(fields)
+
+
+def _tell_no_more(*fields: str) -> Action:
+    def undo(_market: Any, contract: Contract) -> None:
+        for name in fields:
+            contract.told.pop(name, None)
+
+    return undo
+
+
+def _wrong_ports(_market: Any, contract: Contract) -> None:
+    closed = {port: CLOSED_PORT + index for index, port in enumerate(contract.published)}
+    contract.told["ports"] = docker_form(contract, closed)
+
+
+def _move_ports(market: Any, contract: Contract) -> None:
+    if contract.host is not None:
+        host = contract.host
+        market.handle(contract, lambda: host.fault("moved_ports"))
+
+
+def _others(market: Any, contract: Contract) -> list[Contract]:
+    return [one for one in market.all() if one is not contract and one.phase == "up" and one.host is not None]
+
+
+def _strangers_ports(market: Any, contract: Contract) -> None:
+    stranger = _others(market, contract)[0].host
+    assert stranger is not None
+    contract.told["ports"] = docker_form(contract, stranger.ports)
+
+
+def _has_neighbour(market: Any, contract: Contract) -> bool:
+    return bool(_others(market, contract))
+
+
+MISHAPS: Mapping[str, Mishap] = {
+    "image-pull-fails": Mishap("boot", _pull_fails, then=(GIVEN_UP_SECONDS, _give_up)),
+    "container-start-fails": Mishap("boot", _start_fails),
+    "vanishes-in-boot": Mishap("boot", _vanish),
+    "boots-then-exits": Mishap("up", _exit),
+    "vanishes-later": Mishap("later", _vanish),
+    "reclaimed": Mishap("later", _stop),
+    "host-off": Mishap("later", _go_off, _come_back),
+    "ports-missing": Mishap("up", _tell(ports=None), _tell_no_more("ports")),
+    "wrong-ports": Mishap("up", _wrong_ports, _tell_no_more("ports")),
+    "wrong-address": Mishap("up", _tell(public_ipaddr=NOWHERE), _tell_no_more("public_ipaddr")),
+    "moved-ports": Mishap("later", _move_ports),
+    "stranger-at-address": Mishap("up", _strangers_ports, _tell_no_more("ports"), possible=_has_neighbour),
+}
