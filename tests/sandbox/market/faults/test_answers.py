@@ -1,0 +1,82 @@
+"""What the market answers in place of doing what it was asked for; nothing is done meanwhile."""
+
+from __future__ import annotations
+
+import pytest
+
+from sandbox.market.faults.answers import CANNED, LIMITED
+
+JSON = "application/json"
+ANSWERS = [
+    ("auth-error", 404, JSON, '"auth_error"'),
+    ("session-expired", 404, JSON, "Please log in again"),
+    ("key-revoked", 404, JSON, '"auth_error"'),
+    ("deprecated-route", 410, JSON, '"deprecated_endpoint"'),
+    ("server-error", 500, JSON, '"success":false'),
+    ("bad-gateway", 502, "text/html; charset=utf-8", "502 Bad Gateway"),
+    ("unavailable", 503, JSON, '"success":false'),
+    ("refused-with-200", 200, JSON, '"success":false'),
+    ("empty-body", 200, JSON, ""),
+    ("null-body", 200, JSON, "null"),
+    ("empty-object", 200, JSON, "{}"),
+    ("proxy-page", 200, "text/html; charset=utf-8", "Just a moment"),
+    ("search-quota-exceeded", 429, JSON, '"search_quota_exceeded"'),
+    ("rate-limited", 429, None, "too frequent"),
+    ("rate-limited-with-hint", 429, JSON, '"rate_limit_exceeded"'),
+    ("rate-limited-without-hint", 429, "text/plain; charset=utf-8", "too frequent"),
+]
+
+
+def test_every_such_fault_is_here():
+    assert {name for name, *_ in ANSWERS} == {*CANNED, *LIMITED}
+
+
+@pytest.mark.parametrize(("fault", "status", "kind", "text"), ANSWERS)
+@pytest.mark.parametrize("call", ["create", "list", "destroy"])
+def test_it_says_so_once_and_has_done_nothing(market, plain, fault, status, kind, text, call):
+    number = plain.running()
+    market.arm(fault, 1, call=call)
+    before = [one.id for one in market.books.all()]
+    answer = {
+        "create": plain.rent,
+        "list": lambda: plain.http.get("/api/v1/instances/"),
+        "destroy": lambda: plain.destroy(number),
+    }[call]()
+    assert answer.status_code == status
+    assert kind in (None, answer.headers["content-type"])
+    assert text in answer.text
+    assert bool(answer.text) == bool(text)
+    assert [one.id for one in market.books.all()] == before
+    assert plain.listed() == before
+
+
+def test_hints_are_where_they_are_said_to_be(market, plain):
+    market.arm("rate-limited-with-hint")
+    market.arm("rate-limited-without-hint")
+    market.arm("search-quota-exceeded")
+    found = [plain.http.get("/api/v1/instances/").headers for _ in range(3)]
+    assert [name in headers for headers in found for name in ("retry-after", "x-ratelimit-reset")] == [
+        True,
+        False,
+        False,
+        False,
+        False,
+        True,
+    ]
+
+
+def test_a_revoked_key_stays_revoked_until_the_fault_is_switched_off(market, plain):
+    market.arm("key-revoked")
+    assert [plain.http.get("/api/v1/instances/").status_code for _ in range(4)] == [404] * 4
+    market.books.faults.disarm("key-revoked")
+    assert plain.listed() == []
+
+
+def test_a_fault_strikes_the_calls_about_one_instance(market, plain):
+    one, other = plain.rented("gpu-fleet/abc/chat-0"), plain.rented("gpu-fleet/abc/chat-1")
+    market.arm("server-error", 3, instance="chat-1")
+    assert plain.show(one)["id"] == one
+    assert plain.http.get(f"/api/v0/instances/{other}/").status_code == 500
+    assert plain.http.get("/api/v1/instances/").status_code == 500
+    assert plain.rent("gpu-fleet/abc/chat-1").status_code == 500
+    assert plain.listed() == [one, other]
