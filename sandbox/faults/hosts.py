@@ -42,9 +42,7 @@ HOSTS = (
     Fault("gpu-missing", "host", "A GPU has fallen off the bus.", on_host=("gpu_lost", {})),
     Fault("gpu-driver-broken", "host", "nvidia-smi cannot talk to the driver.", on_host=("gpu_driver_broken", {})),
     Fault("clock-off", "host", "The host's clock is two hours behind.", on_host=("clock_off", {"seconds": -7200})),
-    Fault(
-        "host-reboots", "host", "The host restarts: its disk stays, its processes are gone.", on_host=("reboots", {})
-    ),
+    Fault("host-reboots", "host", "The host restarts a minute after it runs: its disk stays, its processes are gone."),
     Fault("host-off", "host", "The machine is off: offline, and not charged, until the fault ends and it comes back."),
 )
 VLLM = (

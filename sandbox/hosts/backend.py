@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sandbox.hosts import fake_gpu_file, rootless, sshd
 from sandbox.hosts.disks import DiskFolders
 from sandbox.hosts.forwarder import Forwarder
-from sandbox.hosts.host import INWARD_ADDRESS, NamespaceHost
+from sandbox.hosts.host import INWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
 from sandbox.hosts.namespaces import Namespaces, Spawner
 from sandbox.hosts.spec import HostsError, HostSpec
 
@@ -23,7 +23,6 @@ BASH = "/bin/bash"
 ONSTART = "/root/onstart.sh"
 TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
 SHARED = ("usr", "etc", "var", "opt")
-SMALLEST_DISK_MB = 64
 
 
 class Layers(Protocol):

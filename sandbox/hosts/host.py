@@ -23,6 +23,8 @@ BYTES_PER_MBIT = 125_000
 # From here on a line is faster than what comes through it anyway, and is let alone.
 UNLIMITED_MBPS = 2000
 KEPT_CHARACTERS = 20_000
+SMALLEST_DISK_MB = 64
+MIB = 2**20
 
 
 class NamespaceHost:
@@ -125,6 +127,24 @@ class NamespaceHost:
                 raise HostsError(
                     f"Port {self.ports[port]} of {self.spec.name} cannot be opened again: {error}."
                 ) from error
+
+    def move_ports(self) -> None:
+        """Publish every open port under another number, and cut the open connections."""
+        servers = {port: forwarder.listen() for port in tuple(self._outward)}
+        for port, server in servers.items():
+            self.close_port(port)
+            self._publish(port, server)
+        self.ports = {**self.ports, **{port: server.getsockname()[1] for port, server in servers.items()}}
+
+    @property
+    def disk_bytes(self) -> int:
+        """Return how large the disk was made."""
+        return max(SMALLEST_DISK_MB, self.spec.disk_mb) * MIB
+
+    def used_bytes(self) -> int:
+        """Return how much is on the disk."""
+        disk = os.statvfs(f"/proc/{self.namespaces.pid1}/root")
+        return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
 
     def wait_until(self, true: Callable[[], bool], otherwise: str) -> None:
         """Poll until something holds. Raises HostsError with the end of the log where it does not within 20 s."""

@@ -33,13 +33,16 @@ class Way:
 class Line:
     """A host's connection to the world. Changing a field works on open connections too.
 
-    `blackhole` holds every byte back; `cut_after` cuts a connection after that many bytes from the host.
+    `blackhole` holds every byte back; `cut_after` cuts a connection after that many bytes from the host,
+    `cut_download_after` after that many to it; `dead_after` that many to it on one connection make a black hole of all.
     """
 
     to_host: Way = field(default_factory=Way)
     from_host: Way = field(default_factory=Way)
     blackhole: bool = False
     cut_after: int | None = None
+    cut_download_after: int | None = None
+    dead_after: int | None = None
 
 
 async def carry(inner: socket.socket, outer: socket.socket, line: Line) -> None:
@@ -48,8 +51,8 @@ async def carry(inner: socket.socket, outer: socket.socket, line: Line) -> None:
     Raises OSError when either side breaks off.
     """
     pumps = [
-        asyncio.ensure_future(_pump(outer, inner, line, line.to_host, None)),
-        asyncio.ensure_future(_pump(inner, outer, line, line.from_host, line)),
+        asyncio.ensure_future(_pump(outer, inner, line, line.to_host)),
+        asyncio.ensure_future(_pump(inner, outer, line, line.from_host)),
     ]
     try:
         await asyncio.gather(*pumps)
@@ -59,7 +62,7 @@ async def carry(inner: socket.socket, outer: socket.socket, line: Line) -> None:
         await asyncio.gather(*pumps, return_exceptions=True)
 
 
-async def _pump(source: socket.socket, target: socket.socket, line: Line, way: Way, cutter: Line | None) -> None:
+async def _pump(source: socket.socket, target: socket.socket, line: Line, way: Way) -> None:
     loop = asyncio.get_running_loop()
     carried = 0
     while data := await loop.sock_recv(source, way.chunk()):
@@ -67,7 +70,11 @@ async def _pump(source: socket.socket, target: socket.socket, line: Line, way: W
             await asyncio.sleep(SLICE_SECONDS)
         await loop.sock_sendall(target, data)
         carried += len(data)
-        if cutter is not None and cutter.cut_after is not None and carried >= cutter.cut_after:
+        downwards = way is line.to_host
+        if downwards and line.dead_after is not None and carried >= line.dead_after:
+            line.blackhole = True
+        limit = line.cut_download_after if downwards else line.cut_after
+        if limit is not None and carried >= limit:
             raise ConnectionResetError("cut by a fault")
         busy = way.seconds_for(len(data), loop.time())
         if busy > SLICE_SECONDS / 10:

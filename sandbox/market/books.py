@@ -250,9 +250,14 @@ class Books:
         for action in filter(None, actions):
             action()
 
-    def handle(self, contract: Contract, action: Callable[[], None]) -> None:
-        """Do something to a host elsewhere, because it blocks; a complaint becomes the contract's message."""
-        self._spawn(lambda: self._handle(contract, action))
+    def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:
+        """Do things to a host in turn, elsewhere, because it blocks; a complaint becomes the contract's message."""
+
+        def work() -> None:
+            for action in actions:
+                self._handle(contract, action)
+
+        self._spawn(work)
 
     def _handle(self, contract: Contract, action: Callable[[], None]) -> None:
         try:

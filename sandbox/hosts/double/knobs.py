@@ -10,11 +10,12 @@ FILE = Path("/etc/sandbox-faults")
 @dataclass(frozen=True)
 class Knobs:
     """`start` seconds before it listens, `latency` seconds an answer takes; `broken`: it looks healthy, and the engine
-    dies at the first request."""
+    dies at the first request; `hangs`: it looks healthy, and no completion is answered."""
 
     start: float = 0.0
     latency: float = 0.0
     broken: bool = False
+    hangs: bool = False
 
 
 def read(environment: Mapping[str, str], file: Path = FILE) -> Knobs:
@@ -29,4 +30,5 @@ def read(environment: Mapping[str, str], file: Path = FILE) -> Knobs:
         start=float(faults.get("vllm_start_s", environment.get("DOUBLE_START_S", "0"))),
         latency=float(faults.get("vllm_latency_s", environment.get("DOUBLE_LATENCY_S", "0"))),
         broken=faults.get("vllm_broken", environment.get("DOUBLE_BROKEN", "0")) == "1",
+        hangs=faults.get("vllm_hangs") == "1",
     )

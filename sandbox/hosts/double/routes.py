@@ -16,6 +16,7 @@ VERSION = "0.32.0+double"
 MARK = "gpu-fleet-double"
 WORDS = ("fleet", "host", "offer", "gate", "label", "phase", "rank", "rent", "probe", "blob", "kit", "sound")
 STREAM_END = b"data: [DONE]\n\n"
+HANG_LOOK_SECONDS = 0.1
 GUARDED = ("/v1", "/inference/v1")
 
 
@@ -122,6 +123,9 @@ class Routes:
 
     async def _complete(self, request: Request) -> Response:
         knobs = self._knobs()
+        while knobs.hangs:
+            await asyncio.sleep(HANG_LOOK_SECONDS)
+            knobs = self._knobs()
         if knobs.broken:
             self._engine_dies()
             return refusal("EngineCore encountered an issue. See stack trace (above).", "InternalServerError", 500)

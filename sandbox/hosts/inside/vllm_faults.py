@@ -1,26 +1,82 @@
-"""Laid into an image's Python and imported at its every start: ends vLLM's API server when the fault file says so."""
+"""Laid into an image's Python and imported at its every start: lets vLLM's API server fail as the fault file says."""
 
 import os
 import signal
 import sys
+import threading
+import time
 
 FAULTS_FILE = "/etc/sandbox-faults"
 API_SERVER = "vllm.entrypoints.openai.api_server"
+ENGINE = "VLLM::EngineCor"  # what the kernel keeps of the engine process's name
+LOOK_SECONDS = 0.1
+OUT_OF_MEMORY = """(EngineCore) INFO [gpu_worker.py] Warming up
+(EngineCore) ERROR [core.py] EngineCore failed to start.
+(EngineCore) torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of \
+23.64 GiB of which 1.12 GiB is free.
+RuntimeError: Engine core initialization failed. See root cause above.
+"""
 
 
-def die_if_asked() -> None:
-    """Kill this process, as a kernel short of memory would, if it is the API server and `vllm_dies` is set."""
-    if API_SERVER not in sys.orig_argv:
-        return
+def faults() -> dict[str, float]:
+    """Return the fault file's lines, name -> value."""
     try:
         with open(FAULTS_FILE) as file:  # noqa: PTH123 - pathlib would cost every start of Python in the host
-            asked = "vllm_dies" in file.read().split()
+            lines = [line.split() for line in file]
     except OSError:
+        return {}
+    return {line[0]: float(line[1]) for line in lines if len(line) == 2}
+
+
+def begin() -> None:
+    """Fail at once, if that is asked for; else look after what is to fail later. The API server's process alone."""
+    if API_SERVER not in sys.orig_argv:
         return
-    if asked:
-        sys.stderr.write("The sandbox's fault vllm_dies kills this process.\n")
-        sys.stderr.flush()
+    asked = faults()
+    if "vllm_dies" in asked:
+        say("The sandbox's fault vllm_dies kills this process.\n")
         os.kill(os.getpid(), signal.SIGKILL)
+    if "vllm_out_of_memory" in asked:
+        say(OUT_OF_MEMORY)
+        os._exit(1)
+    threading.Thread(target=watch, daemon=True).start()
 
 
-die_if_asked()
+def watch() -> None:
+    """Kill this process when its time is over, and let its engine stand still while it is to hang."""
+    began, hangs = time.monotonic(), False
+    while True:
+        asked = faults()
+        if 0 < asked.get("vllm_lives_s", 0) <= time.monotonic() - began:
+            say("The sandbox's fault vllm_dies_later kills this process.\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        if hangs != ("vllm_hangs" in asked):
+            hangs = not hangs
+            for engine in engines():
+                os.kill(engine, signal.SIGSTOP if hangs else signal.SIGCONT)
+        time.sleep(LOOK_SECONDS)
+
+
+def engines() -> list[int]:
+    """Return the process ids of the engine, which has its own process."""
+    with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123 - as above
+        children = file.read().split()
+    return [int(child) for child in children if name(child) == ENGINE]
+
+
+def name(process: str) -> str:
+    """Return what the kernel calls a process."""
+    try:
+        with open(f"/proc/{process}/comm") as file:  # noqa: PTH123 - as above
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def say(text: str) -> None:
+    """Write to the log."""
+    sys.stderr.write(text)
+    sys.stderr.flush()
+
+
+begin()

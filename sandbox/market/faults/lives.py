@@ -29,8 +29,8 @@ class Market(Protocol):
     def destroy(self, instance_id: int) -> None:
         """End a contract."""
 
-    def handle(self, contract: Contract, action: Callable[[], None]) -> None:
-        """Do something to a host, elsewhere, because it blocks."""
+    def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:
+        """Do things in turn to a host, elsewhere, because it blocks."""
 
 
 @dataclass

@@ -70,6 +70,11 @@ def _go_off(market: Any, contract: Contract) -> None:
         market.handle(contract, contract.host.stop)
 
 
+def _reboot(market: Any, contract: Contract) -> None:
+    if contract.host is not None:
+        market.handle(contract, contract.host.stop, contract.host.start)
+
+
 def _come_back(market: Any, contract: Contract) -> None:
     if contract.phase != "offline" or contract.destroyed:
         return
@@ -122,6 +127,7 @@ MISHAPS: Mapping[str, Mishap] = {
     "vanishes-later": Mishap("later", _vanish),
     "reclaimed": Mishap("later", _stop),
     "host-off": Mishap("later", _go_off, _come_back),
+    "host-reboots": Mishap("later", _reboot),
     "ports-missing": Mishap("up", _tell(ports=None), _tell_no_more("ports")),
     "wrong-ports": Mishap("up", _wrong_ports, _tell_no_more("ports")),
     "wrong-address": Mishap("up", _tell(public_ipaddr=NOWHERE), _tell_no_more("public_ipaddr")),

@@ -11,6 +11,7 @@ from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import Login, until
 
 pytestmark = pytest.mark.host
+VLLM = "/opt/vllm/bin/python -m vllm.entrypoints.openai.api_server"
 
 
 def banner(host, seconds=5.0):
@@ -74,11 +75,21 @@ def test_a_slow_line_is_as_slow_as_asked(make):
 def test_vllm_dies_at_each_start_until_mended(make):
     host = make(image="vllm/vllm-openai:latest")
     login = Login(host)
-    start = "/opt/vllm/bin/python -m vllm.entrypoints.openai.api_server --model /nowhere"
+    start = f"{VLLM} --model /nowhere"
     host.fault("vllm_dies")
     assert "status 137\n" in login.run(f"{start}; echo status $?")[1]
     host.fault("vllm_dies", on=False)
     assert login.run(start)[0] == 1
+
+
+def test_vllm_runs_out_of_memory_at_each_start(make):
+    host = make(image="vllm/vllm-openai:latest")
+    host.fault("vllm_out_of_memory")
+    _status, output = Login(host).run(f"{VLLM} --model /nowhere; echo status $?")
+    assert "torch.OutOfMemoryError: CUDA out of memory" in output
+    assert output.endswith("status 1\n")
+    host.fault("vllm_out_of_memory", on=False)
+    assert "OutOfMemory" not in Login(host).run(f"{VLLM} --model /nowhere")[1]
 
 
 def test_a_stopped_host_can_be_frozen_before(make):
