@@ -21,12 +21,14 @@ from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
 from sandbox.services.child import ServiceError
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
+from sandbox.services.store_front import StoreFront
 from sandbox.settings import Settings, Vllm
 
 if TYPE_CHECKING:
     from sandbox.hosts.images import Images
 
 LOOPBACK = "127.0.0.1"
+MARKET_FOR_HOSTS = "market.sandbox.internal"
 
 
 class SandboxError(Exception):
@@ -38,7 +40,7 @@ class Sandbox:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._store: ObjectStore | None = None
+        self._front: StoreFront | None = None
         self._books: Books | None = None
         self._market: Server | None = None
         self._images: Images | None = None
@@ -82,7 +84,7 @@ class Sandbox:
 
     def status(self) -> dict[str, Any]:
         """Return what runs and what it costs, as `python -m sandbox status --json` prints it."""
-        books, store = self.books, self._store
+        books, store = self.books, self._front
         assert self._market is not None
         return {
             "pid": os.getpid(),
@@ -110,17 +112,20 @@ class Sandbox:
         bound = listener(settings.market_port)
         self._undo.append(bound.close)
         surroundings, hosts = Surroundings(), self._hosts()
+        faults = Faults(missing=frozenset({"store"}))
         self._undo.append(hosts.close)
         if not settings.market_only:
-            store = ObjectStore(settings.store, settings.store_port, settings.store_https_port)
+            store = ObjectStore(settings.store)
             store.start()
             self._undo.append(store.stop)
-            self._store = store
+            faults = self._faults(store)
+            self._front = StoreFront(store, faults, settings.store_port, settings.store_https_port)
+            self._undo.append(self._front.stop)
             inward = {
-                f"{NAME_FOR_HOSTS}:443": (LOOPBACK, store.https_port),
+                f"{NAME_FOR_HOSTS}:443": (LOOPBACK, self._front.https_port),
+                f"{MARKET_FOR_HOSTS}:80": (LOOPBACK, bound.getsockname()[1]),
             }
             surroundings = Surroundings(inward, store.ca_pem)
-        faults = self._faults()
         machines = generate(settings.seed)
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
@@ -138,14 +143,12 @@ class Sandbox:
         self._images = Images(self.settings.vllm, self.settings.cache)
         return NamespaceHosts(self.settings.cache, self._images)
 
-    def _faults(self) -> Faults:
-        if self._store is None:
-            return Faults(missing=frozenset({"store"}))
-        endpoint = self._store.endpoint
+    @staticmethod
+    def _faults(store: ObjectStore) -> Faults:
         return Faults(
             {
-                "corrupt-blob": lambda: corrupt_largest_blob(endpoint),
-                "truncated-blob": lambda: truncate_largest_blob(endpoint),
+                "corrupt-blob": lambda: corrupt_largest_blob(store.endpoint),
+                "truncated-blob": lambda: truncate_largest_blob(store.endpoint),
             }
         )
 

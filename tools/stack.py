@@ -181,7 +181,7 @@ def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fl
     It has one fleet, `chat`, of one instance; `fleet` replaces keys of that one.
     """
     config = dict(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"])
-    config["gpu-fleet:market"] = {"url": market_url, "timeScale": time_scale}
+    config["gpu-fleet:market"] |= {"url": market_url, "timeScale": time_scale}
     config["gpu-fleet:store"] |= {"endpoint": store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
     config["gpu-fleet:fleets"]["chat"] |= fleet
     return config

@@ -105,6 +105,12 @@ class Faults:
                 if one.fault.room in rooms and not self._ended(one, now) and opened(one.arming, one.tally, now)
             ]
 
+    def pending(self, room: Room) -> bool:
+        """Say whether a fault of this room may strike, now or later."""
+        now = self.clock()
+        with self._lock:
+            return any(one.fault.room == room and not self._ended(one, now) for one in self._armed)
+
     def lasting(self, armed: Armed) -> bool:
         """Say whether what an arming broke stays broken: it was not switched off, and its window has not closed."""
         return not armed.off and not closed(armed.arming, armed.tally, self.clock())
@@ -158,6 +164,10 @@ def _validated(fault: Fault, options: dict[str, Any]) -> Arming:
         raise FaultUnknown(f"'{fault.name}' cannot be armed so: {where}: {first['msg']}.") from None
     if fault.calls and arming.call not in (None, *fault.calls):
         raise FaultUnknown(f"'{fault.name}' strikes {' and '.join(fault.calls)} calls, not {arming.call} calls.")
+    if fault.room == "store" and arming.instance is not None:
+        raise FaultUnknown(
+            f"'{fault.name}' strikes whoever asks the store, which cannot tell one instance from another."
+        )
     given = {"nth", "instance", "call", "probability", "after", "seconds"} & arming.model_fields_set
     if fault.at_once and given:
         raise FaultUnknown(f"'{fault.name}' strikes at once and knows no {min(given)}.")

@@ -102,11 +102,12 @@ def listener(port: int = 0) -> socket.socket:
 
 
 class Server:
-    """An ASGI application on a bound socket, which it takes over, in a thread of its own."""
+    """An ASGI application on a bound socket, which it takes over, in a thread of its own. `tls` as uvicorn takes it:
+    ssl_keyfile and ssl_certfile."""
 
-    def __init__(self, app: Starlette, bound: socket.socket) -> None:
+    def __init__(self, app: Starlette, bound: socket.socket, **tls: str) -> None:
         self._socket = bound
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, **tls)  # type: ignore[arg-type]
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="market server", daemon=True)
 

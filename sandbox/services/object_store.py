@@ -80,6 +80,11 @@ class ObjectStore:
         return (self._data / "tls" / "ca.pem").read_text()
 
     @property
+    def certificate_files(self) -> tuple[Path, Path]:
+        """Return the files of the https port's private key and certificate chain."""
+        return self._data / "tls" / "key.pem", self._data / "tls" / "chain.pem"
+
+    @property
     def pid(self) -> int | None:
         """Return the server's process id, None while it is stopped."""
         return self._child.pid if self._child else None

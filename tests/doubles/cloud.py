@@ -106,7 +106,7 @@ class Cloud:
             "name": name,
             "label": str(Label(identity["stackId"], name)),
             "turn": 0,
-            "market": {"url": self.market_url, "timeScale": TIME_SCALE},
+            "market": {"url": self.market_url, "hostUrl": "http://market.sandbox.internal", "timeScale": TIME_SCALE},
             "store": {"endpoint": "https://s3.sandbox.internal", "region": REGION, "bucket": self.bucket},
             "wishes": {"gpuNames": ["RTX 4090", "RTX 3090"], "gpuCount": 1, "maxUsdPerHour": 0.6, "downloadMbps": 50},
             "limits": LIMITS,

@@ -205,3 +205,27 @@ def test_weights_are_looked_at(tmp_path, tiny):
     (tmp_path / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model-00002-of-00002.safetensors"}}')
     with pytest.raises(ValueError, match=r"model-00002-of-00002.safetensors is named"):
         load(tmp_path, None)
+
+
+@pytest.mark.host
+def test_it_hangs_in_good_health_until_it_is_mended(login):
+    start(login)
+    login.host.fault("vllm_hangs")
+    asked = {"model": "tiny", "prompt": "hello", "max_tokens": 1}
+    assert ask(login, "/v1/completions", asked, "-m 0.5")[-1] == "000"
+    assert ask(login, "/health")[-1] == "200"
+    assert ask(login, "/v1/models")[-1] == "200"
+    login.host.fault("vllm_hangs", on=False)
+    assert ask(login, "/v1/completions", asked)[-1] == "200"
+
+
+@pytest.mark.host
+def test_it_serves_and_is_killed_a_while_after_each_start(login):
+    for _ in range(2):
+        start(login)
+        assert ask(login, "/v1/completions", {"model": "tiny", "prompt": "hello", "max_tokens": 1})[-1] == "200"
+        login.host.fault("vllm_dies_later", seconds=0.1)
+        until(lambda: login.run("curl -sf http://127.0.0.1:8000/health")[0] == 7)
+        assert "vllm_dies_later kills this process" in login.run("cat /var/log/vllm")[1]
+        login.host.fault("vllm_dies_later", on=False)
+        login.run("pkill -KILL VLLM")

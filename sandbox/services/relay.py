@@ -1,0 +1,122 @@
+"""Carries TCP connections of one port to one of two places, and lets clients change over between two requests."""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sandbox.services.ports import LOOPBACK
+
+CHUNK = 262_144
+IDLE_SECONDS = 0.02  # without a byte since the last answer
+CHANGE_SECONDS = 0.5
+
+
+@dataclass(eq=False)
+class _Link:
+    writer: asyncio.StreamWriter
+    target: int
+    answered: bool = False
+    moved_at: float = 0.0
+
+
+class Relay:
+    """Listens on bound sockets of loopback. `choose` maps a listening port to the port that it leads to at the moment.
+
+    All is carried byte by byte in one event loop of its own thread. Bytes do not show where a request ends: a connection
+    counts as idle when the last bytes came from the server, and none for 20 ms.
+    """
+
+    def __init__(self, bound: list[socket.socket], choose: Callable[[int], int]) -> None:
+        self._choose = choose
+        self._links: set[_Link] = set()
+        self._servers: list[asyncio.Server] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="store relay", daemon=True)
+        self._thread.start()
+        self._changing: asyncio.Task[None] | None = None
+        asyncio.run_coroutine_threadsafe(self._listen(bound), self._loop).result()
+
+    def change(self) -> None:
+        """Ask `choose` again. Idle connections that lead elsewhere are closed before this returns, busy ones as they
+        become idle: clients open new ones."""
+        begun = threading.Event()
+
+        async def begin() -> None:
+            if self._changing is None or self._changing.done():
+                self._changing = asyncio.create_task(self._change())
+            await asyncio.wait([self._changing], timeout=CHANGE_SECONDS)
+            begun.set()
+
+        asyncio.run_coroutine_threadsafe(begin(), self._loop)
+        begun.wait(CHANGE_SECONDS * 4)
+
+    def stop(self) -> None:
+        """Close every connection, the ports, and end the thread."""
+
+        async def end() -> None:
+            for server in self._servers:
+                server.close()
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        asyncio.run_coroutine_threadsafe(end(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _listen(self, bound: list[socket.socket]) -> None:
+        for one in bound:
+            self._servers.append(await asyncio.start_server(self._carry, sock=one, backlog=256))
+
+    async def _change(self) -> None:
+        while elsewhere := [link for link in self._links if link.target != self._wanted(link)]:
+            now = self._loop.time()
+            for link in elsewhere:
+                if link.answered and now - link.moved_at > IDLE_SECONDS:
+                    link.writer.close()
+                    self._links.discard(link)
+            await asyncio.sleep(IDLE_SECONDS / 2)
+
+    def _wanted(self, link: _Link) -> int:
+        return self._choose(int(link.writer.get_extra_info("sockname")[1]))
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = _Link(writer, 0)
+        link.target = self._wanted(link)
+        self._links.add(link)
+        try:
+            far_reader, far_writer = await asyncio.open_connection(LOOPBACK, link.target, limit=CHUNK)
+            with contextlib.closing(far_writer):
+                up = asyncio.create_task(self._pump(reader, far_writer, link, answers=False))
+                down = asyncio.create_task(self._pump(far_reader, writer, link, answers=True))
+                # Over when the server has said its last word; a client may have said its own long before.
+                try:
+                    await down
+                finally:
+                    up.cancel()
+                    await asyncio.gather(up, return_exceptions=True)
+        except OSError:
+            writer.transport.abort()
+        finally:
+            self._links.discard(link)
+            writer.close()
+
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, link: _Link, *, answers: bool
+    ) -> None:
+        try:
+            while data := await reader.read(CHUNK):
+                link.answered, link.moved_at = answers, self._loop.time()
+                writer.write(data)
+                await writer.drain()
+                link.moved_at = self._loop.time()
+        except OSError:
+            writer.transport.abort()  # by which the other direction ends, too
+            raise
+        if not answers and writer.can_write_eof():
+            writer.write_eof()

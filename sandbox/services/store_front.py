@@ -1,0 +1,72 @@
+"""The ports under which the object store is known. They lead straight to it, and through a proxy that plays faults while
+one of the store's faults is armed."""
+
+from sandbox.faults import Faults
+from sandbox.market.server import Server, listener
+from sandbox.services.child import ServiceError
+from sandbox.services.holder import taken
+from sandbox.services.object_store import MOVES, ObjectStore
+from sandbox.services.ports import LOOPBACK, choose, free
+from sandbox.services.relay import Relay
+from sandbox.services.store_faults import SLOW_SECONDS, proxy
+
+
+class StoreFront:
+    """Stands in front of a store that runs; port 0 means any free one. Raises ServiceError where one is in use.
+
+    `slow_seconds` is what the fault store-slow adds.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        faults: Faults,
+        http_port: int = 0,
+        https_port: int = 0,
+        slow_seconds: float = SLOW_SECONDS,
+    ) -> None:
+        for port, move in zip((http_port, https_port), MOVES, strict=True):
+            if port and not free(port):
+                raise ServiceError(taken(port, "the object store", move))
+        spare = choose(2)
+        self.http_port, self.https_port = (wanted or spare.pop() for wanted in (http_port, https_port))
+        self._store = store
+        self._faults = faults
+        self._slow_seconds = slow_seconds
+        self._proxies: dict[int, Server] = {}
+        self._relay = Relay([listener(self.http_port), listener(self.https_port)], self._leads_to)
+        faults.changed = self._changed
+
+    @property
+    def endpoint(self) -> str:
+        """Return the URL of the S3 API for this machine."""
+        return f"http://{LOOPBACK}:{self.http_port}"
+
+    def stop(self) -> None:
+        """Close the ports; the store goes on."""
+        self._faults.changed = lambda: None
+        self._relay.stop()
+        for server in self._proxies.values():
+            server.stop()
+        self._proxies.clear()
+
+    def _leads_to(self, port: int) -> int:
+        if self._proxies and self._faults.pending("store"):
+            return self._proxies[port].port
+        return self._store.http_port if port == self.http_port else self._store.https_port
+
+    def _changed(self) -> None:
+        if self._faults.pending("store") and not self._proxies:
+            self._start_proxies()
+        if self._proxies:
+            self._relay.change()
+
+    def _start_proxies(self) -> None:
+        def started(**tls: str) -> Server:
+            server = Server(proxy(self._store.endpoint, self._faults, self._slow_seconds), listener(), **tls)
+            server.start()
+            return server
+
+        key, chain = self._store.certificate_files
+        plain, encrypted = started(), started(ssl_keyfile=str(key), ssl_certfile=str(chain))
+        self._proxies = {self.http_port: plain, self.https_port: encrypted}

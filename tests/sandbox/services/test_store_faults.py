@@ -1,0 +1,161 @@
+"""What a plain S3 client sees of the store's faults, on both of its ports, and that nothing stands between else."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
+
+from sandbox.faults import Faults, FaultUnknown
+from sandbox.services.child import ServiceError
+from sandbox.services.object_store import ADMIN, REGION, ObjectStore
+from sandbox.services.store_faults import REFUSALS
+from sandbox.services.store_front import StoreFront
+
+CONTENT = os.urandom(3_000_000)
+KEY = "blobs/sha256/x"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    with ObjectStore(tmp_path_factory.mktemp("store")) as running:
+        s3 = client(running.endpoint)
+        s3.create_bucket(Bucket="models")
+        s3.put_object(Bucket="models", Key=KEY, Body=CONTENT)
+        yield running
+
+
+@pytest.fixture
+def faults() -> Faults:
+    return Faults()
+
+
+@pytest.fixture
+def front(store: ObjectStore, faults: Faults) -> Iterator[StoreFront]:
+    standing = StoreFront(store, faults, slow_seconds=1.0)
+    yield standing
+    standing.stop()
+
+
+def client(endpoint: str, **config: Any) -> Any:
+    keys = {"aws_access_key_id": ADMIN.access_key, "aws_secret_access_key": ADMIN.secret_key}
+    plain = {"retries": {"total_max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
+    return boto3.client("s3", endpoint_url=endpoint, region_name=REGION, config=Config(**plain), **keys)
+
+
+def get(s3: Any) -> bytes:
+    return s3.get_object(Bucket="models", Key=KEY)["Body"].read()
+
+
+@pytest.mark.parametrize(("fault", "expected"), REFUSALS.items())
+def test_a_refusal_once_on_a_connection_that_is_open_already(front, faults, fault, expected):
+    s3 = client(front.endpoint)
+    assert get(s3) == CONTENT
+    faults.arm(fault)
+    with pytest.raises(ClientError) as raised:
+        get(s3)
+    answer = raised.value.response
+    assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]) == expected[:2]
+    assert get(s3) == CONTENT
+    assert faults.report()[0]["struck"] == 1
+
+
+def test_a_patient_client_outlasts_refusals(front, faults):
+    s3 = client(front.endpoint, retries={"total_max_attempts": 5})
+    faults.arm("store-slow-down", 2)
+    assert get(s3) == CONTENT
+
+
+def test_the_connection_breaks_in_the_middle_of_an_object(front, faults):
+    s3 = client(front.endpoint)
+    faults.arm("store-truncated")
+    body = s3.get_object(Bucket="models", Key=KEY)["Body"]
+    with pytest.raises((HTTPClientError, ResponseStreamingError)):
+        body.read()
+    assert get(s3) == CONTENT
+
+
+def test_one_byte_changes_on_the_way(front, faults):
+    s3 = client(front.endpoint, response_checksum_validation="when_required")
+    faults.arm("store-flipped")
+    damaged = get(s3)
+    assert len(damaged) == len(CONTENT)
+    assert sum(one != other for one, other in zip(damaged, CONTENT, strict=True)) == 1
+    assert get(s3) == CONTENT
+
+
+def test_a_slow_answer_is_too_slow_for_an_impatient_client(front, faults):
+    faults.arm("store-slow", 2)
+    with pytest.raises(ReadTimeoutError):
+        get(client(front.endpoint, read_timeout=0.2))
+    began = time.monotonic()
+    assert get(client(front.endpoint)) == CONTENT
+    assert time.monotonic() - began > 0.9
+
+
+def test_uploads_and_ranges_pass_whole_while_a_fault_waits_for_other_calls(front, faults, store):
+    faults.arm("store-error", call="delete")
+    s3 = client(front.endpoint)
+    s3.put_object(Bucket="models", Key="other/with space+plus", Body=CONTENT)
+    part = s3.get_object(Bucket="models", Key="other/with space+plus", Range="bytes=10-19")
+    assert (part["ResponseMetadata"]["HTTPStatusCode"], part["Body"].read()) == (206, CONTENT[10:20])
+    assert s3.head_object(Bucket="models", Key=KEY)["ContentLength"] == len(CONTENT)
+    listed = s3.list_objects_v2(Bucket="models", Prefix="other/")
+    assert [one["Size"] for one in listed["Contents"]] == [len(CONTENT)]
+    with pytest.raises(ClientError, match="InternalError"):
+        s3.delete_object(Bucket="models", Key="other/with space+plus")
+    s3.delete_object(Bucket="models", Key="other/with space+plus")
+    assert get(client(store.endpoint)) == CONTENT
+
+
+def test_hosts_meet_the_faults_behind_tls(front, faults, store):
+    trusted = ssl.create_default_context(cadata=store.ca_pem)
+    trusted.check_hostname = False
+    url = client(f"https://127.0.0.1:{front.https_port}").generate_presigned_url(
+        "get_object", {"Bucket": "models", "Key": KEY}
+    )
+
+    def fetched() -> bytes:
+        with urllib.request.urlopen(url, timeout=10, context=trusted) as answer:
+            return answer.read()
+
+    whole = hashlib.sha256(CONTENT).digest()
+    assert hashlib.sha256(fetched()).digest() == whole
+    faults.arm("store-flipped")
+    faults.arm("store-throttled", nth=2)
+    assert hashlib.sha256(fetched()).digest() != whole
+    with pytest.raises(urllib.error.HTTPError, match="429"):
+        fetched()
+    assert hashlib.sha256(fetched()).digest() == whole
+
+
+def test_a_transfer_under_way_goes_on_when_a_fault_is_armed(front, faults):
+    s3 = client(front.endpoint)
+    body = s3.get_object(Bucket="models", Key=KEY)["Body"]
+    first = body.read(1000)
+    faults.arm("store-error", call="delete")
+    assert first + body.read() == CONTENT
+
+
+def test_the_store_does_not_know_instances(faults):
+    with pytest.raises(FaultUnknown, match="cannot tell one instance from another"):
+        faults.arm("store-error", instance="chat-0")
+
+
+def test_a_port_in_use_is_said_to_be_taken(store, faults):
+    first = StoreFront(store, faults)
+    try:
+        with pytest.raises(ServiceError, match="--store-port"):
+            StoreFront(store, Faults(), first.http_port)
+    finally:
+        first.stop()
