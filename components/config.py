@@ -31,6 +31,9 @@ class Market(_Section):
     """Where to rent."""
 
     url: str = Field("https://console.vast.ai", description="Base URL of the vast.ai API.")
+    host_url: str = Field(
+        "", alias="hostUrl", description="The same API as the instances reach it, where that is another URL."
+    )
     time_scale: float = Field(
         1.0,
         alias="timeScale",

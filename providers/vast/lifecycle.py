@@ -3,7 +3,7 @@
 Outputs are plain values: everything that was put in, and `OUTPUT_KEYS`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrap.errors import BootstrapError
@@ -12,9 +12,11 @@ from providers.engine_watch import RentingClock
 from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
 from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
-from providers.vast.online import Order, Say, Served, bring_online, find_offers
+from providers.vast.ledger import Ledger, NoLedger
+from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
 from providers.vast.renting import Market, give_back, is_absent, look_up
+from providers.vast.search import find_offers
 from providers.vast.serving import HostBootstrap, StoreKeys, spec_of
 from providers.vast.settings import INPUT_KEYS, InstanceSettings
 
@@ -42,6 +44,7 @@ class Desk:
     clock: RentingClock
     keys: StoreKeys
     say: Say
+    ledger: Ledger = field(default_factory=NoLedger)
 
 
 def check(settings: InstanceSettings, desk: Desk) -> None:
@@ -63,11 +66,11 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         label=settings.label,
         wishes=settings.to_wishes(),
         image=settings.server.image,
-        onstart=script(settings.access.ssh_public_key),
+        onstart=script(settings.access.ssh_public_key, settings.market.url_of_hosts, limits.unattended_seconds),
         gate_port=settings.server.port,
         turn=settings.turn,
     )
-    served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say)
+    served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
     return {**_outputs(served), "createdAt": desk.clock.time(), "attempts": served.attempts}
 
 

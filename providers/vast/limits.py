@@ -20,6 +20,11 @@ class Limits:
     look_seconds: float = 5  # between two looks that must agree
     destroy_seconds: float = 180  # giving back, until the market confirms it
 
+    @property
+    def unattended_seconds(self) -> float:
+        """After which an instance that nobody works on ends itself: later than the slowest creator gives up."""
+        return 1.25 * self.total_seconds
+
     def at(self, time_scale: float) -> "Limits":
         """Return the bounds for a market whose clock runs `time_scale` times as fast as ours.
 

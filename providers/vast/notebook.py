@@ -4,6 +4,8 @@
 """
 
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bootstrap.clock import Clock
 from bootstrap.errors import BootstrapError
@@ -23,7 +25,8 @@ class Notebook:
     """What one create writes down. `mark` is the instance's label."""
 
     def __init__(self, ledger: Ledger, clock: Clock, mark: str) -> None:
-        self._ledger, self._clock = ledger, clock
+        self.ledger = ledger
+        self._clock = clock
         parts = label.parse(mark)
         who = (parts.stack_id, parts.name) if parts else ("unmarked", "instance")
         self._blank = Event(at=0, stack_id=who[0], name=who[1], attempt="0", step=0, outcome=Outcome.RENTING)
@@ -80,13 +83,16 @@ class Notebook:
         """Note why an attempt failed; giving back follows."""
         self._write(Outcome.FAILED, reason=reason_of(error), message=_short(str(error)))
 
-    def given_back(self) -> None:
-        """Close an attempt that costs nothing any more."""
+    @contextmanager
+    def giving_back(self, error: BaseException) -> Iterator[None]:
+        """Note why an attempt failed, and after the block whether it still costs."""
+        self.failed(error)
+        try:
+            yield
+        except BaseException as still:
+            self._write(Outcome.STILL_RENTED, message=_short(str(still)))
+            raise
         self._write(Outcome.GIVEN_BACK)
-
-    def still_rented(self, error: BaseException) -> None:
-        """Close an attempt whose instance may go on costing."""
-        self._write(Outcome.STILL_RENTED, message=_short(str(error)))
 
     def _open(self) -> None:
         self._began = self._clock.monotonic()
@@ -111,7 +117,7 @@ class Notebook:
             }
         )
         self._last = event.model_copy(update={"reason": None, "message": ""})
-        self._ledger.append(event)
+        self.ledger.append(event)
 
 
 def reason_of(error: BaseException) -> Reason:

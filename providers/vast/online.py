@@ -13,7 +13,9 @@ from bootstrap.errors import HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.instances import Instance, unsound
+from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
+from providers.vast.notebook import Notebook, reason_of
 from providers.vast.offers import Offer, Wishes
 from providers.vast.onstart import fingerprint
 from providers.vast.renting import (
@@ -25,6 +27,7 @@ from providers.vast.renting import (
     rent_body,
     wait_until_running,
 )
+from providers.vast.search import candidates
 
 Say = Callable[[str, str], None]  # phase, text; must never raise, because it speaks before things are given back
 
@@ -55,6 +58,7 @@ class Served:
     ]  # by phase; "rent" begins with the look at our label, "connect" with that for the host key
     usd_per_hour: float  # all-in where the offer is known, else what the market charges
     attempts: int = 1
+    download_mbps: float | None = None  # measured on the weights
 
 
 class Bootstrap(Protocol):
@@ -75,28 +79,42 @@ class Failure:
 
 
 def bring_online(
-    market: Market, clock: RentingClock, limits: Limits, order: Order, bootstrap: Bootstrap, say: Say
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    order: Order,
+    bootstrap: Bootstrap,
+    say: Say,
+    ledger: Ledger | None = None,
 ) -> Served:
-    """Return the one instance that serves under the order's label.
+    """Return the one instance that serves under the order's label; `ledger` is told of every attempt and asked for advice.
 
     Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted as
     RentalFailed's last cause, and StillRented where giving back failed.
     """
     deadline = clock.monotonic() + limits.total_seconds
     failures: list[Failure] = []
+    notebook = Notebook(ledger or NoLedger(), clock, order.label)
+
+    def tell(phase: str, text: str) -> None:
+        say(phase, text)
+        notebook.passed(phase)
+
     while len(failures) < limits.attempts and clock.monotonic() < deadline:
         began = clock.monotonic()
         adopted = adopt(market, clock, limits, order, say)
-        avoided = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
-        wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | avoided)
+        if adopted:
+            notebook.adopted(adopted)
+        tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
+        wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | tried)
         instance_id, offer = (
-            (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say)
+            (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say, notebook)
         )
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
         try:
-            served = _serve(market, clock, limits, order, bootstrap, say, instance_id, deadline)
+            served = _serve(market, clock, limits, order, bootstrap, tell, instance_id, deadline)
             served = replace(
                 served,
                 seconds={"rent": rented, **served.seconds},
@@ -105,15 +123,17 @@ def bring_online(
             )
             keep_lowest(market, clock, limits, order.label, instance_id)
         except (HostFault, errors.RentalFailed) as error:
-            reason = getattr(error, "reason", type(error).__name__)
-            failures.append(Failure(instance_id, machine_id, reason, str(error)))
+            failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
             say("give back", f"{error}; trying the next offer")
-            give_back(market, clock, limits, instance_id, price)
-        except BaseException:
+            with notebook.giving_back(error):
+                give_back(market, clock, limits, instance_id, price)
+        except BaseException as error:
             say("give back", f"instance {instance_id}")
-            give_back(market, clock, limits, instance_id, price)
+            with notebook.giving_back(error):
+                give_back(market, clock, limits, instance_id, price)
             raise
         else:
+            notebook.served(served.download_mbps)
             return served
     raise _exhausted(order, failures, limits)
 
@@ -151,14 +171,6 @@ def keep_lowest(market: Market, clock: RentingClock, limits: Limits, label: str,
     give_back_all(market, clock, limits, [one for one in under_label if one.id != instance_id])
 
 
-def find_offers(market: Market, wishes: Wishes, turn: int = 0) -> list[Offer]:
-    """Search and rank. Raises NoMatchingOffer, with the nearest misses, where nothing fits."""
-    ranked = offers.rank(market.search(offers.query(wishes)), wishes, turn)
-    if not ranked:
-        raise errors.NoMatchingOffer(offers.refusal(market.search(offers.relaxed_query(wishes)), wishes))
-    return ranked
-
-
 def _rent_best(
     market: Market,
     clock: RentingClock,
@@ -167,11 +179,12 @@ def _rent_best(
     wishes: Wishes,
     failures: list[Failure],
     say: Say,
+    notebook: Notebook,
 ) -> tuple[int, Offer]:
     body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port)
     for _search in range(limits.attempts):
         try:
-            ranked = find_offers(market, wishes, order.turn)
+            ranked, query = candidates(market, wishes, order.turn, notebook.ledger.records(), clock.time(), say)
         except errors.NoMatchingOffer as error:
             raise errors.NoMatchingOffer("\n".join([str(error), *_told(failures)])) from error
         say(
@@ -179,13 +192,19 @@ def _rent_best(
             f"{len(ranked)} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in",
         )
         for offer in ranked:
+            price = offers.usd_per_hour(offer, wishes)
+            notebook.renting(offer, price)
             try:
                 instance_id = rent(market, clock, limits, offer, body)
             except errors.OfferGone as gone:
-                market.forget_search(offers.query(wishes))
+                notebook.taken(gone)
+                market.forget_search(query)
                 say("rent", f"{gone}; next offer")
                 continue
-            price = offers.usd_per_hour(offer, wishes)
+            except BaseException as error:
+                notebook.failed(error)
+                raise
+            notebook.rented(instance_id)
             where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
             say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
             return instance_id, offer

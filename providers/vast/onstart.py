@@ -1,21 +1,35 @@
 """What an instance runs at every start, before anybody can log in: let our key in, and say which host key is true.
 
+It also arms a timer: an instance whose creator was killed, together with everybody who could give it back, ends itself
+with its own key (`CONTAINER_API_KEY`, which opens nothing but this instance) unless the bootstrap reported it online in
+time. The account's key never reaches a host.
+
 The public key comes this way and not as an account-level key, because that would open every other instance of the
 account. The fingerprint is printed into the instance's log, which the market serves over TLS to the account's owner; it
 is pinned before the first login. Runs again after each restart, so every line may be repeated.
 """
 
+import json
+import math
 import re
 import shlex
+
+from bootstrap.attention import ATTENDED, ONLINE, UPTIME
+from bootstrap.scripting import ETC
 
 HOST_KEY_MARK = "gpu-fleet host key"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in another
 KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
+TIMER = "/root/gpu-fleet-timer.sh"
+LOOK_SECONDS, AGAIN_SECONDS = 10, 60
 
 
-def script(public_key: str) -> str:
-    """Return the start script for an OpenSSH public key line."""
+def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
+    """Return the start script for an OpenSSH public key line.
+
+    `market_url` is the market as hosts reach it; `unattended_seconds` may pass between two signs of attention.
+    """
     key = shlex.quote(public_key.strip())
     lines = [
         "umask 077",
@@ -24,9 +38,30 @@ def script(public_key: str) -> str:
         "ssh-keygen -A >/dev/null 2>&1",
         f'echo "{HOST_KEY_MARK} $(ssh-keygen -lf {HOST_KEY} | cut -d" " -f2)"',
         f"[ -x {KIT_BOOT} ] && {KIT_BOOT}",
+        _timer(market_url, math.ceil(unattended_seconds)),
         "true",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _timer(market_url: str, seconds: int) -> str:
+    # The host's own Python, which the bootstrap needs anyway; the key stays in the environment, where no list of
+    # processes shows it. A destroy that fails is tried again.
+    url = f"{market_url.rstrip('/')}/api/v0/instances/"
+    return f"""mkdir -p {ETC} && {UPTIME} > {ATTENDED}
+cat > {TIMER} <<'END'
+while [ ! -e {ONLINE} ]; do
+  sleep {min(LOOK_SECONDS, seconds)}
+  [ $(($({UPTIME}) - $(cat {ATTENDED}))) -gt {seconds} ] || continue
+  python3 -S -c '
+import os, urllib.request
+headers = {{"Authorization": "Bearer " + os.environ["CONTAINER_API_KEY"], "Content-Type": "application/json"}}
+url = {json.dumps(url)} + os.environ["CONTAINER_ID"] + "/"
+urllib.request.urlopen(urllib.request.Request(url, b"{{}}", headers, method="DELETE"), timeout=60)'
+  sleep {min(AGAIN_SECONDS, seconds)}
+done
+END
+[ -e {ONLINE} ] || setsid sh {TIMER} </dev/null >/dev/null 2>&1 &"""
 
 
 def fingerprint(log: str) -> str | None:

@@ -3,11 +3,13 @@
 The only place where a rented instance meets SSH, the store's presigned URLs and the fleet's CA.
 """
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from bootstrap.artifacts import Artifacts
+from bootstrap.attention import attend, report_online
 from bootstrap.clock import Clock, Until
 from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
@@ -58,23 +60,16 @@ class HostBootstrap:
         began = clock.monotonic()
         address, gate = self._addresses(instance)
         spec = spec_of(self.settings, address)
+        endpoint = f"https://{address}:{gate}"
         host = replace(self, clock=clock).connect(instance, host_key, say)
         connected = clock.monotonic()
-        try:
+        with contextlib.closing(host):
+            attend(host, spec.name)
             report = converge(host, spec, self, clock, say)
-        finally:
-            host.close()
-        access = self.settings.access
-        endpoint = f"https://{address}:{gate}"
-        converged = clock.monotonic()
-        answer = probe(
-            endpoint,
-            access.ca_certificate,
-            access.token.get_secret_value(),
-            self.settings.server.model_name,
-            clock,
-            self.limits.probe_seconds,
-        )
+            converged = clock.monotonic()
+            ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
+            answer = probe(endpoint, ca, spec.token, model, clock, self.limits.probe_seconds)
+            report_online(host, spec.name)
         say("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
         return Served(
             instance=instance,

@@ -24,7 +24,13 @@ class MarketSettings(_Model):
     """Which market. `time_scale`: how many market seconds pass in one of ours; 1 but for the sandbox."""
 
     url: str
+    host_url: str = Field("", alias="hostUrl")
     time_scale: float = Field(1.0, alias="timeScale", gt=0)
+
+    @property
+    def url_of_hosts(self) -> str:
+        """The market's URL as hosts reach it."""
+        return self.host_url or self.url
 
 
 class StoreSettings(_Model):

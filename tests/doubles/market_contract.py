@@ -36,7 +36,13 @@ def reading(market: VastClient) -> None:
 def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str) -> None:
     """Rent, find by label, wait until running, read the log, give back, see it gone."""
     best = offers.rank(market.search(offers.query(WISHES)), WISHES)[0]
-    body = rent_body("vastai/base-image:@vastai-automatic-tag", 16, label, script("ssh-ed25519 AAAA contract"), 8443)
+    body = rent_body(
+        "vastai/base-image:@vastai-automatic-tag",
+        16,
+        label,
+        script("ssh-ed25519 AAAA contract", "https://console.vast.ai", 3600),
+        8443,
+    )
     instance_id = rent(market, clock, limits, best, body)
     try:
         deadline = clock.monotonic() + limits.boot_seconds

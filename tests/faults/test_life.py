@@ -154,6 +154,37 @@ def test_when_the_engine_dies_everything_is_given_back_and_the_process_ends(clou
     assert cloud.rented() == []
 
 
+def test_an_instance_whose_creator_never_comes_back_ends_itself(cloud: Cloud) -> None:
+    limits = {**cloud.props("x")["limits"], "totalMinutes": 0.1}
+    with DynamicProcess(VastInstanceProvider()) as process:
+        process.configure(ACCOUNT)
+        creating = threading.Thread(target=_create_in_vain, args=(process, cloud.props("chat-0", limits=limits)))
+        creating.start()
+        _until(lambda: "chat-0  wait" in process.output)
+        process.process.kill()
+        creating.join(timeout=60)
+        assert len(cloud.rented()) == 1
+
+        _until(lambda: cloud.rented() == [])
+
+
+def test_an_instance_that_serves_outlives_the_timer_of_its_start(cloud: Cloud, process: DynamicProcess) -> None:
+    limits = {**cloud.props("x")["limits"], "totalMinutes": 0.15}
+    _id, outs = process.create(cloud.props("chat-0", limits=limits))
+    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(_id))
+    assert contract.host is not None
+
+    began = time.monotonic()
+    _until(lambda: time.monotonic() - began > 1.25 * 0.15 * 60 + 2)
+
+    assert [row["id"] for row in cloud.rented()] == [outs["instanceId"]]
+
+
+def _create_in_vain(process: DynamicProcess, props: dict[str, object]) -> None:
+    with pytest.raises(ProviderError):
+        process.create(props)
+
+
 def test_another_model_is_swapped_in_place(cloud: Cloud, process: DynamicProcess) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
     other = cloud.second_model()

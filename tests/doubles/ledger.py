@@ -1,0 +1,27 @@
+"""A ledger in memory, for rules that write and ask."""
+
+from collections.abc import Callable, Mapping
+
+from providers.vast.event import Event
+from providers.vast.record import Record, fold
+
+
+class FakeLedger:
+    """Satisfies `Ledger`. `before_each` is called before an event is taken in, to see what had happened until then."""
+
+    def __init__(self, *known: Event, before_each: Callable[[Event], None] | None = None) -> None:
+        self.events: list[Event] = list(known)
+        self._before_each = before_each
+
+    def append(self, event: Event) -> None:
+        if self._before_each:
+            self._before_each(event)
+        self.events.append(event)
+
+    def records(self) -> Mapping[int, Record]:
+        return fold(self.events)
+
+    @property
+    def outcomes(self) -> list[str]:
+        """The outcomes in order, phases by their names."""
+        return [event.phase or "" if event.outcome.value == "passed" else event.outcome.value for event in self.events]
