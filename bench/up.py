@@ -6,7 +6,8 @@ Turn: the number of instances rented before it, times the market's interval. Boo
 books. Transfer: weights and kit at the machine's advertised rate. Empty run: an `up` from nothing of the same stack with
 no replicas, measured just before: identity, bucket and blobs are made in it, and all that the engine itself costs. Not
 in the limit, and so part of the ratio: searching, listing and looking (which have thresholds of their own), SSH,
-converging, the start of vLLM (its double here), the probe, and the processes that all this takes.
+converging, the start of vLLM (its double here), the probe, and the processes that all this takes. The market keeps the pace
+of the real one: its published threshold, and boots of some 20 to 90 s.
 """
 
 import sys
@@ -24,9 +25,9 @@ from providers.vast.pace import INTERVALS
 from sandbox.market.contracts import Contract
 from tools.stack import Stack
 
-SIZES = (1, 2, 4, 8)
-TIME_SCALE = 30.0
-GOAL = 1.3
+SIZES = (1, 2, 4, 8, 16, 32)
+TIME_SCALE = 1.0  # a faster clock shortens the market's share of the limit, and not our work
+GOAL = 1.15
 MBIT = 1e6 / 8
 
 

@@ -148,7 +148,7 @@ class Worker:
         command = (
             f"[ -p {service}/supervise/control ] || exit {NOT_SUPERVISED}; export PATH={KIT}/bin:$PATH; "
             f"{KIT}/stop.sh {name} {STOP_SECONDS} || exit 1; rm -f {RUN}/{name}.ends {RUN}/{name}.last; "
-            f"sv -w 1 up {service}; true"
+            f"sv up {service}; true"
         )
         while True:
             result = self.host.run(command, timeout=STOP_SECONDS + 30)

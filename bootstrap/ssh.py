@@ -134,7 +134,7 @@ class SshHost:
                 break
             self._still(command, deadline, out + err)
             self._clock.sleep(poll)
-            poll = min(LONGEST_POLL, poll * 1.5)
+            poll = min(LONGEST_POLL, poll * 1.25)
         status = channel.recv_exit_status()
         if status < 0:
             raise HostLost(f"the connection to {self._name} ended while it worked")

@@ -18,6 +18,7 @@ class Limits:
     probe_seconds: float = 60
     settle_seconds: float = 90  # in which a fresh instance may be missing from reads and lists
     look_seconds: float = 5  # between two looks that must agree
+    boot_look_seconds: float = 1.5  # between two looks at an instance that boots, which all that wait share
     destroy_seconds: float = 180  # giving back, until the market confirms it
 
     @property
@@ -35,4 +36,5 @@ class Limits:
             boot_seconds=max(5.0, self.boot_seconds / time_scale),
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
+            boot_look_seconds=max(0.1, self.boot_look_seconds / time_scale),
         )

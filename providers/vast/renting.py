@@ -120,7 +120,7 @@ def wait_until_running(
     born = clock.monotonic()
     status = "not listed yet"
     while clock.monotonic() < deadline:
-        instance = find(market, instance_id, label, limits.look_seconds / 2)
+        instance = find(market, instance_id, label, limits.boot_look_seconds / 2)
         if instance is not None:
             state = classify(instance, gate_port)
             if isinstance(state, Running):
@@ -130,7 +130,7 @@ def wait_until_running(
             status = state.status
         elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id, label):
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
-        clock.sleep(max(0.1, limits.look_seconds / 2))
+        clock.sleep(limits.boot_look_seconds)
     waited = clock.monotonic() - born
     raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status})")
 

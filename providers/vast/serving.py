@@ -4,6 +4,7 @@ The only place where a rented instance meets SSH, the store's presigned URLs and
 """
 
 import contextlib
+import functools
 import math
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -133,8 +134,7 @@ class HostBootstrap:
     def presign(self, sha256: str) -> str:
         """Return a URL of a blob that a host may fetch for an hour."""
         store = self.settings.store
-        artifacts = Artifacts(store.endpoint, store.region, store.bucket, self.keys.access, self.keys.secret)
-        return artifacts.presign(sha256, PRESIGNED_SECONDS)
+        return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, PRESIGNED_SECONDS)
 
     def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
         """Return a leaf certificate for the public key of a host's request."""
@@ -150,6 +150,12 @@ class HostBootstrap:
         if mapped is None:
             raise HostUnreachable(f"instance {instance.id} has no public port for the gate")
         return mapped
+
+
+@functools.lru_cache(maxsize=4)
+def _artifacts(endpoint: str, region: str, bucket: str, keys: StoreKeys) -> Artifacts:
+    # Kept for all instances of the process: a client takes a tenth of a second to make, and signs in none.
+    return Artifacts(endpoint, region, bucket, keys.access, keys.secret)
 
 
 def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
