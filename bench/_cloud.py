@@ -41,7 +41,7 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def running_cloud(time_scale: float, vllm: Vllm = "double") -> Iterator[Cloud]:
+def running_cloud(time_scale: float, vllm: Vllm = "double", machines: int = 360) -> Iterator[Cloud]:
     """Run sandbox and engine until the block ends; then every host, process and file of theirs is gone."""
     path = path_with_engine(os.environ)
     if path is None:
@@ -53,7 +53,10 @@ def running_cloud(time_scale: float, vllm: Vllm = "double") -> Iterator[Cloud]:
         # Its own folder for temporary files, because the turns for the market's thresholds are drawn there: those of
         # other stacks on this machine must not count.
         engine = Engine(folder, environment(folder, path) | {"TMPDIR": str(folder / "tmp")})
-        sandbox = Sandbox(Settings(folder / "state", folders(os.environ)[1], vllm=vllm, time_scale=time_scale))
+        settings = Settings(
+            folder / "state", folders(os.environ)[1], vllm=vllm, time_scale=time_scale, machines=machines
+        )
+        sandbox = Sandbox(settings)
         sandbox.start()
         try:
             yield Cloud(sandbox, engine, time_scale)

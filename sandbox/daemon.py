@@ -19,6 +19,7 @@ from sandbox.market.machines import generate
 from sandbox.market.server import KEY, MarketError, Server, application, listener
 from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
+from sandbox.market.thresholds import Thresholds
 from sandbox.services.child import ServiceError
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.services.store_front import StoreFront
@@ -43,6 +44,7 @@ class Sandbox:
         self._front: StoreFront | None = None
         self._books: Books | None = None
         self._market: Server | None = None
+        self._thresholds: Thresholds | None = None
         self._images: Images | None = None
         self._undo: list[Callable[[], None]] = []
 
@@ -86,6 +88,7 @@ class Sandbox:
         """Return what runs and what it costs, as `python -m sandbox status --json` prints it."""
         books, store = self.books, self._front
         assert self._market is not None
+        assert self._thresholds is not None
         return {
             "pid": os.getpid(),
             "vllm": self._images and self._images.vllm,
@@ -97,6 +100,8 @@ class Sandbox:
                 "instances": [_instance(contract, books.clock.now()) for contract in books.all()],
                 "usd_per_hour": round(books.usd_per_hour(), 6),
                 "usd_billed": round(books.usd_billed(), 6),
+                "calls": self._thresholds.calls,
+                "calls_too_early": self._thresholds.too_early,
             },
             "store": store
             and {
@@ -126,10 +131,12 @@ class Sandbox:
                 f"{MARKET_FOR_HOSTS}:80": (LOOPBACK, bound.getsockname()[1]),
             }
             surroundings = Surroundings(inward, store.ca_pem)
-        machines = generate(settings.seed)
+        machines = generate(settings.seed, settings.machines)
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
-        self._market = Server(application(self._books, KEY, settings.thresholds), bound)
+        app = application(self._books, KEY, settings.thresholds)
+        self._thresholds = app.state.thresholds
+        self._market = Server(app, bound)
         self._market.start()
         self._undo.append(self._market.stop)
 

@@ -19,6 +19,7 @@ class Settings:
     vllm: Vllm = "real"
     time_scale: float = TIME_SCALE
     seed: int = 1
+    machines: int = 360
     market_port: int = 0
     store_port: int = 0
     store_https_port: int = 0

@@ -123,6 +123,10 @@ class Stack:
         kept = yaml.safe_load(file.read_text()) if file.exists() else {}
         file.write_text(yaml.safe_dump({**kept, "config": dict(config)}))
 
+    def read_config(self) -> dict[str, Any]:
+        """Return the values of the stack's config file by key."""
+        return dict(yaml.safe_load((self.folder / f"Pulumi.{self.name}.yaml").read_text())["config"])
+
     def config(self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None) -> None:
         """Set config values; a dotted or indexed key is a path, as with `pulumi config set --path`."""
         for flag, values in (("--plaintext", plain or {}), ("--secret", secret or {})):

@@ -31,8 +31,8 @@ RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
 LOG_TRIES, LOG_PAUSE_SECONDS = 30, 0.3  # as patient as the official client
 PAGE = 25  # the most rows a page of the instances list has
 LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
-FRESH_SEARCH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
-EVERYTHING = "instances"
+FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
+EVERYTHING, ACCOUNT = "instances", "account"
 DOUBTS = (errors.RateLimited, errors.OutcomeUnknown)
 NOT_FOUND = {"no_such_instance", "not_found"}
 
@@ -119,8 +119,9 @@ class VastClient:
 
         if self._shared is None:
             return self._again("search", ask)[1]
-        since = self._clock.monotonic() - FRESH_SEARCH_SECONDS / self._time_scale
-        rows = self._shared.get(_question(query), since, lambda: _rows(*self._again("search", ask)), self._clock)
+        rows = self._shared.get(
+            _question(query), self._recently(), lambda: _rows(*self._again("search", ask)), self._clock
+        )
         return [Offer.model_validate(row) for row in rows]
 
     def forget_search(self, query: dict[str, Any]) -> None:
@@ -188,8 +189,19 @@ class VastClient:
         return ""
 
     def verify_key(self) -> None:
-        """Raise CredentialsRefused where the market does not know the key."""
-        self._again("account", lambda: self._ask("account", "GET", "/api/v0/users/current/", _Account))
+        """Raise CredentialsRefused where the market does not know the key, or did not half a minute ago."""
+
+        def ask() -> tuple[float, list[_Account]]:
+            asked = self._clock.monotonic()
+            return asked, [self._ask("account", "GET", "/api/v0/users/current/", _Account)]
+
+        if self._shared is None:
+            self._again("account", ask)
+        else:
+            self._shared.get(ACCOUNT, self._recently(), lambda: _rows(*self._again("account", ask)), self._clock)
+
+    def _recently(self) -> float:
+        return self._clock.monotonic() - FRESH_SECONDS / self._time_scale
 
     def _is_large(self) -> bool:
         known = self._shared.last(EVERYTHING, float("-inf"), self._clock) if self._shared else None

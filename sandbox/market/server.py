@@ -56,7 +56,10 @@ class MarketError(Exception):
 
 
 def application(books: Books, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD) -> Starlette:
-    """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $."""
+    """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $.
+
+    Its `state.thresholds` counts the calls.
+    """
     thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
     desk = Desk(books, thresholds, key, credit, {}, Lists(books.faults))
 
@@ -84,7 +87,9 @@ def application(books: Books, key: str = KEY, enforced: bool = True, credit: flo
         yield
         task.cancel()
 
-    return Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: _no_route})
+    app = Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: _no_route})
+    app.state.thresholds = thresholds
+    return app
 
 
 def listener(port: int = 0) -> socket.socket:

@@ -1,6 +1,7 @@
 """The market's request thresholds: the smallest interval between two calls of one kind by one identity."""
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -29,7 +30,7 @@ class Refusal:
 
 
 class Thresholds:
-    """Remembers when each identity last called each endpoint. Thread-safe.
+    """Remembers when each identity last called each endpoint, and how many calls there were. Thread-safe.
 
     The intervals are in market seconds and shrink with `time_scale`; `real` returns real seconds. The refusals take the
     forms of the market in turn.
@@ -41,24 +42,40 @@ class Thresholds:
         self._enforced = enforced
         self._lock = threading.Lock()
         self._last: dict[tuple[str, str], float] = {}
-        self._refused = 0
+        self._forms = 0
+        self._calls: Counter[str] = Counter()
+        self._too_early = 0
+
+    @property
+    def calls(self) -> dict[str, int]:
+        """Return how many calls of each endpoint came, those that came too early among them."""
+        with self._lock:
+            return dict(self._calls)
+
+    @property
+    def too_early(self) -> int:
+        """Return how many calls came too early and were refused with 429."""
+        with self._lock:
+            return self._too_early
 
     def check(self, identity: str, endpoint: str) -> Refusal | None:
         """Return a refusal where this call comes too early, else None. A refused call does not count as a call."""
         interval = PUBLISHED[endpoint] / self._time_scale
         now = self._real()
         with self._lock:
+            self._calls[endpoint] += 1
             waited = now - self._last.get((identity, endpoint), float("-inf"))
             if not self._enforced or waited >= interval:
                 self._last[identity, endpoint] = now
                 return None
+            self._too_early += 1
         return self.refusal(endpoint, interval - waited)
 
     def refusal(self, endpoint: str, wait: float) -> Refusal:
         """Return the next form of a refusal; `wait` is in real seconds."""
         with self._lock:
-            self._refused += 1
-            form = self._refused % 4
+            self._forms += 1
+            form = self._forms % 4
         threshold = PUBLISHED[endpoint]
         text = f"API requests too frequent: endpoint threshold={threshold}"
         if form == 0:

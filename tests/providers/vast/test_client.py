@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,6 +11,7 @@ import pytest
 from providers.vast import errors
 from providers.vast.client import VastClient
 from providers.vast.pace import NoPace
+from providers.vast.shared import SharedAnswers
 from tests.doubles.clock import FakeClock
 
 KEY = "a-very-secret-account-key"
@@ -32,6 +34,13 @@ def client(
         return answer(request) if callable(answer) else answer
 
     return VastClient("http://market", KEY, NoPace(), clock, httpx.MockTransport(handler)), seen, clock
+
+
+def sharing(folder: Path, *answers: httpx.Response) -> tuple[VastClient, list[httpx.Request], FakeClock]:
+    """The same, sharing answers through a folder."""
+    made, seen, clock = client(*answers)
+    made._shared = SharedAnswers(folder)
+    return made, seen, clock
 
 
 def reply(status: int = 200, **body: Any) -> httpx.Response:
@@ -183,3 +192,25 @@ def test_a_log_is_fetched_without_the_key() -> None:
     market, _, _ = client(wire)
 
     assert market.log(5) == "hello"
+
+
+def test_a_key_that_was_good_a_moment_ago_is_not_asked_about_again(tmp_path: Path) -> None:
+    market, seen, clock = sharing(tmp_path, reply(credit=5.0))
+
+    market.verify_key()
+    clock.sleep(20)
+    market.verify_key()
+    assert len(seen) == 1
+    clock.sleep(20)
+    market.verify_key()
+    assert len(seen) == 2
+
+
+def test_a_key_that_was_refused_is_asked_about_every_time(tmp_path: Path) -> None:
+    market, seen, _ = sharing(tmp_path, reply(404, error="auth_error", msg="no such key"))
+
+    for _try in range(2):
+        with pytest.raises(errors.CredentialsRefused):
+            market.verify_key()
+
+    assert len(seen) == 2

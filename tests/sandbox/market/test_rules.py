@@ -117,6 +117,8 @@ def test_thresholds_shrink_with_the_time_scale_and_hold_for_one_identity_and_end
     assert thresholds.check("a", "create") is not None
     real.now += 0.02
     assert thresholds.check("a", "create") is None
+    assert thresholds.calls == {"create": 4, "destroy": 1}
+    assert thresholds.too_early == 1
 
 
 def test_refusals_take_every_form_that_was_seen():
