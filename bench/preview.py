@@ -1,8 +1,8 @@
 """`pulumi preview` of 100 instances in 5 fleets against a market of 5,000 offers: seconds, and memory at its peak.
 
 Nothing exists yet, so every instance is checked and searched for: the market keeps its published pace (a search every six
-seconds), and fleets that wish for the same machine share a search. The five fleets here wish for two kinds of machine: one more
-kind takes six seconds more, whoever asks.
+seconds), and fleets that wish for the same machine share a search. The five fleets here wish for two kinds of machine: one
+more kind takes six seconds more, whoever asks.
 """
 
 import sys
