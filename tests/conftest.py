@@ -1,8 +1,15 @@
-"""For all rooms: tests of the real vLLM run one after another, on one worker."""
+"""For all rooms: tests of the real vLLM run one after another, on one worker; properties are tried on the same examples
+each time, without a clock. `--hypothesis-profile=search` looks for new ones."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+SLOW_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("same", derandomize=True, **SLOW_MACHINE)
+settings.register_profile("search", max_examples=2000, **SLOW_MACHINE)
+settings.load_profile("same")
 
 
 @pytest.hookimpl(tryfirst=True)
