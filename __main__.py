@@ -10,6 +10,7 @@ from components.fleet import Fleet, FleetArgs
 from components.provider_pool import ProviderPool, keyless
 from components.store import Store, StoreArgs, load_manifests
 from providers.identity.resource import Identity
+from providers.rentals.resource import Rentals
 
 
 def main() -> None:
@@ -27,11 +28,18 @@ def main() -> None:
 
     pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
     identity = Identity("identity", {"rotation": stack.rotation.model_dump()}, keyless("identity-provider"))
+    rentals = Rentals(
+        "rentals",
+        {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId},
+        pulumi.ResourceOptions(provider=pool.get("store-provider")),
+    )
     store = Store("store", StoreArgs(stack, manifests, identity, project), pool)
     fleets = [
         Fleet(
             name,
-            FleetArgs(name, fleet, stack, manifests[fleet.model], store.kit, identity, store.blobs_of(fleet.model)),
+            FleetArgs(
+                name, fleet, stack, manifests[fleet.model], store.kit, identity, store.blobs_of(fleet.model), rentals
+            ),
             pool,
         )
         for name, fleet in stack.fleets.items()

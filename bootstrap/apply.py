@@ -44,6 +44,7 @@ class Worker:
     clock: Clock
     say: Say
     facts: Facts
+    download_mbps: float | None = None  # of the last transfer that was long enough to measure
 
     def do(self, step: Step) -> None:
         """Carry out one step."""
@@ -163,7 +164,9 @@ class Worker:
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
         urls = {file.sha256: self.services.presign(file.sha256) for file in manifest.files}
         least = self.spec.preflight.download_mbps
-        self.say(phase, fetch(self.host, self.spec.name, manifest, urls, target, least))
+        done = fetch(self.host, self.spec.name, manifest, urls, target, least)
+        self.download_mbps = done.mbps or self.download_mbps
+        self.say(phase, done.text)
 
     def _shell(self, command: str, failed: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         return shell(self.host, command, f"{self.spec.name}: {failed}", stdin, timeout)

@@ -9,10 +9,6 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
-import botocore.session
-from botocore.config import Config
-
 from bootstrap.manifest import blob_key
 
 LONGEST_SECONDS = 7 * 24 * 3600  # what signature version 4 allows
@@ -44,6 +40,11 @@ def s3_client(endpoint: str, region: str, access_key: str, secret_key: str, **se
     `settings` are further botocore Config settings. Nothing is read from the operator's own AWS profile, so
     that another account's keys, region or endpoint can never slip in. Raises ValueError as Artifacts does.
     """
+    # A third of a provider process's start-up, which a preview pays once for every four instances and has no use for.
+    import boto3  # noqa: PLC0415
+    import botocore.session  # noqa: PLC0415
+    from botocore.config import Config  # noqa: PLC0415
+
     parts = urlsplit(endpoint)
     if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path not in {"", "/"} or parts.query:
         raise ValueError(f"The store's endpoint {endpoint!r} is not a URL such as https://fsn1.your-objectstorage.com.")

@@ -1,5 +1,7 @@
 """Files onto a host: presigned URLs in, a verified folder out, and whose fault it was where there is none."""
 
+from dataclasses import dataclass
+
 from bootstrap.errors import BootstrapError, FetchFailed, PreflightFailed, WeightsMissing
 from bootstrap.host import Host, Result
 from bootstrap.manifest import PART_BYTES, Manifest
@@ -8,11 +10,20 @@ from bootstrap.scripting import answer, python
 CONNECTIONS = 4
 SECONDS = 3600.0
 PAUSE_SECONDS = 0.25  # before the second try of a part; doubled from try to try
+MEASURED_SECONDS = 1.0  # a shorter transfer says more of round trips than of the line
 REFUSED, NO_SPACE, TOO_SLOW = 4, 5, 7  # numbers with which scripts/fetch.py ends
 
 
-def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], target: str, least_mbps: float) -> str:
-    """Bring a manifest's files into the folder `target` on the host and return what was done, for people.
+@dataclass(frozen=True)
+class Fetched:
+    """What a fetch took. `text` is for people; `mbps` in Mbit/s, None where too little came to measure a rate by."""
+
+    text: str
+    mbps: float | None
+
+
+def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], target: str, least_mbps: float) -> Fetched:
+    """Bring a manifest's files into the folder `target` on the host and return what it took.
 
     `urls` maps SHA-256 of a file to where it is fetched from; `least_mbps` is in Mbit/s, 0 for no bound. Raises
     WeightsMissing, PreflightFailed (slow, disk) and FetchFailed.
@@ -34,8 +45,9 @@ def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], targe
     done = answer(result, "the fetch's report")
     seconds = float(done["seconds"])
     kept = f", {_size(done['kept'])} were there" if done["kept"] else ""
-    rate = f" ({done['bytes'] * 8 / 1e6 / max(seconds, 0.001):.0f} Mb/s)" if seconds >= 1 else ""
-    return f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}"
+    mbps = done["bytes"] * 8 / 1e6 / seconds if seconds >= MEASURED_SECONDS else None
+    rate = "" if mbps is None else f" ({mbps:.0f} Mb/s)"
+    return Fetched(f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}", mbps)
 
 
 def _error(what: str, result: Result) -> BootstrapError:

@@ -18,10 +18,11 @@ INTERPRETERS = ("/opt/vllm/bin/python", "python3", "python")  # the first one th
 
 @dataclass
 class Report:
-    """What converging took: seconds by phase, what was done, and the facts at the end."""
+    """What converging took: seconds by phase, what was done, the rate of downloads in Mbit/s, and the facts at the end."""
 
     timings: dict[str, float] = field(default_factory=dict)
     changed: list[str] = field(default_factory=list)
+    download_mbps: float | None = None
     facts: Facts | None = None
 
     @property
@@ -58,6 +59,7 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, s
         worker.do(step)
         report.timings[step.phase] = report.timings.get(step.phase, 0.0) + clock.monotonic() - began
         report.changed.append(f"{step.action.value}: {step.why}")
+    report.download_mbps = worker.download_mbps
     report.facts = observe(host, spec)
     left = plan(spec, report.facts, clock.time())
     if left:

@@ -135,6 +135,12 @@ class Limits(_Section):
     expected_hours: float = Field(
         8, alias="expectedHours", gt=0, description="Hours over which the download's price is spread."
     )
+    rents_per_hour: int = Field(
+        200,
+        alias="rentsPerHour",
+        ge=1,
+        description="Most rents an hour on the account, all stacks of this machine together; past it renting stops.",
+    )
 
 
 class Rotation(_Section):

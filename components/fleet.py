@@ -11,6 +11,7 @@ from components import config
 from components.provider_pool import ProviderPool, process_of
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
+from providers.rentals.resource import Rentals
 from providers.vast.label import Label
 from providers.vast.resource import VastInstance
 
@@ -20,7 +21,9 @@ GB = 1_000_000_000
 
 @dataclass(frozen=True)
 class FleetArgs:
-    """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch."""
+    """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch; `rentals` outlives every
+    instance.
+    """
 
     name: str
     fleet: config.Fleet
@@ -29,6 +32,7 @@ class FleetArgs:
     kit: Manifest
     identity: Identity
     blobs: list[pulumi.Resource]
+    rentals: Rentals
 
 
 class Fleet(pulumi.ComponentResource):
@@ -55,7 +59,7 @@ class Fleet(pulumi.ComponentResource):
                 pulumi.ResourceOptions(
                     parent=self,
                     provider=pool.get(f"{args.name}-providers-{process_of(index)}"),
-                    depends_on=args.blobs,
+                    depends_on=[args.rentals, *args.blobs],
                 ),
             )
             self.endpoints[instance_name] = instance.endpoint
@@ -72,6 +76,21 @@ def disk_gb(fleet: config.Fleet, model: Manifest) -> int:
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
 
 
+def wishes_of(fleet: config.Fleet) -> dict[str, Any]:
+    """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
+    return {
+        "gpuNames": list(fleet.gpu.name),
+        "gpuCount": fleet.gpu.count,
+        "gpuRamGb": fleet.gpu.ram_gb,
+        "maxUsdPerHour": fleet.max_usd_per_hour,
+        "reliability": fleet.reliability,
+        "downloadMbps": fleet.download_mbps,
+        "minCuda": fleet.min_cuda,
+        "regions": list(fleet.regions),
+        "verified": fleet.verified,
+    }
+
+
 def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulumi.Output[str]) -> Mapping[str, Any]:
     """Return the inputs of one instance, in the shape of `providers.vast.settings.InstanceSettings`."""
     fleet, stack, identity = args.fleet, args.stack, args.identity
@@ -82,20 +101,11 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         "market": stack.market.model_dump(by_alias=True),
         "store": {
             "endpoint": stack.store.host_endpoint or stack.store.endpoint,
+            "ownEndpoint": stack.store.endpoint,
             "region": stack.store.region,
             "bucket": stack.store.bucket,
         },
-        "wishes": {
-            "gpuNames": list(fleet.gpu.name),
-            "gpuCount": fleet.gpu.count,
-            "gpuRamGb": fleet.gpu.ram_gb,
-            "maxUsdPerHour": fleet.max_usd_per_hour,
-            "reliability": fleet.reliability,
-            "downloadMbps": fleet.download_mbps,
-            "minCuda": fleet.min_cuda,
-            "regions": list(fleet.regions),
-            "verified": fleet.verified,
-        },
+        "wishes": wishes_of(fleet),
         "limits": stack.limits.model_dump(by_alias=True),
         "server": {
             "image": fleet.image,

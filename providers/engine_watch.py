@@ -90,6 +90,14 @@ class EngineWatch:
             return False  # slow is not gone
 
 
+class UnwatchedClock(SystemClock):
+    """The system's clock for commands that no engine has asked for: their waits end when they end."""
+
+    def patient(self) -> contextlib.AbstractContextManager[None]:
+        """Return a context that changes nothing."""
+        return contextlib.nullcontext()
+
+
 class WatchedClock(SystemClock):
     """The system's clock; its waits are cut into slices, and raise EngineGone once the watch says so."""
 

@@ -20,7 +20,9 @@ class Keys:
     secret: str = field(repr=False)
 
 
-def connect(endpoint: str, region: str, keys: Keys | None, tries: int = TRIES) -> Any:
+def connect(
+    endpoint: str, region: str, keys: Keys | None, tries: int = TRIES, read_seconds: float = READ_SECONDS
+) -> Any:
     """Return a boto3 S3 client; nothing is sent yet. Raises StoreError: keys missing, or an endpoint that is no URL."""
     if keys is None or not keys.access or not keys.secret:
         raise StoreError(f"The object store's keys are not set. Set {KEYS} with `pulumi config set --secret`.")
@@ -31,7 +33,7 @@ def connect(endpoint: str, region: str, keys: Keys | None, tries: int = TRIES) -
             keys.access,
             keys.secret,
             connect_timeout=CONNECT_SECONDS,
-            read_timeout=READ_SECONDS,
+            read_timeout=read_seconds,
             max_pool_connections=CONNECTIONS,
             retries={"mode": "standard", "total_max_attempts": tries},
         )

@@ -79,7 +79,7 @@ class VastClient:
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
     own wire. `time_scale` is how many market seconds pass in one of ours. With `shared` it shares answers with all other
-    processes that use the account. Raises only `errors.VastError`.
+    processes that use the account; `on_list` is told of each whole list of it. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -91,7 +91,9 @@ class VastClient:
         transport: httpx.BaseTransport | None = None,
         time_scale: float = 1.0,
         shared: SharedAnswers | None = None,
+        on_list: Callable[[list[Instance]], None] = lambda _rows: None,
     ) -> None:
+        self._on_list = on_list
         self._shared = shared
         self._time_scale = time_scale
         self._pace = pace
@@ -217,6 +219,8 @@ class VastClient:
             raise errors.OutcomeUnknown(
                 "list", f"{len(found)} instances listed of {page.instances_found} that it counts"
             )
+        if label is None:
+            self._on_list(found)
         return began, found
 
     def _page(self, label: str | None, token: str | None) -> tuple[float, _Page]:

@@ -9,6 +9,7 @@
       OutcomeUnknown          look the label up before any other step; the call may have taken effect
       NoMatchingOffer         tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
+      BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
       StillRented             giving back could not be confirmed: say what costs money and how to end it
       SettingsInvalid         stop: an input of the resource is not what it must be
@@ -36,6 +37,10 @@ class NoCredit(VastError):
 
 class RequestInvalid(VastError):
     """A request that the market refuses as such; repeating it does not help."""
+
+
+class BreakerOpen(VastError):
+    """Renting is stopped for the whole account, because going on could rent everything a second time."""
 
 
 class SettingsInvalid(VastError):

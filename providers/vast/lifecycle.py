@@ -3,6 +3,7 @@
 Outputs are plain values: everything that was put in, and `OUTPUT_KEYS`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classi
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
-from providers.vast.renting import Market, give_back, is_absent, look_up
+from providers.vast.renting import Market, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.search import find_offers
 from providers.vast.serving import HostBootstrap, StoreKeys, spec_of
 from providers.vast.settings import INPUT_KEYS, InstanceSettings
@@ -33,18 +34,21 @@ OUTPUT_KEYS = (
     "createdAt",
     "drift",
 )
-STATUS_DRIFT = "status"
+STATUS_DRIFT, SURPLUS_DRIFT = "status", "surplus"
 
 
 @dataclass(frozen=True)
 class Desk:
-    """What an operation works with: the account's market, a clock that notices a vanished engine, the store's keys."""
+    """What an operation works with: the account's market, a clock that notices a vanished engine, the store's keys, the
+    ledger, and `hosting`, which makes what reaches a host (the arguments are those of HostBootstrap).
+    """
 
     market: Market
     clock: RentingClock
     keys: StoreKeys
     say: Say
     ledger: Ledger = field(default_factory=NoLedger)
+    hosting: Callable[..., HostBootstrap] = HostBootstrap
 
 
 def check(settings: InstanceSettings, desk: Desk) -> None:
@@ -91,7 +95,10 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     if not isinstance(state, Running):
         what = state.message if isinstance(state, Failed) else f"the market reports it as {state.status}"
         return {**outs, "drift": [f"{STATUS_DRIFT}: {what}"]}
-    drift = []
+    drift = [
+        f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
+        for one in surplus(desk.market, instance_id, settings.label)
+    ]
     endpoint = f"https://{_mapped(instance, settings.server.port)}"
     if endpoint != outs.get("endpoint"):
         drift.append(f"address: it moved from {outs.get('endpoint')} to {endpoint}")
@@ -128,6 +135,7 @@ def update(
             "lost",
             "it is not running, so nothing can be changed on it; run `pulumi refresh`, then `pulumi up`",
         )
+    give_back_all(desk.market, desk.clock, new.to_limits(), surplus(desk.market, instance_id, old.label))
     bootstrap = _bootstrap(new, old, desk)
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
@@ -153,19 +161,24 @@ def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], 
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
-    """Drain as far as the host lets us, destroy, confirm gone. Raises StillRented."""
+    """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Raises StillRented."""
     limits = settings.to_limits()
-    instance = look_up(desk.market, instance_id, settings.label)
+    try:
+        instance = look_up(desk.market, instance_id, settings.label)
+    except errors.VastError as error:
+        desk.say("drain", f"left out: {error}")
+        instance = None
     if instance is not None and isinstance(classify(instance, settings.server.port), Running):
         _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
     price = outs.get("usdPerHour")
     give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
+    give_back_all(desk.market, desk.clock, limits, surplus(desk.market, instance_id, settings.label))
     desk.say("confirm gone", f"instance {instance_id} is not rented any more")
 
 
 def _bootstrap(settings: InstanceSettings, opening: InstanceSettings, desk: Desk) -> HostBootstrap:
     key = opening.access.ssh_private_key.get_secret_value()
-    return HostBootstrap(settings, key, desk.keys, settings.to_limits(), desk.clock)
+    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock)
 
 
 def _outputs(served: Served) -> dict[str, Any]:

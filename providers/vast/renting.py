@@ -146,6 +146,11 @@ def look_up(market: Market, instance_id: int, label: str) -> Instance | None:
     return find(market, instance_id, label) or market.show(instance_id)
 
 
+def surplus(market: Market, instance_id: int, label: str) -> list[Instance]:
+    """Return what carries the label besides an instance: somebody else who created the same died over it."""
+    return [instance for instance in by_id(market.instances(label)) if instance.id != instance_id]
+
+
 def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str | None = None) -> bool:
     """Say whether two lists, apart in time, and a look by id agree that there is no such instance.
 

@@ -25,17 +25,17 @@ from pulumi.output import Unknown
 
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
+from providers.store.client import Keys
+from providers.store.ledger import open_ledger
 from providers.vast import lifecycle
-from providers.vast.client import VastClient
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
+from providers.vast.ledger import CleanLedger
 from providers.vast.lifecycle import Desk
-from providers.vast.meeting import meeting_place
 from providers.vast.offers import Wishes
-from providers.vast.pace import SharedPace
+from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.serving import StoreKeys
 from providers.vast.settings import InstanceSettings
-from providers.vast.shared import SharedAnswers
 
 Value = TypeVar("Value")
 STAND_IN = "not made yet"
@@ -140,22 +140,17 @@ class VastInstanceProvider(ResourceProvider):
 
     @contextmanager
     def _desk(self, settings: InstanceSettings) -> Iterator[Desk]:
-        market = settings.market
-        scale = market.time_scale
-        place = meeting_place(market.url, self._vast_key)
-        pace, shared = SharedPace(place, scale), SharedAnswers(place)
-        client = VastClient(market.url, self._vast_key, pace, self._clock, time_scale=scale, shared=shared)
-        redaction = Redaction.of(self._vast_key, self._store_keys.secret)
+        redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings.access.revealed())
+        store, keys = settings.store, Keys(self._store_keys.access, self._store_keys.secret)
+        kept = open_ledger(store.own_endpoint or store.endpoint, store.region, store.bucket, keys, self._clock)
 
         def say(phase: str, text: str) -> None:
             # A killed engine has closed the pipe: that must not keep anybody from giving back.
             with suppress(OSError):
                 print(redaction.clean(f"{settings.name}  {phase}  {text}"), flush=True)  # noqa: T201 -- the CLI shows it
 
-        try:
-            yield Desk(client, self._clock, self._store_keys, say)
-        finally:
-            client.close()
+        with reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour) as market:
+            yield Desk(market, self._clock, self._store_keys, say, CleanLedger(kept, redaction.clean))
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -83,6 +83,7 @@ class HostBootstrap:
                 "probe": round(clock.monotonic() - converged, 3),
             },
             usd_per_hour=instance.dph_total or 0.0,
+            download_mbps=report.download_mbps,
         )
 
     def connect(self, instance: Instance, host_key: str, say: Say) -> Host:

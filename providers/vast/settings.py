@@ -34,9 +34,12 @@ class MarketSettings(_Model):
 
 
 class StoreSettings(_Model):
-    """Which bucket the host fetches from. `endpoint` is the store's URL as hosts see it: presigned URLs are signed for it."""
+    """Which bucket the host fetches from. `endpoint` is the store's URL as hosts see it: presigned URLs are signed for it;
+    `own_endpoint` as this machine does, which writes the ledger, where that is another.
+    """
 
     endpoint: str
+    own_endpoint: str = Field("", alias="ownEndpoint")
     region: str
     bucket: str
 
@@ -54,6 +57,23 @@ class WishSettings(_Model):
     regions: tuple[str, ...] = ()
     verified: bool = True
 
+    def to_wishes(self, disk_gb: float, weights_gb: float, expected_hours: float) -> Wishes:
+        """Return the wishes in the market's units, with the disk to rent and the download to pay for."""
+        return Wishes(
+            gpu_names=self.gpu_names,
+            gpu_count=self.gpu_count,
+            max_usd_per_hour=self.max_usd_per_hour,
+            disk_gb=disk_gb,
+            weights_gb=weights_gb,
+            gpu_ram_mb=self.gpu_ram_gb * 1000,
+            min_reliability=self.reliability,
+            min_download_mbps=self.download_mbps,
+            min_cuda=self.min_cuda,
+            regions=self.regions,
+            verified_only=self.verified,
+            expected_hours=expected_hours,
+        )
+
 
 class LimitSettings(_Model):
     """Bounds of bringing the instance online."""
@@ -63,6 +83,7 @@ class LimitSettings(_Model):
     connect_minutes: float = Field(5, alias="connectMinutes", gt=0)
     total_minutes: float = Field(45, alias="totalMinutes", gt=0)
     expected_hours: float = Field(8, alias="expectedHours", gt=0)
+    rents_per_hour: int = Field(200, alias="rentsPerHour", ge=1)
 
 
 class ServerSettings(_Model):
@@ -84,6 +105,11 @@ class AccessSettings(_Model):
     ca_key: SecretStr = Field(alias="caKey")
     token: SecretStr
     certificate_epoch: int = Field(0, alias="certificateEpoch")
+
+    def revealed(self) -> dict[str, str]:
+        """Return the secrets in plain, for what must know them: the redaction."""
+        fields = {"sshPrivateKey": self.ssh_private_key, "caKey": self.ca_key, "token": self.token}
+        return {name: secret.get_secret_value() for name, secret in fields.items()}
 
 
 class InstanceSettings(_Model):
@@ -117,21 +143,8 @@ class InstanceSettings(_Model):
 
     def to_wishes(self) -> Wishes:
         """Return the wishes in the market's units."""
-        wishes = self.wishes
-        return Wishes(
-            gpu_names=wishes.gpu_names,
-            gpu_count=wishes.gpu_count,
-            max_usd_per_hour=wishes.max_usd_per_hour,
-            disk_gb=self.disk_gb,
-            weights_gb=(self.model.total_bytes + self.kit.total_bytes) / GB,
-            gpu_ram_mb=wishes.gpu_ram_gb * 1000,
-            min_reliability=wishes.reliability,
-            min_download_mbps=wishes.download_mbps,
-            min_cuda=wishes.min_cuda,
-            regions=wishes.regions,
-            verified_only=wishes.verified,
-            expected_hours=self.limits.expected_hours,
-        )
+        weights_gb = (self.model.total_bytes + self.kit.total_bytes) / GB
+        return self.wishes.to_wishes(self.disk_gb, weights_gb, self.limits.expected_hours)
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""

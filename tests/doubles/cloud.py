@@ -107,7 +107,12 @@ class Cloud:
             "label": str(Label(identity["stackId"], name)),
             "turn": 0,
             "market": {"url": self.market_url, "hostUrl": "http://market.sandbox.internal", "timeScale": TIME_SCALE},
-            "store": {"endpoint": "https://s3.sandbox.internal", "region": REGION, "bucket": self.bucket},
+            "store": {
+                "endpoint": "https://s3.sandbox.internal",
+                "ownEndpoint": self.store_endpoint,
+                "region": REGION,
+                "bucket": self.bucket,
+            },
             "wishes": {"gpuNames": ["RTX 4090", "RTX 3090"], "gpuCount": 1, "maxUsdPerHour": 0.6, "downloadMbps": 50},
             "limits": LIMITS,
             "server": {"image": IMAGE, "modelName": "tiny", "arguments": [], "environment": {}, "port": 8443},

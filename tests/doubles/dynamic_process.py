@@ -13,6 +13,7 @@ import queue
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,7 @@ class DynamicProcess:
         timeout: float = 120.0,
     ) -> None:
         self._pickled = serialize_provider(provider)
+        self._home = tempfile.TemporaryDirectory()
         self._engine = socket.create_server(("127.0.0.1", 0))
         engine = engine or f"127.0.0.1:{self._engine.getsockname()[1]}"
         self._timeout = timeout
@@ -87,7 +89,7 @@ class DynamicProcess:
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-u", "-m", "pulumi.dynamic", engine],
             cwd=ROOT,
-            env={**os.environ, "PULUMI_PROJECT": PROJECT, **(environment or {})},
+            env={**os.environ, "PULUMI_PROJECT": PROJECT, "XDG_STATE_HOME": self._home.name, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -113,6 +115,7 @@ class DynamicProcess:
         self.process.wait()
         self._engine.close()
         self._reader.join()
+        self._home.cleanup()
 
     @property
     def output(self) -> str:

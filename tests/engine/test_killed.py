@@ -2,14 +2,12 @@
 
 import os
 import signal
-import subprocess
-import threading
 from collections.abc import Iterator
-from typing import IO
 
 import pytest
 
 from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tools.stack import Engine
 
@@ -42,25 +40,3 @@ def test_everything_is_given_back_after(cloud: Cloud, engine: Engine, phase: str
     assert len(cloud.rented()) == 2
     stack.destroy()
     assert cloud.rented() == []
-
-
-class Lines:
-    """Reads a process's output as it comes."""
-
-    def __init__(self, child: "subprocess.Popen[str]") -> None:
-        self._child = child
-        self._text = ""
-        self._arrived = threading.Condition()
-        for pipe in (child.stdout, child.stderr):
-            threading.Thread(target=self._read, args=(pipe,), daemon=True).start()
-
-    def wait_for(self, text: str, seconds: float = 120) -> None:
-        """Return once `text` was printed; fails with everything that was."""
-        with self._arrived:
-            assert self._arrived.wait_for(lambda: text in self._text, seconds), self._text
-
-    def _read(self, pipe: IO[str]) -> None:
-        for line in pipe:
-            with self._arrived:
-                self._text += line
-                self._arrived.notify_all()

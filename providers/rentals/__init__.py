@@ -1,0 +1,1 @@
+"""Everything that is rented under one stack's id, as one resource."""

@@ -1,0 +1,270 @@
+"""What is rented, by whom, and why: python -m providers.vast sweep|adopt|explain|why-not, in the project's folder.
+
+The stack is the selected one, or --stack. Keys and market come from its config; where that cannot be read, the key from
+VAST_API_KEY and the market from VAST_URL. Nothing is changed but by `sweep --destroy`, and by `adopt` through Pulumi.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.config import PROJECT, ConfigError, Fleet, StackConfig, given_keys, load
+from components.fleet import disk_gb, wishes_of
+from components.store import load_manifests
+from providers.engine_watch import UnwatchedClock
+from providers.store.client import Keys
+from providers.store.errors import StoreError
+from providers.store.ledger import BucketLedger, open_ledger
+from providers.store.ledger_folder import FolderLedger
+from providers.vast import label, sweep, verdict
+from providers.vast.backend import BackendError, run_pulumi, selected_stack, stack_config, states
+from providers.vast.breaker import Breaker
+from providers.vast.client import DEFAULT_URL, VastClient
+from providers.vast.errors import VastError
+from providers.vast.explanation import explained
+from providers.vast.limits import Limits
+from providers.vast.meeting import meeting_place
+from providers.vast.offers import Wishes
+from providers.vast.pace import SharedPace
+from providers.vast.settings import GB, WishSettings
+from providers.vast.shared import SharedAnswers
+
+EXAMPLES = """\
+  python -m providers.vast sweep                        what is rented on the account, and which of it no state knows
+  python -m providers.vast sweep --destroy              give back what carries this stack's id and no state knows
+  python -m providers.vast adopt gpu-fleet/ID/chat-0    have `pulumi up` take over an instance that no state knows
+  python -m providers.vast explain chat-0               which offers were tried for it, and what became of each
+  python -m providers.vast why-not 1234567 chat         which wishes of the fleet chat an offer fails
+"""
+
+
+class Refused(Exception):
+    """The command cannot be done as it was asked; the message is a sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a command works with: a stack, its config as far as it can be read, and its account on the market."""
+
+    stack: str
+    config: Mapping[str, Any]
+    market: VastClient
+    clock: UnwatchedClock
+    breaker: Breaker
+    limits: Limits
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. 0 done; 1 impossible, or something may still cost money; 2 `sweep` found what no state knows."""
+    options = parser().parse_args(arguments)
+    try:
+        desk = open_desk(options.stack or selected_stack(run_pulumi))
+        command: Callable[[Desk, argparse.Namespace], int] = options.run
+        return command(desk, options)
+    except (Refused, BackendError, VastError, ConfigError, StoreError) as error:
+        print(f"{options.command}: {error}", file=sys.stderr)
+        return 1
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m providers.vast",
+        description=(__doc__ or "").partition(":")[0] + ".",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    words = top.add_subparsers(dest="command", required=True)
+    one = words.add_parser(
+        "sweep",
+        help="compare the account's instances with the states of the backend",
+        description="Lists every instance of the account as known, ours-but-unknown, ours-being-created, another-stack or "
+        "foreign, with what it costs. Only ours-but-unknown is ever given back, only with --destroy. Exit status 2: there is "
+        "something that no state knows.",
+    )
+    one.add_argument("--destroy", action="store_true", help="give back what is ours-but-unknown, and have it confirmed")
+    one.add_argument(
+        "--interrupted",
+        action="store_true",
+        help="with --destroy: also ours-being-created; only when no update of the stack is running",
+    )
+    one.add_argument("--stack-id", metavar="ID", help="treat this stack id as ours: for a state that is lost or broken")
+    one.add_argument("--json", action="store_true", help="one JSON object instead of a table")
+    one.set_defaults(run=run_sweep)
+    one.add_argument("--close-breaker", action="store_true", help="let renting go on that the breaker has stopped")
+    two = words.add_parser(
+        "adopt",
+        help="have `pulumi up` take over an instance that no state knows",
+        description="Says whether an instance under a label of this stack would be taken over by the next `pulumi up`, and "
+        "then runs that, which shows its preview and asks.",
+    )
+    two.add_argument("label", help="the instance's label, as sweep prints it: gpu-fleet/ID/NAME")
+    two.add_argument("--yes", action="store_true", help="do not ask")
+    two.set_defaults(run=run_adopt)
+    three = words.add_parser(
+        "explain", help="tell what became of each offer that was tried for an instance in the last 14 days"
+    )
+    three.add_argument("name", help="the instance, such as chat-0")
+    three.add_argument("--json", action="store_true", help="the ledger's events as JSON lines")
+    three.set_defaults(run=run_explain)
+    four = words.add_parser("why-not", help="tell which wishes of a fleet an offer fails")
+    four.add_argument("offer", type=int, help="the offer's number, as the market shows it")
+    four.add_argument("fleet", help="the fleet, such as chat")
+    four.set_defaults(run=run_why_not)
+    for command in (one, two, three, four):
+        command.add_argument("--stack", help="the stack (default: the selected one)")
+    return top
+
+
+def open_desk(stack: str) -> Desk:
+    """Reach the stack's account. Raises Refused where no key is known."""
+    trouble = ""
+    try:
+        config = stack_config(run_pulumi, stack)
+    except BackendError as error:
+        config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
+    key = config.get(f"{PROJECT}:vastApiKey") or os.environ.get("VAST_API_KEY")
+    if not key:
+        raise Refused(
+            f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
+        )
+    market = config.get(f"{PROJECT}:market") or {}
+    url = market.get("url") or os.environ.get("VAST_URL") or DEFAULT_URL
+    scale = float(market.get("timeScale") or 1)
+    place, clock = meeting_place(url, key), UnwatchedClock()
+    client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place))
+    return Desk(stack, config, client, clock, Breaker(place, scale), Limits().at(scale))
+
+
+def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
+    """Compare, tell, and give back what was asked for."""
+    # In this order: an instance that is rented after the list was read is not in it, and one that is in it was known, or
+    # being created, by the time at which the states are read.
+    listed = desk.market.instances()
+    known = states(run_pulumi, desk.stack)
+    found = sweep.sort_out(listed, known, sweep.own_ids(known, options.stack_id))
+    doomed = sweep.condemned(found, options.interrupted)
+    for instance in doomed if options.destroy else ():
+        desk.breaker.destroyed(instance.id, desk.clock.monotonic())
+    ended = sweep.give_back_each(desk.market, desk.clock, desk.limits, doomed) if options.destroy else {}
+    report = verdict.report(found, known, ended)
+    print(json.dumps(report, indent=2) if options.json else verdict.told(report, options.destroy))
+    if options.close_breaker:
+        desk.breaker.close()
+    if any(error is not None for error in ended.values()):
+        return 1
+    return 2 if sweep.condemned([finding for finding in found if finding.instance.id not in ended], True) else 0
+
+
+def run_adopt(desk: Desk, options: argparse.Namespace) -> int:
+    """Look whether `up` would take the instance over, and have it do so."""
+    mark = label.parse(options.label)
+    if mark is None:
+        raise Refused(
+            f"{options.label!r} is no label of gpu-fleet's (gpu-fleet/<stack id>/<name>); `sweep` prints them"
+        )
+    own = states(run_pulumi, desk.stack)[0]
+    if own.trouble:
+        raise Refused(f"the state of stack {desk.stack} cannot be read, so nothing can be taken into it: {own.trouble}")
+    if mark.stack_id != own.stack_id:
+        raise Refused(
+            f"stack {desk.stack} has the id {own.stack_id or 'of none yet'}, and that instance is of {mark.stack_id}: its "
+            "SSH key is in the state that it was made from, and nowhere else. Take it over there, or give it back with "
+            f"`sweep --destroy --stack-id {mark.stack_id}`."
+        )
+    if mark.name in own.instances:
+        raise Refused(
+            f"the state has {mark.name} already; what else carries its label is surplus, and `sweep` gives it back"
+        )
+    fleet_name, _, index = mark.name.rpartition("-")
+    fleet = read_config(desk).fleets.get(fleet_name)
+    if fleet is None or not index.isdigit() or int(index) >= fleet.replicas:
+        path = f"{PROJECT}:fleets.{fleet_name}.replicas"
+        raise Refused(
+            f"the stack's config has no instance {mark.name}; raise {path}, or give the instance back: sweep --destroy"
+        )
+    wishes = wishes_for(desk, fleet)
+    told = verdict.would_adopt(desk.market.instances(options.label), fleet.image, wishes)
+    if not told.adopts:
+        raise Refused(told.text)
+    print(told.text, flush=True)
+    return subprocess.run(
+        ["pulumi", "up", "--stack", desk.stack, *(["--yes"] if options.yes else [])], check=False
+    ).returncode
+
+
+def run_explain(desk: Desk, options: argparse.Namespace) -> int:
+    """Tell what the ledger says of one instance."""
+    stack_id = states(run_pulumi, desk.stack)[0].stack_id
+    ledger = ledger_of(desk)
+    events = ledger.events(stack_id, options.name)
+    if options.json:
+        print("".join(f"{event.model_dump_json(exclude_none=True)}\n" for event in events), end="")
+    else:
+        print("\n".join(explained(options.name, events, ledger.records(), desk.clock.time())))
+    return 0
+
+
+def run_why_not(desk: Desk, options: argparse.Namespace) -> int:
+    """Tell which wishes an offer fails."""
+    fleets = read_config(desk).fleets
+    if options.fleet not in fleets:
+        raise Refused(f"there is no fleet {options.fleet}; the stack has {', '.join(sorted(fleets)) or 'none'}")
+    wishes = wishes_for(desk, fleets[options.fleet])
+    print(
+        "\n".join(
+            verdict.why_not(
+                desk.market, options.offer, options.fleet, wishes, ledger_of(desk).records(), desk.clock.time()
+            )
+        )
+    )
+    return 0
+
+
+def read_config(desk: Desk) -> StackConfig:
+    """Return the stack's config as the program reads it. Raises ConfigError."""
+    own = f"{PROJECT}:"
+    keys = given_keys({key: str(value) for key, value in desk.config.items()})
+    return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, Path())
+
+
+def wishes_for(desk: Desk, fleet: Fleet) -> Wishes:
+    """Return a fleet's wishes in the market's units."""
+    stack = read_config(desk)
+    model = load_manifests(stack, Path())[fleet.model]
+    settings = WishSettings.model_validate(wishes_of(fleet))
+    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours)
+
+
+def ledger_of(desk: Desk) -> BucketLedger | FolderLedger:
+    """Open the stack's ledger."""
+    store = read_config(desk).store
+    access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
+    return open_ledger(store.endpoint, store.region, store.bucket, Keys(access, secret), desk.clock)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Satisfies `components.config.Source` with what Pulumi's command line printed."""
+
+    values: Mapping[str, Any]
+
+    def get(self, key: str) -> str | None:
+        """Return a plain value."""
+        value = self.values.get(key)
+        return None if value is None else str(value)
+
+    def get_object(self, key: str) -> Any:
+        """Return a structured value."""
+        value = self.values.get(key)
+        return json.loads(value) if isinstance(value, str) else value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""What Pulumi knows: which instances are in the states of its backend, and what a stack's config says. Nothing is changed.
+
+A state that is locked is read all the same, because `pulumi stack export` takes no lock; one that cannot be read is an
+answer like any other.
+"""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from providers.vast import label
+
+INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
+REASON_LETTERS = 300
+
+Run = Callable[[Sequence[str]], str]  # arguments of `pulumi` -> its stdout; raises BackendError
+
+
+class BackendError(Exception):
+    """Pulumi could not be asked, or refused; the message is a sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class StackState:
+    """One stack as its state tells. `instances` maps name to the ids that state knows under it; `creating` are names of
+    whose create the state has no end; `trouble` is why the state could not be read, and then nothing of it is known.
+    """
+
+    stack: str
+    stack_id: str | None = None
+    instances: dict[str, frozenset[int]] = field(default_factory=dict)
+    creating: frozenset[str] = frozenset()
+    trouble: str | None = None
+
+
+def run_pulumi(arguments: Sequence[str]) -> str:
+    """Run the engine's command line in the current folder. Raises BackendError with its last words."""
+    try:
+        done = subprocess.run(
+            ["pulumi", "--non-interactive", *arguments],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise BackendError(
+            f'`pulumi` cannot be started ({error.strerror}); in a checkout: eval "$(make -s env)"'
+        ) from None
+    if done.returncode:
+        words = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
+        raise BackendError(words[-1][:REASON_LETTERS] if words else f"`pulumi {arguments[0]}` fails and says nothing")
+    return done.stdout
+
+
+def selected_stack(run: Run) -> str:
+    """Return the name of the stack that is selected here. Raises BackendError."""
+    try:
+        return run(["stack", "--show-name"]).strip()
+    except BackendError as error:
+        raise BackendError(f"no stack is selected here ({error}); name one with --stack") from None
+
+
+def stack_config(run: Run, stack: str) -> dict[str, Any]:
+    """Return the config of a stack by key, secrets in plain; also where its state is broken. Raises BackendError."""
+    rows = json.loads(run(["config", "--json", "--show-secrets", "--stack", stack]))
+    return {key: row.get("objectValue", row.get("value")) for key, row in rows.items()}
+
+
+def states(run: Run, stack: str) -> list[StackState]:
+    """Return the state of every stack in the backend, `stack` first, whether it can be read or not."""
+    try:
+        listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]
+    except BackendError as error:
+        # One broken state is enough for the list to fail: then the others cannot be found, and their instances not either.
+        return [_state(run, stack), StackState("the other stacks of the backend", trouble=str(error))]
+    others = [name for name in listed if name.rpartition("/")[2] != stack.rpartition("/")[2]]
+    return [_state(run, name) for name in [stack, *others]]
+
+
+def _state(run: Run, stack: str) -> StackState:
+    try:
+        deployment = json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}
+    except (BackendError, ValueError) as error:
+        return StackState(stack, trouble=str(error))
+    return state_of(stack, deployment)
+
+
+def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
+    """Read the `deployment` that `pulumi stack export` writes."""
+    stack_id: str | None = None
+    known: dict[str, set[int]] = {}
+    for resource in deployment.get("resources") or []:
+        number = str(resource.get("id", ""))
+        if resource.get("type") == IDENTITY:
+            stack_id = str((resource.get("outputs") or {}).get("stackId") or number) or None
+        elif resource.get("type") == INSTANCE and number.isdigit():
+            known.setdefault(_name(resource), set()).add(int(number))
+    pending = [row for row in deployment.get("pending_operations") or [] if row.get("type") == "creating"]
+    creating = {_name(row["resource"]) for row in pending if row["resource"].get("type") == INSTANCE}
+    return StackState(stack, stack_id, {name: frozenset(ids) for name, ids in known.items()}, frozenset(creating))
+
+
+def _name(resource: dict[str, Any]) -> str:
+    mark = label.parse((resource.get("inputs") or {}).get("label"))
+    return mark.name if mark else str(resource.get("urn", "")).rpartition("::")[2]

@@ -1,0 +1,93 @@
+"""What became of the attempts to bring an instance online, in words, pure: events of the ledger in, lines out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+
+from providers.vast.event import Event, Outcome
+from providers.vast.record import Record
+
+
+def explained(name: str, events: Sequence[Event], records: Mapping[int, Record], now: float) -> list[str]:
+    """Return the attempts of one instance in the order of time, and what is thought of its machines (`now`: unix seconds)."""
+    if not events:
+        return [f"The ledger knows no attempt to bring {name} online."]
+    by_attempt = sorted(events, key=lambda event: (event.attempt, event.step))
+    attempts = [list(group) for _, group in groupby(by_attempt, key=lambda event: event.attempt)]
+    attempts.sort(key=lambda attempt: attempt[0].at)
+    spent = sum(_spent(attempt) for attempt in attempts if not _serves(attempt))
+    count = f"{len(attempts)} attempt{'s' if len(attempts) > 1 else ''}"
+    lines = [f"{name}: {count} in the ledger, ${spent:.4f} for those that did not serve"]
+    for attempt in attempts:
+        lines += ["", *_attempt(attempt)]
+    machines = {event.machine_id for event in events if event.machine_id is not None}
+    told = [line for machine in sorted(machines) if (line := _machine(machine, records.get(machine), now))]
+    return [*lines, "", *told] if told else lines
+
+
+def _attempt(attempt: list[Event]) -> list[str]:
+    first, last = attempt[0], attempt[-1]
+    lines = [f"{_moment(first.at)}  {_where(last)}"]
+    passed = [f"{event.phase} {event.seconds:.1f} s" for event in attempt if event.outcome is Outcome.PASSED]
+    if passed:
+        lines.append(f"  passed   {', '.join(passed)}")
+    lines += [line for event in attempt if (line := _outcome(event))]
+    if last.outcome is Outcome.RENTING:
+        lines.append("  then     nothing: whoever rented has died, or is at it now; `sweep` says whether it is rented")
+    elif last.outcome in {Outcome.RENTED, Outcome.ADOPTED, Outcome.PASSED}:
+        lines.append(
+            f"  then     nothing after {last.phase or last.outcome.value}: whoever worked on it has died, or is at it now"
+        )
+    return lines
+
+
+def _where(event: Event) -> str:
+    offer = f"offer {event.offer_id}" if event.offer_id is not None else "an instance that was there already"
+    parts = [offer]
+    if event.machine_id is not None:
+        landlord = f" of host {event.host_id}" if event.host_id is not None else ""
+        parts.append(f"machine {event.machine_id}{landlord}")
+    if event.instance_id is not None:
+        parts.append(f"instance {event.instance_id}")
+    if event.usd_per_hour is not None:
+        parts.append(f"${event.usd_per_hour:.3f}/h")
+    return ", ".join(parts)
+
+
+def _outcome(event: Event) -> str:
+    if event.outcome is Outcome.TAKEN:
+        return "  taken    somebody else was faster; nothing was paid"
+    if event.outcome is Outcome.SERVED:
+        rate = f", {event.download_mbps:.0f} Mb/s" if event.download_mbps else ""
+        return f"  served   after {event.seconds:.1f} s{rate}"
+    if event.outcome is Outcome.FAILED:
+        reason = event.reason.value if event.reason else "unknown"
+        return f"  failed   after {event.seconds:.1f} s ({reason}): {' '.join(event.message.split())}"
+    if event.outcome is Outcome.GIVEN_BACK:
+        return f"  given back after {event.seconds:.1f} s, it cost ${event.usd:.4f}"
+    if event.outcome is Outcome.STILL_RENTED:
+        return f"  STILL RENTED, as far as is known: {' '.join(event.message.split())}"
+    return ""
+
+
+def _machine(machine: int, record: Record | None, now: float) -> str:
+    if record is None:
+        return ""
+    until = record.avoided_until
+    verdict = f"avoided until {_moment(until)} ({record.last_reason})" if until and until > now else "not avoided"
+    measured = [f"{record.download_mbps[-1]:.0f} Mb/s measured"] if record.download_mbps else []
+    measured += [f"boots in {record.boot_seconds[-1]:.0f} s"] if record.boot_seconds else []
+    facts = [f"served {record.served} x, failed {record.failed} x", *measured, verdict]
+    return f"machine {machine}: {', '.join(facts)}"
+
+
+def _serves(attempt: Iterable[Event]) -> bool:
+    return any(event.outcome is Outcome.SERVED for event in attempt)
+
+
+def _spent(attempt: Iterable[Event]) -> float:
+    return max((event.usd for event in attempt), default=0.0)
+
+
+def _moment(at: float) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"

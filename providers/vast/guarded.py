@@ -1,0 +1,66 @@
+"""A market behind the breaker: every rent asks it first, and what is rented and ended is written into its book."""
+
+from typing import Any
+
+from providers.engine_watch import RentingClock
+from providers.vast.breaker import Breaker
+from providers.vast.errors import OutcomeUnknown
+from providers.vast.instances import Instance
+from providers.vast.offers import Offer
+from providers.vast.renting import Market
+
+LOOKS = 3  # a list that lied once is put right by the next ones
+
+
+class GuardedMarket:
+    """Satisfies `Market` by another one, whose lists the breaker is told of by the client. `look_seconds`: between lists
+    that may show again what vanished. Raises BreakerOpen from `rent`, besides what the other one raises.
+    """
+
+    def __init__(self, market: Market, breaker: Breaker, clock: RentingClock, look_seconds: float) -> None:
+        self._market, self._breaker, self._clock, self._look_seconds = market, breaker, clock, look_seconds
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent, unless the breaker is open."""
+        for _look in range(LOOKS):
+            if not self._breaker.vanished():
+                break
+            self._clock.sleep(self._look_seconds)
+            self._market.instances()
+        self._breaker.verify(self._clock.monotonic())
+        try:
+            instance_id = self._market.rent(offer_id, body)
+        except OutcomeUnknown:
+            self._breaker.rented(self._clock.monotonic())
+            raise
+        self._breaker.rented(self._clock.monotonic())
+        return instance_id
+
+    def destroy(self, instance_id: int) -> None:
+        """Ask for the end of an instance, whose absence is no surprise from now on."""
+        self._breaker.destroyed(instance_id, self._clock.monotonic())
+        self._market.destroy(instance_id)
+
+    def verify_key(self) -> None:
+        """Raise CredentialsRefused where the market does not know the key."""
+        self._market.verify_key()
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        """Return offers for a query."""
+        return self._market.search(query)
+
+    def forget_search(self, query: dict[str, Any]) -> None:
+        """Have a query asked anew."""
+        self._market.forget_search(query)
+
+    def show(self, instance_id: int) -> Instance | None:
+        """Return one instance, None where there is none."""
+        return self._market.show(instance_id)
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        """Return instances, by label or all."""
+        return self._market.instances(label, age_seconds)
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        """Return an instance's log."""
+        return self._market.log(instance_id, lines)

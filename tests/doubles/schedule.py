@@ -1,0 +1,228 @@
+"""Random histories of a fleet, seeded and replayable: operations, faults at random moments, and an operator who goes on.
+
+    found = play(seed)          # raises Leak where something is rented that nobody knows, or known that is not rented
+
+The rules under test are the real ones (`providers.vast.lifecycle` and all below it, `sweep`); market, host and clock are in
+memory. The engine is played as reference engines behave: a create that raised leaves nothing in state, one that never
+ended leaves a pending operation, and what is not in state is never read, updated or deleted.
+"""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from bootstrap.errors import BootstrapError
+from providers.engine_watch import EngineGone
+from providers.rentals.ending import end_rentals
+from providers.vast import errors, lifecycle
+from providers.vast.backend import StackState
+from providers.vast.ledger import NoLedger
+from providers.vast.lifecycle import Desk
+from providers.vast.limits import Limits
+from providers.vast.serving import StoreKeys
+from providers.vast.settings import InstanceSettings
+from providers.vast.sweep import condemned, own_ids, sort_out
+from tests.doubles.scheduled_host import Host, settings_of
+from tests.doubles.scheduled_market import Clock, Killed, Market
+
+NAMES = ("chat-0", "chat-1", "chat-2")
+STEPS = ("up", "up", "refresh", "destroy", "change")
+LONG = 48 * 3600.0
+
+
+class Leak(AssertionError):
+    """The books say something that must never be; the message holds the seed and the history."""
+
+
+@dataclass
+class World:
+    """One account, one stack, one operator."""
+
+    seed: int
+    clock: Clock = field(default_factory=Clock)
+    market: Market = field(init=False)
+    state: dict[str, tuple[int, InstanceSettings, dict[str, Any]]] = field(default_factory=dict)
+    pending: set[str] = field(default_factory=set)
+    serving: dict[int, InstanceSettings] = field(default_factory=dict)
+    version: int = 0
+
+    def __post_init__(self) -> None:
+        self.market = Market(self.clock)
+
+    def desk(self) -> Desk:
+        def hosting(settings: InstanceSettings, *_more: object) -> Any:
+            return Host(self.market, self.serving, settings)
+
+        say: Callable[[str, str], None] = lambda _phase, _text: None  # noqa: E731 -- a callable, as Desk wants it
+        return Desk(self.market, self.clock, StoreKeys("", ""), say, NoLedger(), hosting)
+
+    def settings(self, name: str) -> InstanceSettings:
+        return settings_of(name, self.version)
+
+    def up(self, name: str) -> None:
+        """Create what is not in state, update what is."""
+        wanted = self.settings(name)
+        if name in self.state:
+            number, old, outs = self.state[name]
+            if lifecycle.compare(old, wanted, outs).replace:
+                self.destroy(name)
+                self._create(name, wanted)
+            else:
+                outs = lifecycle.update(number, old, wanted, outs, self.desk())
+                self.state[name] = (number, wanted, outs)
+        else:
+            self._create(name, wanted)
+
+    def _create(self, name: str, wanted: InstanceSettings) -> None:
+        before, was_pending = set(self.market.rows), name in self.pending
+        self.pending.add(name)
+        try:
+            outs = lifecycle.create(wanted, self.desk())
+        except Exception as error:
+            if self.clock.gone_at is None:
+                # An engine that is there hears of it; what an earlier create left open stays open.
+                self.pending -= set() if was_pending else {name}
+                self._told_what_is_left(wanted.label, before, str(error))
+            raise
+        if self.clock.gone_at is not None and self.clock.now >= self.clock.gone_at:
+            return  # it served, and nobody heard of it
+        self.pending.discard(name)
+        self.state[name] = (int(outs["instanceId"]), wanted, outs)
+        under = [number for number, row in self.market.rows.items() if row["label"] == wanted.label]
+        if len(under) > 1 and not self.market.strangers:
+            raise Leak(f"create of {name} ended with instances {under}\n{self.told()}")
+
+    def refresh(self, name: str) -> None:
+        if name not in self.state:
+            return
+        number, old, outs = self.state[name]
+        seen = lifecycle.read(number, old, outs, self.desk())
+        if seen is not None:
+            self.state[name] = (number, old, {**outs, **seen})
+            return
+        if number in self.market.rows:
+            raise Leak(f"instance {number} was dropped from state while it is rented\n{self.told()}")
+        del self.state[name]
+
+    def destroy(self, name: str) -> None:
+        if name not in self.state:
+            return
+        number, old, outs = self.state[name]
+        lifecycle.delete(number, old, outs, self.desk())
+        if number in self.market.rows:
+            raise Leak(f"delete of instance {number} succeeded while it is rented\n{self.told()}")
+        del self.state[name]
+
+    def change(self, name: str) -> None:
+        """Edit the config, and have it put into force."""
+        self.version += 1
+        if name in self.state:
+            self.up(name)
+
+    def pass_time(self) -> None:
+        """Let so much time pass that hosts which nobody attends to have ended themselves."""
+        self.clock.now += LONG
+        for number in [row for row in self.market.rows if row not in self.market.online]:
+            self.market.rows.pop(number)
+
+    def end(self, names: Iterable[str]) -> None:
+        """`pulumi destroy` of the stack: every instance that state knows, then whatever else carries its id."""
+        for name in names:
+            self.destroy(name)
+        if not self.state:
+            end_rentals(self.market, self.clock, Limits(), "abc", lambda _phase, _text: None)
+            self.pending.clear()
+
+    def sweep(self) -> None:
+        """`sweep --destroy --interrupted`."""
+        known = {name: frozenset({number}) for name, (number, _old, _outs) in self.state.items()}
+        states = [StackState("dev", "abc", known, frozenset(self.pending))]
+        rows = self.market.instances()
+        for doomed in condemned(sort_out(rows, states, own_ids(states)), interrupted=True):
+            self.market.destroy(doomed.id)
+
+    def attempt(self, step: str, name: str | Iterable[str]) -> None:
+        """Do one step as the engine would; whatever ends it ends it, and the next process is a new one."""
+        self.market.history.append(f"{step} {name}")
+        try:
+            getattr(self, step)(name)
+        except (errors.VastError, BootstrapError, EngineGone, Killed, KeyboardInterrupt) as error:
+            self.market.history.append(f"  -> {type(error).__name__}: {str(error)[:120]}")
+        self.clock.dead = False
+        self.clock.gone_at = None
+
+    def _told_what_is_left(self, label: str, before: set[int], message: str) -> None:
+        """A create that raised leaves nothing rented, or names it: by its id or by its label."""
+        for number, row in self.market.rows.items():
+            if number in before:
+                continue
+            if row["label"] == label and not self.market.strangers and not {str(number), label} & set(words(message)):
+                raise Leak(f"create left instance {number} and said: {message}\n{self.told()}")
+
+    def told(self) -> str:
+        return "\n".join(
+            [f"seed {self.seed}:", *self.market.history, f"state {self.state.keys()}, rented {self.market.rows}"]
+        )
+
+
+def words(message: str) -> list[str]:
+    return message.replace(",", " ").replace(":", " ").replace(".", " ").split()
+
+
+def play(seed: int) -> World:
+    """Play one history to its end. Raises Leak."""
+    chance = random.Random(seed)
+    world = World(seed)
+    names = NAMES[: chance.randint(1, len(NAMES))]
+    plan = [(chance.choice(STEPS), chance.choice(names)) for _step in range(chance.randint(1, 6))]
+    # About twenty calls an operation: faults strike anywhere in the plan, and some of them in its recovery.
+    span = 20 * len(plan)
+    world.market.chance = chance
+    world.market.faults = {chance.randint(1, span) for _fault in range(chance.randint(1, 6))}
+    for step, name in [("up", name) for name in names] + plan:
+        world.attempt(step, name)
+    world.market.faults.clear()
+    world.market.never_boots.clear()
+    (_goes_on if chance.random() < 0.5 else _gives_up)(world, names)
+    return world
+
+
+def _goes_on(world: World, names: tuple[str, ...]) -> None:
+    """The operator runs `pulumi up --refresh`, and in the end destroys."""
+    for step in ("refresh", "up"):
+        for name in names:
+            world.attempt(step, name)
+    rented = {number: row["label"].rpartition("/")[2] for number, row in world.market.rows.items()}
+    known = {number: name for name, (number, _old, _outs) in world.state.items()}
+    if rented != known or set(known.values()) != set(names):
+        raise Leak(f"rented {rented}, known {known}, wanted {names}\n{world.told()}")
+    for number, name in known.items():
+        if world.serving.get(number) != world.settings(name):
+            raise Leak(f"{name} does not serve what is wanted\n{world.told()}")
+    for name in names:
+        world.attempt("destroy", name)
+    if world.market.rows:
+        raise Leak(f"after destroy: {world.market.rows}\n{world.told()}")
+
+
+def _gives_up(world: World, names: tuple[str, ...]) -> None:
+    """The operator runs `pulumi destroy`, and nothing is left; or walks away, and what is left ends itself or is what a
+    sweep finds.
+    """
+    if world.seed % 2:
+        world.attempt("end", names)
+        if world.market.rows:
+            raise Leak(f"after destroy: {world.market.rows}\n{world.told()}")
+        return
+    for name in names:
+        world.attempt("destroy", name)
+    world.pass_time()
+    for number, row in world.market.rows.items():
+        if row["label"].rpartition("/")[2] not in world.pending:
+            raise Leak(
+                f"instance {number} outlived everybody, and state does not even know of its create\n{world.told()}"
+            )
+    world.sweep()
+    if world.market.rows:
+        raise Leak(f"after sweep: {world.market.rows}\n{world.told()}")

@@ -1,0 +1,134 @@
+"""A market in which the fault of a seeded chance strikes at given moments; see `schedule`."""
+
+import random
+from typing import Any
+
+from providers.vast import errors
+from providers.vast.instances import Instance
+from providers.vast.offers import Offer
+from tests.doubles.clock import FakeClock
+from tests.doubles.market import FakeMarket, offer
+
+# What can strike at a call, by its name; `""` are steps on a host.
+ANYWHERE = ("killed", "engine-gone", "interrupted", "landlord")
+UNUSABLE = ("unusable", "rate-limited")
+FAULTS = {
+    "search": UNUSABLE,
+    "rent": (*UNUSABLE, "lost-reply", "killed-after", "taken", "taken-but-rented", "never-boots", "second-creator") * 2,
+    "list": (*UNUSABLE, "lying-spell", "lying-spell", "second-creator"),
+    "show": (*UNUSABLE, "lying-spell"),
+    "log": UNUSABLE,
+    "destroy": (*UNUSABLE, "lost-reply", "killed-after", "deaf", "deaf", "deaf"),
+    "": ("host-fault", "our-fault", "host-lost"),
+}
+LIES = 2  # reads on end that say that nothing is there; more than that cannot be told from the truth
+
+
+class Killed(BaseException):
+    """`kill -9` of the provider: nothing in it runs any more."""
+
+
+class Clock(FakeClock):
+    """A fake clock whose waits a dead process does not make."""
+
+    dead = False
+
+    def sleep(self, seconds: float) -> None:
+        if self.dead:
+            raise Killed
+        super().sleep(seconds)
+
+
+class Market(FakeMarket):
+    """A market that counts every call and lets the scheduled fault strike at its moment."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock, [offer(number) for number in range(1, 80)])
+        self.moment = 0
+        self.faults: set[int] = set()  # moments
+        self.chance = random.Random()
+        self.lies = self.lied = self.strangers = 0
+        self.online: set[int] = set()
+        self.history: list[str] = []
+        self._fault = ""
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        self._begin("rent")
+        if self._fault == "taken":
+            raise errors.OfferGone(offer_id, "no_such_ask")
+        number = super().rent(offer_id, body)
+        if self._fault == "taken-but-rented":
+            raise errors.OfferGone(offer_id, "no_such_ask", number)
+        if self._fault == "never-boots":
+            self.never_boots.add(self.rows[number]["machine_id"])
+        self._end("rent")
+        return number
+
+    def destroy(self, instance_id: int) -> None:
+        self._begin("destroy")
+        if self._fault == "deaf":
+            return  # accepted, and nothing happens
+        super().destroy(instance_id)
+        self._end("destroy")
+
+    def show(self, instance_id: int) -> Instance | None:
+        self._begin("show")
+        return None if self._lies() else super().show(instance_id)
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        self._begin("list")
+        return [] if self._lies() else super().instances(label, age_seconds)
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        self._begin("search")
+        avoided = set(query.get("machine_id", {}).get("notin", []))
+        return [row for row in super().search(query) if row.machine_id not in avoided]
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        self._begin("log")
+        return super().log(instance_id, lines)
+
+    def step(self, what: str) -> str:
+        """Count a step on a host, and return the fault that strikes there."""
+        self._begin(what)
+        return self._fault
+
+    def _begin(self, call: str) -> None:  # noqa: C901 -- one line a fault
+        clock = self.clock
+        assert isinstance(clock, Clock)
+        if clock.dead:
+            raise Killed
+        self.moment += 1
+        self._fault = ""
+        if self.moment in self.faults:
+            self._fault = self.chance.choice(FAULTS.get(call, FAULTS[""]) + ANYWHERE)
+            self.history.append(f"  {self._fault} at {call} (moment {self.moment})")
+        if self._fault == "lying-spell" and self.moment > self.lied + 2 * LIES:
+            self.lies, self.lied = LIES, self.moment
+        if self._fault == "killed":
+            clock.dead = True
+            raise Killed
+        if self._fault == "engine-gone":
+            clock.gone_at = clock.now
+        if self._fault == "interrupted":
+            raise KeyboardInterrupt
+        if self._fault == "unusable":
+            raise errors.OutcomeUnknown(call, "an answer of another shape")
+        if self._fault == "rate-limited":
+            raise errors.RateLimited(call)
+        if self._fault == "landlord" and self.rows:
+            self.rows.pop(min(self.rows))
+        if self._fault == "second-creator":
+            self.strangers += 1
+            self.add("gpu-fleet/abc/chat-0", offer(70 + self.moment), "vllm/vllm-openai:v0.32.0")
+
+    def _lies(self) -> bool:
+        self.lies -= 1
+        return self.lies >= 0
+
+    def _end(self, call: str) -> None:
+        if self._fault == "killed-after":
+            self.clock.dead = True  # type: ignore[attr-defined]
+            raise Killed
+        if self._fault == "lost-reply":
+            raise errors.OutcomeUnknown(call, "the connection broke")

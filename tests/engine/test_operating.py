@@ -1,0 +1,195 @@
+"""docs/operating.md, followed: each case is made to happen, and its commands are run as they stand in the page."""
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+
+import pytest
+
+from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud, running_cloud
+from tests.doubles.lines import Lines
+from tests.doubles.processes import descendants, wait_until
+from tools.stack import Engine, Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("operating")]
+
+PAGE = (REPO / "docs" / "operating.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+    """A stack whose config wants one instance; the books are empty afterwards, whatever happened."""
+    made = engine.stack(REPO)
+    # Rents of other tests are none of this account's: its meeting place lies among the temporary files.
+    made.env["TMPDIR"] = str(made.folder.parent)
+    made.write_config(cloud.stack_config())
+    yield made
+    for name in cloud.sandbox.status()["faults"]:
+        cloud.sandbox.disarm(name)
+    for row in cloud.rented():
+        cloud.sandbox.books.destroy(row["id"])
+
+
+def blocks(case: str) -> list[list[str]]:
+    """The code blocks below a heading of the page, as commands."""
+    found = re.search(rf"^## {re.escape(case)}\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found, f"docs/operating.md has no case {case!r}"
+    chunks = re.findall(r"(?:^    \S.*\n)+", found[1], re.MULTILINE)
+    return [[line.partition(" #")[0].strip() for line in chunk.splitlines()] for chunk in chunks]
+
+
+def follow(stack: Stack, commands: list[str], text: str = "", **env: str) -> str:
+    """Run commands as somebody would who says yes to everything; `text` is typed in. Returns all that they print."""
+    told = ""
+    for command in commands:
+        done = subprocess.run(
+            ["bash", "-c", command],
+            cwd=stack.folder,
+            env={**stack.env, "PULUMI_SKIP_CONFIRMATIONS": "true", **env},
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        told += f"$ {command}\n{done.stdout}{done.stderr}"
+        assert done.returncode in (0, 2) if "sweep" in command else done.returncode == 0, told
+    return told
+
+
+def kill_everything(stack: Stack, phase: str) -> None:
+    """`kill -9` of the engine and of every plugin, once a phase is through."""
+    child = stack.start("up", "--stack", stack.name, "--yes", "--skip-preview")
+    Lines(child).wait_for(f"chat-0  {phase}  ")
+    plugins = descendants(child.pid)
+    for process in [child.pid, *(plugin.pid for plugin in plugins)]:
+        os.kill(process, signal.SIGKILL)
+    wait_until(lambda: not [plugin for plugin in plugins if plugin.alive()], "every plugin to end", 30)
+
+
+def test_the_page_has_no_case_that_is_not_followed() -> None:
+    cases = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
+
+    assert cases == [
+        "The update was killed",
+        "The stack is locked",
+        "Giving back was not confirmed",
+        "No credit",
+        "The market's key was revoked",
+        "Renting is stopped",
+        "The state is broken or lost",
+    ]
+
+
+def test_the_update_was_killed_and_goes_on(cloud: Cloud, stack: Stack) -> None:
+    kill_everything(stack, "connect")
+    before = [row["id"] for row in cloud.rented()]
+    assert len(before) == 1
+
+    told = follow(stack, blocks("The update was killed")[0])
+
+    assert [row["id"] for row in cloud.rented()] == before
+    assert "1 known" in told
+    stack.destroy()
+
+
+def test_the_update_was_killed_and_the_fleet_is_not_wanted(cloud: Cloud, stack: Stack) -> None:
+    kill_everything(stack, "wait")
+    assert len(cloud.rented()) == 1
+
+    follow(stack, blocks("The update was killed")[1])
+
+    assert cloud.rented() == []
+
+
+def test_the_stack_is_locked(cloud: Cloud, stack: Stack) -> None:
+    kill_everything(stack, "rent")
+    assert "the stack is currently locked by 1 lock(s)" in stack.up(check=False).text
+
+    follow(stack, blocks("The stack is locked")[0])
+
+    assert len(cloud.rented()) == 1
+    stack.destroy()
+
+
+def test_giving_back_was_not_confirmed(cloud: Cloud, stack: Stack) -> None:
+    stack.up()
+    cloud.sandbox.arm("key-revoked")
+    refused = stack.destroy(check=False)
+    assert refused.status != 0
+    assert "MAY STILL BE RENTED at $" in refused.text
+    assert len(cloud.rented()) == 1
+    cloud.sandbox.disarm("key-revoked")
+
+    follow(stack, blocks("Giving back was not confirmed")[0])
+
+    assert cloud.rented() == []
+    assert stack.resources() == []
+
+
+def test_no_credit(cloud: Cloud, stack: Stack) -> None:
+    cloud.arm("no-credit")
+    refused = stack.up(check=False)
+    assert refused.status != 0
+    assert re.search("vast.ai refuses to rent: .*credit", refused.text)
+    assert cloud.rented() == []
+
+    follow(stack, blocks("No credit")[0])
+
+    assert len(cloud.rented()) == 1
+    stack.destroy()
+
+
+def test_the_key_was_revoked(cloud: Cloud, stack: Stack) -> None:
+    stack.up()
+    before = [row["id"] for row in cloud.rented()]
+    stack.config(secret={"gpu-fleet:vastApiKey": "revoked"})
+    assert "vast.ai does not accept the key" in stack.refresh(check=False).text
+
+    follow(stack, blocks("The market's key was revoked")[0], text=ACCOUNT_KEY)
+
+    assert [row["id"] for row in cloud.rented()] == before
+    stack.destroy()
+
+
+def test_renting_is_stopped(cloud: Cloud, stack: Stack) -> None:
+    config = cloud.stack_config()
+    config["gpu-fleet:limits"] = {**config["gpu-fleet:limits"], "rentsPerHour": 1}
+    config["gpu-fleet:market"]["timeScale"] = (
+        10  # or the hour would be over before a slow machine comes to the next rent
+    )
+    stack.write_config(config)
+    stack.up()
+    config["gpu-fleet:fleets"]["chat"]["replicas"] = 2
+    stack.write_config(config)
+    refused = stack.up(check=False)
+    assert "instances were rented within an hour, and gpu-fleet:limits.rentsPerHour allows 1" in refused.text
+    assert len(cloud.rented()) == 1
+
+    told = follow(stack, blocks("Renting is stopped")[0])
+
+    assert "served   after" in told
+    assert len(cloud.rented()) == 2
+    stack.destroy()
+
+
+def test_the_state_is_lost(cloud: Cloud, stack: Stack) -> None:
+    stack.up()
+    own = next(row["outputs"]["stackId"] for row in stack.resources() if row["type"].endswith("identity:Identity"))
+    file = stack.folder.parent / "backend" / ".pulumi" / "stacks" / "gpu-fleet" / f"{stack.name}.json"
+    assert file.with_suffix(".json.bak").exists()
+    file.write_text("{ broken")
+
+    told = follow(stack, blocks("The state is broken or lost")[0], STACK_ID=str(own))
+
+    assert "cannot be read" in told
+    assert f"gpu-fleet/{own}/chat-0" in told
+    assert cloud.rented() == []

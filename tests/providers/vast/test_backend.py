@@ -1,0 +1,99 @@
+"""Reading what Pulumi knows: states whole, locked in the middle of an update, broken, and lists that fail."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from providers.vast.backend import BackendError, StackState, selected_stack, stack_config, state_of, states
+
+INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
+
+
+def resource(kind: str, name: str, number: str, **more: Any) -> dict[str, Any]:
+    return {"type": kind, "urn": f"urn:pulumi:dev::gpu-fleet::{kind}::{name}", "id": number, **more}
+
+
+DEPLOYMENT = {
+    "resources": [
+        {"type": "pulumi:pulumi:Stack", "urn": "urn:pulumi:dev::gpu-fleet::pulumi:pulumi:Stack::gpu-fleet-dev"},
+        resource(IDENTITY, "identity", "abc", outputs={"stackId": "abc"}),
+        resource(INSTANCE, "chat-0", "7", inputs={"label": "gpu-fleet/abc/chat-0"}),
+        resource(INSTANCE, "chat-0", "6", inputs={"label": "gpu-fleet/abc/chat-0"}, delete=True),
+    ],
+    "pending_operations": [
+        {"type": "creating", "resource": resource(INSTANCE, "chat-1", "")},
+        {"type": "deleting", "resource": resource(INSTANCE, "chat-0", "7")},
+        {"type": "creating", "resource": resource(IDENTITY, "identity", "")},
+    ],
+}
+
+
+class Pulumi:
+    """Answers by the first words of a command; an exception is raised."""
+
+    def __init__(self, **answers: Any) -> None:
+        self.answers = answers
+
+    def __call__(self, arguments: Sequence[str]) -> str:
+        answer = self.answers["_".join(word for word in arguments[:2] if not word.startswith("-"))]
+        if callable(answer):
+            answer = answer(arguments[-1])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, str) else json.dumps(answer)
+
+
+def test_a_state_tells_what_it_knows_what_waits_to_be_deleted_and_what_is_being_created() -> None:
+    state = state_of("dev", DEPLOYMENT)
+
+    assert state == StackState("dev", "abc", {"chat-0": frozenset({6, 7})}, frozenset({"chat-1"}))
+
+
+def test_an_empty_state_knows_nothing() -> None:
+    assert state_of("dev", {"resources": None}) == StackState("dev")
+
+
+def test_all_stacks_are_read_the_own_one_first() -> None:
+    run = Pulumi(stack_ls=[{"name": "prod"}, {"name": "dev"}], stack_export={"deployment": DEPLOYMENT})
+
+    assert [state.stack for state in states(run, "dev")] == ["dev", "prod"]
+
+
+def test_one_broken_state_leaves_the_others_readable() -> None:
+    run = Pulumi(
+        stack_ls=[{"name": "prod"}, {"name": "dev"}],
+        stack_export=lambda stack: BackendError("bad") if stack == "prod" else {"deployment": DEPLOYMENT},
+    )
+
+    own, other = states(run, "dev")
+
+    assert own.instances
+    assert (other.stack, other.trouble) == ("prod", "bad")
+
+
+def test_a_list_that_fails_is_told_and_the_own_state_read_all_the_same() -> None:
+    run = Pulumi(stack_ls=BackendError("place 1"), stack_export={"deployment": DEPLOYMENT})
+
+    own, others = states(run, "dev")
+
+    assert own.stack_id == "abc"
+    assert others.trouble == "place 1"
+
+
+def test_an_export_that_is_no_json_is_trouble_and_not_emptiness() -> None:
+    run = Pulumi(stack_ls=[{"name": "dev"}], stack_export="<html>")
+
+    assert states(run, "dev")[0].trouble
+
+
+def test_config_comes_in_its_shapes() -> None:
+    rows = {"a:x": {"value": "1", "secret": True}, "a:y": {"value": "{}", "objectValue": {"z": 1}}}
+
+    assert stack_config(Pulumi(config=rows), "dev") == {"a:x": "1", "a:y": {"z": 1}}
+
+
+def test_no_selected_stack_says_how_to_name_one() -> None:
+    with pytest.raises(BackendError, match="--stack"):
+        selected_stack(Pulumi(stack=BackendError("no stack selected")))

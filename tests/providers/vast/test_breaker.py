@@ -1,0 +1,175 @@
+"""The breaker: opens when a fleet vanishes at once or too much is rented, and for nothing else."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.vast import errors
+from providers.vast.breaker import HOUR, STAYS_OPEN_SECONDS, Book, Breaker
+from providers.vast.guarded import GuardedMarket
+from tests.doubles.clock import FakeClock
+from tests.doubles.market import FakeMarket, offer, raising
+
+FLEET = range(1, 7)
+BODY = {"label": "gpu-fleet/abc/chat-0", "image": "image", "disk": 20}
+
+
+def book(*lists: list[int], every: float = 1.0) -> Book:
+    """A book after these lists, `every` seconds apart; the first holds a fleet of six."""
+    found = Book().after_list(FLEET, 0.0, 1.0)
+    for number, ids in enumerate(lists, 1):
+        found = found.after_list(ids, number * every, 1.0)
+    return found
+
+
+def refused(found: Book, now: float = 10.0, rents_per_hour: int = 100) -> str | None:
+    return found.refusal(now, 1.0, rents_per_hour)
+
+
+def test_a_fleet_that_vanishes_at_once_stops_renting_and_is_named() -> None:
+    told = refused(book([]))
+
+    assert told is not None
+    assert "6 instances vanished from the market's list at once (1, 2, 3, 4, 5)" in told
+    assert "sweep --close-breaker" in told
+
+
+def test_a_list_that_shows_them_again_lets_renting_go_on() -> None:
+    assert refused(book([], list(FLEET))) is None
+
+
+def test_what_shows_again_only_in_part_still_stops_it() -> None:
+    assert "4 instances vanished" in str(refused(book([], [1, 2])))
+
+
+def test_it_closes_by_itself_after_a_while() -> None:
+    found = book([])
+
+    assert refused(found, now=1 + STAYS_OPEN_SECONDS) is not None
+    assert refused(found, now=2 + STAYS_OPEN_SECONDS) is None
+    assert refused(found.after_list([], 3 + STAYS_OPEN_SECONDS, 1.0)) is None
+
+
+@pytest.mark.parametrize("gone", [[1], [1, 2]])
+def test_one_or_two_that_go_are_no_alarm(gone: list[int]) -> None:
+    assert refused(book([number for number in FLEET if number not in gone])) is None
+
+
+def test_a_fleet_that_went_between_lists_far_apart_is_no_alarm() -> None:
+    assert refused(book([], every=100.0), now=101.0) is None
+
+
+def test_what_we_gave_back_ourselves_is_no_alarm() -> None:
+    found = Book().after_list(FLEET, 0.0, 1.0)
+    for number in FLEET:
+        found = found.after_destroy(number, 0.5)
+
+    assert refused(found.after_list([], 1.0, 1.0)) is None
+
+
+def test_more_rents_in_an_hour_than_allowed_are_refused_until_the_oldest_is_an_hour_old() -> None:
+    found = Book()
+    for moment in (0.0, 60.0, 120.0):
+        found = found.after_rent(moment, 1.0)
+
+    assert "limits.rentsPerHour allows 3" in str(refused(found, now=130.0, rents_per_hour=3))
+    assert "in 58 min" in str(refused(found, now=130.0, rents_per_hour=3))
+    assert refused(found, now=130.0, rents_per_hour=4) is None
+    assert refused(found, now=HOUR + 1, rents_per_hour=3) is None
+
+
+@given(st.lists(st.frozensets(st.integers(1, 8)), max_size=8), st.frozensets(st.integers(1, 8)))
+def test_whatever_was_listed_a_list_of_everything_closes_it(lists: list[frozenset[int]], ours: frozenset[int]) -> None:
+    found = Book()
+    for number in ours:
+        found = found.after_destroy(number, 0.0)
+    for moment, ids in enumerate(lists):
+        found = found.after_list(ids, float(moment), 1.0)
+        assert not found.vanished & ids
+        assert not (found.vanished & ours)
+
+    assert refused(found.after_list(range(1, 9), 99.0, 1.0), now=99.0) is None
+
+
+@given(st.lists(st.floats(0, 2 * HOUR), max_size=12), st.integers(1, 6))
+def test_never_more_than_the_bound_in_any_hour(moments: list[float], bound: int) -> None:
+    found, rents = Book(), []
+    for moment in sorted(moments):
+        if found.refusal(moment, 1.0, bound) is None:
+            found = found.after_rent(moment, 1.0)
+            rents.append(moment)
+
+    for start in rents:
+        assert sum(start <= moment < start + HOUR for moment in rents) <= bound
+
+
+def guarded(folder: Path, rents_per_hour: int = 100) -> tuple[GuardedMarket, FakeMarket, Breaker]:
+    clock = FakeClock()
+    market, breaker = FakeMarket(clock), Breaker(folder, 1.0, rents_per_hour)
+    return GuardedMarket(market, breaker, clock, 5.0), market, breaker
+
+
+def test_a_list_that_lied_once_delays_a_rent_and_no_more(tmp_path: Path) -> None:
+    guard, market, breaker = guarded(tmp_path)
+    breaker.listed(FLEET, 0.0)
+    breaker.listed([], 1.0)
+    truth = market.instances
+    market.instances = lambda *words: breaker.listed(FLEET, market.clock.now) or truth(*words)  # type: ignore[func-returns-value,method-assign]
+
+    guard.rent(1, BODY)
+
+    assert market.clock.slept == [5.0]
+    assert len(market.rows) == 1
+
+
+def test_nothing_is_rented_while_it_is_open(tmp_path: Path) -> None:
+    guard, market, breaker = guarded(tmp_path)
+    breaker.listed(FLEET, 0.0)
+    breaker.listed([], 1.0)
+
+    with pytest.raises(errors.BreakerOpen, match="vanished"):
+        guard.rent(1, BODY)
+
+    assert market.rows == {}
+    breaker.close()
+    guard.rent(1, BODY)
+    assert len(market.rows) == 1
+
+
+def test_rents_are_counted_also_those_whose_reply_got_lost_and_not_those_that_were_refused(tmp_path: Path) -> None:
+    guard, market, _breaker = guarded(tmp_path, rents_per_hour=2)
+    market.after["rent"] = [raising(errors.OutcomeUnknown("rent", "time-out"))]
+    market.before["rent"] = [None, raising(errors.OfferGone(2, "taken"))]
+    with pytest.raises(errors.OutcomeUnknown):
+        guard.rent(1, BODY)
+    with pytest.raises(errors.OfferGone):
+        guard.rent(2, BODY)
+    guard.rent(3, BODY)
+
+    with pytest.raises(errors.BreakerOpen, match="rentsPerHour"):
+        guard.rent(4, BODY)
+
+
+def test_the_book_is_shared_and_survives_damage(tmp_path: Path) -> None:
+    Breaker(tmp_path, rents_per_hour=1).rented(1.0)
+    with pytest.raises(errors.BreakerOpen):
+        Breaker(tmp_path, rents_per_hour=1).verify(2.0)
+
+    (tmp_path / "breaker.json").write_text("{ half")
+
+    Breaker(tmp_path, rents_per_hour=1).verify(2.0)
+
+
+def test_what_the_guard_ends_is_no_surprise(tmp_path: Path) -> None:
+    guard, market, breaker = guarded(tmp_path)
+    ids = [market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(1, 5)]
+    breaker.listed(ids, 0.0)
+    for number in ids:
+        guard.destroy(number)
+    breaker.listed([], 1.0)
+
+    guard.rent(1, BODY)
+
+    assert len(market.rows) == 1

@@ -1,0 +1,55 @@
+"""A thousand histories of a fleet, each with faults, kills and an operator who goes on: nothing is ever left rented.
+
+One that fails says its seed; `play(seed)` plays it again, move for move.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+
+from providers.vast import lifecycle, online, renting
+from tests.doubles.schedule import Leak, play
+from tests.doubles.scheduled_market import ANYWHERE, FAULTS
+
+HISTORIES, IN_ONE = 1000, 50
+
+
+def play_all(seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        play(seed)
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, IN_ONE))
+def test_nothing_is_left_rented_after(first: int) -> None:
+    play_all(range(first, first + IN_ONE))
+
+
+def test_the_histories_reach_every_fault() -> None:
+    told = "\n".join(line for seed in range(200) for line in play(seed).market.history)
+
+    for fault in {*ANYWHERE, *(each for faults in FAULTS.values() for each in faults)}:
+        assert f"  {fault} at " in told
+
+
+@pytest.mark.parametrize(
+    ("room", "rule", "instead"),
+    [
+        (online, "give_back", lambda *_a: None),
+        (online, "adopt", lambda *_a: None),
+        (online, "keep_lowest", lambda *_a: None),
+        (renting, "settle", lambda *_a: []),
+        (lifecycle, "is_absent", lambda *_a: True),
+        (renting, "is_absent", lambda market, _c, _l, number, _label=None: renting.find(market, number) is None),
+        (lifecycle, "give_back", lambda market, _c, _l, number, _price: market.destroy(number)),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_rule_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch, room, rule, instead) -> None:
+    monkeypatch.setattr(room, rule, instead)
+
+    with pytest.raises(Leak):
+        play_all(range(HISTORIES))
+
+
+def test_a_seed_plays_the_same_history_again() -> None:
+    assert play(7).market.history == play(7).market.history

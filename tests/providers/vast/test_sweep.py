@@ -1,0 +1,107 @@
+"""Sweep: what each instance of an account is, and that only what is ours and unknown can ever be given back."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.vast.backend import StackState
+from providers.vast.instances import Instance
+from providers.vast.limits import Limits
+from providers.vast.sweep import Finding, Kind, condemned, give_back_each, own_ids, sort_out
+from tests.doubles.clock import FakeClock
+from tests.doubles.market import FakeMarket, offer
+
+OURS = StackState("dev", "abc", {"chat-0": frozenset({1})})
+THEIRS = StackState("prod", "xyz", {"chat-0": frozenset({2})})
+
+
+def instance(number: int, label: str | None, **fields: Any) -> Instance:
+    return Instance(id=number, label=label, dph_total=0.25, **fields)
+
+
+def kinds(findings: list[Finding]) -> dict[int, Kind]:
+    return {finding.instance.id: finding.kind for finding in findings}
+
+
+def test_every_kind_is_told_from_the_others() -> None:
+    creating = StackState("dev", "abc", {"chat-0": frozenset({1})}, frozenset({"chat-2"}))
+    rows = [
+        instance(1, "gpu-fleet/abc/chat-0"),
+        instance(2, "gpu-fleet/xyz/chat-0"),
+        instance(3, "gpu-fleet/abc/chat-1"),
+        instance(4, "gpu-fleet/abc/chat-2"),
+        instance(5, "gpu-fleet/other/chat-0"),
+        instance(6, "my own"),
+        instance(7, None),
+    ]
+
+    found = sort_out(rows, [creating, THEIRS], own_ids([creating, THEIRS]))
+
+    assert kinds(found) == {
+        1: Kind.KNOWN,
+        2: Kind.KNOWN,
+        3: Kind.UNKNOWN,
+        4: Kind.CREATING,
+        5: Kind.ANOTHER,
+        6: Kind.FOREIGN,
+        7: Kind.FOREIGN,
+    }
+    assert [one.id for one in condemned(found, interrupted=False)] == [3]
+    assert [one.id for one in condemned(found, interrupted=True)] == [3, 4]
+
+
+def test_a_second_instance_under_a_known_name_is_unknown_and_says_which_is_known() -> None:
+    found = sort_out([instance(9, "gpu-fleet/abc/chat-0")], [OURS], own_ids([OURS]))
+
+    assert found[0].kind is Kind.UNKNOWN
+    assert found[0].why == "chat-0 is instance 1 in state, not this one"
+
+
+def test_a_state_that_cannot_be_read_makes_nothing_ours_unless_its_id_is_given() -> None:
+    broken = StackState("dev", trouble="invalid character")
+    rows = [instance(1, "gpu-fleet/abc/chat-0")]
+
+    assert kinds(sort_out(rows, [broken], own_ids([broken]))) == {1: Kind.ANOTHER}
+    assert kinds(sort_out(rows, [broken], own_ids([broken], "abc"))) == {1: Kind.UNKNOWN}
+
+
+ids = st.integers(1, 30)
+names = st.sampled_from(["chat-0", "chat-1", "other-0"])
+stack_ids = st.sampled_from(["abc", "xyz", "lost"])
+labels = st.none() | st.just("a b") | st.builds("gpu-fleet/{}/{}".format, stack_ids, names)
+stacks = st.builds(
+    StackState,
+    st.sampled_from(["dev", "prod"]),
+    st.none() | stack_ids,
+    st.dictionaries(names, st.frozensets(ids, max_size=2)),
+    st.frozensets(names, max_size=2),
+)
+
+
+@given(st.dictionaries(ids, labels), st.lists(stacks, min_size=1, max_size=3), st.none() | stack_ids)
+def test_nothing_is_condemned_but_what_carries_our_id_and_no_state_knows(
+    rows: dict[int, str | None], states: list[StackState], given_id: str | None
+) -> None:
+    own = own_ids(states, given_id)
+    found = sort_out([instance(number, label) for number, label in rows.items()], states, own)
+
+    known = {number for state in states for numbers in state.instances.values() for number in numbers}
+    for doomed in condemned(found, interrupted=True):
+        assert doomed.id not in known
+        assert str(doomed.label).split("/")[1] == (given_id or states[0].stack_id)
+    assert kinds(found).keys() == rows.keys()
+
+
+def test_each_is_given_back_or_said_to_cost_still() -> None:
+    clock = FakeClock()
+    market = FakeMarket(clock)
+    first, second = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n + 1)) for n in range(2))
+    stubborn = market.destroy
+    market.destroy = lambda number: None if number == second else stubborn(number)  # type: ignore[method-assign]
+
+    ended = give_back_each(market, clock, Limits(destroy_seconds=30), market.instances())
+
+    assert ended[first] is None
+    assert "MAY STILL BE RENTED" in str(ended[second])
+    assert list(market.rows) == [second]
