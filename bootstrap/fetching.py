@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bootstrap.errors import BootstrapError, FetchFailed, PreflightFailed, WeightsMissing
 from bootstrap.host import Host, Result
-from bootstrap.manifest import PART_BYTES, Manifest
+from bootstrap.manifest import PART_BYTES, Manifest, blob_key
 from bootstrap.scripting import answer, python
 
 CONNECTIONS = 4
@@ -41,7 +41,7 @@ def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], targe
     }
     result = python(host, "fetch.py", order, SECONDS)
     if result.status != 0:
-        raise _error(f"{name}: fetching {manifest.name}", result)
+        raise _error(f"{name}: fetching {manifest.name}", result, manifest)
     done = answer(result, "the fetch's report")
     seconds = float(done["seconds"])
     kept = f", {_size(done['kept'])} were there" if done["kept"] else ""
@@ -50,7 +50,7 @@ def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], targe
     return Fetched(f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}", mbps)
 
 
-def _error(what: str, result: Result) -> BootstrapError:
+def _error(what: str, result: Result, manifest: Manifest) -> BootstrapError:
     said = (result.stderr.strip().splitlines() or [f"it ended with status {result.status}"])[-1]
     if result.status == REFUSED:
         return WeightsMissing(
@@ -61,7 +61,18 @@ def _error(what: str, result: Result) -> BootstrapError:
         return PreflightFailed("slow", f"{what} is too slow: {said}")
     if result.status == NO_SPACE:
         return PreflightFailed("disk", f"{what} failed: {said}")
-    return FetchFailed(f"{what} failed: {said}")
+    return FetchFailed(f"{what} failed: {said}{_damaged(said, manifest)}")
+
+
+def _damaged(said: str, manifest: Manifest) -> str:
+    """Say what to do about a blob that arrives damaged wherever it goes; which one it is, `said` begins with."""
+    file = next((file for file in manifest.files if said.startswith(f"{file.path},")), None)
+    if file is None or "SHA-256" not in said:
+        return ""
+    return (
+        f". If other machines say so too, the bucket's copy is damaged: delete {blob_key(file.sha256)} from it, then "
+        "`pulumi up --refresh` uploads it anew"
+    )
 
 
 def _size(count: float) -> str:

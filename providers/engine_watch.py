@@ -30,6 +30,9 @@ class EngineGone(Exception):
 class RentingClock(Clock, Protocol):
     """A clock whose waits raise EngineGone, except while it is being patient."""
 
+    def confirm(self) -> None:
+        """Return where somebody still waits for us, right now; raises EngineGone."""
+
     def patient(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which this thread's waits go on without an engine: the way to give back."""
 
@@ -77,6 +80,10 @@ class EngineWatch:
                 self._gone = self._refused >= REFUSALS or not all(process.alive() for process in self._between)
             return self._gone
 
+    def missed(self) -> bool:
+        """Look right now, once: True is a reason to look again, because one refusal may be an accident."""
+        return self._refuses() or not all(process.alive() for process in self._between)
+
     def _refuses(self) -> bool:
         if self._address is None:
             return False
@@ -92,6 +99,9 @@ class EngineWatch:
 
 class UnwatchedClock(SystemClock):
     """The system's clock for commands that no engine has asked for: their waits end when they end."""
+
+    def confirm(self) -> None:
+        """Return."""
 
     def patient(self) -> contextlib.AbstractContextManager[None]:
         """Return a context that changes nothing."""
@@ -115,6 +125,14 @@ class WatchedClock(SystemClock):
             if left <= 0:
                 return
             super().sleep(min(SLICE_SECONDS, left))
+
+    def confirm(self) -> None:
+        """Return where the engine is there; otherwise raise EngineGone, after half a second."""
+        for _look in range(REFUSALS):
+            if not self._watch.missed():
+                return
+            super().sleep(SLICE_SECONDS)
+        raise EngineGone("the Pulumi engine that asked for this has gone")
 
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ wish that the running machine violates          replace   (image, GPU, disk, reg
 what runs on it                                 in place  (model, vLLM's arguments, token, certificates, kit, SSH key)
 wish that only matters for the next rent        recorded  (reliability, download rate, limits, endpoints)
 name or label                                   replace   (another identity)
+another market                                  replace   (given back there, rented here)
 """
 
 from dataclasses import dataclass, field
@@ -30,6 +31,14 @@ class Changes:
     in_place: list[str] = field(default_factory=list)
     recorded: list[str] = field(default_factory=list)
 
+    def told(self) -> str:
+        """Say in words what would happen, with the inputs that ask for it."""
+        if self.replace:
+            return f"another machine, and this one is given back first, because of {_named(self.replace)}"
+        if self.in_place:
+            return f"in place, because of {_named(self.in_place)}"
+        return f"nothing on the machine; {_named(self.recorded)} is written down for the next rent"
+
     @property
     def any(self) -> bool:
         """Say whether there is anything to do or to write down."""
@@ -41,6 +50,8 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
     found = Changes()
     if (old.name, old.label) != (new.name, new.label):
         found.replace.append("label")
+    if old.market.url != new.market.url:
+        found.replace.append("market.url")
     if old.server.image != new.server.image:
         found.replace.append("server.image")
     found.replace.extend(_violated(new, machine))
@@ -57,6 +68,12 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
         if name not in compared and getattr(old, name) != getattr(new, name):
             found.recorded.append(name)
     return found
+
+
+def _named(keys: list[str]) -> str:
+    """Write keys as config spells them: `maxUsdPerHour` rather than `wishes.maxUsdPerHour`."""
+    words = {"disk_gb": "diskGb", "access": "access (token, SSH key or certificate)", "server": "vLLM's arguments"}
+    return ", ".join(words.get(key, key.rpartition(".")[2]) for key in dict.fromkeys(keys))
 
 
 def _what_runs(settings: InstanceSettings) -> tuple[object, ...]:

@@ -94,7 +94,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     state = classify(instance, settings.server.port)
     if not isinstance(state, Running):
         what = state.message if isinstance(state, Failed) else f"the market reports it as {state.status}"
-        return {**outs, "drift": [f"{STATUS_DRIFT}: {what}"]}
+        return {**outs, "drift": _said(desk, [f"{STATUS_DRIFT}: {what}"])}
     drift = [
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(desk.market, instance_id, settings.label)
@@ -108,7 +108,13 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts, desk.clock.time())]
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
-    return {**outs, "endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "drift": drift}
+    return {**outs, "endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "drift": _said(desk, drift)}
+
+
+def _said(desk: Desk, drift: list[str]) -> list[str]:
+    for one in drift:
+        desk.say("drift", f"{one}; the next `pulumi up` mends it")
+    return drift
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:

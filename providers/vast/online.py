@@ -122,7 +122,7 @@ def bring_online(
                 attempts=len(failures) + 1,
             )
             keep_lowest(market, clock, limits, order.label, instance_id)
-            clock.sleep(0)  # an engine that has gone meanwhile would never hear of this instance
+            clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
         except (HostFault, errors.RentalFailed) as error:
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
             say("give back", f"{error}; trying the next offer")

@@ -95,6 +95,8 @@ class VastInstanceProvider(ResourceProvider):
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
+        if found.any:
+            tell(f"{news.get('name')}  change  {found.told()}")
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -145,9 +147,7 @@ class VastInstanceProvider(ResourceProvider):
         kept = open_ledger(store.own_endpoint or store.endpoint, store.region, store.bucket, keys, self._clock)
 
         def say(phase: str, text: str) -> None:
-            # A killed engine has closed the pipe: that must not keep anybody from giving back.
-            with suppress(OSError):
-                print(redaction.clean(f"{settings.name}  {phase}  {text}"), flush=True)  # noqa: T201 -- the CLI shows it
+            tell(redaction.clean(f"{settings.name}  {phase}  {text}"))
 
         with reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour) as market:
             yield Desk(market, self._clock, self._store_keys, say, CleanLedger(kept, redaction.clean))
@@ -180,6 +180,12 @@ class VastInstance(Resource, module="vast", name="Instance"):
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
         props = {**dict.fromkeys(lifecycle.OUTPUT_KEYS), **inputs}
         super().__init__(VastInstanceProvider(), name, props, options)
+
+
+def tell(line: str) -> None:
+    """Have the CLI show a line. A killed engine has closed the pipe: that must not keep anybody from giving back."""
+    with suppress(OSError):
+        print(line, flush=True)  # noqa: T201 -- stdout is the way to the CLI
 
 
 def known(value: Any) -> Any:

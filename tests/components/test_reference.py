@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 
-from components.reference import page, top_level
+from components import consequences
+from components.reference import SECTIONS, page, top_level
 
 PROJECT = Path(__file__).parents[2]
 
@@ -23,3 +25,20 @@ def test_the_dev_stack_holds_no_secret() -> None:
     config = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["config"]
 
     assert not [key for key in config if key.lower().endswith("key")]
+
+
+def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None:
+    assert (PROJECT / "docs/changes.md").read_text() == consequences.page(), (
+        "run: python -m components.consequences > docs/changes.md"
+    )
+    keys = {
+        f"{path}.{field.alias or name}"
+        for path, model in SECTIONS.items()
+        for name, field in model.model_fields.items()
+    }
+    assert {edit.key for edit in consequences.EDITS} == keys - {"fleets.<name>.gpu"}
+
+
+@pytest.mark.parametrize("edit", consequences.EDITS, ids=lambda edit: f"{edit.key} {edit.when}")
+def test_no_edit_of_a_key_goes_unnoticed(edit: consequences.Edit) -> None:
+    assert edit.says or consequences.effect(edit) != "nothing"

@@ -29,6 +29,10 @@ class FakeClock:
         if self.gone_at is not None and self.now >= self.gone_at and not getattr(self._patience, "on", False):
             raise EngineGone("the engine has gone")
 
+    def confirm(self) -> None:
+        if self.gone_at is not None and self.now >= self.gone_at:
+            raise EngineGone("the engine has gone")
+
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:
         self._patience.on = True

@@ -1,19 +1,21 @@
-"""`kill -9` of the real engine in the middle of a fleet's create: the market's books end empty, and nobody stays."""
+"""The real engine in the middle of a create: killed, its provider killed, both, and interrupted once and twice. In the
+end the market's books and the state agree, and the operator's next steps set everything right.
+"""
 
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
-from tools.stack import Engine
+from tools.stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("killed")]
-
-LAST_PHASES = ("search", "rent", "connect", "fetch weights", "start")
+pytestmark = [pytest.mark.engine, pytest.mark.host]
 
 
 @pytest.fixture(scope="module")
@@ -22,21 +24,102 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield running
 
 
-@pytest.mark.parametrize("phase", LAST_PHASES)
-def test_everything_is_given_back_after(cloud: Cloud, engine: Engine, phase: str) -> None:
-    stack = engine.stack(REPO)
-    stack.write_config(cloud.stack_config(replicas=2))
-    child = stack.start("up", "--stack", stack.name, "--yes", "--skip-preview")
-    seen = Lines(child)
-    seen.wait_for(f"chat-0  {phase}  ")
+@pytest.fixture
+def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+    """A stack that wants two instances; the books are empty afterwards, whatever happened."""
+    made = engine.stack(REPO)
+    made.write_config(cloud.stack_config(replicas=2))
+    yield made
+    for row in cloud.rented():
+        cloud.sandbox.books.destroy(row["id"])
 
+
+def up_until(stack: Stack, phase: str) -> "tuple[subprocess.Popen[str], Lines]":
+    """Begin an update and return once chat-0 is through a phase."""
+    child = stack.start("up", "--stack", stack.name, "--yes", "--skip-preview")
+    lines = Lines(child)
+    lines.wait_for(f"chat-0  {phase}  ")
+    return child, lines
+
+
+def providers(engine: int) -> list[int]:
+    """The processes that hold dynamic providers, below an engine."""
+    return [process.pid for process in descendants(engine) if b"pulumi.dynamic" in command_line(process.pid)]
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def known(stack: Stack) -> set[int]:
+    return {int(row["id"]) for row in stack.resources() if row["type"].endswith("vast:Instance") and row.get("id")}
+
+
+def sets_right(cloud: Cloud, stack: Stack) -> None:
+    """The operator's next steps: `pulumi cancel`, `pulumi up`, and in the end `pulumi destroy`."""
+    stack.call("cancel", "--yes", "--stack", stack.name, check=False)
+    stack.up()
+    assert {row["id"] for row in cloud.rented()} == known(stack)
+    assert len({row["label"] for row in cloud.rented()}) == len(cloud.rented()) == 2
+    stack.destroy()
+    assert cloud.rented() == []
+
+
+@pytest.mark.parametrize("phase", ["search", "rent", "connect", "fetch weights", "start"])
+def test_everything_is_given_back_after_the_engine_was_killed(cloud: Cloud, stack: Stack, phase: str) -> None:
+    child, _lines = up_until(stack, phase)
     plugins = descendants(child.pid)
+
     os.kill(child.pid, signal.SIGKILL)
 
     wait_until(lambda: not [process for process in plugins if process.alive()], "every plugin to end", 90)
     assert cloud.rented() == []
-    stack.call("cancel", "--yes", "--stack", stack.name)
-    stack.up()
-    assert len(cloud.rented()) == 2
-    stack.destroy()
-    assert cloud.rented() == []
+    sets_right(cloud, stack)
+
+
+@pytest.mark.parametrize("phase", ["rent", "fetch weights"])
+def test_the_next_up_goes_on_after_the_provider_was_killed(cloud: Cloud, stack: Stack, phase: str) -> None:
+    child, _lines = up_until(stack, phase)
+
+    for process in providers(child.pid):
+        os.kill(process, signal.SIGKILL)
+
+    assert child.wait(timeout=60) != 0
+    assert known(stack) <= {row["id"] for row in cloud.rented()}
+    sets_right(cloud, stack)
+
+
+@pytest.mark.parametrize("phase", ["search", "start"])
+def test_the_next_up_goes_on_after_both_were_killed(cloud: Cloud, stack: Stack, phase: str) -> None:
+    child, _lines = up_until(stack, phase)
+
+    for process in [child.pid, *(plugin.pid for plugin in descendants(child.pid))]:
+        os.kill(process, signal.SIGKILL)
+
+    sets_right(cloud, stack)
+
+
+def test_an_interrupted_update_ends_in_order(cloud: Cloud, stack: Stack) -> None:
+    child, _lines = up_until(stack, "rent")
+
+    os.kill(child.pid, signal.SIGINT)
+
+    child.wait(timeout=120)
+    assert {row["id"] for row in cloud.rented()} == known(stack)
+    sets_right(cloud, stack)
+
+
+def test_an_update_that_was_interrupted_twice_leaves_nothing_unknown_behind(cloud: Cloud, stack: Stack) -> None:
+    child, lines = up_until(stack, "rent")
+    plugins = descendants(child.pid)
+
+    os.kill(child.pid, signal.SIGINT)
+    lines.wait_for("^C received; cancelling")  # two signals at once are one
+    os.kill(child.pid, signal.SIGINT)
+
+    child.wait(timeout=60)
+    wait_until(lambda: not [process for process in plugins if process.alive()], "every plugin to end", 90)
+    sets_right(cloud, stack)

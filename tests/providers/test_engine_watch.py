@@ -151,3 +151,14 @@ def test_a_wait_that_began_before_ends_when_the_engine_goes() -> None:
 
 def _started(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+
+
+def test_an_engine_that_is_there_is_confirmed_at_once_and_one_that_went_is_missed() -> None:
+    server = listening()
+    clock = WatchedClock(EngineWatch(address_of(server), ()))
+    clock.confirm()
+
+    server.close()
+
+    with pytest.raises(EngineGone):
+        clock.confirm()

@@ -30,6 +30,7 @@ FILE = {"path": "a", "size": 1, "sha256": "1" * 64, "parts": ["1" * 64]}
 @pytest.mark.parametrize(
     ("path", "value", "kind", "key"),
     [
+        ("market.url", "http://127.0.0.1:2", "replace", "market.url"),
         ("label", "gpu-fleet/x/chat-1", "replace", "label"),
         ("server.image", "other", "replace", "server.image"),
         ("wishes.gpuNames", ["H100 SXM"], "replace", "wishes.gpuNames"),
@@ -60,6 +61,18 @@ def test_each_key_has_its_consequence(path: str, value: Any, kind: str, key: str
         assert not found.replace
     if kind == "recorded":
         assert not found.in_place
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("wishes.maxUsdPerHour", 0.3, "another machine, and this one is given back first, because of maxUsdPerHour"),
+        ("server.arguments", ["--x"], "in place, because of vLLM's arguments"),
+        ("wishes.reliability", 0.99, "nothing on the machine; wishes is written down for the next rent"),
+    ],
+)
+def test_a_change_is_told_in_words(path: str, value: Any, says: str) -> None:
+    assert changes(OLD, changed(path, value), MACHINE).told() == says
 
 
 def test_nothing_changed_is_nothing_to_do() -> None:

@@ -1,0 +1,161 @@
+"""docs/changes.md: what an edit of each config key does to an instance that runs, computed by the rules that decide it.
+
+`python -m components.consequences` prints the page; a test compares it with the committed one, and holds it to all keys.
+"""
+
+import copy
+from dataclasses import dataclass
+from typing import Any, cast
+
+from bootstrap.manifest import File, Manifest
+from components.config import StackConfig
+from components.fleet import FleetArgs, instance_inputs
+from providers.identity.resource import Identity
+from providers.identity.tokens import token_for
+from providers.vast.changes import Machine, changes
+from providers.vast.settings import InstanceSettings
+
+MACHINE = Machine("RTX 4090", 1, 48, 0.40, "US")
+BASE: dict[str, Any] = {
+    "market": {"url": "https://console.vast.ai"},
+    "store": {"endpoint": "https://fsn1.example", "region": "fsn1", "bucket": "weights"},
+    "models": {"m": {"manifest": "models/m.json"}, "n": {"manifest": "models/n.json"}},
+    "fleets": {"chat": {"model": "m", "gpu": {"name": "RTX 4090"}, "maxUsdPerHour": 0.5, "diskGb": 48}},
+}
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A key set to a value. `when` tells two edits of one key apart; `says` stands for what instances know nothing of."""
+
+    key: str
+    value: Any = None
+    when: str = ""
+    says: str = ""
+
+
+FLEET = "fleets.<name>"
+EDITS = (
+    Edit(f"{FLEET}.replicas", says="instances are added or given back from the highest number down; the others stay"),
+    Edit(f"{FLEET}.model", "n"),
+    Edit(f"{FLEET}.gpu.name", "H100 SXM", "the running GPU is not named any more"),
+    Edit(f"{FLEET}.gpu.name", ["RTX 4090", "H100 SXM"], "the running GPU is still named"),
+    Edit(f"{FLEET}.gpu.count", 2),
+    Edit(f"{FLEET}.gpu.ramGb", 48),
+    Edit(f"{FLEET}.maxUsdPerHour", 0.3, "the instance costs more"),
+    Edit(f"{FLEET}.maxUsdPerHour", 0.45, "it costs no more"),
+    Edit(f"{FLEET}.image", "vllm/vllm-openai:v9"),
+    Edit(f"{FLEET}.vllmArguments", ["--max-model-len", "512"]),
+    Edit(f"{FLEET}.environment", {"VLLM_LOGGING_LEVEL": "DEBUG"}),
+    Edit(f"{FLEET}.reliability", 0.99),
+    Edit(f"{FLEET}.downloadMbps", 900),
+    Edit(f"{FLEET}.minCuda", 12.4),
+    Edit(f"{FLEET}.regions", ["DE"], "the machine stands elsewhere"),
+    Edit(f"{FLEET}.regions", ["US", "DE"], "it stands in one of them"),
+    Edit(f"{FLEET}.verified", False),
+    Edit(f"{FLEET}.diskGb", 100, "more than was rented"),
+    Edit(f"{FLEET}.diskGb", 30, "less"),
+    Edit("models.<name>.manifest", "models/other.json"),
+    Edit("models.<name>.source", says="nothing; missing blobs are uploaded from there"),
+    Edit("store.bucket", "others"),
+    Edit("store.endpoint", "https://nbg1.example"),
+    Edit("store.hostEndpoint", "https://hosts.example"),
+    Edit("store.region", "nbg1"),
+    Edit("store.onDestroy", says="nothing; it counts when the stack is destroyed"),
+    Edit("limits.attempts", 5),
+    Edit("limits.bootMinutes", 20),
+    Edit("limits.connectMinutes", 9),
+    Edit("limits.totalMinutes", 60),
+    Edit("limits.expectedHours", 24),
+    Edit("limits.rentsPerHour", 50),
+    Edit("rotation.tokens", 1),
+    Edit("rotation.ssh", 1),
+    Edit("rotation.certificates", 1),
+    Edit("market.url", "https://market.example"),
+    Edit("market.hostUrl", "https://market.example"),
+    Edit("market.timeScale", 2),
+)
+
+
+def page() -> str:
+    """Return docs/changes.md."""
+    lines = [
+        "# What an edit of stack config does",
+        "",
+        "To an instance that runs; computed from the rules that decide it. `pulumi preview` says the same in words, with the",
+        "instance's name.",
+        "",
+        "- **in place**: over SSH, on the machine that is rented. New weights are fetched while the old model serves; what",
+        "  restarts is closed (503) from then until a completion has proven it. What does not come to serve goes back.",
+        "- **another machine**: the old one is given back first, then another is rented, under the same name.",
+        "- **written down**: nothing is touched; it counts at the next rent.",
+        "",
+        "| key | where | effect |",
+        "| --- | --- | --- |",
+        *(f"| `{edit.key}` | {edit.when} | {edit.says or effect(edit)} |" for edit in EDITS),
+        "",
+        "Drift that `pulumi refresh` finds is mended by the next `up`: a machine that is stopped or offline is replaced; a",
+        "moved address, other vLLM arguments, other weights, a gate or a token changed by hand, a certificate that ends",
+        "within 30 days, and a second instance under the same label are put right in place. What is gone is made anew.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def effect(edit: Edit) -> str:
+    """Return in a few words what an edit does."""
+    found = changes(_settings(Edit("")), _settings(edit), MACHINE)
+    if found.replace:
+        return "another machine"
+    if found.in_place:
+        return "in place"
+    return "written down" if found.recorded else "nothing"
+
+
+def _settings(edit: Edit) -> InstanceSettings:
+    stack = StackConfig.model_validate(_edited(edit))
+    fleet = stack.fleets["chat"]
+    manifests = {name: _manifest(model.manifest) for name, model in stack.models.items()}
+    identity = _identity(stack.rotation.ssh)
+    args = FleetArgs("chat", fleet, stack, manifests[fleet.model], _manifest("kit"), identity, [], cast(Any, None))
+    token = token_for("0" * 64, "chat-0", stack.rotation.tokens)
+    props = dict(instance_inputs(args, "chat-0", 0, cast(Any, token)))
+    return InstanceSettings.from_props(props)
+
+
+def _edited(edit: Edit) -> dict[str, Any]:
+    config = copy.deepcopy(BASE)
+    *parents, last = edit.key.replace("fleets.<name>", "fleets.chat").replace("models.<name>", "models.m").split(".")
+    place = config
+    for parent in parents:
+        value = place.setdefault(parent, {})
+        place = value
+    if edit.key:
+        place[last] = edit.value
+    return config
+
+
+def _manifest(path: str) -> Manifest:
+    mark = f"{sum(path.encode()):064x}"
+    return Manifest(name="m", files=(File(path="a", size=1, sha256=mark, parts=(mark,)),))
+
+
+class _Known(str):
+    """A text that stands where the engine has an output."""
+
+    __slots__ = ()
+
+    def apply(self, rule: Any) -> Any:
+        """Return what the rule makes of it."""
+        return rule(str(self))
+
+
+def _identity(ssh: int) -> Identity:
+    identity = Identity.__new__(Identity)
+    known = {"stackId": "abc", "sshPublicKey": f"ssh-ed25519 {ssh}", "sshPrivateKey": f"key {ssh}"}
+    for name, value in {**known, "caCertificate": "certificate", "caKey": "key", "tokenSecret": "secret"}.items():
+        object.__setattr__(identity, name, _Known(value))
+    return identity
+
+
+if __name__ == "__main__":
+    print(page(), end="")  # noqa: T201 -- the page is this command's output
