@@ -4,11 +4,12 @@ VLLM ?= real
 PROMPT ?= Hello
 STACK ?= local
 JOBS ?= auto
+SOAK ?= 0-200
 IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up ask log env down test check lint bench clean
+.PHONY: help setup up ask log env down test check lint soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -44,6 +45,9 @@ lint:
 	@$(IN) ruff format --check --quiet .
 	@$(IN) ruff check --quiet .
 	@$(IN) mypy .
+
+soak: setup ## 200 random histories through the real engine, about an hour (SOAK=0-200: which seeds)
+	@SOAK=$(SOAK) $(IN) pytest -n $(JOBS) --dist load tests/faults/test_soak.py
 
 bench: setup ## measure every figure of bench/ against its goal
 	@$(IN) python -m tools.bench

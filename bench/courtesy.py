@@ -3,8 +3,7 @@ destroy takes over its critical path.
 
     path of destroy = 31 turns in the destroy threshold + the time between two looks that must agree + the engine's empty run
 
-Empty run: a destroy of the same stack without instances. The market's clock runs four times as fast as the real one:
-its thresholds, boots and looks shrink alike.
+Empty run: a destroy of the same stack without instances. The market keeps the pace of the real one.
 """
 
 import sys
@@ -20,7 +19,7 @@ from providers.vast.limits import Limits
 from providers.vast.pace import INTERVALS
 
 INSTANCES = 32
-TIME_SCALE = 4.0
+TIME_SCALE = 1.0
 GOAL_CALLS = {"up": 10, "refresh": 3, "destroy": 5}
 
 

@@ -9,6 +9,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import logging
 import posixpath
 import shlex
 import socket
@@ -47,6 +48,8 @@ def connect(
     `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. Raises HostUnreachable, and
     HostKeyMismatch at once, before authentication.
     """
+    # Its threads would print tracebacks of what is an error of ours already.
+    logging.getLogger("paramiko").addHandler(logging.NullHandler())
     key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
     began = clock.monotonic()
     cause = "no attempt was made"

@@ -1,8 +1,8 @@
 """Runs every figure of bench/ and shows them beside their goals: `make bench`.
 
 A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "less"|"more"}; other lines are its
-talk and go to stderr. All figures of a run are written to bench/results.json. A missed goal is shown, not an error; a
-file that fails is one.
+talk and go to stderr. What a run measures is written to bench/results.json, beside what earlier runs of other files measured,
+and all of that into the README's table. A missed goal is shown, not an error; a file that fails is one.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 from tools.table import lines, plain
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- figures: written by `make bench` -->", "<!-- end of figures -->"
 FIELDS: dict[str, tuple[type, ...]] = {
     "figure": (str,),
     "value": (int, float),
@@ -41,7 +42,11 @@ def main(arguments: list[str]) -> int:
         if done.returncode or not found:
             failed.append(file.stem)
         print(f"bench: {file.stem}: {time.monotonic() - began:.1f} s", file=sys.stderr)
-    (CHECKOUT / "bench" / "results.json").write_text(json.dumps(figures, indent=2) + "\n")
+    results, readme = CHECKOUT / "bench" / "results.json", CHECKOUT / "README.md"
+    known = json.loads(results.read_text()) if arguments and results.exists() else []
+    kept = merged(known, figures)
+    results.write_text(json.dumps(kept, indent=2) + "\n")
+    readme.write_text(with_table(readme.read_text(), kept))
     print(render(figures), end="")
     if failed or not chosen:
         print(f"bench: no figure came from {', '.join(failed) or 'bench/'}.", file=sys.stderr)
@@ -59,6 +64,12 @@ def read(text: str) -> tuple[list[dict[str, Any]], list[str]]:
         else:
             figures.append(figure)
     return figures, talk
+
+
+def merged(known: list[dict[str, Any]], fresh: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return all figures, each once and as it was measured last, by name."""
+    latest = {figure["figure"]: figure for figure in [*known, *fresh]}
+    return [latest[name] for name in sorted(latest)]
 
 
 def figure_of(line: str) -> dict[str, Any] | None:
@@ -88,6 +99,26 @@ def render(figures: list[dict[str, Any]]) -> str:
             ]
         )
     return lines(rows)
+
+
+def with_table(readme: str, figures: list[dict[str, Any]]) -> str:
+    """Return a README with the figures between its two marks."""
+    before, begin, rest = readme.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    return f"{before}{begin}\n{table(figures)}{end}{after}"
+
+
+def table(figures: list[dict[str, Any]]) -> str:
+    """Lay out the figures in Markdown."""
+    rows = ["| figure | measured | goal | met |", "| --- | --- | --- | --- |"]
+    for figure in figures:
+        unit = "" if figure["unit"] == "ratio" else f" {figure['unit']}".rstrip()
+        sign = "≤" if figure["better"] == "less" else "≥"
+        goal = f"{sign} {plain(figure['goal'])}{unit}"
+        rows.append(
+            f"| {figure['figure']} | {plain(figure['value'])}{unit} | {goal} | {'yes' if met(figure) else '**no**'} |"
+        )
+    return "\n".join(rows) + "\n"
 
 
 def met(figure: dict[str, Any]) -> bool:

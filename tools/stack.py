@@ -125,7 +125,7 @@ class Stack:
 
     def read_config(self) -> dict[str, Any]:
         """Return the values of the stack's config file by key."""
-        return dict(yaml.safe_load((self.folder / f"Pulumi.{self.name}.yaml").read_text())["config"])
+        return dict(yaml.safe_load((self.folder / f"Pulumi.{self.name}.yaml").read_text()).get("config") or {})
 
     def config(self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None) -> None:
         """Set config values; a dotted or indexed key is a path, as with `pulumi config set --path`."""

@@ -30,6 +30,7 @@ ATTEMPTS = 6
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
 LOG_TRIES, LOG_PAUSE_SECONDS = 30, 0.3  # as patient as the official client
 PAGE = 25  # the most rows a page of the instances list has
+SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
 LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
 FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
 EVERYTHING, ACCOUNT = "instances", "account"
@@ -210,18 +211,17 @@ class VastClient:
         return known is not None and len(known) > LARGE
 
     def _pages(self, label: str | None) -> tuple[float, list[Instance]]:
-        began, page = self._again("list", partial(self._page, label, None))
-        found = page.instances
-        while page.next_token:
-            _asked, page = self._again("list", partial(self._page, label, page.next_token))
-            found += page.instances
-        if page.instances_found is not None and len(found) < page.instances_found:
-            raise errors.OutcomeUnknown(
-                "list", f"{len(found)} instances listed of {page.instances_found} that it counts"
-            )
-        if label is None:
-            self._on_list(found)
-        return began, found
+        for _look in range(SHORT_LISTS):
+            began, page = self._again("list", partial(self._page, label, None))
+            found = page.instances
+            while page.next_token:
+                _asked, page = self._again("list", partial(self._page, label, page.next_token))
+                found += page.instances
+            if page.instances_found is None or len(found) >= page.instances_found:
+                if label is None:
+                    self._on_list(found)
+                return began, found
+        raise errors.OutcomeUnknown("list", f"{len(found)} instances listed of {page.instances_found} that it counts")
 
     def _page(self, label: str | None, token: str | None) -> tuple[float, _Page]:
         asked = self._clock.monotonic()

@@ -119,7 +119,8 @@ class UpdateFailed(VastError):
         meanwhile = "serves with its settings of before" if self.serves_before else "serves nobody (its gate is closed)"
         return (
             f"{self.cause}\nInstance {self.instance_id} {meanwhile} and goes on costing {price}. "
-            "Correct the stack's config, or let `pulumi refresh` look at it, and run `pulumi up` again."
+            "Correct the stack's config, or let `pulumi refresh` look at it, and run `pulumi up` again. Another machine: "
+            "`pulumi up --replace '**<its name>'`."
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from bootstrap.errors import BootstrapError
+from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
 from providers.vast import errors
@@ -34,7 +34,7 @@ OUTPUT_KEYS = (
     "createdAt",
     "drift",
 )
-STATUS_DRIFT, SURPLUS_DRIFT = "status", "surplus"
+STATUS_DRIFT, SURPLUS_DRIFT, STRANGER_DRIFT = "status", "surplus", "another host key"
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,8 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         facts = _bootstrap(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
         address = endpoint.removeprefix("https://").rpartition(":")[0]
         drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts, desk.clock.time())]
+    except HostKeyMismatch as error:
+        drift.append(f"{STRANGER_DRIFT}: {error}")
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
     return {**outs, "endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "drift": _said(desk, drift)}
@@ -118,10 +120,13 @@ def _said(desk: Desk, drift: list[str]) -> list[str]:
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
-    """Say what an update would do, drift included: a machine that is down is replaced, anything else is mended in place."""
+    """Say what an update would do, drift included: a machine that is down, or behind whose address somebody else answers, is
+    replaced; anything else is mended in place.
+    """
     found = changes(old, new, _machine(outs))
     for drift in outs.get("drift") or []:
-        (found.replace if str(drift).startswith(STATUS_DRIFT) else found.in_place).append("drift")
+        lost = str(drift).startswith((STATUS_DRIFT, STRANGER_DRIFT))
+        (found.replace if lost else found.in_place).append("drift")
     return found
 
 

@@ -9,7 +9,7 @@ class Lines:
     """Reads both pipes of a process until they end."""
 
     def __init__(self, child: "subprocess.Popen[str]") -> None:
-        self._text = ""
+        self._text, self._ended = "", 0
         self._arrived = threading.Condition()
         for pipe in (child.stdout, child.stderr):
             assert pipe is not None
@@ -25,3 +25,18 @@ class Lines:
             with self._arrived:
                 self._text += line
                 self._arrived.notify_all()
+        with self._arrived:
+            self._ended += 1
+            self._arrived.notify_all()
+
+    @property
+    def text(self) -> str:
+        """Everything that was printed so far."""
+        return self._text
+
+    def shows(self, text: str, seconds: float = 200) -> bool:
+        """Say whether `text` is printed before both pipes end."""
+        with self._arrived:
+            return (
+                self._arrived.wait_for(lambda: text in self._text or self._ended == 2, seconds) and text in self._text
+            )

@@ -69,6 +69,7 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
     config["gpu-fleet:fleets"]["chat"]["replicas"] = 1
     config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = ["--max-model-len", "128"]
     stack.write_config(config)
+    assert "chat-0  change  in place, because of vLLM's arguments" in stack.preview().text
     changed = stack.up()
     assert ids(cloud) == before, changed.text
 

@@ -7,6 +7,9 @@ import pytest
 from providers.vast.resource import VastInstanceProvider
 from tests.doubles.cloud import ACCOUNT, Cloud, running_cloud
 from tests.doubles.dynamic_process import DynamicProcess
+from tests.doubles.engine import engine, pulumi_on_path
+
+__all__ = ["engine", "pulumi_on_path"]
 
 
 @pytest.fixture(scope="session")

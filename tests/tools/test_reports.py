@@ -1,12 +1,15 @@
 """What ends up in front of the operator: the table, the figures and the market's meter."""
 
 import json
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tools import bench, lifecycle, table
+
+REPO = Path(__file__).resolve().parents[2]
 
 
 def test_the_table_takes_every_output_that_speaks_of_endpoints():
@@ -73,3 +76,12 @@ def test_what_is_still_rented_is_named_with_its_price(market):
     said = lifecycle.billed(market)
     assert "gpu-fleet/x/chat-0" in said
     assert f"${market['usd_per_hour']:.2f}" in said
+
+
+def test_the_readmes_figures_are_those_that_were_measured() -> None:
+    readme, figures = (REPO / "README.md").read_text(), json.loads((REPO / "bench" / "results.json").read_text())
+
+    assert bench.with_table(readme, figures) == readme
+    assert "| a figure | 1.5 ms | ≤ 2 ms | yes |" in bench.table(
+        [{"figure": "a figure", "value": 1.5, "unit": "ms", "goal": 2, "better": "less"}]
+    )

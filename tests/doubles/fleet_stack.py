@@ -1,0 +1,51 @@
+"""A stack in a cloud for tests that break things: its size, what state and books say, and the operator's next steps."""
+
+from typing import Any
+
+from bootstrap.clock import SystemClock
+from bootstrap.probe import probe
+from sandbox.faults.catalogue import FAULTS
+from tests.doubles.cloud import LIMITS, Cloud
+from tools.stack import Stack
+
+
+def want(cloud: Cloud, stack: Stack, replicas: int) -> None:
+    """Set the size of the fleet, and limits that let a test see the end of what never comes."""
+    store = stack.read_config().get("gpu-fleet:store")
+    config = cloud.stack_config(replicas=replicas)
+    config["gpu-fleet:limits"] = {**LIMITS, "bootMinutes": 10, "connectMinutes": 0.15, "totalMinutes": 2.5}
+    config["gpu-fleet:store"] = store or config["gpu-fleet:store"]
+    stack.write_config(config)
+
+
+def calm(cloud: Cloud) -> None:
+    """End every fault; those that have struck, too, because what they broke lasts until then."""
+    for name in FAULTS:
+        cloud.sandbox.disarm(name)
+
+
+def known(stack: Stack) -> dict[int, dict[str, Any]]:
+    """Outputs of the instances in state, by id."""
+    rows = [row for row in stack.resources() if row["type"].endswith("vast:Instance")]
+    return {int(row["id"]): row["outputs"] for row in rows if row.get("id")}
+
+
+def assert_books_agree(cloud: Cloud, stack: Stack) -> None:
+    assert {row["id"] for row in cloud.rented()} == known(stack).keys()
+
+
+def assert_all_serve(cloud: Cloud, stack: Stack, count: int) -> None:
+    assert_books_agree(cloud, stack)
+    found = stack.outputs()
+    assert len(found["endpoints"]) == count
+    for name, endpoint in found["endpoints"].items():
+        assert probe(endpoint, found["caCertificate"], found["tokens"][name], "tiny", SystemClock(), 30).text, name
+
+
+def sets_right(cloud: Cloud, stack: Stack, count: int) -> None:
+    """`pulumi up --refresh` once the faults have ended, and in the end `pulumi destroy`."""
+    calm(cloud)
+    stack.up("--refresh")
+    assert_all_serve(cloud, stack, count)
+    stack.destroy()
+    assert cloud.rented() == []
