@@ -1,0 +1,86 @@
+"""What happens to a fleet behind its back, one thing an instance: `refresh` names each, and `up` mends each."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bootstrap.clock import SystemClock
+from bootstrap.ssh import connect
+from tests.doubles.certificates import certificate
+from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.fleet_stack import assert_all_serve, calm, want
+from tools.log import TYPE, plain
+from tools.stack import Engine, Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.host]
+
+ETC = "/opt/gpu-fleet/etc"
+# By hand on the host -> what refresh says of it.
+BY_HAND = {
+    "chat-3": (f'sed -i \'s/"argv": \\[/&"env", /\' {ETC}/vllm.wanted', "start: vLLM runs with other arguments"),
+    "chat-4": (
+        "for f in /workspace/models/*/config.json; do echo >> $f; done",
+        "fetch weights: files of tiny were changed",
+    ),
+    "chat-5": (f"echo '{{}}' > {ETC}/gate.wanted", "install: the gate's configuration was changed"),
+    "chat-6": (f"cat > {ETC}/tls.crt", "install: the certificate ends in 0 days"),
+}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Cloud]:
+    with running_cloud(tmp_path / "cloud") as running:
+        yield running
+
+
+def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
+    stack = engine.stack(REPO)
+    want(cloud, stack, 7)
+    stack.up()
+    ids = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
+    outputs = secrets(stack)
+    cloud.sandbox.books.destroy(ids["chat-0"])
+    cloud.sandbox.books.stop(ids["chat-1"])
+    cloud.sandbox.arm("moved-ports", instance="chat-2")
+    for name, (command, _says) in BY_HAND.items():
+        old = certificate(["127.0.0.1"], time.time() - 86400) if name == "chat-6" else ""
+        by_hand(outputs[name], command, old)
+
+    told = stack.refresh().text
+
+    assert "chat-0 deleted" in told
+    assert "chat-1  drift  status: the market stopped it" in told
+    assert "chat-2  drift  address: it moved from" in told
+    for name, (_command, says) in BY_HAND.items():
+        assert f"{name}  drift  {says}" in told
+    calm(cloud)
+    stack.up()
+    assert_all_serve(cloud, stack, 7)
+    after = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
+    assert {name for name in ids if after[name] != ids[name]} == {"chat-0", "chat-1"}
+    assert "  drift  " not in stack.refresh().text
+    stack.destroy()
+    assert cloud.rented() == []
+
+
+def secrets(stack: Stack) -> dict[str, dict[str, Any]]:
+    """Outputs of the instances by name, secrets in plain."""
+    text = stack.call("stack", "export", "--show-secrets", "--stack", stack.name).stdout
+    rows = [plain(row["outputs"]) for row in json.loads(text)["deployment"]["resources"] if row["type"] == TYPE]
+    return {str(row["name"]): row for row in rows}
+
+
+def by_hand(outs: dict[str, Any], command: str, text: str) -> None:
+    """Log in and do something that nobody ordered."""
+    address, _, port = str(outs["ssh"]).rpartition(":")
+    key = outs["access"]["sshPrivateKey"]
+    host = connect(address, int(port), key, str(outs["hostKey"]), SystemClock(), 15, lambda *_: None)
+    try:
+        done = host.run(command, text.encode())
+        assert done.status == 0, done.tail()
+    finally:
+        host.close()
