@@ -47,7 +47,7 @@ def start(login, extra="", environment=""):
 
 def ask(login, path, body=None, options=""):
     data = f"-d '{json.dumps(body)}'" if body is not None else ""
-    return login.run(f"curl -sS -w '\\n%{{http_code}}' {options} {data} http://127.0.0.1:8000{path}")[1].rsplit("\n", 1)
+    return login.run(f"curl -s -w '\\n%{{http_code}}' {options} {data} http://127.0.0.1:8000{path}")[1].rsplit("\n", 1)
 
 
 @pytest.mark.host

@@ -123,9 +123,9 @@ def test_where_nobody_listens(market, plain, hosts, fault):
             socket.create_connection(where, timeout=5).close()
 
         dial()
-        market.arm(fault, instance="chat-0")
         told = "public_ipaddr" if fault == "wrong-address" else "ports"
         before = plain.show(number)[told]
+        market.arm(fault, instance="chat-0")
         plain.until(lambda: plain.show(number)[told] != before)
         with pytest.raises(ConnectionRefusedError):
             dial()
