@@ -14,6 +14,8 @@ from sandbox.daemon import Sandbox
 from sandbox.settings import Settings, Vllm, folders
 from tools.stack import REPO, Engine, Stack, environment, path_with_engine, sandbox_config
 
+LONGEST_CALL_S = 900  # 32 instances at the market's real pace
+
 
 @dataclass
 class Cloud:
@@ -29,6 +31,7 @@ class Cloud:
         """Make a stack of one fleet, `chat`, with these keys of it; destroyed at the end, whatever happened within."""
         status = self.sandbox.status()
         stack = self.engine.stack(REPO, f"bench-{next(self._numbers)}")
+        stack.deadline = LONGEST_CALL_S
         stack.write_config(
             sandbox_config(status["market"]["url"], self.time_scale, status["store"]["endpoint"], **fleet)
         )

@@ -1,5 +1,5 @@
-"""What 32 instances ask of the market: calls an instance in up, refresh and destroy, and refusals; and how long the
-destroy takes over its critical path.
+"""What 32 instances ask of the market: calls an instance in up, refresh and destroy, and refusals; and how long up takes
+over its limit (see up.py), and the destroy over its critical path.
 
     path of destroy = 31 turns in the destroy threshold + the time between two looks that must agree + the engine's empty run
 
@@ -13,8 +13,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from bench._cloud import Cloud, running_cloud
+from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
+from bench.up import GOAL, parts_of, told
 from providers.vast.limits import Limits
 from providers.vast.pace import INTERVALS
 
@@ -27,7 +28,7 @@ def main() -> None:
     """Measure and print."""
     with running_cloud(TIME_SCALE) as cloud:
         with cloud.stack(replicas=0) as stack:
-            stack.up()
+            _none, empty_up = measured(cloud, stack.up)
             _none, empty = measured(cloud, stack.destroy)
         with cloud.stack(replicas=INSTANCES) as stack:
             for name, step in (("up", stack.up), ("refresh", stack.refresh), ("destroy", stack.destroy)):
@@ -35,6 +36,10 @@ def main() -> None:
                 each = sum(calls.values()) / INSTANCES
                 print(f"{name}: {seconds:.1f} s, calls to the market: {calls}", flush=True)
                 figure(f"calls to the market an instance, {name} of {INSTANCES}", each, "", GOAL_CALLS[name])
+                if name == "up":
+                    limit = max(parts.total for parts in parts_of(instances(stack), cloud)) + empty_up
+                    print(told(instances(stack)), f"  limit {limit:.1f} s", sep="\n", flush=True)
+                    figure(f"pulumi up over its limit, {INSTANCES} instances", seconds / limit, "ratio", GOAL)
         early = cloud.sandbox.status()["market"]["calls_too_early"]
     path = ((INSTANCES - 1) * INTERVALS["destroy"] + Limits().look_seconds) / TIME_SCALE + empty
     print(f"destroy of {INSTANCES}: {seconds:.1f} s; its critical path {path:.1f} s, the empty run {empty:.1f} s in it")

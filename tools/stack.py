@@ -58,13 +58,14 @@ class Stack:
     folder: Path
     name: str
     env: dict[str, str]
+    deadline: float = DEADLINE_S  # of one call, in seconds
     _children: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def call(self, *words: str, check: bool = True, env: Mapping[str, str] | None = None) -> Done:
         """Run the CLI to its end."""
         child = self.start(*words, env=env)
         try:
-            stdout, stderr = child.communicate(timeout=DEADLINE_S)
+            stdout, stderr = child.communicate(timeout=self.deadline)
         except BaseException:
             end_group(child)
             raise
