@@ -46,7 +46,7 @@ def main() -> None:
     path = ((INSTANCES - 1) * INTERVALS["destroy"] + Limits().look_seconds) / TIME_SCALE + empty
     print(f"destroy of {INSTANCES}: {seconds:.1f} s; its critical path {path:.1f} s, the empty run {empty:.1f} s in it")
     figure(f"destroy of {INSTANCES}, confirmed, over its critical path", seconds / path, "ratio", 1.15)
-    figure("429s in all that", early, "", 0)
+    figure(f"429s in up, refresh and destroy of {INSTANCES}", early, "", 0)
 
 
 def measured(cloud: Cloud, step: Callable[[], object]) -> tuple[dict[str, int], float]:
