@@ -125,11 +125,10 @@ def _settings(edit: Edit) -> InstanceSettings:
 
 def _edited(edit: Edit) -> dict[str, Any]:
     config = copy.deepcopy(BASE)
-    *parents, last = edit.key.replace("fleets.<name>", "fleets.chat").replace("models.<name>", "models.m").split(".")
+    *parents, last = edit.key.replace(FLEET, "fleets.chat").replace("models.<name>", "models.m").split(".")
     place = config
     for parent in parents:
-        value = place.setdefault(parent, {})
-        place = value
+        place = place.setdefault(parent, {})
     if edit.key:
         place[last] = edit.value
     return config

@@ -6,7 +6,6 @@ path and class names are persisted in every stack's state: a rename is a migrati
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import pulumi
@@ -24,6 +23,7 @@ from pulumi.dynamic import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
+from providers.progress import tell
 from providers.rentals.ending import end_rentals
 from providers.vast.errors import VastError
 from providers.vast.limits import Limits
@@ -82,8 +82,7 @@ class RentalsProvider(ResourceProvider):
         redaction = Redaction.of(self._vast_key)
 
         def say(phase: str, text: str) -> None:
-            with suppress(OSError):
-                print(redaction.clean(f"rentals  {phase}  {text}"), flush=True)  # noqa: T201 -- the CLI shows it
+            tell(redaction.clean(f"rentals  {phase}  {text}"))
 
         inputs = _Inputs.model_validate(props)
         limits = Limits().at(inputs.market.time_scale)

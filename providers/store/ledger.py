@@ -92,19 +92,19 @@ class BucketLedger:
         Raises StoreError.
         """
         with readable(self._client.meta.endpoint_url, self._bucket):
-            keys = [key for key, parts in self._keys(DAYS) if meant(parts, stack_id, name)]
+            keys = [key for key, parts in self._keys() if meant(parts, stack_id, name)]
             there = self._read(keys)
         found = {event.key: event for event in [*there, *self._folder.events(stack_id, name)]}
         return [found[key] for key in sorted(found)]
 
     def _ends(self) -> Iterable[Event]:
-        keys = [key for key, parts in self._keys(DAYS) if parts.outcome in ENDS]
+        keys = [key for key, parts in self._keys() if parts.outcome in ENDS]
         return self._read(sorted(keys, reverse=True)[:MOST_ENDS])
 
-    def _keys(self, days: int) -> list[tuple[str, KeyParts]]:
+    def _keys(self) -> list[tuple[str, KeyParts]]:
         today = datetime.fromtimestamp(self._clock.time(), UTC)
         with ThreadPoolExecutor(READERS) as pool:
-            listed = pool.map(self._of_day, [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, days)])
+            listed = pool.map(self._of_day, [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, DAYS)])
             return [pair for day in listed for pair in day]
 
     def _of_day(self, day: str) -> list[tuple[str, KeyParts]]:

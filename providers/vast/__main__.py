@@ -183,13 +183,14 @@ def run_adopt(desk: Desk, options: argparse.Namespace) -> int:
             f"the state has {mark.name} already; what else carries its label is surplus, and `sweep` gives it back"
         )
     fleet_name, _, index = mark.name.rpartition("-")
-    fleet = read_config(desk).fleets.get(fleet_name)
+    stack = read_config(desk)
+    fleet = stack.fleets.get(fleet_name)
     if fleet is None or not index.isdigit() or int(index) >= fleet.replicas:
         path = f"{PROJECT}:fleets.{fleet_name}.replicas"
         raise Refused(
             f"the stack's config has no instance {mark.name}; raise {path}, or give the instance back: sweep --destroy"
         )
-    wishes = wishes_for(desk, fleet)
+    wishes = wishes_for(stack, fleet)
     told = verdict.would_adopt(desk.market.instances(options.label), fleet.image, wishes)
     if not told.adopts:
         raise Refused(told.text)
@@ -202,7 +203,7 @@ def run_adopt(desk: Desk, options: argparse.Namespace) -> int:
 def run_explain(desk: Desk, options: argparse.Namespace) -> int:
     """Tell what the ledger says of one instance."""
     stack_id = states(run_pulumi, desk.stack)[0].stack_id
-    ledger = ledger_of(desk)
+    ledger = ledger_of(desk, read_config(desk))
     events = ledger.events(stack_id, options.name)
     if options.json:
         print("".join(f"{event.model_dump_json(exclude_none=True)}\n" for event in events), end="")
@@ -213,17 +214,12 @@ def run_explain(desk: Desk, options: argparse.Namespace) -> int:
 
 def run_why_not(desk: Desk, options: argparse.Namespace) -> int:
     """Tell which wishes an offer fails."""
-    fleets = read_config(desk).fleets
-    if options.fleet not in fleets:
-        raise Refused(f"there is no fleet {options.fleet}; the stack has {', '.join(sorted(fleets)) or 'none'}")
-    wishes = wishes_for(desk, fleets[options.fleet])
-    print(
-        "\n".join(
-            verdict.why_not(
-                desk.market, options.offer, options.fleet, wishes, ledger_of(desk).records(), desk.clock.time()
-            )
-        )
-    )
+    stack = read_config(desk)
+    if options.fleet not in stack.fleets:
+        raise Refused(f"there is no fleet {options.fleet}; the stack has {', '.join(sorted(stack.fleets)) or 'none'}")
+    wishes, records = wishes_for(stack, stack.fleets[options.fleet]), ledger_of(desk, stack).records()
+    lines = verdict.why_not(desk.market, options.offer, options.fleet, wishes, records, desk.clock.time())
+    print("\n".join(lines))
     return 0
 
 
@@ -234,17 +230,16 @@ def read_config(desk: Desk) -> StackConfig:
     return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, Path())
 
 
-def wishes_for(desk: Desk, fleet: Fleet) -> Wishes:
+def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     """Return a fleet's wishes in the market's units."""
-    stack = read_config(desk)
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
     return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours)
 
 
-def ledger_of(desk: Desk) -> BucketLedger | FolderLedger:
+def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:
     """Open the stack's ledger."""
-    store = read_config(desk).store
+    store = stack.store
     access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
     return open_ledger(store.endpoint, store.region, store.bucket, Keys(access, secret), desk.clock)
 

@@ -6,7 +6,7 @@ attributes of its own, so that it is pickled by reference and state carries no c
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import pulumi
@@ -25,6 +25,7 @@ from pulumi.output import Unknown
 
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
+from providers.progress import tell
 from providers.store.client import Keys
 from providers.store.ledger import open_ledger
 from providers.vast import lifecycle
@@ -180,12 +181,6 @@ class VastInstance(Resource, module="vast", name="Instance"):
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
         props = {**dict.fromkeys(lifecycle.OUTPUT_KEYS), **inputs}
         super().__init__(VastInstanceProvider(), name, props, options)
-
-
-def tell(line: str) -> None:
-    """Have the CLI show a line. A killed engine has closed the pipe: that must not keep anybody from giving back."""
-    with suppress(OSError):
-        print(line, flush=True)  # noqa: T201 -- stdout is the way to the CLI
 
 
 def known(value: Any) -> Any:

@@ -12,6 +12,7 @@ from bootstrap.order import digest, gate_order, vllm_order
 from bootstrap.plan import Action, plan, preflight
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.certificates import certificate
+from tests.doubles.facts import EMPTY
 
 NOW = 1_800_000_000.0
 DAY = 86400
@@ -31,26 +32,6 @@ SPEC = EndpointSpec(
     vllm_args=("--max-model-len", "512"),
     preflight=Preflight(("RTX 4090",), 1, 24_000, disk_gb=16),
 )
-EMPTY: dict[str, Any] = {
-    "gpus": "NVIDIA GeForce RTX 4090, 24564, 570.124.06\n",
-    "shm_free_mb": 1000,
-    "disk_free_mb": 100_000,
-    "memory_mb": 64_000,
-    "python": "/usr/bin/python3",
-    "kit": None,
-    "model_files": {},
-    "model_verified": False,
-    "vllm_wanted": None,
-    "vllm_started": None,
-    "vllm_healthy": False,
-    "gate_wanted": None,
-    "gate_started": None,
-    "gate_open": False,
-    "certificate": None,
-    "certificate_epoch": None,
-    "token_digest": None,
-    "previous_token": False,
-}
 FRESH = Facts.model_validate(EMPTY)
 
 

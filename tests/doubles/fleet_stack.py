@@ -1,12 +1,14 @@
 """A stack in a cloud for tests that break things: its size, what state and books say, and the operator's next steps."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from sandbox.faults.catalogue import FAULTS
-from tests.doubles.cloud import LIMITS, Cloud
-from tools.stack import Stack
+from tests.doubles.cloud import LIMITS, REPO, Cloud
+from tools.stack import Engine, Stack
 
 
 def want(cloud: Cloud, stack: Stack, replicas: int) -> None:
@@ -22,6 +24,24 @@ def calm(cloud: Cloud) -> None:
     """End every fault; those that have struck, too, because what they broke lasts until then."""
     for name in FAULTS:
         cloud.sandbox.disarm(name)
+
+
+@contextlib.contextmanager
+def stack_of_its_own(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+    """Make a stack; when the block ends no fault strikes any more and the books are empty, whatever happened."""
+    made = engine.stack(REPO)
+    # Rents of other tests are none of this account's: its meeting place lies among the temporary files.
+    made.env["TMPDIR"] = str(made.folder.parent)
+    yield made
+    calm(cloud)
+    for row in cloud.rented():
+        cloud.sandbox.books.destroy(row["id"])
+
+
+def stack_id(stack: Stack) -> str:
+    return next(
+        str(row["outputs"]["stackId"]) for row in stack.resources() if row["type"].endswith("identity:Identity")
+    )
 
 
 def known(stack: Stack) -> dict[int, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 import copy
 from functools import cache
-from typing import Any
 
 from bootstrap.errors import EngineRefused, HostLost, PreflightFailed
 from bootstrap.facts import Facts
@@ -12,6 +11,7 @@ from providers.vast.online import Served
 from providers.vast.serving import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.certificates import certificate
+from tests.doubles.facts import EMPTY
 from tests.doubles.market import HOST_KEY
 from tests.doubles.scheduled_market import Market
 from tests.doubles.settings import PROPS
@@ -74,7 +74,7 @@ def _certificate() -> str:
 def _facts(name: str, version: int) -> Facts:
     settings = settings_of(name, version)
     spec = spec_of(settings, ADDRESS)
-    bare = Facts.model_validate({**_BARE, "certificate": _certificate()})
+    bare = Facts.model_validate({**EMPTY, "certificate": _certificate()})
     order, gate = digest(vllm_order(spec, bare)), digest(gate_order(spec))
     return bare.model_copy(
         update={
@@ -96,27 +96,5 @@ def _facts(name: str, version: int) -> Facts:
 def facts_of(settings: InstanceSettings | None) -> Facts:
     """The facts of a host that serves these settings; of a bare one without."""
     if settings is None:
-        return Facts.model_validate(_BARE)
+        return Facts.model_validate(EMPTY)
     return _facts(settings.name, int(settings.server.arguments[-1]) - 512)
-
-
-_BARE: dict[str, Any] = {
-    "gpus": "NVIDIA GeForce RTX 4090, 24564, 570.124.06\n",
-    "shm_free_mb": 1000,
-    "disk_free_mb": 100_000,
-    "memory_mb": 64_000,
-    "python": "/usr/bin/python3",
-    "kit": None,
-    "model_files": {},
-    "model_verified": False,
-    "vllm_wanted": None,
-    "vllm_started": None,
-    "vllm_healthy": False,
-    "gate_wanted": None,
-    "gate_started": None,
-    "gate_open": False,
-    "certificate": None,
-    "certificate_epoch": None,
-    "token_digest": None,
-    "previous_token": False,
-}

@@ -14,6 +14,7 @@ from providers.vast.client import VastClient
 from providers.vast.pace import NoPace
 from providers.vast.renting import rent_body
 from tests.doubles.cloud import ACCOUNT_KEY, IMAGE, REPO, Cloud, running_cloud
+from tests.doubles.fleet_stack import stack_id
 from tools.stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("commands")]
@@ -62,12 +63,6 @@ def rent(cloud: Cloud, label: str) -> int:
     number = client.rent(offers[0].id, rent_body(IMAGE, 20, label, "true", 8443))
     client.close()
     return number
-
-
-def stack_id(stack: Stack) -> str:
-    return next(
-        str(row["outputs"]["stackId"]) for row in stack.resources() if row["type"].endswith("identity:Identity")
-    )
 
 
 def test_every_instance_is_told_apart_and_only_the_forgotten_one_given_back(cloud: Cloud, stack: Stack) -> None:

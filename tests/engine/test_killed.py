@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.fleet_stack import known
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tools.stack import Engine, Stack
@@ -54,15 +55,11 @@ def command_line(pid: int) -> bytes:
         return b""
 
 
-def known(stack: Stack) -> set[int]:
-    return {int(row["id"]) for row in stack.resources() if row["type"].endswith("vast:Instance") and row.get("id")}
-
-
 def sets_right(cloud: Cloud, stack: Stack) -> None:
     """The operator's next steps: `pulumi cancel`, `pulumi up`, and in the end `pulumi destroy`."""
     stack.call("cancel", "--yes", "--stack", stack.name, check=False)
     stack.up()
-    assert {row["id"] for row in cloud.rented()} == known(stack)
+    assert {row["id"] for row in cloud.rented()} == known(stack).keys()
     assert len({row["label"] for row in cloud.rented()}) == len(cloud.rented()) == 2
     stack.destroy()
     assert cloud.rented() == []
@@ -88,7 +85,7 @@ def test_the_next_up_goes_on_after_the_provider_was_killed(cloud: Cloud, stack: 
         os.kill(process, signal.SIGKILL)
 
     assert child.wait(timeout=60) != 0
-    assert known(stack) <= {row["id"] for row in cloud.rented()}
+    assert known(stack).keys() <= {row["id"] for row in cloud.rented()}
     sets_right(cloud, stack)
 
 
@@ -108,7 +105,7 @@ def test_an_interrupted_update_ends_in_order(cloud: Cloud, stack: Stack) -> None
     os.kill(child.pid, signal.SIGINT)
 
     child.wait(timeout=120)
-    assert {row["id"] for row in cloud.rented()} == known(stack)
+    assert {row["id"] for row in cloud.rented()} == known(stack).keys()
     sets_right(cloud, stack)
 
 

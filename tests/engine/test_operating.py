@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud, running_cloud
+from tests.doubles.fleet_stack import stack_id, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tools.stack import Engine, Stack
@@ -27,15 +28,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
     """A stack whose config wants one instance; the books are empty afterwards, whatever happened."""
-    made = engine.stack(REPO)
-    # Rents of other tests are none of this account's: its meeting place lies among the temporary files.
-    made.env["TMPDIR"] = str(made.folder.parent)
-    made.write_config(cloud.stack_config())
-    yield made
-    for name in cloud.sandbox.status()["faults"]:
-        cloud.sandbox.disarm(name)
-    for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+    with stack_of_its_own(cloud, engine) as made:
+        made.write_config(cloud.stack_config())
+        yield made
 
 
 def blocks(case: str) -> list[list[str]]:
@@ -183,12 +178,12 @@ def test_renting_is_stopped(cloud: Cloud, stack: Stack) -> None:
 
 def test_the_state_is_lost(cloud: Cloud, stack: Stack) -> None:
     stack.up()
-    own = next(row["outputs"]["stackId"] for row in stack.resources() if row["type"].endswith("identity:Identity"))
+    own = stack_id(stack)
     file = stack.folder.parent / "backend" / ".pulumi" / "stacks" / "gpu-fleet" / f"{stack.name}.json"
     assert file.with_suffix(".json.bak").exists()
     file.write_text("{ broken")
 
-    told = follow(stack, blocks("The state is broken or lost")[0], STACK_ID=str(own))
+    told = follow(stack, blocks("The state is broken or lost")[0], STACK_ID=own)
 
     assert "cannot be read" in told
     assert f"gpu-fleet/{own}/chat-0" in told

@@ -14,7 +14,15 @@ from providers.store.client import Keys, connect
 from sandbox.faults.catalogue import FAULTS
 from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import REPO, Cloud, running_cloud
-from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, calm, known, sets_right, want
+from tests.doubles.fleet_stack import (
+    assert_all_serve,
+    assert_books_agree,
+    calm,
+    known,
+    sets_right,
+    stack_of_its_own,
+    want,
+)
 from tools.stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
@@ -140,14 +148,10 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
     """A stack without instances; the books are empty afterwards, whatever happened."""
-    made = engine.stack(REPO)
-    made.env["TMPDIR"] = str(made.folder.parent)
-    want(cloud, made, 0)
-    made.up()
-    yield made
-    calm(cloud)
-    for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+    with stack_of_its_own(cloud, engine) as made:
+        want(cloud, made, 0)
+        made.up()
+        yield made
 
 
 def test_every_fault_of_the_catalogue_has_its_place() -> None:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.cloud import REPO, Cloud, running_cloud
-from tests.doubles.fleet_stack import calm, sets_right, want
+from tests.doubles.cloud import Cloud, running_cloud
+from tests.doubles.fleet_stack import calm, sets_right, stack_of_its_own, want
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.faults.test_engine import AT_DESTROY, BORNE, OF_ONE_INSTANCE, REFUSED
@@ -41,12 +41,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    made = engine.stack(REPO)
-    made.env["TMPDIR"] = str(made.folder.parent)
-    yield made
-    calm(cloud)
-    for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+    with stack_of_its_own(cloud, engine) as made:
+        yield made
 
 
 @pytest.mark.parametrize("seed", seeds())
