@@ -3,14 +3,12 @@ over its limit (see up.py), and the destroy over its critical path.
 
     path of destroy = 31 turns in the destroy threshold + the time between two looks that must agree + the engine's empty run
 
-Empty run: a destroy of the same stack without instances. The market keeps the pace of the real one. The engine is told to
-do 32 things at once; by default it does four for each processor of the machine.
+Empty run: a destroy of the same stack without instances. The market keeps the pace of the real one.
 """
 
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -34,7 +32,7 @@ def main() -> None:
             _none, empty = measured(cloud, stack.destroy)
         with cloud.stack(replicas=INSTANCES) as stack:
             for name, step in (("up", stack.up), ("refresh", stack.refresh), ("destroy", stack.destroy)):
-                calls, seconds = measured(cloud, partial(step, "--parallel", str(INSTANCES)))
+                calls, seconds = measured(cloud, step)
                 each = sum(calls.values()) / INSTANCES
                 print(f"{name}: {seconds:.1f} s, calls to the market: {calls}", flush=True)
                 figure(f"calls to the market an instance, {name} of {INSTANCES}", each, "", GOAL_CALLS[name])

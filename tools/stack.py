@@ -240,6 +240,7 @@ def environment(folder: Path, path: str) -> dict[str, str]:
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_HOME": str(folder / "pulumi-home"),
+        "PULUMI_PARALLEL": tools_env.PARALLEL,
         "PULUMI_RUN_PROGRAM": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
     }

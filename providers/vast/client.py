@@ -239,8 +239,8 @@ class VastClient:
             return min(30.0, hint if hint is not None else self._retry_seconds * 2.0 ** (state.attempt_number - 1))
 
         def paced() -> Value:
-            self._pace.wait(call, self._clock)
-            return once()
+            with self._pace.turn(call, self._clock):
+                return once()
 
         policy = Retrying(
             retry=retry_if_exception_type(repeat),

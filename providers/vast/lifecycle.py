@@ -1,6 +1,6 @@
 """Create, read, update and delete of one instance, without Pulumi: settings and outputs in, outputs out.
 
-Outputs are plain values: everything that was put in, and `OUTPUT_KEYS`.
+Outputs are plain values: everything that was put in, and `settings.OUTPUT_KEYS`.
 """
 
 from collections.abc import Callable
@@ -10,6 +10,7 @@ from typing import Any
 from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
+from providers.store.client import Keys
 from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
 from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
@@ -17,23 +18,9 @@ from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
 from providers.vast.renting import Market, give_back, give_back_all, is_absent, look_up, surplus
-from providers.vast.search import find_offers
-from providers.vast.serving import HostBootstrap, StoreKeys, spec_of
-from providers.vast.settings import INPUT_KEYS, InstanceSettings
+from providers.vast.serving import HostBootstrap, spec_of
+from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
 
-OUTPUT_KEYS = (
-    "instanceId",
-    "endpoint",
-    "ssh",
-    "usdPerHour",
-    "hostKey",
-    "machine",
-    "certificateEnd",
-    "phases",
-    "attempts",
-    "createdAt",
-    "drift",
-)
 STATUS_DRIFT, SURPLUS_DRIFT, STRANGER_DRIFT = "status", "surplus", "another host key"
 
 
@@ -45,20 +32,10 @@ class Desk:
 
     market: Market
     clock: RentingClock
-    keys: StoreKeys
+    keys: Keys
     say: Say
     ledger: Ledger = field(default_factory=NoLedger)
     hosting: Callable[..., HostBootstrap] = HostBootstrap
-
-
-def check(settings: InstanceSettings, desk: Desk) -> None:
-    """Say in the preview what would fail later: a key that the market does not know, a wish that nobody fulfils.
-
-    The key is asked about by itself, because the market was seen to answer searches without one. Raises NoMatchingOffer
-    and what the client raises.
-    """
-    desk.market.verify_key()
-    find_offers(desk.market, settings.to_wishes())
 
 
 def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
@@ -227,8 +204,3 @@ def _machine(outs: dict[str, Any]) -> Machine:
 def _mapped(instance: Instance, port: int) -> str:
     mapped = instance.address(port)
     return f"{mapped[0]}:{mapped[1]}" if mapped else ""
-
-
-def inputs_of(props: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a property map that was put in."""
-    return {key: value for key, value in props.items() if key in INPUT_KEYS}

@@ -2,15 +2,21 @@
 
 The market counts per endpoint and identity (bearer and address), so all provider processes of all updates on this machine
 draw their turns from one small file a call in the account's meeting place: take the next free moment, push it on by one
-interval, wait for it. Turns are handed out in order, and nobody polls. (pyrate-limiter's store across processes was tried:
-its file lock does not work together with the current filelock, and it makes waiting callers race.)
+interval, wait for it. Turns are handed out in order, and nobody polls. The next caller leaves one interval after the
+answer to the last, not after its departure: only the answer says when the market has counted it, and 32 busy processes
+leave late. (pyrate-limiter's store across processes was tried: its file lock does not work together with the current
+filelock, and it makes waiting callers race.)
 
 Intervals are the `threshold` values that the market publishes, in market seconds; a market whose clock runs faster than
 ours (the sandbox) divides them by its time scale.
 """
 
+from __future__ import annotations
+
 import fcntl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -25,22 +31,23 @@ INTERVALS: Mapping[str, float] = {
     "logs": 1.0,
     "account": 1.0,
 }
-MARGIN_SECONDS = 0.02  # the wire may bring two calls closer together than they left
+MARGIN_SECONDS = 0.01  # two clocks never run quite alike, and unix seconds are rounded
 FURTHEST_TURNS = 200  # a moment further ahead than this many turns is a clock that was set back, not a queue
 
 
 class Pace(Protocol):
     """Whatever makes a caller wait for its turn."""
 
-    def wait(self, call: str, clock: Clock) -> None:
-        """Return when one more call of this kind is allowed."""
+    def turn(self, call: str, clock: Clock, /) -> AbstractContextManager[None]:
+        """Enter when one more call of this kind is allowed; leave when it was answered."""
 
 
 class NoPace:
     """Lets everybody through; for markets without thresholds."""
 
-    def wait(self, call: str, clock: Clock) -> None:
-        """Return at once."""
+    def turn(self, _call: str, _clock: Clock, /) -> AbstractContextManager[None]:
+        """Enter at once."""
+        return nullcontext()
 
 
 class SharedPace:
@@ -50,25 +57,60 @@ class SharedPace:
         self._folder = folder
         self._time_scale = time_scale
 
-    def wait(self, call: str, clock: Clock) -> None:
-        """Return when it is this caller's turn; waits through the clock, so that a vanished engine is noticed."""
+    @contextmanager
+    def turn(self, call: str, clock: Clock, /) -> Iterator[None]:
+        """Enter when it is this caller's turn; waits through the clock, so that a vanished engine is noticed."""
         interval = INTERVALS[call] / self._time_scale + MARGIN_SECONDS
         clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
+        while (early := self._early(call, interval, clock.time())) > 0:
+            clock.sleep(early)
+        try:
+            yield
+        finally:
+            self._answered(call, interval, clock.time())
 
     def _turn(self, call: str, interval: float, now: float) -> float:
+        with self._moments(call) as moments:
+            turn = max(now, moments.free) if moments.free < now + FURTHEST_TURNS * interval else now
+            moments.free = turn + interval
+        return turn
+
+    def _early(self, call: str, interval: float, now: float) -> float:
+        with self._moments(call) as moments:
+            early = moments.last + interval - now
+            if MARGIN_SECONDS / 2 < early <= interval:
+                return early
+            moments.last = now
+        return 0.0
+
+    def _answered(self, call: str, interval: float, now: float) -> None:
+        with self._moments(call) as moments:
+            moments.last = now
+            moments.free = max(moments.free, now + interval)
+
+    @contextmanager
+    def _moments(self, call: str) -> Iterator[_Moments]:
         with (self._folder / f"turn-{call}").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
-            free = _moment(file.read())
-            turn = max(now, free) if free < now + FURTHEST_TURNS * interval else now
+            moments = _moments(file.read())
+            yield moments
             file.seek(0)
             file.truncate()
-            file.write(repr(turn + interval))
-        return turn
+            file.write(f"{moments.free!r} {moments.last!r}")
 
 
-def _moment(text: str) -> float:
+@dataclass
+class _Moments:
+    """In unix seconds: `free`, the next turn to hand out; `last`, when the last call left or was answered."""
+
+    free: float = 0.0
+    last: float = 0.0
+
+
+def _moments(text: str) -> _Moments:
     try:
-        return float(text)
+        free, last = map(float, text.split())
     except ValueError:
-        return 0.0
+        return _Moments()
+    return _Moments(free, last)

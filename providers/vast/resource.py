@@ -2,12 +2,15 @@
 
 Module path and class names are persisted in every stack's state: a rename is a migration. The provider class has no
 attributes of its own, so that it is pickled by reference and state carries no code.
+
+SSH, certificates and the ledger are imported by the calls that need them: they are a third of what a process imports, and
+a preview, which starts a process for every four instances one after the other, has no use for them.
 """
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
 from pulumi.dynamic import (
@@ -27,16 +30,16 @@ from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
 from providers.progress import tell
 from providers.store.client import Keys
-from providers.store.ledger import open_ledger
-from providers.vast import lifecycle
+from providers.vast import search
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
-from providers.vast.ledger import CleanLedger
-from providers.vast.lifecycle import Desk
+from providers.vast.guarded import GuardedMarket
 from providers.vast.offers import Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
-from providers.vast.serving import StoreKeys
-from providers.vast.settings import InstanceSettings
+from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
+
+if TYPE_CHECKING:
+    from providers.vast.lifecycle import Desk
 
 Value = TypeVar("Value")
 STAND_IN = "not made yet"
@@ -50,7 +53,7 @@ class VastInstanceProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Take the account's keys from the provider's args; the engine calls this once a process."""
         self._vast_key = req.config.get("vastApiKey") or ""
-        self._store_keys = StoreKeys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
+        self._store_keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         watch = EngineWatch.of_this_process()
         self._clock = WatchedClock(watch)
         self._calls = 0
@@ -82,8 +85,8 @@ class VastInstanceProvider(ResourceProvider):
             if wishes not in self._searched:
                 self._searched[wishes] = None
                 try:
-                    with self._desk(settings) as desk:
-                        lifecycle.check(settings, desk)
+                    with self._market(settings) as market:
+                        search.check(market, wishes)
                 except VastError as error:
                     self._searched[wishes] = error
             if refused := self._searched[wishes]:
@@ -91,6 +94,8 @@ class VastInstanceProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""
+        from providers.vast import lifecycle  # noqa: PLC0415
+
         try:
             found = lifecycle.compare(InstanceSettings.from_props(olds), InstanceSettings.from_props(known(news)), olds)
         except SettingsInvalid:
@@ -102,32 +107,40 @@ class VastInstanceProvider(ResourceProvider):
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Adopt or rent, bootstrap, probe; raises with nothing left rented."""
+        from providers.vast import lifecycle  # noqa: PLC0415
+
         outs = self._operate(props, lifecycle.create)
-        return CreateResult(str(outs["instanceId"]), {**lifecycle.inputs_of(props), **outs})
+        return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return what really runs; an empty id only where the market is sure that it is gone."""
+        from providers.vast import lifecycle  # noqa: PLC0415
+
         outs = self._operate(props, lambda settings, desk: lifecycle.read(int(id_), settings, props, desk))
         if outs is None:
             return ReadResult("", {})
-        return ReadResult(id_, {**props, **outs}, lifecycle.inputs_of(props))
+        return ReadResult(id_, {**props, **outs}, inputs_of(props))
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Converge in place."""
+        from providers.vast import lifecycle  # noqa: PLC0415
+
         before = InstanceSettings.from_props(olds)
         outs = self._operate(
             news, lambda settings, desk: lifecycle.update(int(id_), before, settings, olds, desk), also=olds
         )
-        return UpdateResult({**lifecycle.inputs_of(news), **outs})
+        return UpdateResult({**inputs_of(news), **outs})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Drain, destroy, confirm gone."""
+        from providers.vast import lifecycle  # noqa: PLC0415
+
         self._operate(props, lambda settings, desk: lifecycle.delete(int(id_), settings, props, desk))
 
     def _operate(
         self,
         props: dict[str, Any],
-        operation: Callable[[InstanceSettings, Desk], Value],
+        operation: Callable[[InstanceSettings, "Desk"], Value],
         also: Mapping[str, Any] | None = None,
     ) -> Value:
         """Run one operation; every error leaves here as one redacted paragraph without a traceback."""
@@ -141,16 +154,24 @@ class VastInstanceProvider(ResourceProvider):
                 name, told = f"{props.get('name', 'instance')}: ", str(error)
                 raise pulumi.RunError(redaction.clean(told if told.startswith(name) else name + told)) from None
 
+    def _market(self, settings: InstanceSettings) -> AbstractContextManager[GuardedMarket]:
+        return reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
+
     @contextmanager
-    def _desk(self, settings: InstanceSettings) -> Iterator[Desk]:
+    def _desk(self, settings: InstanceSettings) -> Iterator["Desk"]:
+        from providers.store.ledger import open_ledger  # noqa: PLC0415
+        from providers.vast.ledger import CleanLedger  # noqa: PLC0415
+        from providers.vast.lifecycle import Desk  # noqa: PLC0415
+
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings.access.revealed())
-        store, keys = settings.store, Keys(self._store_keys.access, self._store_keys.secret)
-        kept = open_ledger(store.own_endpoint or store.endpoint, store.region, store.bucket, keys, self._clock)
+        store = settings.store
+        endpoint = store.own_endpoint or store.endpoint
+        kept = open_ledger(endpoint, store.region, store.bucket, self._store_keys, self._clock)
 
         def say(phase: str, text: str) -> None:
             tell(redaction.clean(f"{settings.name}  {phase}  {text}"))
 
-        with reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour) as market:
+        with self._market(settings) as market:
             yield Desk(market, self._clock, self._store_keys, say, CleanLedger(kept, redaction.clean))
 
     @contextmanager
@@ -179,7 +200,7 @@ class VastInstance(Resource, module="vast", name="Instance"):
         # Set here and not only by diff: `--replace` asks the options, and a replacement made before the old machine is
         # gone would adopt that very machine by its label and then see it destroyed.
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
-        props = {**dict.fromkeys(lifecycle.OUTPUT_KEYS), **inputs}
+        props = {**dict.fromkeys(OUTPUT_KEYS), **inputs}
         super().__init__(VastInstanceProvider(), name, props, options)
 
 

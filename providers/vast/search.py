@@ -11,6 +11,16 @@ from providers.vast.record import Record, avoided
 from providers.vast.renting import Market
 
 
+def check(market: Market, wishes: Wishes) -> None:
+    """Say in the preview what would fail later: a key that the market does not know, a wish that nobody fulfils.
+
+    The key is asked about by itself, because the market was seen to answer searches without one. Raises NoMatchingOffer
+    and what the client raises.
+    """
+    market.verify_key()
+    find_offers(market, wishes)
+
+
 def find_offers(
     market: Market, wishes: Wishes, turn: int = 0, records: Mapping[int, Record] | None = None
 ) -> list[Offer]:

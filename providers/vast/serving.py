@@ -20,6 +20,7 @@ from bootstrap.run import KIT, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
 from bootstrap.ssh import connect
 from providers.identity.authority import RequestRefusedError, sign_csr
+from providers.store.client import Keys
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served
@@ -31,24 +32,12 @@ SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given bac
 
 
 @dataclass(frozen=True)
-class StoreKeys:
-    """Keys of the object store; they sign URLs here and never reach a host."""
-
-    access: str
-    secret: str
-
-    def __repr__(self) -> str:
-        """Hide both."""
-        return "StoreKeys(...)"
-
-
-@dataclass(frozen=True)
 class HostBootstrap:
     """Serves instances by one instance's settings. `private_key` is what opens the host now (the old one in an update)."""
 
     settings: InstanceSettings
     private_key: str
-    keys: StoreKeys
+    keys: Keys
     limits: Limits
     clock: Clock
 
@@ -154,7 +143,7 @@ class HostBootstrap:
 
 
 @functools.lru_cache(maxsize=4)
-def _artifacts(endpoint: str, region: str, bucket: str, keys: StoreKeys) -> Artifacts:
+def _artifacts(endpoint: str, region: str, bucket: str, keys: Keys) -> Artifacts:
     # Kept for all instances of the process: a client takes a tenth of a second to make, and signs in none.
     return Artifacts(endpoint, region, bucket, keys.access, keys.secret)
 

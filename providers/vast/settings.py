@@ -157,3 +157,21 @@ class InstanceSettings(_Model):
 
 
 INPUT_KEYS = frozenset(field.alias or name for name, field in InstanceSettings.model_fields.items())
+OUTPUT_KEYS = (
+    "instanceId",
+    "endpoint",
+    "ssh",
+    "usdPerHour",
+    "hostKey",
+    "machine",
+    "certificateEnd",
+    "phases",
+    "attempts",
+    "createdAt",
+    "drift",
+)
+
+
+def inputs_of(props: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a property map that was put in."""
+    return {key: value for key, value in props.items() if key in INPUT_KEYS}

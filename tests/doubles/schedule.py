@@ -15,12 +15,12 @@ from typing import Any
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
 from providers.rentals.ending import end_rentals
+from providers.store.client import Keys
 from providers.vast import errors, lifecycle
 from providers.vast.backend import StackState
 from providers.vast.ledger import NoLedger
 from providers.vast.lifecycle import Desk
 from providers.vast.limits import Limits
-from providers.vast.serving import StoreKeys
 from providers.vast.settings import InstanceSettings
 from providers.vast.sweep import condemned, own_ids, sort_out
 from tests.doubles.scheduled_host import Host, settings_of
@@ -55,7 +55,7 @@ class World:
             return Host(self.market, self.serving, settings)
 
         say: Callable[[str, str], None] = lambda _phase, _text: None  # noqa: E731 -- a callable, as Desk wants it
-        return Desk(self.market, self.clock, StoreKeys("", ""), say, NoLedger(), hosting)
+        return Desk(self.market, self.clock, Keys("", ""), say, NoLedger(), hosting)
 
     def settings(self, name: str) -> InstanceSettings:
         return settings_of(name, self.version)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import pytest
 
 from providers.engine_watch import UnwatchedClock
+from providers.store.client import Keys
 from providers.vast import errors, lifecycle
 from providers.vast.client import VastClient
 from providers.vast.instances import Instance
@@ -18,7 +19,6 @@ from providers.vast.lifecycle import Desk
 from providers.vast.limits import Limits
 from providers.vast.online import Served
 from providers.vast.pace import NoPace
-from providers.vast.serving import StoreKeys
 from providers.vast.settings import InstanceSettings
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.scheduled_host import facts_of, settings_of
@@ -91,7 +91,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     )
     with running_market(time_scale=TIME_SCALE) as market:
         client = VastClient(market.url, market.key, NoPace(), CLOCK, time_scale=market.time_scale)
-        desk = Desk(client, CLOCK, StoreKeys("", ""), lambda *_: None, hosting=lambda settings, *_: Host(settings))
+        desk = Desk(client, CLOCK, Keys("", ""), lambda *_: None, hosting=lambda settings, *_: Host(settings))
         yield Place(market, desk, settings_of("chat-0", 0))
         client.close()
 

@@ -14,20 +14,43 @@ from providers.vast.pace import INTERVALS, MARGIN_SECONDS, SharedPace
 from tests.doubles.clock import FakeClock
 
 
+def take(pace: SharedPace, call: str, clock: FakeClock, answered_after: float = 0) -> None:
+    with pace.turn(call, clock):
+        clock.sleep(answered_after)
+
+
 def test_two_callers_are_one_interval_apart(tmp_path: Path) -> None:
     clock = FakeClock()
 
     for _ in range(3):
-        SharedPace(tmp_path).wait("rent", clock)
+        take(SharedPace(tmp_path), "rent", clock)
 
     assert clock.now == pytest.approx(2 * (INTERVALS["rent"] + MARGIN_SECONDS))
 
 
+def test_a_late_answer_puts_off_the_next_caller(tmp_path: Path) -> None:
+    clock = FakeClock()
+    take(SharedPace(tmp_path), "rent", clock, answered_after=1.5)
+
+    take(SharedPace(tmp_path), "rent", clock)
+
+    assert clock.now == pytest.approx(1.5 + INTERVALS["rent"] + MARGIN_SECONDS)
+
+
+def test_a_caller_that_left_later_than_its_turn_puts_off_the_next(tmp_path: Path) -> None:
+    clock = FakeClock()
+    (tmp_path / "turn-rent").write_text(f"{clock.time()} {clock.time() - 1}")
+
+    take(SharedPace(tmp_path), "rent", clock)
+
+    assert clock.now == pytest.approx(INTERVALS["rent"] + MARGIN_SECONDS - 1)
+
+
 def test_calls_of_another_kind_do_not_wait(tmp_path: Path) -> None:
     clock = FakeClock()
-    SharedPace(tmp_path).wait("rent", clock)
+    take(SharedPace(tmp_path), "rent", clock)
 
-    SharedPace(tmp_path).wait("show", clock)
+    take(SharedPace(tmp_path), "show", clock)
 
     assert clock.now == 0
 
@@ -36,7 +59,7 @@ def test_a_faster_market_waits_less(tmp_path: Path) -> None:
     clock = FakeClock()
 
     for _ in range(2):
-        SharedPace(tmp_path, time_scale=45).wait("rent", clock)
+        take(SharedPace(tmp_path, time_scale=45), "rent", clock)
 
     assert clock.now == pytest.approx(INTERVALS["rent"] / 45 + MARGIN_SECONDS)
 
@@ -45,19 +68,19 @@ def test_a_faster_market_waits_less(tmp_path: Path) -> None:
 def test_a_damaged_store_costs_nothing(text: str) -> None:
     with tempfile.TemporaryDirectory() as folder:
         pace = SharedPace(Path(folder))
-        pace.wait("list", FakeClock())
+        take(pace, "list", FakeClock())
         for file in Path(folder).iterdir():
             file.write_text(text)
         clock = FakeClock()
-        pace.wait("list", clock)
+        take(pace, "list", clock)
         assert clock.now <= 200 * (INTERVALS["list"] + MARGIN_SECONDS)
 
 
 def test_a_clock_that_was_set_back_does_not_stop_everything(tmp_path: Path) -> None:
-    SharedPace(tmp_path).wait("list", FakeClock(start=2_000_000_000))
+    take(SharedPace(tmp_path), "list", FakeClock(start=2_000_000_000))
     clock = FakeClock(start=1_000_000_000)
 
-    SharedPace(tmp_path).wait("list", clock)
+    take(SharedPace(tmp_path), "list", clock)
 
     assert clock.now == 0
 
@@ -66,8 +89,9 @@ def test_processes_and_threads_share_the_turns(tmp_path: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from tests.doubles.clock import FakeClock\n"
         "from providers.vast.pace import SharedPace\n"
-        "clock = FakeClock()\n"
-        "for _ in range(5): SharedPace(Path(sys.argv[1])).wait('list', clock); print(clock.now)\n"
+        "clock, pace = FakeClock(), SharedPace(Path(sys.argv[1]))\n"
+        "for _ in range(5):\n"
+        "    with pace.turn('list', clock): print(clock.now)\n"
     )
     turns: list[float] = []
 
