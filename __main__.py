@@ -7,8 +7,9 @@ import pulumi
 
 from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, refusals
 from components.fleet import Fleet, FleetArgs
+from components.models import load_manifests
 from components.provider_pool import ProviderPool, keyless
-from components.store import Store, StoreArgs, load_manifests
+from components.store import Store, StoreArgs
 from providers.identity.resource import Identity
 from providers.rentals.resource import Rentals
 
@@ -48,6 +49,7 @@ def main() -> None:
     pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
     prices = [price for fleet in fleets for price in fleet.prices.values()]
     pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
+    pulumi.export("starts", {name: fleet.start.to_output() for name, fleet in zip(stack.fleets, fleets, strict=True)})
     pulumi.export("caCertificate", identity.caCertificate)
     tokens = {name: token for fleet in fleets for name, token in fleet.tokens.items()}
     pulumi.export("tokens", pulumi.Output.secret(tokens))

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bootstrap.clock import Clock
 from bootstrap.engine import Engine
-from bootstrap.errors import GateOpen, SpecInvalid, StepFailed
+from bootstrap.errors import FetchFailed, GateOpen, SpecInvalid, StepFailed, StoreDown
 from bootstrap.facts import Facts
 from bootstrap.fetching import fetch
 from bootstrap.host import Host, Result
@@ -27,8 +27,11 @@ NOT_SUPERVISED = 75
 class Services(Protocol):
     """What the bootstrap needs from outside: URLs of blobs, and signatures of the fleet's CA."""
 
-    def presign(self, sha256: str) -> str:
-        """Return a URL by which a host may fetch a blob."""
+    def presign(self, sha256: str, seconds: int) -> str:
+        """Return a URL by which a host may fetch a blob for some seconds."""
+
+    def store_trouble(self) -> str:
+        """Say why this machine cannot reach the store either; empty where it can."""
 
     def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
         """Return the certificate, PEM, for the key of a host's request. Raises ValueError where it cannot be signed."""
@@ -162,9 +165,13 @@ class Worker:
             self.clock.sleep(0.1)
 
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
-        urls = {file.sha256: self.services.presign(file.sha256) for file in manifest.files}
         least = self.spec.preflight.download_mbps
-        done = fetch(self.host, self.spec.name, manifest, urls, target, least)
+        try:
+            done = fetch(self.host, self.spec.name, manifest, self.services.presign, target, least)
+        except FetchFailed as error:
+            if error.line and (trouble := self.services.store_trouble()):
+                raise StoreDown(f"{error} {trouble}") from None
+            raise
         self.download_mbps = done.mbps or self.download_mbps
         self.say(phase, done.text)
 

@@ -7,11 +7,12 @@ from typing import Any
 import pulumi
 
 from bootstrap.manifest import Manifest
-from components import config
+from components import schema
 from components.provider_pool import ProviderPool, process_of
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
+from providers.store.quantities import StartCost
 from providers.vast.label import Label
 from providers.vast.resource import VastInstance
 
@@ -26,8 +27,8 @@ class FleetArgs:
     """
 
     name: str
-    fleet: config.Fleet
-    stack: config.StackConfig
+    fleet: schema.Fleet
+    stack: schema.StackConfig
     model: Manifest
     kit: Manifest
     identity: Identity
@@ -38,7 +39,8 @@ class FleetArgs:
 class Fleet(pulumi.ComponentResource):
     """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`.
 
-    Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name.
+    Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name;
+    `start` (what a start takes out of the bucket).
     """
 
     endpoints: dict[str, pulumi.Output[str]]
@@ -50,6 +52,7 @@ class Fleet(pulumi.ComponentResource):
     ) -> None:
         super().__init__("gpu-fleet:components:Fleet", name, None, opts)
         self.endpoints, self.prices, self.tokens = {}, {}, {}
+        self.start = StartCost(args.model.total_bytes + args.kit.total_bytes)
         for index in range(args.fleet.replicas):
             instance_name = f"{args.name}-{index}"
             token = _token(args, instance_name)
@@ -68,7 +71,7 @@ class Fleet(pulumi.ComponentResource):
         self.register_outputs({"endpoints": self.endpoints})
 
 
-def disk_gb(fleet: config.Fleet, model: Manifest) -> int:
+def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
     """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
 
     Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
@@ -76,7 +79,7 @@ def disk_gb(fleet: config.Fleet, model: Manifest) -> int:
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
 
 
-def wishes_of(fleet: config.Fleet) -> dict[str, Any]:
+def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
     """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
     return {
         "gpuNames": list(fleet.gpu.name),
@@ -106,6 +109,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "bucket": stack.store.bucket,
         },
         "wishes": wishes_of(fleet),
+        "preflight": fleet.preflight.model_dump(by_alias=True),
         "limits": stack.limits.model_dump(by_alias=True),
         "server": {
             "image": fleet.image,
@@ -115,8 +119,8 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "port": GATE_PORT,
         },
         "diskGb": disk_gb(fleet, args.model),
-        "model": args.model.model_dump(mode="json"),
-        "kit": args.kit.model_dump(mode="json"),
+        "model": args.model.to_props(),
+        "kit": args.kit.to_props(),
         "access": {
             "sshPublicKey": identity.sshPublicKey,
             "sshPrivateKey": identity.sshPrivateKey,

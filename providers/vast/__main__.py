@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.config import PROJECT, ConfigError, Fleet, StackConfig, given_keys, load
+from components.config import PROJECT, ConfigError, given_keys, load
 from components.fleet import disk_gb, wishes_of
-from components.store import load_manifests
+from components.models import load_manifests
+from components.schema import Fleet, StackConfig
 from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
 from providers.store.errors import StoreError
@@ -28,6 +29,7 @@ from providers.vast.breaker import Breaker
 from providers.vast.client import DEFAULT_URL, VastClient
 from providers.vast.errors import VastError
 from providers.vast.explanation import explained
+from providers.vast.fit import Fit
 from providers.vast.limits import Limits
 from providers.vast.meeting import meeting_place
 from providers.vast.offers import Wishes
@@ -234,7 +236,8 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
-    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours)
+    fit = Fit.of(model.about, fleet.vllm_arguments)
+    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours, fit)
 
 
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:

@@ -21,12 +21,14 @@ from bootstrap.spec import EndpointSpec, Preflight
 from bootstrap.ssh import connect
 from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.store.client import Keys
+from providers.store.client import connect as connect_store
+from providers.store.errors import StoreError, StoreUnreachable, readable
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served
 from providers.vast.settings import AccessSettings, InstanceSettings
 
-PRESIGNED_SECONDS = 3600
+STORE_SECONDS = 10
 DRAIN_SECONDS = 30
 SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given back
 
@@ -121,10 +123,24 @@ class HostBootstrap:
             new.close()
         say("connect", "the SSH key was changed; the old one does not open the host any more")
 
-    def presign(self, sha256: str) -> str:
-        """Return a URL of a blob that a host may fetch for an hour."""
+    def presign(self, sha256: str, seconds: int) -> str:
+        """Return a URL of a blob that a host may fetch for some seconds."""
         store = self.settings.store
-        return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, PRESIGNED_SECONDS)
+        return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, seconds)
+
+    def store_trouble(self) -> str:
+        """Say why this machine cannot reach the store either; empty where it can, or where it has no keys to ask with."""
+        store = self.settings.store
+        endpoint = store.own_endpoint or store.endpoint
+        try:
+            with readable(endpoint, store.bucket):
+                client = connect_store(endpoint, store.region, self.keys, tries=1, read_seconds=STORE_SECONDS)
+                client.head_bucket(Bucket=store.bucket)
+        except StoreUnreachable as error:
+            return str(error)
+        except StoreError:
+            return ""  # it answers; what it says about the bucket the host was told, too
+        return ""
 
     def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
         """Return a leaf certificate for the public key of a host's request."""
@@ -168,5 +184,11 @@ def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
             gpu_ram_mb=int(wishes.gpu_ram_gb * 1000),
             disk_gb=(settings.model.total_bytes + settings.kit.total_bytes) / 1e9,
             download_mbps=wishes.download_mbps * SLOW_SHARE,
+            cuda=wishes.min_cuda,
+            gpu_celsius=settings.preflight.gpu_celsius,
+            cpu_cores=settings.preflight.cpu_cores,
+            memory_mb=settings.preflight.memory_gb * 1000,
+            disk_mbps=settings.preflight.disk_mbps,
+            clock_seconds=settings.preflight.clock_seconds,
         ),
     )
