@@ -109,7 +109,7 @@ class Bucket:
                 "to clear away broken uploads by itself, which may leave parts that cost",
             ),
             (VERSIONS, self._set_versions, "to keep what is overwritten or deleted"),
-            (NOT_PUBLIC, self._deny_public, "to rule out public access; no policy of ours allows any"),
+            (NOT_PUBLIC, self._deny_public, "to rule out public access, which nothing of ours allows"),
         )
         refused = []
         for name, setting, what in settings:

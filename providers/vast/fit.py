@@ -3,7 +3,7 @@
     a GPU's memory x gpu-memory-utilization >= weights / GPUs + KV cache of one request of full length / GPUs + the rest
 
 vLLM refuses to start where the cache does not hold one request of `--max-model-len`. The rest (CUDA context, graphs,
-activations) is an estimate: 1.5 to 2.5 GB were reported for models of 7 to 70 billion parameters. What is computed here is
+activations) is an estimate: 1.5 to 2.5 GiB were reported for models of 7 to 70 billion parameters. What is computed here is
 a lower bound with that in it; what a machine really has left only vLLM itself finds out.
 """
 
@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 
 from bootstrap.about import About
 
-GB = 1e9
-MIB = 2**20
-REST_BYTES = 2 * GB
+MIB, GIB = 2**20, 2**30
+REST_BYTES = 2 * GIB
 UTILIZATION = 0.9  # vLLM's default
 SHORTEST_CONTEXT = 1024  # below it nobody wants to be served
 BYTES = {"F32": 4, "BF16": 2, "F16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
@@ -63,8 +62,9 @@ class Need:
     def told(self) -> str:
         """Say it with the numbers it is made of."""
         return (
-            f"needs {self.gpu_bytes / GB:.1f} GB a GPU: weights {self.weights / GB:.1f} + cache for {self.context:,} tokens "
-            f"{self.cache / GB:.1f} + about {REST_BYTES / GB:.0f} for vLLM itself, in {self.utilization:.0%} of the memory"
+            f"needs {self.gpu_bytes / GIB:.1f} GiB a GPU: weights {self.weights / GIB:.1f} + cache for {self.context:,} "
+            f"tokens {self.cache / GIB:.1f} + about {REST_BYTES / GIB:.0f} for vLLM itself, in {self.utilization:.0%} of the "
+            "memory"
         )
 
 
@@ -89,7 +89,7 @@ class Fit:
         """Say why GPUs with this memory will not do, and what would make them."""
         ways = advice(self.about, self.order, gpu_mib)
         would = f"it would fit with {' or '.join(ways)}" if ways else "no argument would make it fit"
-        return f"The model {self.need.told()}. On {gpu_mib * MIB / GB:.0f} GB {would}."
+        return f"The model {self.need.told()}. On {gpu_mib * MIB / GIB:.0f} GiB {would}."
 
 
 def read_order(about: About, arguments: Sequence[str]) -> Order:

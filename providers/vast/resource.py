@@ -209,9 +209,10 @@ class VastInstance(Resource, module="vast", name="Instance"):
 def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
     """Say in the preview, once a fleet, how the model fits the GPUs on offer and what a start takes out of the bucket."""
     if settings.fit:
-        memory = sorted(offer.gpu_ram / 1000 for offer in offers)
+        sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
         tell(
-            f"{settings.name}  fit  the model {settings.fit.need.told()}; on offer are {memory[0]:.0f} to {memory[-1]:.0f} GB"
+            f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
+            f"{' or '.join(map(str, sizes))} GiB"
         )
     tell(f"{settings.name}  fetch weights  {settings.start_cost.told()}")
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.about import About
-from providers.vast.fit import GB, MIB, Fit, advice, contradictions, need, read_order
+from providers.vast.fit import GIB, MIB, Fit, advice, contradictions, need, read_order
 
 # The public config.json of Llama 3.1 8B and 70B Instruct.
 LLAMA_8B = About(
@@ -31,7 +31,7 @@ RTX_4090_MIB, H100_MIB = 24_564, 81_559
 
 
 def gpu_gb(about: About, *arguments: str) -> float:
-    return need(about, read_order(about, arguments)).gpu_bytes / GB
+    return need(about, read_order(about, arguments)).gpu_bytes / GIB
 
 
 def test_the_cache_of_llama_8b_takes_128_kib_a_token() -> None:
@@ -39,8 +39,8 @@ def test_the_cache_of_llama_8b_takes_128_kib_a_token() -> None:
 
 
 def test_llama_8b_fits_a_4090_with_a_short_context_and_not_with_its_own() -> None:
-    assert gpu_gb(LLAMA_8B, "--max-model-len", "8192") < RTX_4090_MIB * MIB / GB
-    assert gpu_gb(LLAMA_8B) > RTX_4090_MIB * MIB / GB
+    assert gpu_gb(LLAMA_8B, "--max-model-len", "8192") < RTX_4090_MIB * MIB / GIB
+    assert gpu_gb(LLAMA_8B) > RTX_4090_MIB * MIB / GIB
 
 
 def test_70b_is_split_over_four_gpus() -> None:
@@ -92,7 +92,7 @@ def test_the_advice_makes_it_fit() -> None:
     ways = advice(LLAMA_8B, order, RTX_4090_MIB)
 
     assert ways[0].startswith("--max-model-len ")
-    assert gpu_gb(LLAMA_8B, *ways[0].split()) <= RTX_4090_MIB * MIB / GB
+    assert gpu_gb(LLAMA_8B, *ways[0].split()) <= RTX_4090_MIB * MIB / GIB
     assert ways[-1] == "gpu.count 2 with --tensor-parallel-size 2"
 
 
