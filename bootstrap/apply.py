@@ -167,10 +167,18 @@ class Worker:
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
         least = self.spec.preflight.download_mbps
         try:
-            done = fetch(self.host, self.spec.name, manifest, self.services.presign, target, least)
+            done = fetch(
+                self.host,
+                self.spec.name,
+                manifest,
+                self.services.presign,
+                target,
+                least,
+                self.spec.store_patience_seconds,
+            )
         except FetchFailed as error:
             if error.line and (trouble := self.services.store_trouble()):
-                raise StoreDown(f"{error} {trouble}") from None
+                raise StoreDown(f"{error}. {trouble}") from None
             raise
         self.download_mbps = done.mbps or self.download_mbps
         self.say(phase, done.text)

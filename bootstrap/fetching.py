@@ -15,7 +15,6 @@ CONNECTIONS = (
 URLS_LAST_SECONDS = 3600
 RENEWALS = 24
 PAUSE_SECONDS = 0.25  # before the second try of a part; doubled from try to try
-PATIENCE_SECONDS = 90.0  # without a byte: stores are down for a minute at times
 RATE_AFTER_SECONDS = 4.0
 RATE_OVER_SECONDS = 15.0  # a line that goes slow is noticed within 20 s
 MEASURED_SECONDS = 1.0  # a shorter transfer says more of round trips than of the line
@@ -40,12 +39,13 @@ def fetch(
     presign: Callable[[str, int], str],
     target: str,
     least_mbps: float,
-    patience_seconds: float = PATIENCE_SECONDS,
+    patience_seconds: float,
 ) -> Fetched:
     """Bring a manifest's files into the folder `target` on the host and return what it took.
 
     `presign` returns a URL for the SHA-256 of a file that lasts some seconds; a download that takes longer gets new ones.
-    `least_mbps` is in Mbit/s, 0 for no bound. Raises WeightsMissing, PreflightFailed (slow, disk) and FetchFailed.
+    `least_mbps` is in Mbit/s, 0 for no bound; `patience_seconds` is how long no byte may arrive. Raises WeightsMissing,
+    PreflightFailed (slow, disk) and FetchFailed.
     """
     order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, manifest, patience_seconds)}
     for _renewal in range(RENEWALS):
@@ -64,7 +64,7 @@ def fetch(
     return Fetched(f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}", mbps)
 
 
-def order_of(least_mbps: float, manifest: Manifest, patience_seconds: float = PATIENCE_SECONDS) -> dict[str, float]:
+def order_of(least_mbps: float, manifest: Manifest, patience_seconds: float) -> dict[str, float]:
     """Return how scripts/fetch.py is to go about it."""
     # A file of one part comes over one connection, which gets its share of the line and no more.
     streams = min(CONNECTIONS, sum(len(file.parts) for file in manifest.files))

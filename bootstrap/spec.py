@@ -60,6 +60,9 @@ class EndpointSpec:
     port: int = 8443
     certificate_epoch: int = 0
     preflight: Preflight = Preflight()
+    store_patience_seconds: float = (
+        90.0  # for which no byte may arrive from the store: it is down for a minute at times
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, with all reasons at once. Raises SpecInvalid."""

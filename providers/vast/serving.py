@@ -178,6 +178,7 @@ def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
         addresses=(address,),
         port=server.port,
         certificate_epoch=settings.access.certificate_epoch,
+        store_patience_seconds=settings.to_limits().store_patience_seconds,
         preflight=Preflight(
             gpu_names=wishes.gpu_names,
             gpu_count=wishes.gpu_count,

@@ -25,9 +25,9 @@ def test_a_cut_connection_is_taken_up_where_it_was(store: Store, tmp_path: Path)
 
 
 def test_a_killed_fetch_is_taken_up_where_it_was(store: Store, tmp_path: Path) -> None:
-    size, block = 400_000, 1 << 17
+    size, block = 3_000_000, 1 << 20
     files = [entry(store, name, os.urandom(size), size) for name in ("a.bin", "b.bin")]
-    store.stop_after = 300_000
+    store.stop_after = 2_500_000
     child = start(tmp_path / "model", files, part_bytes=size, patience_seconds=20)
     note = tmp_path / "model.progress"
     try:
