@@ -15,6 +15,7 @@ from bootstrap.order import gate_order, vllm_order
 from bootstrap.plan import Action, Step
 from bootstrap.scripting import ETC, KIT, RUN, SCRIPTS, answer, python, shell
 from bootstrap.spec import EndpointSpec
+from bootstrap.warm import bring, warm_key
 
 Say = Callable[[str, str], None]
 
@@ -32,6 +33,9 @@ class Services(Protocol):
 
     def store_trouble(self) -> str:
         """Say why this machine cannot reach the store either; empty where it can."""
+
+    def warm_archive(self, key: str) -> bytes | None:
+        """Return the compile cache that may be used on this machine for a key, None where there is none."""
 
     def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
         """Return the certificate, PEM, for the key of a host's request. Raises ValueError where it cannot be signed."""
@@ -111,6 +115,9 @@ class Worker:
         """Start vLLM as ordered; one that runs is restarted once no request is under way."""
         self._drain()
         began = self.clock.monotonic()
+        if self.spec.warm_start and (archive := self.services.warm_archive(warm_key(self.spec, self.facts))):
+            bring(self.host, self.spec.name, archive)
+            self.say("start", f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB")
         self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
         self._restart("vllm")
         self._engine().await_answer()

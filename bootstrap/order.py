@@ -5,7 +5,7 @@ import json
 
 from bootstrap.facts import Facts
 from bootstrap.gate import caddyfile
-from bootstrap.spec import EndpointSpec
+from bootstrap.spec import CACHE_FOLDER, EndpointSpec
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -19,7 +19,9 @@ ENVIRONMENT = {
 def vllm_order(spec: EndpointSpec, facts: Facts) -> str:
     """Return the text of vllm.wanted: program, arguments and environment, as JSON with sorted keys."""
     argv = [facts.python or "python3", *spec.vllm_command]
-    return json.dumps({"argv": argv, "environment": {**ENVIRONMENT, **dict(spec.env)}}, sort_keys=True, indent=1)
+    warm = {"VLLM_CACHE_ROOT": CACHE_FOLDER} if spec.warm_start else {}
+    environment = {**ENVIRONMENT, **warm, **dict(spec.env)}
+    return json.dumps({"argv": argv, "environment": environment}, sort_keys=True, indent=1)
 
 
 def gate_order(spec: EndpointSpec) -> str:

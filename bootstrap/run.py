@@ -27,6 +27,11 @@ class Report:
     facts: Facts | None = None
 
     @property
+    def started(self) -> bool:
+        """Whether vLLM was started anew."""
+        return any(change.startswith(Action.START_VLLM.value) for change in self.changed)
+
+    @property
     def certificate_end(self) -> float:
         """Unix seconds at which the gate's certificate ends."""
         return self.facts.certificate_end if self.facts else 0.0

@@ -20,6 +20,7 @@ OURS = (
     "--ssl-certfile",
 )
 OUR_VARIABLES = ("VLLM_API_KEY", "VLLM_HOST_IP", "HF_TOKEN")
+CACHE_FOLDER = "/workspace/vllm-cache"  # where vLLM keeps what it compiled, with `warm_start`
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
 
@@ -60,6 +61,8 @@ class EndpointSpec:
     port: int = 8443
     certificate_epoch: int = 0
     preflight: Preflight = Preflight()
+    image: str = ""
+    warm_start: bool = False
     store_patience_seconds: float = (
         90.0  # for which no byte may arrive from the store: it is down for a minute at times
     )

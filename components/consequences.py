@@ -47,6 +47,7 @@ EDITS = (
     Edit(f"{FLEET}.image", "vllm/vllm-openai:v9"),
     Edit(f"{FLEET}.vllmArguments", ["--max-model-len", "512"]),
     Edit(f"{FLEET}.environment", {"VLLM_LOGGING_LEVEL": "DEBUG"}),
+    Edit(f"{FLEET}.warmStart", True),
     Edit(f"{FLEET}.reliability", 0.99),
     Edit(f"{FLEET}.downloadMbps", 900),
     Edit(f"{FLEET}.minCuda", 12.4),

@@ -1,14 +1,16 @@
 """A fleet: n like instances, each with its own label, token and certificate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
 from bootstrap.manifest import Manifest
 from components import schema
+from components.models import Model
 from components.provider_pool import ProviderPool, process_of
+from components.store import Store
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
@@ -23,7 +25,7 @@ GB = 1_000_000_000
 @dataclass(frozen=True)
 class FleetArgs:
     """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch; `rentals` outlives every
-    instance.
+    instance; `pins` are digests of compile caches by key.
     """
 
     name: str
@@ -34,6 +36,7 @@ class FleetArgs:
     identity: Identity
     blobs: list[pulumi.Resource]
     rentals: Rentals
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fleet(pulumi.ComponentResource):
@@ -69,6 +72,35 @@ class Fleet(pulumi.ComponentResource):
             self.prices[instance_name] = instance.usdPerHour
             self.tokens[instance_name] = token
         self.register_outputs({"endpoints": self.endpoints})
+
+
+def make_fleets(
+    stack: schema.StackConfig,
+    models: Mapping[str, Model],
+    store: Store,
+    identity: Identity,
+    rentals: Rentals,
+    pool: ProviderPool,
+) -> list[Fleet]:
+    """Make every fleet of the stack's config."""
+    return [
+        Fleet(
+            name,
+            FleetArgs(
+                name=name,
+                fleet=fleet,
+                stack=stack,
+                model=models[fleet.model].manifest,
+                kit=store.kit,
+                identity=identity,
+                blobs=store.blobs_of(fleet.model),
+                rentals=rentals,
+                pins=models[fleet.model].pins,
+            ),
+            pool,
+        )
+        for name, fleet in stack.fleets.items()
+    ]
 
 
 def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
@@ -117,6 +149,8 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "arguments": list(fleet.vllm_arguments),
             "environment": dict(fleet.environment),
             "port": GATE_PORT,
+            "warmStart": fleet.warm_start,
+            "warmPins": dict(args.pins),
         },
         "diskGb": disk_gb(fleet, args.model),
         "model": args.model.to_props(),

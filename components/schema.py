@@ -121,6 +121,11 @@ class Fleet(_Section):
         (), alias="vllmArguments", description="Arguments for vLLM beyond model, host and port."
     )
     environment: dict[str, str] = Field(default_factory=dict, description="Environment for vLLM; no secrets here.")
+    warm_start: bool = Field(
+        False,
+        alias="warmStart",
+        description="Keep what vLLM compiled for the next start on the same machine, or on any where its digest is pinned.",
+    )
     reliability: float = Field(0.95, ge=0, le=1, description="Least reliability that the market reports, 0 to 1.")
     download_mbps: float = Field(
         200,

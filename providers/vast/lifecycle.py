@@ -187,6 +187,7 @@ def _outputs(served: Served) -> dict[str, Any]:
         "certificateEnd": served.certificate_end,
         "phases": served.seconds,
         "drift": [],
+        "warm": served.warm,
     }
 
 

@@ -107,6 +107,8 @@ class ServerSettings(_Model):
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict)
     port: int = 8443
+    warm_start: bool = Field(False, alias="warmStart")
+    warm_pins: dict[str, str] = Field(default_factory=dict, alias="warmPins")
 
 
 class AccessSettings(_Model):
@@ -193,6 +195,7 @@ OUTPUT_KEYS = (
     "attempts",
     "createdAt",
     "drift",
+    "warm",
 )
 
 
