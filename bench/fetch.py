@@ -76,7 +76,7 @@ def ours(here: Shelf, manifest: Manifest, endpoint: str, target: Path) -> tuple[
         "target": str(target / "model"),
         "files": [{**file.model_dump(mode="json"), "url": url} for file, url in zip(manifest.files, urls, strict=True)],
         "part_bytes": PART_BYTES,
-        **fetching.order_of(0, manifest, 90),
+        **fetching.order_of(0, 90),
     }
     program = f"import json\nORDER = json.loads({json.dumps(order)!r})\n{(SCRIPTS / 'fetch.py').read_text()}"
     return ["python3", "-S", "-"], program.encode()

@@ -47,7 +47,7 @@ def fetch(
     `least_mbps` is in Mbit/s, 0 for no bound; `patience_seconds` is how long no byte may arrive. Raises WeightsMissing,
     PreflightFailed (slow, disk) and FetchFailed.
     """
-    order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, manifest, patience_seconds)}
+    order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, patience_seconds)}
     for _renewal in range(RENEWALS):
         urls = {file.sha256: presign(file.sha256, URLS_LAST_SECONDS) for file in manifest.files}
         files = [{**file.model_dump(mode="json"), "url": urls[file.sha256]} for file in manifest.files]
@@ -64,13 +64,11 @@ def fetch(
     return Fetched(f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}", mbps)
 
 
-def order_of(least_mbps: float, manifest: Manifest, patience_seconds: float) -> dict[str, float]:
+def order_of(least_mbps: float, patience_seconds: float) -> dict[str, float]:
     """Return how scripts/fetch.py is to go about it."""
-    # A file of one part comes over one connection, which gets its share of the line and no more.
-    streams = min(CONNECTIONS, sum(len(file.parts) for file in manifest.files))
     return {
         "connections": CONNECTIONS,
-        "least_mbps": least_mbps * streams / CONNECTIONS,
+        "least_mbps": least_mbps,
         "pause_seconds": PAUSE_SECONDS,
         "patience_seconds": patience_seconds,
         "urls_last_seconds": URLS_LAST_SECONDS,

@@ -83,6 +83,7 @@ class Transfer:
         self.failure = None
         self.lock = threading.Lock()
         self.began = self.last_byte = time.monotonic()
+        self.working = 0  # threads that have a part: a line's rate is judged by what they can take
         self.failing = set()  # threads that wait for the line or the store to come back
         self.rates = collections.deque()
         self.noted = 0.0
@@ -119,6 +120,7 @@ class Transfer:
         self.all_at_once(self.look_through, lambda _: None)
         self.left = sum(part.end - part.offset for part in self.parts.queue)
         self.began = self.last_byte = time.monotonic()
+        self.working = self.order["connections"]
         return self.all_at_once(self.work, self.watch)
 
     def all_at_once(self, work, watch):
@@ -143,7 +145,9 @@ class Transfer:
         self.rates.append((seconds, self.fetched))
         while seconds - self.rates[0][0] > self.order["rate_over_seconds"]:
             self.rates.popleft()
-        least, over = self.order["least_mbps"], self.order["rate_over_seconds"]
+        # A connection that is alone gets its share of the line and no more.
+        least = self.order["least_mbps"] * self.working / self.order["connections"]
+        over = self.order["rate_over_seconds"]
         if not least or self.failing or seconds <= self.order["rate_after_seconds"] or self.fetched >= self.left:
             return
         since, then = self.rates[0] if seconds > over else (0.0, 0)
@@ -180,6 +184,8 @@ class Transfer:
             code = 5 if error.errno == 28 else 6
             self.failure = self.failure or Refused(code, f"{type(error).__name__}: {error.strerror or error}")
         finally:
+            with self.lock:
+                self.working -= 1
             for connection in connections.values():
                 connection.close()
 
