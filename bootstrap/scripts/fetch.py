@@ -32,7 +32,7 @@ from urllib.parse import urlsplit
 DIGEST_TRIES = 4
 BLOCK = 1 << 20  # what a cut loses of each connection at most
 LONGEST_PAUSE_SECONDS = 8.0
-NOTE_SECONDS = 0.5
+NOTE_SECONDS = 0.1
 BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
