@@ -6,9 +6,10 @@ from pathlib import Path
 import pulumi
 
 from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, refusals
-from components.fleet import Fleet, FleetArgs
+from components.fleet import make_fleets
+from components.models import load_models
 from components.provider_pool import ProviderPool, keyless
-from components.store import Store, StoreArgs, load_manifests
+from components.store import Store, StoreArgs
 from providers.identity.resource import Identity
 from providers.rentals.resource import Rentals
 
@@ -20,7 +21,7 @@ def main() -> None:
     known = given_keys({**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()})
     try:
         stack = load(source, known, project)
-        manifests = load_manifests(stack, project)
+        models = load_models(stack, project)
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
     if refused := refusals(known, stack.market.url, os.environ.get("PULUMI_CONFIG_PASSPHRASE")):
@@ -33,21 +34,15 @@ def main() -> None:
         {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId},
         pulumi.ResourceOptions(provider=pool.get("store-provider")),
     )
-    store = Store("store", StoreArgs(stack, manifests, identity, project), pool)
-    fleets = [
-        Fleet(
-            name,
-            FleetArgs(
-                name, fleet, stack, manifests[fleet.model], store.kit, identity, store.blobs_of(fleet.model), rentals
-            ),
-            pool,
-        )
-        for name, fleet in stack.fleets.items()
-    ]
+    store = Store(
+        "store", StoreArgs(stack, {name: model.manifest for name, model in models.items()}, identity, project), pool
+    )
+    fleets = make_fleets(stack, models, store, identity, rentals, pool)
 
     pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
     prices = [price for fleet in fleets for price in fleet.prices.values()]
     pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
+    pulumi.export("starts", {name: fleet.start.to_output() for name, fleet in zip(stack.fleets, fleets, strict=True)})
     pulumi.export("caCertificate", identity.caCertificate)
     tokens = {name: token for fleet in fleets for name, token in fleet.tokens.items()}
     pulumi.export("tokens", pulumi.Output.secret(tokens))

@@ -29,7 +29,7 @@ from tools.stack import end_group, sandbox_config
 
 TURNS = 2
 TIME_SCALE = 30.0
-GOAL = 1.2
+GOAL = 1.1
 DEADLINE_S = 240.0
 LOOK_S = 0.05
 PHASES = ("connect", "preflight", "install", "fetch weights", "start", "probe")

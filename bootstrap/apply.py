@@ -6,7 +6,7 @@ from typing import Protocol
 
 from bootstrap.clock import Clock
 from bootstrap.engine import Engine
-from bootstrap.errors import GateOpen, SpecInvalid, StepFailed
+from bootstrap.errors import FetchFailed, GateOpen, SpecInvalid, StepFailed, StoreDown
 from bootstrap.facts import Facts
 from bootstrap.fetching import fetch
 from bootstrap.host import Host, Result
@@ -15,6 +15,7 @@ from bootstrap.order import gate_order, vllm_order
 from bootstrap.plan import Action, Step
 from bootstrap.scripting import ETC, KIT, RUN, SCRIPTS, answer, python, shell
 from bootstrap.spec import EndpointSpec
+from bootstrap.warm import bring, warm_key
 
 Say = Callable[[str, str], None]
 
@@ -27,8 +28,14 @@ NOT_SUPERVISED = 75
 class Services(Protocol):
     """What the bootstrap needs from outside: URLs of blobs, and signatures of the fleet's CA."""
 
-    def presign(self, sha256: str) -> str:
-        """Return a URL by which a host may fetch a blob."""
+    def presign(self, sha256: str, seconds: int) -> str:
+        """Return a URL by which a host may fetch a blob for some seconds."""
+
+    def store_trouble(self) -> str:
+        """Say why this machine cannot reach the store either; empty where it can."""
+
+    def warm_archive(self, key: str) -> bytes | None:
+        """Return the compile cache that may be used on this machine for a key, None where there is none."""
 
     def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
         """Return the certificate, PEM, for the key of a host's request. Raises ValueError where it cannot be signed."""
@@ -108,6 +115,9 @@ class Worker:
         """Start vLLM as ordered; one that runs is restarted once no request is under way."""
         self._drain()
         began = self.clock.monotonic()
+        if self.spec.warm_start and (archive := self.services.warm_archive(warm_key(self.spec, self.facts))):
+            bring(self.host, self.spec.name, archive)
+            self.say("start", f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB")
         self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
         self._restart("vllm")
         self._engine().await_answer()
@@ -162,9 +172,21 @@ class Worker:
             self.clock.sleep(0.1)
 
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
-        urls = {file.sha256: self.services.presign(file.sha256) for file in manifest.files}
         least = self.spec.preflight.download_mbps
-        done = fetch(self.host, self.spec.name, manifest, urls, target, least)
+        try:
+            done = fetch(
+                self.host,
+                self.spec.name,
+                manifest,
+                self.services.presign,
+                target,
+                least,
+                self.spec.store_patience_seconds,
+            )
+        except FetchFailed as error:
+            if error.line and (trouble := self.services.store_trouble()):
+                raise StoreDown(f"{error}. {trouble}") from None
+            raise
         self.download_mbps = done.mbps or self.download_mbps
         self.say(phase, done.text)
 

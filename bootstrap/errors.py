@@ -5,7 +5,8 @@
         HostUnreachable      nobody answers on SSH or on the endpoint, within the deadline
         HostKeyMismatch      somebody else answers on SSH
         HostLost             it answered before, and does not any more
-        PreflightFailed      the machine is not what was advertised: reason gpu, shm, disk, slow, system
+        PreflightFailed      the machine is not what was advertised: reason gpu, shm, disk, slow,
+                             cpu, memory, clock, system
         FetchFailed          files could not be brought over, or arrived damaged
         StepFailed           a command of ours failed there
         EngineDied           vLLM dies or hangs although nothing is wrong with what we asked for
@@ -15,6 +16,7 @@
         EngineRefused        vLLM refuses its arguments or the model
         SpecInvalid          what was asked for cannot be: a token, an argument or a variable that is ours to set
         WeightsMissing       the store refuses a blob: not uploaded, or wrong keys
+        StoreDown            the store does not answer this machine either
 
 `reason` is one word out of the ledger's closed list. Messages carry no secret.
 """
@@ -51,15 +53,18 @@ class HostLost(HostFault):
 
 
 class PreflightFailed(HostFault):
-    """The machine is not what was advertised."""
+    """The machine is not what was advertised. `mbps`: the download rate in Mb/s, where that was measured."""
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, mbps: float | None = None) -> None:
         super().__init__(message)
         self.reason = reason
+        self.mbps = mbps
 
 
 class FetchFailed(HostFault):
-    """A file could not be brought over, or arrived damaged."""
+    """A file could not be brought over, or arrived damaged. `line`: nothing came over the line, which may be the store's."""
+
+    line = False
 
     reason = "fetch"
 
@@ -104,6 +109,12 @@ class WeightsMissing(OurFault):
     """The store refuses a blob that the manifest names."""
 
     reason = "weights"
+
+
+class StoreDown(OurFault):
+    """The store answers neither the host nor this machine: no other host would get anything from it."""
+
+    reason = "store"
 
 
 class SpecInvalid(OurFault, ValueError):

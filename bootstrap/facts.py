@@ -9,25 +9,37 @@ from bootstrap.errors import StepFailed
 
 
 class Gpu(BaseModel):
-    """One GPU as nvidia-smi reports it."""
+    """One GPU as nvidia-smi reports it. `ecc_errors`: uncorrected ones since the driver was loaded."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     memory_mb: int
     driver: str
+    celsius: int | None = None
+    ecc_errors: int | None = None
 
 
 def _gpus(text: object) -> object:
-    # name, memory.total [MiB], driver_version; None where nvidia-smi is missing or fails.
+    # name, memory.total [MiB], driver_version, temperature, ECC errors; None where nvidia-smi is missing or fails.
     if not isinstance(text, str):
         return ()
     rows = [[field.strip() for field in line.split(",")] for line in text.splitlines() if line.count(",") >= 2]
     return tuple(
-        {"name": row[0], "memory_mb": int(float(row[1])), "driver": row[2]}
+        {
+            "name": row[0],
+            "memory_mb": int(float(row[1])),
+            "driver": row[2],
+            "celsius": _at(row, 3),
+            "ecc_errors": _at(row, 4),
+        }
         for row in rows
         if row[1].replace(".", "", 1).isdigit()
     )
+
+
+def _at(row: list[str], place: int) -> int | None:
+    return int(row[place]) if len(row) > place and row[place].isdigit() else None
 
 
 class Facts(BaseModel):
@@ -39,6 +51,9 @@ class Facts(BaseModel):
     shm_free_mb: int
     disk_free_mb: int
     memory_mb: int
+    cuda: float | None  # the latest that the driver supports
+    cpu_cores: float
+    clock: float | None  # unix seconds on the host
     python: str | None  # vLLM's interpreter
     kit: str | None
     model_files: dict[str, int]

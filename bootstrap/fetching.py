@@ -1,5 +1,7 @@
 """Files onto a host: presigned URLs in, a verified folder out, and whose fault it was where there is none."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bootstrap.errors import BootstrapError, FetchFailed, PreflightFailed, WeightsMissing
@@ -7,11 +9,19 @@ from bootstrap.host import Host, Result
 from bootstrap.manifest import PART_BYTES, Manifest, blob_key
 from bootstrap.scripting import answer, python
 
-CONNECTIONS = 4
-SECONDS = 3600.0
+CONNECTIONS = (
+    4  # a store lets one address have 256, and all of one bucket 750 requests a second: parts of 64 MiB need few
+)
+URLS_LAST_SECONDS = 3600
+RENEWALS = 24
 PAUSE_SECONDS = 0.25  # before the second try of a part; doubled from try to try
+RATE_AFTER_SECONDS = 4.0
+RATE_OVER_SECONDS = 15.0  # a line that goes slow is noticed within 20 s
 MEASURED_SECONDS = 1.0  # a shorter transfer says more of round trips than of the line
-REFUSED, NO_SPACE, TOO_SLOW = 4, 5, 7  # numbers with which scripts/fetch.py ends
+# Numbers with which scripts/fetch.py ends.
+REFUSED, NO_SPACE, NETWORK, TOO_SLOW, EXPIRED = 4, 5, 6, 7, 8
+KEYS_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidClientTokenId")
+ELSEWHERE = ("PermanentRedirect", "AuthorizationHeaderMalformed", "NoSuchBucket", "IllegalLocationConstraintException")
 
 
 @dataclass(frozen=True)
@@ -22,24 +32,28 @@ class Fetched:
     mbps: float | None
 
 
-def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], target: str, least_mbps: float) -> Fetched:
+def fetch(
+    host: Host,
+    name: str,
+    manifest: Manifest,
+    presign: Callable[[str, int], str],
+    target: str,
+    least_mbps: float,
+    patience_seconds: float,
+) -> Fetched:
     """Bring a manifest's files into the folder `target` on the host and return what it took.
 
-    `urls` maps SHA-256 of a file to where it is fetched from; `least_mbps` is in Mbit/s, 0 for no bound. Raises
-    WeightsMissing, PreflightFailed (slow, disk) and FetchFailed.
+    `presign` returns a URL for the SHA-256 of a file that lasts some seconds; a download that takes longer gets new ones.
+    `least_mbps` is in Mbit/s, 0 for no bound; `patience_seconds` is how long no byte may arrive. Raises WeightsMissing,
+    PreflightFailed (slow, disk) and FetchFailed.
     """
-    # A file of one part comes over one connection, which gets its share of the line and no more.
-    streams = min(CONNECTIONS, sum(len(file.parts) for file in manifest.files))
-    files = [{**file.model_dump(mode="json"), "url": urls[file.sha256]} for file in manifest.files]
-    order = {
-        "target": target,
-        "files": files,
-        "part_bytes": PART_BYTES,
-        "connections": CONNECTIONS,
-        "least_mbps": least_mbps * streams / CONNECTIONS,
-        "pause_seconds": PAUSE_SECONDS,
-    }
-    result = python(host, "fetch.py", order, SECONDS)
+    order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, patience_seconds)}
+    for _renewal in range(RENEWALS):
+        urls = {file.sha256: presign(file.sha256, URLS_LAST_SECONDS) for file in manifest.files}
+        files = [{**file.model_dump(mode="json"), "url": urls[file.sha256]} for file in manifest.files]
+        result = python(host, "fetch.py", {**order, "files": files}, URLS_LAST_SECONDS + 600)
+        if result.status != EXPIRED:
+            break
     if result.status != 0:
         raise _error(f"{name}: fetching {manifest.name}", result, manifest)
     done = answer(result, "the fetch's report")
@@ -50,18 +64,53 @@ def fetch(host: Host, name: str, manifest: Manifest, urls: dict[str, str], targe
     return Fetched(f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}", mbps)
 
 
+def order_of(least_mbps: float, patience_seconds: float) -> dict[str, float]:
+    """Return how scripts/fetch.py is to go about it."""
+    return {
+        "connections": CONNECTIONS,
+        "least_mbps": least_mbps,
+        "pause_seconds": PAUSE_SECONDS,
+        "patience_seconds": patience_seconds,
+        "urls_last_seconds": URLS_LAST_SECONDS,
+        "rate_after_seconds": RATE_AFTER_SECONDS,
+        "rate_over_seconds": RATE_OVER_SECONDS,
+    }
+
+
 def _error(what: str, result: Result, manifest: Manifest) -> BootstrapError:
     said = (result.stderr.strip().splitlines() or [f"it ended with status {result.status}"])[-1]
     if result.status == REFUSED:
-        return WeightsMissing(
-            f"{what} failed: {said}. Was it uploaded to this bucket, and are the store's keys right? "
-            "`pulumi refresh` says which blobs lack, `pulumi up` uploads them."
-        )
+        return WeightsMissing(f"{what} failed: {said}. {_refused(said)}")
     if result.status == TOO_SLOW:
-        return PreflightFailed("slow", f"{what} is too slow: {said}")
+        measured = re.match(r"([\d.]+) Mb/s", said)
+        return PreflightFailed("slow", f"{what} is too slow: {said}", float(measured[1]) if measured else None)
     if result.status == NO_SPACE:
         return PreflightFailed("disk", f"{what} failed: {said}")
-    return FetchFailed(f"{what} failed: {said}{_damaged(said, manifest)}")
+    failed = FetchFailed(f"{what} failed: {said}{_damaged(said, manifest)}")
+    failed.line = result.status == NETWORK
+    return failed
+
+
+def _refused(said: str) -> str:
+    """Say what to do about a blob that the store does not give out."""
+    if "expired" in said:
+        return (
+            "It was signed a moment ago, so this machine's clock differs from the store's, or the bucket's clock is off: set "
+            "the clock, then run `pulumi up` again."
+        )
+    if any(code in said for code in ELSEWHERE):
+        return (
+            "There is no such bucket here: are gpu-fleet:store.endpoint and gpu-fleet:store.region those of the bucket?"
+        )
+    if any(code in said for code in KEYS_REFUSED):
+        return (
+            "The store's keys are wrong or may not read: set gpu-fleet:storeAccessKey and gpu-fleet:storeSecretKey to a pair "
+            "that may read this bucket. A key without the right to list is told this, too, of a blob that is missing."
+        )
+    return (
+        "Was it uploaded to this bucket, and are the store's keys right? `pulumi refresh` says which blobs lack, `pulumi up` "
+        "uploads them."
+    )
 
 
 def _damaged(said: str, manifest: Manifest) -> str:

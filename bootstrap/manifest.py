@@ -9,8 +9,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Self
 
@@ -24,8 +23,10 @@ from pydantic import (
     model_validator,
 )
 
+from bootstrap.about import About
+from bootstrap.digesting import digests
+
 PART_BYTES = 64 * 2**20
-READ_BYTES = 2**20
 EMPTY = hashlib.sha256().hexdigest()
 # Paths end in shell scripts and in curl's config file on the host: nothing that could be quoted, expanded or
 # broken there.
@@ -73,10 +74,11 @@ class File(_Record):
 
 
 class Manifest(_Record):
-    """All files of one model or kit, sorted by path. Two manifests with equal files have equal digests."""
+    """All files of one model or kit, sorted by path, and what the model is. Equal files have equal digests."""
 
     name: Name
     files: Annotated[tuple[File, ...], Field(min_length=1)]
+    about: About | None = None
 
     @field_validator("files")
     @classmethod
@@ -95,7 +97,7 @@ class Manifest(_Record):
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON of all files; the name is no part of it."""
+        """Return the SHA-256 of the canonical JSON of all files; neither name nor `about` is part of it."""
         files = [file.model_dump(mode="json") for file in self.files]
         return hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -103,6 +105,10 @@ class Manifest(_Record):
     def total_bytes(self) -> int:
         """Return the size of all files together."""
         return sum(file.size for file in self.files)
+
+    def to_props(self) -> dict[str, Any]:
+        """Return it as plain values, without what is not known."""
+        return self.model_dump(mode="json", exclude_none=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
@@ -113,7 +119,7 @@ class Manifest(_Record):
 
     def to_json(self) -> str:
         """Return the text that is committed: indented, one line a part, ending in a newline."""
-        return json.dumps(self.model_dump(mode="json"), indent=2) + "\n"
+        return json.dumps(self.to_props(), indent=2) + "\n"
 
 
 def blob_key(sha256: str) -> str:
@@ -121,33 +127,44 @@ def blob_key(sha256: str) -> str:
     return f"blobs/sha256/{sha256}"
 
 
-def of_folder(name: str, folder: Path) -> Manifest:
+def of_folder(
+    name: str,
+    folder: Path,
+    known: Mapping[str, File] | None = None,
+    read: Callable[[int], None] = lambda _: None,
+    done: Callable[[File], None] = lambda _: None,
+) -> Manifest:
     """Digest every file under `folder`, all cores at once, and return its manifest.
 
-    Hidden files are left out: download tools keep their bookkeeping there. Raises ManifestError where the
-    folder is missing or empty, or holds a symlink or a path that no manifest can carry.
+    `known` holds files by path that need not be read again; `read` is told of bytes that went by, `done` of each file.
+    Hidden files are left out: download tools keep their bookkeeping there. Raises ManifestError where the folder is missing
+    or empty, or holds a symlink or a path that no manifest can carry.
     """
-    paths = list(_paths(folder))
+    paths = paths_of(folder)
     if not paths:
         raise ManifestError(f"{folder} holds no files, so there is nothing to put into a manifest.")
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        try:
-            return Manifest(name=name, files=tuple(pool.map(lambda path: _of_file(folder, path), paths)))
-        except OSError as error:
-            raise ManifestError(f"{error.filename}: {error.strerror}.") from None
-        except ValidationError as error:
-            raise ManifestError("; ".join(row["msg"] for row in error.errors())) from None
+    files = [file for path, file in (known or {}).items() if path in paths]
+    kept = {file.path for file in files}
+    try:
+        for file in _of_files(folder, [path for path in paths if path not in kept], read):
+            files.append(file)
+            done(file)
+        return Manifest(name=name, files=tuple(files))
+    except OSError as error:
+        raise ManifestError(f"{error.filename}: {error.strerror}.") from None
+    except ValidationError as error:
+        raise ManifestError("; ".join(row["msg"] for row in error.errors())) from None
 
 
-def mismatches(manifest: Manifest, folder: Path, *, digests: bool = True) -> list[str]:
+def mismatches(manifest: Manifest, folder: Path, *, contents: bool = True) -> list[str]:
     """Return one sentence for each way in which `folder` differs from `manifest`; an empty list where it does
     not.
 
-    `digests=False` compares names and sizes only: instant, and enough to notice a wrong or half-copied
+    `contents=False` compares names and sizes only: instant, and enough to notice a wrong or half-copied
     folder.
     """
     try:
-        present = set(_paths(folder))
+        present = set(paths_of(folder))
     except ManifestError as error:
         return [str(error)]
     expected = {file.path: file for file in manifest.files}
@@ -157,9 +174,14 @@ def mismatches(manifest: Manifest, folder: Path, *, digests: bool = True) -> lis
             found.append(f"{path} is in the manifest but not in {folder}.")
         elif (size := (folder / path).stat().st_size) != file.size:
             found.append(f"{path} has {size} bytes where the manifest says {file.size}.")
-        elif digests and _of_file(folder, path) != file:
+        elif contents and list(_of_files(folder, [path], lambda _: None)) != [file]:
             found.append(f"{path} has the right size but another content than the manifest says.")
     return found
+
+
+def paths_of(folder: Path) -> list[str]:
+    """Return the relative paths of all files that are not hidden. Raises ManifestError on symlinks and other things."""
+    return list(_paths(folder))
 
 
 def _paths(folder: Path) -> Iterator[str]:
@@ -181,18 +203,7 @@ def _paths(folder: Path) -> Iterator[str]:
             raise ManifestError(f"{entry.path} is neither a file nor a folder.")
 
 
-def _of_file(folder: Path, path: str) -> File:
-    whole, parts, size = hashlib.sha256(), [], 0
-    with (folder / path).open("rb") as stream:
-        while True:
-            part, left = hashlib.sha256(), PART_BYTES
-            while left and (chunk := stream.read(min(READ_BYTES, left))):
-                part.update(chunk)
-                whole.update(chunk)
-                left -= len(chunk)
-            if left < PART_BYTES:
-                parts.append(part.hexdigest())
-                size += PART_BYTES - left
-            if left:
-                fields: dict[str, Any] = {"size": size, "sha256": whole.hexdigest(), "parts": tuple(parts)}
-                return File(path=path, **fields)
+def _of_files(folder: Path, paths: Sequence[str], read: Callable[[int], None]) -> Iterator[File]:
+    sizes = [(path, (folder / path).stat().st_size) for path in paths]
+    for path, size, whole, parts in digests(folder, sizes, PART_BYTES, read):
+        yield File(path=path, size=size, sha256=whole, parts=parts)

@@ -5,7 +5,7 @@ import json
 
 from bootstrap.facts import Facts
 from bootstrap.gate import caddyfile
-from bootstrap.spec import EndpointSpec
+from bootstrap.spec import CACHE_FOLDER, EndpointSpec
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -14,12 +14,19 @@ ENVIRONMENT = {
     "DO_NOT_TRACK": "1",
     "VLLM_HOST_IP": "127.0.0.1",
 }
+# vLLM's own cache holds graphs; what the compilers under it made lies elsewhere unless they are told.
+CACHES = {
+    "VLLM_CACHE_ROOT": CACHE_FOLDER,
+    "TORCHINDUCTOR_CACHE_DIR": f"{CACHE_FOLDER}/inductor",
+    "TRITON_CACHE_DIR": f"{CACHE_FOLDER}/triton",
+}
 
 
 def vllm_order(spec: EndpointSpec, facts: Facts) -> str:
     """Return the text of vllm.wanted: program, arguments and environment, as JSON with sorted keys."""
     argv = [facts.python or "python3", *spec.vllm_command]
-    return json.dumps({"argv": argv, "environment": {**ENVIRONMENT, **dict(spec.env)}}, sort_keys=True, indent=1)
+    environment = {**ENVIRONMENT, **(CACHES if spec.warm_start else {}), **dict(spec.env)}
+    return json.dumps({"argv": argv, "environment": environment}, sort_keys=True, indent=1)
 
 
 def gate_order(spec: EndpointSpec) -> str:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from bootstrap.errors import PreflightFailed
 from bootstrap.facts import Facts
 from bootstrap.order import digest, gate_order, vllm_order
 from bootstrap.spec import EndpointSpec
@@ -50,40 +49,6 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     if facts.previous_token or changes_token:
         steps.append(Step("start", Action.DROP_PREVIOUS_TOKEN, "the previous token still opens the gate"))
     return steps
-
-
-def preflight(spec: EndpointSpec, facts: Facts) -> str:
-    """Look at the machine before anything big is downloaded, and return what was seen. Raises PreflightFailed."""
-    bounds = spec.preflight
-    seen = f"{len(facts.gpus)} x {facts.gpus[0].name}" if facts.gpus else "no GPU"
-    if bounds.gpu_count and len(facts.gpus) != bounds.gpu_count:
-        raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {bounds.gpu_count} GPUs were rented")
-    for gpu in facts.gpus[: bounds.gpu_count]:
-        if bounds.gpu_names and not any(_same_gpu(name, gpu.name) for name in bounds.gpu_names):
-            raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {' or '.join(bounds.gpu_names)} was rented")
-        if gpu.memory_mb < bounds.gpu_ram_mb * 0.95:
-            raise PreflightFailed("gpu", f"{gpu.name} has {gpu.memory_mb} MB, {bounds.gpu_ram_mb} MB were asked for")
-    started = facts.vllm_started is not None  # a running vLLM uses what it needs of shared memory
-    if facts.shm_free_mb < bounds.shm_mb and not started:
-        raise PreflightFailed(
-            "shm",
-            f"shared memory has {facts.shm_free_mb} MB free and vLLM needs {bounds.shm_mb} MB; it would die at start",
-        )
-    needed = bounds.disk_gb * 1000 if not facts.model_files else 0
-    if facts.disk_free_mb * 1.048576 < needed:
-        raise PreflightFailed("disk", f"{facts.disk_free_mb} MB of disk are free, {needed:.0f} MB are needed")
-    if facts.python is None:
-        raise PreflightFailed("system", "no Python on the host knows vLLM: is the image one with vLLM in it?")
-    driver = f", driver {facts.gpus[0].driver}" if facts.gpus else ""
-    return f"{seen}{driver}, {facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free"
-
-
-def _same_gpu(market: str, driver: str) -> bool:
-    # The market writes "RTX 4090" and "H100 SXM", the driver "NVIDIA GeForce RTX 4090" and "NVIDIA H100 80GB HBM3".
-    wanted = market.upper().replace("6000ADA", "6000 ADA").split()
-    shown = driver.upper().replace("-", " ").split()
-    model = [word for word in wanted if any(letter.isdigit() for letter in word)] or wanted
-    return all(word in shown for word in model)
 
 
 def _kit(spec: EndpointSpec, facts: Facts) -> str:

@@ -7,7 +7,8 @@ from bootstrap.clock import Clock
 from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
-from bootstrap.plan import Action, plan, preflight
+from bootstrap.plan import Action, plan
+from bootstrap.preflight import disk, preflight
 from bootstrap.scripting import KIT, python
 from bootstrap.spec import EndpointSpec
 
@@ -24,6 +25,11 @@ class Report:
     changed: list[str] = field(default_factory=list)
     download_mbps: float | None = None
     facts: Facts | None = None
+
+    @property
+    def started(self) -> bool:
+        """Whether vLLM was started anew."""
+        return any(change.startswith(Action.START_VLLM.value) for change in self.changed)
 
     @property
     def certificate_end(self) -> float:
@@ -51,7 +57,9 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, s
     facts = observe(host, spec)
     steps = plan(spec, facts, clock.time())
     if any(step.action in {Action.INSTALL_KIT, Action.FETCH_MODEL, Action.START_VLLM} for step in steps):
-        say("preflight", preflight(spec, facts))
+        say("preflight", preflight(spec, facts, clock.time()))
+    if any(step.action is Action.FETCH_MODEL for step in steps) and (told := disk(host, spec)):
+        say("preflight", told)
     report.timings["preflight"] = clock.monotonic() - began
     worker = Worker(host, spec, services, clock, say, facts)
     for step in steps:

@@ -20,13 +20,14 @@ OURS = (
     "--ssl-certfile",
 )
 OUR_VARIABLES = ("VLLM_API_KEY", "VLLM_HOST_IP", "HF_TOKEN")
+CACHE_FOLDER = "/workspace/vllm-cache"  # where vLLM keeps what it compiled, with `warm_start`
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """Bounds that the machine must keep, looked at before anything big is downloaded."""
+    """Bounds that the machine must keep, looked at before anything big is downloaded; 0 is no bound."""
 
     gpu_names: tuple[str, ...] = ()
     gpu_count: int = 0
@@ -34,6 +35,12 @@ class Preflight:
     shm_mb: int = 160  # vLLM 0.32 asks for 160 MiB; Docker's default of 64 MiB kills it
     disk_gb: float = 0
     download_mbps: float = 0  # measured on the kit's download; 0: not looked at
+    cuda: float = 0  # what the image needs of the driver
+    gpu_celsius: float = 0
+    cpu_cores: float = 0
+    memory_mb: float = 0
+    disk_mbps: float = 0  # Mbit/s written, looked at before weights of more than a gigabyte
+    clock_seconds: float = 0  # how far the host's clock may be off
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,11 @@ class EndpointSpec:
     port: int = 8443
     certificate_epoch: int = 0
     preflight: Preflight = Preflight()
+    image: str = ""
+    warm_start: bool = False
+    store_patience_seconds: float = (
+        90.0  # for which no byte may arrive from the store: it is down for a minute at times
+    )
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, with all reasons at once. Raises SpecInvalid."""

@@ -1,7 +1,6 @@
-"""Stack config as frozen models: every key with its type, default, meaning and advice; anything else is refused.
+"""Stack config, read and validated once: every mistake is a sentence that names the key and what to do.
 
-The docs page docs/config.md is generated from these models. Secrets are not here: they are read apart (`secrets`), because
-one secure leaf would make its whole key secret.
+Secrets are no part of the models in `schema`: they are read apart, because one secure leaf would make its whole key secret.
 """
 
 import difflib
@@ -11,9 +10,10 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ValidationError
 
 from bootstrap.spec import argument_problems, variable_problems
+from components.schema import Fleet, Gpu, Limits, Market, Model, Preflight, Rotation, StackConfig, Store
 
 PROJECT = "gpu-fleet"
 FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -21,145 +21,6 @@ FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 class ConfigError(Exception):
     """Stack config that cannot be used; the message names each key, what is wrong with it, and what to do."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=False)
-
-
-class Market(_Section):
-    """Where to rent."""
-
-    url: str = Field("https://console.vast.ai", description="Base URL of the vast.ai API.")
-    host_url: str = Field(
-        "", alias="hostUrl", description="The same API as the instances reach it, where that is another URL."
-    )
-    time_scale: float = Field(
-        1.0,
-        alias="timeScale",
-        gt=0,
-        description="How many market seconds pass in one of ours; 1 on the real market, more in the sandbox.",
-    )
-
-
-class Store(_Section):
-    """The bucket that holds weights, kit and ledger."""
-
-    endpoint: str = Field(description="URL of the S3 API as this machine reaches it.")
-    host_endpoint: str | None = Field(
-        None,
-        alias="hostEndpoint",
-        description="URL of the same store as the hosts reach it; presigned URLs are signed for it. Default: `endpoint`.",
-    )
-    region: str = Field(description="Region of the bucket, for example fsn1, nbg1 or hel1.")
-    bucket: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
-        description="Name of the bucket; unique in the whole store.",
-    )
-    on_destroy: str = Field(
-        "keep",
-        alias="onDestroy",
-        pattern="^(keep|empty)$",
-        description="`keep` leaves bucket and blobs when the stack is destroyed (they go on costing); `empty` deletes them.",
-    )
-
-
-class Model(_Section):
-    """Weights by manifest."""
-
-    manifest: str = Field(description="Path of the committed manifest, relative to the project.")
-    source: str | None = Field(
-        None,
-        description="Folder with the files, from which missing blobs are uploaded. Default: beside the manifest.",
-    )
-
-
-class Gpu(_Section):
-    """Which GPUs an instance has."""
-
-    name: tuple[str, ...] = Field(
-        description="GPU name as the market spells it, such as `RTX 4090`, or a list of them."
-    )
-    count: int = Field(1, ge=1, description="GPUs an instance.")
-    ram_gb: float = Field(0, alias="ramGb", ge=0, description="Least memory a GPU, in GB.")
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return [value] if isinstance(value, str) else value
-
-
-class Fleet(_Section):
-    """A named group of like instances."""
-
-    replicas: int = Field(1, ge=0, le=500, description="How many instances; 0 parks the fleet.")
-    model: str = Field(description="Which of `models` is served.")
-    gpu: Gpu = Field(description="Which GPUs.")
-    max_usd_per_hour: float = Field(
-        alias="maxUsdPerHour",
-        gt=0,
-        description="Most that one instance may cost an hour, all-in (GPU, disk, weights' download).",
-    )
-    image: str = Field("vllm/vllm-openai:v0.32.0", description="Container image with vLLM.")
-    vllm_arguments: tuple[str, ...] = Field(
-        (), alias="vllmArguments", description="Arguments for vLLM beyond model, host and port."
-    )
-    environment: dict[str, str] = Field(default_factory=dict, description="Environment for vLLM; no secrets here.")
-    reliability: float = Field(0.95, ge=0, le=1, description="Least reliability that the market reports, 0 to 1.")
-    download_mbps: float = Field(
-        200,
-        alias="downloadMbps",
-        ge=0,
-        description="Least download rate in Mb/s, advertised and then measured.",
-    )
-    min_cuda: float = Field(0, alias="minCuda", ge=0, description="Least CUDA version that the driver supports.")
-    regions: tuple[str, ...] = Field(
-        (), description="Two-letter countries in which a machine may stand; empty: anywhere."
-    )
-    verified: bool = Field(True, description="Only machines that the market has verified.")
-    disk_gb: int | None = Field(
-        None,
-        alias="diskGb",
-        ge=8,
-        description="Disk in GB, fixed for life. Default: twice the weights plus 16.",
-    )
-
-
-class Limits(_Section):
-    """Bounds of bringing one instance online."""
-
-    attempts: int = Field(3, ge=1, le=25, description="Offers that are tried before giving up.")
-    boot_minutes: float = Field(15, alias="bootMinutes", gt=0, description="From rent to running.")
-    connect_minutes: float = Field(5, alias="connectMinutes", gt=0, description="From running to the first SSH login.")
-    total_minutes: float = Field(45, alias="totalMinutes", gt=0, description="All attempts together.")
-    expected_hours: float = Field(
-        8, alias="expectedHours", gt=0, description="Hours over which the download's price is spread."
-    )
-    rents_per_hour: int = Field(
-        200,
-        alias="rentsPerHour",
-        ge=1,
-        description="Most rents an hour on the account, all stacks of this machine together; past it renting stops.",
-    )
-
-
-class Rotation(_Section):
-    """Counters; raising one renews what it names, in place."""
-
-    tokens: int = Field(0, ge=0, description="Bearer tokens of all instances.")
-    ssh: int = Field(0, ge=0, description="The stack's SSH key.")
-    certificates: int = Field(0, ge=0, description="Leaf certificates of all instances.")
-
-
-class StackConfig(_Section):
-    """Everything that a stack may say."""
-
-    market: Market = Field(Market(), description="Where to rent.")
-    store: Store = Field(description="The bucket for weights, kit and ledger.")
-    models: dict[str, Model] = Field(default_factory=dict, description="Models by name.")
-    fleets: dict[str, Fleet] = Field(default_factory=dict, description="Fleets by name.")
-    limits: Limits = Field(Limits(), description="Bounds of bringing one instance online.")
-    rotation: Rotation = Field(Rotation(), description="Counters that renew secrets in place.")
 
 
 SECRETS = {
@@ -268,7 +129,8 @@ def _model_at(path: list[str]) -> type[BaseModel] | None:
     if path[0] == "models":
         return Model
     if path[0] == "fleets":
-        return Gpu if path[-1] == "gpu" else Fleet
+        inner: dict[str, type[BaseModel]] = {"gpu": Gpu, "preflight": Preflight}
+        return inner.get(path[-1], Fleet)
     return steps.get(path[0])
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bootstrap.manifest import File, Manifest
-from components.config import StackConfig
 from components.fleet import FleetArgs, instance_inputs
+from components.schema import StackConfig
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.vast.changes import Machine, changes
@@ -47,9 +47,15 @@ EDITS = (
     Edit(f"{FLEET}.image", "vllm/vllm-openai:v9"),
     Edit(f"{FLEET}.vllmArguments", ["--max-model-len", "512"]),
     Edit(f"{FLEET}.environment", {"VLLM_LOGGING_LEVEL": "DEBUG"}),
+    Edit(f"{FLEET}.warmStart", True),
     Edit(f"{FLEET}.reliability", 0.99),
     Edit(f"{FLEET}.downloadMbps", 900),
     Edit(f"{FLEET}.minCuda", 12.4),
+    Edit(f"{FLEET}.preflight.cpuCores", 4),
+    Edit(f"{FLEET}.preflight.memoryGb", 16),
+    Edit(f"{FLEET}.preflight.diskMbps", 2000),
+    Edit(f"{FLEET}.preflight.clockSeconds", 30),
+    Edit(f"{FLEET}.preflight.gpuCelsius", 60),
     Edit(f"{FLEET}.regions", ["DE"], "the machine stands elsewhere"),
     Edit(f"{FLEET}.regions", ["US", "DE"], "it stands in one of them"),
     Edit(f"{FLEET}.verified", False),
@@ -62,6 +68,8 @@ EDITS = (
     Edit("store.hostEndpoint", "https://hosts.example"),
     Edit("store.region", "nbg1"),
     Edit("store.onDestroy", says="nothing; it counts when the stack is destroyed"),
+    Edit("store.verify", says="nothing; the next refresh looks at more or less of the blobs"),
+    Edit("store.versioning", says="nothing; it is set on the bucket"),
     Edit("limits.attempts", 5),
     Edit("limits.bootMinutes", 20),
     Edit("limits.connectMinutes", 9),

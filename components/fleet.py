@@ -1,17 +1,20 @@
 """A fleet: n like instances, each with its own label, token and certificate."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pulumi
 
 from bootstrap.manifest import Manifest
-from components import config
+from components import schema
+from components.models import Model
 from components.provider_pool import ProviderPool, process_of
+from components.store import Store
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
+from providers.store.quantities import StartCost
 from providers.vast.label import Label
 from providers.vast.resource import VastInstance
 
@@ -22,23 +25,25 @@ GB = 1_000_000_000
 @dataclass(frozen=True)
 class FleetArgs:
     """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch; `rentals` outlives every
-    instance.
+    instance; `pins` are digests of compile caches by key.
     """
 
     name: str
-    fleet: config.Fleet
-    stack: config.StackConfig
+    fleet: schema.Fleet
+    stack: schema.StackConfig
     model: Manifest
     kit: Manifest
     identity: Identity
     blobs: list[pulumi.Resource]
     rentals: Rentals
+    pins: Mapping[str, str] = field(default_factory=dict)
 
 
 class Fleet(pulumi.ComponentResource):
     """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`.
 
-    Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name.
+    Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name;
+    `start` (what a start takes out of the bucket).
     """
 
     endpoints: dict[str, pulumi.Output[str]]
@@ -50,6 +55,7 @@ class Fleet(pulumi.ComponentResource):
     ) -> None:
         super().__init__("gpu-fleet:components:Fleet", name, None, opts)
         self.endpoints, self.prices, self.tokens = {}, {}, {}
+        self.start = StartCost(args.model.total_bytes + args.kit.total_bytes)
         for index in range(args.fleet.replicas):
             instance_name = f"{args.name}-{index}"
             token = _token(args, instance_name)
@@ -68,7 +74,36 @@ class Fleet(pulumi.ComponentResource):
         self.register_outputs({"endpoints": self.endpoints})
 
 
-def disk_gb(fleet: config.Fleet, model: Manifest) -> int:
+def make_fleets(
+    stack: schema.StackConfig,
+    models: Mapping[str, Model],
+    store: Store,
+    identity: Identity,
+    rentals: Rentals,
+    pool: ProviderPool,
+) -> list[Fleet]:
+    """Make every fleet of the stack's config."""
+    return [
+        Fleet(
+            name,
+            FleetArgs(
+                name=name,
+                fleet=fleet,
+                stack=stack,
+                model=models[fleet.model].manifest,
+                kit=store.kit,
+                identity=identity,
+                blobs=store.blobs_of(fleet.model),
+                rentals=rentals,
+                pins=models[fleet.model].pins,
+            ),
+            pool,
+        )
+        for name, fleet in stack.fleets.items()
+    ]
+
+
+def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
     """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
 
     Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
@@ -76,7 +111,7 @@ def disk_gb(fleet: config.Fleet, model: Manifest) -> int:
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
 
 
-def wishes_of(fleet: config.Fleet) -> dict[str, Any]:
+def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
     """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
     return {
         "gpuNames": list(fleet.gpu.name),
@@ -106,6 +141,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "bucket": stack.store.bucket,
         },
         "wishes": wishes_of(fleet),
+        "preflight": fleet.preflight.model_dump(by_alias=True),
         "limits": stack.limits.model_dump(by_alias=True),
         "server": {
             "image": fleet.image,
@@ -113,10 +149,12 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "arguments": list(fleet.vllm_arguments),
             "environment": dict(fleet.environment),
             "port": GATE_PORT,
+            "warmStart": fleet.warm_start,
+            "warmPins": dict(args.pins),
         },
         "diskGb": disk_gb(fleet, args.model),
-        "model": args.model.model_dump(mode="json"),
-        "kit": args.kit.model_dump(mode="json"),
+        "model": args.model.to_props(),
+        "kit": args.kit.to_props(),
         "access": {
             "sshPublicKey": identity.sshPublicKey,
             "sshPrivateKey": identity.sshPrivateKey,

@@ -11,18 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from components.config import (
-    PROJECT,
-    SECRETS,
-    Fleet,
-    Gpu,
-    Limits,
-    Market,
-    Model,
-    Rotation,
-    StackConfig,
-    Store,
-)
+from components.config import PROJECT, SECRETS
+from components.schema import Fleet, Gpu, Limits, Market, Model, Preflight, Rotation, StackConfig, Store
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "market": Market,
@@ -30,6 +20,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "models.<name>": Model,
     "fleets.<name>": Fleet,
     "fleets.<name>.gpu": Gpu,
+    "fleets.<name>.preflight": Preflight,
     "limits": Limits,
     "rotation": Rotation,
 }

@@ -8,8 +8,8 @@ import pulumi
 
 from bootstrap.kit import build_kit
 from bootstrap.manifest import Manifest
-from components.config import ConfigError, Model, StackConfig
 from components.provider_pool import ProviderPool
+from components.schema import Model, StackConfig
 from providers.identity.resource import Identity
 from providers.store.resource import Blobs, Bucket
 
@@ -41,7 +41,13 @@ class Store(pulumi.ComponentResource):
         place = {"endpoint": store.endpoint, "region": store.region}
         bucket = Bucket(
             "bucket",
-            {**place, "name": store.bucket, "stackId": args.identity.stackId, "onDestroy": store.on_destroy},
+            {
+                **place,
+                "name": store.bucket,
+                "stackId": args.identity.stackId,
+                "onDestroy": store.on_destroy,
+                "versioning": store.versioning,
+            },
             options,
         )
         options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[bucket]))
@@ -58,7 +64,10 @@ class Store(pulumi.ComponentResource):
                 {
                     **place,
                     "bucket": store.bucket,
-                    "manifest": manifest.model_dump(mode="json"),
+                    "owner": key,
+                    "verify": store.verify,
+                    "onDestroy": store.on_destroy,
+                    "manifest": manifest.to_props(),
                     "source": str(folder if key == "kit" else sources[key]),
                 },
                 options,
@@ -70,18 +79,6 @@ class Store(pulumi.ComponentResource):
     def blobs_of(self, model: str) -> list[pulumi.Resource]:
         """Return the resources that a host which serves this model fetches from."""
         return [self._blobs["kit"], self._blobs[f"model-{model}"]]
-
-
-def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
-    """Read the manifests of all models that a fleet names. Raises ConfigError with the file and what is wrong in it."""
-    manifests = {}
-    for name in sorted({fleet.model for fleet in stack.fleets.values()}):
-        path = project / stack.models[name].manifest
-        try:
-            manifests[name] = Manifest.from_json(path.read_text())
-        except ValueError as error:
-            raise ConfigError(f"gpu-fleet:models.{name}.manifest: {path.name} is not a manifest: {error}") from None
-    return manifests
 
 
 def kit_folder() -> Path:

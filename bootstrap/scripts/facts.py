@@ -7,8 +7,10 @@ Secrets do not leave: of the token only a digest.
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
 import urllib.request
 from pathlib import Path
 
@@ -35,6 +37,19 @@ def output(*command):
         return subprocess.run(command, capture_output=True, text=True, timeout=20, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def cuda():
+    """The CUDA that the driver supports, as its overview says."""
+    found = re.search(r"CUDA Version: *([\d.]+)", output("nvidia-smi") or "")
+    return float(".".join(found[1].split(".")[:2])) if found else None
+
+
+def cpu_cores():
+    """The processors that this container may use: its quota may be smaller than the machine."""
+    cores = float(len(os.sched_getaffinity(0)))
+    quota, _, period = (text(Path("/sys/fs/cgroup/cpu.max")) or "max").partition(" ")
+    return min(cores, int(quota) / int(period)) if quota.isdigit() and period.isdigit() else cores
 
 
 def free_mb(path):
@@ -76,15 +91,15 @@ def files_in(folder):
 
 
 def untouched(folder):
-    """Whether every file is the one that was held to its digests when it was fetched."""
+    """Whether every file is the one that was held to its digests when it was fetched, since the machine started."""
     try:
-        prints = json.loads(Path(folder + ".verified").read_text())
-        return all(
+        mark = json.loads(Path(folder + ".verified").read_text())
+        return mark["boot"] == (text(Path("/proc/sys/kernel/random/boot_id")) or "") and all(
             [s.st_size, s.st_mtime_ns, s.st_ino] == was
-            for path, was in prints.items()
+            for path, was in mark["files"].items()
             for s in [os.stat(os.path.join(folder, path))]
         )
-    except (OSError, ValueError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
 
@@ -94,8 +109,13 @@ print(
     json.dumps(
         {
             "gpus": output(
-                "nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader,nounits"
+                "nvidia-smi",
+                "--query-gpu=name,memory.total,driver_version,temperature.gpu,ecc.errors.uncorrected.volatile.total",
+                "--format=csv,noheader,nounits",
             ),
+            "cuda": cuda(),
+            "cpu_cores": cpu_cores(),
+            "clock": time.time(),
             "shm_free_mb": free_mb("/dev/shm"),
             "disk_free_mb": free_mb("/workspace/models"),
             "memory_mb": next((int(l.split()[1]) // 1024 for l in memory.splitlines() if l.startswith("MemTotal")), 0),

@@ -1,20 +1,26 @@
+# Long because a host gets it as one file.
 """Fetch files by presigned URL, each part held to its digest as it lands. Standard library only; sent on stdin.
 
-The order, in ORDER: {"target": folder, "files": [{"path", "size", "sha256", "parts", "url"}], "part_bytes", "connections",
-"least_mbps": below it the machine is slow, "pause_seconds": before the second try}.
+The order, in ORDER: {"target": folder, "files": [{"path", "size", "parts", "url"}], "part_bytes", "connections",
+"least_mbps": below it the machine is slow, "pause_seconds": before the second try, doubled from try to try,
+"patience_seconds": how long no byte may arrive, "urls_last_seconds", "rate_after_seconds": from when on the rate is judged,
+"rate_over_seconds": and over how long}.
 
-The target folder appears under its name when everything in it is verified;
-parts that are good already (after a dropped link or a reboot) are kept.
+The target folder appears under its name when everything in it is verified. What arrived stays when the line drops, the
+process is killed or the machine restarts: `<target>.progress` says how far each part has come, and the digest at a part's
+end tells whether that was true.
 
 Ends with 0 and one JSON line {"bytes", "kept", "seconds"}; or with the number that says whose fault it was:
-3 digest, 4 refused by the store, 5 no space, 6 network, 7 too slow.
+3 digest, 4 refused by the store, 5 no space, 6 network, 7 too slow, 8 the URLs have expired.
 """
 
+import collections
 import hashlib
 import http.client
 import json
 import os
 import queue
+import re
 import shutil
 import ssl
 import sys
@@ -23,9 +29,11 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-TRIES = 4
-BLOCK = 1 << 20
-RATE_AFTER_SECONDS = 4.0
+DIGEST_TRIES = 4
+BLOCK = 1 << 20  # what a cut loses of each connection at most
+LONGEST_PAUSE_SECONDS = 8.0
+NOTE_SECONDS = 0.1
+BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
 class Refused(Exception):
@@ -34,23 +42,58 @@ class Refused(Exception):
         self.code = code
 
 
+class Part:
+    """One part of a file on its way; `offset` is how far it has come, and `checksum` is of what lies before it."""
+
+    def __init__(self, file, path, index, part_bytes):
+        self.file, self.path, self.index = file, path, index
+        self.start = index * part_bytes
+        self.end = min(file["size"], self.start + part_bytes)
+        self.digest = file["parts"][index]
+        self.name = f"{file['path']}:{index}"
+        self.reset()
+
+    def reset(self):
+        self.offset, self.checksum = self.start, hashlib.sha256()
+
+    def take_up(self, end):
+        """Go through what lies on disk, up to `end`."""
+        self.reset()
+        with self.path.open("rb") as stream:
+            stream.seek(self.start)
+            while self.offset < end and (block := stream.read(min(BLOCK, end - self.offset))):
+                self.checksum.update(block)
+                self.offset += len(block)
+
+    @property
+    def good(self):
+        return self.offset == self.end and self.checksum.hexdigest() == self.digest
+
+
 class Transfer:
     def __init__(self, order):
         self.order = order
         self.target = Path(order["target"])
         self.partial = self.target.with_name(self.target.name + ".part")
+        self.note = self.target.with_name(self.target.name + ".progress")
         self.parts = queue.Queue()  # to be fetched
-        self.found = queue.Queue()  # on disk already, to be looked through
-        self.left = 0
-        self.fetched = 0
-        self.kept = 0
+        self.found = queue.Queue()  # on disk already, to be looked through: part, and how far it had come
+        self.all = []
+        self.left = self.fetched = self.kept = 0
         self.failure = None
         self.lock = threading.Lock()
+        self.began = self.last_byte = time.monotonic()
+        self.working = 0  # threads that have a part: a line's rate is judged by what they can take
+        self.failing = set()  # threads that wait for the line or the store to come back
+        self.rates = collections.deque()
+        self.noted = 0.0
 
     def prepare(self):
         total = sum(f["size"] for f in self.order["files"])
+        came = self.read_note()
         if self.target.exists() and not self.partial.exists():  # damaged, or we would not be asked: keep its good parts
             self.target.rename(self.partial)
+            came = None
         self.partial.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(self.partial).free + sum(
             p.stat().st_blocks * 512 for p in self.partial.rglob("*") if p.is_file()
@@ -63,53 +106,65 @@ class Transfer:
             fresh = not path.exists() or path.stat().st_size != file["size"]
             with path.open("ab") as stream:
                 stream.truncate(file["size"])
-            for index, digest in enumerate(file["parts"]):
-                (self.parts if fresh else self.found).put((file, path, index, digest))
+            for index in range(len(file["parts"])):
+                part = Part(file, path, index, self.order["part_bytes"])
+                self.all.append(part)
+                reached = part.end if came is None else min(part.end, part.start + came.get(part.name, 0))
+                if fresh or reached == part.start:
+                    self.parts.put(part)
+                else:
+                    self.found.put((part, reached))
 
     def run(self):
         """Look through what is there first, so that the time for it does not count as a slow line."""
         self.all_at_once(self.look_through, lambda _: None)
-        self.left = sum(self.size_of(part) for part in self.parts.queue)
-        return self.all_at_once(self.work, self.watch_rate)
+        self.left = sum(part.end - part.offset for part in self.parts.queue)
+        self.began = self.last_byte = time.monotonic()
+        self.working = self.order["connections"]
+        return self.all_at_once(self.work, self.watch)
 
     def all_at_once(self, work, watch):
         threads = [threading.Thread(target=work, daemon=True) for _ in range(self.order["connections"])]
         began = time.monotonic()
         for thread in threads:
             thread.start()
-        while any(thread.is_alive() for thread in threads):
-            threads[0].join(0.1)
-            for thread in threads:
-                thread.join(0)
+        while (alive := [thread for thread in threads if thread.is_alive()]) and not self.failure:
+            alive[0].join(0.05)
             watch(time.monotonic() - began)
-            if self.failure:
-                raise self.failure
-            time.sleep(0.02)
         if self.failure:
             raise self.failure
         return time.monotonic() - began
 
-    def watch_rate(self, seconds):
-        least = self.order["least_mbps"]
-        rate = self.fetched * 8 / 1e6 / max(seconds, 0.001)
-        if least and seconds > RATE_AFTER_SECONDS and rate < least and self.fetched < self.left:
-            raise Refused(7, f"{rate:.1f} Mb/s after {seconds:.0f} s, {least:.1f} Mb/s are the least")
+    def watch(self, seconds):
+        self.watch_rate(seconds)
+        if seconds - self.noted >= NOTE_SECONDS:
+            self.noted = seconds
+            self.write_note()
 
-    def size_of(self, part):
-        file, _, index, _ = part
-        size = self.order["part_bytes"]
-        return min(file["size"], (index + 1) * size) - index * size
+    def watch_rate(self, seconds):
+        self.rates.append((seconds, self.fetched))
+        while seconds - self.rates[0][0] > self.order["rate_over_seconds"]:
+            self.rates.popleft()
+        # A connection that is alone gets its share of the line and no more.
+        least = self.order["least_mbps"] * self.working / self.order["connections"]
+        over = self.order["rate_over_seconds"]
+        if not least or self.failing or seconds <= self.order["rate_after_seconds"] or self.fetched >= self.left:
+            return
+        since, then = self.rates[0] if seconds > over else (0.0, 0)
+        rate = (self.fetched - then) * 8 / 1e6 / (seconds - since)
+        if rate < least:
+            raise Refused(7, f"{rate:.1f} Mb/s after {seconds:.0f} s, {least:.1f} Mb/s are the least")
 
     def look_through(self):
         try:
             while not self.failure:
-                part = self.found.get_nowait()
-                _, path, index, digest = part
-                start = index * self.order["part_bytes"]
-                if self.digest_on_disk(path, start, start + self.size_of(part)) == digest:
-                    with self.lock:
-                        self.kept += self.size_of(part)
-                else:
+                part, reached = self.found.get_nowait()
+                part.take_up(reached)
+                if part.offset == part.end and not part.good:
+                    part.reset()
+                with self.lock:
+                    self.kept += part.offset - part.start
+                if not part.good:
                     self.parts.put(part)
         except queue.Empty:
             pass
@@ -120,7 +175,7 @@ class Transfer:
         connections = {}
         try:
             while not self.failure:
-                self.part(connections, *self.parts.get_nowait())
+                self.bring(connections, self.parts.get_nowait())
         except queue.Empty:
             pass
         except Refused as error:
@@ -129,99 +184,118 @@ class Transfer:
             code = 5 if error.errno == 28 else 6
             self.failure = self.failure or Refused(code, f"{type(error).__name__}: {error.strerror or error}")
         finally:
+            with self.lock:
+                self.working -= 1
             for connection in connections.values():
                 connection.close()
 
-    def part(self, connections, file, path, index, digest):
-        start = index * self.order["part_bytes"]
-        end = start + self.size_of((file, path, index, digest))
-        problem = None
-        for attempt in range(TRIES):
-            if attempt:
-                time.sleep(min(16, 2**attempt) * self.order["pause_seconds"])
+    def bring(self, connections, part):
+        wrong = broken = 0
+        while not self.failure:
             try:
-                found = self.download(connections, file["url"], path, start, end)
-            except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
+                self.download(connections, part)
+            except BROKEN as error:
                 connections.clear()
-                problem = Refused(6, f"{file['path']}: {type(error).__name__}")
+                silent = time.monotonic() - self.last_byte
+                if silent > self.order["patience_seconds"]:
+                    told = str(error) if str(error).startswith("the store") else type(error).__name__
+                    raise Refused(6, f"{part.file['path']}: {told}, and no byte for {silent:.0f} s") from error
+                self.failing.add(threading.get_ident())
+                time.sleep(min(LONGEST_PAUSE_SECONDS, self.order["pause_seconds"] * 2**broken))
+                broken += 1
                 continue
-            if found == digest:
+            if part.good:
                 return
-            problem = Refused(
-                3, f"{file['path']}, part {index}: SHA-256 is {found[:16]}..., {digest[:16]}... is in the manifest"
-            )
-        raise problem
+            wrong += 1
+            if wrong == DIGEST_TRIES:
+                raise Refused(
+                    3,
+                    f"{part.file['path']}, part {part.index}: SHA-256 is {part.checksum.hexdigest()[:16]}..., "
+                    f"{part.digest[:16]}... is in the manifest",
+                )
+            part.reset()
+            time.sleep(min(LONGEST_PAUSE_SECONDS, self.order["pause_seconds"] * 2**wrong))
 
-    def download(self, connections, url, path, start, end):
-        place = urlsplit(url)
+    def download(self, connections, part):
+        place = urlsplit(part.file["url"])
         key = (place.scheme, place.netloc)
         if key not in connections:
             kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-            connections[key] = kind(place.netloc, timeout=30)
+            connections[key] = kind(place.netloc, timeout=min(30, self.order["patience_seconds"] + 1))
         connection = connections[key]
-        connection.request("GET", f"{place.path}?{place.query}", headers={"Range": f"bytes={start}-{end - 1}"})
+        wanted = f"bytes={part.offset}-{part.end - 1}"
+        connection.request("GET", f"{place.path}?{place.query}", headers={"Range": wanted})
         answer = connection.getresponse()
-        if answer.status in (401, 403, 404):
-            answer.read()
-            raise Refused(4, f"the store answers {answer.status} for {place.path}")
-        if answer.status not in (200, 206) or (answer.status == 200 and start):
-            answer.read()
-            raise http.client.HTTPException(f"status {answer.status}")
-        checksum = hashlib.sha256()
+        if answer.status not in (200, 206) or (answer.status == 200 and part.offset):
+            self.refuse(place, answer)
         buffer = memoryview(bytearray(BLOCK))
-        offset = start
-        with path.open("r+b", buffering=0) as stream:
-            while offset < end:
-                count = answer.readinto(buffer[: min(BLOCK, end - offset)])
+        with part.path.open("r+b", buffering=0) as stream:
+            while part.offset < part.end:
+                count = answer.readinto(buffer[: min(BLOCK, part.end - part.offset)])
                 if not count:
                     raise http.client.IncompleteRead(b"")
-                checksum.update(buffer[:count])
-                os.pwrite(stream.fileno(), buffer[:count], offset)
-                offset += count
+                part.checksum.update(buffer[:count])
+                os.pwrite(stream.fileno(), buffer[:count], part.offset)
+                part.offset += count
                 with self.lock:
                     self.fetched += count
-        return checksum.hexdigest()
+                    self.last_byte = time.monotonic()
+                    self.failing.discard(threading.get_ident())
 
-    def digest_on_disk(self, path, start, end):
-        checksum = hashlib.sha256()
-        with path.open("rb") as stream:
-            stream.seek(start)
-            left = end - start
-            while left:
-                block = stream.read(min(BLOCK, left))
-                if not block:
-                    break
-                checksum.update(block)
-                left -= len(block)
-        return checksum.hexdigest()
+    def refuse(self, place, answer):
+        """Of the store's own words only the code is passed on: the rest may quote keys."""
+        body = answer.read(20_000).decode(errors="replace")
+        code = re.search(r"<Code>(\w{1,60})</Code>", body)
+        told = f"the store answers {answer.status}{f' ({code[1]})' if code else ''} for {place.path}"
+        if answer.status == 403 and "expired" in body.lower():
+            young = time.monotonic() - self.began < self.order["urls_last_seconds"]
+            raise Refused(4 if young else 8, f"{told}: the URL has expired")
+        if answer.status in (301, 307, 401, 403, 404):
+            raise Refused(4, told)
+        raise http.client.HTTPException(told)
+
+    def read_note(self):
+        """How far each part had come, by name; None where nobody has noted it."""
+        try:
+            return {str(name): int(count) for name, count in json.loads(self.note.read_text()).items()}
+        except (OSError, ValueError, AttributeError, TypeError):
+            return None
+
+    def write_note(self):
+        fresh = self.note.with_name(self.note.name + ".new")
+        fresh.write_text(json.dumps({p.name: p.offset - p.start for p in self.all if p.offset > p.start}))
+        fresh.replace(self.note)
 
     def finish(self):
-        for file in self.order["files"]:
-            if (
-                len(file["parts"]) > 1
-                and self.digest_on_disk(self.partial / file["path"], 0, file["size"]) != file["sha256"]
-            ):
-                raise Refused(
-                    3, f"{file['path']}: its parts are good but the whole is not: the manifest contradicts itself"
-                )
         wanted = {self.partial / file["path"] for file in self.order["files"]}
         for path in sorted(self.partial.rglob("*"), reverse=True):
             if path.is_symlink() or (path.is_file() and path not in wanted):
                 path.unlink()
             elif path.is_dir() and not any(path.iterdir()):
                 path.rmdir()
-        os.sync()
         if self.target.exists():
             shutil.rmtree(self.target)
         # The mark first: without a folder it says nothing, while a folder without its mark would be fetched again.
         mark = self.target.with_name(self.target.name + ".verified")
-        mark.write_text(json.dumps({file["path"]: self.print_of(file) for file in self.order["files"]}))
+        prints = {file["path"]: self.print_of(file) for file in self.order["files"]}
+        mark.write_text(json.dumps({"boot": boot(), "files": prints}))
         self.partial.rename(self.target)
+        self.note.unlink(missing_ok=True)
 
     def print_of(self, file):
         """What changes when a file is written to. facts.py compares it: hashing 100 GB at every look takes minutes."""
         status = (self.partial / file["path"]).stat()
         return [status.st_size, status.st_mtime_ns, status.st_ino]
+
+
+def boot():
+    """Which boot of the machine this is: what was not on disk yet when the power went is not what was verified, and
+    waiting for the disk here would cost a start as long as the download.
+    """
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 def main():
@@ -231,6 +305,8 @@ def main():
         seconds = transfer.run()
         transfer.finish()
     except Refused as error:
+        if transfer.all:
+            transfer.write_note()
         print(error, file=sys.stderr)
         return error.code
     print(json.dumps({"bytes": transfer.fetched, "kept": transfer.kept, "seconds": round(seconds, 3)}))

@@ -1,7 +1,8 @@
 """The blobs of one manifest: which the store lacks, and bringing them there."""
 
+import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,9 @@ from providers.store.bucket import Say
 from providers.store.errors import readable
 from providers.store.inputs import BlobsInputs
 from providers.store.quantities import size
+from providers.store.references import References
 from providers.store.upload import upload
+from providers.store.verifying import Part, damaged, to_read
 
 PREFIX = blob_key("")
 SECONDS_BETWEEN_LINES = 10.0
@@ -24,6 +27,7 @@ class Blobs:
     inputs: BlobsInputs
     say: Say
     monotonic: Callable[[], float]
+    choose: Callable[[Sequence[Part]], Part] = random.choice
 
     def missing(self) -> list[File]:
         """Return one file for each blob that the store lacks or has in another size. Raises StoreError."""
@@ -33,10 +37,35 @@ class Blobs:
         wanted = {file.sha256: file for file in self.inputs.manifest.files}
         return [file for file in wanted.values() if present.get(blob_key(file.sha256)) != file.size]
 
-    def upload_missing(self) -> int:
-        """Upload what is missing, verified part by part, and return how many blobs that were. Raises StoreError."""
+    def damaged(self) -> list[File]:
+        """Return the files whose blobs are there and hold something else, as far as `verify` looks. Raises StoreError."""
+        gone = {file.sha256 for file in self.missing()}
+        parts = to_read(self.inputs.verify, self.inputs.manifest, self.choose)
+        with readable(self.inputs.endpoint, self.inputs.bucket):
+            found = damaged(self.s3, self.inputs.bucket, [part for part in parts if part.file.sha256 not in gone])
+        return list({part.file.sha256: part.file for part in found}.values())
+
+    def delete_unneeded(self) -> None:
+        """Take our reference away, and with it the blobs that nobody else refers to. Raises StoreError."""
+        references = References(self.s3, self.inputs.bucket)
+        with readable(self.inputs.endpoint, self.inputs.bucket):
+            references.remove(self.inputs.owner)
+            deleted = references.delete_unneeded()
+        self.say(f"delete {self.inputs.manifest.name}  {deleted} blobs that nothing refers to any more")
+
+    def upload_missing(self, also: Collection[str] = ()) -> int:
+        """Upload what is missing, verified part by part, and return how many blobs that were. Raises StoreError.
+
+        `also` are digests of blobs that are there and known to be damaged.
+        """
         manifest, start = self.inputs.manifest, self.monotonic()
+        if self.inputs.owner:
+            with readable(self.inputs.endpoint, self.inputs.bucket):
+                References(self.s3, self.inputs.bucket).write(self.inputs.owner, manifest)
         missing = self.missing()
+        known = {file.sha256 for file in missing}
+        spoilt = {file.sha256: file for file in manifest.files if file.sha256 in {*also} - known}
+        missing += spoilt.values()
         progress = _Progress(manifest.name, sum(file.size for file in missing), self.say, self.monotonic)
         for file in missing:
             with readable(self.inputs.endpoint, self.inputs.bucket):

@@ -15,6 +15,8 @@ from providers.store.quantities import monthly_euros, size
 
 Say = Callable[[str], None]
 RULE = "gpu-fleet-abort-uploads"
+VERSIONS = "versioning"
+NOT_PUBLIC = "block-public-access"
 NO_TAGS = {"NoSuchTagSet", "NoSuchTagSetError"}
 NO_RULES = {"NoSuchLifecycleConfiguration"}
 DELETES_AT_ONCE = 8
@@ -63,6 +65,10 @@ class Bucket:
             found.append(f"The tag {TAG} of bucket {self.inputs.name} {says}; it should say {self.inputs.stack_id}.")
         if RULE not in refused and self._days() != self.inputs.abort_uploads_after_days:
             found.append(f"Bucket {self.inputs.name} no longer clears away broken uploads.")
+        with self._readable():
+            if VERSIONS not in refused and self._keeps_versions() != self.inputs.versioning:
+                does = "does not keep" if self.inputs.versioning else "keeps"
+                found.append(f"Bucket {self.inputs.name} {does} what is overwritten or deleted.")
         return found
 
     def give_up(self) -> None:
@@ -96,24 +102,52 @@ class Bucket:
         self.say(f"make {self.inputs.name} in {self.inputs.region}")
 
     def _set_up(self) -> list[str]:
+        settings = (
+            (
+                RULE,
+                self._clear_broken_uploads,
+                "to clear away broken uploads by itself, which may leave parts that cost",
+            ),
+            (VERSIONS, self._set_versions, "to keep what is overwritten or deleted"),
+            (NOT_PUBLIC, self._deny_public, "to rule out public access, which nothing of ours allows"),
+        )
+        refused = []
+        for name, setting, what in settings:
+            try:
+                setting()
+            except StoreError as error:
+                self.say(f"the store refused {what}: {error}")
+                refused.append(name)
+        return refused
+
+    def _clear_broken_uploads(self) -> None:
         rule = {
             "ID": RULE,
             "Status": "Enabled",
             "Filter": {"Prefix": ""},
             "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": self.inputs.abort_uploads_after_days},
         }
-        try:
-            with self._readable():
-                others = [other for other in self._rules() if other.get("ID") != RULE]
-                self.s3.put_bucket_lifecycle_configuration(
-                    Bucket=self.inputs.name, LifecycleConfiguration={"Rules": [*others, rule]}
-                )
-        except StoreError as error:
-            self.say(
-                f"the store refused to clear away broken uploads by itself, which may leave parts that cost: {error}"
+        with self._readable():
+            others = [other for other in self._rules() if other.get("ID") != RULE]
+            self.s3.put_bucket_lifecycle_configuration(
+                Bucket=self.inputs.name, LifecycleConfiguration={"Rules": [*others, rule]}
             )
-            return [RULE]
-        return []
+
+    def _set_versions(self) -> None:
+        with self._readable():
+            if self._keeps_versions() != self.inputs.versioning:
+                status = "Enabled" if self.inputs.versioning else "Suspended"
+                self.s3.put_bucket_versioning(Bucket=self.inputs.name, VersioningConfiguration={"Status": status})
+
+    def _keeps_versions(self) -> bool:
+        return bool(self.s3.get_bucket_versioning(Bucket=self.inputs.name).get("Status") == "Enabled")
+
+    def _deny_public(self) -> None:
+        everything = dict.fromkeys(
+            ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+        )
+        with self._readable():
+            self.s3.put_public_access_block(Bucket=self.inputs.name, PublicAccessBlockConfiguration=everything)
 
     def _keep(self) -> None:
         objects, count = self._usage()

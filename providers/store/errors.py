@@ -79,6 +79,8 @@ def _refusal(code: str, status: int, endpoint: str, bucket: str) -> StoreError:
         return StoreError(f"The store at {endpoint} takes no more ({code}). Raise the project's quota, then run again.")
     if code in SKEWED:
         return StoreError(f"This machine's clock differs too much from the store's at {endpoint}. Set the clock.")
+    if status == 501:
+        return StoreError(f"The store at {endpoint} has no such feature ({code}).")
     if status >= 500 or status == 429:
         return StoreUnreachable(
             f"The store at {endpoint} is in trouble ({status} {code}). Run the command again later."

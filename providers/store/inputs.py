@@ -46,7 +46,7 @@ class _Inputs(BaseModel):
 
     def to_props(self) -> dict[str, Any]:
         """Return a new property map with every input."""
-        return self.model_dump(mode="json", by_alias=True)
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 class BucketInputs(_Inputs):
@@ -55,12 +55,20 @@ class BucketInputs(_Inputs):
     name: BucketName
     stack_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4,64}$")] = Field(alias="stackId")
     on_destroy: Literal["keep", "empty"] = Field("keep", alias="onDestroy")
+    versioning: bool = False
     abort_uploads_after_days: int = Field(ABORT_UPLOADS_AFTER_DAYS, alias="abortUploadsAfterDays", ge=1, le=365)
 
 
 class BlobsInputs(_Inputs):
-    """The blobs of one manifest. `source` is the folder with the files on this machine; it may be absent elsewhere."""
+    """The blobs of one manifest. `source` is the folder with the files on this machine; it may be absent elsewhere.
+
+    `owner` names who refers to them, one a bucket; `verify` says how much a refresh looks at; `on_destroy` whether blobs that
+    nobody refers to any more are deleted with the resource.
+    """
 
     bucket: BucketName
+    owner: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = ""
     manifest: Manifest
     source: Path
+    verify: Literal["sizes", "sample", "full"] = "sample"
+    on_destroy: Literal["keep", "empty"] = Field("keep", alias="onDestroy")

@@ -1,17 +1,28 @@
-"""Make or check a manifest from a folder.
+"""Make or check the manifest of a model's folder: sizes and SHA-256 of every file, and what the model is.
 
-python -m providers.store.manifest FOLDER [--name NAME] [--out FILE]    writes models/<name>.json
+python -m providers.store.manifest FOLDER [--name NAME] [--out FILE] [--allow PATTERN]    writes models/<name>.json
 python -m providers.store.manifest FOLDER --check FILE                  exit status 1 where they differ
+
+Refused are what could run code on a host (pickles, Python), what vLLM does not load, empty or cut files, and shards that
+the index does not name or that are not there. An interrupted run goes on where it was.
 """
 
 import argparse
+import hashlib
+import os
 import sys
 from pathlib import Path
 
 from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from bootstrap.manifest import Manifest, ManifestError, mismatches, of_folder
+from bootstrap.about import About
+from bootstrap.digesting import bytes_to_read
+from bootstrap.manifest import PART_BYTES, Manifest, ManifestError, mismatches, of_folder, paths_of
+from providers.store.model_folder import about, problems
 from providers.store.quantities import size
+from providers.store.remembered import Remembered
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="name of the model; default: the folder's name")
     parser.add_argument("--out", type=Path, help="where to write; default: models/<name>.json")
     parser.add_argument(
+        "--allow", action="append", default=[], metavar="PATTERN", help="files that may stay although they look foreign"
+    )
+    parser.add_argument(
         "--check", type=Path, metavar="FILE", help="compare the folder with this manifest, write nothing"
     )
     options = parser.parse_args(arguments)
@@ -30,17 +44,47 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.check:
             return _check(options.check, folder)
-        manifest = of_folder(options.name or folder.name.lower(), folder)
-        target = options.out or Path("models") / f"{manifest.name}.json"
+        paths = paths_of(folder)
+        if found := problems(folder, paths, options.allow):
+            return _complain(
+                "\n".join([f"No manifest was made of {folder}:", *(f"  {sentence}" for sentence in found)])
+            )
+        what = about(folder, paths)
+        made = _digested(options.name or folder.name.lower(), folder).model_copy(update={"about": what})
+        target = options.out or Path("models") / f"{made.name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(manifest.to_json())
+        target.write_text(made.to_json())
     except (ManifestError, OSError) as error:
         return _complain(str(error))
-    _say(
-        f"{target}: {len(manifest.files)} files, {size(manifest.total_bytes)}, digest {manifest.digest[:12]}. "
-        "Commit it."
-    )
+    _say(f"{target}: {len(made.files)} files, {size(made.total_bytes)}, digest {made.digest[:12]}. Commit it.")
+    _say(f"  {_described(what)}")
     return 0
+
+
+def _digested(name: str, folder: Path) -> Manifest:
+    remembered = Remembered(folder, _cache(folder))
+    known = remembered.files()
+    sizes = [(path, (folder / path).stat().st_size) for path in paths_of(folder) if path not in known]
+    columns = (TextColumn("hashing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
+        task = progress.add_task("hashing", total=bytes_to_read(sizes, PART_BYTES))
+        return of_folder(name, folder, known, lambda count: progress.advance(task, count), remembered.keep)
+
+
+def _cache(folder: Path) -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(cache) / "gpu-fleet" / "digests" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+
+
+def _described(what: About) -> str:
+    quantized = f", quantised by {what.quantization}" if what.quantization else ""
+    sizes = ", ".join(map(str, what.tensor_parallel_sizes))
+    template = "with" if what.chat_template else "without"
+    return (
+        f"{what.architecture}, {what.parameters:,} parameters in {what.dtype}{quantized}, {size(what.weight_bytes)}, "
+        f"{what.layers} layers, {what.kv_bytes_per_token:,} bytes of KV cache a token, context {what.context_length:,}, "
+        f"{template} chat template, splits over {sizes} GPUs"
+    )
 
 
 def _check(file: Path, folder: Path) -> int:

@@ -1,6 +1,11 @@
 """Bytes, seconds and euros in the words of a progress line, pure."""
 
+from dataclasses import dataclass
+
 EUROS_A_STARTED_TB = 5
+# Hetzner's price for what leaves a bucket: a terabyte a month is in the base price, each further one costs this.
+INCLUDED_EGRESS_BYTES = 1_000_000_000_000
+EGRESS_EUROS_A_TB = 1.0
 TB = 1_000_000_000_000
 UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB"))
 
@@ -19,3 +24,33 @@ def monthly_euros(count: int) -> int:
     first also when empty.
     """
     return EUROS_A_STARTED_TB * max(1, -(-count // TB))
+
+
+@dataclass(frozen=True)
+class StartCost:
+    """What the bucket's egress costs for one instance that starts: bytes, euros past the included terabyte, and how many
+    starts a month are within it.
+    """
+
+    bytes: int
+
+    @property
+    def euros(self) -> float:
+        """Price of one start once the included terabyte is used up."""
+        return self.bytes / TB * EGRESS_EUROS_A_TB
+
+    @property
+    def included(self) -> int:
+        """Starts a month that cost nothing."""
+        return INCLUDED_EGRESS_BYTES // max(1, self.bytes)
+
+    def told(self) -> str:
+        """Say it in one line."""
+        return (
+            f"{size(self.bytes)} leave the bucket at each start: {self.included:,} starts a month are in Hetzner's included "
+            f"TB, EUR {self.euros:.4f} each after that"
+        )
+
+    def to_output(self) -> dict[str, float]:
+        """Return it as an output of the stack."""
+        return {"gigabytes": round(self.bytes / 1e9, 3), "euros": round(self.euros, 6), "includedStarts": self.included}

@@ -4,6 +4,7 @@ The provider classes are pickled by reference into every stack's state: a rename
 migration. They keep nothing but the account's keys, which `configure` reads from the provider's args.
 """
 
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -123,14 +124,14 @@ class BlobsProvider(_StoreProvider):
             inputs = BlobsInputs.checked(news)
         except StoreError as error:
             return CheckResult(dict(news), [CheckFailure("manifest", str(error))])
-        found = mismatches(inputs.manifest, inputs.source, digests=False) if inputs.source.is_dir() else []
+        found = mismatches(inputs.manifest, inputs.source, contents=False) if inputs.source.is_dir() else []
         advice = "Restore the folder, or make the manifest anew: python -m providers.store.manifest"
         failures = [CheckFailure("source", f"{' '.join(found[:5])} {advice} {inputs.source}")] if found else []
         return CheckResult(inputs.to_props(), failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Any other content or place is an upload in place; where the files lie on this machine is no difference."""
-        keys = BlobsInputs.names() - {"source"}
+        keys = BlobsInputs.names() - {"source"}  # not `damaged`: what is in it, `drift` says
         changed = any(olds.get(key) != news.get(key) for key in keys)
         return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
 
@@ -144,26 +145,35 @@ class BlobsProvider(_StoreProvider):
         """Report blobs that the store lacks. A bucket that is gone has taken them all with it."""
         inputs = BlobsInputs.from_props(props)
         try:
-            missing = self._blobs(inputs).missing()
+            blobs = self._blobs(inputs)
+            missing, damaged = blobs.missing(), blobs.damaged()
         except BucketMissing:
             return GONE
         drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]
-        outs = {**_blobs_outs(inputs, int(props.get("uploaded") or 0)), "drift": drift}
+        drift += [f"The blob of {file.path} ({file.sha256[:12]}) holds something else." for file in damaged]
+        for sentence in drift:
+            _say(f"drift {inputs.manifest.name}  {sentence} The next `pulumi up` uploads it anew.")
+        outs = {
+            **_blobs_outs(inputs, int(props.get("uploaded") or 0)),
+            "drift": drift,
+            "damaged": [file.sha256 for file in damaged],
+        }
         return ReadResult(id_, outs, inputs.to_props())
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Upload what the new manifest adds and what drift has taken away; the old manifest's blobs stay."""
         inputs = BlobsInputs.from_props(news)
-        return UpdateResult(_blobs_outs(inputs, self._blobs(inputs).upload_missing()))
+        damaged = [str(digest) for digest in olds.get("damaged") or []]
+        return UpdateResult(_blobs_outs(inputs, self._blobs(inputs).upload_missing(damaged)))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Leave the blobs where they are; whether they go is the bucket's decision.
-
-        A blob is shared by every manifest with the same file, and an instance that restarts fetches it again: nobody who
-        sees one manifest can know that a blob is not needed. With `onDestroy: empty` the bucket deletes them all.
-        """
+        """Delete the blobs that no other manifest in the bucket refers to, where `onDestroy` is `empty`; else keep all."""
         inputs = BlobsInputs.from_props(props)
-        _say(f"keep the blobs of {inputs.manifest.name}: they stay as long as bucket {inputs.bucket} does")
+        if inputs.on_destroy == "keep" or not inputs.owner:
+            _say(f"keep the blobs of {inputs.manifest.name}: they stay as long as bucket {inputs.bucket} does")
+            return
+        with contextlib.suppress(BucketMissing):
+            self._blobs(inputs).delete_unneeded()
 
     def _blobs(self, inputs: BlobsInputs) -> BlobsOfManifest:
         client = connect(inputs.endpoint, inputs.region, self._keys)
@@ -171,7 +181,8 @@ class BlobsProvider(_StoreProvider):
 
 
 class Bucket(Resource, module="store", name="Bucket"):
-    """One bucket. Inputs: endpoint, region, name, stackId, onDestroy (keep or empty), abortUploadsAfterDays.
+    """One bucket. Inputs: endpoint, region, name, stackId, onDestroy (keep or empty), versioning,
+    abortUploadsAfterDays.
 
     `drift` and `refused` are sentences and settings that the last look or set-up found.
     """
@@ -187,7 +198,7 @@ class Bucket(Resource, module="store", name="Bucket"):
 
 
 class Blobs(Resource, module="store", name="Blobs"):
-    """The blobs of one manifest. Inputs: endpoint, region, bucket, manifest, source (folder on this machine).
+    """The blobs of one manifest. Inputs: those of BlobsInputs.
 
     `digest` is the manifest's, `bytes` its size, `uploaded` how many blobs the last upload had to bring.
     """
@@ -198,7 +209,7 @@ class Blobs(Resource, module="store", name="Blobs"):
     drift: pulumi.Output[list[str]]
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        outputs = dict.fromkeys(("digest", "bytes", "uploaded", "drift"))
+        outputs = dict.fromkeys(("digest", "bytes", "uploaded", "drift", "damaged"))
         super().__init__(BlobsProvider(), name, {**inputs, **outputs}, opts)
 
 
@@ -214,6 +225,7 @@ def _blobs_outs(inputs: BlobsInputs, uploaded: int) -> dict[str, Any]:
         "bytes": manifest.total_bytes,
         "uploaded": uploaded,
         "drift": [],
+        "damaged": [],
     }
 
 

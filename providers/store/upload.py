@@ -4,12 +4,15 @@ Each part of 64 MiB is read once, compared with the manifest, and sent with two 
 arrived: its SHA-256, signed, and its MD5, because not every store compares the first. The blob appears only
 when the whole file's digest fits too: a file that changes while it is read, or a line that flips a bit, never
 leaves a wrong blob under a right name.
+
+An upload that was cut stays in the store, and the next one sends only the parts that are not there yet; what nobody takes
+up again the bucket clears away after days.
 """
 
 import base64
 import contextlib
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
@@ -33,26 +36,57 @@ def upload(s3: Any, bucket: str, file: File, path: Path, sent: Callable[[int], N
         s3.put_object(**target, **_body(content))
         sent(len(content))
         return
-    started = {**target, "UploadId": s3.create_multipart_upload(**target)["UploadId"]}
+    begun = _begun(s3, target)
+    furthest = max(begun, key=lambda upload_id: len(begun[upload_id]), default=None)
+    started = {**target, "UploadId": furthest or s3.create_multipart_upload(**target)["UploadId"]}
     try:
-        done = _send_parts(s3, started, _parts(file, path), sent)
+        done = _send_parts(s3, started, _parts(file, path), begun.get(furthest or "", {}), sent)
         s3.complete_multipart_upload(**started, MultipartUpload={"Parts": done})
-    except BaseException:
-        # The first failure is the one to report; what this leaves behind the bucket clears away after days.
-        with contextlib.suppress(BotoCoreError, ClientError):
-            s3.abort_multipart_upload(**started)
+    except StoreError:
+        # The folder is not what was reviewed: what has been sent of it is of no use.
+        _abort(s3, target, started["UploadId"])
         raise
+    for other in begun.keys() - {furthest}:
+        _abort(s3, target, other)
+
+
+def _begun(s3: Any, target: Mapping[str, str]) -> dict[str, dict[int, str]]:
+    """Return the uploads of this very blob that somebody began and did not end, with what has arrived of each."""
+    pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=target["Bucket"], Prefix=target["Key"])
+    rows = [row for page in pages for row in page.get("Uploads", []) if row["Key"] == target["Key"]]
+    return {str(row["UploadId"]): _there(s3, {**target, "UploadId": row["UploadId"]}) for row in rows}
+
+
+def _there(s3: Any, started: Mapping[str, str]) -> dict[int, str]:
+    """Return the MD5 of the parts that have arrived, by number; a store that does not say them gets all parts again."""
+    with contextlib.suppress(ClientError):
+        pages = s3.get_paginator("list_parts").paginate(**started)
+        return {int(row["PartNumber"]): str(row["ETag"]).strip('"') for page in pages for row in page.get("Parts", [])}
+    return {}
+
+
+def _abort(s3: Any, target: Mapping[str, str], upload_id: str) -> None:
+    with contextlib.suppress(BotoCoreError, ClientError):
+        s3.abort_multipart_upload(**target, UploadId=upload_id)
 
 
 def _send_parts(
-    s3: Any, started: dict[str, str], parts: Iterator[bytes], sent: Callable[[int], None]
+    s3: Any,
+    started: Mapping[str, str],
+    parts: Iterator[bytes],
+    there: Mapping[int, str],
+    sent: Callable[[int], None],
 ) -> list[dict[str, Any]]:
     """Send parts as they are read, a few at once, and return what completing the upload wants to know."""
 
     def send(number: int, part: bytes) -> dict[str, Any]:
-        answer = s3.upload_part(**started, PartNumber=number, **_body(part))
+        digest = hashlib.md5(part, usedforsecurity=False)
+        if there.get(number) == digest.hexdigest():
+            tag = f'"{digest.hexdigest()}"'
+        else:
+            tag = s3.upload_part(**started, PartNumber=number, **_body(part, digest.digest()))["ETag"]
         sent(len(part))
-        return {"PartNumber": number, "ETag": answer["ETag"]}
+        return {"PartNumber": number, "ETag": tag}
 
     done: list[dict[str, Any]] = []
     running: set[Future[dict[str, Any]]] = set()
@@ -66,8 +100,8 @@ def _send_parts(
     return sorted(done, key=lambda part: int(part["PartNumber"]))
 
 
-def _body(content: bytes) -> dict[str, Any]:
-    digest = hashlib.md5(content, usedforsecurity=False).digest()
+def _body(content: bytes, md5: bytes | None = None) -> dict[str, Any]:
+    digest = md5 or hashlib.md5(content, usedforsecurity=False).digest()
     return {"Body": content, "ContentMD5": base64.b64encode(digest).decode()}
 
 

@@ -14,24 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from components.config import PROJECT, ConfigError, Fleet, StackConfig, given_keys, load
+from components.config import PROJECT, ConfigError, given_keys, load
 from components.fleet import disk_gb, wishes_of
-from components.store import load_manifests
+from components.models import load_manifests
+from components.schema import Fleet, StackConfig
 from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
 from providers.store.errors import StoreError
 from providers.store.ledger import BucketLedger, open_ledger
 from providers.store.ledger_folder import FolderLedger
 from providers.vast import label, sweep, verdict
-from providers.vast.backend import BackendError, run_pulumi, selected_stack, stack_config, states
+from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, stack_config, states
 from providers.vast.breaker import Breaker
 from providers.vast.client import DEFAULT_URL, VastClient
 from providers.vast.errors import VastError
 from providers.vast.explanation import explained
+from providers.vast.fit import Fit
 from providers.vast.limits import Limits
 from providers.vast.meeting import meeting_place
 from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
+from providers.vast.pinning import pins_file, with_pin
 from providers.vast.settings import GB, WishSettings
 from providers.vast.shared import SharedAnswers
 
@@ -41,6 +44,7 @@ EXAMPLES = """\
   python -m providers.vast adopt gpu-fleet/ID/chat-0    have `pulumi up` take over an instance that no state knows
   python -m providers.vast explain chat-0               which offers were tried for it, and what became of each
   python -m providers.vast why-not 1234567 chat         which wishes of the fleet chat an offer fails
+  python -m providers.vast pin chat-0                   let any machine start with what this instance's machine compiled
 """
 
 
@@ -117,7 +121,15 @@ def parser() -> argparse.ArgumentParser:
     four.add_argument("offer", type=int, help="the offer's number, as the market shows it")
     four.add_argument("fleet", help="the fleet, such as chat")
     four.set_defaults(run=run_why_not)
-    for command in (one, two, three, four):
+    five = words.add_parser(
+        "pin",
+        help="let any machine start a model with what this instance's machine compiled",
+        description="A compile cache is code. It is brought only to the machine that made it, unless its digest is pinned in "
+        "a committed file. Pin what a machine made that you trust: the digest is written beside the model's manifest.",
+    )
+    five.add_argument("name", help="the instance, such as chat-0; its fleet has warmStart")
+    five.set_defaults(run=run_pin)
+    for command in (one, two, three, four, five):
         command.add_argument("--stack", help="the stack (default: the selected one)")
     return top
 
@@ -223,6 +235,26 @@ def run_why_not(desk: Desk, options: argparse.Namespace) -> int:
     return 0
 
 
+def run_pin(desk: Desk, options: argparse.Namespace) -> int:
+    """Write the digest of what an instance's machine compiled into the committed file of its model."""
+    outputs, stack = outputs_of(run_pulumi, desk.stack, options.name), read_config(desk)
+    fleet = stack.fleets.get(options.name.rpartition("-")[0])
+    if outputs is None or fleet is None:
+        raise Refused(f"stack {desk.stack} has no instance {options.name}")
+    warm = outputs.get("warm")
+    if not warm:
+        raise Refused(
+            f"nothing is kept of what {options.name} compiled: its fleet needs warmStart, and a start since then"
+        )
+    file = pins_file(Path(stack.models[fleet.model].manifest))
+    file.write_text(with_pin(file.read_text() if file.exists() else "", warm))
+    machine = int((outputs.get("machine") or {}).get("id") or 0)
+    print(
+        f"{file}: {warm['sha256'][:12]}, made on machine {machine}. Commit it if you trust that machine with every other."
+    )
+    return 0
+
+
 def read_config(desk: Desk) -> StackConfig:
     """Return the stack's config as the program reads it. Raises ConfigError."""
     own = f"{PROJECT}:"
@@ -234,7 +266,8 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
-    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours)
+    fit = Fit.of(model.about, fleet.vllm_arguments)
+    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours, fit)
 
 
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:

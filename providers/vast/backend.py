@@ -80,6 +80,16 @@ def states(run: Run, stack: str) -> list[StackState]:
     return [_state(run, name) for name in [stack, *others]]
 
 
+def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:
+    """Return what the state says of one instance, secrets as they lie there; None where it has none of that name.
+
+    Raises BackendError.
+    """
+    deployment = json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}
+    rows = [row for row in deployment.get("resources") or [] if row.get("type") == INSTANCE and _name(row) == name]
+    return dict(rows[0].get("outputs") or {}) if rows else None
+
+
 def _state(run: Run, stack: str) -> StackState:
     try:
         deployment = json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}

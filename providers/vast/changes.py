@@ -78,7 +78,7 @@ def _named(keys: list[str]) -> str:
 
 def _what_runs(settings: InstanceSettings) -> tuple[object, ...]:
     server = settings.server
-    return (server.model_name, server.arguments, server.environment, server.port)
+    return (server.model_name, server.arguments, server.environment, server.port, server.warm_start)
 
 
 def _violated(new: InstanceSettings, machine: Machine) -> list[str]:

@@ -48,6 +48,9 @@ class Reason(Enum):
     SHM = "shm"
     DISK = "disk"
     SLOW = "slow"
+    CPU = "cpu"
+    MEMORY = "memory"
+    CLOCK = "clock"
     SYSTEM = "system"
     FETCH = "fetch"
     STEP = "step"
@@ -59,6 +62,7 @@ class Reason(Enum):
     TAKEN = "taken"
     ARGUMENTS = "arguments"
     WEIGHTS = "weights"
+    STORE = "store"
     SPEC = "spec"
     OURS = "ours"
     BOOTSTRAP = "bootstrap"
@@ -79,6 +83,7 @@ _BLAMELESS = frozenset(
         Reason.TAKEN,
         Reason.ARGUMENTS,
         Reason.WEIGHTS,
+        Reason.STORE,
         Reason.SPEC,
         Reason.OURS,
         Reason.BOOTSTRAP,

@@ -134,7 +134,7 @@ def update(
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
     fresh = _outputs(served)
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
-    return {**fresh, **kept}
+    return {**fresh, **kept, "warm": served.warm or outs.get("warm")}
 
 
 def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> bool:
@@ -187,6 +187,7 @@ def _outputs(served: Served) -> dict[str, Any]:
         "certificateEnd": served.certificate_end,
         "phases": served.seconds,
         "drift": [],
+        "warm": served.warm,
     }
 
 

@@ -19,6 +19,7 @@ class Limits:
     settle_seconds: float = 90  # in which a fresh instance may be missing from reads and lists
     look_seconds: float = 5  # between two looks that must agree
     boot_look_seconds: float = 1.5  # between two looks at an instance that boots, which all that wait share
+    store_patience_seconds: float = 90  # without a byte from the store, which is down for a minute at times
     destroy_seconds: float = 180  # giving back, until the market confirms it
 
     @property
@@ -37,4 +38,5 @@ class Limits:
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
             boot_look_seconds=max(0.1, self.boot_look_seconds / time_scale),
+            store_patience_seconds=max(3.0, self.store_patience_seconds / time_scale),
         )

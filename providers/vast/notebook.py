@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bootstrap.clock import Clock
-from bootstrap.errors import BootstrapError
+from bootstrap.errors import BootstrapError, PreflightFailed
 from providers.engine_watch import EngineGone
 from providers.vast import label
 from providers.vast.errors import OfferGone, RentalFailed, VastError
@@ -81,7 +81,8 @@ class Notebook:
 
     def failed(self, error: BaseException) -> None:
         """Note why an attempt failed; giving back follows."""
-        self._write(Outcome.FAILED, reason=reason_of(error), message=_short(str(error)))
+        mbps = error.mbps if isinstance(error, PreflightFailed) else None
+        self._write(Outcome.FAILED, reason=reason_of(error), message=_short(str(error)), download_mbps=mbps)
 
     @contextmanager
     def giving_back(self, error: BaseException) -> Iterator[None]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from providers.vast.fit import Fit
 from providers.vast.record import NOTHING, Record
 
 HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30 / 24
@@ -70,6 +71,12 @@ class Wishes:
     expected_hours: float = 8
     ports: int = 2  # SSH and the gate
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
+    fit: Fit | None = None
+
+    @property
+    def least_gpu_ram(self) -> float:
+        """MB that a GPU must have: what is wished, and what the model needs."""
+        return max(self.gpu_ram_mb, self.fit.need.gpu_mib if self.fit else 0)
 
 
 @dataclass(frozen=True)
@@ -90,8 +97,8 @@ def query(wishes: Wishes) -> dict[str, Any]:
         "disk_space": {"gte": wishes.disk_gb},
         "direct_port_count": {"gte": wishes.ports},
     }
-    if wishes.gpu_ram_mb:
-        body["gpu_ram"] = {"gte": wishes.gpu_ram_mb}
+    if wishes.least_gpu_ram:
+        body["gpu_ram"] = {"gte": wishes.least_gpu_ram}
     if wishes.min_cuda:
         body["cuda_max_good"] = {"gte": wishes.min_cuda}
     if wishes.regions:
@@ -131,6 +138,11 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         (offer.gpu_name in wishes.gpu_names, "gpu.name", f"has {offer.gpu_name}"),
         (offer.num_gpus == wishes.gpu_count, "gpu.count", f"has {offer.num_gpus} GPUs"),
         (offer.gpu_ram >= wishes.gpu_ram_mb, "gpu.ramGb", f"has {offer.gpu_ram / 1000:.0f} GB a GPU"),
+        (
+            wishes.fit is None or offer.gpu_ram >= wishes.fit.need.gpu_mib,
+            "vllmArguments",
+            f"has {offer.gpu_ram / 1000:.0f} GB a GPU, too little for the model",
+        ),
         (price <= wishes.max_usd_per_hour, "maxUsdPerHour", f"costs ${price:.3f}/h all-in"),
         (offer.reliable >= wishes.min_reliability, "reliability", f"is {offer.reliable:.3f} reliable"),
         (
@@ -212,9 +224,15 @@ def refusal(near: Iterable[Offer], wishes: Wishes, shown: int = 3) -> str:
         [
             f"No offer for {wanted} fulfils every wish. Nearest misses of {len(near)}:",
             *rows,
+            *_too_small(nearest, wishes),
             _what_would_give(nearest, wishes),
         ]
     )
+
+
+def _too_small(near: Collection[Offer], wishes: Wishes) -> list[str]:
+    small = [offer.gpu_ram for offer in near if any(miss.key == "vllmArguments" for miss in misses(offer, wishes))]
+    return [wishes.fit.refused(max(small))] if wishes.fit and small else []
 
 
 def _what_would_give(nearest: Collection[Offer], wishes: Wishes) -> str:
@@ -239,6 +257,7 @@ def _bound(key: str, opened: Collection[Offer], wishes: Wishes) -> str:
         "verified": "set verified to false",
         "diskGb": f"lower diskGb to {max(offer.disk_space for offer in opened):.0f}",
         "gpu.ramGb": f"lower gpu.ramGb to {max(offer.gpu_ram for offer in opened) / 1000:.0f}",
+        "vllmArguments": "serve the model with less memory, or name a larger GPU",
         "machine": "wait: the machines that fit have failed in this update",
     }
     return bounds.get(key, f"relax {key}")

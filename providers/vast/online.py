@@ -59,6 +59,7 @@ class Served:
     usd_per_hour: float  # all-in where the offer is known, else what the market charges
     attempts: int = 1
     download_mbps: float | None = None  # measured on the weights
+    warm: dict[str, str] | None = None  # key and digest of the compile cache that was kept
 
 
 class Bootstrap(Protocol):

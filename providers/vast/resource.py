@@ -8,7 +8,7 @@ a preview, which starts a process for every four instances one after the other, 
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,7 +33,7 @@ from providers.store.client import Keys
 from providers.vast import search
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
 from providers.vast.guarded import GuardedMarket
-from providers.vast.offers import Wishes
+from providers.vast.offers import Offer, Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
@@ -86,7 +86,9 @@ class VastInstanceProvider(ResourceProvider):
                 self._searched[wishes] = None
                 try:
                     with self._market(settings) as market:
-                        search.check(market, wishes)
+                        offers = search.check(market, wishes)
+                    if settings.turn == 0:
+                        tell_plan(settings, offers)
                 except VastError as error:
                     self._searched[wishes] = error
             if refused := self._searched[wishes]:
@@ -202,6 +204,17 @@ class VastInstance(Resource, module="vast", name="Instance"):
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
         props = {**dict.fromkeys(OUTPUT_KEYS), **inputs}
         super().__init__(VastInstanceProvider(), name, props, options)
+
+
+def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
+    """Say in the preview, once a fleet, how the model fits the GPUs on offer and what a start takes out of the bucket."""
+    if settings.fit:
+        sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
+        tell(
+            f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
+            f"{' or '.join(map(str, sizes))} GiB"
+        )
+    tell(f"{settings.name}  fetch weights  {settings.start_cost.told()}")
 
 
 def known(value: Any) -> Any:

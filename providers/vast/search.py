@@ -11,14 +11,14 @@ from providers.vast.record import Record, avoided
 from providers.vast.renting import Market
 
 
-def check(market: Market, wishes: Wishes) -> None:
+def check(market: Market, wishes: Wishes) -> list[Offer]:
     """Say in the preview what would fail later: a key that the market does not know, a wish that nobody fulfils.
 
-    The key is asked about by itself, because the market was seen to answer searches without one. Raises NoMatchingOffer
-    and what the client raises.
+    The key is asked about by itself, because the market was seen to answer searches without one. Returns the offers that
+    fit; raises NoMatchingOffer and what the client raises.
     """
     market.verify_key()
-    find_offers(market, wishes)
+    return find_offers(market, wishes)
 
 
 def find_offers(

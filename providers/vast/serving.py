@@ -6,8 +6,10 @@ The only place where a rented instance meets SSH, the store's presigned URLs and
 import contextlib
 import functools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from bootstrap.artifacts import Artifacts
 from bootstrap.attention import attend, report_online
@@ -16,17 +18,21 @@ from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.probe import probe
-from bootstrap.run import KIT, converge, observe
+from bootstrap.run import KIT, Report, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
 from bootstrap.ssh import connect
+from bootstrap.warm import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.store.client import Keys
+from providers.store.client import connect as connect_store
+from providers.store.errors import StoreError, StoreUnreachable, readable
+from providers.store.warm import WarmEntries
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served
 from providers.vast.settings import AccessSettings, InstanceSettings
 
-PRESIGNED_SECONDS = 3600
+STORE_SECONDS = 10
 DRAIN_SECONDS = 30
 SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given back
 
@@ -40,6 +46,7 @@ class HostBootstrap:
     keys: Keys
     limits: Limits
     clock: Clock
+    machine_id: int = 0  # whose host this is, for what is kept by machine
 
     def serve(self, instance: Instance, host_key: str, say: Say, deadline: float = math.inf) -> Served:
         """Connect, converge and probe, all of it before `deadline` (monotonic seconds).
@@ -51,15 +58,17 @@ class HostBootstrap:
         address, gate = self._addresses(instance)
         spec = spec_of(self.settings, address)
         endpoint = f"https://{address}:{gate}"
-        host = replace(self, clock=clock).connect(instance, host_key, say)
+        services = replace(self, clock=clock, machine_id=instance.machine_id or 0)
+        host = services.connect(instance, host_key, say)
         connected = clock.monotonic()
         with contextlib.closing(host):
             attend(host, spec.name)
-            report = converge(host, spec, self, clock, say)
+            report = converge(host, spec, services, clock, say)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
             answer = probe(endpoint, ca, spec.token, model, clock, self.limits.probe_seconds)
             report_online(host, spec.name)
+            warm = services.keep_warm(host, spec, report, say)
         say("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
         return Served(
             instance=instance,
@@ -73,6 +82,7 @@ class HostBootstrap:
             },
             usd_per_hour=instance.dph_total or 0.0,
             download_mbps=report.download_mbps,
+            warm=warm,
         )
 
     def connect(self, instance: Instance, host_key: str, say: Say) -> Host:
@@ -121,10 +131,58 @@ class HostBootstrap:
             new.close()
         say("connect", "the SSH key was changed; the old one does not open the host any more")
 
-    def presign(self, sha256: str) -> str:
-        """Return a URL of a blob that a host may fetch for an hour."""
+    def presign(self, sha256: str, seconds: int) -> str:
+        """Return a URL of a blob that a host may fetch for some seconds."""
         store = self.settings.store
-        return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, PRESIGNED_SECONDS)
+        return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, seconds)
+
+    def store_trouble(self) -> str:
+        """Say why this machine cannot reach the store either; empty where it can, or where it has no keys to ask with."""
+        try:
+            with self._store() as (s3, bucket):
+                s3.head_bucket(Bucket=bucket)
+        except StoreUnreachable as error:
+            return str(error)
+        except StoreError:
+            return ""  # it answers; what it says about the bucket the host was told, too
+        return ""
+
+    def warm_archive(self, key: str) -> bytes | None:
+        """Return the compile cache that may be used on this machine for a key; None where there is none, or no store."""
+        try:
+            with self._store() as (s3, bucket):
+                return WarmEntries(s3, bucket, self.settings.server.warm_pins).get(key, self.machine_id)
+        except StoreError:
+            return None
+
+    def keep_warm(self, host: Host, spec: EndpointSpec, report: Report, say: Say) -> dict[str, str] | None:
+        """Keep what vLLM compiled in this start, and return its key and digest. An endpoint that serves never fails by it."""
+        if not (spec.warm_start and report.facts and report.started):
+            return None
+        key = warm_key(spec, report.facts)
+        try:
+            archive = take(host, spec.name)
+            problem = (
+                unfit(archive, self.settings.access.revealed().values()) if archive else "vLLM has compiled nothing"
+            )
+            if problem:
+                say("start", f"no compile cache is kept: {problem}")
+                return None
+            with self._store() as (s3, bucket):
+                digest = WarmEntries(s3, bucket, self.settings.server.warm_pins).put(key, self.machine_id, archive)
+        except (BootstrapError, StoreError) as error:
+            say("start", f"no compile cache is kept: {error}")
+            return None
+        say("start", f"compile cache kept for machine {self.machine_id}: {len(archive) / 1e6:.1f} MB")
+        return {"key": key, "sha256": digest}
+
+    @contextlib.contextmanager
+    def _store(self) -> Iterator[tuple[Any, str]]:
+        """Give a client of the store as this machine reaches it, and the bucket. Raises StoreError."""
+        store = self.settings.store
+        endpoint = store.own_endpoint or store.endpoint
+        with readable(endpoint, store.bucket):
+            yield connect_store(endpoint, store.region, self.keys, tries=1, read_seconds=STORE_SECONDS), store.bucket
 
     def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
         """Return a leaf certificate for the public key of a host's request."""
@@ -157,16 +215,25 @@ def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
         kit=settings.kit,
         served_model=server.model_name,
         vllm_args=server.arguments,
+        image=server.image,
+        warm_start=server.warm_start,
         env=tuple(sorted(server.environment.items())),
         token=settings.access.token.get_secret_value(),
         addresses=(address,),
         port=server.port,
         certificate_epoch=settings.access.certificate_epoch,
+        store_patience_seconds=settings.to_limits().store_patience_seconds,
         preflight=Preflight(
             gpu_names=wishes.gpu_names,
             gpu_count=wishes.gpu_count,
             gpu_ram_mb=int(wishes.gpu_ram_gb * 1000),
             disk_gb=(settings.model.total_bytes + settings.kit.total_bytes) / 1e9,
             download_mbps=wishes.download_mbps * SLOW_SHARE,
+            cuda=wishes.min_cuda,
+            gpu_celsius=settings.preflight.gpu_celsius,
+            cpu_cores=settings.preflight.cpu_cores,
+            memory_mb=settings.preflight.memory_gb * 1000,
+            disk_mbps=settings.preflight.disk_mbps,
+            clock_seconds=settings.preflight.clock_seconds,
         ),
     )

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from bootstrap.manifest import Manifest
+from providers.store.quantities import StartCost
 from providers.vast.errors import SettingsInvalid
+from providers.vast.fit import Fit
 from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
 
@@ -57,8 +59,8 @@ class WishSettings(_Model):
     regions: tuple[str, ...] = ()
     verified: bool = True
 
-    def to_wishes(self, disk_gb: float, weights_gb: float, expected_hours: float) -> Wishes:
-        """Return the wishes in the market's units, with the disk to rent and the download to pay for."""
+    def to_wishes(self, disk_gb: float, weights_gb: float, expected_hours: float, fit: Fit | None) -> Wishes:
+        """Return the wishes in the market's units, with the disk to rent, the download to pay for, and what must fit."""
         return Wishes(
             gpu_names=self.gpu_names,
             gpu_count=self.gpu_count,
@@ -72,7 +74,18 @@ class WishSettings(_Model):
             regions=self.regions,
             verified_only=self.verified,
             expected_hours=expected_hours,
+            fit=fit,
         )
+
+
+class PreflightSettings(_Model):
+    """What the machine must show before the download; 0 is no bound. Older states do not have it."""
+
+    cpu_cores: float = Field(0, alias="cpuCores", ge=0)
+    memory_gb: float = Field(0, alias="memoryGb", ge=0)
+    disk_mbps: float = Field(0, alias="diskMbps", ge=0)
+    clock_seconds: float = Field(0, alias="clockSeconds", ge=0)
+    gpu_celsius: float = Field(0, alias="gpuCelsius", ge=0)
 
 
 class LimitSettings(_Model):
@@ -94,6 +107,8 @@ class ServerSettings(_Model):
     arguments: tuple[str, ...] = ()
     environment: dict[str, str] = Field(default_factory=dict)
     port: int = 8443
+    warm_start: bool = Field(False, alias="warmStart")
+    warm_pins: dict[str, str] = Field(default_factory=dict, alias="warmPins")
 
 
 class AccessSettings(_Model):
@@ -121,6 +136,7 @@ class InstanceSettings(_Model):
     market: MarketSettings
     store: StoreSettings
     wishes: WishSettings
+    preflight: PreflightSettings = PreflightSettings()
     limits: LimitSettings = LimitSettings()
     server: ServerSettings
     disk_gb: int = Field(alias="diskGb", ge=1)
@@ -141,10 +157,20 @@ class InstanceSettings(_Model):
             rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
             raise SettingsInvalid("; ".join(rows)) from None
 
+    @property
+    def start_cost(self) -> StartCost:
+        """What leaves the bucket when an instance starts."""
+        return StartCost(self.model.total_bytes + self.kit.total_bytes)
+
+    @property
+    def fit(self) -> Fit | None:
+        """What the model needs of a GPU, where its manifest says what it is."""
+        return Fit.of(self.model.about, self.server.arguments)
+
     def to_wishes(self) -> Wishes:
         """Return the wishes in the market's units."""
         weights_gb = (self.model.total_bytes + self.kit.total_bytes) / GB
-        return self.wishes.to_wishes(self.disk_gb, weights_gb, self.limits.expected_hours)
+        return self.wishes.to_wishes(self.disk_gb, weights_gb, self.limits.expected_hours, self.fit)
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""
@@ -169,6 +195,7 @@ OUTPUT_KEYS = (
     "attempts",
     "createdAt",
     "drift",
+    "warm",
 )
 
 

@@ -158,7 +158,7 @@ def test_the_quick_look_compares_sizes_only(tmp_path):
     place = folder(tmp_path, flipped=b"11", longer=b"1")
     manifest = of_folder("m", place)
     folder(place, flipped=b"12", longer=b"123")
-    assert [sentence.split()[0] for sentence in mismatches(manifest, place, digests=False)] == ["longer"]
+    assert [sentence.split()[0] for sentence in mismatches(manifest, place, contents=False)] == ["longer"]
 
 
 def test_hidden_files_are_the_download_tools_own(tmp_path):

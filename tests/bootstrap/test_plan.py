@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from bootstrap.errors import PreflightFailed, StepFailed
+from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
 from bootstrap.manifest import File, Manifest
 from bootstrap.order import digest, gate_order, vllm_order
-from bootstrap.plan import Action, plan, preflight
-from bootstrap.spec import EndpointSpec, Preflight
+from bootstrap.plan import Action, plan
+from bootstrap.spec import EndpointSpec
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
 
@@ -30,7 +30,6 @@ SPEC = EndpointSpec(
     token="t" * 43,
     addresses=("203.0.113.7",),
     vllm_args=("--max-model-len", "512"),
-    preflight=Preflight(("RTX 4090",), 1, 24_000, disk_gb=16),
 )
 FRESH = Facts.model_validate(EMPTY)
 
@@ -131,42 +130,6 @@ def test_another_model_is_fetched_and_vllm_started_with_it() -> None:
 
     # The facts are asked about the new model's folder, which is empty.
     assert actions(spec, serving(model_files={})) == [Action.FETCH_MODEL, Action.START_VLLM, Action.OPEN_GATE]
-
-
-@pytest.mark.parametrize(
-    ("changes", "reason", "says"),
-    [
-        ({"gpus": None}, "gpu", "no GPU"),
-        ({"gpus": "NVIDIA GeForce RTX 3090, 24576, 1\n"}, "gpu", "RTX 4090 was rented"),
-        ({"gpus": "NVIDIA GeForce RTX 4090, 12000, 1\n"}, "gpu", "12000 MB"),
-        ({"gpus": EMPTY["gpus"] * 2}, "gpu", "2 x"),
-        ({"shm_free_mb": 64}, "shm", "64 MB free and vLLM needs 160 MB"),
-        ({"disk_free_mb": 100}, "disk", "100 MB of disk are free, 16000 MB are needed"),
-        ({"python": None}, "system", "vLLM"),
-    ],
-)
-def test_preflight_names_what_the_machine_lacks(changes: dict[str, Any], reason: str, says: str) -> None:
-    with pytest.raises(PreflightFailed, match=says) as raised:
-        preflight(SPEC, Facts.model_validate({**EMPTY, **changes}))
-
-    assert raised.value.reason == reason
-
-
-@pytest.mark.parametrize(
-    ("market", "driver"),
-    [
-        ("RTX 4090", "NVIDIA GeForce RTX 4090"),
-        ("H100 SXM", "NVIDIA H100 80GB HBM3"),
-        ("A100 PCIE", "NVIDIA A100-PCIE-40GB"),
-        ("Tesla T4", "Tesla T4"),
-        ("RTX 6000Ada", "NVIDIA RTX 6000 Ada Generation"),
-        ("L40S", "NVIDIA L40S"),
-    ],
-)
-def test_the_markets_name_and_the_drivers_are_the_same_gpu(market: str, driver: str) -> None:
-    spec = replace(SPEC, preflight=Preflight((market,), 1))
-
-    assert "1 x" in preflight(spec, Facts.model_validate({**EMPTY, "gpus": f"{driver}, 81559, 1\n"}))
 
 
 def test_facts_that_do_not_parse_are_a_failed_step() -> None:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config import SECRETS, ConfigError, StackConfig, load, refusals
+from components.config import SECRETS, ConfigError, load, refusals
+from components.schema import StackConfig
 
 GOOD: dict[str, Any] = {
     "market": {"url": "http://127.0.0.1:1"},

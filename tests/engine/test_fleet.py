@@ -39,7 +39,7 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
     for phase in ("search", "rent", "wait", "connect", "preflight", "install", "fetch weights", "start", "probe"):
         assert f"chat-0  {phase}  " in first.text
     outputs = stack.outputs()
-    assert set(outputs) == {"endpoints", "hourlyCost", "caCertificate", "tokens"}
+    assert set(outputs) == {"endpoints", "hourlyCost", "caCertificate", "tokens", "starts"}
     assert outputs["endpoints"]["chat-0"].startswith("https://127.0.0.1:")
 
     secrets = [outputs["tokens"]["chat-0"], "sandbox-account-key", "sandbox-secret-key", "PRIVATE KEY"]

@@ -210,6 +210,31 @@ def test_an_update_that_is_refused_says_why_and_leaves_nothing(cloud: Cloud, sta
     assert_all_serve(cloud, stack, 1)
 
 
+def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, stack: Stack) -> None:
+    want(cloud, stack, 1)
+    before = rents(cloud)
+    cloud.sandbox.arm("store-error", times=100_000)
+
+    done = stack.up(check=False)
+
+    assert done.status != 0
+    assert re.search(
+        r"the store answers 500 \(InternalError\).*no byte for \d+ s\. The store at .* is in trouble", done.text
+    )
+    assert "Traceback" not in done.text
+    assert cloud.rented() == []
+    assert rents(cloud) == before + 1
+    calm(cloud)
+    stack.up()
+    assert_all_serve(cloud, stack, 1)
+
+
+def rents(cloud: Cloud) -> int:
+    """How often anybody has asked the market to rent."""
+    calls: dict[str, int] = cloud.sandbox.status()["market"]["calls"]
+    return calls.get("create", 0)
+
+
 def test_a_destroy_that_is_struck_gives_everything_back_all_the_same(cloud: Cloud, stack: Stack) -> None:
     want(cloud, stack, len(AT_DESTROY))
     stack.up()

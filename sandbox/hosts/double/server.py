@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
     except (ValueError, RuntimeError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 1
+    compile_cache()
     child = fork_engine()
     time.sleep(knobs.read(os.environ).start)
     given = asked.api_key if asked.api_key is not None else [os.environ.get("VLLM_API_KEY", "")]
@@ -53,6 +54,16 @@ def main(argv: Sequence[str]) -> int:
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
+
+
+def compile_cache() -> None:
+    """Leave something where vLLM leaves what torch.compile made, where it is told a place for it; used if it is there."""
+    root = os.environ.get("VLLM_CACHE_ROOT")
+    if root:
+        graph = Path(root, "torch_compile_cache", "double", "graph.py")
+        say(f"compile cache: {'found' if graph.exists() else 'made'}")
+        graph.parent.mkdir(parents=True, exist_ok=True)
+        graph.write_text("# the double compiles nothing\n")
 
 
 async def serve(routes: Routes, host: str, port: int, child: int) -> int:

@@ -29,6 +29,7 @@ DEFAULTS = {
     "pstate": "P8",
     "fan": "0",
     "compute_cap": "8.9",
+    "ecc_errors": "[N/A]",
     "lost": "0",
     "driver_error": "0",
 }
@@ -116,6 +117,7 @@ def field(lines: list[list[str]], gpu: str, name: str) -> tuple[str, str]:
         "persistence_mode": lambda: ("Enabled", ""),
         "mig.mode.current": lambda: ("[N/A]", ""),
         "ecc.mode.current": lambda: ("[N/A]", ""),
+        "ecc.errors.uncorrected.volatile.total": lambda: (value(lines, gpu, "ecc_errors"), ""),
     }
     return fields[ALIASES.get(name, name)]()
 

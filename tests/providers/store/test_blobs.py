@@ -1,11 +1,14 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
-from bootstrap.manifest import blob_key
+from bootstrap.manifest import File, Manifest, blob_key
 from providers.store.blobs import Blobs
 from providers.store.errors import BucketMissing, StoreError
 from providers.store.inputs import BlobsInputs
+from providers.store.verifying import to_read
 
 
 class Tick:
@@ -88,3 +91,90 @@ def test_files_that_are_nowhere_are_a_sentence(blobs, folder):
     (folder / "sub" / "weights").unlink()
     with pytest.raises(StoreError, match="does not have its blob yet"):
         blobs.upload_missing()
+
+
+def spoil(s3: Any, name: str, file: File) -> None:
+    s3.put_object(Bucket=name, Key=blob_key(file.sha256), Body=b"X" * file.size)
+
+
+def largest(blobs: Blobs) -> File:
+    return max(blobs.inputs.manifest.files, key=lambda file: file.size)
+
+
+@pytest.mark.parametrize(("verify", "finds"), [("sizes", False), ("sample", True), ("full", True)])
+def test_a_blob_that_was_overwritten_by_hand_is_found_as_far_as_is_looked(s3, blobs, name, verify, finds):
+    blobs.upload_missing()
+    spoil(s3, name, largest(blobs))
+    inputs = blobs.inputs.model_copy(update={"verify": verify})
+    looked = replace(blobs, inputs=inputs, choose=lambda parts: max(parts, key=lambda part: part.file.size))
+
+    assert looked.missing() == []
+    assert looked.damaged() == ([largest(blobs)] if finds else [])
+
+
+def test_a_damaged_blob_is_uploaded_anew(s3, blobs, name):
+    blobs.upload_missing()
+    file = largest(blobs)
+    spoil(s3, name, file)
+
+    assert blobs.upload_missing([file.sha256]) == 1
+
+    full = replace(blobs, inputs=blobs.inputs.model_copy(update={"verify": "full"}))
+    assert full.damaged() == []
+
+
+def test_a_sample_is_one_part_whatever_the_size(blobs):
+    assert len(to_read("sample", blobs.inputs.manifest, lambda parts: parts[0])) == 1
+
+
+def owned(blobs: Blobs, owner: str) -> Blobs:
+    return replace(blobs, inputs=blobs.inputs.model_copy(update={"owner": owner}))
+
+
+def keys(s3: Any, name: str, prefix: str) -> set[str]:
+    return {row["Key"] for row in s3.list_objects_v2(Bucket=name, Prefix=prefix).get("Contents", [])}
+
+
+def test_only_blobs_that_no_other_manifest_refers_to_are_deleted(s3, blobs, name, manifest):
+    file = next(file for file in manifest.files if file.path == "twin")
+    shared = Manifest(name="shared", files=(file,))
+    one = owned(blobs, "model-a")
+    other = replace(blobs, inputs=blobs.inputs.model_copy(update={"owner": "model-b", "manifest": shared}))
+    one.upload_missing()
+    other.upload_missing()
+
+    one.delete_unneeded()
+
+    assert keys(s3, name, "blobs/") == {blob_key(file.sha256)}
+    assert keys(s3, name, "manifests/") == {"manifests/model-b.json"}
+    other.delete_unneeded()
+    assert keys(s3, name, "") == set()
+
+
+def test_a_reference_is_there_before_its_blobs(s3, blobs, name):
+    there: list[set[str]] = []
+    s3.meta.events.register("before-call.s3.ListObjectsV2", lambda **_: there.append(keys_by_head(s3, name)))
+
+    owned(blobs, "model-a").upload_missing()
+
+    assert there[0] == {"manifests/model-a.json"}
+
+
+def keys_by_head(s3: Any, name: str) -> set[str]:
+    try:
+        s3.head_object(Bucket=name, Key="manifests/model-a.json")
+    except ClientError:
+        return set()
+    return {"manifests/model-a.json"}
+
+
+def test_a_reference_that_cannot_be_read_keeps_everything(s3, blobs, name):
+    one = owned(blobs, "model-a")
+    one.upload_missing()
+    before = keys(s3, name, "blobs/")
+    s3.put_object(Bucket=name, Key="manifests/strange.json", Body=b"\xff")
+
+    with pytest.raises(StoreError, match=r"manifests/strange\.json .* none was deleted"):
+        one.delete_unneeded()
+
+    assert keys(s3, name, "blobs/") == before

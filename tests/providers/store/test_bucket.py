@@ -3,13 +3,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from providers.store.bucket import RULE, Bucket
+from providers.store.bucket import NOT_PUBLIC, RULE, Bucket
 from providers.store.client import Keys, connect
 from providers.store.errors import BucketDenied, BucketMissing, StoreError
 from providers.store.inputs import BucketInputs
 from providers.store.ownership import KEPT, TAG
 
 OTHER_STACK = "b" * 16
+HERE_REFUSED = [NOT_PUBLIC]  # SeaweedFS has no such setting
 
 
 class Lines(list[str]):
@@ -34,13 +35,15 @@ def exists(s3: Any, name: str) -> bool:
 
 def test_a_new_bucket_is_ours_and_clears_away_broken_uploads(s3, bucket_props, name):
     bucket, said = make(s3, bucket_props)
-    assert bucket.ensure() == []
+    assert bucket.ensure() == HERE_REFUSED
     assert tags(s3, name) == {TAG: bucket_props["stackId"]}
     rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
     assert [(rule["ID"], rule["AbortIncompleteMultipartUpload"]) for rule in rules] == [
         (RULE, {"DaysAfterInitiation": 2})
     ]
-    assert said == [f"make {name} in sandbox"]
+    assert said[0] == f"make {name} in sandbox"
+    assert len(said) == 2
+    assert said[1].startswith("the store refused to rule out public access")
     assert bucket.drift([]) == []
 
 
@@ -50,7 +53,7 @@ def test_our_own_bucket_is_taken_over_with_what_is_in_it(s3, bucket_props, name)
     s3.put_object(Bucket=name, Key="a", Body=b"1")
     bucket, said = make(s3, bucket_props)
     bucket.ensure()
-    assert said == [f"take over {name}: it was there already"]
+    assert said[0] == f"take over {name}: it was there already"
     assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"1"
 
 
@@ -138,10 +141,22 @@ def test_a_setting_that_the_store_refuses_is_said_and_is_no_drift_later(s3, buck
 
     s3.meta.events.register("before-call.s3.PutBucketLifecycleConfiguration", refuse)
     bucket, said = make(s3, bucket_props)
-    assert bucket.ensure() == [RULE]
+    assert bucket.ensure() == [RULE, *HERE_REFUSED]
     assert any("refused to clear away broken uploads" in line for line in said)
     assert bucket.drift([RULE]) == []
     assert len(bucket.drift([])) == 1
+
+
+def test_versions_are_kept_where_config_says_so_and_drift_of_it_is_named(s3, bucket_props, name):
+    bucket, _ = make(s3, bucket_props, versioning=True)
+    assert bucket.ensure() == HERE_REFUSED
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
+    assert bucket.drift(HERE_REFUSED) == []
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Suspended"})
+    assert bucket.drift(HERE_REFUSED) == [f"Bucket {name} does not keep what is overwritten or deleted."]
+    bucket.ensure()
+    make(s3, bucket_props)[0].ensure()
+    assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Suspended"
 
 
 def test_drift_is_named(s3, bucket_props, name):

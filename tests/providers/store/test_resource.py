@@ -10,6 +10,7 @@ from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.rpc import UNKNOWN
 
 from bootstrap.manifest import blob_key
+from providers.store.bucket import NOT_PUBLIC
 from providers.store.ownership import TAG
 from providers.store.resource import BlobsProvider, BucketProvider
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
@@ -49,7 +50,7 @@ def test_state_carries_the_classes_place_and_nothing_else(provider):
 def test_a_bucket_from_create_to_gone(buckets, s3, bucket_props, name):
     id_, outs, inputs = up(buckets, {**bucket_props, "onDestroy": "empty"})
     assert id_ == name
-    assert outs == {**inputs, "drift": [], "refused": []}
+    assert outs == {**inputs, "drift": [], "refused": [NOT_PUBLIC]}
     seen = buckets.read(id_, outs)
     assert (seen.id, seen.outs, seen.inputs) == (id_, outs, inputs)
     unchanged = buckets.diff(id_, outs, inputs)
@@ -168,7 +169,8 @@ def test_blobs_from_create_to_gone(buckets, blobs, s3, bucket_props, blobs_props
     bucket = up(buckets, {**bucket_props, "onDestroy": "empty"})
     id_, outs, inputs = up(blobs, blobs_props)
     assert id_ == f"{name}/small"
-    assert outs == {**inputs, "digest": manifest.digest, "bytes": manifest.total_bytes, "uploaded": 2, "drift": []}
+    found = {"digest": manifest.digest, "bytes": manifest.total_bytes, "uploaded": 2, "drift": [], "damaged": []}
+    assert outs == {**inputs, **found}
     assert blobs.diff(id_, outs, inputs).changes is False
     assert blobs.read(id_, outs).outs == outs
     assert blobs.says("store  upload small")
@@ -176,6 +178,26 @@ def test_blobs_from_create_to_gone(buckets, blobs, s3, bucket_props, blobs_props
     assert blobs.read(id_, outs).outs["drift"] == []
     buckets.delete(*bucket[:2])
     assert blobs.read(id_, outs).id == ""
+
+
+def test_a_blob_that_was_overwritten_is_seen_by_refresh_and_brought_back_by_up(blobs, s3, blobs_props, manifest, name):
+    s3.create_bucket(Bucket=name)
+    id_, outs, inputs = up(blobs, {**blobs_props, "verify": "full"})
+    weights = next(file for file in manifest.files if file.path == "sub/weights")
+    s3.put_object(Bucket=name, Key=blob_key(weights.sha256), Body=b"x" * weights.size)
+    seen = blobs.read(id_, outs)
+    assert "sub/weights" in seen.outs["drift"][0]
+    assert seen.outs["damaged"] == [weights.sha256]
+    assert blobs.diff(id_, seen.outs, inputs).changes is True
+    assert blobs.update(id_, seen.outs, inputs)["drift"] == []
+    assert blobs.read(id_, outs).outs["drift"] == []
+
+
+def test_blobs_go_with_the_resource_where_config_says_so(blobs, s3, blobs_props, name):
+    s3.create_bucket(Bucket=name)
+    id_, outs, _ = up(blobs, {**blobs_props, "owner": "model-small", "onDestroy": "empty"})
+    blobs.delete(id_, outs)
+    assert s3.list_objects_v2(Bucket=name).get("Contents", []) == []
 
 
 def test_a_lost_blob_is_seen_by_refresh_and_brought_back_by_up(blobs, s3, blobs_props, manifest, name):

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from bootstrap.manifest import PART_BYTES, File, blob_key, of_folder
 from providers.store.errors import StoreError
@@ -88,6 +88,50 @@ def test_a_bit_that_flips_on_the_line_is_refused_by_the_store(s3, bucket, tmp_pa
     with pytest.raises(ClientError, match="BadDigest"):
         upload(s3, bucket, file_of(path), path, lambda _: None)
     assert blobs(s3, bucket) == []
+
+
+def test_an_upload_that_was_cut_goes_on_with_the_parts_that_lack(s3, bucket, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(PART_BYTES) + os.urandom(PART_BYTES) + b"end")
+    file = file_of(path)
+    key = blob_key(file.sha256)
+    s3.create_multipart_upload(Bucket=bucket, Key=key)  # an older one that nobody ended
+    begun = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    first = path.read_bytes()[:PART_BYTES]
+    s3.upload_part(Bucket=bucket, Key=key, UploadId=begun, PartNumber=1, Body=first)
+    s3.upload_part(Bucket=bucket, Key=key, UploadId=begun, PartNumber=2, Body=b"damaged")
+    numbers: list[int] = []
+    s3.meta.events.register(
+        "before-parameter-build.s3.UploadPart", lambda params, **_: numbers.append(params["PartNumber"])
+    )
+
+    upload(s3, bucket, file, path, lambda _: None)
+
+    assert sorted(numbers) == [2, 3]
+    assert hashlib.sha256(s3.get_object(Bucket=bucket, Key=key)["Body"].read()).hexdigest() == file.sha256
+    assert broken_uploads(s3, bucket) == []
+
+
+def test_a_line_that_drops_leaves_what_arrived_for_the_next_time(s3, bucket, tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(os.urandom(PART_BYTES) + b"end")
+    file = file_of(path)
+    dropped = True
+
+    def drop(request: Any, **_: Any) -> Any:
+        if "partNumber=2" in request.url and dropped:
+            raise EndpointConnectionError(endpoint_url="dropped")
+
+    s3.meta.events.register("before-send.s3.UploadPart", drop)
+    with pytest.raises(EndpointConnectionError):
+        upload(s3, bucket, file, path, lambda _: None)
+    assert len(broken_uploads(s3, bucket)) == 1
+    dropped = False
+
+    upload(s3, bucket, file, path, lambda _: None)
+
+    assert blobs(s3, bucket) == [blob_key(file.sha256)]
+    assert broken_uploads(s3, bucket) == []
 
 
 def test_a_file_that_is_not_here_is_a_sentence_with_the_way_out(s3, bucket, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bootstrap.plan import _same_gpu
+from bootstrap.preflight import _same_gpu
 from sandbox.hosts.fake_gpu_file import driver_name
 from sandbox.market.machines import GPUS
 

@@ -1,0 +1,99 @@
+"""Whether a machine is what was advertised, looked at before anything big is downloaded.
+
+The rules are pure but for `disk`, which has the host write for a few seconds. Each has a bound in stack config and a reason
+out of the ledger's closed list.
+"""
+
+from bootstrap.errors import PreflightFailed
+from bootstrap.facts import Facts, Gpu
+from bootstrap.host import Host
+from bootstrap.scripting import answer, python
+from bootstrap.spec import EndpointSpec, Preflight
+
+LARGE_BYTES = 1e9  # smaller weights do not care about the disk
+WRITTEN_BYTES, WRITING_SECONDS = 256 * 2**20, 4.0
+CUDA_ROUNDING = 0.001
+
+
+def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
+    """Look at the facts and return what was seen; `now` in unix seconds. Raises PreflightFailed."""
+    bounds = spec.preflight
+    _gpus(bounds, facts)
+    started = facts.vllm_started is not None  # a running vLLM uses what it needs of shared memory
+    if facts.shm_free_mb < bounds.shm_mb and not started:
+        raise PreflightFailed(
+            "shm",
+            f"shared memory has {facts.shm_free_mb} MB free and vLLM needs {bounds.shm_mb} MB; it would die at start",
+        )
+    needed = bounds.disk_gb * 1000 if not facts.model_files else 0
+    if facts.disk_free_mb * 1.048576 < needed:
+        raise PreflightFailed("disk", f"{facts.disk_free_mb} MB of disk are free, {needed:.0f} MB are needed")
+    if facts.cpu_cores < bounds.cpu_cores:
+        raise PreflightFailed("cpu", f"{facts.cpu_cores:g} processors may be used, {bounds.cpu_cores:g} are the least")
+    if facts.memory_mb < bounds.memory_mb:
+        raise PreflightFailed(
+            "memory", f"there are {facts.memory_mb} MB of memory, {bounds.memory_mb:.0f} MB are the least"
+        )
+    off = abs(facts.clock - now) if facts.clock is not None else 0.0
+    if bounds.clock_seconds and off > bounds.clock_seconds:
+        raise PreflightFailed(
+            "clock", f"the host's clock is off by {off:.0f} s, {bounds.clock_seconds:.0f} s are allowed"
+        )
+    if facts.python is None:
+        raise PreflightFailed("system", "no Python on the host knows vLLM: is the image one with vLLM in it?")
+    driver = f", driver {facts.gpus[0].driver}" if facts.gpus else ""
+    return (
+        f"{_seen(facts)}{driver}, {facts.cpu_cores:g} processors, {facts.memory_mb / 1000:.0f} GB memory, "
+        f"{facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free"
+    )
+
+
+def disk(host: Host, spec: EndpointSpec) -> str:
+    """Have the host write where the weights will lie, and return how fast that was; empty where nobody asks.
+
+    Raises PreflightFailed, and StepFailed where nothing could be written.
+    """
+    least = spec.preflight.disk_mbps
+    if not least or spec.model.total_bytes < LARGE_BYTES:
+        return ""
+    order = {"folder": "/workspace", "bytes": WRITTEN_BYTES, "seconds": WRITING_SECONDS}
+    seen = answer(python(host, "disk_speed.py", order, timeout=30), "the disk's speed")
+    mbps = float(seen["bytes"]) * 8 / 1e6 / max(float(seen["seconds"]), 0.001)
+    if mbps < least:
+        raise PreflightFailed("disk", f"the disk takes {mbps:.0f} Mb/s, {least:.0f} Mb/s are the least")
+    return f"the disk takes {mbps:.0f} Mb/s"
+
+
+def _gpus(bounds: Preflight, facts: Facts) -> None:
+    seen = _seen(facts)
+    if bounds.gpu_count and len(facts.gpus) != bounds.gpu_count:
+        raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {bounds.gpu_count} GPUs were rented")
+    for gpu in facts.gpus[: bounds.gpu_count]:
+        if bounds.gpu_names and not any(_same_gpu(name, gpu.name) for name in bounds.gpu_names):
+            raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {' or '.join(bounds.gpu_names)} was rented")
+        if gpu.memory_mb < bounds.gpu_ram_mb * 0.95:
+            raise PreflightFailed("gpu", f"{gpu.name} has {gpu.memory_mb} MB, {bounds.gpu_ram_mb} MB were asked for")
+        _healthy(bounds, gpu)
+    if bounds.cuda and facts.cuda is not None and facts.cuda + CUDA_ROUNDING < bounds.cuda:
+        raise PreflightFailed("gpu", f"the driver supports CUDA {facts.cuda:g}, the image needs {bounds.cuda:g}")
+
+
+def _healthy(bounds: Preflight, gpu: Gpu) -> None:
+    if gpu.ecc_errors:
+        raise PreflightFailed("gpu", f"{gpu.name} has {gpu.ecc_errors} uncorrected memory errors")
+    if bounds.gpu_celsius and gpu.celsius is not None and gpu.celsius > bounds.gpu_celsius:
+        raise PreflightFailed(
+            "gpu", f"{gpu.name} is at {gpu.celsius} C before any work, {bounds.gpu_celsius:g} C are allowed"
+        )
+
+
+def _seen(facts: Facts) -> str:
+    return f"{len(facts.gpus)} x {facts.gpus[0].name}" if facts.gpus else "no GPU"
+
+
+def _same_gpu(market: str, driver: str) -> bool:
+    # The market writes "RTX 4090" and "H100 SXM", the driver "NVIDIA GeForce RTX 4090" and "NVIDIA H100 80GB HBM3".
+    wanted = market.upper().replace("6000ADA", "6000 ADA").split()
+    shown = driver.upper().replace("-", " ").split()
+    model = [word for word in wanted if any(letter.isdigit() for letter in word)] or wanted
+    return all(word in shown for word in model)

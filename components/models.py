@@ -1,0 +1,59 @@
+"""The manifests that a stack's fleets name, read and held against what the fleets want of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bootstrap.manifest import Manifest
+from components.config import ConfigError
+from components.schema import StackConfig
+from providers.vast.fit import contradictions, read_order
+from providers.vast.pinning import pins_file, read_pins
+
+
+@dataclass(frozen=True)
+class Model:
+    """What is committed of a model: its manifest, and digests of compile caches that any machine may start with, by key."""
+
+    manifest: Manifest
+    pins: Mapping[str, str]
+
+
+def load_models(stack: StackConfig, project: Path) -> dict[str, Model]:
+    """Read what is committed of all models that a fleet names. Raises ConfigError as `load_manifests` does."""
+    manifests = load_manifests(stack, project)
+    return {name: Model(manifest, _pins(project / stack.models[name].manifest)) for name, manifest in manifests.items()}
+
+
+def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
+    """Read the manifests of all models that a fleet names.
+
+    Raises ConfigError with the file and what is wrong in it, and where vLLM's arguments cannot be with that model.
+    """
+    manifests = {}
+    for name in sorted({fleet.model for fleet in stack.fleets.values()}):
+        path = project / stack.models[name].manifest
+        try:
+            manifests[name] = Manifest.from_json(path.read_text())
+        except ValueError as error:
+            raise ConfigError(f"gpu-fleet:models.{name}.manifest: {path.name} is not a manifest: {error}") from None
+    if mistakes := _mistakes(stack, manifests):
+        raise ConfigError("\n".join(mistakes))
+    return manifests
+
+
+def _pins(manifest: Path) -> dict[str, str]:
+    file = pins_file(manifest)
+    try:
+        return read_pins(file.read_text()) if file.is_file() else {}
+    except ValueError as error:
+        raise ConfigError(f"{file.name} cannot be read: {error}") from None
+
+
+def _mistakes(stack: StackConfig, manifests: dict[str, Manifest]) -> list[str]:
+    return [
+        f"gpu-fleet:fleets.{name}.vllmArguments: {sentence}."
+        for name, fleet in stack.fleets.items()
+        if (about := manifests[fleet.model].about)
+        for sentence in contradictions(about, read_order(about, fleet.vllm_arguments), fleet.gpu.count)
+    ]

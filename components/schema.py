@@ -1,0 +1,184 @@
+"""What a stack may say, as frozen models: every key with its type, default and meaning; anything else is refused.
+
+The docs page docs/config.md is generated from them.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=False)
+
+
+class Market(_Section):
+    """Where to rent."""
+
+    url: str = Field("https://console.vast.ai", description="Base URL of the vast.ai API.")
+    host_url: str = Field(
+        "", alias="hostUrl", description="The same API as the instances reach it, where that is another URL."
+    )
+    time_scale: float = Field(
+        1.0,
+        alias="timeScale",
+        gt=0,
+        description="How many market seconds pass in one of ours; 1 on the real market, more in the sandbox.",
+    )
+
+
+class Store(_Section):
+    """The bucket that holds weights, kit and ledger."""
+
+    endpoint: str = Field(description="URL of the S3 API as this machine reaches it.")
+    host_endpoint: str | None = Field(
+        None,
+        alias="hostEndpoint",
+        description="URL of the same store as the hosts reach it; presigned URLs are signed for it. Default: `endpoint`.",
+    )
+    region: str = Field(description="Region of the bucket, for example fsn1, nbg1 or hel1.")
+    bucket: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="Name of the bucket; unique in the whole store.",
+    )
+    on_destroy: str = Field(
+        "keep",
+        alias="onDestroy",
+        pattern="^(keep|empty)$",
+        description="`keep` leaves bucket and blobs when the stack is destroyed (they go on costing); `empty` deletes "
+        "them, and those of a model that is taken out of config.",
+    )
+    verify: str = Field(
+        "sample",
+        pattern="^(sizes|sample|full)$",
+        description="What a refresh reads of the blobs: their sizes, one part of 64 MiB at random, or everything (egress).",
+    )
+    versioning: bool = Field(
+        False, description="Whether the bucket keeps what was overwritten or deleted; it goes on costing."
+    )
+
+
+class Model(_Section):
+    """Weights by manifest."""
+
+    manifest: str = Field(description="Path of the committed manifest, relative to the project.")
+    source: str | None = Field(
+        None,
+        description="Folder with the files, from which missing blobs are uploaded. Default: beside the manifest.",
+    )
+
+
+class Gpu(_Section):
+    """Which GPUs an instance has."""
+
+    name: tuple[str, ...] = Field(
+        description="GPU name as the market spells it, such as `RTX 4090`, or a list of them."
+    )
+    count: int = Field(1, ge=1, description="GPUs an instance.")
+    ram_gb: float = Field(0, alias="ramGb", ge=0, description="Least memory a GPU, in GB.")
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class Preflight(_Section):
+    """What a machine must show before the weights are downloaded; 0 is no bound."""
+
+    cpu_cores: float = Field(2, alias="cpuCores", ge=0, description="Least processors that the container may use.")
+    memory_gb: float = Field(4, alias="memoryGb", ge=0, description="Least memory in GB.")
+    disk_mbps: float = Field(
+        800,
+        alias="diskMbps",
+        ge=0,
+        description="Least rate in Mb/s at which the disk takes weights of more than 1 GB, measured.",
+    )
+    clock_seconds: float = Field(
+        300,
+        alias="clockSeconds",
+        ge=0,
+        description="How far the machine's clock may be off; certificates depend on it.",
+    )
+    gpu_celsius: float = Field(
+        85, alias="gpuCelsius", ge=0, description="Hottest that a GPU may be before it has any work."
+    )
+
+
+class Fleet(_Section):
+    """A named group of like instances."""
+
+    replicas: int = Field(1, ge=0, le=500, description="How many instances; 0 parks the fleet.")
+    model: str = Field(description="Which of `models` is served.")
+    gpu: Gpu = Field(description="Which GPUs.")
+    max_usd_per_hour: float = Field(
+        alias="maxUsdPerHour",
+        gt=0,
+        description="Most that one instance may cost an hour, all-in (GPU, disk, weights' download).",
+    )
+    image: str = Field("vllm/vllm-openai:v0.32.0", description="Container image with vLLM.")
+    vllm_arguments: tuple[str, ...] = Field(
+        (), alias="vllmArguments", description="Arguments for vLLM beyond model, host and port."
+    )
+    environment: dict[str, str] = Field(default_factory=dict, description="Environment for vLLM; no secrets here.")
+    warm_start: bool = Field(
+        False,
+        alias="warmStart",
+        description="Keep what vLLM compiled for the next start on the same machine, or on any where its digest is pinned.",
+    )
+    reliability: float = Field(0.95, ge=0, le=1, description="Least reliability that the market reports, 0 to 1.")
+    download_mbps: float = Field(
+        200,
+        alias="downloadMbps",
+        ge=0,
+        description="Least download rate in Mb/s, advertised and then measured.",
+    )
+    min_cuda: float = Field(0, alias="minCuda", ge=0, description="Least CUDA version that the driver supports.")
+    preflight: Preflight = Field(Preflight(), description="What a machine must show before the download.")
+    regions: tuple[str, ...] = Field(
+        (), description="Two-letter countries in which a machine may stand; empty: anywhere."
+    )
+    verified: bool = Field(True, description="Only machines that the market has verified.")
+    disk_gb: int | None = Field(
+        None,
+        alias="diskGb",
+        ge=8,
+        description="Disk in GB, fixed for life. Default: twice the weights plus 16.",
+    )
+
+
+class Limits(_Section):
+    """Bounds of bringing one instance online."""
+
+    attempts: int = Field(3, ge=1, le=25, description="Offers that are tried before giving up.")
+    boot_minutes: float = Field(15, alias="bootMinutes", gt=0, description="From rent to running.")
+    connect_minutes: float = Field(5, alias="connectMinutes", gt=0, description="From running to the first SSH login.")
+    total_minutes: float = Field(45, alias="totalMinutes", gt=0, description="All attempts together.")
+    expected_hours: float = Field(
+        8, alias="expectedHours", gt=0, description="Hours over which the download's price is spread."
+    )
+    rents_per_hour: int = Field(
+        200,
+        alias="rentsPerHour",
+        ge=1,
+        description="Most rents an hour on the account, all stacks of this machine together; past it renting stops.",
+    )
+
+
+class Rotation(_Section):
+    """Counters; raising one renews what it names, in place."""
+
+    tokens: int = Field(0, ge=0, description="Bearer tokens of all instances.")
+    ssh: int = Field(0, ge=0, description="The stack's SSH key.")
+    certificates: int = Field(0, ge=0, description="Leaf certificates of all instances.")
+
+
+class StackConfig(_Section):
+    """Everything that a stack may say."""
+
+    market: Market = Field(Market(), description="Where to rent.")
+    store: Store = Field(description="The bucket for weights, kit and ledger.")
+    models: dict[str, Model] = Field(default_factory=dict, description="Models by name.")
+    fleets: dict[str, Fleet] = Field(default_factory=dict, description="Fleets by name.")
+    limits: Limits = Field(Limits(), description="Bounds of bringing one instance online.")
+    rotation: Rotation = Field(Rotation(), description="Counters that renew secrets in place.")

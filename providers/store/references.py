@@ -1,0 +1,58 @@
+"""Which manifests in a bucket refer to which blobs: one small object for each owner, written before its blobs are.
+
+Blobs are shared by every manifest with the same file, so only a look at all references tells which are needed. What
+cannot be read refers to everything: nothing is deleted then.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from bootstrap.manifest import Manifest, blob_key
+from providers.store.errors import StoreError
+
+PREFIX = "manifests/"
+
+
+@dataclass(frozen=True)
+class References:
+    """The references in one bucket, through one boto3 client; boto3's own errors pass."""
+
+    s3: Any
+    bucket: str
+
+    def write(self, owner: str, manifest: Manifest) -> None:
+        """Say that `owner` needs the blobs of this manifest, and of no other."""
+        self.s3.put_object(Bucket=self.bucket, Key=f"{PREFIX}{owner}.json", Body=manifest.to_json().encode())
+
+    def remove(self, owner: str) -> None:
+        """Say that `owner` needs nothing any more."""
+        self.s3.delete_object(Bucket=self.bucket, Key=f"{PREFIX}{owner}.json")
+
+    def needed(self) -> set[str]:
+        """Return the keys of all blobs that somebody refers to. Raises StoreError where a reference cannot be read."""
+        found: set[str] = set()
+        for key in self._keys(PREFIX):
+            text = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            try:
+                manifest = Manifest.from_json(text.decode())
+            except (ValidationError, UnicodeDecodeError):
+                raise StoreError(
+                    f"{key} in bucket {self.bucket!r} is not a manifest, so nobody knows which blobs it needs, and none was "
+                    "deleted. Delete that object if it is not wanted, then run the command again."
+                ) from None
+            found |= {blob_key(file.sha256) for file in manifest.files}
+        return found
+
+    def delete_unneeded(self) -> int:
+        """Delete every blob that nobody refers to, and return how many those were. Raises StoreError as `needed` does."""
+        needed = self.needed()
+        unneeded = [key for key in self._keys(blob_key("")) if key not in needed]
+        for key in unneeded:
+            self.s3.delete_object(Bucket=self.bucket, Key=key)
+        return len(unneeded)
+
+    def _keys(self, prefix: str) -> list[str]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        return [str(row["Key"]) for page in pages for row in page.get("Contents", [])]

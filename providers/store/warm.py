@@ -1,0 +1,48 @@
+"""Compile caches in the bucket: `warm/<key>/<machine id>/<sha256>.tar.gz`, taken by key and machine, or by pinned digest."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PREFIX = "warm/"
+MOST_KEPT = 3  # of one key and machine
+
+
+@dataclass(frozen=True)
+class WarmEntries:
+    """The entries in one bucket, through one boto3 client; boto3's errors pass. `pins` map keys to digests."""
+
+    s3: Any
+    bucket: str
+    pins: Mapping[str, str]
+
+    def get(self, key: str, machine_id: int) -> bytes | None:
+        """Return the archive that is pinned for this key, else the latest of this very machine; None where there is none."""
+        rows = self._rows(f"{PREFIX}{key}/")
+        pinned = [row for row in rows if _digest_in(row["Key"]) == self.pins.get(key)]
+        own = [row for row in rows if row["Key"].startswith(f"{PREFIX}{key}/{machine_id}/")]
+        for row in pinned or own[:1]:
+            archive: bytes = self.s3.get_object(Bucket=self.bucket, Key=row["Key"])["Body"].read()
+            if hashlib.sha256(archive).hexdigest() == _digest_in(row["Key"]):
+                return archive
+        return None
+
+    def put(self, key: str, machine_id: int, archive: bytes) -> str:
+        """Keep an archive and return its digest; of older ones of this machine that are not pinned few stay."""
+        digest = hashlib.sha256(archive).hexdigest()
+        place = f"{PREFIX}{key}/{machine_id}/"
+        self.s3.put_object(Bucket=self.bucket, Key=f"{place}{digest}.tar.gz", Body=archive)
+        for row in self._rows(place)[MOST_KEPT:]:
+            if _digest_in(row["Key"]) not in self.pins.values():
+                self.s3.delete_object(Bucket=self.bucket, Key=row["Key"])
+        return digest
+
+    def _rows(self, prefix: str) -> list[dict[str, Any]]:
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
+        rows = [row for page in pages for row in page.get("Contents", [])]
+        return sorted(rows, key=lambda row: row["LastModified"], reverse=True)
+
+
+def _digest_in(key: str) -> str:
+    return str(key.rsplit("/", 1)[-1].partition(".")[0])

@@ -1,0 +1,156 @@
+"""What a model needs of a GPU, held against models whose needs are known, and the rules that must hold for any."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootstrap.about import About
+from providers.vast.fit import GIB, MIB, Fit, advice, contradictions, need, read_order
+
+# The public config.json of Llama 3.1 8B and 70B Instruct.
+LLAMA_8B = About(
+    architecture="LlamaForCausalLM",
+    parameters=8_030_261_248,
+    dtype="BF16",
+    weight_bytes=16_060_522_496,
+    layers=32,
+    attention_heads=32,
+    kv_heads=8,
+    kv_values_per_token=32 * 2 * 8 * 128,
+    context_length=131_072,
+)
+LLAMA_70B = LLAMA_8B.model_copy(
+    update={
+        "weight_bytes": 141_107_412_992,
+        "layers": 80,
+        "attention_heads": 64,
+        "kv_values_per_token": 80 * 2 * 8 * 128,
+    }
+)
+RTX_4090_MIB, H100_MIB = 24_564, 81_559
+
+
+def gpu_gb(about: About, *arguments: str) -> float:
+    return need(about, read_order(about, arguments)).gpu_bytes / GIB
+
+
+def test_the_cache_of_llama_8b_takes_128_kib_a_token() -> None:
+    assert LLAMA_8B.kv_bytes_per_token == 128 * 1024
+
+
+def test_llama_8b_fits_a_4090_with_a_short_context_and_not_with_its_own() -> None:
+    assert gpu_gb(LLAMA_8B, "--max-model-len", "8192") < RTX_4090_MIB * MIB / GIB
+    assert gpu_gb(LLAMA_8B) > RTX_4090_MIB * MIB / GIB
+
+
+def test_70b_is_split_over_four_gpus() -> None:
+    order = read_order(LLAMA_70B, ["-tp", "4", "--max-model-len=8192"])
+
+    assert need(LLAMA_70B, order).gpu_bytes < H100_MIB * MIB
+    assert need(LLAMA_70B, order).weights == pytest.approx(LLAMA_70B.weight_bytes / 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "context"),
+    [
+        ([], 131_072),
+        (["--max-model-len", "4096"], 4096),
+        (["--max_model_len=4096"], 4096),
+        (["--max-model-len", "8k"], 8000),
+        (["--max-model-len", "8K"], 8192),
+        (["--max-model-len", "auto"], None),
+        (["--max-model-len", "-1"], None),
+    ],
+)
+def test_the_context_is_read_as_vllm_reads_it(arguments: list[str], context: int | None) -> None:
+    assert read_order(LLAMA_8B, arguments).context == context
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--gpu-memory-utilization", "x"], ["--gpu-memory-utilization=7"], ["-tp"], ["-tp", "?"]]
+)
+def test_what_cannot_be_read_is_left_to_vllm(arguments: list[str]) -> None:
+    assert read_order(LLAMA_8B, arguments) == read_order(LLAMA_8B, [])
+
+
+def test_a_checkpoint_in_32_bits_is_loaded_in_16() -> None:
+    stored = LLAMA_8B.model_copy(update={"dtype": "F32", "weight_bytes": 2 * LLAMA_8B.weight_bytes})
+
+    assert need(stored, read_order(stored, [])).weights == LLAMA_8B.weight_bytes
+    assert need(stored, read_order(stored, ["--dtype", "float32"])).weights == 2 * LLAMA_8B.weight_bytes
+
+
+def test_a_quantised_checkpoint_takes_what_is_stored() -> None:
+    packed = LLAMA_8B.model_copy(update={"dtype": "I32", "weight_bytes": 5_700_000_000, "quantization": "gptq"})
+
+    assert need(packed, read_order(packed, ["--dtype", "float16"])).weights == 5_700_000_000
+
+
+def test_the_advice_makes_it_fit() -> None:
+    order = read_order(LLAMA_8B, [])
+
+    ways = advice(LLAMA_8B, order, RTX_4090_MIB)
+
+    assert ways[0].startswith("--max-model-len ")
+    assert gpu_gb(LLAMA_8B, *ways[0].split()) <= RTX_4090_MIB * MIB / GIB
+    assert ways[-1] == "gpu.count 2 with --tensor-parallel-size 2"
+
+
+def test_nothing_is_advised_where_nothing_would_do() -> None:
+    assert "no argument would make it fit" in Fit(LLAMA_70B, read_order(LLAMA_70B, [])).refused(1_000)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "gpus", "says"),
+    [
+        (["-tp", "3"], 3, "does not divide the model's 32 attention heads; possible are 1, 2, 4, 8, 16, 32"),
+        (["-tp", "2"], 1, "ask for 2 GPUs and an instance has gpu.count 1"),
+        (["-tp", "2", "-dp", "2"], 2, "ask for 4 GPUs"),
+        (["--max-model-len", "200000"], 1, "longer than the model's context of 131072"),
+    ],
+)
+def test_what_cannot_be_is_said(arguments: list[str], gpus: int, says: str) -> None:
+    (sentence,) = contradictions(LLAMA_8B, read_order(LLAMA_8B, arguments), gpus)
+    assert says in sentence
+
+
+def test_ordinary_arguments_contradict_nothing() -> None:
+    assert contradictions(LLAMA_8B, read_order(LLAMA_8B, ["--max-model-len", "8192"]), 1) == []
+
+
+abouts = st.builds(
+    About,
+    architecture=st.just("X"),
+    parameters=st.integers(1, 10**12),
+    dtype=st.sampled_from(["BF16", "F16", "F32", "F8_E4M3", "I32"]),
+    weight_bytes=st.integers(1, 10**12),
+    layers=st.integers(1, 200),
+    attention_heads=st.integers(1, 128),
+    kv_heads=st.integers(1, 64),
+    kv_values_per_token=st.integers(0, 10**6),
+    context_length=st.integers(1, 10**7),
+)
+
+
+@given(abouts, st.integers(1, 2**20), st.sampled_from([1, 2, 4, 8]))
+def test_shorter_contexts_and_more_gpus_never_need_more(about: About, context: int, tensor: int) -> None:
+    order = read_order(about, ["--max-model-len", str(context), "-tp", str(tensor)])
+    shorter = read_order(about, ["--max-model-len", str(max(1, context // 2)), "-tp", str(tensor)])
+    wider = read_order(about, ["--max-model-len", str(context), "-tp", str(2 * tensor)])
+
+    assert need(about, shorter).gpu_bytes <= need(about, order).gpu_bytes
+    assert need(about, wider).gpu_bytes <= need(about, order).gpu_bytes
+
+
+@given(abouts, st.integers(1_000, 200_000))
+def test_whatever_is_advised_fits(about: About, gpu_mib: int) -> None:
+    order = read_order(about, [])
+    for way in advice(about, order, gpu_mib):
+        words = [word for word in way.split() if word.startswith("--") or word == "fp8" or word.isdigit()]
+        start = next(at for at, word in enumerate(words) if word.startswith("--"))
+        assert need(about, read_order(about, words[start:])).gpu_mib <= gpu_mib
+
+
+@given(abouts, st.lists(st.text(max_size=20), max_size=6))
+def test_no_arguments_break_the_reading(about: About, arguments: list[str]) -> None:
+    need(about, read_order(about, arguments))
