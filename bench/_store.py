@@ -6,7 +6,6 @@ s5cmd need the store's keys, so they are no choice for a host and only here.
 
 import contextlib
 import os
-import resource
 import shutil
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.artifacts import Artifacts
+from bootstrap.cache import cache_folder
 from bootstrap.manifest import Manifest, blob_key, of_folder
 from providers.store.blobs import Blobs
 from providers.store.client import Keys, connect
@@ -117,8 +117,7 @@ def shelf() -> Iterator[Shelf]:
 
 def installed_tools() -> Path:
     """Return the folder of the raw tools, installed once for each lock."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpu-fleet" / "bench"
-    venv = cache / digest([LOCK])
+    venv = cache_folder() / "bench" / digest([LOCK])
     if not complete(venv):
         fresh_venv(venv)
         pip_install(venv, LOCK, "--require-hashes")
@@ -181,11 +180,6 @@ def timed(command: Sequence[str], stdin: bytes = b"") -> float:
         words = " ".join(command)[:300]
         raise SystemExit(f"{words} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-800:]}")
     return took
-
-
-def peak_mb_of_children() -> float:
-    """Return the most memory that one ended child of this process had, in MB."""
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1000
 
 
 def empty(folder: Path) -> None:

@@ -19,7 +19,7 @@ from bench._figures import figure
 from bench._store import MIB, Shelf, empty, raw_downloads, say, shelf, timed
 from bootstrap import fetching
 from bootstrap.manifest import PART_BYTES, Manifest
-from bootstrap.scripting import SCRIPTS
+from bootstrap.scripting import program
 
 GIB = 2**30
 RUNS = 2
@@ -78,8 +78,7 @@ def ours(here: Shelf, manifest: Manifest, endpoint: str, target: Path) -> tuple[
         "part_bytes": PART_BYTES,
         **fetching.order_of(0, 90),
     }
-    program = f"import json\nORDER = json.loads({json.dumps(order)!r})\n{(SCRIPTS / 'fetch.py').read_text()}"
-    return ["python3", "-S", "-"], program.encode()
+    return ["python3", "-S", "-"], program("fetch.py", order).encode()
 
 
 def hosts_at_once(here: Shelf, manifest: Manifest) -> None:

@@ -64,9 +64,11 @@ class PreflightFailed(HostFault):
 class FetchFailed(HostFault):
     """A file could not be brought over, or arrived damaged. `line`: nothing came over the line, which may be the store's."""
 
-    line = False
-
     reason = "fetch"
+
+    def __init__(self, message: str, *, line: bool = False) -> None:
+        super().__init__(message)
+        self.line = line
 
 
 class StepFailed(HostFault):

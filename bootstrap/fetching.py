@@ -9,9 +9,8 @@ from bootstrap.host import Host, Result
 from bootstrap.manifest import PART_BYTES, Manifest, blob_key
 from bootstrap.scripting import answer, python
 
-CONNECTIONS = (
-    4  # a store lets one address have 256, and all of one bucket 750 requests a second: parts of 64 MiB need few
-)
+# A store lets one address have 256, and all of one bucket 750 requests a second: parts of 64 MiB need few.
+CONNECTIONS = 4
 URLS_LAST_SECONDS = 3600
 RENEWALS = 24
 PAUSE_SECONDS = 0.25  # before the second try of a part; doubled from try to try
@@ -49,8 +48,9 @@ def fetch(
     """
     order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, patience_seconds)}
     for _renewal in range(RENEWALS):
-        urls = {file.sha256: presign(file.sha256, URLS_LAST_SECONDS) for file in manifest.files}
-        files = [{**file.model_dump(mode="json"), "url": urls[file.sha256]} for file in manifest.files]
+        files = [
+            {**file.model_dump(mode="json"), "url": presign(file.sha256, URLS_LAST_SECONDS)} for file in manifest.files
+        ]
         result = python(host, "fetch.py", {**order, "files": files}, URLS_LAST_SECONDS + 600)
         if result.status != EXPIRED:
             break
@@ -86,9 +86,7 @@ def _error(what: str, result: Result, manifest: Manifest) -> BootstrapError:
         return PreflightFailed("slow", f"{what} is too slow: {said}", float(measured[1]) if measured else None)
     if result.status == NO_SPACE:
         return PreflightFailed("disk", f"{what} failed: {said}")
-    failed = FetchFailed(f"{what} failed: {said}{_damaged(said, manifest)}")
-    failed.line = result.status == NETWORK
-    return failed
+    return FetchFailed(f"{what} failed: {said}{_damaged(said, manifest)}", line=result.status == NETWORK)
 
 
 def _refused(said: str) -> str:

@@ -1,6 +1,7 @@
 """Our scripts on a host, run with an order: both travel on stdin, because orders carry URLs, and URLs are secrets."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ KIT = "/opt/gpu-fleet/kit"
 _OBJECT = TypeAdapter(dict[str, JsonValue])
 
 
+def program(script: str, order: Mapping[str, Any]) -> str:
+    """Return the text of scripts/<script> with `ORDER` set before it."""
+    return f"import json\nORDER = json.loads({json.dumps(order)!r})\n" + (SCRIPTS / script).read_text()
+
+
 def python(host: Host, script: str, order: dict[str, Any], timeout: float) -> Result:
     """Run scripts/<script> on the host's own Python with `ORDER` set. Raises HostLost, StepFailed."""
-    text = f"import json\nORDER = json.loads({json.dumps(order)!r})\n" + (SCRIPTS / script).read_text()
-    return host.run("exec python3 -S -", text.encode(), timeout)
+    return host.run("exec python3 -S -", program(script, order).encode(), timeout)
 
 
 def shell(host: Host, command: str, failed: str, stdin: bytes = b"", timeout: float = 60) -> Result:

@@ -63,9 +63,7 @@ class EndpointSpec:
     preflight: Preflight = Preflight()
     image: str = ""
     warm_start: bool = False
-    store_patience_seconds: float = (
-        90.0  # for which no byte may arrive from the store: it is down for a minute at times
-    )
+    store_patience_seconds: float = 90.0  # without a byte from the store: it is down for a minute at times
 
     def __post_init__(self) -> None:
         """Refuse what cannot be, with all reasons at once. Raises SpecInvalid."""

@@ -1,11 +1,11 @@
 """The object store of a stack: one bucket, the kit, and the blobs of every model that a fleet serves."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pulumi
 
+from bootstrap.cache import cache_folder
 from bootstrap.kit import build_kit
 from bootstrap.manifest import Manifest
 from components.provider_pool import ProviderPool
@@ -83,8 +83,7 @@ class Store(pulumi.ComponentResource):
 
 def kit_folder() -> Path:
     """Return the cache folder in which the kit is built."""
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "gpu-fleet" / "kit"
+    return cache_folder() / "kit"
 
 
 def _source(model: Model, project: Path) -> Path:

@@ -142,12 +142,12 @@ class Transfer:
             self.write_note()
 
     def watch_rate(self, seconds):
+        over = self.order["rate_over_seconds"]
         self.rates.append((seconds, self.fetched))
-        while seconds - self.rates[0][0] > self.order["rate_over_seconds"]:
+        while seconds - self.rates[0][0] > over:
             self.rates.popleft()
         # A connection that is alone gets its share of the line and no more.
         least = self.order["least_mbps"] * self.working / self.order["connections"]
-        over = self.order["rate_over_seconds"]
         if not least or self.failing or seconds <= self.order["rate_after_seconds"] or self.fetched >= self.left:
             return
         since, then = self.rates[0] if seconds > over else (0.0, 0)

@@ -8,6 +8,7 @@ from typing import Any
 
 from bootstrap.manifest import File, blob_key
 from providers.store.bucket import Say
+from providers.store.client import objects
 from providers.store.errors import readable
 from providers.store.inputs import BlobsInputs
 from providers.store.quantities import size
@@ -32,14 +33,16 @@ class Blobs:
     def missing(self) -> list[File]:
         """Return one file for each blob that the store lacks or has in another size. Raises StoreError."""
         with readable(self.inputs.endpoint, self.inputs.bucket):
-            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.inputs.bucket, Prefix=PREFIX)
-            present = {row["Key"]: row["Size"] for page in pages for row in page.get("Contents", [])}
+            present = {row["Key"]: row["Size"] for row in objects(self.s3, self.inputs.bucket, PREFIX)}
         wanted = {file.sha256: file for file in self.inputs.manifest.files}
         return [file for file in wanted.values() if present.get(blob_key(file.sha256)) != file.size]
 
-    def damaged(self) -> list[File]:
-        """Return the files whose blobs are there and hold something else, as far as `verify` looks. Raises StoreError."""
-        gone = {file.sha256 for file in self.missing()}
+    def damaged(self, missing: Collection[File]) -> list[File]:
+        """Return the files whose blobs are not among the missing and hold something else, as far as `verify` looks.
+
+        Raises StoreError.
+        """
+        gone = {file.sha256 for file in missing}
         parts = to_read(self.inputs.verify, self.inputs.manifest, self.choose)
         with readable(self.inputs.endpoint, self.inputs.bucket):
             found = damaged(self.s3, self.inputs.bucket, [part for part in parts if part.file.sha256 not in gone])

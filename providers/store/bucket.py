@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from providers.store.client import objects
 from providers.store.errors import BucketMissing, StoreError, code_of, readable
 from providers.store.inputs import BucketInputs
 from providers.store.ownership import KEPT, TAG, Owner, owner, refusal
@@ -183,8 +184,7 @@ class Bucket:
 
     def _usage(self) -> tuple[int, int]:
         with self._readable():
-            pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.inputs.name)
-            sizes = [row["Size"] for page in pages for row in page.get("Contents", [])]
+            sizes = [row["Size"] for row in objects(self.s3, self.inputs.name)]
         return len(sizes), sum(sizes)
 
     def _versions(self) -> Iterator[dict[str, str]]:

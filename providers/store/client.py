@@ -1,5 +1,6 @@
 """The one place where a boto3 client for the store is made: bounded waits, few retries, keys that never print."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,3 +40,9 @@ def connect(
         )
     except ValueError as error:
         raise StoreError(str(error)) from None
+
+
+def objects(s3: Any, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the store's row (Key, Size, LastModified, ...) of every object below a prefix; boto3's errors pass."""
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        yield from page.get("Contents", [])

@@ -17,7 +17,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.clock import Clock
-from providers.store.client import Keys, connect
+from providers.store.client import Keys, connect, objects
 from providers.store.errors import StoreError, readable
 from providers.store.ledger_folder import FolderLedger, ledger_home, meant
 from providers.vast.event import ENDS, Event, KeyParts, parse, parse_key
@@ -108,8 +108,7 @@ class BucketLedger:
             return [pair for day in listed for pair in day]
 
     def _of_day(self, day: str) -> list[tuple[str, KeyParts]]:
-        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=f"{PREFIX}{day}/")
-        keys = [row["Key"].removeprefix(PREFIX) for page in pages for row in page.get("Contents", [])]
+        keys = [row["Key"].removeprefix(PREFIX) for row in objects(self._client, self._bucket, f"{PREFIX}{day}/")]
         return [(key, parts) for key in keys if (parts := parse_key(key))]
 
     def _read(self, keys: list[str]) -> list[Event]:

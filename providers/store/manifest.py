@@ -9,7 +9,6 @@ the index does not name or that are not there. An interrupted run goes on where 
 
 import argparse
 import hashlib
-import os
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from bootstrap.about import About
+from bootstrap.cache import cache_folder
 from bootstrap.digesting import bytes_to_read
 from bootstrap.manifest import PART_BYTES, Manifest, ManifestError, mismatches, of_folder, paths_of
 from providers.store.model_folder import about, problems
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> int:
                 "\n".join([f"No manifest was made of {folder}:", *(f"  {sentence}" for sentence in found)])
             )
         what = about(folder, paths)
-        made = _digested(options.name or folder.name.lower(), folder).model_copy(update={"about": what})
+        made = _digested(options.name or folder.name.lower(), folder, paths).model_copy(update={"about": what})
         target = options.out or Path("models") / f"{made.name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(made.to_json())
@@ -61,10 +61,10 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _digested(name: str, folder: Path) -> Manifest:
+def _digested(name: str, folder: Path, paths: list[str]) -> Manifest:
     remembered = Remembered(folder, _cache(folder))
     known = remembered.files()
-    sizes = [(path, (folder / path).stat().st_size) for path in paths_of(folder) if path not in known]
+    sizes = [(path, (folder / path).stat().st_size) for path in paths if path not in known]
     columns = (TextColumn("hashing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as progress:
         task = progress.add_task("hashing", total=bytes_to_read(sizes, PART_BYTES))
@@ -72,8 +72,7 @@ def _digested(name: str, folder: Path) -> Manifest:
 
 
 def _cache(folder: Path) -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(cache) / "gpu-fleet" / "digests" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
+    return cache_folder() / "digests" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
 def _described(what: About) -> str:

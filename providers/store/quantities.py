@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+TB = 1_000_000_000_000
 EUROS_A_STARTED_TB = 5
 # Hetzner's price for what leaves a bucket: a terabyte a month is in the base price, each further one costs this.
-INCLUDED_EGRESS_BYTES = 1_000_000_000_000
+INCLUDED_EGRESS_BYTES = TB
 EGRESS_EUROS_A_TB = 1.0
-TB = 1_000_000_000_000
 UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB"))
 
 

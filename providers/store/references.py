@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bootstrap.manifest import Manifest, blob_key
+from providers.store.client import objects
 from providers.store.errors import StoreError
 
 PREFIX = "manifests/"
@@ -54,5 +55,4 @@ class References:
         return len(unneeded)
 
     def _keys(self, prefix: str) -> list[str]:
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        return [str(row["Key"]) for page in pages for row in page.get("Contents", [])]
+        return [str(row["Key"]) for row in objects(self.s3, self.bucket, prefix)]

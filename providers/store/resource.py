@@ -146,7 +146,8 @@ class BlobsProvider(_StoreProvider):
         inputs = BlobsInputs.from_props(props)
         try:
             blobs = self._blobs(inputs)
-            missing, damaged = blobs.missing(), blobs.damaged()
+            missing = blobs.missing()
+            damaged = blobs.damaged(missing)
         except BucketMissing:
             return GONE
         drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]

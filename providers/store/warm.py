@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from providers.store.client import objects
+
 PREFIX = "warm/"
 MOST_KEPT = 3  # of one key and machine
 
@@ -39,9 +41,7 @@ class WarmEntries:
         return digest
 
     def _rows(self, prefix: str) -> list[dict[str, Any]]:
-        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.bucket, Prefix=prefix)
-        rows = [row for page in pages for row in page.get("Contents", [])]
-        return sorted(rows, key=lambda row: row["LastModified"], reverse=True)
+        return sorted(objects(self.s3, self.bucket, prefix), key=lambda row: row["LastModified"], reverse=True)
 
 
 def _digest_in(key: str) -> str:

@@ -227,7 +227,7 @@ def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
             gpu_names=wishes.gpu_names,
             gpu_count=wishes.gpu_count,
             gpu_ram_mb=int(wishes.gpu_ram_gb * 1000),
-            disk_gb=(settings.model.total_bytes + settings.kit.total_bytes) / 1e9,
+            disk_gb=settings.start_cost.bytes / 1e9,
             download_mbps=wishes.download_mbps * SLOW_SHARE,
             cuda=wishes.min_cuda,
             gpu_celsius=settings.preflight.gpu_celsius,

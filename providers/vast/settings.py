@@ -169,7 +169,7 @@ class InstanceSettings(_Model):
 
     def to_wishes(self) -> Wishes:
         """Return the wishes in the market's units."""
-        weights_gb = (self.model.total_bytes + self.kit.total_bytes) / GB
+        weights_gb = self.start_cost.bytes / GB
         return self.wishes.to_wishes(self.disk_gb, weights_gb, self.limits.expected_hours, self.fit)
 
     def to_limits(self) -> Limits:

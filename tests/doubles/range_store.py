@@ -2,7 +2,6 @@
 
 import hashlib
 import http.server
-import json
 import re
 import subprocess
 import sys
@@ -14,7 +13,8 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "bootstrap/scripts/fetch.py"
+from bootstrap import scripting
+
 PART = 1000
 
 
@@ -108,7 +108,7 @@ def program(target: Path, files: list[dict[str, Any]], **changes: Any) -> str:
         "rate_over_seconds": 15,
         **changes,
     }
-    return f"import json\nORDER = json.loads({json.dumps(order)!r})\n" + SCRIPT.read_text()
+    return scripting.program("fetch.py", order)
 
 
 def fetch(target: Path, files: list[dict[str, Any]], **changes: Any) -> subprocess.CompletedProcess[str]:
