@@ -37,10 +37,13 @@ def warm_key(spec: EndpointSpec, facts: Facts) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def bring(host: Host, name: str, archive: bytes) -> None:
-    """Put a cache in place before vLLM starts. Raises StepFailed, HostLost."""
+def bring(host: Host, name: str, archive: bytes) -> str:
+    """Put a cache in place before vLLM starts; return why it is not used, empty where it is. Raises StepFailed, HostLost.
+
+    An archive that is not fit is no fault of the host: vLLM compiles anew, as it does without any.
+    """
     if problem := unfit(archive, ()):
-        raise StepFailed(f"{name}: the kept compile cache is not used: {problem}")
+        return problem
     host.put(archive, f"{CACHE_FOLDER}.tar.gz", 0o600)
     fresh = f"{CACHE_FOLDER}.new"
     command = (
@@ -48,6 +51,7 @@ def bring(host: Host, name: str, archive: bytes) -> None:
         f"rm {CACHE_FOLDER}.tar.gz && mv {fresh} {CACHE_FOLDER}"
     )
     shell(host, command, f"{name}: the kept compile cache could not be put in place", timeout=TAKE_SECONDS)
+    return ""
 
 
 def take(host: Host, name: str) -> bytes:

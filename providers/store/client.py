@@ -42,7 +42,11 @@ def connect(
         raise StoreError(str(error)) from None
 
 
-def objects(s3: Any, bucket: str, prefix: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the store's row (Key, Size, LastModified, ...) of every object below a prefix; boto3's errors pass."""
-    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+def objects(s3: Any, bucket: str, prefix: str = "", after: str = "") -> Iterator[dict[str, Any]]:
+    """Yield the store's row (Key, Size, LastModified, ...) of every object below a prefix, whose key is above `after`.
+
+    boto3's errors pass.
+    """
+    above = {"StartAfter": after} if after else {}
+    for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **above):
         yield from page.get("Contents", [])

@@ -9,34 +9,17 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-from components.config import PROJECT, ConfigError, given_keys, load
-from components.fleet import disk_gb, wishes_of
-from components.models import load_manifests
-from components.schema import Fleet, StackConfig
-from providers.engine_watch import UnwatchedClock
-from providers.store.client import Keys
+from components.config import PROJECT, ConfigError
+from components.desk import Desk, Refused, ledger_of, open_desk, read_config, wishes_for
 from providers.store.errors import StoreError
-from providers.store.ledger import BucketLedger, open_ledger
-from providers.store.ledger_folder import FolderLedger
 from providers.vast import label, sweep, verdict
-from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, stack_config, states
-from providers.vast.breaker import Breaker
-from providers.vast.client import DEFAULT_URL, VastClient
+from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, states
 from providers.vast.errors import VastError
 from providers.vast.explanation import explained
-from providers.vast.fit import Fit
-from providers.vast.limits import Limits
-from providers.vast.meeting import meeting_place
-from providers.vast.offers import Wishes
-from providers.vast.pace import SharedPace
 from providers.vast.pinning import pins_file, with_pin
-from providers.vast.settings import GB, WishSettings
-from providers.vast.shared import SharedAnswers
 
 EXAMPLES = """\
   python -m providers.vast sweep                        what is rented on the account, and which of it no state knows
@@ -48,27 +31,11 @@ EXAMPLES = """\
 """
 
 
-class Refused(Exception):
-    """The command cannot be done as it was asked; the message is a sentence for the operator."""
-
-
-@dataclass(frozen=True)
-class Desk:
-    """What a command works with: a stack, its config as far as it can be read, and its account on the market."""
-
-    stack: str
-    config: Mapping[str, Any]
-    market: VastClient
-    clock: UnwatchedClock
-    breaker: Breaker
-    limits: Limits
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. 0 done; 1 impossible, or something may still cost money; 2 `sweep` found what no state knows."""
     options = parser().parse_args(arguments)
     try:
-        desk = open_desk(options.stack or selected_stack(run_pulumi))
+        desk = open_desk(options.stack or selected_stack(run_pulumi), os.environ)
         command: Callable[[Desk, argparse.Namespace], int] = options.run
         return command(desk, options)
     except (Refused, BackendError, VastError, ConfigError, StoreError) as error:
@@ -132,26 +99,6 @@ def parser() -> argparse.ArgumentParser:
     for command in (one, two, three, four, five):
         command.add_argument("--stack", help="the stack (default: the selected one)")
     return top
-
-
-def open_desk(stack: str) -> Desk:
-    """Reach the stack's account. Raises Refused where no key is known."""
-    trouble = ""
-    try:
-        config = stack_config(run_pulumi, stack)
-    except BackendError as error:
-        config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
-    key = config.get(f"{PROJECT}:vastApiKey") or os.environ.get("VAST_API_KEY")
-    if not key:
-        raise Refused(
-            f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
-        )
-    market = config.get(f"{PROJECT}:market") or {}
-    url = market.get("url") or os.environ.get("VAST_URL") or DEFAULT_URL
-    scale = float(market.get("timeScale") or 1)
-    place, clock = meeting_place(url, key), UnwatchedClock()
-    client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place))
-    return Desk(stack, config, client, clock, Breaker(place, scale), Limits().at(scale))
 
 
 def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
@@ -253,45 +200,6 @@ def run_pin(desk: Desk, options: argparse.Namespace) -> int:
         f"{file}: {warm['sha256'][:12]}, made on machine {machine}. Commit it if you trust that machine with every other."
     )
     return 0
-
-
-def read_config(desk: Desk) -> StackConfig:
-    """Return the stack's config as the program reads it. Raises ConfigError."""
-    own = f"{PROJECT}:"
-    keys = given_keys({key: str(value) for key, value in desk.config.items()})
-    return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, Path())
-
-
-def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
-    """Return a fleet's wishes in the market's units."""
-    model = load_manifests(stack, Path())[fleet.model]
-    settings = WishSettings.model_validate(wishes_of(fleet))
-    fit = Fit.of(model.about, fleet.vllm_arguments)
-    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours, fit)
-
-
-def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:
-    """Open the stack's ledger."""
-    store = stack.store
-    access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
-    return open_ledger(store.endpoint, store.region, store.bucket, Keys(access, secret), desk.clock)
-
-
-@dataclass(frozen=True)
-class Values:
-    """Satisfies `components.config.Source` with what Pulumi's command line printed."""
-
-    values: Mapping[str, Any]
-
-    def get(self, key: str) -> str | None:
-        """Return a plain value."""
-        value = self.values.get(key)
-        return None if value is None else str(value)
-
-    def get_object(self, key: str) -> Any:
-        """Return a structured value."""
-        value = self.values.get(key)
-        return json.loads(value) if isinstance(value, str) else value
 
 
 if __name__ == "__main__":

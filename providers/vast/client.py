@@ -13,11 +13,12 @@ from functools import partial
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from bootstrap.clock import Clock
 from providers.vast import errors
+from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
@@ -39,40 +40,6 @@ NOT_FOUND = {"no_such_instance", "not_found"}
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Value = TypeVar("Value")
-
-
-class _Offers(BaseModel):
-    offers: list[Offer]
-
-
-class _Rented(BaseModel):
-    success: bool
-    new_contract: int
-
-
-class _One(BaseModel):
-    # Required on purpose: an empty object must not read as "there is no such instance".
-    instances: Instance | list[Instance] | None
-
-
-class _Page(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
-    instances: list[Instance]
-    instances_found: int | None = None
-    next_token: str | None = None
-
-
-class _Log(BaseModel):
-    result_url: str
-
-
-class _Accepted(BaseModel):
-    success: bool | None = None
-
-
-class _Account(BaseModel):
-    credit: float | None = None
 
 
 class VastClient:
@@ -118,7 +85,7 @@ class VastClient:
 
         def ask() -> tuple[float, list[Offer]]:
             asked = self._clock.monotonic()
-            return asked, self._ask("search", "POST", "/api/v0/bundles/", _Offers, query).offers
+            return asked, self._ask("search", "POST", "/api/v0/bundles/", Offers, query).offers
 
         if self._shared is None:
             return self._again("search", ask)[1]
@@ -140,7 +107,7 @@ class VastClient:
         """
 
         def once() -> int:
-            rented = self._ask("rent", "PUT", f"/api/v0/asks/{offer_id}/", _Rented, body)
+            rented = self._ask("rent", "PUT", f"/api/v0/asks/{offer_id}/", Rented, body)
             return rented.new_contract
 
         try:
@@ -155,7 +122,7 @@ class VastClient:
         None within the first minute or so of a rental means little: reads lag behind.
         """
         path = f"/api/v0/instances/{instance_id}/?owner=me"
-        found = self._again("show", lambda: self._ask("show", "GET", path, _One)).instances
+        found = self._again("show", lambda: self._ask("show", "GET", path, One)).instances
         if isinstance(found, list):
             return found[0] if found else None
         return found
@@ -174,12 +141,12 @@ class VastClient:
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
         path = f"/api/v0/instances/{instance_id}/"
-        self._again("destroy", lambda: self._ask("destroy", "DELETE", path, _Accepted, {}))
+        self._again("destroy", lambda: self._ask("destroy", "DELETE", path, Accepted, {}))
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return the instance's log as far as the market has it; empty while there is none."""
         path = f"/api/v0/instances/request_logs/{instance_id}/"
-        url = self._again("logs", lambda: self._ask("logs", "PUT", path, _Log, {"tail": str(lines)})).result_url
+        url = self._again("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
         # A storage URL of the market's own choice, fetched without our key; anything but 200 means "not written yet".
         for _try in range(LOG_TRIES):
             try:
@@ -191,12 +158,23 @@ class VastClient:
             self._clock.sleep(LOG_PAUSE_SECONDS)
         return ""
 
+    def charges(self, since: float, until: float) -> list[Charge]:
+        """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""
+        params = {"select_filters": json.dumps({"day": {"gte": since, "lte": until}}), "format": "table"}
+        found: list[Charge] = []
+        while True:
+            page = self._again("charges", partial(self._charges, dict(params)))
+            found += page.results
+            if not page.next_token:
+                return found
+            params["after_token"] = page.next_token
+
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key, or did not half a minute ago."""
 
-        def ask() -> tuple[float, list[_Account]]:
+        def ask() -> tuple[float, list[Account]]:
             asked = self._clock.monotonic()
-            return asked, [self._ask("account", "GET", "/api/v0/users/current/", _Account)]
+            return asked, [self._ask("account", "GET", "/api/v0/users/current/", Account)]
 
         if self._shared is None:
             self._again("account", ask)
@@ -223,14 +201,17 @@ class VastClient:
                 return began, found
         raise errors.OutcomeUnknown("list", f"{len(found)} instances listed of {page.instances_found} that it counts")
 
-    def _page(self, label: str | None, token: str | None) -> tuple[float, _Page]:
+    def _page(self, label: str | None, token: str | None) -> tuple[float, Page]:
         asked = self._clock.monotonic()
         params = {"limit": str(PAGE)}
         if label is not None:
             params["select_filters"] = json.dumps({"label": {"eq": label}})
         if token:
             params["after_token"] = token
-        return asked, self._ask("list", "GET", "/api/v1/instances/", _Page, params=params)
+        return asked, self._ask("list", "GET", "/api/v1/instances/", Page, params=params)
+
+    def _charges(self, params: dict[str, str]) -> Charges:
+        return self._ask("charges", "GET", "/api/v0/charges/", Charges, params=params)
 
     def _again(self, call: str, once: Callable[[], Value], repeat: tuple[type[Exception], ...] = DOUBTS) -> Value:
         def wait(state: Any) -> float:

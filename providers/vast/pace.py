@@ -30,6 +30,7 @@ INTERVALS: Mapping[str, float] = {
     "destroy": 3.0,
     "logs": 1.0,
     "account": 1.0,
+    "charges": 1.0,
 }
 MARGIN_SECONDS = 0.01  # two clocks never run quite alike, and unix seconds are rounded
 FURTHEST_TURNS = 200  # a moment further ahead than this many turns is a clock that was set back, not a queue

@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
+from sandbox.market import charges
 from sandbox.market.calls import Call
 from sandbox.market.machines import GPUS
 from sandbox.market.refusals import Refused, invalid
@@ -35,6 +36,12 @@ def current(call: Call) -> Any:
         "ssh_key": next(iter(call.desk.books.account_keys.values()), None),
         "sid": "sandbox",
     }
+
+
+def charged(call: Call) -> Any:
+    """List what the account is charged, ended contracts among it."""
+    books = call.desk.books
+    return charges.page(books.ever(), call.request.query_params, books.clock.now())
 
 
 def keys(call: Call) -> Any:

@@ -64,7 +64,7 @@ class Books:
         self._offer_ids = itertools.count(20_000_000 + random.Random(len(machines)).randrange(1000))
         self._listed: dict[int, Machine] = {next(self._offer_ids): machine for machine in machines}
         self._contracts: dict[int, Contract] = {}
-        self._ended_usd = 0.0
+        self._ended: list[Contract] = []
         self._closed = False
         self.credit_gone = False
         self.lives = Lives(self)
@@ -126,6 +126,11 @@ class Books:
         with self._lock:
             return sorted(self._contracts.values(), key=lambda contract: contract.id)
 
+    def ever(self) -> list[Contract]:
+        """Return every contract that exists or has existed, by id."""
+        with self._lock:
+            return sorted([*self._ended, *self._contracts.values()], key=lambda contract: contract.id)
+
     def owner_of(self, api_key: str) -> Contract | None:
         """Return the contract whose container has this key."""
         with self._lock:
@@ -164,7 +169,7 @@ class Books:
             contract.destroyed = True
             now = self.clock.now()
             contract.meter.end(now)
-            self._ended_usd += contract.meter.usd(now)
+            self._ended.append(contract)
             self._listed[next(self._offer_ids)] = contract.machine
             host = contract.host
         if host is not None:
@@ -179,7 +184,7 @@ class Books:
         """Return what was billed since the market began, in $."""
         with self._lock:
             now = self.clock.now()
-            return self._ended_usd + sum(contract.meter.usd(now) for contract in self._contracts.values())
+            return sum(contract.meter.usd(now) for contract in self.ever())
 
     def tick(self) -> None:
         """Let what is due happen: machines that have pulled their image start their host. Called often."""

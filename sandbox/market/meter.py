@@ -46,10 +46,14 @@ class Meter:
 
     def usd(self, now: float) -> float:
         """Return what it cost up to now."""
+        return sum(self.items(now).values())
+
+    def items(self, now: float) -> dict[str, float]:
+        """Return what it cost up to now in $, GPU and disk apart."""
         until = min(now if moment is None else moment for moment in (self.ended, self.away_since))
         running = until - self.running_since if self.running_since is not None else 0.0
-        gpu = (self.ran_seconds + running) * self.gpu_usd_per_hour
-        return (gpu + (until - self.begun) * self.disk_usd_per_hour) / 3600
+        gpu = (self.ran_seconds + running) * self.gpu_usd_per_hour / 3600
+        return {"gpu": gpu, "disk": (until - self.begun) * self.disk_usd_per_hour / 3600}
 
     def usd_per_hour(self) -> float:
         """Return what it costs at this moment: both, the disk alone, or nothing."""

@@ -47,6 +47,7 @@ ROUTES: tuple[tuple[str, str, str, Handler, bool], ...] = (
     ("GET", "/api/v0/ssh", "ssh", account.keys, False),
     ("POST", "/api/v0/ssh", "ssh", account.add_key, False),
     ("DELETE", "/api/v0/ssh/{key}", "ssh", account.remove_key, False),
+    ("GET", "/api/v0/charges", "charges", account.charged, False),
     ("GET", "/api/v0/users/current", "account", account.current, False),
 )
 

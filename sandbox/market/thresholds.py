@@ -17,6 +17,7 @@ PUBLISHED: Mapping[str, float] = {
     "ssh": 1.0,
     "logs": 1.0,
     "account": 1.0,
+    "charges": 1.0,
 }
 
 

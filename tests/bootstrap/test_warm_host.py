@@ -36,6 +36,17 @@ def test_nothing_compiled_is_nothing_taken(fresh: Rented) -> None:
         assert take(host, "chat-0") == b""
 
 
+def test_a_damaged_archive_is_said_and_left_out(fresh: Rented, things: Things) -> None:
+    things.warm["archive"] = b"\x1f\x8b is how one begins"
+    try:
+        fresh.converge(warm_start=True)
+    finally:
+        things.warm.clear()
+
+    assert any("is not used: it is no whole archive" in line for line in fresh.said)
+    assert fresh.facts().vllm_healthy
+
+
 def test_a_second_bringing_replaces_the_first(fresh: Rented) -> None:
     with contextlib.closing(fresh.login()) as host:
         for word in ("first", "second"):

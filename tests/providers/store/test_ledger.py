@@ -48,9 +48,10 @@ class Shelf:
         return {"Body": type("Body", (), {"read": staticmethod(lambda: body)})}
 
     def get_paginator(self, _name: str) -> Any:
-        def paginate(*, Prefix: str, **_: Any) -> list[dict[str, Any]]:  # noqa: N803
+        def paginate(*, Prefix: str, StartAfter: str = "", **_: Any) -> list[dict[str, Any]]:  # noqa: N803
             self._called()
-            return [{"Contents": [{"Key": key} for key in sorted(self.objects) if key.startswith(Prefix)]}]
+            found = [key for key in sorted(self.objects) if key.startswith(Prefix) and key > StartAfter]
+            return [{"Contents": [{"Key": key} for key in found]}]
 
         return type("Paginator", (), {"paginate": staticmethod(paginate)})
 

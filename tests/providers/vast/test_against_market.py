@@ -1,8 +1,10 @@
 """Our client and renting rules against the emulated market, thresholds and lags included; tests/live is its twin."""
 
+import json
 import uuid
 from pathlib import Path
 
+import httpx
 import pytest
 
 from providers.engine_watch import EngineWatch, WatchedClock
@@ -76,3 +78,42 @@ def test_a_429_is_waited_out() -> None:
 def test_a_wrong_key_is_no_empty_account() -> None:
     with running_market() as market, pytest.raises(errors.CredentialsRefused, match="gpu-fleet:vastApiKey"):
         client(market, key="wrong").instances()
+
+
+def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
+    with running_market() as market:
+        vast, marks = client(market), [label(), label()]
+        found = rank(vast.search(query(WISHES)), WISHES)
+        ids = [
+            rent(vast, CLOCK, limits(market), best, rent_body("image", 16, mark, "true", 8443))
+            for best, mark in zip(found, marks, strict=False)
+        ]
+        give_back(vast, CLOCK, limits(market), ids[0])
+        since = market.books.clock.now() - 86_400
+
+        charges = vast.charges(since, since + 10 * 86_400)
+
+        assert [(one.instance_id, one.metadata.label) for one in charges] == list(zip(ids, marks, strict=True))
+        assert {item.type for one in charges for item in one.items} == {"gpu", "disk"}
+        assert sum(one.amount for one in charges) == pytest.approx(market.books.usd_billed(), abs=0.02)
+        assert vast.charges(since - 2 * 86_400, since - 86_400) == []
+        give_back(vast, CLOCK, limits(market), ids[1])
+
+
+def test_charges_come_page_by_page() -> None:
+    with running_market() as market:
+        vast = client(market)
+        for best in rank(vast.search(query(WISHES)), WISHES)[:3]:
+            rent(vast, CLOCK, limits(market), best, rent_body("image", 16, label(), "true", 8443))
+        days = {"select_filters": json.dumps({"day": {"gte": 0, "lte": 9e9}}), "limit": "2"}
+        headers = {"Authorization": f"Bearer {market.key}"}
+
+        first = httpx.get(f"{market.url}/api/v0/charges/", params=days, headers=headers).json()
+        second = httpx.get(
+            f"{market.url}/api/v0/charges/", params={**days, "after_token": first["next_token"]}, headers=headers
+        ).json()
+
+        assert [len(page["results"]) for page in (first, second)] == [2, 1]
+        assert second["next_token"] is None
+        refused = httpx.get(f"{market.url}/api/v0/charges/", headers=headers)
+        assert (refused.status_code, refused.json()["success"]) == (400, False)

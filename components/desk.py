@@ -1,0 +1,106 @@
+"""What a command beside the engine works with: a stack, its config as Pulumi's command line tells it, and its account on the
+market.
+
+Keys and market come from the stack's config; where that cannot be read, from VAST_API_KEY and VAST_URL.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from components.config import PROJECT, given_keys, load
+from components.fleet import disk_gb, wishes_of
+from components.models import load_manifests
+from components.schema import Fleet, StackConfig
+from providers.engine_watch import UnwatchedClock
+from providers.store.client import Keys
+from providers.store.ledger import BucketLedger, open_ledger
+from providers.store.ledger_folder import FolderLedger
+from providers.vast.backend import BackendError, run_pulumi, stack_config
+from providers.vast.breaker import Breaker
+from providers.vast.client import DEFAULT_URL, VastClient
+from providers.vast.fit import Fit
+from providers.vast.limits import Limits
+from providers.vast.meeting import meeting_place
+from providers.vast.offers import Wishes
+from providers.vast.pace import SharedPace
+from providers.vast.settings import GB, WishSettings
+from providers.vast.shared import SharedAnswers
+
+
+class Refused(Exception):
+    """The command cannot be done as it was asked; the message is a sentence for the operator."""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a command works with: a stack, its config as far as it can be read, and its account on the market."""
+
+    stack: str
+    config: Mapping[str, Any]
+    scale: float  # market seconds in one of ours
+    market: VastClient
+    clock: UnwatchedClock
+    breaker: Breaker
+    limits: Limits
+
+
+def open_desk(stack: str, environ: Mapping[str, str], own_key: str | None = None) -> Desk:
+    """Reach the stack's account, with a key of the caller's own where it has one. Raises Refused where no key is known."""
+    trouble = ""
+    try:
+        config = stack_config(run_pulumi, stack)
+    except BackendError as error:
+        config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
+    key = own_key or config.get(f"{PROJECT}:vastApiKey") or environ.get("VAST_API_KEY")
+    if not key:
+        raise Refused(
+            f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
+        )
+    market = config.get(f"{PROJECT}:market") or {}
+    url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
+    scale = float(market.get("timeScale") or 1)
+    place, clock = meeting_place(url, key), UnwatchedClock()
+    client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place))
+    return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale))
+
+
+def read_config(desk: Desk) -> StackConfig:
+    """Return the stack's config as the program reads it. Raises ConfigError."""
+    own = f"{PROJECT}:"
+    keys = given_keys({key: str(value) for key, value in desk.config.items()})
+    return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, Path())
+
+
+def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
+    """Return a fleet's wishes in the market's units."""
+    model = load_manifests(stack, Path())[fleet.model]
+    settings = WishSettings.model_validate(wishes_of(fleet))
+    fit = Fit.of(model.about, fleet.vllm_arguments)
+    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours, fit)
+
+
+def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:
+    """Open the stack's ledger."""
+    store = stack.store
+    access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
+    return open_ledger(store.endpoint, store.region, store.bucket, Keys(access, secret), desk.clock)
+
+
+@dataclass(frozen=True)
+class Values:
+    """Satisfies `components.config.Source` with what Pulumi's command line printed."""
+
+    values: Mapping[str, Any]
+
+    def get(self, key: str) -> str | None:
+        """Return a plain value."""
+        value = self.values.get(key)
+        return None if value is None else str(value)
+
+    def get_object(self, key: str) -> Any:
+        """Return a structured value."""
+        value = self.values.get(key)
+        return json.loads(value) if isinstance(value, str) else value

@@ -1,0 +1,1 @@
+"""The fleet exporter: ledger, inventory and charges joined into metrics."""

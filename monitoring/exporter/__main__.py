@@ -1,0 +1,185 @@
+"""The fleet's money, failures and times for Prometheus: python -m monitoring.exporter, in the project's folder.
+
+The stack is the selected one, or --stack; its bucket's ledger, its account's instances and charges are read again and again.
+GPU_FLEET_MARKET_KEY is a key of the market that may read instances and billing; without it the stack's own is used.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from prometheus_client import CollectorRegistry, start_http_server
+
+from components.config import PROJECT, ConfigError
+from components.desk import Desk, Refused, open_desk, read_config
+from monitoring.exporter.charged import KnownCharges
+from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
+from providers.store.client import Keys, connect
+from providers.store.errors import StoreError
+from providers.store.ledger import READ_SECONDS
+from providers.store.ledger_tail import LedgerTail
+from providers.vast import label
+from providers.vast.answers import Charge
+from providers.vast.backend import BackendError, run_pulumi, selected_stack
+from providers.vast.errors import VastError
+from providers.vast.event import Event, Reason
+from providers.vast.instances import Instance
+
+PORT, EVERY_SECONDS = 9101, 15.0
+KEY = "GPU_FLEET_MARKET_KEY"
+
+Answer = TypeVar("Answer")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until a signal. 0 ended; 1 it cannot start."""
+    options = parser().parse_args(arguments)
+    try:
+        desk = open_desk(options.stack or selected_stack(run_pulumi), os.environ, os.environ.get(KEY))
+        collector = collector_of(desk, options)
+    except (Refused, BackendError, ConfigError) as error:
+        print(f"exporter: {error}", file=sys.stderr)
+        return 1
+    registry = CollectorRegistry()
+    registry.register(collector)
+    try:
+        server, _thread = start_http_server(options.port, options.address, registry)
+    except OSError as error:
+        print(
+            f"exporter: port {options.port} cannot be served ({error.strerror}); choose another with --port",
+            file=sys.stderr,
+        )
+        return 1
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    print(f"exporter: http://{options.address}:{server.server_port}/metrics, every {options.every:g} s", flush=True)
+    watch(collector.learn, ended, options.every)
+    server.shutdown()
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m monitoring.exporter", description=(__doc__ or "").partition(":")[0] + "."
+    )
+    top.add_argument("--stack", help="the stack (default: the selected one)")
+    top.add_argument("--address", default="127.0.0.1", help="address to serve on (default: %(default)s)")
+    top.add_argument("--port", type=int, default=PORT, help="port to serve on (default: %(default)s)")
+    top.add_argument(
+        "--every", type=float, default=EVERY_SECONDS, help="seconds between two looks (default: %(default)s)"
+    )
+    top.add_argument("--since", type=float, default=0.0, help="unix seconds from which on charges count (default: all)")
+    top.add_argument("--budget-day", type=float, default=0.0, metavar="USD", help="budget of a UTC day; 0 for none")
+    top.add_argument("--budget-month", type=float, default=0.0, metavar="USD", help="budget of a UTC month; 0 for none")
+    return top
+
+
+def watch(learn: Callable[[], Mapping[str, str]], ended: threading.Event, every: float) -> None:
+    """Look again and again until told to end; a trouble is said when it comes and when it goes."""
+    before: Mapping[str, str] = {}
+    while True:
+        troubles = learn()
+        for source in troubles.keys() - before.keys():
+            print(f"exporter: {source} cannot be read: {troubles[source]}", file=sys.stderr, flush=True)
+        for source in before.keys() - troubles.keys():
+            print(f"exporter: {source} can be read again", file=sys.stderr, flush=True)
+        before = troubles
+        if ended.wait(every):
+            return
+
+
+def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
+    """Join a stack's ledger with its account. Raises ConfigError."""
+    stack = read_config(desk)
+    store = stack.store
+    keys = Keys(*(str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey")))
+    tail = LedgerTail(lambda: connect(store.endpoint, store.region, keys, 1, READ_SECONDS), store.bucket, desk.clock)
+    terms = Terms(
+        reasons=[reason.value for reason in Reason],
+        ssh_timeout_seconds=stack.limits.connect_minutes * 60 / desk.scale,
+        time_scale=desk.scale,
+        day_usd=options.budget_day,
+        month_usd=options.budget_month,
+    )
+    charges = KnownCharges(
+        lambda since, until: [row for row in map(charged, desk.market.charges(since, until)) if row],
+        options.since,
+        time.time,
+    )
+    sources = Sources(
+        happenings=down_when_refused(lambda: [happening(event) for event in tail.fresh()]),
+        inventory=down_when_refused(lambda: [row for row in map(rented, desk.market.instances()) if row]),
+        charges=down_when_refused(charges),
+    )
+    return FleetCollector(sources, terms, time.time)
+
+
+def down_when_refused(ask: Callable[[], Answer]) -> Callable[[], Answer]:
+    """Turn what store and market refuse into what the collector understands."""
+
+    def asked() -> Answer:
+        try:
+            return ask()
+        except (StoreError, VastError) as error:
+            raise SourceDown(str(error)) from error
+
+    return asked
+
+
+def happening(event: Event) -> Happening:
+    """Say an event of the ledger in the exporter's words."""
+    return Happening(
+        at=event.at,
+        stack_id=event.stack_id,
+        name=event.name,
+        attempt=event.attempt,
+        outcome=event.outcome.value,
+        reason=event.reason.value if event.reason else None,
+        phase=event.phase,
+        seconds=event.seconds,
+        usd=event.usd,
+        usd_per_hour=event.usd_per_hour,
+        instance_id=event.instance_id,
+        machine_id=event.machine_id,
+    )
+
+
+def rented(instance: Instance) -> Rented | None:
+    """Say an instance in the exporter's words; None for one that is no fleet's."""
+    mark = label.parse(instance.label)
+    if mark is None:
+        return None
+    return Rented(
+        instance_id=instance.id,
+        stack_id=mark.stack_id,
+        name=mark.name,
+        status=instance.actual_status or "none",
+        gpu=instance.gpu_name or "",
+        machine_id=instance.machine_id or 0,
+        usd_per_hour=instance.dph_total or 0.0,
+    )
+
+
+def charged(charge: Charge) -> Charged | None:
+    """Say a charge in the exporter's words; None for what is no instance of a fleet's."""
+    mark = label.parse(charge.metadata.label)
+    if mark is None or charge.instance_id is None:
+        return None
+    usd: dict[str, float] = {}
+    for item in charge.items:
+        usd[item.type] = usd.get(item.type, 0.0) + item.amount
+    return Charged(
+        charge.instance_id, mark.stack_id, mark.name, charge.start, charge.end, usd or {"gpu": charge.amount}
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""The ledger's events by attempt, pure: how long each phase took, what failed and why. Their order does not matter."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from monitoring.exporter.sources import PHASES, Happening
+
+RETRY_SECONDS = 120.0  # an attempt that begins so soon after a failed one belongs to the same wait of the operator
+
+
+@dataclass
+class Attempt:
+    """What is known of one attempt. Moments in unix seconds; `passed` maps a phase to the seconds at which it was through."""
+
+    name: str
+    began: float
+    last: float
+    adopted: bool = False
+    passed: dict[str, float] = field(default_factory=dict)
+    served: float | None = None
+    failed: str | None = None
+    given_back: bool = False
+    instance_id: int | None = None
+    machine_id: int | None = None
+    rented_at: float | None = None
+    usd_per_hour: float | None = None
+    usd: float = 0.0
+
+    def phase_seconds(self) -> dict[str, float]:
+        """Return how long each phase took that is through; one whose beginning nobody wrote down is left out."""
+        known = [(phase, self.passed[phase]) for phase in PHASES if phase in self.passed]
+        if self.adopted:
+            known = []
+        befores = [0.0, *(seconds for _, seconds in known)]
+        return {phase: max(0.0, end - before) for (phase, end), before in zip(known, befores, strict=False)}
+
+    def failing_phase(self) -> str:
+        """Return the phase in which it ended: the one after the last that is through."""
+        through = [PHASES.index(phase) for phase in self.passed if phase in PHASES]
+        return PHASES[min(max(through, default=-1) + 1, len(PHASES) - 1)]
+
+
+class Attempts:
+    """All attempts of a ledger, by stack id and attempt."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Attempt] = {}
+
+    def add(self, happenings: Iterable[Happening]) -> None:
+        """Take events in; each of them once."""
+        for one in happenings:
+            began = one.at - one.seconds
+            attempt = self._known.setdefault((one.stack_id, one.attempt), Attempt(one.name, began, one.at))
+            _note(attempt, one)
+
+    def stack_ids(self) -> frozenset[str]:
+        """Return the stacks that have written into the ledger."""
+        return frozenset(stack_id for stack_id, _ in self._known)
+
+    def all(self) -> list[Attempt]:
+        """Return the attempts in the order in which they began."""
+        return sorted(self._known.values(), key=lambda attempt: attempt.began)
+
+
+def provisioning_seconds(attempts: Iterable[Attempt]) -> list[float]:
+    """Return how long each instance took to serve, failed attempts right before it included; adopted ones are left out."""
+    waits: list[float] = []
+    begins: dict[str, tuple[float, float]] = {}  # name -> when the wait began, and when its last attempt ended
+    for attempt in attempts:
+        since, until = begins.pop(attempt.name, (attempt.began, attempt.began))
+        if attempt.began - until > RETRY_SECONDS:
+            since = attempt.began
+        if attempt.served is None:
+            begins[attempt.name] = (since, attempt.last)
+        elif not attempt.adopted:
+            waits.append(attempt.served - since)
+    return waits
+
+
+def failures(attempts: Iterable[Attempt]) -> Counter[tuple[str, str]]:
+    """Count failed attempts by the phase in which they ended and the reason."""
+    return Counter((attempt.failing_phase(), attempt.failed) for attempt in attempts if attempt.failed)
+
+
+def last_failures(attempts: Iterable[Attempt]) -> dict[str, str]:
+    """Return the reason of each instance's latest attempt, where that failed."""
+    latest = {attempt.name: attempt for attempt in attempts if attempt.served is not None or attempt.failed}
+    return {name: attempt.failed for name, attempt in latest.items() if attempt.failed}
+
+
+def _note(attempt: Attempt, one: Happening) -> None:
+    attempt.last = max(attempt.last, one.at)
+    attempt.adopted |= one.outcome == "adopted"
+    attempt.instance_id = one.instance_id if one.instance_id is not None else attempt.instance_id
+    attempt.machine_id = one.machine_id if one.machine_id is not None else attempt.machine_id
+    attempt.usd_per_hour = one.usd_per_hour if one.usd_per_hour is not None else attempt.usd_per_hour
+    attempt.usd = max(attempt.usd, one.usd)
+    if one.outcome == "rented":
+        attempt.passed["rent"] = one.seconds
+        attempt.rented_at = one.at
+    elif one.outcome == "passed" and one.phase:
+        attempt.passed[one.phase] = one.seconds
+    elif one.outcome == "served":
+        attempt.served = one.at
+    elif one.outcome == "failed":
+        attempt.failed = one.reason or "unforeseen"
+    elif one.outcome == "given-back":
+        attempt.given_back = True

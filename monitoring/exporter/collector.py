@@ -1,0 +1,208 @@
+"""The fleet's metrics out of what was last learnt. A source that fails leaves its last values, and says since when."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from monitoring.exporter import money
+from monitoring.exporter.attempts import Attempt, Attempts, failures, last_failures, provisioning_seconds
+from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources
+
+BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
+ALL = "all"  # beside the phases: from the first attempt to an answered completion
+WORST_MACHINES = 50
+SOURCES = ("ledger", "inventory", "charges")
+Samples = Mapping[Any, float]  # values by their labels, which are tuples of text
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What does not change while it runs. Budgets in $, 0 for none; `reasons` is the ledger's closed list."""
+
+    reasons: Sequence[str]
+    ssh_timeout_seconds: float
+    time_scale: float = 1.0  # market seconds in one of ours
+    day_usd: float = 0.0
+    month_usd: float = 0.0
+
+
+class FleetCollector(Collector):
+    """`learn` asks the sources, `collect` never does: a scrape waits for nobody. `now` returns unix seconds. Thread-safe."""
+
+    def __init__(self, sources: Sources, terms: Terms, now: Callable[[], float]) -> None:
+        self._sources, self._terms, self._now = sources, terms, now
+        self._lock = threading.Lock()
+        self._attempts = Attempts()
+        self._inventory: Sequence[Rented] = ()
+        self._charges: Sequence[Charged] = ()
+        self._learnt = dict.fromkeys(SOURCES, 0.0)
+
+    def learn(self) -> dict[str, str]:
+        """Ask each source once, and return what went wrong by source."""
+        troubles = {}
+        steps = zip(SOURCES, (self._learn_ledger, self._learn_inventory, self._learn_charges), strict=True)
+        for source, step in steps:
+            try:
+                step()
+            except SourceDown as down:
+                troubles[source] = str(down)
+            else:
+                self._learnt[source] = self._now()
+        return troubles
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family; a source that was never read has no values, not noughts."""
+        with self._lock:
+            return list(self._families())
+
+    def _families(self) -> Iterator[Metric]:
+        attempts, own = self._attempts.all(), self._attempts.stack_ids()
+        yield _gauges(
+            "vast_exporter_last_success_timestamp_seconds",
+            "When a source was last read, 0 for never.",
+            ("source",),
+            {(source,): at for source, at in self._learnt.items()},
+        )
+        yield _gauges(
+            "vast_instance_ssh_timeout_seconds",
+            "How long an instance may take to let us in over SSH.",
+            (),
+            {(): self._terms.ssh_timeout_seconds},
+        )
+        budgets = {("day",): self._terms.day_usd, ("month",): self._terms.month_usd}
+        yield _gauges("vast_budget_usd", "Budget in $; absent where none is set.", ("period",), _positive(budgets))
+        if not self._learnt["ledger"]:
+            return
+        yield _durations([(ALL, provisioning_seconds(attempts)), *_by_phase(attempts)])
+        yield _counters(
+            "vast_instance_provision_failures",
+            "Attempts that failed, by the phase in which they did.",
+            ("phase", "reason"),
+            dict.fromkeys(product(PHASES, self._terms.reasons), 0) | failures(attempts),
+        )
+        yield _gauges(
+            "vast_instance_bootstrap_failure_reason",
+            "1 for the reason why an instance's latest attempt failed.",
+            ("name", "reason"),
+            dict.fromkeys(last_failures(attempts).items(), 1.0),
+        )
+        yield _scores(attempts)
+        # The account may be another stack's, too: ours is what carries the id of a stack that wrote into the ledger.
+        inventory = [rented for rented in self._inventory if rented.stack_id in own]
+        charges = [charge for charge in self._charges if charge.stack_id in own]
+        if self._learnt["inventory"]:
+            yield from _inventory(inventory)
+        if self._learnt["charges"]:
+            yield from _money(charges, attempts, self._now())
+        if all(self._learnt.values()):
+            yield from _drift(money.drift(charges, attempts, inventory, self._now(), self._terms.time_scale))
+
+    def _learn_ledger(self) -> None:
+        fresh = self._sources.happenings()
+        with self._lock:
+            self._attempts.add(fresh)
+
+    def _learn_inventory(self) -> None:
+        found = self._sources.inventory()
+        with self._lock:
+            self._inventory = found
+
+    def _learn_charges(self) -> None:
+        found = self._sources.charges()
+        with self._lock:
+            self._charges = found
+
+
+def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
+    yield _gauges(
+        "vast_instance_info",
+        "1 for each instance that is rented.",
+        ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id"),
+        {_identity(rented): 1.0 for rented in inventory},
+    )
+    yield _gauges(
+        "vast_instance_cost_per_hour",
+        "What an instance costs while it runs, in $/h.",
+        ("instance_id", "name", "fleet"),
+        {_identity(rented)[:3]: rented.usd_per_hour for rented in inventory},
+    )
+
+
+def _money(charges: Sequence[Charged], attempts: Sequence[Attempt], now: float) -> Iterator[Metric]:
+    yield _counters("vast_cost_usd", "What the market charged, in $.", ("kind",), _keyed(money.cost(charges)))
+    wasted = _keyed(money.waste(charges, attempts))
+    yield _counters("vast_waste_usd", "What of it served nobody, in $.", ("kind",), wasted)
+    spent = _keyed(money.spent(charges, now))
+    yield _gauges("vast_spend_usd", "What was spent in this UTC day and month, in $.", ("period",), spent)
+
+
+def _drift(found: money.Drift) -> Iterator[Metric]:
+    compared = {(): float(found.instances)}
+    yield _gauges("vast_cost_drift_instances", "Instances whose cost we counted, too.", (), compared)
+    ratio = {} if found.ratio is None else {(): found.ratio}
+    yield _gauges("vast_cost_drift_ratio", "Charges over our own count of the same instances, less 1.", (), ratio)
+
+
+def _identity(rented: Rented) -> tuple[str, ...]:
+    fleet = rented.name.rpartition("-")[0]
+    return (str(rented.instance_id), rented.name, fleet, rented.status, rented.gpu, str(rented.machine_id))
+
+
+def _by_phase(attempts: Sequence[Attempt]) -> list[tuple[str, list[float]]]:
+    seconds: dict[str, list[float]] = {phase: [] for phase in PHASES}
+    for attempt in attempts:
+        for phase, took in attempt.phase_seconds().items():
+            seconds[phase].append(took)
+    return list(seconds.items())
+
+
+def _durations(rows: list[tuple[str, list[float]]]) -> Metric:
+    family = HistogramMetricFamily(
+        "vast_instance_provisioning_duration_seconds",
+        f"Seconds by phase; {ALL}: from the first attempt to an answered completion.",
+        labels=["phase"],
+    )
+    for phase, values in rows:
+        edges = [(str(float(edge)), float(sum(value <= edge for value in values))) for edge in BUCKETS]
+        family.add_metric([phase], [*edges, ("+Inf", float(len(values)))], sum(values))
+    return family
+
+
+def _scores(attempts: Sequence[Attempt]) -> Metric:
+    served = Counter(one.machine_id for one in attempts if one.served is not None and one.machine_id is not None)
+    failed = Counter(one.machine_id for one in attempts if one.failed and one.machine_id is not None)
+    scores = {machine: served[machine] / (served[machine] + failed[machine]) for machine in served | failed}
+    worst = sorted(scores, key=lambda machine: (scores[machine], -failed[machine], machine))[:WORST_MACHINES]
+    values = {(str(machine),): scores[machine] for machine in worst}
+    return _gauges(
+        "vast_host_score", "Share of our attempts on a machine that served, 0 to 1.", ("machine_id",), values
+    )
+
+
+def _keyed(values: dict[str, float]) -> Samples:
+    return {(kind,): value for kind, value in values.items()}
+
+
+def _positive(values: Samples) -> Samples:
+    return {key: value for key, value in values.items() if value > 0}
+
+
+def _gauges(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:
+    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
+
+
+def _counters(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:
+    return _filled(CounterMetricFamily(name, text, labels=labels), values)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Samples) -> Metric:
+    for key, value in values.items():
+        family.add_metric(key, value)
+    return family

@@ -1,0 +1,94 @@
+"""What the fleet costs, out of what the market charged, pure: by kind, by day and month, what of it was wasted, and how
+far our own count is off.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from monitoring.exporter.attempts import Attempt
+from monitoring.exporter.sources import KINDS, Charged, Rented
+
+COST_KINDS = ("gpu", "disk", "traffic")
+# Idle time is waste, too. It is seen on the hosts, so it joins once they report: unknown never means idle.
+WASTE_KINDS = ("failed", "orphan")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How our own count compares with the charges of the same instances. `ratio` is None where none can be compared."""
+
+    instances: int
+    ratio: float | None
+
+
+def cost(charges: Iterable[Charged]) -> dict[str, float]:
+    """Return $ by kind; their sum is the bill. A kind that the market has and we do not know counts as traffic."""
+    total = dict.fromkeys(COST_KINDS, 0.0)
+    for charge in charges:
+        for kind, usd in charge.usd.items():
+            total[KINDS.get(kind, "traffic")] += usd
+    return total
+
+
+def waste(charges: Iterable[Charged], attempts: Sequence[Attempt]) -> dict[str, float]:
+    """Return $ by kind of waste, a part of `cost`.
+
+    failed: instances that never served. orphan: those that no event names, rented after the ledger began: what is older may
+    have been forgotten by it.
+    """
+    served = {attempt.instance_id for attempt in attempts if attempt.served is not None}
+    failed = {attempt.instance_id for attempt in attempts if attempt.failed} - served
+    named = {attempt.instance_id for attempt in attempts}
+    known_since = min((attempt.began for attempt in attempts), default=float("inf"))
+    total = dict.fromkeys(WASTE_KINDS, 0.0)
+    for charge in charges:
+        if charge.instance_id in failed:
+            total["failed"] += charge.total
+        elif charge.instance_id not in named and charge.start > known_since:
+            total["orphan"] += charge.total
+    return total
+
+
+def spent(charges: Iterable[Charged], now: float) -> dict[str, float]:
+    """Return $ of the UTC day and month of `now`; a charge counts evenly over its time."""
+    rows = list(charges)
+    # A market whose time runs faster than ours, as the sandbox's does, has a day of its own.
+    moment = datetime.fromtimestamp(max([now, *(charge.end for charge in rows)]), UTC)
+    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
+    begins = {"day": midnight.timestamp(), "month": midnight.replace(day=1).timestamp()}
+    return {period: sum(_since(charge, begin) for charge in rows) for period, begin in begins.items()}
+
+
+def drift(
+    charges: Iterable[Charged],
+    attempts: Iterable[Attempt],
+    inventory: Iterable[Rented],
+    now: float,
+    time_scale: float = 1.0,
+) -> Drift:
+    """Compare instances whose rent we saw begin, and whose end we saw or that are still there.
+
+    `time_scale`: how many seconds the market charges in one of ours.
+    """
+    there = {rented.instance_id for rented in inventory}
+    ours: dict[int, float] = {}
+    for attempt in attempts:
+        if attempt.instance_id is None or attempt.rented_at is None:
+            continue
+        if attempt.given_back and attempt.instance_id not in there:
+            ours[attempt.instance_id] = attempt.usd
+        elif attempt.instance_id in there and attempt.usd_per_hour is not None:
+            ours[attempt.instance_id] = (now - attempt.rented_at) / 3600 * attempt.usd_per_hour
+    theirs: dict[int, float] = {}
+    for charge in charges:
+        if charge.instance_id in ours:
+            theirs[charge.instance_id] = theirs.get(charge.instance_id, 0.0) + charge.total
+    counted = time_scale * sum(ours[number] for number in theirs)
+    return Drift(len(theirs), sum(theirs.values()) / counted - 1 if counted else None)
+
+
+def _since(charge: Charged, begin: float) -> float:
+    length = charge.end - charge.start
+    share = min(1.0, max(0.0, charge.end - begin) / length) if length > 0 else float(charge.end >= begin)
+    return charge.total * share

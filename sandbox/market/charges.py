@@ -1,0 +1,62 @@
+"""What the account is charged, pure: one row a contract, as the market's `GET /charges/` shows it.
+
+Taken from its description: amounts are rounded to three decimals, the range of days is asked for in unix seconds and is
+required. That a contract has one row for its whole life, and one while it runs, is our reading of it.
+"""
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sandbox.market.contracts import Contract
+from sandbox.market.filters import FilterInvalid, coerce
+
+LARGEST_PAGE = 100
+RANGE = "select_filters.day needs gte and lte in unix seconds"
+
+
+def page(contracts: Iterable[Contract], query: Mapping[str, str], now: float) -> dict[str, Any]:
+    """Return one page of the charges that touch the days asked for. Raises FilterInvalid."""
+    since, until = _range(query.get("select_filters"))
+    rows = [row for row in (_row(one, now) for one in contracts) if row["start"] <= until and row["end"] >= since]
+    rows.sort(key=lambda row: (row["start"], row["source"]), reverse=query.get("latest_first") == "true")
+    start = _offset(query.get("after_token"))
+    size = int(min(LARGEST_PAGE, max(1, coerce(query.get("limit") or str(LARGEST_PAGE), 0))))
+    more = start + size < len(rows)
+    return {
+        "success": True,
+        "count": len(rows[start : start + size]),
+        "total": len(rows),
+        "next_token": base64.urlsafe_b64encode(str(start + size).encode()).decode() if more else None,
+        "results": rows[start : start + size],
+    }
+
+
+def _row(contract: Contract, now: float) -> dict[str, Any]:
+    items = {kind: round(usd, 3) for kind, usd in contract.meter.items(now).items()}
+    return {
+        "type": "instance",
+        "source": f"instance-{contract.id}",
+        "description": f"Instance {contract.id} on machine {contract.machine.machine_id}",
+        "start": contract.born,
+        "end": now if contract.meter.ended is None else contract.meter.ended,
+        "amount": round(sum(items.values()), 3),
+        "metadata": {"label": contract.label, "machine_id": contract.machine.machine_id},
+        "items": [{"type": kind, "amount": usd} for kind, usd in items.items()],
+    }
+
+
+def _range(text: str | None) -> tuple[float, float]:
+    try:
+        day = json.loads(text or "")["day"]
+        return float(day["gte"]), float(day["lte"])
+    except (ValueError, KeyError, TypeError):
+        raise FilterInvalid("invalid_request", RANGE) from None
+
+
+def _offset(token: str | None) -> int:
+    try:
+        return int(base64.urlsafe_b64decode(token.encode())) if token else 0
+    except ValueError:
+        raise FilterInvalid("invalid_token", "The after_token is not one of ours.") from None

@@ -1,0 +1,76 @@
+"""Attempts out of events: durations by phase, provisioning over failed attempts, failures by phase and reason."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring.exporter.attempts import (
+    RETRY_SECONDS,
+    Attempts,
+    failures,
+    last_failures,
+    provisioning_seconds,
+)
+from monitoring.exporter.sources import PHASES, Happening
+from tests.doubles.happenings import NAME, attempt, told
+
+
+def attempts(*happenings: Happening) -> Attempts:
+    made = Attempts()
+    made.add(happenings)
+    return made
+
+
+def test_each_phase_lasts_from_the_end_of_the_one_before() -> None:
+    one = attempts(*attempt(1000.0, phases={"rent": 2, "wait": 42, "connect": 45, "probe": 60})).all()[0]
+
+    assert one.phase_seconds() == {"rent": 2, "wait": 40, "connect": 3, "probe": 15}
+    assert provisioning_seconds([one]) == [60]
+
+
+def test_an_adopted_instance_says_nothing_about_how_long_provisioning_takes() -> None:
+    first, *rest = attempt(1000.0, phases={"connect": 3, "probe": 5})
+    known = attempts(replace(first, outcome="adopted"), *rest).all()
+
+    assert known[0].phase_seconds() == {}
+    assert provisioning_seconds(known) == []
+
+
+def test_a_failed_attempt_right_before_belongs_to_the_wait() -> None:
+    failed = attempt(1000.0, "a", phases={"rent": 1, "wait": 100}, reason="slow")
+    served = attempt(1110.0, "b", phases={"rent": 1, "probe": 50})
+    late = attempt(5000.0 + RETRY_SECONDS, "c", phases={"probe": 20})
+    lone = attempt(4000.0, "d", phases={"rent": 1}, reason="boot")
+
+    assert provisioning_seconds(attempts(*failed, *served, *lone, *late).all()) == pytest.approx([160, 20])
+
+
+def test_failures_are_counted_where_and_why_and_the_latest_is_known() -> None:
+    known = attempts(
+        *attempt(1000.0, "a", phases={"rent": 1, "wait": 9}, reason="unreachable"),
+        *attempt(2000.0, "b", phases={"rent": 1, "wait": 9}, reason="unreachable"),
+        *attempt(3000.0, "c", phases={}, reason="market"),
+    ).all()
+
+    assert failures(known) == {("connect", "unreachable"): 2, ("rent", "market"): 1}
+    assert last_failures(known) == {NAME: "market"}
+    assert (
+        last_failures(attempts(*attempt(1.0, "a", phases={}, reason="boot"), *attempt(9.0, "b", phases={})).all()) == {}
+    )
+
+
+@given(st.permutations(attempt(1000.0, phases={phase: 10.0 * (index + 1) for index, phase in enumerate(PHASES)})))
+def test_the_order_of_events_does_not_matter(happenings: list[Happening]) -> None:
+    known = attempts(*happenings).all()
+
+    assert known[0].phase_seconds() == dict.fromkeys(PHASES, 10.0)
+    assert provisioning_seconds(known) == [80]
+
+
+def test_two_stacks_may_have_attempts_of_the_same_name() -> None:
+    known = attempts(told(1.0, "renting"), replace(told(2.0, "renting"), stack_id="other"))
+
+    assert len(known.all()) == 2
+    assert known.stack_ids() == {"stack", "other"}

@@ -1,0 +1,166 @@
+"""What the exporter shows: exact names, children at nought, own instances only, and last values where a source is down."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
+from tests.doubles.happenings import attempt
+
+NOON = 1_772_452_800.0
+NAMES = {
+    "vast_exporter_last_success_timestamp_seconds",
+    "vast_instance_ssh_timeout_seconds",
+    "vast_budget_usd",
+    "vast_instance_provisioning_duration_seconds",
+    "vast_instance_provision_failures",
+    "vast_instance_bootstrap_failure_reason",
+    "vast_host_score",
+    "vast_instance_info",
+    "vast_instance_cost_per_hour",
+    "vast_cost_usd",
+    "vast_waste_usd",
+    "vast_spend_usd",
+    "vast_cost_drift_instances",
+    "vast_cost_drift_ratio",
+}
+
+
+class World:
+    """Sources that answer what they are set to, or are down."""
+
+    def __init__(self) -> None:
+        self.happenings: list[Happening] = attempt(NOON - 3600, phases={"rent": 1.0, "wait": 31.0, "probe": 46.0})
+        self.inventory = [Rented(7, "stack", 'cha"t-é-0', "running", "RTX 4090", 70, 0.36)]
+        self.charges = [Charged(7, "stack", "chat-0", NOON - 3600, NOON, {"gpu": 0.3, "disk": 0.06})]
+        self.down: set[str] = set()
+        self.now = NOON
+
+    def collector(self, terms: Terms | None = None) -> FleetCollector:
+        sources = Sources(self._take, lambda: self._say("inventory"), lambda: self._say("charges"))
+        return FleetCollector(sources, terms or Terms(("boot", "slow"), 300.0), lambda: self.now)
+
+    def _take(self) -> Sequence[Happening]:
+        found, self.happenings = self._say("happenings"), []
+        return found
+
+    def _say(self, source: str) -> Any:
+        if source in self.down:
+            raise SourceDown(f"{source} down")
+        return getattr(self, source)
+
+
+def samples(collector: FleetCollector) -> dict[tuple[str, ...], float]:
+    """Name and label values, by the labels' names -> value, as a scrape reads it."""
+    registry = CollectorRegistry()
+    registry.register(collector)
+    text = generate_latest(registry).decode()
+    rows = [row for family in text_string_to_metric_families(text) for row in family.samples]
+    return {(row.name, *(row.labels[label] for label in sorted(row.labels))): row.value for row in rows}
+
+
+def families(collector: FleetCollector) -> set[str]:
+    return {family.name for family in collector.collect()}
+
+
+def test_every_name_is_there_and_no_other() -> None:
+    collector = World().collector(Terms(("boot",), 300.0, day_usd=5.0, month_usd=100.0))
+    assert collector.learn() == {}
+
+    assert families(collector) == NAMES
+    seen = samples(collector)
+    assert seen["vast_cost_usd_total", "gpu"] == 0.3
+    assert seen["vast_cost_usd_total", "traffic"] == 0
+    assert seen["vast_waste_usd_total", "orphan"] == 0
+    assert seen["vast_spend_usd", "day"] == pytest.approx(0.36)
+    assert seen["vast_budget_usd", "month"] == 100
+    assert seen["vast_instance_cost_per_hour", 'cha"t-é', "7", 'cha"t-é-0'] == 0.36
+    assert seen["vast_instance_ssh_timeout_seconds",] == 300
+    assert seen["vast_cost_drift_ratio",] == pytest.approx(0.36 / (3599 / 3600 * 0.36) - 1)
+
+
+def test_durations_are_a_histogram_by_phase() -> None:
+    collector = World().collector()
+    collector.learn()
+    seen = samples(collector)
+
+    name = "vast_instance_provisioning_duration_seconds"
+    assert seen[f"{name}_bucket", "30.0", "all"] == 0
+    assert seen[f"{name}_bucket", "60.0", "all"] == 1
+    assert seen[f"{name}_bucket", "30.0", "wait"] == 1
+    assert seen[f"{name}_sum", "probe"] == 15
+    assert seen[f"{name}_count", "fetch weights"] == 0
+
+
+def test_every_failure_has_a_child_at_nought_from_the_start() -> None:
+    world = World()
+    collector = world.collector()
+    collector.learn()
+    name = "vast_instance_provision_failures_total"
+    assert samples(collector)[name, "connect", "slow"] == 0
+
+    world.happenings = attempt(NOON, "b", phases={"rent": 1.0, "wait": 2.0}, reason="slow", instance_id=8)
+    world.charges.append(Charged(8, "stack", "chat-0", NOON, NOON + 9, {"gpu": 0.01}))
+    collector.learn()
+
+    seen = samples(collector)
+    assert seen[name, "connect", "slow"] == 1
+    assert seen["vast_instance_bootstrap_failure_reason", "chat-0", "slow"] == 1
+    assert seen["vast_waste_usd_total", "failed"] == 0.01
+    assert seen["vast_host_score", "70"] == 0.5
+
+
+def test_what_is_another_stacks_is_not_shown() -> None:
+    world = World()
+    world.inventory.append(Rented(9, "other", "chat-0", "running", "RTX 4090", 71, 9.0))
+    world.charges.append(Charged(9, "other", "chat-0", NOON - 3600, NOON, {"gpu": 9.0}))
+    collector = world.collector()
+    collector.learn()
+
+    seen = samples(collector)
+    assert seen["vast_cost_usd_total", "gpu"] == 0.3
+    assert not [key for key in seen if "9" in key[1:]]
+
+
+def test_a_market_that_is_down_leaves_the_last_values_and_says_since_when() -> None:
+    world = World()
+    collector = world.collector()
+    collector.learn()
+    world.down, world.now = {"inventory", "charges"}, NOON + 600
+    before = samples(collector)
+
+    assert collector.learn() == {"inventory": "inventory down", "charges": "charges down"}
+
+    after = samples(collector)
+    assert after["vast_exporter_last_success_timestamp_seconds", "ledger"] == NOON + 600
+    assert after["vast_exporter_last_success_timestamp_seconds", "charges"] == NOON
+    assert after["vast_cost_usd_total", "gpu"] == before["vast_cost_usd_total", "gpu"]
+    assert after["vast_instance_cost_per_hour", 'cha"t-é', "7", 'cha"t-é-0'] == 0.36
+
+
+def test_what_was_never_read_is_absent_and_not_nought() -> None:
+    world = World()
+    world.down = {"happenings", "inventory", "charges"}
+    collector = world.collector()
+    collector.learn()
+
+    shown = {key[0] for key in samples(collector)}
+    assert shown == {"vast_exporter_last_success_timestamp_seconds", "vast_instance_ssh_timeout_seconds"}
+
+
+def test_counters_go_on_where_they_were_after_a_restart() -> None:
+    world = World()
+    events = list(world.happenings)
+    first = world.collector()
+    first.learn()
+    world.happenings = events
+    second = world.collector()
+    second.learn()
+
+    counted = {key: value for key, value in samples(first).items() if key[0].endswith("_total")}
+    assert counted == {key: value for key, value in samples(second).items() if key[0].endswith("_total")}
+    assert counted
