@@ -116,9 +116,10 @@ class Worker:
         self._drain()
         began = self.clock.monotonic()
         if self.spec.warm_start and (archive := self.services.warm_archive(warm_key(self.spec, self.facts))):
-            problem = bring(self.host, self.spec.name, archive)
-            used = f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB"
-            self.say("start", f"the kept compile cache is not used: {problem}" if problem else used)
+            if problem := bring(self.host, self.spec.name, archive):
+                self.say("start", f"the kept compile cache is not used: {problem}")
+            else:
+                self.say("start", f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB")
         self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
         self._restart("vllm")
         self._engine().await_answer()

@@ -85,8 +85,13 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:
     """Open the stack's ledger."""
     store = stack.store
+    return open_ledger(store.endpoint, store.region, store.bucket, store_keys(desk), desk.clock)
+
+
+def store_keys(desk: Desk) -> Keys:
+    """Return the stack's keys at the object store; empty where config has none."""
     access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
-    return open_ledger(store.endpoint, store.region, store.bucket, Keys(access, secret), desk.clock)
+    return Keys(access, secret)
 
 
 @dataclass(frozen=True)

@@ -15,12 +15,12 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from components.config import PROJECT, ConfigError
-from components.desk import Desk, Refused, open_desk, read_config
+from components.config import ConfigError
+from components.desk import Desk, Refused, open_desk, read_config, store_keys
 from monitoring.exporter.charged import KnownCharges
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
-from providers.store.client import Keys, connect
+from providers.store.client import connect
 from providers.store.errors import StoreError
 from providers.store.ledger import READ_SECONDS
 from providers.store.ledger_tail import LedgerTail
@@ -100,7 +100,7 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
     """Join a stack's ledger with its account. Raises ConfigError."""
     stack = read_config(desk)
     store = stack.store
-    keys = Keys(*(str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey")))
+    keys = store_keys(desk)
     tail = LedgerTail(lambda: connect(store.endpoint, store.region, keys, 1, READ_SECONDS), store.bucket, desk.clock)
     terms = Terms(
         reasons=[reason.value for reason in Reason],

@@ -17,16 +17,15 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.clock import Clock
-from providers.store.client import Keys, connect, objects
+from providers.store.client import Keys, connect
 from providers.store.errors import StoreError, readable
 from providers.store.ledger_folder import FolderLedger, ledger_home, meant
-from providers.vast.event import ENDS, Event, KeyParts, parse, parse_key
+from providers.store.ledger_objects import PREFIX, READERS, listed, read_events
+from providers.vast.event import ENDS, Event, KeyParts
 from providers.vast.record import Record, fold
 
-PREFIX = "ledger/"
 DAYS = 14  # a failure is avoided for a week at most, and then weighs half
 MOST_ENDS = 1000  # of attempts, the newest
-READERS = 8
 FRESH_SECONDS = 60.0
 READ_SECONDS = 5.0
 PAUSE_SECONDS = 60.0  # after a store that failed, before it is tried again
@@ -104,25 +103,14 @@ class BucketLedger:
     def _keys(self) -> list[tuple[str, KeyParts]]:
         today = datetime.fromtimestamp(self._clock.time(), UTC)
         with ThreadPoolExecutor(READERS) as pool:
-            listed = pool.map(self._of_day, [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, DAYS)])
-            return [pair for day in listed for pair in day]
+            days = pool.map(self._of_day, [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, DAYS)])
+            return [pair for day in days for pair in day]
 
     def _of_day(self, day: str) -> list[tuple[str, KeyParts]]:
-        keys = [row["Key"].removeprefix(PREFIX) for row in objects(self._client, self._bucket, f"{PREFIX}{day}/")]
-        return [(key, parts) for key in keys if (parts := parse_key(key))]
+        return list(listed(self._client, self._bucket, day))
 
     def _read(self, keys: list[str]) -> list[Event]:
-        with ThreadPoolExecutor(READERS) as pool:
-            return [event for text in pool.map(self._get, keys) if (event := parse(text))]
-
-    def _get(self, key: str) -> str:
-        try:
-            body: bytes = self._client.get_object(Bucket=self._bucket, Key=PREFIX + key)["Body"].read()
-        except ClientError as error:
-            if error.response["ResponseMetadata"]["HTTPStatusCode"] == 404:
-                return ""  # deleted since it was listed
-            raise
-        return body.decode(errors="replace")
+        return read_events(self._client, self._bucket, keys)
 
     def _put(self, key: str, text: str) -> None:
         body = text.encode()

@@ -1,15 +1,14 @@
 """The ledger as somebody reads it who adds it up for long: everything at first, and then only what has come since."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bootstrap.clock import Clock
-from providers.store.client import objects
 from providers.store.errors import readable
-from providers.store.ledger import DAYS, PREFIX, READERS
-from providers.vast.event import Event, parse, parse_key
+from providers.store.ledger import DAYS
+from providers.store.ledger_objects import listed, read_events
+from providers.vast.event import Event
 
 
 class LedgerTail:
@@ -30,16 +29,11 @@ class LedgerTail:
         if self._s3 is None:
             self._s3 = self._connect()
         days_ago = datetime.fromtimestamp(self._clock.time(), UTC) - timedelta(days=DAYS)
-        after = f"{PREFIX}{days_ago:%Y-%m-%d}" if self._whole else ""
+        since = f"{days_ago:%Y-%m-%d}" if self._whole else ""
         with readable(self._s3.meta.endpoint_url, self._bucket):
-            listed = [row["Key"].removeprefix(PREFIX) for row in objects(self._s3, self._bucket, PREFIX, after)]
-            keys = sorted(key for key in listed if key not in self._seen and parse_key(key))
-            with ThreadPoolExecutor(READERS) as pool:
-                texts = list(pool.map(self._read, keys))
+            found = listed(self._s3, self._bucket, since=since)
+            keys = sorted(key for key, _ in found if key not in self._seen)
+            events = read_events(self._s3, self._bucket, keys)
         self._seen.update(keys)
         self._whole = True
-        return [event for text in texts if (event := parse(text))]
-
-    def _read(self, key: str) -> str:
-        body: bytes = self._s3.get_object(Bucket=self._bucket, Key=PREFIX + key)["Body"].read()
-        return body.decode(errors="replace")
+        return events

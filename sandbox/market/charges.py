@@ -4,11 +4,11 @@ Taken from its description: amounts are rounded to three decimals, the range of 
 required. That a contract has one row for its whole life, and one while it runs, is our reading of it.
 """
 
-import base64
 import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from sandbox.market import tokens
 from sandbox.market.contracts import Contract
 from sandbox.market.filters import FilterInvalid, coerce
 
@@ -28,7 +28,7 @@ def page(contracts: Iterable[Contract], query: Mapping[str, str], now: float) ->
         "success": True,
         "count": len(rows[start : start + size]),
         "total": len(rows),
-        "next_token": base64.urlsafe_b64encode(str(start + size).encode()).decode() if more else None,
+        "next_token": tokens.encode(start + size) if more else None,
         "results": rows[start : start + size],
     }
 
@@ -56,7 +56,7 @@ def _range(text: str | None) -> tuple[float, float]:
 
 
 def _offset(token: str | None) -> int:
-    try:
-        return int(base64.urlsafe_b64decode(token.encode())) if token else 0
-    except ValueError:
-        raise FilterInvalid("invalid_token", "The after_token is not one of ours.") from None
+    offset = tokens.decode(token) if token else 0
+    if not isinstance(offset, int):
+        raise tokens.refused()
+    return offset

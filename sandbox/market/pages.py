@@ -1,11 +1,11 @@
 """Pages of the instance list, pure: filters, order, columns, and a token that leads on."""
 
-import base64
 import json
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.market import tokens
 from sandbox.market.filters import FilterInvalid, coerce, fulfils, ordered
 from sandbox.market.instances import COLUMNS
 
@@ -28,7 +28,7 @@ def page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]
         "instances_found": len(found),
         "total_instances": len(rows),
         "label_counts": dict(Counter(row["label"] or "" for row in rows)),
-        "next_token": _token(start + size, shown[-1]["id"]) if more else None,
+        "next_token": tokens.encode([start + size, shown[-1]["id"]]) if more else None,
         "instances": [_columns(row, columns) for row in shown],
     }
 
@@ -54,19 +54,15 @@ def _size(asked: str | None) -> int:
     return min(LARGEST_PAGE, int(number)) if number > 0 else SMALLEST_PAGE
 
 
-def _token(offset: int, last_id: int) -> str:
-    return base64.urlsafe_b64encode(json.dumps([offset, last_id]).encode()).decode()
-
-
 def _start(rows: list[dict[str, Any]], token: str | None) -> int:
     """Go on behind the row that was the last one, or where it was if it is gone."""
     if not token:
         return 0
     try:
-        offset, last_id = json.loads(base64.urlsafe_b64decode(token.encode()))
+        offset, last_id = tokens.decode(token)
         offset = int(offset)
     except (ValueError, TypeError):
-        raise FilterInvalid("invalid_token", "The after_token is not one of ours.") from None
+        raise tokens.refused() from None
     return next((index + 1 for index, row in enumerate(rows) if row["id"] == last_id), max(0, offset))
 
 
