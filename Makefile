@@ -1,12 +1,13 @@
-# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double PROMPT=... NAME=... STACK=... JOBS=...
+# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double MONITORING=on|off PROMPT=... NAME=... STACK=... JOBS=...
 PYTHON ?= python3
 VLLM ?= real
+MONITORING ?= on
 PROMPT ?= Hello
 STACK ?= local
 JOBS ?= auto
 SOAK ?= 0-200
 IN = $(PYTHON) -m tools.env --
-NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm)
+NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm) $(if $(filter off,$(MONITORING)),and not monitoring)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup up ask log env down test check lint soak bench clean
@@ -15,10 +16,10 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: ## install what is missing (also done by up, test, check and bench)
-	@$(PYTHON) -m tools.setup --vllm $(VLLM)
+	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING)
 
 up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
-	@$(PYTHON) -m tools.lifecycle up --vllm $(VLLM)
+	@$(PYTHON) -m tools.lifecycle up --vllm $(VLLM) --monitoring $(MONITORING)
 
 ask: export PROMPT := $(PROMPT)
 ask log: export NAME := $(NAME)
@@ -40,8 +41,9 @@ test: setup lint ## everything: format, lint, types, and all tests (VLLM=double 
 		{ [ $$? = 1 ] && $(IN) pytest --last-failed --last-failed-no-failures none -m "not live $(NO_VLLM)"; }
 
 check: VLLM = double
-check: setup lint ## the fast part of test: no emulated host, no engine, no vLLM
-	@$(IN) pytest -q -n $(JOBS) -m "not (host or engine or vllm or live)"
+check: MONITORING = off
+check: setup lint ## the fast part of test: no emulated host, no engine, no vLLM, no Prometheus
+	@$(IN) pytest -q -n $(JOBS) -m "not (host or engine or vllm or monitoring or live)"
 
 lint:
 	@$(IN) ruff format --check --quiet .

@@ -1,7 +1,8 @@
 """What a command beside the engine works with: a stack, its config as Pulumi's command line tells it, and its account on the
 market.
 
-Keys and market come from the stack's config; where that cannot be read, from VAST_API_KEY and VAST_URL.
+Keys and market come from the stack's config; where that cannot be read, from VAST_API_KEY and VAST_URL. Where there is no
+Pulumi, the config is the stack's own file, and keys that are encrypted there come from the environment.
 """
 
 import json
@@ -9,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from components.config import PROJECT, given_keys, load
 from components.fleet import disk_gb, wishes_of
@@ -28,6 +31,11 @@ from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
 from providers.vast.settings import GB, WishSettings
 from providers.vast.shared import SharedAnswers
+
+STORE_KEYS = {
+    "storeAccessKey": "STORE_ACCESS_KEY",
+    "storeSecretKey": "STORE_SECRET_KEY",
+}  # by key of config: the variable
 
 
 class Refused(Exception):
@@ -54,6 +62,26 @@ def open_desk(stack: str, environ: Mapping[str, str], own_key: str | None = None
         config = stack_config(run_pulumi, stack)
     except BackendError as error:
         config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
+    return _desk(stack, config, environ, own_key, trouble)
+
+
+def desk_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = None) -> Desk:
+    """Reach an account by a stack's config file alone, without Pulumi: encrypted values count as not set.
+
+    The store's keys come from STORE_ACCESS_KEY and STORE_SECRET_KEY where the file has none. Raises Refused.
+    """
+    try:
+        config = dict(yaml.safe_load(file.read_text())["config"])
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        raise Refused(f"{file} is no config file of a stack: {' '.join(str(error).split())}.") from None
+    known = {key: value for key, value in config.items() if not (isinstance(value, dict) and set(value) == {"secure"})}
+    for key, variable in STORE_KEYS.items():
+        if not known.get(f"{PROJECT}:{key}") and environ.get(variable):
+            known[f"{PROJECT}:{key}"] = environ[variable]
+    return _desk(file.stem.removeprefix("Pulumi."), known, environ, own_key, "")
+
+
+def _desk(stack: str, config: Mapping[str, Any], environ: Mapping[str, str], own_key: str | None, trouble: str) -> Desk:
     key = own_key or config.get(f"{PROJECT}:vastApiKey") or environ.get("VAST_API_KEY")
     if not key:
         raise Refused(
@@ -90,7 +118,7 @@ def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:
 
 def store_keys(desk: Desk) -> Keys:
     """Return the stack's keys at the object store; empty where config has none."""
-    access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
+    access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in STORE_KEYS)
     return Keys(access, secret)
 
 

@@ -60,6 +60,10 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--market-port", type=int, default=defaults.MARKET_PORT)
     start.add_argument("--store-port", type=int, default=defaults.STORE_PORT)
     start.add_argument("--store-https-port", type=int, default=defaults.STORE_HTTPS_PORT)
+    start.add_argument("--prometheus-port", type=int, default=defaults.PROMETHEUS_PORT)
+    start.add_argument("--alertmanager-port", type=int, default=defaults.ALERTMANAGER_PORT)
+    start.add_argument("--exporter-port", type=int, default=defaults.EXPORTER_PORT)
+    start.add_argument("--monitoring", choices=("on", "off"), default="off", help="Prometheus, Alertmanager, exporter")
     start.add_argument("--market-only", action="store_true", help="no object store, and hosts that nobody can log into")
     start.add_argument("--foreground", action="store_true", help="stay in this process, until it is terminated")
     stop = words.add_parser("down", help="end the sandbox and everything in it")
@@ -86,6 +90,10 @@ def settings(options: argparse.Namespace, state: Path, cache: Path) -> Settings:
         market_port=options.market_port,
         store_port=options.store_port,
         store_https_port=options.store_https_port,
+        prometheus_port=options.prometheus_port,
+        alertmanager_port=options.alertmanager_port,
+        exporter_port=options.exporter_port,
+        monitoring=options.monitoring == "on",
         market_only=options.market_only,
     )
 
@@ -218,17 +226,21 @@ def _lock(state: Path) -> int | None:
 
 def _print(found: dict[str, Any]) -> None:
     market, store = found["market"], found["store"]
-    print(f"  market   {market['url']}  (key {market['key']}, {found['time_scale']:g} market seconds a second)")
+    print(f"  market       {market['url']}  (key {market['key']}, {found['time_scale']:g} market seconds a second)")
     if store:
-        print(f"  store    {store['endpoint']}  (hosts know it as {store['host_endpoint']})")
+        print(f"  store        {store['endpoint']}  (hosts know it as {store['host_endpoint']})")
+    for name, url in found["monitoring"].items():
+        print(f"  {name:12} {url}")
     rented = market["instances"]
-    print(f"  meter    {len(rented)} rented, ${market['usd_per_hour']:.4f}/h now, ${market['usd_billed']:.4f} so far")
+    print(
+        f"  meter        {len(rented)} rented, ${market['usd_per_hour']:.4f}/h now, ${market['usd_billed']:.4f} so far"
+    )
     for one in rented:
         print(
-            f"           {one['id']}  {one['status']:10} {one['gpu']:18} ${one['usd_per_hour']:.4f}/h  {one['label']}"
+            f"               {one['id']}  {one['status']:10} {one['gpu']:18} ${one['usd_per_hour']:.4f}/h  {one['label']}"
         )
     for name, left in found["faults"].items():
-        print(f"  fault    {name}, {'until it is switched off' if left is None else f'{left} x to come'}")
+        print(f"  fault        {name}, {'until it is switched off' if left is None else f'{left} x to come'}")
 
 
 def _above_nought(text: str) -> float:

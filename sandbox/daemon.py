@@ -21,6 +21,7 @@ from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
 from sandbox.market.thresholds import Thresholds
 from sandbox.services.child import ServiceError
+from sandbox.services.monitoring import Monitoring, MonitoringPorts
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.services.store_front import StoreFront
 from sandbox.settings import Settings, Vllm
@@ -45,6 +46,7 @@ class Sandbox:
         self._books: Books | None = None
         self._market: Server | None = None
         self._thresholds: Thresholds | None = None
+        self._monitoring: Monitoring | None = None
         self._images: Images | None = None
         self._undo: list[Callable[[], None]] = []
 
@@ -109,6 +111,7 @@ class Sandbox:
                 "https_port": store.https_port,
                 "host_endpoint": f"https://{NAME_FOR_HOSTS}",
             },
+            "monitoring": self._monitoring.urls if self._monitoring else {},
         }
 
     def _start(self) -> None:
@@ -139,6 +142,15 @@ class Sandbox:
         self._market = Server(app, bound)
         self._market.start()
         self._undo.append(self._market.stop)
+        if settings.monitoring:
+            self._start_monitoring()
+
+    def _start_monitoring(self) -> None:
+        settings = self.settings
+        ports = MonitoringPorts(settings.prometheus_port, settings.alertmanager_port, settings.exporter_port)
+        self._monitoring = Monitoring(settings.state / "monitoring", settings.stack_config, ports)
+        self._undo.append(self._monitoring.stop)
+        self._monitoring.start()
 
     def _hosts(self) -> Hosts:
         if self.settings.market_only:

@@ -7,12 +7,15 @@ from typing import Literal
 
 Vllm = Literal["real", "double"]
 MARKET_PORT, STORE_PORT, STORE_HTTPS_PORT = 18801, 18802, 18803
+PROMETHEUS_PORT, ALERTMANAGER_PORT, EXPORTER_PORT = 18804, 18805, 18806
+STACK_CONFIG = Path(__file__).resolve().parent.parent / "Pulumi.local.yaml"
 TIME_SCALE = 30.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One sandbox. A port of 0 means any free one. `market_only` leaves store and hosts out: nobody can log in."""
+    """One sandbox. A port of 0 means any free one. `market_only` leaves store and hosts out: nobody can log in;
+    `monitoring` brings Prometheus, Alertmanager and the exporter."""
 
     state: Path
     cache: Path
@@ -23,7 +26,12 @@ class Settings:
     market_port: int = 0
     store_port: int = 0
     store_https_port: int = 0
+    prometheus_port: int = 0
+    alertmanager_port: int = 0
+    exporter_port: int = 0
     market_only: bool = False
+    monitoring: bool = False
+    stack_config: Path = STACK_CONFIG  # of the stack that the exporter watches
     thresholds: bool = True
 
     @property

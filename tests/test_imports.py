@@ -35,6 +35,7 @@ LIBRARY_PLACES = {
         "bench/*",
     ),
     "httpx": (
+        "monitoring/prometheus.py",
         "providers/vast/client.py",
         "bootstrap/probe.py",
         "tools/ask.py",

@@ -30,6 +30,7 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
     """Return the variables to set, in the order in which they are printed."""
     own = engine.own_pulumi(where, environ)
     front = [where.checkout / ".venv" / "bin"] + ([] if own else [where.engine_bin])
+    front += [where.monitoring_bin] if where.monitoring_bin.is_dir() else []
     behind = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) not in front]
     wanted = {
         "PATH": os.pathsep.join([*map(str, front), *behind]),

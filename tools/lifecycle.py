@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tools.lifecycle", description=__doc__.splitlines()[0])
     parser.add_argument("direction", choices=("up", "down"))
     parser.add_argument("--vllm", choices=("real", "double"), default="real")
+    parser.add_argument("--monitoring", choices=("on", "off"), default="on")
     options = parser.parse_args(arguments)
     where = paths.find(CHECKOUT, os.environ)
     env.enter(env.sandbox_environment(where, os.environ))
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
         if options.direction == "up":
-            go_up(Shell(), options.vllm)
+            go_up(Shell(), options.vllm, options.monitoring)
         else:
             go_down(Shell())
     except subprocess.CalledProcessError as error:
@@ -60,13 +61,13 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def go_up(shell: Shell, vllm: str) -> None:
+def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
     """Start the sandbox, bring the stack up on it and show its endpoints.
 
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
     nobody is asked, and the same checks run before anything is rented.
     """
-    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm)
+    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", monitoring)
     known = stacks(shell)
     if STACK not in known:
         shell.call("pulumi", "stack", "init", STACK, "--no-select")
@@ -74,6 +75,7 @@ def go_up(shell: Shell, vllm: str) -> None:
         # So that plain `pulumi config set ...` works after `make env`; another selected stack is the operator's choice.
         shell.call("pulumi", "stack", "select", STACK)
     shell.call("pulumi", "up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
+    shell.call("python", "-m", "sandbox", "status")
     shell.call("python", "-m", "tools.table", STACK)
 
 

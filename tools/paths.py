@@ -65,6 +65,16 @@ class Paths:
         return self.engine_binary.parent / f"bin-{digest(self.engine_parts, self.venv.name)}"
 
     @property
+    def monitoring_modules(self) -> Path:
+        """The folder of the Go modules that pin Prometheus, Alertmanager and vmagent."""
+        return self.checkout / "sandbox" / "services" / "go"
+
+    @property
+    def monitoring_bin(self) -> Path:
+        """The folder of these programs, one for all checkouts that pin the same modules."""
+        return self.cache / "monitoring" / digest(sorted(self.monitoring_modules.glob("*/go.sum")))
+
+    @property
     def pulumi_home(self) -> Path:
         """PULUMI_HOME of the built engine."""
         return self.state / "pulumi-home"

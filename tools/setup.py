@@ -1,6 +1,6 @@
 """Set-up: bring whatever is missing, say what it does and how long it took, do nothing where nothing is missing.
 
-    python3 -m tools.setup [--vllm real|double] [--parts packages,venv,engine,vllm,model]
+    python3 -m tools.setup [--vllm real|double] [--monitoring on|off] [--parts packages,venv,...]
 
 Run by the system's python3 (3.11 or later) with the standard library only. It may be interrupted and run again.
 """
@@ -15,11 +15,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools import engine, environments, packages, paths
+from tools import engine, environments, golang, monitoring, packages, paths
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
-PARTS = ("packages", "venv", "engine", "vllm", "model")
+PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -27,9 +27,12 @@ def main(arguments: list[str]) -> int:
     """Run the parts asked for in their order; 0 when all is there, 1 after one sentence on stderr."""
     parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=__doc__.splitlines()[0])
     parser.add_argument("--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run")
+    parser.add_argument("--monitoring", choices=("on", "off"), default="on", help="whether Prometheus & co. are built")
     parser.add_argument("--parts", default=",".join(PARTS), help="a comma-separated choice of: %(default)s")
     options = parser.parse_args(arguments)
-    wanted = set(options.parts.split(",")) - ({"vllm"} if options.vllm == "double" else set())
+    wanted = set(options.parts.split(","))
+    wanted -= {"vllm"} if options.vllm == "double" else set()
+    wanted -= {"monitoring"} if options.monitoring == "off" else set()
     if wanted - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(wanted - set(PARTS)))}")
     try:
@@ -56,6 +59,8 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
         if "engine" in wanted:
             engine.install_engine(where, os.environ)
             where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if "monitoring" in wanted:
+            monitoring.install_monitoring(where, os.environ)
         if "vllm" in wanted:
             environments.install_vllm(where)
         if "model" in wanted:
@@ -71,6 +76,8 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         needed += environments.VLLM_BYTES
     if "engine" in wanted and not where.engine_binary.is_file() and not engine.own_pulumi(where, os.environ):
         needed += engine.ENGINE_BYTES
+    if "monitoring" in wanted and golang.missing(where.monitoring_bin, monitoring.NAMES):
+        needed += monitoring.BYTES
     return needed
 
 

@@ -1,6 +1,8 @@
 """The fleet's money, failures and times for Prometheus: python -m monitoring.exporter, in the project's folder.
 
 The stack is the selected one, or --stack; its bucket's ledger, its account's instances and charges are read again and again.
+Where there is no Pulumi, as in a container, --config names the stack's config file; STORE_ACCESS_KEY and STORE_SECRET_KEY are
+the store's keys then.
 GPU_FLEET_MARKET_KEY is a key of the market that may read instances and billing; without it the stack's own is used.
 """
 
@@ -11,12 +13,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, start_http_server
 
 from components.config import ConfigError
-from components.desk import Desk, Refused, open_desk, read_config, store_keys
+from components.desk import Desk, Refused, desk_of_file, open_desk, read_config, store_keys
 from monitoring.exporter.charged import KnownCharges
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal. 0 ended; 1 it cannot start."""
     options = parser().parse_args(arguments)
     try:
-        desk = open_desk(options.stack or selected_stack(run_pulumi), os.environ, os.environ.get(KEY))
+        desk = desk_of(options)
         collector = collector_of(desk, options)
     except (Refused, BackendError, ConfigError) as error:
         print(f"exporter: {error}", file=sys.stderr)
@@ -70,7 +73,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m monitoring.exporter", description=(__doc__ or "").partition(":")[0] + "."
     )
-    top.add_argument("--stack", help="the stack (default: the selected one)")
+    which = top.add_mutually_exclusive_group()
+    which.add_argument("--stack", help="the stack (default: the selected one)")
+    which.add_argument("--config", type=Path, metavar="FILE", help="a stack's config file, to do without Pulumi")
     top.add_argument("--address", default="127.0.0.1", help="address to serve on (default: %(default)s)")
     top.add_argument("--port", type=int, default=PORT, help="port to serve on (default: %(default)s)")
     top.add_argument(
@@ -80,6 +85,14 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--budget-day", type=float, default=0.0, metavar="USD", help="budget of a UTC day; 0 for none")
     top.add_argument("--budget-month", type=float, default=0.0, metavar="USD", help="budget of a UTC month; 0 for none")
     return top
+
+
+def desk_of(options: argparse.Namespace) -> Desk:
+    """Reach the account of the stack that is asked for. Raises Refused, BackendError."""
+    own_key = os.environ.get(KEY)
+    if options.config:
+        return desk_of_file(options.config, os.environ, own_key)
+    return open_desk(options.stack or selected_stack(run_pulumi), os.environ, own_key)
 
 
 def watch(learn: Callable[[], Mapping[str, str]], ended: threading.Event, every: float) -> None:
@@ -108,6 +121,7 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
         time_scale=desk.scale,
         day_usd=options.budget_day,
         month_usd=options.budget_month,
+        ceilings={name: fleet.max_usd_per_hour for name, fleet in stack.fleets.items() if fleet.max_usd_per_hour},
     )
     charges = KnownCharges(
         lambda since, until: [row for row in map(charged, desk.market.charges(since, until)) if row],

@@ -1,10 +1,10 @@
 """The ledger's events by attempt, pure: how long each phase took, what failed and why. Their order does not matter."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from monitoring.exporter.sources import PHASES, Happening
+from monitoring.exporter.sources import PHASES, Happening, Rented
 
 RETRY_SECONDS = 120.0  # an attempt that begins so soon after a failed one belongs to the same wait of the operator
 
@@ -41,6 +41,16 @@ class Attempt:
         return PHASES[min(max(through, default=-1) + 1, len(PHASES) - 1)]
 
 
+@dataclass(frozen=True)
+class Wait:
+    """How long an operator waited for an instance, failed attempts right before it included. `served` in unix seconds."""
+
+    name: str
+    seconds: float
+    served: float
+    phases: Mapping[str, float]
+
+
 class Attempts:
     """All attempts of a ledger, by stack id and attempt."""
 
@@ -63,9 +73,9 @@ class Attempts:
         return sorted(self._known.values(), key=lambda attempt: attempt.began)
 
 
-def provisioning_seconds(attempts: Iterable[Attempt]) -> list[float]:
-    """Return how long each instance took to serve, failed attempts right before it included; adopted ones are left out."""
-    waits: list[float] = []
+def provisioning(attempts: Iterable[Attempt]) -> list[Wait]:
+    """Return what it took each instance to serve, in the order in which they began; adopted ones are left out."""
+    waits: list[Wait] = []
     begins: dict[str, tuple[float, float]] = {}  # name -> when the wait began, and when its last attempt ended
     for attempt in attempts:
         since, until = begins.pop(attempt.name, (attempt.began, attempt.began))
@@ -74,8 +84,14 @@ def provisioning_seconds(attempts: Iterable[Attempt]) -> list[float]:
         if attempt.served is None:
             begins[attempt.name] = (since, attempt.last)
         elif not attempt.adopted:
-            waits.append(attempt.served - since)
+            waits.append(Wait(attempt.name, attempt.served - since, attempt.served, attempt.phase_seconds()))
     return waits
+
+
+def orphaned(inventory: Iterable[Rented], attempts: Iterable[Attempt]) -> list[Rented]:
+    """Return what is rented though no event of the ledger names it, or one says that it was given back."""
+    wanted = {attempt.instance_id for attempt in attempts if not attempt.given_back}
+    return [rented for rented in inventory if rented.instance_id not in wanted]
 
 
 def failures(attempts: Iterable[Attempt]) -> Counter[tuple[str, str]]:

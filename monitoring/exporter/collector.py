@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -12,12 +12,13 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from monitoring.exporter import money
-from monitoring.exporter.attempts import Attempt, Attempts, failures, last_failures, provisioning_seconds
-from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources
+from monitoring.exporter.attempts import Attempt, Attempts, Wait, failures, last_failures, orphaned, provisioning
+from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources, fleet_of
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
 ALL = "all"  # beside the phases: from the first attempt to an answered completion
 WORST_MACHINES = 50
+LABELS = ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id")
 SOURCES = ("ledger", "inventory", "charges")
 Samples = Mapping[Any, float]  # values by their labels, which are tuples of text
 
@@ -31,6 +32,7 @@ class Terms:
     time_scale: float = 1.0  # market seconds in one of ours
     day_usd: float = 0.0
     month_usd: float = 0.0
+    ceilings: Mapping[str, float] = field(default_factory=dict)  # $/h by fleet
 
 
 class FleetCollector(Collector):
@@ -78,9 +80,17 @@ class FleetCollector(Collector):
         )
         budgets = {("day",): self._terms.day_usd, ("month",): self._terms.month_usd}
         yield _gauges("vast_budget_usd", "Budget in $; absent where none is set.", ("period",), _positive(budgets))
+        yield _gauges(
+            "vast_fleet_price_ceiling_usd_per_hour",
+            "What an instance of a fleet may cost, in $/h.",
+            ("fleet",),
+            {(fleet,): usd for fleet, usd in self._terms.ceilings.items()},
+        )
         if not self._learnt["ledger"]:
             return
-        yield _durations([(ALL, provisioning_seconds(attempts)), *_by_phase(attempts)])
+        waits = provisioning(attempts)
+        yield _durations([(ALL, [wait.seconds for wait in waits]), *_by_phase(attempts)])
+        yield from _latest(waits)
         yield _counters(
             "vast_instance_provision_failures",
             "Attempts that failed, by the phase in which they did.",
@@ -99,6 +109,8 @@ class FleetCollector(Collector):
         charges = [charge for charge in self._charges if charge.stack_id in own]
         if self._learnt["inventory"]:
             yield from _inventory(inventory)
+            orphans = {_identity(rented)[:3]: 1.0 for rented in orphaned(inventory, attempts)}
+            yield _gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
         if self._learnt["charges"]:
             yield from _money(charges, attempts, self._now())
         if all(self._learnt.values()):
@@ -124,13 +136,13 @@ def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
     yield _gauges(
         "vast_instance_info",
         "1 for each instance that is rented.",
-        ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id"),
+        LABELS,
         {_identity(rented): 1.0 for rented in inventory},
     )
     yield _gauges(
         "vast_instance_cost_per_hour",
         "What an instance costs while it runs, in $/h.",
-        ("instance_id", "name", "fleet"),
+        LABELS[:3],
         {_identity(rented)[:3]: rented.usd_per_hour for rented in inventory},
     )
 
@@ -151,8 +163,37 @@ def _drift(found: money.Drift) -> Iterator[Metric]:
 
 
 def _identity(rented: Rented) -> tuple[str, ...]:
-    fleet = rented.name.rpartition("-")[0]
-    return (str(rented.instance_id), rented.name, fleet, rented.status, rented.gpu, str(rented.machine_id))
+    return (
+        str(rented.instance_id),
+        rented.name,
+        fleet_of(rented.name),
+        rented.status,
+        rented.gpu,
+        str(rented.machine_id),
+    )
+
+
+def _latest(waits: Sequence[Wait]) -> Iterator[Metric]:
+    last = {(wait.name, fleet_of(wait.name)): wait for wait in waits}
+    labels = ("name", "fleet")
+    yield _gauges(
+        "vast_instance_provisioning_last_seconds",
+        "How long an instance's latest provisioning took, failed attempts right before it included.",
+        labels,
+        {key: wait.seconds for key, wait in last.items()},
+    )
+    yield _gauges(
+        "vast_instance_served_timestamp_seconds",
+        "When an instance's latest provisioning ended with an answered completion.",
+        labels,
+        {key: wait.served for key, wait in last.items()},
+    )
+    yield _gauges(
+        "vast_instance_phase_seconds",
+        "How long each phase of an instance's latest provisioning took.",
+        (*labels, "phase"),
+        {(*key, phase): seconds for key, wait in last.items() for phase, seconds in wait.phases.items()},
+    )
 
 
 def _by_phase(attempts: Sequence[Attempt]) -> list[tuple[str, list[float]]]:

@@ -66,3 +66,8 @@ class Sources:
     happenings: Callable[[], Sequence[Happening]]
     inventory: Callable[[], Sequence[Rented]]
     charges: Callable[[], Sequence[Charged]]
+
+
+def fleet_of(name: str) -> str:
+    """Return the fleet of an instance: its name without the number."""
+    return name.rpartition("-")[0]

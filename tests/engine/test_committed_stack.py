@@ -46,7 +46,7 @@ def test_up_and_down_leave_the_committed_stack_file_as_it_is(engine, tmp_path):
     assert b"encryptionsalt:" in committed, "without a committed salt `make up` writes one into the checkout"
     (folder / ".venv").symlink_to(REPO / ".venv")
     shell = EngineOnly(folder, engine.env | {"PULUMI_CONFIG_PASSPHRASE": env.SANDBOX_PASSPHRASE})
-    lifecycle.go_up(shell, "double")
+    lifecycle.go_up(shell, "double", "off")
     assert list(lifecycle.stacks(shell)) == ["local"]
     assert (folder / "Pulumi.local.yaml").read_bytes() == committed
     lifecycle.go_down(shell)

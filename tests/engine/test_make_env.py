@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.engine import VERSION, parse_version
+from tools.engine import VERSION
+from tools.golang import parse_version
 
 pytestmark = pytest.mark.engine
 

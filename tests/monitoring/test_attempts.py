@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from monitoring.exporter.attempts import (
     RETRY_SECONDS,
+    Attempt,
     Attempts,
     failures,
     last_failures,
-    provisioning_seconds,
+    orphaned,
+    provisioning,
 )
-from monitoring.exporter.sources import PHASES, Happening
+from monitoring.exporter.sources import PHASES, Happening, Rented
 from tests.doubles.happenings import NAME, attempt, told
 
 
@@ -23,11 +25,15 @@ def attempts(*happenings: Happening) -> Attempts:
     return made
 
 
+def took(known: list[Attempt]) -> list[float]:
+    return [wait.seconds for wait in provisioning(known)]
+
+
 def test_each_phase_lasts_from_the_end_of_the_one_before() -> None:
     one = attempts(*attempt(1000.0, phases={"rent": 2, "wait": 42, "connect": 45, "probe": 60})).all()[0]
 
     assert one.phase_seconds() == {"rent": 2, "wait": 40, "connect": 3, "probe": 15}
-    assert provisioning_seconds([one]) == [60]
+    assert took([one]) == [60]
 
 
 def test_an_adopted_instance_says_nothing_about_how_long_provisioning_takes() -> None:
@@ -35,7 +41,7 @@ def test_an_adopted_instance_says_nothing_about_how_long_provisioning_takes() ->
     known = attempts(replace(first, outcome="adopted"), *rest).all()
 
     assert known[0].phase_seconds() == {}
-    assert provisioning_seconds(known) == []
+    assert took(known) == []
 
 
 def test_a_failed_attempt_right_before_belongs_to_the_wait() -> None:
@@ -44,7 +50,7 @@ def test_a_failed_attempt_right_before_belongs_to_the_wait() -> None:
     late = attempt(5000.0 + RETRY_SECONDS, "c", phases={"probe": 20})
     lone = attempt(4000.0, "d", phases={"rent": 1}, reason="boot")
 
-    assert provisioning_seconds(attempts(*failed, *served, *lone, *late).all()) == pytest.approx([160, 20])
+    assert took(attempts(*failed, *served, *lone, *late).all()) == pytest.approx([160, 20])
 
 
 def test_failures_are_counted_where_and_why_and_the_latest_is_known() -> None:
@@ -66,7 +72,7 @@ def test_the_order_of_events_does_not_matter(happenings: list[Happening]) -> Non
     known = attempts(*happenings).all()
 
     assert known[0].phase_seconds() == dict.fromkeys(PHASES, 10.0)
-    assert provisioning_seconds(known) == [80]
+    assert took(known) == [80]
 
 
 def test_two_stacks_may_have_attempts_of_the_same_name() -> None:
@@ -74,3 +80,14 @@ def test_two_stacks_may_have_attempts_of_the_same_name() -> None:
 
     assert len(known.all()) == 2
     assert known.stack_ids() == {"stack", "other"}
+
+
+def test_what_is_rented_and_not_accounted_for_is_an_orphan() -> None:
+    ours = attempt(1000.0, "a", phases={"rent": 1, "probe": 5})
+    gone = [*attempt(2000.0, "b", phases={"rent": 1}, reason="boot"), told(2100.0, "given-back", "b")]
+    known = attempts(
+        *(replace(one, instance_id=7) for one in ours), *(replace(one, instance_id=8) for one in gone)
+    ).all()
+    there = [Rented(number, "stack", "chat-0", "running", "RTX 4090", 1, 0.3) for number in (7, 8, 9)]
+
+    assert [rented.instance_id for rented in orphaned(there, known)] == [8, 9]

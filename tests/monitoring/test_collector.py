@@ -27,6 +27,11 @@ NAMES = {
     "vast_spend_usd",
     "vast_cost_drift_instances",
     "vast_cost_drift_ratio",
+    "vast_fleet_price_ceiling_usd_per_hour",
+    "vast_instance_orphaned",
+    "vast_instance_phase_seconds",
+    "vast_instance_provisioning_last_seconds",
+    "vast_instance_served_timestamp_seconds",
 }
 
 
@@ -164,3 +169,26 @@ def test_counters_go_on_where_they_were_after_a_restart() -> None:
     counted = {key: value for key, value in samples(first).items() if key[0].endswith("_total")}
     assert counted == {key: value for key, value in samples(second).items() if key[0].endswith("_total")}
     assert counted
+
+
+def test_the_latest_provisioning_of_each_instance_is_told_with_its_phases() -> None:
+    world = World()
+    collector = world.collector(Terms((), 300.0, ceilings={"chat": 0.5}))
+    collector.learn()
+
+    found = samples(collector)
+
+    assert found["vast_instance_provisioning_last_seconds", "chat", "chat-0"] == 46
+    assert found["vast_instance_served_timestamp_seconds", "chat", "chat-0"] == NOON - 3600 + 46
+    assert found["vast_instance_phase_seconds", "chat", "chat-0", "wait"] == 30
+    assert found["vast_fleet_price_ceiling_usd_per_hour", "chat"] == 0.5
+    assert not any(key[0] == "vast_instance_orphaned" for key in found)
+
+
+def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
+    world = World()
+    world.inventory.append(Rented(8, "stack", "chat-1", "running", "RTX 4090", 71, 0.36))
+    collector = world.collector()
+    collector.learn()
+
+    assert samples(collector)["vast_instance_orphaned", "chat", "8", "chat-1"] == 1

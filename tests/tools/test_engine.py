@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import engine, paths
+from tools import engine, golang, paths
 from tools.steps import SetupError
 
 
@@ -32,11 +32,11 @@ def where(tmp_path: Path) -> paths.Paths:
 
 @given(st.tuples(*[st.integers(0, 9999)] * 3), st.sampled_from(["", "-alpha.1+x", "\n"]))
 def test_a_version_is_read_back(version, suffix):
-    assert engine.parse_version("v" + ".".join(map(str, version)) + suffix) == version
+    assert golang.parse_version("v" + ".".join(map(str, version)) + suffix) == version
 
 
 def test_a_text_without_a_version_is_none():
-    assert engine.parse_version("command not found") is None
+    assert golang.parse_version("command not found") is None
 
 
 @pytest.mark.parametrize("said", ["v3.258.9", "v2.999.0", "gibberish", ""])

@@ -45,24 +45,29 @@ def first_words(terminal: Terminal) -> list[str]:
 
 def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table():
     terminal = Terminal([], [])
-    lifecycle.go_up(terminal, "double")
-    assert terminal.called[0] == "python -m sandbox up --vllm double"
+    lifecycle.go_up(terminal, "double", "off")
+    assert terminal.called[0] == "python -m sandbox up --vllm double --monitoring off"
     assert terminal.called[1] == "pulumi stack init local --no-select"
     assert terminal.called[2] == "pulumi stack select local"
     assert terminal.called[3].startswith("pulumi up --stack local --refresh --yes")
-    assert terminal.called[4] == "python -m tools.table local"
+    assert terminal.called[4:] == ["python -m sandbox status", "python -m tools.table local"]
 
 
 def test_up_again_makes_no_second_stack_and_leaves_the_operators_selection():
     terminal = Terminal(["dev", "local"], [], selected="dev")
-    lifecycle.go_up(terminal, "real")
-    assert first_words(terminal) == ["python -m sandbox", "pulumi up --stack", "python -m tools.table"]
+    lifecycle.go_up(terminal, "real", "on")
+    assert first_words(terminal) == [
+        "python -m sandbox",
+        "pulumi up --stack",
+        "python -m sandbox",
+        "python -m tools.table",
+    ]
 
 
 def test_up_shows_no_table_where_the_update_failed():
     terminal = Terminal(["local"], [], fails="--refresh")
     with pytest.raises(subprocess.CalledProcessError):
-        lifecycle.go_up(terminal, "real")
+        lifecycle.go_up(terminal, "real", "on")
     assert terminal.called[-1].startswith("pulumi up")
 
 
@@ -150,25 +155,25 @@ class Remembering(Terminal):
 
 def test_a_killed_sandbox_is_no_obstacle_to_down_and_up():
     terminal = Remembering()
-    lifecycle.go_up(terminal, "double")
+    lifecycle.go_up(terminal, "double", "off")
     terminal.kill_the_sandbox()
     lifecycle.go_down(terminal)
-    lifecycle.go_up(terminal, "double")
+    lifecycle.go_up(terminal, "double", "off")
     assert (terminal.made, terminal.bucket) == (2, 2)
 
 
 def test_a_killed_sandbox_that_comes_up_again_keeps_its_stack():
     terminal = Remembering()
-    lifecycle.go_up(terminal, "double")
+    lifecycle.go_up(terminal, "double", "off")
     terminal.kill_the_sandbox()
-    lifecycle.go_up(terminal, "double")
+    lifecycle.go_up(terminal, "double", "off")
     assert (terminal.made, terminal.bucket) == (1, 1)
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_down_ends_the_same_way_however_it_began_and_how_often(killed):
     terminal = Remembering()
-    lifecycle.go_up(terminal, "double")
+    lifecycle.go_up(terminal, "double", "off")
     if killed:
         terminal.kill_the_sandbox()
     for _ in range(2):

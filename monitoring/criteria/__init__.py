@@ -1,0 +1,1 @@
+"""What the fleet is judged by: provisioning, latency, cost."""

@@ -1,0 +1,314 @@
+# Long because every PromQL expression is here, and nowhere else.
+"""Every PromQL expression of the project: rules, alerts, dashboards, report and criteria ask by these names.
+
+Series of hosts carry the labels `instance_id`, `name` and `fleet`, which the door has put there; those of the fleet
+exporter say `job="exporter"`. Names and buckets are those of vLLM 0.20 to 0.33; the others are in docs/monitoring.md.
+A window is a PromQL duration. What has no traffic has no value: never nought, never infinite.
+"""
+
+ALL_PHASES = "all"  # the exporter's name for: from the first attempt to an answered completion
+HOST = "instance_id, name, fleet"
+SILENT_SECONDS = 180
+STALE_SECONDS = 300
+OURS = 'vast_instance_state{state="ready"}'  # what each reporting host always says
+
+
+# --- the endpoints ---------------------------------------------------------------------------------------------------------
+
+
+def latency(quantile: float, window: str = "5m", by: str = "model_name") -> str:
+    """Seconds from a request's arrival at vLLM to its end, aborted requests left out: vLLM does not time them."""
+    return _quantile(quantile, "vllm:e2e_request_latency_seconds", window, by)
+
+
+def first_token(quantile: float, window: str = "5m", by: str = "model_name") -> str:
+    """Seconds until the first token of an answer."""
+    return _quantile(quantile, "vllm:time_to_first_token_seconds", window, by)
+
+
+def token_gap(quantile: float, window: str = "5m", by: str = "model_name") -> str:
+    """Seconds between two tokens of an answer."""
+    return _quantile(quantile, "vllm:inter_token_latency_seconds", window, by)
+
+
+def completions(window: str = "5m", by: str = "model_name") -> str:
+    """Completed requests a second."""
+    return f"sum by ({by}) (rate(vllm:request_success_total[{window}]))"
+
+
+def timed_requests(window: str) -> str:
+    """How many requests `latency` is made of."""
+    return f"sum(increase(vllm:e2e_request_latency_seconds_count[{window}]))"
+
+
+def generated_tokens(window: str = "5m", by: str = "model_name") -> str:
+    """Tokens written a second."""
+    return f"sum by ({by}) (rate(vllm:generation_tokens_total[{window}]))"
+
+
+def prompt_tokens(window: str = "5m", by: str = "model_name") -> str:
+    """Tokens read a second, cached ones included."""
+    return f"sum by ({by}) (rate(vllm:prompt_tokens_total[{window}]))"
+
+
+def error_ratio(window: str = "5m") -> str:
+    """Share of requests that ended in an error, 0 to 1: refused by the server, or broken off after the first byte."""
+    broken = f'sum by ({HOST}) (rate(vllm:request_success_total{{finished_reason="error"}}[{window}]))'
+    refused = f'sum by ({HOST}) (rate(http_requests_total{{status="5xx",handler=~"/v1/.*"}}[{window}]))'
+    every = f'sum by ({HOST}) (rate(http_requests_total{{handler=~"/v1/.*"}}[{window}]))'
+    return f"({broken} + ({refused} or 0 * {broken})) / ({every} > 0)"
+
+
+def waiting_requests() -> str:
+    """Requests that vLLM has taken in and not begun."""
+    return f"sum by ({HOST}) (vllm:num_requests_waiting)"
+
+
+def running_requests() -> str:
+    """Requests in vLLM's batch."""
+    return f"sum by ({HOST}) (vllm:num_requests_running)"
+
+
+def cache_usage() -> str:
+    """Share of the KV cache in use, 0 to 1."""
+    return f"max by ({HOST}) (vllm:kv_cache_usage_perc)"
+
+
+def not_serving() -> str:
+    """Hosts that report and do not serve, nor are on their way to."""
+    return f'{OURS} == 0 unless on (instance_id) vast_instance_state{{state="starting"}} == 1'
+
+
+def slow_endpoints(seconds: float = 2.0, window: str = "5m", least: int = 5) -> str:
+    """Models whose p95 is above a bound, where at least so many requests were timed."""
+    enough = f"sum by (model_name) (increase(vllm:e2e_request_latency_seconds_count[{window}])) >= {least}"
+    return f"{latency(0.95, window)} > {seconds:g} and on (model_name) {enough}"
+
+
+# --- the hosts -------------------------------------------------------------------------------------------------------------
+
+
+def silent_hosts() -> str:
+    """Instances that the market says run, and whose agent has not been heard for three minutes."""
+    return f'vast_instance_info{{status="running"}} unless on (instance_id) (time() - timestamp({OURS}) < {SILENT_SECONDS})'
+
+
+def idle_seconds() -> str:
+    """How long a host that serves has had no request under way."""
+    return f"vast_instance_idle_seconds and on (instance_id) {OURS} == 1"
+
+
+def idle_hosts(seconds: float = 1800) -> str:
+    """Hosts that serve nobody for longer than that."""
+    return f"({idle_seconds()}) > {seconds:g}"
+
+
+def certificate_days() -> str:
+    """Days until the gate's certificate ends."""
+    return "(vast_certificate_end_timestamp_seconds - time()) / 86400"
+
+
+def ending_certificates(days: float = 14) -> str:
+    """Certificates that end sooner than that."""
+    return f"{certificate_days()} < {days:g}"
+
+
+def disk_free_ratio() -> str:
+    """Share of a host's disk that is free, 0 to 1."""
+    return "vast_disk_free_bytes / vast_disk_total_bytes"
+
+
+def full_disks(ratio: float = 0.1) -> str:
+    """Hosts whose disk has less free than that."""
+    return f"{disk_free_ratio()} < {ratio:g}"
+
+
+def gpu_utilization() -> str:
+    """Share of time in which a GPU ran anything, 0 to 1. It says nothing of how full it is."""
+    return "vast_gpu_utilization_ratio"
+
+
+def gpu_memory_ratio() -> str:
+    """Share of a GPU's memory in use, 0 to 1."""
+    return "vast_gpu_memory_used_bytes / vast_gpu_memory_total_bytes"
+
+
+def throttled_gpus() -> str:
+    """GPUs that are slowed down by heat or power of the machine, not by their own limit."""
+    return 'max by (instance_id, name, fleet, uuid, reason) (vast_gpu_throttle_active{reason=~"hw_.*|sw_thermal"}) == 1'
+
+
+def broken_gpus(window: str = "1h") -> str:
+    """GPUs with memory errors that could not be corrected."""
+    return f'increase(vast_gpu_ecc_errors_total{{type="uncorrected"}}[{window}]) > 0'
+
+
+def wrong_clocks(behind: float = 60, ahead: float = 15) -> str:
+    """Hosts whose samples come from another time, in seconds behind ours; one that catches up after an outage is not one."""
+    lag = "vast_door_lag_seconds"
+    return f"min_over_time({lag}[15m]) > {behind:g} or max_over_time({lag}[15m]) < -{ahead:g}"
+
+
+# --- renting ---------------------------------------------------------------------------------------------------------------
+
+
+def provisioning(quantile: float, phase: str = ALL_PHASES) -> str:
+    """Seconds by phase over the whole ledger; `all` counts failed attempts right before a served one in."""
+    buckets = f'vast_instance_provisioning_duration_seconds_bucket{{phase="{phase}"}}'
+    return f"histogram_quantile({quantile:g}, sum by (le) ({buckets})) and on () {provisioned(phase)} > 0"
+
+
+def provisioned(phase: str = ALL_PHASES) -> str:
+    """How many instances `provisioning` is made of."""
+    return f'sum(vast_instance_provisioning_duration_seconds_count{{phase="{phase}"}})'
+
+
+def phase_seconds() -> str:
+    """Mean seconds of each phase over the whole ledger."""
+    name = "vast_instance_provisioning_duration_seconds"
+    return f"sum by (phase) ({name}_sum) / (sum by (phase) ({name}_count) > 0)"
+
+
+def last_phases() -> str:
+    """Seconds of each phase of each instance's latest provisioning."""
+    return "vast_instance_phase_seconds"
+
+
+def slow_provisioning(seconds: float = 180, for_seconds: float = 3600) -> str:
+    """Instances that took longer than that to serve, for an hour after they did."""
+    fresh = f"time() - vast_instance_served_timestamp_seconds < {for_seconds:g}"
+    return f"vast_instance_provisioning_last_seconds > {seconds:g} and on (name) {fresh}"
+
+
+def failures(window: str = "1h") -> str:
+    """Failed attempts by phase and reason."""
+    return f"sum by (phase, reason) (increase(vast_instance_provision_failures_total[{window}]))"
+
+
+def failing(count: float = 3, window: str = "1h") -> str:
+    """More failed attempts than a market like this one explains."""
+    return f"sum(increase(vast_instance_provision_failures_total[{window}])) >= {count:g}"
+
+
+def worst_machines(count: int = 10) -> str:
+    """Machines on which the smallest share of our attempts served."""
+    return f"bottomk({count}, vast_host_score < 1)"
+
+
+def orphans() -> str:
+    """Instances that cost money and that no event of the ledger names, or that it says were given back."""
+    return "vast_instance_orphaned == 1"
+
+
+# --- money -----------------------------------------------------------------------------------------------------------------
+
+
+def instances() -> str:
+    """How many instances are rented, by fleet."""
+    return "count by (fleet) (vast_instance_info)"
+
+
+def inventory() -> str:
+    """What is rented."""
+    return "vast_instance_info"
+
+
+def usd_per_hour(by: str = "fleet") -> str:
+    """$/h of everything that is rented."""
+    return f"sum by ({by}) (vast_instance_cost_per_hour)"
+
+
+def dearest() -> str:
+    """$/h of the dearest instance."""
+    return "max(vast_instance_cost_per_hour)"
+
+
+def rented() -> str:
+    """How many instances `dearest` is chosen from."""
+    return "count(vast_instance_cost_per_hour)"
+
+
+def over_ceiling() -> str:
+    """Instances that cost more an hour than their fleet's config allows."""
+    return "vast_instance_cost_per_hour > on (fleet) group_left () vast_fleet_price_ceiling_usd_per_hour"
+
+
+def bill(window: str = "1d") -> str:
+    """$ charged in a window, by kind."""
+    return f"sum by (kind) (increase(vast_cost_usd_total[{window}]))"
+
+
+def billed() -> str:
+    """$ charged so far, by kind."""
+    return "sum by (kind) (vast_cost_usd_total)"
+
+
+def wasted() -> str:
+    """$ charged so far that served nobody, by kind."""
+    return "sum by (kind) (vast_waste_usd_total)"
+
+
+def waste_ratio() -> str:
+    """Share of the bill that served nobody, 0 to 1."""
+    return "sum(vast_waste_usd_total) / (sum(vast_cost_usd_total) > 0)"
+
+
+def usd_per_million_tokens(window: str = "1h") -> str:
+    """What a million tokens cost, read and written ones together, the whole rent included."""
+    tokens = " + ".join(
+        f"sum by ({HOST}) (rate(vllm:{kind}_tokens_total[{window}]))" for kind in ("prompt", "generation")
+    )
+    cost = f"sum by ({HOST}) (vast_instance_cost_per_hour)"
+    return f"{cost} / on (instance_id) group_left () (({tokens}) * 3600 / 1e6 > 0)"
+
+
+def spend() -> str:
+    """$ of this UTC day and month so far."""
+    return "vast_spend_usd"
+
+
+def forecast(period: str) -> str:
+    """$ that a UTC day or month will have cost when it ends, if all that is rented now stays until then."""
+    hours = "(24 - hour() - minute() / 60)"
+    if period == "month":
+        hours = f"((days_in_month() - day_of_month()) * 24 + {hours})"
+    rate = "(sum(vast_instance_cost_per_hour) or vector(0))"
+    return f'sum(vast_spend_usd{{period="{period}"}}) + on () {rate} * on () {hours}'
+
+
+def over_budget(period: str) -> str:
+    """The forecast where it is above the budget."""
+    return f'({forecast(period)}) > on () group_left () sum(vast_budget_usd{{period="{period}"}})'
+
+
+def drift() -> str:
+    """Charges over our own count of the same instances, less 1."""
+    return "vast_cost_drift_ratio"
+
+
+# --- the watchers ----------------------------------------------------------------------------------------------------------
+
+
+def stale_sources() -> str:
+    """Sources that the exporter has not read for five minutes."""
+    return f"time() - vast_exporter_last_success_timestamp_seconds > {STALE_SECONDS}"
+
+
+def no_exporter() -> str:
+    """The exporter, where it is not there at all."""
+    return 'absent(up{job="exporter"} == 1)'
+
+
+def refused_samples(window: str = "10m") -> str:
+    """Samples and requests that the door refused, by sender and reason."""
+    return f"sum by (instance_id, reason) (increase(vast_door_refused_total[{window}])) > 0"
+
+
+def report_age() -> str:
+    """Seconds since a host was heard."""
+    return f"time() - timestamp({OURS})"
+
+
+def _quantile(quantile: float, histogram: str, window: str, by: str) -> str:
+    labels = f"le, {by}" if by else "le"
+    return f"histogram_quantile({quantile:g}, sum by ({labels}) (rate({histogram}_bucket[{window}]))) >= 0"

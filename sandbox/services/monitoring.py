@@ -1,0 +1,118 @@
+"""The sandbox's monitoring: the real Prometheus and Alertmanager on loopback with the project's own rules, and the exporter.
+
+What they keep lies in a folder of the sandbox's state and is removed when they end: a new sandbox has another market, whose
+history the old one's is not.
+"""
+
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from monitoring import alerts, config, rules
+from sandbox.services.child import ServiceError
+from sandbox.services.holder import taken
+from sandbox.services.ports import LOOPBACK, choose, free
+from sandbox.services.programs import Program
+
+EVERY_SECONDS = 5  # between two scrapes, and two evaluations of the rules
+REPO = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class MonitoringPorts:
+    """Ports on loopback; 0 means any free one."""
+
+    prometheus: int = 0
+    alertmanager: int = 0
+    exporter: int = 0
+
+
+class Monitoring:
+    """Prometheus, Alertmanager and exporter over the folder `home`; `stack_config`: the config file of the stack watched."""
+
+    def __init__(self, home: Path, stack_config: Path, ports: MonitoringPorts = MonitoringPorts()) -> None:
+        self._home = home
+        wanted = (ports.prometheus, ports.alertmanager, ports.exporter)
+        for port, option in zip(wanted, ("prometheus", "alertmanager", "exporter"), strict=True):
+            if port and not free(port):
+                raise ServiceError(taken(port, option, f"run `python -m sandbox up --{option}-port PORT`"))
+        spare = choose(len(wanted))
+        prometheus, alertmanager, exporter = (port or spare.pop() for port in wanted)
+        self._programs = {
+            "prometheus": self._prometheus(prometheus),
+            "alertmanager": self._alertmanager(alertmanager),
+            "exporter": self._exporter(exporter, stack_config),
+        }
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Return where each of them is, by name."""
+        return {name: program.url for name, program in self._programs.items()}
+
+    def start(self) -> None:
+        """Start all and return when all answer. Raises ServiceError, and then nothing is left."""
+        self._write()
+        try:
+            for program in self._programs.values():
+                program.start()
+            for program in self._programs.values():
+                program.wait()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all and remove what they kept. Stopping twice is harmless."""
+        for program in self._programs.values():
+            program.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def _write(self) -> None:
+        shutil.rmtree(self._home, ignore_errors=True)  # of a sandbox that was killed
+        self._home.mkdir(mode=0o700, parents=True)
+        jobs = {name: program.url.removeprefix("http://") for name, program in self._programs.items()}
+        document = config.prometheus(
+            jobs, jobs["alertmanager"], ["records.yml", "alerts.yml"], f"{EVERY_SECONDS}s", {"cluster": "sandbox"}
+        )
+        documents: Mapping[str, dict[str, Any]] = {
+            "prometheus.yml": document,
+            "records.yml": rules.document(f"{EVERY_SECONDS}s"),
+            "alerts.yml": alerts.document(str(REPO / alerts.RUNBOOKS)),
+            "alertmanager.yml": config.alertmanager(),
+        }
+        for name, content in documents.items():
+            (self._home / name).write_text(yaml.safe_dump(content, sort_keys=False, width=1000))
+
+    def _prometheus(self, port: int) -> Program:
+        arguments = [
+            f"--config.file={self._home / 'prometheus.yml'}",
+            f"--storage.tsdb.path={self._home / 'data'}",
+            f"--web.listen-address={LOOPBACK}:{port}",
+            "--web.enable-remote-write-receiver",
+            "--storage.tsdb.retention.time=2d",
+            # The first alerts come before Alertmanager is known, and would be told again after a minute only.
+            f"--rules.alert.resend-delay={EVERY_SECONDS}s",
+            "--log.level=warn",
+        ]
+        return Program("prometheus", arguments, port, "/-/ready", self._home)
+
+    def _alertmanager(self, port: int) -> Program:
+        arguments = [
+            f"--config.file={self._home / 'alertmanager.yml'}",
+            f"--storage.path={self._home / 'alerts'}",
+            f"--web.listen-address={LOOPBACK}:{port}",
+            "--cluster.listen-address=",
+            "--log.level=warn",
+        ]
+        return Program("alertmanager", arguments, port, "/-/ready", self._home)
+
+    def _exporter(self, port: int, stack_config: Path) -> Program:
+        arguments = ["-m", "monitoring.exporter", "--config", str(stack_config), "--port", str(port)]
+        arguments += ["--every", str(EVERY_SECONDS)]
+        # The exporter belongs to the program, not to the sandbox's own state: its ledger folder is the operator's.
+        return Program("exporter", arguments, port, "/metrics", self._home, sys.executable, {"PYTHONPATH": str(REPO)})

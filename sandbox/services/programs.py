@@ -1,0 +1,75 @@
+"""A service of the sandbox that is one program with one HTTP port: found, started, waited for, ended."""
+
+import shutil
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.services.child import Child, ServiceError
+from sandbox.services.ports import LOOPBACK
+
+START_SECONDS = 60.0
+STOP_GRACE_SECONDS = 5.0
+
+
+@dataclass
+class Program:
+    """`ready` is the path that answers 200 once it serves, `folder` takes its log."""
+
+    name: str
+    arguments: Sequence[str]
+    port: int
+    ready: str
+    folder: Path
+    program: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
+    _child: Child | None = None
+
+    @property
+    def url(self) -> str:
+        """Return its URL on this machine."""
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self) -> None:
+        """Start it; `wait` says when it answers. Raises ServiceError."""
+        self._child = Child(find(self.program or self.name), self.arguments, self.environment, self._log)
+
+    def wait(self) -> None:
+        """Return when it answers. Raises ServiceError where it ended, or takes longer than a minute."""
+        assert self._child is not None
+        deadline = time.monotonic() + START_SECONDS
+        while not _answers(self.url + self.ready):
+            if self._child.status() is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+                continue
+            self.stop()
+            last = " | ".join(self._child.tail().strip().splitlines()[-3:])
+            raise ServiceError(f"{self.name} did not get ready. Its log {self._log} ends: {last}")
+
+    def stop(self) -> None:
+        """End it. Stopping twice is harmless."""
+        if self._child is not None:
+            self._child.stop(STOP_GRACE_SECONDS)
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / f"{self.name}.log"
+
+
+def find(program: str) -> str:
+    """Return a program of PATH. Raises ServiceError with what brings it."""
+    found = shutil.which(program)
+    if found is None:
+        raise ServiceError(f"The program {program} is missing. `make setup` builds it; MONITORING=off does without.")
+    return found
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.HTTPError, OSError):
+        return False

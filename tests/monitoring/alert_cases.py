@@ -1,0 +1,150 @@
+"""What each alert must fire on, and what it must stay silent on, as series of promtool's notation.
+
+Samples come every 15 s; `at` is when is looked. Labels `W` are those of one host. promtool's time begins at the epoch, so the
+UTC day and month of every case are 1970-01-01.
+"""
+
+from dataclasses import dataclass
+
+W = 'instance_id="7",name="chat-0",fleet="chat"'
+HOUR = "x240"
+
+
+@dataclass(frozen=True)
+class Case:
+    """`fires` is how many alerts of that name fire at that moment."""
+
+    alert: str
+    about: str
+    series: dict[str, str]
+    fires: int
+    at: str = "30m"
+
+
+def host(metric: str, values: str, more: str = "") -> dict[str, str]:
+    """One series of the host."""
+    return {f"{metric}{{{W}{more and f',{more}'}}}": values}
+
+
+def state(ready: str, starting: str = f"0{HOUR}") -> dict[str, str]:
+    """What the host says of itself."""
+    return host("vast_instance_state", ready, 'state="ready"') | host(
+        "vast_instance_state", starting, 'state="starting"'
+    )
+
+
+def info(status: str = "running") -> dict[str, str]:
+    """What the market says of the host."""
+    return host("vast_instance_info", f"1{HOUR}", f'status="{status}",gpu_name="RTX 4090",machine_id="70"')
+
+
+def latency(below: str, total: str) -> dict[str, str]:
+    """Requests timed at most 1.5 s, and all of them, none above 5 s."""
+    name, model = "vllm:e2e_request_latency_seconds", 'model_name="tiny",engine="0"'
+    buckets = {"1.5": below, "2.0": below, "5.0": total, "+Inf": total}
+    rows = {
+        k: v for le, values in buckets.items() for k, v in host(f"{name}_bucket", values, f'{model},le="{le}"').items()
+    }
+    return rows | host(f"{name}_count", total, model)
+
+
+def budget(period: str, spent: float, limit: float, usd_per_hour: float) -> dict[str, str]:
+    """Spend and budget of a period, and one instance."""
+    return {
+        f'vast_spend_usd{{period="{period}"}}': f"{spent}x480",
+        f'vast_budget_usd{{period="{period}"}}': f"{limit}x480",
+    } | host("vast_instance_cost_per_hour", f"{usd_per_hour}x480")
+
+
+def served(seconds: float, at: float) -> dict[str, str]:
+    """When an instance came to serve, and how long it took."""
+    return {
+        'vast_instance_provisioning_last_seconds{name="chat-0",fleet="chat"}': f"{seconds}x600",
+        'vast_instance_served_timestamp_seconds{name="chat-0",fleet="chat"}': f"{at}x600",
+    }
+
+
+def failed(values: str) -> dict[str, str]:
+    """A counter of failed attempts."""
+    return {'vast_instance_provision_failures_total{phase="wait",reason="boot"}': values}
+
+
+def price(usd: float) -> dict[str, str]:
+    """What an instance costs under a ceiling of half a dollar."""
+    ceiling = {'vast_fleet_price_ceiling_usd_per_hour{fleet="chat"}': f"0.5{HOUR}"}
+    return host("vast_instance_cost_per_hour", f"{usd}{HOUR}") | ceiling
+
+
+READY = state(f"1{HOUR}")
+EXPORTER = 'up{job="exporter",instance="127.0.0.1:9101"}'
+
+CASES = [
+    Case("EndpointDown", "a host that serves", READY, 0),
+    Case("EndpointDown", "vLLM gone", state("1x40 0x200"), 1),
+    Case("EndpointDown", "a restart of a minute", state("1x100 0x4 1x136"), 0, "26m"),
+    Case("EndpointDown", "a start, however long", state(f"0{HOUR}", f"1{HOUR}"), 0),
+    Case("EndpointDown", "nothing known", {}, 0),
+    Case("HostSilent", "a host that reports", info() | READY, 0),
+    Case("HostSilent", "a host that stopped reporting", info() | state("1x20"), 1),
+    Case("HostSilent", "a host that never reported", info(), 1),
+    Case("HostSilent", "an instance that still boots", info("loading"), 0),
+    Case("HostSilent", "a gap of two minutes", info() | state("1x100 _x8 1x132"), 0, "27m"),
+    Case("LatencyHigh", "fast answers", latency("0+3x240", "0+3x240"), 0),
+    Case("LatencyHigh", "every second answer slow", latency("0+3x240", "0+6x240"), 1),
+    Case("LatencyHigh", "one slow answer in a quiet hour", latency("0x240", "0x100 1x140"), 0),
+    Case("LatencyHigh", "no traffic", latency("5x240", "9x240"), 0),
+    Case("ProvisioningSlow", "two minutes", served(120, 600), 0),
+    Case("ProvisioningSlow", "four minutes", served(240, 600), 1),
+    Case("ProvisioningSlow", "four minutes, long ago", served(240, 600), 0, "80m"),
+    Case("ProvisioningFailing", "one failure", failed("0x100 1x140"), 0),
+    Case("ProvisioningFailing", "four failures", failed("0x100 4x140"), 1),
+    Case("ProvisioningFailing", "four failures, more than an hour ago", failed("0x100 4x500"), 0, "110m"),
+    Case("PriceOverCeiling", "under it", price(0.36), 0),
+    Case("PriceOverCeiling", "above it", price(0.61), 1),
+    Case("PriceOverCeiling", "no ceiling", host("vast_instance_cost_per_hour", f"9{HOUR}"), 0),
+    Case("BudgetDay", "within it", budget("day", 1, 12, 0.4), 0, "60m"),
+    Case("BudgetDay", "above it by midnight", budget("day", 3, 12, 0.4), 1, "60m"),
+    Case("BudgetDay", "no budget", {'vast_spend_usd{period="day"}': "99x480"}, 0, "60m"),
+    Case("BudgetDay", "spent already, nothing rented", {
+        'vast_spend_usd{period="day"}': "13x480", 'vast_budget_usd{period="day"}': "12x480"}, 1, "60m"),
+    Case("BudgetMonth", "within it", budget("month", 10, 320, 0.4), 0, "110m"),
+    Case("BudgetMonth", "above it by the end of January", budget("month", 40, 320, 0.4), 1, "110m"),
+    Case("InstanceIdle", "busy", READY | host("vast_instance_idle_seconds", f"3{HOUR}"), 0),
+    Case("InstanceIdle", "idle for long", READY | host("vast_instance_idle_seconds", "0+15x240"), 1, "40m"),
+    Case("InstanceIdle", "a start is not idleness", state(f"0{HOUR}", f"1{HOUR}")
+         | host("vast_instance_idle_seconds", "0+15x240"), 0, "40m"),
+    Case("InstanceIdle", "silence is not idleness", state("1x20") | host("vast_instance_idle_seconds", "1700x20"), 0),
+    Case("InstanceOrphaned", "known", info(), 0),
+    Case("InstanceOrphaned", "unknown", host("vast_instance_orphaned", f"1{HOUR}"), 1),
+    Case("InstanceOrphaned", "for the moment of a rent call", host("vast_instance_orphaned", "1x20"), 0),
+    Case("CertificateEnding", "in a month", host("vast_certificate_end_timestamp_seconds", "2592000x480"), 0, "90m"),
+    Case("CertificateEnding", "in a week", host("vast_certificate_end_timestamp_seconds", "604800x480"), 1, "90m"),
+    Case("DiskFilling", "half full", host("vast_disk_free_bytes", f"50{HOUR}")
+         | host("vast_disk_total_bytes", f"100{HOUR}"), 0),
+    Case("DiskFilling", "nearly full", host("vast_disk_free_bytes", f"5{HOUR}")
+         | host("vast_disk_total_bytes", f"100{HOUR}"), 1),
+    Case("GpuThrottled", "its own power limit", host("vast_gpu_throttle_active", f"1{HOUR}",
+         'uuid="u",reason="power_cap"'), 0),
+    Case("GpuThrottled", "heat", host("vast_gpu_throttle_active", f"1{HOUR}", 'uuid="u",reason="hw_thermal"'), 1),
+    Case("GpuThrottled", "heat for a minute", host("vast_gpu_throttle_active", "0x100 1x4 0x136",
+         'uuid="u",reason="hw_thermal"'), 0, "26m"),
+    Case("GpuBroken", "sound memory", host("vast_gpu_ecc_errors_total", f"2{HOUR}", 'uuid="u",type="uncorrected"'), 0),
+    Case("GpuBroken", "an error", host("vast_gpu_ecc_errors_total", "0x100 1x140", 'uuid="u",type="uncorrected"'), 1),
+    Case("GpuBroken", "an error that was corrected", host("vast_gpu_ecc_errors_total", "0x100 1x140",
+         'uuid="u",type="corrected"'), 0),
+    Case("ClockWrong", "right", host("vast_door_lag_seconds", f"3{HOUR}"), 0),
+    Case("ClockWrong", "two minutes behind", host("vast_door_lag_seconds", f"120{HOUR}"), 1),
+    Case("ClockWrong", "ahead", host("vast_door_lag_seconds", f"-40{HOUR}"), 1),
+    Case("ClockWrong", "catching up after an outage", host("vast_door_lag_seconds", "3x60 500-10x49 3x130"), 0, "26m"),
+    Case("ExporterStale", "read a moment ago", {
+        'vast_exporter_last_success_timestamp_seconds{source="ledger"}': "0+15x240"}, 0),
+    Case("ExporterStale", "market down", {
+        'vast_exporter_last_success_timestamp_seconds{source="inventory"}': "0+15x80 1200x160"}, 1),
+    Case("ExporterDown", "up", {EXPORTER: f"1{HOUR}"}, 0),
+    Case("ExporterDown", "down", {EXPORTER: "1x40 0x200"}, 1),
+    Case("ExporterDown", "gone", {}, 1),
+    Case("DoorRefusing", "taking everything", {f'vast_door_refused_total{{{W},reason="label"}}': f"4{HOUR}"}, 0),
+    Case("DoorRefusing", "refusing", {f'vast_door_refused_total{{{W},reason="label"}}': "0x100 7x140"}, 1),
+    Case("Watchdog", "always", {}, 1),
+    Case("Watchdog", "also where all is well", READY | info(), 1),
+]  # fmt: skip
