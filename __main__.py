@@ -9,6 +9,7 @@ from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, r
 from components.fleet import make_fleets
 from components.models import load_models
 from components.provider_pool import ProviderPool, keyless
+from components.reporting import MISSING, vmagent
 from components.store import Store, StoreArgs
 from providers.identity.resource import Identity
 from providers.rentals.resource import Rentals
@@ -34,10 +35,13 @@ def main() -> None:
         {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId},
         pulumi.ResourceOptions(provider=pool.get("store-provider")),
     )
-    store = Store(
-        "store", StoreArgs(stack, {name: model.manifest for name, model in models.items()}, identity, project), pool
-    )
-    fleets = make_fleets(stack, models, store, identity, rentals, pool)
+    shipper = vmagent(os.environ.get("PATH")) if stack.metrics else None
+    if stack.metrics and shipper is None:
+        pulumi.log.warn(MISSING)
+    manifests = {name: model.manifest for name, model in models.items()}
+    store = Store("store", StoreArgs(stack, manifests, identity, project, shipper), pool)
+    metrics_key = source.require_secret("metricsKey") if shipper else None
+    fleets = make_fleets(stack, models, store, identity, rentals, pool, metrics_key)
 
     pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
     prices = [price for fleet in fleets for price in fleet.prices.values()]

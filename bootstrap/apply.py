@@ -11,7 +11,7 @@ from bootstrap.facts import Facts
 from bootstrap.fetching import fetch
 from bootstrap.host import Host, Result
 from bootstrap.manifest import Manifest
-from bootstrap.order import gate_order, vllm_order
+from bootstrap.order import agent_text, gate_order, vllm_order, vmagent_text
 from bootstrap.plan import Action, Step
 from bootstrap.scripting import ETC, KIT, RUN, SCRIPTS, answer, python, shell
 from bootstrap.spec import EndpointSpec
@@ -64,6 +64,8 @@ class Worker:
             Action.CONFIGURE_GATE: self.configure_gate,
             Action.START_VLLM: self.start_vllm,
             Action.OPEN_GATE: self.open_gate,
+            Action.REPORT: self.report,
+            Action.STOP_REPORTING: self.stop_reporting,
         }[step.action]()
 
     def install_kit(self) -> None:
@@ -138,6 +140,32 @@ class Worker:
         keep = f"! -name {self.spec.model.digest} ! -name {self.spec.model.digest}.verified"
         others = f"find /workspace/models -mindepth 1 -maxdepth 1 {keep} -exec rm -rf {{}} +"
         self._shell(others, "weights that are not needed any more could not be removed")
+
+    def report(self) -> None:
+        """Have the host report. One that serves goes on serving where it cannot: that is said here, and seen by refresh."""
+        reporting = self.spec.reporting
+        assert reporting is not None
+        try:
+            self.host.put(reporting.password.encode(), f"{ETC}/metrics.password", 0o600)
+            self.host.put(agent_text(self.spec).encode(), f"{ETC}/agent.wanted", 0o600)
+            self.host.put(vmagent_text(self.spec, reporting).encode(), f"{ETC}/vmagent.wanted", 0o600)
+            self._restart("agent")
+            self._restart("vmagent")
+            self._shell(f"{KIT}/report.sh", "agent and vmagent do not stay up")
+        except StepFailed as error:
+            self.say("start", f"no metrics are reported: {error}")
+        else:
+            self.say("start", f"metrics go to {reporting.url} every {reporting.interval_seconds:g} s")
+
+    def stop_reporting(self) -> None:
+        """End agent and vmagent, and forget where they reported to."""
+        services = "/opt/gpu-fleet/service"
+        files = " ".join(f"{ETC}/{name}" for name in ("agent.wanted", "vmagent.wanted", "metrics.password"))
+        command = (
+            f"export PATH={KIT}/bin:$PATH; for name in agent vmagent; do touch {services}/$name/down; "
+            f"{KIT}/stop.sh $name {STOP_SECONDS} || exit 1; done; rm -rf {files} /workspace/metrics"
+        )
+        self._shell(command, "agent and vmagent could not be stopped")
 
     def _engine(self) -> Engine:
         return Engine(self.host, self.clock, self.spec.name, self.spec.served_model)

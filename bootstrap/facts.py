@@ -68,6 +68,11 @@ class Facts(BaseModel):
     certificate_epoch: str | None
     token_digest: str | None
     previous_token: bool
+    agent_wanted: str | None
+    agent_started: str | None
+    vmagent_wanted: str | None
+    vmagent_started: str | None
+    metrics_password: str | None
 
     @classmethod
     def from_answer(cls, text: str) -> "Facts":

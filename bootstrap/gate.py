@@ -5,7 +5,7 @@ What gets through, and what everything else is answered:
     GET /health                         vLLM's answer, for anybody
     /v1/* without a good token          401
     /v1/* with it, open file missing    503, Retry-After
-    /v1/* with it                       vLLM's answer; one line in admitted.log at its end
+    /v1/* with it                       vLLM's answer; one line in admitted.log at its end, but for who only looks (GET)
     anything else                       404, token or not: vLLM serves inference and metrics there without any key
 """
 
@@ -68,6 +68,8 @@ def caddyfile(port: int, places: Places = Places()) -> str:
 		header Content-Type application/json
 		respond `{{"error":"closed"}}` 503
 	}}
+	@looking method GET HEAD OPTIONS
+	log_skip @looking
 	handle {{
 		reverse_proxy {places.engine} {{
 			flush_interval -1

@@ -2,7 +2,8 @@
 
     bin/caddy                          the gate
     bin/{runsvdir,runsv,sv,chpst}      the supervisor
-    <everything of bootstrap/scripts>  run scripts, agent, fetcher
+    bin/vmagent, lib/...               what reports: a shipper of metrics, our agent and its library, where that is wanted
+    <everything of bootstrap/scripts>  run scripts, fetcher
 
 The tar is a blob like any other: uploaded once, fetched by presigned URL, checked by digest. Hosts are x86-64
 Linux whatever this machine is, so a program built for anything else is refused here and not found out on a
@@ -31,14 +32,21 @@ class KitError(Exception):
     """The kit cannot be built on this machine; the message says what is missing and what to install."""
 
 
-def build_kit(target: Path, programs: Mapping[str, Path] | None = None, scripts: Path = SCRIPTS) -> Manifest:
+def build_kit(
+    target: Path,
+    programs: Mapping[str, Path] | None = None,
+    scripts: Path = SCRIPTS,
+    extra: Mapping[str, Path] | None = None,
+) -> Manifest:
     """Write `kit.tar` into the folder `target` and return the manifest of that one file.
 
-    `programs` maps names under bin/ to files; by default Caddy and runit as installed here. Equal inputs give
+    `programs` maps names under bin/ to files; by default Caddy and runit as installed here. `extra` maps names under lib/
+    to plain files that come along. Equal inputs give
     equal bytes on every machine. The file is renamed into place, so a reader never sees half of it. Raises
     KitError.
     """
     members = _members(installed_programs() if programs is None else programs, scripts)
+    members |= {f"lib/{name}": (path.read_bytes(), 0o644) for name, path in (extra or {}).items()}
     target.mkdir(parents=True, exist_ok=True)
     descriptor, unfinished = tempfile.mkstemp(prefix=".kit-", dir=target)
     try:

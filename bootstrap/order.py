@@ -5,6 +5,7 @@ import json
 
 from bootstrap.facts import Facts
 from bootstrap.gate import caddyfile
+from bootstrap.reporting import Reporting, agent_order, vmagent_order
 from bootstrap.spec import CACHE_FOLDER, EndpointSpec
 
 ENVIRONMENT = {
@@ -32,6 +33,16 @@ def vllm_order(spec: EndpointSpec, facts: Facts) -> str:
 def gate_order(spec: EndpointSpec) -> str:
     """Return the text of gate.wanted, the gate's configuration. Another kit may bring another gate, so it is part of it."""
     return f"# kit {spec.kit.digest}\n{caddyfile(spec.port)}"
+
+
+def agent_text(spec: EndpointSpec) -> str:
+    """Return the text of agent.wanted."""
+    return agent_order(spec.kit.digest, spec.served_model, spec.model.digest)
+
+
+def vmagent_text(spec: EndpointSpec, reporting: Reporting) -> str:
+    """Return the text of vmagent.wanted."""
+    return vmagent_order(spec.kit.digest, reporting)
 
 
 def digest(text: str) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bootstrap.facts import Facts
-from bootstrap.order import digest, gate_order, vllm_order
+from bootstrap.order import agent_text, digest, gate_order, vllm_order, vmagent_text
 from bootstrap.spec import EndpointSpec
 
 RENEW_SECONDS = 30 * 86400.0  # a certificate is renewed when it has less than this to live
@@ -21,6 +21,8 @@ class Action(Enum):
     CONFIGURE_GATE = "configure gate"
     START_VLLM = "start vLLM"
     OPEN_GATE = "open gate"
+    REPORT = "report"
+    STOP_REPORTING = "stop reporting"
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     changes_token = facts.token_digest not in {None, digest(spec.token)}
     if facts.previous_token or changes_token:
         steps.append(Step("start", Action.DROP_PREVIOUS_TOKEN, "the previous token still opens the gate"))
+    if why := _reporting(spec, facts):
+        steps.append(Step("start", Action.REPORT if spec.reporting else Action.STOP_REPORTING, why))
     return steps
 
 
@@ -98,3 +102,15 @@ def _vllm(spec: EndpointSpec, facts: Facts) -> str:
     if facts.vllm_wanted != wanted or facts.vllm_started != wanted:
         return "vLLM runs with other arguments"
     return "" if facts.vllm_healthy else "vLLM does not answer"
+
+
+def _reporting(spec: EndpointSpec, facts: Facts) -> str:
+    there = (facts.agent_wanted, facts.vmagent_wanted, facts.metrics_password)
+    if spec.reporting is None:
+        return "metrics are not wanted any more" if any(there) else ""
+    agent, vmagent = digest(agent_text(spec)), digest(vmagent_text(spec, spec.reporting))
+    if there != (agent, vmagent, digest(spec.reporting.password)):
+        return "metrics are to go elsewhere, or as somebody else" if all(there) else "no metrics are reported"
+    if (facts.agent_started, facts.vmagent_started) != (agent, vmagent):
+        return "the agent does not run" if facts.agent_started != agent else "vmagent does not run"
+    return ""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bootstrap.errors import SpecInvalid
 from bootstrap.manifest import Manifest
+from bootstrap.reporting import Reporting
 
 # vLLM listens where the gate expects it, serves what the manifest pins, and is not guarded by a key of its own: the gate
 # takes the token off requests, and a key on the command line can be read by every process of the host.
@@ -63,6 +64,7 @@ class EndpointSpec:
     preflight: Preflight = Preflight()
     image: str = ""
     warm_start: bool = False
+    reporting: Reporting | None = None
     store_patience_seconds: float = 90.0  # without a byte from the store: it is down for a minute at times
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.spec import argument_problems, variable_problems
-from components.schema import Fleet, Gpu, Limits, Market, Model, Preflight, Rotation, StackConfig, Store
+from components.schema import Fleet, Gpu, Limits, Market, Metrics, Model, Preflight, Rotation, StackConfig, Store
 
 PROJECT = "gpu-fleet"
 FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -27,6 +27,10 @@ SECRETS = {
     "vastApiKey": "Key of the vast.ai account (scopes: misc, instance_read, instance_write, user_read).",
     "storeAccessKey": "Access key of the object store.",
     "storeSecretKey": "Secret key of the object store.",
+}
+
+OPTIONAL_SECRETS = {
+    "metricsKey": "Key under which hosts get their credentials at the door; needed with `metrics`, 16 characters or more.",
 }
 
 
@@ -47,7 +51,8 @@ def load(source: Source, known: set[str], project: Path) -> StackConfig:
     ConfigError.
     """
     sections = set(StackConfig.model_fields)
-    mistakes = [_unknown(key, sections | set(SECRETS)) for key in sorted(known - sections - set(SECRETS))]
+    secrets = {*SECRETS, *OPTIONAL_SECRETS}
+    mistakes = [_unknown(key, sections | secrets) for key in sorted(known - sections - secrets)]
     raw: dict[str, Any] = {}
     for key in sorted(sections & known):
         try:
@@ -70,14 +75,15 @@ def load(source: Source, known: set[str], project: Path) -> StackConfig:
 def given_keys(config: Mapping[str, str]) -> set[str]:
     """Return which of our keys a stack gives a value, from its whole config by key, namespaces included."""
     own = f"{PROJECT}:"
-    return {key.removeprefix(own) for key, value in config.items() if key.startswith(own) and value}
+    nothing = ("", "{}")  # the defaults of Pulumi.yaml
+    return {key.removeprefix(own) for key, value in config.items() if key.startswith(own) and value not in nothing}
 
 
 def refusals(present: set[str], market_url: str, passphrase: str | None) -> list[str]:
     """Return a sentence, with the exact command, for each secret that the stack lacks or that everybody knows."""
     found = [
         f"{PROJECT}:{key} is not set. {meaning} Set it with: pulumi config set --secret {PROJECT}:{key}"
-        for key, meaning in SECRETS.items()
+        for key, meaning in (SECRETS | (OPTIONAL_SECRETS if "metrics" in present else {})).items()
         if key not in present
     ]
     host = urlsplit(market_url).hostname or ""
@@ -122,6 +128,7 @@ def _model_at(path: list[str]) -> type[BaseModel] | None:
         "market": Market,
         "store": Store,
         "limits": Limits,
+        "metrics": Metrics,
         "rotation": Rotation,
     }
     if not path:

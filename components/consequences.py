@@ -18,6 +18,7 @@ from providers.vast.settings import InstanceSettings
 MACHINE = Machine("RTX 4090", 1, 48, 0.40, "US")
 BASE: dict[str, Any] = {
     "market": {"url": "https://console.vast.ai"},
+    "metrics": {"url": "https://metrics.example"},
     "store": {"endpoint": "https://fsn1.example", "region": "fsn1", "bucket": "weights"},
     "models": {"m": {"manifest": "models/m.json"}, "n": {"manifest": "models/n.json"}},
     "fleets": {"chat": {"model": "m", "gpu": {"name": "RTX 4090"}, "maxUsdPerHour": 0.5, "diskGb": 48}},
@@ -76,6 +77,8 @@ EDITS = (
     Edit("limits.totalMinutes", 60),
     Edit("limits.expectedHours", 24),
     Edit("limits.rentsPerHour", 50),
+    Edit("metrics.url", "https://other.example"),
+    Edit("metrics.intervalSeconds", 5),
     Edit("rotation.tokens", 1),
     Edit("rotation.ssh", 1),
     Edit("rotation.certificates", 1),
@@ -125,7 +128,18 @@ def _settings(edit: Edit) -> InstanceSettings:
     fleet = stack.fleets["chat"]
     manifests = {name: _manifest(model.manifest) for name, model in stack.models.items()}
     identity = _identity(stack.rotation.ssh)
-    args = FleetArgs("chat", fleet, stack, manifests[fleet.model], _manifest("kit"), identity, [], cast(Any, None))
+    args = FleetArgs(
+        "chat",
+        fleet,
+        stack,
+        manifests[fleet.model],
+        _manifest("kit"),
+        identity,
+        [],
+        cast(Any, None),
+        {},
+        cast(Any, "key"),
+    )
     token = token_for("0" * 64, "chat-0", stack.rotation.tokens)
     props = dict(instance_inputs(args, "chat-0", 0, cast(Any, token)))
     return InstanceSettings.from_props(props)

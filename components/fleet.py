@@ -25,7 +25,7 @@ GB = 1_000_000_000
 @dataclass(frozen=True)
 class FleetArgs:
     """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch; `rentals` outlives every
-    instance; `pins` are digests of compile caches by key.
+    instance; `pins` are digests of compile caches by key; with `metrics_key` the instances report.
     """
 
     name: str
@@ -37,6 +37,7 @@ class FleetArgs:
     blobs: list[pulumi.Resource]
     rentals: Rentals
     pins: Mapping[str, str] = field(default_factory=dict)
+    metrics_key: pulumi.Output[str] | None = None
 
 
 class Fleet(pulumi.ComponentResource):
@@ -81,6 +82,7 @@ def make_fleets(
     identity: Identity,
     rentals: Rentals,
     pool: ProviderPool,
+    metrics_key: pulumi.Output[str] | None = None,
 ) -> list[Fleet]:
     """Make every fleet of the stack's config."""
     return [
@@ -96,6 +98,7 @@ def make_fleets(
                 blobs=store.blobs_of(fleet.model),
                 rentals=rentals,
                 pins=models[fleet.model].pins,
+                metrics_key=metrics_key,
             ),
             pool,
         )
@@ -129,6 +132,7 @@ def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
 def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulumi.Output[str]) -> Mapping[str, Any]:
     """Return the inputs of one instance, in the shape of `providers.vast.settings.InstanceSettings`."""
     fleet, stack, identity = args.fleet, args.stack, args.identity
+    reports = stack.metrics is not None and args.metrics_key is not None
     return {
         "name": instance_name,
         "label": identity.stackId.apply(lambda stack_id: str(Label(stack_id, instance_name))),
@@ -162,7 +166,9 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "caKey": identity.caKey,
             "token": token,
             "certificateEpoch": stack.rotation.certificates,
+            **({"metricsKey": args.metrics_key} if reports else {}),
         },
+        **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
 
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from components.config import PROJECT, SECRETS
-from components.schema import Fleet, Gpu, Limits, Market, Model, Preflight, Rotation, StackConfig, Store
+from components.config import OPTIONAL_SECRETS, PROJECT, SECRETS
+from components.schema import Fleet, Gpu, Limits, Market, Metrics, Model, Preflight, Rotation, StackConfig, Store
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "market": Market,
@@ -22,8 +22,10 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "fleets.<name>.gpu": Gpu,
     "fleets.<name>.preflight": Preflight,
     "limits": Limits,
+    "metrics": Metrics,
     "rotation": Rotation,
 }
+ALL_SECRETS = SECRETS | OPTIONAL_SECRETS
 
 
 def page() -> str:
@@ -38,7 +40,7 @@ def page() -> str:
         "",
         "| key | meaning | set with |",
         "| --- | --- | --- |",
-        *(f"| `{key}` | {text} | `pulumi config set --secret {PROJECT}:{key}` |" for key, text in SECRETS.items()),
+        *(f"| `{key}` | {text} | `pulumi config set --secret {PROJECT}:{key}` |" for key, text in ALL_SECRETS.items()),
     ]
     for path, model in SECTIONS.items():
         lines += ["", f"## {path}", "", str(model.__doc__).strip(), "", "| key | type | default | meaning |"]
@@ -50,7 +52,7 @@ def page() -> str:
 def top_level() -> dict[str, str]:
     """Return what each top-level key means, secrets included: the descriptions that Pulumi.yaml repeats."""
     sections = {name: str(field.description) for name, field in StackConfig.model_fields.items()}
-    return {**sections, **SECRETS}
+    return {**sections, **ALL_SECRETS}
 
 
 def _row(name: str, field: FieldInfo) -> str:

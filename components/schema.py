@@ -165,6 +165,19 @@ class Limits(_Section):
     )
 
 
+class Metrics(_Section):
+    """Where hosts report to; left out, they do not."""
+
+    url: str = Field(
+        pattern=r"^https://[^/?#\s]+/?$",
+        description="URL of the door in front of Prometheus as hosts reach it, without a path; they must trust its "
+        "certificate.",
+    )
+    interval_seconds: float = Field(
+        15, alias="intervalSeconds", ge=1, le=60, description="Seconds between two reports; every byte is billed."
+    )
+
+
 class Rotation(_Section):
     """Counters; raising one renews what it names, in place."""
 
@@ -181,4 +194,5 @@ class StackConfig(_Section):
     models: dict[str, Model] = Field(default_factory=dict, description="Models by name.")
     fleets: dict[str, Fleet] = Field(default_factory=dict, description="Fleets by name.")
     limits: Limits = Field(Limits(), description="Bounds of bringing one instance online.")
+    metrics: Metrics | None = Field(None, description="Where hosts report to.")
     rotation: Rotation = Field(Rotation(), description="Counters that renew secrets in place.")

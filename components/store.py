@@ -6,9 +6,10 @@ from pathlib import Path
 import pulumi
 
 from bootstrap.cache import cache_folder
-from bootstrap.kit import build_kit
+from bootstrap.kit import build_kit, installed_programs
 from bootstrap.manifest import Manifest
 from components.provider_pool import ProviderPool
+from components.reporting import libraries
 from components.schema import Model, StackConfig
 from providers.identity.resource import Identity
 from providers.store.resource import Blobs, Bucket
@@ -16,12 +17,16 @@ from providers.store.resource import Blobs, Bucket
 
 @dataclass(frozen=True)
 class StoreArgs:
-    """What the store holds: `manifests` by model name, `project` the folder that paths in config are relative to."""
+    """What the store holds: `manifests` by model name, `project` the folder that paths in config are relative to.
+
+    With `vmagent` the kit brings what makes hosts report.
+    """
 
     stack: StackConfig
     manifests: dict[str, Manifest]
     identity: Identity
     project: Path
+    vmagent: Path | None = None
 
 
 class Store(pulumi.ComponentResource):
@@ -52,7 +57,7 @@ class Store(pulumi.ComponentResource):
         )
         options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[bucket]))
         folder = kit_folder()
-        self.kit = build_kit(folder)
+        self.kit = _kit(folder, args.vmagent)
         sources = {f"model-{model}": _source(args.stack.models[model], args.project) for model in args.manifests}
         manifests = {
             "kit": self.kit,
@@ -84,6 +89,12 @@ class Store(pulumi.ComponentResource):
 def kit_folder() -> Path:
     """Return the cache folder in which the kit is built."""
     return cache_folder() / "kit"
+
+
+def _kit(folder: Path, vmagent: Path | None) -> Manifest:
+    if vmagent is None:
+        return build_kit(folder)
+    return build_kit(folder, {**installed_programs(), "vmagent": vmagent}, extra=libraries())
 
 
 def _source(model: Model, project: Path) -> Path:

@@ -21,6 +21,8 @@ from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
 from sandbox.market.thresholds import Thresholds
 from sandbox.services.child import ServiceError
+from sandbox.services.monitoring import NAME_FOR_HOSTS as DOOR_FOR_HOSTS
+from sandbox.services.monitoring import PORT_FOR_HOSTS as DOOR_PORT_FOR_HOSTS
 from sandbox.services.monitoring import Monitoring, MonitoringPorts
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.services.store_front import StoreFront
@@ -133,7 +135,12 @@ class Sandbox:
                 f"{NAME_FOR_HOSTS}:443": (LOOPBACK, self._front.https_port),
                 f"{MARKET_FOR_HOSTS}:80": (LOOPBACK, bound.getsockname()[1]),
             }
-            surroundings = Surroundings(inward, store.ca_pem)
+            trusted = store.ca_pem
+            if settings.monitoring:
+                self._monitoring = self._plan_monitoring()
+                inward[f"{DOOR_FOR_HOSTS}:{DOOR_PORT_FOR_HOSTS}"] = (LOOPBACK, self._monitoring.door_port)
+                trusted += self._monitoring.ca_pem
+            surroundings = Surroundings(inward, trusted)
         machines = generate(settings.seed, settings.machines)
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
@@ -142,15 +149,14 @@ class Sandbox:
         self._market = Server(app, bound)
         self._market.start()
         self._undo.append(self._market.stop)
-        if settings.monitoring:
-            self._start_monitoring()
+        if self._monitoring:
+            self._undo.append(self._monitoring.stop)
+            self._monitoring.start()
 
-    def _start_monitoring(self) -> None:
-        settings = self.settings
-        ports = MonitoringPorts(settings.prometheus_port, settings.alertmanager_port, settings.exporter_port)
-        self._monitoring = Monitoring(settings.state / "monitoring", settings.stack_config, ports)
-        self._undo.append(self._monitoring.stop)
-        self._monitoring.start()
+    def _plan_monitoring(self) -> Monitoring:
+        own = self.settings
+        ports = MonitoringPorts(own.prometheus_port, own.alertmanager_port, own.exporter_port, own.door_port)
+        return Monitoring(own.state / "monitoring", own.stack_config, ports)
 
     def _hosts(self) -> Hosts:
         if self.settings.market_only:

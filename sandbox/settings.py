@@ -7,7 +7,7 @@ from typing import Literal
 
 Vllm = Literal["real", "double"]
 MARKET_PORT, STORE_PORT, STORE_HTTPS_PORT = 18801, 18802, 18803
-PROMETHEUS_PORT, ALERTMANAGER_PORT, EXPORTER_PORT = 18804, 18805, 18806
+PROMETHEUS_PORT, ALERTMANAGER_PORT, EXPORTER_PORT, DOOR_PORT = 18804, 18805, 18806, 18807
 STACK_CONFIG = Path(__file__).resolve().parent.parent / "Pulumi.local.yaml"
 TIME_SCALE = 30.0
 
@@ -29,6 +29,7 @@ class Settings:
     prometheus_port: int = 0
     alertmanager_port: int = 0
     exporter_port: int = 0
+    door_port: int = 0
     market_only: bool = False
     monitoring: bool = False
     stack_config: Path = STACK_CONFIG  # of the stack that the exporter watches

@@ -36,6 +36,7 @@ LIBRARY_PLACES = {
     ),
     "httpx": (
         "monitoring/prometheus.py",
+        "monitoring/door/app.py",
         "providers/vast/client.py",
         "bootstrap/probe.py",
         "tools/ask.py",

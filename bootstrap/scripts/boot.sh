@@ -19,7 +19,7 @@ if ! grep -qsx runsv /proc/[0-9]*/comm; then
 fi
 # The start script of the rent call puts back the key that it was rented with; a key that was changed since then wins.
 [ -s /opt/gpu-fleet/etc/authorized_keys ] && cp -p /opt/gpu-fleet/etc/authorized_keys /root/.ssh/authorized_keys
-for name in vllm gate; do
+for name in vllm gate agent vmagent; do
     "$kit/service.sh" $name
 done
 # A session of its own and no file of ours open: it outlives the login that started it.

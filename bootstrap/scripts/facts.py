@@ -132,6 +132,11 @@ print(
             "certificate": text(ETC / "tls.crt"),
             "certificate_epoch": text(ETC / "tls.epoch"),
             "token_digest": digest(ETC / "token"),
+            "agent_wanted": digest(ETC / "agent.wanted"),
+            "agent_started": text(RUN / "agent.started") if service_pid("agent") else None,
+            "vmagent_wanted": digest(ETC / "vmagent.wanted"),
+            "vmagent_started": text(RUN / "vmagent.started") if service_pid("vmagent") else None,
+            "metrics_password": digest(ETC / "metrics.password"),
             "previous_token": (ETC / "token.previous").exists(),
         }
     )

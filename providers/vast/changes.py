@@ -1,7 +1,7 @@
 """What a change of settings means for a running instance, pure: nothing, in place, or another machine.
 
 wish that the running machine violates          replace   (image, GPU, disk, region, price ceiling)
-what runs on it                                 in place  (model, vLLM's arguments, token, certificates, kit, SSH key)
+what runs on it                                 in place  (model, vLLM's arguments, keys, certificates, kit, metrics)
 wish that only matters for the next rent        recorded  (reliability, download rate, limits, endpoints)
 name or label                                   replace   (another identity)
 another market                                  replace   (given back there, rented here)
@@ -55,15 +55,9 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
     if old.server.image != new.server.image:
         found.replace.append("server.image")
     found.replace.extend(_violated(new, machine))
-    if old.model.digest != new.model.digest:
-        found.in_place.append("model")
-    if old.kit.digest != new.kit.digest:
-        found.in_place.append("kit")
-    if _what_runs(old) != _what_runs(new):
-        found.in_place.append("server")
-    if old.access != new.access:
-        found.in_place.append("access")
-    compared = {"name", "label", "model", "kit", "server", "access"}
+    before, after = _what_runs(old), _what_runs(new)
+    found.in_place.extend(key for key, value in before.items() if value != after[key])
+    compared = {"name", "label", "model", "kit", "server", "access", "metrics"}
     for name in InstanceSettings.model_fields:
         if name not in compared and getattr(old, name) != getattr(new, name):
             found.recorded.append(name)
@@ -72,13 +66,19 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
 
 def _named(keys: list[str]) -> str:
     """Write keys as config spells them: `maxUsdPerHour` rather than `wishes.maxUsdPerHour`."""
-    words = {"disk_gb": "diskGb", "access": "access (token, SSH key or certificate)", "server": "vLLM's arguments"}
+    words = {"disk_gb": "diskGb", "access": "access (token, key or certificate)", "server": "vLLM's arguments"}
     return ", ".join(words.get(key, key.rpartition(".")[2]) for key in dict.fromkeys(keys))
 
 
-def _what_runs(settings: InstanceSettings) -> tuple[object, ...]:
+def _what_runs(settings: InstanceSettings) -> dict[str, object]:
     server = settings.server
-    return (server.model_name, server.arguments, server.environment, server.port, server.warm_start)
+    return {
+        "model": settings.model.digest,
+        "kit": settings.kit.digest,
+        "server": (server.model_name, server.arguments, server.environment, server.port, server.warm_start),
+        "access": settings.access,
+        "metrics": settings.metrics,
+    }
 
 
 def _violated(new: InstanceSettings, machine: Machine) -> list[str]:

@@ -82,7 +82,8 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     try:
         facts = _bootstrap(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
         address = endpoint.removeprefix("https://").rpartition(":")[0]
-        drift += [f"{step.phase}: {step.why}" for step in plan(spec_of(settings, address), facts, desk.clock.time())]
+        wanted = spec_of(settings, address, instance_id)
+        drift += [f"{step.phase}: {step.why}" for step in plan(wanted, facts, desk.clock.time())]
     except HostKeyMismatch as error:
         drift.append(f"{STRANGER_DRIFT}: {error}")
     except BootstrapError as error:

@@ -18,15 +18,18 @@ from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.probe import probe
+from bootstrap.reporting import Reporting
 from bootstrap.run import KIT, Report, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
 from bootstrap.ssh import connect
 from bootstrap.warm import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
+from providers.identity.reporting import Reporter, password_for
 from providers.store.client import Keys
 from providers.store.client import connect as connect_store
 from providers.store.errors import StoreError, StoreUnreachable, readable
 from providers.store.warm import WarmEntries
+from providers.vast import label
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served
@@ -56,7 +59,7 @@ class HostBootstrap:
         clock = Until(self.clock, deadline)
         began = clock.monotonic()
         address, gate = self._addresses(instance)
-        spec = spec_of(self.settings, address)
+        spec = spec_of(self.settings, address, instance.id)
         endpoint = f"https://{address}:{gate}"
         services = replace(self, clock=clock, machine_id=instance.machine_id or 0)
         host = services.connect(instance, host_key, say)
@@ -96,7 +99,7 @@ class HostBootstrap:
         """Look at what really runs. Raises bootstrap errors."""
         host = self.connect(instance, host_key, say)
         try:
-            return observe(host, spec_of(self.settings, self._addresses(instance)[0]))
+            return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:
             host.close()
 
@@ -206,8 +209,8 @@ def _artifacts(endpoint: str, region: str, bucket: str, keys: Keys) -> Artifacts
     return Artifacts(endpoint, region, bucket, keys.access, keys.secret)
 
 
-def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
-    """Return what the host behind this address must become."""
+def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> EndpointSpec:
+    """Return what the host of this instance, behind this address, must become."""
     wishes, server = settings.wishes, settings.server
     return EndpointSpec(
         name=settings.name,
@@ -222,6 +225,7 @@ def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
         addresses=(address,),
         port=server.port,
         certificate_epoch=settings.access.certificate_epoch,
+        reporting=_reporting(settings, instance_id),
         store_patience_seconds=settings.to_limits().store_patience_seconds,
         preflight=Preflight(
             gpu_names=wishes.gpu_names,
@@ -237,3 +241,11 @@ def spec_of(settings: InstanceSettings, address: str) -> EndpointSpec:
             clock_seconds=settings.preflight.clock_seconds,
         ),
     )
+
+
+def _reporting(settings: InstanceSettings, instance_id: int) -> Reporting | None:
+    key, mark = settings.access.metrics_key.get_secret_value(), label.parse(settings.label)
+    if settings.metrics is None or not key or mark is None:
+        return None
+    user = Reporter(str(instance_id), settings.name, mark.stack_id).user
+    return Reporting(settings.metrics.url, user, password_for(key, user), settings.metrics.interval_seconds)

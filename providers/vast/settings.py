@@ -120,11 +120,24 @@ class AccessSettings(_Model):
     ca_key: SecretStr = Field(alias="caKey")
     token: SecretStr
     certificate_epoch: int = Field(0, alias="certificateEpoch")
+    metrics_key: SecretStr = Field(SecretStr(""), alias="metricsKey")
 
     def revealed(self) -> dict[str, str]:
         """Return the secrets in plain, for what must know them: the redaction."""
-        fields = {"sshPrivateKey": self.ssh_private_key, "caKey": self.ca_key, "token": self.token}
-        return {name: secret.get_secret_value() for name, secret in fields.items()}
+        fields = {
+            "sshPrivateKey": self.ssh_private_key,
+            "caKey": self.ca_key,
+            "token": self.token,
+            "metricsKey": self.metrics_key,
+        }
+        return {name: text for name, secret in fields.items() if (text := secret.get_secret_value())}
+
+
+class MetricsSettings(_Model):
+    """Where the host reports to. `url` is the door's as hosts reach it."""
+
+    url: str
+    interval_seconds: float = Field(15.0, alias="intervalSeconds", gt=0)
 
 
 class InstanceSettings(_Model):
@@ -143,6 +156,7 @@ class InstanceSettings(_Model):
     model: Manifest
     kit: Manifest
     access: AccessSettings
+    metrics: MetricsSettings | None = None
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> "InstanceSettings":

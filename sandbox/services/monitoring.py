@@ -1,4 +1,4 @@
-"""The sandbox's monitoring: the real Prometheus and Alertmanager on loopback with the project's own rules, and the exporter.
+"""The sandbox's monitoring: the real Prometheus and Alertmanager on loopback with the project's own rules, exporter and door.
 
 What they keep lies in a folder of the sandbox's state and is removed when they end: a new sandbox has another market, whose
 history the old one's is not.
@@ -14,11 +14,14 @@ from typing import Any
 import yaml
 
 from monitoring import alerts, config, rules
+from sandbox.services.certificate import issue
 from sandbox.services.child import ServiceError
 from sandbox.services.holder import taken
 from sandbox.services.ports import LOOPBACK, choose, free
 from sandbox.services.programs import Program
 
+NAME_FOR_HOSTS, PORT_FOR_HOSTS = "metrics.sandbox.internal", 9443
+KEY = "sandbox-metrics-key"  # public by design, as Pulumi.local.yaml has it
 EVERY_SECONDS = 5  # between two scrapes, and two evaluations of the rules
 REPO = Path(__file__).resolve().parents[2]
 
@@ -30,29 +33,37 @@ class MonitoringPorts:
     prometheus: int = 0
     alertmanager: int = 0
     exporter: int = 0
+    door: int = 0
 
 
 class Monitoring:
-    """Prometheus, Alertmanager and exporter over the folder `home`; `stack_config`: the config file of the stack watched."""
+    """Prometheus, Alertmanager, exporter and door over the folder `home`; `stack_config` is that of the stack watched."""
 
     def __init__(self, home: Path, stack_config: Path, ports: MonitoringPorts = MonitoringPorts()) -> None:
         self._home = home
-        wanted = (ports.prometheus, ports.alertmanager, ports.exporter)
-        for port, option in zip(wanted, ("prometheus", "alertmanager", "exporter"), strict=True):
+        wanted = (ports.prometheus, ports.alertmanager, ports.exporter, ports.door)
+        for port, option in zip(wanted, ("prometheus", "alertmanager", "exporter", "door"), strict=True):
             if port and not free(port):
                 raise ServiceError(taken(port, option, f"run `python -m sandbox up --{option}-port PORT`"))
-        spare = choose(len(wanted))
-        prometheus, alertmanager, exporter = (port or spare.pop() for port in wanted)
+        *spare, self._door_metrics = choose(len(wanted) + 1)
+        prometheus, alertmanager, exporter, self.door_port = (port or spare.pop() for port in wanted)
+        self._certificate = issue(NAME_FOR_HOSTS)
         self._programs = {
             "prometheus": self._prometheus(prometheus),
             "alertmanager": self._alertmanager(alertmanager),
             "exporter": self._exporter(exporter, stack_config),
+            "door": self._door(self.door_port, prometheus),
         }
 
     @property
     def urls(self) -> dict[str, str]:
         """Return where each of them is, by name."""
         return {name: program.url for name, program in self._programs.items()}
+
+    @property
+    def ca_pem(self) -> str:
+        """Return the certificate that hosts must trust to reach the door."""
+        return self._certificate.ca
 
     def start(self) -> None:
         """Start all and return when all answer. Raises ServiceError, and then nothing is left."""
@@ -72,10 +83,20 @@ class Monitoring:
             program.stop()
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def stop_one(self, name: str) -> None:
+        """End one of them, as an outage would."""
+        self._programs[name].stop()
+
+    def start_one(self, name: str) -> None:
+        """Start one of them again. Raises ServiceError."""
+        self._programs[name].start()
+        self._programs[name].wait()
+
     def _write(self) -> None:
         shutil.rmtree(self._home, ignore_errors=True)  # of a sandbox that was killed
         self._home.mkdir(mode=0o700, parents=True)
-        jobs = {name: program.url.removeprefix("http://") for name, program in self._programs.items()}
+        jobs = {name: program.url.partition("://")[2] for name, program in self._programs.items()}
+        jobs["door"] = f"{LOOPBACK}:{self._door_metrics}"
         document = config.prometheus(
             jobs, jobs["alertmanager"], ["records.yml", "alerts.yml"], f"{EVERY_SECONDS}s", {"cluster": "sandbox"}
         )
@@ -87,6 +108,9 @@ class Monitoring:
         }
         for name, content in documents.items():
             (self._home / name).write_text(yaml.safe_dump(content, sort_keys=False, width=1000))
+        for name, text in (("door.crt", self._certificate.chain), ("door.key", self._certificate.key)):
+            (self._home / name).touch(mode=0o600)
+            (self._home / name).write_text(text)
 
     def _prometheus(self, port: int) -> Program:
         arguments = [
@@ -114,5 +138,12 @@ class Monitoring:
     def _exporter(self, port: int, stack_config: Path) -> Program:
         arguments = ["-m", "monitoring.exporter", "--config", str(stack_config), "--port", str(port)]
         arguments += ["--every", str(EVERY_SECONDS)]
-        # The exporter belongs to the program, not to the sandbox's own state: its ledger folder is the operator's.
         return Program("exporter", arguments, port, "/metrics", self._home, sys.executable, {"PYTHONPATH": str(REPO)})
+
+    def _door(self, port: int, prometheus: int) -> Program:
+        arguments = ["-m", "monitoring.door", "--port", str(port), "--upstream", f"http://{LOOPBACK}:{prometheus}"]
+        arguments += ["--certificate", str(self._home / "door.crt"), "--key", str(self._home / "door.key")]
+        arguments += ["--metrics-port", str(self._door_metrics)]
+        environment = {"PYTHONPATH": str(REPO), "METRICS_KEY": KEY}
+        ready = f"http://{LOOPBACK}:{self._door_metrics}/metrics"
+        return Program("door", arguments, port, ready, self._home, sys.executable, environment, scheme="https")

@@ -17,7 +17,7 @@ STOP_GRACE_SECONDS = 5.0
 
 @dataclass
 class Program:
-    """`ready` is the path that answers 200 once it serves, `folder` takes its log."""
+    """`ready` is the path, or the URL, that answers 200 once it serves; `folder` takes its log."""
 
     name: str
     arguments: Sequence[str]
@@ -26,12 +26,13 @@ class Program:
     folder: Path
     program: str = ""
     environment: dict[str, str] = field(default_factory=dict)
+    scheme: str = "http"
     _child: Child | None = None
 
     @property
     def url(self) -> str:
         """Return its URL on this machine."""
-        return f"http://{LOOPBACK}:{self.port}"
+        return f"{self.scheme}://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
         """Start it; `wait` says when it answers. Raises ServiceError."""
@@ -41,7 +42,8 @@ class Program:
         """Return when it answers. Raises ServiceError where it ended, or takes longer than a minute."""
         assert self._child is not None
         deadline = time.monotonic() + START_SECONDS
-        while not _answers(self.url + self.ready):
+        ready = self.ready if "://" in self.ready else self.url + self.ready
+        while not _answers(ready):
             if self._child.status() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue

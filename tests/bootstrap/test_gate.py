@@ -238,13 +238,14 @@ def test_the_certificate_is_shown_for_an_address_that_only_clients_know(gate: Ga
         assert ("IP Address", ADDRESS) in connection.getpeercert()["subjectAltName"]
 
 
-def test_only_admitted_requests_are_logged_and_without_what_they_said(gate: Gate) -> None:
+def test_only_admitted_requests_for_work_are_logged_and_without_what_they_said(gate: Gate) -> None:
     log = gate.run / "admitted.log"
     before = log.read_text().count("\n") if log.exists() else 0
     with gate.client() as client:
         client.get("/health")
         client.post("/v1/completions", json=BODY)
         client.get("/metrics")
+        client.get("/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
         client.post("/v1/completions", headers={"Authorization": f"Bearer {TOKEN}"}, json=BODY)
 
     wait_until(lambda: log.exists() and log.read_text().count("\n") == before + 1)

@@ -42,6 +42,13 @@ def test_the_kit_is_programs_and_scripts_with_nothing_of_this_machine_in_it(tmp_
     }
 
 
+def test_what_reports_comes_along_below_lib(tmp_path, program, scripts):
+    build_kit(tmp_path / "kit", {"vmagent": program}, scripts, {"monitoring/agent/state.py": scripts / "agent.py"})
+    found = members(tmp_path / "kit")
+    assert found["lib/monitoring/agent/state.py"] == (0o644, 0, 0, 0)
+    assert found["bin/vmagent"] == (0o755, 0, 0, 0)
+
+
 def test_equal_inputs_give_equal_bytes_whatever_their_age_and_umask(tmp_path, program, scripts):
     first = build_kit(tmp_path / "one", {"caddy": program}, scripts)
     os.utime(scripts / "agent.py", (1, 1))

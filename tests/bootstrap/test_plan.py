@@ -8,8 +8,9 @@ import pytest
 from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
 from bootstrap.manifest import File, Manifest
-from bootstrap.order import digest, gate_order, vllm_order
+from bootstrap.order import agent_text, digest, gate_order, vllm_order, vmagent_text
 from bootstrap.plan import Action, plan
+from bootstrap.reporting import Reporting
 from bootstrap.spec import EndpointSpec
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
@@ -140,3 +141,56 @@ def test_facts_that_do_not_parse_are_a_failed_step() -> None:
 def test_a_token_that_the_gate_would_read_as_a_pattern_is_refused() -> None:
     with pytest.raises(ValueError, match="letters, digits"):
         replace(SPEC, token="*")
+
+
+REPORTING = Reporting("https://door.example:9443", "7.chat-0.abc", "p" * 43, 15)
+REPORTS = replace(SPEC, reporting=REPORTING)
+
+
+def reporting(**changes: Any) -> Facts:
+    """A host that serves and reports as REPORTS wants it, except for the changes."""
+    agent, vmagent = digest(agent_text(REPORTS)), digest(vmagent_text(REPORTS, REPORTING))
+    started = {"agent_wanted": agent, "agent_started": agent, "vmagent_wanted": vmagent, "vmagent_started": vmagent}
+    return serving(**{**started, "metrics_password": digest(REPORTING.password), **changes})
+
+
+def test_a_host_that_reports_as_it_should_needs_nothing() -> None:
+    assert plan(REPORTS, reporting(), NOW) == []
+
+
+def test_reporting_comes_last_and_needs_no_new_proof() -> None:
+    assert actions(REPORTS, serving()) == [Action.REPORT]
+    assert actions(REPORTS, FRESH)[-2:] == [Action.OPEN_GATE, Action.REPORT]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"metrics_password": "0" * 64}, "somebody else"),
+        ({"vmagent_wanted": "0" * 64}, "elsewhere"),
+        ({"vmagent_started": None}, "vmagent does not run"),
+        ({"agent_started": "0" * 64}, "the agent does not run"),
+        ({"agent_wanted": None}, "no metrics are reported"),
+    ],
+)
+def test_each_difference_of_reporting_is_one_step(changes: dict[str, Any], why: str) -> None:
+    [step] = plan(REPORTS, reporting(**changes), NOW)
+
+    assert step.action is Action.REPORT
+    assert why in step.why
+
+
+def test_reporting_that_is_not_wanted_any_more_is_stopped() -> None:
+    assert actions(SPEC, reporting()) == [Action.STOP_REPORTING]
+
+
+def test_another_kit_may_bring_another_agent() -> None:
+    assert actions(replace(REPORTS, kit=manifest("kit", "9")), reporting())[-1] is Action.REPORT
+
+
+def test_the_order_is_shell_whatever_the_url_says() -> None:
+    odd = replace(REPORTING, url="https://door.example/$(reboot)'", interval_seconds=2.5)
+
+    assert "URL='https://door.example/$(reboot)'\"'\"'/api/v1/write'" in vmagent_text(SPEC, odd)
+    assert "INTERVAL=2.5s" in vmagent_text(SPEC, odd)
+    assert REPORTING.password not in vmagent_text(SPEC, odd) + repr(odd)

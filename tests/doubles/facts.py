@@ -24,4 +24,9 @@ EMPTY: dict[str, Any] = {
     "certificate_epoch": None,
     "token_digest": None,
     "previous_token": False,
+    "agent_wanted": None,
+    "agent_started": None,
+    "vmagent_wanted": None,
+    "vmagent_started": None,
+    "metrics_password": None,
 }

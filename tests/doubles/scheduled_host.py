@@ -73,7 +73,7 @@ def _certificate() -> str:
 @cache
 def _facts(name: str, version: int) -> Facts:
     settings = settings_of(name, version)
-    spec = spec_of(settings, ADDRESS)
+    spec = spec_of(settings, ADDRESS, 1)
     bare = Facts.model_validate({**EMPTY, "certificate": _certificate()})
     order, gate = digest(vllm_order(spec, bare)), digest(gate_order(spec))
     return bare.model_copy(

@@ -1,0 +1,3 @@
+#!/bin/sh
+rm -f /run/gpu-fleet/vmagent.started
+exit 0

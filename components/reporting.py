@@ -1,0 +1,37 @@
+"""What the kit needs to make hosts report: vmagent, our agent, and the Python libraries that it uses."""
+
+import shutil
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+
+LIBRARIES = {"prometheus-client": "prometheus_client/", "nvidia-ml-py": "pynvml.py"}  # package -> what of it travels
+ROOT = Path(__file__).resolve().parent.parent
+MISSING = (
+    "Hosts will not report their metrics: vmagent, which ships them, is not on PATH. `make setup` builds it; then run this "
+    'in a shell with `eval "$(make -s env)"`.'
+)
+
+
+def vmagent(path: str | None) -> Path | None:
+    """Return the program that ships metrics, where PATH has it."""
+    found = shutil.which("vmagent", path=path)
+    return Path(found) if found else None
+
+
+def libraries() -> Mapping[str, Path]:
+    """Return the files under lib/ by name: the agent with its package, and what it imports."""
+    return dict(sorted([*_agent(), *_packages()]))
+
+
+def _agent() -> Iterator[tuple[str, Path]]:
+    yield "monitoring/__init__.py", ROOT / "monitoring" / "__init__.py"
+    for file in (ROOT / "monitoring" / "agent").glob("*.py"):
+        yield f"monitoring/agent/{file.name}", file
+
+
+def _packages() -> Iterator[tuple[str, Path]]:
+    for package, prefix in LIBRARIES.items():
+        for file in metadata.files(package) or []:
+            if str(file).startswith(prefix) and file.suffix == ".py":
+                yield str(file), Path(str(file.locate()))

@@ -1,0 +1,116 @@
+"""All that the agent says, by exactly these names; gathered at each scrape, because that is the only one who asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from monitoring.agent import machine
+from monitoring.agent.activity import Activity
+from monitoring.agent.gpus import Gpus
+from monitoring.agent.state import STATES, State
+
+Values = Mapping[Any, float]  # by the labels' values
+
+
+class HostCollector(Collector):
+    """`order` is what the bootstrap wrote: model and its digest. `certificate_end` returns unix seconds, or None."""
+
+    def __init__(
+        self,
+        order: Mapping[str, str],
+        activity: Activity,
+        state: State,
+        gpus: Gpus,
+        certificate_end: Callable[[], float | None],
+        folder: Path = Path("/workspace"),
+    ) -> None:
+        self._order, self._activity, self._state, self._gpus = order, activity, state, gpus
+        self._certificate_end, self._folder = certificate_end, folder
+
+    def collect(self) -> Iterable[Metric]:
+        """Return every family; what cannot be told is left out, never said to be nought."""
+        now = self._state.look()
+        self._activity.look(now == "ready")
+        yield family("vast_instance_state", "1 for what the endpoint is.", {(s,): s == now for s in STATES}, "state")
+        yield from self._activity_families()
+        model = (self._order.get("model", ""), self._order.get("digest", ""))
+        yield family(
+            "vast_model_info",
+            "1 for the model that is served, by its manifest's digest.",
+            {model: 1},
+            "model",
+            "digest",
+        )
+        yield family(
+            "vast_certificate_end_timestamp_seconds", "When the gate's certificate ends.", one(self._certificate_end())
+        )
+        yield from self._machine_families()
+        yield from gpu_families(self._gpus.look())
+
+    def _activity_families(self) -> Iterator[Metric]:
+        seen = self._activity
+        yield family("vast_instance_inflight_requests", "Requests under way.", one(seen.in_flight))
+        yield family("vast_instance_last_request_timestamp_seconds", "When anybody was served last.", one(seen.last_at))
+        yield family("vast_instance_idle_seconds", "How long nobody has asked.", one(seen.idle_seconds))
+        ended = {(code,): count for code, count in {"200": 0, **seen.requests}.items()}
+        yield counter("vast_instance_admitted_requests", "Requests that the gate let in, at their end.", ended, "code")
+
+    def _machine_families(self) -> Iterator[Metric]:
+        free, total = machine.disk(self._folder)
+        yield family("vast_disk_free_bytes", "Free on the disk of the weights.", one(free))
+        yield family("vast_disk_total_bytes", "Size of that disk.", one(total))
+        available, everything = machine.memory(machine.read("/proc/meminfo"))
+        yield family("vast_memory_available_bytes", "Memory of the machine that can be had.", one(available))
+        yield family("vast_memory_total_bytes", "Memory of the machine.", one(everything))
+        busy, _ = machine.processors(machine.read("/proc/stat") or "cpu 0 0 0 0 0 0 0 0")
+        yield counter("vast_cpu_busy_seconds", "Busy seconds of all processors of the machine.", one(busy))
+        moved = {(way,): count for way, count in machine.network(machine.read("/proc/net/dev")).items()}
+        yield counter("vast_network_bytes", "Bytes over the network, which are billed.", moved, "direction")
+
+
+def gpu_families(gpus: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
+    """Return the families of the GPUs; one that no GPU knows has no values."""
+    names = ("uuid", "name", "driver")
+    infos = {tuple(gpu.get(name, "") for name in names): 1 for gpu in gpus}
+    yield family("vast_gpu_info", "1 for each GPU that answers.", infos, "uuid", "gpu_name", "driver")
+    gauges = {
+        "utilization": ("vast_gpu_utilization_ratio", "Share of time in which anything ran."),
+        "memory_used": ("vast_gpu_memory_used_bytes", "Memory in use."),
+        "memory_total": ("vast_gpu_memory_total_bytes", "Memory there is."),
+        "celsius": ("vast_gpu_temperature_celsius", "Temperature."),
+        "watts": ("vast_gpu_power_watts", "Power drawn."),
+        "watts_limit": ("vast_gpu_power_limit_watts", "Power that it may draw."),
+    }
+    for key, (name, text) in gauges.items():
+        yield family(name, text, {(gpu["uuid"],): gpu[key] for gpu in gpus if key in gpu}, "uuid")
+    errors = {(gpu["uuid"], kind): gpu[kind] for gpu in gpus for kind in ("corrected", "uncorrected") if kind in gpu}
+    yield counter("vast_gpu_ecc_errors", "Memory errors since the driver was loaded.", errors, "uuid", "type")
+    held = {(gpu["uuid"], why): on for gpu in gpus for why, on in gpu.get("throttled", {}).items()}
+    yield family("vast_gpu_throttle_active", "1 while its clock is held down.", held, "uuid", "reason")
+
+
+def one(value: float | None) -> Values:
+    """Return the one value of a family without labels; none where it is not known."""
+    return {} if value is None else {(): value}
+
+
+def family(name: str, text: str, values: Values, *labels: str) -> Metric:
+    """Return a gauge with values by their labels."""
+    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
+
+
+def counter(name: str, text: str, values: Values, *labels: str) -> Metric:
+    """Return a counter with values by their labels."""
+    return _filled(CounterMetricFamily(name, text, labels=labels), values)
+
+
+def _filled(made: GaugeMetricFamily | CounterMetricFamily, values: Values) -> Metric:
+    for key, value in values.items():
+        made.add_metric(key, float(value))
+    return made

@@ -1,0 +1,48 @@
+"""The machine under the container, from /proc and statvfs: disk, network, memory and processors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+
+def disk(folder: Path) -> tuple[int, int]:
+    """Return (free, total) bytes of the disk that holds the weights."""
+    there = next(one for one in (folder, *folder.parents) if one.is_dir())
+    found = shutil.disk_usage(there)
+    return found.free, found.total
+
+
+def network(text: str) -> dict[str, int]:
+    """Return bytes by direction out of /proc/net/dev, loopback left out: that is what the market bills by the byte."""
+    received = sent = 0
+    for row in text.splitlines():
+        name, _, numbers = row.partition(":")
+        fields = numbers.split()
+        if len(fields) >= 9 and name.strip() != "lo":
+            received, sent = received + int(fields[0]), sent + int(fields[8])
+    return {"received": received, "sent": sent}
+
+
+def memory(text: str) -> tuple[int, int]:
+    """Return (available, total) bytes out of /proc/meminfo."""
+    rows = dict(row.split(":", 1) for row in text.splitlines() if ":" in row)
+    available, total = (int(rows.get(name, "0").split()[0]) * 1024 for name in ("MemAvailable", "MemTotal"))
+    return available, total
+
+
+def processors(text: str) -> tuple[float, float]:
+    """Return (busy, all) seconds of all processors since the start, out of /proc/stat."""
+    ticks = [int(field) for field in text.split("\n", 1)[0].split()[1:9]]
+    idle = ticks[3] + ticks[4]
+    hertz = os.sysconf("SC_CLK_TCK")
+    return (sum(ticks) - idle) / hertz, sum(ticks) / hertz
+
+
+def read(path: str) -> str:
+    """Return a file's text, empty where it cannot be read."""
+    try:
+        return Path(path).read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,41 @@
+"""Credentials of hosts at the door of the metrics: one an instance, worked out from the door's key, none of them stored.
+
+The user says who it is (instance, name, stack) and the password proves that the stack gave it out, so the door needs no list
+and a new instance may write from its first second. Another key is another password for everybody.
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+
+USER = re.compile(r"(?P<instance_id>[0-9]{1,20})\.(?P<name>[a-z0-9-]{1,60})\.(?P<stack_id>[a-z0-9]{1,40})\Z")
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """Who a credential belongs to."""
+
+    instance_id: str
+    name: str
+    stack_id: str
+
+    @property
+    def user(self) -> str:
+        """The user that it logs in as."""
+        return f"{self.instance_id}.{self.name}.{self.stack_id}"
+
+
+def password_for(key: str, user: str) -> str:
+    """Return a user's password: 43 characters of letters, digits, `_` and `-`."""
+    digest = hmac.new(key.encode(), f"metrics\0{user}".encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def reporter_of(key: str, user: str, password: str) -> Reporter | None:
+    """Return whose credential that is; None where it was not given out under this key."""
+    found = USER.match(user)
+    if not key or not found or not hmac.compare_digest(password_for(key, user).encode(), password.encode()):
+        return None
+    return Reporter(**found.groupdict())

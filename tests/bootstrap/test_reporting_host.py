@@ -1,0 +1,159 @@
+"""A host that reports: real agent and vmagent on it, the real door and Prometheus behind it. With the double of vLLM."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from bootstrap.kit import build_kit, installed_programs
+from bootstrap.reporting import Reporting
+from components.reporting import libraries
+from monitoring.prometheus import Prometheus, Series
+from providers.identity.reporting import Reporter, password_for
+from sandbox.hosts.backend import NamespaceHosts
+from sandbox.services.monitoring import KEY, NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring
+from sandbox.settings import STACK_CONFIG
+from tests.doubles.emulated import until
+from tests.doubles.rented import STORE, Rented, Things, rent
+
+pytestmark = [pytest.mark.host, pytest.mark.monitoring, pytest.mark.xdist_group("reporting-host")]
+
+REPORTER = Reporter("4711", "chat-0", "abc")
+PASSWORD = password_for(KEY, REPORTER.user)
+REPORTING = Reporting(f"https://{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}", REPORTER.user, PASSWORD, 1)
+
+
+@pytest.fixture(scope="module")
+def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
+    running = Monitoring(tmp_path_factory.mktemp("reporting") / "monitoring", STACK_CONFIG)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="module")
+def host(
+    hosts: NamespaceHosts, things: Things, monitoring: Monitoring, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rented]:
+    folder = tmp_path_factory.mktemp("kit")
+    programs = {**installed_programs(), "vmagent": Path(shutil.which("vmagent") or "")}
+    kit = build_kit(folder, programs, extra=libraries())
+    things.blobs.add(kit, folder)
+    door = f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}"
+    inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), door: ("127.0.0.1", monitoring.door_port)}
+    rented = rent(hosts, things, inward=inward, ca_pem=monitoring.ca_pem)
+    rented.spec = replace(rented.spec, kit=kit, reporting=REPORTING)
+    rented.converge()
+    yield rented
+    rented.host.destroy()
+
+
+def stored(monitoring: Monitoring, metric: str, **labels: str) -> list[Series]:
+    chosen = ",".join(f'{name}="{value}"' for name, value in {"instance_id": "4711", **labels}.items())
+    return Prometheus(monitoring.urls["prometheus"]).query(f"{metric}{{{chosen}}}")
+
+
+def test_what_a_host_says_of_itself_and_of_vllm_arrives_under_its_own_name(
+    host: Rented, monitoring: Monitoring
+) -> None:
+    assert any(line.startswith("start: metrics go to https://metrics.sandbox.internal") for line in host.said)
+    until(lambda: bool(stored(monitoring, "vast_instance_state", state="ready")), 30)
+    until(lambda: bool(stored(monitoring, "vllm:num_requests_running")), 30)
+
+    [state] = stored(monitoring, "vast_instance_state", state="ready")
+    assert (state.value, state.labels["name"], state.labels["fleet"]) == (1, "chat-0", "chat")
+    assert {row.value for row in stored(monitoring, "vast_gpu_temperature_celsius")} != set()
+    assert stored(monitoring, "vast_certificate_end_timestamp_seconds")[0].value > time.time()
+
+    before = stored(monitoring, "vllm:e2e_request_latency_seconds_count")
+    host.ask()
+    until(lambda: stored(monitoring, "vllm:e2e_request_latency_seconds_count")[0].value > before[0].value, 30)
+    until(lambda: stored(monitoring, "vast_instance_admitted_requests_total", code="200")[0].value > 0, 30)
+    refused = Prometheus(monitoring.urls["prometheus"]).query('vast_door_refused_total{instance_id="4711"} > 0')
+    assert refused == []
+
+
+def test_a_second_time_there_is_nothing_to_do_and_no_password_in_any_process(host: Rented) -> None:
+    assert host.converge().changed == []
+
+    listed = host.run("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ | tr '\\0' '\\n'; cat /var/log/gpu-fleet/*")
+    assert REPORTER.user in listed
+    assert PASSWORD not in listed
+    assert host.run("stat -c %a /opt/gpu-fleet/etc/metrics.password") == "600"
+
+
+def test_agent_and_vmagent_stay_small(host: Rented) -> None:
+    sizes = "for p in $(pgrep -f 'monitoring[.]agent|bin/[v]magent'); do grep ^Pss: /proc/$p/smaps_rollup; done"
+    kilobytes = [int(line.split()[1]) for line in host.run(sizes).splitlines()]
+
+    assert len(kilobytes) == 2
+    assert sum(kilobytes) <= 64_000
+
+
+def test_an_outage_of_the_door_loses_nothing(host: Rented, monitoring: Monitoring) -> None:
+    metric = f'vast_disk_total_bytes{{instance_id="{REPORTER.instance_id}"}}'
+    until(lambda: bool(stored(monitoring, "vast_disk_total_bytes")), 30)
+    prometheus = Prometheus(monitoring.urls["prometheus"])
+    monitoring.stop_one("door")
+    down_from = time.time()
+    host.run("sleep 12; pkill -TERM -f bin/[v]magent; sleep 3")  # it is told to end while nobody takes what it has
+    monitoring.start_one("door")
+
+    def longest_gap() -> float:
+        found = prometheus.query(f"{metric}[{int(time.time() - down_from) + 1}s]")
+        times = [down_from, *(at for at, _ in found[0].points), time.time()] if found else [down_from, time.time()]
+        return max(after - before for before, after in pairwise(times))
+
+    assert longest_gap() > 10
+    until(lambda: longest_gap() <= 5, 60)  # a second between two scrapes, the supervisor's restart, and the way here
+
+
+def test_a_credential_that_is_not_good_any_more_is_kept_and_sent_with_the_next(
+    host: Rented, monitoring: Monitoring
+) -> None:
+    host.run("echo wrong-password > /opt/gpu-fleet/etc/metrics.password; sleep 6")
+
+    report = host.converge()
+
+    assert [change.partition(":")[0] for change in report.changed] == ["report"]
+    prometheus = Prometheus(monitoring.urls["prometheus"])
+    silent = f'vast_disk_total_bytes{{instance_id="{REPORTER.instance_id}"}}[10s]'
+    until(lambda: bool(prometheus.query(f"count_over_time({silent}) >= 9")), 60)  # also what was refused meanwhile
+
+
+def test_an_agent_that_was_killed_comes_back(host: Rented) -> None:
+    before = host.run("pgrep -f monitoring[.]agent")
+    host.run("pkill -9 -f monitoring[.]agent")
+
+    until(lambda: host.run("pgrep -f monitoring[.]agent") not in {"", before}, 20)
+    until(lambda: host.facts().agent_started is not None, 20)
+    assert host.converge().changed == []
+
+
+def test_reporting_is_stopped_where_it_is_not_wanted_any_more_and_comes_back(host: Rented) -> None:
+    report = host.converge(reporting=None)
+
+    assert [change.partition(":")[0] for change in report.changed] == ["stop reporting"]
+    assert host.run("pgrep -f 'monitoring[.]agent|bin/[v]magent'") == ""
+    assert host.run("ls /opt/gpu-fleet/etc/metrics.password /workspace/metrics 2>/dev/null") == ""
+    assert host.ask().text
+    assert host.converge().changed == []
+
+    assert [change.partition(":")[0] for change in host.converge(reporting=REPORTING).changed] == ["report"]
+
+
+def test_a_host_that_cannot_report_serves_all_the_same_and_that_is_drift(host: Rented) -> None:
+    host.run("mv /opt/gpu-fleet/kit/bin/vmagent /opt/gpu-fleet/kit/bin/gone; pkill -f bin/[v]magent")
+    try:
+        until(lambda: host.facts().vmagent_started is None, 20)
+        host.said.clear()
+        host.converge()
+        assert any("no metrics are reported" in line for line in host.said)
+        assert host.ask().text
+    finally:
+        host.run("mv /opt/gpu-fleet/kit/bin/gone /opt/gpu-fleet/kit/bin/vmagent")
+    until(lambda: host.facts().vmagent_started is not None, 20)
