@@ -10,7 +10,7 @@ IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm) $(if $(filter off,$(MONITORING)),and not monitoring)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up ask log env down test check lint soak bench clean
+.PHONY: help setup up ask log report env down test check lint soak bench clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -28,6 +28,9 @@ ask: ## one completion from an endpoint, the first by default: make ask PROMPT="
 
 log: ## the last lines of an instance's vLLM: make log NAME=chat-0
 	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.log --stack $(STACK) --name="$$NAME"
+
+report: ## one HTML page of verdicts, money, phases and every panel, from Prometheus: report.html
+	@$(IN) python -m monitoring.report
 
 env: ## shell exports for calling pulumi yourself, to be eval-ed
 	@$(PYTHON) -m tools.env

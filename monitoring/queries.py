@@ -133,6 +133,11 @@ def gpu_memory_ratio() -> str:
     return "vast_gpu_memory_used_bytes / vast_gpu_memory_total_bytes"
 
 
+def gpu_temperature() -> str:
+    """Temperature of each GPU in degrees Celsius."""
+    return "vast_gpu_temperature_celsius"
+
+
 def throttled_gpus() -> str:
     """GPUs that are slowed down by heat or power of the machine, not by their own limit."""
     return 'max by (instance_id, name, fleet, uuid, reason) (vast_gpu_throttle_active{reason=~"hw_.*|sw_thermal"}) == 1'
@@ -181,8 +186,8 @@ def slow_provisioning(seconds: float = 180, for_seconds: float = 3600) -> str:
 
 
 def failures(window: str = "1h") -> str:
-    """Failed attempts by phase and reason."""
-    return f"sum by (phase, reason) (increase(vast_instance_provision_failures_total[{window}]))"
+    """Failed attempts by phase and reason, where there are any."""
+    return f"sum by (phase, reason) (increase(vast_instance_provision_failures_total[{window}])) > 0"
 
 
 def failing(count: float = 3, window: str = "1h") -> str:
@@ -307,6 +312,16 @@ def refused_samples(window: str = "10m") -> str:
 def report_age() -> str:
     """Seconds since a host was heard."""
     return f"time() - timestamp({OURS})"
+
+
+def watched() -> str:
+    """How many targets are scraped: there is data from when this has a value."""
+    return "count(up)"
+
+
+def firing() -> str:
+    """Alerts that fire, the watchdog left out."""
+    return 'ALERTS{alertstate="firing",alertname!="Watchdog"}'
 
 
 def _quantile(quantile: float, histogram: str, window: str, by: str) -> str:

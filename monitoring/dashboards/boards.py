@@ -1,0 +1,238 @@
+"""The four dashboards: Fleet, Endpoint, Money, Cold start."""
+
+from monitoring import queries
+from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query
+
+NAME = "{{name}}"
+MODEL = "{{model_name}}"
+KIND = "{{kind}}"
+
+FLEET = Dashboard(
+    "gpu-fleet-fleet",
+    "Fleet",
+    "What runs, since when, what it costs, and what went wrong.",
+    {
+        "Now": [
+            Panel(
+                "Instances",
+                "Rented instances, by fleet (the market's inventory).",
+                [Query(queries.instances(), "{{fleet}}")],
+                "count",
+                "bar",
+            ),
+            Panel(
+                "Price",
+                "What an hour costs now, by fleet.",
+                [Query(queries.usd_per_hour(), "{{fleet}}")],
+                "usd_per_hour",
+            ),
+            Panel(
+                "Inventory",
+                "Every rented instance, with its machine and status.",
+                [Query(queries.inventory(), NAME)],
+                "count",
+                "table",
+                columns=("name", "instance_id", "gpu_name", "machine_id", "status"),
+            ),
+        ],
+        "Hosts": [
+            Panel(
+                "Idle",
+                "How long each serving host has had nobody; a host that is silent is not idle.",
+                [Query(queries.idle_seconds(), NAME)],
+                "seconds",
+                bound=1800,
+            ),
+            Panel(
+                "Last heard",
+                "Seconds since a host reported.",
+                [Query(queries.report_age(), NAME)],
+                "seconds",
+                bound=180,
+            ),
+            Panel(
+                "GPU in use",
+                "Share of time in which the GPU ran anything.",
+                [Query(queries.gpu_utilization(), NAME)],
+                "ratio",
+            ),
+            Panel(
+                "GPU memory", "Share of the GPU's memory in use.", [Query(queries.gpu_memory_ratio(), NAME)], "ratio"
+            ),
+            Panel("GPU temperature", "Of each GPU.", [Query(queries.gpu_temperature(), NAME)], "celsius", bound=85),
+            Panel("Disk", "Share of the disk that is free.", [Query(queries.disk_free_ratio(), NAME)], "ratio"),
+            Panel(
+                "Certificates",
+                "Days until each gate's certificate ends.",
+                [Query(queries.certificate_days(), NAME)],
+                "days",
+            ),
+        ],
+        "Trouble": [
+            Panel(
+                "Failed attempts",
+                "Attempts to bring an instance online that failed within the hour.",
+                [Query(queries.failures(), "{{phase}} {{reason}}")],
+                "count",
+                sparse=True,
+            ),
+            Panel(
+                "Orphans",
+                "What is billed and no event accounts for.",
+                [Query(queries.orphans(), NAME)],
+                "count",
+                "table",
+                sparse=True,
+                columns=("name", "instance_id"),
+            ),
+            Panel(
+                "Refused by the door",
+                "Samples and requests of hosts that were refused.",
+                [Query(queries.refused_samples(), "{{instance_id}} {{reason}}")],
+                "count",
+                sparse=True,
+            ),
+        ],
+    },
+)
+
+ENDPOINT = Dashboard(
+    "gpu-fleet-endpoint",
+    "Endpoint",
+    "How fast it answers, how much it does, and what holds it back.",
+    {
+        "Latency": [
+            Panel(
+                "Latency",
+                "From a request's arrival at vLLM to its end; aborted ones are not timed (vllm:e2e_request_latency_seconds).",
+                [Query(queries.latency(share, RATE), f"p{share * 100:g} {MODEL}") for share in (0.5, 0.95, 0.99)],
+                "seconds",
+                bound=2,
+            ),
+            Panel(
+                "First token",
+                "Until the first token of an answer (vllm:time_to_first_token_seconds).",
+                [Query(queries.first_token(share, RATE), f"p{share * 100:g} {MODEL}") for share in (0.5, 0.95)],
+                "seconds",
+            ),
+            Panel(
+                "Waiting",
+                "Requests that vLLM has taken in and not begun.",
+                [Query(queries.waiting_requests(), NAME)],
+                "count",
+            ),
+        ],
+        "Work": [
+            Panel("Completed", "Completed requests a second.", [Query(queries.completions(RATE), MODEL)], "per_second"),
+            Panel(
+                "Tokens",
+                "Tokens a second, written and read.",
+                [
+                    Query(queries.generated_tokens(RATE), f"written {MODEL}"),
+                    Query(queries.prompt_tokens(RATE), f"read {MODEL}"),
+                ],
+                "per_second",
+            ),
+            Panel("Running", "Requests in the batch.", [Query(queries.running_requests(), NAME)], "count"),
+            Panel("KV cache", "Share of the KV cache in use.", [Query(queries.cache_usage(), NAME)], "ratio"),
+            Panel(
+                "Errors",
+                "Share of requests that ended in an error.",
+                [Query(queries.error_ratio(RATE), NAME)],
+                "ratio",
+                sparse=True,
+            ),
+        ],
+    },
+)
+
+MONEY = Dashboard(
+    "gpu-fleet-money",
+    "Money",
+    "What was charged, what of it served nobody, and what it will come to.",
+    {
+        "Charged": [
+            Panel("Bill", "What the market has charged, by kind.", [Query(queries.billed(), KIND)], "usd"),
+            Panel("Waste", "What of it served nobody, by kind.", [Query(queries.wasted(), KIND)], "usd"),
+            Panel(
+                "Waste, share",
+                "Share of the bill that served nobody.",
+                [Query(queries.waste_ratio(), "share")],
+                "ratio",
+            ),
+            Panel(
+                "Spent",
+                "In this UTC day and month.",
+                [Query(queries.spend(), "{{period}}")],
+                "usd",
+                "bar",
+            ),
+        ],
+        "To come": [
+            Panel(
+                "Forecast",
+                "What this UTC day and month will have cost, if all that is rented stays.",
+                [Query(queries.forecast("day"), "day"), Query(queries.forecast("month"), "month")],
+                "usd",
+                "bar",
+            ),
+            Panel("Dearest", "The dearest instance.", [Query(queries.dearest(), "dearest")], "usd_per_hour", bound=0.5),
+            Panel(
+                "A million tokens",
+                "The whole rent over all tokens of the last hour, read and written; nothing without traffic.",
+                [Query(queries.usd_per_million_tokens(), NAME)],
+                "usd",
+            ),
+            Panel(
+                "Drift",
+                "The market's charges over our own count of the same instances, less 1.",
+                [Query(queries.drift(), "drift")],
+                "ratio",
+            ),
+        ],
+    },
+)
+
+COLD_START = Dashboard(
+    "gpu-fleet-cold-start",
+    "Cold start",
+    "How long it takes until an instance serves, and where that time goes.",
+    {
+        "All": [
+            Panel(
+                "Provisioning",
+                "From the first attempt to an answered completion, failed attempts right before it included.",
+                [Query(queries.provisioning(share), f"p{share * 100:g}") for share in (0.5, 0.95)],
+                "seconds",
+                bound=180,
+            ),
+            Panel(
+                "Counted",
+                "How many instances that is made of.",
+                [Query(queries.provisioned(), "instances")],
+                "count",
+                "number",
+            ),
+            Panel("Phases", "Mean of each phase.", [Query(queries.phase_seconds(), "{{phase}}")], "seconds", "bar"),
+        ],
+        "Each": [
+            Panel(
+                "Latest",
+                "Each phase of each instance's latest provisioning.",
+                [Query(queries.last_phases(), "{{name}} {{phase}}")],
+                "seconds",
+                "bar",
+            ),
+            Panel(
+                "Worst machines",
+                "Machines on which the smallest share of our attempts served.",
+                [Query(queries.worst_machines(), "{{machine_id}}")],
+                "ratio",
+                "bar",
+                sparse=True,
+            ),
+        ],
+    },
+)
+
+BOARDS = (FLEET, ENDPOINT, MONEY, COLD_START)

@@ -1,0 +1,39 @@
+"""Numbers as people read them, by the unit of a panel."""
+
+SECOND_STEPS = ((3600.0, "h"), (60.0, "min"))
+
+
+def shown(value: float, unit: str) -> str:
+    """Return a value with its unit.
+
+    >>> shown(0.1202, "usd_per_hour"), shown(95, "seconds"), shown(0.034, "ratio"), shown(2e9, "bytes")
+    ('$0.12/h', '1.6 min', '3.4%', '2.0 GB')
+    """
+    if unit == "seconds":
+        return _seconds(value)
+    if unit in ("usd", "usd_per_hour"):
+        digits = 2 if abs(value) >= 0.1 or value == 0 else 4
+        return f"${value:,.{digits}f}{'/h' if unit == 'usd_per_hour' else ''}"
+    plain = {
+        "ratio": lambda: f"{value * 100:.3g}%",
+        "per_second": lambda: f"{value:.3g}/s",
+        "celsius": lambda: f"{value:.3g} °C",
+        "watts": lambda: f"{value:.3g} W",
+        "days": lambda: f"{value:.3g} d",
+        "bytes": lambda: _bytes(value),
+    }
+    return plain[unit]() if unit in plain else f"{value:.4g}"
+
+
+def _seconds(value: float) -> str:
+    for step, word in SECOND_STEPS:
+        if abs(value) >= step:
+            return f"{value / step:.1f} {word}"
+    return f"{value:.3g} s" if abs(value) >= 1 or value == 0 else f"{value * 1000:.3g} ms"
+
+
+def _bytes(value: float) -> str:
+    for power, word in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if abs(value) >= power:
+            return f"{value / power:.1f} {word}"
+    return f"{value:.0f} B"

@@ -1,0 +1,112 @@
+"""The report's page: whole, self-contained, and nothing from outside is taken for HTML."""
+
+from html.parser import HTMLParser
+from xml.etree import ElementTree as ET
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from monitoring import queries
+from monitoring.prometheus import Prometheus, Series
+from monitoring.report import charts
+from monitoring.report.drawing import report, timeline
+from monitoring.report.page import render
+from monitoring.report.quantities import shown
+
+NOW = 1_800_000_000.0
+ODD = 'cha<script>"&é'
+
+
+class Known(Prometheus):
+    """Answers every query with the same two series, or with nothing."""
+
+    def __init__(self, empty: bool = False) -> None:
+        self.empty = empty
+        self.asked: list[str] = []
+
+    def query(self, expression: str, at: float | None = None) -> list[Series]:
+        self.asked.append(expression)
+        labels = {"name": ODD, "phase": "wait", "model_name": "tiny", "kind": "gpu", "alertname": "EndpointDown"}
+        return (
+            [] if self.empty else [Series(labels, [(NOW, 1.5)]), Series({**labels, "name": "b"}, [(NOW, float("nan"))])]
+        )
+
+    def range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
+        return [Series(one.labels, [(start + 9, 1.0), (end, one.value)]) for one in self.query(expression)]
+
+    def number(self, expression: str) -> float | None:
+        return None if self.empty else 0.1 if expression == queries.dearest() else 1.0
+
+
+class Tags(HTMLParser):
+    """Which tags a page has, and what it would fetch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.fetched: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        named = [(name, value or "") for name, value in attrs]
+        self.fetched += [value for name, value in named if name in ("src", "href", "xlink:href") and value[:1] != "#"]
+
+
+def tags(page: str) -> Tags:
+    parser = Tags()
+    parser.feed(page)
+    return parser
+
+
+def test_a_page_draws_every_panel_and_needs_no_network() -> None:
+    page = render(report(Known(), "http://there", NOW - 3600, NOW, "1h"))
+    found = tags(page)
+
+    assert found.tags.count("svg") >= 25
+    assert "script" not in found.tags
+    assert found.fetched == []
+    assert "cha&lt;script&gt;" in page
+    assert page.count("<span class=pass>") == 3
+    assert "EndpointDown" in page
+
+
+def test_a_page_without_data_says_so_and_does_not_fail() -> None:
+    page = render(report(Known(empty=True), "http://there", NOW - 3600, NOW, "1h"))
+
+    assert page.count("<span class=no>") == 3
+    assert "svg" not in tags(page).tags
+    assert "None fired in this time." in page
+
+
+def test_a_timeline_names_instance_phase_and_total() -> None:
+    rows = [
+        Series({"name": "chat-0", "phase": phase}, [(NOW, took)]) for phase, took in (("rent", 1.0), ("wait", 99.0))
+    ]
+    drawn = timeline(rows)
+
+    ET.fromstring(drawn)
+    assert timeline([]) == ""
+
+
+@given(st.dictionaries(st.text(max_size=9), st.floats(-1e9, 1e9), min_size=1, max_size=3))
+def test_any_names_and_values_make_a_drawing(values: dict[str, float]) -> None:
+    assert charts.bars(values, "usd").startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (0.0042, "seconds", "4.2 ms"),
+        (59, "seconds", "59 s"),
+        (7200, "seconds", "2.0 h"),
+        (0.0123, "usd", "$0.0123"),
+        (1234.5, "usd", "$1,234.50"),
+        (0.5, "usd_per_hour", "$0.50/h"),
+        (999, "bytes", "999 B"),
+        (24.5e9, "bytes", "24.5 GB"),
+        (3.0, "count", "3"),
+    ],
+)
+def test_numbers_are_shown_as_people_read_them(value: float, unit: str, text: str) -> None:
+    assert shown(value, unit) == text
