@@ -179,6 +179,11 @@ def last_phases() -> str:
     return "vast_instance_phase_seconds"
 
 
+def came_online(window: str = "1m") -> str:
+    """Instances that have just answered their first completion: what `pulumi up` brought."""
+    return f"changes(vast_instance_served_timestamp_seconds[{window}]) > 0"
+
+
 def slow_provisioning(seconds: float = 180, for_seconds: float = 3600) -> str:
     """Instances that took longer than that to serve, for an hour after they did."""
     fresh = f"time() - vast_instance_served_timestamp_seconds < {for_seconds:g}"
