@@ -1,4 +1,10 @@
-"""Whether the endpoint serves: starting, ready or down. Ready is: the gate is open, and vLLM answers behind it."""
+"""Whether the endpoint serves.
+
+ready     the gate is open and vLLM answers behind it
+closed    vLLM answers, and nobody has opened the gate: an update proves it in a moment, a reboot waits for the next `up`
+starting  the gate is closed and vLLM does not answer yet
+down      the gate is open and vLLM does not answer, or it has been starting for too long
+"""
 
 from __future__ import annotations
 
@@ -7,8 +13,8 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-STATES = ("starting", "ready", "down")
-STARTING_SECONDS = 20 * 60  # a gate that is closed for longer is not on its way to open any more
+STATES = ("starting", "closed", "ready", "down")
+STARTING_SECONDS = 20 * 60  # a large model from a slow disk
 
 
 class State:
@@ -16,19 +22,19 @@ class State:
 
     def __init__(self, open_file: Path, health_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._open, self._url, self._monotonic = open_file, health_url, monotonic
-        self._closed_since: float | None = monotonic()
+        self._starting_since = monotonic()
         self.now = "starting"
 
     def look(self) -> str:
         """Decide anew, and return it."""
-        if not self._open.exists():
-            now = self._monotonic()
-            self._closed_since = now if self._closed_since is None else self._closed_since
-            late = now - self._closed_since > STARTING_SECONDS
-            self.now = "down" if late else "starting"
+        is_open, healthy, now = self._open.exists(), answers(self._url), self._monotonic()
+        if is_open or healthy:
+            self._starting_since = now
+        if healthy:
+            self.now = "ready" if is_open else "closed"
         else:
-            self._closed_since = None
-            self.now = "ready" if answers(self._url) else "down"
+            late = now - self._starting_since > STARTING_SECONDS
+            self.now = "down" if is_open or late else "starting"
         return self.now
 
 

@@ -83,6 +83,12 @@ CASES = [
     Case("EndpointDown", "vLLM gone", state("1x40 0x200"), 1),
     Case("EndpointDown", "a restart of a minute", state("1x100 0x4 1x136"), 0, "26m"),
     Case("EndpointDown", "a start, however long", state(f"0{HOUR}", f"1{HOUR}"), 0),
+    Case(
+        "EndpointDown",
+        "rebooted, and closed until the next update",
+        state(f"0{HOUR}") | host("vast_instance_state", f"1{HOUR}", 'state="closed"'),
+        1,
+    ),
     Case("EndpointDown", "nothing known", {}, 0),
     Case("HostSilent", "a host that reports", info() | READY, 0),
     Case("HostSilent", "a host that stopped reporting", info() | state("1x20"), 1),

@@ -117,13 +117,21 @@ def test_a_rolled_log_goes_on_and_a_gate_that_is_silent_is_unknown(gate: Any, tm
 def test_ready_is_an_open_gate_and_an_answer_behind_it(gate: Any, tmp_path: Path) -> None:
     cls, url = gate
     clocks = Clocks()
+    cls.healthy = False
     state = State(tmp_path / "open", f"{url}/health", clocks.monotonic)
     assert state.look() == "starting"
+    cls.healthy = True
+    assert state.look() == "closed"
     (tmp_path / "open").touch()
     assert state.look() == "ready"
     cls.healthy = False
     assert state.look() == "down"
+    clocks.now += STARTING_SECONDS + 1
     (tmp_path / "open").unlink()
+    assert state.look() == "down"
+    cls.healthy = True
+    assert state.look() == "closed"
+    cls.healthy = False
     assert state.look() == "starting"
     clocks.now += STARTING_SECONDS + 1
     assert state.look() == "down"
