@@ -13,7 +13,19 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.spec import argument_problems, variable_problems
-from components.schema import Fleet, Gpu, Limits, Market, Metrics, Model, Preflight, Rotation, StackConfig, Store
+from components.schema import (
+    Budget,
+    Fleet,
+    Gpu,
+    Limits,
+    Market,
+    Metrics,
+    Model,
+    Preflight,
+    Rotation,
+    StackConfig,
+    Store,
+)
 
 PROJECT = "gpu-fleet"
 FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -128,6 +140,7 @@ def _model_at(path: list[str]) -> type[BaseModel] | None:
         "market": Market,
         "store": Store,
         "limits": Limits,
+        "budget": Budget,
         "metrics": Metrics,
         "rotation": Rotation,
     }

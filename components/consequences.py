@@ -77,6 +77,8 @@ EDITS = (
     Edit("limits.totalMinutes", 60),
     Edit("limits.expectedHours", 24),
     Edit("limits.rentsPerHour", 50),
+    Edit("budget.usdPerDay", says="nothing; alerts compare with it"),
+    Edit("budget.usdPerMonth", says="nothing; alerts compare with it"),
     Edit("metrics.url", "https://other.example"),
     Edit("metrics.intervalSeconds", 5),
     Edit("rotation.tokens", 1),
@@ -138,7 +140,7 @@ def _settings(edit: Edit) -> InstanceSettings:
         [],
         cast(Any, None),
         {},
-        cast(Any, "key"),
+        cast(Any, "a key of the metrics"),
     )
     token = token_for("0" * 64, "chat-0", stack.rotation.tokens)
     props = dict(instance_inputs(args, "chat-0", 0, cast(Any, token)))

@@ -12,7 +12,19 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from components.config import OPTIONAL_SECRETS, PROJECT, SECRETS
-from components.schema import Fleet, Gpu, Limits, Market, Metrics, Model, Preflight, Rotation, StackConfig, Store
+from components.schema import (
+    Budget,
+    Fleet,
+    Gpu,
+    Limits,
+    Market,
+    Metrics,
+    Model,
+    Preflight,
+    Rotation,
+    StackConfig,
+    Store,
+)
 
 SECTIONS: dict[str, type[BaseModel]] = {
     "market": Market,
@@ -22,6 +34,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "fleets.<name>.gpu": Gpu,
     "fleets.<name>.preflight": Preflight,
     "limits": Limits,
+    "budget": Budget,
     "metrics": Metrics,
     "rotation": Rotation,
 }

@@ -178,6 +178,13 @@ class Metrics(_Section):
     )
 
 
+class Budget(_Section):
+    """What the fleets may cost, in US dollars as the market charges them. It only observes: nothing is stopped by it."""
+
+    usd_per_day: float = Field(0, alias="usdPerDay", ge=0, description="For a UTC day; 0 for none.")
+    usd_per_month: float = Field(0, alias="usdPerMonth", ge=0, description="For a UTC month; 0 for none.")
+
+
 class Rotation(_Section):
     """Counters; raising one renews what it names, in place."""
 
@@ -194,5 +201,6 @@ class StackConfig(_Section):
     models: dict[str, Model] = Field(default_factory=dict, description="Models by name.")
     fleets: dict[str, Fleet] = Field(default_factory=dict, description="Fleets by name.")
     limits: Limits = Field(Limits(), description="Bounds of bringing one instance online.")
+    budget: Budget = Field(Budget(), description="What the fleets may cost.")
     metrics: Metrics | None = Field(None, description="Where hosts report to.")
     rotation: Rotation = Field(Rotation(), description="Counters that renew secrets in place.")

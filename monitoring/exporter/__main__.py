@@ -82,8 +82,6 @@ def parser() -> argparse.ArgumentParser:
         "--every", type=float, default=EVERY_SECONDS, help="seconds between two looks (default: %(default)s)"
     )
     top.add_argument("--since", type=float, default=0.0, help="unix seconds from which on charges count (default: all)")
-    top.add_argument("--budget-day", type=float, default=0.0, metavar="USD", help="budget of a UTC day; 0 for none")
-    top.add_argument("--budget-month", type=float, default=0.0, metavar="USD", help="budget of a UTC month; 0 for none")
     return top
 
 
@@ -119,8 +117,8 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
         reasons=[reason.value for reason in Reason],
         ssh_timeout_seconds=stack.limits.connect_minutes * 60 / desk.scale,
         time_scale=desk.scale,
-        day_usd=options.budget_day,
-        month_usd=options.budget_month,
+        day_usd=stack.budget.usd_per_day,
+        month_usd=stack.budget.usd_per_month,
         ceilings={name: fleet.max_usd_per_hour for name, fleet in stack.fleets.items() if fleet.max_usd_per_hour},
     )
     charges = KnownCharges(

@@ -6,7 +6,7 @@ has a default where it may be absent.
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from bootstrap.manifest import Manifest
 from providers.store.quantities import StartCost
@@ -16,6 +16,7 @@ from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
 
 GB = 1_000_000_000
+METRICS_KEY_LENGTH = 16  # the door refuses shorter ones
 
 
 class _Model(BaseModel):
@@ -121,6 +122,13 @@ class AccessSettings(_Model):
     token: SecretStr
     certificate_epoch: int = Field(0, alias="certificateEpoch")
     metrics_key: SecretStr = Field(SecretStr(""), alias="metricsKey")
+
+    @field_validator("metrics_key")
+    @classmethod
+    def _long_enough(cls, key: SecretStr) -> SecretStr:
+        if 0 < len(key.get_secret_value()) < METRICS_KEY_LENGTH:
+            raise ValueError(f"gpu-fleet:metricsKey has fewer than {METRICS_KEY_LENGTH} characters")
+        return key
 
     def revealed(self) -> dict[str, str]:
         """Return the secrets in plain, for what must know them: the redaction."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config import SECRETS, ConfigError, load, refusals
+from components.config import SECRETS, ConfigError, given_keys, load, refusals
 from components.schema import StackConfig
 
 GOOD: dict[str, Any] = {
@@ -139,6 +139,28 @@ def test_missing_secrets_name_the_exact_command() -> None:
 
     assert len(sentences) == len(SECRETS) - 1
     assert any("pulumi config set --secret gpu-fleet:storeSecretKey" in sentence for sentence in sentences)
+
+
+def test_reporting_needs_a_key_and_nothing_else_does() -> None:
+    [told] = refusals({*SECRETS, "metrics"}, "http://127.0.0.1:18801", "sandbox")
+    assert told.startswith("gpu-fleet:metricsKey is not set.")
+    assert told.endswith("Set it with: pulumi config set --secret gpu-fleet:metricsKey")
+    assert given_keys({"gpu-fleet:metrics": "{}", "gpu-fleet:metricsKey": "", "gpu-fleet:store": "x"}) == {"store"}
+
+
+@pytest.mark.parametrize(
+    "url", ["http://door.example", "https://door.example/api/v1/write", "door.example", "https://"]
+)
+def test_the_door_is_an_https_url_without_a_path(project: Path, url: str) -> None:
+    with pytest.raises(ConfigError, match=r"gpu-fleet:metrics.url is"):
+        read({**GOOD, "metrics": {"url": url}}, project)
+
+
+def test_a_budget_in_another_currency_is_refused_with_the_key_that_is_meant(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"budget.eurPerDay is not a known key; did you mean usdPerDay\?"):
+        read({**GOOD, "budget": {"eurPerDay": 5}}, project)
+    with pytest.raises(ConfigError, match=r"budget.usdPerMonth is '5 EUR'"):
+        read({**GOOD, "budget": {"usdPerMonth": "5 EUR"}}, project)
 
 
 def test_the_sandboxs_passphrase_is_refused_on_a_real_market() -> None:

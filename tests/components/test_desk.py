@@ -1,0 +1,45 @@
+"""A stack's config file alone, without Pulumi: what an exporter in a container works with."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from components.desk import Refused, desk_of_file, read_config, store_keys
+
+CONFIG = {
+    "gpu-fleet:market": {"url": "http://127.0.0.1:1", "timeScale": 30},
+    "gpu-fleet:vastApiKey": {"secure": "v1:abc:def"},
+    "gpu-fleet:store": {"endpoint": "http://127.0.0.1:2", "region": "fsn1", "bucket": "models"},
+    "gpu-fleet:storeAccessKey": {"secure": "v1:abc:def"},
+    "gpu-fleet:budget": {"usdPerDay": 5},
+}
+ENVIRON = {"VAST_API_KEY": "of the environment", "STORE_ACCESS_KEY": "access", "STORE_SECRET_KEY": "secret"}
+
+
+def file(folder: Path, text: str = "") -> Path:
+    made = folder / "Pulumi.dev.yaml"
+    made.write_text(text or yaml.safe_dump({"config": CONFIG}))
+    return made
+
+
+def test_what_is_encrypted_comes_from_the_environment(tmp_path: Path) -> None:
+    desk = desk_of_file(file(tmp_path), ENVIRON)
+
+    assert (desk.stack, desk.scale) == ("dev", 30)
+    assert (store_keys(desk).access, store_keys(desk).secret) == ("access", "secret")
+    assert read_config(desk).budget.usd_per_day == 5
+
+
+def test_a_key_of_its_own_goes_before_the_stacks(tmp_path: Path) -> None:
+    assert desk_of_file(file(tmp_path), {}, "own").market
+    with pytest.raises(Refused, match="No key of the market is known"):
+        desk_of_file(file(tmp_path), {})
+
+
+@pytest.mark.parametrize("text", ["[]", "config: [1]", "{", "config", "a: 1"])
+def test_what_is_no_config_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(Refused, match=r"Pulumi.dev.yaml is no config file of a stack"):
+        desk_of_file(file(tmp_path, text), ENVIRON)
+    with pytest.raises(Refused, match="is no config file"):
+        desk_of_file(tmp_path / "missing.yaml", ENVIRON)
