@@ -74,7 +74,7 @@ class Activity:
 
     def _ask_gate(self) -> float | None:
         try:
-            with urllib.request.urlopen(self._url, timeout=2) as reply:  # noqa: S310 -- the gate's, on loopback
+            with urllib.request.urlopen(self._url, timeout=1) as reply:  # noqa: S310 -- the gate's, on loopback
                 text: str = reply.read().decode(errors="replace")
         except OSError:
             return None

@@ -7,12 +7,12 @@ def shown(value: float, unit: str) -> str:
     """Return a value with its unit.
 
     >>> shown(0.1202, "usd_per_hour"), shown(95, "seconds"), shown(0.034, "ratio"), shown(2e9, "bytes")
-    ('$0.12/h', '1.6 min', '3.4%', '2.0 GB')
+    ('$0.120/h', '1.6 min', '3.4%', '2.0 GB')
     """
     if unit == "seconds":
         return _seconds(value)
     if unit in ("usd", "usd_per_hour"):
-        digits = 2 if abs(value) >= 0.1 or value == 0 else 4
+        digits = 2 if abs(value) >= 1 or value == 0 else 3 if abs(value) >= 0.01 else 4
         return f"${value:,.{digits}f}{'/h' if unit == 'usd_per_hour' else ''}"
     plain = {
         "ratio": lambda: f"{value * 100:.3g}%",
