@@ -8,6 +8,7 @@ A window is a PromQL duration. What has no traffic has no value: never nought, n
 
 ALL_PHASES = "all"  # the exporter's name for: from the first attempt to an answered completion
 HOST = "instance_id, name, fleet"
+STACK = "job, instance"  # two stacks may call a fleet the same, and each has an exporter of its own
 SILENT_SECONDS = 180
 STALE_SECONDS = 300
 OURS = 'vast_instance_state{state="ready"}'  # what each reporting host always says
@@ -96,6 +97,11 @@ def silent_hosts() -> str:
 def idle_seconds() -> str:
     """How long a host that serves has had no request under way."""
     return f"vast_instance_idle_seconds and on (instance_id) {OURS} == 1"
+
+
+def unused_seconds(window: str = "60d") -> str:
+    """How long each instance was ready and unused in all, as far back as Prometheus knows."""
+    return f"sum by (instance_id) (increase(vast_instance_unused_seconds_total[{window}]))"
 
 
 def idle_hosts(seconds: float = 1800) -> str:
@@ -187,7 +193,7 @@ def came_online(window: str = "1m") -> str:
 def slow_provisioning(seconds: float = 180, for_seconds: float = 3600) -> str:
     """Instances that took longer than that to serve, for an hour after they did."""
     fresh = f"time() - vast_instance_served_timestamp_seconds < {for_seconds:g}"
-    return f"vast_instance_provisioning_last_seconds > {seconds:g} and on (name) {fresh}"
+    return f"vast_instance_provisioning_last_seconds > {seconds:g} and on ({STACK}, name) {fresh}"
 
 
 def failures(window: str = "1h") -> str:
@@ -240,7 +246,7 @@ def rented() -> str:
 
 def over_ceiling() -> str:
     """Instances that cost more an hour than their fleet's config allows."""
-    return "vast_instance_cost_per_hour > on (fleet) group_left () vast_fleet_price_ceiling_usd_per_hour"
+    return f"vast_instance_cost_per_hour > on ({STACK}, fleet) group_left () vast_fleet_price_ceiling_usd_per_hour"
 
 
 def bill(window: str = "1d") -> str:

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 DOOR = 'server="door"'
+GRACE_SECONDS = 300.0  # a pause between two requests is not yet idleness
+LONGEST_LOOK_SECONDS = 120.0  # between two looks; what lies further apart nobody has seen, and unknown is not unused
 
 
 class Activity:
@@ -28,9 +30,13 @@ class Activity:
     ) -> None:
         self._log, self._url = log, metrics_url
         self._wall, self._monotonic = wall, monotonic
-        self._place: tuple[int | None, int] = (None, 0)  # inode and how far it was read
+        self._place: tuple[int | None, int] | None = (
+            None  # inode and how far it was read; no inode while there is no log
+        )
+        self._looked = monotonic()
         self.requests: Counter[str] = Counter()  # admitted requests that have ended, by status code
         self.in_flight: float | None = None
+        self.unused_seconds = 0.0  # idle beyond the grace, since this process began
         self.last_at: float | None = None  # unix seconds
         self._last: float | None = None  # the same moment on the monotonic clock
 
@@ -40,6 +46,11 @@ class Activity:
         self.in_flight = self._ask_gate()
         if ended or self.in_flight or (ready and self._last is None):
             self.last_at, self._last = self._wall(), self._monotonic()
+        now = self._monotonic()
+        since, self._looked = now - self._looked, now
+        idle = self.idle_seconds
+        if ready and idle is not None and idle > GRACE_SECONDS and since <= LONGEST_LOOK_SECONDS:
+            self.unused_seconds += min(since, idle - GRACE_SECONDS)
 
     @property
     def idle_seconds(self) -> float | None:
@@ -53,13 +64,14 @@ class Activity:
         try:
             found = self._log.stat()
         except OSError:
+            self._place = self._place or (None, 0)
             return 0
-        inode, place = self._place
-        if inode is None:
+        if self._place is None:
             self._place = (found.st_ino, found.st_size)  # what was before this process is not ours to count
             return 0
+        inode, place = self._place
         if inode != found.st_ino or found.st_size < place:
-            place = 0  # rolled
+            place = 0  # new, or rolled
         if found.st_size == place:
             return 0
         with self._log.open("rb") as stream:

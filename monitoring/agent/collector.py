@@ -58,6 +58,9 @@ class HostCollector(Collector):
         yield family("vast_instance_inflight_requests", "Requests under way.", one(seen.in_flight))
         yield family("vast_instance_last_request_timestamp_seconds", "When anybody was served last.", one(seen.last_at))
         yield family("vast_instance_idle_seconds", "How long nobody has asked.", one(seen.idle_seconds))
+        yield counter(
+            "vast_instance_unused_seconds", "Ready and unused, five minutes' grace left out.", one(seen.unused_seconds)
+        )
         ended = {(code,): count for code, count in {"200": 0, **seen.requests}.items()}
         yield counter("vast_instance_admitted_requests", "Requests that the gate let in, at their end.", ended, "code")
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,9 +21,11 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from components.config import ConfigError
 from components.desk import Desk, Refused, desk_of_file, open_desk, read_config, store_keys
+from monitoring import queries
 from monitoring.exporter.charged import KnownCharges
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
+from monitoring.prometheus import Prometheus, PrometheusError
 from providers.store.client import connect
 from providers.store.errors import StoreError
 from providers.store.ledger import READ_SECONDS
@@ -81,6 +84,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument(
         "--every", type=float, default=EVERY_SECONDS, help="seconds between two looks (default: %(default)s)"
     )
+    top.add_argument("--prometheus", metavar="URL", help="where hosts report, to tell what of the bill was idle")
     top.add_argument("--since", type=float, default=0.0, help="unix seconds from which on charges count (default: all)")
     return top
 
@@ -130,20 +134,27 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
         happenings=down_when_refused(lambda: [happening(event) for event in tail.fresh()]),
         inventory=down_when_refused(lambda: [row for row in map(rented, desk.market.instances()) if row]),
         charges=down_when_refused(charges),
+        unused=down_when_refused(partial(unused, Prometheus(options.prometheus))) if options.prometheus else None,
     )
     return FleetCollector(sources, terms, time.time)
 
 
 def down_when_refused(ask: Callable[[], Answer]) -> Callable[[], Answer]:
-    """Turn what store and market refuse into what the collector understands."""
+    """Turn what store, market and Prometheus refuse into what the collector understands."""
 
     def asked() -> Answer:
         try:
             return ask()
-        except (StoreError, VastError) as error:
+        except (StoreError, VastError, PrometheusError) as error:
             raise SourceDown(str(error)) from error
 
     return asked
+
+
+def unused(prometheus: Prometheus) -> dict[int, float]:
+    """Return how long each instance was ready and unused. Raises PrometheusError."""
+    found = prometheus.query(queries.unused_seconds())
+    return {int(one.labels["instance_id"]): one.value for one in found if one.labels.get("instance_id", "").isdigit()}
 
 
 def happening(event: Event) -> Happening:

@@ -20,6 +20,7 @@ ALL = "all"  # beside the phases: from the first attempt to an answered completi
 WORST_MACHINES = 50
 LABELS = ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id")
 SOURCES = ("ledger", "inventory", "charges")
+UNUSED = "prometheus"  # the fourth, where hosts report
 Samples = Mapping[Any, float]  # values by their labels, which are tuples of text
 
 
@@ -44,13 +45,16 @@ class FleetCollector(Collector):
         self._attempts = Attempts()
         self._inventory: Sequence[Rented] = ()
         self._charges: Sequence[Charged] = ()
+        self._unused: dict[int, float] = {}
         self._learnt = dict.fromkeys(SOURCES, 0.0)
+        if sources.unused:
+            self._learnt[UNUSED] = 0.0
 
     def learn(self) -> dict[str, str]:
         """Ask each source once, and return what went wrong by source."""
         troubles = {}
-        steps = zip(SOURCES, (self._learn_ledger, self._learn_inventory, self._learn_charges), strict=True)
-        for source, step in steps:
+        steps = (self._learn_ledger, self._learn_inventory, self._learn_charges, self._learn_unused)
+        for source, step in zip(self._learnt, steps, strict=False):
             try:
                 step()
             except SourceDown as down:
@@ -112,8 +116,10 @@ class FleetCollector(Collector):
             orphans = {_identity(rented)[:3]: 1.0 for rented in orphaned(inventory, attempts)}
             yield _gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
         if self._learnt["charges"]:
-            yield from _money(charges, attempts, self._now())
-        if all(self._learnt.values()):
+            unused = self._unused if self._learnt.get(UNUSED) else None
+            wasted = money.waste(charges, attempts, unused, self._terms.time_scale)
+            yield from _money(charges, wasted, self._now())
+        if all(self._learnt[source] for source in SOURCES):
             yield from _drift(money.drift(charges, attempts, inventory, self._now(), self._terms.time_scale))
 
     def _learn_ledger(self) -> None:
@@ -131,6 +137,14 @@ class FleetCollector(Collector):
         with self._lock:
             self._charges = found
 
+    def _learn_unused(self) -> None:
+        if self._sources.unused is None:
+            return
+        found = self._sources.unused()
+        with self._lock:
+            # Prometheus forgets, and extrapolates: what was known stays, so that the counter never falls.
+            self._unused |= {number: max(found[number], self._unused.get(number, 0.0)) for number in found}
+
 
 def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
     yield _gauges(
@@ -147,10 +161,9 @@ def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
     )
 
 
-def _money(charges: Sequence[Charged], attempts: Sequence[Attempt], now: float) -> Iterator[Metric]:
+def _money(charges: Sequence[Charged], wasted: dict[str, float], now: float) -> Iterator[Metric]:
     yield _counters("vast_cost_usd", "What the market charged, in $.", ("kind",), _keyed(money.cost(charges)))
-    wasted = _keyed(money.waste(charges, attempts))
-    yield _counters("vast_waste_usd", "What of it served nobody, in $.", ("kind",), wasted)
+    yield _counters("vast_waste_usd", "What of it served nobody, in $.", ("kind",), _keyed(wasted))
     spent = _keyed(money.spent(charges, now))
     yield _gauges("vast_spend_usd", "What was spent in this UTC day and month, in $.", ("period",), spent)
 

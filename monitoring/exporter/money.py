@@ -2,7 +2,7 @@
 far our own count is off.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -10,8 +10,8 @@ from monitoring.exporter.attempts import Attempt
 from monitoring.exporter.sources import KINDS, Charged, Rented
 
 COST_KINDS = ("gpu", "disk", "traffic")
-# Idle time is waste, too. It is seen on the hosts, so it joins once they report: unknown never means idle.
 WASTE_KINDS = ("failed", "orphan")
+IDLE = "idle"  # is told where hosts report: unknown never means idle
 
 
 @dataclass(frozen=True)
@@ -31,22 +31,31 @@ def cost(charges: Iterable[Charged]) -> dict[str, float]:
     return total
 
 
-def waste(charges: Iterable[Charged], attempts: Sequence[Attempt]) -> dict[str, float]:
+def waste(
+    charges: Iterable[Charged],
+    attempts: Sequence[Attempt],
+    unused: Mapping[int, float] | None = None,
+    time_scale: float = 1.0,
+) -> dict[str, float]:
     """Return $ by kind of waste, a part of `cost`.
 
     failed: instances that never served. orphan: those that no event names, rented after the ledger began: what is older may
-    have been forgotten by it.
+    have been forgotten by it. idle: of the others, the share of their time in which they were ready and unused, which
+    `unused` tells in seconds of ours by instance; without it nothing is said of idleness.
     """
     served = {attempt.instance_id for attempt in attempts if attempt.served is not None}
     failed = {attempt.instance_id for attempt in attempts if attempt.failed} - served
     named = {attempt.instance_id for attempt in attempts}
     known_since = min((attempt.began for attempt in attempts), default=float("inf"))
-    total = dict.fromkeys(WASTE_KINDS, 0.0)
+    total = dict.fromkeys(WASTE_KINDS, 0.0) | ({} if unused is None else {IDLE: 0.0})
     for charge in charges:
         if charge.instance_id in failed:
             total["failed"] += charge.total
         elif charge.instance_id not in named and charge.start > known_since:
             total["orphan"] += charge.total
+        elif unused and charge.end > charge.start:
+            share = unused.get(charge.instance_id, 0.0) * time_scale / (charge.end - charge.start)
+            total[IDLE] += charge.total * min(1.0, share)
     return total
 
 

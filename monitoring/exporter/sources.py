@@ -61,11 +61,14 @@ class Charged:
 
 @dataclass(frozen=True)
 class Sources:
-    """Each returns what is there, or raises SourceDown. `happenings` returns only what it has not returned before."""
+    """Each returns what is there, or raises SourceDown. `happenings` returns only what it has not returned before;
+    `unused` how many seconds each instance was ready and unused, by its id, where hosts report.
+    """
 
     happenings: Callable[[], Sequence[Happening]]
     inventory: Callable[[], Sequence[Rented]]
     charges: Callable[[], Sequence[Charged]]
+    unused: Callable[[], Mapping[int, float]] | None = None
 
 
 def fleet_of(name: str) -> str:

@@ -51,7 +51,7 @@ class Monitoring:
         self._programs = {
             "prometheus": self._prometheus(prometheus),
             "alertmanager": self._alertmanager(alertmanager),
-            "exporter": self._exporter(exporter, stack_config),
+            "exporter": self._exporter(exporter, stack_config, prometheus),
             "door": self._door(self.door_port, prometheus),
         }
 
@@ -135,9 +135,9 @@ class Monitoring:
         ]
         return Program("alertmanager", arguments, port, "/-/ready", self._home)
 
-    def _exporter(self, port: int, stack_config: Path) -> Program:
+    def _exporter(self, port: int, stack_config: Path, prometheus: int) -> Program:
         arguments = ["-m", "monitoring.exporter", "--config", str(stack_config), "--port", str(port)]
-        arguments += ["--every", str(EVERY_SECONDS)]
+        arguments += ["--every", str(EVERY_SECONDS), "--prometheus", f"http://{LOOPBACK}:{prometheus}"]
         return Program("exporter", arguments, port, "/metrics", self._home, sys.executable, {"PYTHONPATH": str(REPO)})
 
     def _door(self, port: int, prometheus: int) -> Program:

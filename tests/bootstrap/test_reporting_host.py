@@ -94,13 +94,16 @@ def test_agent_and_vmagent_stay_small(host: Rented) -> None:
     assert sum(kilobytes) <= 64_000
 
 
-def test_an_outage_of_the_door_loses_nothing(host: Rented, monitoring: Monitoring) -> None:
+@pytest.mark.parametrize(("end", "bound"), [("TERM", 5), ("KILL", 15)])
+def test_an_outage_of_the_door_loses_nothing_and_a_kill_ten_seconds(
+    host: Rented, monitoring: Monitoring, end: str, bound: float
+) -> None:
     metric = f'vast_disk_total_bytes{{instance_id="{REPORTER.instance_id}"}}'
     until(lambda: bool(stored(monitoring, "vast_disk_total_bytes")), 30)
     prometheus = Prometheus(monitoring.urls["prometheus"])
     monitoring.stop_one("door")
     down_from = time.time()
-    host.run("sleep 12; pkill -TERM -f bin/[v]magent; sleep 3")  # it is told to end while nobody takes what it has
+    host.run(f"sleep 20; pkill -{end} -f bin/[v]magent; sleep 3")  # it ends while nobody takes what it has
     monitoring.start_one("door")
 
     def longest_gap() -> float:
@@ -108,8 +111,8 @@ def test_an_outage_of_the_door_loses_nothing(host: Rented, monitoring: Monitorin
         times = [down_from, *(at for at, _ in found[0].points), time.time()] if found else [down_from, time.time()]
         return max(after - before for before, after in pairwise(times))
 
-    assert longest_gap() > 10
-    until(lambda: longest_gap() <= 5, 60)  # a second between two scrapes, the supervisor's restart, and the way here
+    assert longest_gap() > 20
+    until(lambda: longest_gap() <= bound, 60)  # with the supervisor's restart and the way here in it
 
 
 def test_a_credential_that_is_not_good_any_more_is_kept_and_sent_with_the_next(

@@ -75,6 +75,16 @@ def price(usd: float) -> dict[str, str]:
     return host("vast_instance_cost_per_hour", f"{usd}{HOUR}") | ceiling
 
 
+def two_stacks() -> dict[str, str]:
+    """Two exporters in one Prometheus: chat at $0.61 under a ceiling of 0.9, and chat at $0.61 under one of 0.5."""
+    rows = {}
+    for stack, ceiling in (("a:9101", 0.9), ("b:9101", 0.5)):
+        labels = f'job="exporter",instance="{stack}",fleet="chat"'
+        rows[f'vast_instance_cost_per_hour{{{labels},instance_id="{stack}",name="chat-0"}}'] = f"0.61{HOUR}"
+        rows[f"vast_fleet_price_ceiling_usd_per_hour{{{labels}}}"] = f"{ceiling}{HOUR}"
+    return rows
+
+
 READY = state(f"1{HOUR}")
 EXPORTER = 'up{job="exporter",instance="127.0.0.1:9101"}'
 
@@ -107,6 +117,7 @@ CASES = [
     Case("ProvisioningFailing", "four failures, more than an hour ago", failed("0x100 4x500"), 0, "110m"),
     Case("PriceOverCeiling", "under it", price(0.36), 0),
     Case("PriceOverCeiling", "above it", price(0.61), 1),
+    Case("PriceOverCeiling", "two stacks with a fleet of one name", two_stacks(), 1),
     Case("PriceOverCeiling", "no ceiling", host("vast_instance_cost_per_hour", f"9{HOUR}"), 0),
     Case("BudgetDay", "within it", budget("day", 1, 12, 0.4), 0, "60m"),
     Case("BudgetDay", "above it by midnight", budget("day", 3, 12, 0.4), 1, "60m"),

@@ -192,3 +192,28 @@ def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
     collector.learn()
 
     assert samples(collector)["vast_instance_orphaned", "chat", "8", "chat-1"] == 1
+
+
+def test_idle_waste_is_told_where_hosts_report_and_never_falls() -> None:
+    world = World()
+    unused = {7: 1800.0}
+
+    def ask() -> dict[int, float]:
+        if "prometheus" in world.down:
+            raise SourceDown("prometheus down")
+        return unused
+
+    sources = Sources(world._take, lambda: world._say("inventory"), lambda: world._say("charges"), ask)
+    collector = FleetCollector(sources, Terms((), 300.0), lambda: world.now)
+    world.down = {"prometheus"}
+    assert collector.learn() == {"prometheus": "prometheus down"}
+    assert ("vast_waste_usd_total", "idle") not in samples(collector)
+    assert samples(collector)["vast_cost_drift_instances",] == 1  # needs no host to report
+
+    world.down = set()
+    collector.learn()
+    assert samples(collector)["vast_waste_usd_total", "idle"] == pytest.approx(0.18)
+    unused[7] = 60.0  # Prometheus has forgotten
+    collector.learn()
+    assert samples(collector)["vast_waste_usd_total", "idle"] == pytest.approx(0.18)
+    assert ("vast_exporter_last_success_timestamp_seconds", "prometheus") in samples(collector)

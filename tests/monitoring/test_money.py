@@ -48,6 +48,7 @@ def test_kinds_sum_to_the_bill_and_waste_is_a_part_of_it(charges: list[Charged])
 
     assert sum(money.cost(charges).values()) == pytest.approx(bill)
     assert 0 <= sum(money.waste(charges, EVENTS).values()) <= bill + 1e-9
+    assert 0 <= sum(money.waste(charges, EVENTS, {1: HOUR, 2: 9 * HOUR, 5: 1.0}).values()) <= bill + 1e-9
     spent = money.spent(charges, NOON)
     assert 0 <= spent["day"] <= spent["month"] + 1e-9 <= bill + 2e-9
 
@@ -65,6 +66,16 @@ def test_what_never_served_is_waste_and_so_is_what_nobody_wrote_down() -> None:
 
     assert money.waste(charges, EVENTS) == {"failed": 1.0, "orphan": 4.0}
     assert money.waste(charges, []) == {"failed": 0.0, "orphan": 0.0}
+
+
+def test_idle_is_the_unused_share_of_what_served_and_of_nothing_else() -> None:
+    charges = [charge(1, gpu=1.0), charge(2, gpu=2.0), charge(3, gpu=4.0)]
+
+    idle = money.waste(charges, EVENTS, {1: HOUR, 2: HOUR / 4, 3: HOUR})
+    assert idle == {"failed": 1.0, "orphan": 4.0, "idle": 0.5}
+    assert money.waste(charges, EVENTS, {}) == {"failed": 1.0, "orphan": 4.0, "idle": 0.0}
+    assert money.waste(charges, EVENTS, {2: 9 * HOUR})["idle"] == 2.0
+    assert money.waste(charges, EVENTS, {2: HOUR / 30}, time_scale=30)["idle"] == pytest.approx(2.0)
 
 
 def test_a_charge_over_midnight_counts_by_its_share() -> None:

@@ -98,6 +98,31 @@ def test_idleness_counts_from_ready_and_every_admitted_request_ends_it(gate: Any
     assert (activity.idle_seconds, activity.in_flight) == (0, 2.0)
 
 
+def test_unused_is_idle_beyond_a_grace_and_only_while_somebody_looks(gate: Any, tmp_path: Path) -> None:
+    _, url = gate
+    clocks, log = Clocks(), tmp_path / "admitted.log"
+    activity = Activity(log, f"{url}/metrics", clocks.wall, clocks.monotonic)
+    activity.look(ready=True)
+
+    for _ in range(20):
+        clocks.now += 15
+        activity.look(ready=True)
+    assert activity.unused_seconds == 0  # 300 s are the grace
+    clocks.now += 15
+    activity.look(ready=True)
+    assert activity.unused_seconds == 15
+    clocks.now += 3600  # nobody looked for an hour
+    activity.look(ready=True)
+    clocks.now += 15
+    activity.look(ready=False)
+    assert activity.unused_seconds == 15
+
+    log.write_text(line())  # the log's first line ever
+    clocks.now += 15
+    activity.look(ready=True)
+    assert (activity.idle_seconds, activity.requests, activity.unused_seconds) == (0, {"200": 1}, 15)
+
+
 def test_a_rolled_log_goes_on_and_a_gate_that_is_silent_is_unknown(gate: Any, tmp_path: Path) -> None:
     _, url = gate
     clocks, log = Clocks(), tmp_path / "admitted.log"
