@@ -4,7 +4,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring import queries
@@ -89,6 +89,7 @@ def test_a_timeline_names_instance_phase_and_total() -> None:
     assert timeline([]) == ""
 
 
+@settings(max_examples=20)  # each draws
 @given(st.dictionaries(st.text(max_size=9), st.floats(-1e9, 1e9), min_size=1, max_size=3))
 def test_any_names_and_values_make_a_drawing(values: dict[str, float]) -> None:
     assert charts.bars(values, "usd").startswith("<svg")
