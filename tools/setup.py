@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +57,16 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
             packages.install_packages(dict(os.environ))
         if "venv" in wanted:
             environments.install_venv(where)
-        if "engine" in wanted:
-            engine.install_engine(where, os.environ)
-            where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if "monitoring" in wanted:
-            monitoring.install_monitoring(where, os.environ)
-        if "vllm" in wanted:
-            environments.install_vllm(where)
+        with ThreadPoolExecutor(1) as beside:
+            # Downloads while the processors build: the two do not wait for each other's resource.
+            vllm = beside.submit(environments.install_vllm, where) if "vllm" in wanted else None
+            if "engine" in wanted:
+                engine.install_engine(where, os.environ)
+                where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if "monitoring" in wanted:
+                monitoring.install_monitoring(where, os.environ)
+            if vllm:
+                vllm.result()
         if "model" in wanted:
             make_model(where)
 
