@@ -41,13 +41,9 @@ def main() -> None:
     """Measure and print."""
     with tempfile.TemporaryDirectory(prefix="gpu-fleet-bench-") as name:
         folder = Path(name)
-        monitoring = Monitoring(folder / "monitoring", STACK_CONFIG)
-        monitoring.start()
-        try:
+        with Monitoring(folder / "monitoring", STACK_CONFIG) as monitoring:
             throughput(monitoring, folder)
             on_a_host(monitoring, folder)
-        finally:
-            monitoring.stop()
 
 
 def throughput(monitoring: Monitoring, folder: Path) -> None:

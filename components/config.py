@@ -13,19 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.spec import argument_problems, variable_problems
-from components.schema import (
-    Budget,
-    Fleet,
-    Gpu,
-    Limits,
-    Market,
-    Metrics,
-    Model,
-    Preflight,
-    Rotation,
-    StackConfig,
-    Store,
-)
+from components.schema import SECTIONS, StackConfig
 
 PROJECT = "gpu-fleet"
 FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
@@ -136,22 +124,10 @@ def _mistake(row: Any) -> str:
 
 
 def _model_at(path: list[str]) -> type[BaseModel] | None:
-    steps: dict[str, type[BaseModel]] = {
-        "market": Market,
-        "store": Store,
-        "limits": Limits,
-        "budget": Budget,
-        "metrics": Metrics,
-        "rotation": Rotation,
-    }
     if not path:
         return StackConfig
-    if path[0] == "models":
-        return Model
-    if path[0] == "fleets":
-        inner: dict[str, type[BaseModel]] = {"gpu": Gpu, "preflight": Preflight}
-        return inner.get(path[-1], Fleet)
-    return steps.get(path[0])
+    named = [path[0], "<name>", *path[2:]] if path[0] in ("models", "fleets") else path
+    return SECTIONS.get(".".join(named))
 
 
 def _contradictions(config: StackConfig, project: Path) -> list[str]:

@@ -7,37 +7,12 @@ import types
 import typing
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from components.config import OPTIONAL_SECRETS, PROJECT, SECRETS
-from components.schema import (
-    Budget,
-    Fleet,
-    Gpu,
-    Limits,
-    Market,
-    Metrics,
-    Model,
-    Preflight,
-    Rotation,
-    StackConfig,
-    Store,
-)
+from components.schema import SECTIONS, StackConfig
 
-SECTIONS: dict[str, type[BaseModel]] = {
-    "market": Market,
-    "store": Store,
-    "models.<name>": Model,
-    "fleets.<name>": Fleet,
-    "fleets.<name>.gpu": Gpu,
-    "fleets.<name>.preflight": Preflight,
-    "limits": Limits,
-    "budget": Budget,
-    "metrics": Metrics,
-    "rotation": Rotation,
-}
 ALL_SECRETS = SECRETS | OPTIONAL_SECRETS
 
 

@@ -25,7 +25,8 @@ def libraries() -> Mapping[str, Path]:
 
 
 def _agent() -> Iterator[tuple[str, Path]]:
-    yield "monitoring/__init__.py", ROOT / "monitoring" / "__init__.py"
+    for name in ("__init__.py", "families.py"):
+        yield f"monitoring/{name}", ROOT / "monitoring" / name
     for file in (ROOT / "monitoring" / "agent").glob("*.py"):
         yield f"monitoring/agent/{file.name}", file
 

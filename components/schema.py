@@ -204,3 +204,17 @@ class StackConfig(_Section):
     budget: Budget = Field(Budget(), description="What the fleets may cost.")
     metrics: Metrics | None = Field(None, description="Where hosts report to.")
     rotation: Rotation = Field(Rotation(), description="Counters that renew secrets in place.")
+
+
+SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
+    "market": Market,
+    "store": Store,
+    "models.<name>": Model,
+    "fleets.<name>": Fleet,
+    "fleets.<name>.gpu": Gpu,
+    "fleets.<name>.preflight": Preflight,
+    "limits": Limits,
+    "budget": Budget,
+    "metrics": Metrics,
+    "rotation": Rotation,
+}

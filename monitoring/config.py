@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Late pushes of a host that catches up after an outage are taken for so long; newer ones may be there already.
-OUT_OF_ORDER = "30m"
+OUT_OF_ORDER_SECONDS = 30 * 60
 
 
 def prometheus(
@@ -22,7 +22,7 @@ def prometheus(
             "evaluation_interval": interval,
             "external_labels": dict(external or {}),
         },
-        "storage": {"tsdb": {"out_of_order_time_window": OUT_OF_ORDER}},
+        "storage": {"tsdb": {"out_of_order_time_window": f"{OUT_OF_ORDER_SECONDS // 60}m"}},
         "rule_files": list(rules),
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [

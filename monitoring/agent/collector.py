@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
@@ -14,8 +13,7 @@ from monitoring.agent import machine
 from monitoring.agent.activity import Activity
 from monitoring.agent.gpus import Gpus
 from monitoring.agent.state import STATES, State
-
-Values = Mapping[Any, float]  # by the labels' values
+from monitoring.families import Samples, counters, gauges
 
 
 class HostCollector(Collector):
@@ -37,52 +35,61 @@ class HostCollector(Collector):
         """Return every family; what cannot be told is left out, never said to be nought."""
         now = self._state.look()
         self._activity.look(now == "ready")
-        yield family("vast_instance_state", "1 for what the endpoint is.", {(s,): s == now for s in STATES}, "state")
+        yield gauges("vast_instance_state", "1 for what the endpoint is.", ("state",), {(s,): s == now for s in STATES})
         yield from self._activity_families()
         model = (self._order.get("model", ""), self._order.get("digest", ""))
-        yield family(
+        yield gauges(
             "vast_model_info",
             "1 for the model that is served, by its manifest's digest.",
+            ("model", "digest"),
             {model: 1},
-            "model",
-            "digest",
         )
-        yield family(
-            "vast_certificate_end_timestamp_seconds", "When the gate's certificate ends.", one(self._certificate_end())
+        yield gauges(
+            "vast_certificate_end_timestamp_seconds",
+            "When the gate's certificate ends.",
+            (),
+            one(self._certificate_end()),
         )
         yield from self._machine_families()
         yield from gpu_families(self._gpus.look())
 
     def _activity_families(self) -> Iterator[Metric]:
         seen = self._activity
-        yield family("vast_instance_inflight_requests", "Requests under way.", one(seen.in_flight))
-        yield family("vast_instance_last_request_timestamp_seconds", "When anybody was served last.", one(seen.last_at))
-        yield family("vast_instance_idle_seconds", "How long nobody has asked.", one(seen.idle_seconds))
-        yield counter(
-            "vast_instance_unused_seconds", "Ready and unused, five minutes' grace left out.", one(seen.unused_seconds)
+        yield gauges("vast_instance_inflight_requests", "Requests under way.", (), one(seen.in_flight))
+        yield gauges(
+            "vast_instance_last_request_timestamp_seconds", "When anybody was served last.", (), one(seen.last_at)
+        )
+        yield gauges("vast_instance_idle_seconds", "How long nobody has asked.", (), one(seen.idle_seconds))
+        yield counters(
+            "vast_instance_unused_seconds",
+            "Ready and unused, five minutes' grace left out.",
+            (),
+            one(seen.unused_seconds),
         )
         ended = {(code,): count for code, count in {"200": 0, **seen.requests}.items()}
-        yield counter("vast_instance_admitted_requests", "Requests that the gate let in, at their end.", ended, "code")
+        yield counters(
+            "vast_instance_admitted_requests", "Requests that the gate let in, at their end.", ("code",), ended
+        )
 
     def _machine_families(self) -> Iterator[Metric]:
         free, total = machine.disk(self._folder)
-        yield family("vast_disk_free_bytes", "Free on the disk of the weights.", one(free))
-        yield family("vast_disk_total_bytes", "Size of that disk.", one(total))
+        yield gauges("vast_disk_free_bytes", "Free on the disk of the weights.", (), one(free))
+        yield gauges("vast_disk_total_bytes", "Size of that disk.", (), one(total))
         available, everything = machine.memory(machine.read("/proc/meminfo"))
-        yield family("vast_memory_available_bytes", "Memory of the machine that can be had.", one(available))
-        yield family("vast_memory_total_bytes", "Memory of the machine.", one(everything))
+        yield gauges("vast_memory_available_bytes", "Memory of the machine that can be had.", (), one(available))
+        yield gauges("vast_memory_total_bytes", "Memory of the machine.", (), one(everything))
         busy, _ = machine.processors(machine.read("/proc/stat") or "cpu 0 0 0 0 0 0 0 0")
-        yield counter("vast_cpu_busy_seconds", "Busy seconds of all processors of the machine.", one(busy))
+        yield counters("vast_cpu_busy_seconds", "Busy seconds of all processors of the machine.", (), one(busy))
         moved = {(way,): count for way, count in machine.network(machine.read("/proc/net/dev")).items()}
-        yield counter("vast_network_bytes", "Bytes over the network, which are billed.", moved, "direction")
+        yield counters("vast_network_bytes", "Bytes over the network, which are billed.", ("direction",), moved)
 
 
 def gpu_families(gpus: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
     """Return the families of the GPUs; one that no GPU knows has no values."""
     names = ("uuid", "name", "driver")
     infos = {tuple(gpu.get(name, "") for name in names): 1 for gpu in gpus}
-    yield family("vast_gpu_info", "1 for each GPU that answers.", infos, "uuid", "gpu_name", "driver")
-    gauges = {
+    yield gauges("vast_gpu_info", "1 for each GPU that answers.", ("uuid", "gpu_name", "driver"), infos)
+    known = {
         "utilization": ("vast_gpu_utilization_ratio", "Share of time in which anything ran."),
         "memory_used": ("vast_gpu_memory_used_bytes", "Memory in use."),
         "memory_total": ("vast_gpu_memory_total_bytes", "Memory there is."),
@@ -90,30 +97,14 @@ def gpu_families(gpus: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
         "watts": ("vast_gpu_power_watts", "Power drawn."),
         "watts_limit": ("vast_gpu_power_limit_watts", "Power that it may draw."),
     }
-    for key, (name, text) in gauges.items():
-        yield family(name, text, {(gpu["uuid"],): gpu[key] for gpu in gpus if key in gpu}, "uuid")
+    for key, (name, text) in known.items():
+        yield gauges(name, text, ("uuid",), {(gpu["uuid"],): gpu[key] for gpu in gpus if key in gpu})
     errors = {(gpu["uuid"], kind): gpu[kind] for gpu in gpus for kind in ("corrected", "uncorrected") if kind in gpu}
-    yield counter("vast_gpu_ecc_errors", "Memory errors since the driver was loaded.", errors, "uuid", "type")
+    yield counters("vast_gpu_ecc_errors", "Memory errors since the driver was loaded.", ("uuid", "type"), errors)
     held = {(gpu["uuid"], why): on for gpu in gpus for why, on in gpu.get("throttled", {}).items()}
-    yield family("vast_gpu_throttle_active", "1 while its clock is held down.", held, "uuid", "reason")
+    yield gauges("vast_gpu_throttle_active", "1 while its clock is held down.", ("uuid", "reason"), held)
 
 
-def one(value: float | None) -> Values:
+def one(value: float | None) -> Samples:
     """Return the one value of a family without labels; none where it is not known."""
     return {} if value is None else {(): value}
-
-
-def family(name: str, text: str, values: Values, *labels: str) -> Metric:
-    """Return a gauge with values by their labels."""
-    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
-
-
-def counter(name: str, text: str, values: Values, *labels: str) -> Metric:
-    """Return a counter with values by their labels."""
-    return _filled(CounterMetricFamily(name, text, labels=labels), values)
-
-
-def _filled(made: GaugeMetricFamily | CounterMetricFamily, values: Values) -> Metric:
-    for key, value in values.items():
-        made.add_metric(key, float(value))
-    return made

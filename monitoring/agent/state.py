@@ -23,7 +23,6 @@ class State:
     def __init__(self, open_file: Path, health_url: str, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._open, self._url, self._monotonic = open_file, health_url, monotonic
         self._starting_since = monotonic()
-        self.now = "starting"
 
     def look(self) -> str:
         """Decide anew, and return it."""
@@ -31,11 +30,9 @@ class State:
         if is_open or healthy:
             self._starting_since = now
         if healthy:
-            self.now = "ready" if is_open else "closed"
-        else:
-            late = now - self._starting_since > STARTING_SECONDS
-            self.now = "down" if is_open or late else "starting"
-        return self.now
+            return "ready" if is_open else "closed"
+        late = now - self._starting_since > STARTING_SECONDS
+        return "down" if is_open or late else "starting"
 
 
 def answers(url: str) -> bool:

@@ -81,13 +81,18 @@ def status(verdicts: Sequence[Verdict]) -> int:
     return 1 if "fail" in words else 2 if "no data" in words else 0
 
 
-def lines(verdict: Verdict) -> list[str]:
-    """Return what is printed of a verdict: the word, the values, and with what they were asked for."""
+def measured(verdict: Verdict) -> str:
+    """Return a verdict's values, their bound, and how many samples they are made of."""
     values = [
         f"{measure.name} {'unknown' if value is None else measure.form.format(value)}"
         for measure, value, _ in verdict.rows
     ]
     measure, _, count = verdict.rows[0]
     bound = measure.form.format(measure.bound)
-    first = f"{verdict.word:8} {verdict.name}: {', '.join(values)} (under {bound}; {count} {measure.count_of})"
+    return f"{', '.join(values)} (under {bound}; {count} {measure.count_of})"
+
+
+def lines(verdict: Verdict) -> list[str]:
+    """Return what is printed of a verdict: the word, what was measured, and with what it was asked for."""
+    first = f"{verdict.word:8} {verdict.name}: {measured(verdict)}"
     return [first, *(f"         {measure.name}: {measure.query}" for measure, _, _ in verdict.rows)]

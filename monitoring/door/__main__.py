@@ -14,7 +14,7 @@ from prometheus_client import start_http_server
 
 from monitoring.door.admission import Sender
 from monitoring.door.app import Door
-from providers.identity.reporting import reporter_of
+from providers.identity.reporting import KEY_LENGTH, reporter_of
 
 VARIABLE = "METRICS_KEY"
 
@@ -23,8 +23,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until a signal. 0 ended; 1 it cannot start."""
     options = parser().parse_args(arguments)
     key = os.environ.get(VARIABLE, "")
-    if len(key) < 16:
-        print(f"door: {VARIABLE} is not set, or shorter than 16 characters", file=sys.stderr)
+    if len(key) < KEY_LENGTH:
+        print(f"door: {VARIABLE} is not set, or shorter than {KEY_LENGTH} characters", file=sys.stderr)
         return 1
 
     def authorise(user: str, password: str) -> Sender | None:

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from monitoring.config import OUT_OF_ORDER_SECONDS
 from monitoring.door.wire import Labels, Written
+from monitoring.names import fleet_of
 
 AHEAD_SECONDS = 60.0  # Prometheus itself refuses a whole request for a sample ten minutes ahead
-BEHIND_SECONDS = 30 * 60.0  # what Prometheus takes out of order; see monitoring/config.py
+BEHIND_SECONDS = float(OUT_OF_ORDER_SECONDS)
 MOST_LABELS = 30
 LONGEST_VALUE = 256
 MOST_SERIES = 3_000  # of one sender, at once
@@ -37,8 +39,7 @@ class Sender:
     @property
     def labels(self) -> dict[str, str]:
         """The labels that its series get, whatever it wrote there itself."""
-        fleet = self.name.rpartition("-")[0]
-        return dict(zip(FORCED, (self.instance_id, self.name, fleet, self.stack_id), strict=True))
+        return dict(zip(FORCED, (self.instance_id, self.name, fleet_of(self.name), self.stack_id), strict=True))
 
 
 @dataclass(frozen=True)

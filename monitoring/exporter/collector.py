@@ -4,16 +4,18 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import product
-from typing import Any
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts, Wait, failures, last_failures, orphaned, provisioning
-from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources, fleet_of
+from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources
+from monitoring.families import Samples, counters, gauges
+from monitoring.names import fleet_of
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
 ALL = "all"  # beside the phases: from the first attempt to an answered completion
@@ -21,7 +23,6 @@ WORST_MACHINES = 50
 LABELS = ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id")
 SOURCES = ("ledger", "inventory", "charges")
 UNUSED = "prometheus"  # the fourth, where hosts report
-Samples = Mapping[Any, float]  # values by their labels, which are tuples of text
 
 
 @dataclass(frozen=True)
@@ -46,15 +47,17 @@ class FleetCollector(Collector):
         self._inventory: Sequence[Rented] = ()
         self._charges: Sequence[Charged] = ()
         self._unused: dict[int, float] = {}
-        self._learnt = dict.fromkeys(SOURCES, 0.0)
+        self._steps: dict[str, Callable[[], None]] = dict(
+            zip(SOURCES, (self._learn_ledger, self._learn_inventory, self._learn_charges), strict=True)
+        )
         if sources.unused:
-            self._learnt[UNUSED] = 0.0
+            self._steps[UNUSED] = partial(self._learn_unused, sources.unused)
+        self._learnt = dict.fromkeys(self._steps, 0.0)
 
     def learn(self) -> dict[str, str]:
         """Ask each source once, and return what went wrong by source."""
         troubles = {}
-        steps = (self._learn_ledger, self._learn_inventory, self._learn_charges, self._learn_unused)
-        for source, step in zip(self._learnt, steps, strict=False):
+        for source, step in self._steps.items():
             try:
                 step()
             except SourceDown as down:
@@ -70,21 +73,21 @@ class FleetCollector(Collector):
 
     def _families(self) -> Iterator[Metric]:
         attempts, own = self._attempts.all(), self._attempts.stack_ids()
-        yield _gauges(
+        yield gauges(
             "vast_exporter_last_success_timestamp_seconds",
             "When a source was last read, 0 for never.",
             ("source",),
             {(source,): at for source, at in self._learnt.items()},
         )
-        yield _gauges(
+        yield gauges(
             "vast_instance_ssh_timeout_seconds",
             "How long an instance may take to let us in over SSH.",
             (),
             {(): self._terms.ssh_timeout_seconds},
         )
         budgets = {("day",): self._terms.day_usd, ("month",): self._terms.month_usd}
-        yield _gauges("vast_budget_usd", "Budget in $; absent where none is set.", ("period",), _positive(budgets))
-        yield _gauges(
+        yield gauges("vast_budget_usd", "Budget in $; absent where none is set.", ("period",), _positive(budgets))
+        yield gauges(
             "vast_fleet_price_ceiling_usd_per_hour",
             "What an instance of a fleet may cost, in $/h.",
             ("fleet",),
@@ -95,13 +98,13 @@ class FleetCollector(Collector):
         waits = provisioning(attempts)
         yield _durations([(ALL, [wait.seconds for wait in waits]), *_by_phase(attempts)])
         yield from _latest(waits)
-        yield _counters(
+        yield counters(
             "vast_instance_provision_failures",
             "Attempts that failed, by the phase in which they did.",
             ("phase", "reason"),
             dict.fromkeys(product(PHASES, self._terms.reasons), 0) | failures(attempts),
         )
-        yield _gauges(
+        yield gauges(
             "vast_instance_bootstrap_failure_reason",
             "1 for the reason why an instance's latest attempt failed.",
             ("name", "reason"),
@@ -114,7 +117,7 @@ class FleetCollector(Collector):
         if self._learnt["inventory"]:
             yield from _inventory(inventory)
             orphans = {_identity(rented)[:3]: 1.0 for rented in orphaned(inventory, attempts)}
-            yield _gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
+            yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
         if self._learnt["charges"]:
             unused = self._unused if self._learnt.get(UNUSED) else None
             wasted = money.waste(charges, attempts, unused, self._terms.time_scale)
@@ -137,23 +140,21 @@ class FleetCollector(Collector):
         with self._lock:
             self._charges = found
 
-    def _learn_unused(self) -> None:
-        if self._sources.unused is None:
-            return
-        found = self._sources.unused()
+    def _learn_unused(self, ask: Callable[[], Mapping[int, float]]) -> None:
+        found = ask()
         with self._lock:
             # Prometheus forgets, and extrapolates: what was known stays, so that the counter never falls.
             self._unused |= {number: max(found[number], self._unused.get(number, 0.0)) for number in found}
 
 
 def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
-    yield _gauges(
+    yield gauges(
         "vast_instance_info",
         "1 for each instance that is rented.",
         LABELS,
         {_identity(rented): 1.0 for rented in inventory},
     )
-    yield _gauges(
+    yield gauges(
         "vast_instance_cost_per_hour",
         "What an instance costs while it runs, in $/h.",
         LABELS[:3],
@@ -162,17 +163,17 @@ def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
 
 
 def _money(charges: Sequence[Charged], wasted: dict[str, float], now: float) -> Iterator[Metric]:
-    yield _counters("vast_cost_usd", "What the market charged, in $.", ("kind",), _keyed(money.cost(charges)))
-    yield _counters("vast_waste_usd", "What of it served nobody, in $.", ("kind",), _keyed(wasted))
+    yield counters("vast_cost_usd", "What the market charged, in $.", ("kind",), _keyed(money.cost(charges)))
+    yield counters("vast_waste_usd", "What of it served nobody, in $.", ("kind",), _keyed(wasted))
     spent = _keyed(money.spent(charges, now))
-    yield _gauges("vast_spend_usd", "What was spent in this UTC day and month, in $.", ("period",), spent)
+    yield gauges("vast_spend_usd", "What was spent in this UTC day and month, in $.", ("period",), spent)
 
 
 def _drift(found: money.Drift) -> Iterator[Metric]:
     compared = {(): float(found.instances)}
-    yield _gauges("vast_cost_drift_instances", "Instances whose cost we counted, too.", (), compared)
+    yield gauges("vast_cost_drift_instances", "Instances whose cost we counted, too.", (), compared)
     ratio = {} if found.ratio is None else {(): found.ratio}
-    yield _gauges("vast_cost_drift_ratio", "Charges over our own count of the same instances, less 1.", (), ratio)
+    yield gauges("vast_cost_drift_ratio", "Charges over our own count of the same instances, less 1.", (), ratio)
 
 
 def _identity(rented: Rented) -> tuple[str, ...]:
@@ -189,19 +190,19 @@ def _identity(rented: Rented) -> tuple[str, ...]:
 def _latest(waits: Sequence[Wait]) -> Iterator[Metric]:
     last = {(wait.name, fleet_of(wait.name)): wait for wait in waits}
     labels = ("name", "fleet")
-    yield _gauges(
+    yield gauges(
         "vast_instance_provisioning_last_seconds",
         "How long an instance's latest provisioning took, failed attempts right before it included.",
         labels,
         {key: wait.seconds for key, wait in last.items()},
     )
-    yield _gauges(
+    yield gauges(
         "vast_instance_served_timestamp_seconds",
         "When an instance's latest provisioning ended with an answered completion.",
         labels,
         {key: wait.served for key, wait in last.items()},
     )
-    yield _gauges(
+    yield gauges(
         "vast_instance_phase_seconds",
         "How long each phase of an instance's latest provisioning took.",
         (*labels, "phase"),
@@ -235,9 +236,7 @@ def _scores(attempts: Sequence[Attempt]) -> Metric:
     scores = {machine: served[machine] / (served[machine] + failed[machine]) for machine in served | failed}
     worst = sorted(scores, key=lambda machine: (scores[machine], -failed[machine], machine))[:WORST_MACHINES]
     values = {(str(machine),): scores[machine] for machine in worst}
-    return _gauges(
-        "vast_host_score", "Share of our attempts on a machine that served, 0 to 1.", ("machine_id",), values
-    )
+    return gauges("vast_host_score", "Share of our attempts on a machine that served, 0 to 1.", ("machine_id",), values)
 
 
 def _keyed(values: dict[str, float]) -> Samples:
@@ -246,17 +245,3 @@ def _keyed(values: dict[str, float]) -> Samples:
 
 def _positive(values: Samples) -> Samples:
     return {key: value for key, value in values.items() if value > 0}
-
-
-def _gauges(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:
-    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
-
-
-def _counters(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:
-    return _filled(CounterMetricFamily(name, text, labels=labels), values)
-
-
-def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Samples) -> Metric:
-    for key, value in values.items():
-        family.add_metric(key, value)
-    return family

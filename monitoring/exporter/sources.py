@@ -69,8 +69,3 @@ class Sources:
     inventory: Callable[[], Sequence[Rented]]
     charges: Callable[[], Sequence[Charged]]
     unused: Callable[[], Mapping[int, float]] | None = None
-
-
-def fleet_of(name: str) -> str:
-    """Return the fleet of an instance: its name without the number."""
-    return name.rpartition("-")[0]

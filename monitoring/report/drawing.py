@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from html import escape
 
 from monitoring import queries
-from monitoring.criteria.verdicts import PROVISIONING_SECONDS, judge, lines
+from monitoring.criteria.verdicts import PROVISIONING_SECONDS, judge, measured
 from monitoring.dashboards.boards import BOARDS
 from monitoring.dashboards.panels import Dashboard, Panel, Query, runnable
+from monitoring.exporter.sources import PHASES
 from monitoring.prometheus import Prometheus, Series
 from monitoring.report import charts
 from monitoring.report.page import Drawn, Report, Section, table
@@ -16,16 +17,15 @@ from monitoring.report.quantities import shown
 
 POINTS = 120
 LEAST_STEP_SECONDS = 5.0
-PHASES = ("rent", "wait", "connect", "preflight", "install", "fetch weights", "start", "probe")
 NOTHING = "<p class=about>No data in this time.</p>"
 
 
 def report(prometheus: Prometheus, source: str, begin: float, end: float, window: str) -> Report:
     """Ask for everything between two moments (unix seconds). Raises PrometheusError."""
-    verdicts = []
-    for verdict in judge(prometheus, window):
-        told = lines(verdict)[0].removeprefix(verdict.word).strip().partition(": ")[2]
-        verdicts.append((verdict.word, verdict.name, told, [measure.query for measure, _, _ in verdict.rows]))
+    verdicts = [
+        (verdict.word, verdict.name, measured(verdict), [measure.query for measure, _, _ in verdict.rows])
+        for verdict in judge(prometheus, window)
+    ]
     step = max(LEAST_STEP_SECONDS, (end - begin) / POINTS)
     if known := prometheus.range(queries.watched(), begin, end, step):
         begin = max(begin, known[0].points[0][0] - step)

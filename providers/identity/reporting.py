@@ -10,6 +10,7 @@ import hmac
 import re
 from dataclasses import dataclass
 
+KEY_LENGTH = 16  # characters at least
 USER = re.compile(r"(?P<instance_id>[0-9]{1,20})\.(?P<name>[a-z0-9-]{1,60})\.(?P<stack_id>[a-z0-9]{1,40})\Z")
 
 

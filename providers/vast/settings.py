@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from bootstrap.manifest import Manifest
+from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
 from providers.vast.errors import SettingsInvalid
 from providers.vast.fit import Fit
@@ -16,7 +17,6 @@ from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
 
 GB = 1_000_000_000
-METRICS_KEY_LENGTH = 16  # the door refuses shorter ones
 
 
 class _Model(BaseModel):
@@ -126,8 +126,8 @@ class AccessSettings(_Model):
     @field_validator("metrics_key")
     @classmethod
     def _long_enough(cls, key: SecretStr) -> SecretStr:
-        if 0 < len(key.get_secret_value()) < METRICS_KEY_LENGTH:
-            raise ValueError(f"gpu-fleet:metricsKey has fewer than {METRICS_KEY_LENGTH} characters")
+        if 0 < len(key.get_secret_value()) < KEY_LENGTH:
+            raise ValueError(f"gpu-fleet:metricsKey has fewer than {KEY_LENGTH} characters")
         return key
 
     def revealed(self) -> dict[str, str]:

@@ -83,6 +83,13 @@ class Monitoring:
             program.stop()
         shutil.rmtree(self._home, ignore_errors=True)
 
+    def __enter__(self) -> "Monitoring":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
     def stop_one(self, name: str) -> None:
         """End one of them, as an outage would."""
         self._programs[name].stop()

@@ -9,8 +9,6 @@ import json
 import shutil
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from sandbox.services.certificate import issue
 from sandbox.services.child import Child, ServiceError
 from sandbox.services.holder import taken
 from sandbox.services.ports import LOOPBACK, choose, free
+from sandbox.services.programs import status
 
 NAME_FOR_HOSTS = "s3.sandbox.internal"
 REGION = "sandbox"
@@ -203,7 +202,7 @@ class ObjectStore:
 
     def _ready(self) -> bool:
         """S3 refuses us properly (it checks signatures), and the volume server behind it gives out places."""
-        return _status(self.endpoint) == 403 and _status(f"http://{LOOPBACK}:{self._inner['master']}/dir/assign") == 200
+        return status(self.endpoint) == 403 and status(f"http://{LOOPBACK}:{self._inner['master']}/dir/assign") == 200
 
 
 class _PortTaken(ServiceError):
@@ -223,17 +222,6 @@ def _weed() -> str:
 def _identity(name: str, account: Account) -> dict[str, object]:
     keys = {"accessKey": account.access_key, "secretKey": account.secret_key}
     return {"name": name, "credentials": [keys], "actions": list(account.actions)}
-
-
-def _status(url: str) -> int | None:
-    try:
-        with urllib.request.urlopen(url, timeout=2) as answer:
-            status: int = answer.status
-            return status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return None
 
 
 def _failure(child: Child, data: Path) -> ServiceError:

@@ -43,7 +43,7 @@ class Program:
         assert self._child is not None
         deadline = time.monotonic() + START_SECONDS
         ready = self.ready if "://" in self.ready else self.url + self.ready
-        while not _answers(ready):
+        while status(ready) != 200:
             if self._child.status() is None and time.monotonic() < deadline:
                 time.sleep(0.05)
                 continue
@@ -69,9 +69,13 @@ def find(program: str) -> str:
     return found
 
 
-def _answers(url: str) -> bool:
+def status(url: str) -> int | None:
+    """Return the HTTP status with which a URL answers; None where nobody does within two seconds."""
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.HTTPError, OSError):
-        return False
+            found: int = answer.status
+            return found
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None

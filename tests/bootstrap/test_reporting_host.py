@@ -29,10 +29,8 @@ REPORTING = Reporting(f"https://{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}", REPORTER.use
 
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
-    running = Monitoring(tmp_path_factory.mktemp("reporting") / "monitoring", STACK_CONFIG)
-    running.start()
-    yield running
-    running.stop()
+    with Monitoring(tmp_path_factory.mktemp("reporting") / "monitoring", STACK_CONFIG) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -22,10 +22,8 @@ NAME = "vast_instance_idle_seconds"
 
 @pytest.fixture(scope="module")
 def monitoring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitoring]:
-    running = Monitoring(tmp_path_factory.mktemp("door") / "monitoring", STACK_CONFIG)
-    running.start()
-    yield running
-    running.stop()
+    with Monitoring(tmp_path_factory.mktemp("door") / "monitoring", STACK_CONFIG) as running:
+        yield running
 
 
 def reports(monitoring: Monitoring, folder: Path, instance_id: str, key: str = "") -> Reports:

@@ -1,0 +1,27 @@
+"""Families of samples for a collector: values by their labels. It travels to hosts with the agent, so it imports little."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+Samples = Mapping[Any, float]  # values by their labels' values, which are tuples of text
+
+
+def gauges(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:
+    """Return a gauge with its values."""
+    return _filled(GaugeMetricFamily(name, text, labels=labels), values)
+
+
+def counters(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:
+    """Return a counter with its values."""
+    return _filled(CounterMetricFamily(name, text, labels=labels), values)
+
+
+def _filled(family: GaugeMetricFamily | CounterMetricFamily, values: Samples) -> Metric:
+    for key, value in values.items():
+        family.add_metric(key, float(value))
+    return family
