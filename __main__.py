@@ -43,6 +43,11 @@ def main() -> None:
     metrics_key = source.require_secret("metricsKey") if shipper else None
     fleets = make_fleets(stack, models, store, identity, rentals, pool, metrics_key)
 
+    if stack.kubernetes and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
+        from components.observability import observe  # noqa: PLC0415 -- half a second that other stacks need not pay
+
+        pulumi.export("observability", observe(stack, source, known, project))
+
     pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
     prices = [price for fleet in fleets for price in fleet.prices.values()]
     pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))

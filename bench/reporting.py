@@ -3,14 +3,12 @@ with the way of a request to its point in Prometheus at a scrape every 5 s. Ever
 """
 
 import os
-import shutil
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -18,19 +16,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import httpx
 
 from bench._figures import figure, percentile
-from bootstrap.kit import build_kit, installed_programs
-from bootstrap.reporting import Reporting
-from components.reporting import libraries
+from bench._reporting import reporting_host
 from monitoring.door.app import HEADERS, PATH
 from monitoring.door.wire import Written, pack
 from monitoring.prometheus import Prometheus
-from providers.identity.reporting import Reporter, password_for
-from sandbox.hosts.backend import NamespaceHosts
-from sandbox.hosts.images import Images
-from sandbox.services.monitoring import KEY, NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring
-from sandbox.settings import STACK_CONFIG, folders
+from providers.identity.reporting import Reporter
+from sandbox.services.monitoring import Monitoring
+from sandbox.settings import STACK_CONFIG
 from tests.doubles.door import Reports
-from tests.doubles.rented import STORE, Rented, prepared, rent
+from tests.doubles.rented import Rented
 
 SENDERS, SERIES, ROUNDS = 8, 120, 60  # 120 series is what a host of ours writes
 PROBES = 60
@@ -43,7 +37,8 @@ def main() -> None:
         folder = Path(name)
         with Monitoring(folder / "monitoring", STACK_CONFIG) as monitoring:
             throughput(monitoring, folder)
-            on_a_host(monitoring, folder)
+            with reporting_host(monitoring, folder) as rented:
+                measure(monitoring, rented)
 
 
 def throughput(monitoring: Monitoring, folder: Path) -> None:
@@ -98,27 +93,6 @@ def row(mark: str, sender: int, series: int, at: float) -> Written:
         "model_name": "tiny",
     }
     return Written(tuple(labels.items()), ((1.0, int(at * 1000)),))
-
-
-def on_a_host(monitoring: Monitoring, folder: Path) -> None:
-    """Measure on one emulated host."""
-    images = Images("double", folders(os.environ)[1])
-    hosts = NamespaceHosts(folders(os.environ)[1], images)
-    with prepared(folder) as things:
-        try:
-            programs = {**installed_programs(), "vmagent": Path(shutil.which("vmagent") or "")}
-            kit = build_kit(folder / "reporting-kit", programs, extra=libraries())
-            things.blobs.add(kit, folder / "reporting-kit")
-            door = f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}"
-            inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), door: ("127.0.0.1", monitoring.door_port)}
-            rented = rent(hosts, things, inward=inward, ca_pem=monitoring.ca_pem)
-            user = Reporter("4711", "chat-0", "abc").user
-            reporting = Reporting(f"https://{door}", user, password_for(KEY, user), 5)
-            rented.spec = replace(rented.spec, kit=kit, reporting=reporting)
-            rented.converge()
-            measure(monitoring, rented)
-        finally:
-            hosts.close()
 
 
 def measure(monitoring: Monitoring, rented: Rented) -> None:

@@ -30,8 +30,14 @@ SECRETS = {
 }
 
 OPTIONAL_SECRETS = {
-    "metricsKey": "Key under which hosts get their credentials at the door; needed with `metrics`, 16 characters or more.",
+    "metricsKey": "Key under which hosts get their credentials at the door; needed with `metrics` and `kubernetes`, "
+    "16 characters or more.",
+    "exporterMarketKey": "Key of the market for the exporter in the cluster (scopes: instance_read, billing_read); needed "
+    "with `kubernetes`.",
+    "alertWebhook": "URL that Alertmanager in the cluster tells alerts to.",
+    "watchdogWebhook": "URL that Alertmanager in the cluster tells once a minute that alerting lives.",
 }
+NEEDED_WITH = {"metrics": ("metricsKey",), "kubernetes": ("metricsKey", "exporterMarketKey")}  # by section
 
 
 class Source(Protocol):
@@ -44,8 +50,8 @@ class Source(Protocol):
         """Return a structured value."""
 
 
-def load(source: Source, known: set[str], project: Path) -> StackConfig:
-    """Read and validate the whole stack config.
+def load(source: Source, known: set[str], project: Path | None) -> StackConfig:
+    """Read and validate the whole stack config; without a project, manifests need not be there.
 
     `known` are the project's own config keys that are set (without namespace), so that a misspelt one is refused. Raises
     ConfigError.
@@ -82,8 +88,11 @@ def given_keys(config: Mapping[str, str]) -> set[str]:
 def refusals(present: set[str], market_url: str, passphrase: str | None) -> list[str]:
     """Return a sentence, with the exact command, for each secret that the stack lacks or that everybody knows."""
     found = [
-        f"{PROJECT}:{key} is not set. {meaning} Set it with: pulumi config set --secret {PROJECT}:{key}"
-        for key, meaning in (SECRETS | (OPTIONAL_SECRETS if "metrics" in present else {})).items()
+        f"{PROJECT}:{key} is not set. {(SECRETS | OPTIONAL_SECRETS)[key]} "
+        f"Set it with: pulumi config set --secret {PROJECT}:{key}"
+        for key in dict.fromkeys(
+            [*SECRETS, *(key for section in sorted(present) for key in NEEDED_WITH.get(section, ()))]
+        )
         if key not in present
     ]
     host = urlsplit(market_url).hostname or ""
@@ -130,7 +139,7 @@ def _model_at(path: list[str]) -> type[BaseModel] | None:
     return SECTIONS.get(".".join(named))
 
 
-def _contradictions(config: StackConfig, project: Path) -> list[str]:
+def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
     mistakes = []
     for name, fleet in config.fleets.items():
         path = f"{PROJECT}:fleets.{name}"
@@ -145,7 +154,7 @@ def _contradictions(config: StackConfig, project: Path) -> list[str]:
         problems = [*argument_problems(fleet.vllm_arguments), *variable_problems(tuple(fleet.environment.items()))]
         mistakes += [f"{path}: {problem}" for problem in problems]
     for name, model in config.models.items():
-        if not (project / model.manifest).is_file():
+        if project and not (project / model.manifest).is_file():
             mistakes.append(
                 f"{PROJECT}:models.{name}.manifest is {model.manifest!r}, and there is no such file in the project. "
                 "Make it with `python -m providers.store.manifest FOLDER`."

@@ -10,6 +10,7 @@ from typing import Any, cast
 from bootstrap.manifest import File, Manifest
 from components.fleet import FleetArgs, instance_inputs
 from components.schema import StackConfig
+from components.watching import Kubernetes
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.vast.changes import Machine, changes
@@ -81,6 +82,10 @@ EDITS = (
     Edit("budget.usdPerMonth", says="nothing; alerts compare with it"),
     Edit("metrics.url", "https://other.example"),
     Edit("metrics.intervalSeconds", 5),
+    *(
+        Edit(f"kubernetes.{field.alias or name}", says="nothing; the cluster's objects are changed")
+        for name, field in Kubernetes.model_fields.items()
+    ),
     Edit("rotation.tokens", 1),
     Edit("rotation.ssh", 1),
     Edit("rotation.certificates", 1),

@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 
 from components.config import PROJECT, given_keys, load
-from components.fleet import disk_gb, wishes_of
 from components.models import load_manifests
 from components.schema import Fleet, StackConfig
+from components.wishes import disk_gb, wishes_of
 from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
 from providers.store.ledger import BucketLedger, open_ledger
@@ -95,11 +95,14 @@ def _desk(stack: str, config: Mapping[str, Any], environ: Mapping[str, str], own
     return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale))
 
 
-def read_config(desk: Desk) -> StackConfig:
-    """Return the stack's config as the program reads it. Raises ConfigError."""
+def read_config(desk: Desk, project: Path | None = Path()) -> StackConfig:
+    """Return the stack's config as the program reads it; without a project, manifests need not be there.
+
+    Raises ConfigError.
+    """
     own = f"{PROJECT}:"
     keys = given_keys({key: str(value) for key, value in desk.config.items()})
-    return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, Path())
+    return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, project)
 
 
 def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:

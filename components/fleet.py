@@ -11,6 +11,7 @@ from components import schema
 from components.models import Model
 from components.provider_pool import ProviderPool, process_of
 from components.store import Store
+from components.wishes import disk_gb, wishes_of
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
@@ -19,7 +20,6 @@ from providers.vast.label import Label
 from providers.vast.resource import VastInstance
 
 GATE_PORT = 8443
-GB = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -104,29 +104,6 @@ def make_fleets(
         )
         for name, fleet in stack.fleets.items()
     ]
-
-
-def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
-    """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
-
-    Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
-    """
-    return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
-
-
-def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
-    """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
-    return {
-        "gpuNames": list(fleet.gpu.name),
-        "gpuCount": fleet.gpu.count,
-        "gpuRamGb": fleet.gpu.ram_gb,
-        "maxUsdPerHour": fleet.max_usd_per_hour,
-        "reliability": fleet.reliability,
-        "downloadMbps": fleet.download_mbps,
-        "minCuda": fleet.min_cuda,
-        "regions": list(fleet.regions),
-        "verified": fleet.verified,
-    }
 
 
 def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulumi.Output[str]) -> Mapping[str, Any]:

@@ -5,14 +5,13 @@ The docs page docs/config.md is generated from them.
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, Field, field_validator
+
+from components.section import Section
+from components.watching import Budget, Kubernetes, Metrics
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=False)
-
-
-class Market(_Section):
+class Market(Section):
     """Where to rent."""
 
     url: str = Field("https://console.vast.ai", description="Base URL of the vast.ai API.")
@@ -27,7 +26,7 @@ class Market(_Section):
     )
 
 
-class Store(_Section):
+class Store(Section):
     """The bucket that holds weights, kit and ledger."""
 
     endpoint: str = Field(description="URL of the S3 API as this machine reaches it.")
@@ -58,7 +57,7 @@ class Store(_Section):
     )
 
 
-class Model(_Section):
+class Model(Section):
     """Weights by manifest."""
 
     manifest: str = Field(description="Path of the committed manifest, relative to the project.")
@@ -68,7 +67,7 @@ class Model(_Section):
     )
 
 
-class Gpu(_Section):
+class Gpu(Section):
     """Which GPUs an instance has."""
 
     name: tuple[str, ...] = Field(
@@ -83,7 +82,7 @@ class Gpu(_Section):
         return [value] if isinstance(value, str) else value
 
 
-class Preflight(_Section):
+class Preflight(Section):
     """What a machine must show before the weights are downloaded; 0 is no bound."""
 
     cpu_cores: float = Field(2, alias="cpuCores", ge=0, description="Least processors that the container may use.")
@@ -105,7 +104,7 @@ class Preflight(_Section):
     )
 
 
-class Fleet(_Section):
+class Fleet(Section):
     """A named group of like instances."""
 
     replicas: int = Field(1, ge=0, le=500, description="How many instances; 0 parks the fleet.")
@@ -147,7 +146,7 @@ class Fleet(_Section):
     )
 
 
-class Limits(_Section):
+class Limits(Section):
     """Bounds of bringing one instance online."""
 
     attempts: int = Field(3, ge=1, le=25, description="Offers that are tried before giving up.")
@@ -165,27 +164,7 @@ class Limits(_Section):
     )
 
 
-class Metrics(_Section):
-    """Where hosts report to; left out, they do not."""
-
-    url: str = Field(
-        pattern=r"^https://[^/?#\s]+/?$",
-        description="URL of the door in front of Prometheus as hosts reach it, without a path; they must trust its "
-        "certificate.",
-    )
-    interval_seconds: float = Field(
-        15, alias="intervalSeconds", ge=1, le=60, description="Seconds between two reports; every byte is billed."
-    )
-
-
-class Budget(_Section):
-    """What the fleets may cost, in US dollars as the market charges them. It only observes: nothing is stopped by it."""
-
-    usd_per_day: float = Field(0, alias="usdPerDay", ge=0, description="For a UTC day; 0 for none.")
-    usd_per_month: float = Field(0, alias="usdPerMonth", ge=0, description="For a UTC month; 0 for none.")
-
-
-class Rotation(_Section):
+class Rotation(Section):
     """Counters; raising one renews what it names, in place."""
 
     tokens: int = Field(0, ge=0, description="Bearer tokens of all instances.")
@@ -193,7 +172,7 @@ class Rotation(_Section):
     certificates: int = Field(0, ge=0, description="Leaf certificates of all instances.")
 
 
-class StackConfig(_Section):
+class StackConfig(Section):
     """Everything that a stack may say."""
 
     market: Market = Field(Market(), description="Where to rent.")
@@ -203,6 +182,7 @@ class StackConfig(_Section):
     limits: Limits = Field(Limits(), description="Bounds of bringing one instance online.")
     budget: Budget = Field(Budget(), description="What the fleets may cost.")
     metrics: Metrics | None = Field(None, description="Where hosts report to.")
+    kubernetes: Kubernetes | None = Field(None, description="The cluster that monitors.")
     rotation: Rotation = Field(Rotation(), description="Counters that renew secrets in place.")
 
 
@@ -216,5 +196,6 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "limits": Limits,
     "budget": Budget,
     "metrics": Metrics,
+    "kubernetes": Kubernetes,
     "rotation": Rotation,
 }

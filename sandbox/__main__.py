@@ -64,8 +64,12 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--alertmanager-port", type=int, default=defaults.ALERTMANAGER_PORT)
     start.add_argument("--exporter-port", type=int, default=defaults.EXPORTER_PORT)
     start.add_argument("--door-port", type=int, default=defaults.DOOR_PORT)
+    start.add_argument("--kubernetes-port", type=int, default=defaults.KUBERNETES_PORT)
     start.add_argument(
-        "--monitoring", choices=("on", "off"), default="off", help="Prometheus, Alertmanager, exporter, door"
+        "--monitoring",
+        choices=("on", "off"),
+        default="off",
+        help="Prometheus, Alertmanager, exporter, door, API server",
     )
     start.add_argument("--market-only", action="store_true", help="no object store, and hosts that nobody can log into")
     start.add_argument("--foreground", action="store_true", help="stay in this process, until it is terminated")
@@ -97,6 +101,7 @@ def settings(options: argparse.Namespace, state: Path, cache: Path) -> Settings:
         alertmanager_port=options.alertmanager_port,
         exporter_port=options.exporter_port,
         door_port=options.door_port,
+        kubernetes_port=options.kubernetes_port,
         monitoring=options.monitoring == "on",
         market_only=options.market_only,
     )

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
 from sandbox.market.thresholds import Thresholds
 from sandbox.services.child import ServiceError
+from sandbox.services.kubernetes import Kubernetes
 from sandbox.services.monitoring import NAME_FOR_HOSTS as DOOR_FOR_HOSTS
 from sandbox.services.monitoring import PORT_FOR_HOSTS as DOOR_PORT_FOR_HOSTS
 from sandbox.services.monitoring import Monitoring, MonitoringPorts
@@ -49,13 +51,15 @@ class Sandbox:
         self._market: Server | None = None
         self._thresholds: Thresholds | None = None
         self._monitoring: Monitoring | None = None
+        self._kubernetes: Kubernetes | None = None
         self._images: Images | None = None
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Start everything and return when all of it answers. Raises SandboxError, and then nothing is left."""
         try:
-            self._start()
+            with ThreadPoolExecutor(1) as beside:
+                self._start(beside)
         except (MarketError, ServiceError, HostsError, OSError) as error:
             self.stop()
             raise SandboxError(str(error)) from error
@@ -113,14 +117,18 @@ class Sandbox:
                 "https_port": store.https_port,
                 "host_endpoint": f"https://{NAME_FOR_HOSTS}",
             },
-            "monitoring": self._monitoring.urls if self._monitoring else {},
+            "monitoring": {
+                **(self._monitoring.urls if self._monitoring else {}),
+                **({"kubernetes": self._kubernetes.url} if self._kubernetes else {}),
+            },
         }
 
-    def _start(self) -> None:
+    def _start(self, beside: ThreadPoolExecutor) -> None:
         settings = self.settings
         # First, because it is what two sandboxes are most likely to quarrel about.
         bound = listener(settings.market_port)
         self._undo.append(bound.close)
+        ready = beside.submit(self._start_kubernetes)  # it takes the longest, and waits for nothing here
         surroundings, hosts = Surroundings(), self._hosts()
         faults = Faults(missing=frozenset({"store"}))
         self._undo.append(hosts.close)
@@ -152,6 +160,13 @@ class Sandbox:
         if self._monitoring:
             self._undo.append(self._monitoring.stop)
             self._monitoring.start()
+        ready.result()
+
+    def _start_kubernetes(self) -> None:
+        if self.settings.monitoring and not self.settings.market_only:
+            self._kubernetes = Kubernetes(self.settings.state / "kubernetes", self.settings.kubernetes_port)
+            self._undo.append(self._kubernetes.stop)
+            self._kubernetes.start()
 
     def _plan_monitoring(self) -> Monitoring:
         own = self.settings

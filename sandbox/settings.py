@@ -8,6 +8,7 @@ from typing import Literal
 Vllm = Literal["real", "double"]
 MARKET_PORT, STORE_PORT, STORE_HTTPS_PORT = 18801, 18802, 18803
 PROMETHEUS_PORT, ALERTMANAGER_PORT, EXPORTER_PORT, DOOR_PORT = 18804, 18805, 18806, 18807
+KUBERNETES_PORT = 18808
 STACK_CONFIG = Path(__file__).resolve().parent.parent / "Pulumi.local.yaml"
 TIME_SCALE = 30.0
 
@@ -15,7 +16,7 @@ TIME_SCALE = 30.0
 @dataclass(frozen=True)
 class Settings:
     """One sandbox. A port of 0 means any free one. `market_only` leaves store and hosts out: nobody can log in;
-    `monitoring` brings Prometheus, Alertmanager and the exporter."""
+    `monitoring` brings Prometheus, Alertmanager, exporter, door and a cluster without nodes."""
 
     state: Path
     cache: Path
@@ -30,6 +31,7 @@ class Settings:
     alertmanager_port: int = 0
     exporter_port: int = 0
     door_port: int = 0
+    kubernetes_port: int = 0
     market_only: bool = False
     monitoring: bool = False
     stack_config: Path = STACK_CONFIG  # of the stack that the exporter watches

@@ -51,8 +51,8 @@ def refuse_old(pulumi: Path, said: str) -> None:
 
 
 def lay_beside(paths: Paths) -> None:
-    """Fill the folder for PATH: engine, language host, launcher. Its name holds the digest of these, so checkouts
-    never mix."""
+    """Fill the folder for PATH: engine, language host, launcher, plugins. Its name holds the digest of these, so
+    checkouts never mix."""
     if paths.engine_bin.is_dir():
         return
     fresh = paths.engine_bin.with_name(f"{paths.engine_bin.name}.{os.getpid()}")
@@ -67,7 +67,15 @@ def lay_beside(paths: Paths) -> None:
     (fresh / "pulumi-language-python").write_text(
         f'#!/bin/sh\nexec {shlex.quote(str(python))} -P {shlex.quote(str(script))} "$@"\n'
     )
-    for name in ("pulumi-resource-pulumi-python", "pulumi-language-python"):
+    for file in paths.plugins:
+        place = fresh / "plugins" / file.relative_to(paths.checkout)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, place)
+    (fresh / "pulumi-resource-kubernetes").write_text(
+        f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(paths.engine_bin / 'plugins'))} "
+        f'exec {shlex.quote(str(python))} -P -m sandbox.plugins.kubernetes "$@"\n'
+    )
+    for name in ("pulumi-resource-pulumi-python", "pulumi-language-python", "pulumi-resource-kubernetes"):
         (fresh / name).chmod(0o755)
     fresh.rename(paths.engine_bin)
 

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--monitoring", choices=("on", "off"), default="on")
     options = parser.parse_args(arguments)
     where = paths.find(CHECKOUT, os.environ)
-    env.enter(env.sandbox_environment(where, os.environ))
+    env.enter(env.sandbox_environment(where, os.environ) | without_cluster(options.monitoring))
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(where.checkout)
     # Ctrl-C is for the command that runs: Pulumi then ends in good order, and this process waits for it. A handler,
@@ -59,6 +59,11 @@ def main(arguments: list[str]) -> int:
         print(f"make {options.direction}: `{' '.join(error.cmd)}` failed.", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     return 0
+
+
+def without_cluster(monitoring: str) -> dict[str, str]:
+    """Return what tells the program that there is no cluster."""
+    return {"GPU_FLEET_KUBERNETES": "off"} if monitoring == "off" else {}
 
 
 def go_up(shell: Shell, vllm: str, monitoring: str) -> None:

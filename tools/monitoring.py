@@ -1,7 +1,7 @@
-"""Prometheus, promtool, Alertmanager and vmagent: built from their pinned Go modules into one folder of the cache.
+"""Prometheus, Alertmanager, vmagent and a Kubernetes API server, built from pinned Go modules into the cache.
 
-The sandbox runs the first three, the tests use promtool, and vmagent travels in the kit to every host that reports. An own
-installation is not looked for: what judges and what ships must be the versions that were tested.
+The sandbox runs them, the tests use promtool, and vmagent travels in the kit to every host that reports. An own installation
+is not looked for: what judges, ships and accepts must be the versions that were tested.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from tools.golang import Program
 from tools.paths import Paths
 from tools.steps import step
 
-BYTES = 4_500_000_000  # with the module and build caches of Go
+BYTES = 8_000_000_000  # with the module and build caches of Go
 COMMON = "github.com/prometheus/common/version.Version"
+KUBERNETES = ("k8s.io/component-base/version.gitVersion", "v1.37.2")
 # By module: programs in the order in which they are built, the version that each module's go.mod pins.
 PROGRAMS: dict[str, dict[str, Program]] = {
     "prometheus": {
@@ -30,6 +31,11 @@ PROGRAMS: dict[str, dict[str, Program]] = {
             ("github.com/VictoriaMetrics/VictoriaMetrics/lib/buildinfo.Version", "vmagent-1.131.0"),
         ),
     },
+    "kubernetes": {
+        "kube-apiserver": Program("k8s.io/kubernetes/cmd/kube-apiserver", KUBERNETES),
+        "kube-controller-manager": Program("k8s.io/kubernetes/cmd/kube-controller-manager", KUBERNETES),
+        "etcd": Program("go.etcd.io/etcd/server/v3", ("go.etcd.io/etcd/api/v3/version.GitSHA", "sandbox")),
+    },
 }
 NAMES = [name for programs in PROGRAMS.values() for name in programs]
 
@@ -40,7 +46,7 @@ def install_monitoring(paths: Paths, environ: Mapping[str, str]) -> None:
     if not wanted:
         return
     go = golang.find_go(environ, "Monitoring is to be built", "nothing and run with MONITORING=off")
-    with step(f"{', '.join(wanted)} from source (about 5 minutes)"):
+    with step(f"{', '.join(wanted)} from source (about 12 minutes)"):
         for module, programs in PROGRAMS.items():
             for name, program in programs.items():
                 if name in wanted:

@@ -55,14 +55,19 @@ class Paths:
         return self.cache / "vllm" / digest([self.vllm_lock])
 
     @property
+    def plugins(self) -> tuple[Path, ...]:
+        """The files of the stand-ins for plugins that cannot be downloaded."""
+        return tuple(sorted((self.checkout / "sandbox" / "plugins").rglob("*.py")))
+
+    @property
     def engine_binary(self) -> Path:
         """The built engine, one for all checkouts that pin the same modules."""
         return self.cache / "engine" / digest([self.engine_module / "go.sum"]) / "pulumi"
 
     @property
     def engine_bin(self) -> Path:
-        """The folder for PATH: the engine with the language host of this very checkout and its environment."""
-        return self.engine_binary.parent / f"bin-{digest(self.engine_parts, self.venv.name)}"
+        """The folder for PATH: the engine with the language host and plugins of this very checkout, and its environment."""
+        return self.engine_binary.parent / f"bin-{digest([*self.engine_parts, *self.plugins], self.venv.name)}"
 
     @property
     def monitoring_modules(self) -> Path:

@@ -189,7 +189,8 @@ def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fl
     config["gpu-fleet:market"] |= {"url": market_url, "timeScale": time_scale}
     config["gpu-fleet:store"] |= {"endpoint": store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
     config["gpu-fleet:fleets"]["chat"] |= fleet
-    for key in ("metrics", "metricsKey"):  # two processes more on each of many hosts; who wants them adds them
+    # Two processes more on each of many hosts, and a cluster: who wants them adds them.
+    for key in ("metrics", "metricsKey", "kubernetes", "exporterMarketKey"):
         config.pop(f"gpu-fleet:{key}")
     return config
 

@@ -113,7 +113,7 @@ def watch(learn: Callable[[], Mapping[str, str]], ended: threading.Event, every:
 
 def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
     """Join a stack's ledger with its account. Raises ConfigError."""
-    stack = read_config(desk)
+    stack = read_config(desk, None)
     store = stack.store
     keys = store_keys(desk)
     tail = LedgerTail(lambda: connect(store.endpoint, store.region, keys, 1, READ_SECONDS), store.bucket, desk.clock)

@@ -1,0 +1,112 @@
+"""The sections of stack config that say how the fleets are watched: reports, cluster, budget."""
+
+import re
+
+from pydantic import Field, field_validator, model_validator
+
+from components.section import Section
+from monitoring.kubernetes.images import IMAGES, OWN
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+class Metrics(Section):
+    """Where hosts report to; left out, they do not."""
+
+    url: str = Field(
+        pattern=r"^https://[^/?#\s]+/?$",
+        description="URL of the door in front of Prometheus as hosts reach it, without a path; they must trust its "
+        "certificate.",
+    )
+    interval_seconds: float = Field(
+        15, alias="intervalSeconds", ge=1, le=60, description="Seconds between two reports; every byte is billed."
+    )
+
+
+class Kubernetes(Section):
+    """The cluster that gets Prometheus, Alertmanager, Grafana, the door and the exporter; left out, there is none.
+
+    Only these: nothing else in the cluster is touched, and no role or binding is made.
+    """
+
+    kubeconfig: str = Field(
+        "", description="Path of the kubeconfig. Default: kubectl's own (`KUBECONFIG`, else `~/.kube/config`)."
+    )
+    context: str = Field("", description="Context of the kubeconfig. Default: its current one.")
+    namespace: str = Field(
+        "gpu-fleet",
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        description="Namespace for everything; one stack has it for itself.",
+    )
+    create_namespace: bool = Field(
+        True, alias="createNamespace", description="Whether to make the namespace, with Pod Security `restricted`."
+    )
+    mode: str = Field(
+        "plain",
+        pattern="^(plain|existing)$",
+        description="`plain` makes the whole stack; `existing` only rules, dashboards and the door, for a Prometheus and a "
+        "Grafana that are there already.",
+    )
+    image: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9._/:-]*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$",
+        description="Image of door and exporter, made from `Containerfile` and pushed to where the cluster pulls from.",
+    )
+    digests: dict[str, str] = Field(
+        default_factory=dict,
+        description="`sha256:...` by image (prometheus, alertmanager, grafana, monitoring); docs/kubernetes.md has the "
+        "command that fills them.",
+    )
+    storage_class: str = Field(
+        "", alias="storageClass", description="Storage class of the disks. Default: the cluster's default class."
+    )
+    storage_gb: int = Field(20, alias="storageGb", ge=1, description="Disk of Prometheus in GiB.")
+    retention_days: int = Field(30, alias="retentionDays", ge=1, description="Days for which Prometheus keeps samples.")
+    door_certificate: str = Field(
+        "door-certificate",
+        alias="doorCertificate",
+        description="Secret of type kubernetes.io/tls with the door's certificate, as cert-manager makes it.",
+    )
+    door_service: str = Field(
+        "LoadBalancer",
+        alias="doorService",
+        pattern="^(LoadBalancer|NodePort|ClusterIP)$",
+        description="How hosts outside the cluster reach the door.",
+    )
+    door_annotations: dict[str, str] = Field(
+        default_factory=dict, alias="doorAnnotations", description="Annotations of that service, for its load balancer."
+    )
+    prometheus: str = Field(
+        "",
+        pattern=r"^(https?://\S+)?$",
+        description="With `existing`: URL of the Prometheus as the door reaches it; its remote write receiver must be on.",
+    )
+    rule_labels: dict[str, str] = Field(
+        default_factory=dict,
+        alias="ruleLabels",
+        description="With `existing`: labels by which the Prometheus operator selects rules.",
+    )
+    wait: bool = Field(True, description="Whether `up` waits until everything runs; false in a cluster without nodes.")
+
+    @field_validator("digests")
+    @classmethod
+    def _known_digests(cls, value: dict[str, str]) -> dict[str, str]:
+        wrong = [f"{name}: {digest}" for name, digest in value.items() if not DIGEST.match(digest)]
+        wrong += [f"{name} is no image of ours" for name in value.keys() - {*IMAGES, OWN}]
+        if wrong:
+            raise ValueError(
+                f"{', '.join(wrong)}; a digest is sha256: and 64 hex digits, for {', '.join([*IMAGES, OWN])}"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _prometheus_where_it_exists(self) -> "Kubernetes":
+        if (self.mode == "existing") != bool(self.prometheus):
+            raise ValueError("mode existing needs the URL of the Prometheus in `prometheus`, and plain makes its own")
+        return self
+
+
+class Budget(Section):
+    """What the fleets may cost, in US dollars as the market charges them. It only observes: nothing is stopped by it."""
+
+    usd_per_day: float = Field(0, alias="usdPerDay", ge=0, description="For a UTC day; 0 for none.")
+    usd_per_month: float = Field(0, alias="usdPerMonth", ge=0, description="For a UTC month; 0 for none.")

@@ -1,0 +1,31 @@
+"""What a fleet wishes of its machines, without Pulumi: commands beside the engine and the exporter's image need it, too."""
+
+from typing import Any
+
+from bootstrap.manifest import Manifest
+from components import schema
+
+GB = 1_000_000_000
+
+
+def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
+    """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
+
+    Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
+    """
+    return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
+
+
+def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
+    """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
+    return {
+        "gpuNames": list(fleet.gpu.name),
+        "gpuCount": fleet.gpu.count,
+        "gpuRamGb": fleet.gpu.ram_gb,
+        "maxUsdPerHour": fleet.max_usd_per_hour,
+        "reliability": fleet.reliability,
+        "downloadMbps": fleet.download_mbps,
+        "minCuda": fleet.min_cuda,
+        "regions": list(fleet.regions),
+        "verified": fleet.verified,
+    }

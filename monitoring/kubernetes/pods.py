@@ -1,0 +1,172 @@
+"""What every workload here has in common: restricted pods, probes, services, files, disks."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Manifest = dict[str, Any]
+PART_OF = "gpu-fleet"
+CONFIG_DIGEST = "gpu-fleet/config-digest"  # a changed file starts the pod anew: programs read theirs once
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One pod of one container. `mounts`: volume by path; `environment`: (Secret, key) by variable; `probe`: (port, path)."""
+
+    name: str
+    image: str
+    user: int
+    ports: Mapping[str, int]
+    probe: tuple[str, str]
+    memory: str
+    cpu: str
+    command: Sequence[str] = ()
+    arguments: Sequence[str] = ()
+    environment: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    files: Sequence[Manifest] = ()  # ConfigMaps whose change starts the pod anew
+
+
+def labels(name: str) -> dict[str, str]:
+    """Return the labels by which a component's objects are found."""
+    return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": PART_OF}
+
+
+def metadata(name: str, namespace: str, component: str, **more: Any) -> dict[str, Any]:
+    """Return an object's metadata."""
+    return {"name": name, "namespace": namespace, "labels": labels(component), **more}
+
+
+def config_map(name: str, namespace: str, component: str, files: Mapping[str, str]) -> Manifest:
+    """Return files as a ConfigMap."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": metadata(name, namespace, component),
+        "data": dict(files),
+    }
+
+
+def claim(name: str, namespace: str, component: str, gigabytes: int, storage_class: str) -> Manifest:
+    """Return a disk; the cluster's default class where none is named."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": f"{gigabytes}Gi"}}}
+    if storage_class:
+        spec["storageClassName"] = storage_class
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": metadata(name, namespace, component),
+        "spec": spec,
+    }
+
+
+def service(
+    component: str,
+    namespace: str,
+    ports: Mapping[str, tuple[int, str]],
+    kind: str = "ClusterIP",
+    annotations: Mapping[str, str] | None = None,
+) -> Manifest:
+    """Return a service; `ports`: (its own port, the pod's port by name) by name."""
+    more = {"annotations": dict(annotations)} if annotations else {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(component, namespace, component, **more),
+        "spec": {
+            "type": kind,
+            "selector": labels(component),
+            "ports": [
+                {"name": name, "port": port, "targetPort": target, "protocol": "TCP"}
+                for name, (port, target) in ports.items()
+            ],
+        },
+    }
+
+
+def deployment(workload: Workload, namespace: str) -> Manifest:
+    """Return a workload as a Deployment of one pod that meets the restricted Pod Security level.
+
+    It is recreated, not rolled: two pods cannot share a disk, and two exporters would count twice.
+    """
+    names = {path: path.strip("/").replace("/", "-").replace(".", "-").lower() for path in workload.mounts}
+    volumes = [{"name": names[path], **source} for path, source in workload.mounts.items()]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(workload.name, namespace, workload.name),
+        "spec": {
+            "replicas": 1,
+            "strategy": {"type": "Recreate"},
+            "selector": {"matchLabels": labels(workload.name)},
+            "template": {
+                "metadata": {
+                    "labels": labels(workload.name),
+                    "annotations": {CONFIG_DIGEST: _digest(workload.files)},
+                },
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "enableServiceLinks": False,
+                    "securityContext": {
+                        "runAsNonRoot": True,
+                        "runAsUser": workload.user,
+                        "runAsGroup": workload.user,
+                        "fsGroup": workload.user,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                    "containers": [_container(workload, names)],
+                    "volumes": volumes,
+                },
+            },
+        },
+    }
+
+
+def _container(workload: Workload, names: Mapping[str, str]) -> Manifest:
+    port, path = workload.probe
+    check = {"httpGet": {"path": path, "port": port}, "timeoutSeconds": 5}
+    container: Manifest = {
+        "name": workload.name,
+        "image": workload.image,
+        "args": list(workload.arguments),
+        "ports": [{"name": name, "containerPort": number} for name, number in workload.ports.items()],
+        "env": [
+            *({"name": name, "value": value} for name, value in workload.variables.items()),
+            *(
+                {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+                for name, (secret, key) in workload.environment.items()
+            ),
+        ],
+        # Of memory no more than is asked for: what is over its limit is ended, and not a neighbour.
+        "resources": {
+            "requests": {"cpu": workload.cpu, "memory": workload.memory},
+            "limits": {"memory": workload.memory},
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "startupProbe": {**check, "periodSeconds": 5, "failureThreshold": 60},  # a Prometheus may read a log of days
+        "readinessProbe": {**check, "periodSeconds": 10},
+        "livenessProbe": {**check, "periodSeconds": 30, "failureThreshold": 4},
+        "volumeMounts": [
+            {"name": name, "mountPath": path, "readOnly": not _written(workload.mounts[path])}
+            for path, name in names.items()
+        ],
+    }
+    if workload.command:
+        container["command"] = list(workload.command)
+    return container
+
+
+def _written(source: Mapping[str, Any]) -> bool:
+    return "emptyDir" in source or "persistentVolumeClaim" in source
+
+
+def _digest(files: Sequence[Manifest]) -> str:
+    text = json.dumps([file["data"] for file in files], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,102 @@
+"""Prometheus with the project's rules, and Alertmanager."""
+
+import yaml
+
+from monitoring import alerts, config, rules
+from monitoring.kubernetes.images import reference
+from monitoring.kubernetes.pods import Manifest, Workload, claim, config_map, deployment, service
+from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, Settings
+
+PORTS = {"prometheus": 9090, "alertmanager": 9093, "exporter": 9101, "door": 9102, "grafana": 3000}  # where metrics are
+NOBODY = 65534  # the user of both images
+FULL = 0.85  # of its disk that Prometheus may fill before it drops the oldest; a log of writes comes on top
+SECONDS = "15s"
+
+
+def prometheus(settings: Settings) -> list[Manifest]:
+    """Return Prometheus: its files, its disk, its pod and its service."""
+    targets = {name: f"{name}:{PORTS[name]}" for name in ("prometheus", "alertmanager", "exporter", "door", "grafana")}
+    documents = {
+        "prometheus.yml": config.prometheus(
+            targets, f"alertmanager:{PORTS['alertmanager']}", ["records.yml", "alerts.yml"], SECONDS
+        ),
+        **rule_files(settings),
+    }
+    files = config_map(
+        "prometheus-config", settings.namespace, "prometheus", {name: text(each) for name, each in documents.items()}
+    )
+    workload = Workload(
+        name="prometheus",
+        image=reference("prometheus", settings.digests, settings.image),
+        user=NOBODY,
+        ports={"http": PORTS["prometheus"]},
+        probe=("http", "/-/ready"),
+        memory="1Gi",
+        cpu="200m",
+        arguments=[
+            "--config.file=/etc/prometheus/prometheus.yml",
+            "--storage.tsdb.path=/prometheus",
+            f"--storage.tsdb.retention.time={settings.retention_days}d",
+            f"--storage.tsdb.retention.size={int(settings.storage_gb * 1024 * FULL)}MB",
+            "--web.enable-remote-write-receiver",
+        ],
+        mounts={
+            "/etc/prometheus": {"configMap": {"name": "prometheus-config"}},
+            "/prometheus": {"persistentVolumeClaim": {"claimName": "prometheus-data"}},
+        },
+        files=[files],
+    )
+    return [
+        files,
+        claim("prometheus-data", settings.namespace, "prometheus", settings.storage_gb, settings.storage_class),
+        deployment(workload, settings.namespace),
+        service("prometheus", settings.namespace, {"http": (PORTS["prometheus"], "http")}),
+    ]
+
+
+def alertmanager(settings: Settings) -> list[Manifest]:
+    """Return Alertmanager; its config is a Secret, because the URLs that it tells hold keys."""
+    workload = Workload(
+        name="alertmanager",
+        image=reference("alertmanager", settings.digests, settings.image),
+        user=NOBODY,
+        ports={"http": PORTS["alertmanager"]},
+        probe=("http", "/-/ready"),
+        memory="128Mi",
+        cpu="20m",
+        arguments=[
+            "--config.file=/etc/alertmanager/alertmanager.yml",
+            "--storage.path=/alertmanager",
+            "--cluster.listen-address=",
+        ],
+        mounts={
+            "/etc/alertmanager": {"secret": {"secretName": ALERTMANAGER_SECRET}},
+            "/alertmanager": {"persistentVolumeClaim": {"claimName": "alertmanager-data"}},
+        },
+    )
+    return [
+        claim("alertmanager-data", settings.namespace, "alertmanager", 1, settings.storage_class),  # silences
+        deployment(workload, settings.namespace),
+        service("alertmanager", settings.namespace, {"http": (PORTS["alertmanager"], "http")}),
+    ]
+
+
+def rule_files(settings: Settings) -> dict[str, Manifest]:
+    """Return the rules by the name of their file."""
+    return {"records.yml": rules.document(), "alerts.yml": alerts.document(settings.runbooks)}
+
+
+def rule_object(settings: Settings) -> Manifest:
+    """Return the rules as the Prometheus operator takes them, for a Prometheus that is there already."""
+    groups = [group for document in rule_files(settings).values() for group in document["groups"]]
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "PrometheusRule",
+        "metadata": {"name": "gpu-fleet", "namespace": settings.namespace, "labels": dict(settings.rule_labels)},
+        "spec": {"groups": groups},
+    }
+
+
+def text(document: Manifest) -> str:
+    """Write a document as YAML."""
+    return yaml.safe_dump(document, sort_keys=False, width=1000)

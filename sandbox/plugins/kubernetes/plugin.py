@@ -1,0 +1,187 @@
+"""What the engine calls: check, diff, create, read, update, delete of one object each."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import grpc
+from google.protobuf.empty_pb2 import Empty
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.struct_pb2 import Struct
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+
+from sandbox.plugins.kubernetes import objects
+from sandbox.plugins.kubernetes.cluster import Cluster, Refused
+from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach
+from sandbox.plugins.kubernetes.objects import Kind, Manifest
+
+VERSION = "4.32.0"  # of the SDK in requirements.in
+CHANGED = provider_pb2.DiffResponse.DiffChanges.DIFF_SOME
+SAME = provider_pb2.DiffResponse.DiffChanges.DIFF_NONE
+PROBE = "dry-run-"  # an object that is tried in another namespace, because its own is not there yet
+
+
+def _told(call: Callable[..., Any]) -> Callable[..., Any]:
+    """Tell the engine a refusal as a sentence."""
+
+    @wraps(call)
+    def told(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+        try:
+            return call(self, request, context)
+        except (Refused, KubeconfigError) as error:
+            context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    return told
+
+
+class Plugin(provider_pb2_grpc.ResourceProviderServicer):
+    """One process of the plugin serves one provider resource, so one cluster."""
+
+    _reached: Cluster | None = None
+    _kubeconfig, _context, _namespace = "", "", ""
+    _force = False
+
+    def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002, D102
+        return plugin_pb2.PluginInfo(version=VERSION)
+
+    def CheckConfig(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002, D102
+        return provider_pb2.CheckResponse(inputs=request.news)
+
+    def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Keep what leads to the cluster; it is not asked anything before it must be."""
+        given = {key.rpartition(":")[2]: value for key, value in request.variables.items()}
+        self._kubeconfig = given.get("kubeconfig", "")
+        self._context, self._namespace = given.get("context", ""), given.get("namespace", "")
+        self._force = given.get("enablePatchForce") == "true"
+        return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True, acceptResources=False)
+
+    @_told
+    def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Put the object where it belongs."""
+        manifest = _manifest(request.news)
+        metadata = manifest.setdefault("metadata", {})
+        if not metadata.get("name"):
+            failure = provider_pb2.CheckFailure(
+                property="metadata.name", reason="is missing; this stand-in invents none"
+            )
+            return provider_pb2.CheckResponse(inputs=request.news, failures=[failure])
+        if "namespace" not in metadata and self._cluster.namespaced(Kind.of(manifest)):
+            metadata["namespace"] = self._cluster.namespace
+        return provider_pb2.CheckResponse(inputs=_struct(manifest))
+
+    @_told
+    def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Ask the server what the object would become, and compare that with what it is."""
+        before, after = _manifest(request.old_inputs), _manifest(request.news)
+        if objects.has_unknowns(after):
+            return provider_pb2.DiffResponse(changes=CHANGED, diffs=objects.changed_keys(before, after))
+        if objects.id_of(before) != objects.id_of(after) or Kind.of(before) != Kind.of(after):
+            return _replace(["metadata"])
+        live = self._cluster.get(after)
+        if live is None:
+            return provider_pb2.DiffResponse(changes=CHANGED, diffs=["metadata"])
+        try:
+            wanted = self._cluster.apply(after, dry=True, force=True)
+        except Refused as error:
+            if error.immutable:
+                return _replace([error.fields[0].partition(".")[0] if error.fields else "spec"])
+            raise Refused(objects.without_values(after, str(error))) from None
+        keys = objects.changed_keys(objects.meant(live), objects.meant(wanted))
+        return provider_pb2.DiffResponse(changes=CHANGED if keys else SAME, diffs=keys)
+
+    @_told
+    def Create(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Make the object; one that somebody else made is not taken over."""
+        manifest = _manifest(request.properties)
+        if request.preview:
+            return provider_pb2.CreateResponse(id="", properties=_struct(self._previewed(manifest)))
+        if self._cluster.get(manifest):
+            raise Refused(
+                f"{objects.name_of(manifest)} exists and is not managed by this stack. Choose another name or namespace, "
+                "or delete it if it is left over"
+            )
+        made = self._applied(manifest)
+        return provider_pb2.CreateResponse(id=objects.id_of(made), properties=_struct(objects.meant(made)))
+
+    @_told
+    def Read(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Say what the object is now; what the program did not ask for is the server's."""
+        kind = Kind.of_urn(request.urn)
+        place = objects.place_of(request.id)
+        live = self._cluster.get({"apiVersion": kind.version, "kind": kind.kind, "metadata": place})
+        if live is None:
+            return provider_pb2.ReadResponse(id="")
+        asked, found = _manifest(request.inputs), objects.meant(live)
+        inputs = objects.projected(asked, found) if asked else found
+        return provider_pb2.ReadResponse(id=request.id, properties=_struct(found), inputs=_struct(inputs))
+
+    @_told
+    def Update(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Change the object in place."""
+        manifest = _manifest(request.news)
+        if request.preview:
+            return provider_pb2.UpdateResponse(properties=_struct(self._previewed(manifest)))
+        return provider_pb2.UpdateResponse(properties=_struct(objects.meant(self._applied(manifest))))
+
+    @_told
+    def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """Delete the object; one that is not there any more is deleted."""
+        kind = Kind.of_urn(request.urn)
+        self._cluster.delete({"apiVersion": kind.version, "kind": kind.kind, "metadata": objects.place_of(request.id)})
+        return Empty()
+
+    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002, D102
+        return Empty()
+
+    @property
+    def _cluster(self) -> Cluster:
+        if self._reached is None:
+            client, namespace = reach(self._kubeconfig, self._context)
+            self._reached = Cluster(client, self._namespace or namespace)
+        return self._reached
+
+    def _applied(self, manifest: Manifest) -> Manifest:
+        try:
+            return self._cluster.apply(manifest, force=self._force)
+        except Refused as error:
+            raise Refused(objects.without_values(manifest, str(error))) from None
+
+    def _previewed(self, manifest: Manifest) -> Manifest:
+        """Return what the server would make of it; refused manifests are refused in the preview."""
+        if objects.has_unknowns(manifest) or self._cluster.namespaced(Kind.of(manifest)) is None:
+            return manifest
+        try:
+            return objects.meant(self._cluster.apply(manifest, dry=True, force=True))
+        except Refused as error:
+            if error.status == 404 and manifest["metadata"].get("namespace"):
+                # Its namespace comes with the same update: the object itself is tried in one that is there.
+                place = {
+                    **manifest["metadata"],
+                    "namespace": "default",
+                    "name": PROBE + manifest["metadata"]["name"][:40],
+                }
+                self._try(manifest | {"metadata": place})
+                return manifest
+            raise Refused(objects.without_values(manifest, str(error))) from None
+
+    def _try(self, manifest: Manifest) -> None:
+        try:
+            self._cluster.apply(manifest, dry=True, force=True)
+        except Refused as error:
+            raise Refused(objects.without_values(manifest, str(error))) from None
+
+
+def _manifest(properties: Struct) -> Manifest:
+    found: Manifest = objects.whole_numbers(MessageToDict(properties))
+    return found
+
+
+def _struct(manifest: Manifest) -> Struct:
+    made = Struct()
+    made.update(manifest)
+    return made
+
+
+def _replace(fields: list[str]) -> Any:
+    # A successor bears the same name, so the predecessor must go first.
+    return provider_pb2.DiffResponse(changes=CHANGED, diffs=fields, replaces=fields, deleteBeforeReplace=True)

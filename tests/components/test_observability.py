@@ -1,0 +1,104 @@
+"""What the program makes of `gpu-fleet:kubernetes` before any cluster is asked."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from components.config import ConfigError, refusals
+from components.desk import Values, desk_of_file, read_config
+from components.observability import grafana_password, pinning_advice, read_kubeconfig, stack_file
+from components.schema import StackConfig
+from components.watching import Kubernetes
+from tests.components.test_config import GOOD, changed, project, read
+
+__all__ = ["project"]
+IMAGE = "example/monitoring:1"
+DIGEST = f"sha256:{'a' * 64}"
+
+
+def cluster(**given: Any) -> Kubernetes:
+    return Kubernetes.model_validate({"image": IMAGE, **given})
+
+
+def test_the_kubeconfig_is_the_named_one_or_kubectls(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "usual").write_text("usual")
+    usual = {"KUBECONFIG": f"{tmp_path / 'usual'}:/somewhere/else"}
+
+    assert read_kubeconfig(cluster(kubeconfig="mine"), tmp_path, {}) == "mine"
+    assert read_kubeconfig(cluster(), tmp_path, usual) == "usual"
+    with pytest.raises(ConfigError, match=r"gone cannot be read \(No such file or directory\)\. Name the file"):
+        read_kubeconfig(cluster(kubeconfig="gone"), tmp_path, usual)
+
+
+def test_the_exporter_reads_the_same_config_without_secrets_and_without_manifests(tmp_path: Path) -> None:
+    config = StackConfig.model_validate(
+        {**GOOD, "budget": {"usdPerDay": 3}, "kubernetes": {"image": IMAGE}, "limits": {"connectMinutes": 2}}
+    )
+    file = tmp_path / "stack.yaml"
+    file.write_text(stack_file(config))
+
+    desk = desk_of_file(file, {"STORE_ACCESS_KEY": "a", "STORE_SECRET_KEY": "b"}, "market key")
+    found = read_config(desk, None)
+
+    assert found == config.model_copy(update={"kubernetes": None})
+    assert isinstance(Values(desk.config).get_object("gpu-fleet:budget"), dict)
+    assert set(yaml.safe_load(file.read_text())["config"]) == {
+        "gpu-fleet:market",
+        "gpu-fleet:store",
+        "gpu-fleet:models",
+        "gpu-fleet:fleets",
+        "gpu-fleet:limits",
+        "gpu-fleet:budget",
+    }
+
+
+def test_images_without_digest_are_warned_of_with_the_command() -> None:
+    told = pinning_advice(cluster())
+
+    assert "runs 4 images by tag alone" in told
+    assert "pulumi config set --path gpu-fleet:kubernetes.digests.grafana" in told
+    pinned = dict.fromkeys(("prometheus", "alertmanager", "grafana", "monitoring"), DIGEST)
+    assert pinning_advice(cluster(digests=pinned)) == ""
+    theirs = {"mode": "existing", "prometheus": "http://prometheus:9090"}
+    assert "runs an image by tag alone" in pinning_advice(cluster(**theirs))
+    assert pinning_advice(cluster(**theirs, image=f"{IMAGE}@{DIGEST}")) == ""
+
+
+@pytest.mark.parametrize(
+    ("kubernetes", "said"),
+    [
+        ({}, "kubernetes.image is missing"),
+        ({"image": "not an image"}, "kubernetes.image is 'not an image'"),
+        ({"image": IMAGE, "digests": {"prometheus": "latest"}}, "a digest is sha256: and 64 hex digits"),
+        ({"image": IMAGE, "digests": {"loki": DIGEST}}, "loki is no image of ours"),
+        ({"image": IMAGE, "mode": "existing"}, "needs the URL of the Prometheus"),
+        ({"image": IMAGE, "prometheus": "http://prometheus:9090"}, "plain makes its own"),
+        ({"image": IMAGE, "namespace": "No_Name"}, "kubernetes.namespace is 'No_Name'"),
+        ({"image": IMAGE, "storage": 3}, "did you mean storageGb?"),
+    ],
+)
+def test_mistakes_are_sentences(project: Path, kubernetes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(changed("kubernetes", kubernetes), project)
+    assert said in str(caught.value)
+
+
+def test_a_budget_in_another_currency_is_no_budget(project: Path) -> None:
+    with pytest.raises(ConfigError, match=r"budget\.eurPerDay is not a known key; did you mean usdPerDay\?"):
+        read(changed("budget", {"eurPerDay": 3}), project)
+
+
+def test_a_cluster_needs_a_key_for_the_door_and_one_for_the_exporter() -> None:
+    told = refusals({"vastApiKey", "storeAccessKey", "storeSecretKey", "kubernetes"}, "https://console.vast.ai", "own")
+
+    assert [sentence.partition(" ")[0] for sentence in told] == ["gpu-fleet:metricsKey", "gpu-fleet:exporterMarketKey"]
+
+
+def test_grafanas_password_is_not_the_key() -> None:
+    made = grafana_password("a key of the stack")
+
+    assert made == grafana_password("a key of the stack") != grafana_password("another key")
+    assert len(made) == 24

@@ -1,0 +1,201 @@
+"""The monitoring stack on the API server, by the real engine and the stand-in plugin: made, changed, drifted, gone."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.plugins.kubernetes.cluster import Cluster
+from sandbox.plugins.kubernetes.kubeconfig import reach
+from sandbox.services.kubernetes import Kubernetes
+from tests.doubles.cloud import REPO
+from tools.stack import Engine, Stack, sandbox_config
+
+pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
+
+# The project's program without what needs a market and a store.
+PROGRAM = """
+from pathlib import Path
+import pulumi
+from components.config import given_keys, load
+from components.observability import observe
+
+source = pulumi.Config("gpu-fleet")
+known = given_keys({**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()})
+project = Path(pulumi.runtime.get_root_directory())
+pulumi.export("observability", observe(load(source, known, project), source, known, project))
+"""
+SECRETS = ("sandbox-cluster-token", "sandbox-metrics-key", "sandbox-secret-key", "https://hooks.example/token")
+
+
+@dataclass
+class Watched:
+    """A stack that watches from a cluster; `cluster` asks the API server beside the engine."""
+
+    stack: Stack
+    cluster: Cluster
+    kubernetes: Kubernetes
+    config: dict[str, Any]
+
+    def write(self, **changes: Any) -> None:
+        own = self.config["gpu-fleet:kubernetes"] | changes
+        self.stack.write_config(self.config | {"gpu-fleet:kubernetes": own})
+
+    def live(self, version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
+        metadata = {"name": name, "namespace": namespace or self.namespace}
+        return self.cluster.get({"apiVersion": version, "kind": kind, "metadata": metadata})
+
+    @property
+    def namespace(self) -> str:
+        return str(self.config["gpu-fleet:kubernetes"]["namespace"])
+
+
+@pytest.fixture(scope="module")
+def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
+    with Kubernetes(tmp_path_factory.mktemp("cluster") / "kubernetes") as running:
+        yield running
+
+
+@pytest.fixture
+def watched(kubernetes: Kubernetes, engine: Engine) -> Watched:
+    stack = engine.stack(REPO)
+    (stack.folder / "__main__.py").write_text(PROGRAM)
+    (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
+    local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
+    config = sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2")
+    for key in ("metrics", "metricsKey", "kubernetes", "exporterMarketKey"):
+        config[f"gpu-fleet:{key}"] = local[f"gpu-fleet:{key}"]
+    namespace = f"watch-{secrets.token_hex(4)}"  # of its own: one that goes takes seconds
+    config["gpu-fleet:kubernetes"] |= {"kubeconfig": "kubeconfig", "namespace": namespace}
+    made = Watched(stack, Cluster(*reach(kubernetes.kubeconfig())), kubernetes, config)
+    made.write()
+    return made
+
+
+def test_made_changed_drifted_and_gone(watched: Watched) -> None:
+    stack = watched.stack
+    stack.config(secret={"gpu-fleet:alertWebhook": SECRETS[-1]})
+    config = stack.read_config()
+    watched.config = config
+
+    shown = stack.preview("--diff").text
+    assert watched.live("v1", "Namespace", watched.namespace) is None
+    told = stack.up().text
+    state = json.dumps(stack.state())
+    assert not [secret for secret in SECRETS if secret in told + shown + state]
+    assert stack.outputs()["observability"]["grafana"]["user"] == "admin"
+    alerting = watched.live("v1", "Secret", "alertmanager-config")
+    assert alerting
+    assert "unchanged" in stack.up("--expect-no-changes").text
+    assert "unchanged" in stack.refresh("--expect-no-changes").text
+
+    watched.write(retentionDays=7)
+    assert "~ 1 updated" in stack.up().text
+    prometheus = watched.live("apps/v1", "Deployment", "prometheus")
+    assert prometheus
+    assert "--storage.tsdb.retention.time=7d" in prometheus["spec"]["template"]["spec"]["containers"][0]["args"]
+
+    # Somebody else's hands: a service is deleted, a deployment scaled.
+    watched.cluster.delete({"apiVersion": "v1", "kind": "Service", "metadata": place(watched, "grafana")})
+    scaled = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": place(watched, "door"),
+        "spec": {"replicas": 3},
+    }
+    somebody = Cluster(*reach(watched.kubernetes.kubeconfig()), manager="kubectl")
+    somebody.apply(scaled, force=True)
+    seen = stack.refresh("--diff").text
+    assert "grafana" in seen
+    assert "deleted" in seen
+    assert "replicas" in seen
+    stack.up()
+    assert watched.live("v1", "Service", "grafana")
+    door = watched.live("apps/v1", "Deployment", "door")
+    assert door
+    assert door["spec"]["replicas"] == 1
+
+    stack.destroy()
+    assert watched.live("v1", "Namespace", watched.namespace) is None
+    assert watched.live("v1", "Secret", "door-key") is None
+
+
+def place(watched: Watched, name: str) -> dict[str, str]:
+    return {"name": name, "namespace": watched.namespace}
+
+
+def test_with_an_existing_prometheus_the_operator_must_be_there(watched: Watched) -> None:
+    watched.write(mode="existing", prometheus="http://prometheus.other:9090")
+
+    done = watched.stack.up(check=False)
+
+    assert done.status
+    assert "the cluster knows no PrometheusRule in monitoring.coreos.com/v1" in done.text
+    assert watched.live("apps/v1", "Deployment", "prometheus") is None
+    watched.stack.destroy()
+
+
+def nothing_listens(watched: Watched) -> None:
+    away = Kubernetes(Path("unused"))
+    (watched.stack.folder / "kubeconfig").write_text(away.kubeconfig())
+
+
+def nobody(watched: Watched) -> None:
+    (watched.stack.folder / "kubeconfig").write_text(watched.kubernetes.kubeconfig("wrong"))
+
+
+def no_kubeconfig(watched: Watched) -> None:
+    (watched.stack.folder / "kubeconfig").unlink()
+
+
+def no_such_context(watched: Watched) -> None:
+    watched.write(context="production")
+
+
+def no_such_class(watched: Watched) -> None:
+    watched.write(storageClass="fast")
+
+
+def a_wish_that_no_cluster_grants(watched: Watched) -> None:
+    watched.write(doorAnnotations={"not a key/at all/": "x"})
+
+
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [
+        (nothing_listens, "no answer from the cluster at https://127.0.0.1"),
+        (nobody, "the cluster does not know the user of the kubeconfig"),
+        (no_kubeconfig, "kubeconfig cannot be read (No such file or directory). Name the file"),
+        (no_such_context, "has no context 'production' (it has: sandbox)"),
+        (no_such_class, "fast"),
+        (a_wish_that_no_cluster_grants, "metadata.annotations: Invalid value"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_mistake_is_told_in_the_preview(watched: Watched, mistake: Callable[[Watched], None], said: str) -> None:
+    mistake(watched)
+
+    done = watched.stack.preview(check=False)
+
+    assert done.status
+    assert said in done.text
+    assert "Traceback" not in done.text
+
+
+def test_a_namespace_that_exists_is_not_taken_over_and_can_be_used(watched: Watched) -> None:
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": watched.namespace}}
+    watched.cluster.apply(manifest)
+
+    refused = watched.stack.up(check=False)
+    assert refused.status
+    assert f"Namespace {watched.namespace} exists and is not managed by this stack" in refused.text
+    watched.write(createNamespace=False)
+    watched.stack.up()
+    watched.stack.destroy()
+
+    assert watched.live("v1", "Namespace", watched.namespace)

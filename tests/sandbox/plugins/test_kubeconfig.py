@@ -1,0 +1,54 @@
+"""A kubeconfig leads to a cluster, or a sentence says why not."""
+
+from typing import Any
+
+import pytest
+import yaml
+
+from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach
+
+GOOD: dict[str, Any] = {
+    "apiVersion": "v1",
+    "kind": "Config",
+    "current-context": "one",
+    "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:1", "insecure-skip-tls-verify": True}}],
+    "users": [{"name": "u", "user": {"token": "t"}}],
+    "contexts": [
+        {"name": "one", "context": {"cluster": "c", "user": "u"}},
+        {"name": "two", "context": {"cluster": "c", "user": "u", "namespace": "other"}},
+    ],
+}
+
+
+def test_the_current_context_or_the_one_asked_for():
+    client, namespace = reach(yaml.safe_dump(GOOD))
+    assert (str(client.base_url), client.headers["Authorization"], namespace) == (
+        "https://127.0.0.1:1",
+        "Bearer t",
+        "default",
+    )
+    assert reach(yaml.safe_dump(GOOD), "two")[1] == "other"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"current-context": "three"}, r"has no context 'three' \(it has: one, two\)"),
+        ({"clusters": []}, r"has no cluster 'c' \(it has: none\)"),
+        ({"kind": "Pod"}, "kind"),
+        (
+            {"users": [{"name": "u", "user": {"client-certificate-data": "bm9uZQ==", "client-key-data": "bm9uZQ=="}}]},
+            "cannot be read",
+        ),
+        ({"clusters": [{"name": "c", "cluster": {}}]}, "server: field required"),
+    ],
+)
+def test_what_leads_nowhere_is_said(change, said):
+    with pytest.raises(KubeconfigError, match=said):
+        reach(yaml.safe_dump(GOOD | change))
+
+
+@pytest.mark.parametrize("text", ["", "a: [", "just text"])
+def test_what_is_no_kubeconfig_is_said(text):
+    with pytest.raises(KubeconfigError, match="kubeconfig cannot be"):
+        reach(text)
