@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pulumi
 
-from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, refusals
+from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, needed_secrets, refusals
 from components.fleet import make_fleets
 from components.models import load_models
 from components.provider_pool import ProviderPool, keyless
@@ -25,7 +25,8 @@ def main() -> None:
         models = load_models(stack, project)
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
-    if refused := refusals(known, stack.market.url, os.environ.get("PULUMI_CONFIG_PASSPHRASE")):
+    passphrase = os.environ.get("PULUMI_CONFIG_PASSPHRASE")
+    if refused := refusals(known, needed_secrets(stack), stack.market.url, passphrase):
         raise pulumi.RunError("\n".join(refused))
 
     pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
@@ -53,8 +54,7 @@ def main() -> None:
     pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
     pulumi.export("starts", {name: fleet.start.to_output() for name, fleet in zip(stack.fleets, fleets, strict=True)})
     pulumi.export("caCertificate", identity.caCertificate)
-    tokens = {name: token for fleet in fleets for name, token in fleet.tokens.items()}
-    pulumi.export("tokens", pulumi.Output.secret(tokens))
+    pulumi.export("tokens", pulumi.Output.secret({name: each for one in fleets for name, each in one.tokens.items()}))
 
 
 main()

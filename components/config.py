@@ -5,7 +5,7 @@ Secrets are no part of the models in `schema`: they are read apart, because one 
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -33,11 +33,10 @@ OPTIONAL_SECRETS = {
     "metricsKey": "Key under which hosts get their credentials at the door; needed with `metrics` and `kubernetes`, "
     "16 characters or more.",
     "exporterMarketKey": "Key of the market for the exporter in the cluster (scopes: instance_read, billing_read); needed "
-    "with `kubernetes`.",
+    "with `kubernetes` in mode plain.",
     "alertWebhook": "URL that Alertmanager in the cluster tells alerts to.",
     "watchdogWebhook": "URL that Alertmanager in the cluster tells once a minute that alerting lives.",
 }
-NEEDED_WITH = {"metrics": ("metricsKey",), "kubernetes": ("metricsKey", "exporterMarketKey")}  # by section
 
 
 class Source(Protocol):
@@ -85,14 +84,18 @@ def given_keys(config: Mapping[str, str]) -> set[str]:
     return {key.removeprefix(own) for key, value in config.items() if key.startswith(own) and value not in nothing}
 
 
-def refusals(present: set[str], market_url: str, passphrase: str | None) -> list[str]:
+def needed_secrets(stack: StackConfig) -> list[str]:
+    """Return which secrets the stack cannot do without."""
+    watched, exports = stack.metrics or stack.kubernetes, stack.kubernetes and stack.kubernetes.mode == "plain"
+    return [*SECRETS, *(["metricsKey"] if watched else []), *(["exporterMarketKey"] if exports else [])]
+
+
+def refusals(present: set[str], needed: Iterable[str], market_url: str, passphrase: str | None) -> list[str]:
     """Return a sentence, with the exact command, for each secret that the stack lacks or that everybody knows."""
     found = [
         f"{PROJECT}:{key} is not set. {(SECRETS | OPTIONAL_SECRETS)[key]} "
         f"Set it with: pulumi config set --secret {PROJECT}:{key}"
-        for key in dict.fromkeys(
-            [*SECRETS, *(key for section in sorted(present) for key in NEEDED_WITH.get(section, ()))]
-        )
+        for key in needed
         if key not in present
     ]
     host = urlsplit(market_url).hostname or ""

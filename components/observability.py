@@ -2,9 +2,8 @@
 
 import base64
 import hashlib
-import hmac
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,15 +14,14 @@ import pulumi_kubernetes as k8s
 import yaml
 
 from components import schema
-from components.config import PROJECT, ConfigError
+from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of
+from components.config import ConfigError
 from components.watching import Kubernetes
-from monitoring import alerts, config
+from monitoring import config
 from monitoring.kubernetes import documents
 from monitoring.kubernetes import settings as names
-from monitoring.kubernetes.images import unpinned
 from monitoring.kubernetes.pods import Manifest, metadata
 
-RUNBOOKS = alerts.RUNBOOKS
 KINDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("v1", "Namespace"): k8s.core.v1.Namespace,
     ("v1", "Secret"): k8s.core.v1.Secret,
@@ -34,6 +32,7 @@ KINDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("networking.k8s.io/v1", "NetworkPolicy"): k8s.networking.v1.NetworkPolicy,
 }
 SKIP_WAITING = {"pulumi.com/skipAwait": "true"}
+SECRET_DIGEST = "gpu-fleet/secret-digest"  # noqa: S105 -- a changed key starts the pod anew: programs read theirs once
 
 
 @dataclass(frozen=True)
@@ -89,18 +88,15 @@ class Observability(pulumi.ComponentResource):
             # Only read: a class that is not there would leave the disks, and so the pods, waiting for good.
             k8s.storage.v1.StorageClass.get("storage-class", cluster.storage_class, opts=self._options)
         self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=first))
-        for secret, values in self._secrets(cluster, keys).items():
-            self._object(
-                {
-                    "apiVersion": "v1",
-                    "kind": "Secret",
-                    "metadata": metadata(secret, cluster.namespace, secret.partition("-")[0]),
-                    "type": "Opaque",
-                    "data": {key: value.apply(encoded) for key, value in values.items()},
-                }
-            )
+        secrets = self._secrets(cluster, keys)
+        for secret, values in secrets.items():
+            self._object(_secret(secret, cluster.namespace, values))
+        digests = {_component(secret): digest_of(values) for secret, values in secrets.items()}
         make = documents.plain if cluster.mode == "plain" else documents.existing
         for manifest in make(settings_of(stack)):
+            digest = digests.get(manifest["metadata"]["name"])
+            if manifest["kind"] == "Deployment" and digest:
+                manifest["spec"]["template"]["metadata"]["annotations"][SECRET_DIGEST] = digest
             self._object(manifest)
         self.register_outputs({"namespace": self.namespace})
 
@@ -129,6 +125,28 @@ class Observability(pulumi.ComponentResource):
         make = KINDS.get(kind) or partial(k8s.apiextensions.CustomResource, api_version=kind[0], kind=kind[1])
         made: pulumi.Resource = make(name, **content, opts=self._options)
         return made
+
+
+def digest_of(values: dict[str, pulumi.Output[str]]) -> pulumi.Output[str]:
+    """Return a text that changes with a Secret's values and does not tell them: keys are long and random."""
+    ordered = [values[key] for key in sorted(values)]
+    return pulumi.Output.all(*ordered).apply(lambda each: hashlib.sha256("\0".join(each).encode()).hexdigest()[:16])
+
+
+def _secret(name: str, namespace: str, values: dict[str, pulumi.Output[str]]) -> Manifest:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(name, namespace, _component(name)),
+        "type": "Opaque",
+        "data": {
+            key: value.apply(lambda text: base64.b64encode(text.encode()).decode()) for key, value in values.items()
+        },
+    }
+
+
+def _component(secret: str) -> str:
+    return secret.partition("-")[0]
 
 
 def observe(stack: schema.StackConfig, source: pulumi.Config, known: set[str], project: Path) -> dict[str, Any]:
@@ -161,67 +179,3 @@ def observe(stack: schema.StackConfig, source: pulumi.Config, known: set[str], p
     reach = f"kubectl --namespace {made.namespace} port-forward service/grafana 3000"
     grafana = {"reach": reach, "user": "admin", "password": made.grafana_password}
     return {"namespace": made.namespace, "grafana": grafana}
-
-
-def settings_of(stack: schema.StackConfig) -> names.Settings:
-    """Return what the manifests are made from."""
-    assert stack.kubernetes is not None
-    cluster = stack.kubernetes
-    return names.Settings(
-        namespace=cluster.namespace,
-        image=cluster.image,
-        stack_file=stack_file(stack),
-        runbooks=RUNBOOKS,
-        digests=cluster.digests,
-        door_certificate=cluster.door_certificate,
-        door_service=cluster.door_service,
-        door_annotations=cluster.door_annotations,
-        storage_class=cluster.storage_class,
-        storage_gb=cluster.storage_gb,
-        retention_days=cluster.retention_days,
-        prometheus_url=cluster.prometheus,
-        rule_labels=cluster.rule_labels,
-    )
-
-
-def stack_file(stack: schema.StackConfig) -> str:
-    """Write the stack's config as a config file for the exporter; no secret is in it."""
-    content = stack.model_dump(by_alias=True, mode="json", exclude={"kubernetes"}, exclude_defaults=True)
-    return yaml.safe_dump({"config": {f"{PROJECT}:{key}": value for key, value in content.items()}}, width=1000)
-
-
-def read_kubeconfig(cluster: Kubernetes, project: Path, environ: Mapping[str, str]) -> str:
-    """Return the text of the kubeconfig. Raises ConfigError."""
-    usual = (environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)[0]
-    path = project / Path(cluster.kubeconfig or usual).expanduser()
-    try:
-        return path.read_text()
-    except OSError as error:
-        raise ConfigError(
-            f"{PROJECT}:kubernetes.kubeconfig: {path} cannot be read ({error.strerror}). Name the file that leads to the "
-            f"cluster, or take {PROJECT}:kubernetes out of the config: hosts then serve without a cluster that watches them."
-        ) from None
-
-
-def grafana_password(metrics_key: str) -> str:
-    """Return the password of Grafana's user admin."""
-    return hmac.new(metrics_key.encode(), b"grafana", hashlib.sha256).hexdigest()[:24]
-
-
-def pinning_advice(cluster: Kubernetes) -> str:
-    """Return a warning with the commands that pin the images; empty where all are, and where nothing runs."""
-    if not cluster.wait:
-        return ""
-    commands = unpinned(cluster.digests, cluster.image)
-    if cluster.mode == "existing":
-        commands = commands[-1:] if "@" not in cluster.image and "monitoring" not in cluster.digests else []
-    if not commands:
-        return ""
-    told = "\n".join(f"  {command}" for command in commands)
-    which = "an image" if len(commands) == 1 else f"{len(commands)} images"
-    return f"Tags can be moved by others, and the cluster runs {which} by tag alone. Pin by digest:\n{told}"
-
-
-def encoded(text: str) -> str:
-    """Write a Secret's value."""
-    return base64.b64encode(text.encode()).decode()

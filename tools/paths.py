@@ -80,6 +80,17 @@ class Paths:
         return self.cache / "monitoring" / digest(sorted(self.monitoring_modules.glob("*/go.sum")))
 
     @property
+    def grafana_locks(self) -> tuple[Path, Path]:
+        """What pins Grafana's types of dashboards."""
+        folder = self.checkout / "tests" / "monitoring" / "grafana_schema"
+        return folder / "package.json", folder / "package-lock.json"
+
+    @property
+    def grafana_types(self) -> Path:
+        """The folder of these types and of the compiler that checks them."""
+        return self.cache / "grafana" / digest(self.grafana_locks)
+
+    @property
     def pulumi_home(self) -> Path:
         """PULUMI_HOME of the built engine."""
         return self.state / "pulumi-home"

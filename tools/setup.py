@@ -16,11 +16,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tools import engine, environments, golang, monitoring, packages, paths
+from tools import engine, environments, golang, grafana, monitoring, packages, paths
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
-PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
+PARTS = ("packages", "venv", "engine", "monitoring", "types", "vllm", "model")
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     wanted = set(options.parts.split(","))
     wanted -= {"vllm"} if options.vllm == "double" else set()
-    wanted -= {"monitoring"} if options.monitoring == "off" else set()
+    wanted -= {"monitoring", "types"} if options.monitoring == "off" else set()
     if wanted - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(wanted - set(PARTS)))}")
     try:
@@ -65,6 +65,8 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
                 where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
             if "monitoring" in wanted:
                 monitoring.install_monitoring(where, os.environ)
+            if "types" in wanted:
+                grafana.install_types(where, os.environ)
             if vllm:
                 vllm.result()
         if "model" in wanted:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 IMAGES = {
     "prometheus": "prom/prometheus:v3.5.0",
     "alertmanager": "prom/alertmanager:v0.28.1",
-    "grafana": "grafana/grafana:12.1.1",
+    "grafana": "grafana/grafana:12.4.11",
 }
 OWN = "monitoring"  # the project's image, which `kubernetes.image` names
 
@@ -14,23 +14,22 @@ def reference(name: str, digests: Mapping[str, str], own: str) -> str:
     """Return what a pod asks for: repository, tag, and the digest where it is known.
 
     >>> reference("grafana", {"grafana": "sha256:ab"}, "")
-    'grafana/grafana:12.1.1@sha256:ab'
+    'grafana/grafana:12.4.11@sha256:ab'
     """
     image = own if name == OWN else IMAGES[name]
     digest = digests.get(name)
     return f"{image}@{digest}" if digest and "@" not in image else image
 
 
-def unpinned(digests: Mapping[str, str], own: str) -> list[str]:
+def unpinned(digests: Mapping[str, str], own: str, images: Mapping[str, str] = IMAGES) -> list[str]:
     """Return a command for each image whose digest is not known: whoever can move its tag decides what runs.
 
     >>> unpinned({"prometheus": "sha256:a", "alertmanager": "sha256:b", "grafana": "sha256:c"}, "me/m@sha256:d")
     []
     """
-    images = {**IMAGES, OWN: own}
     return [
         f"pulumi config set --path gpu-fleet:kubernetes.digests.{name} "
         f"\"$(docker buildx imagetools inspect {image} --format '{{{{.Manifest.Digest}}}}')\""
-        for name, image in images.items()
+        for name, image in {**images, OWN: own}.items()
         if name not in digests and "@" not in image
     ]

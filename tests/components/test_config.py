@@ -135,14 +135,14 @@ def test_several_mistakes_are_all_told(project: Path) -> None:
 
 
 def test_missing_secrets_name_the_exact_command() -> None:
-    sentences = refusals({"vastApiKey"}, "https://console.vast.ai", "my own")
+    sentences = refusals({"vastApiKey"}, SECRETS, "https://console.vast.ai", "my own")
 
     assert len(sentences) == len(SECRETS) - 1
     assert any("pulumi config set --secret gpu-fleet:storeSecretKey" in sentence for sentence in sentences)
 
 
 def test_reporting_needs_a_key_and_nothing_else_does() -> None:
-    [told] = refusals({*SECRETS, "metrics"}, "http://127.0.0.1:18801", "sandbox")
+    [told] = refusals(set(SECRETS), [*SECRETS, "metricsKey"], "http://127.0.0.1:18801", "sandbox")
     assert told.startswith("gpu-fleet:metricsKey is not set.")
     assert told.endswith("Set it with: pulumi config set --secret gpu-fleet:metricsKey")
     assert given_keys({"gpu-fleet:metrics": "{}", "gpu-fleet:metricsKey": "", "gpu-fleet:store": "x"}) == {"store"}
@@ -164,9 +164,9 @@ def test_a_budget_in_another_currency_is_refused_with_the_key_that_is_meant(proj
 
 
 def test_the_sandboxs_passphrase_is_refused_on_a_real_market() -> None:
-    assert refusals(set(SECRETS), "http://127.0.0.1:18801", "sandbox") == []
-    assert refusals(set(SECRETS), "https://console.vast.ai", "my own") == []
-    assert "everybody knows" in refusals(set(SECRETS), "https://console.vast.ai", "sandbox")[0]
+    assert refusals(set(SECRETS), SECRETS, "http://127.0.0.1:18801", "sandbox") == []
+    assert refusals(set(SECRETS), SECRETS, "https://console.vast.ai", "my own") == []
+    assert "everybody knows" in refusals(set(SECRETS), SECRETS, "https://console.vast.ai", "sandbox")[0]
 
 
 json_values = st.recursive(

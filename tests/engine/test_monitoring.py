@@ -34,6 +34,7 @@ pytestmark = [
     pytest.mark.monitoring,
     pytest.mark.timeout(900),
 ]
+WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys of the stack `local`
 MOST_SERIES = 60  # of one panel, with one instance
 
 
@@ -45,7 +46,8 @@ def watched(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
     market, store = choose(2)
     config = sandbox_config(f"http://127.0.0.1:{market}", TIME_SCALE, f"http://127.0.0.1:{store}")
     local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-    config |= {key: local[key] for key in ("gpu-fleet:metrics", "gpu-fleet:metricsKey")}
+    config |= {f"gpu-fleet:{key}": local[f"gpu-fleet:{key}"] for key in WATCHING}
+    config["gpu-fleet:kubernetes"] |= {"kubeconfig": str(tmp_path / "kubeconfig")}
     config["gpu-fleet:limits"] = LIMITS
     (tmp_path / "state").mkdir()
     (tmp_path / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))
@@ -60,6 +62,9 @@ def watched(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
     )
     sandbox = Sandbox(settings)
     sandbox.start()
+    kubeconfig = yaml.safe_load((REPO / "sandbox/kubeconfig.yaml").read_text())
+    kubeconfig["clusters"][0]["cluster"]["server"] = sandbox.status()["monitoring"]["kubernetes"]
+    (tmp_path / "kubeconfig").write_text(yaml.safe_dump(kubeconfig))
     try:
         yield sandbox, config
     finally:
@@ -101,7 +106,9 @@ def test_every_panel_criterion_and_the_report_have_measured_data(
     stack.write_config(config)
     told = stack.up().text
     assert "metrics go to https://metrics.sandbox.internal:9443 every 5 s" in told
-    assert "sandbox-metrics-key" not in told + json.dumps(stack.state())
+    assert not [
+        key for key in ("sandbox-metrics-key", "sandbox-cluster-token") if key in told + json.dumps(stack.state())
+    ]
     outputs = stack.outputs()
     (tmp_path / "ca.pem").write_text(outputs["caCertificate"])
     trust = ssl.create_default_context(cafile=str(tmp_path / "ca.pem"))

@@ -1,11 +1,15 @@
 """A kubeconfig leads to a cluster, or a sentence says why not."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+import sandbox.settings
 from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach
+from sandbox.services.kubernetes import TOKEN
+from sandbox.settings import KUBERNETES_PORT
 
 GOOD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -46,6 +50,13 @@ def test_the_current_context_or_the_one_asked_for():
 def test_what_leads_nowhere_is_said(change, said):
     with pytest.raises(KubeconfigError, match=said):
         reach(yaml.safe_dump(GOOD | change))
+
+
+def test_the_committed_one_leads_to_the_sandboxs_cluster():
+    client, _ = reach((Path(sandbox.settings.__file__).parent / "kubeconfig.yaml").read_text())
+
+    assert str(client.base_url) == f"https://127.0.0.1:{KUBERNETES_PORT}"
+    assert client.headers["Authorization"] == f"Bearer {TOKEN}"
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "just text"])

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from components.config import ConfigError, refusals
+from components.cluster import grafana_password, pinning_advice, read_kubeconfig, stack_file
+from components.config import SECRETS, ConfigError, needed_secrets
 from components.desk import Values, desk_of_file, read_config
-from components.observability import grafana_password, pinning_advice, read_kubeconfig, stack_file
 from components.schema import StackConfig
 from components.watching import Kubernetes
 from tests.components.test_config import GOOD, changed, project, read
@@ -91,10 +91,13 @@ def test_a_budget_in_another_currency_is_no_budget(project: Path) -> None:
         read(changed("budget", {"eurPerDay": 3}), project)
 
 
-def test_a_cluster_needs_a_key_for_the_door_and_one_for_the_exporter() -> None:
-    told = refusals({"vastApiKey", "storeAccessKey", "storeSecretKey", "kubernetes"}, "https://console.vast.ai", "own")
+def test_a_cluster_needs_a_key_for_the_door_and_one_for_the_exporter_that_it_runs() -> None:
+    def needed(**kubernetes: Any) -> list[str]:
+        return needed_secrets(StackConfig.model_validate({**GOOD, "kubernetes": {"image": IMAGE, **kubernetes}}))
 
-    assert [sentence.partition(" ")[0] for sentence in told] == ["gpu-fleet:metricsKey", "gpu-fleet:exporterMarketKey"]
+    assert needed() == [*SECRETS, "metricsKey", "exporterMarketKey"]
+    assert needed(mode="existing", prometheus="http://prometheus:9090") == [*SECRETS, "metricsKey"]
+    assert needed_secrets(StackConfig.model_validate(GOOD)) == list(SECRETS)
 
 
 def test_grafanas_password_is_not_the_key() -> None:

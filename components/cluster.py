@@ -1,0 +1,73 @@
+"""`gpu-fleet:kubernetes` before any cluster is asked: the way to it, and what the manifests are made from."""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from components.config import PROJECT, ConfigError
+from components.schema import StackConfig
+from components.watching import Kubernetes
+from monitoring.alerts import RUNBOOKS
+from monitoring.kubernetes.images import IMAGES, unpinned
+from monitoring.kubernetes.settings import Settings
+
+
+def settings_of(stack: StackConfig) -> Settings:
+    """Return what the manifests are made from."""
+    assert stack.kubernetes is not None
+    cluster = stack.kubernetes
+    return Settings(
+        namespace=cluster.namespace,
+        image=cluster.image,
+        stack_file=stack_file(stack),
+        runbooks=RUNBOOKS,
+        digests=cluster.digests,
+        door_certificate=cluster.door_certificate,
+        door_service=cluster.door_service,
+        door_annotations=cluster.door_annotations,
+        storage_class=cluster.storage_class,
+        storage_gb=cluster.storage_gb,
+        retention_days=cluster.retention_days,
+        prometheus_url=cluster.prometheus,
+        rule_labels=cluster.rule_labels,
+    )
+
+
+def stack_file(stack: StackConfig) -> str:
+    """Write the stack's config as a config file for the exporter; no secret is in it."""
+    content = stack.model_dump(by_alias=True, mode="json", exclude={"kubernetes"}, exclude_defaults=True)
+    return yaml.safe_dump({"config": {f"{PROJECT}:{key}": value for key, value in content.items()}}, width=1000)
+
+
+def read_kubeconfig(cluster: Kubernetes, project: Path, environ: Mapping[str, str]) -> str:
+    """Return the text of the kubeconfig. Raises ConfigError."""
+    usual = (environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)[0]
+    path = project / Path(cluster.kubeconfig or usual).expanduser()
+    try:
+        return path.read_text()
+    except OSError as error:
+        raise ConfigError(
+            f"{PROJECT}:kubernetes.kubeconfig: {path} cannot be read ({error.strerror}). Name the file that leads to the "
+            f"cluster, or take {PROJECT}:kubernetes out of the config: hosts then serve without a cluster that watches them."
+        ) from None
+
+
+def grafana_password(metrics_key: str) -> str:
+    """Return the password of Grafana's user admin."""
+    return hmac.new(metrics_key.encode(), b"grafana", hashlib.sha256).hexdigest()[:24]
+
+
+def pinning_advice(cluster: Kubernetes) -> str:
+    """Return a warning with the commands that pin the images; empty where all are, and where nothing runs."""
+    if not cluster.wait:
+        return ""
+    commands = unpinned(cluster.digests, cluster.image, IMAGES if cluster.mode == "plain" else {})
+    if not commands:
+        return ""
+    told = "\n".join(f"  {command}" for command in commands)
+    which = "an image" if len(commands) == 1 else f"{len(commands)} images"
+    return f"Tags can be moved by others, and the cluster runs {which} by tag alone. Pin by digest:\n{told}"
