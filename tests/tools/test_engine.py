@@ -27,6 +27,9 @@ def where(tmp_path: Path) -> paths.Paths:
     (checkout / "requirements.txt").write_text("a==1\n")
     for part in ("language_host.py", "run_program.py", "launcher.sh"):
         (source / part).write_text(part)
+    plugin = checkout / "sandbox" / "plugins" / "kubernetes"
+    plugin.mkdir(parents=True)
+    (plugin / "__main__.py").write_text("a stand-in\n")
     return paths.find(checkout, {"HOME": str(tmp_path / "home")})
 
 
@@ -102,10 +105,22 @@ def test_a_build_is_laid_out_with_our_host_and_launcher_beside_it(where, tmp_pat
     )
     engine.install_engine(where, {"PATH": f"{tmp_path / 'go'}:/usr/bin:/bin"})
     names = {file.name for file in where.engine_bin.iterdir()}
-    launchers = {"pulumi", "pulumi-language-python", "pulumi-resource-pulumi-python"}
+    launchers = {"pulumi", "pulumi-language-python", "pulumi-resource-pulumi-python", "pulumi-resource-kubernetes"}
     assert launchers <= names
     assert all((where.engine_bin / name).exists() for name in launchers)
     assert (where.engine_bin / "pulumi").read_text() == "engine\n"
     started = (where.engine_bin / "pulumi-language-python").read_text()
     assert str(where.engine_bin / "language_host.py") in started
     assert str(where.checkout) not in started
+    stand_in = where.engine_bin / "plugins" / "sandbox" / "plugins" / "kubernetes" / "__main__.py"
+    assert stand_in.read_text() == "a stand-in\n"
+    assert (
+        f"PYTHONPATH={where.engine_bin}/plugins exec" in (where.engine_bin / "pulumi-resource-kubernetes").read_text()
+    )
+
+
+def test_another_stand_in_is_another_folder(where):
+    before = where.engine_bin
+    (where.checkout / "sandbox" / "plugins" / "kubernetes" / "__main__.py").write_text("another\n")
+
+    assert where.engine_bin != before
