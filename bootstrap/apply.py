@@ -1,6 +1,7 @@
 """The steps of a plan, carried out on one host."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -157,10 +158,22 @@ class Worker:
         else:
             self.say("start", f"metrics go to {reporting.url} every {reporting.interval_seconds:g} s")
 
+    def keep_timings(self, timings: Mapping[str, float]) -> None:
+        """Leave on a host that reports how long each phase took, for its agent to tell; not worth a failure."""
+        if self.spec.reporting is None:
+            return
+        text = json.dumps({phase: round(seconds, 3) for phase, seconds in timings.items()})
+        try:
+            self.host.put(text.encode(), f"{ETC}/phases.json", 0o644)
+        except StepFailed as error:
+            self.say("start", f"how long each phase took is not reported: {error}")
+
     def stop_reporting(self) -> None:
         """End agent and vmagent, and forget where they reported to."""
         services = "/opt/gpu-fleet/service"
-        files = " ".join(f"{ETC}/{name}" for name in ("agent.wanted", "vmagent.wanted", "metrics.password"))
+        files = " ".join(
+            f"{ETC}/{name}" for name in ("agent.wanted", "vmagent.wanted", "metrics.password", "phases.json")
+        )
         command = (
             f"export PATH={KIT}/bin:$PATH; for name in agent vmagent; do touch {services}/$name/down; "
             f"{KIT}/stop.sh $name {STOP_SECONDS} || exit 1; done; rm -rf {files} /workspace/metrics"

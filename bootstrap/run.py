@@ -68,6 +68,8 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, s
         report.timings[step.phase] = report.timings.get(step.phase, 0.0) + clock.monotonic() - began
         report.changed.append(f"{step.action.value}: {step.why}")
     report.download_mbps = worker.download_mbps
+    if report.started:
+        worker.keep_timings(report.timings)
     report.facts = observe(host, spec)
     # Reporting is not serving: a host that cannot report is said above, and is drift from now on.
     left = [step for step in plan(spec, report.facts, clock.time()) if step.action is not Action.REPORT]

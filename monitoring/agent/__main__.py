@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, start_http_server
@@ -30,12 +31,20 @@ def main(arguments: list[str]) -> None:
     activity = Activity(RUN / "admitted.log", GATE_METRICS)
     state = State(RUN / "open", HEALTH)
     end = CertificateEnd(ETC / "tls.crt")
-    registry.register(HostCollector(order, activity, state, Gpus(), end))
+    registry.register(HostCollector(order, activity, state, Gpus(), end, partial(phases_of, ETC / "phases.json")))
     start_http_server(PORT, "127.0.0.1", registry)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: over.set())
     over.wait()
+
+
+def phases_of(file: Path) -> dict[str, float]:
+    """Return how long each phase of the last bootstrap took; empty where that was not left, or cannot be read."""
+    try:
+        return {str(phase): float(seconds) for phase, seconds in json.loads(file.read_text()).items()}
+    except (OSError, ValueError, AttributeError, TypeError):
+        return {}
 
 
 class CertificateEnd:

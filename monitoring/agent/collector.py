@@ -17,7 +17,9 @@ from monitoring.families import Samples, counters, gauges
 
 
 class HostCollector(Collector):
-    """`order` is what the bootstrap wrote: model and its digest. `certificate_end` returns unix seconds, or None."""
+    """`order` is what the bootstrap wrote: model and its digest. `certificate_end` returns unix seconds, or None; `phases`
+    how long each phase of the bootstrap took.
+    """
 
     def __init__(
         self,
@@ -26,10 +28,11 @@ class HostCollector(Collector):
         state: State,
         gpus: Gpus,
         certificate_end: Callable[[], float | None],
+        phases: Callable[[], Mapping[str, float]],
         folder: Path = Path("/workspace"),
     ) -> None:
         self._order, self._activity, self._state, self._gpus = order, activity, state, gpus
-        self._certificate_end, self._folder = certificate_end, folder
+        self._certificate_end, self._phases, self._folder = certificate_end, phases, folder
 
     def collect(self) -> Iterable[Metric]:
         """Return every family; what cannot be told is left out, never said to be nought."""
@@ -49,6 +52,10 @@ class HostCollector(Collector):
             "When the gate's certificate ends.",
             (),
             one(self._certificate_end()),
+        )
+        took = {(phase,): seconds for phase, seconds in self._phases().items()}
+        yield gauges(
+            "vast_instance_bootstrap_seconds", "How long each phase of the last bootstrap took.", ("phase",), took
         )
         yield from self._machine_families()
         yield from gpu_families(self._gpus.look())

@@ -21,7 +21,8 @@ FORGET_SECONDS = 600.0  # a series that was not written for so long makes room f
 # What vLLM, its HTTP server and the agent say. Anything else, the exporter's money above all, is not a host's to say.
 NAMES = re.compile(
     r"vllm:[a-z0-9_]+|http_(requests|request|response)_[a-z_]+|vast_(gpu|disk|network|memory|cpu|agent|model|certificate)_[a-z_]+"
-    r"|vast_instance_(state|inflight_requests|last_request_timestamp_seconds|idle_seconds|(admitted_requests|unused_seconds)_total)"
+    r"|vast_instance_(state|inflight_requests|last_request_timestamp_seconds|idle_seconds|bootstrap_seconds"
+    r"|(admitted_requests|unused_seconds)_total)"
 )
 JOBS = ("vllm", "agent")
 FORCED = ("instance_id", "name", "fleet", "stack_id")

@@ -64,6 +64,9 @@ def test_what_a_host_says_of_itself_and_of_vllm_arrives_under_its_own_name(
 
     [state] = stored(monitoring, "vast_instance_state", state="ready")
     assert (state.value, state.labels["name"], state.labels["fleet"]) == (1, "chat-0", "chat")
+    took = {row.labels["phase"]: row.value for row in stored(monitoring, "vast_instance_bootstrap_seconds")}
+    assert took.keys() == {"preflight", "install", "fetch weights", "start"}
+    assert 0 < took["start"] < 300
     assert {row.value for row in stored(monitoring, "vast_gpu_temperature_celsius")} != set()
     assert stored(monitoring, "vast_certificate_end_timestamp_seconds")[0].value > time.time()
 

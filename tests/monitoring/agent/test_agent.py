@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.agent import machine
-from monitoring.agent.__main__ import CertificateEnd, end_of
+from monitoring.agent.__main__ import CertificateEnd, end_of, phases_of
 from monitoring.agent.activity import Activity
 from monitoring.agent.collector import HostCollector
 from monitoring.agent.gpus import Gpus
@@ -216,7 +216,9 @@ def test_everything_that_the_agent_says_the_door_takes(gate: Any, tmp_path: Path
     state = State(tmp_path / "open", f"{url}/health", clocks.monotonic)
     registry = CollectorRegistry()
     order = {"model": "tiny", "digest": "a" * 64}
-    registry.register(HostCollector(order, activity, state, Gpus(nvml=Nvml()), lambda: 2e9, tmp_path))
+    registry.register(
+        HostCollector(order, activity, state, Gpus(nvml=Nvml()), lambda: 2e9, lambda: {"start": 2.5}, tmp_path)
+    )
     rows = [
         row for family in text_string_to_metric_families(generate_latest(registry).decode()) for row in family.samples
     ]
@@ -231,3 +233,11 @@ def test_everything_that_the_agent_says_the_door_takes(gate: Any, tmp_path: Path
     assert {"vast_instance_state", "vast_instance_inflight_requests", "vast_instance_idle_seconds"} <= names
     assert "vast_instance_last_request_timestamp_seconds" in names
     assert len({(row.name, *sorted(row.labels.items())) for row in rows}) == len(rows)
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{", '{"start": "long"}', '{"start": null}'])
+def test_times_that_nobody_left_or_nobody_can_read_are_left_out(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "phases.json").write_text(text)
+
+    assert phases_of(tmp_path / "phases.json") == {}
