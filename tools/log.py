@@ -1,6 +1,6 @@
 """The last lines of an instance's vLLM, over SSH with the host key that its log named: `make log NAME=chat-0`.
 
-    python -m tools.log --stack local --name chat-0 [--lines 50] [--of vllm|gate|supervisor]
+    python -m tools.log --stack local --name chat-0 [--lines 50] [--of vllm|gate|agent|vmagent|supervisor]
 
 Address, keys and fingerprint come from the stack's state; they stay in this process.
 """
@@ -33,7 +33,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--stack", default="local")
     parser.add_argument("--name", default="", help="the instance, such as chat-0; the first one by default")
     parser.add_argument("--lines", type=int, default=50)
-    parser.add_argument("--of", choices=("vllm", "gate", "supervisor"), default="vllm")
+    parser.add_argument("--of", choices=("vllm", "gate", "agent", "vmagent", "supervisor"), default="vllm")
     options = parser.parse_args(arguments)
     try:
         outputs = pick(instances(options.stack), options.name, options.stack)

@@ -1,5 +1,6 @@
 """A host that reports: real agent and vmagent on it, the real door and Prometheus behind it. With the double of vLLM."""
 
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -148,6 +149,22 @@ def test_reporting_is_stopped_where_it_is_not_wanted_any_more_and_comes_back(hos
     assert host.converge().changed == []
 
     assert [change.partition(":")[0] for change in host.converge(reporting=REPORTING).changed] == ["report"]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("https://door.nowhere.invalid:9443", r"door\.nowhere\.invalid:9443: .*(not known|name resolution)"),
+        (f"https://{NAME_FOR_HOSTS}:1", rf"{NAME_FOR_HOSTS}:1: .*refused"),
+    ],
+)
+def test_a_door_that_cannot_be_reached_from_the_host_is_said_and_metrics_wait(host: Rented, url: str, why: str) -> None:
+    host.said.clear()
+    host.converge(reporting=replace(REPORTING, url=url))
+
+    assert [line for line in host.said if re.search(f"cannot reach the door: {why}", line)]
+    assert host.ask().text
+    assert host.converge(reporting=REPORTING).changed
 
 
 def test_a_host_that_cannot_report_serves_all_the_same_and_that_is_drift(host: Rented) -> None:
