@@ -20,7 +20,7 @@ from bootstrap.clock import Clock
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreError, readable
 from providers.store.ledger_folder import FolderLedger, ledger_home, meant
-from providers.store.ledger_objects import PREFIX, READERS, listed, read_events
+from providers.store.ledger_objects import PREFIX, READERS, listed, listed_at_once, read_events
 from providers.vast.event import ENDS, Event, KeyParts
 from providers.vast.record import Record, fold
 
@@ -102,9 +102,12 @@ class BucketLedger:
 
     def _keys(self) -> list[tuple[str, KeyParts]]:
         today = datetime.fromtimestamp(self._clock.time(), UTC)
+        days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, DAYS)]
+        few = listed_at_once(self._client, self._bucket, days[-1])
+        if few is not None:
+            return few
         with ThreadPoolExecutor(READERS) as pool:
-            days = pool.map(self._of_day, [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, DAYS)])
-            return [pair for day in days for pair in day]
+            return [pair for day in pool.map(self._of_day, days) for pair in day]
 
     def _of_day(self, day: str) -> list[tuple[str, KeyParts]]:
         return list(listed(self._client, self._bucket, day))

@@ -16,7 +16,17 @@ READERS = 8
 def listed(s3: Any, bucket: str, day: str = "", since: str = "") -> Iterator[tuple[str, KeyParts]]:
     """Yield the keys of events, as an event has them: of one day (YYYY-MM-DD), or from a day on, or all."""
     below, after = f"{PREFIX}{day}/" if day else PREFIX, f"{PREFIX}{since}" if since else ""
-    for row in objects(s3, bucket, below, after):
+    yield from _parsed(objects(s3, bucket, below, after))
+
+
+def listed_at_once(s3: Any, bucket: str, since: str) -> list[tuple[str, KeyParts]] | None:
+    """Return the keys of events from a day on; None where they are more than one answer holds."""
+    answer = s3.list_objects_v2(Bucket=bucket, Prefix=PREFIX, StartAfter=f"{PREFIX}{since}")
+    return None if answer.get("IsTruncated") else list(_parsed(answer.get("Contents", [])))
+
+
+def _parsed(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, KeyParts]]:
+    for row in rows:
         key = row["Key"].removeprefix(PREFIX)
         if parts := parse_key(key):
             yield key, parts

@@ -1,6 +1,6 @@
 """The ledger in a bucket: what is written comes back, nothing raises, and what a store missed is sent on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,9 +29,12 @@ def event(at: float, outcome: Outcome = Outcome.SERVED, name: str = "chat-0", st
 
 
 class Shelf:
-    """A bucket in memory with the three calls that the ledger makes; `broken` is what each of them raises."""
+    """A bucket in memory with the calls that the ledger makes; `broken` is what each of them raises, `page` the most keys
+    of an answer.
+    """
 
     meta = SimpleNamespace(endpoint_url="http://shelf")
+    page = 1000
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
@@ -47,11 +50,19 @@ class Shelf:
         body = self.objects[Key]
         return {"Body": type("Body", (), {"read": staticmethod(lambda: body)})}
 
+    def list_objects_v2(self, *, Prefix: str, StartAfter: str = "", **_: Any) -> dict[str, Any]:  # noqa: N803
+        self._called()
+        found = [key for key in sorted(self.objects) if key.startswith(Prefix) and key > StartAfter]
+        return {"Contents": [{"Key": key} for key in found[: self.page]], "IsTruncated": len(found) > self.page}
+
     def get_paginator(self, _name: str) -> Any:
-        def paginate(*, Prefix: str, StartAfter: str = "", **_: Any) -> list[dict[str, Any]]:  # noqa: N803
-            self._called()
-            found = [key for key in sorted(self.objects) if key.startswith(Prefix) and key > StartAfter]
-            return [{"Contents": [{"Key": key} for key in found]}]
+        def paginate(*, StartAfter: str = "", **place: Any) -> Iterator[dict[str, Any]]:  # noqa: N803
+            while True:
+                answer = self.list_objects_v2(StartAfter=StartAfter, **place)
+                yield answer
+                if not answer["IsTruncated"]:
+                    return
+                StartAfter = answer["Contents"][-1]["Key"]  # noqa: N806
 
         return type("Paginator", (), {"paginate": staticmethod(paginate)})
 
@@ -132,12 +143,12 @@ def test_only_the_ends_of_attempts_are_read_and_once_a_minute(
     before = shelf.calls
 
     ledger.records()
-    assert shelf.calls - before == DAYS + 1 + 1
+    assert shelf.calls - before == 2  # a list and one event
     ledger.records()
-    assert shelf.calls - before == DAYS + 1 + 1
+    assert shelf.calls - before == 2
     clock.sleep(61)
     ledger.records()
-    assert shelf.calls - before == 2 * (DAYS + 1 + 1)
+    assert shelf.calls - before == 2 * 2
 
 
 def test_what_is_damaged_or_strange_costs_nothing_else(ledger: BucketLedger, shelf: Shelf, clock: FakeClock) -> None:
@@ -187,6 +198,19 @@ def test_older_days_are_not_asked_for(ledger: BucketLedger, clock: FakeClock) ->
     ledger.append(event(clock.time() - (DAYS + 1) * DAY))
 
     assert ledger.records() == {}
+
+
+@pytest.mark.parametrize(("page", "lists"), [(1000, 1), (4, DAYS + 2)])
+def test_few_events_are_listed_at_once_and_many_day_by_day(
+    ledger: BucketLedger, shelf: Shelf, clock: FakeClock, page: int, lists: int
+) -> None:
+    ends = [event(clock.time() - back * DAY) for back in range(6)]
+    for each in ends:
+        ledger.append(each)
+    shelf.page, before = page, shelf.calls
+
+    assert [each.key for each in ledger.events()] == sorted(each.key for each in ends)
+    assert shelf.calls - before == lists + len(ends)
 
 
 def test_messages_are_cleaned(ledger: BucketLedger, clock: FakeClock) -> None:
