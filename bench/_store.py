@@ -1,7 +1,8 @@
 """What the figures of weights share: an object store with random blobs, and the raw tools that they are held against.
 
 The tools do less than we: none of them checks a digest. curl and aria2c get presigned URLs as a host does; rclone and
-s5cmd need the store's keys, so they are no choice for a host and only here.
+s5cmd need the store's keys, so they are no choice for a host and only here. So does the Run:ai streamer, which moreover
+writes nothing to a disk: a host that starts again fetches everything again.
 """
 
 import contextlib
@@ -27,7 +28,7 @@ from sandbox.hosts.forwarder import Forwarder, listen
 from sandbox.hosts.pump import Line, Way
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from tools.environments import fresh_venv, pip_install
-from tools.paths import digest
+from tools.paths import digest, find
 from tools.steps import complete, mark_complete
 
 BUCKET = "bench"
@@ -35,6 +36,7 @@ KEYS = Keys(ADMIN.access_key, ADMIN.secret_key)
 CONNECTIONS = 8
 MIB = 2**20
 LOCK = Path(__file__).with_name("tools.txt")
+ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,7 @@ def installed_tools() -> Path:
     venv = cache_folder() / "bench" / digest([LOCK])
     if not complete(venv):
         fresh_venv(venv)
-        pip_install(venv, LOCK, "--require-hashes")
+        pip_install(venv, LOCK, "--require-hashes", "--no-deps")  # the streamer's torch is the real vLLM's
         mark_complete(venv)
     return venv / "bin"
 
@@ -151,8 +153,28 @@ def raw_downloads(
         found |= {
             "s5cmd": [*s5cmd, "run", str(target / "commands")],
             "rclone": [*rclone, *rclone_options(endpoint), *wanted],
+            **streamer(shelf, endpoint, {key: file.size for key, file in zip(keys, manifest.files, strict=True)}),
         }
     return found
+
+
+def streamer(shelf: Shelf, endpoint: str, sizes: dict[str, int]) -> dict[str, list[str]]:
+    """Return the command line of the Run:ai streamer, into memory; none where the real vLLM, whose torch it needs, is not."""
+    python = find(ROOT, os.environ).vllm / "bin" / "python"
+    if not python.exists():
+        say("the Run:ai streamer is left out: the real vLLM, whose torch it needs, is not installed")
+        return {}
+    library = next((shelf.tools.parent / "lib").glob("python*/site-packages"))
+    settings = {
+        "PYTHONPATH": str(library),
+        "AWS_ENDPOINT_URL": endpoint,
+        "RUNAI_STREAMER_S3_ENDPOINT": endpoint,
+        "RUNAI_STREAMER_S3_USE_VIRTUAL_ADDRESSING": "0",
+        "RUNAI_STREAMER_CONCURRENCY": str(CONNECTIONS),
+    }
+    words = [f"{name}={value}" for name, value in settings.items()]
+    objects = [f"{key}={size}" for key, size in sizes.items()]
+    return {"runai": ["env", *words, str(python), str(Path(__file__).with_name("_runai.py")), *objects]}
 
 
 def rclone_options(endpoint: str) -> list[str]:

@@ -24,7 +24,7 @@ from bootstrap.scripting import program
 GIB = 2**30
 RUNS = 2
 SIZES = ((1, GIB), (4, GIB), (1, 4 * GIB), (4, 4 * GIB))
-LINES = ((1000.0, 4, GIB), (1000.0, 1, GIB), (100.0, 4, GIB // 4))
+LINES = ((1000.0, 4, GIB), (1000.0, 1, GIB), (1000.0, 4, 4 * GIB), (100.0, 4, GIB // 4), (100.0, 1, GIB))
 HOSTS = 4
 
 
