@@ -67,7 +67,6 @@ def measure(prometheus: Prometheus, door: Client, through_chain: Client) -> None
         "more",
     )
     figure("samples of a caught-up outage that are stored, door", kept["door"], "", 1, "more")
-    figure("samples of a caught-up outage that are stored, chain of vmauth and vmagent", kept["chain"], "", 1, "more")
 
 
 def rate(client: Client) -> float:
@@ -155,7 +154,7 @@ def chain(folder: Path, monitoring: Monitoring) -> Iterator[Client]:
                 f"-httpInternalListenAddr={LOOPBACK}:{own}",
             ],
             front,
-            f"http://{LOOPBACK}:{own}/health",
+            f"https://{LOOPBACK}:{own}/metrics",
             folder,
             str(vmauth()),
             scheme="https",
