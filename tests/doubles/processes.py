@@ -11,7 +11,11 @@ def descendants(pid: int) -> list[Process]:
     """Return every process below `pid`, each of them proof against a later one of the same number."""
     found = []
     for folder in Path("/proc").glob(f"{pid}/task/*"):
-        for child in (folder / "children").read_text().split():
+        try:
+            children = (folder / "children").read_text().split()
+        except OSError:  # the thread has ended since it was listed
+            continue
+        for child in children:
             try:
                 fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
             except OSError:
