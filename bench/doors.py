@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -17,9 +16,10 @@ import httpx
 import yaml
 
 from bench._figures import figure
+from bench._sending import SENDERS, post, rate
 from bootstrap.cache import cache_folder
-from monitoring.door.app import HEADERS, PATH
-from monitoring.door.wire import Written, pack
+from monitoring.door.app import PATH
+from monitoring.door.wire import Written
 from monitoring.prometheus import Prometheus
 from providers.identity.reporting import Reporter
 from sandbox.services.monitoring import Monitoring
@@ -29,7 +29,6 @@ from sandbox.settings import STACK_CONFIG
 from tests.doubles.door import Reports
 from tools import golang, paths
 
-SENDERS, SERIES, ROUNDS = 8, 120, 60  # 120 series is what a host of ours writes
 SCRAPE_SECONDS, OUTAGE_SECONDS = 5, 600
 AGGREGATION = [{"match": '{__name__!=""}', "interval": "5s", "outputs": ["last"], "keep_metric_names": True}]
 VMAUTH = golang.Program(
@@ -54,7 +53,7 @@ def main() -> None:
 
 def measure(prometheus: Prometheus, door: Client, through_chain: Client) -> None:
     """Compare the two ways in."""
-    rates = {"door": rate(door), "chain": rate(through_chain)}
+    rates = {"door": rate(door, "door"), "chain": rate(through_chain, "chain")}
     kept = {name: caught_up(prometheus, way, name) for name, way in (("door", door), ("chain", through_chain))}
     print(
         ", ".join(f"{name}: {rates[name]:,.0f} samples a second, {kept[name]:.0%} kept" for name in rates), flush=True
@@ -69,21 +68,6 @@ def measure(prometheus: Prometheus, door: Client, through_chain: Client) -> None
     figure("samples of a caught-up outage that are stored, door", kept["door"], "", 1, "more")
 
 
-def rate(client: Client) -> float:
-    """Return how many samples a second all senders together are told are taken."""
-    start = time.time() - ROUNDS
-
-    def send(number: int) -> None:
-        with client(number) as http:
-            for step in range(ROUNDS):
-                post(http, [sample(f"rate-{series}", start + step) for series in range(SERIES)])
-
-    began = time.monotonic()
-    with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(send, range(SENDERS)))
-    return SENDERS * SERIES * ROUNDS / (time.monotonic() - began)
-
-
 def caught_up(prometheus: Prometheus, client: Client, mark: str) -> float:
     """Send at once what a host kept through ten minutes; return the share that is stored under its own time."""
     times = [time.time() - OUTAGE_SECONDS + step for step in range(0, OUTAGE_SECONDS, SCRAPE_SECONDS)]
@@ -94,13 +78,6 @@ def caught_up(prometheus: Prometheus, client: Client, mark: str) -> float:
     found = prometheus.query(f'vllm:num_requests_running{{engine="outage-{mark}"}}[{OUTAGE_SECONDS + 60}s]')
     stored = {round(at) for series in found for at, _value in series.points}
     return len(stored & {round(at) for at in times}) / len(times)
-
-
-def post(http: httpx.Client, rows: list[Written]) -> None:
-    """Write samples, and end where they are refused."""
-    reply = http.post(PATH, content=pack(rows), headers=HEADERS)
-    if reply.status_code != 204:
-        raise SystemExit(f"{reply.status_code} {reply.text}")
 
 
 def sample(engine: str, at: float) -> Written:

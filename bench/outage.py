@@ -4,7 +4,6 @@ import sys
 import tempfile
 import threading
 import time
-from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -14,6 +13,7 @@ from bench._reporting import SCRAPE_SECONDS, reporting_host
 from monitoring.prometheus import Prometheus
 from sandbox.services.monitoring import Monitoring
 from sandbox.settings import STACK_CONFIG
+from tests.doubles.prometheus import longest_gap
 
 OUTAGE_SECONDS = 600
 PATIENCE_SECONDS = 120
@@ -41,17 +41,13 @@ def measure(monitoring: Monitoring) -> None:
     threading.Event().wait(OUTAGE_SECONDS)
     monitoring.start_one("door")
     back_at = time.time()
-
-    def longest_gap() -> float:
-        found = prometheus.query(f"{METRIC}[{int(time.time() - down_from) + 1}s]")
-        times = [down_from, *(at for at, _ in found[0].points), time.time()] if found else [down_from, time.time()]
-        return max(after - before for before, after in pairwise(times))
-
-    hole = longest_gap()
-    while longest_gap() > 3 * SCRAPE_SECONDS and time.time() < back_at + PATIENCE_SECONDS:
+    hole = longest_gap(prometheus, METRIC, down_from)
+    while (
+        gap := longest_gap(prometheus, METRIC, down_from)
+    ) > 3 * SCRAPE_SECONDS and time.time() < back_at + PATIENCE_SECONDS:
         time.sleep(0.2)
     print(f"the gap was {hole:.0f} s when the door came back", flush=True)
-    figure("longest gap that 10 minutes without the door leave, scrape every 5 s", longest_gap(), "s", 15)
+    figure("longest gap that 10 minutes without the door leave, scrape every 5 s", gap, "s", 15)
     figure("until a host has caught up after 10 minutes without the door", time.time() - back_at, "s", 60)
 
 

@@ -7,8 +7,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -17,8 +15,7 @@ import httpx
 
 from bench._figures import figure, percentile
 from bench._reporting import reporting_host
-from monitoring.door.app import HEADERS, PATH
-from monitoring.door.wire import Written, pack
+from bench._sending import SENDERS, SERIES, rate
 from monitoring.prometheus import Prometheus
 from providers.identity.reporting import Reporter
 from sandbox.services.monitoring import Monitoring
@@ -26,7 +23,6 @@ from sandbox.settings import STACK_CONFIG
 from tests.doubles.door import Reports
 from tests.doubles.rented import Rented
 
-SENDERS, SERIES, ROUNDS = 8, 120, 60  # 120 series is what a host of ours writes
 PROBES = 60
 IDLE_SECONDS = 60
 
@@ -62,37 +58,6 @@ def throughput(monitoring: Monitoring, folder: Path) -> None:
     figure(
         "samples a second through the door, hosts of 120 series every 15 s", door / (SERIES / 15), "hosts", 1000, "more"
     )
-
-
-def rate(client: Callable[[int], httpx.Client], mark: str) -> float:
-    """Return how many samples a second all senders together get in; each goes as fast as it is answered."""
-    start = time.time() - ROUNDS
-
-    def send(number: int) -> None:
-        with client(number) as http:
-            for step in range(ROUNDS):
-                body = pack([row(mark, number, series, start + step) for series in range(SERIES)])
-                reply = http.post(PATH, content=body, headers=HEADERS)
-                if reply.status_code != 204:
-                    raise SystemExit(f"{mark}: {reply.status_code} {reply.text}")
-
-    began = time.monotonic()
-    with ThreadPoolExecutor(SENDERS) as pool:
-        list(pool.map(send, range(SENDERS)))
-    return SENDERS * SERIES * ROUNDS / (time.monotonic() - began)
-
-
-def row(mark: str, sender: int, series: int, at: float) -> Written:
-    """Return one sample of a series like vLLM's histograms have."""
-    labels = {
-        "__name__": "vllm:e2e_request_latency_seconds_bucket",
-        "engine": "0",
-        "instance": f"{mark}-{sender}",
-        "job": "vllm",
-        "le": str(series),
-        "model_name": "tiny",
-    }
-    return Written(tuple(labels.items()), ((1.0, int(at * 1000)),))
 
 
 def measure(monitoring: Monitoring, rented: Rented) -> None:

@@ -13,15 +13,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import yaml
-
 from bench._cloud import Cloud, running_cloud
 from bench._figures import figure
 from sandbox.services.kubernetes import Kubernetes
-from tools.stack import REPO, Stack
+from tools.stack import watching_config
 
 ROUNDS = 3
-KEYS = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")
 
 
 def main() -> None:
@@ -45,21 +42,14 @@ def main() -> None:
 def one_life(cloud: Cloud, kubernetes: Kubernetes | None, number: int) -> dict[str, float]:
     """Time preview and up of a new stack, and an up with nothing to do."""
     with cloud.stack(replicas=0) as stack:
-        stack.write_config(stack.read_config() | (watching(stack, kubernetes, number) if kubernetes else {}))
+        if kubernetes:
+            (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
+            stack.write_config(stack.read_config() | watching_config("kubeconfig", namespace=f"watch-{number}"))
         return {
             "preview": timed(stack.preview),
             "up": timed(stack.up),
             "up unchanged": timed(lambda: stack.up("--expect-no-changes")),
         }
-
-
-def watching(stack: Stack, kubernetes: Kubernetes, number: int) -> dict[str, Any]:
-    """Return the config that brings the cluster in."""
-    local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-    config = {f"gpu-fleet:{key}": local[f"gpu-fleet:{key}"] for key in KEYS}
-    (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
-    config["gpu-fleet:kubernetes"] |= {"kubeconfig": "kubeconfig", "namespace": f"watch-{number}"}
-    return config
 
 
 def timed(call: Callable[[], Any]) -> float:

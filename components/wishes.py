@@ -4,8 +4,7 @@ from typing import Any
 
 from bootstrap.manifest import Manifest
 from components import schema
-
-GB = 1_000_000_000
+from providers.vast.settings import GB
 
 
 def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:

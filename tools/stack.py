@@ -29,6 +29,7 @@ from tools import paths as tools_paths
 
 REPO = Path(__file__).resolve().parents[1]
 
+WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys that bring monitoring into a stack
 PROGRAM_FOLDERS = ("components", "providers", "bootstrap", "monitoring", "models")
 DEADLINE_S = 280
 
@@ -190,8 +191,16 @@ def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fl
     config["gpu-fleet:store"] |= {"endpoint": store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
     config["gpu-fleet:fleets"]["chat"] |= fleet
     # Two processes more on each of many hosts, and a cluster: who wants them adds them.
-    for key in ("metrics", "metricsKey", "kubernetes", "exporterMarketKey"):
+    for key in WATCHING:
         config.pop(f"gpu-fleet:{key}")
+    return config
+
+
+def watching_config(kubeconfig: str, **kubernetes: Any) -> dict[str, Any]:
+    """Return what `sandbox_config` leaves out, with the way to another cluster; `kubernetes` replaces keys of that."""
+    local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
+    config = {f"gpu-fleet:{key}": local[f"gpu-fleet:{key}"] for key in WATCHING}
+    config["gpu-fleet:kubernetes"] |= {"kubeconfig": kubeconfig, **kubernetes}
     return config
 
 

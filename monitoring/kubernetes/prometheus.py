@@ -10,16 +10,13 @@ from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, Settings
 PORTS = {"prometheus": 9090, "alertmanager": 9093, "exporter": 9101, "door": 9102, "grafana": 3000}  # where metrics are
 NOBODY = 65534  # the user of both images
 FULL = 0.85  # of its disk that Prometheus may fill before it drops the oldest; a log of writes comes on top
-SECONDS = "15s"
 
 
 def prometheus(settings: Settings) -> list[Manifest]:
     """Return Prometheus: its files, its disk, its pod and its service."""
-    targets = {name: f"{name}:{PORTS[name]}" for name in ("prometheus", "alertmanager", "exporter", "door", "grafana")}
+    targets = {name: f"{name}:{port}" for name, port in PORTS.items()}
     documents = {
-        "prometheus.yml": config.prometheus(
-            targets, f"alertmanager:{PORTS['alertmanager']}", ["records.yml", "alerts.yml"], SECONDS
-        ),
+        "prometheus.yml": config.prometheus(targets, targets["alertmanager"], ["records.yml", "alerts.yml"]),
         **rule_files(settings),
     }
     files = config_map(

@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from sandbox.hosts.backend import NamespaceHosts
 from sandbox.services.monitoring import KEY, NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring
 from sandbox.settings import STACK_CONFIG
 from tests.doubles.emulated import until
+from tests.doubles.prometheus import longest_gap
 from tests.doubles.rented import STORE, Rented, Things, rent
 
 pytestmark = [pytest.mark.host, pytest.mark.monitoring, pytest.mark.xdist_group("reporting-host")]
@@ -108,13 +108,10 @@ def test_an_outage_of_the_door_loses_nothing_and_a_kill_ten_seconds(
     host.run(f"sleep 20; pkill -{end} -f bin/[v]magent; sleep 3")  # it ends while nobody takes what it has
     monitoring.start_one("door")
 
-    def longest_gap() -> float:
-        found = prometheus.query(f"{metric}[{int(time.time() - down_from) + 1}s]")
-        times = [down_from, *(at for at, _ in found[0].points), time.time()] if found else [down_from, time.time()]
-        return max(after - before for before, after in pairwise(times))
-
-    assert longest_gap() > 20
-    until(lambda: longest_gap() <= bound, 60)  # with the supervisor's restart and the way here in it
+    assert longest_gap(prometheus, metric, down_from) > 20
+    until(
+        lambda: longest_gap(prometheus, metric, down_from) <= bound, 60
+    )  # with the supervisor's restart and the way here in it
 
 
 def test_a_credential_that_is_not_good_any_more_is_kept_and_sent_with_the_next(

@@ -1,12 +1,23 @@
 """A real Prometheus that holds what a test gives it: samples in a text."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
+from monitoring.prometheus import Prometheus
 from sandbox.services.ports import choose
 from sandbox.services.programs import Program
+
+
+def longest_gap(prometheus: Prometheus, selector: str, since: float) -> float:
+    """Return for how many seconds at most a series says nothing, from `since` (unix seconds) until now."""
+    now = time.time()
+    found = prometheus.query(f"{selector}[{int(now - since) + 1}s]")
+    times = [since, *(at for series in found[:1] for at, _ in series.points), now]
+    return max(after - before for before, after in pairwise(times))
 
 
 @contextmanager

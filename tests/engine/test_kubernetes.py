@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from sandbox.plugins.kubernetes.cluster import Cluster
 from sandbox.plugins.kubernetes.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import REPO
-from tools.stack import Engine, Stack, sandbox_config
+from tools.stack import Engine, Stack, sandbox_config, watching_config
 
 pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
 
@@ -46,8 +45,8 @@ class Watched:
         own = self.config["gpu-fleet:kubernetes"] | changes
         self.stack.write_config(self.config | {"gpu-fleet:kubernetes": own})
 
-    def live(self, version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any] | None:
-        metadata = {"name": name, "namespace": namespace or self.namespace}
+    def live(self, version: str, kind: str, name: str) -> dict[str, Any] | None:
+        metadata = {"name": name, "namespace": self.namespace}
         return self.cluster.get({"apiVersion": version, "kind": kind, "metadata": metadata})
 
     @property
@@ -66,12 +65,9 @@ def watched(kubernetes: Kubernetes, engine: Engine) -> Watched:
     stack = engine.stack(REPO)
     (stack.folder / "__main__.py").write_text(PROGRAM)
     (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
-    local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-    config = sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2")
-    for key in ("metrics", "metricsKey", "kubernetes", "exporterMarketKey"):
-        config[f"gpu-fleet:{key}"] = local[f"gpu-fleet:{key}"]
     namespace = f"watch-{secrets.token_hex(4)}"  # of its own: one that goes takes seconds
-    config["gpu-fleet:kubernetes"] |= {"kubeconfig": "kubeconfig", "namespace": namespace}
+    config = sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2")
+    config |= watching_config("kubeconfig", namespace=namespace)
     made = Watched(stack, Cluster(*reach(kubernetes.kubeconfig())), kubernetes, config)
     made.write()
     return made

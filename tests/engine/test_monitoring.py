@@ -25,7 +25,7 @@ from sandbox.daemon import Sandbox
 from sandbox.services.ports import choose
 from sandbox.settings import Settings, folders
 from tests.doubles.cloud import LIMITS, REPO, TIME_SCALE
-from tools.stack import Engine, sandbox_config
+from tools.stack import Engine, sandbox_config, watching_config
 
 pytestmark = [
     pytest.mark.engine,
@@ -34,7 +34,6 @@ pytestmark = [
     pytest.mark.monitoring,
     pytest.mark.timeout(900),
 ]
-WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys of the stack `local`
 MOST_SERIES = 60  # of one panel, with one instance
 
 
@@ -45,9 +44,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
         pytest.skip("emulated hosts are tested as root")
     market, store = choose(2)
     config = sandbox_config(f"http://127.0.0.1:{market}", TIME_SCALE, f"http://127.0.0.1:{store}")
-    local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
-    config |= {f"gpu-fleet:{key}": local[f"gpu-fleet:{key}"] for key in WATCHING}
-    config["gpu-fleet:kubernetes"] |= {"kubeconfig": str(tmp_path / "kubeconfig")}
+    config |= watching_config(str(tmp_path / "kubeconfig"))
     config["gpu-fleet:limits"] = LIMITS
     (tmp_path / "state").mkdir()
     (tmp_path / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))

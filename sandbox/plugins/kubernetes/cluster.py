@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.plugins.kubernetes.objects import Kind, Manifest, name_of
+from sandbox.plugins.kubernetes.objects import Kind, Manifest, name_of, without_values
 
 MANAGER = "pulumi-kubernetes"
 DISCOVERY_SECONDS = 10.0  # a kind whose definition is made by the same program
@@ -59,7 +59,11 @@ class Cluster:
         """Create the object or change it to this; with `dry` only say what it would be."""
         query = {"fieldManager": self._manager, "fieldValidation": "Strict", "force": str(force).lower()}
         query |= {"dryRun": "All"} if dry else {}
-        return self._call("PATCH", self._path(manifest, patient=not dry), query, manifest)
+        path = self._path(manifest, patient=not dry)
+        try:
+            return self._call("PATCH", path, query, manifest)
+        except Refused as error:
+            raise Refused(without_values(manifest, str(error)), error.status, error.fields) from None
 
     def delete(self, manifest: Manifest) -> None:
         """Delete the object and return when it is gone."""

@@ -85,7 +85,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         except Refused as error:
             if error.immutable:
                 return _replace([error.fields[0].partition(".")[0] if error.fields else "spec"])
-            raise Refused(objects.without_values(after, str(error))) from None
+            raise
         keys = objects.changed_keys(objects.meant(live), objects.meant(wanted))
         return provider_pb2.DiffResponse(changes=CHANGED if keys else SAME, diffs=keys)
 
@@ -100,7 +100,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
                 f"{objects.name_of(manifest)} exists and is not managed by this stack. Choose another name or namespace, "
                 "or delete it if it is left over"
             )
-        made = self._applied(manifest)
+        made = self._cluster.apply(manifest, force=self._force)
         return provider_pb2.CreateResponse(id=objects.id_of(made), properties=_struct(objects.meant(made)))
 
     @_told
@@ -121,7 +121,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         manifest = _manifest(request.news)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_struct(self._previewed(manifest)))
-        return provider_pb2.UpdateResponse(properties=_struct(objects.meant(self._applied(manifest))))
+        return provider_pb2.UpdateResponse(
+            properties=_struct(objects.meant(self._cluster.apply(manifest, force=self._force)))
+        )
 
     @_told
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
@@ -140,12 +142,6 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             self._reached = Cluster(client, self._namespace or namespace)
         return self._reached
 
-    def _applied(self, manifest: Manifest) -> Manifest:
-        try:
-            return self._cluster.apply(manifest, force=self._force)
-        except Refused as error:
-            raise Refused(objects.without_values(manifest, str(error))) from None
-
     def _previewed(self, manifest: Manifest) -> Manifest:
         """Return what the server would make of it; refused manifests are refused in the preview."""
         if objects.has_unknowns(manifest) or self._cluster.namespaced(Kind.of(manifest)) is None:
@@ -160,15 +156,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
                     "namespace": "default",
                     "name": PROBE + manifest["metadata"]["name"][:40],
                 }
-                self._try(manifest | {"metadata": place})
+                self._cluster.apply(manifest | {"metadata": place}, dry=True, force=True)
                 return manifest
-            raise Refused(objects.without_values(manifest, str(error))) from None
-
-    def _try(self, manifest: Manifest) -> None:
-        try:
-            self._cluster.apply(manifest, dry=True, force=True)
-        except Refused as error:
-            raise Refused(objects.without_values(manifest, str(error))) from None
+            raise
 
 
 def _manifest(properties: Struct) -> Manifest:
