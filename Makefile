@@ -53,8 +53,8 @@ lint:
 	@$(IN) ruff check --quiet .
 	@$(IN) mypy .
 
-soak: setup ## 200 random histories through the real engine, about an hour (SOAK=0-200: which seeds)
-	@SOAK=$(SOAK) $(IN) pytest -n $(JOBS) --dist load tests/faults/test_soak.py
+soak: setup ## 200 random histories through the real engine and kills at every seam, over an hour (SOAK=0-200: which seeds)
+	@SOAK=$(SOAK) $(IN) pytest -n $(JOBS) --dist load tests/faults/test_soak.py tests/faults/test_seams.py
 
 bench: setup ## measure every figure of bench/ against its goal
 	@$(IN) python -m tools.bench
