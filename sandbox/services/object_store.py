@@ -9,7 +9,7 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ MOVES = (
     "run `python -m sandbox up --store-port PORT` and write that port into store.endpoint of Pulumi.local.yaml",
     "run `python -m sandbox up --store-https-port PORT`",
 )
+SOCKETS = Path("/tmp")  # noqa: S108 -- where weed puts a socket for each of its ports, whatever TMPDIR says
 INNER_PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc", "metrics")
 
 
@@ -74,6 +75,11 @@ class ObjectStore:
         return f"http://{LOOPBACK}:{self.http_port}"
 
     @property
+    def ports(self) -> Sequence[int]:
+        """Return every port that it has while it runs."""
+        return (self.http_port, self.https_port, *self._inner.values())
+
+    @property
     def ca_pem(self) -> str:
         """Return the certificate that hosts must trust to reach the https port."""
         return (self._data / "tls" / "ca.pem").read_text()
@@ -109,6 +115,8 @@ class ObjectStore:
         if self._child is not None:
             self._child.stop(STOP_GRACE_SECONDS)
             self._child = None
+            for left in (file for port in self.ports for file in SOCKETS.glob(f"seaweedfs-*-{port}.sock")):
+                left.unlink(missing_ok=True)
 
     def __enter__(self) -> "ObjectStore":
         self.start()

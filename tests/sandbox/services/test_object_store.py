@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from bootstrap.artifacts import s3_client
 from sandbox.services.child import Child, ServiceError
-from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, STRANGER, Account, ObjectStore
+from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, SOCKETS, STRANGER, Account, ObjectStore
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -108,6 +108,15 @@ def test_starting_again_finds_the_objects_and_the_same_authority(tmp_path):
     with ObjectStore(tmp_path) as second:
         assert second.ca_pem == ca
         assert client(second).get_object(Bucket="lasting", Key="a")["Body"].read() == b"1"
+
+
+def test_it_leaves_no_socket_behind(tmp_path):
+    store = ObjectStore(tmp_path)
+    with store:
+        own = {file for port in store.ports for file in SOCKETS.glob(f"seaweedfs-*-{port}.sock")}
+        assert own
+
+    assert [file for file in own if file.exists()] == []
 
 
 def test_a_wanted_port_in_use_is_said(tmp_path):
