@@ -255,7 +255,7 @@ def _instance(contract: Contract, now: float) -> dict[str, Any]:
         "label": contract.label,
         "status": actual_status(contract, now) or "scheduled",
         "usd_per_hour": round(contract.meter.usd_per_hour(), 6),
-        "usd_billed": round(contract.meter.usd(now), 6),
+        "usd_billed": round(contract.usd(now), 6),
         "machine_id": contract.machine.machine_id,
         "gpu": f"{contract.machine.num_gpus} x {contract.machine.gpu.name}",
         "ports": json.loads(json.dumps(dict(contract.host.ports))) if contract.host else {},

@@ -78,7 +78,7 @@ def drift(
 ) -> Drift:
     """Compare instances whose rent we saw begin, and whose end we saw or that are still there.
 
-    `time_scale`: how many seconds the market charges in one of ours.
+    Traffic is left out: only the market counts bytes. `time_scale`: how many seconds the market charges in one of ours.
     """
     there = {rented.instance_id for rented in inventory}
     ours: dict[int, float] = {}
@@ -92,9 +92,13 @@ def drift(
     theirs: dict[int, float] = {}
     for charge in charges:
         if charge.instance_id in ours:
-            theirs[charge.instance_id] = theirs.get(charge.instance_id, 0.0) + charge.total
+            theirs[charge.instance_id] = theirs.get(charge.instance_id, 0.0) + _rent(charge)
     counted = time_scale * sum(ours[number] for number in theirs)
     return Drift(len(theirs), sum(theirs.values()) / counted - 1 if counted else None)
+
+
+def _rent(charge: Charged) -> float:
+    return sum(usd for kind, usd in charge.usd.items() if KINDS.get(kind) != "traffic")
 
 
 def _since(charge: Charged, begin: float) -> float:

@@ -13,7 +13,7 @@ from sandbox.hosts import faults, forwarder, sshd
 from sandbox.hosts.forwarder import Dial, Forwarder, Listener
 from sandbox.hosts.namespaces import Namespaces
 from sandbox.hosts.pump import Line
-from sandbox.hosts.spec import SSH_PORT, HostsError, HostSpec
+from sandbox.hosts.spec import SSH_PORT, HostsError, HostSpec, Traffic
 
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.002
@@ -62,6 +62,11 @@ class NamespaceHost:
         if self._inside is None:
             raise HostsError(f"The emulated host {self.spec.name} is destroyed.")
         return self._inside
+
+    @property
+    def traffic(self) -> Traffic:
+        """Return the bytes that its line has carried."""
+        return Traffic(self.line.to_host.carried, self.line.from_host.carried)
 
     def enter(self, namespaces: Namespaces) -> None:
         """Take over the namespaces that were made for this host and wait until its SSH server answers."""

@@ -11,9 +11,13 @@ SLICE_SECONDS = 0.05
 
 @dataclass
 class Way:
-    """One direction of a host's line, shared by all its connections. `bytes_per_second` None is unlimited."""
+    """One direction of a host's line, shared by all its connections. `bytes_per_second` None is unlimited.
+
+    `carried` is how many bytes went through so far: the market bills them.
+    """
 
     bytes_per_second: float | None = None
+    carried: int = 0
     _free_at: float = field(default=0.0, repr=False)
 
     def chunk(self) -> int:
@@ -70,6 +74,7 @@ async def _pump(source: socket.socket, target: socket.socket, line: Line, way: W
             await asyncio.sleep(SLICE_SECONDS)
         await loop.sock_sendall(target, data)
         carried += len(data)
+        way.carried += len(data)
         downwards = way is line.to_host
         if downwards and line.dead_after is not None and carried >= line.dead_after:
             line.blackhole = True

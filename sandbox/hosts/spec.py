@@ -35,8 +35,20 @@ class HostSpec:
     ca_pem: str = ""
 
 
+@dataclass(frozen=True)
+class Traffic:
+    """Bytes that went to a host and from it since it was made."""
+
+    down: int = 0
+    up: int = 0
+
+
 class Host(Protocol):
     """One emulated host. Every call blocks until it is done and raises HostsError where it cannot be."""
+
+    @property
+    def traffic(self) -> Traffic:
+        """Return what went over its line so far; of a destroyed host all that ever did."""
 
     @property
     def ports(self) -> Mapping[int, int]:
@@ -74,6 +86,7 @@ class NoHost:
     def __init__(self, spec: HostSpec) -> None:
         # Port numbers below 1024 that need no service: nobody listens on loopback's 2..., and a dial is refused.
         self.ports: Mapping[int, int] = {port: 2 + index for index, port in enumerate(spec.published)}
+        self.traffic = Traffic()
         self.running = True
         self.destroyed = False
         self.faults: list[str] = []

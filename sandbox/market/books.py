@@ -184,7 +184,7 @@ class Books:
         """Return what was billed since the market began, in $."""
         with self._lock:
             now = self.clock.now()
-            return sum(one.meter.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
+            return sum(one.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
 
     def tick(self) -> None:
         """Let what is due happen: machines that have pulled their image start their host. Called often."""

@@ -34,7 +34,7 @@ def page(contracts: Iterable[Contract], query: Mapping[str, str], now: float) ->
 
 
 def _row(contract: Contract, now: float) -> dict[str, Any]:
-    items = {kind: round(usd, 3) for kind, usd in contract.meter.items(now).items()}
+    items = {kind: round(usd, 3) for kind, usd in contract.items(now).items()}
     return {
         "type": "instance",
         "source": f"instance-{contract.id}",

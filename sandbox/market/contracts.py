@@ -8,12 +8,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sandbox.faults import Subject
-from sandbox.hosts.spec import Host
+from sandbox.hosts.spec import Host, Traffic
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
 
 LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22
+GIGABYTE = 2**30  # as the market has it: a terabyte's price is 1024 times a gigabyte's
 PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
 
 Phase = Literal["booting", "up", "stopped", "failed", "exited", "offline"]
@@ -100,6 +101,19 @@ class Contract:
     def subject(self) -> Subject:
         """What faults know it by."""
         return Subject(self.id, self.label)
+
+    def items(self, now: float) -> dict[str, float]:
+        """Return what it cost up to now in $, in the market's words: gpu, disk, bwd and bwu (bytes down and up).
+
+        Bytes are billed as they are, whatever pace the market's time has.
+        """
+        traffic = self.host.traffic if self.host is not None else Traffic()
+        per_byte = self.machine.traffic_cost / GIGABYTE
+        return {**self.meter.items(now), "bwd": traffic.down * per_byte, "bwu": traffic.up * per_byte}
+
+    def usd(self, now: float) -> float:
+        """Return what it cost up to now in $."""
+        return sum(self.items(now).values())
 
     @property
     def published(self) -> tuple[int, ...]:

@@ -94,7 +94,7 @@ def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
         charges = vast.charges(since, since + 10 * 86_400)
 
         assert [(one.instance_id, one.metadata.label) for one in charges] == list(zip(ids, marks, strict=True))
-        assert {item.type for one in charges for item in one.items} == {"gpu", "disk"}
+        assert {item.type for one in charges for item in one.items} == {"gpu", "disk", "bwd", "bwu"}
         assert sum(one.amount for one in charges) == pytest.approx(market.books.usd_billed(), abs=0.02)
         assert vast.charges(since - 2 * 86_400, since - 86_400) == []
         give_back(vast, CLOCK, limits(market), ids[1])

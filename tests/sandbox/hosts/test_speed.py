@@ -54,6 +54,19 @@ def megabits_a_second(login, connections):
 
 
 @pytest.mark.host
+def test_what_goes_over_the_line_is_counted_by_direction_and_known_to_the_end(make, source):
+    host = make(inward={"source.internal:80": ("127.0.0.1", source)})
+    before = host.traffic
+    megabits_a_second(Login(host), 2)
+    host.destroy()
+
+    down, up = host.traffic.down - before.down, host.traffic.up - before.up
+    # What the login itself takes comes on top.
+    assert 2 * MEBIBYTE <= down < 2.1 * MEBIBYTE
+    assert 0 < up < 0.1 * MEBIBYTE
+
+
+@pytest.mark.host
 def test_an_inward_download_runs_at_the_offers_speed(make, source):
     host = make(download_mbps=MBPS, inward={"source.internal:80": ("127.0.0.1", source)})
     login = Login(host)

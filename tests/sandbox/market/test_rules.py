@@ -6,8 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.hosts.spec import HostSpec, NoHost, Traffic
 from sandbox.market.books import first_id
+from sandbox.market.charges import page
 from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import GIGABYTE, Contract, Request
 from sandbox.market.filters import FilterInvalid, fulfils, search
 from sandbox.market.machines import generate
 from sandbox.market.meter import Meter
@@ -97,6 +100,22 @@ def test_the_meter_bills_gpu_while_running_and_disk_while_it_exists(steps, tail)
     meter.run(now)
     assert meter.usd_per_hour() == 0
     assert meter.usd(now + 1e6) == pytest.approx((ran * 0.36 + now * 0.072) / 3600)
+
+
+def test_bytes_are_billed_by_direction_at_the_machines_price_and_go_on_the_bill():
+    machine = next(one for one in generate(1) if one.traffic_cost == 0.02)
+    host = NoHost(HostSpec(1, "host", "img", {}, "", (), (), 1, 1, "", 1, 1, "", 0.0))
+    contract = Contract(1, machine, Request(image="img"), Meter(0.36, 0.072, 0.0), 0.0, 0.0)
+    assert contract.items(3600)["bwd"] == contract.items(3600)["bwu"] == 0
+
+    contract.host, host.traffic = host, Traffic(down=15 * GIGABYTE, up=GIGABYTE // 2)
+
+    assert contract.items(3600) == pytest.approx({"gpu": 0, "disk": 0.072, "bwd": 0.3, "bwu": 0.01})
+    assert contract.usd(3600) == pytest.approx(0.382)
+    days = {"select_filters": '{"day": {"gte": 0, "lte": 9e9}}'}
+    [row] = page([contract], days, 3600)["results"]
+    assert row["amount"] == pytest.approx(0.382)
+    assert {item["type"]: item["amount"] for item in row["items"]} == {"gpu": 0, "disk": 0.072, "bwd": 0.3, "bwu": 0.01}
 
 
 class Seconds:
