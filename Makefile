@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VLLM ?= real
 MONITORING ?= on
+TESTS ?= off
 PROMPT ?= Hello
 STACK ?= local
 JOBS ?= auto
@@ -16,7 +17,7 @@ help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
 setup: ## install what is missing (also done by up, test, check and bench)
-	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING)
+	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING) --tests $(TESTS)
 
 up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
 	@$(PYTHON) -m tools.lifecycle up --vllm $(VLLM) --monitoring $(MONITORING)
@@ -39,6 +40,7 @@ down: ## give everything back, show the market's meter at nought, stop the sandb
 	@$(PYTHON) -m tools.lifecycle down
 
 # What fails beside dozens of emulated machines is tried once more by itself: only then is it the code and not the load.
+test: TESTS = on
 test: setup lint ## everything: format, lint, types, and all tests (VLLM=double leaves the real vLLM out)
 	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live $(NO_VLLM)" || \
 		{ [ $$? = 1 ] && $(IN) pytest --last-failed --last-failed-no-failures none -m "not live $(NO_VLLM)"; }

@@ -22,7 +22,8 @@ def main() -> None:
     """Measure and print."""
     events = [event for number in range(EVENTS // (len(PHASES) + 2)) for event in attempt(number)]
     inventory = [
-        Rented(number, "stack", f"chat-{number}", "running", "RTX 4090", number, 0.36) for number in range(INSTANCES)
+        Rented(number, "stack", f"chat-{number}", "running", "RTX 4090", number, "Sweden, SE", 0.36)
+        for number in range(INSTANCES)
     ]
     charges = [
         Charged(one.instance_id, "stack", one.name, NOW - 3600, NOW, {"gpu": 0.3, "disk": 0.06}) for one in inventory

@@ -229,6 +229,11 @@ def inventory() -> str:
     return "vast_instance_info"
 
 
+def serving_seconds() -> str:
+    """How long ago each instance that is rented answered its first completion."""
+    return f"(time() - vast_instance_served_timestamp_seconds) and on ({STACK}, name) vast_instance_info"
+
+
 def usd_per_hour(by: str = "fleet") -> str:
     """$/h of everything that is rented."""
     return f"sum by ({by}) (vast_instance_cost_per_hour)"

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from tools.steps import SetupError, run, step
 
 PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # what is looked for, and the package that brings it
+BROWSERS = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -23,14 +25,31 @@ def missing(which: Callable[[str], str | None]) -> list[str]:
 def install_packages(environ: dict[str, str]) -> None:
     """Install what is missing through apt-get, without starting any service; SetupError with the command otherwise."""
     wanted = missing(lambda program: shutil.which(program, path=SYSTEM_PATH))
-    if not wanted:
-        return
+    if wanted:
+        _install(wanted, environ)
+
+
+def install_browser(environ: dict[str, str]) -> None:
+    """Install Chromium where no browser is found that tests can look at pages with; without one they say so and skip."""
+    if browser() is None:
+        try:
+            _install(["chromium"], environ)
+        except SetupError as error:
+            print(f"set-up: no browser, so the tests look at no page. {error}", file=sys.stderr)
+
+
+def browser() -> str | None:
+    """Return the browser that tests look at pages with."""
+    return next(filter(None, (shutil.which(name, path=SYSTEM_PATH) for name in BROWSERS)), None)
+
+
+def _install(wanted: Sequence[str], environ: dict[str, str]) -> None:
     names = " ".join(wanted)
     if not shutil.which("apt-get", path=SYSTEM_PATH):
-        raise SetupError(f"The sandbox needs the programs of Debian's packages {names}; install them and try again.")
+        raise SetupError(f"This needs the programs of Debian's packages {names}; install them and try again.")
     prefix = become_root()
     if prefix is None:
-        raise SetupError(f"The sandbox needs Debian's {names}, which takes root: sudo apt-get install {names}")
+        raise SetupError(f"This needs Debian's {names}, which takes root: sudo apt-get install {names}")
     env = environ | {"DEBIAN_FRONTEND": "noninteractive"}
     install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
     with step(f"Debian packages {names}"), no_service_starts(prefix, environ):

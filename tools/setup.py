@@ -1,6 +1,6 @@
 """Set-up: bring whatever is missing, say what it does and how long it took, do nothing where nothing is missing.
 
-    python3 -m tools.setup [--vllm real|double] [--monitoring on|off] [--parts packages,venv,...]
+    python3 -m tools.setup [--vllm real|double] [--monitoring on|off] [--tests on|off] [--parts packages,venv,...]
 
 Run by the system's python3 (3.11 or later) with the standard library only. It may be interrupted and run again.
 """
@@ -20,7 +20,8 @@ from tools import engine, environments, golang, grafana, monitoring, packages, p
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
-PARTS = ("packages", "venv", "engine", "monitoring", "types", "vllm", "model")
+PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model", "types", "browser")
+OF_TESTS = {"types", "browser"}  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -29,11 +30,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python3 -m tools.setup", description=__doc__.splitlines()[0])
     parser.add_argument("--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run")
     parser.add_argument("--monitoring", choices=("on", "off"), default="on", help="whether Prometheus & co. are built")
+    parser.add_argument("--tests", choices=("on", "off"), default="off", help="whether what only tests need is brought")
     parser.add_argument("--parts", default=",".join(PARTS), help="a comma-separated choice of: %(default)s")
     options = parser.parse_args(arguments)
     wanted = set(options.parts.split(","))
     wanted -= {"vllm"} if options.vllm == "double" else set()
-    wanted -= {"monitoring", "types"} if options.monitoring == "off" else set()
+    wanted -= {"monitoring", *OF_TESTS} if options.monitoring == "off" else set()
+    wanted -= OF_TESTS if options.tests == "off" else set()
     if wanted - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(wanted - set(PARTS)))}")
     try:
@@ -67,6 +70,8 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
                 monitoring.install_monitoring(where, os.environ)
             if "types" in wanted:
                 grafana.install_types(where, os.environ)
+            if "browser" in wanted:
+                packages.install_browser(dict(os.environ))
             if vllm:
                 vllm.result()
         if "model" in wanted:

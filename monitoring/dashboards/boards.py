@@ -10,7 +10,7 @@ KIND = "{{kind}}"
 FLEET = Dashboard(
     "gpu-fleet-fleet",
     "Fleet",
-    "What runs, since when, what it costs, and what went wrong.",
+    "What runs, where, since when, what it costs, and what went wrong.",
     {
         "Now": [
             Panel(
@@ -32,10 +32,17 @@ FLEET = Dashboard(
                 [Query(queries.inventory(), NAME)],
                 "count",
                 "table",
-                columns=("name", "instance_id", "gpu_name", "machine_id", "status"),
+                columns=("name", "instance_id", "gpu_name", "machine_id", "location", "status"),
             ),
         ],
         "Hosts": [
+            Panel(
+                "Serving for",
+                "How long ago each rented instance answered its first completion.",
+                [Query(queries.serving_seconds(), NAME)],
+                "seconds",
+                "bar",
+            ),
             Panel(
                 "Idle",
                 "How long each serving host has had nobody; a host that is silent is not idle.",

@@ -187,6 +187,7 @@ def rented(instance: Instance) -> Rented | None:
         status=instance.actual_status or "none",
         gpu=instance.gpu_name or "",
         machine_id=instance.machine_id or 0,
+        location=instance.geolocation or "",
         usd_per_hour=instance.dph_total or 0.0,
     )
 

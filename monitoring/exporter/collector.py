@@ -20,7 +20,7 @@ from monitoring.names import fleet_of
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
 ALL = "all"  # beside the phases: from the first attempt to an answered completion
 WORST_MACHINES = 50
-LABELS = ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id")
+LABELS = ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id", "location")
 SOURCES = ("ledger", "inventory", "charges")
 UNUSED = "prometheus"  # the fourth, where hosts report
 
@@ -184,6 +184,7 @@ def _identity(rented: Rented) -> tuple[str, ...]:
         rented.status,
         rented.gpu,
         str(rented.machine_id),
+        rented.location,
     )
 
 

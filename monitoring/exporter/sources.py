@@ -39,6 +39,7 @@ class Rented:
     status: str
     gpu: str
     machine_id: int
+    location: str
     usd_per_hour: float
 
 

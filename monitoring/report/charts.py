@@ -9,12 +9,13 @@ from typing import ParamSpec
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MultipleLocator
 
-from monitoring.report.quantities import shown
+from monitoring.report.quantities import shown, tick_step
 
 WIDTH, HEIGHT = 5.6, 2.6  # inches
 COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#0891b2", "#ca8a04", "#db2777", "#475569")
@@ -38,8 +39,10 @@ def styled(draw: Callable[Given, str]) -> Callable[Given, str]:
 
 
 @styled
-def lines(series: Mapping[str, Points], unit: str, bound: float | None = None) -> str:
-    """Draw series over time (UTC); `bound` is a dashed line."""
+def lines(
+    series: Mapping[str, Points], unit: str, bound: float | None = None, window: tuple[float, float] | None = None
+) -> str:
+    """Draw series over time (UTC); `bound` is a dashed line, `window` the time that is looked at, in unix seconds."""
     figure, axes = _figure()
     for number, (name, points) in enumerate(series.items()):
         times = [datetime.fromtimestamp(at, UTC) for at, _ in points]
@@ -49,6 +52,8 @@ def lines(series: Mapping[str, Points], unit: str, bound: float | None = None) -
         axes.plot(times, [value for _, value in points], color=colour, linewidth=1.4, label=label, marker=mark)  # type: ignore[arg-type]
     if bound is not None:
         axes.axhline(bound, color=BOUND, linewidth=1, linestyle="--", label=f"bound {shown(bound, unit)}")
+    if window is not None:
+        axes.set_xlim(*(date2num(datetime.fromtimestamp(at, UTC)) for at in window))
     locator = AutoDateLocator(tz=UTC)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))
@@ -56,6 +61,7 @@ def lines(series: Mapping[str, Points], unit: str, bound: float | None = None) -
     low, high = axes.get_ylim()
     lowest = min((value for points in series.values() for _, value in points), default=0.0)
     axes.set_ylim(0.0 if lowest >= 0 else low, high * 1.05 if high > 0 else 1.0)
+    _round_ticks(axes.yaxis, unit)
     _legend(axes)
     return _svg(figure)
 
@@ -73,6 +79,7 @@ def bars(values: Mapping[str, float], unit: str, bound: float | None = None) -> 
     if bound is not None:
         axes.axvline(bound, color=BOUND, linewidth=1, linestyle="--")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, unit)))
+    _round_ticks(axes.xaxis, unit)
     return _svg(figure)
 
 
@@ -94,6 +101,7 @@ def timeline(phases: Mapping[str, Mapping[str, float]], order: Sequence[str], bo
     if max(left, default=0) > bound / 2:
         axes.axvline(bound, color=BOUND, linewidth=1, linestyle="--")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, "seconds")))
+    _round_ticks(axes.xaxis, "seconds")
     axes.legend(fontsize=7, frameon=False, ncols=len(order), loc="upper center", bbox_to_anchor=(0.5, -0.25))
     return _svg(figure)
 
@@ -107,6 +115,12 @@ def _figure(height: float = HEIGHT, width: float = WIDTH) -> tuple[Figure, Axes]
     axes.set_axisbelow(True)
     axes.tick_params(labelsize=8)
     return figure, axes
+
+
+def _round_ticks(axis: Axis, unit: str) -> None:
+    low, high = axis.get_view_interval()
+    if step := tick_step(high - low, unit):
+        axis.set_major_locator(MultipleLocator(step))
 
 
 def _legend(axes: Axes) -> None:

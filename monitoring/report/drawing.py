@@ -69,7 +69,7 @@ def draw(panel: Panel, prometheus: Prometheus, begin: float, end: float, step: f
     """Ask one panel's queries and draw what they answer."""
     asked = [runnable(query.expression, max(60.0, 4 * step)) for query in panel.queries]
     if panel.kind == "line":
-        body = _lines(panel, [prometheus.range(one, begin, end, step) for one in asked])
+        body = _lines(panel, [prometheus.range(one, begin, end, step) for one in asked], (begin, end))
     else:
         body = _now(panel, [prometheus.query(one, end) for one in asked])
     return Drawn(panel.title, panel.about, body, asked)
@@ -84,14 +84,14 @@ def name_of(query: Query, labels: Mapping[str, str]) -> str:
     return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), query.legend).strip() or "value"
 
 
-def _lines(panel: Panel, found: Sequence[Sequence[Series]]) -> str:
+def _lines(panel: Panel, found: Sequence[Sequence[Series]], window: tuple[float, float]) -> str:
     series = {
         name_of(query, one.labels): [(at, value) for at, value in one.points if math.isfinite(value)]
         for query, answer in zip(panel.queries, found, strict=True)
         for one in answer
     }
     drawn = {name: points for name, points in series.items() if points}
-    return charts.lines(drawn, panel.unit, panel.bound) if drawn else NOTHING
+    return charts.lines(drawn, panel.unit, panel.bound, window) if drawn else NOTHING
 
 
 def _now(panel: Panel, found: Sequence[Sequence[Series]]) -> str:

@@ -8,7 +8,8 @@ from html import escape
 STYLE = """
 body{font:15px/1.5 system-ui,sans-serif;margin:0 auto;max-width:1180px;padding:24px;color:#0f172a;background:#f8fafc}
 h1{margin:0}h2{margin:36px 0 8px;border-bottom:1px solid #cbd5e1;padding-bottom:4px}h3{margin:20px 0 6px;color:#475569}
-.about{color:#475569;margin:2px 0 10px}.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(520px,1fr));gap:14px}
+.about{color:#475569;margin:2px 0 10px}.grid{display:grid;gap:14px}
+.grid{grid-template-columns:repeat(auto-fill,minmax(min(520px,100%),1fr))}.panel,.wide{overflow-x:auto}
 .panel,.wide{background:#fff;border:1px solid #e2e8f0;border-radius:8px;padding:10px 14px}.panel h4,.wide h4{margin:0}
 svg{width:100%;height:auto}table{border-collapse:collapse;width:100%;background:#fff}
 td,th{text-align:left;padding:5px 10px;border-bottom:1px solid #e2e8f0;vertical-align:top}
@@ -53,7 +54,8 @@ def render(report: Report) -> str:
     """Return the document."""
     begin, end = (f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}" for at in (report.begin, report.end))
     parts = [
-        "<!doctype html><html lang=en><meta charset=utf-8><title>gpu-fleet report</title>",
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content=width=device-width>",
+        "<title>gpu-fleet report</title>",
         f"<style>{STYLE}</style><h1>gpu-fleet</h1>",
         f"<p class=about>{begin} to {end} UTC, from {escape(report.source)}</p>",
         "<h2>Success criteria</h2>",

@@ -1,6 +1,11 @@
 """Numbers as people read them, by the unit of a panel."""
 
 SECOND_STEPS = ((3600.0, "h"), (60.0, "min"))
+TICKS = tuple(
+    float(count * unit)
+    for unit, counts in ((1, (1, 2, 5, 10, 15, 30)), (60, (1, 2, 5, 10, 15, 30)), (3600, (1, 2, 6, 12, 24, 48, 168)))
+    for count in counts
+)
 
 
 def shown(value: float, unit: str) -> str:
@@ -25,10 +30,21 @@ def shown(value: float, unit: str) -> str:
     return plain[unit]() if unit in plain else f"{value:.4g}"
 
 
+def tick_step(span: float, unit: str, most: int = 6) -> float | None:
+    """Return a distance of ticks that people count in, of which `span` has at most `most`; None where tenths will do.
+
+    >>> tick_step(1800, "seconds"), tick_step(100, "seconds"), tick_step(1, "seconds"), tick_step(90, "usd")
+    (300.0, 30.0, None, None)
+    """
+    if unit != "seconds" or span < most:
+        return None
+    return next((step for step in TICKS if span / step <= most), None)
+
+
 def _seconds(value: float) -> str:
     for step, word in SECOND_STEPS:
         if abs(value) >= step:
-            return f"{value / step:.1f} {word}"
+            return f"{f'{value / step:.1f}'.removesuffix('.0')} {word}"
     return f"{value:.3g} s" if abs(value) >= 1 or value == 0 else f"{value * 1000:.3g} ms"
 
 

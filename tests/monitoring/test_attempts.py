@@ -88,6 +88,6 @@ def test_what_is_rented_and_not_accounted_for_is_an_orphan() -> None:
     known = attempts(
         *(replace(one, instance_id=7) for one in ours), *(replace(one, instance_id=8) for one in gone)
     ).all()
-    there = [Rented(number, "stack", "chat-0", "running", "RTX 4090", 1, 0.3) for number in (7, 8, 9)]
+    there = [Rented(number, "stack", "chat-0", "running", "RTX 4090", 1, "Sweden, SE", 0.3) for number in (7, 8, 9)]
 
     assert [rented.instance_id for rented in orphaned(there, known)] == [8, 9]

@@ -40,7 +40,7 @@ class World:
 
     def __init__(self) -> None:
         self.happenings: list[Happening] = attempt(NOON - 3600, phases={"rent": 1.0, "wait": 31.0, "probe": 46.0})
-        self.inventory = [Rented(7, "stack", 'cha"t-é-0', "running", "RTX 4090", 70, 0.36)]
+        self.inventory = [Rented(7, "stack", 'cha"t-é-0', "running", "RTX 4090", 70, "Sweden, SE", 0.36)]
         self.charges = [Charged(7, "stack", "chat-0", NOON - 3600, NOON, {"gpu": 0.3, "disk": 0.06})]
         self.down: set[str] = set()
         self.now = NOON
@@ -121,7 +121,7 @@ def test_every_failure_has_a_child_at_nought_from_the_start() -> None:
 
 def test_what_is_another_stacks_is_not_shown() -> None:
     world = World()
-    world.inventory.append(Rented(9, "other", "chat-0", "running", "RTX 4090", 71, 9.0))
+    world.inventory.append(Rented(9, "other", "chat-0", "running", "RTX 4090", 71, "Sweden, SE", 9.0))
     world.charges.append(Charged(9, "other", "chat-0", NOON - 3600, NOON, {"gpu": 9.0}))
     collector = world.collector()
     collector.learn()
@@ -187,7 +187,7 @@ def test_the_latest_provisioning_of_each_instance_is_told_with_its_phases() -> N
 
 def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
     world = World()
-    world.inventory.append(Rented(8, "stack", "chat-1", "running", "RTX 4090", 71, 0.36))
+    world.inventory.append(Rented(8, "stack", "chat-1", "running", "RTX 4090", 71, "Sweden, SE", 0.36))
     collector = world.collector()
     collector.learn()
 

@@ -88,7 +88,7 @@ def test_a_charge_over_midnight_counts_by_its_share() -> None:
 
 
 def test_our_count_is_compared_where_both_are_known() -> None:
-    there = Rented(8, "stack", "chat-1", "running", "RTX 4090", 80, 0.36)
+    there = Rented(8, "stack", "chat-1", "running", "RTX 4090", 80, "Sweden, SE", 0.36)
     ours = known(
         *attempt(NOON - 5 * HOUR, "a", {"rent": 99.0}, reason="slow", instance_id=7),
         *attempt(NOON - 2 * HOUR, "b", {"rent": 0.0}, instance_id=8),

@@ -100,7 +100,7 @@ def test_any_names_and_values_make_a_drawing(values: dict[str, float]) -> None:
     [
         (0.0042, "seconds", "4.2 ms"),
         (59, "seconds", "59 s"),
-        (7200, "seconds", "2.0 h"),
+        (7200, "seconds", "2 h"),
         (0.0023, "usd", "$0.0023"),
         (1234.5, "usd", "$1,234.50"),
         (0.5, "usd_per_hour", "$0.500/h"),

@@ -67,3 +67,13 @@ def test_who_wants_no_monitoring_builds_none(monkeypatch: pytest.MonkeyPatch) ->
 
     assert "monitoring" not in wanted[0]
     assert "monitoring" in wanted[1]
+
+
+def test_what_only_tests_need_is_brought_for_tests_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted: list[set[str]] = []
+    monkeypatch.setattr(setup, "set_up", lambda _where, parts: wanted.append(parts))
+
+    for given in ([], ["--tests", "on"], ["--tests", "on", "--monitoring", "off"]):
+        assert setup.main(given) == 0
+
+    assert [parts & {"types", "browser"} for parts in wanted] == [set(), {"types", "browser"}, set()]

@@ -1,0 +1,33 @@
+"""A browser for the tests: taken where one is, installed where it can be, and not missed where not."""
+
+import pytest
+
+from tools import packages
+from tools.steps import SetupError
+
+
+def test_a_browser_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(packages.shutil, "which", lambda name, path: f"/usr/bin/{name}" if "chrome" in name else None)
+    monkeypatch.setattr(packages, "run", lambda *_: pytest.fail("nothing lacks"))
+
+    packages.install_browser({})
+
+    assert packages.browser() == "/usr/bin/google-chrome-stable"
+
+
+def test_without_one_set_up_goes_on_and_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        packages.shutil, "which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None
+    )
+    monkeypatch.setattr(packages, "become_root", list)
+
+    def refused(*_: object) -> str:
+        raise SetupError("Reading Debian's package lists failed.")
+
+    monkeypatch.setattr(packages, "run", refused)
+
+    packages.install_browser({})
+
+    assert "no browser, so the tests look at no page. Reading Debian" in capsys.readouterr().err
