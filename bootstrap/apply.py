@@ -52,6 +52,7 @@ class Worker:
     clock: Clock
     say: Say
     facts: Facts
+    vllm_began: float | None = None  # when vLLM was started here, in monotonic seconds
     download_mbps: float | None = None  # of the last transfer that was long enough to measure
 
     def do(self, step: Step) -> None:
@@ -115,22 +116,22 @@ class Worker:
         self._restart("gate")
 
     def start_vllm(self) -> None:
-        """Start vLLM as ordered; one that runs is restarted once no request is under way."""
+        """Start vLLM as ordered; one that runs is restarted once no request is under way. `open_gate` waits for it."""
         self._drain()
-        began = self.clock.monotonic()
+        self.vllm_began = self.clock.monotonic()
         if self.spec.warm_start and (archive := self.services.warm_archive(warm_key(self.spec, self.facts))):
             if problem := bring(self.host, self.spec.name, archive):
-                self.say("start", f"the kept compile cache is not used: {problem}")
+                self.say("warm start", f"the kept compile cache is not used: {problem}")
             else:
-                self.say("start", f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB")
+                self.say("warm start", f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB")
         self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
         self._restart("vllm")
-        self._engine().await_answer()
-        self.say("start", f"vLLM answered inside after {self.clock.monotonic() - began:.1f} s")
 
     def open_gate(self) -> None:
         """Open the gate once vLLM answers, prove inside that it lets in whom it should, and remove other weights."""
         self._engine().await_answer()
+        if self.vllm_began is not None:
+            self.say("start", f"vLLM answered inside after {self.clock.monotonic() - self.vllm_began:.1f} s")
         self._shell(f"touch {RUN}/open", "the gate could not be opened")
         order = {"port": self.spec.port, "model": self.spec.served_model}
         seen = answer(python(self.host, "prove_gate.py", order, timeout=240), "the gate's proof")
@@ -154,11 +155,11 @@ class Worker:
             self._restart("vmagent")
             unreached = self._shell(f"{KIT}/report.sh", "agent and vmagent do not stay up").stdout.strip()
         except StepFailed as error:
-            self.say("start", f"no metrics are reported: {error}")
+            self.say("report", f"no metrics are reported: {error}")
         else:
-            self.say("start", f"metrics go to {reporting.url} every {reporting.interval_seconds:g} s")
+            self.say("report", f"metrics go to {reporting.url} every {reporting.interval_seconds:g} s")
             if unreached:
-                self.say("start", f"the host keeps its metrics, because it cannot reach the door: {unreached}")
+                self.say("report", f"the host keeps its metrics, because it cannot reach the door: {unreached}")
 
     def keep_timings(self, timings: Mapping[str, float]) -> None:
         """Leave on a host that reports how long each phase took, for its agent to tell; not worth a failure."""
@@ -168,7 +169,7 @@ class Worker:
         try:
             self.host.put(text.encode(), f"{ETC}/phases.json", 0o644)
         except StepFailed as error:
-            self.say("start", f"how long each phase took is not reported: {error}")
+            self.say("report", f"how long each phase took is not reported: {error}")
 
     def stop_reporting(self) -> None:
         """End agent and vmagent, and forget where they reported to."""

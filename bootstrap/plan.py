@@ -45,13 +45,15 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
         Step("start", Action.START_VLLM, _vllm(spec, facts)),
     ]
     steps = [step for step in rules if step.why]
-    if steps or not facts.gate_open:
+    proven = facts.gate_open and not steps
+    if why := _reporting(spec, facts):
+        # Before the gate is opened, which waits for vLLM: until then there is nothing else to do.
+        steps.append(Step("start", Action.REPORT if spec.reporting else Action.STOP_REPORTING, why))
+    if not proven:
         steps.append(Step("start", Action.OPEN_GATE, "the gate is closed" if not facts.gate_open else "proven anew"))
     changes_token = facts.token_digest not in {None, digest(spec.token)}
     if facts.previous_token or changes_token:
         steps.append(Step("start", Action.DROP_PREVIOUS_TOKEN, "the previous token still opens the gate"))
-    if why := _reporting(spec, facts):
-        steps.append(Step("start", Action.REPORT if spec.reporting else Action.STOP_REPORTING, why))
     return steps
 
 

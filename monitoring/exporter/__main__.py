@@ -172,6 +172,7 @@ def happening(event: Event) -> Happening:
         usd_per_hour=event.usd_per_hour,
         instance_id=event.instance_id,
         machine_id=event.machine_id,
+        phases=event.phases,
     )
 
 

@@ -11,13 +11,17 @@ RETRY_SECONDS = 120.0  # an attempt that begins so soon after a failed one belon
 
 @dataclass
 class Attempt:
-    """What is known of one attempt. Moments in unix seconds; `passed` maps a phase to the seconds at which it was through."""
+    """What is known of one attempt. Moments in unix seconds; `passed` maps a phase to the seconds at which it first spoke.
+
+    `measured` is how long each phase took, where whoever worked on it wrote that down at the end.
+    """
 
     name: str
     began: float
     last: float
     adopted: bool = False
     passed: dict[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)
     served: float | None = None
     failed: str | None = None
     given_back: bool = False
@@ -29,9 +33,11 @@ class Attempt:
 
     def phase_seconds(self) -> dict[str, float]:
         """Return how long each phase took that is through; one whose beginning nobody wrote down is left out."""
-        known = [(phase, self.passed[phase]) for phase in PHASES if phase in self.passed]
         if self.adopted:
-            known = []
+            return {}
+        if self.measured:
+            return {phase: self.measured[phase] for phase in PHASES if phase in self.measured}
+        known = [(phase, self.passed[phase]) for phase in PHASES if phase in self.passed]
         befores = [0.0, *(seconds for _, seconds in known)]
         return {phase: max(0.0, end - before) for (phase, end), before in zip(known, befores, strict=False)}
 
@@ -119,6 +125,7 @@ def _note(attempt: Attempt, one: Happening) -> None:
         attempt.passed[one.phase] = one.seconds
     elif one.outcome == "served":
         attempt.served = one.at
+        attempt.measured = one.phases
     elif one.outcome == "failed":
         attempt.failed = one.reason or "unforeseen"
     elif one.outcome == "given-back":

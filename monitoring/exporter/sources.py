@@ -1,7 +1,7 @@
 """What the exporter is told, in its own words; who asks the ledger and the market hands it in."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 PHASES = ("rent", "wait", "connect", "preflight", "install", "fetch weights", "start", "probe")
 KINDS = {"gpu": "gpu", "disk": "disk", "bwd": "traffic", "bwu": "traffic"}  # the market's word -> ours
@@ -27,6 +27,7 @@ class Happening:
     usd_per_hour: float | None = None
     instance_id: int | None = None
     machine_id: int | None = None
+    phases: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -119,6 +119,7 @@ class Event(BaseModel):
     advertised_mbps: float | None = None
     download_mbps: float | None = None  # as measured on the weights
     boot_seconds: float | None = None  # rent -> running
+    phases: dict[str, float] = Field(default_factory=dict)  # of one that served: how long each took, in seconds
 
     @property
     def key(self) -> str:

@@ -4,7 +4,7 @@
 """
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from bootstrap.clock import Clock
@@ -75,9 +75,13 @@ class Notebook:
                 booted = round(self._clock.monotonic() - self._paid_from, 3)
             self._write(Outcome.PASSED, phase=phase, boot_seconds=booted)
 
-    def served(self, download_mbps: float | None) -> None:
-        """Close an attempt that serves. `download_mbps` is what the weights came with, None where that was not measured."""
-        self._write(Outcome.SERVED, download_mbps=download_mbps if self._was_rented() else None)
+    def served(self, download_mbps: float | None, phases: Mapping[str, float]) -> None:
+        """Close an attempt that serves. `download_mbps` is what the weights came with, None where that was not measured.
+
+        `phases`: how long each took, in seconds. What `passed` says is the moment of a phase's first line.
+        """
+        measured = download_mbps if self._was_rented() else None
+        self._write(Outcome.SERVED, download_mbps=measured, phases=dict(phases))
 
     def failed(self, error: BaseException) -> None:
         """Note why an attempt failed; giving back follows."""

@@ -135,7 +135,7 @@ def bring_online(
                 give_back(market, clock, limits, instance_id, price)
             raise
         else:
-            notebook.served(served.download_mbps)
+            notebook.served(served.download_mbps, served.seconds)
             return served
     raise _exhausted(order, failures, limits)
 

@@ -169,14 +169,14 @@ class HostBootstrap:
                 unfit(archive, self.settings.access.revealed().values()) if archive else "vLLM has compiled nothing"
             )
             if problem:
-                say("start", f"no compile cache is kept: {problem}")
+                say("warm start", f"no compile cache is kept: {problem}")
                 return None
             with self._store() as (s3, bucket):
                 digest = WarmEntries(s3, bucket, self.settings.server.warm_pins).put(key, self.machine_id, archive)
         except (BootstrapError, StoreError) as error:
-            say("start", f"no compile cache is kept: {error}")
+            say("warm start", f"no compile cache is kept: {error}")
             return None
-        say("start", f"compile cache kept for machine {self.machine_id}: {len(archive) / 1e6:.1f} MB")
+        say("warm start", f"compile cache kept for machine {self.machine_id}: {len(archive) / 1e6:.1f} MB")
         return {"key": key, "sha256": digest}
 
     @contextlib.contextmanager

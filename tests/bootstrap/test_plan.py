@@ -158,9 +158,9 @@ def test_a_host_that_reports_as_it_should_needs_nothing() -> None:
     assert plan(REPORTS, reporting(), NOW) == []
 
 
-def test_reporting_comes_last_and_needs_no_new_proof() -> None:
+def test_reporting_is_set_up_while_vllm_starts_and_needs_no_new_proof() -> None:
     assert actions(REPORTS, serving()) == [Action.REPORT]
-    assert actions(REPORTS, FRESH)[-2:] == [Action.OPEN_GATE, Action.REPORT]
+    assert actions(REPORTS, FRESH)[-3:] == [Action.START_VLLM, Action.REPORT, Action.OPEN_GATE]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_reporting_that_is_not_wanted_any_more_is_stopped() -> None:
 
 
 def test_another_kit_may_bring_another_agent() -> None:
-    assert actions(replace(REPORTS, kit=manifest("kit", "9")), reporting())[-1] is Action.REPORT
+    assert actions(replace(REPORTS, kit=manifest("kit", "9")), reporting())[-2:] == [Action.REPORT, Action.OPEN_GATE]
 
 
 def test_the_order_is_shell_whatever_the_url_says() -> None:

@@ -59,12 +59,14 @@ def stored(monitoring: Monitoring, metric: str, **labels: str) -> list[Series]:
 def test_what_a_host_says_of_itself_and_of_vllm_arrives_under_its_own_name(
     host: Rented, monitoring: Monitoring
 ) -> None:
-    assert any(line.startswith("start: metrics go to https://metrics.sandbox.internal") for line in host.said)
-    until(lambda: bool(stored(monitoring, "vast_instance_state", state="ready")), 30)
+    assert any(line.startswith("report: metrics go to https://metrics.sandbox.internal") for line in host.said)
+    # The first thing that is heard is that it starts: the agent is there before vLLM.
+    until(lambda: any(row.value == 1 for row in stored(monitoring, "vast_instance_state", state="ready")), 30)
     until(lambda: bool(stored(monitoring, "vllm:num_requests_running")), 30)
 
     [state] = stored(monitoring, "vast_instance_state", state="ready")
     assert (state.value, state.labels["name"], state.labels["fleet"]) == (1, "chat-0", "chat")
+    until(lambda: bool(stored(monitoring, "vast_instance_bootstrap_seconds")), 30)
     took = {row.labels["phase"]: row.value for row in stored(monitoring, "vast_instance_bootstrap_seconds")}
     assert took.keys() == {"preflight", "install", "fetch weights", "start"}
     assert 0 < took["start"] < 300

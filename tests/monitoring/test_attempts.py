@@ -36,6 +36,15 @@ def test_each_phase_lasts_from_the_end_of_the_one_before() -> None:
     assert took([one]) == [60]
 
 
+def test_what_was_measured_counts_more_than_the_moment_of_a_line() -> None:
+    *before, served = attempt(1000.0, phases={"rent": 2, "wait": 42, "start": 50, "probe": 60})
+    measured = {"rent": 2.0, "wait": 40.0, "start": 17.5, "probe": 0.5, "unknown": 9.0}
+    one = attempts(*before, replace(served, phases=measured)).all()[0]
+
+    assert one.phase_seconds() == {"rent": 2, "wait": 40, "start": 17.5, "probe": 0.5}
+    assert took([one]) == [60]
+
+
 def test_an_adopted_instance_says_nothing_about_how_long_provisioning_takes() -> None:
     first, *rest = attempt(1000.0, phases={"connect": 3, "probe": 5})
     known = attempts(replace(first, outcome="adopted"), *rest).all()

@@ -61,6 +61,8 @@ def test_an_attempt_is_written_down_from_the_announcement_to_the_end(market: Fak
 
     assert ledger.outcomes == ["renting", "rented", "wait", "connect", "fetch weights", "served"]
     first, last = ledger.events[0], ledger.events[-1]
+    assert last.phases == served.seconds
+    assert {"rent", "wait", "connect"} <= last.phases.keys()
     assert (first.offer_id, first.machine_id, first.instance_id) == (1, 1001, None)
     assert (last.offer_id, last.machine_id, last.instance_id) == (1, 1001, served.instance.id)
     assert (last.download_mbps, last.advertised_mbps) == (750.0, 900.0)
