@@ -44,16 +44,28 @@ def stack_file(stack: StackConfig) -> str:
 
 
 def read_kubeconfig(cluster: Kubernetes, project: Path, environ: Mapping[str, str]) -> str:
-    """Return the text of the kubeconfig. Raises ConfigError."""
+    """Return the text of the kubeconfig.
+
+    Raises ConfigError, also where it lacks the context: Pulumi's plugin says so in `up` only.
+    """
     usual = (environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)[0]
     path = project / Path(cluster.kubeconfig or usual).expanduser()
     try:
-        return path.read_text()
+        text = path.read_text()
     except OSError as error:
         raise ConfigError(
             f"{PROJECT}:kubernetes.kubeconfig: {path} cannot be read ({error.strerror}). Name the file that leads to the "
             f"cluster, or take {PROJECT}:kubernetes out of the config: hosts then serve without a cluster that watches them."
         ) from None
+    try:
+        known = [row["name"] for row in yaml.safe_load(text)["contexts"]]
+        wanted = cluster.context or yaml.safe_load(text)["current-context"]
+    except (yaml.YAMLError, KeyError, TypeError):
+        raise ConfigError(f"{PROJECT}:kubernetes.kubeconfig: {path} is no kubeconfig with contexts.") from None
+    if wanted not in known:
+        told = ", ".join(map(str, known)) or "none"
+        raise ConfigError(f"{PROJECT}:kubernetes.context: {path} has no context {wanted!r} (it has: {told}).")
+    return text
 
 
 def grafana_password(metrics_key: str) -> str:

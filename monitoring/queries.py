@@ -274,18 +274,30 @@ def waste_ratio() -> str:
     return "sum(vast_waste_usd_total) / (sum(vast_cost_usd_total) > 0)"
 
 
+def usd_per_hour_by_model() -> str:
+    """$/h of the instances that serve a model; of those that report, because only they say which."""
+    return _by_model("vast_instance_cost_per_hour")
+
+
 def usd_per_million_tokens(window: str = "1h") -> str:
-    """What a million tokens cost, read and written ones together, the whole rent included."""
-    tokens = " + ".join(
-        f"sum by ({HOST}) (rate(vllm:{kind}_tokens_total[{window}]))" for kind in ("prompt", "generation")
-    )
+    """What a million tokens of an instance cost, read and written ones together, the whole rent included."""
     cost = f"sum by ({HOST}) (vast_instance_cost_per_hour)"
-    return f"{cost} / on (instance_id) group_left () (({tokens}) * 3600 / 1e6 > 0)"
+    return f"{cost} / on (instance_id) group_left () (({_tokens(window)}) * 3600 / 1e6 > 0)"
+
+
+def usd_per_million_tokens_by_model(window: str = "1h") -> str:
+    """What a million tokens of a model cost, over all instances that serve it, busy or not."""
+    return f"{usd_per_hour_by_model()} / ({_by_model(_tokens(window))} * 3600 / 1e6 > 0)"
 
 
 def spend() -> str:
     """$ of this UTC day and month so far."""
     return "vast_spend_usd"
+
+
+def budget() -> str:
+    """$ that a UTC day and month may cost, where stack config says so."""
+    return "vast_budget_usd"
 
 
 def forecast(period: str) -> str:
@@ -338,6 +350,17 @@ def watched() -> str:
 def firing() -> str:
     """Alerts that fire, the watchdog left out."""
     return 'ALERTS{alertstate="firing",alertname!="Watchdog"}'
+
+
+def _tokens(window: str) -> str:
+    return " + ".join(
+        f"sum by ({HOST}) (rate(vllm:{kind}_tokens_total[{window}]))" for kind in ("prompt", "generation")
+    )
+
+
+def _by_model(expression: str) -> str:
+    # The models on the many side: for minutes after a change in place an instance has two.
+    return f"sum by (model) (vast_model_info * on (instance_id) group_left () sum by (instance_id) ({expression}))"
 
 
 def _quantile(quantile: float, histogram: str, window: str, by: str) -> str:

@@ -71,8 +71,10 @@ def lay_beside(paths: Paths) -> None:
         place = fresh / "plugins" / file.relative_to(paths.checkout)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, place)
+    official = shlex.quote(str(paths.kubernetes_plugin))
     (fresh / "pulumi-resource-kubernetes").write_text(
-        f"#!/bin/sh\nPYTHONPATH={shlex.quote(str(paths.engine_bin / 'plugins'))} "
+        f'#!/bin/sh\n[ ! -x {official} ] || exec {official} "$@"\n'
+        f"PYTHONPATH={shlex.quote(str(paths.engine_bin / 'plugins'))} "
         f'exec {shlex.quote(str(python))} -P -m sandbox.plugins.kubernetes "$@"\n'
     )
     for name in ("pulumi-resource-pulumi-python", "pulumi-language-python", "pulumi-resource-kubernetes"):

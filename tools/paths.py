@@ -67,7 +67,19 @@ class Paths:
     @property
     def engine_bin(self) -> Path:
         """The folder for PATH: the engine with the language host and plugins of this very checkout, and its environment."""
-        return self.engine_binary.parent / f"bin-{digest([*self.engine_parts, *self.plugins], self.venv.name)}"
+        parts = [*self.engine_parts, *self.plugins, *self.kubernetes_plugin_parts]
+        return self.engine_binary.parent / f"bin-{digest(parts, self.venv.name)}"
+
+    @property
+    def kubernetes_plugin_parts(self) -> tuple[Path, ...]:
+        """What Pulumi's own kubernetes plugin is built from."""
+        folder = self.checkout / "sandbox" / "plugins" / "kubernetes" / "official"
+        return tuple(sorted(file for file in folder.glob("*") if file.suffix in (".go", ".mod", ".sum")))
+
+    @property
+    def kubernetes_plugin(self) -> Path:
+        """The plugin where somebody had it built, one for all checkouts that pin the same module."""
+        return self.cache / "plugins" / digest(self.kubernetes_plugin_parts) / "pulumi-resource-kubernetes"
 
     @property
     def monitoring_modules(self) -> Path:

@@ -16,11 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tools import engine, environments, golang, grafana, monitoring, packages, paths
+from tools import engine, environments, golang, grafana, monitoring, packages, paths, plugin
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model", "types", "browser")
+ON_REQUEST = ("kubernetes-plugin",)  # in no default: see tools/plugin.py
 OF_TESTS = {"types", "browser"}  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -31,14 +32,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run")
     parser.add_argument("--monitoring", choices=("on", "off"), default="on", help="whether Prometheus & co. are built")
     parser.add_argument("--tests", choices=("on", "off"), default="off", help="whether what only tests need is brought")
-    parser.add_argument("--parts", default=",".join(PARTS), help="a comma-separated choice of: %(default)s")
+    parser.add_argument("--parts", default=",".join(PARTS), help=f"of: %(default)s; on request: {ON_REQUEST[0]}")
     options = parser.parse_args(arguments)
     wanted = set(options.parts.split(","))
     wanted -= {"vllm"} if options.vllm == "double" else set()
     wanted -= {"monitoring", *OF_TESTS} if options.monitoring == "off" else set()
     wanted -= OF_TESTS if options.tests == "off" else set()
-    if wanted - set(PARTS):
-        parser.error(f"there is no part {', '.join(sorted(wanted - set(PARTS)))}")
+    if unknown := wanted - {*PARTS, *ON_REQUEST}:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
     try:
         set_up(paths.find(CHECKOUT, os.environ), wanted)
     except SetupError as error:
@@ -68,14 +69,21 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
                 where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
             if "monitoring" in wanted:
                 monitoring.install_monitoring(where, os.environ)
-            if "types" in wanted:
-                grafana.install_types(where, os.environ)
-            if "browser" in wanted:
-                packages.install_browser(dict(os.environ))
+            if "kubernetes-plugin" in wanted:
+                plugin.install_plugin(where, os.environ)
+            for_tests(where, wanted)
             if vllm:
                 vllm.result()
         if "model" in wanted:
             make_model(where)
+
+
+def for_tests(where: paths.Paths, wanted: set[str]) -> None:
+    """Bring what tests look with; where it cannot be had, they say so and skip."""
+    if "types" in wanted:
+        grafana.install_types(where, os.environ)
+    if "browser" in wanted:
+        packages.install_browser(dict(os.environ))
 
 
 def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
@@ -89,6 +97,8 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         needed += engine.ENGINE_BYTES
     if "monitoring" in wanted and golang.missing(where.monitoring_bin, monitoring.NAMES):
         needed += monitoring.BYTES
+    if "kubernetes-plugin" in wanted and not where.kubernetes_plugin.is_file():
+        needed += plugin.BYTES
     return needed
 
 

@@ -169,8 +169,8 @@ MONEY = Dashboard(
             ),
             Panel(
                 "Spent",
-                "In this UTC day and month.",
-                [Query(queries.spend(), "{{period}}")],
+                "In this UTC day and month, and the budget where stack config has one.",
+                [Query(queries.spend(), "{{period}}"), Query(queries.budget(), "{{period}}'s budget")],
                 "usd",
                 "bar",
             ),
@@ -178,15 +178,32 @@ MONEY = Dashboard(
         "To come": [
             Panel(
                 "Forecast",
-                "What this UTC day and month will have cost, if all that is rented stays.",
-                [Query(queries.forecast("day"), "day"), Query(queries.forecast("month"), "month")],
+                "What this UTC day and month will have cost, if all that is rented stays; beside it the budget.",
+                [
+                    Query(queries.forecast("day"), "day"),
+                    Query(queries.forecast("month"), "month"),
+                    Query(queries.budget(), "{{period}}'s budget"),
+                ],
                 "usd",
                 "bar",
             ),
             Panel("Dearest", "The dearest instance.", [Query(queries.dearest(), "dearest")], "usd_per_hour", bound=0.5),
             Panel(
+                "Models",
+                "What an hour costs now, by model; of instances that report.",
+                [Query(queries.usd_per_hour_by_model(), "{{model}}")],
+                "usd_per_hour",
+                "bar",
+            ),
+            Panel(
                 "A million tokens",
-                "The whole rent over all tokens of the last hour, read and written; nothing without traffic.",
+                "The whole rent of a model over all its tokens of the last hour, read and written; nothing without traffic.",
+                [Query(queries.usd_per_million_tokens_by_model(), "{{model}}")],
+                "usd",
+            ),
+            Panel(
+                "A million tokens, by instance",
+                "The same for each instance.",
                 [Query(queries.usd_per_million_tokens(), NAME)],
                 "usd",
             ),

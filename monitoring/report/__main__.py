@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options.prometheus,
             now - options.minutes * 60,
             now,
-            f"{max(60, round(options.minutes * 60))}s",
+            f"{max(1, round(options.minutes))}m",
         )
         options.out.write_text(render(found))
     except (PrometheusError, OSError) as error:

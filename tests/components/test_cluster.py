@@ -23,14 +23,21 @@ def cluster(**given: Any) -> Kubernetes:
 
 
 def test_the_kubeconfig_is_the_named_one_or_kubectls(tmp_path: Path) -> None:
-    (tmp_path / "mine").write_text("mine")
-    (tmp_path / "usual").write_text("usual")
+    for name in ("mine", "usual"):
+        (tmp_path / name).write_text(f"contexts: [{{name: {name}}}, {{name: other}}]\ncurrent-context: {name}\n")
     usual = {"KUBECONFIG": f"{tmp_path / 'usual'}:/somewhere/else"}
 
-    assert read_kubeconfig(cluster(kubeconfig="mine"), tmp_path, {}) == "mine"
-    assert read_kubeconfig(cluster(), tmp_path, usual) == "usual"
+    assert read_kubeconfig(cluster(kubeconfig="mine"), tmp_path, {}) == (tmp_path / "mine").read_text()
+    assert read_kubeconfig(cluster(), tmp_path, usual) == (tmp_path / "usual").read_text()
+    assert read_kubeconfig(cluster(context="other"), tmp_path, usual)
+    with pytest.raises(ConfigError, match=r"mine has no context 'production' \(it has: mine, other\)"):
+        read_kubeconfig(cluster(kubeconfig="mine", context="production"), tmp_path, {})
     with pytest.raises(ConfigError, match=r"gone cannot be read \(No such file or directory\)\. Name the file"):
         read_kubeconfig(cluster(kubeconfig="gone"), tmp_path, usual)
+    for wrong in ("just words", "[", "contexts: 3", "{}"):
+        (tmp_path / "mine").write_text(wrong)
+        with pytest.raises(ConfigError, match="mine is no kubeconfig with contexts"):
+            read_kubeconfig(cluster(kubeconfig="mine"), tmp_path, {})
 
 
 def test_the_exporter_reads_the_same_config_without_secrets_and_without_manifests(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,8 +51,10 @@ class Container:
         self.child = Child("nsenter", words, {}, self.folder / "container.log")
 
     def stop(self) -> None:
-        """End it."""
+        """End it, and with its first process all that it has started."""
         if self.child is not None:
+            if self.child.status() is None:
+                os.kill(self.process, signal.SIGKILL)
             self.child.stop(0)
 
     @property
@@ -98,7 +101,8 @@ class Container:
         return [
             *("unshare", f"--root={root}", f"--wd={self.image.folder}"),
             *("setpriv", f"--reuid={who['runAsUser']}", f"--regid={who['runAsGroup']}", f"--groups={who['fsGroup']}"),
-            *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs"),
+            # The kernel forgets whose death ends a process when that becomes another user's.
+            *("--inh-caps=-all", "--bounding-set=-all", "--no-new-privs", "--pdeathsig=KILL"),
             *("env", "-i", *(f"{name}={value}" for name, value in variables.items())),
             *(*program, *self._spec["args"]),
         ]
