@@ -76,8 +76,10 @@ def cache_usage() -> str:
 
 
 def not_serving() -> str:
-    """Hosts that report and do not serve, nor are on their way to."""
-    return f'{OURS} == 0 unless on (instance_id) vast_instance_state{{state="starting"}} == 1'
+    """Hosts that report and do not serve, nor are on their way to. One that was given back is heard for minutes on end:
+    where an exporter knows what its stack rents, only that counts."""
+    closed = f'({OURS} == 0 unless on (instance_id) vast_instance_state{{state="starting"}} == 1)'
+    return f"{closed} and on (instance_id) vast_instance_info or {closed} unless on (stack_id) vast_exporter_stack_info"
 
 
 def slow_endpoints(seconds: float = 2.0, window: str = "5m", least: int = 5) -> str:

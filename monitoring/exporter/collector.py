@@ -115,6 +115,8 @@ class FleetCollector(Collector):
         inventory = [rented for rented in self._inventory if rented.stack_id in own]
         charges = [charge for charge in self._charges if charge.stack_id in own]
         if self._learnt["inventory"]:
+            known = dict.fromkeys(((stack_id,) for stack_id in own), 1.0)
+            yield gauges("vast_exporter_stack_info", "1 for each stack whose rentals are known.", ("stack_id",), known)
             yield from _inventory(inventory)
             orphans = {_identity(rented)[:3]: 1.0 for rented in orphaned(inventory, attempts)}
             yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)

@@ -28,14 +28,19 @@ def host(metric: str, values: str, more: str = "") -> dict[str, str]:
 
 def state(ready: str, starting: str = f"0{HOUR}") -> dict[str, str]:
     """What the host says of itself."""
-    return host("vast_instance_state", ready, 'state="ready"') | host(
-        "vast_instance_state", starting, 'state="starting"'
+    return host("vast_instance_state", ready, 'state="ready",stack_id="abc"') | host(
+        "vast_instance_state", starting, 'state="starting",stack_id="abc"'
     )
 
 
-def info(status: str = "running") -> dict[str, str]:
+def info(status: str = "running", values: str = f"1{HOUR}") -> dict[str, str]:
     """What the market says of the host."""
-    return host("vast_instance_info", f"1{HOUR}", f'status="{status}",gpu_name="RTX 4090",machine_id="70"')
+    return host("vast_instance_info", values, f'status="{status}",gpu_name="RTX 4090",machine_id="70"')
+
+
+def knows(stack_id: str) -> dict[str, str]:
+    """An exporter that knows what a stack rents."""
+    return {f'vast_exporter_stack_info{{job="exporter",instance="a:9101",stack_id="{stack_id}"}}': f"1{HOUR}"}
 
 
 def latency(below: str, total: str) -> dict[str, str]:
@@ -86,6 +91,9 @@ def two_stacks() -> dict[str, str]:
 
 
 READY = state(f"1{HOUR}")
+# Its last word is that its gate is closed, and Prometheus believes a last word for five minutes.
+DRAINED, DRAINED_AT = state("1x100 0x2 _x138", "0x102 _x138"), "28m"
+GIVEN_BACK = info(values="1x104 stale _x136")
 EXPORTER = 'up{job="exporter",instance="127.0.0.1:9101"}'
 
 CASES = [
@@ -99,6 +107,9 @@ CASES = [
         state(f"0{HOUR}") | host("vast_instance_state", f"1{HOUR}", 'state="closed"'),
         1,
     ),
+    Case("EndpointDown", "vLLM gone, on an instance that is rented", DRAINED | info() | knows("abc"), 1, DRAINED_AT),
+    Case("EndpointDown", "given back a minute after its gate was closed", DRAINED | GIVEN_BACK | knows("abc"), 0, DRAINED_AT),
+    Case("EndpointDown", "nobody knows what its stack rents", DRAINED | GIVEN_BACK | knows("other"), 1, DRAINED_AT),
     Case("EndpointDown", "nothing known", {}, 0),
     Case("HostSilent", "a host that reports", info() | READY, 0),
     Case("HostSilent", "a host that stopped reporting", info() | state("1x20"), 1),

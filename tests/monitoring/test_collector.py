@@ -14,6 +14,7 @@ from tests.doubles.happenings import attempt
 NOON = 1_772_452_800.0
 NAMES = {
     "vast_exporter_last_success_timestamp_seconds",
+    "vast_exporter_stack_info",
     "vast_instance_ssh_timeout_seconds",
     "vast_budget_usd",
     "vast_instance_provisioning_duration_seconds",
