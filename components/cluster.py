@@ -58,8 +58,9 @@ def read_kubeconfig(cluster: Kubernetes, project: Path, environ: Mapping[str, st
             f"cluster, or take {PROJECT}:kubernetes out of the config: hosts then serve without a cluster that watches them."
         ) from None
     try:
-        known = [row["name"] for row in yaml.safe_load(text)["contexts"]]
-        wanted = cluster.context or yaml.safe_load(text)["current-context"]
+        document = yaml.safe_load(text)
+        known = [row["name"] for row in document["contexts"]]
+        wanted = cluster.context or document["current-context"]
     except (yaml.YAMLError, KeyError, TypeError):
         raise ConfigError(f"{PROJECT}:kubernetes.kubeconfig: {path} is no kubeconfig with contexts.") from None
     if wanted not in known:

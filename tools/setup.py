@@ -20,9 +20,9 @@ from tools import engine, environments, golang, grafana, monitoring, packages, p
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
-PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model", "types", "browser")
+PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
 ON_REQUEST = ("kubernetes-plugin",)  # in no default: see tools/plugin.py
-OF_TESTS = {"types", "browser"}  # what only `make test` needs
+OF_TESTS = ("types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -32,13 +32,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--vllm", choices=("real", "double"), default="double", help="which vLLM emulated hosts run")
     parser.add_argument("--monitoring", choices=("on", "off"), default="on", help="whether Prometheus & co. are built")
     parser.add_argument("--tests", choices=("on", "off"), default="off", help="whether what only tests need is brought")
-    parser.add_argument("--parts", default=",".join(PARTS), help=f"of: %(default)s; on request: {ON_REQUEST[0]}")
+    parser.add_argument(
+        "--parts", default=",".join(PARTS), help=f"of: %(default)s; on request: {', '.join((*OF_TESTS, *ON_REQUEST))}"
+    )
     options = parser.parse_args(arguments)
-    wanted = set(options.parts.split(","))
+    wanted = {*options.parts.split(","), *(OF_TESTS if options.tests == "on" else ())}
     wanted -= {"vllm"} if options.vllm == "double" else set()
     wanted -= {"monitoring", *OF_TESTS} if options.monitoring == "off" else set()
-    wanted -= OF_TESTS if options.tests == "off" else set()
-    if unknown := wanted - {*PARTS, *ON_REQUEST}:
+    if unknown := wanted - {*PARTS, *OF_TESTS, *ON_REQUEST}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     try:
         set_up(paths.find(CHECKOUT, os.environ), wanted)
