@@ -11,6 +11,7 @@ HOST = "instance_id, name, fleet"
 STACK = "job, instance"  # two stacks may call a fleet the same, and each has an exporter of its own
 SILENT_SECONDS = 180
 STALE_SECONDS = 300
+FRESH_SECONDS = 120
 OURS = 'vast_instance_state{state="ready"}'  # what each reporting host always says
 
 
@@ -79,7 +80,7 @@ def not_serving() -> str:
     """Hosts that report and do not serve, nor are on their way to. One that was given back is heard for minutes on end:
     where an exporter knows what its stack rents, only that counts."""
     closed = f'({OURS} == 0 unless on (instance_id) vast_instance_state{{state="starting"}} == 1)'
-    return f"{closed} and on (instance_id) vast_instance_info or {closed} unless on (stack_id) vast_exporter_stack_info"
+    return f"{closed} and on (instance_id) {inventory()} or {closed} unless on (stack_id) {known_stacks()}"
 
 
 def slow_endpoints(seconds: float = 2.0, window: str = "5m", least: int = 5) -> str:
@@ -229,6 +230,12 @@ def instances() -> str:
 def inventory() -> str:
     """What is rented."""
     return "vast_instance_info"
+
+
+def known_stacks() -> str:
+    """Stacks of which an exporter knows at this moment what they rent."""
+    learnt = 'time() - vast_exporter_last_success_timestamp_seconds{source="inventory"}'
+    return f"(vast_exporter_stack_info and on ({STACK}) {learnt} < {FRESH_SECONDS})"
 
 
 def serving_seconds() -> str:

@@ -7,13 +7,18 @@ another port, because hosts have no business there.
 import argparse
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from functools import partial
 
 import uvicorn
 from prometheus_client import start_http_server
 
+from monitoring import queries
 from monitoring.door.admission import Sender
 from monitoring.door.app import Door
+from monitoring.door.rentals import Rentals, Rented, Unknown
+from monitoring.prometheus import Prometheus, PrometheusError
 from providers.identity.reporting import KEY_LENGTH, reporter_of
 
 VARIABLE = "METRICS_KEY"
@@ -31,7 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = reporter_of(key, user, password)
         return Sender(found.instance_id, found.name, found.stack_id) if found else None
 
-    door = Door(authorise, options.upstream)
+    rentals = Rentals(partial(rented, Prometheus(options.upstream)))
+    threading.Thread(target=rentals.watch, args=(threading.Event(),), daemon=True).start()
+    door = Door(authorise, options.upstream, ended=rentals.ended)
     try:
         start_http_server(options.metrics_port, options.metrics_address, door.registry)
     except OSError as error:
@@ -50,6 +57,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         limit_concurrency=2000,
     )
     return 0
+
+
+def rented(prometheus: Prometheus) -> Rented:
+    """Return what the exporters in that Prometheus know to be rented. Raises Unknown, also where it takes writes alone."""
+    try:
+        stacks, instances = (prometheus.query(one) for one in (queries.known_stacks(), queries.inventory()))
+    except PrometheusError as error:
+        raise Unknown from error
+    return Rented(
+        {one.labels.get("stack_id", "") for one in stacks}, {one.labels.get("instance_id", "") for one in instances}
+    )
 
 
 def parser() -> argparse.ArgumentParser:

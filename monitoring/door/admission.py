@@ -26,7 +26,7 @@ NAMES = re.compile(
 )
 JOBS = ("vllm", "agent")
 FORCED = ("instance_id", "name", "fleet", "stack_id")
-REASONS = ("credential", "label", "clock", "age", "series", "rate", "size", "form")
+REASONS = ("credential", "ended", "label", "clock", "age", "series", "rate", "size", "form")
 
 
 @dataclass(frozen=True)

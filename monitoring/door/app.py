@@ -1,6 +1,7 @@
 """The door as an ASGI application: POST /api/v1/write with a host's credential, and nothing else.
 
     401  no credential, or not ours                 413  too large
+    403  of an instance that is not rented any more
     400  not a write request; or some samples refused, which the text counts by reason (the rest is stored)
     429  too much, with Retry-After                 503  Prometheus does not take it now: the sender keeps it and tries again
     204  all of it is stored
@@ -34,6 +35,7 @@ HEADERS = {
     "X-Prometheus-Remote-Write-Version": "0.1.0",
 }
 Authorise = Callable[[str, str], Sender | None]
+Ended = Callable[[Sender], bool]
 
 
 @dataclass
@@ -43,17 +45,21 @@ class _Account:
 
 
 class Door:
-    """`authorise` says who a user and password are, None for nobody of ours; `upstream` is Prometheus' base URL."""
+    """`authorise` says who a user and password are, None for nobody of ours; `upstream` is Prometheus' base URL.
+
+    `ended` says whether a sender's instance was given back.
+    """
 
     def __init__(
         self,
         authorise: Authorise,
         upstream: str,
         http: httpx.AsyncClient | None = None,
+        ended: Ended = lambda _sender: False,
         wall: Callable[[], float] = time.time,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._authorise, self._wall, self._monotonic = authorise, wall, monotonic
+        self._authorise, self._ended, self._wall, self._monotonic = authorise, ended, wall, monotonic
         self._url = upstream.rstrip("/") + PATH
         self._http = http or httpx.AsyncClient(timeout=UPSTREAM_SECONDS)
         self._accounts: dict[Sender, _Account] = {}
@@ -81,12 +87,9 @@ class Door:
         return answer
 
     async def _answer(self, request: Request) -> Response:
-        user, password = credential(request.headers.get("authorization", ""))
-        sender = self._authorise(user, password) if user else None
-        if sender is None:
-            if user:  # who shows nothing at all is a passer-by of the internet, and no alert
-                self._refused.labels(STRANGER, "", "", "credential").inc()
-            return PlainTextResponse("not a credential of this door", 401, {"WWW-Authenticate": "Basic"})
+        sender = self._sender(request)
+        if isinstance(sender, Response):
+            return sender
         account = self._accounts.get(sender) or self._welcome(sender)
         body = await _body(request)
         if body is None:
@@ -113,6 +116,18 @@ class Door:
             told = ", ".join(f"{count} by {reason}" for reason, count in sorted(admitted.refused.items()))
             return PlainTextResponse(f"refused: {told}; the rest is stored", 400)
         return Response(status_code=204)
+
+    def _sender(self, request: Request) -> Sender | Response:
+        """Return who sends, or the answer to somebody who may not."""
+        user, password = credential(request.headers.get("authorization", ""))
+        sender = self._authorise(user, password) if user else None
+        if sender is None:
+            if user:  # who shows nothing at all is a passer-by of the internet, and no alert
+                self._refused.labels(STRANGER, "", "", "credential").inc()
+            return PlainTextResponse("not a credential of this door", 401, {"WWW-Authenticate": "Basic"})
+        if self._ended(sender):
+            return self._no(sender, "ended", 403, "this instance is not rented any more")
+        return sender
 
     async def _send(self, body: bytes) -> Response | None:
         """Write to Prometheus; None where it took everything."""

@@ -38,9 +38,13 @@ def info(status: str = "running", values: str = f"1{HOUR}") -> dict[str, str]:
     return host("vast_instance_info", values, f'status="{status}",gpu_name="RTX 4090",machine_id="70"')
 
 
-def knows(stack_id: str) -> dict[str, str]:
-    """An exporter that knows what a stack rents."""
-    return {f'vast_exporter_stack_info{{job="exporter",instance="a:9101",stack_id="{stack_id}"}}': f"1{HOUR}"}
+def knows(stack_id: str, learnt: str = "0+15x240") -> dict[str, str]:
+    """An exporter that knows what a stack rents; `learnt` is when it learnt that."""
+    exporter = 'job="exporter",instance="a:9101"'
+    return {
+        f'vast_exporter_stack_info{{{exporter},stack_id="{stack_id}"}}': f"1{HOUR}",
+        f'vast_exporter_last_success_timestamp_seconds{{{exporter},source="inventory"}}': learnt,
+    }
 
 
 def latency(below: str, total: str) -> dict[str, str]:
@@ -110,6 +114,13 @@ CASES = [
     Case("EndpointDown", "vLLM gone, on an instance that is rented", DRAINED | info() | knows("abc"), 1, DRAINED_AT),
     Case("EndpointDown", "given back a minute after its gate was closed", DRAINED | GIVEN_BACK | knows("abc"), 0, DRAINED_AT),
     Case("EndpointDown", "nobody knows what its stack rents", DRAINED | GIVEN_BACK | knows("other"), 1, DRAINED_AT),
+    Case(
+        "EndpointDown",
+        "the market has not answered for long, and this one may be new",
+        DRAINED | GIVEN_BACK | knows("abc", "600x240"),
+        1,
+        DRAINED_AT,
+    ),
     Case("EndpointDown", "nothing known", {}, 0),
     Case("HostSilent", "a host that reports", info() | READY, 0),
     Case("HostSilent", "a host that stopped reporting", info() | state("1x20"), 1),

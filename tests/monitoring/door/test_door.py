@@ -148,6 +148,17 @@ def test_a_flood_is_told_to_wait_and_counted() -> None:
     assert made.registry.get_sample_value("vast_door_requests_total", {"code": "429"}) == 1
 
 
+def test_who_was_given_back_is_shut_out_and_counted() -> None:
+    made = Door(
+        lambda *_: Sender("7", "chat-0", "abc"), "http://prometheus", ended=lambda sender: sender.name == "chat-0"
+    )
+    reply = TestClient(made.app).post(PATH, content=pack([sample(NAME, 1, time.time())]), auth=("me", "right"))
+
+    assert (reply.status_code, reply.text) == (403, "this instance is not rented any more")
+    labels = {"instance_id": "7", "name": "chat-0", "fleet": "chat", "reason": "ended"}
+    assert made.registry.get_sample_value("vast_door_refused_total", labels) == 1
+
+
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic bWU=", "Bearer right", "Basic bWU6d3Jvbmc="])
 def test_what_is_no_credential_is_401(header: str) -> None:
     client, _ = door(httpx.MockTransport(lambda _request: httpx.Response(204)))
