@@ -5,7 +5,7 @@ MONITORING ?= on
 TESTS ?= off
 PROMPT ?= Hello
 STACK ?= local
-JOBS ?= $(shell echo $$((2 * $$(nproc))))
+JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 SOAK ?= 0-200
 IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm) $(if $(filter off,$(MONITORING)),and not monitoring)
@@ -39,7 +39,7 @@ env: ## shell exports for calling pulumi yourself, to be eval-ed
 down: ## give everything back, show the market's meter at nought, stop the sandbox
 	@$(PYTHON) -m tools.lifecycle down
 
-# Twice as many at once as there are processors: half of the time is waiting for hosts, markets and Prometheus.
+# One more at once than there are processors: much of the time is waiting for hosts, markets and Prometheus.
 # What fails beside dozens of emulated machines is tried once more by itself: only then is it the code and not the load.
 test: TESTS = on
 test: setup lint ## everything: format, lint, types, and all tests (VLLM=double leaves the real vLLM out)

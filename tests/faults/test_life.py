@@ -26,7 +26,7 @@ def test_create_refresh_and_delete(cloud: Cloud, process: DynamicProcess) -> Non
     process.delete(id_, outs)
 
     assert cloud.rented() == []
-    assert "no request is under way" in process.output
+    assert process.says("no request is under way")
 
 
 def test_other_arguments_restart_vllm_in_place(cloud: Cloud, process: DynamicProcess) -> None:

@@ -71,7 +71,7 @@ def test_the_life_of_the_resource(process: DynamicProcess) -> None:
         assert (moved.changes, moved.replaces) == (True, [])
         assert process.read(id_, outs).id == "abc"
         process.delete(id_, outs)
-        assert "rentals  confirm gone" in process.output
+        assert process.says("rentals  confirm gone")
 
 
 def test_a_key_that_was_revoked_is_no_empty_account(process: DynamicProcess) -> None:
