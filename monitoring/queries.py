@@ -79,8 +79,9 @@ def cache_usage() -> str:
 def not_serving() -> str:
     """Hosts that report and do not serve, nor are on their way to. One that was given back is heard for minutes on end:
     where an exporter knows what its stack rents, only that counts."""
-    closed = f'({OURS} == 0 unless on (instance_id) vast_instance_state{{state="starting"}} == 1)'
-    return f"{closed} and on (instance_id) {inventory()} or {closed} unless on (stack_id) {known_stacks()}"
+    given_back = f"({OURS} and on (stack_id) {known_stacks()} unless on (instance_id) {inventory()})"
+    starting = 'vast_instance_state{state="starting"} == 1'
+    return f"{OURS} == 0 unless on (instance_id) {starting} unless on (instance_id) {given_back}"
 
 
 def slow_endpoints(seconds: float = 2.0, window: str = "5m", least: int = 5) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from tools.steps import SetupError, run
 
 VERSION = (1, 26)
+OWN = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}  # whatever the operator has set
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def build(go: Path, module: Path, program: Program, target: Path, environ: Mappi
         left.unlink()
     fresh = target.with_name(f"{target.name}.{os.getpid()}")
     flags = ["-trimpath", "-mod=readonly", "-ldflags", f"-s -w -X {'='.join(program.stamp)}"]
-    env = dict(environ) | {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}
+    env = dict(environ) | OWN
     try:
         run([go, "build", *flags, "-o", fresh, program.command], f"Building {target.name}", env, module)
         fresh.replace(target)

@@ -28,12 +28,16 @@ def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
     if paths.kubernetes_plugin.is_file():
         return
     go = golang.find_go(environ, "The kubernetes plugin is to be built", "Pulumi's own release of it on PATH")
-    env = dict(environ) | {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", "GOWORK": "off"}
     with step("Pulumi's kubernetes plugin from source (about 12 minutes)"), tempfile.TemporaryDirectory() as folder:
         module = Path(folder)
         for file in paths.kubernetes_plugin_parts:
             shutil.copy(file, module)
-        found = run([go, "mod", "download", "-json", MODULE], "Downloading the plugin's module", env, module)
+        found = run(
+            [go, "mod", "download", "-json", MODULE],
+            "Downloading the plugin's module",
+            dict(environ) | golang.OWN,
+            module,
+        )
         shutil.copyfile(Path(json.loads(found)["Dir"]) / SCHEMA, module / "schema.json")
         program = Program(".", ("main.version", VERSION))
         golang.build(go, module, program, paths.kubernetes_plugin, environ)

@@ -39,10 +39,8 @@ def styled(draw: Callable[Given, str]) -> Callable[Given, str]:
 
 
 @styled
-def lines(
-    series: Mapping[str, Points], unit: str, bound: float | None = None, window: tuple[float, float] | None = None
-) -> str:
-    """Draw series over time (UTC); `bound` is a dashed line, `window` the time that is looked at, in unix seconds."""
+def lines(series: Mapping[str, Points], unit: str, window: tuple[float, float], bound: float | None = None) -> str:
+    """Draw series over time (UTC); `window` is the time that is looked at, in unix seconds, `bound` a dashed line."""
     figure, axes = _figure()
     for number, (name, points) in enumerate(series.items()):
         times = [datetime.fromtimestamp(at, UTC) for at, _ in points]
@@ -52,8 +50,7 @@ def lines(
         axes.plot(times, [value for _, value in points], color=colour, linewidth=1.4, label=label, marker=mark)  # type: ignore[arg-type]
     if bound is not None:
         axes.axhline(bound, color=BOUND, linewidth=1, linestyle="--", label=f"bound {shown(bound, unit)}")
-    if window is not None:
-        axes.set_xlim(*(date2num(datetime.fromtimestamp(at, UTC)) for at in window))
+    axes.set_xlim(*(date2num(datetime.fromtimestamp(at, UTC)) for at in window))
     locator = AutoDateLocator(tz=UTC)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=UTC))

@@ -91,7 +91,7 @@ def _lines(panel: Panel, found: Sequence[Sequence[Series]], window: tuple[float,
         for one in answer
     }
     drawn = {name: points for name, points in series.items() if points}
-    return charts.lines(drawn, panel.unit, panel.bound, window) if drawn else NOTHING
+    return charts.lines(drawn, panel.unit, window, panel.bound) if drawn else NOTHING
 
 
 def _now(panel: Panel, found: Sequence[Sequence[Series]]) -> str:

@@ -123,11 +123,11 @@ class Forwarder:
         return far
 
 
-def listen(port: int = 0) -> socket.socket:
+def listen(port: int = 0, address: str = LOOPBACK) -> socket.socket:
     """Return a socket that listens on loopback, on a free port for 0."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    server.bind((LOOPBACK, port))
+    server.bind((address, port))
     server.listen(BACKLOG)
     return server
 

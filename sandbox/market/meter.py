@@ -44,10 +44,6 @@ class Meter:
             self.begun += now - self.away_since
             self.away_since = None
 
-    def usd(self, now: float) -> float:
-        """Return what it cost up to now."""
-        return sum(self.items(now).values())
-
     def items(self, now: float) -> dict[str, float]:
         """Return what it cost up to now in $, GPU and disk apart."""
         until = min(now if moment is None else moment for moment in (self.ended, self.away_since))

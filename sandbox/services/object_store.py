@@ -30,7 +30,7 @@ MOVES = (
     "run `python -m sandbox up --store-port PORT` and write that port into store.endpoint of Pulumi.local.yaml",
     "run `python -m sandbox up --store-https-port PORT`",
 )
-SOCKETS = Path("/tmp")
+SOCKETS = Path("/tmp")  # where weed puts a socket for each of its ports, whatever TMPDIR says
 INNER_PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc", "metrics")
 
 

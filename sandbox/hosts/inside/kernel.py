@@ -16,6 +16,7 @@ MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
 SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8916, 0x891C, 0x8913, 0x8914
 IFF_UP, IFF_RUNNING = 0x1, 0x40
+CLONE_NEWNET = 0x40000000
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,6 +50,11 @@ def change_root(root: str) -> None:
     _checked(_libc.syscall(PIVOT_ROOT[platform.machine()], b".", b"."), "pivot_root", root)
     _checked(_libc.umount2(b".", MNT_DETACH), "umount2", root)
     os.chdir("/")
+
+
+def enter_network(namespace: int) -> None:
+    """Move this thread into the network namespace that a descriptor is of."""
+    _checked(_libc.setns(namespace, CLONE_NEWNET), "setns", namespace)
 
 
 def set_host_name(name: str) -> None:

@@ -1,11 +1,11 @@
 """The pods' network: a namespace each, services under their names, and whatever policies forbid is refused."""
 
-import ctypes
 import errno
 import socket
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,8 +15,6 @@ from sandbox.hosts.pump import Line
 from sandbox.services.child import Child
 from tests.doubles.node.policies import Labels, lets_through
 
-CLONE_NEWNET = 0x40000000
-LIBC = ctypes.CDLL(None, use_errno=True)
 HTTPS = 443
 
 Result = TypeVar("Result")
@@ -44,7 +42,8 @@ class PodNetwork:
 
         def run() -> None:
             try:
-                enter(self.path)
+                with self.path.open() as namespace:
+                    kernel.enter_network(namespace.fileno())
                 found.append(work())
             except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
                 failed.append(error)
@@ -58,13 +57,7 @@ class PodNetwork:
 
     def dial(self, port: int) -> Dial:
         """Return a dial of the pod's own address, at which a program that listens on loopback alone is refused."""
-
-        def connect() -> tuple[int, socket.socket]:
-            far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            far.setblocking(False)
-            return far.connect_ex((self.address, port)), far
-
-        return lambda: self.inside(connect)
+        return partial(self.inside, dial_machine(self.address, port))
 
 
 class Network:
@@ -127,23 +120,12 @@ class Network:
         return dial if allowed else lambda: (errno.ECONNREFUSED, socket.socket())
 
     def _serve(self, pod: PodNetwork, address: Address, dial: Dial) -> None:
-        def listening() -> socket.socket:
-            server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            server.bind(address)
-            server.listen()
-            return server
-
-        self._listeners.append(self._forwarder.serve(pod.inside(listening), dial, Line(), host_dialled=True))
+        host, port = address
+        server = pod.inside(partial(listen, port, host))
+        self._listeners.append(self._forwarder.serve(server, dial, Line(), host_dialled=True))
 
     def _on_machine(self, dial: Dial) -> int:
         server = listen()
         port = int(server.getsockname()[1])
         self._listeners.append(self._forwarder.serve(server, dial, Line(), host_dialled=False))
         return port
-
-
-def enter(namespace: Path) -> None:
-    """Move this thread into a network namespace."""
-    with namespace.open() as file:
-        if LIBC.setns(file.fileno(), CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"{namespace} cannot be entered")

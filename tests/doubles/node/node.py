@@ -2,12 +2,11 @@
 
 import socket
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from sandbox.services.programs import status
 from tests.doubles.node.container import Container, Image
 from tests.doubles.node.network import Address, Network
 
@@ -72,11 +71,6 @@ class Node:
         """Return a port of this machine that leads to a pod, as kubectl port-forward does."""
         return self.network.forward(name, port)
 
-    def log(self, name: str) -> str:
-        """Return the end of what a pod has written."""
-        child = self.containers[name].child
-        return child.tail() if child else ""
-
     def reaches(self, source: str, name: str, port: int) -> bool:
         """Say whether an HTTP request from a pod to a name of the network or the world is answered."""
         pod = self.network.pods[source]
@@ -116,14 +110,3 @@ class Node:
     def _container(self, name: str) -> Mapping[str, Any]:
         [container] = self._deployments[name]["spec"]["template"]["spec"]["containers"]
         return dict(container)
-
-
-def status(url: str) -> int | None:
-    """Return the HTTP status of an answer, None without one."""
-    try:
-        with urllib.request.urlopen(url, timeout=ANSWER_SECONDS) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return None

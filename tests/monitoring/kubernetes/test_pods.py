@@ -3,10 +3,9 @@
 import http.server
 import json
 import re
-import shutil
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +26,10 @@ from monitoring.kubernetes.traffic import WAYS
 from monitoring.prometheus import Prometheus
 from providers.identity.reporting import Reporter
 from sandbox.services.certificate import issue
+from sandbox.services.programs import find
 from tests.doubles.cloud import ACCOUNT, Cloud, running_cloud
 from tests.doubles.door import Reports, sample
+from tests.doubles.emulated import until
 from tests.doubles.node.container import Image, python_image
 from tests.doubles.node.node import Node
 
@@ -54,16 +55,6 @@ class Watching:
     def values(self, expression: str) -> list[float]:
         """Ask Prometheus; one value a series."""
         return [one.value for one in self.prometheus.query(expression)]
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    """Look again and again until it holds or patience ends."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.2)
-    return True
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +130,7 @@ def images() -> dict[str, Image]:
     rooms = re.findall(r"^COPY (\w+) ", containerfile, re.MULTILINE)
     found = {"example/monitoring": python_image(rooms, REPO, folder)}
     for name in ("prometheus", "alertmanager"):
-        program = shutil.which(name)
-        assert program is not None
-        found[f"prom/{name}"] = Image({f"/opt/bin/{name}": Path(program)}, [f"/opt/bin/{name}"])
+        found[f"prom/{name}"] = Image({f"/opt/bin/{name}": Path(find(name))}, [f"/opt/bin/{name}"])
     return found
 
 
@@ -177,7 +166,7 @@ def bytes_of(quantity: str) -> int:
 def test_prometheus_reads_every_part_and_its_rules(watching: Watching) -> None:
     up = 'up{job!="grafana"}'
 
-    assert until(lambda: watching.values(f"count({up} == 1)") == [len(PODS)]), watching.values("up")
+    until(lambda: watching.values(f"count({up} == 1)") == [len(PODS)], PATIENCE_SECONDS)
     assert watching.values("prometheus_rule_evaluation_failures_total > 0") == []
     assert watching.values("prometheus_notifications_alertmanagers_discovered") == [1]
     assert watching.values("min(prometheus_config_last_reload_successful)") == [1]
@@ -186,7 +175,7 @@ def test_prometheus_reads_every_part_and_its_rules(watching: Watching) -> None:
 def test_the_exporter_reaches_market_store_and_prometheus(watching: Watching) -> None:
     learnt = "vast_exporter_last_success_timestamp_seconds > 0"
 
-    assert until(lambda: len(watching.values(learnt)) == 4), watching.node.log("exporter")
+    until(lambda: len(watching.values(learnt)) == 4, PATIENCE_SECONDS)
 
 
 def test_a_host_reports_through_the_door_of_the_world(watching: Watching) -> None:
@@ -198,7 +187,7 @@ def test_a_host_reports_through_the_door_of_the_world(watching: Watching) -> Non
 
 
 def test_alerts_reach_whoever_is_to_be_told(watching: Watching) -> None:
-    assert until(lambda: bool(watching.heard))
+    until(lambda: watching.heard, PATIENCE_SECONDS)
 
     alerts = [alert["labels"]["alertname"] for told in watching.heard for alert in told["alerts"]]
     assert "Watchdog" in alerts
