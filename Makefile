@@ -11,10 +11,10 @@ IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm) $(if $(filter off,$(MONITORING)),and not monitoring)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up ask log report env down test check lint soak bench clean
+.PHONY: help setup up ask log report env down test test-deep check lint soak bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
 
 setup: ## install what is missing (also done by up, test, check and bench)
 	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING) --tests $(TESTS)
@@ -41,10 +41,14 @@ down: ## give everything back, show the market's meter at nought, stop the sandb
 
 # One more at once than there are processors: much of the time is waiting for hosts, markets and Prometheus.
 # What fails beside dozens of emulated machines is tried once more by itself: only then is it the code and not the load.
-test: TESTS = on
-test: setup lint ## everything: format, lint, types, and all tests (VLLM=double leaves the real vLLM out)
-	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live $(NO_VLLM)" || \
-		{ [ $$? = 1 ] && $(IN) pytest --last-failed --last-failed-no-failures none -m "not live $(NO_VLLM)"; }
+test test-deep: TESTS = on
+test: TIER = and not deep
+test-deep: export DEEP = on
+test: setup lint ## format, lint, types, and every test that a commit must pass (VLLM=double leaves the real vLLM out)
+test-deep: setup lint ## test, and what is slow and decides little: every seam with both victims
+test test-deep:
+	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live $(TIER) $(NO_VLLM)" || \
+		{ [ $$? = 1 ] && $(IN) pytest --last-failed --last-failed-no-failures none -m "not live $(TIER) $(NO_VLLM)"; }
 
 check: VLLM = double
 check: MONITORING = off
