@@ -110,7 +110,8 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
     fit = Fit.of(model.about, fleet.vllm_arguments)
-    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, stack.limits.expected_hours, fit)
+    hours = stack.limits.expected_hours
+    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, hours, fit, fleet.image)
 
 
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:

@@ -150,9 +150,19 @@ class Limits(Section):
     """Bounds of bringing one instance online."""
 
     attempts: int = Field(3, ge=1, le=25, description="Offers that are tried before giving up.")
-    boot_minutes: float = Field(15, alias="bootMinutes", gt=0, description="From rent to running.")
+    boot_minutes: float = Field(
+        40,
+        alias="bootMinutes",
+        gt=0,
+        description="From rent to running; half as long again while the market's message about the boot still changes.",
+    )
     connect_minutes: float = Field(5, alias="connectMinutes", gt=0, description="From running to the first SSH login.")
-    total_minutes: float = Field(45, alias="totalMinutes", gt=0, description="All attempts together.")
+    total_minutes: float | None = Field(
+        None,
+        alias="totalMinutes",
+        gt=0,
+        description="All attempts together. Default: by the weights' size and `downloadMbps`, 120 at least.",
+    )
     expected_hours: float = Field(
         8, alias="expectedHours", gt=0, description="Hours over which the download's price is spread."
     )

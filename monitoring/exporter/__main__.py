@@ -168,7 +168,7 @@ def happening(event: Event) -> Happening:
         reason=event.reason.value if event.reason else None,
         phase=event.phase,
         seconds=event.seconds,
-        usd=event.usd,
+        usd=event.usd - event.image_usd,
         usd_per_hour=event.usd_per_hour,
         instance_id=event.instance_id,
         machine_id=event.machine_id,

@@ -88,7 +88,9 @@ def drift(
         if attempt.given_back and attempt.instance_id not in there:
             ours[attempt.instance_id] = attempt.usd
         elif attempt.instance_id in there and attempt.usd_per_hour is not None:
-            ours[attempt.instance_id] = (now - attempt.rented_at) / 3600 * attempt.usd_per_hour
+            # The GPU is billed from when the instance runs; what the disk costs before that is little.
+            runs = attempt.began + attempt.passed["wait"] if "wait" in attempt.passed else attempt.rented_at
+            ours[attempt.instance_id] = (now - runs) / 3600 * attempt.usd_per_hour
     theirs: dict[int, float] = {}
     for charge in charges:
         if charge.instance_id in ours:

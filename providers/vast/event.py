@@ -95,7 +95,10 @@ _BLAMELESS = frozenset(
 
 
 class Event(BaseModel):
-    """One thing that happened in one attempt. Times in unix seconds, prices in $/h all-in, `usd` in $ since it was rented."""
+    """One thing that happened in one attempt. Times in unix seconds, prices in $/h all-in.
+
+    `usd`: $ since it was rented. Until the instance runs that is its disk and the image's traffic (`image_usd`).
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a later version may say more
 
@@ -116,6 +119,7 @@ class Event(BaseModel):
     usd_per_hour: float | None = None
     seconds: float = 0.0  # since the attempt began
     usd: float = 0.0
+    image_usd: float = 0.0
     advertised_mbps: float | None = None
     download_mbps: float | None = None  # as measured on the weights
     boot_seconds: float | None = None  # rent -> running

@@ -101,7 +101,7 @@ def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
         return Failed("stopped", f"the market stopped it: {message or status}")
     if any(text in message.lower() for text in FAILURE_TEXTS):
         return Failed("image", f"the image does not start: {message}")
-    if status in {"exited", "stopped", "offline", "unknown"}:
+    if status in {"exited", "stopped", "offline"}:  # `unknown` only says that no recent heartbeat came
         return Failed("offline", f"the market reports it as {status}: {message or 'no text'}")
     if status == "running" and instance.address(SSH_PORT) and instance.address(gate_port):
         return Running()

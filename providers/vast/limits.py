@@ -6,26 +6,38 @@ sandbox) divides those that wait for the market by its time scale.
 
 from dataclasses import dataclass, replace
 
+from providers.vast.loading import LEAST_TOTAL_SECONDS
+
 
 @dataclass(frozen=True)
 class Limits:
     """Bounds of bringing one instance online."""
 
     attempts: int = 3
-    boot_seconds: float = 15 * 60  # rent -> running
+    boot_seconds: float = 40 * 60  # rent -> running, whatever the message says
     connect_seconds: float = 5 * 60  # running -> first SSH login
-    total_seconds: float = 45 * 60  # everything, all attempts together
+    total_seconds: float = LEAST_TOTAL_SECONDS  # everything, all attempts together
     probe_seconds: float = 60
     settle_seconds: float = 90  # in which a fresh instance may be missing from reads and lists
     look_seconds: float = 5  # between two looks that must agree
     boot_look_seconds: float = 1.5  # between two looks at an instance that boots, which all that wait share
     store_patience_seconds: float = 90  # without a byte from the store, which is down for a minute at times
     destroy_seconds: float = 180  # giving back, until the market confirms it
+    time_scale: float = 1.0  # market seconds in one of ours
 
     @property
     def unattended_seconds(self) -> float:
         """After which an instance that nobody works on ends itself: later than the slowest creator gives up."""
         return 1.25 * self.total_seconds
+
+    def boot_ends(self, born: float, changed: float) -> float:
+        """Return until when a boot is waited for that began at `born` and whose message changed last at `changed`.
+
+        Healthy boots freeze their message for ten minutes and more, so a frozen one shortens nothing. One that still
+        changes gets half as long again: 60 minutes in place of 40.
+        """
+        longest = born + 1.5 * self.boot_seconds
+        return max(born + self.boot_seconds, min(longest, changed + 0.5 * self.boot_seconds))
 
     def at(self, time_scale: float) -> "Limits":
         """Return the bounds for a market whose clock runs `time_scale` times as fast as ours.
@@ -39,4 +51,5 @@ class Limits:
             look_seconds=self.look_seconds / time_scale,
             boot_look_seconds=max(0.1, self.boot_look_seconds / time_scale),
             store_patience_seconds=max(3.0, self.store_patience_seconds / time_scale),
+            time_scale=time_scale,
         )

@@ -32,11 +32,16 @@ class Notebook:
         self._blank = Event(at=0, stack_id=who[0], name=who[1], attempt="0", step=0, outcome=Outcome.RENTING)
         self._last = self._blank
         self._began = self._paid_from = 0.0
+        self._running_from: float | None = None  # from when the GPU is billed
+        self._disk_usd_per_hour = 0.0
         self._passed: set[str] = set()
 
-    def renting(self, offer: Offer, usd_per_hour: float) -> None:
-        """Open an attempt; the rent call for this offer follows."""
+    def renting(self, offer: Offer, usd_per_hour: float, disk_usd_per_hour: float, image_usd: float) -> None:
+        """Open an attempt; the rent call for this offer follows. The last two are what it costs until it runs: the disk by
+        the hour, and the image's traffic once.
+        """
         self._open()
+        self._disk_usd_per_hour = disk_usd_per_hour
         self._write(
             Outcome.RENTING,
             offer_id=offer.id,
@@ -44,6 +49,7 @@ class Notebook:
             host_id=offer.host_id,
             usd_per_hour=usd_per_hour,
             advertised_mbps=offer.inet_down,
+            image_usd=round(image_usd, 6),
         )
 
     def taken(self, gone: OfferGone) -> None:
@@ -59,6 +65,7 @@ class Notebook:
         """Open an attempt with an instance that was there already; nothing about its boot can be measured any more."""
         self._open()
         self._paid_from = self._began
+        self._running_from = self._began if instance.actual_status == "running" else None
         self._write(
             Outcome.ADOPTED,
             instance_id=instance.id,
@@ -71,8 +78,10 @@ class Notebook:
         if phase in PHASES and phase not in self._passed:
             self._passed.add(phase)
             booted = None
-            if phase == "wait" and self._was_rented():
-                booted = round(self._clock.monotonic() - self._paid_from, 3)
+            if phase == "wait":
+                now = self._clock.monotonic()
+                self._running_from = now if self._running_from is None else self._running_from
+                booted = round(now - self._paid_from, 3) if self._was_rented() else None
             self._write(Outcome.PASSED, phase=phase, boot_seconds=booted)
 
     def served(self, download_mbps: float | None, phases: Mapping[str, float]) -> None:
@@ -102,7 +111,14 @@ class Notebook:
     def _open(self) -> None:
         self._began = self._clock.monotonic()
         self._passed = set()
+        self._running_from, self._disk_usd_per_hour = None, 0.0
         self._last = self._blank.model_copy(update={"attempt": secrets.token_hex(6)})
+
+    def _paid(self, now: float, usd_per_hour: float) -> float:
+        """Return $ since the rent: disk and the image's traffic while it loads, the whole price from when it runs."""
+        running_from = now if self._running_from is None else self._running_from
+        loading = (running_from - self._paid_from) / 3600 * self._disk_usd_per_hour + self._last.image_usd
+        return loading + (now - running_from) / 3600 * usd_per_hour
 
     def _was_rented(self) -> bool:
         return self._last.offer_id is not None
@@ -118,7 +134,7 @@ class Notebook:
                 "step": last.step + 1,
                 "outcome": outcome,
                 "seconds": round(now - self._began, 3),
-                "usd": round((now - self._paid_from) / 3600 * (last.usd_per_hour or 0), 6) if costs else 0.0,
+                "usd": round(self._paid(now, last.usd_per_hour or 0.0), 6) if costs else 0.0,
             }
         )
         self._last = event.model_copy(update={"reason": None, "message": ""})

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from providers.vast import loading
 from providers.vast.fit import Fit
 from providers.vast.record import NOTHING, Record
 
@@ -72,6 +73,7 @@ class Wishes:
     ports: int = 2  # SSH and the gate
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
     fit: Fit | None = None
+    image_gb: float = loading.IMAGE_GB  # compressed
 
     @property
     def least_gpu_ram(self) -> float:
@@ -126,9 +128,18 @@ def relaxed_query(wishes: Wishes) -> dict[str, Any]:
 
 def usd_per_hour(offer: Offer, wishes: Wishes) -> float:
     """All-in $/h: GPUs, disk, and the weights' download spread over the hours that an instance is expected to live."""
-    disk = wishes.disk_gb * offer.storage_cost / HOURS_A_MONTH
     download = wishes.weights_gb * offer.inet_down_cost / wishes.expected_hours
-    return offer.dph_base + disk + download
+    return offer.dph_base + disk_usd_per_hour(offer, wishes) + download
+
+
+def disk_usd_per_hour(offer: Offer, wishes: Wishes) -> float:
+    """Return $/h of the disk: all that an instance costs by the hour before it runs."""
+    return wishes.disk_gb * offer.storage_cost / HOURS_A_MONTH
+
+
+def image_usd(offer: Offer, wishes: Wishes) -> float:
+    """Return $ for the traffic of pulling the image."""
+    return wishes.image_gb * offer.inet_down_cost
 
 
 def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
@@ -170,14 +181,17 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
 
 
 def expected_usd_per_hour(offer: Offer, wishes: Wishes, record: Record = NOTHING) -> float:
-    """Price of an hour that works: all-in, with what is paid while it boots and downloads, and what fails, spread over it.
+    """Price of an hour that works: all-in, with what is paid while it loads and downloads, and what fails, spread over it.
 
+    While it loads, disk and the image's traffic are paid; while it downloads the weights it runs, and costs in full.
     What we have measured on the machine counts more than what it advertises.
     """
-    download = wishes.weights_gb * 8000 / max(record.believed_mbps(offer.inet_down), 1.0)
-    idle_share = (record.believed_boot_seconds() + download) / 3600 / wishes.expected_hours
+    mbps = record.believed_mbps(offer.inet_down)
+    boot = record.believed_boot_seconds(loading.pull_seconds(wishes.image_gb, mbps))
+    loads = disk_usd_per_hour(offer, wishes) * boot / 3600 + image_usd(offer, wishes)
+    runs = usd_per_hour(offer, wishes) * loading.transfer_seconds(wishes.weights_gb, mbps) / 3600
     works = max(record.believed_reliability(offer.reliable), 0.01)
-    return usd_per_hour(offer, wishes) * (1 + idle_share) / works
+    return (usd_per_hour(offer, wishes) + (loads + runs) / wishes.expected_hours) / works
 
 
 def rank(

@@ -12,6 +12,7 @@ from typing import Protocol
 from bootstrap.errors import HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
+from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance, unsound
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
@@ -109,7 +110,9 @@ def bring_online(
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
         wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | tried)
         instance_id, offer = (
-            (adopted.id, None) if adopted else _rent_best(market, clock, limits, order, wishes, failures, say, notebook)
+            (adopted.id, None)
+            if adopted
+            else _rent_best(market, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline)
         )
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
@@ -178,24 +181,31 @@ def _rent_best(
     clock: RentingClock,
     limits: Limits,
     order: Order,
-    wishes: Wishes,
     failures: list[Failure],
     say: Say,
     notebook: Notebook,
+    deadline: float,
 ) -> tuple[int, Offer]:
+    wishes = order.wishes
     body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port)
     for _search in range(limits.attempts):
         try:
-            ranked, query = candidates(market, wishes, order.turn, notebook.ledger.records(), clock.time(), say)
+            records = notebook.ledger.records()
+            ranked, query = candidates(market, wishes, order.turn, records, clock.time(), say)
         except errors.NoMatchingOffer as error:
             raise errors.NoMatchingOffer("\n".join([str(error), *_told(failures)])) from error
         say(
             "search",
             f"{len(ranked)} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in",
         )
-        for offer in ranked:
+        left = deadline - clock.monotonic()
+        quick = in_time(ranked, wishes, records, limits, left)
+        if not quick:
+            failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, limits, left)))
+            raise _exhausted(order, failures, limits)
+        for offer in quick:
             price = offers.usd_per_hour(offer, wishes)
-            notebook.renting(offer, price)
+            notebook.renting(offer, price, offers.disk_usd_per_hour(offer, wishes), offers.image_usd(offer, wishes))
             try:
                 instance_id = rent(market, clock, limits, offer, body)
             except errors.OfferGone as gone:
@@ -226,8 +236,7 @@ def _serve(
     deadline: float,
 ) -> Served:
     began = clock.monotonic()
-    boot_deadline = min(deadline, began + limits.boot_seconds)
-    instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, boot_deadline)
+    instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, deadline)
     booted = clock.monotonic() - began
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
     host_key = host_key_of(market, clock, limits, instance_id)
@@ -251,7 +260,12 @@ def host_key_of(market: Market, clock: RentingClock, limits: Limits, instance_id
 
 
 def _told(failures: list[Failure]) -> list[str]:
-    return [f"Tried before: instance {failure.instance_id}: {failure.message}" for failure in failures]
+    return [
+        f"Tried before: {failure.message}"
+        if failure.instance_id is None
+        else f"Tried before: instance {failure.instance_id}: {failure.message}"
+        for failure in failures
+    ]
 
 
 def _exhausted(order: Order, failures: list[Failure], limits: Limits) -> errors.VastError:

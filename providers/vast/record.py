@@ -16,7 +16,6 @@ LONGEST_AVOIDED_SECONDS = 7 * 24 * HOUR
 HALF_LIFE_SECONDS = 7 * 24 * HOUR  # of a failure's weight
 MEASUREMENTS = 5  # the latest ones are believed
 ADVERTISED_WEIGHT = 0.5  # in measurements: one of ours outweighs what is advertised
-USUAL_BOOT_SECONDS = 180.0  # of a machine that nobody has seen boot
 RELIABILITY_WEIGHT = 4.0  # attempts of ours that an advertised reliability is worth
 
 
@@ -36,9 +35,9 @@ class Record:
         """Return a download rate between the advertised one and those measured."""
         return _believed(advertised, self.download_mbps)
 
-    def believed_boot_seconds(self) -> float:
-        """Return how long it will take from rent to running."""
-        return _believed(USUAL_BOOT_SECONDS, self.boot_seconds)
+    def believed_boot_seconds(self, reckoned: float) -> float:
+        """Return how long it will take from rent to running: between what size and line say, and what was measured."""
+        return _believed(reckoned, self.boot_seconds)
 
     def believed_reliability(self, advertised: float) -> float:
         """Return a share between 0 and 1: the advertised one, moved by what became of our own attempts."""

@@ -115,11 +115,12 @@ def wait_until_running(
 ) -> Instance:
     """Wait for address and ports, by the list that all who wait share.
 
-    Raises RentalFailed where it will not come up, or not before the deadline (monotonic seconds).
+    Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
+    seconds). No status but a failure's ends the wait sooner.
     """
-    born = clock.monotonic()
-    status = "not listed yet"
-    while clock.monotonic() < deadline:
+    born = changed = clock.monotonic()
+    status, told = "not listed yet", None
+    while clock.monotonic() < min(deadline, limits.boot_ends(born, changed)):
         instance = find(market, instance_id, label, limits.boot_look_seconds / 2)
         if instance is not None:
             state = classify(instance, gate_port)
@@ -128,11 +129,14 @@ def wait_until_running(
             if isinstance(state, Failed):
                 raise errors.RentalFailed(instance_id, state.reason, state.message)
             status = state.status
+            if told != (told := (status, instance.status_msg)):
+                changed = clock.monotonic()
         elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id, label):
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
         clock.sleep(limits.boot_look_seconds)
     waited = clock.monotonic() - born
-    raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status})")
+    message = f"; {told[1]}" if told and told[1] else ""
+    raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status}{message})")
 
 
 def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:

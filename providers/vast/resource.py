@@ -30,13 +30,13 @@ from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
 from providers.progress import tell
 from providers.store.client import Keys
-from providers.vast import search
+from providers.vast import loading, search
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
 from providers.vast.guarded import GuardedMarket
 from providers.vast.offers import Offer, Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
-from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
+from providers.vast.settings import GB, OUTPUT_KEYS, InstanceSettings, inputs_of
 
 if TYPE_CHECKING:
     from providers.vast.lifecycle import Desk
@@ -215,6 +215,11 @@ def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
             f"{' or '.join(map(str, sizes))} GiB"
         )
     tell(f"{settings.name}  fetch weights  {settings.start_cost.told()}")
+    weights_gb, image_gb = settings.start_cost.bytes / GB, loading.image_gb(settings.server.image)
+    total = settings.to_limits().total_seconds
+    late = loading.too_late(weights_gb, settings.wishes.download_mbps, image_gb, settings.market.time_scale, total)
+    if late:
+        tell(f"{settings.name}  wait  {late}")
 
 
 def known(value: Any) -> Any:

@@ -32,12 +32,12 @@ from providers.store.warm import WarmEntries
 from providers.vast import label
 from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
+from providers.vast.loading import SLOW_SHARE
 from providers.vast.online import Say, Served
 from providers.vast.settings import AccessSettings, InstanceSettings
 
 STORE_SECONDS = 10
 DRAIN_SECONDS = 30
-SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given back
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from bootstrap.manifest import Manifest
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
+from providers.vast import loading
 from providers.vast.errors import SettingsInvalid
 from providers.vast.fit import Fit
 from providers.vast.limits import Limits
@@ -60,7 +61,9 @@ class WishSettings(_Model):
     regions: tuple[str, ...] = ()
     verified: bool = True
 
-    def to_wishes(self, disk_gb: float, weights_gb: float, expected_hours: float, fit: Fit | None) -> Wishes:
+    def to_wishes(
+        self, disk_gb: float, weights_gb: float, expected_hours: float, fit: Fit | None, image: str = ""
+    ) -> Wishes:
         """Return the wishes in the market's units, with the disk to rent, the download to pay for, and what must fit."""
         return Wishes(
             gpu_names=self.gpu_names,
@@ -76,6 +79,7 @@ class WishSettings(_Model):
             verified_only=self.verified,
             expected_hours=expected_hours,
             fit=fit,
+            image_gb=loading.image_gb(image),
         )
 
 
@@ -90,12 +94,12 @@ class PreflightSettings(_Model):
 
 
 class LimitSettings(_Model):
-    """Bounds of bringing the instance online."""
+    """Bounds of bringing the instance online. Without `total_minutes` it follows from size and line."""
 
     attempts: int = Field(3, ge=1)
-    boot_minutes: float = Field(15, alias="bootMinutes", gt=0)
+    boot_minutes: float = Field(40, alias="bootMinutes", gt=0)
     connect_minutes: float = Field(5, alias="connectMinutes", gt=0)
-    total_minutes: float = Field(45, alias="totalMinutes", gt=0)
+    total_minutes: float | None = Field(None, alias="totalMinutes", gt=0)
     expected_hours: float = Field(8, alias="expectedHours", gt=0)
     rents_per_hour: int = Field(200, alias="rentsPerHour", ge=1)
 
@@ -191,16 +195,18 @@ class InstanceSettings(_Model):
 
     def to_wishes(self) -> Wishes:
         """Return the wishes in the market's units."""
-        weights_gb = self.start_cost.bytes / GB
-        return self.wishes.to_wishes(self.disk_gb, weights_gb, self.limits.expected_hours, self.fit)
+        weights_gb, hours = self.start_cost.bytes / GB, self.limits.expected_hours
+        return self.wishes.to_wishes(self.disk_gb, weights_gb, hours, self.fit, self.server.image)
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""
+        boot, connect = self.limits.boot_minutes * 60, self.limits.connect_minutes * 60
+        derived = loading.longest_seconds(boot, connect, self.start_cost.bytes / GB, self.wishes.download_mbps)
         return Limits(
             attempts=self.limits.attempts,
-            boot_seconds=self.limits.boot_minutes * 60,
-            connect_seconds=self.limits.connect_minutes * 60,
-            total_seconds=self.limits.total_minutes * 60,
+            boot_seconds=boot,
+            connect_seconds=connect,
+            total_seconds=derived if self.limits.total_minutes is None else self.limits.total_minutes * 60,
         ).at(self.market.time_scale)
 
 

@@ -68,7 +68,9 @@ def test_an_attempt_is_written_down_from_the_announcement_to_the_end(market: Fak
     assert (last.download_mbps, last.advertised_mbps) == (750.0, 900.0)
     assert last.boot_seconds is not None
     assert last.boot_seconds >= 30
-    assert last.usd == pytest.approx(served.usd_per_hour * last.boot_seconds / 3600, rel=0.2)
+    # The GPU costs nothing while it loads: the disk does, and the image's traffic.
+    assert last.image_usd == pytest.approx(11.4 * 0.001)
+    assert last.usd == pytest.approx(last.image_usd + 20 * 0.1 / 720 * last.boot_seconds / 3600, rel=0.01)
     assert len({event.attempt for event in ledger.events}) == 1
     assert [event.step for event in ledger.events] == [1, 2, 3, 4, 5, 6]
 

@@ -50,7 +50,7 @@ def test_what_will_not_come_up_is_a_failure(changes: dict[str, Any], reason: str
     assert state.reason == reason
 
 
-@pytest.mark.parametrize("status", [None, "created", "loading", "rebooting"])
+@pytest.mark.parametrize("status", [None, "created", "loading", "rebooting", "unknown"])
 def test_what_is_on_its_way_is_pending(status: str | None) -> None:
     assert isinstance(classify(instance(actual_status=status), 8443), Pending)
 

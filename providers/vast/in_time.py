@@ -1,0 +1,41 @@
+"""Which offers can still bring an instance online before a deadline, pure."""
+
+from collections.abc import Mapping, Sequence
+
+from providers.vast import loading
+from providers.vast.limits import Limits
+from providers.vast.offers import Offer, Wishes
+from providers.vast.record import NOTHING, Record
+
+
+def least_seconds(offer: Offer, wishes: Wishes, record: Record = NOTHING, time_scale: float = 1.0) -> float:
+    """Return what an attempt takes at the least, at the advertised rate: image and weights, without any start.
+
+    What was measured on the machine counts where it is less. `time_scale` divides what runs by the market's clock.
+    """
+    boot = min([loading.pull_seconds(wishes.image_gb, offer.inet_down), *record.boot_seconds])
+    weights = loading.transfer_seconds(wishes.weights_gb, max([offer.inet_down, *record.download_mbps]))
+    return boot / time_scale + weights
+
+
+def in_time(
+    ranked: Sequence[Offer], wishes: Wishes, records: Mapping[int, Record], limits: Limits, left: float
+) -> list[Offer]:
+    """Return the offers whose attempt can end within `left` seconds, in their order."""
+    return [one for one in ranked if _least(one, wishes, records, limits) <= left]
+
+
+def too_late(
+    ranked: Sequence[Offer], wishes: Wishes, records: Mapping[int, Record], limits: Limits, left: float
+) -> str:
+    """Say that none of these offers can end in time, and what would have to give."""
+    least = min(_least(one, wishes, records, limits) for one in ranked)
+    return (
+        f"nothing was rented, because no machine that fits can end in the {max(left, 0) / 60:.0f} min that are left of "
+        f"limits.totalMinutes ({limits.total_seconds / 60:.0f}): the fastest needs {least / 60:.0f} min at the least for "
+        "image and weights. Raise limits.totalMinutes, or downloadMbps"
+    )
+
+
+def _least(offer: Offer, wishes: Wishes, records: Mapping[int, Record], limits: Limits) -> float:
+    return least_seconds(offer, wishes, records.get(offer.machine_id, NOTHING), limits.time_scale)
