@@ -35,7 +35,7 @@ from providers.vast.answers import Charge
 from providers.vast.backend import BackendError, run_pulumi, selected_stack
 from providers.vast.errors import VastError
 from providers.vast.event import Event, Reason
-from providers.vast.instances import Instance
+from providers.vast.instances import Instance, all_known
 
 PORT, EVERY_SECONDS = 9101, 15.0
 KEY = "GPU_FLEET_MARKET_KEY"
@@ -132,7 +132,7 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
     )
     sources = Sources(
         happenings=down_when_refused(lambda: [happening(event) for event in tail.fresh()]),
-        inventory=down_when_refused(lambda: [row for row in map(rented, desk.market.instances()) if row]),
+        inventory=down_when_refused(lambda: [row for row in map(rented, all_known(desk.market.instances())) if row]),
         charges=down_when_refused(charges),
         unused=down_when_refused(partial(unused, Prometheus(options.prometheus))) if options.prometheus else None,
     )

@@ -3,6 +3,7 @@
 from providers.engine_watch import RentingClock
 from providers.vast import label
 from providers.vast.errors import VastError
+from providers.vast.instances import all_known
 from providers.vast.limits import Limits
 from providers.vast.online import Say
 from providers.vast.renting import Market, give_back_all
@@ -15,7 +16,7 @@ class NotAsked(VastError):
 def end_rentals(market: Market, clock: RentingClock, limits: Limits, stack_id: str, say: Say) -> None:
     """Give back what still carries the stack's id. Raises NotAsked, and StillRented for what is not confirmed."""
     try:
-        rows = market.instances()
+        rows = all_known(market.instances())
     except VastError as error:
         raise NotAsked(
             f"whether anything is still rented under {label.PREFIX}/{stack_id}/ could not be asked: {error}. "

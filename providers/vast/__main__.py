@@ -19,6 +19,7 @@ from providers.vast import label, sweep, verdict
 from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, states
 from providers.vast.errors import VastError
 from providers.vast.explanation import explained
+from providers.vast.instances import all_known
 from providers.vast.pinning import pins_file, with_pin
 
 EXAMPLES = """\
@@ -105,7 +106,7 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
     """Compare, tell, and give back what was asked for."""
     # In this order: an instance that is rented after the list was read is not in it, and one that is in it was known, or
     # being created, by the time at which the states are read.
-    listed = desk.market.instances()
+    listed = all_known(desk.market.instances())
     known = states(run_pulumi, desk.stack)
     found = sweep.sort_out(listed, known, sweep.own_ids(known, options.stack_id))
     doomed = sweep.condemned(found, options.interrupted)

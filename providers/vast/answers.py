@@ -1,17 +1,18 @@
 """The shapes of the market's answers, as far as they are read; what is not of one is no answer at all."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from providers.vast.instances import Instance
-from providers.vast.offers import Offer
 
 SOURCE = "instance-"
 
 
 class Offers(BaseModel):
-    """Of a search."""
+    """Of a search. Its rows are read one by one, see `rows.read`."""
 
-    offers: list[Offer]
+    offers: list[Any]
 
 
 class Rented(BaseModel):
@@ -28,13 +29,35 @@ class One(BaseModel):
 
 
 class Page(BaseModel):
-    """One page of the list."""
+    """One page of the list. Its rows are read one by one, see `rows.read`.
+
+    `instances_found` counts the rows of this page, `total_instances` all rows that match the filters. `label_counts`
+    counts rows by label.
+    """
 
     model_config = ConfigDict(extra="ignore")
 
-    instances: list[Instance]
+    instances: list[Any]
     instances_found: int | None = None
+    total_instances: int | None = None
+    label_counts: dict[str, int] | None = None
     next_token: str | None = None
+
+    @property
+    def is_short(self) -> bool:
+        """Whether the page lacks rows that it counts."""
+        return self.instances_found is not None and len(self.instances) < self.instances_found
+
+    def expected(self, label: str | None) -> int:
+        """Return how many rows all pages have together, of one label if it is given; 0 where the market does not say.
+
+        A total that is counted without the filter would make every list of a label short; the label's own count puts
+        that right.
+        """
+        total = self.total_instances or 0
+        if label is None or self.label_counts is None:
+            return total
+        return min(total, self.label_counts.get(label, 0))
 
 
 class Log(BaseModel):
@@ -84,6 +107,11 @@ class Charge(BaseModel):
     metadata: Metadata = Metadata()
     items: tuple[Item, ...] = Field(default=())
 
+    @field_validator("metadata", "items", mode="before")
+    @classmethod
+    def _null_is_nothing(cls, value: Any, info: ValidationInfo) -> Any:
+        return cls.model_fields[info.field_name or ""].default if value is None else value
+
     @property
     def instance_id(self) -> int | None:
         """The contract's number; None for a charge of something else."""
@@ -92,7 +120,7 @@ class Charge(BaseModel):
 
 
 class Charges(BaseModel):
-    """One page of charges."""
+    """One page of charges. Its rows are read one by one, see `rows.read`."""
 
-    results: list[Charge]
+    results: list[Any]
     next_token: str | None = None

@@ -14,7 +14,7 @@ from providers.vast.settings import InstanceSettings
 
 @dataclass(frozen=True)
 class Machine:
-    """What is rented, as the state recorded it. `usd_per_hour` is all-in."""
+    """What is rented, as the state recorded it; empty or 0 where the market did not say. `usd_per_hour` is all-in."""
 
     gpu_name: str
     gpu_count: int
@@ -82,12 +82,13 @@ def _what_runs(settings: InstanceSettings) -> dict[str, object]:
 
 
 def _violated(new: InstanceSettings, machine: Machine) -> list[str]:
+    # A fact that the market left out replaces no machine.
     wishes = new.wishes
     rules = {
-        "wishes.gpuNames": machine.gpu_name in wishes.gpu_names,
-        "wishes.gpuCount": machine.gpu_count == wishes.gpu_count,
+        "wishes.gpuNames": not machine.gpu_name or machine.gpu_name in wishes.gpu_names,
+        "wishes.gpuCount": not machine.gpu_count or machine.gpu_count == wishes.gpu_count,
         "wishes.maxUsdPerHour": machine.usd_per_hour <= wishes.max_usd_per_hour + 1e-9,
-        "wishes.regions": not wishes.regions or machine.country in wishes.regions,
-        "diskGb": machine.disk_gb + 0.5 >= new.disk_gb,
+        "wishes.regions": not wishes.regions or not machine.country or machine.country in wishes.regions,
+        "diskGb": not machine.disk_gb or machine.disk_gb + 0.5 >= new.disk_gb,
     }
     return [key for key, holds in rules.items() if not holds]

@@ -23,6 +23,7 @@ from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
 from providers.vast.refusals import refusal
+from providers.vast.rows import Listing, read
 from providers.vast.shared import SharedAnswers
 
 DEFAULT_URL = "https://console.vast.ai"
@@ -47,7 +48,7 @@ class VastClient:
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
     own wire. `time_scale` is how many market seconds pass in one of ours. With `shared` it shares answers with all other
-    processes that use the account; `on_list` is told of each whole list of it. Raises only `errors.VastError`.
+    processes that use the account; `on_list` is told the ids of each whole list of it. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class VastClient:
         transport: httpx.BaseTransport | None = None,
         time_scale: float = 1.0,
         shared: SharedAnswers | None = None,
-        on_list: Callable[[list[Instance]], None] = lambda _rows: None,
+        on_list: Callable[[list[int]], None] = lambda _ids: None,
     ) -> None:
         self._on_list = on_list
         self._shared = shared
@@ -80,19 +81,23 @@ class VastClient:
         self._http.close()
         self._plain.close()
 
-    def search(self, query: dict[str, Any]) -> list[Offer]:
-        """Return the market's offers for a query, half a minute old at most; 64 at most, ordered by the market."""
+    def search(self, query: dict[str, Any]) -> Listing[Offer]:
+        """Return the market's offers for a query, half a minute old at most; 64 at most, ordered by the market.
 
-        def ask() -> tuple[float, list[Offer]]:
+        Rows that do not parse are set aside in the listing.
+        """
+
+        def ask() -> tuple[float, Listing[Offer]]:
             asked = self._clock.monotonic()
-            return asked, self._ask("search", "POST", "/api/v0/bundles/", Offers, query).offers
+            return asked, read(self._ask("search", "POST", "/api/v0/bundles/", Offers, query).offers, Offer)
+
+        def shared() -> tuple[float, list[dict[str, Any]]]:
+            asked, found = self._again("search", ask)
+            return asked, found.dumped()
 
         if self._shared is None:
             return self._again("search", ask)[1]
-        rows = self._shared.get(
-            _question(query), self._recently(), lambda: _rows(*self._again("search", ask)), self._clock
-        )
-        return [Offer.model_validate(row) for row in rows]
+        return read(self._shared.get(_question(query), self._recently(), shared, self._clock), Offer)
 
     def forget_search(self, query: dict[str, Any]) -> None:
         """Have a query asked anew, because what it listed turned out to be gone."""
@@ -127,16 +132,31 @@ class VastClient:
             return found[0] if found else None
         return found
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         """Return all instances of the account, or those with a label; every page, checked against the market's count.
 
-        Asked now, or up to `age_seconds` ago by anybody who shares answers with us.
+        Asked now, or up to `age_seconds` ago by anybody who shares answers with us. Rows that do not parse are set aside
+        in the listing. Raises OutcomeUnknown where one with the label asked for stays so.
         """
+        for look in range(SHORT_LISTS):
+            found = self._listed(label, age_seconds if look == 0 else 0.0)
+            doubts = [row for row in found.odd if label is not None and row.label == label]
+            if not doubts:
+                return found
+            self._clock.sleep(self._retry_seconds)
+        raise errors.OutcomeUnknown("list", doubts[0].told)
+
+    def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
         if self._shared is None or (label is not None and self._is_large()):
             return self._pages(label)[1]
+
+        def shared() -> tuple[float, list[dict[str, Any]]]:
+            asked, found = self._pages(None)
+            return asked, found.dumped()
+
         since = self._clock.monotonic() - age_seconds
-        rows = self._shared.get(EVERYTHING, since, lambda: _rows(*self._pages(None)), self._clock)
-        return [Instance.model_validate(row) for row in rows if label is None or row["label"] == label]
+        found = read(self._shared.get(EVERYTHING, since, shared, self._clock), Instance)
+        return found if label is None else Listing([one for one in found if one.label == label], found.odd)
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
@@ -164,7 +184,7 @@ class VastClient:
         found: list[Charge] = []
         while True:
             page = self._again("charges", partial(self._charges, dict(params)))
-            found += page.results
+            found += read(page.results, Charge)
             if not page.next_token:
                 return found
             params["after_token"] = page.next_token
@@ -188,18 +208,23 @@ class VastClient:
         known = self._shared.last(EVERYTHING, float("-inf"), self._clock) if self._shared else None
         return known is not None and len(known) > LARGE
 
-    def _pages(self, label: str | None) -> tuple[float, list[Instance]]:
+    def _pages(self, label: str | None) -> tuple[float, Listing[Instance]]:
         for _look in range(SHORT_LISTS):
             began, page = self._again("list", partial(self._page, label, None))
-            found = page.instances
+            rows, short = list(page.instances), page.is_short
             while page.next_token:
                 _asked, page = self._again("list", partial(self._page, label, page.next_token))
-                found += page.instances
-            if page.instances_found is None or len(found) >= page.instances_found:
-                if label is None:
-                    self._on_list(found)
+                rows += page.instances
+                short = short or page.is_short
+            if not short and len(rows) >= page.expected(label):
+                found = read(rows, Instance)
+                ids = [*(one.id for one in found), *(one.id for one in found.odd if one.id is not None)]
+                # A row without an id may be any instance, so such a list says of none that it is gone.
+                if label is None and len(ids) == len(rows):
+                    self._on_list(ids)
                 return began, found
-        raise errors.OutcomeUnknown("list", f"{len(found)} instances listed of {page.instances_found} that it counts")
+        counted = max(page.expected(label), page.instances_found or 0)
+        raise errors.OutcomeUnknown("list", f"{len(rows)} instances listed of {counted} that it counts")
 
     def _page(self, label: str | None, token: str | None) -> tuple[float, Page]:
         asked = self._clock.monotonic()

@@ -5,10 +5,13 @@ waiting loop can act on. Facts: the market's self-test treats an instance as up 
 `running` and its address and ports are there; the failure texts are those of its own test tooling.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from providers.vast.rows import set_aside
 
 FAILURE_TEXTS = (
     "error response from daemon",
@@ -30,6 +33,11 @@ class PortBinding(BaseModel):
     HostIp: str = "0.0.0.0"  # noqa: S104 -- the market's spelling, not an address to bind
     HostPort: int
 
+    @field_validator("HostIp", mode="before")
+    @classmethod
+    def _every_address(cls, value: Any) -> Any:
+        return value or "0.0.0.0"  # noqa: S104 -- as above
+
 
 class Instance(BaseModel):
     """One row of `GET /instances/`. Only what is acted upon; unknown fields are ignored."""
@@ -46,8 +54,8 @@ class Instance(BaseModel):
     image_uuid: str | None = None
     machine_id: int | None = None
     gpu_name: str | None = None
-    num_gpus: int = 0
-    disk_space: float = 0
+    num_gpus: int | None = None
+    disk_space: float | None = None  # GB
     dph_total: float | None = None  # $/h: GPUs and disk
     inet_down: float | None = None  # Mb/s, as advertised
     geolocation: str | None = None
@@ -55,11 +63,20 @@ class Instance(BaseModel):
     public_ipaddr: str | None = None
     ports: dict[str, list[PortBinding]] = Field(default_factory=dict)
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        # Labels that are numbers were seen; no label of ours is one.
+        return str(value) if isinstance(value, int | float) else value
+
     @field_validator("ports", mode="before")
     @classmethod
     def _only_docker_form(cls, value: Any) -> Any:
-        # The single read was seen with a plain list of numbers, which maps nothing; only the Docker form is of use.
-        return {key: rows or [] for key, rows in value.items()} if isinstance(value, dict) else {}
+        # The single read was seen with a plain list of numbers, which maps nothing; only the Docker form is of use. A
+        # port without a number is not mapped yet.
+        if not isinstance(value, dict):
+            return {}
+        return {key: [row for row in rows if _is_mapped(row)] if rows else [] for key, rows in value.items()}
 
     @field_validator("public_ipaddr")
     @classmethod
@@ -71,6 +88,16 @@ class Instance(BaseModel):
         rows = self.ports.get(f"{container_port}/tcp") or []
         ipv4 = [row for row in rows if ":" not in row.HostIp] or rows
         return (self.public_ipaddr, ipv4[0].HostPort) if ipv4 and self.public_ipaddr else None
+
+
+def _is_mapped(row: Any) -> bool:
+    return not isinstance(row, dict) or row.get("HostPort") not in ("", None)
+
+
+def all_known(rows: Iterable[Instance]) -> list[Instance]:
+    """Return the rows of a list, and of those that did not parse what can be read: id and label, if it has both."""
+    doubtful = [Instance(id=one.id, label=one.label) for one in set_aside(rows) if one.id is not None and one.label]
+    return [*rows, *doubtful]
 
 
 @dataclass(frozen=True)
@@ -116,8 +143,11 @@ def unsound(instance: Instance, image: str, gpu_names: tuple[str, ...], gpu_coun
     flaws = []
     if instance.image_uuid and instance.image_uuid != image:
         flaws.append(f"runs image {instance.image_uuid} instead of {image}")
-    if instance.gpu_name and (instance.gpu_name not in gpu_names or instance.num_gpus != gpu_count):
-        flaws.append(f"has {instance.num_gpus} x {instance.gpu_name} instead of {gpu_count} x {' or '.join(gpu_names)}")
+    other_count = instance.num_gpus is not None and instance.num_gpus != gpu_count
+    if instance.gpu_name and (instance.gpu_name not in gpu_names or other_count):
+        flaws.append(
+            f"has {instance.num_gpus or 'some'} x {instance.gpu_name} instead of {gpu_count} x {' or '.join(gpu_names)}"
+        )
     if instance.disk_space and instance.disk_space + 0.5 < disk_gb:
         flaws.append(f"has {instance.disk_space:.0f} GB of disk instead of {disk_gb:.0f}")
     if instance.intended_status == "stopped" or instance.actual_status in {"exited", "stopped", "offline"}:

@@ -52,7 +52,7 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         turn=settings.turn,
     )
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
-    return {**_outputs(served), "createdAt": desk.clock.time(), "attempts": served.attempts}
+    return {**_outputs(served, settings), "createdAt": desk.clock.time(), "attempts": served.attempts}
 
 
 def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
@@ -133,7 +133,7 @@ def update(
         raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), serves) from error
     if old.access.ssh_public_key != new.access.ssh_public_key:
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
-    fresh = _outputs(served)
+    fresh = _outputs(served, new)
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
     return {**fresh, **kept, "warm": served.warm or outs.get("warm")}
 
@@ -170,7 +170,7 @@ def _bootstrap(settings: InstanceSettings, opening: InstanceSettings, desk: Desk
     return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock)
 
 
-def _outputs(served: Served) -> dict[str, Any]:
+def _outputs(served: Served, settings: InstanceSettings) -> dict[str, Any]:
     instance = served.instance
     return {
         "instanceId": instance.id,
@@ -181,8 +181,8 @@ def _outputs(served: Served) -> dict[str, Any]:
         "machine": {
             "id": instance.machine_id,
             "gpuName": instance.gpu_name,
-            "gpuCount": instance.num_gpus,
-            "diskGb": instance.disk_space,
+            "gpuCount": settings.wishes.gpu_count if instance.num_gpus is None else instance.num_gpus,
+            "diskGb": settings.disk_gb if instance.disk_space is None else instance.disk_space,
             "country": (instance.geolocation or "").rsplit(",", 1)[-1].strip().upper(),
         },
         "certificateEnd": served.certificate_end,

@@ -28,7 +28,7 @@ def reach(market: MarketSettings, key: str, clock: RentingClock, rents_per_hour:
         clock,
         time_scale=scale,
         shared=SharedAnswers(place),
-        on_list=lambda rows: breaker.listed([row.id for row in rows], clock.monotonic()),
+        on_list=lambda ids: breaker.listed(ids, clock.monotonic()),
     )
     try:
         yield GuardedMarket(client, breaker, clock, Limits().at(scale).look_seconds)

@@ -13,6 +13,7 @@ from providers.vast import errors
 from providers.vast.instances import Failed, Instance, Running, classify
 from providers.vast.limits import Limits
 from providers.vast.offers import Offer
+from providers.vast.rows import set_aside
 
 DESTROY_AGAIN_LOOKS = 6  # an accepted destroy that has no effect by then is asked for again
 
@@ -140,8 +141,13 @@ def wait_until_running(
 
 
 def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:
-    """Return an instance out of the list; None says little, `is_absent` says when it says something."""
+    """Return an instance out of the list; None says little, `is_absent` says when it says something.
+
+    Raises OutcomeUnknown where its row is there and does not parse.
+    """
     rows = market.instances(label, age_seconds)
+    if odd := next((row for row in set_aside(rows) if row.id == instance_id), None):
+        raise errors.OutcomeUnknown("list", odd.told)
     return next((instance for instance in rows if instance.id == instance_id), None)
 
 

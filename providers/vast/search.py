@@ -1,6 +1,6 @@
 """Search and rank against the market: which offers are tried, in which order, with what the ledger knows of machines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from providers.vast.errors import NoMatchingOffer
 from providers.vast.offers import Offer, Wishes
 from providers.vast.record import Record, avoided
 from providers.vast.renting import Market
+from providers.vast.rows import set_aside, told
 
 
 def check(market: Market, wishes: Wishes) -> list[Offer]:
@@ -25,10 +26,20 @@ def find_offers(
     market: Market, wishes: Wishes, turn: int = 0, records: Mapping[int, Record] | None = None
 ) -> list[Offer]:
     """Return the offers that fit, the best first. Raises NoMatchingOffer, with the nearest misses, where nothing does."""
-    ranked = offers.rank(market.search(offers.query(wishes)), wishes, turn, records)
+    return _found(market, wishes, turn, records)[0]
+
+
+def _found(
+    market: Market, wishes: Wishes, turn: int, records: Mapping[int, Record] | None
+) -> tuple[list[Offer], Sequence[Offer]]:
+    """Return the offers that fit, and all that the market listed. Raises NoMatchingOffer."""
+    listed = market.search(offers.query(wishes))
+    ranked = offers.rank(listed, wishes, turn, records)
     if not ranked:
-        raise NoMatchingOffer(offers.refusal(market.search(offers.relaxed_query(wishes)), wishes))
-    return ranked
+        near = market.search(offers.relaxed_query(wishes))
+        odd = told(set_aside(near) or set_aside(listed), "offer")
+        raise NoMatchingOffer("\n".join(filter(None, [offers.refusal(near, wishes), odd and f"{odd}."])))
+    return ranked, listed
 
 
 def candidates(
@@ -48,14 +59,22 @@ def candidates(
     if until:
         careful = replace(wishes, avoided_machines=wishes.avoided_machines | until.keys())
         query = offers.query(careful)
-        found = offers.rank(market.search(query), careful, turn, records)
+        listed = market.search(query)
+        found = offers.rank(listed, careful, turn, records)
         if found:
+            _say_left_out(listed, say)
             say("search", f"{_machines(until)} that failed before avoided")
             return found, query
-    ranked = find_offers(market, wishes, turn, records)
+    ranked, near = _found(market, wishes, turn, records)
+    _say_left_out(near, say)
     if until:
         say("search", "nothing fits but what failed before; trying that all the same")
     return ranked, offers.query(wishes)
+
+
+def _say_left_out(listed: Sequence[Offer], say: Callable[[str, str], None]) -> None:
+    if odd := told(set_aside(listed), "offer"):
+        say("search", odd)
 
 
 def _machines(until: Mapping[int, float]) -> str:

@@ -24,6 +24,8 @@ class Arming(BaseModel):
     instance: str | None = Field(default=None, min_length=1)
     # The kind of call to the market, such as list or destroy, for faults that any call can meet.
     call: str | None = None
+    # The field that a fault of one row spoils; without it each strike takes the next of the fault's fields.
+    field: str | None = None
     probability: float | None = Field(default=None, gt=0, le=1)
     seed: int = 0
     after: float = Field(default=0.0, ge=0)

@@ -164,6 +164,9 @@ def _validated(fault: Fault, options: dict[str, Any]) -> Arming:
         raise FaultUnknown(f"'{fault.name}' cannot be armed so: {where}: {first['msg']}.") from None
     if fault.calls and arming.call not in (None, *fault.calls):
         raise FaultUnknown(f"'{fault.name}' strikes {' and '.join(fault.calls)} calls, not {arming.call} calls.")
+    if arming.field is not None and arming.field not in fault.fields:
+        known = f"spoils one of {', '.join(fault.fields)}" if fault.fields else "spoils no field"
+        raise FaultUnknown(f"'{fault.name}' {known}, not {arming.field}.")
     if fault.room == "store" and arming.instance is not None:
         raise FaultUnknown(
             f"'{fault.name}' strikes whoever asks the store, which cannot tell one instance from another."

@@ -12,6 +12,7 @@ OPTIONS = {
     "nth": "nth",
     "instance": "instance",
     "call": "call",
+    "field": "field",
     "probability": "probability",
     "seed": "seed",
     "after": "after",
@@ -31,6 +32,7 @@ def describe_one(command: argparse.ArgumentParser) -> None:
     command.add_argument("--nth", type=int, help="strike from the n-th occasion on")
     command.add_argument("--instance", help="strike this instance: its id, or the end of its label, such as chat-0")
     command.add_argument("--call", help="strike this kind of call to the market: search, create, list, destroy, ...")
+    command.add_argument("--field", help="spoil this field of the row, for faults of one row")
     command.add_argument("--probability", type=float, help="strike each occasion with this probability, from 0 to 1")
     command.add_argument("--seed", type=int, help="what the probability's dice start from")
     command.add_argument("--after", type=float, help="strike only after so many market seconds")

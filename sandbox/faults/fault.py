@@ -11,15 +11,16 @@ Room = Literal["market", "host", "store", "vllm"]
 class Fault:
     """One fault. `sentence` says what happens when it strikes.
 
-    `calls`: the kinds of call to the market that it can strike, empty for any. `lasts`: unless told otherwise it strikes
-    until it is switched off. `on_host`: the host's own name and options for it, where a host plays it. `at_once`: it
-    strikes when it is armed and waits for no occasion.
+    `calls`: the kinds of call to the market that it can strike, empty for any. `fields`: those of a row that it can
+    spoil. `lasts`: unless told otherwise it strikes until it is switched off. `on_host`: the host's own name and options
+    for it, where a host plays it. `at_once`: it strikes when it is armed and waits for no occasion.
     """
 
     name: str
     room: Room
     sentence: str
     calls: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
     lasts: bool = False
     on_host: tuple[str, Mapping[str, object]] | None = None
     at_once: bool = False

@@ -42,6 +42,12 @@ _RENTS = (
     ("duplicate-instance", "rents two instances under one label and names one of them."),
 )
 _READS = (
+    ("odd-offer", "lists one offer with a null in one field.", ("search",)),
+    (
+        "odd-instance",
+        "lists one instance with a null in one field, or with a port or label of another form.",
+        ("list",),
+    ),
     ("lying-empty-list", "lists no instances, although there are.", ("list",)),
     ("list-row-missing", "leaves one instance out of the list and counts it all the same.", ("list",)),
     ("list-page-missing", "leads no further than this page of the list, although there are more.", ("list",)),
@@ -78,11 +84,57 @@ _ADDRESSES = (
     ("stranger-at-address", "The market names the ports of another instance, as of an address that was given away."),
 )
 
+# Fault of one row -> the fields that it can spoil. The first of each is the one that hurts most.
+SPOILT = {
+    "odd-offer": (
+        "num_gpus",
+        "disk_space",
+        "inet_down",
+        "inet_down_cost",
+        "storage_cost",
+        "direct_port_count",
+        "cuda_max_good",
+        "rentable",
+        "gpu_name",
+        "gpu_ram",
+        "dph_base",
+        "geolocation",
+        "reliability2",
+        "verification",
+        "duration",
+        "host_id",
+    ),
+    "odd-instance": (
+        "num_gpus",
+        "ports.HostPort",
+        "disk_space",
+        "gpu_name",
+        "label",
+        "geolocation",
+        "inet_down",
+        "machine_id",
+        "dph_total",
+        "image_uuid",
+        "status_msg",
+        "start_date",
+        "public_ipaddr",
+        "ports",
+        "actual_status",
+        "intended_status",
+        "cur_state",
+        "rentable",
+        "cuda_max_good",
+        "storage_cost",
+        "inet_down_cost",
+        "direct_port_count",
+    ),
+}
+
 MARKET = (
     *(Fault(name, "market", f"The market {says}", lasts=name == "key-revoked") for name, says in _REFUSALS),
     *(Fault(name, "market", f"The market {says}", calls) for name, says, calls in _REPLIES),
     *(Fault(name, "market", f"The market {says}", ("create",)) for name, says in _RENTS),
-    *(Fault(name, "market", f"The market {says}", calls) for name, says, calls in _READS),
+    *(Fault(name, "market", f"The market {says}", calls, SPOILT.get(name, ())) for name, says, calls in _READS),
     *(Fault(name, "market", says) for name, says in _LIVES),
     *(Fault(name, "market", says) for name, says in _ADDRESSES),
 )

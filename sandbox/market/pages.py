@@ -14,7 +14,10 @@ SMALLEST_PAGE = 5  # what a limit of nought or less means
 
 
 def page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return one page of the list as the market answers it. Raises FilterInvalid."""
+    """Return one page of the list as the market answers it. Raises FilterInvalid.
+
+    `instances_found` counts the rows of the page, `total_instances` all that match the filters.
+    """
     conditions = _json(query, "select_filters", dict)
     found = [row for row in rows if all(_fits(row, name, one) for name, one in conditions.items())]
     found = ordered(found, [[_column(key.get("col")), key.get("dir", "asc")] for key in _json(query, "order_by", list)])
@@ -25,9 +28,9 @@ def page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]
     columns = _json(query, "select_cols", list)
     return {
         "success": True,
-        "instances_found": len(found),
-        "total_instances": len(rows),
-        "label_counts": dict(Counter(row["label"] or "" for row in rows)),
+        "instances_found": len(shown),
+        "total_instances": len(found),
+        "label_counts": dict(Counter(row["label"] or "" for row in found)),
         "next_token": tokens.encode([start + size, shown[-1]["id"]]) if more else None,
         "instances": [_columns(row, columns) for row in shown],
     }

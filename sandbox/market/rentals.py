@@ -11,6 +11,7 @@ from sandbox.market import filters, instances
 from sandbox.market.calls import Call, Desk, LogFile
 from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults import answers
+from sandbox.market.faults.odd import spoil_offer
 from sandbox.market.offers import DEFAULT_STORAGE_GB
 from sandbox.market.refusals import Refused, invalid, resources_unavailable
 
@@ -26,7 +27,8 @@ def search(call: Call) -> Any:
     if not isinstance(storage, int | float) or isinstance(storage, bool) or storage < 0:
         raise invalid("allocated_storage: Input should be a valid number", "bad_request")
     bid = query.get("type", "on-demand") in ("bid", "interruptible")
-    return {"offers": filters.search(call.desk.books.listed(storage, bid), query)}
+    found = filters.search(call.desk.books.listed(storage, bid), query)
+    return {"offers": spoil_offer(call.desk.books.faults, found)}
 
 
 def rent(call: Call) -> Any:

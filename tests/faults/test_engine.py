@@ -108,6 +108,8 @@ BORNE = {
         "lost-reply",
     ),
     "lists": (
+        "odd-offer",
+        "odd-instance",
         "lying-empty-list",
         "list-row-missing",
         "list-page-missing",

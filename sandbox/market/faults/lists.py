@@ -6,6 +6,7 @@ from typing import Any
 from sandbox.faults import Faults, Occasion, Subject
 from sandbox.faults.arming import in_scope
 from sandbox.market import pages
+from sandbox.market.faults.odd import spoil_instance
 
 Row = dict[str, Any]
 
@@ -29,7 +30,8 @@ class Lists:
         if answer["next_token"] is not None and self._faults.take("list-page-missing", about):
             answer["next_token"] = None
         if answer["instances"]:
-            answer["instances"] = self._short(answer["instances"])
+            answer["instances"] = spoil_instance(self._faults, self._short(answer["instances"]))
+            answer["instances_found"] = len(answer["instances"])
         return answer
 
     def _short(self, shown: list[Row]) -> list[Row]:

@@ -143,7 +143,10 @@ def test_a_list_is_read_to_its_last_page() -> None:
     def page(request: httpx.Request) -> httpx.Response:
         token = request.url.params.get("after_token")
         rows = [{"id": n} for n in (range(25) if token is None else range(25, 30))]
-        return reply(instances=rows, instances_found=30, next_token="t" if token is None else None)
+        found = len(rows)
+        return reply(
+            instances=rows, instances_found=found, total_instances=30, next_token="t" if token is None else None
+        )
 
     market, seen, _ = client(page)
 
@@ -160,10 +163,25 @@ def test_a_list_of_another_shape_is_a_doubt(body: Any) -> None:
 
 
 def test_a_list_short_of_a_page_is_a_doubt() -> None:
-    market, _, _ = client(reply(instances=[{"id": 1}], instances_found=30, next_token=None))
+    market, _, _ = client(reply(instances=[{"id": 1}], instances_found=1, total_instances=30, next_token=None))
 
     with pytest.raises(errors.OutcomeUnknown, match="1 instances listed of 30"):
         market.instances()
+
+
+def test_a_page_short_of_what_it_counts_is_a_doubt() -> None:
+    market, _, _ = client(reply(instances=[{"id": 1}], instances_found=2, next_token=None))
+
+    with pytest.raises(errors.OutcomeUnknown, match="1 instances listed of 2"):
+        market.instances()
+
+
+def test_a_total_that_is_counted_without_the_filter_makes_no_list_of_a_label_short() -> None:
+    market, _, _ = client(
+        reply(instances=[{"id": 1, "label": "lab"}], instances_found=1, total_instances=42, label_counts={"lab": 1})
+    )
+
+    assert [row.id for row in market.instances("lab")] == [1]
 
 
 def test_the_retired_list_is_no_empty_account() -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
+from sandbox.faults import FAULTS
+
 
 def test_an_empty_list_that_lies(market, plain):
     number = plain.rented()
@@ -16,7 +20,7 @@ def test_a_row_is_missing_and_counted(market, plain):
     market.arm("list-row-missing")
     market.arm("list-row-missing", instance="chat-1")
     first, second = plain.list(), plain.list()
-    assert first["instances_found"] == second["instances_found"] == 3
+    assert [(one["instances_found"], one["total_instances"]) for one in (first, second)] == [(2, 3), (2, 3)]
     assert [[one["id"] for one in found["instances"]] for found in (first, second)] == [
         numbers[:2],
         [numbers[0], numbers[2]],
@@ -29,7 +33,7 @@ def test_a_page_is_missing_and_nothing_says_so_but_the_count(market, plain):
         plain.rented()
     market.arm("list-page-missing")
     page = plain.list(limit=5)
-    assert (len(page["instances"]), page["next_token"], page["instances_found"]) == (5, None, 7)
+    assert (len(page["instances"]), page["next_token"], page["total_instances"]) == (5, None, 7)
     assert plain.list(limit=5)["next_token"] is not None
 
 
@@ -90,3 +94,32 @@ def test_a_start_without_a_gpu(market, plain):
     )
     assert plain.show(number)["actual_status"] == "exited"
     assert plain.http.put(where, json={"state": "running"}).json() == {"success": True}
+
+
+@pytest.mark.parametrize("field", FAULTS["odd-instance"].fields)
+def test_one_field_of_one_instance_is_odd_once(market, plain, field):
+    numbers = [plain.running(f"gpu-fleet/abc/chat-{index}") for index in range(2)]
+    market.arm("odd-instance", instance="chat-0", field=field)
+    odd, right = (plain.list()["instances"] for _ in range(2))
+    assert [one["id"] for one in odd] == numbers
+    differ = {name for name in odd[0] if odd[0][name] != right[0][name]} - {"duration", "uptime_mins"}
+    # Some are null in the truth, too.
+    assert differ == {field.split(".")[0]} or right[0].get(field) is None
+    assert odd[1]["label"] == "gpu-fleet/abc/chat-1"
+
+
+@pytest.mark.parametrize("field", FAULTS["odd-offer"].fields)
+def test_one_field_of_one_offer_is_odd_once(market, plain, field):
+    market.arm("odd-offer", field=field)
+    odd, right = plain.offers(), plain.offers()
+    assert odd[0][field] is None
+    assert right[0][field] is not None
+    assert odd[1:] != []
+
+
+def test_every_strike_takes_the_next_field(market, plain):
+    market.arm("odd-offer", times=3)
+    fields = FAULTS["odd-offer"].fields
+    assert [next(name for name in fields if plain.offers()[0][name] is None) for _ in range(1)] == [fields[0]]
+    assert plain.offers()[0][fields[1]] is None
+    assert plain.offers()[0][fields[2]] is None
