@@ -18,6 +18,7 @@ from sandbox.services.store_faults import REFUSALS
 ELSEWHERE = {
     "never-boots", "no-credit", "stopped-contract", "price-rises", "duplicate-instance", "lying-empty-list", "stale-list",
     "list-row-missing", "list-page-missing", "log-empty", "log-late", "log-cut", "start-unavailable", "credit-exhausted",
+    "odd-offer", "odd-instance",
 }  # fmt: skip
 TABLES = (CANNED, LIMITED, OF_AN_INSTANCE, MISHAPS, RACES, GARBLED, ELSEWHERE)
 ON_THE_WAY = {"store-slow", "store-truncated", "store-flipped"}
