@@ -8,7 +8,7 @@ appears nowhere else.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -91,13 +91,12 @@ class VastClient:
             asked = self._clock.monotonic()
             return asked, read(self._ask("search", "POST", "/api/v0/bundles/", Offers, query).offers, Offer)
 
-        def shared() -> tuple[float, list[dict[str, Any]]]:
-            asked, found = self._again("search", ask)
-            return asked, found.dumped()
-
         if self._shared is None:
             return self._again("search", ask)[1]
-        return read(self._shared.get(_question(query), self._recently(), shared, self._clock), Offer)
+        rows = self._shared.get(
+            _question(query), self._recently(), lambda: _dumped(*self._again("search", ask)), self._clock
+        )
+        return read(rows, Offer)
 
     def forget_search(self, query: dict[str, Any]) -> None:
         """Have a query asked anew, because what it listed turned out to be gone."""
@@ -150,12 +149,9 @@ class VastClient:
         if self._shared is None or (label is not None and self._is_large()):
             return self._pages(label)[1]
 
-        def shared() -> tuple[float, list[dict[str, Any]]]:
-            asked, found = self._pages(None)
-            return asked, found.dumped()
-
         since = self._clock.monotonic() - age_seconds
-        found = read(self._shared.get(EVERYTHING, since, shared, self._clock), Instance)
+        rows = self._shared.get(EVERYTHING, since, lambda: _dumped(*self._pages(None)), self._clock)
+        found = read(rows, Instance)
         return found if label is None else Listing([one for one in found if one.label == label], found.odd)
 
     def destroy(self, instance_id: int) -> None:
@@ -192,14 +188,14 @@ class VastClient:
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key, or did not half a minute ago."""
 
-        def ask() -> tuple[float, list[Account]]:
+        def ask() -> tuple[float, Listing[Account]]:
             asked = self._clock.monotonic()
-            return asked, [self._ask("account", "GET", "/api/v0/users/current/", Account)]
+            return asked, Listing([self._ask("account", "GET", "/api/v0/users/current/", Account)])
 
         if self._shared is None:
             self._again("account", ask)
         else:
-            self._shared.get(ACCOUNT, self._recently(), lambda: _rows(*self._again("account", ask)), self._clock)
+            self._shared.get(ACCOUNT, self._recently(), lambda: _dumped(*self._again("account", ask)), self._clock)
 
     def _recently(self) -> float:
         return self._clock.monotonic() - FRESH_SECONDS / self._time_scale
@@ -289,8 +285,8 @@ def _question(query: dict[str, Any]) -> str:
     return json.dumps(query, sort_keys=True)
 
 
-def _rows(asked: float, models: Iterable[BaseModel]) -> tuple[float, list[dict[str, Any]]]:
-    return asked, [model.model_dump(mode="json") for model in models]
+def _dumped(asked: float, found: Listing[Any]) -> tuple[float, list[dict[str, Any]]]:
+    return asked, found.dumped()
 
 
 def _json_object(answer: httpx.Response) -> dict[str, Any]:
