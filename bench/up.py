@@ -87,7 +87,7 @@ def parts(row: Mapping[str, Any], place: int, contract: Contract) -> Parts:
     return Parts(
         name=row["name"],
         turn=place * INTERVALS["rent"] / TIME_SCALE,
-        boot=contract.machine.boot_seconds / TIME_SCALE,
+        boot=(contract.due - contract.born) / TIME_SCALE,
         transfer=size / (contract.machine.inet_down * MBIT),
     )
 

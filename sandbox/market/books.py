@@ -14,7 +14,7 @@ from typing import Any
 
 from sandbox.faults import FAULTS, Faults, Occasion, Subject
 from sandbox.hosts.spec import Host, Hosts, HostsError
-from sandbox.market import offers
+from sandbox.market import offers, states
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults.lives import Lives
@@ -27,7 +27,6 @@ from sandbox.market.surroundings import Surroundings
 
 IDS_A_SECOND = 20
 IDS_EPOCH = 1_760_000_000
-RESTART_SHARE = 0.3  # of the boot time, where the image is there already
 READ_LAG_SECONDS = 4.0
 
 
@@ -153,13 +152,16 @@ class Books:
             contract = self.get(instance_id)
             if contract.phase in ("stopped", "exited"):
                 contract.phase, contract.first_boot = "booting", contract.host is None
-                contract.due = now + contract.machine.boot_seconds * (1 if contract.first_boot else RESTART_SHARE)
+                boot = states.boot_of(contract.machine, contract.request.image)
+                contract.due = now + (boot.total if contract.first_boot else boot.start * states.RESTART_SHARE)
 
     def reboot(self, instance_id: int) -> None:
         """Stop and start. Raises Refused."""
         with self._lock:
             self.stop(instance_id)
             self.start(instance_id)
+            contract, now = self.get(instance_id), self.clock.now()
+            contract.rebooting_until = now + (contract.due - now) * states.REBOOTING_SHARE
 
     def destroy(self, instance_id: int) -> None:
         """End a contract and all its charges, list its machine again under another number. Raises Refused."""
@@ -215,7 +217,8 @@ class Books:
         gpu = offers.gpu_usd_per_hour(machine) if request.price is None else request.price
         gpu = price_after(self.faults, Occasion((Subject(0, request.label),), "create"), gpu)
         meter = Meter(gpu, offers.storage_usd_per_hour(machine, request.disk), now)
-        contract = Contract(next(self._ids), machine, request, meter, now, now + machine.boot_seconds)
+        boot = states.boot_of(machine, request.image)
+        contract = Contract(next(self._ids), machine, request, meter, now, now + boot.total)
         contract.label = request.label
         contract.keys = dict(self.account_keys)
         contract.never_boots = self.faults.take("never-boots", Occasion((contract.subject,))) is not None
@@ -227,9 +230,11 @@ class Books:
 
     def _boot(self, contract: Contract) -> None:
         """Make or start the host of a contract; blocks."""
-        host, message = contract.host, ""
+        host, message = contract.host, states.refused_by_hook(contract)
         try:
-            if host is None:
+            if message:
+                pass  # the container was created, and never starts
+            elif host is None:
                 host = self._hosts.create(host_spec(contract, self.surroundings))
                 self._break(contract, host)
             else:

@@ -82,6 +82,7 @@ class Contract:
     label: str | None = None
     first_boot: bool = True
     never_boots: bool = False
+    rebooting_until: float = 0.0  # from then on a restart loads
     starting: bool = False  # a thread is at work on the host
     destroyed: bool = False
     up_since: float | None = None

@@ -89,7 +89,7 @@ class Machine:
     cores: int
     cpu_ram_mb: int
     lease_seconds: float  # how long it may still be rented
-    boot_seconds: float  # emulated, from rental to running
+    boot_seconds: float  # from the unpacked image to a running container
     draw: float  # 0 to 1, for what differs and does not matter
 
     @property

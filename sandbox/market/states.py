@@ -1,10 +1,53 @@
-"""The market's words for how far an instance is, pure: null -> created -> loading -> running, and exited when stopped."""
+"""The market's words for how far an instance is, pure: null -> created -> loading -> running, and exited when stopped.
+
+A first boot pulls the image over the machine's line, unpacks it, and starts the container. The message names one layer
+and stands still for as long as that takes, which on a slow line is tens of minutes.
+"""
+
+from dataclasses import dataclass
 
 from sandbox.market.contracts import Contract
+from sandbox.market.images import image_of
+from sandbox.market.machines import Machine
 
-# Parts of the boot time after which the host knows of the contract, and pulls the image.
-CREATED_AFTER = 0.05
-LOADING_AFTER = 0.15
+TOLD_SECONDS, CREATED_SECONDS = 4.0, 10.0  # after the rent: the host knows of the contract, and begins to pull
+UNPACK_MBS = 200.0  # layers are unpacked one after the other, by one process
+RESTART_SHARE = 0.3  # of the container's start, where the image is there already
+REBOOTING_SHARE = 0.5  # of a restart, before the container loads
+OCI = "OCI runtime create failed"
+HOOK = (
+    "Error response from daemon: failed to create task for container: failed to create shim task: "
+    f"{OCI}: runc create failed: unable to start container process: error during container init: error running "
+    "prestart hook #0: exit status 1, stdout: , stderr: nvidia-container-cli: requirement error: unsatisfied "
+    "condition: cuda>={cuda:.1f}, please update your driver to a newer version, or use an earlier cuda container: unknown"
+)
+
+
+@dataclass(frozen=True)
+class Boot:
+    """How long the parts of a first boot take, in market seconds."""
+
+    pull: float
+    unpack: float
+    start: float
+
+    @property
+    def total(self) -> float:
+        """From the rent to a running container."""
+        return CREATED_SECONDS + self.pull + self.unpack + self.start
+
+
+def boot_of(machine: Machine, image: str) -> Boot:
+    """Return how long an image takes on a machine."""
+    found = image_of(image)
+    pull = found.compressed_gb * 8000 / machine.inet_down
+    return Boot(pull, found.unpacked_gb * 1000 / min(UNPACK_MBS, machine.disk_mbs), machine.boot_seconds)
+
+
+def refused_by_hook(contract: Contract) -> str:
+    """Return the OCI hook's message where the image needs a newer CUDA than the driver supports; else nothing."""
+    needs = image_of(contract.request.image).cuda
+    return HOOK.format(cuda=needs) if needs is not None and needs > contract.machine.cuda else ""
 
 
 def actual_status(contract: Contract, now: float) -> str | None:
@@ -15,12 +58,14 @@ def actual_status(contract: Contract, now: float) -> str | None:
         return "exited"
     if contract.phase == "offline":
         return "offline"
-    if contract.phase == "failed" or not contract.first_boot:
-        return "loading"
-    passed = (now - contract.born) / max(contract.due - contract.born, 1e-9)
-    if passed < CREATED_AFTER:
+    if contract.phase == "failed":
+        return "created" if OCI in contract.message else "loading"
+    if not contract.first_boot:
+        return "rebooting" if now < contract.rebooting_until else "loading"
+    passed = now - contract.born
+    if passed < TOLD_SECONDS:
         return None
-    return "created" if passed < LOADING_AFTER else "loading"
+    return "created" if passed < CREATED_SECONDS else "loading"
 
 
 def status_message(contract: Contract, now: float) -> str | None:
@@ -30,4 +75,10 @@ def status_message(contract: Contract, now: float) -> str | None:
         return contract.message
     if status == "running":
         return f"success, running {contract.request.image}/ssh"
-    return "3f4a5b6c7d8e: Pulling fs layer" if status == "loading" else None
+    if status == "created":
+        return f"waiting for {contract.request.image}"
+    if status != "loading" or not contract.first_boot:
+        return None
+    boot = boot_of(contract.machine, contract.request.image)
+    pulled = contract.born + CREATED_SECONDS + boot.pull
+    return f"3f4a5b6c7d8e: {'Pulling fs layer' if now < pulled else 'Extracting'}"

@@ -45,7 +45,6 @@ def _start_fails(_market: Any, contract: Contract) -> None:
     contract.message = (
         "Error response from daemon: failed to create task: OCI runtime create failed: runc create failed"
     )
-    contract.told["actual_status"] = "created"
 
 
 def _exit(market: Any, contract: Contract) -> None:

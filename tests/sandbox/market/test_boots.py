@@ -1,0 +1,117 @@
+"""Boots take what they take: the image over the machine's line, unpacking, the documented order, and CUDA."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from providers.vast.instances import Failed, Instance, classify
+from sandbox.faults import Faults
+from sandbox.hosts.spec import NoHosts
+from sandbox.market import instances, states
+from sandbox.market.books import Books
+from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import Contract, Request
+from sandbox.market.images import image_of
+from sandbox.market.machines import Machine, generate
+
+VLLM, SMALL = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"
+MACHINES = generate(1)
+
+
+class Market:
+    """Books whose time is moved by hand."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.real = 0.0
+        clock = MarketClock(1.0, start=1e9, real=lambda: self.real)
+        self.books = Books(clock, [machine], NoHosts(), Faults(), spawn=lambda work: work())
+
+    def rent(self, image: str) -> Contract:
+        [offer] = self.books.listed()
+        return self.books.rent(offer["id"], Request(image=image, disk=10))
+
+    def told(self, contract: Contract, seconds: float, step: float = 1.0) -> list[tuple[str | None, str | None]]:
+        """Return what the market says of it during some seconds, each word once."""
+        said = []
+        for _ in range(int(seconds / step)):
+            self.real += step
+            self.books.tick()
+            row = instances.row(contract, self.books.clock.now())
+            said.append((row["actual_status"], row["status_msg"]))
+        return [word for word, _same in itertools.groupby(said)]
+
+
+def machine(mbps: float = 500, cuda: float = 13.0) -> Machine:
+    return replace(MACHINES[0], inet_down=mbps, cuda=cuda, disk_mbs=2000.0, boot_seconds=30.0, disk_gb=200)
+
+
+def test_the_words_of_a_boot_come_in_the_documented_order() -> None:
+    market = Market(machine())
+
+    told = market.told(market.rent(VLLM), 500)
+
+    assert [status for status, _ in told] == [None, "created", "loading", "loading", "running"]
+    assert all(message for status, message in told if status)
+
+
+def test_a_healthy_boot_freezes_its_message_for_ten_minutes_and_more() -> None:
+    market = Market(machine(mbps=111))
+    contract = market.rent(VLLM)
+    market.told(contract, 20)
+
+    assert len(market.told(contract, 600, step=5)) == 1
+    assert market.told(contract, 600, step=5)[-1][0] == "running"
+
+
+@given(st.sampled_from(MACHINES), st.sampled_from([VLLM, SMALL, "img:1"]))
+def test_a_boot_is_no_shorter_than_the_image_over_the_line(one: Machine, image: str) -> None:
+    assert states.boot_of(one, image).total > image_of(image).compressed_gb * 8000 / one.inet_down + one.boot_seconds
+
+
+def test_the_sandboxes_own_image_is_there_soon() -> None:
+    fit = [one for one in MACHINES if one.inet_down >= 50 and one.gpu.name in ("RTX 4090", "RTX 3090")]
+
+    assert max(states.boot_of(one, SMALL).total for one in fit) < 300
+    assert min(states.boot_of(one, VLLM).total for one in fit) > 170
+
+
+@pytest.mark.parametrize(("image", "cuda"), [
+    (VLLM, 13.0), ("docker.io/vllm/vllm-openai:latest", 13.0), ("vllm/vllm-openai:v0.32.0-cu129", 12.9),
+    ("vllm/vllm-openai:v0.11.0", 12.8), ("vllm/vllm-openai", 13.0), (SMALL, None), ("localhost:5000/own", None),
+])  # fmt: skip
+def test_what_a_container_demands_of_the_driver(image: str, cuda: float | None) -> None:
+    assert image_of(image).cuda == cuda
+
+
+def test_a_driver_that_is_too_old_starts_no_container_and_bills_no_gpu() -> None:
+    market = Market(machine(cuda=12.4))
+    contract = market.rent(VLLM)
+
+    status, message = market.told(contract, 3000, step=10)[-1]
+
+    assert status == "created"
+    assert "unsatisfied condition: cuda>=13.0" in str(message)
+    assert contract.meter.running_since is None
+    row = Instance.model_validate(instances.row(contract, market.books.clock.now()))
+    assert isinstance(classify(row, 8443), Failed)
+
+
+def test_a_driver_that_is_new_enough_starts_it() -> None:
+    market = Market(machine(cuda=12.9))
+
+    assert market.told(market.rent("vllm/vllm-openai:v0.32.0-cu129"), 600)[-1][0] == "running"
+
+
+def test_a_restart_says_rebooting_and_then_loading() -> None:
+    market = Market(machine())
+    contract = market.rent(SMALL)
+    market.told(contract, 120)
+
+    market.books.reboot(contract.id)
+
+    assert [status for status, _ in market.told(contract, 30, step=0.5)] == ["rebooting", "loading", "running"]
