@@ -53,6 +53,7 @@ class Facts(BaseModel):
     memory_mb: int
     cuda: float | None  # the latest that the driver supports
     cpu_cores: float
+    pids_max: int | None = None  # processes and threads that the container may have; None without a limit
     clock: float | None  # unix seconds on the host
     python: str | None  # vLLM's interpreter
     kit: str | None

@@ -13,6 +13,8 @@ from bootstrap.spec import EndpointSpec, Preflight
 LARGE_BYTES = 1e9  # smaller weights do not care about the disk
 WRITTEN_BYTES, WRITING_SECONDS = 256 * 2**20, 4.0
 CUDA_ROUNDING = 0.001
+LEAST_PIDS = 512  # vLLM, its compilers and our services together
+MANY_PIDS = 8192
 
 
 def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
@@ -34,6 +36,11 @@ def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
         raise PreflightFailed(
             "memory", f"there are {facts.memory_mb} MB of memory, {bounds.memory_mb:.0f} MB are the least"
         )
+    if facts.pids_max is not None and facts.pids_max < LEAST_PIDS:
+        raise PreflightFailed(
+            "system",
+            f"the container may have {facts.pids_max} processes and threads, {LEAST_PIDS} are the least for vLLM",
+        )
     off = abs(facts.clock - now) if facts.clock is not None else 0.0
     if bounds.clock_seconds and off > bounds.clock_seconds:
         raise PreflightFailed(
@@ -42,9 +49,11 @@ def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
     if facts.python is None:
         raise PreflightFailed("system", "no Python on the host knows vLLM: is the image one with vLLM in it?")
     driver = f", driver {facts.gpus[0].driver}" if facts.gpus else ""
+    few = facts.pids_max is not None and facts.pids_max < MANY_PIDS
+    threads = f", at most {facts.pids_max} processes and threads" if few else ""
     return (
         f"{_seen(facts)}{driver}, {facts.cpu_cores:g} processors, {facts.memory_mb / 1000:.0f} GB memory, "
-        f"{facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free"
+        f"{facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free{threads}"
     )
 
 

@@ -2,7 +2,8 @@
 
 The host key is pinned by its fingerprint and compared before anything of ours is sent; commands carry no secret; every wait
 goes through the clock, so that a vanished engine is noticed within a second also during long commands. A host that is
-frozen or cut off sends no end of the connection, so it is asked for a sign of life while a command runs.
+frozen or cut off sends no end of the connection, so it is asked for a sign of life while a command runs. What the host's
+shell says around a command is left out of its outputs, see marking.py.
 """
 
 import base64
@@ -11,6 +12,7 @@ import hashlib
 import io
 import logging
 import posixpath
+import secrets
 import shlex
 import socket
 from collections.abc import Callable
@@ -22,6 +24,7 @@ import paramiko
 from bootstrap.clock import Clock
 from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
 from bootstrap.host import Result
+from bootstrap.marking import began, marked, within
 from bootstrap.waiting import begin, patiently
 
 USER = "root"
@@ -94,13 +97,19 @@ class SshHost:
     def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         """Run a shell command to its end."""
         deadline = self._clock.monotonic() + timeout
+        mark = secrets.token_hex(8)
         try:
             channel = patiently(self._transport.open_session, self._clock, SILENCE_SECONDS)
             with contextlib.closing(channel):
-                patiently(partial(channel.exec_command, command), self._clock, SILENCE_SECONDS)
-                return self._until_exit(channel, command, memoryview(stdin), deadline)
+                patiently(partial(channel.exec_command, marked(command, mark)), self._clock, SILENCE_SECONDS)
+                raw = self._until_exit(channel, command, memoryview(stdin), deadline)
         except LOST as error:
             raise HostLost(f"the connection to {self._name} ended: {type(error).__name__} {error}") from error
+        if not began(raw.stdout, mark):
+            raise StepFailed(
+                f"{self._name}: its login shell ran no command of ours (status {raw.status}): {raw.tail()}"
+            )
+        return Result(raw.status, within(raw.stdout, mark), within(raw.stderr, mark))
 
     def put(self, data: bytes, path: str, mode: int) -> None:
         """Write a file whole; the content travels on stdin."""

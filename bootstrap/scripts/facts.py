@@ -16,6 +16,7 @@ from pathlib import Path
 
 ETC = Path("/opt/gpu-fleet/etc")
 RUN = Path("/run/gpu-fleet")
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def text(path):
@@ -41,15 +42,46 @@ def output(*command):
 
 def cuda():
     """The CUDA that the driver supports, as its overview says."""
-    found = re.search(r"CUDA Version: *([\d.]+)", output("nvidia-smi") or "")
+    # Drivers from 610 on name two: that of their user-mode part is the one that programs see.
+    found = re.search(r"CUDA (?:UMD )?Version: *([\d.]+)", output("nvidia-smi") or "")
     return float(".".join(found[1].split(".")[:2])) if found else None
 
 
-def cpu_cores():
+def limits(*names):
+    """The texts of a limit of this container's control group: version 2 first, then version 1, the group's own folder too."""
+    found = []
+    for name in names:
+        controller = name.partition(".")[0]
+        folders = [CGROUPS, CGROUPS / controller, CGROUPS / "cpu,cpuacct"]
+        for line in (text(Path("/proc/self/cgroup")) or "").splitlines():
+            _, kinds, own = line.split(":", 2)
+            if not kinds or controller in kinds.split(","):
+                folders.append(CGROUPS / kinds / own.lstrip("/"))
+        found += [value for value in (text(folder / name) for folder in dict.fromkeys(folders)) if value]
+    return found
+
+
+def cpu_cores(quotas, whole):
     """The processors that this container may use: its quota may be smaller than the machine."""
-    cores = float(len(os.sched_getaffinity(0)))
-    quota, _, period = (text(Path("/sys/fs/cgroup/cpu.max")) or "max").partition(" ")
-    return min(cores, int(quota) / int(period)) if quota.isdigit() and period.isdigit() else cores
+    pairs = [quota.split() for quota in quotas]
+    return min([whole, *(int(q) / int(p) for q, p in pairs if q.isdigit() and p.isdigit() and int(q) and int(p))])
+
+
+def cpu_quotas():
+    return limits("cpu.max") + list(map("{} {}".format, limits("cpu.cfs_quota_us"), limits("cpu.cfs_period_us")))
+
+
+def memory_mb():
+    """The memory that this container may use: MemTotal is the machine's."""
+    lines = (text(Path("/proc/meminfo")) or "").splitlines()
+    whole = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemTotal")), 0)
+    slices = limits("memory.max", "memory.limit_in_bytes")
+    return min([whole, *(int(one) // 2**20 for one in slices if one.isdigit())])
+
+
+def pids_max():
+    """How many processes and threads this container may have; None without a limit."""
+    return min((int(one) for one in limits("pids.max") if one.isdigit()), default=None)
 
 
 def free_mb(path):
@@ -78,9 +110,9 @@ def service_pid(name):
 def interpreter(candidates):
     for candidate in candidates:
         path = shutil.which(candidate)
-        if path and (
-            output(path, "-c", "import importlib.util as u; print(bool(u.find_spec('vllm')))") or ""
-        ).startswith("True"):
+        if path and (output(path, "-c", "import importlib.util as u; print(bool(u.find_spec('vllm')))") or "").split()[
+            -1:
+        ] == ["True"]:
             return path
     return None
 
@@ -104,7 +136,6 @@ def untouched(folder):
 
 
 kit = Path("/opt/gpu-fleet/kit")
-memory = text(Path("/proc/meminfo")) or ""
 print(
     json.dumps(
         {
@@ -114,11 +145,12 @@ print(
                 "--format=csv,noheader,nounits",
             ),
             "cuda": cuda(),
-            "cpu_cores": cpu_cores(),
+            "cpu_cores": cpu_cores(cpu_quotas(), float(len(os.sched_getaffinity(0)))),
+            "pids_max": pids_max(),
             "clock": time.time(),
             "shm_free_mb": free_mb("/dev/shm"),
             "disk_free_mb": free_mb("/workspace/models"),
-            "memory_mb": next((int(l.split()[1]) // 1024 for l in memory.splitlines() if l.startswith("MemTotal")), 0),
+            "memory_mb": memory_mb(),
             "python": interpreter(ORDER["python"]),
             "kit": kit.resolve().name if kit.is_dir() else None,
             "model_files": files_in(ORDER["model_folder"]),

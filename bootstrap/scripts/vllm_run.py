@@ -1,6 +1,7 @@
 """Replace this process by vLLM as vllm.wanted says: own session, own log, and a mark of what was started.
 
-Standard library only; runs on the host's own Python. The mark is the digest of the order that this very process carries
+Standard library only; runs on the host's own Python. The environment is the container's own, which an SSH session does not
+have: it is the same whoever starts vLLM. The mark is the digest of the order that this very process carries
 out, so that an order changed later, or by hand, shows as a difference.
 """
 
@@ -15,6 +16,7 @@ ORDER = Path("/opt/gpu-fleet/etc/vllm.wanted")
 RUN = Path("/run/gpu-fleet")
 LOG = Path("/var/log/gpu-fleet/vllm.log")
 LOG_BYTES = 32 * 2**20
+CONTAINER = Path("/proc/1/environ")
 LOOK_SECONDS = 30
 
 
@@ -33,7 +35,20 @@ def main() -> None:
         os.dup2(source, target)
     keep_log_short()
     (RUN / "vllm.started").write_text(digest)
-    os.execvpe(order["argv"][0], order["argv"], {**os.environ, **order["environment"]})
+    os.execvpe(order["argv"][0], order["argv"], {**container(), **order["environment"]})
+
+
+def container():
+    """Return the environment of the container's first process, or our own if that one shows none."""
+    try:
+        lines = CONTAINER.read_bytes().split(b"\0")
+    except OSError:
+        lines = []
+    found = {os.fsdecode(name): os.fsdecode(value) for name, sign, value in (o.partition(b"=") for o in lines) if sign}
+    if not found:
+        return dict(os.environ)
+    # The first process of some containers lacks these two, and vLLM needs both.
+    return {name: os.environ[name] for name in ("HOME", "PATH") if name in os.environ} | found
 
 
 def keep_log_short() -> None:

@@ -11,14 +11,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.hosts import fake_gpu_file, rootless, sshd
+from sandbox.hosts import cgroups, fake_gpu_file, rootless, sshd
 from sandbox.hosts.disks import DiskFolders
 from sandbox.hosts.forwarder import Forwarder
 from sandbox.hosts.host import INWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
 from sandbox.hosts.namespaces import Namespaces, Spawner
 from sandbox.hosts.spec import HostsError, HostSpec
 
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+# As images made for CUDA set it. No session over SSH has it.
+IMAGE_ENVIRONMENT = {
+    "PATH": "/opt/vllm/bin:/usr/local/nvidia/bin:/usr/local/cuda/bin:"
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LD_LIBRARY_PATH": "/usr/local/nvidia/lib:/usr/local/nvidia/lib64",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
 BASH = "/bin/bash"
 ONSTART = "/root/onstart.sh"
 TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
@@ -105,12 +112,13 @@ class NamespaceHosts:
         self, host: NamespaceHost, address: str, layers: Sequence[tuple[Sequence[Path], str]], disk: Path | None
     ) -> dict[str, Any]:
         spec = host.spec
-        environment = machine_environment(host) | sshd.exported(spec.env)
+        environment = IMAGE_ENVIRONMENT | machine_environment(host) | sshd.exported(spec.env)
         names = sorted({place.rpartition(":")[0] for place in spec.inward})
-        files = sshd.files(host.key, spec.authorized_keys, environment) | {
+        files = sshd.files(host.key, spec.authorized_keys) | {
             ONSTART: (spec.onstart, 0o700),
             "/etc/hostname": (spec.name + "\n", 0o644),
             "/etc/hosts": (hosts_file(spec.name, names), 0o644),
+            **{path: (text, 0o644) for path, text in cgroups.of(spec).items()},
             fake_gpu_file.STATE: (fake_gpu_file.state(spec), 0o644),
             fake_gpu_file.PROGRAM: (fake_gpu_file.program(), 0o755),
         }
@@ -130,7 +138,7 @@ class NamespaceHosts:
             "layers": [([str(folder) for folder in lower], place.lstrip("/")) for lower, place in layers],
             "files": files,
             "appended": {TRUST_STORE: f"\n{spec.ca_pem}"} if spec.ca_pem else {},
-            "env": {"PATH": PATH, "HOME": "/root", "LANG": "C.UTF-8"} | environment,
+            "env": environment,
             "run": [sshd.COMMAND, (BASH, ONSTART)],
         }
 

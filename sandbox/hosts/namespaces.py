@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import queue
+import shutil
 import signal
 import socket
 import subprocess
@@ -38,7 +39,9 @@ class Spawner:
         self._thread = threading.Thread(target=self._loop, name="host spawner", daemon=True)
         self._thread.start()
 
-    def spawn(self, command: Sequence[str], output: IO[bytes], kept: int) -> "subprocess.Popen[bytes]":
+    def spawn(
+        self, command: Sequence[str], output: IO[bytes], kept: int, environment: Mapping[str, str]
+    ) -> "subprocess.Popen[bytes]":
         """Start a program whose only inherited descriptors are `output` (1 and 2) and `kept`."""
         started: Future[subprocess.Popen[bytes]] = Future()
 
@@ -52,7 +55,7 @@ class Spawner:
                     pass_fds=[kept],
                     start_new_session=True,
                     cwd="/",
-                    env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"},
+                    env=dict(environment),
                 )
                 started.set_result(process)
             except OSError as error:
@@ -81,9 +84,11 @@ class Namespaces:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         as_user = ["--map-root-user"] if config["rootless"] else []
         python = ["/usr/bin/python3", "-I", "-S", "-c", FIRST_PROCESS, str(REPOSITORY), str(theirs.fileno())]
-        command = ["setpriv", "--pdeathsig", "KILL", "unshare", *NAMESPACES, *as_user, *python]
+        # By absolute paths, because the environment is the container's: /proc/1/environ shows that one.
+        setpriv, unshare = (shutil.which(name) or name for name in ("setpriv", "unshare"))
+        command = [setpriv, "--pdeathsig", "KILL", unshare, *NAMESPACES, *as_user, *python]
         with theirs:
-            self._process = spawner.spawn(command, output, theirs.fileno())
+            self._process = spawner.spawn(command, output, theirs.fileno(), config["env"])
         self._pid1: int | None = None
         try:
             # Not in argv, which the host's user can read as /proc/1/cmdline.

@@ -31,6 +31,9 @@ class HostSpec:
     download_mbps: float
     # "name:port" as it is dialled inside -> (machine address, port) that is dialled for it outside.
     inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    # The container's share of the machine, 0 for all of it.
+    memory_mb: int = 0
+    cpu_cores: float = 0.0
     # An extra authority for the host's trust store, PEM, or empty.
     ca_pem: str = ""
 

@@ -1,4 +1,7 @@
-"""The host's SSH server: its configuration, its key and the files it insists on."""
+"""The host's SSH server: its configuration, its key and the files it insists on.
+
+A session has sshd's own environment: what the image and the rent call set is the container's, and its first process has it.
+"""
 
 import base64
 import hashlib
@@ -35,7 +38,6 @@ Subsystem sftp internal-sftp
 MaxStartups 100
 """
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-QUOTED = str.maketrans({"\\": "\\\\", '"': '\\"'})
 
 
 @dataclass(frozen=True)
@@ -59,28 +61,16 @@ class HostKey:
         )
 
 
-def files(key: HostKey, authorized_keys: Sequence[str], environment: Mapping[str, str]) -> dict[str, tuple[str, int]]:
+def files(key: HostKey, authorized_keys: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Return path -> (text, mode) of what the SSH server of a host needs."""
     return {
-        CONFIGURATION_FILE: (configuration(environment), 0o644),
+        CONFIGURATION_FILE: (CONFIGURATION, 0o644),
         KEY_FILE: (key.private, 0o600),
         KEY_FILE + ".pub": (key.public, 0o644),
         "/root/.ssh/authorized_keys": ("".join(f"{line}\n" for line in authorized_keys), 0o600),
         # A locked or unreadable account is refused even with the right key.
         "/etc/shadow": ("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n", 0o640),
-        "/etc/environment": (environment_file(environment), 0o644),
     }
-
-
-def configuration(environment: Mapping[str, str]) -> str:
-    """Return sshd's configuration, with the environment that every session gets.
-
-    Without PAM nobody reads /etc/environment at a login, so the variables are set here too. One SetEnv line takes all
-    of them: of several lines only the first counts. Values of several lines are left out; no session needs one.
-    """
-    settable = {name: value for name, value in exported(environment).items() if value.isprintable()}
-    words = [f'"{name}={value.translate(QUOTED)}"' for name, value in settable.items()]
-    return CONFIGURATION + (f"SetEnv {' '.join(words)}\n" if words else "")
 
 
 def with_other_key(text: str, key_file: str, pid_file: str) -> str:
@@ -95,12 +85,6 @@ def setting(text: str, word: str) -> str:
     return next(line.split(" ", 1)[1] for line in text.splitlines() if line.split(" ", 1)[0] == word)
 
 
-def environment_file(environment: Mapping[str, str]) -> str:
-    """Return /etc/environment's text."""
-    lines = {name: value for name, value in exported(environment).items() if value.isprintable()}
-    return "".join(f'{name}="{value.translate(QUOTED)}"\n' for name, value in lines.items())
-
-
 def exported(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that a shell could name; Docker options that travel as keys are no variables."""
-    return {name: value for name, value in environment.items() if NAME.fullmatch(name)}
+    return {name: value for name, value in environment.items() if NAME.fullmatch(name) and "\0" not in value}

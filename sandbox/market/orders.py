@@ -34,6 +34,8 @@ def host_spec(contract: Contract, surroundings: Surroundings) -> HostSpec:
         gpu_ram_mb=machine.gpu.ram_mb,
         driver=machine.driver,
         download_mbps=machine.inet_down,
+        memory_mb=machine.cpu_ram_mb,
+        cpu_cores=float(machine.cores),
         inward=surroundings.inward,
         ca_pem=surroundings.ca_pem,
     )

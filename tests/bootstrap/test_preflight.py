@@ -72,6 +72,7 @@ def test_a_machine_as_advertised_passes_and_is_described() -> None:
         ({"disk_free_mb": 100}, "disk", "100 MB of disk are free, 16000 MB are needed"),
         ({"cpu_cores": 1.5}, "cpu", "1.5 processors may be used, 4 are the least"),
         ({"memory_mb": 8000}, "memory", "8000 MB of memory, 16000 MB are the least"),
+        ({"pids_max": 256}, "system", "256 processes and threads, 512 are the least"),
         ({"clock": NOW - 7200}, "clock", "off by 7200 s, 300 s are allowed"),
         ({"python": None}, "system", "vLLM"),
     ],
@@ -82,6 +83,11 @@ def test_what_the_machine_lacks_is_named(changes: dict[str, Any], reason: str, s
 
     assert raised.value.reason == reason
     assert Reason(reason).blames_machine
+
+
+def test_a_low_limit_of_processes_is_said() -> None:
+    assert preflight(SPEC, facts(pids_max=1024), NOW).endswith(", at most 1024 processes and threads")
+    assert "threads" not in preflight(SPEC, facts(pids_max=100_000), NOW)
 
 
 def test_nought_is_no_bound() -> None:

@@ -1,5 +1,6 @@
 """A host that serves, through its life: repeated, killed, changed in place, restarted. With the double of vLLM."""
 
+import base64
 from collections.abc import Iterator
 
 import pytest
@@ -14,11 +15,12 @@ from tests.doubles.rented import SECRET_IN_URL, TOKEN, Rented, Things, rent
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("serving-host")]
 
 OTHER = "second-" + "u" * 36
+ENVIRONMENT = {"HF_HOME": "/workspace/hf", "GREETING": "two\nlines = 'both'", "-p 8443:8443": "1"}
 
 
 @pytest.fixture(scope="module")
 def shared(hosts: NamespaceHosts, things: Things) -> Iterator[Rented]:
-    rented = rent(hosts, things)
+    rented = rent(hosts, things, env=ENVIRONMENT)
     yield rented
     rented.host.destroy()
 
@@ -150,6 +152,31 @@ def test_a_restarted_host_serves_nothing_until_it_is_proven(serving: Rented) -> 
     serving.converge()
 
     assert serving.ask().text
+
+
+def test_vllm_has_the_containers_environment_over_ssh_and_after_a_restart(serving: Rented) -> None:
+    look = "base64 -w0 /proc/$(cat /run/gpu-fleet/vllm.group)/environ"
+    restarted = "cat /run/gpu-fleet/vllm.started"
+    serving.converge(vllm_args=("--max-model-len", "256"))
+    over_ssh = environment(serving.run(look))
+
+    serving.host.stop()
+    serving.host.start()
+    until(lambda: serving.run(restarted) != "", 20)
+
+    assert environment(serving.run(look)) == over_ssh
+    container = environment(serving.run("base64 -w0 /proc/1/environ"))
+    assert {name: container[name] for name in ("HF_HOME", "GREETING")} == {
+        name: value for name, value in ENVIRONMENT.items() if name.isidentifier()
+    }
+    assert {**over_ssh, **container} == over_ssh
+    assert "SSH_CONNECTION" not in over_ssh
+
+
+def environment(encoded: str) -> dict[str, str]:
+    """Read what `base64 /proc/N/environ` says."""
+    lines = base64.b64decode(encoded).decode().split("\0")
+    return dict(line.split("=", 1) for line in lines if line)
 
 
 def test_draining_closes_the_gate(serving: Rented) -> None:

@@ -49,8 +49,8 @@ def new_key() -> tuple[str, str]:
 
 
 @contextlib.contextmanager
-def running_sshd(folder: Path) -> Iterator[Sshd]:
-    """Start an sshd; skips where there is none or where we are not root, because it lets only root in."""
+def running_sshd(folder: Path, settings: str = "") -> Iterator[Sshd]:
+    """Start an sshd, with more lines of its configuration. Skips if there is none: it needs root."""
     program = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
     if program is None or os.getuid() != 0:
         pytest.skip("needs root and Debian's openssh-server")
@@ -62,7 +62,7 @@ def running_sshd(folder: Path) -> Iterator[Sshd]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    (folder / "config").write_text(CONFIG.format(port=port, folder=folder))
+    (folder / "config").write_text(CONFIG.format(port=port, folder=folder) + settings)
     Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     process = subprocess.Popen(
         ["setpriv", "--pdeathsig", "KILL", program, "-D", "-e", "-f", folder / "config"], stderr=subprocess.DEVNULL

@@ -70,6 +70,11 @@ OF_ONE_INSTANCE = {
         "gpu-driver-broken",
         "clock-off",
     ),
+    "container": (
+        "small-slice",
+        "small-slice-cgroup-v1",
+        "few-processes",
+    ),
     "slow host": (
         "gate-closed",
         "silent-host",

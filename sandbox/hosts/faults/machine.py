@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sandbox.hosts import fake_gpu_file, sshd
+from sandbox.hosts import cgroups, fake_gpu_file, sshd
 from sandbox.hosts.spec import HostsError
 
 if TYPE_CHECKING:
@@ -63,6 +63,15 @@ def gpu_driver_broken(host: "NamespaceHost", *, on: bool = True) -> None:
     host.namespaces.append(fake_gpu_file.STATE, f"* driver_error {int(on)}\n")
 
 
+def small_slice(
+    host: "NamespaceHost", *, on: bool = True, version: int = 2, memory_mb: int = 0, cpus: float = 0.0, pids: int = 0
+) -> None:
+    """Let the container have less than the machine shows, by control groups of version 1 or 2; 0 is no limit."""
+    files = cgroups.files(version, memory_mb, cpus, pids) if on else cgroups.of(host.spec)
+    for path, text in files.items():
+        host.namespaces.write(path, text)
+
+
 def clock_off(host: "NamespaceHost", *, on: bool = True, seconds: int = -7200) -> None:
     """Let every program that starts from now on see a clock that is off by so many seconds.
 
@@ -106,4 +115,4 @@ def _change_host_key(host: "NamespaceHost") -> None:
     host.key = key
 
 
-FAULTS = (other_host_key, frozen, disk_full, gpu_lost, gpu_driver_broken, clock_off)
+FAULTS = (other_host_key, frozen, disk_full, gpu_lost, gpu_driver_broken, small_slice, clock_off)

@@ -35,6 +35,8 @@ def confine() -> None:
     for capability in range(int(Path(LAST_CAPABILITY_FILE).read_text()) + 1):
         if capability not in KEPT_CAPABILITIES:
             kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
+    # This process, too: nobody inside may look at one that may more, and logins read /proc/1/environ.
+    kernel.limit_capabilities(KEPT_CAPABILITIES)
 
 
 def pretend_ownership() -> None:

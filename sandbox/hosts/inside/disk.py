@@ -87,12 +87,17 @@ class Disk:
             folder.chmod(mode)
 
     def mount_devices(self, shm: str) -> None:
-        """Mount /proc, /sys and a /dev of six devices, terminals and shared memory of that size."""
+        """Mount /proc, /sys with its own control groups, and a /dev of six devices, terminals and that much shared memory."""
         proc, sys, dev = self.root / "proc", self.root / "sys", self.root / "dev"
         harmless = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
         kernel.mount("proc", str(proc), "proc", harmless)
         with contextlib.suppress(OSError):  # refused where the network namespace is not ours; nothing needs it
             kernel.mount("sysfs", str(sys), "sysfs", harmless | kernel.MS_RDONLY)
+        limits = sys / "fs" / "cgroup"
+        limits.mkdir(parents=True, exist_ok=True)
+        kernel.mount("tmpfs", str(limits), "tmpfs", harmless, "size=64k,mode=755")
+        for controller in ("memory", "cpu", "pids"):
+            (limits / controller).mkdir()
         kernel.mount("tmpfs", str(dev), "tmpfs", kernel.MS_NOSUID, "size=64k,mode=755")
         for name in DEVICES:
             (dev / name).touch()

@@ -10,12 +10,14 @@ import os
 import platform
 import socket
 import struct
+from collections.abc import Collection
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
 SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8916, 0x891C, 0x8913, 0x8914
 IFF_UP, IFF_RUNNING = 0x1, 0x40
+CAPABILITY_VERSION = 0x20080522
 CLONE_NEWNET = 0x40000000
 PIVOT_ROOT = {"x86_64": 155, "aarch64": 41}
 
@@ -42,6 +44,19 @@ def bind(source: str, target: str) -> None:
 def prctl(option: int, value: object, extra: object = 0) -> None:
     """Set one attribute of this process, as prctl(2)."""
     _checked(_libc.prctl(option, value, extra, 0, 0), "prctl", option, value)
+
+
+def limit_capabilities(kept: Collection[int]) -> None:
+    """Give up every capability of this process but these numbers."""
+    bits = sum(1 << number for number in kept)
+    header = ctypes.create_string_buffer(struct.pack("=Ii", CAPABILITY_VERSION, 0))
+    # effective, permitted and inheritable; the lower half of the numbers and then the upper one
+    data = ctypes.create_string_buffer(struct.calcsize("=6I"))
+    _checked(_libc.capget(header, data), "capget")
+    had = struct.unpack_from("=6I", data.raw)
+    low, high = had[1] & bits, had[4] & bits >> 32
+    data = ctypes.create_string_buffer(struct.pack("=6I", low, low, 0, high, high, 0))
+    _checked(_libc.capset(header, data), "capset", bits)
 
 
 def change_root(root: str) -> None:

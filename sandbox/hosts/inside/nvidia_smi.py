@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 STATE = "/etc/fake-gpus"
+UMD_SINCE = 610  # from this driver on the banner has other words
 NO_DEVICE, BAD_ARGUMENT, NO_DRIVER = 6, 2, 9
 DEFAULTS = {
     "count": "1",
@@ -145,7 +146,10 @@ def query(lines: list[list[str]], gpus: list[str], names: list[str], form: str) 
 def table(lines: list[list[str]], gpus: list[str]) -> None:
     """Print the plain overview."""
     driver, cuda = value(lines, "*", "driver"), value(lines, "*", "cuda")
-    print(f"| NVIDIA-SMI {driver}    Driver Version: {driver}    CUDA Version: {cuda} |")
+    if int(driver.partition(".")[0]) >= UMD_SINCE:
+        print(f"| NVIDIA-SMI {driver}    KMD Version: {driver}    CUDA UMD Version: {cuda} |")
+    else:
+        print(f"| NVIDIA-SMI {driver}    Driver Version: {driver}    CUDA Version: {cuda} |")
     names = (
         "index",
         "name",

@@ -48,11 +48,11 @@ def set_up(config: dict[str, Any]) -> None:
     for lower, place in config["layers"]:
         disk.overlay(lower, place)
     disk.make_folders()
+    disk.mount_devices(config["shm"])
     for path, (text, mode) in config["files"].items():
         disk.write(path, text, mode)
     for path, text in config["appended"].items():
         disk.append(path, text)
-    disk.mount_devices(config["shm"])
     kernel.change_root(str(disk.root))
     kernel.set_host_name(config["name"])
     kernel.loopback_up(config["address"])

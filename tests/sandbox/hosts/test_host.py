@@ -38,13 +38,27 @@ def test_login_commands_and_files(make):
     login = Login(host)
     assert login.host_key == host.key.fingerprint
     assert login.run("id -un; hostname; exit 7") == (7, "root\nC.1001\n")
-    assert login.run('echo "$COLOUR|$CONTAINER_ID|$VAST_TCP_PORT_8000"') == (
-        0,
-        f'light "blue"|1001|{host.ports[8000]}\n',
-    )
+    assert login.run('echo "$COLOUR|$CONTAINER_ID|$LD_LIBRARY_PATH"') == (0, "||\n")
     with login.client.open_sftp() as files:
         files.putfo(io.BytesIO(b"x" * 100_000), "/root/weights")
         assert files.stat("/root/weights").st_size == 100_000
+
+
+def test_the_first_process_and_onstart_have_the_containers_environment_and_a_login_has_not(make):
+    host = make(
+        env={"COLOUR": 'light "blue"', "LINES_": "a\nb", "-p 8000:8000": "1"},
+        onstart="env | sort >/root/onstart.env; echo done\n",
+    )
+    until(lambda: "done" in host.log())
+    login = Login(host)
+
+    _, first = login.run("tr '\\0' '\\n' </proc/1/environ | sort")
+
+    for line in ('COLOUR=light "blue"', "CONTAINER_ID=1001", f"VAST_TCP_PORT_8000={host.ports[8000]}", "LINES_=a", "b"):
+        assert line in first.splitlines()
+    assert set(first.splitlines()) <= set(login.run("cat /root/onstart.env")[1].splitlines())
+    assert "COLOUR" not in login.run("env")[1]
+    assert "/opt/vllm/bin" not in login.run("echo $PATH")[1]
 
 
 def test_the_machine_is_out_of_reach(make):
