@@ -62,7 +62,7 @@ class Shelf:
         inputs = BlobsInputs(
             endpoint=self.store.endpoint, region=REGION, bucket=BUCKET, manifest=manifest, source=source
         )
-        Blobs(self.client(), inputs, lambda _line: None, time.monotonic).upload_missing()
+        Blobs(self.client(), inputs, lambda _line: None).upload_missing()
 
     def client(self) -> Any:
         """Return a client with the keys of the store."""

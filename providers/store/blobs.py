@@ -3,14 +3,21 @@
 import random
 import threading
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from bootstrap.clock import Clock, SystemClock
 from bootstrap.manifest import File, blob_key
 from providers.store.bucket import Say
 from providers.store.client import objects
 from providers.store.errors import readable
-from providers.store.inputs import BlobsInputs
+from providers.store.inputs import ABORT_UPLOADS_AFTER_DAYS, BlobsInputs
+from providers.store.patience import through_trouble, when_there
 from providers.store.quantities import size
 from providers.store.references import References
 from providers.store.upload import upload
@@ -22,12 +29,12 @@ SECONDS_BETWEEN_LINES = 10.0
 
 @dataclass(frozen=True)
 class Blobs:
-    """The blobs of one manifest through one boto3 client. `monotonic` is a clock in seconds for the progress lines."""
+    """The blobs of one manifest through one boto3 client."""
 
     s3: Any
     inputs: BlobsInputs
     say: Say
-    monotonic: Callable[[], float]
+    clock: Clock = field(default_factory=SystemClock)
     choose: Callable[[Sequence[Part]], Part] = random.choice
 
     def missing(self) -> list[File]:
@@ -61,24 +68,55 @@ class Blobs:
 
         `also` are digests of blobs that are there and known to be damaged.
         """
-        manifest, start = self.inputs.manifest, self.monotonic()
-        if self.inputs.owner:
-            with readable(self.inputs.endpoint, self.inputs.bucket):
-                References(self.s3, self.inputs.bucket).write(self.inputs.owner, manifest)
-        missing = self.missing()
+        manifest, start = self.inputs.manifest, self.clock.monotonic()
+        # The bucket may have been made a moment ago, and is not to be seen at once everywhere.
+        missing = when_there(self._begin, self.clock, self.say, self.inputs.bucket)
         known = {file.sha256 for file in missing}
         spoilt = {file.sha256: file for file in manifest.files if file.sha256 in {*also} - known}
         missing += spoilt.values()
-        progress = _Progress(manifest.name, sum(file.size for file in missing), self.say, self.monotonic)
+        total = sum(file.size for file in missing)
+        progress = _Progress(manifest.name, total, self.say, self.clock.monotonic)
         for file in missing:
-            with readable(self.inputs.endpoint, self.inputs.bucket):
-                upload(self.s3, self.inputs.bucket, file, self.inputs.source / file.path, progress.sent)
+            # A store that has answered may be in trouble for a while: what has arrived of a file is not sent again.
+            through_trouble(
+                partial(self._upload, file, progress),
+                self.clock,
+                self.say,
+                self.inputs.bucket,
+                lambda: progress.furthest,
+            )
+        if missing:
+            self._abort_stale()
         blobs = len({file.sha256 for file in manifest.files})
         self.say(
-            f"upload {manifest.name}  {size(progress.total)} in {self.monotonic() - start:.1f} s, {blobs} blobs, "
+            f"upload {manifest.name}  {size(progress.total)} in {self.clock.monotonic() - start:.1f} s, {blobs} blobs, "
             f"{blobs - len(missing)} were there"
         )
         return len(missing)
+
+    def _begin(self) -> list[File]:
+        if self.inputs.owner:
+            with readable(self.inputs.endpoint, self.inputs.bucket):
+                References(self.s3, self.inputs.bucket).write(self.inputs.owner, self.inputs.manifest)
+        return self.missing()
+
+    def _upload(self, file: File, progress: "_Progress") -> None:
+        progress.begin()
+        with readable(self.inputs.endpoint, self.inputs.bucket):
+            upload(self.s3, self.inputs.bucket, file, self.inputs.source / file.path, progress.sent)
+        progress.end()
+
+    def _abort_stale(self) -> None:
+        """Clear away uploads that broke days ago, for stores that do not do so themselves. It never fails an upload."""
+        before = datetime.fromtimestamp(self.clock.time(), UTC) - timedelta(days=ABORT_UPLOADS_AFTER_DAYS)
+        with suppress(BotoCoreError, ClientError):
+            for page in self.s3.get_paginator("list_multipart_uploads").paginate(
+                Bucket=self.inputs.bucket, Prefix=PREFIX
+            ):
+                for row in page.get("Uploads", []):
+                    if row["Initiated"] < before:
+                        place = {"Bucket": self.inputs.bucket, "Key": row["Key"], "UploadId": row["UploadId"]}
+                        self.s3.abort_multipart_upload(**place)
 
 
 class _Progress:
@@ -88,12 +126,24 @@ class _Progress:
         self.total = total
         self._name, self._say, self._monotonic = name, say, monotonic
         self._lock = threading.Lock()
-        self._arrived = 0
+        self._arrived = self._of_this_try = 0
         self._said = monotonic()
+        self.furthest = 0  # over all tries: what is sent again is no progress
+
+    def begin(self) -> None:
+        """Begin a file, or begin it again."""
+        self._of_this_try = 0
+
+    def end(self) -> None:
+        """Count a file that has arrived whole."""
+        self._arrived += self._of_this_try
+        self._of_this_try = 0
 
     def sent(self, count: int) -> None:
         with self._lock:
-            self._arrived += count
-            if self._arrived < self.total and self._monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self._of_this_try += count
+            arrived = self._arrived + self._of_this_try
+            self.furthest = max(self.furthest, arrived)
+            if arrived < self.total and self._monotonic() - self._said >= SECONDS_BETWEEN_LINES:
                 self._said = self._monotonic()
-                self._say(f"upload {self._name}  {size(self._arrived)} of {size(self.total)}")
+                self._say(f"upload {self._name}  {size(arrived)} of {size(self.total)}")

@@ -2,23 +2,30 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import ClientError
 
+from bootstrap.clock import Clock, SystemClock
 from providers.store.client import objects
 from providers.store.errors import BucketMissing, StoreError, code_of, readable
 from providers.store.inputs import BucketInputs
-from providers.store.ownership import KEPT, TAG, Owner, owner, refusal
+from providers.store.marking import Marking, Seen
+from providers.store.ownership import KEPT, OWNER_KEY, Owner, owner, refusal
+from providers.store.patience import LATE_SECONDS, when_there
 from providers.store.quantities import monthly_euros, size
 
 Say = Callable[[str], None]
 RULE = "gpu-fleet-abort-uploads"
 VERSIONS = "versioning"
 NOT_PUBLIC = "block-public-access"
-NO_TAGS = {"NoSuchTagSet", "NoSuchTagSetError"}
+OURS_ALREADY = {"BucketAlreadyOwnedByYou"}
+YOUNG = timedelta(hours=1)
 NO_RULES = {"NoSuchLifecycleConfiguration"}
 DELETES_AT_ONCE = 8
 EMPTYING_ROUNDS = 3
@@ -31,10 +38,15 @@ class Bucket:
     s3: Any
     inputs: BucketInputs
     say: Say
+    clock: Clock = field(default_factory=SystemClock)
 
-    def mark(self) -> str | None:
-        """Return the value of our tag, None where it has none. Raises BucketMissing on the store's own word."""
-        return self._tags().get(TAG)
+    def refusal(self, stack_id: str) -> str:
+        """Say why a stack may not have this bucket, empty where it may. Raises BucketMissing on the store's own word."""
+        mark = self._marking.read().mark
+        found = owner(mark, stack_id)
+        if found.may_take or (found is Owner.UNMARKED and self._left_unmarked()):
+            return ""
+        return refusal(self.inputs.name, self.inputs.endpoint, found, mark)
 
     def ensure(self, former_id: str = "") -> list[str]:
         """Make the bucket, or take over one that is ours or was given up, and set it up.
@@ -44,26 +56,28 @@ class Bucket:
         Raises StoreError, having touched nothing, where the bucket is somebody else's.
         """
         try:
-            mark = self.mark()
+            seen = self._marking.read()
         except BucketMissing:
             self._make()
         else:
-            found = owner(mark, self.inputs.stack_id)
-            ours_by_state = bool(former_id) and mark in {former_id, None}
-            if not found.may_take and not ours_by_state:
-                raise StoreError(refusal(self.inputs.name, self.inputs.endpoint, found, mark))
-            if found is not Owner.OURS:
-                self._write_mark(self.inputs.stack_id)
+            found = owner(seen.mark, self.inputs.stack_id)
+            ours_by_state = bool(former_id) and seen.mark in {former_id, None}
+            if not found.may_take and not ours_by_state and (told := self.refusal(self.inputs.stack_id)):
+                raise StoreError(told)
+            if found is not Owner.OURS or not seen.etag:
+                self._marking.write(self.inputs.stack_id, seen)
             self.say(f"take over {self.inputs.name}: it was there already")
         return self._set_up()
 
     def drift(self, refused: list[str]) -> list[str]:
         """Return what is not as we left it, one sentence each; settings that the store had refused do not count."""
-        mark = self.mark()
+        seen = self._marking.read()
         found = []
-        if owner(mark, self.inputs.stack_id) is not Owner.OURS:
-            says = "is gone" if mark is None else f"says {mark}"
-            found.append(f"The tag {TAG} of bucket {self.inputs.name} {says}; it should say {self.inputs.stack_id}.")
+        if owner(seen.mark, self.inputs.stack_id) is not Owner.OURS or not seen.etag:
+            says = f"says {seen.mark}" if seen.etag else "is missing"
+            found.append(
+                f"The object {OWNER_KEY} of bucket {self.inputs.name} {says}; it should say {self.inputs.stack_id}."
+            )
         if RULE not in refused and self._days() != self.inputs.abort_uploads_after_days:
             found.append(f"Bucket {self.inputs.name} no longer clears away broken uploads.")
         with self._readable():
@@ -72,17 +86,23 @@ class Bucket:
                 found.append(f"Bucket {self.inputs.name} {does} what is overwritten or deleted.")
         return found
 
+    def is_listed(self) -> bool:
+        """Say whether the account's list of buckets has it, whatever the bucket itself answers."""
+        with suppress(StoreError), self._readable():
+            return any(row["Name"] == self.inputs.name for row in self.s3.list_buckets().get("Buckets", []))
+        return False
+
     def give_up(self) -> None:
         """Do what `on_destroy` says, if the bucket is still ours; a bucket that is gone or not ours is left alone."""
         name = self.inputs.name
         try:
-            mark = self.mark()
-            if owner(mark, self.inputs.stack_id) is not Owner.OURS:
-                self.say(f"keep {name}: its tag {TAG} says {mark or 'nothing'}, so it is not ours any more")
+            seen = self._marking.read()
+            if owner(seen.mark, self.inputs.stack_id) is not Owner.OURS:
+                self.say(f"keep {name}: its mark says {seen.mark or 'nothing'}, so it is not ours any more")
             elif self.inputs.on_destroy == "empty":
                 self._empty_and_delete()
             else:
-                self._keep()
+                self._keep(seen)
         except BucketMissing:
             self.say(f"{name} is gone already")
 
@@ -93,14 +113,35 @@ class Bucket:
             # Only Amazon wants to be told; elsewhere the endpoint is the region and its name is refused.
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": self.inputs.region}
         with self._readable():
-            self.s3.create_bucket(**arguments)
+            try:
+                self.s3.create_bucket(**arguments)
+            except ClientError as error:
+                if code_of(error) not in OURS_ALREADY:  # it was made before, and is not to be seen yet
+                    raise
+        self.say(f"make {self.inputs.name} in {self.inputs.region}")
         try:
-            self._write_mark(self.inputs.stack_id)
+            when_there(
+                lambda: self._marking.write(self.inputs.stack_id, Seen(None)), self.clock, self.say, self.inputs.name
+            )
+        except BucketMissing:
+            raise StoreError(
+                f"The store at {self.inputs.endpoint} made bucket {self.inputs.name!r} and has said for {LATE_SECONDS:.0f} s "
+                "that there is none. Run `pulumi up` again in some minutes: it takes the bucket over."
+            ) from None
         except StoreError:
-            with self._readable():  # unmarked it would be nobody's, and the next up would refuse it
+            # Without a mark the bucket would be nobody's; one that is not empty, and so another's, is not deleted.
+            with suppress(StoreError), self._readable():
                 self.s3.delete_bucket(Bucket=self.inputs.name)
             raise
-        self.say(f"make {self.inputs.name} in {self.inputs.region}")
+
+    def _left_unmarked(self) -> bool:
+        """Say whether this is what an interrupted create leaves: made by this account within the hour, and empty."""
+        with suppress(StoreError, KeyError, ValueError), self._readable():
+            answer = self.s3.list_buckets()
+            now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
+            made = {row["Name"]: row["CreationDate"] for row in answer["Buckets"]}[self.inputs.name]
+            return now - made < YOUNG and next(self._versions(), None) is None
+        return False
 
     def _set_up(self) -> list[str]:
         settings = (
@@ -115,7 +156,7 @@ class Bucket:
         refused = []
         for name, setting, what in settings:
             try:
-                setting()
+                when_there(setting, self.clock, self.say, self.inputs.name)
             except StoreError as error:
                 self.say(f"the store refused {what}: {error}")
                 refused.append(name)
@@ -150,9 +191,9 @@ class Bucket:
         with self._readable():
             self.s3.put_public_access_block(Bucket=self.inputs.name, PublicAccessBlockConfiguration=everything)
 
-    def _keep(self) -> None:
+    def _keep(self, seen: Seen) -> None:
         objects, count = self._usage()
-        self._write_mark(KEPT)
+        self._marking.write(KEPT, seen)
         self.say(
             f"keep {self.inputs.name}: {objects} objects, {size(count)}, go on costing about {monthly_euros(count)} EUR a "
             "month at Hetzner's price. The next up takes them over; gpu-fleet:store.onDestroy=empty deletes them."
@@ -161,18 +202,20 @@ class Bucket:
     def _empty_and_delete(self) -> None:
         objects, count = self._usage()
         for _ in range(EMPTYING_ROUNDS):
-            with self._readable(), ThreadPoolExecutor(DELETES_AT_ONCE) as pool:
-                list(pool.map(lambda each: self.s3.delete_object(Bucket=self.inputs.name, **each), self._versions()))
-                list(
-                    pool.map(
-                        lambda each: self.s3.abort_multipart_upload(Bucket=self.inputs.name, **each), self._uploads()
-                    )
-                )
+            with self._readable():
+                self._delete([row for row in self._versions() if row["Key"] != OWNER_KEY])
+                for each in self._uploads():
+                    self.s3.abort_multipart_upload(Bucket=self.inputs.name, **each)
+                left = list(self._versions())
+                if any(row["Key"] != OWNER_KEY for row in left):
+                    continue  # others were still writing
+                self._delete(left)  # last: until then the bucket says whose it is
             try:
                 self.s3.delete_bucket(Bucket=self.inputs.name)
             except ClientError as error:
+                self._marking.write(self.inputs.stack_id, Seen(None))
                 if code_of(error) == "BucketNotEmpty":
-                    continue  # somebody was still writing
+                    continue
                 with self._readable():
                     raise
             self.say(f"empty and delete {self.inputs.name}: {objects} objects, {size(count)}")
@@ -182,9 +225,13 @@ class Bucket:
             "or somebody goes on writing. End that, then run `pulumi destroy` again."
         )
 
+    def _delete(self, rows: list[dict[str, str]]) -> None:
+        with ThreadPoolExecutor(DELETES_AT_ONCE) as pool:
+            list(pool.map(lambda each: self.s3.delete_object(Bucket=self.inputs.name, **each), rows))
+
     def _usage(self) -> tuple[int, int]:
         with self._readable():
-            sizes = [row["Size"] for row in objects(self.s3, self.inputs.name)]
+            sizes = [row["Size"] for row in objects(self.s3, self.inputs.name) if row["Key"] != OWNER_KEY]
         return len(sizes), sum(sizes)
 
     def _versions(self) -> Iterator[dict[str, str]]:
@@ -197,21 +244,9 @@ class Bucket:
             for row in page.get("Uploads", []):
                 yield {"Key": row["Key"], "UploadId": row["UploadId"]}
 
-    def _tags(self) -> dict[str, str]:
-        with self._readable():
-            try:
-                answer = self.s3.get_bucket_tagging(Bucket=self.inputs.name)
-            except ClientError as error:
-                if code_of(error) in NO_TAGS:
-                    return {}
-                raise
-        return {row["Key"]: row["Value"] for row in answer["TagSet"]}
-
-    def _write_mark(self, mark: str) -> None:
-        tags = {**self._tags(), TAG: mark}
-        with self._readable():
-            rows = [{"Key": key, "Value": value} for key, value in tags.items()]
-            self.s3.put_bucket_tagging(Bucket=self.inputs.name, Tagging={"TagSet": rows})
+    @property
+    def _marking(self) -> Marking:
+        return Marking(self.s3, self.inputs.endpoint, self.inputs.name, self.clock.sleep)
 
     def _rules(self) -> list[dict[str, Any]]:
         try:

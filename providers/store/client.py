@@ -1,5 +1,7 @@
 """The one place where a boto3 client for the store is made: bounded waits, few retries, keys that never print."""
 
+import base64
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +13,8 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 60  # a part of 64 MiB is acknowledged only after the store has written it
 TRIES = 4
 CONNECTIONS = 16
+# What S3 once took with a Content-MD5 only, and other stores still do. boto3 sends a CRC32 in its place since 1.36.
+WITH_MD5 = ("PutBucketLifecycleConfiguration", "PutPublicAccessBlock", "PutBucketVersioning", "DeleteObjects")
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ def connect(
     if keys is None or not keys.access or not keys.secret:
         raise StoreError(f"The object store's keys are not set. Set {KEYS} with `pulumi config set --secret`.")
     try:
-        return s3_client(
+        client = s3_client(
             endpoint,
             region,
             keys.access,
@@ -40,6 +44,17 @@ def connect(
         )
     except ValueError as error:
         raise StoreError(str(error)) from None
+    for operation in WITH_MD5:
+        client.meta.events.register(f"before-call.s3.{operation}", _add_md5)
+    return client
+
+
+def _add_md5(params: dict[str, Any], **_: Any) -> None:
+    """Send a Content-MD5 in place of the checksum that boto3 is about to add. Amazon's store takes either."""
+    body = params["body"] if isinstance(params["body"], bytes) else str(params["body"]).encode()
+    params["headers"]["Content-MD5"] = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+    params["headers"].pop("x-amz-sdk-checksum-algorithm", None)
+    params.get("context", {}).get("checksum", {}).pop("request_algorithm", None)
 
 
 def objects(s3: Any, bucket: str, prefix: str = "", after: str = "") -> Iterator[dict[str, Any]]:

@@ -1,12 +1,17 @@
-"""Whose bucket is it? Decided by one tag, pure.
+"""Whose bucket is it? Decided by one mark, pure.
 
 A bucket outlives its stack (`onDestroy: keep`), and the next stack has another id. So giving a bucket up means to mark
-it as kept: whoever has keys for it may then take it over. A bucket with no mark, or with that of a living stack, is
-never touched.
+it as kept: who has keys for it may then take it over. A bucket with no mark, or with that of a living stack, is never
+touched. The mark lies in an object, because Hetzner's store has no tags; stacks of older versions wrote it as a tag.
 """
 
+import json
 from enum import Enum
+from typing import Annotated
 
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
+
+OWNER_KEY = "gpu-fleet-owner.json"
 TAG = "gpu-fleet"
 KEPT = "kept"
 
@@ -23,6 +28,23 @@ class Owner(Enum):
     def may_take(self) -> bool:
         """Say whether this stack may write its own mark onto the bucket."""
         return self in {Owner.OURS, Owner.KEPT}
+
+
+class _Object(BaseModel):
+    stack_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4,64}$")] = Field(alias="stackId")
+
+
+def to_text(mark: str) -> str:
+    """Return the owner object's content, JSON, for a mark."""
+    return json.dumps({"stackId": mark}) + "\n"
+
+
+def from_text(text: bytes) -> str:
+    """Return the mark in an owner object. Raises ValueError where it has none."""
+    try:
+        return _Object.model_validate_json(text).stack_id
+    except ValidationError:
+        raise ValueError("no mark") from None
 
 
 def owner(mark: str | None, stack_id: str) -> Owner:
@@ -42,6 +64,21 @@ def refusal(name: str, endpoint: str, found: Owner, mark: str | None) -> str:
             "Choose another gpu-fleet:store.bucket, or destroy that stack first."
         )
     return (
-        f"The bucket {name!r} at {endpoint} exists and does not carry the tag {TAG!r}, so it is not ours. It was not "
-        f"touched. Choose another gpu-fleet:store.bucket; if this one is yours and meant for it, tag it {TAG}={KEPT}."
+        f"The bucket {name!r} at {endpoint} exists and has no object {OWNER_KEY!r}, so it is not ours. It was not "
+        "touched. Choose another gpu-fleet:store.bucket; if this one is yours and meant for it, hand it over: "
+        + by_hand(name, endpoint)
     )
+
+
+def unreadable(name: str, endpoint: str) -> str:
+    """Return the sentence for a bucket whose owner object says nothing."""
+    return (
+        f"The object {OWNER_KEY!r} of bucket {name!r} at {endpoint} does not say whose the bucket is. It was not touched. "
+        f"If the bucket is yours, hand it over: {by_hand(name, endpoint)}"
+    )
+
+
+def by_hand(name: str, endpoint: str) -> str:
+    """Return the command that lets any stack take a bucket over."""
+    content = to_text(KEPT).strip()
+    return f"`echo '{content}' | aws --endpoint-url {endpoint} s3 cp - s3://{name}/{OWNER_KEY}`"

@@ -6,7 +6,6 @@ migration. They keep nothing but the account's keys, which `configure` reads fro
 
 import contextlib
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,7 +30,6 @@ from providers.store.bucket import Bucket as OneBucket
 from providers.store.client import Keys, connect
 from providers.store.errors import BucketMissing, StoreError
 from providers.store.inputs import BlobsInputs, BucketInputs
-from providers.store.ownership import owner, refusal
 
 GONE = ReadResult("", {})
 CHECK_TRIES = 2  # a preview should not wait long for a store that is not there
@@ -82,6 +80,7 @@ class BucketProvider(_StoreProvider):
         try:
             drift = self._bucket(inputs).drift(refused)
         except BucketMissing:
+            _still_listed(self._bucket(inputs))
             return GONE
         return ReadResult(id_, {**_bucket_outs(inputs, refused), "drift": drift}, inputs.to_props())
 
@@ -101,13 +100,9 @@ class BucketProvider(_StoreProvider):
 
     def _look(self, inputs: BucketInputs, stack_id: str) -> None:
         client = connect(inputs.endpoint, inputs.region, self._keys, tries=CHECK_TRIES)
-        try:
-            mark = OneBucket(client, inputs, _say).mark()
-        except BucketMissing:
-            return
-        found = owner(mark, stack_id)
-        if not found.may_take:
-            raise StoreError(refusal(inputs.name, inputs.endpoint, found, mark))
+        with contextlib.suppress(BucketMissing):
+            if told := OneBucket(client, inputs, _say).refusal(stack_id):
+                raise StoreError(told)
 
 
 class BlobsProvider(_StoreProvider):
@@ -178,7 +173,7 @@ class BlobsProvider(_StoreProvider):
 
     def _blobs(self, inputs: BlobsInputs) -> BlobsOfManifest:
         client = connect(inputs.endpoint, inputs.region, self._keys)
-        return BlobsOfManifest(client, inputs, _say, time.monotonic)
+        return BlobsOfManifest(client, inputs, _say)
 
 
 class Bucket(Resource, module="store", name="Bucket"):
@@ -228,6 +223,15 @@ def _blobs_outs(inputs: BlobsInputs, uploaded: int) -> dict[str, Any]:
         "drift": [],
         "damaged": [],
     }
+
+
+def _still_listed(bucket: OneBucket) -> None:
+    """Raise StoreError where the store lists a bucket of which it says that it is not there."""
+    if bucket.is_listed():
+        raise StoreError(
+            f"The store says that there is no bucket {bucket.inputs.name!r}, and lists it. One that was just made is not "
+            "to be seen for some minutes: run the command again then."
+        )
 
 
 def _has_unknown(value: Any) -> bool:

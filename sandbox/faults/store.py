@@ -10,6 +10,22 @@ STORE = (
         "store-forbidden", "store", "The store refuses a request with HTTP 403 AccessDenied, although the key is good."
     ),
     Fault("store-slow", "store", "The store takes 10 s longer to answer a request."),
+    Fault(
+        "store-slow-for-all",
+        "store",
+        "The store sends everybody together 1 Mb/s, so that every download is slow.",
+        lasts=True,
+    ),
+    Fault("store-times-out", "store", "The store does not answer a request for 20 s, and then the connection breaks."),
+    Fault(
+        "store-bucket-late",
+        "store",
+        "A bucket that was made answers NoSuchBucket for 8 s, as Hetzner's does for up to minutes.",
+    ),
+    Fault("store-has-tags", "store", "The store takes tags, as it did for older stacks; else it has none.", lasts=True),
+    Fault(
+        "store-wants-md5", "store", "The store refuses a bucket's settings that come without Content-MD5.", lasts=True
+    ),
     Fault("store-truncated", "store", "The connection breaks in the middle of an object that the store sends."),
     Fault("store-flipped", "store", "One byte of an object changes on its way from the store."),
     Fault(

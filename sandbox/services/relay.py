@@ -12,6 +12,7 @@ from sandbox.services.ports import LOOPBACK
 CHUNK = 262_144
 IDLE_SECONDS = 0.02  # without a byte since the last answer
 CHANGE_SECONDS = 0.5
+REFUSED_SECONDS = 1.0  # for a client to end a connection on which it was refused
 
 
 @dataclass(eq=False)
@@ -19,6 +20,7 @@ class _Link:
     writer: asyncio.StreamWriter
     target: int
     answered: bool = False
+    begun: bool = False
     moved_at: float = 0.0
 
 
@@ -26,11 +28,18 @@ class Relay:
     """Listens on bound sockets of loopback. `choose` maps a listening port to the port that it leads to at the moment.
 
     All is carried byte by byte in one event loop of its own thread. Bytes do not show where a request ends: a connection
-    counts as idle when the last bytes came from the server, and none for 20 ms.
+    counts as idle when the last bytes came from the server, and none for 20 ms. Before a request is carried on, which is
+    what a client sends first and after each answer, `refuse` may answer it in the server's place, with whole bytes.
     """
 
-    def __init__(self, bound: list[socket.socket], choose: Callable[[int], int]) -> None:
+    def __init__(
+        self,
+        bound: list[socket.socket],
+        choose: Callable[[int], int],
+        refuse: Callable[[bytes], bytes | None] = lambda _: None,
+    ) -> None:
         self._choose = choose
+        self._refuse = refuse
         self._links: set[_Link] = set()
         self._servers: list[asyncio.Server] = []
         self._loop = asyncio.new_event_loop()
@@ -111,7 +120,11 @@ class Relay:
     ) -> None:
         try:
             while data := await reader.read(CHUNK):
-                link.answered, link.moved_at = answers, self._loop.time()
+                if not answers and (link.answered or not link.begun) and (refusal := self._refuse(data)):
+                    await self._answer(reader, link, refusal)
+                    writer.transport.abort()  # nothing more is carried
+                    return
+                link.answered, link.moved_at, link.begun = answers, self._loop.time(), True
                 writer.write(data)
                 await writer.drain()
                 link.moved_at = self._loop.time()
@@ -120,3 +133,13 @@ class Relay:
             raise
         if not answers and writer.can_write_eof():
             writer.write_eof()
+
+    async def _answer(self, reader: asyncio.StreamReader, link: _Link, refusal: bytes) -> None:
+        """Say a refusal, then read what the client still sends: a connection that is closed before loses the answer."""
+        link.writer.write(refusal)
+        await link.writer.drain()
+        link.writer.write_eof()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(REFUSED_SECONDS):
+                while await reader.read(CHUNK):
+                    pass

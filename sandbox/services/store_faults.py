@@ -1,7 +1,8 @@
-"""A reverse proxy in front of the object store that plays the store's faults, and else changes nothing."""
+"""A reverse proxy in front of the object store that plays the store's faults, and else has no tags and changes nothing."""
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
@@ -12,8 +13,19 @@ from starlette.routing import Route
 
 from sandbox.faults import Faults, Occasion
 from sandbox.market.faults.replies import abort
+from sandbox.services.store_manners import (
+    NO_TAGS,
+    LateBuckets,
+    SharedLine,
+    asks_for_tags,
+    bucket_made,
+    bucket_of,
+    error_text,
+    wants_md5,
+)
 
 SLOW_SECONDS = 10.0
+SILENT_SECONDS = 20.0
 METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"expect", b"te", b"upgrade"}
 # Fault -> HTTP status, S3's code, S3's message.
@@ -25,24 +37,54 @@ REFUSALS = {
 }
 
 
-def proxy(endpoint: str, faults: Faults, slow_seconds: float = SLOW_SECONDS) -> Starlette:
+@dataclass(frozen=True)
+class Manners:
+    """How long the faults of a store take in seconds, and what its two proxies have in common."""
+
+    slow_seconds: float = SLOW_SECONDS
+    silent_seconds: float = SILENT_SECONDS
+    late: LateBuckets = field(default_factory=LateBuckets)
+    line: SharedLine = field(default_factory=SharedLine)
+
+
+def proxy(endpoint: str, faults: Faults, manners: Manners) -> Starlette:
     """Return the proxy of the store at `endpoint` as an ASGI application."""
     store = httpx.AsyncClient(base_url=endpoint, timeout=None, limits=httpx.Limits(max_connections=None))
 
     async def handle(request: Request) -> Response:
         about = Occasion(call=request.method.lower())
-        for name, (status, code, message) in REFUSALS.items():
-            if faults.take(name, about):
-                return _refusal(status, code, message)
+        made = bucket_made(request.method, request.url.path, request.url.query)
+        if not made and manners.late.hides(bucket_of(request.url.path)):
+            return _refusal(404, "NoSuchBucket", "The specified bucket does not exist")
+        if refusal := _refused(request, faults, about):
+            return refusal
+        if faults.take("store-times-out", about):
+            await asyncio.sleep(manners.silent_seconds)
+            return _NoAnswer()
         if faults.take("store-slow", about):
-            await asyncio.sleep(slow_seconds)
+            await asyncio.sleep(manners.slow_seconds)
         answer = await _forward(store, request)
-        damage = None
-        if request.method == "GET" and answer.is_success and int(answer.headers.get("content-length", 0)) > 1:
-            damage = next((name for name in ("store-truncated", "store-flipped") if faults.take(name, about)), None)
-        return _Passed(answer, damage)
+        if made and answer.is_success and faults.take("store-bucket-late", about):
+            manners.late.hide(made)
+        if request.method != "GET" or not answer.is_success or int(answer.headers.get("content-length", 0)) < 2:
+            return _Passed(answer, None, None)
+        damage = next((name for name in ("store-truncated", "store-flipped") if faults.take(name, about)), None)
+        return _Passed(answer, damage, manners.line if faults.take("store-slow-for-all", about) else None)
 
     return Starlette(routes=[Route("/{path:path}", handle, methods=METHODS)])
+
+
+def _refused(request: Request, faults: Faults, about: Occasion) -> Response | None:
+    if asks_for_tags(request.url.query) and not faults.take("store-has-tags", about):
+        return _refusal(*NO_TAGS)
+    if (
+        wants_md5(request.method, request.url.query)
+        and "content-md5" not in request.headers
+        and faults.take("store-wants-md5", about)
+    ):
+        return _refusal(400, "InvalidRequest", "Missing required header for this request: Content-MD5")
+    name = next((name for name in REFUSALS if faults.take(name, about)), None)
+    return None if name is None else _refusal(*REFUSALS[name])
 
 
 async def _forward(store: httpx.AsyncClient, request: Request) -> httpx.Response:
@@ -60,12 +102,13 @@ async def _forward(store: httpx.AsyncClient, request: Request) -> httpx.Response
 
 
 class _Passed(Response):
-    """The store's answer, whole or damaged."""
+    """The store's answer, whole or damaged, over a line of its own or one that all share."""
 
-    def __init__(self, answer: httpx.Response, damage: str | None) -> None:
+    def __init__(self, answer: httpx.Response, damage: str | None, line: SharedLine | None) -> None:
         super().__init__(status_code=answer.status_code)
         self._answer = answer
         self._damage = damage
+        self._line = line
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
         """Send it on."""
@@ -73,6 +116,8 @@ class _Passed(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": kept})
         try:
             async for piece in _damaged(self._answer, self._damage):
+                if self._line is not None:
+                    await self._line.carry(len(piece))
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
         finally:
             await self._answer.aclose()
@@ -80,6 +125,14 @@ class _Passed(Response):
             await abort(receive)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+class _NoAnswer(Response):
+    """The connection ends without a word."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
+        """End it."""
+        await abort(receive)
 
 
 async def _damaged(answer: httpx.Response, damage: str | None) -> AsyncIterator[bytes]:
@@ -97,5 +150,5 @@ async def _damaged(answer: httpx.Response, damage: str | None) -> AsyncIterator[
 
 
 def _refusal(status: int, code: str, message: str) -> Response:
-    text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
-    return Response(text, status, media_type="application/xml")
+    # A client that asked first whether to send its body never sends it: the connection would wait for it.
+    return Response(error_text(code, message), status, {"Connection": "close"}, media_type="application/xml")

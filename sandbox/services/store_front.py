@@ -1,5 +1,5 @@
-"""The ports under which the object store is known. They lead straight to it, and through a proxy that plays faults while
-one of the store's faults is armed."""
+"""The ports under which the object store is known. They lead straight to it, save for requests about tags, which it does not
+take; and through a proxy that plays faults while one of the store's faults is armed."""
 
 from sandbox.faults import Faults
 from sandbox.market.server import Server, listener
@@ -8,14 +8,12 @@ from sandbox.services.holder import taken
 from sandbox.services.object_store import MOVES, ObjectStore
 from sandbox.services.ports import LOOPBACK, choose, free
 from sandbox.services.relay import Relay
-from sandbox.services.store_faults import SLOW_SECONDS, proxy
+from sandbox.services.store_faults import Manners, proxy
+from sandbox.services.store_manners import NO_TAGS, asks_for_tags, error_text
 
 
 class StoreFront:
-    """Stands in front of a store that runs; port 0 means any free one. Raises ServiceError where one is in use.
-
-    `slow_seconds` is what the fault store-slow adds.
-    """
+    """Stands in front of a store that runs; port 0 means any free one. Raises ServiceError where one is in use."""
 
     def __init__(
         self,
@@ -23,7 +21,7 @@ class StoreFront:
         faults: Faults,
         http_port: int = 0,
         https_port: int = 0,
-        slow_seconds: float = SLOW_SECONDS,
+        manners: Manners | None = None,
     ) -> None:
         for port, move in zip((http_port, https_port), MOVES, strict=True):
             if port and not free(port):
@@ -32,9 +30,9 @@ class StoreFront:
         self.http_port, self.https_port = (wanted or spare.pop() for wanted in (http_port, https_port))
         self._store = store
         self._faults = faults
-        self._slow_seconds = slow_seconds
+        self._manners = manners or Manners()
         self._proxies: dict[int, Server] = {}
-        self._relay = Relay([listener(self.http_port), listener(self.https_port)], self._leads_to)
+        self._relay = Relay([listener(self.http_port), listener(self.https_port)], self._leads_to, self._untagged)
         faults.changed = self._changed
 
     @property
@@ -51,7 +49,7 @@ class StoreFront:
         self._proxies.clear()
 
     def _leads_to(self, port: int) -> int:
-        if self._proxies and self._faults.pending("store"):
+        if self._by_proxy():
             return self._proxies[port].port
         return self._store.http_port if port == self.http_port else self._store.https_port
 
@@ -63,10 +61,29 @@ class StoreFront:
 
     def _start_proxies(self) -> None:
         def started(**tls: str) -> Server:
-            server = Server(proxy(self._store.endpoint, self._faults, self._slow_seconds), listener(), **tls)
+            server = Server(proxy(self._store.endpoint, self._faults, self._manners), listener(), **tls)
             server.start()
             return server
 
         key, chain = self._store.certificate_files
         plain, encrypted = started(), started(ssl_keyfile=str(key), ssl_certfile=str(chain))
         self._proxies = {self.http_port: plain, self.https_port: encrypted}
+
+    def _untagged(self, first: bytes) -> bytes | None:
+        """Return the answer to a request about tags, which begins with these bytes; None for any other."""
+        if self._by_proxy():
+            return None  # which judges them itself
+        words = first[:8192].partition(b"\r\n")[0].split(b" ")
+        if len(words) != 3 or not words[2].startswith(b"HTTP/1.") or b"?" not in words[1]:
+            return None
+        if not asks_for_tags(words[1].partition(b"?")[2].decode(errors="replace")):
+            return None
+        status, code, message = NO_TAGS
+        body = error_text(code, message).encode()
+        return (
+            f"HTTP/1.1 {status} Not Implemented\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n"
+            "Connection: close\r\n\r\n"
+        ).encode() + body
+
+    def _by_proxy(self) -> bool:
+        return bool(self._proxies) and (self._faults.pending("store") or self._manners.late.pending())

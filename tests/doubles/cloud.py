@@ -92,7 +92,7 @@ class Cloud:
     def _bring(self, manifest: Manifest, source: Path) -> None:
         inputs = {"endpoint": self.store_endpoint, "region": REGION, "bucket": self.bucket, "source": str(source)}
         blobs = BlobsInputs.from_props({**inputs, "manifest": manifest.model_dump(mode="json")})
-        Blobs(self._client(), blobs, lambda _text: None, lambda: 0.0).upload_missing()
+        Blobs(self._client(), blobs, lambda _text: None).upload_missing()
 
     def _client(self) -> Any:
         return connect(self.store_endpoint, REGION, Keys(ADMIN.access_key, ADMIN.secret_key))

@@ -127,6 +127,7 @@ BORNE = {
         "store-slow-down",
         "store-error",
         "store-slow",
+        "store-times-out",
         "store-truncated",
         "store-flipped",
     ),
@@ -143,6 +144,8 @@ REFUSED = {
 }
 AT_DESTROY = ("lost-destroy-reply", "destroy-error-but-gone", "destroy-without-effect", "destroy-404-but-alive")
 BLOBS = ("corrupt-blob", "truncated-blob")
+FIRST_UPDATE = ("store-bucket-late", "store-has-tags", "store-wants-md5")  # strike a bucket that is being made
+UNHURRIED = ("store-slow-for-all",)
 NEVER_ASKED = ("start-unavailable",)  # nothing of ours starts an instance that was stopped: it is replaced
 
 
@@ -162,7 +165,16 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
 
 
 def test_every_fault_of_the_catalogue_has_its_place() -> None:
-    groups = [*OF_ONE_INSTANCE.values(), *BORNE.values(), REFUSED, AT_DESTROY, BLOBS, NEVER_ASKED]
+    groups = [
+        *OF_ONE_INSTANCE.values(),
+        *BORNE.values(),
+        REFUSED,
+        AT_DESTROY,
+        BLOBS,
+        FIRST_UPDATE,
+        UNHURRIED,
+        NEVER_ASKED,
+    ]
     placed = [name for group in groups for name in group]
 
     assert sorted(placed) == sorted(FAULTS)
@@ -215,6 +227,22 @@ def test_an_update_that_is_refused_says_why_and_leaves_nothing(cloud: Cloud, sta
     calm(cloud)
     stack.up()
     assert_all_serve(cloud, stack, 1)
+
+
+def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engine: Engine) -> None:
+    with stack_of_its_own(cloud, engine) as stack:
+        want(cloud, stack, 1)
+        before = rents(cloud)
+        for name in FIRST_UPDATE:
+            cloud.sandbox.arm(name)
+
+        done = stack.up()
+
+        assert "Traceback" not in done.text
+        assert "is not to be seen yet" in done.text
+        assert_all_serve(cloud, stack, 1)
+        assert rents(cloud) == before + 1
+        sets_right(cloud, stack, 1)
 
 
 def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, stack: Stack) -> None:

@@ -9,13 +9,34 @@ import pytest
 
 from bootstrap.manifest import Manifest, of_folder
 from providers.store.client import Keys, connect
+from sandbox.faults import Faults
 from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
+from sandbox.services.store_faults import Manners
+from sandbox.services.store_front import StoreFront
+from sandbox.services.store_manners import LateBuckets
 
 
 @pytest.fixture(scope="session")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+def _fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StoreFront, Faults]]:
+    board = Faults()
     with ObjectStore(tmp_path_factory.mktemp("store")) as running:
-        yield running
+        front = StoreFront(running, board, manners=Manners(silent_seconds=0.1, late=LateBuckets(0.5)))
+        yield front, board
+        front.stop()
+
+
+@pytest.fixture
+def store(_fronted: tuple[StoreFront, Faults]) -> StoreFront:
+    """The store as a stack meets it: without tags."""
+    return _fronted[0]
+
+
+@pytest.fixture
+def faults(_fronted: tuple[StoreFront, Faults]) -> Iterator[Faults]:
+    board = _fronted[1]
+    yield board
+    for name in board.armed():
+        board.disarm(name)
 
 
 @pytest.fixture
@@ -29,7 +50,7 @@ def strangers_keys() -> Keys:
 
 
 @pytest.fixture
-def s3(store: ObjectStore, keys: Keys) -> Any:
+def s3(store: StoreFront, keys: Keys) -> Any:
     return connect(store.endpoint, REGION, keys)
 
 
@@ -39,7 +60,7 @@ def name() -> str:
 
 
 @pytest.fixture
-def bucket_props(store: ObjectStore, name: str) -> dict[str, Any]:
+def bucket_props(store: StoreFront, name: str) -> dict[str, Any]:
     return {"endpoint": store.endpoint, "region": REGION, "name": name, "stackId": "a" * 16, "onDestroy": "keep"}
 
 
@@ -59,7 +80,7 @@ def manifest(folder: Path) -> Manifest:
 
 
 @pytest.fixture
-def blobs_props(store: ObjectStore, name: str, manifest: Manifest, folder: Path) -> dict[str, Any]:
+def blobs_props(store: StoreFront, name: str, manifest: Manifest, folder: Path) -> dict[str, Any]:
     return {
         "endpoint": store.endpoint,
         "region": REGION,

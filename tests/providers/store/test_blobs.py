@@ -1,25 +1,28 @@
+import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, ReadTimeoutError
 
 from bootstrap.manifest import File, Manifest, blob_key
 from providers.store.blobs import Blobs
-from providers.store.errors import BucketMissing, StoreError
+from providers.store.errors import BucketMissing, StoreError, StoreUnreachable
 from providers.store.inputs import BlobsInputs
 from providers.store.verifying import to_read
+from tests.doubles.clock import FakeClock
 
 
-class Tick:
-    """A clock that moves by `step` seconds at every look."""
+class Tick(FakeClock):
+    """A clock that also moves by `step` seconds at every look."""
 
     def __init__(self, step: float) -> None:
-        self._now, self._step = 0.0, step
+        super().__init__(start=time.time())
+        self._step = step
 
-    def __call__(self) -> float:
-        self._now += self._step
-        return self._now
+    def monotonic(self) -> float:
+        self.now += self._step
+        return self.now
 
 
 @pytest.fixture
@@ -178,3 +181,70 @@ def test_a_reference_that_cannot_be_read_keeps_everything(s3, blobs, name):
         one.delete_unneeded()
 
     assert keys(s3, name, "blobs/") == before
+
+
+def failing(s3, operation, error, times):
+    """Let the next calls of an operation fail."""
+    left = [times]
+
+    def fail(**_):
+        if left[0]:
+            left[0] -= 1
+            raise error
+
+    s3.meta.events.register(f"before-call.s3.{operation}", fail)
+    return left
+
+
+def no_bucket(operation):
+    answer = {"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+    return ClientError(answer, operation)
+
+
+@pytest.mark.parametrize("operation", ["ListObjectsV2", "PutObject"])
+def test_a_bucket_that_was_just_made_is_waited_for(s3, name, blobs_props, said, operation):
+    s3.create_bucket(Bucket=name)
+    clock = FakeClock()
+    left = failing(s3, operation, no_bucket(operation), 5)
+    assert Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing() == 2
+    assert left == [0]
+    assert 20 < clock.now < 60
+    assert len([line for line in said if "trying again" in line]) == 1
+
+
+def test_a_bucket_that_stays_away_is_said_in_the_end(s3, name, blobs_props, said):
+    clock = FakeClock()
+    with pytest.raises(BucketMissing, match="There is no bucket"):
+        Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing()
+    assert 300 <= clock.now < 320
+
+
+def test_a_store_that_times_out_now_and_then_costs_no_upload(s3, name, blobs_props, said):
+    s3.create_bucket(Bucket=name)
+    clock = FakeClock()
+    left = failing(s3, "PutObject", ReadTimeoutError(endpoint_url="x"), 7)
+    assert Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing() == 2
+    assert left == [0]
+    assert any("is in trouble: trying again for up to 600 s" in line for line in said)
+
+
+def test_a_store_that_never_answered_is_said_at_once(s3, name, blobs_props, said):
+    s3.create_bucket(Bucket=name)
+    clock = FakeClock()
+    failing(s3, "ListObjectsV2", ReadTimeoutError(endpoint_url="x"), 99)
+    with pytest.raises(StoreUnreachable):
+        Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing()
+    assert clock.slept == []
+
+
+def test_uploads_that_broke_days_ago_are_cleared_away_and_young_ones_stay(s3, name, blobs_props, said):
+    s3.create_bucket(Bucket=name)
+    s3.create_multipart_upload(Bucket=name, Key=blob_key("0" * 64))
+    left = lambda: [row["Key"] for row in s3.list_multipart_uploads(Bucket=name).get("Uploads", [])]  # noqa: E731
+    Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, FakeClock(start=time.time())).upload_missing()
+    assert left() == [blob_key("0" * 64)]
+    for row in s3.list_objects_v2(Bucket=name)["Contents"]:
+        s3.delete_object(Bucket=name, Key=row["Key"])
+    later = FakeClock(start=time.time() + 3 * 86400)
+    Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, later).upload_missing()
+    assert left() == []

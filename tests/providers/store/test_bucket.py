@@ -7,36 +7,17 @@ from providers.store.bucket import NOT_PUBLIC, RULE, Bucket
 from providers.store.client import Keys, connect
 from providers.store.errors import BucketDenied, BucketMissing, StoreError
 from providers.store.inputs import BucketInputs
-from providers.store.ownership import KEPT, TAG
+from providers.store.ownership import KEPT, OWNER_KEY
+from tests.doubles.buckets import Lines, exists, make, mark, set_mark
 
 OTHER_STACK = "b" * 16
 HERE_REFUSED = [NOT_PUBLIC]  # SeaweedFS has no such setting
 
 
-class Lines(list[str]):
-    """Progress lines; called with one."""
-
-    def __call__(self, text: str) -> None:
-        self.append(text)
-
-
-def make(s3: Any, props: dict[str, Any], **changes: Any) -> tuple[Bucket, Lines]:
-    said = Lines()
-    return Bucket(s3, BucketInputs.from_props({**props, **changes}), said), said
-
-
-def tags(s3: Any, name: str) -> dict[str, str]:
-    return {row["Key"]: row["Value"] for row in s3.get_bucket_tagging(Bucket=name)["TagSet"]}
-
-
-def exists(s3: Any, name: str) -> bool:
-    return name in {row["Name"] for row in s3.list_buckets()["Buckets"]}
-
-
 def test_a_new_bucket_is_ours_and_clears_away_broken_uploads(s3, bucket_props, name):
     bucket, said = make(s3, bucket_props)
     assert bucket.ensure() == HERE_REFUSED
-    assert tags(s3, name) == {TAG: bucket_props["stackId"]}
+    assert mark(s3, name) == bucket_props["stackId"]
     rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
     assert [(rule["ID"], rule["AbortIncompleteMultipartUpload"]) for rule in rules] == [
         (RULE, {"DaysAfterInitiation": 2})
@@ -57,18 +38,67 @@ def test_our_own_bucket_is_taken_over_with_what_is_in_it(s3, bucket_props, name)
     assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"1"
 
 
-@pytest.mark.parametrize("mark", [None, OTHER_STACK])
-def test_a_bucket_that_is_not_ours_is_refused_and_not_touched(s3, bucket_props, name, mark):
+@pytest.mark.parametrize("theirs", [None, OTHER_STACK])
+def test_a_bucket_that_is_not_ours_is_refused_and_not_touched(s3, bucket_props, name, theirs):
     s3.create_bucket(Bucket=name)
-    theirs = [{"Key": "team", "Value": "other"}] + ([{"Key": TAG, "Value": mark}] if mark else [])
-    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": theirs})
+    s3.put_object(Bucket=name, Key="a", Body=b"1")
+    if theirs:
+        set_mark(s3, name, theirs)
+    before = s3.list_objects_v2(Bucket=name)["Contents"]
     bucket, said = make(s3, bucket_props)
     with pytest.raises(StoreError, match="not touched"):
         bucket.ensure()
-    assert tags(s3, name) == {row["Key"]: row["Value"] for row in theirs}
+    assert s3.list_objects_v2(Bucket=name)["Contents"] == before
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket=name)
     assert said == []
+
+
+def test_an_owner_object_that_says_nothing_is_refused_and_not_touched(s3, bucket_props, name):
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key=OWNER_KEY, Body=b"hello")
+    with pytest.raises(StoreError, match=r"does not say whose .*hand it over: `echo"):
+        make(s3, bucket_props)[0].ensure()
+    assert s3.get_object(Bucket=name, Key=OWNER_KEY)["Body"].read() == b"hello"
+
+
+def test_what_an_interrupted_create_left_is_taken_up(s3, bucket_props, name):
+    s3.create_bucket(Bucket=name)
+    bucket, _ = make(s3, bucket_props)
+    assert bucket.refusal(bucket_props["stackId"]) == ""
+    bucket.ensure()
+    assert mark(s3, name) == bucket_props["stackId"]
+
+
+def test_a_create_survives_a_bucket_that_is_not_to_be_seen_at_once(s3, faults, bucket_props, name):
+    faults.arm("store-bucket-late")
+    said = Lines()
+    bucket = Bucket(s3, BucketInputs.from_props(bucket_props), said)
+    assert bucket.ensure() == HERE_REFUSED
+    assert mark(s3, name) == bucket_props["stackId"]
+    assert any("is not to be seen yet: trying again for up to 300 s" in line for line in said)
+
+
+def test_a_bucket_that_never_shows_is_left_for_the_next_run(s3, bucket_props, name):
+    def missing(**_: Any) -> None:
+        answer = {"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}
+        raise ClientError(answer, "PutObject")
+
+    s3.meta.events.register("before-call.s3.PutObject", missing)
+    bucket, _ = make(s3, bucket_props)
+    with pytest.raises(StoreError, match=r"has said for 300 s that there is none. Run `pulumi up` again") as caught:
+        bucket.ensure()
+    assert not isinstance(caught.value, BucketMissing)
+    s3.meta.events.unregister("before-call.s3.PutObject", missing)
+    bucket.ensure()
+    assert mark(s3, name) == bucket_props["stackId"]
+
+
+def test_a_store_that_wants_md5_gets_it(s3, faults, bucket_props, name):
+    faults.arm("store-wants-md5")
+    bucket, _ = make(s3, bucket_props, versioning=True)
+    assert bucket.ensure() == HERE_REFUSED
+    assert bucket.drift(HERE_REFUSED) == []
 
 
 def test_a_name_that_another_account_has_is_one_sentence(store, s3, strangers_keys, bucket_props, name):
@@ -78,13 +108,12 @@ def test_a_name_that_another_account_has_is_one_sentence(store, s3, strangers_ke
         bucket.ensure()
 
 
-def test_other_tags_and_rules_survive_our_own(s3, bucket_props, name):
+def test_other_rules_survive_our_own(s3, bucket_props, name):
     s3.create_bucket(Bucket=name)
     row = {"ID": "theirs", "Status": "Enabled", "Filter": {"Prefix": "x/"}, "Expiration": {"Days": 9}}
     s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": [row]})
-    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": "team", "Value": "x"}, {"Key": TAG, "Value": KEPT}]})
+    set_mark(s3, name, KEPT)
     make(s3, bucket_props)[0].ensure()
-    assert tags(s3, name) == {"team": "x", TAG: bucket_props["stackId"]}
     rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
     assert {rule["ID"] for rule in rules} == {"theirs", RULE}
 
@@ -95,10 +124,10 @@ def test_keep_leaves_everything_says_its_price_and_lets_the_next_stack_in(s3, bu
     s3.put_object(Bucket=name, Key="a", Body=bytes(2_000_000))
     bucket.give_up()
     assert "1 objects, 2.0 MB, go on costing about 5 EUR a month" in said[-1]
-    assert tags(s3, name)[TAG] == KEPT
+    assert mark(s3, name) == KEPT
     heir, _ = make(s3, bucket_props, stackId=OTHER_STACK)
     heir.ensure()
-    assert tags(s3, name)[TAG] == OTHER_STACK
+    assert mark(s3, name) == OTHER_STACK
     assert s3.head_object(Bucket=name, Key="a")["ContentLength"] == 2_000_000
 
 
@@ -116,12 +145,12 @@ def test_empty_deletes_objects_versions_and_broken_uploads_and_the_bucket(s3, bu
     assert said[-1].startswith(f"empty and delete {name}: 1 objects")
 
 
-@pytest.mark.parametrize("mark", [OTHER_STACK, KEPT])
-def test_empty_does_not_touch_a_bucket_that_is_not_ours_any_more(s3, bucket_props, name, mark):
+@pytest.mark.parametrize("theirs", [OTHER_STACK, KEPT])
+def test_empty_does_not_touch_a_bucket_that_is_not_ours_any_more(s3, bucket_props, name, theirs):
     bucket, said = make(s3, bucket_props, onDestroy="empty")
     bucket.ensure()
     s3.put_object(Bucket=name, Key="a", Body=b"1")
-    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": TAG, "Value": mark}]})
+    set_mark(s3, name, theirs)
     bucket.give_up()
     assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"1"
     assert "not ours any more" in said[-1]
@@ -162,10 +191,10 @@ def test_versions_are_kept_where_config_says_so_and_drift_of_it_is_named(s3, buc
 def test_drift_is_named(s3, bucket_props, name):
     bucket, _ = make(s3, bucket_props)
     bucket.ensure()
-    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": "x", "Value": "y"}]})
+    s3.delete_object(Bucket=name, Key=OWNER_KEY)
     s3.delete_bucket_lifecycle(Bucket=name)
-    tag, rule = bucket.drift([])
-    assert "is gone" in tag
+    owner, rule = bucket.drift([])
+    assert "is missing" in owner
     assert "broken uploads" in rule
 
 
@@ -183,10 +212,23 @@ def test_only_the_stores_own_word_makes_a_bucket_gone(store, s3, bucket_props):
 
 def test_a_bucket_that_cannot_be_marked_is_not_left_behind(s3, bucket_props, name):
     def refuse(**_: Any) -> None:
-        answer = {"Error": {"Code": "NotImplemented"}, "ResponseMetadata": {"HTTPStatusCode": 501}}
-        raise ClientError(answer, "PutBucketTagging")
+        answer = {"Error": {"Code": "QuotaExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+        raise ClientError(answer, "PutObject")
 
-    s3.meta.events.register("before-call.s3.PutBucketTagging", refuse)
-    with pytest.raises(StoreError, match="NotImplemented"):
+    s3.meta.events.register("before-call.s3.PutObject", refuse)
+    with pytest.raises(StoreError, match="QuotaExceeded"):
         make(s3, bucket_props)[0].ensure()
+    assert not exists(s3, name)
+
+
+def test_the_owner_object_goes_last(s3, bucket_props, name):
+    bucket, _ = make(s3, bucket_props, onDestroy="empty", versioning=True)
+    bucket.ensure()
+    for number in range(5):
+        s3.put_object(Bucket=name, Key=f"{number}", Body=b"1")
+    deleted: list[str] = []
+    s3.meta.events.register("before-parameter-build.s3.DeleteObject", lambda params, **_: deleted.append(params["Key"]))
+    bucket.give_up()
+    assert deleted[-1] == OWNER_KEY
+    assert sorted(deleted)[:5] == ["0", "1", "2", "3", "4"]
     assert not exists(s3, name)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.store.ownership import KEPT, TAG, Owner, owner, refusal
+from providers.store.ownership import KEPT, OWNER_KEY, Owner, from_text, owner, refusal, to_text
 
 ids = st.text("abcdefghijklmnopqrstuvwxyz234567", min_size=16, max_size=16)
 
@@ -41,4 +41,15 @@ def test_a_refusal_names_the_bucket_and_the_way_out(found, mark):
     assert "'models'" in sentence
     assert "not touched" in sentence
     assert "gpu-fleet:store.bucket" in sentence
-    assert (mark or f"{TAG}={KEPT}") in sentence
+    assert (mark or f"s3 cp - s3://models/{OWNER_KEY}") in sentence
+
+
+@given(ids | st.just(KEPT))
+def test_the_owner_object_says_what_was_written(mark):
+    assert from_text(to_text(mark).encode()) == mark
+
+
+@given(st.binary() | st.sampled_from([b"{}", b"null", b'{"stackId": 1}', b'{"stackId": ""}', b'{"stackId": "../x"}']))
+def test_an_object_that_is_none_of_ours_is_no_mark(content):
+    with pytest.raises(ValueError, match="no mark"):
+        from_text(content)

@@ -16,7 +16,7 @@ CONTENT = b"weights" * 1000
 @pytest.fixture
 def artifacts(store, keys, s3, name, blobs_props):
     s3.create_bucket(Bucket=name)
-    Blobs(s3, BlobsInputs.from_props(blobs_props), print, time.monotonic).upload_missing()
+    Blobs(s3, BlobsInputs.from_props(blobs_props), print).upload_missing()
     return Artifacts(store.endpoint, "sandbox", name, keys.access, keys.secret)
 
 

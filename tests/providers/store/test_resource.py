@@ -11,7 +11,7 @@ from pulumi.runtime.rpc import UNKNOWN
 
 from bootstrap.manifest import blob_key
 from providers.store.bucket import NOT_PUBLIC
-from providers.store.ownership import TAG
+from providers.store.ownership import OWNER_KEY, to_text
 from providers.store.resource import BlobsProvider, BucketProvider
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
@@ -67,9 +67,11 @@ def test_what_the_program_leaves_out_or_gives_as_none_gets_its_default(buckets, 
 
 def test_drift_of_a_bucket_is_seen_by_refresh_and_mended_by_up(buckets, s3, bucket_props, name):
     id_, outs, inputs = up(buckets, bucket_props)
-    s3.delete_bucket_tagging(Bucket=name)
+    s3.delete_object(Bucket=name, Key=OWNER_KEY)
     seen = buckets.read(id_, outs)
-    assert seen.outs["drift"] == [f"The tag {TAG} of bucket {name} is gone; it should say {bucket_props['stackId']}."]
+    assert seen.outs["drift"] == [
+        f"The object {OWNER_KEY} of bucket {name} is missing; it should say {bucket_props['stackId']}."
+    ]
     assert buckets.diff(id_, seen.outs, inputs).changes is True
     assert buckets.update(id_, seen.outs, inputs) == outs
     assert buckets.read(id_, outs).outs["drift"] == []
@@ -77,7 +79,7 @@ def test_drift_of_a_bucket_is_seen_by_refresh_and_mended_by_up(buckets, s3, buck
 
 def test_a_bucket_that_another_stack_took_is_not_taken_back(buckets, s3, bucket_props, name):
     id_, outs, inputs = up(buckets, bucket_props)
-    s3.put_bucket_tagging(Bucket=name, Tagging={"TagSet": [{"Key": TAG, "Value": OTHER_STACK}]})
+    s3.put_object(Bucket=name, Key=OWNER_KEY, Body=to_text(OTHER_STACK).encode())
     with pytest.raises(ProviderError, match="another stack"):
         buckets.update(id_, buckets.read(id_, outs).outs, inputs)
 
@@ -87,7 +89,8 @@ def test_a_new_way_to_the_same_store_finds_the_bucket_and_another_store_is_not_r
     olds = {**outs, "endpoint": "http://127.0.0.1:1"}
     assert buckets.diff(id_, olds, inputs).replaces == []
     assert buckets.update(id_, olds, inputs) == outs
-    s3.delete_bucket_tagging(Bucket=name)
+    s3.put_object(Bucket=name, Key="a", Body=b"1")
+    s3.delete_object(Bucket=name, Key=OWNER_KEY)
     with pytest.raises(ProviderError, match=r"not ours\. It was not touched"):
         buckets.update(id_, olds, inputs)
 

@@ -8,19 +8,28 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from botocore.exceptions import ClientError, HTTPClientError, ReadTimeoutError, ResponseStreamingError
+from botocore.exceptions import (
+    ClientError,
+    ConnectionClosedError,
+    HTTPClientError,
+    ReadTimeoutError,
+    ResponseStreamingError,
+)
 
 from sandbox.faults import Faults, FaultUnknown
 from sandbox.services.child import ServiceError
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
-from sandbox.services.store_faults import REFUSALS
+from sandbox.services.store_faults import REFUSALS, Manners
 from sandbox.services.store_front import StoreFront
+from sandbox.services.store_manners import LateBuckets, SharedLine
+from tests.doubles.emulated import until
 
 CONTENT = os.urandom(3_000_000)
 KEY = "blobs/sha256/x"
@@ -41,8 +50,13 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def front(store: ObjectStore, faults: Faults) -> Iterator[StoreFront]:
-    standing = StoreFront(store, faults, slow_seconds=1.0)
+def manners() -> Manners:
+    return Manners(slow_seconds=1.0, silent_seconds=1.0, line=SharedLine(2_000_000), late=LateBuckets(1.0))
+
+
+@pytest.fixture
+def front(store: ObjectStore, faults: Faults, manners: Manners) -> Iterator[StoreFront]:
+    standing = StoreFront(store, faults, manners=manners)
     yield standing
     standing.stop()
 
@@ -159,3 +173,72 @@ def test_a_port_in_use_is_said_to_be_taken(store, faults):
             StoreFront(store, Faults(), first.http_port)
     finally:
         first.stop()
+
+
+def code(call: Callable[[], Any]) -> str:
+    with pytest.raises(ClientError) as raised:
+        call()
+    return raised.value.response["Error"]["Code"]
+
+
+@pytest.mark.parametrize("armed", [None, "store-error"])
+def test_tags_are_not_implemented_and_the_connection_after_it_is_whole(front, faults, armed):
+    if armed:
+        faults.arm(armed, call="delete")
+    s3 = client(front.endpoint)
+    assert get(s3) == CONTENT
+    tagging = {"TagSet": [{"Key": "a", "Value": "b" * 100}]}
+    for _ in range(3):
+        assert code(lambda: s3.get_bucket_tagging(Bucket="models")) == "NotImplemented"
+        assert code(lambda: s3.put_bucket_tagging(Bucket="models", Tagging=tagging)) == "NotImplemented"
+        assert code(lambda: s3.get_object_tagging(Bucket="models", Key=KEY)) == "NotImplemented"
+    assert get(s3) == CONTENT
+
+
+def test_a_store_of_old_takes_tags(front, faults):
+    faults.arm("store-has-tags")
+    s3 = client(front.endpoint)
+    s3.put_bucket_tagging(Bucket="models", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    assert s3.get_bucket_tagging(Bucket="models")["TagSet"] == [{"Key": "a", "Value": "b"}]
+    faults.disarm("store-has-tags")
+    assert code(lambda: s3.get_bucket_tagging(Bucket="models")) == "NotImplemented"
+
+
+def test_a_bucket_comes_late_and_then_for_good(front, faults, manners):
+    s3 = client(front.endpoint)
+    faults.arm("store-bucket-late")
+    s3.create_bucket(Bucket="late")
+    assert code(lambda: s3.put_object(Bucket="late", Key="a", Body=b"1")) == "NoSuchBucket"
+    assert get(s3) == CONTENT
+    until(lambda: not manners.late.hides("late"))
+    s3.put_object(Bucket="late", Key="a", Body=b"1")
+    assert s3.get_object(Bucket="late", Key="a")["Body"].read() == b"1"
+
+
+def test_a_request_without_an_answer_ends_with_a_broken_connection(front, faults):
+    faults.arm("store-times-out")
+    began = time.monotonic()
+    with pytest.raises(ConnectionClosedError):
+        get(client(front.endpoint))
+    assert time.monotonic() - began > 0.9
+    assert get(client(front.endpoint)) == CONTENT
+
+
+def test_all_who_read_share_one_slow_line(front, faults, store):
+    faults.arm("store-slow-for-all")
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as pool:
+        for one in [pool.submit(get, client(front.endpoint)) for _ in range(2)]:
+            assert one.result() == CONTENT
+    assert time.monotonic() - began > 2.5  # 6 MB at 2 MB/s
+    faults.disarm("store-slow-for-all")
+
+
+def test_settings_want_their_md5(front, faults):
+    faults.arm("store-wants-md5")
+    s3 = client(front.endpoint)
+    rule = {"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 9}}
+    rules = {"Rules": [rule]}
+    assert code(lambda: s3.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration=rules)) == (
+        "InvalidRequest"
+    )
