@@ -21,7 +21,16 @@ ELSEWHERE = {
     "odd-offer", "odd-instance",
 }  # fmt: skip
 TABLES = (CANNED, LIMITED, OF_AN_INSTANCE, MISHAPS, RACES, GARBLED, ELSEWHERE)
-ON_THE_WAY = {"store-slow", "store-truncated", "store-flipped"}
+ON_THE_WAY = {
+    "store-slow",
+    "store-slow-for-all",
+    "store-times-out",
+    "store-bucket-late",
+    "store-has-tags",
+    "store-wants-md5",
+    "store-truncated",
+    "store-flipped",
+}
 
 
 def names(room):
