@@ -144,8 +144,7 @@ REFUSED = {
 }
 AT_DESTROY = ("lost-destroy-reply", "destroy-error-but-gone", "destroy-without-effect", "destroy-404-but-alive")
 BLOBS = ("corrupt-blob", "truncated-blob")
-FIRST_UPDATE = ("store-bucket-late", "store-has-tags", "store-wants-md5")  # strike a bucket that is being made
-UNHURRIED = ("store-slow-for-all",)
+STORES = ("store-bucket-late", "store-has-tags", "store-wants-md5", "store-slow-for-all")  # in test_stores.py
 NEVER_ASKED = ("start-unavailable",)  # nothing of ours starts an instance that was stopped: it is replaced
 
 
@@ -227,47 +226,6 @@ def test_an_update_that_is_refused_says_why_and_leaves_nothing(cloud: Cloud, sta
     calm(cloud)
     stack.up()
     assert_all_serve(cloud, stack, 1)
-
-
-def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engine: Engine) -> None:
-    with stack_of_its_own(cloud, engine) as stack:
-        want(cloud, stack, 1)
-        before = rents(cloud)
-        for name in FIRST_UPDATE:
-            cloud.sandbox.arm(name)
-
-        done = stack.up()
-
-        assert "Traceback" not in done.text
-        assert "is not to be seen yet" in done.text
-        assert_all_serve(cloud, stack, 1)
-        assert rents(cloud) == before + 1
-        sets_right(cloud, stack, 1)
-
-
-def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, stack: Stack) -> None:
-    want(cloud, stack, 1)
-    before = rents(cloud)
-    cloud.sandbox.arm("store-error", times=100_000)
-
-    done = stack.up(check=False)
-
-    assert done.status != 0
-    assert re.search(
-        r"the store answers 500 \(InternalError\).*no byte for \d+ s\. The store at .* is in trouble", done.text
-    )
-    assert "Traceback" not in done.text
-    assert cloud.rented() == []
-    assert rents(cloud) == before + 1
-    calm(cloud)
-    stack.up()
-    assert_all_serve(cloud, stack, 1)
-
-
-def rents(cloud: Cloud) -> int:
-    """How often anybody has asked the market to rent."""
-    calls: dict[str, int] = cloud.sandbox.status()["market"]["calls"]
-    return calls.get("create", 0)
 
 
 def test_a_destroy_that_is_struck_gives_everything_back_all_the_same(cloud: Cloud, stack: Stack) -> None:

@@ -1,0 +1,70 @@
+"""Stores with ways of their own, through the real engine: what is the store's trouble costs no machine."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.doubles.cloud import Cloud, running_cloud
+from tests.doubles.fleet_stack import assert_all_serve, calm, sets_right, stack_of_its_own, want
+from tools.stack import Engine, Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
+
+FIRST_UPDATE = ("store-bucket-late", "store-has-tags", "store-wants-md5")  # strike a bucket that is being made
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+    """A stack without instances; the books are empty afterwards, whatever happened."""
+    with stack_of_its_own(cloud, engine) as made:
+        want(cloud, made, 0)
+        made.up()
+        yield made
+
+
+def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engine: Engine) -> None:
+    with stack_of_its_own(cloud, engine) as stack:
+        want(cloud, stack, 1)
+        before = rents(cloud)
+        for name in FIRST_UPDATE:
+            cloud.sandbox.arm(name)
+
+        done = stack.up()
+
+        assert "Traceback" not in done.text
+        assert "is not to be seen yet" in done.text
+        assert_all_serve(cloud, stack, 1)
+        assert rents(cloud) == before + 1
+        sets_right(cloud, stack, 1)
+
+
+def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, stack: Stack) -> None:
+    want(cloud, stack, 1)
+    before = rents(cloud)
+    cloud.sandbox.arm("store-error", times=100_000)
+
+    done = stack.up(check=False)
+
+    assert done.status != 0
+    assert re.search(
+        r"the store answers 500 \(InternalError\).*no byte for \d+ s\. The store at .* is in trouble", done.text
+    )
+    assert "Traceback" not in done.text
+    assert cloud.rented() == []
+    assert rents(cloud) == before + 1
+    calm(cloud)
+    stack.up()
+    assert_all_serve(cloud, stack, 1)
+
+
+def rents(cloud: Cloud) -> int:
+    """How often anybody has asked the market to rent."""
+    calls: dict[str, int] = cloud.sandbox.status()["market"]["calls"]
+    return calls.get("create", 0)
