@@ -42,12 +42,21 @@ def _at(row: list[str], place: int) -> int | None:
     return int(row[place]) if len(row) > place and row[place].isdigit() else None
 
 
+def _capabilities(text: object) -> object:
+    # One a line; older drivers do not know the question, and then nobody answers.
+    if not isinstance(text, str):
+        return text or ()
+    words = [line.strip() for line in text.splitlines() if line.strip()]
+    return tuple(float(word) if word.replace(".", "", 1).isdigit() else None for word in words)
+
+
 class Facts(BaseModel):
     """Everything that the plan is made of. Digests are SHA-256 in hex; sizes say their unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     gpus: Annotated[tuple[Gpu, ...], BeforeValidator(_gpus)]
+    capabilities: Annotated[tuple[float | None, ...], BeforeValidator(_capabilities)] = ()  # of each GPU, such as 8.9
     shm_free_mb: int
     disk_free_mb: int
     memory_mb: int

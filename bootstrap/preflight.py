@@ -6,13 +6,14 @@ out of the ledger's closed list.
 
 from bootstrap.errors import PreflightFailed
 from bootstrap.facts import Facts, Gpu
+from bootstrap.gpu_names import shows
 from bootstrap.host import Host
 from bootstrap.scripting import answer, python
 from bootstrap.spec import EndpointSpec, Preflight
 
 LARGE_BYTES = 1e9  # smaller weights do not care about the disk
 WRITTEN_BYTES, WRITING_SECONDS = 256 * 2**20, 4.0
-CUDA_ROUNDING = 0.001
+ROUNDING = 0.001
 LEAST_PIDS = 512  # vLLM, its compilers and our services together
 MANY_PIDS = 8192
 
@@ -20,7 +21,7 @@ MANY_PIDS = 8192
 def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
     """Look at the facts and return what was seen; `now` in unix seconds. Raises PreflightFailed."""
     bounds = spec.preflight
-    _gpus(bounds, facts)
+    unknown = _gpus(bounds, facts)
     started = facts.vllm_started is not None  # a running vLLM uses what it needs of shared memory
     if facts.shm_free_mb < bounds.shm_mb and not started:
         raise PreflightFailed(
@@ -54,6 +55,7 @@ def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
     return (
         f"{_seen(facts)}{driver}, {facts.cpu_cores:g} processors, {facts.memory_mb / 1000:.0f} GB memory, "
         f"{facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free{threads}"
+        + "".join(f"; not known: {one}" for one in unknown)
     )
 
 
@@ -73,18 +75,47 @@ def disk(host: Host, spec: EndpointSpec) -> str:
     return f"the disk takes {mbps:.0f} Mb/s"
 
 
-def _gpus(bounds: Preflight, facts: Facts) -> None:
+def _gpus(bounds: Preflight, facts: Facts) -> list[str]:
+    """Look at the GPUs and return what could not be checked. Raises PreflightFailed."""
     seen = _seen(facts)
+    unknown = []
     if bounds.gpu_count and len(facts.gpus) != bounds.gpu_count:
         raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {bounds.gpu_count} GPUs were rented")
     for gpu in facts.gpus[: bounds.gpu_count]:
-        if bounds.gpu_names and not any(_same_gpu(name, gpu.name) for name in bounds.gpu_names):
+        verdicts = [shows(name, gpu.name) for name in bounds.gpu_names]
+        if verdicts and all(verdict is False for verdict in verdicts):
             raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {' or '.join(bounds.gpu_names)} was rented")
+        if verdicts and True not in verdicts:
+            unknown.append(f"whether {gpu.name} is {' or '.join(bounds.gpu_names)}")
         if gpu.memory_mb < bounds.gpu_ram_mb * 0.95:
             raise PreflightFailed("gpu", f"{gpu.name} has {gpu.memory_mb} MB, {bounds.gpu_ram_mb} MB were asked for")
         _healthy(bounds, gpu)
-    if bounds.cuda and facts.cuda is not None and facts.cuda + CUDA_ROUNDING < bounds.cuda:
+    return [*unknown, *_cuda(bounds, facts), *_capabilities(bounds, facts)]
+
+
+def _cuda(bounds: Preflight, facts: Facts) -> list[str]:
+    if not bounds.cuda:
+        return []
+    if facts.cuda is None:
+        if bounds.cuda_wished:
+            raise PreflightFailed(
+                "gpu", f"which CUDA the driver supports cannot be read, and minCuda asks for {bounds.cuda:g}"
+            )
+        return [f"whether the driver supports CUDA {bounds.cuda:g}"]
+    if facts.cuda + ROUNDING < bounds.cuda:
         raise PreflightFailed("gpu", f"the driver supports CUDA {facts.cuda:g}, the image needs {bounds.cuda:g}")
+    return []
+
+
+def _capabilities(bounds: Preflight, facts: Facts) -> list[str]:
+    known = [capability for capability in facts.capabilities if capability is not None]
+    if known and min(known) + ROUNDING < bounds.capability:
+        raise PreflightFailed(
+            "gpu", f"{_seen(facts)} has compute capability {min(known):g}, {bounds.capability:g} is needed"
+        )
+    if bounds.capability and len(known) < max(1, len(facts.gpus)):
+        return [f"whether the GPU has compute capability {bounds.capability:g}"]
+    return []
 
 
 def _healthy(bounds: Preflight, gpu: Gpu) -> None:
@@ -98,11 +129,3 @@ def _healthy(bounds: Preflight, gpu: Gpu) -> None:
 
 def _seen(facts: Facts) -> str:
     return f"{len(facts.gpus)} x {facts.gpus[0].name}" if facts.gpus else "no GPU"
-
-
-def _same_gpu(market: str, driver: str) -> bool:
-    # The market writes "RTX 4090" and "H100 SXM", the driver "NVIDIA GeForce RTX 4090" and "NVIDIA H100 80GB HBM3".
-    wanted = market.upper().replace("6000ADA", "6000 ADA").split()
-    shown = driver.upper().replace("-", " ").split()
-    model = [word for word in wanted if any(letter.isdigit() for letter in word)] or wanted
-    return all(word in shown for word in model)

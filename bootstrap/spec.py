@@ -37,6 +37,8 @@ class Preflight:
     disk_gb: float = 0
     download_mbps: float = 0  # measured on the kit's download; 0: not looked at
     cuda: float = 0  # what the image needs of the driver
+    cuda_wished: bool = False  # somebody asked for it by name: not known is not enough
+    capability: float = 0  # compute capability that image, dtype or quantization need of each GPU
     gpu_celsius: float = 0
     cpu_cores: float = 0
     memory_mb: float = 0

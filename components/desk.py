@@ -25,6 +25,7 @@ from providers.vast.backend import BackendError, run_pulumi, stack_config
 from providers.vast.breaker import Breaker
 from providers.vast.client import DEFAULT_URL, VastClient
 from providers.vast.fit import Fit
+from providers.vast.images import needs_of
 from providers.vast.limits import Limits
 from providers.vast.meeting import meeting_place
 from providers.vast.offers import Wishes
@@ -110,8 +111,10 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
     fit = Fit.of(model.about, fleet.vllm_arguments)
-    hours = stack.limits.expected_hours
-    return settings.to_wishes(disk_gb(fleet, model), model.total_bytes / GB, hours, fit, fleet.image)
+    needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
+    hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
+    instances = max(fleet.replicas, 1)
+    return settings.to_wishes(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
 
 
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:

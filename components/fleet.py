@@ -114,6 +114,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         "name": instance_name,
         "label": identity.stackId.apply(lambda stack_id: str(Label(stack_id, instance_name))),
         "turn": index,
+        "replicas": fleet.replicas,
         "market": stack.market.model_dump(by_alias=True),
         "store": {
             "endpoint": stack.store.host_endpoint or stack.store.endpoint,

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from components.section import Section
 from components.watching import Budget, Kubernetes, Metrics
+from providers.vast.regions import is_understood
 
 
 class Market(Section):
@@ -71,7 +72,7 @@ class Gpu(Section):
     """Which GPUs an instance has."""
 
     name: tuple[str, ...] = Field(
-        description="GPU name as the market spells it, such as `RTX 4090`, or a list of them."
+        description="GPU name, such as `RTX 4090`, in any spelling; a family such as `H100`; or a list of them."
     )
     count: int = Field(1, ge=1, description="GPUs an instance.")
     ram_gb: float = Field(0, alias="ramGb", ge=0, description="Least memory a GPU, in GB.")
@@ -132,10 +133,26 @@ class Fleet(Section):
         ge=0,
         description="Least download rate in Mb/s, advertised and then measured.",
     )
-    min_cuda: float = Field(0, alias="minCuda", ge=0, description="Least CUDA version that the driver supports.")
+    min_cuda: float = Field(
+        0,
+        alias="minCuda",
+        ge=0,
+        description="Least CUDA version that the driver supports; 0: what the image needs, as far as its name says.",
+    )
+    hosting: str = Field(
+        "any", pattern="^(any|datacenter)$", description="`datacenter`: only machines in data centres, by the market."
+    )
+    cpu_cores: float = Field(
+        0, alias="cpuCores", ge=0, description="Least processors of the rented slice, advertised and then seen."
+    )
+    memory_gb: float = Field(
+        0, alias="memoryGb", ge=0, description="Least memory of the rented slice in GB, advertised and then seen."
+    )
     preflight: Preflight = Field(Preflight(), description="What a machine must show before the download.")
     regions: tuple[str, ...] = Field(
-        (), description="Two-letter countries in which a machine may stand; empty: anywhere."
+        (),
+        description="Countries in which a machine may stand: two letters in any case, English names, or `EU`; empty: "
+        "anywhere.",
     )
     verified: bool = Field(True, description="Only machines that the market has verified.")
     disk_gb: int | None = Field(
@@ -144,6 +161,15 @@ class Fleet(Section):
         ge=8,
         description="Disk in GB, fixed for life. Default: twice the weights plus 16.",
     )
+
+    @field_validator("regions")
+    @classmethod
+    def _understood(cls, regions: tuple[str, ...]) -> tuple[str, ...]:
+        if strange := [region for region in regions if not is_understood(region)]:
+            raise ValueError(
+                f"{', '.join(strange)} is not understood; write two-letter countries such as US, names such as Germany, or EU"
+            )
+        return regions
 
 
 class Limits(Section):

@@ -27,4 +27,7 @@ def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
         "minCuda": fleet.min_cuda,
         "regions": list(fleet.regions),
         "verified": fleet.verified,
+        "datacenter": fleet.hosting == "datacenter",
+        "cpuCores": fleet.cpu_cores,
+        "memoryGb": fleet.memory_gb,
     }

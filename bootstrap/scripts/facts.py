@@ -144,6 +144,8 @@ print(
                 "--query-gpu=name,memory.total,driver_version,temperature.gpu,ecc.errors.uncorrected.volatile.total",
                 "--format=csv,noheader,nounits",
             ),
+            # By itself: a driver that does not know this field answers the whole question with an error.
+            "capabilities": output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"),
             "cuda": cuda(),
             "cpu_cores": cpu_cores(cpu_quotas(), float(len(os.sched_getaffinity(0)))),
             "pids_max": pids_max(),

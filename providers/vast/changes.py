@@ -57,7 +57,7 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
     found.replace.extend(_violated(new, machine))
     before, after = _what_runs(old), _what_runs(new)
     found.in_place.extend(key for key, value in before.items() if value != after[key])
-    compared = {"name", "label", "model", "kit", "server", "access", "metrics"}
+    compared = {"name", "label", "replicas", "model", "kit", "server", "access", "metrics"}
     for name in InstanceSettings.model_fields:
         if name not in compared and getattr(old, name) != getattr(new, name):
             found.recorded.append(name)
@@ -85,10 +85,10 @@ def _violated(new: InstanceSettings, machine: Machine) -> list[str]:
     # A fact that the market left out replaces no machine.
     wishes = new.wishes
     rules = {
-        "wishes.gpuNames": not machine.gpu_name or machine.gpu_name in wishes.gpu_names,
+        "wishes.gpuNames": not machine.gpu_name or machine.gpu_name in wishes.market_gpus,
         "wishes.gpuCount": not machine.gpu_count or machine.gpu_count == wishes.gpu_count,
         "wishes.maxUsdPerHour": machine.usd_per_hour <= wishes.max_usd_per_hour + 1e-9,
-        "wishes.regions": not wishes.regions or not machine.country or machine.country in wishes.regions,
+        "wishes.regions": not wishes.regions or not machine.country or machine.country.upper() in wishes.countries,
         "diskGb": not machine.disk_gb or machine.disk_gb + 0.5 >= new.disk_gb,
     }
     return [key for key, holds in rules.items() if not holds]

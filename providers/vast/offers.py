@@ -4,7 +4,7 @@ The market filters and orders, and returns 64 rows at most; every filter is chec
 times not applied. Prices are all-in: GPU, disk and the download of the weights spread over the expected hours.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,12 @@ class Offer(BaseModel):
     verification: str | None = None
     geolocation: str | None = None
     direct_port_count: int = 0
-    cuda_max_good: float = 0.0
+    cuda_max_good: float | None = None
+    compute_cap: int | None = None  # times 100
+    cpu_cores: float | None = None  # of the machine
+    cpu_cores_effective: float | None = None  # of this slice
+    cpu_ram: float | None = None  # MB of the machine
+    hosting_type: int | None = None  # 1: a data centre
     duration: float | None = None  # seconds for which it may still be rented
     rentable: bool = True
 
@@ -47,6 +52,14 @@ class Offer(BaseModel):
     def reliable(self) -> float:
         """Advertised reliability, 0 to 1; 0 where the market is silent."""
         return self.reliability2 if self.reliability2 is not None else (self.reliability or 0.0)
+
+    @property
+    def memory_gb(self) -> float | None:
+        """Memory of this slice: the machine's, by the share of its processors; None where the market is silent."""
+        if self.cpu_ram is None:
+            return None
+        share = self.cpu_cores_effective / self.cpu_cores if self.cpu_cores and self.cpu_cores_effective else 1.0
+        return self.cpu_ram * min(share, 1.0) / 1000
 
     @property
     def country(self) -> str:
@@ -67,6 +80,11 @@ class Wishes:
     min_reliability: float = 0
     min_download_mbps: float = 0
     min_cuda: float = 0
+    min_capability: int = 0  # compute capability times 100
+    cpu_cores: float = 0
+    memory_gb: float = 0
+    datacenter: bool = False
+    instances: int = 1  # that are wanted with the same wishes
     regions: tuple[str, ...] = ()
     verified_only: bool = True
     expected_hours: float = 8
@@ -103,6 +121,14 @@ def query(wishes: Wishes) -> dict[str, Any]:
         body["gpu_ram"] = {"gte": wishes.least_gpu_ram}
     if wishes.min_cuda:
         body["cuda_max_good"] = {"gte": wishes.min_cuda}
+    if wishes.min_capability:
+        body["compute_cap"] = {"gte": wishes.min_capability}
+    if wishes.cpu_cores:
+        body["cpu_cores_effective"] = {"gte": wishes.cpu_cores}
+    if wishes.memory_gb:
+        body["cpu_ram"] = {"gte": wishes.memory_gb * 1000}  # of the machine; the slice's share is looked at by `misses`
+    if wishes.datacenter:
+        body["datacenter"] = {"eq": True}
     if wishes.regions:
         body["geolocation"] = {"in": list(wishes.regions)}
     if wishes.verified_only:
@@ -163,7 +189,15 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         ),
         (offer.disk_space >= wishes.disk_gb, "diskGb", f"has {offer.disk_space:.0f} GB of disk"),
         (offer.direct_port_count >= wishes.ports, "ports", f"has {offer.direct_port_count} direct ports"),
-        (offer.cuda_max_good >= wishes.min_cuda, "minCuda", f"supports CUDA {offer.cuda_max_good}"),
+        (_enough(offer.cuda_max_good, wishes.min_cuda), "minCuda", _cuda(offer, wishes)),
+        (_enough(offer.compute_cap, wishes.min_capability), "compute capability", _capability(offer, wishes)),
+        (
+            _enough(offer.cpu_cores_effective, wishes.cpu_cores),
+            "cpuCores",
+            f"has {_number(offer.cpu_cores_effective)} processors",
+        ),
+        (_enough(offer.memory_gb, wishes.memory_gb), "memoryGb", f"has {_number(offer.memory_gb)} GB of memory"),
+        (not wishes.datacenter or offer.hosting_type == 1, "hosting", "is in no data centre that the market knows of"),
         (not wishes.regions or offer.country in wishes.regions, "regions", f"is in {offer.geolocation}"),
         (
             not wishes.verified_only or offer.verification == "verified",
@@ -178,6 +212,27 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         (offer.rentable, "rentable", "is rented"),
     ]
     return [Miss(key, text) for fits, key, text in rules if not fits]
+
+
+def _enough(has: float | None, least: float) -> bool:
+    """Say whether a bound is kept; what is not known keeps none."""
+    return not least or (has is not None and has >= least)
+
+
+def _number(value: float | None) -> str:
+    return "an unknown number of" if value is None else f"{value:.3g}"
+
+
+def _cuda(offer: Offer, wishes: Wishes) -> str:
+    has = offer.cuda_max_good
+    told = "does not say which CUDA its driver supports" if has is None else f"supports CUDA {has:g}"
+    return f"{told}, {wishes.min_cuda:g} is the least"
+
+
+def _capability(offer: Offer, wishes: Wishes) -> str:
+    has = offer.compute_cap
+    told = "does not say its compute capability" if has is None else f"has compute capability {has / 100:g}"
+    return f"{told}, {wishes.min_capability / 100:g} is the least"
 
 
 def expected_usd_per_hour(offer: Offer, wishes: Wishes, record: Record = NOTHING) -> float:
@@ -219,59 +274,3 @@ def rank(
             best.append(offer)
     turn = turn % len(best) if best else 0
     return best[turn:] + best[:turn]
-
-
-def refusal(near: Iterable[Offer], wishes: Wishes, shown: int = 3) -> str:
-    """Explain why nothing fits: the nearest misses, and the single wish whose giving way would open most offers."""
-    near = [offer for offer in near if misses(offer, wishes)]
-    wanted = f"{wishes.gpu_count} x {' or '.join(wishes.gpu_names)}"
-    if not near:
-        return (
-            f"No offer matches: nobody on the market lists {wanted} right now. "
-            "Name another GPU in gpu.name (a list is fine) or another gpu.count."
-        )
-    nearest = sorted(near, key=lambda offer: (len(misses(offer, wishes)), usd_per_hour(offer, wishes)))
-    rows = [
-        f"  offer {offer.id}: {', '.join(miss.text for miss in misses(offer, wishes))}" for offer in nearest[:shown]
-    ]
-    return "\n".join(
-        [
-            f"No offer for {wanted} fulfils every wish. Nearest misses of {len(near)}:",
-            *rows,
-            *_too_small(nearest, wishes),
-            _what_would_give(nearest, wishes),
-        ]
-    )
-
-
-def _too_small(near: Collection[Offer], wishes: Wishes) -> list[str]:
-    small = [offer.gpu_ram for offer in near if any(miss.key == "vllmArguments" for miss in misses(offer, wishes))]
-    return [wishes.fit.refused(max(small))] if wishes.fit and small else []
-
-
-def _what_would_give(nearest: Collection[Offer], wishes: Wishes) -> str:
-    alone: dict[str, list[Offer]] = {}
-    for offer in nearest:
-        failed = misses(offer, wishes)
-        if len(failed) == 1:
-            alone.setdefault(failed[0].key, []).append(offer)
-    if not alone:
-        return "No single wish is in the way: relax the two or three that the nearest misses name."
-    key, opened = max(alone.items(), key=lambda item: len(item[1]))
-    return f"What would have to give: {_bound(key, opened, wishes)} ({len(opened)} offers would match)."
-
-
-def _bound(key: str, opened: Collection[Offer], wishes: Wishes) -> str:
-    cheapest = min(usd_per_hour(offer, wishes) for offer in opened)
-    bounds = {
-        "maxUsdPerHour": f"raise maxUsdPerHour from {wishes.max_usd_per_hour:g} to {cheapest:.3f}",
-        "reliability": f"lower reliability to {max(offer.reliable for offer in opened):.3f}",
-        "downloadMbps": f"lower downloadMbps to {max(offer.inet_down for offer in opened):.0f}",
-        "regions": f"add {', '.join(sorted({offer.country for offer in opened})[:5])} to regions",
-        "verified": "set verified to false",
-        "diskGb": f"lower diskGb to {max(offer.disk_space for offer in opened):.0f}",
-        "gpu.ramGb": f"lower gpu.ramGb to {max(offer.gpu_ram for offer in opened) / 1000:.0f}",
-        "vllmArguments": "serve the model with less memory, or name a larger GPU",
-        "machine": "wait: the machines that fit have failed in this update",
-    }
-    return bounds.get(key, f"relax {key}")

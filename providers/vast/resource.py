@@ -214,6 +214,15 @@ def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
             f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
             f"{' or '.join(map(str, sizes))} GiB"
         )
+    needs = settings.needs
+    if needs.cuda is None:
+        tell(
+            f"{settings.name}  image  nothing is known of the CUDA that {settings.server.image} needs; "
+            "any driver will do, unless minCuda is set"
+        )
+    elif needs.cuda:
+        capability = f", compute capability {needs.capability / 100:g} ({needs.why})" if needs.capability else ""
+        tell(f"{settings.name}  image  drivers for CUDA {needs.cuda:g} and newer are asked for{capability}")
     tell(f"{settings.name}  fetch weights  {settings.start_cost.told()}")
     weights_gb, image_gb = settings.start_cost.bytes / GB, loading.image_gb(settings.server.image)
     total = settings.to_limits().total_seconds

@@ -6,6 +6,7 @@ from typing import Any
 
 from providers.vast import offers
 from providers.vast.errors import NoMatchingOffer
+from providers.vast.nearest import refusal
 from providers.vast.offers import Offer, Wishes
 from providers.vast.record import Record, avoided
 from providers.vast.renting import Market
@@ -38,7 +39,7 @@ def _found(
     if not ranked:
         near = market.search(offers.relaxed_query(wishes))
         odd = told(set_aside(near) or set_aside(listed), "offer")
-        raise NoMatchingOffer("\n".join(filter(None, [offers.refusal(near, wishes), odd and f"{odd}."])))
+        raise NoMatchingOffer("\n".join(filter(None, [refusal(near, wishes), odd and f"{odd}."])))
     return ranked, listed
 
 

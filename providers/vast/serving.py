@@ -38,6 +38,7 @@ from providers.vast.settings import AccessSettings, InstanceSettings
 
 STORE_SECONDS = 10
 DRAIN_SECONDS = 30
+SEEN_SHARE = 0.95  # of the advertised memory: the kernel keeps some
 
 
 @dataclass(frozen=True)
@@ -233,10 +234,12 @@ def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> Endpo
             gpu_ram_mb=int(wishes.gpu_ram_gb * 1000),
             disk_gb=settings.start_cost.bytes / 1e9,
             download_mbps=wishes.download_mbps * SLOW_SHARE,
-            cuda=wishes.min_cuda,
+            cuda=settings.needs.cuda or 0,
+            cuda_wished=wishes.min_cuda > 0,
+            capability=settings.needs.capability / 100,
             gpu_celsius=settings.preflight.gpu_celsius,
-            cpu_cores=settings.preflight.cpu_cores,
-            memory_mb=settings.preflight.memory_gb * 1000,
+            cpu_cores=max(settings.preflight.cpu_cores, wishes.cpu_cores),
+            memory_mb=max(settings.preflight.memory_gb, wishes.memory_gb * SEEN_SHARE) * 1000,
             disk_mbps=settings.preflight.disk_mbps,
             clock_seconds=settings.preflight.clock_seconds,
         ),

@@ -8,14 +8,17 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
+from bootstrap.gpu_names import all_market_names
 from bootstrap.manifest import Manifest
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
 from providers.vast import loading
 from providers.vast.errors import SettingsInvalid
 from providers.vast.fit import Fit
+from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
 from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
+from providers.vast.regions import countries
 
 GB = 1_000_000_000
 
@@ -60,13 +63,35 @@ class WishSettings(_Model):
     min_cuda: float = Field(0, alias="minCuda", ge=0)
     regions: tuple[str, ...] = ()
     verified: bool = True
+    datacenter: bool = False
+    cpu_cores: float = Field(0, alias="cpuCores", ge=0)
+    memory_gb: float = Field(0, alias="memoryGb", ge=0)
+
+    @property
+    def market_gpus(self) -> tuple[str, ...]:
+        """The wished GPUs as the market lists them; `gpu_names` are as the user wrote them."""
+        return all_market_names(self.gpu_names)
+
+    @property
+    def countries(self) -> tuple[str, ...]:
+        """The wished regions as the market's countries."""
+        return countries(self.regions)
 
     def to_wishes(
-        self, disk_gb: float, weights_gb: float, expected_hours: float, fit: Fit | None, image: str = ""
+        self,
+        disk_gb: float,
+        weights_gb: float,
+        expected_hours: float,
+        fit: Fit | None,
+        image: str = "",
+        needs: Needs = NOTHING_NEEDED,
+        instances: int = 1,
     ) -> Wishes:
-        """Return the wishes in the market's units, with the disk to rent, the download to pay for, and what must fit."""
+        """Return the wishes in the market's units, with the disk to rent, the download to pay for, what must fit, and what
+        the image needs of a machine.
+        """
         return Wishes(
-            gpu_names=self.gpu_names,
+            gpu_names=self.market_gpus,
             gpu_count=self.gpu_count,
             max_usd_per_hour=self.max_usd_per_hour,
             disk_gb=disk_gb,
@@ -74,8 +99,13 @@ class WishSettings(_Model):
             gpu_ram_mb=self.gpu_ram_gb * 1000,
             min_reliability=self.reliability,
             min_download_mbps=self.download_mbps,
-            min_cuda=self.min_cuda,
-            regions=self.regions,
+            min_cuda=needs.cuda or 0,
+            min_capability=needs.capability,
+            cpu_cores=self.cpu_cores,
+            memory_gb=self.memory_gb,
+            datacenter=self.datacenter,
+            instances=instances,
+            regions=self.countries,
             verified_only=self.verified,
             expected_hours=expected_hours,
             fit=fit,
@@ -158,6 +188,7 @@ class InstanceSettings(_Model):
     name: str
     label: str
     turn: int = 0
+    replicas: int = Field(1, ge=1)
     market: MarketSettings
     store: StoreSettings
     wishes: WishSettings
@@ -193,10 +224,16 @@ class InstanceSettings(_Model):
         """What the model needs of a GPU, where its manifest says what it is."""
         return Fit.of(self.model.about, self.server.arguments)
 
+    @property
+    def needs(self) -> Needs:
+        """What the image, vLLM's arguments and the model need of driver and GPU."""
+        return needs_of(self.server.image, self.server.arguments, self.model.about, self.wishes.min_cuda)
+
     def to_wishes(self) -> Wishes:
         """Return the wishes in the market's units."""
         weights_gb, hours = self.start_cost.bytes / GB, self.limits.expected_hours
-        return self.wishes.to_wishes(self.disk_gb, weights_gb, hours, self.fit, self.server.image)
+        image = self.server.image
+        return self.wishes.to_wishes(self.disk_gb, weights_gb, hours, self.fit, image, self.needs, self.replicas)
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""

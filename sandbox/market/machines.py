@@ -36,6 +36,37 @@ GPUS: Sequence[Gpu] = (
     Gpu("L4", 23034, (0.18, 0.45), 890, 300.0, 72, 8, 30.3),
     Gpu("RTX 4060 Ti", 16380, (0.07, 0.18), 890, 288.0, 165, 15, 22.1),
 )
+# Seldom seen, and one of each is there: cards whose names market and driver spell differently, or that look like others.
+RARE: Sequence[Gpu] = (
+    Gpu("RTX 4080S", 16376, (0.16, 0.35), 890, 736.0, 320, 0, 52.2),
+    Gpu("RTX 4070S", 12282, (0.10, 0.22), 890, 504.0, 220, 0, 35.5),
+    Gpu("RTX 4070S Ti", 16376, (0.12, 0.28), 890, 672.0, 285, 0, 44.1),
+    Gpu("RTX 4070 Ti", 12282, (0.10, 0.25), 890, 504.0, 285, 0, 40.1),
+    Gpu("RTX 4070", 12282, (0.09, 0.20), 890, 504.0, 200, 0, 29.1),
+    Gpu("RTX 4080", 16376, (0.15, 0.33), 890, 717.0, 320, 0, 48.7),
+    Gpu("RTX 4080 laptop", 12282, (0.10, 0.20), 890, 432.0, 150, 0, 24.7),
+    Gpu("RTX 4090D", 24564, (0.24, 0.55), 890, 1008.0, 425, 0, 73.5),
+    Gpu("RTX 2060S", 8192, (0.04, 0.10), 750, 448.0, 175, 0, 7.2),
+    Gpu("RTX 2070S", 8192, (0.05, 0.11), 750, 448.0, 215, 0, 9.1),
+    Gpu("RTX 2080S", 8192, (0.06, 0.12), 750, 496.0, 250, 0, 11.2),
+    Gpu("RTX 2080 Ti", 11264, (0.07, 0.15), 750, 616.0, 250, 0, 13.4),
+    Gpu("RTX 3080", 10240, (0.08, 0.16), 860, 760.0, 320, 0, 29.8),
+    Gpu("RTX 3080 Ti", 12288, (0.09, 0.18), 860, 912.0, 350, 0, 34.1),
+    Gpu("RTX 4000Ada", 20475, (0.15, 0.35), 890, 360.0, 130, 0, 26.7),
+    Gpu("RTX 4500Ada", 24570, (0.20, 0.45), 890, 432.0, 210, 0, 39.6),
+    Gpu("RTX 5000Ada", 32760, (0.35, 0.70), 890, 576.0, 250, 0, 65.3),
+    Gpu("RTX 5880Ada", 49140, (0.40, 0.80), 890, 960.0, 285, 0, 69.3),
+    Gpu("RTX PRO 6000 WS", 97887, (0.85, 1.60), 1200, 1792.0, 600, 0, 125.0),
+    Gpu("RTX PRO 6000 S", 97887, (0.80, 1.60), 1200, 1597.0, 600, 0, 120.0),
+    Gpu("Q RTX 6000", 24576, (0.15, 0.30), 750, 672.0, 260, 0, 16.3),
+    Gpu("Q RTX 8000", 49152, (0.20, 0.40), 750, 672.0, 260, 0, 16.3),
+    Gpu("H100 PCIE", 81559, (1.40, 2.50), 900, 2039.0, 350, 0, 51.2),
+    Gpu("H100 NVL", 95830, (1.50, 2.70), 900, 3938.0, 400, 0, 60.3),
+    Gpu("B200", 183359, (3.00, 5.00), 1000, 8000.0, 1000, 0, 74.5),
+    Gpu("L40", 46068, (0.40, 0.90), 890, 864.0, 300, 0, 90.5),
+    Gpu("Tesla T4", 15360, (0.08, 0.20), 750, 320.0, 70, 0, 8.1),
+    Gpu("Tesla V100", 32768, (0.15, 0.40), 700, 897.0, 300, 0, 15.7),
+)
 PLACES = (
     "Texas, US",
     "California, US",
@@ -99,16 +130,19 @@ class Machine:
 
 
 def generate(seed: int, count: int = 360) -> list[Machine]:
-    """Return `count` machines; ids are unique and rise."""
+    """Return `count` machines and one of each rare card besides; ids are unique and rise."""
     source = random.Random(seed)
-    return [_machine(source, index) for index in range(count)]
+    return [
+        *(_machine(source, index) for index in range(count)),
+        *(_machine(source, count + index, gpu) for index, gpu in enumerate(RARE)),
+    ]
 
 
-def _machine(source: random.Random, index: int) -> Machine:
-    gpu = source.choices(GPUS, [model.weight for model in GPUS])[0]
+def _machine(source: random.Random, index: int, rare: Gpu | None = None) -> Machine:
+    gpu = rare or source.choices(GPUS, [model.weight for model in GPUS])[0]
     datacenter = source.random() < 0.25
     low, high = gpu.price
-    driver, cuda = source.choice(DRIVERS[3:] if gpu.capability >= 1200 else DRIVERS)
+    driver, cuda = source.choice(DRIVERS[3:] if gpu.capability >= 1000 else DRIVERS)
     cpu, cores = source.choice(CPUS)
     count = source.choices((1, 2, 4, 8), (70, 12, 10, 8))[0]
     return Machine(

@@ -163,3 +163,40 @@ def test_the_script_writes_what_it_says_and_leaves_nothing(tmp_path: Path, capsy
 
     assert json.loads(capsys.readouterr().out)["bytes"] == 8 << 20
     assert list((tmp_path / "workspace").iterdir()) == []
+
+
+def test_a_cuda_that_cannot_be_read_fails_where_somebody_asked_for_one() -> None:
+    wished = replace(SPEC, preflight=replace(BOUNDS, cuda_wished=True))
+
+    assert "not known: whether the driver supports CUDA 12.8" in preflight(SPEC, facts(cuda=None), NOW)
+    with pytest.raises(PreflightFailed, match=r"cannot be read, and minCuda asks for 12\.8"):
+        preflight(wished, facts(cuda=None), NOW)
+
+
+@pytest.mark.parametrize(("seen", "passes"), [("8.9\n", True), ("7.5\n", False), ("8.9\n7.5\n", False)])
+def test_an_architecture_that_is_too_old_is_refused(seen: str, passes: bool) -> None:
+    spec = replace(SPEC, preflight=replace(BOUNDS, gpu_count=seen.count("\n"), capability=8.0))
+    gpus = EMPTY["gpus"] * seen.count("\n")
+
+    if passes:
+        assert "not known" not in preflight(spec, facts(gpus=gpus, capabilities=seen), NOW)
+    else:
+        with pytest.raises(PreflightFailed, match=r"compute capability 7\.5, 8 is needed"):
+            preflight(spec, facts(gpus=gpus, capabilities=seen), NOW)
+
+
+@pytest.mark.parametrize("seen", [None, "", "[N/A]\n"])
+def test_an_architecture_that_cannot_be_read_is_said(seen: str | None) -> None:
+    spec = replace(SPEC, preflight=replace(BOUNDS, capability=8.0))
+
+    told = preflight(spec, facts(capabilities=seen), NOW)
+
+    assert "not known: whether the GPU has compute capability 8" in told
+
+
+def test_a_card_that_no_table_knows_is_said_and_not_refused() -> None:
+    spec = replace(SPEC, preflight=Preflight(("RTX 9999",), 1))
+
+    told = preflight(spec, facts(gpus="NVIDIA GeForce RTX 9999, 24564, 1\n"), NOW)
+
+    assert "not known: whether NVIDIA GeForce RTX 9999 is RTX 9999" in told

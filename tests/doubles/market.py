@@ -31,7 +31,8 @@ def offer(number: int, **changes: Any) -> Offer:
         "verification": "verified",
         "geolocation": "Texas, US",
         "direct_port_count": 20,
-        "cuda_max_good": 12.8,
+        "cuda_max_good": 13.0,
+        "compute_cap": 890,
     }
     return Offer.model_validate({**row, **changes})
 

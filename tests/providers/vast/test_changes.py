@@ -46,6 +46,9 @@ FILE = {"path": "a", "size": 1, "sha256": "1" * 64, "parts": ["1" * 64]}
         ("access.certificateEpoch", 1, "in_place", "access"),
         ("wishes.maxUsdPerHour", 0.45, "recorded", "wishes"),
         ("wishes.reliability", 0.99, "recorded", "wishes"),
+        ("wishes.gpuNames", ["rtx_4090"], "recorded", "wishes"),
+        ("wishes.regions", ["us", "Germany"], "recorded", "wishes"),
+        ("wishes.datacenter", True, "recorded", "wishes"),
         ("limits", {"attempts": 5}, "recorded", "limits"),
         ("turn", 4, "recorded", "turn"),
         ("diskGb", 30, "recorded", "disk_gb"),
@@ -98,3 +101,7 @@ def test_a_mistake_names_its_field_and_never_its_value() -> None:
         InstanceSettings.from_props(props)
 
     assert "hush-hush" not in str(raised.value)
+
+
+def test_how_many_instances_there_are_is_no_matter_of_one_of_them() -> None:
+    assert not changes(OLD, changed("replicas", 9), MACHINE).any

@@ -114,23 +114,6 @@ def test_an_avoided_machine_does_not_fit() -> None:
     assert offers.query(wishes)["machine_id"] == {"notin": [1001]}
 
 
-def test_a_refusal_names_the_nearest_miss_and_the_price_that_would_do() -> None:
-    dear = [offer(1, dph_base=0.61), offer(2, dph_base=0.9), offer(3, dph_base=0.7, reliability2=0.5)]
-
-    text = offers.refusal(dear, WISHES)
-
-    assert "offer 1: costs $0.6" in text
-    assert "raise maxUsdPerHour from 0.5 to 0.61" in text
-    assert "(2 offers would match)" in text
-
-
-def test_a_refusal_says_when_nobody_has_such_a_gpu() -> None:
-    text = offers.refusal([], replace(WISHES, gpu_names=("RTX 9999",)))
-
-    assert "nobody on the market lists 1 x RTX 9999" in text
-    assert "gpu.name" in text
-
-
 def test_the_query_never_bids_and_prices_the_disk_in() -> None:
     body = offers.query(WISHES)
 

@@ -1,0 +1,102 @@
+"""What an image with vLLM needs of a machine, pure: the CUDA that its driver must support, and the oldest architecture.
+
+A container whose image is of a newer CUDA than the driver supports never starts: `unsatisfied condition: cuda>=12.8`. The
+floors of vLLM's own images are those that its users and Dockerfiles reported: 12.4 from 0.4.3, 12.8 from 0.9.0, 12.9 from
+0.11.1, 13.0 from 0.20.0.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bootstrap.about import About
+
+FLOORS = (((0, 20, 0), 13.0), ((0, 11, 1), 12.9), ((0, 9, 0), 12.8), ((0, 4, 3), 12.4), ((0, 0, 0), 12.1))
+OPENAI, CPU = re.compile(r"(^|/)vllm-openai$"), re.compile(r"(^|[/-])cpu($|[-:])|vllm-cpu|-cpu$")
+NEWEST = ("latest", "nightly")
+MARK = re.compile(r"(?:^|[-_.])(?:cu|cuda-?)(\d\d)\.?(\d)(?![\d])")  # -cu129, cuda-12.8, cuda12.4
+VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+# CUDA 13 has left Maxwell, Pascal and Volta behind; the images of before are built for 7.0 and up.
+OLDEST = ((13.0, 750), (0.1, 700))
+# vLLM's own floors (get_min_capability of each method); what is not here has none, or one that every image has.
+METHODS = {
+    "fp_quant": 1000,
+    "experts_int8": 800,
+    "fbgemm_fp8": 800,
+    "modelopt": 800,
+    "modelopt_mxfp8": 800,
+    "mxfp4": 800,
+    "gpt_oss_mxfp4": 800,
+    "fp8": 750,
+    "awq": 750,
+    "awq_marlin": 750,
+    "auto_awq": 750,
+    "modelopt_fp4": 750,
+    "torchao": 750,
+}
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a driver and a GPU must have: a CUDA version (0: none; None: nothing is known), a compute capability times 100
+    (0: none), and the words that say why.
+    """
+
+    cuda: float | None
+    capability: int
+    why: str = ""
+
+
+NOTHING_NEEDED = Needs(0, 0)
+
+
+def image_cuda(image: str) -> float | None:
+    """Return the CUDA that an image is made for; 0 for one of processors, None where its name says nothing."""
+    name, tag = _name_and_tag(image)
+    if CPU.search(name) or CPU.search(tag):
+        return 0.0
+    if mark := MARK.search(tag):
+        return float(f"{mark[1]}.{mark[2]}")
+    if not OPENAI.search(name):
+        return None
+    if tag in NEWEST or (not tag and "@" not in image):
+        return FLOORS[0][1]
+    version = VERSION.match(tag)
+    if version is None:
+        return None
+    number = tuple(map(int, version.groups()))
+    return next(cuda for least, cuda in FLOORS if number >= least)
+
+
+def needs_of(image: str, arguments: Sequence[str], about: About | None, min_cuda: float = 0) -> Needs:
+    """Return what image, vLLM's arguments and model need; `min_cuda` overrides what follows from the image."""
+    cuda = image_cuda(image)
+    reasons = [(_oldest(cuda), f"the image {image}")] if cuda else []
+    if _value(arguments, "--dtype") == "bfloat16":
+        reasons.append((800, "--dtype bfloat16"))
+    method = _value(arguments, "--quantization", "-q") or (about.quantization if about else None)
+    if method in METHODS:
+        reasons.append((METHODS[method], f"quantization {method}"))
+    capability, why = max(reasons, default=(0, ""))
+    if cuda == 0.0:  # no GPU does any of the work
+        capability, why = 0, ""
+    return Needs(min_cuda or cuda, capability, why)
+
+
+def _oldest(cuda: float) -> int:
+    return next((capability for least, capability in OLDEST if cuda >= least), 0)
+
+
+def _name_and_tag(image: str) -> tuple[str, str]:
+    name = image.partition("@")[0]
+    head, _, last = name.rpartition("/")
+    last, _, tag = last.partition(":")
+    return (f"{head}/{last}" if head else last), tag
+
+
+def _value(arguments: Sequence[str], *names: str) -> str | None:
+    for at, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        if name.replace("_", "-") in names:
+            return value if equals else (arguments[at + 1] if at + 1 < len(arguments) else None)
+    return None
