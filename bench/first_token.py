@@ -109,8 +109,8 @@ def arguments(fleet: dict[str, Any], model: Manifest, weights: Path, port: int) 
         addresses=("127.0.0.1",),
         vllm_args=tuple(fleet["vllmArguments"]),
     )
-    ours = {spec.model_folder: str(weights), "8000": str(port)}
-    return [ours.get(word, word) for word in spec.vllm_command]
+    asked = [f"--port={port}" if word == "--port=8000" else word for word in spec.vllm_arguments]
+    return ["-m", "vllm.entrypoints.openai.api_server", "--model", str(weights), *asked]
 
 
 def completes(port: int) -> bool:

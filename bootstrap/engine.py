@@ -5,27 +5,16 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bootstrap.blame import Blame, blame
 from bootstrap.clock import Clock
-from bootstrap.errors import EngineDied, EngineRefused, StepFailed
+from bootstrap.errors import EngineDied, EngineRefused, GpuUnfit, StepFailed
 from bootstrap.host import Host
 from bootstrap.scripting import KIT, RUN, python, shell
 
 START_SECONDS = 900.0
 LOOK_SECONDS = 15.0  # one look at a starting vLLM; between two of them the connection is known to be alive
 ENDS_ALLOWED = 2  # an end by itself is the host's circumstances once, its fault twice
-ARGPARSE_STATUS = "2"
 LAST_LINES = 12
-
-# What vLLM says when no other machine would do: arguments, the model's configuration, both refused before any GPU is used.
-REFUSALS = (
-    "error: unrecognized arguments",
-    "error: argument",
-    "pydantic_core._pydantic_core.ValidationError",
-    "ValueError: ",
-    "NotImplementedError: ",
-)
-# ... and what it says in the same form when this machine is short of something that was rented.
-CIRCUMSTANCES = ("ValueError: Free memory on device", "ValueError: Memory profiling")
 
 
 _WHY = re.compile(r"\berror: |^\S*(Error|Exception): ", re.ASCII)
@@ -53,8 +42,8 @@ class Engine:
     def await_answer(self) -> None:
         """Wait until vLLM answers one completion on loopback.
 
-        Raises EngineRefused where it refuses what we ask for, and EngineDied where it ends again and again or does not
-        answer in time; then it does not run any more.
+        Raises EngineRefused where it refuses what we ask for, GpuUnfit where another model of GPU may do, and EngineDied
+        where it ends again and again or does not answer in time; then it does not run any more.
         """
         deadline = self.clock.monotonic() + START_SECONDS
         ended = 0
@@ -87,7 +76,14 @@ class Engine:
 
     def _judge(self, state: _State, ended: int) -> None:
         """Raise where it is clear whose fault the end is; return where it may be tried once more."""
-        if is_refusal(state.ends, state.log):
+        whose = blame(state.ends, state.log)
+        if whose is Blame.GPU:
+            self._stop()
+            raise GpuUnfit(
+                f"{self.name}: vLLM cannot serve this on this model of GPU; every one of them would do the same. "
+                f"{_said(state.log)}"
+            )
+        if whose is Blame.ORDER:
             self._stop()
             raise EngineRefused(
                 f"{self.name}: vLLM refuses its arguments or the model; every machine would do the same. {_said(state.log)}"
@@ -98,13 +94,6 @@ class Engine:
 
     def _stop(self) -> None:
         self.host.run(f"rm -f {RUN}/open; {KIT}/stop.sh vllm 5")
-
-
-def is_refusal(ends: list[str], log: str) -> bool:
-    """Say whether vLLM ended because of what we asked for, by its exit codes and its last words. Pure."""
-    if any(end.split()[:1] == [ARGPARSE_STATUS] for end in ends):
-        return True
-    return any(sign in log for sign in REFUSALS) and not any(sign in log for sign in CIRCUMSTANCES)
 
 
 def _said(log: str) -> str:

@@ -10,6 +10,7 @@
         FetchFailed          files could not be brought over, or arrived damaged
         StepFailed           a command of ours failed there
         EngineDied           vLLM dies or hangs although nothing is wrong with what we asked for
+        GpuUnfit             vLLM cannot serve this on this model of GPU: take another model, or stop
         GateOpen             something is served without a token
         TookTooLong          the time for everything together has passed
       OurFault             give the instance back and stop: every machine would fail the same way
@@ -81,6 +82,12 @@ class EngineDied(HostFault):
     """vLLM ends or hangs by itself; the message ends with its last lines."""
 
     reason = "engine"
+
+
+class GpuUnfit(HostFault):
+    """Every GPU of this model would do the same: too little memory, or too old. The message ends with vLLM's last lines."""
+
+    reason = "arguments"  # the machine is not to blame, and is rented again for other models
 
 
 class GateOpen(HostFault):

@@ -65,6 +65,7 @@ class Facts(BaseModel):
     pids_max: int | None = None  # processes and threads that the container may have; None without a limit
     clock: float | None  # unix seconds on the host
     python: str | None  # vLLM's interpreter
+    vllm: str | None  # the `vllm` program that belongs to it
     kit: str | None
     model_files: dict[str, int]
     model_verified: bool  # no file was written to since it was held to its digests

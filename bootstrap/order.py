@@ -14,6 +14,7 @@ ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "DO_NOT_TRACK": "1",
     "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",  # well above the gate's own, which closes idle connections after 4 s
 }
 # vLLM's own cache holds graphs; what the compilers under it made lies elsewhere unless they are told.
 CACHES = {
@@ -25,9 +26,16 @@ CACHES = {
 
 def vllm_order(spec: EndpointSpec, facts: Facts) -> str:
     """Return the text of vllm.wanted: program, arguments and environment, as JSON with sorted keys."""
-    argv = [facts.python or "python3", *spec.vllm_command]
+    argv = [*_program(spec, facts), *spec.vllm_arguments]
     environment = {**ENVIRONMENT, **(CACHES if spec.warm_start else {}), **dict(spec.env)}
     return json.dumps({"argv": argv, "environment": environment}, sort_keys=True, indent=1)
+
+
+def _program(spec: EndpointSpec, facts: Facts) -> list[str]:
+    # `vllm serve` is how the image's own entry point starts it; the module is the older way, which newer versions drop.
+    if facts.vllm is not None:
+        return [facts.vllm, "serve", spec.model_folder]
+    return [facts.python or "python3", "-m", "vllm.entrypoints.openai.api_server", "--model", spec.model_folder]
 
 
 def gate_order(spec: EndpointSpec) -> str:

@@ -46,7 +46,7 @@ def tail():
     try:
         with (LAST if ends() else LOG).open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 20000))
-            return stream.read().decode(errors="replace").rpartition(START)[2].partition("\n")[2][-6000:]
+            return stream.read().decode(errors="replace").rpartition(START)[2].partition("\n")[2][-16000:]
     except OSError:
         return ""
 

@@ -107,14 +107,26 @@ def service_pid(name):
     return int(state) if state and state.isdigit() and alive(int(state)) else None
 
 
-def interpreter(candidates):
+# `vllm serve` reads its version out of its package's metadata, and does not start without.
+LOOK = """
+import importlib.metadata as m, importlib.util as u, sysconfig as s
+if u.find_spec("vllm"):
+    try:
+        print("vllm", m.version("vllm") and s.get_path("scripts"))
+    except m.PackageNotFoundError:
+        print("vllm")
+"""
+
+
+def engine(candidates):
+    """vLLM's interpreter and, where it can be started by it, its `vllm` program."""
     for candidate in candidates:
         path = shutil.which(candidate)
-        if path and (output(path, "-c", "import importlib.util as u; print(bool(u.find_spec('vllm')))") or "").split()[
-            -1:
-        ] == ["True"]:
-            return path
-    return None
+        # Whatever a start of Python says here beside, the last line is ours.
+        lines = (output(path, "-c", LOOK) or "").splitlines()[-1:] if path else []
+        if lines and lines[0].split()[:1] == ["vllm"]:
+            return path, shutil.which("vllm", path=lines[0].partition(" ")[2] or "/nowhere")
+    return None, None
 
 
 def files_in(folder):
@@ -136,6 +148,7 @@ def untouched(folder):
 
 
 kit = Path("/opt/gpu-fleet/kit")
+python, program = engine(ORDER["python"])
 print(
     json.dumps(
         {
@@ -153,7 +166,8 @@ print(
             "shm_free_mb": free_mb("/dev/shm"),
             "disk_free_mb": free_mb("/workspace/models"),
             "memory_mb": memory_mb(),
-            "python": interpreter(ORDER["python"]),
+            "python": python,
+            "vllm": program,
             "kit": kit.resolve().name if kit.is_dir() else None,
             "model_files": files_in(ORDER["model_folder"]),
             "model_verified": untouched(ORDER["model_folder"]),

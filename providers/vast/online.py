@@ -1,6 +1,7 @@
 """Bring one instance online: adopt, search, rank, rent, wait, then hand over to the bootstrap; or give everything back.
 
 The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
+A model of GPU on which vLLM cannot serve this is left out of the further search, as long as the wish names another one.
 Our fault (bad vLLM arguments, missing weights, wrong credentials) ends it at once, because every further machine would
 fail the same way and cost money. Whatever is raised here, nothing stays rented, or the message says what does.
 """
@@ -9,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from bootstrap.errors import HostFault
+from bootstrap.errors import GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.in_time import in_time, too_late
@@ -29,6 +30,7 @@ from providers.vast.renting import (
     wait_until_running,
 )
 from providers.vast.search import candidates
+from providers.vast.unfit import UnfitGpus
 
 Say = Callable[[str, str], None]  # phase, text; must never raise, because it speaks before things are given back
 
@@ -96,6 +98,7 @@ def bring_online(
     """
     deadline = clock.monotonic() + limits.total_seconds
     failures: list[Failure] = []
+    gpus = UnfitGpus(order.wishes.gpu_names)
     notebook = Notebook(ledger or NoLedger(), clock, order.label)
 
     def tell(phase: str, text: str) -> None:
@@ -108,7 +111,11 @@ def bring_online(
         if adopted:
             notebook.adopted(adopted)
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
-        wishes = replace(order.wishes, avoided_machines=order.wishes.avoided_machines | tried)
+        wishes = replace(
+            order.wishes,
+            avoided_machines=order.wishes.avoided_machines | tried,
+            gpu_names=gpus.left,
+        )
         instance_id, offer = (
             (adopted.id, None)
             if adopted
@@ -129,9 +136,15 @@ def bring_online(
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
         except (HostFault, errors.RentalFailed) as error:
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
-            say("give back", f"{error}; trying the next offer")
+            following = "trying the next offer"
+            if isinstance(error, GpuUnfit):
+                gpus.add(offer.gpu_name if offer else adopted.gpu_name if adopted else None)
+                following = gpus.following()
+            say("give back", f"{error}; {following}")
             with notebook.giving_back(error):
                 give_back(market, clock, limits, instance_id, price)
+            if not gpus.left:
+                raise gpus.refused(order.name, _told(failures)) from error
         except BaseException as error:
             say("give back", f"instance {instance_id}")
             with notebook.giving_back(error):

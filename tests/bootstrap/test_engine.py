@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from bootstrap.engine import START_SECONDS, Engine, is_refusal
-from bootstrap.errors import EngineDied, EngineRefused, StepFailed
+from bootstrap.blame import blame
+from bootstrap.engine import START_SECONDS, Engine
+from bootstrap.errors import EngineDied, EngineRefused, GpuUnfit, StepFailed
 from bootstrap.host import Result
 from tests.doubles.clock import FakeClock
 
@@ -48,13 +49,22 @@ def await_answer(host: Host, clock: FakeClock | None = None) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
 def test_the_last_words_tell_whose_fault_it_is(case: dict[str, Any]) -> None:
-    assert is_refusal(case["ends"], case["log"]) is case["ours"]
+    assert blame(case["ends"], case["log"]).value == case["blame"]
 
 
 def test_a_refusal_stops_at_once_with_the_last_lines() -> None:
     host = Host(look(ends=("2 0",), log="first\nerror: unrecognized arguments: --x"))
 
     with pytest.raises(EngineRefused, match=r"chat-0.*every machine(.|\n)*unrecognized arguments: --x"):
+        await_answer(host)
+
+    assert host.stopped
+
+
+def test_what_every_gpu_of_the_model_would_show_stops_at_once_and_says_so() -> None:
+    host = Host(look(ends=("1 0",), log="ValueError: No available memory for the cache blocks. Try"))
+
+    with pytest.raises(GpuUnfit, match=r"chat-0.*this model of GPU(.|\n)*No available memory"):
         await_answer(host)
 
     assert host.stopped

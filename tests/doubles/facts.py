@@ -11,6 +11,7 @@ EMPTY: dict[str, Any] = {
     "cpu_cores": 16.0,
     "clock": None,
     "python": "/usr/bin/python3",
+    "vllm": None,
     "kit": None,
     "model_files": {},
     "model_verified": False,

@@ -9,7 +9,7 @@ import sysconfig
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -21,6 +21,9 @@ from tests.doubles.tls import Pair, pair
 CADDY = Path(sysconfig.get_path("scripts")) / "caddy"
 ADDRESS = "203.0.113.7"  # what clients use; the gate, behind a landlord's router, does not have it itself
 TOKEN = "good_" + "A1-" * 13
+
+
+CLOSING_S = 0.03
 
 
 @dataclass
@@ -100,12 +103,19 @@ class Gate:
 
 
 @contextlib.contextmanager
-def running_upstream() -> Iterator[Upstream]:
+def running_upstream(idle: float | None = None) -> Iterator[Upstream]:
+    """Start it; `idle`: seconds after which it closes a connection on which nothing is asked, as vLLM does."""
     state = Upstream()
     state.go_on.set()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        timeout = idle
+
+        def finish(self) -> None:
+            if idle is not None:
+                time.sleep(CLOSING_S)  # a busy event loop closes a moment after it has decided to
+            super().finish()
 
         def do_GET(self) -> None:
             self._answer()
@@ -147,8 +157,8 @@ def running_upstream() -> Iterator[Upstream]:
 
 
 @contextlib.contextmanager
-def running_gate(folder: Path) -> Iterator[Gate]:
-    """Start Caddy with the configuration that hosts get: closed, with TOKEN good."""
+def running_gate(folder: Path, idle: float | None = None, **places_changed: str) -> Iterator[Gate]:
+    """Start Caddy with the configuration that hosts get: closed, with TOKEN good. `idle` is the upstream's."""
     etc, run = folder / "etc", folder / "run"
     etc.mkdir()
     run.mkdir()
@@ -156,9 +166,10 @@ def running_gate(folder: Path) -> Iterator[Gate]:
     (etc / "tls.crt").write_text(tls.certificate)
     (etc / "tls.key").write_text(tls.key)
     (etc / "token").write_text(TOKEN)
-    with running_upstream() as upstream:
+    with running_upstream(idle) as upstream:
         gate = Gate(*free_ports(2), etc, run, tls, upstream)
         places = Places(str(etc), str(run), gate.metrics_port, f"127.0.0.1:{upstream.port}", "127.0.0.1")
+        places = replace(places, **places_changed)
         (etc / "gate.wanted").write_text(caddyfile(gate.port, places))
         try:
             gate.start()

@@ -45,15 +45,16 @@ def as_json(value: object, status: int = 200) -> Response:
 
 
 async def serve_connection(
-    application: Application, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    application: Application, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, keep_alive: float = 5.0
 ) -> None:
-    """Answer the requests of one connection until it closes."""
+    """Answer the requests of one connection until it closes, or until nothing is asked on it for `keep_alive` seconds."""
     try:
-        while (request := await read_request(reader)) is not None:
+        # As uvicorn does in the real one: a connection on which nothing is asked is closed after a while.
+        while (request := await asyncio.wait_for(read_request(reader), keep_alive)) is not None:
             await write(await application(request), writer)
             if request.headers.get("connection", "").lower() == "close":
                 break
-    except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         pass  # the client has gone, or spoke no HTTP
     finally:
         writer.close()

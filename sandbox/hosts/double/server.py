@@ -83,7 +83,12 @@ async def serve(routes: Routes, host: str, port: int, child: int) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, end, 0)
     loop.add_signal_handler(signal.SIGCHLD, child_changed)
-    server = await asyncio.start_server(lambda *streams: serve_connection(routes, *streams), host, port)
+    keep_alive = float(os.environ.get("VLLM_HTTP_TIMEOUT_KEEP_ALIVE") or 5)
+
+    async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await serve_connection(routes, reader, writer, keep_alive)
+
+    server = await asyncio.start_server(serve_one, host, port)
     say("Application startup complete.")
     status = await ended
     server.close()

@@ -1,5 +1,6 @@
 """Laid into an image's Python and imported at its every start: lets vLLM's API server fail as the fault file says."""
 
+import itertools
 import os
 import signal
 import sys
@@ -30,7 +31,9 @@ def faults() -> dict[str, float]:
 
 def begin() -> None:
     """Fail at once, if that is asked for; else look after what is to fail later. The API server's process alone."""
-    if API_SERVER not in sys.orig_argv:
+    if API_SERVER not in sys.orig_argv and not any(
+        program.endswith("/vllm") and command == "serve" for program, command in itertools.pairwise(sys.orig_argv)
+    ):
         return
     asked = faults()
     if "vllm_dies" in asked:

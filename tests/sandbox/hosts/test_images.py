@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +13,8 @@ from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images, default_cache, python_version
 from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import Login, spec, until
+
+SCRIPTS = Path(__file__).parents[3] / "bootstrap" / "scripts"
 
 
 def test_other_images_bring_nothing(tmp_path):
@@ -32,6 +36,24 @@ def test_the_double_is_made_once_and_runs_without_a_host(tmp_path):
     )
     assert done.returncode == 1
     assert "readable config.json" in done.stderr
+
+
+@pytest.mark.host
+def test_a_host_has_the_program_that_the_image_starts_and_its_facts_name_it(tmp_path):
+    hosts = NamespaceHosts(tmp_path, Images("double", tmp_path))
+    try:
+        login = Login(hosts.create(spec(image="vllm/vllm-openai:latest")))
+        order = "ORDER = {'model_folder': '/nothing', 'python': ['/opt/vllm/bin/python']}\n"
+        with login.client.open_sftp() as files, files.open("/root/facts.py", "w") as file:
+            file.write(order + (SCRIPTS / "facts.py").read_text())
+        status, output = login.run("python3 /root/facts.py")
+        assert status == 0, output
+        assert json.loads(output)["vllm"] == "/opt/vllm/bin/vllm"
+        status, output = login.run("/opt/vllm/bin/vllm serve /nothing --served-model-name=a --port 8000 2>&1")
+        assert status == 1
+        assert "readable config.json" in output
+    finally:
+        hosts.close()
 
 
 def test_a_missing_vllm_is_explained(tmp_path):
