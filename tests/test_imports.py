@@ -38,6 +38,7 @@ LIBRARY_PLACES = {
         "monitoring/prometheus.py",
         "monitoring/door/app.py",
         "providers/vast/client.py",
+        "providers/vast/log_file.py",
         "bootstrap/probe.py",
         "tools/ask.py",
         "sandbox/*",

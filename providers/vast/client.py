@@ -8,7 +8,7 @@ appears nowhere else.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, TypeVar
 
@@ -20,24 +20,26 @@ from bootstrap.clock import Clock
 from providers.vast import errors
 from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
 from providers.vast.instances import Instance
+from providers.vast.log_file import fetched
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
-from providers.vast.refusals import refusal
+from providers.vast.refusals import OF_THE_KEY, refusal
 from providers.vast.rows import Listing, read
 from providers.vast.shared import SharedAnswers
 
 DEFAULT_URL = "https://console.vast.ai"
+USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries
 TIMEOUT_SECONDS = 30.0
 ATTEMPTS = 6
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
-LOG_TRIES, LOG_PAUSE_SECONDS = 30, 0.3  # as patient as the official client
 PAGE = 25  # the most rows a page of the instances list has
 SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
 LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
 FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
 EVERYTHING, ACCOUNT = "instances", "account"
-DOUBTS = (errors.RateLimited, errors.OutcomeUnknown)
 NOT_FOUND = {"no_such_instance", "not_found"}
+# What an answer that says so amounts to.
+NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Value = TypeVar("Value")
@@ -68,10 +70,11 @@ class VastClient:
         self._pace = pace
         self._clock = clock
         self._retry_seconds = RETRY_SECONDS / time_scale
-        self._plain = httpx.Client(timeout=TIMEOUT_SECONDS, transport=transport)
+        agent = {"User-Agent": USER_AGENT}
+        self._plain = httpx.Client(headers=agent, timeout=TIMEOUT_SECONDS, transport=transport)
         self._http = httpx.Client(
             base_url=url,
-            headers={"Authorization": f"Bearer {key}"},
+            headers={**agent, "Authorization": f"Bearer {key}"},
             timeout=TIMEOUT_SECONDS,
             transport=transport,
         )
@@ -106,8 +109,8 @@ class VastClient:
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent an offer and return the new instance's id.
 
-        Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused (nothing was rented, except where OfferGone carries
-        an instance id) and OutcomeUnknown (look the label up).
+        Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused (nothing was rented, except where OfferGone or
+        NoCredit carries an instance id) and OutcomeUnknown (look the label up).
         """
 
         def once() -> int:
@@ -163,16 +166,7 @@ class VastClient:
         """Return the instance's log as far as the market has it; empty while there is none."""
         path = f"/api/v0/instances/request_logs/{instance_id}/"
         url = self._again("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
-        # A storage URL of the market's own choice, fetched without our key; anything but 200 means "not written yet".
-        for _try in range(LOG_TRIES):
-            try:
-                answer = self._plain.get(url)
-            except httpx.HTTPError:
-                return ""
-            if answer.status_code == 200:
-                return answer.text
-            self._clock.sleep(LOG_PAUSE_SECONDS)
-        return ""
+        return fetched(self._plain, url, self._clock) if url else ""
 
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""
@@ -234,7 +228,9 @@ class VastClient:
     def _charges(self, params: dict[str, str]) -> Charges:
         return self._ask("charges", "GET", "/api/v0/charges/", Charges, params=params)
 
-    def _again(self, call: str, once: Callable[[], Value], repeat: tuple[type[Exception], ...] = DOUBTS) -> Value:
+    def _again(
+        self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
+    ) -> Value:
         def wait(state: Any) -> float:
             error = state.outcome.exception()
             hint = error.retry_after if isinstance(error, errors.RateLimited) else None
@@ -276,8 +272,10 @@ class VastClient:
             except ValidationError as error:
                 fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
                 raise errors.OutcomeUnknown(call, f"an answer of another shape, at: {fields or 'the top'}") from error
-        if call == "destroy" and payload.get("error") in NOT_FOUND:
-            return model.model_validate({})
+        if payload.get("error") in NOT_FOUND and call in NOTHING_THERE:
+            return model.model_validate(NOTHING_THERE[call])
+        if call == "logs" and answer.status_code == 404 and payload.get("error") not in OF_THE_KEY:
+            return model.model_validate(NOTHING_THERE[call])  # the landlord's daemon has uploaded none yet
         raise refusal(call, answer.status_code, answer.headers.get("retry-after"), payload)
 
 

@@ -2,7 +2,7 @@
 
     VastError
       CredentialsRefused      stop: the key is wrong; no statement about any instance follows from it
-      NoCredit                stop: the account cannot pay
+      NoCredit                stop: the account cannot pay; `instance_id` as in OfferGone
       RequestInvalid          stop: the market did not understand us
       RateLimited             wait `retry_after` seconds (None: unknown) and ask again
       OfferGone               take the next offer; `instance_id` is set where a contract was left behind all the same
@@ -11,6 +11,7 @@
       RentalFailed            give back, avoid the machine, take the next offer
       BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
+      LeftRented              the market did not answer for so long that an instance is left rented, which may be fine
       StillRented             giving back could not be confirmed: say what costs money and how to end it
       SettingsInvalid         stop: an input of the resource is not what it must be
 
@@ -31,8 +32,16 @@ class CredentialsRefused(VastError):
     """
 
 
+@dataclass
 class NoCredit(VastError):
-    """The account lacks credit, or meets its spend limit."""
+    """The account lacks credit, or meets its spend limit. `instance_id`: a contract that exists in spite of the refusal."""
+
+    message: str
+    instance_id: int | None = None
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return self.message
 
 
 class RequestInvalid(VastError):
@@ -125,6 +134,24 @@ class UpdateFailed(VastError):
 
 
 @dataclass
+class LeftRented(VastError):
+    """An instance that was left as it is, because the market gave no usable answer until the create had to end."""
+
+    instance_id: int
+    usd_per_hour: float | None
+    cause: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator, with the commands that take it over or end it."""
+        price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
+        return (
+            f"{self.cause}, for as long as this create may take. INSTANCE {self.instance_id} IS STILL RENTED at {price}; it "
+            "was not given back, because nothing speaks against it. Run `pulumi up` again: it goes on with this instance. "
+            f"Or end it with `vastai destroy instance {self.instance_id} -y`. Left alone, it ends itself in a while."
+        )
+
+
+@dataclass
 class StillRented(VastError):
     """Giving back was asked for and not confirmed, so the instance may still cost `usd_per_hour`."""
 
@@ -140,3 +167,7 @@ class StillRented(VastError):
             f"End it with `vastai destroy instance {self.instance_id} -y` or on the market's console, "
             "then run the command again."
         )
+
+
+# Nothing is known after these: neither of the key nor of any instance.
+DOUBTS: tuple[type[VastError], ...] = (RateLimited, OutcomeUnknown)

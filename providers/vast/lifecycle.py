@@ -15,8 +15,10 @@ from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
 from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
+from providers.vast.limits import Limits
 from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
+from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.serving import HostBootstrap, spec_of
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
@@ -153,7 +155,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
     """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Raises StillRented."""
     limits = settings.to_limits()
     try:
-        instance = look_up(desk.market, instance_id, settings.label)
+        instance = look_up(_patient(desk, limits), instance_id, settings.label)
     except errors.VastError as error:
         desk.say("drain", f"left out: {error}")
         instance = None
@@ -161,8 +163,21 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
         _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
     price = outs.get("usdPerHour")
     give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
-    give_back_all(desk.market, desk.clock, limits, surplus(desk.market, instance_id, settings.label))
+    try:
+        others = surplus(_patient(desk, limits), instance_id, settings.label)
+    except errors.DOUBTS as doubt:
+        raise errors.OutcomeUnknown(
+            "list",
+            f"instance {instance_id} is given back; whether another one carries the label {settings.label} is not known: "
+            f"{doubt}. Run `pulumi destroy` again",
+        ) from doubt
+    give_back_all(desk.market, desk.clock, limits, others)
     desk.say("confirm gone", f"instance {instance_id} is not rented any more")
+
+
+def _patient(desk: Desk, limits: Limits) -> PatientMarket:
+    until = desk.clock.monotonic() + limits.outage_seconds
+    return PatientMarket(desk.market, desk.clock, limits, until, desk.say)
 
 
 def _bootstrap(settings: InstanceSettings, opening: InstanceSettings, desk: Desk) -> HostBootstrap:

@@ -3,7 +3,8 @@
 The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
 A model of GPU on which vLLM cannot serve this is left out of the further search, as long as the wish names another one.
 Our fault (bad vLLM arguments, missing weights, wrong credentials) ends it at once, because every further machine would
-fail the same way and cost money. Whatever is raised here, nothing stays rented, or the message says what does.
+fail the same way and cost money. The market's own trouble costs nothing: it is waited out until the create must end, and
+gives no machine back. Whatever is raised here, nothing stays rented, or the message says what does.
 """
 
 from collections.abc import Callable
@@ -13,18 +14,18 @@ from typing import Protocol
 from bootstrap.errors import GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
+from providers.vast.claim import adopt, keep_lowest
 from providers.vast.in_time import in_time, too_late
-from providers.vast.instances import Instance, unsound
+from providers.vast.instances import Instance
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
 from providers.vast.notebook import Notebook, reason_of
 from providers.vast.offers import Offer, Wishes
 from providers.vast.onstart import fingerprint
+from providers.vast.patient import PatientMarket
 from providers.vast.renting import (
     Market,
-    by_id,
     give_back,
-    give_back_all,
     rent,
     rent_body,
     wait_until_running,
@@ -94,9 +95,11 @@ def bring_online(
     """Return the one instance that serves under the order's label; `ledger` is told of every attempt and asked for advice.
 
     Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted as
-    RentalFailed's last cause, and StillRented where giving back failed.
+    RentalFailed's last cause, StillRented where giving back failed, and LeftRented where the market gave no answer until
+    the time was over.
     """
     deadline = clock.monotonic() + limits.total_seconds
+    patient = PatientMarket(market, clock, limits, deadline, say)
     failures: list[Failure] = []
     gpus = UnfitGpus(order.wishes.gpu_names)
     notebook = Notebook(ledger or NoLedger(), clock, order.label)
@@ -107,7 +110,7 @@ def bring_online(
 
     while len(failures) < limits.attempts and clock.monotonic() < deadline:
         began = clock.monotonic()
-        adopted = adopt(market, clock, limits, order, say)
+        adopted = adopt(patient, clock, limits, order.label, order.image, order.wishes, say)
         if adopted:
             notebook.adopted(adopted)
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
@@ -119,20 +122,20 @@ def bring_online(
         instance_id, offer = (
             (adopted.id, None)
             if adopted
-            else _rent_best(market, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline)
+            else _rent_best(patient, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline)
         )
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
         try:
-            served = _serve(market, clock, limits, order, bootstrap, tell, instance_id, deadline)
+            served = _serve(patient, clock, limits, order, bootstrap, tell, instance_id, deadline)
             served = replace(
                 served,
                 seconds={"rent": rented, **served.seconds},
                 usd_per_hour=price or served.usd_per_hour,
                 attempts=len(failures) + 1,
             )
-            keep_lowest(market, clock, limits, order.label, instance_id)
+            keep_lowest(market, clock, limits, order.label, instance_id, say)
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
         except (HostFault, errors.RentalFailed) as error:
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
@@ -145,6 +148,9 @@ def bring_online(
                 give_back(market, clock, limits, instance_id, price)
             if not gpus.left:
                 raise gpus.refused(order.name, _told(failures)) from error
+        except errors.DOUBTS as doubt:
+            with notebook.giving_back(doubt):
+                raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
         except BaseException as error:
             say("give back", f"instance {instance_id}")
             with notebook.giving_back(error):
@@ -154,39 +160,6 @@ def bring_online(
             notebook.served(served.download_mbps, served.seconds)
             return served
     raise _exhausted(order, failures, limits)
-
-
-def adopt(market: Market, clock: RentingClock, limits: Limits, order: Order, say: Say) -> Instance | None:
-    """Take over the sound instance of the lowest id under our label; give back unsound and surplus ones."""
-    wishes = order.wishes
-    under_label = by_id(market.instances(order.label))
-    flaws = {
-        instance.id: unsound(instance, order.image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb)
-        for instance in under_label
-    }
-    sound = [instance for instance in under_label if not flaws[instance.id]]
-    kept = sound[0] if sound else None
-    for instance in under_label:
-        if instance is not kept:
-            say(
-                "give back",
-                f"instance {instance.id} under our label {', '.join(flaws[instance.id]) or 'is surplus'}",
-            )
-    give_back_all(market, clock, limits, [instance for instance in under_label if instance is not kept])
-    if kept:
-        say("adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}")
-    return kept
-
-
-def keep_lowest(market: Market, clock: RentingClock, limits: Limits, label: str, instance_id: int) -> None:
-    """List the label once more: the lowest id stays. Two creators at once both come here and agree.
-
-    Raises RentalFailed where another stays; the caller gives ours back and adopts that one.
-    """
-    under_label = by_id(market.instances(label))
-    if under_label and under_label[0].id < instance_id:
-        raise errors.RentalFailed(instance_id, "surplus", f"instance {under_label[0].id} holds this label already")
-    give_back_all(market, clock, limits, [one for one in under_label if one.id != instance_id])
 
 
 def _rent_best(
@@ -239,7 +212,7 @@ def _rent_best(
 
 
 def _serve(
-    market: Market,
+    market: PatientMarket,
     clock: RentingClock,
     limits: Limits,
     order: Order,
@@ -252,11 +225,21 @@ def _serve(
     instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, deadline)
     booted = clock.monotonic() - began
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
-    host_key = host_key_of(market, clock, limits, instance_id)
+    host_key = _host_key(market, clock, limits, instance_id)
     known = clock.monotonic() - began - booted
     served = bootstrap.serve(instance, host_key, say, deadline)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
+
+
+def _host_key(market: PatientMarket, clock: RentingClock, limits: Limits, instance_id: int) -> str:
+    while True:
+        lost = market.lost_seconds
+        try:
+            return host_key_of(market, clock, limits, instance_id)
+        except errors.RentalFailed:
+            if market.lost_seconds == lost:
+                raise  # the log could be read all the time, and never had it
 
 
 def host_key_of(market: Market, clock: RentingClock, limits: Limits, instance_id: int) -> str:

@@ -22,6 +22,7 @@ HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in another
 KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
 TIMER = "/root/gpu-fleet-timer.sh"
+USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's own
 LOOK_SECONDS, AGAIN_SECONDS = 10, 60
 
 
@@ -55,7 +56,8 @@ while [ ! -e {ONLINE} ]; do
   [ $(($({UPTIME}) - $(cat {ATTENDED}))) -gt {seconds} ] || continue
   python3 -S -c '
 import os, urllib.request
-headers = {{"Authorization": "Bearer " + os.environ["CONTAINER_API_KEY"], "Content-Type": "application/json"}}
+headers = {{"Authorization": "Bearer " + os.environ["CONTAINER_API_KEY"], "Content-Type": "application/json",
+  "User-Agent": "{USER_AGENT}"}}
 url = {json.dumps(url)} + os.environ["CONTAINER_ID"] + "/"
 urllib.request.urlopen(urllib.request.Request(url, b"{{}}", headers, method="DELETE"), timeout=60)'
   sleep {min(AGAIN_SECONDS, seconds)}

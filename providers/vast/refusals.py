@@ -1,11 +1,17 @@
 """What the market's refusals mean, pure: sorted by what the caller does about them.
 
-Codes and texts decide, because statuses mislead: a key that is not accepted is a 404, a taken offer may be a 400.
+Codes and texts decide, because statuses mislead: a key that is not accepted is a 404, a taken offer may be a 400, and a
+403 may be a page of the edge in front of the market. Only the market's own words are about the key; anything else that is
+no answer is a doubt.
 """
 
 from typing import Any
 
 from providers.vast import errors
+
+OF_THE_KEY = frozenset({"auth_error", "not_authorized"})
+OF_THE_MONEY = frozenset({"insufficient_credit", "spend_rate_limit", "missing_billing"})
+DOUBTFUL = frozenset({401, 403, 408})  # without a code about the key: an edge, a firewall or a proxy says so
 
 
 def refusal(call: str, status: int, retry_after: str | None, payload: dict[str, Any]) -> errors.VastError:
@@ -15,23 +21,28 @@ def refusal(call: str, status: int, retry_after: str | None, payload: dict[str, 
     """
     code, text = str(payload.get("error") or ""), str(payload.get("msg") or payload.get("detail") or "")
     said = f"HTTP {status} {code} {text}".strip()
-    if status == 429:
-        return errors.RateLimited(call, _seconds(retry_after, payload.get("retry_after")))
-    if code == "auth_error" or status in {401, 403} or "session expired" in text.lower():
+    left = _contract(payload.get("new_contract")) if call == "rent" else None
+    if code in OF_THE_KEY or "session expired" in text.lower():
         return errors.CredentialsRefused(
             f"vast.ai does not accept the key for '{call}' ({said}). Nothing is known about any instance from this answer. "
             "Set a valid key: pulumi config set --secret gpu-fleet:vastApiKey"
         )
-    if call == "rent" and (status == 410 or "no_such_ask" in f"{code} {text}" or code == "no_such_ask"):
-        contract = payload.get("new_contract")
-        return errors.OfferGone(0, said, int(contract) if contract is not None else None)
-    if code in {"insufficient_credit", "spend_rate_limit", "missing_billing"} or "lacks credit" in text:
-        return errors.NoCredit(f"vast.ai refuses to rent: {text or code}. Add credit on its billing page.")
-    if status >= 500 or not payload:
+    if code in OF_THE_MONEY or "lacks credit" in text:
+        return errors.NoCredit(f"vast.ai refuses to rent: {text or code}. Add credit on its billing page.", left)
+    if left is not None or (call == "rent" and (status == 410 or "no_such_ask" in f"{code} {text}")):
+        return errors.OfferGone(0, said, left)
+    if status == 429:
+        return errors.RateLimited(call, _seconds(retry_after, payload.get("retry_after")))
+    if status >= 500 or status in DOUBTFUL or not payload:
         return errors.OutcomeUnknown(call, said)
-    if call == "rent" and payload.get("new_contract") is not None:
-        return errors.OfferGone(0, said, int(payload["new_contract"]))
     return errors.RequestInvalid(f"vast.ai refuses '{call}': {said}")
+
+
+def _contract(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _seconds(*hints: Any) -> float | None:

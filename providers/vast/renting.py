@@ -15,6 +15,7 @@ from providers.vast.limits import Limits
 from providers.vast.offers import Offer
 from providers.vast.rows import set_aside
 
+RENT_TRIES = 2  # the second after the first is known to have had no effect
 DESTROY_AGAIN_LOOKS = 6  # an accepted destroy that has no effect by then is asked for again
 
 
@@ -65,27 +66,27 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
     """Rent an offer under the label in `body` and return the instance's id.
 
     A reply that got lost is settled by the label: found means that the rent took effect, absent for the whole settling
-    time means that it did not, and then it is tried once more. A refusal that left a contract behind is given back.
+    time means that it did not, and then it is tried again. A refusal that left a contract behind is given back.
     Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused, OutcomeUnknown.
     """
-    for last in (False, True):
+    for tried in range(1, RENT_TRIES + 1):
         try:
             return market.rent(offer.id, body)
-        except errors.OfferGone as gone:
-            if gone.instance_id is not None:
-                give_back(market, clock, limits, gone.instance_id)
+        except (errors.OfferGone, errors.NoCredit) as refused:
+            if refused.instance_id is not None:
+                give_back(market, clock, limits, refused.instance_id)
             raise
         except errors.OutcomeUnknown as doubt:
-            found = _settle_or_give_back(market, clock, limits, body["label"], doubt)
+            found = _settle_or_give_back(market, clock, limits, body["label"], doubt, offer.dph_base)
             if found:
                 return found[0].id
-            if last:
+            if tried == RENT_TRIES:
                 raise
     raise AssertionError("unreachable")
 
 
 def _settle_or_give_back(
-    market: Market, clock: RentingClock, limits: Limits, label: str, doubt: errors.OutcomeUnknown
+    market: Market, clock: RentingClock, limits: Limits, label: str, doubt: errors.OutcomeUnknown, usd_per_hour: float
 ) -> list[Instance]:
     try:
         return settle(market, clock, limits, label)
@@ -96,16 +97,20 @@ def _settle_or_give_back(
     except errors.VastError as error:
         raise errors.OutcomeUnknown(
             "rent",
-            f"{doubt.what_happened}; looking it up failed too: {error}. An instance with the label {label} may be rented: "
-            "run the command again, it adopts what carries its label",
+            f"{doubt.what_happened}; looking it up failed too: {error}. An instance with the label {label} may be rented, "
+            f"at about ${usd_per_hour:.3f}/h: run `pulumi up` again, it goes on with what carries its label",
         ) from error
 
 
 def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> list[Instance]:
-    """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first."""
-    deadline = clock.monotonic() + limits.settle_seconds
+    """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first.
+
+    The time counts from the first answer on: what was waited for one says nothing.
+    """
+    deadline: float | None = None
     while True:
         found = by_id(market.instances(label))
+        deadline = deadline if deadline is not None else clock.monotonic() + limits.settle_seconds
         if found or clock.monotonic() >= deadline:
             return found
         clock.sleep(limits.look_seconds)
@@ -117,11 +122,11 @@ def wait_until_running(
     """Wait for address and ports, by the list that all who wait share.
 
     Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
-    seconds). No status but a failure's ends the wait sooner.
+    seconds). No status but a failure's ends the wait sooner. The last look decides, however long the market did not answer.
     """
     born = changed = clock.monotonic()
     status, told = "not listed yet", None
-    while clock.monotonic() < min(deadline, limits.boot_ends(born, changed)):
+    while True:
         instance = find(market, instance_id, label, limits.boot_look_seconds / 2)
         if instance is not None:
             state = classify(instance, gate_port)
@@ -134,6 +139,8 @@ def wait_until_running(
                 changed = clock.monotonic()
         elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id, label):
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
+        if clock.monotonic() >= min(deadline, limits.boot_ends(born, changed)):
+            break
         clock.sleep(limits.boot_look_seconds)
     waited = clock.monotonic() - born
     message = f"; {told[1]}" if told and told[1] else ""
@@ -178,10 +185,11 @@ def give_back(
 ) -> None:
     """Destroy an instance and return once the market confirms that it is gone.
 
-    Works on without an engine.
+    Works on without an engine. A market that does not answer is waited for longer than one that answers and does nothing.
     Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
     """
-    deadline = clock.monotonic() + limits.destroy_seconds
+    began = clock.monotonic()
+    deadline = began + limits.destroy_seconds
     again = float("-inf")
     cause = "the market still lists it"
     with clock.patient():
@@ -194,6 +202,9 @@ def give_back(
                     return
             except errors.CredentialsRefused as error:
                 raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error
+            except errors.DOUBTS as doubt:
+                cause = str(doubt)
+                deadline = max(deadline, min(clock.monotonic() + limits.destroy_seconds, began + limits.outage_seconds))
             except errors.VastError as error:
                 cause = str(error)
             clock.sleep(limits.look_seconds)

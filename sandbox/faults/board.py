@@ -18,13 +18,15 @@ ANYTHING = Occasion()
 
 @dataclass
 class Armed:
-    """One arming and its tally. `judged`: the instances that have had their one occasion already."""
+    """One arming and its tally. `judged`: the instances that have had their one occasion already; `spell_until`: the end,
+    in market seconds, of a spell that has begun."""
 
     arming: Arming
     fault: Fault
     tally: Tally
     off: bool = False
     judged: set[int] = field(default_factory=set)
+    spell_until: float = float("-inf")
 
 
 class Faults:
@@ -86,12 +88,16 @@ class Faults:
             for one in self._armed:
                 if one.fault.name != name or one.off or (once is not None and once in one.judged):
                     continue
+                if now < one.spell_until:
+                    return one
                 seen = one.tally.seen
                 draw = random.Random(f"{one.arming.seed}/{seen}").random()
                 one.tally, struck = decide(one.arming, one.tally, occasion, now, draw)
                 if once is not None and one.tally.seen > seen:
                     one.judged.add(once)
                 if struck:
+                    if one.arming.seconds is None:
+                        one.spell_until = now + one.fault.spell
                     return one
         return None
 
@@ -141,7 +147,7 @@ class Faults:
             ]
 
     def _ended(self, one: Armed, now: float) -> bool:
-        return one.off or over(one.arming, one.tally, now)
+        return one.off or (over(one.arming, one.tally, now) and now >= one.spell_until)
 
     def _play_at_once(self, armed: Armed) -> None:
         for _ in range(armed.arming.times or 1):

@@ -13,7 +13,8 @@ class Fault:
 
     `calls`: the kinds of call to the market that it can strike, empty for any. `fields`: those of a row that it can
     spoil. `lasts`: unless told otherwise it strikes until it is switched off. `on_host`: the host's own name and options
-    for it, where a host plays it. `at_once`: it strikes when it is armed and waits for no occasion.
+    for it, where a host plays it. `at_once`: it strikes when it is armed and waits for no occasion. `spell`: struck once,
+    it goes on for so many market seconds and strikes every call of any kind.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Fault:
     lasts: bool = False
     on_host: tuple[str, Mapping[str, object]] | None = None
     at_once: bool = False
+    spell: float = 0.0
 
 
 class FaultUnknown(Exception):

@@ -7,6 +7,7 @@ _REFUSALS = (
     ("rate-limited-with-hint", "refuses the call with HTTP 429 and says in Retry-After when to come back."),
     ("rate-limited-without-hint", "refuses the call with HTTP 429 in plain text, without a hint."),
     ("search-quota-exceeded", "refuses with HTTP 429 because the searches of the day are used up."),
+    ("edge-forbids", "never sees the call: the edge in front of it answers HTTP 403 with a page."),
     ("auth-error", "answers HTTP 404 auth_error, although the key is good."),
     ("session-expired", "answers HTTP 404 and asks to log in again, although the key is good."),
     ("key-revoked", "does not know the account's key any more: HTTP 404 auth_error to every call, until switched off."),
@@ -20,6 +21,7 @@ _REFUSALS = (
     ("empty-object", "answers HTTP 200 with {}."),
     ("proxy-page", "answers HTTP 200 with an HTML page of a proxy on the way."),
 )
+OUTAGE_SECONDS = 600.0
 _REPLIES = (
     ("slow-answer", "does as it was told and takes 60 market seconds to answer.", ()),
     ("hung-answer", "takes the call and never answers.", ()),
@@ -37,6 +39,10 @@ _RENTS = (
     ("offer-taken-404", "has given the offer to somebody else in this moment: HTTP 404 invalid_args."),
     ("offer-taken-400", "has given the offer to somebody else in this moment: HTTP 400 no_such_ask."),
     ("no-credit", "refuses to rent, because the account lacks credit."),
+    (
+        "no-credit-but-rented",
+        "refuses to rent, because the account lacks credit, and leaves a stopped instance behind all the same.",
+    ),
     ("stopped-contract", "refuses to rent with HTTP 400 and leaves a stopped instance behind, which costs its disk."),
     ("price-rises", "charges half as much again as the offer said, from the rental on."),
     ("duplicate-instance", "rents two instances under one label and names one of them."),
@@ -55,6 +61,7 @@ _READS = (
     ("missing-in-show", "shows null for an instance that exists.", ("show",)),
     ("log-empty", "has an empty log of the instance.", ("logs",)),
     ("log-late", "says under which URL the log will be, and there is nothing there.", ("logs",)),
+    ("log-missing", "never gets the log of the instance: HTTP 404, and a URL with nothing there, in turn.", ("logs",)),
     ("log-cut", "has the first half of the log alone.", ("logs",)),
     ("destroy-without-effect", "says that the instance is destroyed, and it lives on.", ("destroy",)),
     ("destroy-404-but-alive", "answers HTTP 404 no_such_instance, and the instance lives on.", ("destroy",)),
@@ -134,7 +141,16 @@ MARKET = (
     *(Fault(name, "market", f"The market {says}", lasts=name == "key-revoked") for name, says in _REFUSALS),
     *(Fault(name, "market", f"The market {says}", calls) for name, says, calls in _REPLIES),
     *(Fault(name, "market", f"The market {says}", ("create",)) for name, says in _RENTS),
-    *(Fault(name, "market", f"The market {says}", calls, SPOILT.get(name, ())) for name, says, calls in _READS),
+    *(
+        Fault(name, "market", f"The market {says}", calls, SPOILT.get(name, ()), lasts=name == "log-missing")
+        for name, says, calls in _READS
+    ),
+    Fault(
+        "api-down",
+        "market",
+        "The market is down from this call on, for all calls of 600 market seconds: HTTP 502, 503, 504, no answer in turn.",
+        spell=OUTAGE_SECONDS,
+    ),
     *(Fault(name, "market", says) for name, says in _LIVES),
     *(Fault(name, "market", says) for name, says in _ADDRESSES),
 )

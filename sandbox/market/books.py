@@ -22,7 +22,7 @@ from sandbox.market.faults.rents import lost_race, price_after, twin_offer
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
 from sandbox.market.orders import host_spec
-from sandbox.market.refusals import Refused, bid_too_low, left_stopped, no_such_ask, no_such_instance
+from sandbox.market.refusals import Refused, bid_too_low, left_stopped, no_credit, no_such_ask, no_such_instance
 from sandbox.market.surroundings import Surroundings
 
 IDS_A_SECOND = 20
@@ -99,6 +99,9 @@ class Books:
                 raise bid_too_low(offer_id, contract.id, lowest)
             if request.target_state == "stopped":
                 contract.phase = "stopped"
+            if self.faults.take("no-credit-but-rented", occasion):
+                contract.phase = "stopped"
+                raise no_credit(contract.id)
             if self.faults.take("stopped-contract", occasion):
                 contract.phase = "stopped"
                 raise left_stopped(offer_id, contract.id)

@@ -39,6 +39,12 @@ def left_stopped(offer_id: int, contract_id: int) -> Refused:
     return Refused(400, "start_failed", "The instance was created and could not be started.", more)
 
 
+def no_credit(contract_id: int | None = None) -> Refused:
+    """Refuse to rent without money; seen with a contract that was made all the same."""
+    more = {} if contract_id is None else {"new_contract": contract_id}
+    return Refused(400, "insufficient_credit", "Your account lacks credit; see the billing page.", more)
+
+
 def resources_unavailable() -> Refused:
     """Refuse to start: with 200, as the live market does."""
     message = "Required resources are currently unavailable, state change queued."

@@ -13,7 +13,7 @@ from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults import answers
 from sandbox.market.faults.odd import spoil_offer
 from sandbox.market.offers import DEFAULT_STORAGE_GB
-from sandbox.market.refusals import Refused, invalid, resources_unavailable
+from sandbox.market.refusals import Refused, invalid, no_credit, resources_unavailable
 
 LONGEST_LABEL = 1024
 
@@ -43,7 +43,7 @@ def rent(call: Call) -> Any:
         first = error.errors()[0]
         raise invalid(f"error 400/3467: {'.'.join(map(str, first['loc']))}: {first['msg']}", "invalid_args") from None
     if call.desk.credit_left() <= 0 or call.desk.books.faults.take("no-credit", call.occasion):
-        raise Refused(400, "insufficient_credit", "Your account lacks credit; see the billing page.")
+        raise no_credit()
     contract = call.desk.books.rent(offer_id, wanted)
     return {"success": True, "new_contract": contract.id, "instance_api_key": contract.api_key}
 
@@ -118,6 +118,9 @@ def request_log(call: Call) -> Any:
     text = contract.host.log() if contract.host is not None else ""
     tail = filters.coerce(call.body.get("tail") or "1000", 0)
     faults = call.desk.books.faults
+    missing = faults.take("log-missing", call.occasion)
+    if missing is not None and missing.tally.struck % 2:
+        raise Refused(404, "invalid_id", f"There is no log of instance {contract.id}.")
     if faults.take("log-empty", call.occasion):
         text = ""
     elif text and faults.take("log-cut", call.occasion):
@@ -126,7 +129,7 @@ def request_log(call: Call) -> Any:
     name = next((name for name in call.desk.logs if name.startswith(f"{contract.id}-")), "")
     name = name or f"{contract.id}-{secrets.token_hex(16)}.log"
     file = call.desk.logs.setdefault(name, LogFile(""))
-    file.late = faults.take("log-late", call.occasion) is not None
+    file.late = missing is not None or faults.take("log-late", call.occasion) is not None
     file.text = "".join(f"{line}\n" for line in lines[-max(1, int(tail)) :])
     return {"success": True, "result_url": f"{call.request.base_url}logs/{name}", "msg": "Log requested."}
 

@@ -50,6 +50,12 @@ def known(stack: Stack) -> dict[int, dict[str, Any]]:
     return {int(row["id"]): row["outputs"] for row in rows if row.get("id")}
 
 
+def rents(cloud: Cloud) -> int:
+    """How often anybody has asked the market to rent."""
+    calls: dict[str, int] = cloud.sandbox.status()["market"]["calls"]
+    return calls.get("create", 0)
+
+
 def assert_books_agree(cloud: Cloud, stack: Stack) -> None:
     assert {row["id"] for row in cloud.rented()} == known(stack).keys()
 

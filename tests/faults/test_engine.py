@@ -59,6 +59,7 @@ OF_ONE_INSTANCE = {
         "log-empty",
         "log-late",
         "log-cut",
+        "log-missing",
     ),
     "host": (
         "ssh-closed",
@@ -100,6 +101,7 @@ BORNE = {
         "rate-limited-with-hint",
         "rate-limited-without-hint",
         "search-quota-exceeded",
+        "edge-forbids",
         "server-error",
         "bad-gateway",
         "unavailable",
@@ -140,8 +142,10 @@ REFUSED = {
     "deprecated-route": "HTTP 410 deprecated_endpoint",
     "no-credit": "Add credit",
     "credit-exhausted": "Add credit",
+    "no-credit-but-rented": "Add credit",
     "store-forbidden": "the store answers 403",
 }
+OUTAGES = ("api-down",)  # in test_outages.py
 AT_DESTROY = ("lost-destroy-reply", "destroy-error-but-gone", "destroy-without-effect", "destroy-404-but-alive")
 BLOBS = ("corrupt-blob", "truncated-blob")
 STORES = ("store-bucket-late", "store-has-tags", "store-wants-md5", "store-slow-for-all")  # in test_stores.py
@@ -168,6 +172,7 @@ def test_every_fault_of_the_catalogue_has_its_place() -> None:
         *OF_ONE_INSTANCE.values(),
         *BORNE.values(),
         REFUSED,
+        OUTAGES,
         AT_DESTROY,
         BLOBS,
         STORES,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.cloud import Cloud, running_cloud
-from tests.doubles.fleet_stack import assert_all_serve, calm, sets_right, stack_of_its_own, want
+from tests.doubles.fleet_stack import assert_all_serve, calm, rents, sets_right, stack_of_its_own, want
 from tools.stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
@@ -62,9 +62,3 @@ def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, sta
     calm(cloud)
     stack.up()
     assert_all_serve(cloud, stack, 1)
-
-
-def rents(cloud: Cloud) -> int:
-    """How often anybody has asked the market to rent."""
-    calls: dict[str, int] = cloud.sandbox.status()["market"]["calls"]
-    return calls.get("create", 0)

@@ -1,10 +1,12 @@
 """Faults in which the market answers in place of doing what it was asked for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import cycle
 
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from sandbox.faults import Faults, Occasion
+from sandbox.market.faults.dropped import Dropped
 from sandbox.market.refusals import Refused, key_unknown, no_such_instance
 from sandbox.market.thresholds import Refusal, Thresholds
 
@@ -36,7 +38,13 @@ def _quota_exceeded(now: float) -> Response:
     return JSONResponse(body, 429, {"X-RateLimit-Reset": str(int(now) + QUOTA_RESETS_IN_SECONDS)})
 
 
+def edge_forbids() -> Response:
+    """Return what the edge in front of the market says to a caller whom it takes for a robot."""
+    return HTMLResponse(PAGE.format("403 Forbidden"), 403)
+
+
 CANNED: Mapping[str, Callable[[], Response]] = {
+    "edge-forbids": edge_forbids,
     "auth-error": lambda: refused(key_unknown()),
     "session-expired": lambda: refused(EXPIRED),
     "key-revoked": lambda: refused(key_unknown()),
@@ -50,6 +58,15 @@ CANNED: Mapping[str, Callable[[], Response]] = {
     "empty-object": lambda: JSONResponse({}),
     "proxy-page": lambda: HTMLResponse(PAGE.format("Just a moment...")),
 }
+OUTAGES = ("api-down",)
+_DOWN: Iterator[Callable[[], Response]] = cycle(
+    (
+        CANNED["bad-gateway"],
+        CANNED["unavailable"],
+        lambda: HTMLResponse(PAGE.format("504 Gateway Time-out"), 504),
+        Dropped,
+    )
+)
 LIMITED = ("rate-limited", "rate-limited-with-hint", "rate-limited-without-hint", "search-quota-exceeded")
 # Of one instance, and nothing is done to it.
 OF_AN_INSTANCE: Mapping[str, Callable[[int], Response]] = {
@@ -62,8 +79,10 @@ OF_AN_INSTANCE: Mapping[str, Callable[[int], Response]] = {
 def instead(faults: Faults, thresholds: Thresholds, kind: str, occasion: Occasion) -> Response | None:
     """Return what the market answers without having done anything; None where no such fault strikes."""
     waiting = {arming.name for arming in faults.waiting("market")}
-    for name in sorted(waiting & {*LIMITED, *CANNED}):
+    for name in sorted(waiting & {*LIMITED, *CANNED, *OUTAGES}):
         if faults.take(name, occasion):
+            if name in OUTAGES:
+                return next(_DOWN)()
             return _limited(name, faults, thresholds, kind) if name in LIMITED else CANNED[name]()
     return None
 

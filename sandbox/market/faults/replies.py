@@ -9,17 +9,10 @@ from starlette.responses import Response
 
 from sandbox.faults import FAULTS, Faults, Occasion
 from sandbox.market.faults.answers import CANNED
+from sandbox.market.faults.dropped import Dropped, abort
 
 SLOW_SECONDS = 60.0  # of the market's
 LOOK_SECONDS = 0.05
-
-
-class Dropped(Response):
-    """No answer at all: the connection ends."""
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
-        """Abort the connection."""
-        await abort(receive)
 
 
 class Cut(Response):
@@ -34,12 +27,6 @@ class Cut(Response):
         half = bytes(self.body)[: len(self.body) // 2]
         await send({"type": "http.response.body", "body": half, "more_body": True})
         await abort(receive)
-
-
-async def abort(receive: Any) -> None:
-    """End the connection. ASGI has no word for that, so the server's own transport is reached for."""
-    receive.__self__.transport.abort()
-    await asyncio.sleep(0.01)  # until the server has noticed, else it would try to answer 500
 
 
 async def garbled(

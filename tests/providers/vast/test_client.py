@@ -15,6 +15,7 @@ from providers.vast.shared import SharedAnswers
 from tests.doubles.clock import FakeClock
 
 KEY = "a-very-secret-account-key"
+EDGE = "<html><title>403 Forbidden</title><center>cloudflare</center></html>"
 Handler = Callable[[httpx.Request], httpx.Response]
 
 
@@ -81,6 +82,10 @@ def test_the_key_travels_in_the_header_only() -> None:
         ),
         (reply(410, success=False, error="no_such_ask", msg="is no longer available"), errors.OfferGone),
         (reply(502), errors.OutcomeUnknown),
+        (httpx.Response(403, html=EDGE), errors.OutcomeUnknown),
+        (httpx.Response(401, text="Unauthorized"), errors.OutcomeUnknown),
+        (reply(403, error_code=1010), errors.OutcomeUnknown),
+        (reply(403, success=False, error="not_authorized", msg="no scope"), errors.CredentialsRefused),
         (httpx.Response(200, text="<html>gateway</html>"), errors.OutcomeUnknown),
         (httpx.Response(200, json=None), errors.OutcomeUnknown),
         (httpx.ReadTimeout("slow"), errors.OutcomeUnknown),
@@ -99,13 +104,59 @@ def test_renting_is_refused_in_one_of_our_words_and_never_repeated(
     assert KEY not in str(raised.value)
 
 
-def test_a_refusal_that_left_a_contract_behind_carries_its_id() -> None:
-    market, _, _ = client(reply(400, success=False, error="invalid_args", msg="bid too low", new_contract=55))
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "invalid_args"), (410, "no_such_ask"), (500, "server_error"), (429, "rate_limit_exceeded")],
+)
+def test_a_refusal_that_left_a_contract_behind_carries_its_id(status: int, code: str) -> None:
+    market, _, _ = client(reply(status, success=False, error=code, msg="bid too low", new_contract=55))
 
     with pytest.raises(errors.OfferGone) as raised:
         market.rent(7, {})
 
     assert (raised.value.offer_id, raised.value.instance_id) == (7, 55)
+
+
+@pytest.mark.parametrize("status", [200, 400])
+def test_a_lack_of_credit_that_left_a_contract_behind_carries_its_id(status: int) -> None:
+    market, _, _ = client(reply(status, success=False, error="insufficient_credit", msg="no", new_contract="55"))
+
+    with pytest.raises(errors.NoCredit) as raised:
+        market.rent(7, {})
+
+    assert raised.value.instance_id == 55
+
+
+def test_every_call_names_us_and_no_library() -> None:
+    market, seen, _ = client(reply(success=True, result_url="http://logs/x"), httpx.Response(200, text="hello"))
+
+    market.log(5)
+
+    assert [request.headers["user-agent"] for request in seen] == ["gpu-fleet", "gpu-fleet"]
+
+
+def test_a_page_of_the_edge_is_waited_out() -> None:
+    market, seen, _ = client(httpx.Response(403, html=EDGE), reply(credit=1.0))
+
+    market.verify_key()
+
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [reply(404, success=False, error="invalid_id", msg="no log"), httpx.Response(404, html="<html>404</html>")],
+)
+def test_a_log_that_is_not_there_is_not_there_yet(answer: httpx.Response) -> None:
+    market, seen, _ = client(answer)
+
+    assert market.log(5) == ""
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("code", ["no_such_instance", "not_found"])
+def test_absence_may_be_a_404(code: str) -> None:
+    assert client(reply(404, success=False, error=code, msg="Instance 5 not found."))[0].show(5) is None
 
 
 def test_a_429_is_waited_out_as_told_and_renting_goes_on() -> None:

@@ -1,5 +1,7 @@
 """Renting: every doubt is settled by the label, and whoever rented gives back."""
 
+from collections.abc import Callable
+
 import pytest
 
 from providers.engine_watch import EngineGone
@@ -62,11 +64,16 @@ def test_an_instance_that_shows_late_is_adopted_not_rented_again(clock: FakeCloc
     assert len(market.rows) == 1
 
 
-def test_a_contract_left_behind_by_a_refusal_is_given_back(clock: FakeClock, market: FakeMarket) -> None:
-    left = market.add(BODY["label"], offer(1))
-    market.before["rent"] = [raising(errors.OfferGone(1, "taken", left))]
+@pytest.mark.parametrize(
+    "refused", [lambda left: errors.OfferGone(1, "taken", left), lambda left: errors.NoCredit("no credit", left)]
+)
+def test_a_contract_left_behind_by_a_refusal_is_given_back(
+    clock: FakeClock, market: FakeMarket, refused: Callable[[int], errors.VastError]
+) -> None:
+    error = refused(market.add(BODY["label"], offer(1)))
+    market.before["rent"] = [raising(error)]
 
-    with pytest.raises(errors.OfferGone):
+    with pytest.raises(type(error)):
         rent(market, clock, LIMITS, offer(1), BODY)
 
     assert market.rows == {}

@@ -115,7 +115,7 @@ def test_an_update_that_touches_nothing_only_records(process: DynamicProcess) ->
 
 def test_an_error_is_one_paragraph_without_traceback_or_secret(process: DynamicProcess) -> None:
     with pytest.raises(ProviderError) as raised:
-        process.create(PROPS)
+        process.create(changed(limits={**PROPS["limits"], "totalMinutes": 0.01}))
 
     message = str(raised.value)
     assert "chat-0: vast.ai gave no usable answer to 'list'" in message

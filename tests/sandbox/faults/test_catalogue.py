@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.faults import FAULTS
 from sandbox.hosts.faults import FAULTS as PLAYED_BY_HOSTS
-from sandbox.market.faults.answers import CANNED, LIMITED, OF_AN_INSTANCE
+from sandbox.market.faults.answers import CANNED, LIMITED, OF_AN_INSTANCE, OUTAGES
 from sandbox.market.faults.mishaps import MISHAPS
 from sandbox.market.faults.rents import RACES
 from sandbox.market.faults.replies import GARBLED
@@ -18,9 +18,9 @@ from sandbox.services.store_faults import REFUSALS
 ELSEWHERE = {
     "never-boots", "no-credit", "stopped-contract", "price-rises", "duplicate-instance", "lying-empty-list", "stale-list",
     "list-row-missing", "list-page-missing", "log-empty", "log-late", "log-cut", "start-unavailable", "credit-exhausted",
-    "odd-offer", "odd-instance",
+    "odd-offer", "odd-instance", "log-missing", "no-credit-but-rented",
 }  # fmt: skip
-TABLES = (CANNED, LIMITED, OF_AN_INSTANCE, MISHAPS, RACES, GARBLED, ELSEWHERE)
+TABLES = (CANNED, LIMITED, OUTAGES, OF_AN_INSTANCE, MISHAPS, RACES, GARBLED, ELSEWHERE)
 ON_THE_WAY = {
     "store-slow",
     "store-slow-for-all",

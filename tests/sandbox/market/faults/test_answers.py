@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import httpx
 import pytest
 
 from sandbox.market.faults.answers import CANNED, LIMITED
 
 JSON = "application/json"
 ANSWERS = [
+    ("edge-forbids", 403, "text/html; charset=utf-8", "403 Forbidden"),
     ("auth-error", 404, JSON, '"auth_error"'),
     ("session-expired", 404, JSON, "Please log in again"),
     ("key-revoked", 404, JSON, '"auth_error"'),
@@ -80,3 +84,33 @@ def test_a_fault_strikes_the_calls_about_one_instance(market, plain):
     assert plain.http.get("/api/v1/instances/").status_code == 500
     assert plain.rent("gpu-fleet/abc/chat-1").status_code == 500
     assert plain.listed() == [one, other]
+
+
+def test_an_outage_begins_at_the_call_that_was_asked_for_and_strikes_every_call_until_it_is_over(market, plain):
+    number = plain.running()
+    market.arm("api-down", call="list")
+    assert plain.show(number)["id"] == number
+    told = set()
+    for call in ("/api/v1/instances/", *[f"/api/v0/instances/{number}/"] * 3):
+        try:
+            told.add(plain.http.get(call).status_code)
+        except httpx.TransportError:
+            told.add(None)
+    assert told == {502, 503, 504, None}
+    assert "api-down" in {arming.name for arming in market.books.faults.waiting("market")}
+    plain.until(lambda: not market.books.faults.waiting("market"))
+    assert plain.listed() == [number]
+
+
+def test_an_outage_ends_when_it_is_switched_off(market, plain):
+    market.arm("api-down")
+    with contextlib.suppress(httpx.TransportError):
+        assert plain.http.get("/api/v1/instances/").status_code >= 502
+    market.books.faults.disarm("api-down")
+    assert plain.listed() == []
+
+
+def test_the_edge_turns_away_who_names_no_program(market, plain):
+    answer = plain.http.get("/api/v1/instances/", headers={"User-Agent": "Python-urllib/3.12"})
+    assert (answer.status_code, "403 Forbidden" in answer.text) == (403, True)
+    assert plain.listed() == []

@@ -68,6 +68,17 @@ def test_logs(market, plain):
     assert whole.startswith(plain.log(number)[-1].text.strip())
 
 
+def test_a_log_that_no_daemon_uploads(market, plain):
+    number = plain.running()
+    plain.log(number)
+    market.arm("log-missing")
+    asked = plain.http.put(f"/api/v0/instances/request_logs/{number}/", json={"tail": "10"})
+    assert (asked.status_code, asked.json()["error"]) == (404, "invalid_id")
+    assert {answer.status_code for answer in plain.log(number)} == {404}
+    market.books.faults.disarm("log-missing")
+    assert plain.log(number)[-1].status_code == 200
+
+
 def test_a_destroyed_instance_lives_on(market, plain):
     number = plain.running()
     market.arm("destroy-without-effect")

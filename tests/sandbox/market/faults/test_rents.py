@@ -31,8 +31,9 @@ def test_no_credit(market, plain):
     assert market.books.all() == []
 
 
-def test_a_refusal_leaves_a_stopped_contract_that_costs_its_disk(market, plain):
-    market.arm("stopped-contract")
+@pytest.mark.parametrize("fault", ["stopped-contract", "no-credit-but-rented"])
+def test_a_refusal_leaves_a_stopped_contract_that_costs_its_disk(market, plain, fault):
+    market.arm(fault)
     answer = plain.rent()
     assert (answer.status_code, answer.json()["success"]) == (400, False)
     left = plain.show(answer.json()["new_contract"])

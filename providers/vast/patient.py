@@ -1,0 +1,88 @@
+"""A market whose doubts are waited out: trouble on the way to it says nothing about the key, and nothing about a machine.
+
+The client repeats a call for half a minute by itself. This is the layer above: it asks again until a deadline, because an
+outage of the market lasts minutes, and a machine that was rented costs and may serve meanwhile.
+"""
+
+import random
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from providers.engine_watch import RentingClock
+from providers.vast.errors import DOUBTS, RateLimited, VastError
+from providers.vast.instances import Instance
+from providers.vast.limits import Limits
+from providers.vast.offers import Offer
+from providers.vast.renting import Market
+
+Value = TypeVar("Value")
+JITTER = 0.5  # of a pause, so that those who wait do not come back all at once
+
+
+class PatientMarket:
+    """Satisfies `Market` by another one. `deadline` in monotonic seconds; `lost_seconds` counts what went by in doubt.
+
+    From the deadline on every method raises the doubt. Renting is repeated after a 429 alone, which never takes effect.
+    """
+
+    def __init__(
+        self, market: Market, clock: RentingClock, limits: Limits, deadline: float, say: Callable[[str, str], None]
+    ) -> None:
+        self._market, self._clock, self._limits, self._deadline, self._say = market, clock, limits, deadline, say
+        self._chance = random.Random()
+        self.lost_seconds = 0.0
+
+    def verify_key(self) -> None:
+        """Raise CredentialsRefused where the market does not know the key."""
+        self._waited_out(self._market.verify_key)
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        """Return offers for a query."""
+        return self._waited_out(lambda: self._market.search(query))
+
+    def forget_search(self, query: dict[str, Any]) -> None:
+        """Have a query asked anew."""
+        self._market.forget_search(query)
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent; a doubt about whether it took effect is the caller's to settle."""
+        return self._waited_out(lambda: self._market.rent(offer_id, body), (RateLimited,))
+
+    def show(self, instance_id: int) -> Instance | None:
+        """Return one instance, None where there is none."""
+        return self._waited_out(lambda: self._market.show(instance_id))
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        """Return instances, by label or all."""
+        return self._waited_out(lambda: self._market.instances(label, age_seconds))
+
+    def destroy(self, instance_id: int) -> None:
+        """Ask for the end of an instance, once: whoever gives back asks again, and looks."""
+        self._market.destroy(instance_id)
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        """Return an instance's log."""
+        return self._waited_out(lambda: self._market.log(instance_id, lines))
+
+    def _waited_out(self, ask: Callable[[], Value], doubts: tuple[type[VastError], ...] = DOUBTS) -> Value:
+        began, told = self._clock.monotonic(), False
+        while True:
+            try:
+                answer = ask()
+            except doubts as doubt:
+                pause = self._pause(doubt)
+                if self._clock.monotonic() + pause >= self._deadline:
+                    raise
+                if not told:
+                    minutes = (self._deadline - self._clock.monotonic()) / 60
+                    self._say("market", f"{doubt}; asking again for {minutes:.0f} min at most, nothing is given back")
+                    told = True
+                self._clock.sleep(pause)
+            else:
+                self.lost_seconds += self._clock.monotonic() - began if told else 0.0
+                return answer
+
+    def _pause(self, doubt: VastError) -> float:
+        hint = doubt.retry_after if isinstance(doubt, RateLimited) else None
+        usual = self._limits.look_seconds * self._chance.uniform(1, 1 + JITTER)
+        return usual if hint is None else max(usual, hint)

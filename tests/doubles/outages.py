@@ -1,0 +1,86 @@
+"""A market that is in trouble from a given call on: every call fails for ten minutes, in each of the ways that were seen."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from providers.vast import errors
+from providers.vast.instances import Instance
+from providers.vast.offers import Offer
+from providers.vast.refusals import refusal
+from tests.doubles.clock import FakeClock
+from tests.doubles.market import FakeMarket
+
+OUTAGE_SECONDS = 600.0
+CLIENT_SECONDS = 31.0  # that the client has tried for by itself before it raises
+# What the client makes of it, by the trouble's name.
+TROUBLES: Mapping[str, Callable[[str], errors.VastError]] = {
+    "a 403 page of the edge": lambda call: refusal(call, 403, None, {}),
+    "a 502 page of the proxy": lambda call: refusal(call, 502, None, {}),
+    "a 503 object": lambda call: refusal(call, 503, None, {"success": False, "error": "unavailable", "msg": "later"}),
+    "a time-out": lambda call: errors.OutcomeUnknown(call, "ReadTimeout at market"),
+    "a 429": lambda call: refusal(call, 429, None, {}),
+    "a 429 with a hint": lambda call: refusal(call, 429, "7", {}),
+}
+# Phase of a create -> the call that finds the trouble: its kind, and how many of it come before.
+PHASES: Mapping[str, tuple[str, int]] = {
+    "adopt": ("list", 0),
+    "search": ("search", 0),
+    "rent": ("rent", 0),
+    "wait": ("look", 0),
+    "late in wait": ("look", 2),
+    "log": ("log", 0),
+    "last look": ("list", 1),
+}
+
+
+class TroubledMarket(FakeMarket):
+    """Satisfies `Market`. `begins`: kind of call and how many of it are answered before; `seconds` it lasts."""
+
+    def __init__(
+        self,
+        clock: FakeClock,
+        trouble: Callable[[str], errors.VastError],
+        begins: tuple[str, int],
+        seconds: float = OUTAGE_SECONDS,
+    ) -> None:
+        super().__init__(clock)
+        self._trouble, self._begins, self._seconds = trouble, begins, seconds
+        self._until: float | None = None
+        self._seen: Counter[str] = Counter()
+        self.rents = 0
+        self.in_wait = False
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        self._meet("rent")
+        self.rents += 1
+        return super().rent(offer_id, body)
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        self._meet("search")
+        return super().search(query)
+
+    def show(self, instance_id: int) -> Instance | None:
+        self._meet("look")
+        return super().show(instance_id)
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        self._meet("look" if age_seconds else "list")
+        return super().instances(label, age_seconds)
+
+    def destroy(self, instance_id: int) -> None:
+        self._meet("destroy")
+        super().destroy(instance_id)
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        self._meet("log")
+        return super().log(instance_id, lines)
+
+    def _meet(self, call: str) -> None:
+        kind, before = self._begins
+        self._seen[call] += 1
+        if self._until is None and call == kind and self._seen[call] > before:
+            self._until = self.clock.now + self._seconds
+        if self._until is not None and self.clock.now < self._until:
+            self.clock.sleep(CLIENT_SECONDS)
+            raise self._trouble(call)
