@@ -65,6 +65,7 @@ EDITS = (
     Edit(f"{FLEET}.regions", ["DE"], "the machine stands elsewhere"),
     Edit(f"{FLEET}.regions", ["usa", "Germany"], "it stands in one of them"),
     Edit(f"{FLEET}.verified", False),
+    Edit(f"{FLEET}.minDays", 7),
     Edit(f"{FLEET}.diskGb", 100, "more than was rented"),
     Edit(f"{FLEET}.diskGb", 30, "less"),
     Edit("models.<name>.manifest", "models/other.json"),
@@ -117,9 +118,9 @@ def page() -> str:
         *(f"| `{edit.key}` | {edit.when} | {edit.says or effect(edit)} |" for edit in EDITS),
         "",
         "Drift that `pulumi refresh` finds is mended by the next `up`: a machine that is stopped, offline, or shows another",
-        "SSH host key is replaced; a moved address, other vLLM arguments or weights, a gate or a token changed by hand, a",
-        "certificate that ends within 30 days, and a second instance under the same label are put right in place. What is",
-        "gone is made anew.",
+        "SSH host key is replaced, and so is one whose contract ends within a day; a moved address, other vLLM arguments or",
+        "weights, a gate or a token changed by hand, a certificate that ends within 30 days, and a second instance under the",
+        "same label are put right in place. What is gone is made anew.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -7,7 +7,7 @@ Pulumi, the config is the stack's own file, and keys that are encrypted there co
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,8 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
     instances = max(fleet.replicas, 1)
-    return settings.to_wishes(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
+    wishes = settings.to_wishes(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
+    return replace(wishes, min_seconds=settings.min_seconds(stack.market.time_scale))
 
 
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:

@@ -155,6 +155,12 @@ class Fleet(Section):
         "anywhere.",
     )
     verified: bool = Field(True, description="Only machines that the market has verified.")
+    min_days: float = Field(
+        1,
+        alias="minDays",
+        ge=0,
+        description="Least days until the landlord's offer ends, at which the market stops the instance.",
+    )
     disk_gb: int | None = Field(
         None,
         alias="diskGb",

@@ -30,4 +30,5 @@ def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
         "datacenter": fleet.hosting == "datacenter",
         "cpuCores": fleet.cpu_cores,
         "memoryGb": fleet.memory_gb,
+        "minDays": fleet.min_days,
     }

@@ -104,6 +104,13 @@ ALERTS: Sequence[Alert] = (
         f"The certificate of {HOST} ends in {{{{ $value | humanize }}}} days.",
     ),
     Alert(
+        "ContractEnding",
+        queries.ending_contracts(),
+        "5m",
+        "ticket",
+        f"The contract of {HOST} ends in {{{{ $value | humanize }}}} hours; then the market stops it.",
+    ),
+    Alert(
         "DiskFilling",
         queries.full_disks(),
         "10m",

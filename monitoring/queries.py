@@ -118,6 +118,11 @@ def certificate_days() -> str:
     return "(vast_certificate_end_timestamp_seconds - time()) / 86400"
 
 
+def ending_contracts(hours: float = 24) -> str:
+    """Hours until contracts end, of those that end sooner than that."""
+    return f"(vast_instance_contract_end_timestamp_seconds - time()) / 3600 < {hours:g}"
+
+
 def ending_certificates(days: float = 14) -> str:
     """Certificates that end sooner than that."""
     return f"{certificate_days()} < {days:g}"

@@ -190,6 +190,7 @@ def rented(instance: Instance) -> Rented | None:
         machine_id=instance.machine_id or 0,
         location=instance.geolocation or "",
         usd_per_hour=instance.dph_total or 0.0,
+        ends_at=instance.end_date,
     )
 
 

@@ -118,6 +118,7 @@ class FleetCollector(Collector):
             known = dict.fromkeys(((stack_id,) for stack_id in own), 1.0)
             yield gauges("vast_exporter_stack_info", "1 for each stack whose rentals are known.", ("stack_id",), known)
             yield from _inventory(inventory)
+            yield _ends(inventory, self._now(), self._terms.time_scale)
             orphans = {_identity(rented)[:3]: 1.0 for rented in orphaned(inventory, attempts)}
             yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
         if self._learnt["charges"]:
@@ -162,6 +163,13 @@ def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
         LABELS[:3],
         {_identity(rented)[:3]: rented.usd_per_hour for rented in inventory},
     )
+
+
+def _ends(inventory: Sequence[Rented], now: float, time_scale: float) -> Metric:
+    # As far away as the market's own time says, whose days are shorter than ours where its clock runs faster.
+    ends = {_identity(one)[:3]: now + (one.ends_at - now) * time_scale for one in inventory if one.ends_at is not None}
+    name = "vast_instance_contract_end_timestamp_seconds"
+    return gauges(name, "When the contract ends and the market stops the instance.", LABELS[:3], ends)
 
 
 def _money(charges: Sequence[Charged], wasted: dict[str, float], now: float) -> Iterator[Metric]:

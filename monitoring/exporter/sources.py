@@ -32,7 +32,9 @@ class Happening:
 
 @dataclass(frozen=True)
 class Rented:
-    """One instance of the account that carries a label of gpu-fleet's. `usd_per_hour` as the market charges while it runs."""
+    """One instance of the account that carries a label of gpu-fleet's. `usd_per_hour` as the market charges while it runs,
+    `ends_at` (unix seconds) when its contract ends.
+    """
 
     instance_id: int
     stack_id: str
@@ -42,6 +44,7 @@ class Rented:
     machine_id: int
     location: str
     usd_per_hour: float
+    ends_at: float | None = None
 
 
 @dataclass(frozen=True)

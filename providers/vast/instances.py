@@ -60,6 +60,7 @@ class Instance(BaseModel):
     inet_down: float | None = None  # Mb/s, as advertised
     geolocation: str | None = None
     start_date: float | None = None
+    end_date: float | None = None  # unix seconds, when the contract ends
     public_ipaddr: str | None = None
     ports: dict[str, list[PortBinding]] = Field(default_factory=dict)
 

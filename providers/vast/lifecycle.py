@@ -13,6 +13,7 @@ from providers.engine_watch import RentingClock
 from providers.store.client import Keys
 from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
+from providers.vast.ending import ENDING_DRIFT, ending
 from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
@@ -78,6 +79,10 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(desk.market, instance_id, settings.label)
     ]
+    # A market that is silent about the end for once has not changed it.
+    ends_at = outs.get("endsAt") if instance.end_date is None else instance.end_date
+    ends = ending(ends_at, desk.clock.time(), settings.market.time_scale)
+    drift += [ends] if ends else []
     endpoint = f"https://{_mapped(instance, settings.server.port)}"
     if endpoint != outs.get("endpoint"):
         drift.append(f"address: it moved from {outs.get('endpoint')} to {endpoint}")
@@ -90,7 +95,8 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         drift.append(f"{STRANGER_DRIFT}: {error}")
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
-    return {**outs, "endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "drift": _said(desk, drift)}
+    found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at}
+    return {**outs, **found, "drift": _said(desk, drift)}
 
 
 def _said(desk: Desk, drift: list[str]) -> list[str]:
@@ -100,12 +106,12 @@ def _said(desk: Desk, drift: list[str]) -> list[str]:
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
-    """Say what an update would do, drift included: a machine that is down, or behind whose address somebody else answers, is
-    replaced; anything else is mended in place.
+    """Say what an update would do, drift included: a machine that is down, whose contract ends, or behind whose address
+    somebody else answers, is replaced; anything else is mended in place.
     """
     found = changes(old, new, _machine(outs))
     for drift in outs.get("drift") or []:
-        lost = str(drift).startswith((STATUS_DRIFT, STRANGER_DRIFT))
+        lost = str(drift).startswith((STATUS_DRIFT, STRANGER_DRIFT, f"{ENDING_DRIFT}:"))
         (found.replace if lost else found.in_place).append("drift")
     return found
 
@@ -203,6 +209,7 @@ def _outputs(served: Served, settings: InstanceSettings) -> dict[str, Any]:
         "certificateEnd": served.certificate_end,
         "phases": served.seconds,
         "drift": [],
+        "endsAt": instance.end_date,
         "warm": served.warm,
     }
 

@@ -92,6 +92,7 @@ class Wishes:
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
     fit: Fit | None = None
     image_gb: float = loading.IMAGE_GB  # compressed
+    min_seconds: float = 0  # until the offer ends
 
     @property
     def least_gpu_ram(self) -> float:
@@ -117,16 +118,15 @@ def query(wishes: Wishes) -> dict[str, Any]:
         "disk_space": {"gte": wishes.disk_gb},
         "direct_port_count": {"gte": wishes.ports},
     }
-    if wishes.least_gpu_ram:
-        body["gpu_ram"] = {"gte": wishes.least_gpu_ram}
-    if wishes.min_cuda:
-        body["cuda_max_good"] = {"gte": wishes.min_cuda}
-    if wishes.min_capability:
-        body["compute_cap"] = {"gte": wishes.min_capability}
-    if wishes.cpu_cores:
-        body["cpu_cores_effective"] = {"gte": wishes.cpu_cores}
-    if wishes.memory_gb:
-        body["cpu_ram"] = {"gte": wishes.memory_gb * 1000}  # of the machine; the slice's share is looked at by `misses`
+    least = {
+        "gpu_ram": wishes.least_gpu_ram,
+        "cuda_max_good": wishes.min_cuda,
+        "compute_cap": wishes.min_capability,
+        "cpu_cores_effective": wishes.cpu_cores,
+        "cpu_ram": wishes.memory_gb * 1000,  # of the machine; the slice's share is looked at by `misses`
+        "duration": wishes.min_seconds,
+    }
+    body |= {name: {"gte": value} for name, value in least.items() if value}
     if wishes.datacenter:
         body["datacenter"] = {"eq": True}
     if wishes.regions:
@@ -210,6 +210,7 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
             f"machine {offer.machine_id} failed before",
         ),
         (offer.rentable, "rentable", "is rented"),
+        (not wishes.min_seconds or (offer.duration or 0) >= wishes.min_seconds, "minDays", _lasts(offer)),
     ]
     return [Miss(key, text) for fits, key, text in rules if not fits]
 
@@ -233,6 +234,11 @@ def _capability(offer: Offer, wishes: Wishes) -> str:
     has = offer.compute_cap
     told = "does not say its compute capability" if has is None else f"has compute capability {has / 100:g}"
     return f"{told}, {wishes.min_capability / 100:g} is the least"
+
+
+def _lasts(offer: Offer) -> str:
+    # Without the fact the bound stands: a machine that may be stopped any moment is not what was asked for.
+    return "does not say when it ends" if offer.duration is None else f"ends in {offer.duration / 86_400:.2g} days"
 
 
 def expected_usd_per_hour(offer: Offer, wishes: Wishes, record: Record = NOTHING) -> float:

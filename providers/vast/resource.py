@@ -197,6 +197,7 @@ class VastInstance(Resource, module="vast", name="Instance"):
     certificateEnd: pulumi.Output[float]  # noqa: N815
     phases: pulumi.Output[dict[str, float]]
     drift: pulumi.Output[list[str]]
+    endsAt: pulumi.Output[float | None]  # noqa: N815
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
         # Set here and not only by diff: `--replace` asks the options, and a replacement made before the old machine is

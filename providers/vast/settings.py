@@ -4,6 +4,7 @@ Numbers arrive as floats and keys with None vanish on the way through the engine
 has a default where it may be absent.
 """
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
@@ -13,6 +14,7 @@ from bootstrap.manifest import Manifest
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
 from providers.vast import loading
+from providers.vast.ending import DAY
 from providers.vast.errors import SettingsInvalid
 from providers.vast.fit import Fit
 from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
@@ -66,6 +68,7 @@ class WishSettings(_Model):
     datacenter: bool = False
     cpu_cores: float = Field(0, alias="cpuCores", ge=0)
     memory_gb: float = Field(0, alias="memoryGb", ge=0)
+    min_days: float = Field(0, alias="minDays", ge=0)
 
     @property
     def market_gpus(self) -> tuple[str, ...]:
@@ -76,6 +79,10 @@ class WishSettings(_Model):
     def countries(self) -> tuple[str, ...]:
         """The wished regions as the market's countries."""
         return countries(self.regions)
+
+    def min_seconds(self, time_scale: float) -> float:
+        """Return how long an offer must last at the least, in seconds of the market; its days are short where it is fast."""
+        return self.min_days * DAY / time_scale
 
     def to_wishes(
         self,
@@ -233,7 +240,9 @@ class InstanceSettings(_Model):
         """Return the wishes in the market's units."""
         weights_gb, hours = self.start_cost.bytes / GB, self.limits.expected_hours
         image = self.server.image
-        return self.wishes.to_wishes(self.disk_gb, weights_gb, hours, self.fit, image, self.needs, self.replicas)
+        hardware = self.disk_gb, weights_gb, hours, self.fit, image, self.needs, self.replicas
+        least = self.wishes.min_seconds(self.market.time_scale)
+        return replace(self.wishes.to_wishes(*hardware), min_seconds=least)
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""
@@ -260,6 +269,7 @@ OUTPUT_KEYS = (
     "attempts",
     "createdAt",
     "drift",
+    "endsAt",
     "warm",
 )
 

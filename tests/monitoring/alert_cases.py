@@ -158,6 +158,9 @@ CASES = [
     Case("InstanceOrphaned", "for the moment of a rent call", host("vast_instance_orphaned", "1x20"), 0),
     Case("CertificateEnding", "in a month", host("vast_certificate_end_timestamp_seconds", "2592000x480"), 0, "90m"),
     Case("CertificateEnding", "in a week", host("vast_certificate_end_timestamp_seconds", "604800x480"), 1, "90m"),
+    Case("ContractEnding", "in two days", host("vast_instance_contract_end_timestamp_seconds", "172800x480"), 0, "90m"),
+    Case("ContractEnding", "in an hour", host("vast_instance_contract_end_timestamp_seconds", "9000x480"), 1, "90m"),
+    Case("ContractEnding", "the market does not say when", info(), 0),
     Case("DiskFilling", "half full", host("vast_disk_free_bytes", f"50{HOUR}")
          | host("vast_disk_total_bytes", f"100{HOUR}"), 0),
     Case("DiskFilling", "nearly full", host("vast_disk_free_bytes", f"5{HOUR}")

@@ -23,6 +23,7 @@ NAMES = {
     "vast_host_score",
     "vast_instance_info",
     "vast_instance_cost_per_hour",
+    "vast_instance_contract_end_timestamp_seconds",
     "vast_cost_usd",
     "vast_waste_usd",
     "vast_spend_usd",
@@ -41,7 +42,7 @@ class World:
 
     def __init__(self) -> None:
         self.happenings: list[Happening] = attempt(NOON - 3600, phases={"rent": 1.0, "wait": 31.0, "probe": 46.0})
-        self.inventory = [Rented(7, "stack", 'cha"t-é-0', "running", "RTX 4090", 70, "Sweden, SE", 0.36)]
+        self.inventory = [Rented(7, "stack", 'cha"t-é-0', "running", "RTX 4090", 70, "Sweden, SE", 0.36, NOON + 60)]
         self.charges = [Charged(7, "stack", "chat-0", NOON - 3600, NOON, {"gpu": 0.3, "disk": 0.06})]
         self.down: set[str] = set()
         self.now = NOON
@@ -86,7 +87,8 @@ def test_every_name_is_there_and_no_other() -> None:
     assert seen["vast_budget_usd", "month"] == 100
     assert seen["vast_instance_cost_per_hour", 'cha"t-é', "7", 'cha"t-é-0'] == 0.36
     assert seen["vast_instance_ssh_timeout_seconds",] == 300
-    assert seen["vast_cost_drift_ratio",] == pytest.approx(0.36 / (3599 / 3600 * 0.36) - 1)
+    assert seen["vast_cost_drift_ratio",] == pytest.approx(0.36 / ((3600 - 31) / 3600 * 0.36) - 1)
+    assert seen["vast_instance_contract_end_timestamp_seconds", 'cha"t-é', "7", 'cha"t-é-0'] == NOON + 60
 
 
 def test_durations_are_a_histogram_by_phase() -> None:
