@@ -34,7 +34,7 @@ def main() -> None:
         raise SystemExit("There is no Pulumi engine here: `make setup` brings one.")
     machines = generate(1, 3 * INSTANCES)
     with (
-        running_market(time_scale=1.0, machines=machines, thresholds=True, read_lag=0) as market,
+        running_market(time_scale=1.0, machines=machines, thresholds=True) as market,
         tempfile.TemporaryDirectory(prefix="gpu-fleet-bench-") as name,
     ):
         folder = Path(name)

@@ -1,4 +1,4 @@
-"""The cloud on this machine: `python -m sandbox up|down|clean|status|faults|fault`.
+"""The cloud on this machine: `python -m sandbox up|down|clean|status|faults|fault|key`.
 
 One daemon holds the market, its hosts and the object store; when it ends, in whatever way, all of that ends with it.
 """
@@ -18,6 +18,7 @@ from sandbox import settings as defaults
 from sandbox.control import Unreachable, ask
 from sandbox.daemon import SandboxError, read_log, serve
 from sandbox.faults import commands
+from sandbox.market.keys import SCOPES
 from sandbox.settings import Settings, folders, store_folder
 
 START_SECONDS = 90.0
@@ -43,6 +44,8 @@ def main(arguments: list[str]) -> int:
             print(commands.armed(_reach(state, "faults")["armed"]) if options.armed else commands.listed())
         elif options.command == "fault":
             arm(state, commands.asked(options))
+        elif options.command == "key":
+            make_key(state, options.scopes)
     except SandboxError as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
@@ -71,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
         default="off",
         help="Prometheus, Alertmanager, exporter, door, API server",
     )
+    start.add_argument("--old-list", action="store_true", help="the market's list has its first version, too")
     start.add_argument("--market-only", action="store_true", help="no object store, and hosts that nobody can log into")
     start.add_argument("--foreground", action="store_true", help="stay in this process, until it is terminated")
     stop = words.add_parser("down", help="end the sandbox and everything in it")
@@ -81,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
     commands.describe_list(faults)
     fault = words.add_parser("fault", help="let something go wrong")
     commands.describe_one(fault)
-    for command in (start, stop, wipe, show, faults, fault):
+    key = words.add_parser("key", help="make a key for the market that opens the calls of its scopes alone")
+    key.add_argument("--scopes", required=True, help=f"comma-separated: {', '.join(SCOPES)}")
+    for command in (start, stop, wipe, show, faults, fault, key):
         command.add_argument("--state", help="folder of the sandbox's state")
     return top
 
@@ -104,6 +110,7 @@ def settings(options: argparse.Namespace, state: Path, cache: Path) -> Settings:
         kubernetes_port=options.kubernetes_port,
         monitoring=options.monitoring == "on",
         market_only=options.market_only,
+        old_list=options.old_list,
     )
 
 
@@ -192,6 +199,14 @@ def arm(state: Path, asked: dict[str, Any]) -> None:
     print(f"{asked['name']}: {answered['said']}")
 
 
+def make_key(state: Path, scopes: str) -> None:
+    """Print a new key for the market. Raises SandboxError."""
+    answered = _reach(state, "key", scopes=[scope.strip() for scope in scopes.split(",") if scope.strip()])
+    if "error" in answered:
+        raise SandboxError(answered["error"])
+    print(answered["key"])
+
+
 def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[str, Any]:
     """Return the status as soon as there is one. `daemon` is the process that was started for it, if any."""
     deadline = time.monotonic() + START_SECONDS
@@ -248,6 +263,8 @@ def _print(found: dict[str, Any]) -> None:
         print(
             f"               {one['id']}  {one['status']:10} {one['gpu']:18} ${one['usd_per_hour']:.4f}/h  {one['label']}"
         )
+    for route, count in found["market"]["not_emulated"].items():
+        print(f"  not emulated {route}, called {count} x")
     for name, left in found["faults"].items():
         print(f"  fault        {name}, {'until it is switched off' if left is None else f'{left} x to come'}")
 

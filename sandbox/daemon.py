@@ -14,13 +14,14 @@ from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.faults import FAULTS, Faults, FaultUnknown
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
 from sandbox.market.books import Books
+from sandbox.market.calls import Desk
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
+from sandbox.market.keys import ScopeUnknown
 from sandbox.market.machines import generate
 from sandbox.market.server import KEY, MarketError, Server, application, listener
 from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
-from sandbox.market.thresholds import Thresholds
 from sandbox.services.child import ServiceError
 from sandbox.services.kubernetes import Kubernetes
 from sandbox.services.monitoring import NAME_FOR_HOSTS as DOOR_FOR_HOSTS
@@ -49,7 +50,7 @@ class Sandbox:
         self._front: StoreFront | None = None
         self._books: Books | None = None
         self._market: Server | None = None
-        self._thresholds: Thresholds | None = None
+        self._desk: Desk | None = None
         self._monitoring: Monitoring | None = None
         self._kubernetes: Kubernetes | None = None
         self._images: Images | None = None
@@ -92,11 +93,17 @@ class Sandbox:
             raise SandboxError("The sandbox has not been started.")
         return self._books
 
+    @property
+    def desk(self) -> Desk:
+        """Return what the market's answers share. Raises SandboxError before the start."""
+        if self._desk is None:
+            raise SandboxError("The sandbox has not been started.")
+        return self._desk
+
     def status(self) -> dict[str, Any]:
         """Return what runs and what it costs, as `python -m sandbox status --json` prints it."""
-        books, store = self.books, self._front
+        books, store, desk = self.books, self._front, self.desk
         assert self._market is not None
-        assert self._thresholds is not None
         return {
             "pid": os.getpid(),
             "vllm": self._images and self._images.vllm,
@@ -108,8 +115,9 @@ class Sandbox:
                 "instances": [_instance(contract, books.clock.now()) for contract in books.all()],
                 "usd_per_hour": round(books.usd_per_hour(), 6),
                 "usd_billed": round(books.usd_billed(), 6),
-                "calls": self._thresholds.calls,
-                "calls_too_early": self._thresholds.too_early,
+                "calls": desk.thresholds.calls,
+                "calls_too_early": desk.thresholds.too_early,
+                "not_emulated": dict(desk.not_emulated),
             },
             "store": store
             and {
@@ -152,8 +160,8 @@ class Sandbox:
         machines = generate(settings.seed, settings.machines)
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
-        app = application(self._books, KEY, settings.thresholds)
-        self._thresholds = app.state.thresholds
+        app = application(self._books, KEY, settings.thresholds, old_list=settings.old_list)
+        self._desk = app.state.desk
         self._market = Server(app, bound)
         self._market.start()
         self._undo.append(self._market.stop)
@@ -213,13 +221,15 @@ def serve(settings: Settings) -> None:
 
 
 def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Return what answers the words of the control socket: status, fault, faults, vllm, down."""
+    """Return what answers the words of the control socket: status, fault, faults, key, vllm, down."""
 
     def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
         if word == "fault":
             return _fault(sandbox, options)
         if word == "faults":
             return {"armed": sandbox.books.faults.report()}
+        if word == "key":
+            return _make_key(sandbox, options)
         if word == "vllm":
             sandbox.switch_vllm(options["vllm"])
         elif word == "down":
@@ -238,6 +248,13 @@ def _fault(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
     except FaultUnknown as error:
         return {"error": str(error)}
     return {"said": FAULTS[name].sentence}
+
+
+def _make_key(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {"key": sandbox.desk.keys.make("made by hand", list(map(str, options.get("scopes", ())))).secret}
+    except ScopeUnknown as error:
+        return {"error": f"Of the scopes asked for, {error}."}
 
 
 def read_log(log: Path) -> str:

@@ -36,6 +36,7 @@ class Settings:
     monitoring: bool = False
     stack_config: Path = STACK_CONFIG  # of the stack that the exporter watches
     thresholds: bool = True
+    old_list: bool = False  # whether the account still has the first version of the market's list
 
     @property
     def log(self) -> Path:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, NoHosts
-from sandbox.market.books import READ_LAG_SECONDS, Books
+from sandbox.market.books import Books
+from sandbox.market.calls import Desk
 from sandbox.market.clock import MarketClock
 from sandbox.market.machines import Machine, generate
 from sandbox.market.server import CREDIT_USD, KEY, Server, application, listener
@@ -16,12 +17,14 @@ from sandbox.market.surroundings import Surroundings
 
 @dataclass(frozen=True)
 class RunningMarket:
-    """Where a market is and what it knows. `books` is its state, for assertions about meter and contracts."""
+    """Where a market is and what it knows. `books` is its state, for assertions about meter and contracts, and `desk`
+    what its answers share."""
 
     url: str
     key: str
     books: Books
     time_scale: float
+    desk: Desk
 
     def arm(self, name: str, times: int | None = None, **options: Any) -> None:
         """Arm a fault; the options are those of Arming. Raises FaultUnknown."""
@@ -37,14 +40,14 @@ def running_market(
     hosts: Hosts | None = None,
     surroundings: Surroundings | None = None,
     thresholds: bool = False,
-    read_lag: float = READ_LAG_SECONDS,
+    old_list: bool = False,
     credit: float = CREDIT_USD,
     corrupt_next_blob: Callable[[], None] | None = None,
 ) -> Iterator[RunningMarket]:
     """Run a market until the block ends; then its hosts are destroyed and `hosts` is closed.
 
-    `time_scale`: market seconds a real second, 300 lets a machine boot in less than 0.3 s. `read_lag` in market
-    seconds, `credit` in $. Without `machines` there are those of the `seed`; thresholds hold only where asked for.
+    `time_scale`: market seconds a real second, 300 lets a machine boot in less than 0.3 s. `old_list`: see
+    `application`; `credit` in $. Without `machines` there are those of the `seed`; thresholds hold only where asked for.
     """
     hosts = hosts or NoHosts()
     books = Books(
@@ -53,13 +56,13 @@ def running_market(
         hosts,
         Faults({"corrupt-blob": corrupt_next_blob} if corrupt_next_blob else {}),
         surroundings,
-        read_lag,
     )
-    server = Server(application(books, KEY, thresholds, credit), listener())
+    app = application(books, KEY, thresholds, credit, old_list)
+    server = Server(app, listener())
     url = server.url
     server.start()
     try:
-        yield RunningMarket(url, KEY, books, time_scale)
+        yield RunningMarket(url, KEY, books, time_scale, app.state.desk)
     finally:
         server.stop()
         books.close()

@@ -1,4 +1,5 @@
-"""Request thresholds: the smallest interval between two calls of one kind, shared by every process that uses a key.
+"""Request thresholds, shared by every process that uses a key: the smallest interval between two calls of one kind, or
+how many of them a window holds.
 
 The market counts per endpoint and identity (bearer and address), so all provider processes of all updates on this machine
 draw their turns from one small file a call in the account's meeting place: take the next free moment, push it on by one
@@ -24,7 +25,6 @@ from bootstrap.clock import Clock
 
 INTERVALS: Mapping[str, float] = {
     "rent": 4.5,
-    "search": 6.0,
     "show": 2.0,
     "list": 1.0,
     "destroy": 3.0,
@@ -32,6 +32,9 @@ INTERVALS: Mapping[str, float] = {
     "account": 1.0,
     "charges": 1.0,
 }
+# Calls that may come in bursts: so many in so many market seconds. The market allows ten searches in a minute; two are left
+# to other programs of the same account.
+WINDOWS: Mapping[str, tuple[int, float]] = {"search": (8, 60.0)}
 MARGIN_SECONDS = 0.01  # two clocks never run quite alike, and unix seconds are rounded
 FURTHEST_TURNS = 200  # a moment further ahead than this many turns is a clock that was set back, not a queue
 
@@ -61,6 +64,10 @@ class SharedPace:
     @contextmanager
     def turn(self, call: str, clock: Clock, /) -> Iterator[None]:
         """Enter when it is this caller's turn; waits through the clock, so that a vanished engine is noticed."""
+        if call in WINDOWS:
+            with self._window(call, clock):
+                yield
+            return
         interval = INTERVALS[call] / self._time_scale + MARGIN_SECONDS
         clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
         while (early := self._early(call, interval, clock.time())) > 0:
@@ -69,6 +76,44 @@ class SharedPace:
             yield
         finally:
             self._answered(call, interval, clock.time())
+
+    @contextmanager
+    def _window(self, call: str, clock: Clock) -> Iterator[None]:
+        """Enter when the window has room. A call counts from its answer, because only that says when the market counted."""
+        most, seconds = WINDOWS[call]
+        window = seconds / self._time_scale + MARGIN_SECONDS
+        while (wait := self._taken(call, most, window, clock.time())) > 0:
+            clock.sleep(wait)
+        try:
+            yield
+        finally:
+            self._count(call, window, clock.time())
+
+    def _taken(self, call: str, most: int, window: float, now: float) -> float:
+        """Take a place and return 0, or return for how many seconds there is none."""
+        with self._places(call, window, now) as places:
+            if len(places) >= most:
+                return max(MARGIN_SECONDS, places[-most] + window - now)
+            places.append(now)
+        return 0.0
+
+    def _count(self, call: str, window: float, now: float) -> None:
+        with self._places(call, window, now) as places:
+            if places:
+                places.pop()
+            places.append(now)
+
+    @contextmanager
+    def _places(self, call: str, window: float, now: float) -> Iterator[list[float]]:
+        """Give the moments that the window holds, oldest first, in unix seconds; later ones are of a clock set back."""
+        with (self._folder / f"window-{call}").open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            places = sorted(moment for moment in _numbers(file.read()) if now - window < moment <= now + MARGIN_SECONDS)
+            yield places
+            file.seek(0)
+            file.truncate()
+            file.write(" ".join(map(repr, places)))
 
     def _turn(self, call: str, interval: float, now: float) -> float:
         with self._moments(call) as moments:
@@ -110,8 +155,12 @@ class _Moments:
 
 
 def _moments(text: str) -> _Moments:
+    numbers = _numbers(text)
+    return _Moments(*numbers) if len(numbers) == 2 else _Moments()
+
+
+def _numbers(text: str) -> list[float]:
     try:
-        free, last = map(float, text.split())
+        return [float(word) for word in text.split()]
     except ValueError:
-        return _Moments()
-    return _Moments(free, last)
+        return []

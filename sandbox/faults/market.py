@@ -45,6 +45,7 @@ _RENTS = (
     ),
     ("stopped-contract", "refuses to rent with HTTP 400 and leaves a stopped instance behind, which costs its disk."),
     ("price-rises", "charges half as much again as the offer said, from the rental on."),
+    ("late-in-reads", "rents the instance, and neither list nor look show it for 60 market seconds."),
     ("duplicate-instance", "rents two instances under one label and names one of them."),
 )
 _READS = (

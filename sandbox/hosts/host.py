@@ -109,6 +109,14 @@ class NamespaceHost:
             size = os.fstat(self._output.fileno()).st_size
             return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
 
+    def admit(self, key: str, on: bool = True) -> None:
+        """Let a public key in; with on=False no longer. What else the file holds stays."""
+        with self._lock:
+            kept = [line for line in self.namespaces.read_or_empty(sshd.KEYS_FILE).splitlines() if line != key]
+            self.namespaces.write(
+                sshd.KEYS_FILE, "".join(f"{line}\n" for line in [*kept, *([key] if on else [])]), 0o600
+            )
+
     def fault(self, name: str, **options: object) -> None:
         """Break one thing or, with on=False, mend it. See faults.py. Raises HostsError for what it does not know."""
         with self._lock:

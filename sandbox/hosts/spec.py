@@ -69,6 +69,9 @@ class Host(Protocol):
     def log(self) -> str:
         """Return the container log: what onstart and the host's own services wrote."""
 
+    def admit(self, key: str, on: bool = True) -> None:
+        """Let a public key in; with on=False no longer."""
+
     def fault(self, name: str, **options: object) -> None:
         """Break something or, with on=False, mend it again. Which faults there are is the host's own matter."""
 
@@ -93,6 +96,7 @@ class NoHost:
         self.running = True
         self.destroyed = False
         self.faults: list[str] = []
+        self.keys = list(spec.authorized_keys)
 
     def stop(self) -> None:
         """Remember that it is stopped."""
@@ -109,6 +113,10 @@ class NoHost:
     def log(self) -> str:
         """Return the one line that callers look for, with a fingerprint of no key."""
         return "gpu-fleet host key SHA256:" + "A" * 43 + "\n"
+
+    def admit(self, key: str, on: bool = True) -> None:
+        """Remember the key, or forget it."""
+        self.keys = [one for one in self.keys if one != key] + [key] * on
 
     def fault(self, name: str, **options: object) -> None:
         """Remember the fault's name."""

@@ -16,6 +16,7 @@ CONFIGURATION_FILE = "/etc/ssh/sshd_emulated"
 PID_FILE = "/run/sshd.pid"
 # Of its own: the container log is for what onstart and the services say.
 LOG_FILE = "/run/sshd.log"
+KEYS_FILE = "/root/.ssh/authorized_keys"
 KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
 # An absolute path: sshd starts itself again for each connection, and refuses to without one.
 COMMAND = ("/usr/sbin/sshd", "-D", "-E", LOG_FILE, "-f", CONFIGURATION_FILE)
@@ -67,7 +68,7 @@ def files(key: HostKey, authorized_keys: Sequence[str]) -> dict[str, tuple[str, 
         CONFIGURATION_FILE: (CONFIGURATION, 0o644),
         KEY_FILE: (key.private, 0o600),
         KEY_FILE + ".pub": (key.public, 0o644),
-        "/root/.ssh/authorized_keys": ("".join(f"{line}\n" for line in authorized_keys), 0o600),
+        KEYS_FILE: ("".join(f"{line}\n" for line in authorized_keys), 0o600),
         # A locked or unreadable account is refused even with the right key.
         "/etc/shadow": ("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n", 0o640),
     }

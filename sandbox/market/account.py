@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 
 from sandbox.market import charges
 from sandbox.market.calls import Call
+from sandbox.market.keys import ScopeUnknown, wanted
 from sandbox.market.machines import GPUS
 from sandbox.market.refusals import Refused, invalid
 
@@ -45,9 +46,11 @@ def charged(call: Call) -> Any:
 
 
 def keys(call: Call) -> Any:
-    """Return the account's SSH keys: a bare list, or 404 where there are none."""
+    """Return the account's SSH keys: a bare list. Raises Refused where there are none."""
     found = [_key(number, text, call) for number, text in call.desk.books.account_keys.items()]
-    return JSONResponse(found, 200 if found else 404)
+    if not found:
+        raise Refused(404, "no_ssh_key", "There are no SSH keys.")
+    return JSONResponse(found)
 
 
 def add_key(call: Call) -> Any:
@@ -56,6 +59,15 @@ def add_key(call: Call) -> Any:
     if text in call.desk.books.account_keys.values():
         raise invalid("This SSH key is registered already.", "duplicate_ssh_key")
     number = next(_key_ids)
+    call.desk.books.account_keys[number] = text
+    return {"success": True, "key": _key(number, text, call)}
+
+
+def replace_key(call: Call) -> Any:
+    """Put another key in the place of one."""
+    number, text = call.number("key"), _text(call)
+    if number not in call.desk.books.account_keys:
+        raise invalid("There is no such SSH key.", "no_ssh_key")
     call.desk.books.account_keys[number] = text
     return {"success": True, "key": _key(number, text, call)}
 
@@ -74,18 +86,51 @@ def instance_keys(call: Call) -> Any:
 
 
 def attach_key(call: Call) -> Any:
-    """Give an instance one more key. It opens hosts that are made after this, as those of fresh instances."""
+    """Give an instance one more key, which opens its host from now on."""
     contract, text = call.desk.books.get(call.number()), _text(call)
+    if text in contract.keys.values():
+        return {"success": False, "error": "already_associated", "msg": "SSH key is already associated with instance."}
     contract.keys[next(_key_ids)] = text
+    if (host := contract.host) is not None:
+        call.desk.books.handle(contract, lambda: host.admit(text))
     return {"success": True, "msg": "SSH key added to instance."}
 
 
 def detach_key(call: Call) -> Any:
     """Take a key from an instance."""
     contract = call.desk.books.get(call.number())
-    if contract.keys.pop(call.number("key"), None) is None:
+    text = contract.keys.pop(call.number("key"), None)
+    if text is None:
         raise Refused(404, "no_such_ssh_key", "There is no such SSH key.")
+    if (host := contract.host) is not None:
+        call.desk.books.handle(contract, lambda: host.admit(text, on=False))
     return {"success": True}
+
+
+def api_keys(call: Call) -> Any:
+    """List the account's API keys without their secrets."""
+    return {"apikeys": [key.shown() for key in call.desk.keys.all()]}
+
+
+def make_api_key(call: Call) -> Any:
+    """Make an API key, whose secret is told once."""
+    try:
+        key = call.desk.keys.make(str(call.body.get("name") or "key"), wanted(call.body.get("permissions")))
+    except ScopeUnknown as error:
+        raise invalid(f"permissions: {error}", "invalid_args") from None
+    return {"id": key.id, "key": key.secret, "permissions": key.shown()["rights"]}
+
+
+def api_key(call: Call) -> Any:
+    """Return one API key without its secret."""
+    return call.desk.keys.get(call.number("key")).shown()
+
+
+def remove_api_key(call: Call) -> Any:
+    """Forget an API key."""
+    number = call.number("key")
+    call.desk.keys.remove(number)
+    return JSONResponse(f"API key {number} deleted.")
 
 
 def _text(call: Call) -> str:

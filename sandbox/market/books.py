@@ -22,12 +22,20 @@ from sandbox.market.faults.rents import lost_race, price_after, twin_offer
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
 from sandbox.market.orders import host_spec
-from sandbox.market.refusals import Refused, bid_too_low, left_stopped, no_credit, no_such_ask, no_such_instance
+from sandbox.market.refusals import (
+    Refused,
+    bid_too_low,
+    left_stopped,
+    no_credit,
+    no_such_ask,
+    no_such_instance,
+    resources_unavailable,
+)
 from sandbox.market.surroundings import Surroundings
 
 IDS_A_SECOND = 20
 IDS_EPOCH = 1_760_000_000
-READ_LAG_SECONDS = 4.0
+LATE_SECONDS = 60.0  # for which reads do not show an instance that comes late
 
 
 def first_id(real_time: float) -> int:
@@ -46,7 +54,6 @@ class Books:
         hosts: Hosts,
         faults: Faults,
         surroundings: Surroundings | None = None,
-        read_lag: float = READ_LAG_SECONDS,
         spawn: Callable[[Callable[[], None]], None] | None = None,
         ids_from: int | None = None,
     ) -> None:
@@ -55,7 +62,6 @@ class Books:
         self.surroundings = surroundings or Surroundings()
         self.account_keys: dict[int, str] = {}
         self._hosts = hosts
-        self._read_lag = read_lag
         self._spawn = spawn or self._in_thread
         self._threads: set[threading.Thread] = set()
         self._lock = threading.RLock()
@@ -91,12 +97,12 @@ class Books:
                 raise Refused(
                     400, "invalid_args", f"disk {request.disk} GB is more than the {machine.disk_gb} GB there"
                 )
-            del self._listed[offer_id]
             contract = self._contract(machine, request, now)
             lowest = offers.gpu_usd_per_hour(machine, bid=True)
             if request.price is not None and request.price < lowest:
-                contract.phase = "stopped"
+                contract.phase, contract.holds_gpu = "stopped", False
                 raise bid_too_low(offer_id, contract.id, lowest)
+            del self._listed[offer_id]
             if request.target_state == "stopped":
                 contract.phase = "stopped"
             if self.faults.take("no-credit-but-rented", occasion):
@@ -153,6 +159,8 @@ class Books:
         now = self.clock.now()
         with self._lock:
             contract = self.get(instance_id)
+            if not contract.holds_gpu:
+                raise resources_unavailable()
             if contract.phase in ("stopped", "exited"):
                 contract.phase, contract.first_boot = "booting", contract.host is None
                 boot = states.boot_of(contract.machine, contract.request.image)
@@ -175,7 +183,8 @@ class Books:
             now = self.clock.now()
             contract.meter.end(now)
             self._ended.append(contract)
-            self._listed[next(self._offer_ids)] = contract.machine
+            if contract.holds_gpu:
+                self._listed[next(self._offer_ids)] = contract.machine
             host = contract.host
         if host is not None:
             self.handle(contract, host.destroy)
@@ -224,12 +233,14 @@ class Books:
         contract = Contract(next(self._ids), machine, request, meter, now, now + boot.total)
         contract.label = request.label
         contract.keys = dict(self.account_keys)
+        if self.faults.take("late-in-reads", Occasion((contract.subject,), "create")):
+            contract.hidden_until = now + LATE_SECONDS
         contract.never_boots = self.faults.take("never-boots", Occasion((contract.subject,))) is not None
         self._contracts[contract.id] = contract
         return contract
 
     def _visible(self, contract: Contract) -> bool:
-        return self.clock.now() >= contract.born + self._read_lag
+        return self.clock.now() >= contract.hidden_until
 
     def _boot(self, contract: Contract) -> None:
         """Make or start the host of a contract; blocks."""

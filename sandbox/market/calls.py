@@ -1,8 +1,10 @@
 """What every call to the market goes through: key, faults, threshold, body; and what becomes of its answer."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +17,8 @@ from sandbox.market.faults import answers
 from sandbox.market.faults.lists import Lists
 from sandbox.market.faults.replies import garbled
 from sandbox.market.filters import FilterInvalid
-from sandbox.market.refusals import Refused, invalid, key_unknown, login_required, out_of_scope
+from sandbox.market.keys import Keys
+from sandbox.market.refusals import Refused, invalid, key_unknown, lacks_scope, login_required, out_of_scope
 from sandbox.market.thresholds import Thresholds
 
 ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away whoever names no program
@@ -23,7 +26,10 @@ ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away w
 
 @dataclass(frozen=True)
 class Desk:
-    """What the handlers share. `key` is the account's; `credit` in $ is what it began with."""
+    """What the handlers share. `key` is the account's first, which opens everything; `credit` in $ is what it began with.
+
+    `old_list`: whether this account still has the list's first version. `not_emulated` counts calls of unknown routes.
+    """
 
     books: Books
     thresholds: Thresholds
@@ -31,6 +37,9 @@ class Desk:
     credit: float
     logs: dict[str, "LogFile"]
     lists: Lists
+    old_list: bool = False
+    keys: Keys = field(default_factory=Keys)
+    not_emulated: Counter[str] = field(default_factory=Counter)
 
     def credit_left(self) -> float:
         """Return the account's spendable money in $."""
@@ -71,28 +80,52 @@ class Call:
 Handler = Callable[[Call], Any]
 
 
-def endpoint(
-    desk: Desk, threshold: str, handler: Handler, guests: bool = False
-) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a handler. It returns what is to be sent as JSON, or a Response. `guests`: a container's own key may call."""
+@dataclass(frozen=True)
+class Endpoint:
+    """One method of one path. `scope` is what a key needs for it; `guests`: a container's own key may call it;
+    `is_open`: so may anybody without a key."""
+
+    method: str
+    path: str
+    threshold: str
+    handler: Handler
+    scope: str
+    guests: bool = False
+    is_open: bool = False
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls. `identity` is what thresholds count; `guest` the contract whose own key it has; `scopes` None for all."""
+
+    identity: str
+    guest: Contract | None = None
+    scopes: frozenset[str] | None = None
+
+
+def answering(desk: Desk, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Wrap a handler, which returns what is to be sent as JSON, or a Response."""
+    threshold = endpoint.threshold
 
     async def call(request: Request) -> Response:
         faults = desk.books.faults
         if request.headers.get("user-agent", "").startswith(ROBOTS):
             return answers.edge_forbids()
         try:
-            identity, guest = _who(desk, request)
+            caller = _who(desk, request, endpoint.is_open)
             raw = await request.body()
             occasion = _occasion(desk, threshold, request, raw)
             played = answers.instead(faults, desk.thresholds, threshold, occasion)
             if played is not None:
                 return played
-            refusal = desk.thresholds.check(identity, threshold)
+            refusal = desk.thresholds.check(caller.identity, threshold)
             if refusal is not None:
                 return answers.too_many(refusal)
-            if guest is not None and not guests:
+            if caller.guest is not None and not endpoint.guests:
                 raise out_of_scope()
-            answer = handler(Call(desk, request, _body(raw), guest, occasion))
+            if caller.scopes is not None and endpoint.scope not in caller.scopes:
+                raise lacks_scope(endpoint.scope)
+            answer = endpoint.handler(Call(desk, request, _body(raw), caller.guest, occasion))
         except Refused as refused:
             return answers.refused(refused)
         except FilterInvalid as wrong:
@@ -103,19 +136,28 @@ def endpoint(
     return call
 
 
-def _who(desk: Desk, request: Request) -> tuple[str, Contract | None]:
+def not_emulated(desk: Desk, request: Request) -> Response:
+    """Answer a call of a route that the sandbox does not have, so that no client takes it for an absence; and count it."""
+    route = f"{request.method} {re.sub(r'/[0-9]+(?=/|$)', '/{id}', request.url.path.rstrip('/')) or '/'}"
+    desk.not_emulated[route] += 1
+    return answers.refused(Refused(501, "not_emulated", f"The sandbox does not emulate {route}."))
+
+
+def _who(desk: Desk, request: Request, is_open: bool) -> Caller:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         key = request.query_params.get("api_key", "")
     key = key.strip()
     if not key:
+        if is_open:
+            return Caller(request.client.host if request.client else "")
         raise login_required()
     if key == desk.key:
-        return key, None
-    guest = desk.books.owner_of(key)
-    if guest is None:
+        return Caller(key)
+    scopes, guest = desk.keys.scopes_of(key), desk.books.owner_of(key)
+    if scopes is None and guest is None:
         raise key_unknown()
-    return key, guest
+    return Caller(key, guest, scopes)
 
 
 def _occasion(desk: Desk, kind: str, request: Request, raw: bytes) -> Occasion:

@@ -1,7 +1,9 @@
 """One rental: what was asked for, on which machine, and how far it is."""
 
+import itertools
 import re
 import secrets
+import shlex
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -17,6 +19,8 @@ SSH_PORT = 22
 GIGABYTE = 2**30  # as the market has it: a terabyte's price is 1024 times a gigabyte's
 PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
 
+FLAGS = ("-e", "-p", "-v", "-n", "-h")  # of docker's that travel in `env`; others are dropped
+
 Phase = Literal["booting", "up", "stopped", "failed", "exited", "offline"]
 
 
@@ -27,7 +31,7 @@ class Request(BaseModel):
 
     image: str = Field(max_length=1024, min_length=1)
     env: dict[str, str] = Field(default_factory=dict)
-    disk: float = Field(default=8.0, gt=0)
+    disk: float = Field(default=8.0, ge=8)
     label: str | None = Field(default=None, max_length=256)
     onstart: str | None = None
     runtype: str = "ssh"
@@ -41,6 +45,8 @@ class Request(BaseModel):
     def _object(cls, value: Any) -> Any:
         if value is None:
             return {}
+        if isinstance(value, str):
+            return of_flags(value)
         return {str(key): str(one) for key, one in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
@@ -67,6 +73,20 @@ class Request(BaseModel):
         return list(dict.fromkeys([*([SSH_PORT] if self.direct_ssh else []), *asked]))
 
 
+def of_flags(text: str) -> dict[str, str]:
+    """Read docker's flags, as clients send them in one text, into the object that they would have sent. Raises
+    ValueError for quotes that do not end."""
+    words = shlex.split(text)
+    found: dict[str, str] = {}
+    for flag, value in itertools.pairwise(words):
+        if flag == "-e":
+            name, _, content = value.partition("=")
+            found[name] = content
+        elif flag in FLAGS:
+            found.update({flag: value} if flag in ("-h", "-n") else {f"{flag} {value}": "1"})
+    return found
+
+
 @dataclass
 class Contract:
     """One rental. Moments in emulated unix seconds. Whoever changes it holds the books' lock."""
@@ -91,6 +111,8 @@ class Contract:
     # What the market says of it in place of the truth, field of its row -> value; and that it has given up on it.
     told: dict[str, Any] = field(default_factory=dict)
     given_up: bool = False
+    holds_gpu: bool = True  # not where a bid was too low: somebody else may rent the machine
+    hidden_until: float = 0.0  # before it reads do not show the contract
     api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 
 LARGEST_ANSWER = 64  # rows, whatever is asked
 CONTROLS = {"order", "type", "limit", "allocated_storage", "select_cols", "disk_space_alloc"}
-RENAMED = {"ask_contract_id": "id"}
+RENAMED = {"ask_contract_id": "id", "ubuntu_version": "os_version"}
 OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
     "eq": lambda have, want: bool(have == want),
     "neq": lambda have, want: bool(have != want),

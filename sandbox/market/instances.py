@@ -9,7 +9,7 @@ from sandbox.market.contracts import Contract
 
 # Columns of the market's table: only these can be filtered and ordered by.
 COLUMNS = {
-    "id", "label", "actual_status", "intended_status", "cur_state", "machine_id", "host_id", "gpu_name", "num_gpus",
+    "id", "label", "actual_status", "intended_status", "cur_state", "machine_id", "host_id", "gpu_name",
     "gpu_ram", "verification", "geolocation", "image_uuid", "start_date", "is_bid", "disk_space",
 }  # fmt: skip
 PROXY_PORT = 30_000

@@ -20,7 +20,8 @@ def page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]
     """
     conditions = _json(query, "select_filters", dict)
     found = [row for row in rows if all(_fits(row, name, one) for name, one in conditions.items())]
-    found = ordered(found, [[_column(key.get("col")), key.get("dir", "asc")] for key in _json(query, "order_by", list)])
+    order = _json(query, "order_by", list)
+    found = ordered(found, [[_column(key.get("col")), "desc" if key.get("dir") == "desc" else "asc"] for key in order])
     size = _size(query.get("limit"))
     start = _start(found, query.get("after_token"))
     shown = found[start : start + size]

@@ -21,7 +21,10 @@ class Refused(Exception):
 def no_such_ask(offer_id: int, status: int = 404) -> Refused:
     """Refuse a rental of what is not there. 410 and 400 were seen where it was lost in a race, in another form than for
     a number that was never there."""
-    if status in (400, 410):
+    if status == 410:
+        message = f"error 410/3907: no_such_ask Instance type by id {offer_id} is no longer available."
+        return Refused(status, "no_such_ask", message, {"ask_id": offer_id})
+    if status == 400:
         return Refused(status, "no_such_ask", f"Offer {offer_id} is no longer available.", {"ask_id": offer_id})
     message = f"error 404/3603: no_such_ask Instance type by id {offer_id} is not available."
     return Refused(404, "invalid_args", message, {"ask_id": offer_id})
@@ -69,6 +72,21 @@ def key_unknown() -> Refused:
 def out_of_scope() -> Refused:
     """Refuse a call that a container's own key may not make."""
     return Refused(401, "auth_error", "This key may only show, start, stop and destroy its own instance.")
+
+
+def lacks_scope(scope: str) -> Refused:
+    """Refuse a call that a key's scopes do not open."""
+    return Refused(401, "auth_error", f"This key lacks the scope {scope}.")
+
+
+def no_log_of(instance_id: int) -> Refused:
+    """Refuse the log of an instance that is not there."""
+    return Refused(404, "invalid_id", f"Instance {instance_id} not found.")
+
+
+def template_unknown() -> Refused:
+    """Refuse to rent by a template."""
+    return Refused(501, "not_emulated", "The sandbox does not emulate templates (template_hash_id, template_id).")
 
 
 def invalid(message: str, code: str = "invalid_request") -> Refused:

@@ -13,9 +13,10 @@ from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults import answers
 from sandbox.market.faults.odd import spoil_offer
 from sandbox.market.offers import DEFAULT_STORAGE_GB
-from sandbox.market.refusals import Refused, invalid, no_credit, resources_unavailable
+from sandbox.market.refusals import Refused, invalid, no_credit, no_log_of, resources_unavailable, template_unknown
 
 LONGEST_LABEL = 1024
+CHOICES = ("actual_status", "verification", "gpu_name")
 
 
 def search(call: Call) -> Any:
@@ -37,6 +38,8 @@ def rent(call: Call) -> Any:
     price = call.body.get("price")
     if isinstance(price, int | float) and not 0.001 <= price <= 128:
         raise Refused(400, "invalid_price", f"price {price} is outside of 0.001 to 128")
+    if call.body.get("template_hash_id") or call.body.get("template_id"):
+        raise template_unknown()
     try:
         wanted = Request.model_validate({key: value for key, value in call.body.items() if value is not None})
     except ValidationError as error:
@@ -66,9 +69,17 @@ def listing(call: Call) -> Any:
     return call.desk.lists.page(rows, call.request.query_params)
 
 
-def old_listing(_: Call) -> Any:
-    """Refuse the list's first version, as the live market does since June 2026."""
-    raise Refused(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
+def old_listing(call: Call) -> Any:
+    """List everything by the list's first version; refuse it where the account was cut over, one by one since June 2026."""
+    if not call.desk.old_list:
+        raise Refused(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
+    return {"success": True, "instances": [_row(call.desk, contract) for contract in call.desk.books.visible()]}
+
+
+def choices(call: Call) -> Any:
+    """Say which values the list can be filtered by, of the fields that are offered for it."""
+    rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
+    return {"filters": [{name: sorted({str(row[name]) for row in rows if row[name] is not None}) for name in CHOICES}]}
 
 
 def change(call: Call) -> Any:
@@ -80,7 +91,12 @@ def change(call: Call) -> Any:
             raise invalid(f"label has more than {LONGEST_LABEL} characters", "label_too_long")
         books.get(number).label = label
         return {"success": True, "msg": f"label for {number} set to '{label}'"}
-    state = call.body.get("state")
+    return set_state(call, number)
+
+
+def set_state(call: Call, number: int) -> Any:
+    """Start or stop one instance."""
+    state, books = call.body.get("state"), call.desk.books
     if state == "stopped":
         books.stop(number)
     elif state == "running":
@@ -114,7 +130,11 @@ def destroy(call: Call) -> Any:
 
 def request_log(call: Call) -> Any:
     """Take a copy of the container log and say under which URL it will be; always the same one for one instance."""
-    contract = call.desk.books.get(call.number())
+    number = call.number()
+    try:
+        contract = call.desk.books.get(number)
+    except Refused:
+        raise no_log_of(number) from None
     text = contract.host.log() if contract.host is not None else ""
     tail = filters.coerce(call.body.get("tail") or "1000", 0)
     faults = call.desk.books.faults

@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.market import account, rentals
+from sandbox.market import account, bulk, rentals
 from sandbox.market.books import Books
-from sandbox.market.calls import Desk, Handler, endpoint
+from sandbox.market.calls import Desk, Endpoint, answering, not_emulated
 from sandbox.market.faults.lists import Lists
 from sandbox.market.thresholds import Thresholds
 from sandbox.services.holder import taken
@@ -29,26 +29,33 @@ LOOPBACK = "127.0.0.1"
 START_SECONDS = 20.0
 MOVE = "run `python -m sandbox up --market-port PORT` and write that port into market.url of Pulumi.local.yaml"
 
-# Method, path, threshold, handler, whether a container's own key may call it.
-ROUTES: tuple[tuple[str, str, str, Handler, bool], ...] = (
-    ("POST", "/api/v0/bundles", "search", rentals.search, False),
-    ("PUT", "/api/v0/search/asks", "search", rentals.search, False),
-    ("PUT", "/api/v0/asks/{offer}", "create", rentals.rent, False),
-    ("GET", "/api/v1/instances", "list", rentals.listing, False),
-    ("GET", "/api/v0/instances", "list", rentals.old_listing, False),
-    ("GET", "/api/v0/instances/{id}", "show", rentals.show, True),
-    ("PUT", "/api/v0/instances/{id}", "change", rentals.change, True),
-    ("DELETE", "/api/v0/instances/{id}", "destroy", rentals.destroy, True),
-    ("PUT", "/api/v0/instances/reboot/{id}", "reboot", rentals.reboot, False),
-    ("PUT", "/api/v0/instances/request_logs/{id}", "logs", rentals.request_log, False),
-    ("GET", "/api/v0/instances/{id}/ssh", "ssh", account.instance_keys, False),
-    ("POST", "/api/v0/instances/{id}/ssh", "ssh", account.attach_key, False),
-    ("DELETE", "/api/v0/instances/{id}/ssh/{key}", "ssh", account.detach_key, False),
-    ("GET", "/api/v0/ssh", "ssh", account.keys, False),
-    ("POST", "/api/v0/ssh", "ssh", account.add_key, False),
-    ("DELETE", "/api/v0/ssh/{key}", "ssh", account.remove_key, False),
-    ("GET", "/api/v0/charges", "charges", account.charged, False),
-    ("GET", "/api/v0/users/current", "account", account.current, False),
+ROUTES = (
+    Endpoint("POST", "/api/v0/bundles", "search", rentals.search, "misc", is_open=True),
+    Endpoint("PUT", "/api/v0/search/asks", "search", rentals.search, "misc"),
+    Endpoint("PUT", "/api/v0/asks/{offer}", "create", rentals.rent, "instance_write"),
+    Endpoint("GET", "/api/v1/instances", "list", rentals.listing, "instance_read"),
+    Endpoint("GET", "/api/v0/instances", "list", rentals.old_listing, "instance_read"),
+    Endpoint("GET", "/api/v0/instances/filters", "list", rentals.choices, "instance_read"),
+    Endpoint("GET", "/api/v0/instances/{id}", "show", rentals.show, "instance_read", guests=True),
+    Endpoint("PUT", "/api/v0/instances/{id}", "change", rentals.change, "instance_write", guests=True),
+    Endpoint("PUT", "/api/v0/instances", "change", bulk.change, "instance_write"),
+    Endpoint("DELETE", "/api/v0/instances/{id}", "destroy", rentals.destroy, "instance_write", guests=True),
+    Endpoint("DELETE", "/api/v0/instances", "destroy", bulk.destroy, "instance_write"),
+    Endpoint("PUT", "/api/v0/instances/reboot/{id}", "reboot", rentals.reboot, "instance_write"),
+    Endpoint("PUT", "/api/v0/instances/request_logs/{id}", "logs", rentals.request_log, "instance_read"),
+    Endpoint("GET", "/api/v0/instances/{id}/ssh", "ssh", account.instance_keys, "instance_read"),
+    Endpoint("POST", "/api/v0/instances/{id}/ssh", "ssh", account.attach_key, "instance_write"),
+    Endpoint("DELETE", "/api/v0/instances/{id}/ssh/{key}", "ssh", account.detach_key, "instance_write"),
+    Endpoint("GET", "/api/v0/ssh", "ssh", account.keys, "user_read"),
+    Endpoint("POST", "/api/v0/ssh", "ssh", account.add_key, "user_write"),
+    Endpoint("PUT", "/api/v0/ssh/{key}", "ssh", account.replace_key, "user_write"),
+    Endpoint("DELETE", "/api/v0/ssh/{key}", "ssh", account.remove_key, "user_write"),
+    Endpoint("GET", "/api/v0/auth/apikeys", "apikeys", account.api_keys, "user_read"),
+    Endpoint("POST", "/api/v0/auth/apikeys", "apikeys", account.make_api_key, "user_write"),
+    Endpoint("GET", "/api/v0/auth/apikeys/{key}", "apikeys", account.api_key, "user_read"),
+    Endpoint("DELETE", "/api/v0/auth/apikeys/{key}", "apikeys", account.remove_api_key, "user_write"),
+    Endpoint("GET", "/api/v0/charges", "charges", account.charged, "billing_read"),
+    Endpoint("GET", "/api/v0/users/current", "account", account.current, "user_read"),
 )
 
 
@@ -56,13 +63,16 @@ class MarketError(Exception):
     """A market that cannot be started; the message says why and what to do."""
 
 
-def application(books: Books, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD) -> Starlette:
-    """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $.
+def application(
+    books: Books, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD, old_list: bool = False
+) -> Starlette:
+    """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $; `old_list`:
+    whether the account still has the list's first version.
 
-    Its `state.thresholds` counts the calls.
+    Its `state.desk` counts the calls and makes keys.
     """
     thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
-    desk = Desk(books, thresholds, key, credit, {}, Lists(books.faults))
+    desk = Desk(books, thresholds, key, credit, {}, Lists(books.faults), old_list)
 
     async def names(_: Request) -> Response:
         return JSONResponse(account.gpu_names())
@@ -70,12 +80,14 @@ def application(books: Books, key: str = KEY, enforced: bool = True, credit: flo
     async def log(request: Request) -> Response:
         return rentals.read_log(desk, request)
 
+    async def no_route(request: Request, _error: Exception) -> Response:
+        return not_emulated(desk, request)
+
     routes: list[BaseRoute] = [Route("/logs/{name}", log, methods=["GET"])]
     # Both spellings are answered at once: a redirect would turn a PUT into a GET.
     for slash in ("", "/"):
         routes.append(Route(f"/api/v0/gpu_names/unique{slash}", names, methods=["GET"]))
-        for method, path, threshold, handler, guests in ROUTES:
-            routes.append(Route(path + slash, endpoint(desk, threshold, handler, guests), methods=[method]))
+        routes += [Route(one.path + slash, answering(desk, one), methods=[one.method]) for one in ROUTES]
 
     @contextlib.asynccontextmanager
     async def ticking(_: Starlette) -> AsyncIterator[None]:
@@ -88,8 +100,8 @@ def application(books: Books, key: str = KEY, enforced: bool = True, credit: flo
         yield
         task.cancel()
 
-    app = Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: _no_route})
-    app.state.thresholds = thresholds
+    app = Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: no_route})
+    app.state.desk = desk
     return app
 
 
@@ -146,8 +158,3 @@ class Server:
 
     def _run(self) -> None:
         asyncio.run(self._server.serve([self._socket]))
-
-
-async def _no_route(_: Request, error: Exception) -> Response:
-    status = error.status_code if isinstance(error, HTTPException) else 500
-    return JSONResponse({"success": False, "error": "not_found", "msg": "There is no such route."}, status)

@@ -1,14 +1,14 @@
-"""The market's request thresholds: the smallest interval between two calls of one kind by one identity."""
+"""The market's request thresholds: the smallest interval between two calls of one kind by one identity, or how many of
+them a window holds."""
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-# Seconds that the market publishes. "search" stands for ten a minute.
+# Seconds between two calls that the market publishes.
 PUBLISHED: Mapping[str, float] = {
     "create": 4.5,
-    "search": 6.0,
     "show": 2.0,
     "list": 1.0,
     "change": 1.0,
@@ -18,7 +18,10 @@ PUBLISHED: Mapping[str, float] = {
     "logs": 1.0,
     "account": 1.0,
     "charges": 1.0,
+    "apikeys": 2.0,
 }
+# Kinds that may come in bursts: so many calls in so many seconds.
+WINDOWS: Mapping[str, tuple[int, float]] = {"search": (10, 60.0)}
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class Thresholds:
         self._real = real
         self._enforced = enforced
         self._lock = threading.Lock()
-        self._last: dict[tuple[str, str], float] = {}
+        self._taken: dict[tuple[str, str], deque[float]] = {}
         self._forms = 0
         self._calls: Counter[str] = Counter()
         self._too_early = 0
@@ -61,23 +64,25 @@ class Thresholds:
 
     def check(self, identity: str, endpoint: str) -> Refusal | None:
         """Return a refusal where this call comes too early, else None. A refused call does not count as a call."""
-        interval = PUBLISHED[endpoint] / self._time_scale
-        now = self._real()
+        most, seconds = WINDOWS.get(endpoint) or (1, PUBLISHED[endpoint])
+        window, now = seconds / self._time_scale, self._real()
         with self._lock:
             self._calls[endpoint] += 1
-            waited = now - self._last.get((identity, endpoint), float("-inf"))
-            if not self._enforced or waited >= interval:
-                self._last[identity, endpoint] = now
+            taken = self._taken.setdefault((identity, endpoint), deque(maxlen=most))
+            wait = taken[0] + window - now if len(taken) == most else 0.0
+            if not self._enforced or wait <= 0:
+                taken.append(now)
                 return None
             self._too_early += 1
-        return self.refusal(endpoint, interval - waited)
+        return self.refusal(endpoint, wait)
 
     def refusal(self, endpoint: str, wait: float) -> Refusal:
         """Return the next form of a refusal; `wait` is in real seconds."""
         with self._lock:
             self._forms += 1
             form = self._forms % 4
-        threshold = PUBLISHED[endpoint]
+        most, seconds = WINDOWS.get(endpoint) or (1, PUBLISHED[endpoint])
+        threshold = seconds / most
         text = f"API requests too frequent: endpoint threshold={threshold}"
         if form == 0:
             return Refusal(None, text, None)

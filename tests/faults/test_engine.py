@@ -38,6 +38,7 @@ OF_ONE_INSTANCE = {
         "offer-taken-400",
         "stopped-contract",
         "duplicate-instance",
+        "late-in-reads",
         "price-rises",
     ),
     "life": (

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast.pace import INTERVALS, MARGIN_SECONDS, SharedPace
+from providers.vast.pace import INTERVALS, MARGIN_SECONDS, WINDOWS, SharedPace
+from sandbox.market.thresholds import Thresholds
 from tests.doubles.clock import FakeClock
 
 
@@ -113,3 +114,48 @@ def test_processes_and_threads_share_the_turns(tmp_path: Path) -> None:
 
     assert len(set(turns)) == 15
     assert max(turns) == pytest.approx(14 * (INTERVALS["list"] + MARGIN_SECONDS))
+
+
+MOST, WINDOW = WINDOWS["search"]
+
+
+def test_searches_come_in_a_burst_and_then_wait_for_room(tmp_path: Path) -> None:
+    clock = FakeClock()
+    left = []
+
+    for _ in range(2 * MOST + 1):
+        take(SharedPace(tmp_path), "search", clock)
+        left.append(clock.now)
+
+    assert left[:MOST] == [0.0] * MOST
+    assert left[MOST : 2 * MOST] == pytest.approx([WINDOW + MARGIN_SECONDS] * MOST)
+    assert left[-1] == pytest.approx(2 * (WINDOW + MARGIN_SECONDS))
+
+
+def test_a_search_counts_from_its_answer(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    for _ in range(MOST + 1):
+        take(SharedPace(tmp_path), "search", clock, answered_after=1)
+
+    assert clock.now - 1 >= 1 + WINDOW
+
+
+@given(st.lists(st.floats(min_value=0, max_value=40), max_size=40), st.floats(min_value=1, max_value=60))
+def test_the_market_never_refuses_searches_that_wait_their_turn(pauses: list[float], scale: float) -> None:
+    clock = FakeClock()
+    thresholds = Thresholds(scale, lambda: clock.now)
+    with tempfile.TemporaryDirectory() as folder:
+        for pause in pauses:
+            clock.sleep(pause / scale)
+            with SharedPace(Path(folder), scale).turn("search", clock):
+                assert thresholds.check("us", "search") is None
+
+
+@given(st.text(max_size=30))
+def test_a_damaged_window_costs_nothing(text: str) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "window-search").write_text(text, errors="replace")
+        clock = FakeClock()
+        take(SharedPace(Path(folder)), "search", clock)
+        assert clock.now == 0

@@ -18,7 +18,7 @@ from sandbox.services.store_faults import REFUSALS
 ELSEWHERE = {
     "never-boots", "no-credit", "stopped-contract", "price-rises", "duplicate-instance", "lying-empty-list", "stale-list",
     "list-row-missing", "list-page-missing", "log-empty", "log-late", "log-cut", "start-unavailable", "credit-exhausted",
-    "odd-offer", "odd-instance", "log-missing", "no-credit-but-rented",
+    "odd-offer", "odd-instance", "log-missing", "no-credit-but-rented", "late-in-reads",
 }  # fmt: skip
 TABLES = (CANNED, LIMITED, OUTAGES, OF_AN_INSTANCE, MISHAPS, RACES, GARBLED, ELSEWHERE)
 ON_THE_WAY = {

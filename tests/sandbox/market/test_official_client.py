@@ -42,7 +42,7 @@ def vastai(market: RunningMarket, home: Path, *words: str) -> str:
 
 
 def test_search_create_show_label_logs_destroy(tmp_path):
-    with running_market(read_lag=0, time_scale=1000) as market:
+    with running_market(time_scale=1000) as market:
         query = "gpu_name=RTX_4090 num_gpus=1 gpu_ram>=20 dph_total<=0.8 direct_port_count>=2 geolocation in [US,CA,DE]"
         offers = json.loads(vastai(market, tmp_path, "--raw", "search", "offers", query, "-o", "dph+", "--limit", "5"))
         prices = [offer["dph_total"] for offer in offers]

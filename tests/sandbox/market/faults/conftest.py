@@ -75,7 +75,7 @@ def hosts() -> RememberedHosts:
 
 @pytest.fixture
 def market(hosts: RememberedHosts) -> Iterator[RunningMarket]:
-    with running_market(hosts=hosts, time_scale=2000, read_lag=0) as running:
+    with running_market(hosts=hosts, time_scale=2000) as running:
         yield running
 
 
