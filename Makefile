@@ -25,16 +25,16 @@ up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
 ask: export PROMPT := $(PROMPT)
 ask log: export NAME := $(NAME)
 ask: ## one completion from an endpoint, the first by default: make ask PROMPT="Hello" NAME=chat-0
-	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.ask --stack $(STACK) --name="$$NAME" --prompt="$$PROMPT"
+	@$(IN:--=--stack $(STACK) --) python -m tools.ask --stack $(STACK) --name="$$NAME" --prompt="$$PROMPT"
 
 log: ## the last lines of an instance's vLLM: make log NAME=chat-0
-	@$(IN:--=$(if $(filter local,$(STACK)),--sandbox) --) python -m tools.log --stack $(STACK) --name="$$NAME"
+	@$(IN:--=--stack $(STACK) --) python -m tools.log --stack $(STACK) --name="$$NAME"
 
 report: ## one HTML page of verdicts, money, phases and every panel, from Prometheus: report.html
 	@$(IN) python -m monitoring.report
 
-env: ## shell exports for calling pulumi yourself, to be eval-ed
-	@$(PYTHON) -m tools.env
+env: ## shell lines for calling pulumi yourself, to be eval-ed; for a real stack: make -s env STACK=dev
+	@$(PYTHON) -m tools.env --stack $(STACK)
 
 down: ## give everything back, show the market's meter at nought, stop the sandbox
 	@$(PYTHON) -m tools.lifecycle down

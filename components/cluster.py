@@ -2,12 +2,16 @@
 
 import hashlib
 import hmac
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
+from components.confidential import NONE, Confidential
 from components.config import PROJECT, ConfigError
 from components.schema import StackConfig
 from components.watching import Kubernetes
@@ -16,14 +20,14 @@ from monitoring.kubernetes.images import IMAGES, unpinned
 from monitoring.kubernetes.settings import Settings
 
 
-def settings_of(stack: StackConfig) -> Settings:
+def settings_of(stack: StackConfig, confidential: Confidential = NONE) -> Settings:
     """Return what the manifests are made from."""
     assert stack.kubernetes is not None
     cluster = stack.kubernetes
     return Settings(
         namespace=cluster.namespace,
         image=cluster.image,
-        stack_file=stack_file(stack),
+        stack_file=stack_file(stack, confidential),
         runbooks=RUNBOOKS,
         digests=cluster.digests,
         door_certificate=cluster.door_certificate,
@@ -37,10 +41,23 @@ def settings_of(stack: StackConfig) -> Settings:
     )
 
 
-def stack_file(stack: StackConfig) -> str:
-    """Write the stack's config as a config file for the exporter; no secret is in it."""
-    content = stack.model_dump(by_alias=True, mode="json", exclude={"kubernetes"}, exclude_defaults=True)
-    return yaml.safe_dump({"config": {f"{PROJECT}:{key}": value for key, value in content.items()}}, width=1000)
+def stack_file(stack: StackConfig, confidential: Confidential = NONE) -> str:
+    """Write the stack's config as a config file for the exporter; no secret is in it, and no environment of vLLM.
+
+    It is JSON, which every dialect of YAML reads alike. Raises ConfigError if the exporter needs a leaf that is secret.
+    """
+    left_out: Any = {"kubernetes": True, "fleets": {"__all__": {"environment"}}}
+    content = confidential.without(
+        stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)
+    )
+    try:
+        StackConfig.model_validate(content)
+    except ValidationError as error:
+        lacking = ", ".join(f"{PROJECT}:{'.'.join(map(str, row['loc']))}" for row in error.errors())
+        raise ConfigError(
+            f"{lacking}: the exporter in the cluster needs it in plain, and it is secret. Set it again with --plaintext."
+        ) from None
+    return json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in content.items()}}, indent=1)
 
 
 def read_kubeconfig(cluster: Kubernetes, project: Path, environ: Mapping[str, str]) -> str:

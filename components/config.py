@@ -3,6 +3,7 @@
 Secrets are no part of the models in `schema`: they are read apart, because one secure leaf would make its whole key secret.
 """
 
+import copy
 import difflib
 import re
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,9 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
 
+from bootstrap.masking import HIDDEN
 from bootstrap.spec import argument_problems, variable_problems
+from components.confidential import NONE, Confidential
 from components.schema import SECTIONS, StackConfig
 
 PROJECT = "gpu-fleet"
@@ -49,32 +52,68 @@ class Source(Protocol):
         """Return a structured value."""
 
 
-def load(source: Source, known: set[str], project: Path | None) -> StackConfig:
+def load(
+    source: Source,
+    known: set[str],
+    project: Path | None,
+    confidential: Confidential = NONE,
+    *,
+    lenient: bool = False,
+) -> StackConfig:
     """Read and validate the whole stack config; without a project, manifests need not be there.
 
-    `known` are the project's own config keys that are set (without namespace), so that a misspelt one is refused. Raises
-    ConfigError.
+    `known` are the project's own config keys that are set (without namespace), so that a misspelt one is refused; a `lenient`
+    reader, who may be older than the config, leaves unknown keys aside. No message shows a secret. Raises ConfigError.
     """
     sections = set(StackConfig.model_fields)
     secrets = {*SECRETS, *OPTIONAL_SECRETS}
-    mistakes = [_unknown(key, sections | secrets) for key in sorted(known - sections - secrets)]
+    unknown = [] if lenient else sorted(known - sections - secrets)
+    mistakes = [_unknown(key, sections | secrets) for key in unknown]
     raw: dict[str, Any] = {}
     for key in sorted(sections & known):
         try:
             raw[key] = source.get_object(key)
         except Exception:  # noqa: BLE001 -- pulumi raises its own type, which this room's callers need not know
-            mistakes.append(f"{PROJECT}:{key} must be a structured value (YAML mapping), not {source.get(key)!r}.")
+            shown = HIDDEN if key in confidential.sections else repr(source.get(key))
+            mistakes.append(f"{PROJECT}:{key} must be a structured value (YAML mapping), not {shown}.")
     try:
-        config = StackConfig.model_validate(raw)
+        config = _validated(raw, lenient)
     except ValidationError as error:
         mistakes += [
-            _mistake(row) for row in error.errors() if row["loc"][0] not in {m.split(":")[-1] for m in mistakes}
+            _mistake(row, confidential)
+            for row in error.errors()
+            if row["loc"][0] not in {m.split(":")[-1] for m in mistakes}
         ]
     else:
-        mistakes += _contradictions(config, project)
+        mistakes += [*_contradictions(config, project), *_visible_arguments(confidential)]
     if mistakes:
-        raise ConfigError(_told(mistakes))
+        raise ConfigError(confidential.clean(_told(mistakes)))
     return config
+
+
+def _validated(raw: dict[str, Any], lenient: bool) -> StackConfig:
+    try:
+        return StackConfig.model_validate(raw)
+    except ValidationError as error:
+        extra = [row["loc"] for row in error.errors() if row["type"] == "extra_forbidden"]
+        if not lenient or not extra:
+            raise
+    raw = copy.deepcopy(raw)
+    for place in extra:
+        holder: Any = raw
+        for part in place[:-1]:
+            holder = holder[part]
+        del holder[place[-1]]
+    return StackConfig.model_validate(raw)
+
+
+def _visible_arguments(confidential: Confidential) -> list[str]:
+    return [
+        f"{PROJECT}:{'.'.join(place)} is a secret, and every user of a host can see the arguments of a process. Give it to "
+        f"vLLM as a variable: pulumi config set --secret --path '{PROJECT}:fleets.{place[1]}.environment.NAME'"
+        for place in confidential.places
+        if confidential.marked and place[0] == "fleets" and place[2:3] == ("vllmArguments",)
+    ]
 
 
 def given_keys(config: Mapping[str, str]) -> set[str]:
@@ -119,7 +158,7 @@ def _unknown(key: str, known: set[str]) -> str:
     return f"{PROJECT}:{key} is not a known key; {hint}"
 
 
-def _mistake(row: Any) -> str:
+def _mistake(row: Any, confidential: Confidential) -> str:
     *parents, last = row["loc"]
     path = f"{PROJECT}:" + ".".join(str(part) for part in row["loc"])
     if row["type"] == "extra_forbidden":
@@ -132,6 +171,8 @@ def _mistake(row: Any) -> str:
     if row["type"] == "missing":
         return f"{path} is missing; set it with: pulumi config set --path '{path}' VALUE"
     shown = row["input"] if isinstance(row["input"], str | int | float | bool) else type(row["input"]).__name__
+    if confidential.holds(row["input"]):
+        shown = HIDDEN
     return f"{path} is {shown!r}: {row['msg'][0].lower()}{row['msg'][1:]}."
 
 

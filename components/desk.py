@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from bootstrap.dialect import DialectError, read_yaml
+from components.confidential import readable
 from components.config import PROJECT, given_keys, load
 from components.models import load_manifests
 from components.schema import Fleet, StackConfig
@@ -54,6 +54,7 @@ class Desk:
     clock: UnwatchedClock
     breaker: Breaker
     limits: Limits
+    lenient: bool = False  # keys of config that this version does not know are left aside
 
 
 def open_desk(stack: str, environ: Mapping[str, str], own_key: str | None = None) -> Desk:
@@ -72,17 +73,24 @@ def desk_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = N
     The store's keys come from STORE_ACCESS_KEY and STORE_SECRET_KEY where the file has none. Raises Refused.
     """
     try:
-        config = dict(yaml.safe_load(file.read_text())["config"])
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+        config = dict(read_yaml(file.read_text())["config"])
+    except (OSError, DialectError, KeyError, TypeError, ValueError) as error:
         raise Refused(f"{file} is no config file of a stack: {' '.join(str(error).split())}.") from None
-    known = {key: value for key, value in config.items() if not (isinstance(value, dict) and set(value) == {"secure"})}
+    known = readable(config)
     for key, variable in STORE_KEYS.items():
         if not known.get(f"{PROJECT}:{key}") and environ.get(variable):
             known[f"{PROJECT}:{key}"] = environ[variable]
-    return _desk(file.stem.removeprefix("Pulumi."), known, environ, own_key, "")
+    return _desk(file.stem.removeprefix("Pulumi."), known, environ, own_key, "", lenient=True)
 
 
-def _desk(stack: str, config: Mapping[str, Any], environ: Mapping[str, str], own_key: str | None, trouble: str) -> Desk:
+def _desk(
+    stack: str,
+    config: Mapping[str, Any],
+    environ: Mapping[str, str],
+    own_key: str | None,
+    trouble: str,
+    lenient: bool = False,
+) -> Desk:
     key = own_key or config.get(f"{PROJECT}:vastApiKey") or environ.get("VAST_API_KEY")
     if not key:
         raise Refused(
@@ -93,7 +101,7 @@ def _desk(stack: str, config: Mapping[str, Any], environ: Mapping[str, str], own
     scale = float(market.get("timeScale") or 1)
     place, clock = meeting_place(url, key), UnwatchedClock()
     client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place))
-    return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale))
+    return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale), lenient)
 
 
 def read_config(desk: Desk, project: Path | None = Path()) -> StackConfig:
@@ -103,7 +111,8 @@ def read_config(desk: Desk, project: Path | None = Path()) -> StackConfig:
     """
     own = f"{PROJECT}:"
     keys = given_keys({key: str(value) for key, value in desk.config.items()})
-    return load(Values({key.removeprefix(own): value for key, value in desk.config.items()}), keys, project)
+    values = Values({key.removeprefix(own): value for key, value in desk.config.items() if key.startswith(own)})
+    return load(values, keys, project, lenient=desk.lenient)
 
 
 def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:

@@ -8,6 +8,7 @@ import pulumi
 
 from bootstrap.manifest import Manifest
 from components import schema
+from components.confidential import NONE, Confidential
 from components.models import Model
 from components.provider_pool import ProviderPool, process_of
 from components.store import Store
@@ -38,6 +39,7 @@ class FleetArgs:
     rentals: Rentals
     pins: Mapping[str, str] = field(default_factory=dict)
     metrics_key: pulumi.Output[str] | None = None
+    confidential: Confidential = NONE
 
 
 class Fleet(pulumi.ComponentResource):
@@ -83,6 +85,7 @@ def make_fleets(
     rentals: Rentals,
     pool: ProviderPool,
     metrics_key: pulumi.Output[str] | None = None,
+    confidential: Confidential = NONE,
 ) -> list[Fleet]:
     """Make every fleet of the stack's config."""
     return [
@@ -99,6 +102,7 @@ def make_fleets(
                 rentals=rentals,
                 pins=models[fleet.model].pins,
                 metrics_key=metrics_key,
+                confidential=confidential,
             ),
             pool,
         )
@@ -110,7 +114,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
     """Return the inputs of one instance, in the shape of `providers.vast.settings.InstanceSettings`."""
     fleet, stack, identity = args.fleet, args.stack, args.identity
     reports = stack.metrics is not None and args.metrics_key is not None
-    return {
+    inputs = {
         "name": instance_name,
         "label": identity.stackId.apply(lambda stack_id: str(Label(stack_id, instance_name))),
         "turn": index,
@@ -148,6 +152,9 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         },
         **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
+    # The provider gets its inputs in plain; this list tells it which of them no line may show.
+    secrets = args.confidential.among(inputs)
+    return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
 
 
 def _token(args: FleetArgs, instance_name: str) -> pulumi.Output[str]:

@@ -15,6 +15,7 @@ import yaml
 
 from components import schema
 from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of
+from components.confidential import NONE, Confidential
 from components.config import ConfigError
 from components.watching import Kubernetes
 from monitoring import config
@@ -62,6 +63,7 @@ class Observability(pulumi.ComponentResource):
         stack: schema.StackConfig,
         keys: Keys,
         kubeconfig: str,
+        confidential: Confidential = NONE,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("gpu-fleet:components:Observability", name, None, opts)
@@ -93,7 +95,7 @@ class Observability(pulumi.ComponentResource):
             self._object(_secret(secret, cluster.namespace, values))
         digests = {_component(secret): digest_of(values) for secret, values in secrets.items()}
         make = documents.plain if cluster.mode == "plain" else documents.existing
-        for manifest in make(settings_of(stack)):
+        for manifest in make(settings_of(stack, confidential)):
             digest = digests.get(manifest["metadata"]["name"])
             if manifest["kind"] == "Deployment" and digest:
                 manifest["spec"]["template"]["metadata"]["annotations"][SECRET_DIGEST] = digest
@@ -149,10 +151,12 @@ def _component(secret: str) -> str:
     return secret.partition("-")[0]
 
 
-def observe(stack: schema.StackConfig, source: pulumi.Config, known: set[str], project: Path) -> dict[str, Any]:
+def observe(
+    stack: schema.StackConfig, source: pulumi.Config, known: set[str], project: Path, confidential: Confidential
+) -> dict[str, Any]:
     """Declare the cluster's monitoring; return where it is and how Grafana is reached, as an export.
 
-    `known` are the config keys that are set. Raises pulumi.RunError where the kubeconfig cannot be read.
+    `known` are the config keys that are set. Raises pulumi.RunError if the kubeconfig cannot be read.
     """
     assert stack.kubernetes is not None
     try:
@@ -173,7 +177,10 @@ def observe(stack: schema.StackConfig, source: pulumi.Config, known: set[str], p
         webhook=optional("alertWebhook"),
         watchdog=optional("watchdogWebhook"),
     )
-    made = Observability("observability", stack, keys, kubeconfig)
+    try:
+        made = Observability("observability", stack, keys, kubeconfig, confidential)
+    except ConfigError as error:
+        raise pulumi.RunError(str(error)) from None
     if stack.kubernetes.mode == "existing":
         return {"namespace": made.namespace}
     reach = f"kubectl --namespace {made.namespace} port-forward service/grafana 3000"

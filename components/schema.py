@@ -120,7 +120,11 @@ class Fleet(Section):
     vllm_arguments: tuple[str, ...] = Field(
         (), alias="vllmArguments", description="Arguments for vLLM beyond model, host and port."
     )
-    environment: dict[str, str] = Field(default_factory=dict, description="Environment for vLLM; no secrets here.")
+    environment: dict[str, str] = Field(
+        default_factory=dict,
+        description="Environment for vLLM; set secret ones by `pulumi config set --secret --path`.",
+    )
+
     warm_start: bool = Field(
         False,
         alias="warmStart",
@@ -176,6 +180,14 @@ class Fleet(Section):
                 f"{', '.join(strange)} is not understood; write two-letter countries such as US, names such as Germany, or EU"
             )
         return regions
+
+    @field_validator("environment", mode="before")
+    @classmethod
+    def _switches_are_words(cls, value: Any) -> Any:
+        """`pulumi config set --path` takes `true` for a switch; a variable is a text."""
+        if not isinstance(value, dict):
+            return value
+        return {name: str(item).lower() if isinstance(item, bool) else item for name, item in value.items()}
 
 
 class Limits(Section):

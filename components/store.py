@@ -8,6 +8,7 @@ import pulumi
 from bootstrap.cache import cache_folder
 from bootstrap.kit import build_kit, installed_programs
 from bootstrap.manifest import Manifest
+from components.confidential import NONE, Confidential
 from components.provider_pool import ProviderPool
 from components.reporting import libraries
 from components.schema import Model, StackConfig
@@ -27,6 +28,7 @@ class StoreArgs:
     identity: Identity
     project: Path
     vmagent: Path | None = None
+    confidential: Confidential = NONE
 
 
 class Store(pulumi.ComponentResource):
@@ -79,7 +81,7 @@ class Store(pulumi.ComponentResource):
             )
             for key, manifest in manifests.items()
         }
-        self.register_outputs({"bucket": store.bucket, "kit": self.kit.digest})
+        self.register_outputs({"bucket": args.confidential.sealed(store.bucket), "kit": self.kit.digest})
 
     def blobs_of(self, model: str) -> list[pulumi.Resource]:
         """Return the resources that a host which serves this model fetches from."""

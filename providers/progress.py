@@ -2,8 +2,10 @@
 
 from contextlib import suppress
 
+from bootstrap.masking import masked
+
 
 def tell(line: str) -> None:
     """Have the CLI show a line. A killed engine has closed the pipe: that must not keep anybody from giving back."""
     with suppress(OSError):
-        print(line, flush=True)  # noqa: T201 -- stdout is the way to the CLI
+        print(masked(line), flush=True)  # noqa: T201 -- stdout is the way to the CLI

@@ -72,13 +72,15 @@ def lay_beside(paths: Paths) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, place)
     official = shlex.quote(str(paths.kubernetes_plugin))
-    (fresh / "pulumi-resource-kubernetes").write_text(
+    stand_in = fresh / paths.stand_ins.name / "pulumi-resource-kubernetes"
+    stand_in.parent.mkdir()
+    stand_in.write_text(
         f'#!/bin/sh\n[ ! -x {official} ] || exec {official} "$@"\n'
         f"PYTHONPATH={shlex.quote(str(paths.engine_bin / 'plugins'))} "
         f'exec {shlex.quote(str(python))} -P -m sandbox.plugins.kubernetes "$@"\n'
     )
-    for name in ("pulumi-resource-pulumi-python", "pulumi-language-python", "pulumi-resource-kubernetes"):
-        (fresh / name).chmod(0o755)
+    for file in (fresh / "pulumi-resource-pulumi-python", fresh / "pulumi-language-python", stand_in):
+        file.chmod(0o755)
     fresh.rename(paths.engine_bin)
 
 

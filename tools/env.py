@@ -1,9 +1,11 @@
 """The environment in which Pulumi runs this program: printed for a shell, or given to one command.
 
-    eval "$(make -s env)"                    in a shell
+    eval "$(make -s env)"                    in a shell, for the sandbox's stack
+    eval "$(make -s env STACK=dev)"          in a shell, for a real stack
     python3 -m tools.env -- pulumi stack     one command
 
-What is set already wins, so that an operator's own backend, passphrase and engine are used.
+What is set already wins, so that an operator's own backend, passphrase and engine are used. A real stack gets nothing of the
+sandbox: no backend, no passphrase, no stand-in for a plugin. What the sandbox's environment left in a shell is taken out.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from tools import engine, paths
 from tools.steps import complete
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+SANDBOX_STACK = "local"
 SANDBOX_PASSPHRASE = "sandbox"  # public by design: the sandbox stack's secrets open nothing outside this machine
 
 PARALLEL = "64"  # waiting takes no processor, and an instance that comes online mostly waits
@@ -27,19 +30,9 @@ OWN = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRA
 
 
 def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables to set, in the order in which they are printed."""
+    """Return the variables to set for the sandbox's stack, in the order in which they are printed."""
     own = engine.own_pulumi(where, environ)
-    front = [where.checkout / ".venv" / "bin"] + ([] if own else [where.engine_bin])
-    front += [where.monitoring_bin] if where.monitoring_bin.is_dir() else []
-    behind = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) not in front]
-    wanted = {
-        "PATH": os.pathsep.join([*map(str, front), *behind]),
-        "PULUMI_SKIP_UPDATE_CHECK": "true",
-        # By default four times the processors of this machine: 16 instances on a small one come online in two halves.
-        "PULUMI_PARALLEL": environ.get("PULUMI_PARALLEL") or PARALLEL,
-        # Refresh and destroy then run the program too and take the account's keys from config, not old state.
-        "PULUMI_RUN_PROGRAM": "true",
-    }
+    wanted = _common(where, environ, [] if own else [where.engine_bin, where.stand_ins])
     if not environ.get("PULUMI_BACKEND_URL"):
         wanted["PULUMI_BACKEND_URL"] = where.backend.as_uri()
     if not environ.get("PULUMI_CONFIG_PASSPHRASE") and not environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
@@ -48,6 +41,37 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
         wanted["PULUMI_HOME"] = environ.get("PULUMI_HOME") or str(where.pulumi_home)
         wanted["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] = "true"
     return wanted
+
+
+def real_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str | None]:
+    """Return the variables to set for a stack that rents on a real market; None: the variable is taken out."""
+    own = engine.own_pulumi(where, environ)
+    built = where.cache / "engine"
+    bare = os.pathsep.join(
+        part for part in environ.get("PATH", os.defpath).split(os.pathsep) if not Path(part).is_relative_to(built)
+    )
+    # An engine that set-up built has no language host of its own; plugins it downloads, as any other.
+    wanted: dict[str, str | None] = {}
+    wanted.update(_common(where, {**environ, "PATH": bare}, [] if own else [where.engine_bin]))
+    left = {"PULUMI_BACKEND_URL": where.backend.as_uri(), "PULUMI_CONFIG_PASSPHRASE": SANDBOX_PASSPHRASE}
+    wanted.update({name: None for name, value in left.items() if environ.get(name) == value})
+    if environ.get("PULUMI_HOME") == str(where.pulumi_home):
+        wanted.update({"PULUMI_HOME": None, "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": None})
+    return wanted
+
+
+def _common(where: paths.Paths, environ: Mapping[str, str], engine_folders: list[Path]) -> dict[str, str]:
+    front = [where.checkout / ".venv" / "bin", *engine_folders]
+    front += [where.monitoring_bin] if where.monitoring_bin.is_dir() else []
+    behind = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) not in front]
+    return {
+        "PATH": os.pathsep.join([*map(str, front), *behind]),
+        "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # By default four times the processors of this machine: 16 instances on a small one come online in two halves.
+        "PULUMI_PARALLEL": environ.get("PULUMI_PARALLEL") or PARALLEL,
+        # Refresh and destroy then run the program too and take the account's keys from config, not old state.
+        "PULUMI_RUN_PROGRAM": "true",
+    }
 
 
 def sandbox_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
@@ -59,15 +83,18 @@ def sandbox_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[
     return bare | environment(where, bare)
 
 
-def exports(variables: Mapping[str, str]) -> str:
-    """Write the variables as lines for a POSIX shell."""
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+def exports(variables: Mapping[str, str | None]) -> str:
+    """Write the variables as lines for a POSIX shell; None takes a variable out."""
+    return "".join(
+        f"unset {name}\n" if value is None else f"export {name}={shlex.quote(value)}\n"
+        for name, value in variables.items()
+    )
 
 
 def main(arguments: list[str]) -> int:
     """Print the exports, or become the command after `--`; 1 and a sentence where set-up has not run.
 
-    `--sandbox` before `--` gives the command the sandbox's backend and passphrase.
+    `--stack NAME` says for which stack: `local` is the sandbox's and gets its backend and passphrase, any other is real.
     """
     where = paths.find(CHECKOUT, os.environ)
     ready = engine.own_pulumi(where, os.environ) or where.engine_bin.is_dir()
@@ -75,16 +102,19 @@ def main(arguments: list[str]) -> int:
         print("Set-up has not run for this checkout: run `make setup` first.", file=sys.stderr)
         return 1
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if "--" not in arguments[:-1]:
-        print(exports(environment(where, os.environ)), end="")
-        return 0
-    split = arguments.index("--")
+    split = arguments.index("--") if "--" in arguments[:-1] else len(arguments)
     options, command = arguments[:split], arguments[split + 1 :]
-    enter(
-        sandbox_environment(where, os.environ)
-        if "--sandbox" in options
-        else dict(os.environ) | environment(where, os.environ)
-    )
+    stack = options[options.index("--stack") + 1] if "--stack" in options[:-1] else ""
+    real = real_environment(where, os.environ) if stack not in ("", SANDBOX_STACK) else None
+    if not command:
+        print(exports(real or environment(where, os.environ)), end="")
+        return 0
+    if real is not None:
+        enter({name: value for name, value in {**os.environ, **real}.items() if value is not None})
+    elif stack:
+        enter(sandbox_environment(where, os.environ))
+    else:
+        enter(dict(os.environ) | environment(where, os.environ))
     return become(command)
 
 

@@ -71,6 +71,11 @@ class Paths:
         return self.engine_binary.parent / f"bin-{digest(parts, self.venv.name)}"
 
     @property
+    def stand_ins(self) -> Path:
+        """The folder for the PATH of the sandbox's stack alone: what stands in for plugins that Pulumi downloads."""
+        return self.engine_bin / "stand-ins"
+
+    @property
     def kubernetes_plugin_parts(self) -> tuple[Path, ...]:
         """What Pulumi's own kubernetes plugin is built from."""
         folder = self.checkout / "sandbox" / "plugins" / "kubernetes" / "official"

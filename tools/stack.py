@@ -23,6 +23,7 @@ from typing import Any
 
 import yaml
 
+from bootstrap.dialect import read_yaml
 from tools import engine as tools_engine
 from tools import env as tools_env
 from tools import paths as tools_paths
@@ -122,12 +123,12 @@ class Stack:
     def write_config(self, config: Mapping[str, Any]) -> None:
         """Write the stack's config file anew, as an edit in a pull request would; the salt of its secrets stays."""
         file = self.folder / f"Pulumi.{self.name}.yaml"
-        kept = yaml.safe_load(file.read_text()) if file.exists() else {}
+        kept = read_yaml(file.read_text()) if file.exists() else {}
         file.write_text(yaml.safe_dump({**kept, "config": dict(config)}))
 
     def read_config(self) -> dict[str, Any]:
         """Return the values of the stack's config file by key."""
-        return dict(yaml.safe_load((self.folder / f"Pulumi.{self.name}.yaml").read_text()).get("config") or {})
+        return dict(read_yaml((self.folder / f"Pulumi.{self.name}.yaml").read_text()).get("config") or {})
 
     def config(self, plain: Mapping[str, str] | None = None, secret: Mapping[str, str] | None = None) -> None:
         """Set config values; a dotted or indexed key is a path, as with `pulumi config set --path`."""
@@ -186,7 +187,7 @@ def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fl
 
     It has one fleet, `chat`, of one instance; `fleet` replaces keys of that one.
     """
-    config = dict(yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"])
+    config = dict(read_yaml((REPO / "Pulumi.local.yaml").read_text())["config"])
     config["gpu-fleet:market"] |= {"url": market_url, "timeScale": time_scale}
     config["gpu-fleet:store"] |= {"endpoint": store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
     config["gpu-fleet:fleets"]["chat"] |= fleet
@@ -198,7 +199,7 @@ def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fl
 
 def watching_config(kubeconfig: str, **kubernetes: Any) -> dict[str, Any]:
     """Return what `sandbox_config` leaves out, with the way to another cluster; `kubernetes` replaces keys of that."""
-    local = yaml.safe_load((REPO / "Pulumi.local.yaml").read_text())["config"]
+    local = read_yaml((REPO / "Pulumi.local.yaml").read_text())["config"]
     config = {f"gpu-fleet:{key}": local[f"gpu-fleet:{key}"] for key in WATCHING}
     config["gpu-fleet:kubernetes"] |= {"kubeconfig": kubeconfig, **kubernetes}
     return config

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
+from bootstrap.masking import masked
+
 KEYS = "gpu-fleet:storeAccessKey and gpu-fleet:storeSecretKey"
 WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "TokenRefreshRequired", "401"}
 NO_BUCKET = {"NoSuchBucket"}
@@ -19,6 +21,10 @@ SKEWED = {"RequestTimeTooSkewed"}
 
 class StoreError(Exception):
     """The store cannot do what is asked; the message is a sentence for the operator."""
+
+    def __str__(self) -> str:
+        """Return the message without the passwords of URLs in it."""
+        return masked(super().__str__())
 
 
 class KeysRefused(StoreError):

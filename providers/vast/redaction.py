@@ -1,10 +1,19 @@
 """The one choke point for what leaves a provider process as text: known secrets are replaced before anybody reads it."""
 
+import base64
+import json
+import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from urllib.parse import quote
 
-SECRET_FIELDS = frozenset({"sshPrivateKey", "caKey", "token"})
+from pydantic import BaseModel, SecretStr
+
+from bootstrap.masking import HIDDEN, masked
+from providers.vast.settings import InstanceSettings
+
 SHORTEST = 8  # anything shorter would blank ordinary words
 
 
@@ -15,25 +24,87 @@ class Redaction:
     secrets: tuple[str, ...]
 
     @classmethod
-    def of(cls, *sources: str | Mapping[str, Any]) -> "Redaction":
-        """Collect secrets: strings as they are, and the secret fields of property maps at any depth."""
-        found: list[str] = []
-        for source in sources:
-            found.extend([source] if isinstance(source, str) else _secrets_in(source))
-        return cls(tuple(sorted({secret for secret in found if len(secret) >= SHORTEST}, key=len, reverse=True)))
+    def of(cls, *sources: str | Mapping[str, Any] | BaseModel) -> "Redaction":
+        """Collect secrets: strings as they are, and the secret fields of property maps and of models at any depth."""
+        found = {secret for source in sources for secret in _secrets_of(source) if len(secret) >= SHORTEST}
+        return cls(tuple(sorted({form for secret in found for form in _forms(secret)}, key=len, reverse=True)))
 
     def clean(self, text: str) -> str:
-        """Return the text with every known secret, and every line of one, replaced."""
+        """Return the text with every known secret, every line of one, and every URL's password replaced."""
         for secret in self.secrets:
-            text = text.replace(secret, "[secret]")
-        return text
+            text = text.replace(secret, HIDDEN)
+        return masked(text)
 
 
-def _secrets_in(value: Any) -> Iterator[str]:
+@cache
+def secret_fields(model: type[BaseModel]) -> frozenset[str]:
+    """Return the property names of all fields of a model, and of the models in it, that hold a SecretStr."""
+    found: set[str] = set()
+    for name, field in model.model_fields.items():
+        parts = list(_parts(field.annotation))
+        if SecretStr in parts:
+            found.add(field.alias or name)
+        for part in parts:
+            if isinstance(part, type) and issubclass(part, BaseModel):
+                found |= secret_fields(part)
+    return frozenset(found)
+
+
+def _parts(annotation: Any) -> Iterator[Any]:
+    yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _parts(argument)
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """Yield a secret as it may stand in a text: plain, in JSON, in a URL, in base64."""
+    yield secret
+    yield json.dumps(secret)[1:-1]
+    yield quote(secret, safe="")
+    yield base64.b64encode(secret.encode()).decode()
+
+
+def _secrets_of(source: Any) -> Iterator[str]:
+    if isinstance(source, str):
+        yield source
+    elif isinstance(source, BaseModel):
+        yield from _within_model(source)
+    else:
+        yield from _within_map(source)
+
+
+def _within_model(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield from _lines(value.get_secret_value())
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _within_model(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _within_model(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _within_model(item)
+
+
+def _within_map(value: Any) -> Iterator[str]:
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if key in SECRET_FIELDS and isinstance(item, str):
-                yield item
-                yield from (line for line in item.splitlines() if not line.startswith("-----"))
-            else:
-                yield from _secrets_in(item)
+            yield from _texts(item) if key in secret_fields(InstanceSettings) else _within_map(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _within_map(item)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from _lines(value)
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
+
+
+def _lines(secret: str) -> Iterator[str]:
+    """Yield a secret and the lines of its text, but for those that only frame it."""
+    yield secret
+    yield from (line for line in secret.splitlines() if not line.startswith("-----"))

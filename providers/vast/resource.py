@@ -165,7 +165,7 @@ class VastInstanceProvider(ResourceProvider):
         from providers.vast.ledger import CleanLedger  # noqa: PLC0415
         from providers.vast.lifecycle import Desk  # noqa: PLC0415
 
-        redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings.access.revealed())
+        redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)
         store = settings.store
         endpoint = store.own_endpoint or store.endpoint
         kept = open_ledger(endpoint, store.region, store.bucket, self._store_keys, self._clock)

@@ -34,6 +34,7 @@ from providers.vast.instances import SSH_PORT, Instance
 from providers.vast.limits import Limits
 from providers.vast.loading import SLOW_SHARE
 from providers.vast.online import Say, Served
+from providers.vast.redaction import Redaction
 from providers.vast.settings import AccessSettings, InstanceSettings
 
 STORE_SECONDS = 10
@@ -166,9 +167,7 @@ class HostBootstrap:
         key = warm_key(spec, report.facts)
         try:
             archive = take(host, spec.name)
-            problem = (
-                unfit(archive, self.settings.access.revealed().values()) if archive else "vLLM has compiled nothing"
-            )
+            problem = unfit(archive, Redaction.of(self.settings).secrets) if archive else "vLLM has compiled nothing"
             if problem:
                 say("warm start", f"no compile cache is kept: {problem}")
                 return None

@@ -171,16 +171,6 @@ class AccessSettings(_Model):
             raise ValueError(f"gpu-fleet:metricsKey has fewer than {KEY_LENGTH} characters")
         return key
 
-    def revealed(self) -> dict[str, str]:
-        """Return the secrets in plain, for what must know them: the redaction."""
-        fields = {
-            "sshPrivateKey": self.ssh_private_key,
-            "caKey": self.ca_key,
-            "token": self.token,
-            "metricsKey": self.metrics_key,
-        }
-        return {name: text for name, secret in fields.items() if (text := secret.get_secret_value())}
-
 
 class MetricsSettings(_Model):
     """Where the host reports to. `url` is the door's as hosts reach it."""
@@ -207,6 +197,8 @@ class InstanceSettings(_Model):
     kit: Manifest
     access: AccessSettings
     metrics: MetricsSettings | None = None
+    # Texts of inputs that are secret leaves of stack config: no line and no kept log shows them.
+    secrets: tuple[SecretStr, ...] = ()
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> "InstanceSettings":

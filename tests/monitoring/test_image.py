@@ -8,6 +8,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 LOCK = REPO / "monitoring" / "requirements.txt"
 IMPORTED = """
+import re
 import sys
 from importlib import metadata
 import monitoring.door.__main__, monitoring.exporter.__main__
@@ -15,7 +16,7 @@ import boto3, httptools  # imported at their first use
 packages = metadata.packages_distributions()
 tops = {name.partition(".")[0] for name in sys.modules}
 # Typing stubs and a namespace that others share come with packages of the project's that the image has not.
-print(*sorted({packages[top][0].lower().replace("_", "-") for top in tops if top in packages and top != "google"}))
+print(*sorted({re.sub("[-_.]+", "-", packages[top][0].lower()) for top in tops if top in packages and top != "google"}))
 print(*sorted({top for top in tops if getattr(sys.modules[top], "__file__", None) is None and top in ROOMS}))
 """
 

@@ -24,7 +24,7 @@ def where(tmp_path: Path) -> paths.Paths:
 
 def test_the_built_engine_brings_its_home_and_stays_offline(where):
     found = env.environment(where, {"PATH": "/usr/bin"})
-    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:/usr/bin"
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:{where.stand_ins}:/usr/bin"
     assert found["PULUMI_HOME"] == str(where.pulumi_home)
     assert found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
     assert found["PULUMI_BACKEND_URL"] == f"file://{where.backend}"
@@ -69,6 +69,38 @@ def test_the_sandboxes_stack_never_uses_an_own_backend_or_passphrase(where):
 def test_twice_is_the_same_as_once(where):
     once = env.environment(where, {"PATH": "/usr/bin"})
     assert env.environment(where, {"PATH": "/usr/bin"} | once)["PATH"] == once["PATH"]
+
+
+def test_a_real_stack_gets_nothing_of_the_sandbox_even_in_a_shell_that_had_it(where):
+    before = {"PATH": "/usr/bin", "HOME": "/mine"}
+    shell = before | env.environment(where, before)
+    found = env.real_environment(where, shell)
+
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:/usr/bin"
+    taken = {name for name, value in found.items() if value is None}
+    assert taken == {
+        "PULUMI_BACKEND_URL",
+        "PULUMI_CONFIG_PASSPHRASE",
+        "PULUMI_HOME",
+        "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+    }
+    assert "unset PULUMI_BACKEND_URL\n" in env.exports(found)
+
+
+def test_a_real_stack_with_the_operators_engine_gets_no_language_host_and_no_stand_in(where, tmp_path):
+    own = tmp_path / "own" / "pulumi"
+    own.parent.mkdir()
+    own.write_text("#!/bin/sh\n")
+    own.chmod(0o755)
+    shell = {"PATH": f"{where.engine_bin}:{where.stand_ins}:{where.engine_bin.parent}/bin-old:{own.parent}:/usr/bin"}
+
+    assert env.real_environment(where, shell)["PATH"] == f"{where.checkout}/.venv/bin:{own.parent}:/usr/bin"
+
+
+def test_what_the_operator_has_set_stays_for_a_real_stack(where):
+    own = {"PULUMI_BACKEND_URL": "s3://states", "PULUMI_CONFIG_PASSPHRASE": "mine", "PULUMI_HOME": "/mine/.pulumi"}
+
+    assert not set(own) & set(env.real_environment(where, {"PATH": "/bin", **own}))
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30))

@@ -47,7 +47,7 @@ def test_it_is_built_once_of_what_is_pinned_and_takes_the_stand_ins_place(where:
         plugin.install_plugin(where, environ(tmp_path))
 
     assert (tmp_path / "built").read_text() == "schema\nmain.go\ngo.sum\n"
-    launcher = where.engine_bin / "pulumi-resource-kubernetes"
+    launcher = where.stand_ins / "pulumi-resource-kubernetes"
     done = subprocess.run([launcher, "127.0.0.1:1"], capture_output=True, text=True, check=True)
     assert done.stdout == "official 127.0.0.1:1\n"
 

@@ -10,6 +10,8 @@ import httpx
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+TOKEN = "sandbox-cluster-token"  # public by design: it marks the sandbox's cluster
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 SECONDS = 30.0  # for one answer
 
 
@@ -66,6 +68,16 @@ def reach(text: str, context: str = "") -> tuple[httpx.Client, str]:
     headers = {"Authorization": f"Bearer {user.token}"} if user.token else {}
     client = httpx.Client(base_url=cluster.server, verify=verify, headers=headers, timeout=SECONDS, trust_env=False)
     return client, chosen.namespace
+
+
+def refuse_others(client: httpx.Client) -> None:
+    """Raise KubeconfigError unless the client leads to the sandbox's own cluster: this is no plugin for a real one."""
+    host = client.base_url.host
+    if host not in LOOPBACK or client.headers.get("Authorization") != f"Bearer {TOKEN}":
+        raise KubeconfigError(
+            f"{host} is not the sandbox's cluster, and this plugin only stands in for Pulumi's own there. For a real stack "
+            'run `eval "$(make -s env STACK=<stack>)"`: Pulumi then brings its own kubernetes plugin'
+        )
 
 
 def _named(rows: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:

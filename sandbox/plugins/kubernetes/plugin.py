@@ -12,7 +12,7 @@ from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
 from sandbox.plugins.kubernetes import objects
 from sandbox.plugins.kubernetes.cluster import Cluster, Refused
-from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach
+from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach, refuse_others
 from sandbox.plugins.kubernetes.objects import Kind, Manifest
 
 VERSION = "4.32.0"  # of the SDK in requirements.in
@@ -139,6 +139,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     def _cluster(self) -> Cluster:
         if self._reached is None:
             client, namespace = reach(self._kubeconfig, self._context)
+            refuse_others(client)
             self._reached = Cluster(client, self._namespace or namespace)
         return self._reached
 

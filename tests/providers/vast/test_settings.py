@@ -7,6 +7,7 @@ import pytest
 
 from providers.vast.errors import SettingsInvalid
 from providers.vast.label import Label
+from providers.vast.redaction import Redaction
 from providers.vast.serving import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
@@ -30,7 +31,7 @@ def test_a_host_reports_as_its_instance_with_a_password_of_its_own() -> None:
     assert (first.url, first.user) == ("https://door.example", "7.chat-0.abcdefgh")
     assert first.password != second.password
     assert KEY not in repr(settings) + repr(first)
-    assert settings.access.revealed()["metricsKey"] == KEY
+    assert KEY in Redaction.of(settings).secrets
 
 
 def test_without_a_door_or_a_key_nothing_is_reported() -> None:

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 import sandbox.settings
-from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach
+from sandbox.plugins.kubernetes.kubeconfig import TOKEN as MARK
+from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach, refuse_others
 from sandbox.services.kubernetes import TOKEN
 from sandbox.settings import KUBERNETES_PORT
 
@@ -57,9 +58,23 @@ def test_the_committed_one_leads_to_the_sandboxs_cluster():
 
     assert str(client.base_url) == f"https://127.0.0.1:{KUBERNETES_PORT}"
     assert client.headers["Authorization"] == f"Bearer {TOKEN}"
+    refuse_others(client)
+    assert MARK == TOKEN
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "just text"])
 def test_what_is_no_kubeconfig_is_said(text):
     with pytest.raises(KubeconfigError, match="kubeconfig cannot be"):
         reach(text)
+
+
+@pytest.mark.parametrize(("server", "token"), [("https://k8s.example", TOKEN), ("https://127.0.0.1:6443", "other")])
+def test_no_other_cluster_is_served(server, token):
+    other = {
+        "clusters": [{"name": "c", "cluster": {"server": server}}],
+        "users": [{"name": "u", "user": {"token": token}}],
+    }
+    client, _ = reach(yaml.safe_dump(GOOD | other))
+
+    with pytest.raises(KubeconfigError, match=r"is not the sandbox's cluster.*make -s env STACK="):
+        refuse_others(client)

@@ -1,0 +1,104 @@
+"""A secret leaf of structured config is found, sealed wherever a resource gets it, and in no message or file."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+from components.cluster import stack_file
+from components.confidential import Confidential, readable, stack_sections
+from components.config import ConfigError, load
+from components.schema import StackConfig
+from tests.components.test_config import GOOD, Source
+
+KEY = "0123456789abcdef-of-wandb"
+MARK = {"secure": "v1:abc:def"}
+
+
+def fleets(**chat: Any) -> dict[str, Any]:
+    return {"chat": {**GOOD["fleets"]["chat"], **chat}}
+
+
+PLAIN = fleets(environment={"WANDB_API_KEY": KEY, "VLLM_LOGGING_LEVEL": "INFO"})
+FILE = fleets(environment={"WANDB_API_KEY": MARK, "VLLM_LOGGING_LEVEL": "INFO"})
+FOUND = Confidential.of({"fleets": PLAIN}, {"fleets": FILE})
+
+
+def secret(value: Any) -> bool:
+    return isinstance(value, pulumi.Output)
+
+
+def test_the_stacks_file_says_which_leaf_is_secret(tmp_path: Path) -> None:
+    (tmp_path / "Pulumi.dev.yaml").write_text(json.dumps({"config": {"gpu-fleet:fleets": FILE}}))
+
+    assert stack_sections(tmp_path, "dev", "gpu-fleet") == {"fleets": FILE}
+    assert FOUND.values == {KEY}
+    assert FOUND.places == (("fleets", "chat", "environment", "WANDB_API_KEY"),)
+
+
+@pytest.mark.parametrize("file", [{}, {"fleets": MARK}, {"fleets": fleets(environment={"WANDB_API_KEY": MARK})}])
+def test_a_file_that_does_not_tell_makes_every_leaf_secret(file: dict[str, Any]) -> None:
+    found = Confidential.of({"fleets": PLAIN}, file)
+
+    assert {KEY, "INFO", "RTX 4090"} <= found.values
+    assert found.holds("RTX 4090")
+
+
+def test_only_what_is_secret_is_sealed() -> None:
+    sealed = FOUND.sealed({"server": {"environment": PLAIN["chat"]["environment"], "arguments": ["-x", f"--k={KEY}"]}})
+
+    assert secret(sealed["server"]["environment"]["WANDB_API_KEY"])
+    assert secret(sealed["server"]["arguments"][1])
+    assert sealed["server"]["environment"]["VLLM_LOGGING_LEVEL"] == "INFO"
+    assert FOUND.among(sealed | {"plain": KEY}) == [KEY]
+
+
+def test_a_url_with_a_password_is_sealed_though_nobody_marked_it() -> None:
+    assert secret(Confidential().sealed({"url": "https://me:hunter22@market.example"})["url"])
+
+
+def test_no_message_shows_a_secret() -> None:
+    wrong = fleets(replicas=KEY)
+    found = Confidential.of({"fleets": wrong}, {"fleets": fleets(replicas=MARK)})
+
+    with pytest.raises(ConfigError) as refused:
+        load(Source({**GOOD, "fleets": wrong}), set(GOOD), None, found)
+    assert "fleets.chat.replicas is '[secret]'" in str(refused.value)
+    with pytest.raises(ConfigError) as refused:
+        load(Source({**GOOD, "fleets": KEY}), set(GOOD), None, Confidential.of({"fleets": KEY}, {"fleets": MARK}))
+    assert KEY not in str(refused.value)
+
+
+def test_a_secret_argument_is_refused_with_the_way_that_hides_it() -> None:
+    plain, file = fleets(vllmArguments=["--hf-token", KEY]), fleets(vllmArguments=["--hf-token", MARK])
+
+    with pytest.raises(
+        ConfigError, match=r"arguments of a process.*--secret --path 'gpu-fleet:fleets.chat.environment"
+    ):
+        load(Source({**GOOD, "fleets": plain}), set(GOOD), None, Confidential.of({"fleets": plain}, {"fleets": file}))
+
+
+def test_the_exporters_file_has_no_secret_and_says_if_it_cannot_do_without() -> None:
+    stack = StackConfig.model_validate({**GOOD, "fleets": PLAIN})
+
+    assert KEY not in stack_file(stack, FOUND)
+    needed = Confidential.of({"store": GOOD["store"]}, {"store": {**GOOD["store"], "bucket": MARK}})
+    with pytest.raises(ConfigError, match=r"gpu-fleet:store.bucket: the exporter in the cluster needs it in plain"):
+        stack_file(stack, needed)
+
+
+def test_ciphertext_counts_as_not_set() -> None:
+    assert readable({"a": {"secure": "x"}, "b": [{"secure": "x"}, 1]}) == {"b": ["[secret]", 1]}
+
+
+def test_numbers_are_texts_where_texts_are_meant() -> None:
+    environment = {"A": 1, "B": 0.5, "C": True}
+    config = {**GOOD, "models": {"7": {"manifest": "m.json"}}, "fleets": fleets(environment=environment, model=7)}
+    config["store"] = {**GOOD["store"], "bucket": 1234}
+
+    found = load(Source(config), set(config), None)
+
+    assert found.fleets["chat"].environment == {"A": "1", "B": "0.5", "C": "true"}
+    assert (found.fleets["chat"].model, found.store.bucket) == ("7", "1234")
