@@ -17,10 +17,12 @@ from providers.vast.online import Say, Served, bring_online
 from providers.vast.record import Record
 from providers.vast.renting import wait_until_running
 from providers.vast.settings import InstanceSettings
+from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 from tests.doubles.settings import PROPS
-from tests.doubles.slow_boots import LIMITS, ORDER, given_up
+from tests.doubles.slow_boots import LIMITS, ORDER, Serves, given_up
+from tests.doubles.virtual_market import VirtualMarket
 
 MINUTE = 60.0
 PART = 64 * 2**20
@@ -68,6 +70,20 @@ def test_the_end_of_a_boot_lies_between_its_two_bounds_and_never_comes_nearer(
 
 def test_no_boot_of_5_to_35_minutes_is_given_up() -> None:
     assert sum(given_up(seed) for seed in range(200)) == 0
+
+
+@pytest.mark.parametrize("mbps", [50, 100, 300, 1000])
+def test_no_healthy_boot_of_the_emulated_market_is_given_up(mbps: float) -> None:
+    machine = replace(next(one for one in generate(1) if one.gpu.name == "RTX 4090"), num_gpus=1, inet_down=mbps)
+    market = VirtualMarket(
+        FakeClock(), [replace(machine, cuda=13.0, disk_gb=500, direct_ports=9, verification="verified")]
+    )
+    order = replace(ORDER, image="vllm/vllm-openai:v0.32.0", wishes=replace(ORDER.wishes, max_usd_per_hour=2))
+
+    served = bring_online(market, market.clock, LIMITS, order, Serves(), lambda *_: None)
+
+    assert (served.attempts, len(market.books.all())) == (1, 1)
+    assert served.seconds["wait"] > loading.transfer_seconds(11.4, mbps)
 
 
 def test_the_double_finds_a_bound_that_is_too_short() -> None:
