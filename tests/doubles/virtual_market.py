@@ -25,7 +25,7 @@ class VirtualMarket:
     def __init__(self, clock: FakeClock, machines: list[Machine]) -> None:
         self.clock = clock
         real = MarketClock(1.0, start=clock.start, real=clock.monotonic)
-        self.books = Books(real, machines, NoHosts(), Faults(), read_lag=0.0, spawn=lambda work: work(), ids_from=1)
+        self.books = Books(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
 
     def verify_key(self) -> None:
         """Every key is known."""
