@@ -123,7 +123,7 @@ class FleetCollector(Collector):
             yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
         if self._learnt["charges"]:
             unused = self._unused if self._learnt.get(UNUSED) else None
-            wasted = money.waste(charges, attempts, unused, self._terms.time_scale)
+            wasted = money.waste(charges, attempts, unused)
             yield from _money(charges, wasted, self._now())
         if all(self._learnt[source] for source in SOURCES):
             yield from _drift(money.drift(charges, attempts, inventory, self._now(), self._terms.time_scale))

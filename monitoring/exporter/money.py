@@ -35,13 +35,12 @@ def waste(
     charges: Iterable[Charged],
     attempts: Sequence[Attempt],
     unused: Mapping[int, float] | None = None,
-    time_scale: float = 1.0,
 ) -> dict[str, float]:
     """Return $ by kind of waste, a part of `cost`.
 
     failed: instances that never served. orphan: those that no event names, rented after the ledger began: what is older may
     have been forgotten by it. idle: of the others, the share of their time in which they were ready and unused, which
-    `unused` tells in seconds of ours by instance; without it nothing is said of idleness.
+    `unused` tells in seconds by instance; without it nothing is said of idleness.
     """
     served = {attempt.instance_id for attempt in attempts if attempt.served is not None}
     failed = {attempt.instance_id for attempt in attempts if attempt.failed} - served
@@ -54,7 +53,7 @@ def waste(
         elif charge.instance_id not in named and charge.start > known_since:
             total["orphan"] += charge.total
         elif unused and charge.end > charge.start:
-            share = unused.get(charge.instance_id, 0.0) * time_scale / (charge.end - charge.start)
+            share = unused.get(charge.instance_id, 0.0) / (charge.end - charge.start)
             total[IDLE] += charge.total * min(1.0, share)
     return total
 
@@ -62,8 +61,7 @@ def waste(
 def spent(charges: Iterable[Charged], now: float) -> dict[str, float]:
     """Return $ of the UTC day and month of `now`; a charge counts evenly over its time."""
     rows = list(charges)
-    # A market whose time runs faster than ours, as the sandbox's does, has a day of its own.
-    moment = datetime.fromtimestamp(max([now, *(charge.end for charge in rows)]), UTC)
+    moment = datetime.fromtimestamp(now, UTC)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
     begins = {"day": midnight.timestamp(), "month": midnight.replace(day=1).timestamp()}
     return {period: sum(_since(charge, begin) for charge in rows) for period, begin in begins.items()}

@@ -42,7 +42,7 @@ def current(call: Call) -> Any:
 def charged(call: Call) -> Any:
     """List what the account is charged, ended contracts among it."""
     books = call.desk.books
-    return charges.page(books.ever(), call.request.query_params, books.clock.now())
+    return charges.page(books.ever(), call.request.query_params, books.clock)
 
 
 def keys(call: Call) -> Any:
@@ -141,5 +141,6 @@ def _text(call: Call) -> str:
 
 
 def _key(number: int, text: str, call: Call) -> dict[str, Any]:
-    now = call.desk.books.clock.now()
+    clock = call.desk.books.clock
+    now = clock.on_the_wire(clock.now())
     return {"id": number, "user_id": USER_ID, "public_key": text, "created_at": now, "deleted_at": None}

@@ -77,9 +77,10 @@ class Books:
 
     def listed(self, storage_gb: float = offers.DEFAULT_STORAGE_GB, bid: bool = False) -> list[dict[str, Any]]:
         """Return every offer as a row; `storage_gb` is priced in."""
-        now = self.clock.now()
         with self._lock:
-            return [offers.row(machine, number, now, storage_gb, bid) for number, machine in self._listed.items()]
+            return [
+                offers.row(machine, number, self.clock, storage_gb, bid) for number, machine in self._listed.items()
+            ]
 
     def rent(self, offer_id: int, request: Request) -> Contract:
         """Rent an offer. Raises Refused where it is gone, too small, or bid too little for."""

@@ -9,18 +9,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sandbox.market import tokens
+from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
 from sandbox.market.filters import FilterInvalid, coerce
 
-LARGEST_PAGE = 100
+LARGEST_PAGE = 500
 RANGE = "select_filters.day needs gte and lte in unix seconds"
 
 
-def page(contracts: Iterable[Contract], query: Mapping[str, str], now: float) -> dict[str, Any]:
-    """Return one page of the charges that touch the days asked for. Raises FilterInvalid."""
+def page(contracts: Iterable[Contract], query: Mapping[str, str], clock: MarketClock) -> dict[str, Any]:
+    """Return one page of the charges that touch the days asked for. Raises FilterInvalid.
+
+    Moments are real unix seconds; amounts are of the market's own time.
+    """
     since, until = _range(query.get("select_filters"))
-    rows = [row for row in (_row(one, now) for one in contracts) if row["start"] <= until and row["end"] >= since]
-    rows.sort(key=lambda row: (row["start"], row["source"]), reverse=query.get("latest_first") == "true")
+    rows = [row for row in (_row(one, clock) for one in contracts) if row["start"] <= until and row["end"] >= since]
+    rows.sort(key=lambda row: (row["start"], row["source"]), reverse=query.get("latest_first", "").lower() == "true")
     start = _offset(query.get("after_token"))
     size = int(min(LARGEST_PAGE, max(1, coerce(query.get("limit") or str(LARGEST_PAGE), 0))))
     more = start + size < len(rows)
@@ -33,14 +37,15 @@ def page(contracts: Iterable[Contract], query: Mapping[str, str], now: float) ->
     }
 
 
-def _row(contract: Contract, now: float) -> dict[str, Any]:
+def _row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
+    now = clock.now()
     items = {kind: round(usd, 3) for kind, usd in contract.items(now).items()}
     return {
         "type": "instance",
         "source": f"instance-{contract.id}",
         "description": f"Instance {contract.id} on machine {contract.machine.machine_id}",
-        "start": contract.born,
-        "end": now if contract.meter.ended is None else contract.meter.ended,
+        "start": clock.on_the_wire(contract.born),
+        "end": clock.on_the_wire(now if contract.meter.ended is None else contract.meter.ended),
         "amount": round(sum(items.values()), 3),
         "metadata": {"label": contract.label, "machine_id": contract.machine.machine_id},
         "items": [{"type": kind, "amount": usd} for kind, usd in items.items()],

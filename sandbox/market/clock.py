@@ -1,4 +1,8 @@
-"""The market's own time, which runs faster than ours, so that minutes of booting take seconds."""
+"""The market's own time, which runs faster than ours, so that minutes of booting take seconds.
+
+Inside the market everything happens in emulated seconds, and money is charged by them. Clients live in real time, so every
+moment and length that is sent to them goes through `on_the_wire` and `length_on_the_wire`, and through nothing else.
+"""
 
 import time
 from collections.abc import Callable
@@ -24,6 +28,14 @@ class MarketClock:
     def now(self) -> float:
         """Return emulated unix seconds."""
         return self._start + (self._real() - self._origin) * self.time_scale
+
+    def on_the_wire(self, moment: float) -> float:
+        """Return the real unix second at which an emulated moment comes, or came."""
+        return self._start + self.length_on_the_wire(moment - self._start)
+
+    def length_on_the_wire(self, seconds: float) -> float:
+        """Return how many real seconds so many emulated ones take."""
+        return seconds / self.time_scale
 
     def real(self) -> float:
         """Return real seconds that never go back, of unknown origin."""

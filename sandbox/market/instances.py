@@ -5,6 +5,7 @@ from typing import Any
 
 from sandbox.hosts.spec import SSH_PORT
 from sandbox.market import offers, states
+from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
 
 # Columns of the market's table: only these can be filtered and ordered by.
@@ -17,8 +18,9 @@ PROXY_PORT = 30_000
 NOT_AN_INSTANCE_S = {"reliability", "vms_enabled", "driver_vers", "direct_port_count", "datacenter"}
 
 
-def row(contract: Contract, now: float) -> dict[str, Any]:
-    """Return one instance; `now` is emulated unix seconds. Times are epoch seconds, prices $/h."""
+def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
+    """Return one instance. Times are real unix seconds, prices $/h."""
+    now = clock.now()
     machine, meter = contract.machine, contract.meter
     hardware = {name: value for name, value in offers.hardware(machine).items() if name not in NOT_AN_INSTANCE_S}
     gpus, disk = meter.gpu_usd_per_hour, meter.disk_usd_per_hour
@@ -42,10 +44,10 @@ def row(contract: Contract, now: float) -> dict[str, Any]:
         "storage_total_cost": disk,
         "search": offers.prices(gpus, disk),
         "instance": offers.prices(gpus if meter.running_since is not None else 0.0, disk),
-        "start_date": contract.born,
-        "end_date": end,
-        "duration": now - contract.born,
-        "uptime_mins": (now - contract.up_since) / 60 if contract.up_since is not None else None,
+        "start_date": clock.on_the_wire(contract.born),
+        "end_date": clock.on_the_wire(end),
+        "duration": clock.length_on_the_wire(now - contract.born),
+        "uptime_mins": clock.length_on_the_wire(now - up) / 60 if (up := contract.up_since) is not None else None,
         "time_remaining": "",
         "time_remaining_isbid": "",
         "client_run_time": 1.1,

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sandbox.market.clock import MarketClock
 from sandbox.market.machines import Machine
 
 HOURS_A_MONTH = 720
@@ -56,8 +57,9 @@ def gpu_usd_per_hour(machine: Machine, bid: bool = False) -> float:
     return round(full * (0.6 if bid else 1.0), 6)
 
 
-def row(machine: Machine, offer_id: int, now: float, storage_gb: float, bid: bool = False) -> dict[str, Any]:
-    """Return one row of the search answer; `storage_gb` is priced into `dph_total`, `now` is emulated unix seconds."""
+def row(machine: Machine, offer_id: int, clock: MarketClock, storage_gb: float, bid: bool = False) -> dict[str, Any]:
+    """Return one row of the search answer; `storage_gb` is priced into `dph_total`. Times are real unix seconds."""
+    now, lasts = clock.on_the_wire(clock.now()), clock.length_on_the_wire(machine.lease_seconds)
     gpus, disk = gpu_usd_per_hour(machine, bid), storage_usd_per_hour(machine, storage_gb)
     total = gpus + disk
     return {
@@ -77,9 +79,9 @@ def row(machine: Machine, offer_id: int, now: float, storage_gb: float, bid: boo
         "instance": prices(gpus, disk),
         "gpu_total_ram": machine.gpu.ram_mb * machine.num_gpus,
         "disk_space": machine.disk_gb,
-        "duration": machine.lease_seconds,
+        "duration": lasts,
         "start_date": now - 86_400,
-        "end_date": now + machine.lease_seconds,
+        "end_date": now + lasts,
         "rentable": True,
         "rented": False,
         "dlperf_per_dphtotal": _dlperf(machine) / total,

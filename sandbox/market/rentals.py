@@ -165,4 +165,4 @@ def read_log(desk: Desk, request: HttpRequest) -> Response:
 
 
 def _row(desk: Desk, contract: Contract) -> dict[str, Any]:
-    return instances.row(contract, desk.books.clock.now())
+    return instances.row(contract, desk.books.clock)

@@ -75,7 +75,6 @@ def test_idle_is_the_unused_share_of_what_served_and_of_nothing_else() -> None:
     assert idle == {"failed": 1.0, "orphan": 4.0, "idle": 0.5}
     assert money.waste(charges, EVENTS, {}) == {"failed": 1.0, "orphan": 4.0, "idle": 0.0}
     assert money.waste(charges, EVENTS, {2: 9 * HOUR})["idle"] == 2.0
-    assert money.waste(charges, EVENTS, {2: HOUR / 30}, time_scale=30)["idle"] == pytest.approx(2.0)
 
 
 def test_a_charge_over_midnight_counts_by_its_share() -> None:

@@ -1,6 +1,7 @@
 """Our client and renting rules against the emulated market, thresholds and lags included; tests/live is its twin."""
 
 import json
+import time
 import uuid
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
             for best, mark in zip(found, marks, strict=False)
         ]
         give_back(vast, CLOCK, limits(market), ids[0])
-        since = market.books.clock.now() - 86_400
+        since = time.time() - 86_400
 
         charges = vast.charges(since, since + 10 * 86_400)
 

@@ -21,6 +21,7 @@ from providers.vast.rows import Listing, read, set_aside, told
 from providers.vast.search import candidates
 from providers.vast.shared import SharedAnswers
 from sandbox.market import instances as emulated
+from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract, Request
 from sandbox.market.machines import generate
 from sandbox.market.meter import Meter
@@ -30,10 +31,11 @@ from tests.doubles.market import FakeMarket, offer
 
 OURS = "gpu-fleet/abc/chat-0"
 MACHINE = generate(1)[0]
-OFFER = offer_row(MACHINE, 7, 0.0, 8.0)
+TIME = MarketClock()
+OFFER = offer_row(MACHINE, 7, TIME, 8.0)
 ROW = {
     **emulated.row(
-        Contract(1, MACHINE, Request(image="img:1", label=OURS), Meter(0.3, 0.01, 0.0), 0.0, 60.0, label=OURS), 30.0
+        Contract(1, MACHINE, Request(image="img:1", label=OURS), Meter(0.3, 0.01, 0.0), 0.0, 60.0, label=OURS), TIME
     ),
     "ports": {"22/tcp": [{"HostIp": "0.0.0.0", "HostPort": "40022"}]},
 }

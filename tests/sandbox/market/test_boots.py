@@ -41,7 +41,7 @@ class Market:
         for _ in range(int(seconds / step)):
             self.real += step
             self.books.tick()
-            row = instances.row(contract, self.books.clock.now())
+            row = instances.row(contract, self.books.clock)
             said.append((row["actual_status"], row["status_msg"]))
         return [word for word, _same in itertools.groupby(said)]
 
@@ -97,7 +97,7 @@ def test_a_driver_that_is_too_old_starts_no_container_and_bills_no_gpu() -> None
     assert status == "created"
     assert "unsatisfied condition: cuda>=13.0" in str(message)
     assert contract.meter.running_since is None
-    row = Instance.model_validate(instances.row(contract, market.books.clock.now()))
+    row = Instance.model_validate(instances.row(contract, market.books.clock))
     assert isinstance(classify(row, 8443), Failed)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.hosts.spec import HostSpec, NoHost, Traffic
+from sandbox.market import instances
 from sandbox.market.books import first_id
 from sandbox.market.charges import page
 from sandbox.market.clock import MarketClock
@@ -17,7 +18,8 @@ from sandbox.market.meter import Meter
 from sandbox.market.offers import row
 from sandbox.market.thresholds import Thresholds
 
-ROWS = [row(machine, 100 + index, 1e9, 20.0) for index, machine in enumerate(generate(1))]
+CLOCK = MarketClock(start=1e9, real=lambda: 0.0)
+ROWS = [row(machine, 100 + index, CLOCK, 20.0) for index, machine in enumerate(generate(1))]
 NUMBERS = st.one_of(st.integers(-(10**6), 10**6), st.floats(-1e6, 1e6))
 
 
@@ -113,7 +115,7 @@ def test_bytes_are_billed_by_direction_at_the_machines_price_and_go_on_the_bill(
     assert contract.items(3600) == pytest.approx({"gpu": 0, "disk": 0.072, "bwd": 0.3, "bwu": 0.01})
     assert contract.usd(3600) == pytest.approx(0.382)
     days = {"select_filters": '{"day": {"gte": 0, "lte": 9e9}}'}
-    [row] = page([contract], days, 3600)["results"]
+    [row] = page([contract], days, MarketClock(start=3600.0, real=lambda: 0.0))["results"]
     assert row["amount"] == pytest.approx(0.382)
     assert {item["type"]: item["amount"] for item in row["items"]} == {"gpu": 0, "disk": 0.072, "bwd": 0.3, "bwu": 0.01}
 
@@ -168,3 +170,32 @@ def test_the_clock_runs_faster_than_ours():
 def test_ids_of_a_later_market_lie_above_those_of_an_earlier_one(start, seconds):
     given_out_meanwhile = seconds * 20 - 1
     assert first_id(start + seconds) > first_id(start) + given_out_meanwhile - 1
+
+
+@given(st.floats(min_value=0.01, max_value=1000), st.floats(min_value=0, max_value=1e6), st.floats(-1e6, 1e6))
+def test_what_goes_over_the_wire_is_real_time(scale, passed, away):
+    real = Seconds()
+    clock = MarketClock(scale, 1_700_000_000.0, real)
+    real.now += passed
+    assert clock.on_the_wire(clock.now()) == pytest.approx(1_700_000_000 + passed, abs=1e-3)
+    later = clock.on_the_wire(clock.now() + away * scale)
+    assert later - clock.on_the_wire(clock.now()) == pytest.approx(away, abs=1e-2)
+
+
+def test_offers_instances_and_charges_tell_real_seconds():
+    real = Seconds()
+    clock = MarketClock(30.0, 1_700_000_000.0, real)
+    machine = generate(1)[0]
+    contract = Contract(1, machine, Request(image="img"), Meter(0.36, 0.072, clock.now()), clock.now(), clock.now())
+    contract.up_since = clock.now()
+    contract.meter.run(clock.now())
+    real.now += 60.0
+    shown, offer = instances.row(contract, clock), row(machine, 7, clock, 8.0)
+    [charge] = page([contract], {"select_filters": '{"day": {"gte": 1699999000, "lte": 1700000100}}'}, clock)["results"]
+    assert (shown["start_date"], shown["duration"], shown["uptime_mins"]) == pytest.approx((1_700_000_000, 60, 1))
+    assert shown["end_date"] - shown["start_date"] == pytest.approx(machine.lease_seconds / 30)
+    assert (offer["duration"], offer["end_date"]) == pytest.approx(
+        (machine.lease_seconds / 30, 1_700_000_060 + machine.lease_seconds / 30)
+    )
+    assert (charge["start"], charge["end"]) == pytest.approx((1_700_000_000, 1_700_000_060))
+    assert charge["amount"] == pytest.approx((0.36 + 0.072) * 60 * 30 / 3600, abs=1e-3)  # money is of the market's time
