@@ -11,7 +11,9 @@ class About(BaseModel):
 
     `parameters` counts tensor elements (a quantised checkpoint packs several weights into one); `weight_bytes` is what the
     tensors take as stored; `kv_values_per_token` how many numbers the KV cache holds for one token in all layers together;
-    `context_length` in tokens.
+    `context_length` in tokens. Manifests of older versions have none of the last five: `default_context` is what vLLM serves
+    where nothing is said, if that is shorter; `windowed_values_per_token` those of the cache's numbers that lie in layers
+    which look back `window` tokens only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -27,11 +29,21 @@ class About(BaseModel):
     context_length: int = Field(ge=1)
     quantization: str | None = None
     chat_template: bool = False
+    model_type: str | None = None
+    default_context: int | None = Field(None, ge=1)
+    window: int | None = Field(None, ge=1)
+    windowed_values_per_token: int | None = Field(None, ge=0)
+    kv_cache_bits: int | None = Field(None, ge=1)  # of one number, where the checkpoint says it
 
     @property
     def kv_bytes_per_token(self) -> int:
         """Bytes of KV cache a token in the cache's ordinary 16 bits a number."""
         return 2 * self.kv_values_per_token
+
+    def cached_values(self, context: int) -> int:
+        """How many numbers the cache holds for one request of this many tokens."""
+        windowed = self.windowed_values_per_token or 0
+        return (self.kv_values_per_token - windowed) * context + windowed * min(context, self.window or context)
 
     @property
     def tensor_parallel_sizes(self) -> tuple[int, ...]:

@@ -32,6 +32,7 @@ from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
 from providers.vast.settings import GB, WishSettings
 from providers.vast.shared import SharedAnswers
+from providers.vast.vllm_order import spread
 
 STORE_KEYS = {
     "storeAccessKey": "STORE_ACCESS_KEY",
@@ -119,7 +120,8 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
-    fit = Fit.of(model.about, fleet.vllm_arguments)
+    arguments = spread(model.about, fleet.vllm_arguments, fleet.gpu.count)
+    fit = Fit.of(model.about, arguments, fleet.environment)
     needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
     instances = max(fleet.replicas, 1)

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bootstrap.about import About
 from bootstrap.manifest import Manifest
 from components.config import ConfigError
-from components.schema import StackConfig
-from providers.vast.fit import contradictions, read_order
+from components.schema import Fleet, StackConfig
+from providers.vast.fit import contradictions
 from providers.vast.pinning import pins_file, read_pins
+from providers.vast.vllm_order import read_order, spread
 
 
 @dataclass(frozen=True)
@@ -55,5 +57,10 @@ def _mistakes(stack: StackConfig, manifests: dict[str, Manifest]) -> list[str]:
         f"gpu-fleet:fleets.{name}.vllmArguments: {sentence}."
         for name, fleet in stack.fleets.items()
         if (about := manifests[fleet.model].about)
-        for sentence in contradictions(about, read_order(about, fleet.vllm_arguments), fleet.gpu.count)
+        for sentence in _of_fleet(about, fleet)
     ]
+
+
+def _of_fleet(about: About, fleet: Fleet) -> list[str]:
+    arguments = spread(about, fleet.vllm_arguments, fleet.gpu.count)
+    return contradictions(about, read_order(about, arguments, fleet.environment), fleet.gpu.count)

@@ -74,7 +74,11 @@ class Gpu(Section):
     name: tuple[str, ...] = Field(
         description="GPU name, such as `RTX 4090`, in any spelling; a family such as `H100`; or a list of them."
     )
-    count: int = Field(1, ge=1, description="GPUs an instance.")
+    count: int = Field(
+        1,
+        ge=1,
+        description="GPUs an instance. vLLM uses all of them by --tensor-parallel-size, unless its arguments say how.",
+    )
     ram_gb: float = Field(0, alias="ramGb", ge=0, description="Least memory a GPU, in GB.")
 
     @field_validator("name", mode="before")
@@ -118,7 +122,9 @@ class Fleet(Section):
     )
     image: str = Field("vllm/vllm-openai:v0.32.0", description="Container image with vLLM.")
     vllm_arguments: tuple[str, ...] = Field(
-        (), alias="vllmArguments", description="Arguments for vLLM beyond model, host and port."
+        (),
+        alias="vllmArguments",
+        description="Arguments for vLLM beyond model, host and port; each item is one option or one value.",
     )
     environment: dict[str, str] = Field(
         default_factory=dict,

@@ -75,7 +75,9 @@ def _cache(folder: Path) -> Path:
     return cache_folder() / "digests" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
-def _described(what: About) -> str:
+def _described(what: About | None) -> str:
+    if what is None:
+        return "config.json does not say how large the model is in a way that is known here: previews say fit unknown"
     quantized = f", quantised by {what.quantization}" if what.quantization else ""
     sizes = ", ".join(map(str, what.tensor_parallel_sizes))
     template = "with" if what.chat_template else "without"

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter
 
 from bootstrap.about import About
 from bootstrap.manifest import ManifestError
+from providers.store.model_config import model_type, quantization, shape
 
 INDEX = "model.safetensors.index.json"
 # Unpickling runs code of whoever wrote the file; Python beside the weights is run with --trust-remote-code.
@@ -23,23 +24,6 @@ CODE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.py")
 BELONGS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "*.md", "LICENSE*", "NOTICE*")
 LONGEST_HEADER = 100_000_000  # bytes; what the safetensors library itself accepts
 ITEM_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}  # others take one
-
-
-class _Config(BaseModel):
-    """The part of config.json that says how large the model is at run time; multimodal ones hold it in text_config."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    architectures: tuple[str, ...] = Field(min_length=1)
-    num_hidden_layers: int = Field(ge=1)
-    num_attention_heads: int = Field(ge=1)
-    num_key_value_heads: int | None = None
-    hidden_size: int = Field(ge=1)
-    head_dim: int | None = None
-    kv_lora_rank: int | None = None
-    qk_rope_head_dim: int = 0
-    max_position_embeddings: int = Field(ge=1)
-    quantization_config: dict[str, Any] | None = None
 
 
 class Tensor(BaseModel):
@@ -62,38 +46,41 @@ def problems(folder: Path, paths: Sequence[str], allowed: Sequence[str] = ()) ->
     return found + _of_weights(folder, [path for path in paths if path.endswith(".safetensors")])
 
 
-def about(folder: Path, paths: Iterable[str]) -> About:
-    """Read what the model is. Raises ManifestError where config.json or a header does not say it."""
+def about(folder: Path, paths: Iterable[str]) -> About | None:
+    """Read what the model is; None where config.json does not say it in a way that is known here.
+
+    Raises ManifestError where a file cannot be read.
+    """
     raw = _json(folder / "config.json")
-    nested = raw.get("text_config")
-    merged = {**raw, **nested, "architectures": raw.get("architectures")} if isinstance(nested, dict) else raw
-    try:
-        config = _Config.model_validate(merged)
-    except ValidationError as error:
-        fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors())
-        raise ManifestError(f"{folder / 'config.json'} does not say what the model is: {fields}.") from None
+    found = shape(raw)
     present = set(paths)
     items: Counter[str] = Counter()
     for path in sorted(path for path in present if path.endswith(".safetensors")):
         for tensor in header(folder / path).values():
             items[tensor.dtype] += math.prod(tensor.shape)
     sizes = {dtype: count * ITEM_BYTES.get(dtype, 1) for dtype, count in items.items()}
-    kv_heads = config.num_key_value_heads or config.num_attention_heads
-    head_dim = config.head_dim or config.hidden_size // config.num_attention_heads
-    # Latent attention keeps one compressed vector a layer in place of keys and values.
-    latent = config.kv_lora_rank + config.qk_rope_head_dim if config.kv_lora_rank else None
+    names = raw.get("architectures")
+    if found is None or not (isinstance(names, list) and names and isinstance(names[0], str)):
+        return None
+    usual = found.default_context
+    method, bits = quantization(raw)
     return About(
-        architecture=config.architectures[0],
+        architecture=names[0],
         parameters=sum(items.values()),
         dtype=max(sizes, key=lambda dtype: sizes[dtype], default="none"),
         weight_bytes=sum(sizes.values()),
-        layers=config.num_hidden_layers,
-        attention_heads=config.num_attention_heads,
-        kv_heads=1 if latent else kv_heads,
-        kv_values_per_token=config.num_hidden_layers * (latent or 2 * kv_heads * head_dim),
-        context_length=config.max_position_embeddings,
-        quantization=str((config.quantization_config or {}).get("quant_method") or "") or None,
+        layers=found.layers,
+        attention_heads=found.attention_heads,
+        kv_heads=found.kv_heads,
+        kv_values_per_token=found.kv_values_per_token,
+        context_length=found.context_length,
+        quantization=method,
         chat_template=_has_template(folder, present),
+        model_type=model_type(raw),
+        default_context=usual if usual != found.context_length else None,
+        window=found.window or None,
+        windowed_values_per_token=found.windowed_values_per_token or None,
+        kv_cache_bits=bits,
     )
 
 

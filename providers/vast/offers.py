@@ -97,7 +97,7 @@ class Wishes:
     @property
     def least_gpu_ram(self) -> float:
         """MB that a GPU must have: what is wished, and what the model needs."""
-        return max(self.gpu_ram_mb, self.fit.need.gpu_mib if self.fit else 0)
+        return max(self.gpu_ram_mb, self.fit.least_mib if self.fit else 0)
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         (offer.num_gpus == wishes.gpu_count, "gpu.count", f"has {offer.num_gpus} GPUs"),
         (offer.gpu_ram >= wishes.gpu_ram_mb, "gpu.ramGb", f"has {offer.gpu_ram / 1000:.0f} GB a GPU"),
         (
-            wishes.fit is None or offer.gpu_ram >= wishes.fit.need.gpu_mib,
+            wishes.fit is None or offer.gpu_ram >= wishes.fit.least_mib,
             "vllmArguments",
             f"has {offer.gpu_ram / 1000:.0f} GB a GPU, too little for the model",
         ),
@@ -262,6 +262,7 @@ def rank(
 
     `records` by machine id is what the ledger knows. `turn` rotates the order, so that the instances of one update begin
     at different offers instead of racing for one. A machine that is listed in several slices appears once, with its best.
+    GPUs that the model may not fit come after all that it fits.
     """
     known = records or {}
     fitting = sorted(
@@ -278,5 +279,10 @@ def rank(
         if offer.machine_id not in seen:
             seen.add(offer.machine_id)
             best.append(offer)
-    turn = turn % len(best) if best else 0
-    return best[turn:] + best[:turn]
+    tight = [offer for offer in best if wishes.fit and wishes.fit.tight(offer.gpu_ram)]
+    return _turned([offer for offer in best if offer not in tight], turn) + _turned(tight, turn)
+
+
+def _turned(offers: list[Offer], turn: int) -> list[Offer]:
+    turn = turn % len(offers) if offers else 0
+    return offers[turn:] + offers[:turn]

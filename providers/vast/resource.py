@@ -215,6 +215,15 @@ def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
             f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
             f"{' or '.join(map(str, sizes))} GiB"
         )
+        for sentence in settings.fit.doubts(settings.wishes.gpu_count):
+            tell(f"{settings.name}  fit  {sentence}")
+        if any(settings.fit.tight(offer.gpu_ram) for offer in offers):
+            tell(f"{settings.name}  fit  some GPUs on offer may be too small; they are tried after the others")
+    else:
+        tell(
+            f"{settings.name}  fit unknown: the model's manifest does not say what it is, so memory is not looked at; "
+            "gpu.ramGb sets a bound"
+        )
     needs = settings.needs
     if needs.cuda is None:
         tell(

@@ -69,8 +69,15 @@ def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
     assert any("no safetensors file" in sentence for sentence in found(tmp_path))
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '{"architectures": []}'])
-def test_a_config_that_does_not_say_what_it_is_is_refused(model: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["{}", '{"architectures": []}', '{"architectures": ["New"], "model_type": "new"}'])
+def test_a_config_that_does_not_say_how_large_the_model_is_leaves_that_open(model: Path, text: str) -> None:
+    (model / "config.json").write_text(text)
+
+    assert about(model, paths_of(model)) is None
+
+
+@pytest.mark.parametrize("text", ["", "[]"])
+def test_a_config_that_is_none_is_refused(model: Path, text: str) -> None:
     (model / "config.json").write_text(text)
     with pytest.raises(ManifestError, match=r"config\.json"):
         about(model, paths_of(model))

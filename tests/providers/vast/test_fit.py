@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.about import About
-from providers.vast.fit import GIB, MIB, Fit, advice, contradictions, need, read_order
+from providers.vast.fit import GIB, MIB, Fit, advice, contradictions, doubts, need
+from providers.vast.vllm_order import read_order, spread
 
 # The public config.json of Llama 3.1 8B and 70B Instruct.
 LLAMA_8B = About(
@@ -18,6 +19,7 @@ LLAMA_8B = About(
     kv_heads=8,
     kv_values_per_token=32 * 2 * 8 * 128,
     context_length=131_072,
+    model_type="llama",
 )
 LLAMA_70B = LLAMA_8B.model_copy(
     update={
@@ -154,3 +156,115 @@ def test_whatever_is_advised_fits(about: About, gpu_mib: int) -> None:
 @given(abouts, st.lists(st.text(max_size=20), max_size=6))
 def test_no_arguments_break_the_reading(about: About, arguments: list[str]) -> None:
     need(about, read_order(about, arguments))
+
+
+QWEN_7B = LLAMA_8B.model_copy(
+    update={"attention_heads": 28, "kv_heads": 4, "model_type": "qwen2", "context_length": 32_768}
+)
+LONG = ("--max-model-len", "65536")
+
+
+def test_a_window_bounds_the_cache_of_its_layers() -> None:
+    sliding = LLAMA_8B.model_copy(
+        update={"window": 1024, "windowed_values_per_token": LLAMA_8B.kv_values_per_token // 2}
+    )
+    full, half = (need(about, read_order(about, [])).cache for about in (LLAMA_8B, sliding))
+
+    assert half == pytest.approx(full / 2 * (1 + 1024 / 131_072))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [
+        ((*LONG, "--hf-overrides", '{"rope_parameters": {}}'), {}),
+        ((*LONG, "--hf-overrides.max_position_embeddings=65536"), {}),
+        ((*LONG, "--rope-scaling", "{}"), {}),
+        (LONG, {"VLLM_ALLOW_LONG_MAX_MODEL_LEN": "1"}),
+    ],
+)
+def test_a_longer_context_that_is_meant_is_a_doubt_and_no_refusal(
+    arguments: tuple[str, ...], environment: dict[str, str]
+) -> None:
+    order = read_order(QWEN_7B, arguments, environment)
+
+    assert contradictions(QWEN_7B, order, 1) == []
+    assert any("65536" in sentence for sentence in doubts(QWEN_7B, order, 1))
+
+
+def test_a_longer_context_is_refused_where_nothing_makes_it_work_and_the_way_is_told() -> None:
+    order = read_order(QWEN_7B, LONG)
+
+    assert any("VLLM_ALLOW_LONG_MAX_MODEL_LEN" in sentence for sentence in contradictions(QWEN_7B, order, 1))
+    older = QWEN_7B.model_copy(update={"model_type": None})
+    assert contradictions(older, order, 1) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "factor"),
+    [
+        (("--quantization", "fp8"), 0.5),
+        (("-q", "bitsandbytes"), 0.25),
+        (("--quantization=fp8_per_channel",), 0.5),
+        (("--dtype", "float32"), 2),
+    ],
+)
+def test_weights_that_are_quantised_while_loading_need_less(arguments: tuple[str, ...], factor: float) -> None:
+    assert need(LLAMA_8B, read_order(LLAMA_8B, arguments)).weights == LLAMA_8B.weight_bytes * factor
+
+
+def test_weights_that_stay_in_the_machines_memory_need_none_of_the_gpus() -> None:
+    assert need(LLAMA_8B, read_order(LLAMA_8B, ["--cpu-offload-gb", "10"])).weights == LLAMA_8B.weight_bytes - 10 * GIB
+    assert need(LLAMA_8B, read_order(LLAMA_8B, ["--cpu-offload-gb", "100"])).weights == 0
+
+
+@pytest.mark.parametrize("argument", ["--hf-overrides", "--load-format=dummy", "--kv-cache-memory-bytes=1G", "--hf-ov"])
+def test_arguments_that_change_the_model_leave_no_reason_to_refuse(argument: str) -> None:
+    fit = Fit.of(LLAMA_70B, [argument, "-tp=3"])
+
+    assert fit is not None
+    assert fit.least_mib == 0
+    assert contradictions(LLAMA_70B, fit.order, 1) == []
+    assert doubts(LLAMA_70B, fit.order, 4)
+
+
+def test_what_may_be_too_small_is_not_refused() -> None:
+    fit = Fit.of(LLAMA_8B, ["--max-model-len", "8192"])
+    assert fit is not None
+
+    assert fit.least_mib < fit.need.gpu_mib
+    assert fit.tight(fit.least_mib)
+    assert not fit.tight(fit.need.gpu_mib)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count", "added"),
+    [
+        ((), 1, None),
+        ((), 4, 4),
+        (("--dtype", "half"), 2, 2),
+        (("-tp", "2"), 4, None),
+        (("--tensor-parallel-size=2",), 4, None),
+        (("--tensor-par=2",), 4, None),
+        (("--pipeline-parallel-size", "4"), 4, None),
+        (("-dp", "4"), 4, None),
+        (("--data_parallel_size=2",), 4, None),
+    ],
+)
+def test_several_gpus_are_used_where_nothing_says_how(
+    arguments: tuple[str, ...], count: int, added: int | None
+) -> None:
+    wanted = arguments if added is None else (*arguments, f"--tensor-parallel-size={added}")
+
+    assert spread(LLAMA_8B, arguments, count) == wanted
+
+
+@given(st.integers(1, 16), st.integers(1, 128))
+def test_what_is_added_divides_heads_and_gpus_and_contradicts_nothing(count: int, heads: int) -> None:
+    about = LLAMA_8B.model_copy(update={"attention_heads": heads})
+
+    order = read_order(about, spread(about, (), count))
+
+    assert heads % order.tensor == 0
+    assert count % order.tensor == 0
+    assert contradictions(about, order, count) == []
+    assert spread(None, (), count) == ((f"--tensor-parallel-size={count}",) if count > 1 else ())
