@@ -101,7 +101,7 @@ def _desk(
     url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
     scale = float(market.get("timeScale") or 1)
     place, clock = meeting_place(url, key), UnwatchedClock()
-    client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place))
+    client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place, scale))
     return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale), lenient)
 
 

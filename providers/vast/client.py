@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
 
 from bootstrap.clock import Clock
 from providers.vast import errors
+from providers.vast.again import again
 from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
 from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
@@ -30,7 +30,6 @@ from providers.vast.shared import SharedAnswers
 DEFAULT_URL = "https://console.vast.ai"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries
 TIMEOUT_SECONDS = 30.0
-ATTEMPTS = 6
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
 PAGE = 25  # the most rows a page of the instances list has
 SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
@@ -134,6 +133,10 @@ class VastClient:
             return found[0] if found else None
         return found
 
+    def few_wait(self, instance_id: int) -> bool:
+        """Note that we wait for an instance; say whether to look at it by itself, and not at the list that many share."""
+        return self._shared is None or self._shared.waiters.few(instance_id, self._clock)
+
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         """Return all instances of the account, or those with a label; every page, checked against the market's count.
 
@@ -231,23 +234,11 @@ class VastClient:
     def _again(
         self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
     ) -> Value:
-        def wait(state: Any) -> float:
-            error = state.outcome.exception()
-            hint = error.retry_after if isinstance(error, errors.RateLimited) else None
-            return min(30.0, hint if hint is not None else self._retry_seconds * 2.0 ** (state.attempt_number - 1))
-
         def paced() -> Value:
             with self._pace.turn(call, self._clock):
                 return once()
 
-        policy = Retrying(
-            retry=retry_if_exception_type(repeat),
-            stop=stop_after_attempt(ATTEMPTS),
-            wait=wait,
-            sleep=self._clock.sleep,
-            reraise=True,
-        )
-        return policy(paced)
+        return again(paced, repeat, self._retry_seconds, self._clock)
 
     def _ask(
         self,

@@ -57,6 +57,10 @@ class GuardedMarket:
         """Return one instance, None where there is none."""
         return self._market.show(instance_id)
 
+    def few_wait(self, instance_id: int) -> bool:
+        """Say whether to look at an instance by itself."""
+        return self._market.few_wait(instance_id)
+
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         """Return instances, by label or all."""
         return self._market.instances(label, age_seconds)

@@ -20,7 +20,7 @@ class Limits:
     probe_seconds: float = 60
     settle_seconds: float = 90  # in which a fresh instance may be missing from reads and lists
     look_seconds: float = 5  # between two looks that must agree
-    boot_look_seconds: float = 1.5  # between two looks at an instance that boots, which all that wait share
+    boot_look_seconds: float = 5  # to twice as much between two looks at an instance that boots
     store_patience_seconds: float = 90  # without a byte from the store, which is down for a minute at times
     destroy_seconds: float = 180  # giving back, until a market that answers confirms it
     outage_seconds: float = 15 * 60  # without a usable answer of the market, where nothing else bounds the wait
@@ -50,7 +50,7 @@ class Limits:
             boot_seconds=max(5.0, self.boot_seconds / time_scale),
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
-            boot_look_seconds=max(0.1, self.boot_look_seconds / time_scale),
+            boot_look_seconds=max(0.05, self.boot_look_seconds / time_scale),
             outage_seconds=max(self.destroy_seconds, self.outage_seconds / time_scale),
             store_patience_seconds=max(3.0, self.store_patience_seconds / time_scale),
             time_scale=time_scale,

@@ -27,7 +27,7 @@ def reach(market: MarketSettings, key: str, clock: RentingClock, rents_per_hour:
         SharedPace(place, scale),
         clock,
         time_scale=scale,
-        shared=SharedAnswers(place),
+        shared=SharedAnswers(place, scale),
         on_list=lambda ids: breaker.listed(ids, clock.monotonic()),
     )
     try:

@@ -5,6 +5,7 @@ Hence: our label travels in the rent call; any doubt is settled by looking the l
 agree; and whoever rented gives back, or says what still costs money.
 """
 
+import random
 from collections.abc import Iterable
 from typing import Any, Protocol
 
@@ -36,6 +37,9 @@ class Market(Protocol):
 
     def show(self, instance_id: int) -> Instance | None:
         """Return one instance, None where there is none."""
+
+    def few_wait(self, instance_id: int) -> bool:
+        """Note that we wait for an instance; say whether to look at it by itself, and not at the list that many share."""
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         """Return instances, by label or all; what others saw up to `age_seconds` ago will do."""
@@ -119,15 +123,17 @@ def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> l
 def wait_until_running(
     market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str, gate_port: int, deadline: float
 ) -> Instance:
-    """Wait for address and ports, by the list that all who wait share.
+    """Wait for address and ports: by looks at the instance, or by the list that all share where many wait.
 
     Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
     seconds). No status but a failure's ends the wait sooner. The last look decides, however long the market did not answer.
     """
     born = changed = clock.monotonic()
     status, told = "not listed yet", None
+    chance = random.Random(instance_id)  # spreads those who wait
     while True:
-        instance = find(market, instance_id, label, limits.boot_look_seconds / 2)
+        few = market.few_wait(instance_id)
+        instance = market.show(instance_id) if few else find(market, instance_id, label, limits.boot_look_seconds)
         if instance is not None:
             state = classify(instance, gate_port)
             if isinstance(state, Running):
@@ -141,7 +147,7 @@ def wait_until_running(
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
         if clock.monotonic() >= min(deadline, limits.boot_ends(born, changed)):
             break
-        clock.sleep(limits.boot_look_seconds)
+        clock.sleep(limits.boot_look_seconds * chance.uniform(1, 2))
     waited = clock.monotonic() - born
     message = f"; {told[1]}" if told and told[1] else ""
     raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status}{message})")

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.clock import Clock
+from providers.vast.waiters import Waiters
 
 LOOK_SECONDS = 0.03  # while another one asks
 
@@ -33,8 +34,9 @@ class _Answer(BaseModel):
 class SharedAnswers:
     """The answers of one account, one file a question. `folder` is private; see `meeting.meeting_place`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._folder = folder
+        self.waiters = Waiters(folder, time_scale)
 
     def get(self, question: str, since: float, ask: Callable[[], tuple[float, Rows]], clock: Clock) -> Rows:
         """Return an answer to `question` that was asked at `since` or later, by `ask` where there is none yet.

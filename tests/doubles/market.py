@@ -44,6 +44,7 @@ class FakeMarket:
         self.clock = clock
         self.offers = [offer(n) for n in range(1, 6)] if offers is None else offers
         self.boot_seconds = boot_seconds
+        self.few = True
         self.rows: dict[int, dict[str, Any]] = {}
         self.calls: list[tuple[str, Any]] = []
         self.before: dict[str, list[Callable[..., None] | None]] = {}
@@ -89,6 +90,9 @@ class FakeMarket:
         self._step("show", instance_id)
         row = self.rows.get(instance_id)
         return self._instance(row) if row else None
+
+    def few_wait(self, _instance_id: int) -> bool:
+        return self.few
 
     def forget_search(self, query: dict[str, Any]) -> None:
         self.calls.append(("forget", query))

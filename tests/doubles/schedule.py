@@ -179,6 +179,7 @@ def play(seed: int) -> World:
     # About twenty calls an operation: faults strike anywhere in the plan, and some of them in its recovery.
     span = 20 * len(plan)
     world.market.chance = chance
+    world.market.few = seed % 2 == 0
     world.market.faults = {chance.randint(1, span) for _fault in range(chance.randint(1, 6))}
     for step, name in [("up", name) for name in names] + plan:
         world.attempt(step, name)
