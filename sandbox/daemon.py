@@ -19,6 +19,7 @@ from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
 from sandbox.market.keys import ScopeUnknown
 from sandbox.market.machines import generate
+from sandbox.market.proxy import SshProxy
 from sandbox.market.server import KEY, MarketError, Server, application, listener
 from sandbox.market.states import actual_status
 from sandbox.market.surroundings import Surroundings
@@ -156,7 +157,9 @@ class Sandbox:
                 self._monitoring = self._plan_monitoring()
                 inward[f"{DOOR_FOR_HOSTS}:{DOOR_PORT_FOR_HOSTS}"] = (LOOPBACK, self._monitoring.door_port)
                 trusted += self._monitoring.ca_pem
-            surroundings = Surroundings(inward, trusted)
+            proxy = SshProxy()
+            self._undo.append(proxy.stop)
+            surroundings = Surroundings(inward, trusted, proxy)
         machines = generate(settings.seed, settings.machines)
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)

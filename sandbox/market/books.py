@@ -181,6 +181,7 @@ class Books:
             contract = self.get(instance_id)
             del self._contracts[instance_id]
             contract.destroyed = True
+            self.surroundings.dismiss(contract)
             now = self.clock.now()
             contract.meter.end(now)
             self._ended.append(contract)
@@ -237,6 +238,7 @@ class Books:
         if self.faults.take("late-in-reads", Occasion((contract.subject,), "create")):
             contract.hidden_until = now + LATE_SECONDS
         contract.never_boots = self.faults.take("never-boots", Occasion((contract.subject,))) is not None
+        self.surroundings.welcome(contract)
         self._contracts[contract.id] = contract
         return contract
 

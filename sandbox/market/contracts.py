@@ -16,6 +16,7 @@ from sandbox.market.meter import Meter
 
 LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22
+NO_PROXY = 1  # a port of loopback at which nobody answers
 GIGABYTE = 2**30  # as the market has it: a terabyte's price is 1024 times a gigabyte's
 PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
 
@@ -54,6 +55,11 @@ class Request(BaseModel):
         if len(self.onstart or "") + sum(map(len, self.args or [])) > LONGEST_SCRIPT:
             raise ValueError(f"onstart and args together are longer than {LONGEST_SCRIPT} characters")
         return self
+
+    @property
+    def takes_logins(self) -> bool:
+        """Whether the market puts an SSH server into the container."""
+        return self.runtype != "args"
 
     @property
     def direct_ssh(self) -> bool:
@@ -112,6 +118,7 @@ class Contract:
     told: dict[str, Any] = field(default_factory=dict)
     given_up: bool = False
     holds_gpu: bool = True  # not where a bid was too low: somebody else may rent the machine
+    proxy_port: int = NO_PROXY  # of the market's SSH proxy
     hidden_until: float = 0.0  # before it reads do not show the contract
     api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 

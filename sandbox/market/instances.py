@@ -13,7 +13,6 @@ COLUMNS = {
     "id", "label", "actual_status", "intended_status", "cur_state", "machine_id", "host_id", "gpu_name",
     "gpu_ram", "verification", "geolocation", "image_uuid", "start_date", "is_bid", "disk_space",
 }  # fmt: skip
-PROXY_PORT = 30_000
 # Of what an offer says of its machine, what an instance has under another name or not at all.
 NOT_AN_INSTANCE_S = {"reliability", "vms_enabled", "driver_vers", "direct_port_count", "datacenter"}
 
@@ -109,14 +108,14 @@ def _request(contract: Contract) -> dict[str, Any]:
 
 
 def _reach(contract: Contract) -> dict[str, Any]:
-    """Addresses. The proxy's is there early and answers nobody: what matters is the direct way."""
+    """Addresses. The proxy's is there early and answers once the instance runs."""
     ports = docker_ports(contract)
     numbers = sorted(int(rows[0]["HostPort"]) for rows in (ports or {}).values())
     idx = contract.id % 9 + 1
     return {
-        "ssh_host": f"ssh{idx}.vast.ai",
+        "ssh_host": offers.LOOPBACK,
         "ssh_idx": str(idx),
-        "ssh_port": PROXY_PORT + contract.id % 20_000,
+        "ssh_port": contract.proxy_port,
         # The live market pads the address with blanks, so does this one.
         "public_ipaddr": f"{offers.LOOPBACK} ",
         "local_ipaddrs": "172.17.0.2\n",
@@ -124,7 +123,7 @@ def _reach(contract: Contract) -> dict[str, Any]:
         "direct_port_count": contract.machine.direct_ports,
         "direct_port_start": numbers[0] if numbers else -1,
         "direct_port_end": numbers[-1] if numbers else -1,
-        "machine_dir_ssh_port": numbers[0] if numbers else PROXY_PORT,
+        "machine_dir_ssh_port": numbers[0] if numbers else contract.proxy_port,
     }
 
 

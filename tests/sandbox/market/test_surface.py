@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 
 import httpx
 import pytest
 
+from sandbox.hosts.spec import HostSpec, NoHost, NoHosts
 from sandbox.market.contracts import of_flags
 from sandbox.market.keys import SCOPES
+from sandbox.market.proxy import SshProxy
 from sandbox.market.server import ROUTES
+from sandbox.market.surroundings import Surroundings
 from sandbox.market.thresholds import Thresholds
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
@@ -206,3 +211,56 @@ def test_a_bid_under_the_minimum_leaves_a_contract_behind(market, http):
     listed = len(market.books.listed())
     http.delete(f"/api/v0/instances/{left.id}/")
     assert len(market.books.listed()) == listed
+
+
+class Talker(NoHost):
+    """A host whose port 22 is a listener of the test's."""
+
+    def __init__(self, spec: HostSpec, port: int) -> None:
+        super().__init__(spec)
+        self.ports = {**self.ports, 22: port}
+
+
+class Talkers(NoHosts):
+    def __init__(self, port: int) -> None:
+        self.port = port
+
+    def create(self, spec: HostSpec) -> NoHost:
+        return Talker(spec, self.port)
+
+
+def greeting(port: int) -> bytes:
+    """Return what the proxy sends first; nothing where it resets."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=5) as dialled:
+            return dialled.recv(4)
+    except ConnectionResetError:
+        return b""
+
+
+def test_the_proxy_leads_to_port_22_once_the_instance_runs_and_until_it_ends():
+    proxy = SshProxy()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        running_market(
+            hosts=Talkers(server.getsockname()[1]), surroundings=Surroundings(proxy=proxy), time_scale=2000
+        ) as market,
+        client(market, market.key) as http,
+    ):
+        threading.Thread(target=lambda: [server.accept()[0].sendall(b"SSH-") for _ in range(1)], daemon=True).start()
+        market.arm("never-boots", instance="waits")
+        waits, number = rented(http, label="a/b/waits"), rented(http)
+        asleep = shown(http, waits)
+        assert (asleep["ssh_host"], greeting(asleep["ssh_port"])) == ("127.0.0.1", b"")
+        port = shown(http, number)["ssh_port"]
+        until(lambda: shown(http, number)["actual_status"] == "running")
+        assert shown(http, number)["ssh_port"] == port
+        assert greeting(port) == b"SSH-"
+        http.delete(f"/api/v0/instances/{number}/")
+        with pytest.raises(ConnectionRefusedError):
+            greeting(port)
+    proxy.stop()
+
+
+def test_an_instance_that_runs_its_own_command_has_no_proxy(http):
+    assert shown(http, rented(http, runtype="args", args=["serve"]))["ssh_port"] == 1
