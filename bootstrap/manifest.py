@@ -73,12 +73,20 @@ class File(_Record):
         return self
 
 
+class Source(_Record):
+    """Where a model was taken from: a repository of a hub and the commit."""
+
+    repo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")]
+    revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
+
+
 class Manifest(_Record):
     """All files of one model or kit, sorted by path, and what the model is. Equal files have equal digests."""
 
     name: Name
     files: Annotated[tuple[File, ...], Field(min_length=1)]
     about: About | None = None
+    source: Source | None = None
 
     @field_validator("files")
     @classmethod
@@ -97,7 +105,7 @@ class Manifest(_Record):
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON of all files; neither name nor `about` is part of it."""
+        """Return the SHA-256 of the canonical JSON of all files; name, `about` and `source` are no part of it."""
         files = [file.model_dump(mode="json") for file in self.files]
         return hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 

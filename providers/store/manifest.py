@@ -2,9 +2,10 @@
 
 python -m providers.store.manifest FOLDER [--name NAME] [--out FILE] [--allow PATTERN]    writes models/<name>.json
 python -m providers.store.manifest FOLDER --check FILE                  exit status 1 where they differ
+python -m providers.store.manifest --from-hub ORG/NAME --revision SHA [FOLDER]      downloads it first
 
 Refused are what could run code on a host (pickles, Python), what vLLM does not load, empty or cut files, and shards that
-the index does not name or that are not there. An interrupted run goes on where it was.
+the index does not name or that are not there. An interrupted run goes on where it was. HF_TOKEN opens gated models.
 """
 
 import argparse
@@ -19,7 +20,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from bootstrap.about import About
 from bootstrap.cache import cache_folder
 from bootstrap.digesting import bytes_to_read
-from bootstrap.manifest import PART_BYTES, Manifest, ManifestError, mismatches, of_folder, paths_of
+from bootstrap.manifest import PART_BYTES, Manifest, ManifestError, Source, mismatches, of_folder, paths_of
+from providers.store.hub import Hub, damaged, fetch
 from providers.store.model_folder import about, problems
 from providers.store.quantities import size
 from providers.store.remembered import Remembered
@@ -30,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m providers.store.manifest", description=(__doc__ or "").split("\n")[0]
     )
-    parser.add_argument("folder", type=Path, help="folder with the files of one model")
+    parser.add_argument("folder", type=Path, nargs="?", help="folder with the files of one model")
     parser.add_argument("--name", help="name of the model; default: the folder's name")
     parser.add_argument("--out", type=Path, help="where to write; default: models/<name>.json")
     parser.add_argument(
@@ -39,18 +41,33 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--check", type=Path, metavar="FILE", help="compare the folder with this manifest, write nothing"
     )
+    parser.add_argument("--from-hub", metavar="ORG/NAME", help="download it into the folder; default: models/<name>")
+    parser.add_argument("--revision", metavar="SHA", help="the commit to download")
     options = parser.parse_args(arguments)
-    folder = options.folder.resolve()
+    if options.folder is None and not options.from_hub:
+        parser.error("name a folder, or a model with --from-hub")
+    name = options.name or (options.from_hub or "").rpartition("/")[2].lower()
+    folder = (options.folder or Path("models") / name).resolve()
     try:
         if options.check:
             return _check(options.check, folder)
+        wanted = fetch(Hub.of(), options.from_hub, options.revision, folder) if options.from_hub else {}
         paths = paths_of(folder)
         if found := problems(folder, paths, options.allow):
             return _complain(
                 "\n".join([f"No manifest was made of {folder}:", *(f"  {sentence}" for sentence in found)])
             )
         what = about(folder, paths)
-        made = _digested(options.name or folder.name.lower(), folder, paths).model_copy(update={"about": what})
+        made = _digested(name or folder.name.lower(), folder, paths).model_copy(update={"about": what})
+        if wanted:
+            if broken := damaged(made, folder, wanted):
+                for path in broken:
+                    (folder / path).unlink()
+                return _complain(
+                    f"{', '.join(broken)} in {folder} arrived damaged by the hub's own digests, and was removed. "
+                    "Run the command again."
+                )
+            made = made.model_copy(update={"source": Source(repo=options.from_hub, revision=options.revision)})
         target = options.out or Path("models") / f"{made.name}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(made.to_json())

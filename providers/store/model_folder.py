@@ -42,6 +42,8 @@ def problems(folder: Path, paths: Sequence[str], allowed: Sequence[str] = ()) ->
 
     `paths` are relative; `allowed` are patterns of files that may stay although they look foreign.
     """
+    if other := _other_format(paths):
+        return [other]
     found = [sentence for path in paths if not _matches(path, allowed) and (sentence := _foreign(folder, path))]
     return found + _of_weights(folder, [path for path in paths if path.endswith(".safetensors")])
 
@@ -102,6 +104,29 @@ def header(path: Path) -> dict[str, Tensor]:
     if end != size:
         raise ManifestError(f"{path} has {size} bytes and its header speaks of {end}: download it again.")
     return found
+
+
+def _other_format(paths: Sequence[str]) -> str:
+    """Say what the folder is where it is a model in a form that is not served from here; empty where it is none of them."""
+    present = {*paths}
+    if "config.json" in present:
+        return ""
+    if "adapter_config.json" in present:
+        return (
+            "This is a LoRA adapter and no whole model: adapter_config.json and no config.json. Merge it into its base "
+            "model, and make a manifest of the result."
+        )
+    if any(path.endswith(".gguf") for path in paths):
+        return (
+            "This is a GGUF model: gpu-fleet serves safetensors with a config.json. "
+            "Take the repository that it was made from."
+        )
+    if "params.json" in present:
+        return (
+            "This is Mistral's own format: params.json, consolidated weights and no config.json. Take the files in the "
+            "transformers format, config.json and model-*.safetensors; most repositories hold both."
+        )
+    return ""
 
 
 def _foreign(folder: Path, path: str) -> str:

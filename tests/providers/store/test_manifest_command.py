@@ -99,3 +99,33 @@ def test_a_folder_that_is_none_is_said(tmp_path, capsys):
     assert main([str(tmp_path / "none")]) == 1
     assert "is not a folder" in capsys.readouterr().err
     assert not Path("models/none.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("params.json", "consolidated.safetensors", "tekken.json"), "This is Mistral's own format"),
+        (("model-Q4_K_M.gguf",), "This is a GGUF model"),
+        (("adapter_config.json", "adapter_model.safetensors"), "This is a LoRA adapter"),
+    ],
+)
+def test_other_forms_of_models_are_named(tmp_path, capsys, files, said):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    for file in files:
+        (folder / file).write_text("{}")
+
+    assert main([str(folder), "--out", str(tmp_path / "m.json")]) == 1
+
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "m.json").exists()
+
+
+def test_a_model_of_an_unknown_kind_gets_a_manifest_without_the_estimate(folder, tmp_path, capsys):
+    (folder / "config.json").write_text('{"architectures": ["New"], "model_type": "new"}')
+    out = tmp_path / "m.json"
+
+    assert main([str(folder), "--out", str(out)]) == 0
+
+    assert Manifest.from_json(out.read_text()).about is None
+    assert "fit unknown" in capsys.readouterr().out
