@@ -22,6 +22,7 @@ from providers.store.errors import StoreError, readable
 from providers.store.ledger_folder import FolderLedger, ledger_home, meant
 from providers.store.ledger_objects import PREFIX, READERS, listed, listed_at_once, read_events
 from providers.vast.event import ENDS, Event, KeyParts
+from providers.vast.ledger import LOG_BYTES
 from providers.vast.record import Record, fold
 
 DAYS = 14  # a failure is avoided for a week at most, and then weighs half
@@ -72,6 +73,32 @@ class BucketLedger:
         except FAILURES:
             self._try_again_at = self._clock.monotonic() + PAUSE_SECONDS
 
+    def keep(self, event: Event, text: str) -> None:
+        """Write a log down beside its event, here and in the bucket; one that does not arrive is sent on as events are."""
+        try:
+            file = self._folder.write_at(event.log_key, text)
+        except OSError:
+            return
+        if self._clock.monotonic() < self._try_again_at:
+            return
+        try:
+            self._put(event.log_key, text, "text/plain; charset=utf-8")
+            file.unlink(missing_ok=True)
+        except FAILURES:
+            self._try_again_at = self._clock.monotonic() + PAUSE_SECONDS
+
+    def log(self, event: Event) -> str:
+        """Return the log that is kept beside an event; empty where there is none, or none to be had."""
+        return self._folder.log(event) or self._log(event)
+
+    def _log(self, event: Event) -> str:
+        try:
+            answer = self._client.get_object(Bucket=self._bucket, Key=PREFIX + event.log_key)
+            text: bytes = answer["Body"].read(LOG_BYTES)
+        except FAILURES:
+            return ""
+        return text.decode(errors="replace")
+
     def records(self) -> Mapping[int, Record]:
         """Return what is known of machines, a minute old at most; what was known before where the store does not answer."""
         with self._lock:
@@ -115,14 +142,17 @@ class BucketLedger:
     def _read(self, keys: list[str]) -> list[Event]:
         return read_events(self._client, self._bucket, keys)
 
-    def _put(self, key: str, text: str) -> None:
-        body = text.encode()
-        self._client.put_object(Bucket=self._bucket, Key=PREFIX + key, Body=body, ContentType="application/json")
+    def _put(self, key: str, text: str, kind: str = "application/json") -> None:
+        self._client.put_object(Bucket=self._bucket, Key=PREFIX + key, Body=text.encode(), ContentType=kind)
 
     def _send_on(self) -> None:
         for event in self._folder.events()[:SENT_ON]:
             self._put(event.key, event.model_dump_json(exclude_none=True))
             (self._waiting / event.key).unlink(missing_ok=True)
+        for key in self._folder.logs()[:SENT_ON]:
+            file = self._waiting / key
+            self._put(key, file.read_text(errors="replace"), "text/plain; charset=utf-8")
+            file.unlink(missing_ok=True)
 
     @property
     def _client(self) -> Any:

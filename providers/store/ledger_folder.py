@@ -11,6 +11,8 @@ from pathlib import Path
 from providers.vast.event import Event, KeyParts, parse, parse_key
 from providers.vast.record import Record, fold
 
+LOG_END = "-log.txt"
+
 
 def ledger_home(environ: Mapping[str, str], name: str) -> Path:
     """Return where ledgers lie on this machine (XDG base directory specification), by the name of their bucket."""
@@ -30,12 +32,29 @@ class FolderLedger:
         with suppress(OSError):
             self.write(event)
 
+    def keep(self, event: Event, text: str) -> None:
+        """Write a log down beside its event; a folder that cannot be written to loses it."""
+        with suppress(OSError):
+            self.write_at(event.log_key, text)
+
+    def log(self, event: Event) -> str:
+        """Return the log that is kept beside an event; empty where there is none."""
+        return _text(self._folder / event.log_key)
+
+    def logs(self) -> list[str]:
+        """Return the keys of the logs that lie here."""
+        return [file.relative_to(self._folder).as_posix() for file in sorted(self._folder.glob(f"*/*{LOG_END}"))]
+
     def write(self, event: Event) -> Path:
         """Write an event down and return its file. Raises OSError."""
-        file = self._folder / event.key
+        return self.write_at(event.key, event.model_dump_json(exclude_none=True))
+
+    def write_at(self, key: str, text: str) -> Path:
+        """Write a text down under a key and return its file. Raises OSError."""
+        file = self._folder / key
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         part = file.with_suffix(f".{os.getpid()}.part")
-        part.write_text(event.model_dump_json(exclude_none=True))
+        part.write_text(text)
         part.replace(file)
         return file
 

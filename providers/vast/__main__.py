@@ -168,7 +168,7 @@ def run_explain(desk: Desk, options: argparse.Namespace) -> int:
     if options.json:
         print("".join(f"{event.model_dump_json(exclude_none=True)}\n" for event in events), end="")
     else:
-        print("\n".join(explained(options.name, events, ledger.records(), desk.clock.time())))
+        print("\n".join(explained(options.name, events, ledger.records(), desk.clock.time(), ledger.log)))
     return 0
 
 

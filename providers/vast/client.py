@@ -8,14 +8,15 @@ appears nowhere else.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 from pydantic import BaseModel, ValidationError
 
-from bootstrap.clock import Clock
+from bootstrap.clock import Clock, Until
+from bootstrap.errors import TookTooLong
 from providers.vast import errors
 from providers.vast.again import again
 from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
@@ -23,7 +24,7 @@ from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
-from providers.vast.refusals import OF_THE_KEY, refusal
+from providers.vast.refusals import nothing_there, refusal
 from providers.vast.rows import Listing, read
 from providers.vast.shared import SharedAnswers
 
@@ -32,13 +33,12 @@ USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bar
 TIMEOUT_SECONDS = 30.0
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
 PAGE = 25  # the most rows a page of the instances list has
+LAST_LINES = 300  # of a log that is kept
 SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
 LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
 FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
 EVERYTHING, ACCOUNT = "instances", "account"
-NOT_FOUND = {"no_such_instance", "not_found"}
-# What an answer that says so amounts to.
-NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
+
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Value = TypeVar("Value")
@@ -171,6 +171,21 @@ class VastClient:
         url = self._again("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
         return fetched(self._plain, url, self._clock) if url else ""
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        """Return the end of the container's log, or of the landlord's daemon's, asked for once; empty where there is none.
+
+        Raises TookTooLong where `seconds` (of ours) were not enough to have our turn, and what `log` raises.
+        """
+        clock = Until(self._clock, self._clock.monotonic() + seconds)
+        body = {"tail": str(LAST_LINES), **({"daemon_logs": "true"} if daemon else {})}
+        path = f"/api/v0/instances/request_logs/{instance_id}/"
+        with self._pace.turn("logs", clock):
+            url = self._ask("logs", "PUT", path, Log, body, seconds=seconds).result_url
+        try:
+            return fetched(self._plain, url, clock, seconds) if url else ""
+        except TookTooLong:
+            return ""
+
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""
         params = {"select_filters": json.dumps({"day": {"gte": since, "lte": until}}), "format": "table"}
@@ -248,9 +263,10 @@ class VastClient:
         model: type[Answer],
         body: dict[str, Any] | None = None,
         params: dict[str, str] | None = None,
+        seconds: float = TIMEOUT_SECONDS,
     ) -> Answer:
         try:
-            answer = self._http.request(method, path, json=body, params=params)
+            answer = self._http.request(method, path, json=body, params=params, timeout=seconds)
         except httpx.ConnectError as error:
             place = f"{self._http.base_url.host}:{self._http.base_url.port or 443}"
             raise errors.OutcomeUnknown(call, f"nobody answers at {place}; for the sandbox: `make up`") from error
@@ -263,10 +279,8 @@ class VastClient:
             except ValidationError as error:
                 fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
                 raise errors.OutcomeUnknown(call, f"an answer of another shape, at: {fields or 'the top'}") from error
-        if payload.get("error") in NOT_FOUND and call in NOTHING_THERE:
-            return model.model_validate(NOTHING_THERE[call])
-        if call == "logs" and answer.status_code == 404 and payload.get("error") not in OF_THE_KEY:
-            return model.model_validate(NOTHING_THERE[call])  # the landlord's daemon has uploaded none yet
+        if (nothing := nothing_there(call, answer.status_code, payload)) is not None:
+            return model.model_validate(nothing)
         raise refusal(call, answer.status_code, answer.headers.get("retry-after"), payload)
 
 

@@ -132,6 +132,11 @@ class Event(BaseModel):
         who = f"{self.stack_id}.{self.name}.{self.outcome.value}.{self.attempt}-{self.step}"
         return f"{moment:%Y-%m-%d}/{moment:%H%M%S.%f}-{who}.json"
 
+    @property
+    def log_key(self) -> str:
+        """Return where the log that belongs to it is kept, beside it; no reader of events takes it for one."""
+        return f"{self.key.removesuffix('.json')}-log.txt"
+
 
 class KeyParts(BaseModel):
     """What a key says without its object being read."""

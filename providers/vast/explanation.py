@@ -1,15 +1,26 @@
 """What became of the attempts to bring an instance online, in words, pure: events of the ledger in, lines out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 from providers.vast.event import Event, Outcome
 from providers.vast.record import Record
 
+LOGS, LINES, LINE_LETTERS = 10, 12, 200
 
-def explained(name: str, events: Sequence[Event], records: Mapping[int, Record], now: float) -> list[str]:
-    """Return the attempts of one instance in the order of time, and what is thought of its machines (`now`: unix seconds)."""
+
+def explained(
+    name: str,
+    events: Sequence[Event],
+    records: Mapping[int, Record],
+    now: float,
+    log: Callable[[Event], str] = lambda _event: "",
+) -> list[str]:
+    """Return the attempts of one instance in the order of time, and what is thought of its machines (`now`: unix seconds).
+
+    `log` returns what is kept of a failed attempt's machine; its end is shown for the newest attempts.
+    """
     if not events:
         return [f"The ledger knows no attempt to bring {name} online."]
     by_attempt = sorted(events, key=lambda event: (event.attempt, event.step))
@@ -19,19 +30,22 @@ def explained(name: str, events: Sequence[Event], records: Mapping[int, Record],
     count = f"{len(attempts)} attempt{'s' if len(attempts) > 1 else ''}"
     lines = [f"{name}: {count} in the ledger, ${spent:.4f} for those that did not serve"]
     for attempt in attempts:
-        lines += ["", *_attempt(attempt)]
+        lines += ["", *_attempt(attempt, log if attempt in attempts[-LOGS:] else lambda _event: "")]
     machines = {event.machine_id for event in events if event.machine_id is not None}
     told = [line for machine in sorted(machines) if (line := _machine(machine, records.get(machine), now))]
     return [*lines, "", *told] if told else lines
 
 
-def _attempt(attempt: list[Event]) -> list[str]:
+def _attempt(attempt: list[Event], log: Callable[[Event], str]) -> list[str]:
     first, last = attempt[0], attempt[-1]
     lines = [f"{_moment(first.at)}  {_where(last)}"]
     passed = [f"{event.phase} {event.seconds:.1f} s" for event in attempt if event.outcome is Outcome.PASSED]
     if passed:
         lines.append(f"  passed   {', '.join(passed)}")
-    lines += [line for event in attempt if (line := _outcome(event))]
+    for event in attempt:
+        lines += [line for line in (_outcome(event),) if line]
+        if event.outcome is Outcome.FAILED:
+            lines += [f"  log      {line}" for line in _tail(log(event))]
     if last.outcome is Outcome.RENTING:
         lines.append("  then     nothing: whoever rented has died, or is at it now; `sweep` says whether it is rented")
     elif last.outcome in {Outcome.RENTED, Outcome.ADOPTED, Outcome.PASSED}:
@@ -39,6 +53,12 @@ def _attempt(attempt: list[Event]) -> list[str]:
             f"  then     nothing after {last.phase or last.outcome.value}: whoever worked on it has died, or is at it now"
         )
     return lines
+
+
+def _tail(text: str) -> list[str]:
+    """Return the last lines of a log as they may be printed: it is the landlord's, who may write at the terminal."""
+    printable = ("".join(letter if letter.isprintable() else " " for letter in line) for line in text.splitlines())
+    return [line.rstrip()[:LINE_LETTERS] for line in printable if line.strip()][-LINES:]
 
 
 def _where(event: Event) -> str:

@@ -65,6 +65,10 @@ class GuardedMarket:
         """Return instances, by label or all."""
         return self._market.instances(label, age_seconds)
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        """Return the end of a log, asked for once."""
+        return self._market.last_log(instance_id, daemon, seconds)
+
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""
         return self._market.log(instance_id, lines)

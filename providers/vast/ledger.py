@@ -6,19 +6,26 @@ from typing import Protocol
 from providers.vast.event import Event
 from providers.vast.record import Record
 
+LOG_BYTES = 64 * 1024
+
 
 class Ledger(Protocol):
-    """Where events go and what they add up to. Neither method ever raises, and both return within bounded time."""
+    """Where events go and what they add up to. No method ever raises, and all return within bounded time."""
 
     def append(self, event: Event) -> None:
         """Write an event down; once it returns, the end of this process does not lose it."""
+
+    def keep(self, event: Event, text: str) -> None:
+        """Write down what a machine said, beside the event that says why its attempt failed."""
 
     def records(self) -> Mapping[int, Record]:
         """Return what is known of machines, by machine id."""
 
 
 class CleanLedger:
-    """Another ledger; what events say passes `clean` first, because messages quote what hosts and stores say."""
+    """Another ledger; what is written passes `clean` first, because it quotes what hosts and stores say. Of a text that is
+    kept the end is, up to LOG_BYTES.
+    """
 
     def __init__(self, ledger: Ledger, clean: Callable[[str], str]) -> None:
         self._ledger, self._clean = ledger, clean
@@ -26,6 +33,12 @@ class CleanLedger:
     def append(self, event: Event) -> None:
         """Write a clean event down."""
         self._ledger.append(event.model_copy(update={"message": self._clean(event.message)}))
+
+    def keep(self, event: Event, text: str) -> None:
+        """Write the end of a clean text down."""
+        # Cut after it is clean: half of a secret would not be known for one.
+        end = self._clean(text).encode(errors="replace")[-LOG_BYTES:]
+        self._ledger.keep(event, end.decode(errors="ignore"))
 
     def records(self) -> Mapping[int, Record]:
         """Return what is known of machines, by machine id."""
@@ -36,6 +49,9 @@ class NoLedger:
     """Remembers nothing."""
 
     def append(self, event: Event) -> None:
+        """Drop it."""
+
+    def keep(self, event: Event, text: str) -> None:
         """Drop it."""
 
     def records(self) -> Mapping[int, Record]:

@@ -97,6 +97,11 @@ class Notebook:
         mbps = error.mbps if isinstance(error, PreflightFailed) else None
         self._write(Outcome.FAILED, reason=reason_of(error), message=_short(str(error)), download_mbps=mbps)
 
+    def keep(self, text: str) -> None:
+        """Keep what the machine of the attempt that failed said; nothing where it said nothing."""
+        if text:
+            self.ledger.keep(self._last, text)
+
     @contextmanager
     def giving_back(self, error: BaseException) -> Iterator[None]:
         """Note why an attempt failed, and after the block whether it still costs."""

@@ -17,6 +17,7 @@ from providers.vast import errors, offers
 from providers.vast.claim import adopt, keep_lowest
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
+from providers.vast.last_words import last_words
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
 from providers.vast.notebook import Notebook, reason_of
@@ -145,7 +146,7 @@ def bring_online(
                 following = gpus.following()
             say("give back", f"{error}; {following}")
             with notebook.giving_back(error):
-                give_back(market, clock, limits, instance_id, price)
+                _keep_and_give_back(market, clock, limits, instance_id, price, error, notebook)
             if not gpus.left:
                 raise gpus.refused(order.name, _told(failures)) from error
         except errors.DOUBTS as doubt:
@@ -154,12 +155,27 @@ def bring_online(
         except BaseException as error:
             say("give back", f"instance {instance_id}")
             with notebook.giving_back(error):
-                give_back(market, clock, limits, instance_id, price)
+                _keep_and_give_back(market, clock, limits, instance_id, price, error, notebook)
             raise
         else:
             notebook.served(served.download_mbps, served.seconds)
             return served
     raise _exhausted(order, failures, limits)
+
+
+def _keep_and_give_back(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    instance_id: int,
+    price: float | None,
+    error: BaseException,
+    notebook: Notebook,
+) -> None:
+    try:
+        notebook.keep(last_words(market, clock, instance_id, error))
+    finally:
+        give_back(market, clock, limits, instance_id, price)
 
 
 def _rent_best(

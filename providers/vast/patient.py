@@ -64,6 +64,10 @@ class PatientMarket:
         """Ask for the end of an instance, once: whoever gives back asks again, and looks."""
         self._market.destroy(instance_id)
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        """Return the end of a log, asked for once."""
+        return self._market.last_log(instance_id, daemon, seconds)
+
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""
         return self._waited_out(lambda: self._market.log(instance_id, lines))

@@ -5,6 +5,7 @@ Codes and texts decide, because statuses mislead: a key that is not accepted is 
 no answer is a doubt.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from providers.vast import errors
@@ -12,6 +13,17 @@ from providers.vast import errors
 OF_THE_KEY = frozenset({"auth_error", "not_authorized"})
 OF_THE_MONEY = frozenset({"insufficient_credit", "spend_rate_limit", "missing_billing"})
 DOUBTFUL = frozenset({401, 403, 408})  # without a code about the key: an edge, a firewall or a proxy says so
+NOT_FOUND = frozenset({"no_such_instance", "not_found"})
+# What an answer that says so amounts to.
+NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
+
+
+def nothing_there(call: str, status: int, payload: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the answer that a refusal amounts to, where it says that what is asked about is not there; else None."""
+    code = payload.get("error")
+    # A log that the landlord's daemon has not uploaded is a 404 of any kind.
+    no_log = call == "logs" and status == 404 and code not in OF_THE_KEY
+    return NOTHING_THERE.get(call) if code in NOT_FOUND or no_log else None
 
 
 def refusal(call: str, status: int, retry_after: str | None, payload: dict[str, Any]) -> errors.VastError:

@@ -50,6 +50,9 @@ class Market(Protocol):
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        """Return the end of an instance's log, or of its landlord's daemon's, asked for once and within some seconds."""
+
 
 def rent_body(image: str, disk_gb: float, label: str, onstart: str, gate_port: int) -> dict[str, Any]:
     """Return the body of the rent call: on demand (no price), and refused rather than left stopped if it cannot start."""

@@ -135,7 +135,10 @@ def request_log(call: Call) -> Any:
         contract = call.desk.books.get(number)
     except Refused:
         raise no_log_of(number) from None
+    daemon = str(call.body.get("daemon_logs") or "").lower() == "true"
+    whose = "daemon-" if daemon else ""
     text = contract.host.log() if contract.host is not None else ""
+    text = f"instance {contract.id}: {contract.message or 'no trouble'}\n" if daemon else text
     tail = filters.coerce(call.body.get("tail") or "1000", 0)
     faults = call.desk.books.faults
     missing = faults.take("log-missing", call.occasion)
@@ -146,8 +149,8 @@ def request_log(call: Call) -> Any:
     elif text and faults.take("log-cut", call.occasion):
         text = text[: len(text) // 2]
     lines = [line for line in text.splitlines() if str(call.body.get("filter") or "") in line]
-    name = next((name for name in call.desk.logs if name.startswith(f"{contract.id}-")), "")
-    name = name or f"{contract.id}-{secrets.token_hex(16)}.log"
+    name = next((name for name in call.desk.logs if name.startswith(f"{whose}{contract.id}-")), "")
+    name = name or f"{whose}{contract.id}-{secrets.token_hex(16)}.log"
     file = call.desk.logs.setdefault(name, LogFile(""))
     file.late = missing is not None or faults.take("log-late", call.occasion) is not None
     file.text = "".join(f"{line}\n" for line in lines[-max(1, int(tail)) :])

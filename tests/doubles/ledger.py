@@ -11,12 +11,16 @@ class FakeLedger:
 
     def __init__(self, *known: Event, before_each: Callable[[Event], None] | None = None) -> None:
         self.events: list[Event] = list(known)
+        self.logs: dict[str, str] = {}
         self._before_each = before_each
 
     def append(self, event: Event) -> None:
         if self._before_each:
             self._before_each(event)
         self.events.append(event)
+
+    def keep(self, event: Event, text: str) -> None:
+        self.logs[event.log_key] = text
 
     def records(self) -> Mapping[int, Record]:
         return fold(self.events)

@@ -109,6 +109,10 @@ class FakeMarket:
         self._step("log", instance_id)
         return f"start\ngpu-fleet host key {HOST_KEY}\n" if instance_id in self.rows else ""
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        self._step("last log", (instance_id, daemon, seconds))
+        return f"{'daemon' if daemon else 'container'} of {instance_id}\n" if instance_id in self.rows else ""
+
     def _instance(self, row: dict[str, Any]) -> Instance:
         up = self.clock.now - row["born"] >= self.boot_seconds and row["machine_id"] not in self.never_boots
         running = {

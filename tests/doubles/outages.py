@@ -76,6 +76,10 @@ class TroubledMarket(FakeMarket):
         self._meet("log")
         return super().log(instance_id, lines)
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        self._meet("last log")
+        return super().last_log(instance_id, daemon, seconds)
+
     def _meet(self, call: str) -> None:
         kind, before = self._begins
         self._seen[call] += 1

@@ -88,6 +88,10 @@ class Market(FakeMarket):
         self._begin("log")
         return super().log(instance_id, lines)
 
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        self._begin("log")
+        return super().last_log(instance_id, daemon, seconds)
+
     def step(self, what: str) -> str:
         """Count a step on a host, and return the fault that strikes there."""
         self._begin(what)

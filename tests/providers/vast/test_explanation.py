@@ -64,3 +64,16 @@ def test_an_attempt_without_its_end_says_so(events: list[Event], says: str) -> N
 
 def test_nothing_known_is_said() -> None:
     assert explained("chat-0", [], {}, AT) == ["The ledger knows no attempt to bring chat-0 online."]
+
+
+def test_the_end_of_a_failed_machines_log_is_shown_as_it_may_be_printed() -> None:
+    events = [*attempt("a", AT, RENTED, FAILED, BACK), *attempt("b", AT + 100, SERVED, machine=8)]
+    logs = {events[2].log_key: "first\n" + "line\n" * 50 + "\x1b[31mred\x07 \u202eevil\n" + "y" * 999}
+
+    lines = explained("chat-0", events, fold(events), AT + 200, lambda event: logs.get(event.log_key, ""))
+
+    shown = [line.removeprefix("  log      ") for line in lines if line.startswith("  log ")]
+    assert len(shown) == 12
+    assert shown[-2] == " [31mred   evil"
+    assert shown[-1] == "y" * 200
+    assert all(letter.isprintable() for line in lines for letter in line)
