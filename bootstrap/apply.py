@@ -5,11 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from bootstrap.bringing import Bringing
 from bootstrap.clock import Clock
 from bootstrap.engine import Engine
-from bootstrap.errors import FetchFailed, GateOpen, SpecInvalid, StepFailed, StoreDown
+from bootstrap.errors import GateOpen, SpecInvalid, StepFailed
 from bootstrap.facts import Facts
-from bootstrap.fetching import fetch
 from bootstrap.host import Host, Result
 from bootstrap.manifest import Manifest
 from bootstrap.order import agent_text, gate_order, vllm_order, vmagent_text
@@ -34,6 +34,9 @@ class Services(Protocol):
 
     def store_trouble(self) -> str:
         """Say why this machine cannot reach the store either; empty where it can."""
+
+    def store_mbps(self, sha256: str, size: int) -> float | None:
+        """Return the rate in Mb/s at which this machine gets a blob of the store; None where it gets nothing."""
 
     def warm_archive(self, key: str) -> bytes | None:
         """Return the compile cache that may be used on this machine for a key, None where there is none."""
@@ -218,21 +221,8 @@ class Worker:
             self.clock.sleep(0.1)
 
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
-        least = self.spec.preflight.download_mbps
-        try:
-            done = fetch(
-                self.host,
-                self.spec.name,
-                manifest,
-                self.services.presign,
-                target,
-                least,
-                self.spec.store_patience_seconds,
-            )
-        except FetchFailed as error:
-            if error.line and (trouble := self.services.store_trouble()):
-                raise StoreDown(f"{error}. {trouble}") from None
-            raise
+        say = lambda text: self.say(phase, text)  # noqa: E731
+        done = Bringing(self.host, self.spec, manifest, self.services, self.clock, say).to(target)
         self.download_mbps = done.mbps or self.download_mbps
         self.say(phase, done.text)
 

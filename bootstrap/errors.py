@@ -17,7 +17,7 @@
         EngineRefused        vLLM refuses its arguments or the model
         SpecInvalid          what was asked for cannot be: a token, an argument or a variable that is ours to set
         WeightsMissing       the store refuses a blob: not uploaded, or wrong keys
-        StoreDown            the store does not answer this machine either
+        StoreDown            the store does not answer this machine either, or is too slow for everybody
 
 `reason` is one word out of the ledger's closed list. Messages carry no secret.
 """
@@ -63,13 +63,15 @@ class PreflightFailed(HostFault):
 
 
 class FetchFailed(HostFault):
-    """A file could not be brought over, or arrived damaged. `line`: nothing came over the line, which may be the store's."""
+    """A file could not be brought over, or arrived damaged. `line`: nothing came over the line, which may be the store's;
+    `store_said`: the store itself answered with an error."""
 
     reason = "fetch"
 
-    def __init__(self, message: str, *, line: bool = False) -> None:
+    def __init__(self, message: str, *, line: bool = False, store_said: bool = False) -> None:
         super().__init__(message)
         self.line = line
+        self.store_said = line and store_said
 
 
 class StepFailed(HostFault):
@@ -121,7 +123,7 @@ class WeightsMissing(OurFault):
 
 
 class StoreDown(OurFault):
-    """The store answers neither the host nor this machine: no other host would get anything from it."""
+    """The store answers neither the host nor this machine, or is slow for both: no other host would get more from it."""
 
     reason = "store"
 

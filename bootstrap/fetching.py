@@ -9,14 +9,18 @@ from bootstrap.host import Host, Result
 from bootstrap.manifest import PART_BYTES, Manifest, blob_key
 from bootstrap.scripting import answer, python
 
-# A store lets one address have 256, and all of one bucket 750 requests a second: parts of 64 MiB need few.
-CONNECTIONS = 4
+# A store lets one address have 256, and all of one bucket 750 requests a second: parts of 64 MiB need few. One
+# connection over an ocean, 150 ms away, carries 100 Mb/s or less.
+CONNECTIONS = 16
 URLS_LAST_SECONDS = 3600
 RENEWALS = 24
 PAUSE_SECONDS = 0.25  # before the second try of a part; doubled from try to try
 RATE_AFTER_SECONDS = 4.0
 RATE_OVER_SECONDS = 15.0  # a line that goes slow is noticed within 20 s
 MEASURED_SECONDS = 1.0  # a shorter transfer says more of round trips than of the line
+REFERENCE_CONNECTIONS = 4
+REFERENCE_SECONDS = 5.0
+REFERENCE_BYTES = 64 * 2**20
 # Numbers with which scripts/fetch.py ends.
 REFUSED, NO_SPACE, NETWORK, TOO_SLOW, EXPIRED = 4, 5, 6, 7, 8
 KEYS_REFUSED = ("InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "InvalidClientTokenId")
@@ -39,14 +43,16 @@ def fetch(
     target: str,
     least_mbps: float,
     patience_seconds: float,
+    rate_after_seconds: float = RATE_AFTER_SECONDS,
 ) -> Fetched:
     """Bring a manifest's files into the folder `target` on the host and return what it took.
 
     `presign` returns a URL for the SHA-256 of a file that lasts some seconds; a download that takes longer gets new ones.
-    `least_mbps` is in Mbit/s, 0 for no bound; `patience_seconds` is how long no byte may arrive. Raises WeightsMissing,
-    PreflightFailed (slow, disk) and FetchFailed.
+    `least_mbps` is in Mbit/s, 0 for no bound; `patience_seconds` is how long no byte may arrive;
+    `rate_after_seconds` from when on the rate is judged. Raises WeightsMissing, PreflightFailed (slow, disk) and FetchFailed.
     """
     order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, patience_seconds)}
+    order["rate_after_seconds"] = rate_after_seconds
     for _renewal in range(RENEWALS):
         files = [
             {**file.model_dump(mode="json"), "url": presign(file.sha256, URLS_LAST_SECONDS)} for file in manifest.files
@@ -62,6 +68,21 @@ def fetch(
     mbps = done["bytes"] * 8 / 1e6 / seconds if seconds >= MEASURED_SECONDS else None
     rate = "" if mbps is None else f" ({mbps:.0f} Mb/s)"
     return Fetched(f"{manifest.name}: {_size(done['bytes'])} in {seconds:.1f} s{rate}, sha256 ok{kept}", mbps)
+
+
+def reference_mbps(host: Host, url: str) -> float | None:
+    """Return the rate in Mb/s at which a host gets a file from elsewhere; None without a URL, or where nothing came."""
+    if not url:
+        return None
+    order = {
+        "url": url,
+        "connections": REFERENCE_CONNECTIONS,
+        "seconds": REFERENCE_SECONDS,
+        "bytes": REFERENCE_BYTES,
+    }
+    result = python(host, "reference.py", order, REFERENCE_SECONDS + 30)
+    rate = answer(result, "the reference's rate")["mbps"] if result.status == 0 else None
+    return None if rate is None else float(rate)
 
 
 def order_of(least_mbps: float, patience_seconds: float) -> dict[str, float]:
@@ -86,7 +107,11 @@ def _error(what: str, result: Result, manifest: Manifest) -> BootstrapError:
         return PreflightFailed("slow", f"{what} is too slow: {said}", float(measured[1]) if measured else None)
     if result.status == NO_SPACE:
         return PreflightFailed("disk", f"{what} failed: {said}")
-    return FetchFailed(f"{what} failed: {said}{_damaged(said, manifest)}", line=result.status == NETWORK)
+    return FetchFailed(
+        f"{what} failed: {said}{_damaged(said, manifest)}",
+        line=result.status == NETWORK,
+        store_said="the store answers" in said,
+    )
 
 
 def _refused(said: str) -> str:

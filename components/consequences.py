@@ -74,6 +74,7 @@ EDITS = (
     Edit("store.endpoint", "https://nbg1.example"),
     Edit("store.hostEndpoint", "https://hosts.example"),
     Edit("store.region", "nbg1"),
+    Edit("store.referenceUrl", "https://files.example/100MB.bin"),
     Edit("store.onDestroy", says="nothing; it counts when the stack is destroyed"),
     Edit("store.verify", says="nothing; the next refresh looks at more or less of the blobs"),
     Edit("store.versioning", says="nothing; it is set on the bucket"),

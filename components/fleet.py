@@ -125,6 +125,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "ownEndpoint": stack.store.endpoint,
             "region": stack.store.region,
             "bucket": stack.store.bucket,
+            **({"referenceUrl": stack.store.reference_url} if stack.store.reference_url else {}),
         },
         "wishes": wishes_of(fleet),
         "preflight": fleet.preflight.model_dump(by_alias=True),

@@ -37,6 +37,14 @@ class Store(Section):
         description="URL of the same store as the hosts reach it; presigned URLs are signed for it. Default: `endpoint`.",
     )
     region: str = Field(description="Region of the bucket, for example fsn1, nbg1 or hel1.")
+    reference_url: str = Field(
+        "",
+        alias="referenceUrl",
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="URL of a file of 10 MB or more, not in the store and near it. A host whose download is slow fetches "
+        "a part of it: a good rate says that the store is slow, and the host is kept. Default: the host is compared with "
+        "this machine.",
+    )
     bucket: str = Field(
         pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         description="Name of the bucket; unique in the whole store.",

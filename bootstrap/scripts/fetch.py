@@ -33,6 +33,7 @@ DIGEST_TRIES = 4
 BLOCK = 1 << 20  # what a cut loses of each connection at most
 LONGEST_PAUSE_SECONDS = 8.0
 NOTE_SECONDS = 0.1
+FILL = 4
 BROKEN = (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
@@ -40,6 +41,10 @@ class Refused(Exception):
     def __init__(self, code, message):
         super().__init__(message)
         self.code = code
+
+
+class NoBucketYet(http.client.HTTPException):
+    """The store does not show the bucket, as it does for minutes after one is made."""
 
 
 class Part:
@@ -146,8 +151,8 @@ class Transfer:
         self.rates.append((seconds, self.fetched))
         while seconds - self.rates[0][0] > over:
             self.rates.popleft()
-        # A connection that is alone gets its share of the line and no more.
-        least = self.order["least_mbps"] * self.working / self.order["connections"]
+        # A few connections fill a line; fewer than those get their share and no more.
+        least = self.order["least_mbps"] * min(1, self.working / min(FILL, self.order["connections"]))
         if not least or self.failing or seconds <= self.order["rate_after_seconds"] or self.fetched >= self.left:
             return
         since, then = self.rates[0] if seconds > over else (0.0, 0)
@@ -199,7 +204,10 @@ class Transfer:
                 silent = time.monotonic() - self.last_byte
                 if silent > self.order["patience_seconds"]:
                     told = str(error) if str(error).startswith("the store") else type(error).__name__
-                    raise Refused(6, f"{part.file['path']}: {told}, and no byte for {silent:.0f} s") from error
+                    raise Refused(
+                        4 if isinstance(error, NoBucketYet) else 6,
+                        f"{part.file['path']}: {told}, and no byte for {silent:.0f} s",
+                    ) from error
                 self.failing.add(threading.get_ident())
                 time.sleep(min(LONGEST_PAUSE_SECONDS, self.order["pause_seconds"] * 2**broken))
                 broken += 1
@@ -250,6 +258,8 @@ class Transfer:
         if answer.status == 403 and "expired" in body.lower():
             young = time.monotonic() - self.began < self.order["urls_last_seconds"]
             raise Refused(4 if young else 8, f"{told}: the URL has expired")
+        if code and code[1] == "NoSuchBucket":
+            raise NoBucketYet(told)
         if answer.status in (301, 307, 401, 403, 404):
             raise Refused(4, told)
         raise http.client.HTTPException(told)

@@ -17,6 +17,7 @@ from bootstrap.clock import Clock, Until
 from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
+from bootstrap.manifest import blob_key
 from bootstrap.probe import probe
 from bootstrap.reporting import Reporting
 from bootstrap.run import KIT, Report, converge, observe
@@ -28,6 +29,7 @@ from providers.identity.reporting import Reporter, password_for
 from providers.store.client import Keys
 from providers.store.client import connect as connect_store
 from providers.store.errors import StoreError, StoreUnreachable, readable
+from providers.store.measuring import measured_mbps
 from providers.store.warm import WarmEntries
 from providers.vast import label
 from providers.vast.instances import SSH_PORT, Instance
@@ -152,6 +154,14 @@ class HostBootstrap:
             return ""  # it answers; what it says about the bucket the host was told, too
         return ""
 
+    def store_mbps(self, sha256: str, size: int) -> float | None:
+        """Return the rate in Mb/s at which this machine gets a blob of the store; None where it gets nothing."""
+        try:
+            with self._store() as (s3, bucket):
+                return measured_mbps(s3, bucket, blob_key(sha256), size, self.clock.monotonic)
+        except StoreError:
+            return None
+
     def warm_archive(self, key: str) -> bytes | None:
         """Return the compile cache that may be used on this machine for a key; None where there is none, or no store."""
         try:
@@ -226,6 +236,7 @@ def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> Endpo
         port=server.port,
         certificate_epoch=settings.access.certificate_epoch,
         reporting=_reporting(settings, instance_id),
+        reference_url=settings.store.reference_url,
         store_patience_seconds=settings.to_limits().store_patience_seconds,
         preflight=Preflight(
             gpu_names=wishes.gpu_names,

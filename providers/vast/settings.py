@@ -45,13 +45,15 @@ class MarketSettings(_Model):
 
 class StoreSettings(_Model):
     """Which bucket the host fetches from. `endpoint` is the store's URL as hosts see it: presigned URLs are signed for it;
-    `own_endpoint` as this machine does, which writes the ledger, where that is another.
+    `own_endpoint` as this machine does, which writes the ledger, where that is another. `reference_url` is that of a file
+    elsewhere, by which a host's line is measured.
     """
 
     endpoint: str
     own_endpoint: str = Field("", alias="ownEndpoint")
     region: str
     bucket: str
+    reference_url: str = Field("", alias="referenceUrl")
 
 
 class WishSettings(_Model):

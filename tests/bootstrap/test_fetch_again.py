@@ -2,10 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from bootstrap import scripting
 from tests.doubles.emulated import until
 from tests.doubles.range_store import Store, entry, fetch, start, store
 
@@ -118,3 +121,27 @@ def test_a_line_that_goes_slow_is_noticed_although_it_was_fast(store: Store, tmp
 
     assert done.returncode == 7
     assert "Mb/s are the least" in done.stderr
+
+
+@pytest.mark.parametrize(("url", "expected"), [("good", True), ("gone", False), ("file", False), ("closed", False)])
+def test_a_host_measures_its_line_by_a_file_from_elsewhere(store: Store, url: str, expected: bool) -> None:
+    entry(store, "big.bin", os.urandom(2_000_000))
+    place = {
+        "good": f"http://127.0.0.1:{store.port}/big.bin",
+        "gone": f"http://127.0.0.1:{store.port}/gone.bin",
+        "file": "file:///etc/hostname",
+        "closed": "http://127.0.0.1:9/x",
+    }[url]
+    order = {"url": place, "connections": 3, "seconds": 5.0, "bytes": 1_000_000}
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-"],
+        input=scripting.program("reference.py", order),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert (json.loads(done.stdout)["mbps"] is not None) == expected

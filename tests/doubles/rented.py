@@ -48,6 +48,9 @@ class Things:
     def store_trouble(self) -> str:
         return ""
 
+    def store_mbps(self, _sha256: str, _size: int) -> float | None:
+        return 1000.0
+
     def warm_archive(self, _key: str) -> bytes | None:
         return self.warm.get("archive")
 

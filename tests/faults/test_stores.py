@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.cloud import Cloud, running_cloud
+from tests.doubles.cloud import TIME_SCALE, Cloud, running_cloud
 from tests.doubles.fleet_stack import assert_all_serve, calm, rents, sets_right, stack_of_its_own, want
 from tools.stack import Engine, Stack
 
@@ -43,6 +43,21 @@ def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engi
         assert_all_serve(cloud, stack, 1)
         assert rents(cloud) == before + 1
         sets_right(cloud, stack, 1)
+
+
+@pytest.mark.parametrize("name", ["store-slow-for-all", "store-times-out"])
+def test_a_store_that_is_in_trouble_for_everybody_costs_no_machine(cloud: Cloud, stack: Stack, name: str) -> None:
+    want(cloud, stack, 2)
+    before = rents(cloud)
+    cloud.sandbox.arm(name, seconds=40 * TIME_SCALE)
+
+    done = stack.up()
+
+    assert "the host is kept" in done.text
+    assert "Traceback" not in done.text
+    assert_all_serve(cloud, stack, 2)
+    assert rents(cloud) == before + 2
+    sets_right(cloud, stack, 2)
 
 
 def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, stack: Stack) -> None:

@@ -1,0 +1,104 @@
+"""Files onto a host, through a store that is slow or in trouble: a machine is given back only where its own line is at fault.
+
+A machine is accused twice before it is given back, because what other hosts fetch comes and goes between two measurements.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from bootstrap.slowness import Rates, store_to_blame
+from bootstrap.clock import Clock
+from bootstrap.errors import FetchFailed, PreflightFailed, StoreDown, TookTooLong
+from bootstrap.fetching import RATE_AFTER_SECONDS, Fetched, fetch, reference_mbps
+from bootstrap.host import Host
+from bootstrap.manifest import Manifest
+from bootstrap.spec import EndpointSpec
+
+ACCUSATIONS = 2
+AGAIN_AFTER_SECONDS = 60.0  # a download that is slow through the store is judged again after this long
+OUTAGE = 10  # times the patience, which is 15 minutes: so long a store that is down is waited for
+PAUSE_SECONDS = 1.0
+
+
+class Store(Protocol):
+    """What is asked about the store besides URLs."""
+
+    def presign(self, sha256: str, seconds: int) -> str:
+        """Return a URL by which a host may fetch a blob for some seconds."""
+
+    def store_trouble(self) -> str:
+        """Say why this machine cannot reach the store either; empty where it can."""
+
+    def store_mbps(self, sha256: str, size: int) -> float | None:
+        """Return the rate in Mb/s at which this machine gets a blob of the store; None where it gets nothing."""
+
+
+@dataclass
+class Bringing:
+    """One manifest on its way to one host. `say` takes one line for people."""
+
+    host: Host
+    spec: EndpointSpec
+    manifest: Manifest
+    store: Store
+    clock: Clock
+    say: Callable[[str], None]
+    accused: int = 0
+    blamed: str = ""  # why the store is to blame at the moment
+    down_since: float | None = None
+
+    def to(self, target: str) -> Fetched:
+        """Fetch into a folder of the host. Raises what `fetch` raises, and StoreDown."""
+        least, patience = self.spec.preflight.download_mbps, self.spec.store_patience_seconds
+        try:
+            while True:
+                after = AGAIN_AFTER_SECONDS if self.blamed else RATE_AFTER_SECONDS
+                try:
+                    return fetch(
+                        self.host, self.spec.name, self.manifest, self.store.presign, target, least, patience, after
+                    )
+                except PreflightFailed as error:
+                    self._slow(error)
+                except FetchFailed as error:
+                    self._broken(error)
+                self.clock.sleep(PAUSE_SECONDS)
+        except TookTooLong as error:
+            if not self.blamed:
+                raise
+            raise StoreDown(f"{self.spec.name}: {error}. Until then the store was in the way: {self.blamed}") from None
+
+    def _slow(self, error: PreflightFailed) -> None:
+        if error.reason != "slow" or error.mbps is None:
+            raise error
+        largest = max(self.manifest.files, key=lambda file: file.size)
+        elsewhere = reference_mbps(self.host, self.spec.reference_url)
+        here = self.store.store_mbps(largest.sha256, largest.size) if elsewhere is None else None
+        self.blamed = store_to_blame(Rates(error.mbps, self.spec.preflight.download_mbps, elsewhere, here))
+        if self.blamed:
+            self.accused = 0
+            self.say(f"slow, {error.mbps:.1f} Mb/s, and the store may be why: {self.blamed}; the host is kept")
+        else:
+            self._accuse(error)
+
+    def _broken(self, error: FetchFailed) -> None:
+        if not error.line:
+            raise error
+        trouble = self.store.store_trouble()
+        if not trouble and not error.store_said:
+            self.blamed = ""
+            self._accuse(error)
+            return
+        self.blamed = trouble or "it answers the host with errors"
+        now = self.clock.monotonic()
+        if self.down_since is None:
+            self.down_since = now
+        if now - self.down_since >= OUTAGE * self.spec.store_patience_seconds:
+            raise StoreDown(f"{error}. {trouble}".rstrip(" .") + ".")
+        self.say(f"{error}. The store is in trouble: the host is kept, and asks again")
+
+    def _accuse(self, error: PreflightFailed | FetchFailed) -> None:
+        self.accused += 1
+        if self.accused == ACCUSATIONS:
+            raise error
+        self.say(f"{error}; tried once more before the machine is given back")
