@@ -31,6 +31,13 @@ DELETES_AT_ONCE = 8
 EMPTYING_ROUNDS = 3
 
 
+def is_listed(s3: Any, endpoint: str, name: str) -> bool:
+    """Say whether the account's list of buckets has one, whatever that bucket itself answers."""
+    with suppress(StoreError), readable(endpoint, name):
+        return any(row["Name"] == name for row in s3.list_buckets().get("Buckets", []))
+    return False
+
+
 @dataclass(frozen=True)
 class Bucket:
     """One bucket through one boto3 client. Every method raises StoreError only; `say` takes one progress line."""
@@ -85,12 +92,6 @@ class Bucket:
                 does = "does not keep" if self.inputs.versioning else "keeps"
                 found.append(f"Bucket {self.inputs.name} {does} what is overwritten or deleted.")
         return found
-
-    def is_listed(self) -> bool:
-        """Say whether the account's list of buckets has it, whatever the bucket itself answers."""
-        with suppress(StoreError), self._readable():
-            return any(row["Name"] == self.inputs.name for row in self.s3.list_buckets().get("Buckets", []))
-        return False
 
     def give_up(self) -> None:
         """Do what `on_destroy` says, if the bucket is still ours; a bucket that is gone or not ours is left alone."""

@@ -27,6 +27,7 @@ from bootstrap.manifest import mismatches
 from providers.engine_watch import EngineWatch, end_with_engine
 from providers.store.blobs import Blobs as BlobsOfManifest
 from providers.store.bucket import Bucket as OneBucket
+from providers.store.bucket import is_listed
 from providers.store.client import Keys, connect
 from providers.store.errors import BucketMissing, StoreError
 from providers.store.inputs import BlobsInputs, BucketInputs
@@ -44,6 +45,14 @@ class _StoreProvider(ResourceProvider):
         self._keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         # An upload that nobody waits for any more may be cut: the next one takes it up where it was.
         end_with_engine(EngineWatch.of_this_process(), lambda: False)
+
+    def _gone_for_good(self, inputs: BucketInputs | BlobsInputs, name: str) -> None:
+        """Raise StoreError where the store lists a bucket of which it says that it is not there."""
+        if is_listed(connect(inputs.endpoint, inputs.region, self._keys), inputs.endpoint, name):
+            raise StoreError(
+                f"The store says that there is no bucket {name!r}, and lists it. One that was just made is not to be seen "
+                "for some minutes: run the command again then."
+            )
 
 
 class BucketProvider(_StoreProvider):
@@ -80,7 +89,7 @@ class BucketProvider(_StoreProvider):
         try:
             drift = self._bucket(inputs).drift(refused)
         except BucketMissing:
-            _still_listed(self._bucket(inputs))
+            self._gone_for_good(inputs, inputs.name)
             return GONE
         return ReadResult(id_, {**_bucket_outs(inputs, refused), "drift": drift}, inputs.to_props())
 
@@ -144,6 +153,7 @@ class BlobsProvider(_StoreProvider):
             missing = blobs.missing()
             damaged = blobs.damaged(missing)
         except BucketMissing:
+            self._gone_for_good(inputs, inputs.bucket)
             return GONE
         drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]
         drift += [f"The blob of {file.path} ({file.sha256[:12]}) holds something else." for file in damaged]
@@ -223,15 +233,6 @@ def _blobs_outs(inputs: BlobsInputs, uploaded: int) -> dict[str, Any]:
         "drift": [],
         "damaged": [],
     }
-
-
-def _still_listed(bucket: OneBucket) -> None:
-    """Raise StoreError where the store lists a bucket of which it says that it is not there."""
-    if bucket.is_listed():
-        raise StoreError(
-            f"The store says that there is no bucket {bucket.inputs.name!r}, and lists it. One that was just made is not "
-            "to be seen for some minutes: run the command again then."
-        )
 
 
 def _has_unknown(value: Any) -> bool:

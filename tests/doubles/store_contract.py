@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from bootstrap.clock import Clock
-from providers.store.bucket import RULE, Bucket
+from providers.store.bucket import RULE, Bucket, is_listed
 from providers.store.errors import BucketMissing
 from providers.store.inputs import BucketInputs
 from providers.store.ownership import OWNER_KEY, from_text
@@ -35,7 +35,7 @@ def reading(s3: Any, endpoint: str, region: str, clock: Clock) -> None:
     bucket = Bucket(s3, inputs(endpoint, region), print, clock)
     with pytest.raises(BucketMissing):
         bucket.drift([])
-    assert not bucket.is_listed()
+    assert not is_listed(s3, endpoint, bucket.inputs.name)
 
 
 def making(s3: Any, endpoint: str, region: str, clock: Clock) -> None:
@@ -46,13 +46,14 @@ def making(s3: Any, endpoint: str, region: str, clock: Clock) -> None:
         refused = bucket.ensure()
         assert RULE not in refused, "broken uploads would stay, and cost"
         assert when_there(lambda: bucket.drift(refused), clock, print, wanted.name) == []
+        assert is_listed(s3, endpoint, wanted.name)
         assert from_text(s3.get_object(Bucket=wanted.name, Key=OWNER_KEY)["Body"].read()) == wanted.stack_id
         assert "belongs to another stack" in bucket.refusal(secrets.token_hex(8))
         writing(s3, wanted.name)
         in_parts(s3, wanted.name)
     finally:
         bucket.give_up()
-    assert not bucket.is_listed()
+    assert not is_listed(s3, endpoint, bucket.inputs.name)
 
 
 def writing(s3: Any, name: str) -> None:

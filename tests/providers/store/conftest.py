@@ -20,7 +20,7 @@ from sandbox.services.store_manners import LateBuckets
 def _fronted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[StoreFront, Faults]]:
     board = Faults()
     with ObjectStore(tmp_path_factory.mktemp("store")) as running:
-        front = StoreFront(running, board, manners=Manners(silent_seconds=0.1, late=LateBuckets(0.5)))
+        front = StoreFront(running, board, manners=Manners(silent_seconds=0.1, late=LateBuckets(2.0)))
         yield front, board
         front.stop()
 

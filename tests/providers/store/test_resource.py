@@ -247,3 +247,19 @@ def test_two_uploads_at_once_in_one_process_do_not_disturb_each_other(blobs, s3,
         outs = list(pool.map(lambda _: blobs.create(blobs_props)[1], range(4)))
     assert {out["digest"] for out in outs} == {outs[0]["digest"]}
     assert blobs.read("x", outs[0]).outs["drift"] == []
+
+
+def test_a_bucket_that_is_listed_and_not_to_be_seen_is_not_gone(
+    buckets, blobs, faults, s3, bucket_props, blobs_props, name
+):
+    id_, outs, _ = up(buckets, bucket_props)
+    blobs_id, blobs_outs, _ = up(blobs, blobs_props)
+    s3.delete_object(Bucket=name, Key=OWNER_KEY)
+    for row in s3.list_objects_v2(Bucket=name)["Contents"]:
+        s3.delete_object(Bucket=name, Key=row["Key"])
+    s3.delete_bucket(Bucket=name)
+    faults.arm("store-bucket-late")
+    s3.create_bucket(Bucket=name)
+    for process, id_of_it, olds in ((buckets, id_, outs), (blobs, blobs_id, blobs_outs)):
+        with pytest.raises(ProviderError, match="and lists it"):
+            process.read(id_of_it, olds)
