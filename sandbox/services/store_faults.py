@@ -1,7 +1,7 @@
 """A reverse proxy in front of the object store that plays the store's faults, and else has no tags and changes nothing."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +26,7 @@ from sandbox.services.store_manners import (
 
 SLOW_SECONDS = 10.0
 SILENT_SECONDS = 20.0
+SLICE = 4096  # of a slow answer: small, so that all who wait get some of it often
 METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"expect", b"te", b"upgrade"}
 # Fault -> HTTP status, S3's code, S3's message.
@@ -67,9 +68,11 @@ def proxy(endpoint: str, faults: Faults, manners: Manners) -> Starlette:
         if made and answer.is_success and faults.take("store-bucket-late", about):
             manners.late.hide(made)
         if request.method != "GET" or not answer.is_success or int(answer.headers.get("content-length", 0)) < 2:
-            return _Passed(answer, None, None)
+            return _Passed(answer, None)
         damage = next((name for name in ("store-truncated", "store-flipped") if faults.take(name, about)), None)
-        return _Passed(answer, damage, manners.line if faults.take("store-slow-for-all", about) else None)
+        if slow := faults.take("store-slow-for-all", about):
+            return _Slowly(answer, damage, manners.line, lambda: faults.lasting(slow))
+        return _Passed(answer, damage)
 
     return Starlette(routes=[Route("/{path:path}", handle, methods=METHODS)])
 
@@ -102,13 +105,12 @@ async def _forward(store: httpx.AsyncClient, request: Request) -> httpx.Response
 
 
 class _Passed(Response):
-    """The store's answer, whole or damaged, over a line of its own or one that all share."""
+    """The store's answer, whole or damaged."""
 
-    def __init__(self, answer: httpx.Response, damage: str | None, line: SharedLine | None) -> None:
+    def __init__(self, answer: httpx.Response, damage: str | None) -> None:
         super().__init__(status_code=answer.status_code)
         self._answer = answer
         self._damage = damage
-        self._line = line
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
         """Send it on."""
@@ -116,15 +118,45 @@ class _Passed(Response):
         await send({"type": "http.response.start", "status": self.status_code, "headers": kept})
         try:
             async for piece in _damaged(self._answer, self._damage):
-                if self._line is not None:
-                    await self._line.carry(len(piece))
-                await send({"type": "http.response.body", "body": piece, "more_body": True})
+                await self._carry(piece, send)
         finally:
             await self._answer.aclose()
         if self._damage == "store-truncated":
             await abort(receive)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _carry(self, piece: bytes, send: Any) -> None:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+class _Slowly(_Passed):
+    """The store's answer over a line that all share, for as long as `lasts` says, and until the client has gone."""
+
+    def __init__(self, answer: httpx.Response, damage: str | None, line: SharedLine, lasts: Callable[[], bool]) -> None:
+        super().__init__(answer, damage)
+        self._line = line
+        self._lasts = lasts
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Send it on."""
+        sending = asyncio.create_task(super().__call__(scope, receive, send))
+        gone = asyncio.create_task(_disconnected(receive))
+        await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (sending, gone):
+            task.cancel()
+        await asyncio.gather(sending, gone, return_exceptions=True)
+
+    async def _carry(self, piece: bytes, send: Any) -> None:
+        for start in range(0, len(piece), SLICE):
+            if self._lasts():
+                await self._line.carry(len(piece[start : start + SLICE]))
+            await super()._carry(piece[start : start + SLICE], send)
+
+
+async def _disconnected(receive: Any) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 class _NoAnswer(Response):

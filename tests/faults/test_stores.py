@@ -53,7 +53,7 @@ def test_a_store_that_is_in_trouble_for_everybody_costs_no_machine(cloud: Cloud,
 
     done = stack.up()
 
-    assert "the host is kept" in done.text
+    assert "the host is kept" in done.text, done.text
     assert "Traceback" not in done.text
     assert_all_serve(cloud, stack, 2)
     assert rents(cloud) == before + 2
