@@ -30,7 +30,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 DIGEST_TRIES = 4
-BLOCK = 1 << 20  # what a cut loses of each connection at most
+BLOCK = 1 << 17  # what a cut loses of each connection at most; and the rate is counted in these
 LONGEST_PAUSE_SECONDS = 8.0
 NOTE_SECONDS = 0.1
 FILL = 4

@@ -4,7 +4,6 @@ The host is this machine in a folder of its own: the same script over the same p
 """
 
 import hashlib
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -22,23 +21,10 @@ from bootstrap.manifest import Manifest, blob_key, of_folder
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreUnreachable, readable
 from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
+from tests.doubles.here import Here
 
 BUCKET = "weights"
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 4000}
-
-
-class Here:
-    """A host that is this machine."""
-
-    def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
-        done = subprocess.run(["sh", "-c", command], input=stdin, capture_output=True, timeout=timeout, check=False)
-        return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    def put(self, data: bytes, path: str, mode: int) -> None:
-        raise AssertionError((data, path, mode))
-
-    def close(self) -> None:
-        raise AssertionError("not ours to close")
 
 
 @pytest.fixture(scope="module")
