@@ -7,12 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from bootstrap.slowness import Rates, store_to_blame
 from bootstrap.clock import Clock
 from bootstrap.errors import FetchFailed, PreflightFailed, StoreDown, TookTooLong
 from bootstrap.fetching import RATE_AFTER_SECONDS, Fetched, fetch, reference_mbps
 from bootstrap.host import Host
 from bootstrap.manifest import Manifest
+from bootstrap.slowness import Rates, store_to_blame
 from bootstrap.spec import EndpointSpec
 
 ACCUSATIONS = 2
