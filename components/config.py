@@ -19,6 +19,7 @@ from components.confidential import NONE, Confidential
 from components.schema import SECTIONS, StackConfig
 
 PROJECT = "gpu-fleet"
+PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
 FLEET_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\Z")
 
 
@@ -146,6 +147,12 @@ def refusals(present: set[str], needed: Iterable[str], market_url: str, passphra
     return found
 
 
+def path_of(*parts: str | int) -> str:
+    """Return a key's path as `pulumi config set --path` takes it: a name such as `Qwen/Qwen2.5-7B` is quoted there."""
+    first, *rest = map(str, parts)
+    return f"{PROJECT}:{first}" + "".join(f".{one}" if PLAIN.match(one) else f'["{one}"]' for one in rest)
+
+
 def _told(mistakes: list[str]) -> str:
     if len(mistakes) == 1:
         return f"Stack config: {mistakes[0]}"
@@ -160,7 +167,7 @@ def _unknown(key: str, known: set[str]) -> str:
 
 def _mistake(row: Any, confidential: Confidential) -> str:
     *parents, last = row["loc"]
-    path = f"{PROJECT}:" + ".".join(str(part) for part in row["loc"])
+    path = path_of(*row["loc"])
     if row["type"] == "extra_forbidden":
         model = _model_at([str(part) for part in parents])
         names = {field.alias or name for name, field in model.model_fields.items()} if model else set()
@@ -186,7 +193,7 @@ def _model_at(path: list[str]) -> type[BaseModel] | None:
 def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
     mistakes = []
     for name, fleet in config.fleets.items():
-        path = f"{PROJECT}:fleets.{name}"
+        path = path_of("fleets", name)
         if not FLEET_NAME.match(name) or len(name) > 40:
             mistakes.append(f"{path}: a fleet's name is lower-case letters, digits and single dashes, at most 40.")
         if fleet.model not in config.models:
@@ -200,7 +207,7 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
     for name, model in config.models.items():
         if project and not (project / model.manifest).is_file():
             mistakes.append(
-                f"{PROJECT}:models.{name}.manifest is {model.manifest!r}, and there is no such file in the project. "
+                f"{path_of('models', name, 'manifest')} is {model.manifest!r}, and there is no such file in the project. "
                 "Make it with `python -m providers.store.manifest FOLDER`."
             )
     return mistakes

@@ -48,6 +48,10 @@ EDITS = (
     Edit(f"{FLEET}.maxUsdPerHour", 0.3, "the instance costs more"),
     Edit(f"{FLEET}.maxUsdPerHour", 0.45, "it costs no more"),
     Edit(f"{FLEET}.image", "vllm/vllm-openai:v9"),
+    *(
+        Edit(f"{FLEET}.registry.{key}", says="written down")  # a secret, which no computed page may hold
+        for key in ("server", "user", "password")
+    ),
     Edit(f"{FLEET}.vllmArguments", ["--max-model-len", "512"]),
     Edit(f"{FLEET}.environment", {"VLLM_LOGGING_LEVEL": "DEBUG"}),
     Edit(f"{FLEET}.warmStart", True),

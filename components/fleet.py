@@ -151,11 +151,17 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "certificateEpoch": stack.rotation.certificates,
             **({"metricsKey": args.metrics_key} if reports else {}),
         },
+        **({"registry": _login(fleet.registry)} if fleet.registry else {}),
         **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
     # The provider gets its inputs in plain; this list tells it which of them no line may show.
     secrets = args.confidential.among(inputs)
     return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
+
+
+def _login(registry: schema.Registry) -> Mapping[str, Any]:
+    password = pulumi.Output.secret(registry.password.get_secret_value())
+    return {"server": registry.server, "user": registry.user, "password": password}
 
 
 def _token(args: FleetArgs, instance_name: str) -> pulumi.Output[str]:

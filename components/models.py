@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bootstrap.about import About
 from bootstrap.manifest import Manifest
-from components.config import ConfigError
+from components.config import ConfigError, path_of
 from components.schema import Fleet, StackConfig
 from providers.vast.fit import contradictions
 from providers.vast.pinning import pins_file, read_pins
@@ -38,7 +38,9 @@ def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
         try:
             manifests[name] = Manifest.from_json(path.read_text())
         except ValueError as error:
-            raise ConfigError(f"gpu-fleet:models.{name}.manifest: {path.name} is not a manifest: {error}") from None
+            raise ConfigError(
+                f"{path_of('models', name, 'manifest')}: {path.name} is not a manifest: {error}"
+            ) from None
     if mistakes := _mistakes(stack, manifests):
         raise ConfigError("\n".join(mistakes))
     return manifests

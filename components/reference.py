@@ -7,6 +7,7 @@ import types
 import typing
 from typing import Any
 
+from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -66,7 +67,7 @@ def _type(annotation: Any) -> str:
         return "map"
     if origin in {types.UnionType, typing.Union}:
         return _type(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
-    words = {int: "integer", float: "number", str: "text", bool: "true or false"}
+    words = {int: "integer", float: "number", str: "text", SecretStr: "secret", bool: "true or false"}
     return words.get(annotation, "section")
 
 

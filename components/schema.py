@@ -5,11 +5,12 @@ The docs page docs/config.md is generated from them.
 
 from typing import Any
 
-from pydantic import BaseModel, Field, field_validator
+from pydantic import BaseModel, Field, SecretStr, field_validator
 
 from components.section import Section
 from components.watching import Budget, Kubernetes, Metrics
 from providers.vast.regions import is_understood
+from providers.vast.registry import NO_BLANKS
 
 
 class Market(Section):
@@ -117,18 +118,41 @@ class Preflight(Section):
     )
 
 
+class Registry(Section):
+    """Login of the registry of a private image. The landlord of every rented machine sees it: let it read, and no more."""
+
+    server: str = Field(pattern=NO_BLANKS, description="Host of the registry, such as `ghcr.io`.")
+    user: str = Field(pattern=NO_BLANKS, description="User name.")
+    # Who reads the stack's file without Pulumi does not see it; that it is set the preview looks at.
+    password: SecretStr = Field(
+        SecretStr(""), description="Password or token, a secret of the stack: set it with `--secret`."
+    )
+
+    @field_validator("password", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        # `pulumi config set` makes numbers of digits.
+        return str(value) if isinstance(value, int) else value
+
+
 class Fleet(Section):
     """A named group of like instances."""
 
     replicas: int = Field(1, ge=0, le=500, description="How many instances; 0 parks the fleet.")
-    model: str = Field(description="Which of `models` is served.")
+    model: str = Field(
+        description="Which of `models` is served; clients ask for it by this name, which may be one such as `Org/Name:tag`."
+    )
     gpu: Gpu = Field(description="Which GPUs.")
     max_usd_per_hour: float = Field(
         alias="maxUsdPerHour",
         gt=0,
         description="Most that one instance may cost an hour, all-in (GPU, disk, weights' download).",
     )
-    image: str = Field("vllm/vllm-openai:v0.32.0", description="Container image with vLLM.")
+    image: str = Field(
+        "vllm/vllm-openai:v0.32.0",
+        description="Container image with vLLM; `NAME:TAG@sha256:DIGEST` pins it.",
+    )
+    registry: Registry | None = Field(None, description="Login for the registry of a private image.")
     vllm_arguments: tuple[str, ...] = Field(
         (),
         alias="vllmArguments",
@@ -260,6 +284,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "models.<name>": Model,
     "fleets.<name>": Fleet,
     "fleets.<name>.gpu": Gpu,
+    "fleets.<name>.registry": Registry,
     "fleets.<name>.preflight": Preflight,
     "limits": Limits,
     "budget": Budget,

@@ -1,5 +1,7 @@
 """The object store of a stack: one bucket, the kit, and the blobs of every model that a fleet serves."""
 
+import hashlib
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from components.reporting import libraries
 from components.schema import Model, StackConfig
 from providers.identity.resource import Identity
 from providers.store.resource import Blobs, Bucket
+
+HOLDER = re.compile(r"[a-zA-Z0-9._-]{0,100}\Z")
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,7 @@ class Store(pulumi.ComponentResource):
                 {
                     **place,
                     "bucket": store.bucket,
-                    "owner": key,
+                    "owner": holder(key),
                     "verify": store.verify,
                     "onDestroy": store.on_destroy,
                     "manifest": manifest.to_props(),
@@ -86,6 +90,14 @@ class Store(pulumi.ComponentResource):
     def blobs_of(self, model: str) -> list[pulumi.Resource]:
         """Return the resources that a host which serves this model fetches from."""
         return [self._blobs["kit"], self._blobs[f"model-{model}"]]
+
+
+def holder(key: str) -> str:
+    """Return the name under which the bucket remembers who refers to blobs: a file's, whatever a model is called."""
+    if HOLDER.match(key):
+        return key
+    plain = re.sub(r"[^a-zA-Z0-9._-]", "-", key)[:80]
+    return f"{plain}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def kit_folder() -> Path:

@@ -10,6 +10,7 @@
       NoMatchingOffer         tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
       BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
+      ImageRefused            give back, stop: the registry wants a login, or another one
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
       LeftRented              the market did not answer for so long that an instance is left rented, which may be fine
       StillRented             giving back could not be confirmed: say what costs money and how to end it
@@ -111,6 +112,21 @@ class RentalFailed(VastError):
     def __str__(self) -> str:
         """Sentence for the operator."""
         return f"instance {self.instance_id}: {self.message}"
+
+
+@dataclass
+class ImageRefused(VastError):
+    """The registry does not give the image to whoever asks; the instance is given back, and no other would do."""
+
+    instance_id: int
+    message: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return (
+            f"instance {self.instance_id}: its registry refuses the image: {self.message}. No other machine would get it. "
+            "Check the fleet's image, and set the login in registry.server, registry.user and registry.password of the fleet"
+        )
 
 
 @dataclass

@@ -64,6 +64,7 @@ class Reason(Enum):
     WEIGHTS = "weights"
     STORE = "store"
     SPEC = "spec"
+    REGISTRY = "registry"
     OURS = "ours"
     BOOTSTRAP = "bootstrap"
     MARKET = "market"
@@ -85,6 +86,7 @@ _BLAMELESS = frozenset(
         Reason.WEIGHTS,
         Reason.STORE,
         Reason.SPEC,
+        Reason.REGISTRY,
         Reason.OURS,
         Reason.BOOTSTRAP,
         Reason.MARKET,

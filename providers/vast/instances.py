@@ -13,12 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from providers.vast.rows import set_aside
 
+# The registry wants a login, or another one: every machine would hear the same.
+REGISTRY_TEXTS = ("pull access denied", "unauthorized", "no basic auth credentials", "requested access to the resource")
 FAILURE_TEXTS = (
     "error response from daemon",
     "failed to pull image",
     "no space left on device",
     "manifest unknown",
-    "unauthorized",
     "unexpected eof",
     "oci runtime",
 )
@@ -127,6 +128,8 @@ def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
     message = (instance.status_msg or "").strip()
     if instance.intended_status == "stopped" or instance.cur_state == "stopped":
         return Failed("stopped", f"the market stopped it: {message or status}")
+    if any(text in message.lower() for text in REGISTRY_TEXTS):
+        return Failed("registry", message)
     if any(text in message.lower() for text in FAILURE_TEXTS):
         return Failed("image", f"the image does not start: {message}")
     if status in {"exited", "stopped", "offline"}:  # `unknown` only says that no recent heartbeat came

@@ -53,6 +53,7 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         onstart=script(settings.access.ssh_public_key, settings.market.url_of_hosts, limits.unattended_seconds),
         gate_port=settings.server.port,
         turn=settings.turn,
+        image_login=settings.registry.flags if settings.registry else None,
     )
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
     return {**_outputs(served, settings), "createdAt": desk.clock.time(), "attempts": served.attempts}

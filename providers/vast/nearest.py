@@ -88,21 +88,20 @@ def _bound(key: str, machines: Collection[Offer], wishes: Wishes) -> tuple[str, 
         values = sorted(map(has, machines), reverse=True)
         bound = _rounded(values[: wishes.instances][-1], digits, math.floor)
         return f"lower {key} to {bound:.{digits}f}", sum(value >= bound for value in values)
+    if key == "minCuda":
+        known = sorted((offer.cuda_max_good or 0.0 for offer in machines), reverse=True)
+        newest = known[: wishes.instances][-1]
+        edit = f"take an image for CUDA {newest:g} or older" if newest else "look for an image for an older CUDA"
+        return f"{edit}, or set minCuda where you know better", sum(cuda >= newest for cuda in known)
     named = {
         "regions": f"add {', '.join(sorted({offer.country for offer in machines}))} to regions",
         "verified": "set verified to false",
         "hosting": "set hosting to any",
-        "minCuda": f"take an image for CUDA {_newest(machines)}, or set minCuda where you know better",
         "compute capability": "serve the model with another dtype or quantization, or name a newer GPU beside",
         "vllmArguments": "serve the model with less memory, or name a larger GPU beside",
         "machine": "wait: the machines that fit have failed in this update",
     }
     return named.get(key, f"relax {key}"), len(machines)
-
-
-def _newest(machines: Iterable[Offer]) -> str:
-    known = [offer.cuda_max_good for offer in machines if offer.cuda_max_good is not None]
-    return f"{max(known):g} or older" if known else "that drivers support"
 
 
 def _rounded(value: float, digits: int, way: Callable[[float], int]) -> float:

@@ -8,7 +8,7 @@ gives no machine back. Whatever is raised here, nothing stays rented, or the mes
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from bootstrap.errors import GpuUnfit, HostFault
@@ -48,6 +48,7 @@ class Order:
     onstart: str
     gate_port: int
     turn: int = 0
+    image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, a password among them
 
 
 @dataclass(frozen=True)
@@ -189,7 +190,7 @@ def _rent_best(
     deadline: float,
 ) -> tuple[int, Offer]:
     wishes = order.wishes
-    body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port)
+    body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port, order.image_login)
     for _search in range(limits.attempts):
         try:
             records = notebook.ledger.records()

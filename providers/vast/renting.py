@@ -54,7 +54,9 @@ class Market(Protocol):
         """Return the end of an instance's log, or of its landlord's daemon's, asked for once and within some seconds."""
 
 
-def rent_body(image: str, disk_gb: float, label: str, onstart: str, gate_port: int) -> dict[str, Any]:
+def rent_body(
+    image: str, disk_gb: float, label: str, onstart: str, gate_port: int, image_login: str | None = None
+) -> dict[str, Any]:
     """Return the body of the rent call: on demand (no price), and refused rather than left stopped if it cannot start."""
     return {
         "client_id": "me",
@@ -66,6 +68,7 @@ def rent_body(image: str, disk_gb: float, label: str, onstart: str, gate_port: i
         "env": {f"-p {gate_port}:{gate_port}": "1"},
         "target_state": "running",
         "cancel_unavail": True,
+        **({"image_login": image_login} if image_login else {}),
     }
 
 
@@ -141,6 +144,8 @@ def wait_until_running(
             state = classify(instance, gate_port)
             if isinstance(state, Running):
                 return instance
+            if isinstance(state, Failed) and state.reason == "registry":
+                raise errors.ImageRefused(instance_id, state.message)
             if isinstance(state, Failed):
                 raise errors.RentalFailed(instance_id, state.reason, state.message)
             status = state.status

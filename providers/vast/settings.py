@@ -21,6 +21,7 @@ from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
 from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
 from providers.vast.regions import countries
+from providers.vast.registry import RegistrySettings
 from providers.vast.vllm_order import spread
 
 GB = 1_000_000_000
@@ -199,6 +200,7 @@ class InstanceSettings(_Model):
     model: Manifest
     kit: Manifest
     access: AccessSettings
+    registry: RegistrySettings | None = None
     metrics: MetricsSettings | None = None
     # Texts of inputs that are secret leaves of stack config: no line and no kept log shows them.
     secrets: tuple[SecretStr, ...] = ()

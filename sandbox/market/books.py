@@ -247,7 +247,7 @@ class Books:
 
     def _boot(self, contract: Contract) -> None:
         """Make or start the host of a contract; blocks."""
-        host, message = contract.host, states.refused_by_hook(contract)
+        host, message = contract.host, states.refused(contract)
         try:
             if message:
                 pass  # the container was created, and never starts

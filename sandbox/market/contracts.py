@@ -13,6 +13,7 @@ from sandbox.faults import Subject
 from sandbox.hosts.spec import Host, Traffic
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
+from sandbox.market.registries import login_of
 
 LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22
@@ -40,6 +41,7 @@ class Request(BaseModel):
     price: float | None = None
     target_state: Literal["running", "stopped"] = "running"
     cancel_unavail: bool = True
+    image_login: str | None = Field(default=None, repr=False)
 
     @field_validator("env", mode="before")
     @classmethod
@@ -49,6 +51,12 @@ class Request(BaseModel):
         if isinstance(value, str):
             return of_flags(value)
         return {str(key): str(one) for key, one in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("image_login")
+    @classmethod
+    def _flags(cls, value: str | None) -> str | None:
+        login_of(value)
+        return value
 
     @model_validator(mode="after")
     def _short_enough(self) -> "Request":

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sandbox.market.contracts import Contract
 from sandbox.market.images import image_of
 from sandbox.market.machines import Machine
+from sandbox.market.registries import refusal
 
 TOLD_SECONDS, CREATED_SECONDS = 4.0, 10.0  # after the rent: the host knows of the contract, and begins to pull
 UNPACK_MBS = 200.0  # layers are unpacked one after the other, by one process
@@ -44,8 +45,12 @@ def boot_of(machine: Machine, image: str) -> Boot:
     return Boot(pull, found.unpacked_gb * 1000 / min(UNPACK_MBS, machine.disk_mbs), machine.boot_seconds)
 
 
-def refused_by_hook(contract: Contract) -> str:
-    """Return the OCI hook's message where the image needs a newer CUDA than the driver supports; else nothing."""
+def refused(contract: Contract) -> str:
+    """Return docker's text where the image cannot be pulled without a login, or needs a newer CUDA than the driver supports;
+    else nothing.
+    """
+    if denied := refusal(contract.request.image, contract.request.image_login):
+        return denied
     needs = image_of(contract.request.image).cuda
     return HOOK.format(cuda=needs) if needs is not None and needs > contract.machine.cuda else ""
 

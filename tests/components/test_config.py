@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config import SECRETS, ConfigError, given_keys, load, refusals
+from components.config import SECRETS, ConfigError, given_keys, load, path_of, refusals
 from components.schema import StackConfig
 
 GOOD: dict[str, Any] = {
@@ -182,3 +182,8 @@ json_values = st.recursive(
 def test_whatever_is_written_there_the_answer_is_config_or_a_config_error(values: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigError):
         assert isinstance(load(Source(values), set(values), Path("/nonexistent")), StackConfig)
+
+
+def test_paths_of_names_with_dots_and_slashes_work_when_pasted() -> None:
+    assert path_of("models", "tiny", "manifest") == "gpu-fleet:models.tiny.manifest"
+    assert path_of("models", "Qwen/Qwen2.5-7B:fp8", "manifest") == 'gpu-fleet:models["Qwen/Qwen2.5-7B:fp8"].manifest'

@@ -36,7 +36,11 @@ def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None
         for path, model in SECTIONS.items()
         for name, field in model.model_fields.items()
     }
-    assert {edit.key for edit in consequences.EDITS} == keys - {"fleets.<name>.gpu", "fleets.<name>.preflight"}
+    assert {edit.key for edit in consequences.EDITS} == keys - {
+        "fleets.<name>.gpu",
+        "fleets.<name>.preflight",
+        "fleets.<name>.registry",
+    }
 
 
 @pytest.mark.parametrize("edit", consequences.EDITS, ids=lambda edit: f"{edit.key} {edit.when}")

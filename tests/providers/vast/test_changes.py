@@ -48,6 +48,7 @@ FILE = {"path": "a", "size": 1, "sha256": "1" * 64, "parts": ["1" * 64]}
         ("wishes.reliability", 0.99, "recorded", "wishes"),
         ("wishes.gpuNames", ["rtx_4090"], "recorded", "wishes"),
         ("wishes.regions", ["us", "Germany"], "recorded", "wishes"),
+        ("registry", {"server": "ghcr.io", "user": "u", "password": "p"}, "recorded", "registry"),
         ("wishes.datacenter", True, "recorded", "wishes"),
         ("limits", {"attempts": 5}, "recorded", "limits"),
         ("turn", 4, "recorded", "turn"),

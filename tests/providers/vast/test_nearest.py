@@ -84,3 +84,12 @@ def test_following_the_hint_opens_exactly_what_it_counts(far: list[tuple[str, fl
     if found[1] != "diskGb":  # less disk is cheaper besides, which may open more
         assert len(offers.rank(rows, followed)) == int(found[3])
     assert len(offers.rank(rows, followed)) >= int(found[3]) >= 1
+
+
+def test_an_older_image_opens_those_machines_alone_whose_drivers_support_it() -> None:
+    rows = [offer(n, cuda_max_good=cuda) for n, cuda in enumerate((12.2, 12.4, 12.8, 12.8, None), 1)]
+
+    assert "take an image for CUDA 12.8 or older, or set minCuda where you know better (2 machines" in refusal(
+        rows, replace(WISHES, min_cuda=13.0)
+    )
+    assert "for CUDA 12.4 or older" in refusal(rows, replace(WISHES, min_cuda=13.0, instances=3))

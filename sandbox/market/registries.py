@@ -1,0 +1,42 @@
+"""Registries of private images, pure: which images need a login, and what docker says without the right one."""
+
+import shlex
+from collections.abc import Mapping
+
+# By server: the user and the password that open it. Public by design, as all keys of the sandbox.
+PRIVATE: Mapping[str, tuple[str, str]] = {"registry.sandbox.internal": ("sandbox", "sandbox-registry-password")}
+DENIED = (
+    "Error response from daemon: pull access denied for {image}, repository does not exist or may require 'docker login': "
+    "denied: requested access to the resource is denied"
+)
+FLAGS = {"-u": "user", "--username": "user", "-p": "password", "--password": "password"}
+
+
+def login_of(flags: str | None) -> dict[str, str]:
+    """Return user, password and server of flags as `docker login` takes them, such as `-u USER -p PASSWORD SERVER`.
+
+    Raises ValueError where they are none.
+    """
+    words, found = shlex.split(flags or ""), {}
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name in FLAGS:
+            if not (equals or words):
+                raise ValueError(f"{name} has no value")
+            found[FLAGS[name]] = value if equals else words.pop(0)
+        elif word.startswith("-") or "server" in found:
+            raise ValueError(f"{word!r} is no flag of docker login")
+        else:
+            found["server"] = word
+    return found
+
+
+def refusal(image: str, flags: str | None) -> str:
+    """Return docker's text where a private image is pulled without its login; else nothing."""
+    server = image.partition("/")[0]
+    if server not in PRIVATE:
+        return ""
+    login = login_of(flags)
+    right = (login.get("server"), (login.get("user"), login.get("password"))) == (server, PRIVATE[server])
+    return "" if right else DENIED.format(image=image.partition("@")[0])
