@@ -42,11 +42,11 @@ def settings_of(stack: StackConfig, confidential: Confidential = NONE) -> Settin
 
 
 def stack_file(stack: StackConfig, confidential: Confidential = NONE) -> str:
-    """Write the stack's config as a config file for the exporter; no secret is in it, and no environment of vLLM.
+    """Write the stack's config as a config file for the exporter; no secret is in it, no environment of vLLM, no login.
 
     It is JSON, which every dialect of YAML reads alike. Raises ConfigError if the exporter needs a leaf that is secret.
     """
-    left_out: Any = {"kubernetes": True, "fleets": {"__all__": {"environment"}}}
+    left_out: Any = {"kubernetes": True, "fleets": {"__all__": {"environment", "registry"}}}
     content = confidential.without(
         stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)
     )

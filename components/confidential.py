@@ -110,12 +110,12 @@ def is_ciphertext(value: Any) -> bool:
 
 
 def readable(value: Any) -> Any:
-    """Return a value of a stack's file without what is encrypted in it; a list keeps its order, with a mark there."""
+    """Return a value of a stack's file with a mark for each leaf that is encrypted in it."""
+    if is_ciphertext(value):
+        return HIDDEN
     if isinstance(value, Mapping):
-        return {key: readable(item) for key, item in value.items() if not is_ciphertext(item)}
-    if isinstance(value, list):
-        return [HIDDEN if is_ciphertext(item) else readable(item) for item in value]
-    return value
+        return {key: readable(item) for key, item in value.items()}
+    return [readable(item) for item in value] if isinstance(value, list) else value
 
 
 def leaves(value: Any, place: Place) -> Iterator[tuple[Place, str]]:

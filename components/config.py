@@ -63,8 +63,9 @@ def load(
 ) -> StackConfig:
     """Read and validate the whole stack config; without a project, manifests need not be there.
 
-    `known` are the project's own config keys that are set (without namespace), so that a misspelt one is refused; a `lenient`
-    reader, who may be older than the config, leaves unknown keys aside. No message shows a secret. Raises ConfigError.
+    `known` are the project's own config keys that are set (without namespace), so that a misspelt one is refused. A `lenient`
+    reader may be older than the config: it leaves unknown keys aside, and encrypted leaves that should be numbers. No message
+    shows a secret. Raises ConfigError.
     """
     sections = set(StackConfig.model_fields)
     secrets = {*SECRETS, *OPTIONAL_SECRETS}
@@ -96,7 +97,8 @@ def _validated(raw: dict[str, Any], lenient: bool) -> StackConfig:
     try:
         return StackConfig.model_validate(raw)
     except ValidationError as error:
-        extra = [row["loc"] for row in error.errors() if row["type"] == "extra_forbidden"]
+        rows = [row for row in error.errors() if row["type"] == "extra_forbidden" or row["input"] == HIDDEN]
+        extra = list(dict.fromkeys(row["loc"] for row in rows))
         if not lenient or not extra:
             raise
     raw = copy.deepcopy(raw)

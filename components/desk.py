@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.dialect import DialectError, read_yaml
-from components.confidential import readable
+from components.confidential import is_ciphertext, readable
 from components.config import PROJECT, given_keys, load
 from components.models import load_manifests
 from components.schema import Fleet, StackConfig
@@ -77,7 +77,7 @@ def desk_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = N
         config = dict(read_yaml(file.read_text())["config"])
     except (OSError, DialectError, KeyError, TypeError, ValueError) as error:
         raise Refused(f"{file} is no config file of a stack: {' '.join(str(error).split())}.") from None
-    known = readable(config)
+    known = {key: readable(value) for key, value in config.items() if not is_ciphertext(value)}
     for key, variable in STORE_KEYS.items():
         if not known.get(f"{PROJECT}:{key}") and environ.get(variable):
             known[f"{PROJECT}:{key}"] = environ[variable]

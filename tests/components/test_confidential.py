@@ -89,8 +89,8 @@ def test_the_exporters_file_has_no_secret_and_says_if_it_cannot_do_without() -> 
         stack_file(stack, needed)
 
 
-def test_ciphertext_counts_as_not_set() -> None:
-    assert readable({"a": {"secure": "x"}, "b": [{"secure": "x"}, 1]}) == {"b": ["[secret]", 1]}
+def test_ciphertext_is_a_mark() -> None:
+    assert readable({"a": {"secure": "x"}, "b": [{"secure": "x"}, 1]}) == {"a": "[secret]", "b": ["[secret]", 1]}
 
 
 def test_numbers_are_texts_where_texts_are_meant() -> None:

@@ -43,3 +43,26 @@ def test_what_is_no_config_file_is_refused_in_one_sentence(tmp_path: Path, text:
         desk_of_file(file(tmp_path, text), ENVIRON)
     with pytest.raises(Refused, match="is no config file"):
         desk_of_file(tmp_path / "missing.yaml", ENVIRON)
+
+
+def test_a_file_that_is_newer_or_has_encrypted_leaves_is_read(tmp_path: Path) -> None:
+    fleet = """
+        model: tiny
+        gpu: {name: RTX 4090, sparkle: 1}
+        maxUsdPerHour: 0.5
+        reliability: {secure: v1:a:b}
+        regions: [NO]
+        environment: {WANDB_API_KEY: {secure: v1:a:b}, A: 1}
+        registry: {server: ghcr.io, user: me, password: {secure: v1:a:b}}
+"""
+    text = yaml.safe_dump({"config": {**CONFIG, "gpu-fleet:ofTomorrow": {"a": 1}}})
+    text += f"  gpu-fleet:models: {{tiny: {{manifest: m.json}}}}\n  gpu-fleet:fleets:\n    chat:{fleet}"
+
+    found = read_config(desk_of_file(file(tmp_path, text), ENVIRON), None)
+
+    chat = found.fleets["chat"]
+    assert (chat.regions, chat.environment, chat.reliability) == (
+        ("NO",),
+        {"WANDB_API_KEY": "[secret]", "A": "1"},
+        0.95,
+    )

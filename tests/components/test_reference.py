@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from bootstrap.dialect import read_yaml
 from components import consequences
 from components.reference import SECTIONS, page, top_level
 
@@ -22,7 +23,7 @@ def test_pulumi_yaml_describes_every_top_level_key() -> None:
 
 
 def test_the_dev_stack_holds_no_secret() -> None:
-    config = yaml.safe_load((PROJECT / "Pulumi.dev.yaml").read_text())["config"]
+    config = read_yaml((PROJECT / "Pulumi.dev.yaml").read_text())["config"]
 
     assert not [key for key in config if key.lower().endswith("key")]
 
