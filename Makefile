@@ -11,10 +11,10 @@ IN = $(PYTHON) -m tools.env --
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm) $(if $(filter off,$(MONITORING)),and not monitoring)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up ask log report env down test test-deep check lint soak bench clean
+.PHONY: help setup up ask log report env down test test-deep test-clients check lint soak bench clean
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 11
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 setup: ## install what is missing (also done by up, test, check and bench)
 	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING) --tests $(TESTS)
@@ -49,6 +49,10 @@ test-deep: setup lint ## test, and what is slow and decides little: every seam w
 test test-deep:
 	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live $(TIER) $(NO_VLLM)" || \
 		{ [ $$? = 1 ] && $(IN) pytest --last-failed --last-failed-no-failures none -m "not live $(TIER) $(NO_VLLM)"; }
+
+test-clients: setup ## other people's clients (gpuhunt, dstack, SkyPilot) against the emulated market, in an environment of their own
+	@$(PYTHON) -m tools.setup --parts clients
+	@$(IN) pytest -q tests/clients
 
 check: VLLM = double
 check: MONITORING = off

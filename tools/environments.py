@@ -1,4 +1,4 @@
-"""The two virtual environments: the program's, and the real vLLM's for emulated hosts."""
+"""The virtual environments: the program's, the real vLLM's for emulated hosts, and that of other people's clients."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tools.steps import SetupError, complete, mark_complete, run, step
 
 VENV_BYTES = 1_000_000_000
 VLLM_BYTES = 7_500_000_000
+CLIENTS_BYTES = 1_000_000_000
 
 
 def install_venv(paths: Paths) -> None:
@@ -36,6 +37,16 @@ def install_vllm(paths: Paths) -> None:
         fresh_venv(paths.vllm)
         pip_install(paths.vllm, paths.vllm_lock, "--require-hashes", "--no-deps")
         mark_complete(paths.vllm)
+
+
+def install_clients(paths: Paths) -> None:
+    """Make the environment of other people's clients of the market (0.7 GB), once per lock."""
+    if complete(paths.clients):
+        return
+    with step("gpuhunt, dstack and SkyPilot for `make test-clients` (about a minute, 0.7 GB)"):
+        fresh_venv(paths.clients)
+        pip_install(paths.clients, paths.clients_lock, "--require-hashes")
+        mark_complete(paths.clients)
 
 
 def fresh_venv(folder: Path) -> None:

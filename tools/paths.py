@@ -55,6 +55,16 @@ class Paths:
         return self.cache / "vllm" / digest([self.vllm_lock])
 
     @property
+    def clients_lock(self) -> Path:
+        """The lock of the environment in which other people's clients of the market run."""
+        return self.checkout / "tests" / "clients" / "clients.txt"
+
+    @property
+    def clients(self) -> Path:
+        """That environment in the cache."""
+        return self.cache / "clients" / digest([self.clients_lock])
+
+    @property
     def plugins(self) -> tuple[Path, ...]:
         """The files of the stand-ins for plugins that cannot be downloaded."""
         return tuple(sorted((self.checkout / "sandbox" / "plugins").rglob("*.py")))

@@ -21,7 +21,7 @@ from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
-ON_REQUEST = ("kubernetes-plugin",)  # in no default: see tools/plugin.py
+ON_REQUEST = ("kubernetes-plugin", "clients")  # in no default: see tools/plugin.py, and `make test-clients`
 OF_TESTS = ("types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -72,6 +72,8 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
                 monitoring.install_monitoring(where, os.environ)
             if "kubernetes-plugin" in wanted:
                 plugin.install_plugin(where, os.environ)
+            if "clients" in wanted:
+                environments.install_clients(where)
             for_tests(where, wanted)
             if vllm:
                 vllm.result()
@@ -98,6 +100,8 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         needed += engine.ENGINE_BYTES
     if "monitoring" in wanted and golang.missing(where.monitoring_bin, monitoring.NAMES):
         needed += monitoring.BYTES
+    if "clients" in wanted and not complete(where.clients):
+        needed += environments.CLIENTS_BYTES
     if "kubernetes-plugin" in wanted and not where.kubernetes_plugin.is_file():
         needed += plugin.BYTES
     return needed
