@@ -80,11 +80,32 @@ _LIVES = (
         "The market stops the instance a minute after it runs, as one that was outbid; its disk goes on costing.",
     ),
     (
+        "unknown-for-a-while",
+        "The market hears no heartbeat of the instance for five minutes: unknown, though it runs on.",
+    ),
+    (
+        "reboots-slowly",
+        "The machine reboots a minute after the instance runs: rebooting, then loading, five minutes in all.",
+    ),
+    (
+        "contract-ends",
+        "The landlord's offer ends an hour after the instance runs: the market stops it for good.",
+    ),
+    (
+        "price-rises-later",
+        "The instance costs half as much again from a minute after it runs, and nobody announced it.",
+    ),
+    (
+        "price-rise-announced",
+        "The landlord asks for half as much again: pending-price-increases names it, and the price stays until the end.",
+    ),
+    (
         "credit-exhausted",
         "The account's credit ends: the market stops every instance and neither rents nor starts any.",
     ),
 )
 _ADDRESSES = (
+    ("ports-late", "The instance runs, and the market names its ports a minute later."),
     ("ports-missing", "The instance runs, and the market names no ports for it."),
     ("wrong-ports", "The market names ports of the instance on which nobody listens."),
     ("wrong-address", "The market names an address at which nobody listens."),

@@ -160,7 +160,7 @@ class Books:
         now = self.clock.now()
         with self._lock:
             contract = self.get(instance_id)
-            if not contract.holds_gpu:
+            if not contract.holds_gpu or now >= contract.ends:
                 raise resources_unavailable()
             if contract.phase in ("stopped", "exited"):
                 contract.phase, contract.first_boot = "booting", contract.host is None

@@ -117,6 +117,8 @@ class Contract:
     first_boot: bool = True
     never_boots: bool = False
     rebooting_until: float = 0.0  # from then on a restart loads
+    ends: float = 0.0  # the contract, with the landlord's offer
+    announced: tuple[float, float] | None = None  # when a higher price was announced, and the GPUs' new $/h
     starting: bool = False  # a thread is at work on the host
     destroyed: bool = False
     up_since: float | None = None
@@ -129,6 +131,9 @@ class Contract:
     proxy_port: int = NO_PROXY  # of the market's SSH proxy
     hidden_until: float = 0.0  # before it reads do not show the contract
     api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
+
+    def __post_init__(self) -> None:
+        self.ends = self.ends or self.born + self.machine.lease_seconds
 
     @property
     def intended(self) -> str:

@@ -23,7 +23,6 @@ def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
     machine, meter = contract.machine, contract.meter
     hardware = {name: value for name, value in offers.hardware(machine).items() if name not in NOT_AN_INSTANCE_S}
     gpus, disk = meter.gpu_usd_per_hour, meter.disk_usd_per_hour
-    end = contract.born + machine.lease_seconds
     return {
         **hardware,
         **_state(contract, now),
@@ -44,7 +43,7 @@ def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
         "search": offers.prices(gpus, disk),
         "instance": offers.prices(gpus if meter.running_since is not None else 0.0, disk),
         "start_date": clock.on_the_wire(contract.born),
-        "end_date": clock.on_the_wire(end),
+        "end_date": clock.on_the_wire(contract.ends),
         "duration": clock.length_on_the_wire(now - contract.born),
         "uptime_mins": clock.length_on_the_wire(now - up) / 60 if (up := contract.up_since) is not None else None,
         "time_remaining": "",

@@ -14,6 +14,7 @@ class Meter:
     running_since: float | None = None
     ended: float | None = None
     away_since: float | None = None
+    gpu_usd: float = 0.0  # at earlier prices
 
     def run(self, now: float) -> None:
         """Start to bill the GPU; running twice is once."""
@@ -25,6 +26,14 @@ class Meter:
         if self.running_since is not None:
             self.ran_seconds += now - self.running_since
             self.running_since = None
+
+    def reprice(self, now: float, gpu_usd_per_hour: float) -> None:
+        """Bill the GPU at another price from now on."""
+        ran = self.ran_seconds + (now - self.running_since if self.running_since is not None else 0.0)
+        self.gpu_usd += ran * self.gpu_usd_per_hour / 3600
+        self.ran_seconds, self.gpu_usd_per_hour = 0.0, gpu_usd_per_hour
+        if self.running_since is not None:
+            self.running_since = now
 
     def end(self, now: float) -> None:
         """Stop to bill anything, for good."""
@@ -48,7 +57,7 @@ class Meter:
         """Return what it cost up to now in $, GPU and disk apart."""
         until = min(now if moment is None else moment for moment in (self.ended, self.away_since))
         running = until - self.running_since if self.running_since is not None else 0.0
-        gpu = (self.ran_seconds + running) * self.gpu_usd_per_hour / 3600
+        gpu = self.gpu_usd + (self.ran_seconds + running) * self.gpu_usd_per_hour / 3600
         return {"gpu": gpu, "disk": (until - self.begun) * self.disk_usd_per_hour / 3600}
 
     def usd_per_hour(self) -> float:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.market import account, bulk, rentals
+from sandbox.market import account, bulk, increases, rentals
 from sandbox.market.books import Books
 from sandbox.market.calls import Desk, Endpoint, answering, not_emulated
 from sandbox.market.faults.lists import Lists
@@ -36,6 +36,7 @@ ROUTES = (
     Endpoint("GET", "/api/v1/instances", "list", rentals.listing, "instance_read"),
     Endpoint("GET", "/api/v0/instances", "list", rentals.old_listing, "instance_read"),
     Endpoint("GET", "/api/v0/instances/filters", "list", rentals.choices, "instance_read"),
+    Endpoint("GET", "/api/v0/instances/pending-price-increases", "list", increases.pending, "instance_read"),
     Endpoint("GET", "/api/v0/instances/{id}", "show", rentals.show, "instance_read", guests=True),
     Endpoint("PUT", "/api/v0/instances/{id}", "change", rentals.change, "instance_write", guests=True),
     Endpoint("PUT", "/api/v0/instances", "change", bulk.change, "instance_write"),

@@ -46,10 +46,12 @@ class VirtualMarket:
     def show(self, instance_id: int) -> Instance | None:
         return next((one for one in self.instances() if one.id == instance_id), None)
 
+    def few_wait(self, _instance_id: int) -> bool:
+        return True
+
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         self.books.tick()
-        now = self.books.clock.now()
-        rows = [instances.row(one, now) for one in self.books.visible() if label in {None, one.label}]
+        rows = [instances.row(one, self.books.clock) for one in self.books.visible() if label in {None, one.label}]
         return [Instance.model_validate(row) for row in rows]
 
     def destroy(self, instance_id: int) -> None:

@@ -51,6 +51,14 @@ OF_ONE_INSTANCE = {
         "reclaimed",
         "host-reboots",
     ),
+    "slow life": (
+        "unknown-for-a-while",
+        "reboots-slowly",
+        "contract-ends",
+        "price-rises-later",
+        "price-rise-announced",
+        "ports-late",
+    ),
     "address": (
         "ports-missing",
         "wrong-ports",

@@ -10,6 +10,7 @@ from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
 from sandbox.market.faults.mishaps import MISHAPS, Mishap
 
+DELETED_SECONDS = 48 * 3600.0  # after the end of a contract
 SETTLED_SECONDS = 60.0  # after which a running instance is struck by what strikes later
 
 
@@ -55,6 +56,7 @@ class Lives:
                         self.market.handle(contract, action)
             if arming.name == "credit-exhausted":
                 self._end_credit()
+        self._end_contracts(now)
         self._go_on(now)
 
     def came_up(self, contract: Contract) -> None:
@@ -95,6 +97,13 @@ class Lives:
         if mishap.then is not None:
             seconds, then = mishap.then
             self._due.append((self.market.clock.now() + seconds, lambda: then(self.market, contract)))
+
+    def _end_contracts(self, now: float) -> None:
+        for contract in self.market.all():
+            if now >= contract.ends + DELETED_SECONDS:
+                self.market.destroy(contract.id)
+            elif now >= contract.ends and contract.phase != "stopped":
+                self.market.stop(contract.id)
 
     def _end_credit(self) -> None:
         armed = self.market.faults.take("credit-exhausted")

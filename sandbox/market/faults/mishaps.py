@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox.market.contracts import Contract
+from sandbox.market.faults.rents import RISE
 from sandbox.market.instances import docker_form
 
 GIVEN_UP_SECONDS = 420.0  # after which the market stops to try a broken image
+UNHEARD_SECONDS, REBOOT_SECONDS, LATE_SECONDS, HOUR = 300.0, 300.0, 60.0, 3600.0
+REBOOTING_SHARE = 0.4  # of a reboot, before the container loads
 NOWHERE = "127.0.0.2"  # an address of this machine at which no host listens
 CLOSED_PORT = 2  # and ports below 1024 without a service
 
@@ -74,6 +77,27 @@ def _reboot(market: Any, contract: Contract) -> None:
         market.handle(contract, contract.host.stop, contract.host.start)
 
 
+def _reboot_slowly(market: Any, contract: Contract) -> None:
+    now = market.clock.now()
+    contract.phase, contract.first_boot, contract.up_since = "booting", False, None
+    contract.due, contract.rebooting_until = now + REBOOT_SECONDS, now + REBOOT_SECONDS * REBOOTING_SHARE
+    contract.meter.halt(now)
+    if contract.host is not None:
+        market.handle(contract, contract.host.stop)
+
+
+def _ends_soon(market: Any, contract: Contract) -> None:
+    contract.ends = min(contract.ends, market.clock.now() + HOUR)
+
+
+def _costs_more(market: Any, contract: Contract) -> None:
+    contract.meter.reprice(market.clock.now(), contract.meter.gpu_usd_per_hour * RISE)
+
+
+def _announces_more(market: Any, contract: Contract) -> None:
+    contract.announced = (market.clock.now(), contract.meter.gpu_usd_per_hour * RISE)
+
+
 def _come_back(market: Any, contract: Contract) -> None:
     if contract.phase != "offline" or contract.destroyed:
         return
@@ -127,6 +151,14 @@ MISHAPS: Mapping[str, Mishap] = {
     "reclaimed": Mishap("later", _stop),
     "host-off": Mishap("later", _go_off, _come_back),
     "host-reboots": Mishap("later", _reboot),
+    "reboots-slowly": Mishap("later", _reboot_slowly),
+    "unknown-for-a-while": Mishap(
+        "up", _tell(actual_status="unknown"), then=(UNHEARD_SECONDS, _tell_no_more("actual_status"))
+    ),
+    "contract-ends": Mishap("up", _ends_soon),
+    "price-rises-later": Mishap("later", _costs_more),
+    "price-rise-announced": Mishap("later", _announces_more),
+    "ports-late": Mishap("up", _tell(ports=None), then=(LATE_SECONDS, _tell_no_more("ports"))),
     "ports-missing": Mishap("up", _tell(ports=None), _tell_no_more("ports")),
     "wrong-ports": Mishap("up", _wrong_ports, _tell_no_more("ports")),
     "wrong-address": Mishap("up", _tell(public_ipaddr=NOWHERE), _tell_no_more("public_ipaddr")),

@@ -115,3 +115,48 @@ def test_a_restart_says_rebooting_and_then_loading() -> None:
     market.books.reboot(contract.id)
 
     assert [status for status, _ in market.told(contract, 30, step=0.5)] == ["rebooting", "loading", "running"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("unknown-for-a-while", ["running", "unknown", "running"]),
+        ("reboots-slowly", ["running", "rebooting", "loading", "running"]),
+    ],
+)
+def test_what_looks_like_an_end_and_is_none(fault: str, words: list[str]) -> None:
+    market = Market(machine())
+    contract = market.rent(SMALL)
+    market.told(contract, 120)
+    market.books.faults.arm(fault, instance=str(contract.id))
+
+    told = [(status or "") for status, _ in market.told(contract, 700)]
+
+    assert [status for status, _same in itertools.groupby(["running", *told])] == words
+    assert contract.host is not None
+    assert contract.host.running
+    assert contract.meter.running_since is not None
+
+
+def test_ports_come_a_minute_after_it_runs() -> None:
+    market = Market(machine())
+    market.books.faults.arm("ports-late")
+    contract = market.rent(SMALL)
+    named = []
+    for _ in range(200):
+        market.told(contract, 1)
+        row = instances.row(contract, market.books.clock)
+        named += [row["ports"] is not None] if row["actual_status"] == "running" else []
+
+    assert [value for value, _same in itertools.groupby(named)] == [False, True]
+    assert 55 <= named.count(False) <= 65
+
+
+def test_a_contract_is_stopped_at_its_end_and_deleted_two_days_later() -> None:
+    market = Market(replace(machine(), lease_seconds=3600))
+    contract = market.rent(SMALL)
+
+    assert market.told(contract, 3700, step=20)[-1][0] == "exited"
+    assert market.books.all() == [contract]
+    market.told(contract, 49 * 3600, step=600)
+    assert market.books.all() == []

@@ -86,22 +86,28 @@ def test_the_market_has_the_spread_that_a_search_needs():
     assert all(20 <= machine.boot_seconds <= 90 for machine in machines)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["run", "halt"]), st.floats(0, 1e5)), max_size=12), st.floats(0, 1e5))
+@given(
+    st.lists(st.tuples(st.sampled_from(["run", "halt", "reprice"]), st.floats(0, 1e5)), max_size=12), st.floats(0, 1e5)
+)
 def test_the_meter_bills_gpu_while_running_and_disk_while_it_exists(steps, tail):
-    meter, now, running, ran = Meter(0.36, 0.072, 0.0), 0.0, False, 0.0
+    meter, now, running, price, due = Meter(0.36, 0.072, 0.0), 0.0, False, 0.36, 0.0
     for word, passed in steps:
         now += passed
-        ran += passed if running else 0
-        getattr(meter, word)(now)
-        running = word == "run"
-    assert meter.usd_per_hour() == pytest.approx(0.072 + (0.36 if running else 0))
+        due += price * passed / 3600 if running else 0
+        if word == "reprice":
+            price *= 1.5
+            meter.reprice(now, price)
+        else:
+            getattr(meter, word)(now)
+            running = word == "run"
+    assert meter.usd_per_hour() == pytest.approx(0.072 + (price if running else 0))
     now += tail
-    ran += tail if running else 0
-    assert sum(meter.items(now).values()) == pytest.approx((ran * 0.36 + now * 0.072) / 3600)
+    due += price * tail / 3600 if running else 0
+    assert sum(meter.items(now).values()) == pytest.approx(due + now * 0.072 / 3600)
     meter.end(now)
     meter.run(now)
     assert meter.usd_per_hour() == 0
-    assert sum(meter.items(now + 1e6).values()) == pytest.approx((ran * 0.36 + now * 0.072) / 3600)
+    assert sum(meter.items(now + 1e6).values()) == pytest.approx(due + now * 0.072 / 3600)
 
 
 def test_bytes_are_billed_by_direction_at_the_machines_price_and_go_on_the_bill():

@@ -152,3 +152,46 @@ def test_faults_of_hosts_reach_a_running_host_and_are_mended(market, plain, host
     plain.until(lambda: hosts.made[0].faults == ["slow"])
     market.books.faults.disarm("slow-host")
     plain.until(lambda: hosts.made[0].faults == ["slow", "slow off"])
+
+
+def test_a_contract_ends_is_stopped_and_starts_no_more(market, plain):
+    market.arm("contract-ends")
+    number = plain.running()
+    plain.until(lambda: plain.show(number)["intended_status"] == "stopped")
+    ends = market.books.get(number).ends
+    assert plain.show(number)["end_date"] == pytest.approx(market.books.clock.on_the_wire(ends))
+    assert market.books.clock.now() >= ends
+    assert 0 < rate(market, number) < 0.05
+    start = plain.http.put(f"/api/v0/instances/{number}/", json={"state": "running"})
+    assert start.json()["success"] is False
+    plain.until(lambda: market.books.clock.now() > ends + 3600)
+    assert plain.show(number)["actual_status"] == "exited"
+
+
+def test_a_price_rises_and_what_ran_before_is_billed_as_agreed(market, plain):
+    number = plain.running()
+    before = plain.show(number)["dph_base"]
+    market.arm("price-rises-later", instance="chat-0")
+    plain.until(lambda: plain.show(number)["dph_base"] == pytest.approx(1.5 * before))
+    assert pending(plain) == []
+
+
+def test_a_price_rise_is_announced_and_the_price_stays(market, plain):
+    number = plain.running()
+    before = plain.show(number)["dph_base"]
+    assert pending(plain) == []
+    market.arm("price-rise-announced", instance="chat-0")
+    plain.until(lambda: pending(plain))
+    [row] = pending(plain)
+    assert row["contract_id"] == number
+    assert (
+        row["new_gpu_costpersec"]
+        == pytest.approx(1.5 * row["old_gpu_costpersec"])
+        == pytest.approx(1.5 * before / 3600)
+    )
+    assert row["contract_end_date"] == pytest.approx(plain.show(number)["end_date"])
+    assert plain.show(number)["dph_base"] == before
+
+
+def pending(plain):
+    return plain.http.get("/api/v0/instances/pending-price-increases/").json()["pending_price_increases"]

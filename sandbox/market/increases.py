@@ -1,0 +1,36 @@
+"""Price increases that landlords have announced: one row a contract. The price holds until the contract's end; it is extended
+only for those who accept, and accepting is not emulated."""
+
+from typing import Any
+
+from sandbox.market.calls import Call
+from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import Contract
+
+
+def pending(call: Call) -> Any:
+    """List what was announced to the account."""
+    rows = [
+        _row(contract, call.desk.books.clock)
+        for contract in call.desk.books.visible()
+        if contract.announced is not None
+    ]
+    return {"success": True, "count": len(rows), "truncated": False, "pending_price_increases": rows}
+
+
+def _row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
+    assert contract.announced is not None
+    at, usd_per_hour = contract.announced
+    traffic = contract.machine.traffic_cost
+    same = {"disk_ram_costpersec": None, "bwu_cost": traffic, "bwd_cost": traffic, "platform_fee": None}
+    return {
+        "pending_price_increase_id": contract.id + 1_000_000,
+        "contract_id": contract.id,
+        "host_id": contract.machine.host_id,
+        "new_gpu_costpersec": usd_per_hour / 3600,
+        "old_gpu_costpersec": contract.meter.gpu_usd_per_hour / 3600,
+        **{f"{when}_{name}": value for name, value in same.items() for when in ("new", "old")},
+        "contract_end_date": clock.on_the_wire(contract.ends),
+        "ask_end_date": clock.on_the_wire(contract.ends),
+        "created_at": clock.on_the_wire(at),
+    }
