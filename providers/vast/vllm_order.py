@@ -59,6 +59,8 @@ LOOSE = (
     "--kv-offloading-size",
     "--offload-backend",
     "--offload-params",
+    "--offload-group-size",
+    "--model-class-overrides",
     "--enable-expert-parallel",
     "--language-model-only",
     "--model-impl",
@@ -81,7 +83,7 @@ def read_order(about: About, arguments: Sequence[str], environment: Mapping[str,
         tensor=_count(_first(given, *TENSOR)),
         pipeline=_count(_first(given, "--pipeline-parallel-size", "-pp")),
         data=_count(_first(given, "--data-parallel-size", "-dp")),
-        utilization=_share(_first(given, "--gpu-memory-utilization")),
+        utilization=_share(_first(given, "--gpu-memory-utilization", "--device-memory-utilization")),
         cache_bytes=_cache_bytes(about, _first(given, "--kv-cache-dtype") or "auto"),
         weight_factor=_weight_factor(about, _first(given, "--dtype") or "auto", quantization),
         offload_bytes=_number(_first(given, "--cpu-offload-gb")) * 2**30,
@@ -114,8 +116,8 @@ def options(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def _known(option: str, name: str) -> bool:
-    # argparse takes abbreviations of long options that are long enough to be meant.
-    return option == name or (len(option) > 6 and name.startswith(option))
+    # argparse takes abbreviations; a whole name is none, also where another one begins with it.
+    return option == name or (len(option) > 6 and option not in SPREADING and name.startswith(option))
 
 
 def _first(given: dict[str, str], *names: str) -> str | None:

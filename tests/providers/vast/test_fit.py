@@ -108,6 +108,7 @@ def test_nothing_is_advised_where_nothing_would_do() -> None:
         (["-tp", "3"], 3, "does not divide the model's 32 attention heads; possible are 1, 2, 4, 8, 16, 32"),
         (["-tp", "2"], 1, "ask for 2 GPUs and an instance has gpu.count 1"),
         (["-tp", "2", "-dp", "2"], 2, "ask for 4 GPUs"),
+        (["--tensor-parallel-size=2", "--data-parallel-size", "2"], 2, "ask for 4 GPUs"),
         (["--max-model-len", "200000"], 1, "longer than the model's context of 131072"),
     ],
 )
