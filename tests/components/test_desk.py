@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from components.desk import Refused, desk_of_file, read_config, store_keys
+from components.desk import Refused, desk_of_file, read_config, store_keys, wishes_for
+from components.schema import StackConfig
 
 CONFIG = {
     "gpu-fleet:market": {"url": "http://127.0.0.1:1", "timeScale": 30},
@@ -66,3 +67,31 @@ def test_a_file_that_is_newer_or_has_encrypted_leaves_is_read(tmp_path: Path) ->
         {"WANDB_API_KEY": "[secret]", "A": "1"},
         0.95,
     )
+
+
+@pytest.mark.parametrize(
+    ("image", "own", "cuda"),
+    [("vllm/vllm-openai:v0.32.0", 0, 13.0), ("vllm/vllm-openai:v0.32.0-cu129", 0, 12.9), ("mine:1", 12.4, 12.4)],
+)
+def test_the_commands_wish_what_the_provider_does(
+    monkeypatch: pytest.MonkeyPatch, image: str, own: float, cuda: float
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    chat = {
+        "model": "tiny",
+        "gpu": {"name": "h100"},
+        "maxUsdPerHour": 3,
+        "image": image,
+        "minCuda": own,
+        "regions": ["us"],
+        "hosting": "datacenter",
+        "replicas": 3,
+    }
+    store = {"endpoint": "https://s3.example", "region": "r", "bucket": "bucket"}
+    models = {"tiny": {"manifest": "models/tiny.json"}}
+    stack = StackConfig.model_validate({"store": store, "models": models, "fleets": {"chat": chat}})
+
+    wishes = wishes_for(stack, stack.fleets["chat"])
+
+    assert (wishes.min_cuda, wishes.instances, wishes.datacenter, wishes.regions) == (cuda, 3, True, ("US",))
+    assert wishes.gpu_names == ("H100 SXM", "H100 PCIE", "H100 NVL")

@@ -85,6 +85,16 @@ def test_each_wish_that_an_offer_fails_is_named() -> None:
     assert any(line.startswith("  fails maxUsdPerHour: it costs $0.9") for line in lines)
 
 
+def test_an_old_driver_and_architecture_and_silence_about_them_are_named() -> None:
+    wishes = replace(WISHES, min_cuda=13.0, min_capability=800)
+    market = FakeMarket(FakeClock(), [offer(1, cuda_max_good=12.4, compute_cap=None)])
+
+    lines = why_not(market, 1, "chat", wishes, {}, 0.0)
+
+    assert "  fails minCuda: it supports CUDA 12.4, 13 is the least" in lines
+    assert "  fails compute capability: it does not say its compute capability, 8 is the least" in lines
+
+
 def test_an_offer_that_fits_is_given_its_place() -> None:
     market = FakeMarket(FakeClock(), [offer(2), offer(1)])
 
