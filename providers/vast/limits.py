@@ -51,7 +51,7 @@ class Limits:
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
             boot_look_seconds=max(0.05, self.boot_look_seconds / time_scale),
-            outage_seconds=max(self.destroy_seconds, self.outage_seconds / time_scale),
+            outage_seconds=max(20.0, self.outage_seconds / time_scale),
             store_patience_seconds=max(3.0, self.store_patience_seconds / time_scale),
             time_scale=time_scale,
         )

@@ -6,12 +6,17 @@ from typing import Any
 
 from providers.vast import errors
 from providers.vast.instances import Instance
-from providers.vast.offers import Offer
+from providers.vast.ledger import Ledger
+from providers.vast.limits import Limits
+from providers.vast.offers import Offer, Wishes
+from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.refusals import refusal
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
 
 OUTAGE_SECONDS = 600.0
+LABEL = "gpu-fleet/abc/chat-0"
+ORDER = Order("chat-0", LABEL, Wishes(("RTX 4090",), 1, 0.5, 20, 1), "image", "true", 8443)
 CLIENT_SECONDS = 31.0  # that the client has tried for by itself before it raises
 # What the client makes of it, by the trouble's name.
 TROUBLES: Mapping[str, Callable[[str], errors.VastError]] = {
@@ -49,7 +54,6 @@ class TroubledMarket(FakeMarket):
         self._until: float | None = None
         self._seen: Counter[str] = Counter()
         self.rents = 0
-        self.in_wait = False
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         self._meet("rent")
@@ -88,3 +92,22 @@ class TroubledMarket(FakeMarket):
         if self._until is not None and self.clock.now < self._until:
             self.clock.sleep(CLIENT_SECONDS)
             raise self._trouble(call)
+
+
+class Serving:
+    """A bootstrap that succeeds at once."""
+
+    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
+        return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {"start": 1.0}, 0.1)
+
+
+def bring(market: TroubledMarket, say: Say = lambda _phase, _text: None, ledger: Ledger | None = None) -> Served:
+    """Bring one instance online in a market that is in trouble."""
+    return bring_online(market, market.clock, Limits(), ORDER, Serving(), say, ledger)
+
+
+def machines_given_back(trouble: str, phase: str) -> int:
+    """Return how many of the machines that a create rented do not serve in the end."""
+    market = TroubledMarket(FakeClock(), TROUBLES[trouble], PHASES[phase])
+    served = bring(market)
+    return market.rents - (list(market.rows) == [served.instance.id])

@@ -63,3 +63,6 @@ class VirtualMarket:
     def log(self, instance_id: int, lines: int = 1000) -> str:
         host = self.books.get(instance_id).host
         return host.log() if host else ""
+
+    def last_log(self, instance_id: int, daemon: bool, _seconds: float) -> str:
+        return "" if daemon else self.log(instance_id)

@@ -3,32 +3,14 @@
 import pytest
 
 from providers.vast import errors
-from providers.vast.instances import Instance
 from providers.vast.limits import Limits
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.renting import give_back
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import offer
-from tests.doubles.outages import PHASES, TROUBLES, TroubledMarket
+from tests.doubles.outages import LABEL, PHASES, TROUBLES, TroubledMarket, bring
 
-LABEL = "gpu-fleet/abc/chat-0"
-ORDER = Order("chat-0", LABEL, Wishes(("RTX 4090",), 1, 0.5, 20, 1), "image", "true", 8443)
 FOR_GOOD = 1e9
-
-
-class Bootstrap:
-    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
-        return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {"start": 1.0}, 0.1)
-
-
-def online(market: TroubledMarket, said: list[str] | None = None, ledger: FakeLedger | None = None) -> Served:
-    def say(phase: str, text: str) -> None:
-        if said is not None:
-            said.append(f"{phase} {text}")
-
-    return bring_online(market, market.clock, Limits(), ORDER, Bootstrap(), say, ledger)
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -36,7 +18,7 @@ def online(market: TroubledMarket, said: list[str] | None = None, ledger: FakeLe
 def test_ten_minutes_of_trouble_cost_no_machine(trouble: str, phase: str) -> None:
     market, said = TroubledMarket(FakeClock(), TROUBLES[trouble], PHASES[phase]), list[str]()
 
-    served = online(market, said)
+    served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
 
     assert market.rents == 1
     assert list(market.rows) == [served.instance.id]
@@ -51,7 +33,7 @@ def test_trouble_past_the_end_of_a_create_leaves_the_instance_and_says_so(phase:
     ledger = FakeLedger()
 
     with pytest.raises(errors.LeftRented) as raised:
-        online(market, ledger=ledger)
+        bring(market, ledger=ledger)
 
     (number,) = market.rows
     assert f"INSTANCE {number} IS STILL RENTED at $0.3" in str(raised.value)
@@ -68,7 +50,7 @@ def test_trouble_past_the_end_of_a_create_leaves_the_instance_and_says_so(phase:
 def test_what_serves_is_kept_though_the_last_look_never_comes(trouble) -> None:
     market, said = TroubledMarket(FakeClock(), trouble, PHASES["last look"], FOR_GOOD), list[str]()
 
-    served = online(market, said)
+    served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
 
     assert list(market.rows) == [served.instance.id]
     assert f"instance {served.instance.id} serves; nobody knows whether another" in said[-1]
@@ -79,7 +61,7 @@ def test_what_serves_is_kept_though_a_surplus_one_cannot_be_given_back() -> None
     other: list[int] = []
     market.before["log"] = [lambda _id: other.append(market.add(LABEL, offer(9)))]
 
-    served = online(market, said)
+    served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
 
     assert served.instance.id in market.rows
     assert f"INSTANCE {other[0]} MAY STILL BE RENTED" in said[-1]
