@@ -16,6 +16,7 @@ from providers.vast.limits import Limits
 from providers.vast.online import Say, Served, bring_online
 from providers.vast.record import Record
 from providers.vast.renting import wait_until_running
+from providers.vast.resource import tell_plan
 from providers.vast.settings import InstanceSettings
 from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock
@@ -172,3 +173,12 @@ def test_the_preview_says_when_the_weights_cannot_come_in_time(gb: float, mbps: 
 )
 def test_an_image_that_the_table_lacks_counts_as_vllms_own(image: str, gb: float) -> None:
     assert loading.image_gb(image) == gb
+
+
+@pytest.mark.parametrize(("limits", "late"), [({"totalMinutes": 45}, True), ({}, False)])
+def test_a_preview_of_large_weights_says_so(
+    limits: dict[str, Any], late: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell_plan(settings(limits, 140, 200), [offer(1)])
+
+    assert ("the weights (140.0 GB) 93 min, but limits.totalMinutes is 45" in capsys.readouterr().out) == late
