@@ -11,7 +11,7 @@ from typing import Any
 from sandbox.market import tokens
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
-from sandbox.market.filters import FilterInvalid, coerce
+from sandbox.market.filters import FilterInvalid, coerce, fulfils
 
 LARGEST_PAGE = 500
 RANGE = "select_filters.day needs gte and lte in unix seconds"
@@ -22,8 +22,9 @@ def page(contracts: Iterable[Contract], query: Mapping[str, str], clock: MarketC
 
     Moments are real unix seconds; amounts are of the market's own time.
     """
-    since, until = _range(query.get("select_filters"))
+    since, until, kind = _range(query.get("select_filters"))
     rows = [row for row in (_row(one, clock) for one in contracts) if row["start"] <= until and row["end"] >= since]
+    rows = [row for row in rows if fulfils(row["type"], kind)]
     rows.sort(key=lambda row: (row["start"], row["source"]), reverse=query.get("latest_first", "").lower() == "true")
     start = _offset(query.get("after_token"))
     size = int(min(LARGEST_PAGE, max(1, coerce(query.get("limit") or str(LARGEST_PAGE), 0))))
@@ -52,10 +53,11 @@ def _row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
     }
 
 
-def _range(text: str | None) -> tuple[float, float]:
+def _range(text: str | None) -> tuple[float, float, dict[str, Any]]:
+    """Return from when, until when, and the condition for the type of a charge."""
     try:
-        day = json.loads(text or "")["day"]
-        return float(day["gte"]), float(day["lte"])
+        wanted = json.loads(text or "")
+        return float(wanted["day"]["gte"]), float(wanted["day"]["lte"]), dict(wanted.get("type") or {})
     except (ValueError, KeyError, TypeError):
         raise FilterInvalid("invalid_request", RANGE) from None
 

@@ -77,9 +77,10 @@ def old_listing(call: Call) -> Any:
 
 
 def choices(call: Call) -> Any:
-    """Say which values the list can be filtered by, of the fields that are offered for it."""
+    """Say which combinations of values the list has in the fields that are offered for filters."""
     rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
-    return {"filters": [{name: sorted({str(row[name]) for row in rows if row[name] is not None}) for name in CHOICES}]}
+    found = dict.fromkeys(tuple(row[name] for name in CHOICES) for row in rows)
+    return {"filters": [dict(zip(CHOICES, values, strict=True)) for values in found]}
 
 
 def change(call: Call) -> Any:

@@ -86,6 +86,21 @@ def test_up_status_fault_down(sandbox):
     assert (sandbox.state / "sandbox.log").read_text() == ""
 
 
+def test_keys_with_scopes_and_calls_that_are_not_emulated(sandbox):
+    sandbox.up()
+    url = sandbox.status()["market"]["url"]
+    key = sandbox("key", "--scopes", "misc, instance_read").stdout.strip()
+    mine = {"Authorization": f"Bearer {key}"}
+    assert httpx.get(f"{url}/api/v1/instances/", headers=mine).status_code == 200
+    assert httpx.get(f"{url}/api/v0/users/current/", headers=mine).status_code == 401
+    wrong = sandbox("key", "--scopes", "everything")
+    assert (wrong.returncode, wrong.stdout) == (1, "")
+    assert "there is no scope 'everything'; there are misc, " in wrong.stderr
+    assert httpx.get(f"{url}/api/v0/volumes/", headers=mine).json()["error"] == "not_emulated"
+    assert sandbox.status()["market"]["not_emulated"] == {"GET /api/v0/volumes": 1}
+    assert "not emulated GET /api/v0/volumes, called 1 x" in sandbox("status").stdout
+
+
 def test_mistakes_are_answered_by_one_sentence(sandbox):
     asleep = sandbox("status")
     assert (asleep.returncode, asleep.stderr.count("\n")) == (1, 1)

@@ -44,6 +44,22 @@ def test_the_contract_holds_at_the_published_thresholds(tmp_path: Path) -> None:
         assert market.books.usd_per_hour() == 0
 
 
+def test_keys_with_the_documented_scopes_open_all_that_is_asked() -> None:
+    with running_market() as market:
+        ours = market.desk.keys.make("ours", ["misc", "instance_read", "instance_write", "user_read"]).secret
+        exporter = market.desk.keys.make("exporter", ["instance_read", "billing_read"]).secret
+
+        market_contract.reading(client(market, ours))
+        market_contract.renting(client(market, ours), CLOCK, limits(market), label())
+        assert client(market, exporter).instances() == []
+        assert client(market, exporter).charges(time.time() - 86_400, time.time()) != []
+
+        with pytest.raises(errors.CredentialsRefused, match="This key lacks the scope billing_read"):
+            client(market, ours).charges(0, time.time())
+        with pytest.raises(errors.CredentialsRefused, match="This key lacks the scope instance_write"):
+            client(market, exporter).rent(1, {})
+
+
 def test_a_lost_reply_ends_with_one_instance() -> None:
     with running_market() as market:
         vast, mark = client(market), label()

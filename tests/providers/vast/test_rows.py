@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from providers.rentals.ending import end_rentals
 from providers.vast import errors
+from providers.vast.answers import Charge
 from providers.vast.client import VastClient
 from providers.vast.instances import Instance, all_known, unsound
 from providers.vast.limits import Limits
@@ -187,3 +188,21 @@ def test_several_are_told_in_one_sentence() -> None:
 
     assert told((), "offer") == ""
     assert told(odd, "offer").startswith("2 offers are left out, ")
+
+
+CHARGE = {"source": "instance-7", "start": 1.0, "end": 2.0, "amount": 0.5, "metadata": {"label": OURS}, "items": []}
+
+
+@given(st.sampled_from(sorted(CHARGE)), ODD_VALUES)
+def test_a_charge_with_any_field_odd_leaves_the_others(field: str, value: Any) -> None:
+    rows = [{**CHARGE, field: value}, {**CHARGE, "source": "instance-8"}]
+    transport = httpx.MockTransport(lambda _request: httpx.Response(200, json={"results": rows}))
+    found = VastClient("http://market", "key", NoPace(), FakeClock(), transport).charges(0, 9)
+
+    assert found[-1].instance_id == 8
+
+
+def test_a_charge_without_metadata_and_items_is_read() -> None:
+    [found] = read([{**CHARGE, "metadata": None, "items": None}], Charge)
+
+    assert (found.metadata.label, found.items) == (None, ())

@@ -72,6 +72,100 @@ def test_search_create_show_label_logs_destroy(tmp_path):
         assert market.books.get(number).intended == "stopped"
         vastai(market, tmp_path, "start", "instance", str(number))
         assert market.books.get(number).intended == "running"
+        tomorrow = ("-c", "-s", str(int(time.time()) - 60), "-e", str(int(time.time()) + 86_400))
+        charges = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", *tomorrow, "-ct", "instance"))
+        assert [row["source"] for row in charges["results"]] == [f"instance-{number}"]
+        assert 0 <= time.time() - charges["results"][0]["start"] < 60
+        none = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", *tomorrow, "-ct", "volume"))
+        assert none["results"] == []
         vastai(market, tmp_path, "destroy", "instance", str(number), "-y")
         assert market.books.all() == []
         assert json.loads(vastai(market, tmp_path, "--raw", "show", "user"))["credit"] > 0
+
+
+SDK = """
+import json, sys
+from vastai import VastAI
+
+url, key = sys.argv[1:]
+market, said = VastAI(api_key=key, server_url=url), {}
+offers = market.search_offers(query="num_gpus=1 direct_port_count>=4", limit=3)
+said["offers"] = [one["num_gpus"] for one in offers]
+create = dict(image="img:1", disk=20, ssh=True, direct=True, label="sdk")
+number = market.create_instance(id=offers[0]["id"], env={"A": "B", "-p 8443:8443": "1"}, **create)["new_contract"]
+said["at once"] = market.show_instance(id=number)["label"]
+said["proxy"] = market.ssh_url(id=number)
+said["attached"] = [market.attach_ssh(instance_id=number, ssh_key="ssh-ed25519 AAAA me") for _ in range(2)]
+said["stopped"] = market.stop_instances(ids=[number])["success"]
+said["started"] = market.start_instances(ids=[number])["success"]
+made = market.create_api_key(name="watch", permissions={"api": {"misc": {}, "instance_read": {}}})
+watch = VastAI(api_key=made["key"], server_url=url)
+said["watched"] = [one["id"] == number for one in watch.show_instances()]
+try:
+    watch.destroy_instance(id=number)
+except Exception as error:
+    said["refused"] = error.response.status_code
+try:
+    market.recycle_instance(id=number)
+except Exception as error:
+    said["recycle"] = error.response.json()["error"]
+said["destroyed"] = market.destroy_instances(ids=[number])["success"]
+said["gone"] = market.show_instance(id=number)
+print(json.dumps(said))
+"""
+
+
+def test_the_sdk(tmp_path):
+    with running_market(time_scale=1) as market:
+        folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"), str(tmp_path))
+        done = subprocess.run(
+            [sys.executable, "-c", SDK, market.url, market.key],
+            capture_output=True,
+            text=True,
+            env={"PATH": os.environ["PATH"], "VAST_URL": market.url, "VASTAI_NO_UPDATE_CHECK": "1", **folders},
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        said = json.loads(done.stdout.splitlines()[-1])
+        attached = said.pop("attached")
+        assert [one["success"] for one in attached] == [True, False]
+        assert "already associated" in attached[1]["msg"]
+        assert said == {
+            "offers": [1, 1, 1],
+            "at once": "sdk",
+            "proxy": "ssh://root@127.0.0.1:1",  # a market without hosts has no proxy
+            "stopped": True,
+            "started": True,
+            "watched": [True],
+            "refused": 401,
+            "recycle": "not_emulated",
+            "destroyed": True,
+            "gone": None,
+        }
+        assert market.desk.not_emulated == {"PUT /api/v0/instances/recycle/{id}": 1}
+        assert market.books.all() == []
+
+
+def test_too_low_a_bid_and_an_unknown_scope_are_said_by_the_command_line(tmp_path):
+    with running_market(time_scale=1000) as market:
+        [offer] = json.loads(vastai(market, tmp_path, "--raw", "search", "offers", "num_gpus=1", "--limit", "1"))
+        bid = [
+            VASTAI,
+            "create",
+            "instance",
+            str(offer["id"]),
+            "--image",
+            "img:1",
+            "--disk",
+            "20",
+            "--bid_price",
+            "0.001",
+        ]
+        folders = dict.fromkeys(("HOME", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"), str(tmp_path))
+        own = {"PATH": os.environ["PATH"], "VAST_URL": market.url, "VAST_API_KEY": market.key, **folders}
+        done = subprocess.run(bid, capture_output=True, text=True, env=own, timeout=60, check=False)
+        assert "The bid is under the minimum" in done.stderr
+        assert [one.holds_gpu for one in market.books.all()] == [False]
+        again = json.loads(vastai(market, tmp_path, "--raw", "search", "offers", "num_gpus=1", "--limit", "1"))
+        assert again[0]["id"] == offer["id"]
