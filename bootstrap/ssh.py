@@ -30,6 +30,7 @@ from bootstrap.waiting import begin, patiently
 USER = "root"
 HANDSHAKE_SECONDS = 15.0
 RETRY_SECONDS = 1.0
+REFUSED_SECONDS = 60.0  # between two words about a key that is not let in
 PULSE_SECONDS = 10.0  # between two questions for a sign of life
 SILENCE_SECONDS = 30.0  # without an answer to one, the host is lost
 FIRST_POLL, LONGEST_POLL = 0.01, 0.2
@@ -45,17 +46,20 @@ def connect(
     clock: Clock,
     deadline_seconds: float,
     say: Callable[[str, str], None],
+    refused: Callable[[str], None] = lambda _public_key: None,
 ) -> "SshHost":
     """Log in as root, trying again until the deadline: "running" does not mean that sshd answers yet.
 
-    `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. Raises HostUnreachable, and
-    HostKeyMismatch at once, before authentication.
+    `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. `refused` is called with our public key, an
+    OpenSSH line, when the host does not know it, at most once a minute. Raises HostUnreachable, and HostKeyMismatch at
+    once, before authentication.
     """
     # Its threads would print tracebacks of what is an error of ours already.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
     key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
     began = clock.monotonic()
     cause = "no attempt was made"
+    told = float("-inf")
     while True:
         try:
             transport = patiently(partial(_handshake, address, port, host_key), clock, 3 * HANDSHAKE_SECONDS)
@@ -69,6 +73,9 @@ def connect(
             except LOST as error:
                 transport.close()
                 cause = f"{type(error).__name__}: {error}"
+                if isinstance(error, paramiko.AuthenticationException) and clock.monotonic() - told > REFUSED_SECONDS:
+                    told = clock.monotonic()
+                    refused(public_line(private_key))
             else:
                 say("connect", f"{USER}@{address}:{port} after {clock.monotonic() - began:.1f} s, host key as pinned")
                 return SshHost(transport, clock, f"{address}:{port}")
@@ -76,6 +83,12 @@ def connect(
         if waited >= deadline_seconds:
             raise HostUnreachable(f"SSH at {address}:{port} does not let us in after {waited:.0f} s ({cause})")
         clock.sleep(RETRY_SECONDS)
+
+
+def public_line(private_key: str) -> str:
+    """Return the OpenSSH line of a private key's public half, without a comment."""
+    key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
+    return f"{key.get_name()} {key.get_base64()}"
 
 
 def fingerprint(key: paramiko.PKey) -> str:

@@ -20,11 +20,12 @@ from bootstrap.errors import TookTooLong
 from providers.vast import errors
 from providers.vast.again import again
 from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
+from providers.vast.attached_keys import Ask, attach, detach
 from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
 from providers.vast.offers import Offer
 from providers.vast.pace import Pace
-from providers.vast.refusals import nothing_there, refusal
+from providers.vast.refusals import json_object, nothing_there, refusal
 from providers.vast.rows import Listing, read
 from providers.vast.shared import SharedAnswers
 
@@ -165,6 +166,14 @@ class VastClient:
         path = f"/api/v0/instances/{instance_id}/"
         self._again("destroy", lambda: self._ask("destroy", "DELETE", path, Accepted, {}))
 
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let an OpenSSH public key in; one that it lets in already is none too many."""
+        attach(self._ask_of("ssh"), instance_id, public_key)
+
+    def detach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in no more; one that it does not know is gone already."""
+        detach(self._ask_of("ssh"), instance_id, public_key)
+
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return the instance's log as far as the market has it; empty while there is none."""
         path = f"/api/v0/instances/request_logs/{instance_id}/"
@@ -255,6 +264,9 @@ class VastClient:
 
         return again(paced, repeat, self._retry_seconds, self._clock)
 
+    def _ask_of(self, call: str) -> Ask:
+        return lambda method, path, model, body: self._again(call, lambda: self._ask(call, method, path, model, body))
+
     def _ask(
         self,
         call: str,
@@ -272,7 +284,7 @@ class VastClient:
             raise errors.OutcomeUnknown(call, f"nobody answers at {place}; for the sandbox: `make up`") from error
         except httpx.TransportError as error:
             raise errors.OutcomeUnknown(call, f"{type(error).__name__} at {self._http.base_url.host}") from error
-        payload = _json_object(answer)
+        payload = json_object(answer.content)
         if answer.status_code == 200 and payload.get("success") is not False:
             try:
                 return model.model_validate(payload)
@@ -290,11 +302,3 @@ def _question(query: dict[str, Any]) -> str:
 
 def _dumped(asked: float, found: Listing[Any]) -> tuple[float, list[dict[str, Any]]]:
     return asked, found.dumped()
-
-
-def _json_object(answer: httpx.Response) -> dict[str, Any]:
-    try:
-        payload = answer.json()
-    except ValueError:
-        payload = None
-    return payload if isinstance(payload, dict) else {}

@@ -54,6 +54,7 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         gate_port=settings.server.port,
         turn=settings.turn,
         image_login=settings.registry.flags if settings.registry else None,
+        ssh_public_key=settings.access.ssh_public_key,
     )
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
     return {**_outputs(served, settings), "createdAt": desk.clock.time(), "attempts": served.attempts}
@@ -189,7 +190,7 @@ def _patient(desk: Desk, limits: Limits) -> PatientMarket:
 
 def _bootstrap(settings: InstanceSettings, opening: InstanceSettings, desk: Desk) -> HostBootstrap:
     key = opening.access.ssh_private_key.get_secret_value()
-    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock)
+    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market)
 
 
 def _outputs(served: Served, settings: InstanceSettings) -> dict[str, Any]:

@@ -15,7 +15,8 @@ class Limits:
 
     attempts: int = 3
     boot_seconds: float = 40 * 60  # rent -> running, whatever the message says
-    connect_seconds: float = 5 * 60  # running -> first SSH login
+    host_key_seconds: float = 15 * 60  # running -> the host key's fingerprint in the log: apt may install sshd first
+    connect_seconds: float = 5 * 60  # host key known -> first SSH login
     total_seconds: float = LEAST_TOTAL_SECONDS  # everything, all attempts together
     probe_seconds: float = 60
     settle_seconds: float = 90  # in which a fresh instance may be missing from reads and lists
@@ -48,6 +49,7 @@ class Limits:
         return replace(
             self,
             boot_seconds=max(5.0, self.boot_seconds / time_scale),
+            host_key_seconds=max(60.0, self.host_key_seconds / time_scale),
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
             boot_look_seconds=max(0.05, self.boot_look_seconds / time_scale),

@@ -15,14 +15,15 @@ from bootstrap.errors import GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.claim import adopt, keep_lowest
+from providers.vast.host_key import patiently_read
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
+from providers.vast.keyring import attach
 from providers.vast.last_words import last_words
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
 from providers.vast.notebook import Notebook, reason_of
 from providers.vast.offers import Offer, Wishes
-from providers.vast.onstart import fingerprint
 from providers.vast.patient import PatientMarket
 from providers.vast.renting import (
     Market,
@@ -49,6 +50,7 @@ class Order:
     gate_port: int
     turn: int = 0
     image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, a password among them
+    ssh_public_key: str = ""  # attached to the instance through the market
 
 
 @dataclass(frozen=True)
@@ -239,37 +241,15 @@ def _serve(
     deadline: float,
 ) -> Served:
     began = clock.monotonic()
+    attach(market, instance_id, order.ssh_public_key, say)
     instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, deadline)
     booted = clock.monotonic() - began
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
-    host_key = _host_key(market, clock, limits, instance_id)
+    host_key = patiently_read(market, clock, limits, instance_id, deadline)
     known = clock.monotonic() - began - booted
     served = bootstrap.serve(instance, host_key, say, deadline)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
-
-
-def _host_key(market: PatientMarket, clock: RentingClock, limits: Limits, instance_id: int) -> str:
-    while True:
-        lost = market.lost_seconds
-        try:
-            return host_key_of(market, clock, limits, instance_id)
-        except errors.RentalFailed:
-            if market.lost_seconds == lost:
-                raise  # the log could be read all the time, and never had it
-
-
-def host_key_of(market: Market, clock: RentingClock, limits: Limits, instance_id: int) -> str:
-    """Read the host key's fingerprint from the instance's log. Raises RentalFailed where it never appears."""
-    deadline = clock.monotonic() + limits.connect_seconds
-    while clock.monotonic() < deadline:
-        found = fingerprint(market.log(instance_id))
-        if found:
-            return found
-        clock.sleep(limits.look_seconds / 5)
-    raise errors.RentalFailed(
-        instance_id, "log", "its log never showed the host key's fingerprint, so it cannot be trusted"
-    )
 
 
 def _told(failures: list[Failure]) -> list[str]:

@@ -6,7 +6,10 @@ time. The account's key never reaches a host.
 
 The public key comes this way and not as an account-level key, because that would open every other instance of the
 account. The fingerprint is printed into the instance's log, which the market serves over TLS to the account's owner; it
-is pinned before the first login. Runs again after each restart, so every line may be repeated.
+is pinned before the first login. Where the image lacks an SSH server the market installs one while this runs, so the key
+may be minutes late: only that of a server which listens is printed. It needs no ssh-keygen, and is printed again every minute
+until our first login, by the container's own output, too, because that of this script is not always in the log.
+Runs again after each restart, so every line may be repeated.
 """
 
 import json
@@ -23,7 +26,11 @@ LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in a
 KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
 TIMER = "/root/gpu-fleet-timer.sh"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's own
+TELLER = "/root/gpu-fleet-teller.sh"
 LOOK_SECONDS, AGAIN_SECONDS = 10, 60
+LISTEN_SECONDS = 0.2
+WITHOUT_SERVER = 600  # looks after which a key is printed though no server is seen to listen: two minutes
+MOST_LOOKS = WITHOUT_SERVER + 1440  # and a day of minutes
 
 
 def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
@@ -36,10 +43,9 @@ def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
         "umask 077",
         "mkdir -p /root/.ssh",
         f"grep -qxF {key} /root/.ssh/authorized_keys 2>/dev/null || echo {key} >> /root/.ssh/authorized_keys",
-        "ssh-keygen -A >/dev/null 2>&1",
-        f'echo "{HOST_KEY_MARK} $(ssh-keygen -lf {HOST_KEY} | cut -d" " -f2)"',
-        f"[ -x {KIT_BOOT} ] && {KIT_BOOT}",
         _timer(market_url, math.ceil(unattended_seconds)),
+        _teller(),
+        f"[ -x {KIT_BOOT} ] && {KIT_BOOT}",
         "true",
     ]
     return "\n".join(lines) + "\n"
@@ -66,7 +72,34 @@ END
 [ -e {ONLINE} ] || setsid sh {TIMER} </dev/null >/dev/null 2>&1 &"""
 
 
+def _teller() -> str:
+    # :0016 is port 22, 0A is listening. The mark of attention changes with our first login.
+    return f"""cat > {TELLER} <<'END'
+was=$(cat {ATTENDED}) n=0
+while [ $n -lt {MOST_LOOKS} ] && [ "$was" = "$(cat {ATTENDED})" ]; do
+  n=$((n + 1)) pause={LISTEN_SECONDS}
+  if grep -qs ':0016 [0-9A-F]*:0000 0A' /proc/net/tcp /proc/net/tcp6 || [ $n -gt {WITHOUT_SERVER} ]; then
+    key=$(python3 -S -c '
+import base64, hashlib
+key = base64.b64decode(open("{HOST_KEY}").read().split()[1])
+print("SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("="))')
+    if [ "$key" ]; then
+      pause={AGAIN_SECONDS}
+      echo "{HOST_KEY_MARK} $key"
+      echo "{HOST_KEY_MARK} $key" >>/proc/1/fd/1
+    fi
+  fi
+  sleep $pause
+done
+END
+setsid sh {TELLER} </dev/null 2>/dev/null &"""
+
+
 def fingerprint(log: str) -> str | None:
-    """Read the host key's fingerprint (`SHA256:...`) of the last start from an instance's log; None while it is not there."""
-    found = re.findall(rf"^.*{HOST_KEY_MARK} (SHA256:[A-Za-z0-9+/]{{43}})", log, flags=re.MULTILINE)
+    """Read the host key's fingerprint (`SHA256:...`) from an instance's log; None while it is not there.
+
+    The last line counts: a start after which the host made another key prints later than the one before. Whatever stands
+    around the words does not matter.
+    """
+    found = re.findall(rf"{HOST_KEY_MARK} (SHA256:[A-Za-z0-9+/]{{43}})(?![A-Za-z0-9+/])", log)
     return found[-1] if found else None

@@ -29,6 +29,7 @@ INTERVALS: Mapping[str, float] = {
     "list": 1.0,
     "destroy": 3.0,
     "logs": 1.0,
+    "ssh": 2.0,
     "account": 1.0,
     "charges": 1.0,
 }

@@ -68,6 +68,14 @@ class PatientMarket:
         """Return the end of a log, asked for once."""
         return self._market.last_log(instance_id, daemon, seconds)
 
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in, asked once: the start script brings the key, too."""
+        self._market.attach_key(instance_id, public_key)
+
+    def detach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in no more, asked once."""
+        self._market.detach_key(instance_id, public_key)
+
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""
         return self._waited_out(lambda: self._market.log(instance_id, lines))

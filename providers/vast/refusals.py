@@ -5,6 +5,7 @@ Codes and texts decide, because statuses mislead: a key that is not accepted is 
 no answer is a doubt.
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -55,6 +56,15 @@ def _contract(value: Any) -> int | None:
         return int(value)
     except (TypeError, ValueError):
         return None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return a body that is a JSON object; an empty one for any other."""
+    try:
+        payload = json.loads(body)
+    except ValueError:
+        payload = None
+    return payload if isinstance(payload, dict) else {}
 
 
 def _seconds(*hints: Any) -> float | None:

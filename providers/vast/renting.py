@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from providers.engine_watch import EngineGone, RentingClock
 from providers.vast import errors
 from providers.vast.instances import Failed, Instance, Running, classify
+from providers.vast.keyring import KeyRing
 from providers.vast.limits import Limits
 from providers.vast.offers import Offer
 from providers.vast.rows import set_aside
@@ -20,7 +21,7 @@ RENT_TRIES = 2  # the second after the first is known to have had no effect
 DESTROY_AGAIN_LOOKS = 6  # an accepted destroy that has no effect by then is asked for again
 
 
-class Market(Protocol):
+class Market(KeyRing, Protocol):
     """What renting needs of the market; `client.VastClient` is one."""
 
     def verify_key(self) -> None:

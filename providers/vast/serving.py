@@ -22,7 +22,7 @@ from bootstrap.probe import probe
 from bootstrap.reporting import Reporting
 from bootstrap.run import KIT, Report, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
-from bootstrap.ssh import connect
+from bootstrap.ssh import connect, public_line
 from bootstrap.warm import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.identity.reporting import Reporter, password_for
@@ -33,6 +33,7 @@ from providers.store.measuring import measured_mbps
 from providers.store.warm import WarmEntries
 from providers.vast import label
 from providers.vast.instances import SSH_PORT, Instance
+from providers.vast.keyring import KeyRing, attach, detach
 from providers.vast.limits import Limits
 from providers.vast.loading import SLOW_SHARE
 from providers.vast.online import Say, Served
@@ -53,6 +54,7 @@ class HostBootstrap:
     keys: Keys
     limits: Limits
     clock: Clock
+    keyring: KeyRing
     machine_id: int = 0  # whose host this is, for what is kept by machine
 
     def serve(self, instance: Instance, host_key: str, say: Say, deadline: float = math.inf) -> Served:
@@ -97,7 +99,9 @@ class HostBootstrap:
         mapped = instance.address(SSH_PORT)
         if mapped is None:
             raise HostUnreachable(f"instance {instance.id} has no direct SSH port")
-        return connect(*mapped, self.private_key, host_key, self.clock, self.limits.connect_seconds, say)
+        # The market may have rewritten the host's keys: what is attached stays.
+        refused = functools.partial(attach, self.keyring, instance.id, say=say)
+        return connect(*mapped, self.private_key, host_key, self.clock, self.limits.connect_seconds, say, refused)
 
     def observe(self, instance: Instance, host_key: str, say: Say) -> Facts:
         """Look at what really runs. Raises bootstrap errors."""
@@ -124,6 +128,7 @@ class HostBootstrap:
     def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
         """Let the new SSH key in, prove it by a login, then lock the old one out for good, restarts included."""
         keys = "/root/.ssh/authorized_keys"
+        attach(self.keyring, instance.id, access.ssh_public_key, say)
         host = self.connect(instance, host_key, say)
         try:
             host.run(f"cat >> {keys}", f"{access.ssh_public_key.strip()}\n".encode())
@@ -136,6 +141,7 @@ class HostBootstrap:
             new.put(line, "/opt/gpu-fleet/etc/authorized_keys", 0o600)
         finally:
             new.close()
+        detach(self.keyring, instance.id, public_line(self.private_key), say)
         say("connect", "the SSH key was changed; the old one does not open the host any more")
 
     def presign(self, sha256: str, seconds: int) -> str:

@@ -80,6 +80,25 @@ def test_a_key_that_is_not_let_in_ends_at_the_deadline(sshd: Sshd) -> None:
         login(sshd, private_key=new_key()[0], deadline=0)
 
 
+def test_a_host_that_lost_our_key_is_let_be_known(tmp_path: Path) -> None:
+    with running_sshd(tmp_path) as sshd:
+        authorized = tmp_path / "authorized"
+        authorized.write_text("")
+        asked: list[str] = []
+
+        def attach(public_line: str) -> None:
+            asked.append(public_line)
+            authorized.write_text(f"{public_line} anybody\n")
+
+        host = connect(
+            "127.0.0.1", sshd.port, sshd.private_key, sshd.host_key, SystemClock(), 10, lambda *_: None, attach
+        )
+        with contextlib.closing(host):
+            assert host.run("echo in").stdout == "in\n"
+
+    assert len(asked) == 1
+
+
 def test_a_closed_port_ends_at_the_deadline(sshd: Sshd) -> None:
     with pytest.raises(HostUnreachable, match="does not let us in"):
         connect("127.0.0.1", 1, sshd.private_key, sshd.host_key, SystemClock(), 0, lambda *_: None)

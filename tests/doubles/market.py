@@ -46,6 +46,7 @@ class FakeMarket:
         self.boot_seconds = boot_seconds
         self.few = True
         self.rows: dict[int, dict[str, Any]] = {}
+        self.keys: dict[int, set[str]] = {}  # public keys that are attached
         self.calls: list[tuple[str, Any]] = []
         self.before: dict[str, list[Callable[..., None] | None]] = {}
         self.after: dict[str, list[Callable[..., None] | None]] = {}
@@ -104,6 +105,14 @@ class FakeMarket:
     def destroy(self, instance_id: int) -> None:
         self._step("destroy", instance_id)
         self.rows.pop(instance_id, None)
+
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        self._step("attach", instance_id)
+        self.keys.setdefault(instance_id, set()).add(public_key)
+
+    def detach_key(self, instance_id: int, public_key: str) -> None:
+        self._step("detach", instance_id)
+        self.keys.get(instance_id, set()).discard(public_key)
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         self._step("log", instance_id)

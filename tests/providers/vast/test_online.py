@@ -91,6 +91,55 @@ def test_the_hosts_fault_gives_back_and_takes_another_machine(
     assert served.attempts == 2
 
 
+def test_our_key_is_attached_while_the_machine_boots_and_doubt_about_it_costs_nothing(market: FakeMarket) -> None:
+    order = replace(ORDER, ssh_public_key="ssh-ed25519 AAAA us")
+    market.before["attach"] = [raising(errors.OutcomeUnknown("ssh", "HTTP 502"))]
+    served = bring_online(market, market.clock, Limits(), order, FakeBootstrap(), lambda *_: None)
+    assert served.attempts == 1
+    assert market.keys == {}
+
+    market.rows.clear()
+    again = bring_online(market, market.clock, Limits(), order, FakeBootstrap(), lambda *_: None)
+
+    assert market.keys == {again.instance.id: {"ssh-ed25519 AAAA us"}}
+
+
+class LateLog(FakeMarket):
+    """A market whose logs are empty for some seconds, then noise, then half a line, then all of it."""
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        whole = super().log(instance_id, lines)
+        since = self.clock.now - float(self.rows[instance_id]["born"])
+        if since < 600:
+            return ""
+        noise = "Get:1 http://archive.example jammy InRelease\\rProgress: 50%\x1b[0m"
+        return noise if since < 700 else f"{noise}{whole[:40]}" if since < 750 else f"{noise}{whole}{noise}"
+
+
+def test_the_host_key_is_waited_for_as_long_as_apt_may_take(market: FakeMarket) -> None:
+    late = LateLog(market.clock)
+
+    served = online(late, FakeBootstrap())
+
+    assert served.host_key == HOST_KEY
+    assert served.attempts == 1
+
+
+def test_a_host_key_that_never_comes_costs_a_quarter_of_an_hour_and_a_machine(market: FakeMarket) -> None:
+    class Mute(FakeMarket):
+        def log(self, instance_id: int, lines: int = 1000) -> str:
+            text = super().log(instance_id, lines)
+            return "" if self.rows[instance_id]["machine_id"] == 1001 else text
+
+    mute = Mute(market.clock)
+    began = mute.clock.now
+
+    served = online(mute, FakeBootstrap())
+
+    assert served.instance.machine_id == 1002
+    assert 15 * 60 < mute.clock.now - began < 20 * 60
+
+
 def test_a_machine_that_never_boots_is_given_back(market: FakeMarket) -> None:
     market.never_boots.add(1001)
 

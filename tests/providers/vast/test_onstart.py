@@ -17,7 +17,7 @@ def test_it_fits_and_a_shell_can_read_it() -> None:
 
     assert len(text) < LIMIT
     assert subprocess.run(["sh", "-n"], input=text, text=True, check=False).returncode == 0
-    assert text.count("END") == 2
+    assert text.count("END") == 4
 
 
 def test_the_timer_names_the_instance_and_its_own_key_by_variables_alone() -> None:
