@@ -7,8 +7,10 @@ import time
 import pytest
 
 from bootstrap.clock import SystemClock
+from bootstrap.errors import HostUnreachable
 from bootstrap.manifest import of_folder
 from bootstrap.probe import probe
+from bootstrap.ssh import connect
 from providers.identity.keys import new_ssh_key
 from providers.vast.resource import VastInstanceProvider
 from tests.doubles.cloud import ACCOUNT, Cloud
@@ -83,7 +85,10 @@ def test_a_new_ssh_key_opens_and_the_old_one_is_locked_out_for_good(cloud: Cloud
 
     # The start script of the rent call still names the old key; the host must not let it in again.
     assert not _unreachable(process, id_, updated)
-    assert _unreachable(process, id_, {**updated, "access": props["access"]})
+    assert [text.split()[1] for text in contract.keys.values()] == [key.public.split()[1]]
+    old, port = props["access"]["sshPrivateKey"], contract.host.ports[22]
+    with pytest.raises(HostUnreachable, match="Authentication"):
+        connect("127.0.0.1", port, old, str(outs["hostKey"]), SystemClock(), 0, lambda *_: None)
 
 
 def _unreachable(process: DynamicProcess, id_: str, outs: dict[str, object]) -> bool:
