@@ -155,7 +155,6 @@ class VastClient:
     def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
         if self._shared is None or (label is not None and self._is_large()):
             return self._pages(label)[1]
-
         since = self._clock.monotonic() - age_seconds
         rows = self._shared.get(EVERYTHING, since, lambda: _dumped(*self._pages(None)), self._clock)
         found = read(rows, Instance)
@@ -200,7 +199,8 @@ class VastClient:
         params = {"select_filters": json.dumps({"day": {"gte": since, "lte": until}}), "format": "table"}
         found: list[Charge] = []
         while True:
-            page = self._again("charges", partial(self._charges, dict(params)))
+            ask = partial(self._ask, "charges", "GET", "/api/v0/charges/", Charges, params=dict(params))
+            page = self._again("charges", ask)
             found += read(page.results, Charge)
             if not page.next_token:
                 return found
@@ -251,9 +251,6 @@ class VastClient:
         if token:
             params["after_token"] = token
         return asked, self._ask("list", "GET", "/api/v1/instances/", Page, params=params)
-
-    def _charges(self, params: dict[str, str]) -> Charges:
-        return self._ask("charges", "GET", "/api/v0/charges/", Charges, params=params)
 
     def _again(
         self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
