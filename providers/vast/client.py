@@ -1,5 +1,4 @@
-"""The only HTTP to the market: one method a verb, every answer validated, every refusal turned into an error that says
-what to do.
+"""The only HTTP to the market: one method a verb, every answer validated, every refusal an error that says what to do.
 
 Repeated by itself, with waits through the clock: a 429 (which never took effect), and any unusable answer to a call that
 may be asked twice (search, show, list, logs, destroy). Renting is repeated after a 429 only, because the API has no
