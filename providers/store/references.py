@@ -35,7 +35,10 @@ class References:
         """Return the keys of all blobs that somebody refers to. Raises StoreError where a reference cannot be read."""
         found: set[str] = set()
         for key in self._keys(PREFIX):
-            text = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            try:
+                text = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
+            except self.s3.exceptions.NoSuchKey:
+                continue  # its owner removed it since the listing, so it needs nothing
             try:
                 manifest = Manifest.from_json(text.decode())
             except (ValidationError, UnicodeDecodeError):

@@ -183,6 +183,21 @@ def test_a_reference_that_cannot_be_read_keeps_everything(s3, blobs, name):
     assert keys(s3, name, "blobs/") == before
 
 
+def test_a_reference_that_another_delete_removes_after_the_listing_needs_nothing(s3, blobs, name):
+    owned(blobs, "a").upload_missing()
+    owned(blobs, "b").upload_missing()
+
+    def remove(**_: Any) -> None:
+        s3.meta.events.unregister("before-call.s3.GetObject", remove)
+        s3.delete_object(Bucket=name, Key="manifests/b.json")
+
+    # "a" is removed and the rest listed; before "b" is read, its owner's delete comes.
+    s3.meta.events.register("before-call.s3.GetObject", remove)
+    owned(blobs, "a").delete_unneeded()
+
+    assert keys(s3, name, "") == set()
+
+
 def failing(s3, operation, error, times):
     """Let the next calls of an operation fail."""
     left = [times]
