@@ -152,7 +152,7 @@ def _component(secret: str) -> str:
 
 
 def observe(
-    stack: schema.StackConfig, source: pulumi.Config, known: set[str], project: Path, confidential: Confidential
+    stack: schema.StackConfig, source: pulumi.Config, known: set[str], project: Path, confidential: Confidential = NONE
 ) -> dict[str, Any]:
     """Declare the cluster's monitoring; return where it is and how Grafana is reached, as an export.
 

@@ -191,7 +191,7 @@ def test_a_mistake_is_told_in_the_preview(watched: Watched, mistake: Callable[[W
     ("mistake", "said", "official"),
     [
         (nothing_listens, "no answer from the cluster at https://127.0.0.1", "Kubernetes cluster is unreachable"),
-        (nobody, "the cluster does not know the user of the kubeconfig", "asked for the client to provide credentials"),
+        (nobody, "is not the sandbox's cluster", "asked for the client to provide credentials"),
         (a_wish_that_no_cluster_grants, "metadata.annotations: Invalid value", "metadata.annotations: Invalid value"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

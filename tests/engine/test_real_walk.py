@@ -35,6 +35,16 @@ KEYS = {
     "storeSecretKey": "sandbox-secret-key",
 }
 
+READ = 'from components.desk import *; import os; read_config(open_desk("dev", os.environ)); print("config is read")'
+# Each ends with 0 or, where there is nothing to tell, with a sentence and 1; the exporter is ended by its time.
+COMMANDS = (
+    "python -m providers.vast sweep",
+    "python -m providers.vast explain chat-0 || test $? = 1",
+    "python -m providers.vast why-not 1234567 chat || test $? = 1",
+    "export VAST_API_KEY=sandbox-account-key STORE_ACCESS_KEY=sandbox STORE_SECRET_KEY=sandbox-secret-key",
+    "timeout 8 python -m monitoring.exporter --config Pulumi.dev.yaml --port 0 || test $? = 124",
+)
+
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
@@ -59,6 +69,21 @@ def walk() -> list[str]:
     section = (REPO / "README.md").read_text().partition("## On real vast.ai and Hetzner\n")[2].partition("\n## ")[0]
     block = section.strip("\n").partition("\n\n")[0]
     return [re.sub(r"\s{2,}#.*", "", line.strip()) for line in block.splitlines()]
+
+
+def documented_settings() -> list[str]:
+    """Every `pulumi config set --path` of README and docs that stands on one line, as it stands there."""
+    pages = [REPO / "README.md", *sorted((REPO / "docs").glob("*.md"))]
+    lines = [
+        line
+        for page in pages
+        for line in page.read_text().splitlines()
+        if re.match(r"\s+pulumi config set --path", line)
+    ]
+    commands = [re.sub(r"\s{2,}#.*", "", line.strip()).partition(" && ")[0] for line in lines]
+    found = [command for command in commands if not command.endswith("\\")]
+    assert len(found) >= 5
+    return found
 
 
 def played(command: str, folder: Path) -> list[str]:
@@ -87,6 +112,8 @@ def test_the_walk_works_after_the_sandboxs(pulumi_on_path: str, cloud: Cloud, ch
     script = ["set -e", 'eval "$(make -s env)"']
     for command in walk():
         script += played(command, tmp_path)
+    script += documented_settings()
+    script += ["python -c '" + READ + "'", *COMMANDS]
     script += ["! command -v pulumi-resource-kubernetes", "echo found=$(pulumi stack ls --json)"]
     (tmp_path / "own").mkdir()
     path = os.environ["PATH"]
@@ -106,6 +133,9 @@ def test_the_walk_works_after_the_sandboxs(pulumi_on_path: str, cloud: Cloud, ch
     assert done.returncode == 0, done.stdout + done.stderr
     assert "vast:Instance" in done.stdout
     assert json.loads(done.stdout.rpartition("found=")[2])[0]["name"] == "dev"
+    assert "config is read" in done.stdout
+    assert "exporter: http://" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
     assert list((tmp_path / "own").rglob("dev.json")), "the stack lies in another backend"
     assert (checkout / "models" / "my-model.json").is_file()
     written = read_yaml((checkout / "Pulumi.dev.yaml").read_text())["config"]
