@@ -7,6 +7,8 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
+from providers.store.client import Keys, connect, objects
+from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
@@ -121,3 +123,21 @@ def test_no_secret_shows_in_what_the_provider_prints(cloud: Cloud, process: Dyna
     secrets += ["sandbox-account-key", "sandbox-secret-key", "X-Amz-Signature"]
     assert not [secret for secret in secrets if secret in process.output]
     assert outs["phases"]["wait"] > 0
+
+
+def test_what_a_failed_machine_said_is_kept_without_secrets(cloud: Cloud, process: DynamicProcess) -> None:
+    limits = {**cloud.props("x")["limits"], "bootMinutes": 5, "connectMinutes": 0.05}
+    props = cloud.props("chat-7", limits=limits)
+    cloud.arm("vllm-dies-at-start")
+
+    process.create(props)
+
+    s3 = connect(cloud.store_endpoint, REGION, Keys(ADMIN.access_key, ADMIN.secret_key))
+    rows = [row["Key"] for row in objects(s3, cloud.bucket, "ledger/") if ".chat-7.failed." in row["Key"]]
+    kept, told = sorted(rows)
+    assert (kept, told) == (told.replace(".json", "-log.txt"), told)
+    text = s3.get_object(Bucket=cloud.bucket, Key=kept)["Body"].read().decode()
+    assert "vLLM ended" in text
+    assert "gpu-fleet host key SHA256:" in text  # out of the container's log
+    assert "log of the landlord's daemon" in text
+    assert props["access"]["token"] not in text

@@ -26,7 +26,10 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
         yield made
 
 
-@pytest.mark.parametrize("call", ["create", "list", "show", "logs"])
+DEEP = [pytest.param(call, marks=pytest.mark.deep) for call in ("show", "logs")]  # in memory each is tested always
+
+
+@pytest.mark.parametrize("call", ["create", "list", *DEEP])
 def test_an_outage_of_ten_minutes_costs_no_machine(cloud: Cloud, stack: Stack, call: str) -> None:
     want(cloud, stack, 2)
     before = rents(cloud)
