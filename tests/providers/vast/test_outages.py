@@ -44,11 +44,12 @@ def test_trouble_past_the_end_of_a_create_leaves_the_instance_and_says_so(phase:
     assert ledger.records() == {}  # no machine is to blame
 
 
-@pytest.mark.parametrize(
-    "trouble", [*TROUBLES.values(), lambda call: errors.CredentialsRefused(f"no key for '{call}'")], ids=str
-)
-def test_what_serves_is_kept_though_the_last_look_never_comes(trouble) -> None:
-    market, said = TroubledMarket(FakeClock(), trouble, PHASES["last look"], FOR_GOOD), list[str]()
+NO_KEY = {"a key that is refused": lambda call: errors.CredentialsRefused(f"no key for '{call}'")}
+
+
+@pytest.mark.parametrize("name", [*TROUBLES, *NO_KEY])
+def test_what_serves_is_kept_though_the_last_look_never_comes(name: str) -> None:
+    market, said = TroubledMarket(FakeClock(), {**TROUBLES, **NO_KEY}[name], PHASES["last look"], FOR_GOOD), list[str]()
 
     served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
 
