@@ -60,6 +60,42 @@ HOSTS = (
         on_host=("small_slice", {"pids": 256}),
     ),
     Fault("clock-off", "host", "The host's clock is two hours behind.", on_host=("clock_off", {"seconds": -7200})),
+    Fault(
+        "late-ssh",
+        "host",
+        "The SSH server, its key and ssh-keygen come four seconds after the start script began.",
+        on_host=("late_ssh", {}),
+    ),
+    Fault(
+        "late-ssh-by-apt",
+        "host",
+        "The SSH server is installed while the start script runs: its key comes six seconds late, in apt's noise.",
+        on_host=("late_ssh", {"seconds": 6.0, "apt": True}),
+    ),
+    Fault(
+        "onstart-unlogged",
+        "host",
+        "What the start script says is in a file on the host alone, and not in the instance's log.",
+        on_host=("onstart_unlogged", {}),
+    ),
+    Fault(
+        "noisy-log",
+        "host",
+        "The instance's log is full of colours, progress bars and lines that do not end.",
+        on_host=("noisy_log", {}),
+    ),
+    Fault(
+        "talking-shell",
+        "host",
+        "The host's shell greets and warns before every command.",
+        on_host=("talking_shell", {}),
+    ),
+    Fault(
+        "keys-rewritten",
+        "host",
+        "The market rewrites the host's authorized_keys: only keys that are attached through the API remain.",
+        on_host=("keys_rewritten", {}),
+    ),
     Fault("host-reboots", "host", "The host restarts a minute after it runs: its disk stays, its processes are gone."),
     Fault("host-off", "host", "The machine is off: offline, and not charged, until the fault ends and it comes back."),
 )

@@ -16,7 +16,7 @@ from sandbox.hosts.disks import DiskFolders
 from sandbox.hosts.forwarder import Forwarder
 from sandbox.hosts.host import INWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
 from sandbox.hosts.namespaces import Namespaces, Spawner
-from sandbox.hosts.spec import HostsError, HostSpec
+from sandbox.hosts.spec import ONSTART, HostsError, HostSpec
 
 # As images made for CUDA set it. No session over SSH has it.
 IMAGE_ENVIRONMENT = {
@@ -27,7 +27,6 @@ IMAGE_ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 BASH = "/bin/bash"
-ONSTART = "/root/onstart.sh"
 TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
 SHARED = ("usr", "etc", "var", "opt")
 

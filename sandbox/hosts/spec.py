@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 SSH_PORT = 22
+ONSTART = "/root/onstart.sh"
 
 
 class HostsError(Exception):

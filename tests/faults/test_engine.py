@@ -84,6 +84,12 @@ OF_ONE_INSTANCE = {
         "small-slice",
         "small-slice-cgroup-v1",
         "few-processes",
+        "late-ssh",
+        "late-ssh-by-apt",
+        "onstart-unlogged",
+        "noisy-log",
+        "talking-shell",
+        "keys-rewritten",
     ),
     "slow host": (
         "gate-closed",

@@ -4,14 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from sandbox.hosts.faults import engine, line, machine
+from sandbox.hosts.faults import engine, line, machine, start
 from sandbox.hosts.spec import HostsError
 
 if TYPE_CHECKING:
     from sandbox.hosts.host import NamespaceHost
 
 FAULTS: Mapping[str, Callable[..., None]] = {
-    action.__name__: action for action in (*line.FAULTS, *machine.FAULTS, *engine.FAULTS)
+    action.__name__: action for action in (*line.FAULTS, *machine.FAULTS, *engine.FAULTS, *start.FAULTS)
 }
 
 
