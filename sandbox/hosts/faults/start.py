@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sandbox.hosts.host import NamespaceHost
 
 AWAY = "/var/tmp/ssh-away"
-SHELL_FILE = "/root/.bashrc"
+SHELL_FILE = "/etc/bash.bashrc"
 ONSTART_LOG = "/var/log/onstart.log"
 APT = """\
 echo 'Get:1 http://archive.example/ubuntu jammy InRelease [270 kB]'
