@@ -274,8 +274,7 @@ class Books:
         with self._lock:
             waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
             actions = [self.lives.broken(FAULTS[name], contract, host) for name in waiting if FAULTS[name].on_host]
-            attached = [lambda key=key: host.admit(key) for key in contract.keys.values()]  # while the host was made
-        for action in [*attached, *filter(None, actions)]:
+        for action in filter(None, actions):
             action()
 
     def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:

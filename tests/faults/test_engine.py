@@ -88,8 +88,6 @@ OF_ONE_INSTANCE = {
         "late-ssh-by-apt",
         "onstart-unlogged",
         "noisy-log",
-        "talking-shell",
-        "keys-rewritten",
     ),
     "slow host": (
         "gate-closed",
