@@ -96,6 +96,18 @@ VLLM = (
         on_host=("vllm_out_of_memory", {}),
     ),
     Fault(
+        "vllm-gpu-too-small",
+        "vllm",
+        "vLLM finds no memory for its cache beside the weights, as on each GPU of that model, and ends at each start.",
+        on_host=("vllm_gpu_too_small", {}),
+    ),
+    Fault(
+        "vllm-gpu-too-old",
+        "vllm",
+        "vLLM refuses the GPU's compute capability for the model's data type, and ends at each start.",
+        on_host=("vllm_gpu_too_old", {}),
+    ),
+    Fault(
         "vllm-hangs",
         "vllm",
         "vLLM is alive and healthy, and no completion is ever answered.",

@@ -101,6 +101,8 @@ OF_ONE_INSTANCE = {
     "vllm": (
         "vllm-dies-at-start",
         "vllm-out-of-memory",
+        "vllm-gpu-too-small",
+        "vllm-gpu-too-old",
         "vllm-hangs",
         "vllm-dies-later",
         "vllm-broken",

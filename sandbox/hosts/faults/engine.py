@@ -18,6 +18,16 @@ def vllm_out_of_memory(host: "NamespaceHost", *, on: bool = True) -> None:
     _mark(host, vllm_out_of_memory=int(on))
 
 
+def vllm_gpu_too_small(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Let vLLM end at each start, saying what it says when the weights leave no room for the cache."""
+    _mark(host, vllm_gpu_too_small=int(on))
+
+
+def vllm_gpu_too_old(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Let vLLM end at each start, saying what it says on a GPU without the model's data type."""
+    _mark(host, vllm_gpu_too_old=int(on))
+
+
 def vllm_hangs(host: "NamespaceHost", *, on: bool = True) -> None:
     """Let vLLM's engine stand still: it stays healthy, and no completion is answered."""
     _mark(host, vllm_hangs=int(on))
@@ -43,4 +53,13 @@ def _mark(host: "NamespaceHost", **values: float) -> None:
     host.namespaces.write(FAULTS_FILE, "".join(f"{name} {value:g}\n" for name, value in host.marks.items() if value))
 
 
-FAULTS = (vllm_dies, vllm_out_of_memory, vllm_hangs, vllm_dies_later, vllm_broken, vllm_slow)
+FAULTS = (
+    vllm_dies,
+    vllm_out_of_memory,
+    vllm_gpu_too_small,
+    vllm_gpu_too_old,
+    vllm_hangs,
+    vllm_dies_later,
+    vllm_broken,
+    vllm_slow,
+)

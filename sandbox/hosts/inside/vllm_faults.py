@@ -18,6 +18,22 @@ OUT_OF_MEMORY = """(EngineCore) INFO [gpu_worker.py] Warming up
 RuntimeError: Engine core initialization failed. See root cause above.
 """
 
+# vLLM's API server ends with this, whatever its engine died of.
+ENGINE_FAILED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n"
+GPU_TOO_SMALL = f"""(EngineCore) ERROR [core.py:1100] EngineCore failed to start.
+(EngineCore) ERROR [core.py:1100] ValueError: No available memory for the cache blocks. Try increasing \
+`gpu_memory_utilization` when initializing the engine.
+{ENGINE_FAILED}"""
+GPU_TOO_OLD = """pydantic_core._pydantic_core.ValidationError: 1 validation error for VllmConfig
+  Value error, Bfloat16 is only supported on GPUs with compute capability of at least 8.0. Your 'Tesla T4' GPU has compute \
+capability 7.5. You can use float16 instead by explicitly setting the `dtype` flag in CLI, for example: --dtype=half.
+"""
+LAST_WORDS = {
+    "vllm_out_of_memory": OUT_OF_MEMORY,
+    "vllm_gpu_too_small": GPU_TOO_SMALL,
+    "vllm_gpu_too_old": GPU_TOO_OLD,
+}
+
 
 def faults() -> dict[str, float]:
     """Return the fault file's lines, name -> value."""
@@ -39,9 +55,10 @@ def begin() -> None:
     if "vllm_dies" in asked:
         say("The sandbox's fault vllm_dies kills this process.\n")
         os.kill(os.getpid(), signal.SIGKILL)
-    if "vllm_out_of_memory" in asked:
-        say(OUT_OF_MEMORY)
-        os._exit(1)
+    for fault, words in LAST_WORDS.items():
+        if fault in asked:
+            say(words)
+            os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 
 

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from bootstrap.blame import Blame, blame
 from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import Login, until
 
@@ -90,6 +91,15 @@ def test_vllm_runs_out_of_memory_at_each_start(make):
     assert output.endswith("status 1\n")
     host.fault("vllm_out_of_memory", on=False)
     assert "OutOfMemory" not in Login(host).run(f"{VLLM} --model /nowhere")[1]
+
+
+@pytest.mark.parametrize("fault", ["vllm_gpu_too_small", "vllm_gpu_too_old"])
+def test_vllm_says_what_it_says_on_a_gpu_that_cannot_serve(make, fault):
+    host = make(image="vllm/vllm-openai:latest")
+    host.fault(fault)
+    _status, output = Login(host).run("/opt/vllm/bin/vllm serve /nowhere 2>&1; echo status $?")
+    assert blame(["1 0"], output) is Blame.GPU
+    assert output.endswith("status 1\n")
 
 
 def test_a_stopped_host_can_be_frozen_before(make):
