@@ -35,9 +35,9 @@ def test_limits_are_the_containers_own_and_not_the_machines(make: Callable[..., 
     assert (machine.memory_mb > 512, machine.cpu_cores >= 1, machine.pids_max) == (True, True, None)
 
 
-@pytest.mark.parametrize("driver", ["570.124.06", "610.43.02"])
-def test_cuda_is_read_from_either_banner(make: Callable[..., Rented], driver: str) -> None:
-    assert make(driver=driver).facts().cuda == 12.8
+@pytest.mark.parametrize(("driver", "cuda"), [("570.124.06", 12.8), ("610.43.02", 13.1)])
+def test_cuda_is_read_from_either_banner(make: Callable[..., Rented], driver: str, cuda: float) -> None:
+    assert make(driver=driver).facts().cuda == cuda
 
 
 def test_a_slice_is_read_at_the_start(make: Callable[..., Rented]) -> None:
