@@ -79,6 +79,7 @@ class Facts(BaseModel):
     certificate_epoch: str | None
     token_digest: str | None
     previous_token: bool
+    online: bool = False  # it has served a completion, at some time since it was rented
     agent_wanted: str | None
     agent_started: str | None
     vmagent_wanted: str | None
@@ -93,6 +94,11 @@ class Facts(BaseModel):
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
             raise StepFailed(f"the host's facts do not parse ({fields or 'not JSON'}): {text[:200]!r}") from None
+
+    @property
+    def served(self) -> bool:
+        """Whether the host serves, or did."""
+        return self.online or (self.vllm_healthy and self.gate_open)
 
     @property
     def certificate_end(self) -> float:

@@ -19,36 +19,19 @@ MANY_PIDS = 8192
 
 
 def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
-    """Look at the facts and return what was seen; `now` in unix seconds. Raises PreflightFailed."""
-    bounds = spec.preflight
-    unknown = _gpus(bounds, facts)
-    started = facts.vllm_started is not None  # a running vLLM uses what it needs of shared memory
-    if facts.shm_free_mb < bounds.shm_mb and not started:
-        raise PreflightFailed(
-            "shm",
-            f"shared memory has {facts.shm_free_mb} MB free and vLLM needs {bounds.shm_mb} MB; it would die at start",
-        )
-    needed = bounds.disk_gb * 1000 if not facts.model_files else 0
-    if facts.disk_free_mb * 1.048576 < needed:
-        raise PreflightFailed("disk", f"{facts.disk_free_mb} MB of disk are free, {needed:.0f} MB are needed")
-    if facts.cpu_cores < bounds.cpu_cores:
-        raise PreflightFailed("cpu", f"{facts.cpu_cores:g} processors may be used, {bounds.cpu_cores:g} are the least")
-    if facts.memory_mb < bounds.memory_mb:
-        raise PreflightFailed(
-            "memory", f"there are {facts.memory_mb} MB of memory, {bounds.memory_mb:.0f} MB are the least"
-        )
-    if facts.pids_max is not None and facts.pids_max < LEAST_PIDS:
-        raise PreflightFailed(
-            "system",
-            f"the container may have {facts.pids_max} processes and threads, {LEAST_PIDS} are the least for vLLM",
-        )
-    off = abs(facts.clock - now) if facts.clock is not None else 0.0
-    if bounds.clock_seconds and off > bounds.clock_seconds:
-        raise PreflightFailed(
-            "clock", f"the host's clock is off by {off:.0f} s, {bounds.clock_seconds:.0f} s are allowed"
-        )
-    if facts.python is None:
-        raise PreflightFailed("system", "no Python on the host knows vLLM: is the image one with vLLM in it?")
+    """Look at the facts and return what was seen; `now` in unix seconds. Raises PreflightFailed.
+
+    A machine that serves, or served before, is held to what an update needs alone. It was rented by other rules, and what
+    it lacks by these is said: serving says more than they do.
+    """
+    _needed(spec.preflight, facts)
+    unknown, lacks = [], ""
+    try:
+        unknown = _advertised(spec.preflight, facts, now)
+    except PreflightFailed as error:
+        if not facts.served:
+            raise
+        lacks = f"; it served before and is kept, although {error}"
     driver = f", driver {facts.gpus[0].driver}" if facts.gpus else ""
     few = facts.pids_max is not None and facts.pids_max < MANY_PIDS
     threads = f", at most {facts.pids_max} processes and threads" if few else ""
@@ -56,6 +39,7 @@ def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
         f"{_seen(facts)}{driver}, {facts.cpu_cores:g} processors, {facts.memory_mb / 1000:.0f} GB memory, "
         f"{facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free{threads}"
         + "".join(f"; not known: {one}" for one in unknown)
+        + lacks
     )
 
 
@@ -73,6 +57,43 @@ def disk(host: Host, spec: EndpointSpec) -> str:
     if mbps < least:
         raise PreflightFailed("disk", f"the disk takes {mbps:.0f} Mb/s, {least:.0f} Mb/s are the least")
     return f"the disk takes {mbps:.0f} Mb/s"
+
+
+def _needed(bounds: Preflight, facts: Facts) -> None:
+    """Look at what new weights and a start of vLLM need on any machine. Raises PreflightFailed."""
+    needed = bounds.disk_gb * 1000 if not facts.model_files else 0
+    if facts.disk_free_mb * 1.048576 < needed:
+        raise PreflightFailed("disk", f"{facts.disk_free_mb} MB of disk are free, {needed:.0f} MB are needed")
+    if facts.python is None:
+        raise PreflightFailed("system", "no Python on the host knows vLLM: is the image one with vLLM in it?")
+
+
+def _advertised(bounds: Preflight, facts: Facts, now: float) -> list[str]:
+    """Look at the hardware and return what could not be checked. Raises PreflightFailed."""
+    unknown = _gpus(bounds, facts)
+    started = facts.vllm_started is not None  # a running vLLM uses what it needs of shared memory
+    if facts.shm_free_mb < bounds.shm_mb and not started:
+        raise PreflightFailed(
+            "shm",
+            f"shared memory has {facts.shm_free_mb} MB free and vLLM needs {bounds.shm_mb} MB; it would die at start",
+        )
+    if facts.cpu_cores < bounds.cpu_cores:
+        raise PreflightFailed("cpu", f"{facts.cpu_cores:g} processors may be used, {bounds.cpu_cores:g} are the least")
+    if facts.memory_mb < bounds.memory_mb:
+        raise PreflightFailed(
+            "memory", f"there are {facts.memory_mb} MB of memory, {bounds.memory_mb:.0f} MB are the least"
+        )
+    if facts.pids_max is not None and facts.pids_max < LEAST_PIDS:
+        raise PreflightFailed(
+            "system",
+            f"the container may have {facts.pids_max} processes and threads, {LEAST_PIDS} are the least for vLLM",
+        )
+    off = abs(facts.clock - now) if facts.clock is not None else 0.0
+    if bounds.clock_seconds and off > bounds.clock_seconds:
+        raise PreflightFailed(
+            "clock", f"the host's clock is off by {off:.0f} s, {bounds.clock_seconds:.0f} s are allowed"
+        )
+    return unknown
 
 
 def _gpus(bounds: Preflight, facts: Facts) -> list[str]:

@@ -58,7 +58,8 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, s
     steps = plan(spec, facts, clock.time())
     if any(step.action in {Action.INSTALL_KIT, Action.FETCH_MODEL, Action.START_VLLM} for step in steps):
         say("preflight", preflight(spec, facts, clock.time()))
-    if any(step.action is Action.FETCH_MODEL for step in steps) and (told := disk(host, spec)):
+    fetches = any(step.action is Action.FETCH_MODEL for step in steps)
+    if fetches and not facts.served and (told := disk(host, spec)):
         say("preflight", told)
     report.timings["preflight"] = clock.monotonic() - began
     worker = Worker(host, spec, services, clock, say, facts)

@@ -186,6 +186,7 @@ print(
             "vmagent_started": text(RUN / "vmagent.started") if service_pid("vmagent") else None,
             "metrics_password": digest(ETC / "metrics.password"),
             "previous_token": (ETC / "token.previous").exists(),
+            "online": (ETC / "online").exists(),
         }
     )
 )

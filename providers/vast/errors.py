@@ -20,6 +20,7 @@ No message carries a key. `str(error)` is one paragraph for the operator.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 
 class VastError(Exception):
@@ -129,21 +130,30 @@ class ImageRefused(VastError):
         )
 
 
+class Meanwhile(Enum):
+    """What an instance does after a change in place that did not succeed, in words."""
+
+    SERVES_AS_BEFORE = "serves with its settings of before"
+    STILL_SERVES = "still serves: its gate is open and vLLM answers"
+    GATE_CLOSED = "serves no requests: its gate is closed"
+    VLLM_SILENT = "serves no requests: vLLM does not answer"
+    UNKNOWN = "may still serve: it could not be looked at"
+
+
 @dataclass
 class UpdateFailed(VastError):
-    """A change in place that did not succeed. `serves_before`: whether the settings of before are in force again."""
+    """A change in place that did not succeed, and what the instance does meanwhile."""
 
     instance_id: int
     usd_per_hour: float | None
     cause: str
-    serves_before: bool
+    meanwhile: Meanwhile
 
     def __str__(self) -> str:
         """Sentence for the operator."""
         price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
-        meanwhile = "serves with its settings of before" if self.serves_before else "serves nobody (its gate is closed)"
         return (
-            f"{self.cause}\nInstance {self.instance_id} {meanwhile} and goes on costing {price}. "
+            f"{self.cause}\nInstance {self.instance_id} {self.meanwhile.value}. It goes on costing {price}. "
             "Correct the stack's config, or let `pulumi refresh` look at it, and run `pulumi up` again. Another machine: "
             "`pulumi up --replace '**<its name>'`."
         )

@@ -14,6 +14,7 @@ from providers.store.client import Keys
 from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
 from providers.vast.ending import ENDING_DRIFT, ending
+from providers.vast.errors import Meanwhile
 from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
@@ -139,8 +140,8 @@ def update(
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
     except BootstrapError as error:
-        serves = _goes_back(instance, old, outs, desk)
-        raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), serves) from error
+        meanwhile = _goes_back(instance, old, outs, desk)
+        raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), meanwhile) from error
     if old.access.ssh_public_key != new.access.ssh_public_key:
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
     fresh = _outputs(served, new)
@@ -148,15 +149,23 @@ def update(
     return {**fresh, **kept, "warm": served.warm or outs.get("warm")}
 
 
-def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> bool:
-    """Have the instance serve with its settings of before, whose weights it still has; say whether it does."""
+def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> Meanwhile:
+    """Have the instance serve with its settings of before, whose weights it still has; return what it really does."""
     desk.say("start", "the change failed; going back to the settings of before")
+    bootstrap, host_key = _bootstrap(old, old, desk), str(outs.get("hostKey"))
     try:
-        _bootstrap(old, old, desk).serve(instance, str(outs.get("hostKey")), desk.say)
+        bootstrap.serve(instance, host_key, desk.say)
     except BootstrapError as error:
         desk.say("start", f"going back failed too: {error}")
-        return False
-    return True
+    else:
+        return Meanwhile.SERVES_AS_BEFORE
+    try:
+        facts = bootstrap.observe(instance, host_key, desk.say)
+    except BootstrapError:
+        return Meanwhile.UNKNOWN
+    if not facts.gate_open:
+        return Meanwhile.GATE_CLOSED
+    return Meanwhile.STILL_SERVES if facts.vllm_healthy else Meanwhile.VLLM_SILENT
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:

@@ -85,6 +85,53 @@ def test_what_the_machine_lacks_is_named(changes: dict[str, Any], reason: str, s
     assert Reason(reason).blames_machine
 
 
+SERVES = {"vllm_healthy": True, "gate_open": True}
+SERVED_BEFORE = {"online": True, "gate_open": False}
+
+
+@pytest.mark.parametrize("life", [SERVES, SERVED_BEFORE], ids=["serves", "served"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"gpus": None},
+        {"gpus": "NVIDIA GeForce RTX 3090, 24576, 1\n"},
+        {"gpus": f"{GPU}, 91, [N/A]\n"},
+        {"cuda": 12.2},
+        {"shm_free_mb": 64},
+        {"cpu_cores": 1.5},
+        {"memory_mb": 8000},
+        {"pids_max": 256},
+        {"clock": NOW - 7200},
+    ],
+)
+def test_a_machine_that_served_is_kept_and_what_it_lacks_is_said(changes: dict[str, Any], life: dict[str, Any]) -> None:
+    with pytest.raises(PreflightFailed) as refused:
+        preflight(SPEC, facts(**changes), NOW)
+
+    told = preflight(SPEC, facts(**changes, **life), NOW)
+
+    assert told.endswith(f"; it served before and is kept, although {refused.value}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [({"disk_free_mb": 100}, "100 MB of disk are free, 16000 MB are needed"), ({"python": None}, "vLLM")],
+)
+def test_new_weights_need_disk_on_a_machine_that_served_too(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(PreflightFailed, match=says):
+        preflight(SPEC, facts(gpus=None, **changes, **SERVES), NOW)
+
+
+def test_weights_that_are_there_need_no_disk() -> None:
+    assert preflight(SPEC, facts(disk_free_mb=100, model_files={"a": 3}, **SERVES), NOW)
+
+
+@pytest.mark.parametrize("life", [{"vllm_healthy": True}, {"gate_open": True}])
+def test_half_of_serving_is_not_serving(life: dict[str, Any]) -> None:
+    with pytest.raises(PreflightFailed, match="no GPU"):
+        preflight(SPEC, facts(gpus=None, **life), NOW)
+
+
 def test_a_low_limit_of_processes_is_said() -> None:
     assert preflight(SPEC, facts(pids_max=1024), NOW).endswith(", at most 1024 processes and threads")
     assert "threads" not in preflight(SPEC, facts(pids_max=100_000), NOW)
