@@ -10,7 +10,7 @@
       NoMatchingOffer         tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
       BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
-      ImageRefused            give back, stop: the registry wants a login, or another one
+      ImageRefused            give back, stop: two machines were refused the image by its registry
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
       LeftRented              the market did not answer for so long that an instance is left rented, which may be fine
       StillRented             giving back could not be confirmed: say what costs money and how to end it
@@ -117,7 +117,7 @@ class RentalFailed(VastError):
 
 @dataclass
 class ImageRefused(VastError):
-    """The registry does not give the image to whoever asks; the instance is given back, and no other would do."""
+    """The registry refused the image to two machines; both are given back. `message`: of the second one's RentalFailed."""
 
     instance_id: int
     message: str
@@ -125,8 +125,8 @@ class ImageRefused(VastError):
     def __str__(self) -> str:
         """Sentence for the operator."""
         return (
-            f"instance {self.instance_id}: its registry refuses the image: {self.message}. No other machine would get it. "
-            "Check the fleet's image, and set the login in registry.server, registry.user and registry.password of the fleet"
+            f"{self.message}. Another machine was refused before, so no further one is tried; "
+            "everything was given back. Check the fleet's image and its login, then run `pulumi up` again."
         )
 
 

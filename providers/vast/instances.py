@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from providers.vast.rows import set_aside
 
-# The registry wants a login, or another one: every machine would hear the same.
+# The registry wants a login, or another one: every machine would hear the same, or the landlord has a bad one of his own.
 REGISTRY_TEXTS = ("pull access denied", "unauthorized", "no basic auth credentials", "requested access to the resource")
 FAILURE_TEXTS = (
     "error response from daemon",
@@ -23,6 +23,7 @@ FAILURE_TEXTS = (
     "unexpected eof",
     "oci runtime",
 )
+LOGIN_ADVICE = "A private image needs registry.server, registry.user and registry.password of the fleet"
 SSH_PORT = 22
 
 
@@ -129,7 +130,7 @@ def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
     if instance.intended_status == "stopped" or instance.cur_state == "stopped":
         return Failed("stopped", f"the market stopped it: {message or status}")
     if any(text in message.lower() for text in REGISTRY_TEXTS):
-        return Failed("registry", message)
+        return Failed("registry", f"its registry refuses the image: {message}. {LOGIN_ADVICE}")
     if any(text in message.lower() for text in FAILURE_TEXTS):
         return Failed("image", f"the image does not start: {message}")
     if status in {"exited", "stopped", "offline"}:  # `unknown` only says that no recent heartbeat came

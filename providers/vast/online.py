@@ -11,10 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from bootstrap.errors import GpuUnfit, HostFault
+from bootstrap.errors import EngineRefused, GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.claim import adopt, keep_lowest
+from providers.vast.event import Reason
 from providers.vast.host_key import patiently_read
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
@@ -143,15 +144,14 @@ def bring_online(
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
         except (HostFault, errors.RentalFailed) as error:
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
-            following = "trying the next offer"
             if isinstance(error, GpuUnfit):
                 gpus.add(offer.gpu_name if offer else adopted.gpu_name if adopted else None)
-                following = gpus.following()
+            following, stop = _following(error, failures, gpus, order.name)
             say("give back", f"{error}; {following}")
             with notebook.giving_back(error):
                 _keep_and_give_back(market, clock, limits, instance_id, price, error, notebook)
-            if not gpus.left:
-                raise gpus.refused(order.name, _told(failures)) from error
+            if stop:
+                raise stop from error
         except errors.DOUBTS as doubt:
             with notebook.giving_back(doubt):
                 raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
@@ -250,6 +250,20 @@ def _serve(
     served = bootstrap.serve(instance, host_key, say, deadline)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
+
+
+def _following(
+    error: Exception, failures: list[Failure], gpus: UnfitGpus, name: str
+) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
+    """Say what follows the last failure; the error ends the create, if no further machine would do."""
+    if isinstance(error, GpuUnfit):
+        return gpus.following(), None if gpus.left else gpus.refused(name, _told(failures))
+    last = failures[-1]
+    # One machine alone may have a bad login of its landlord's.
+    refused = {one.machine_id for one in failures[:-1] if one.reason == Reason.REGISTRY.value} - {last.machine_id, None}
+    if last.reason == Reason.REGISTRY.value and refused:
+        return "no further machine is tried", errors.ImageRefused(last.instance_id or 0, last.message)
+    return "trying the next offer", None
 
 
 def _told(failures: list[Failure]) -> list[str]:

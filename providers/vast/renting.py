@@ -145,8 +145,6 @@ def wait_until_running(
             state = classify(instance, gate_port)
             if isinstance(state, Running):
                 return instance
-            if isinstance(state, Failed) and state.reason == "registry":
-                raise errors.ImageRefused(instance_id, state.message)
             if isinstance(state, Failed):
                 raise errors.RentalFailed(instance_id, state.reason, state.message)
             status = state.status

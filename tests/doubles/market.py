@@ -51,6 +51,7 @@ class FakeMarket:
         self.before: dict[str, list[Callable[..., None] | None]] = {}
         self.after: dict[str, list[Callable[..., None] | None]] = {}
         self.never_boots: set[int] = set()
+        self.messages: dict[int, str] = {}  # by machine: the market's text about one that boots
         self._next = 500
 
     def verify_key(self) -> None:
@@ -132,7 +133,8 @@ class FakeMarket:
                 "8443/tcp": [{"HostPort": "48443"}],
             },
         }
-        status = running if up else {"actual_status": "loading", "ports": None}
+        said = {"status_msg": self.messages.get(row["machine_id"])}
+        status = running if up else {"actual_status": "loading", "ports": None, **said}
         return Instance.model_validate({"intended_status": "running", "cur_state": "running", **row, **status})
 
     def _step(self, call: str, argument: Any) -> None:
