@@ -138,7 +138,8 @@ class NamespaceHosts:
             "files": files,
             "appended": {TRUST_STORE: f"\n{spec.ca_pem}"} if spec.ca_pem else {},
             "env": environment,
-            "run": [sshd.COMMAND, (BASH, ONSTART)],
+            "contained": bool(spec.command),
+            "run": [spec.command] if spec.command else [sshd.COMMAND, (BASH, ONSTART)],
         }
 
 
@@ -160,6 +161,7 @@ def demand_isolation() -> None:
 def machine_environment(host: NamespaceHost) -> dict[str, str]:
     """Return the variables that the market's machines set in every container."""
     ports = {f"VAST_TCP_PORT_{port}": str(outer) for port, outer in host.ports.items()}
+    ports |= {f"VAST_UDP_PORT_{port}": str(outer) for port, outer in host.udp_ports.items()}
     return {
         "CONTAINER_ID": str(host.spec.instance_id),
         "PUBLIC_IPADDR": "127.0.0.1",

@@ -132,6 +132,13 @@ def listen(port: int = 0, address: str = LOOPBACK) -> socket.socket:
     return server
 
 
+def reserve_udp(address: str = LOOPBACK) -> socket.socket:
+    """Return a UDP socket on a free port of loopback, so that nobody else gets the number; nothing reads it."""
+    reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    reserved.bind((address, 0))
+    return reserved
+
+
 def dial_machine(address: str, port: int) -> Dial:
     """Return a dial of an address of the machine."""
 

@@ -13,7 +13,7 @@ from sandbox.hosts import faults, forwarder, sshd
 from sandbox.hosts.forwarder import Dial, Forwarder, Listener
 from sandbox.hosts.namespaces import Namespaces
 from sandbox.hosts.pump import Line
-from sandbox.hosts.spec import SSH_PORT, HostsError, HostSpec, Traffic
+from sandbox.hosts.spec import IDENTITY_PORTS, SSH_PORT, HostsError, HostSpec, Traffic
 
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.002
@@ -50,11 +50,14 @@ class NamespaceHost:
         self._log_lock = threading.Lock()
         self._lock = threading.RLock()
         self._inside: Namespaces | None = None
+        self._stopped = False
         self._inward: list[Listener] = []
         self._outward: dict[int, Listener] = {}
-        for port in dict.fromkeys((SSH_PORT, *spec.published)):
+        for port in dict.fromkeys((*([] if spec.command else [SSH_PORT]), *spec.published)):
             self._publish(port, forwarder.listen())
         self.ports: Mapping[int, int] = {port: one.server.getsockname()[1] for port, one in self._outward.items()}
+        self._udp = {port: forwarder.reserve_udp() for port in spec.published_udp}
+        self.udp_ports: Mapping[int, int] = {port: one.getsockname()[1] for port, one in self._udp.items()}
 
     @property
     def namespaces(self) -> Namespaces:
@@ -80,12 +83,14 @@ class NamespaceHost:
     def stop(self) -> None:
         """End every process; the disk stays."""
         with self._lock:
+            self._stopped = True
             self.namespaces.signal(signal.SIGKILL)
 
     def start(self) -> None:
         """Run sshd and onstart again and return when the SSH server answers."""
         with self._lock:
             self.namespaces.start()
+            self._stopped = False
             self._wait_for_banner()
 
     def destroy(self) -> None:
@@ -96,6 +101,8 @@ class NamespaceHost:
                 self._inside = None
             for listener in (*self._outward.values(), *self._inward):
                 self._forwarding.close(listener)
+            for reserved in self._udp.values():
+                reserved.close()
             self._outward.clear()
             self._inward.clear()
             self._release()
@@ -108,6 +115,17 @@ class NamespaceHost:
                 return self._last_words
             size = os.fstat(self._output.fileno()).st_size
             return os.pread(self._output.fileno(), size, 0).decode(errors="replace")
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the host's own command has ended, and everything else with it."""
+        inside = self._inside
+        if not self.spec.command or inside is None or self._stopped:
+            return False
+        try:
+            return not inside.children()
+        except (HostsError, OSError):
+            return False  # it is being destroyed
 
     def forget_log(self) -> None:
         """Begin the log anew."""
@@ -186,11 +204,13 @@ class NamespaceHost:
             if port == SSH_PORT:
                 self.before_login()
             # The host's own address, so that a service on 127.0.0.1 alone is refused.
-            return self.namespaces.dial(self._address, port)
+            return self.namespaces.dial(self._address, port if port < IDENTITY_PORTS else self.ports[port])
 
         return dial
 
     def _wait_for_banner(self) -> None:
+        if self.spec.command:
+            return
         try:
             self.wait_until(self._banner, "its SSH server does not answer")
         except HostsError as error:

@@ -98,6 +98,9 @@ class Namespaces:
             self._pid1 = self._child_of_unshare()
         except OSError as error:
             first = {"error": str(error)}
+        if "refused" in first:
+            self.destroy()
+            raise HostsError(str(first["refused"]))
         if "ready" not in first or self._pid1 is None:
             self.destroy()
             raise HostsError(
@@ -112,6 +115,10 @@ class Namespaces:
         if self._pid1 is None:
             raise HostsError(f"The emulated host {self._name} has no first process any more.")
         return self._pid1
+
+    def children(self) -> list[str]:
+        """Return the first process's children as the machine counts. Raises OSError where there is no such process."""
+        return Path(f"/proc/{self.pid1}/task/{self.pid1}/children").read_text().split()
 
     def dial(self, host: str, port: int) -> tuple[int, socket.socket]:
         """Begin a TCP connection inside: return connect's error number (EINPROGRESS is normal) and the socket."""

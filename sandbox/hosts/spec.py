@@ -6,6 +6,7 @@ from typing import Protocol
 
 SSH_PORT = 22
 ONSTART = "/root/onstart.sh"
+IDENTITY_PORTS = 70_000  # from here on a container port stands for "the same number inside and outside"
 
 
 class HostsError(Exception):
@@ -30,6 +31,10 @@ class HostSpec:
     gpu_ram_mb: int
     driver: str
     download_mbps: float
+    # UDP ports that are listed; datagrams to them go nowhere.
+    published_udp: tuple[int, ...] = ()
+    # Runs in place of sshd and onstart; empty for those two.
+    command: tuple[str, ...] = ()
     # "name:port" as it is dialled inside -> (machine address, port) that is dialled for it outside.
     inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     # The container's share of the machine, 0 for all of it.
@@ -56,7 +61,15 @@ class Host(Protocol):
 
     @property
     def ports(self) -> Mapping[int, int]:
-        """Return container port -> port on 127.0.0.1."""
+        """Return container port -> port on 127.0.0.1. From 70000 on a service inside listens on the latter."""
+
+    @property
+    def udp_ports(self) -> Mapping[int, int]:
+        """Return the same of UDP ports."""
+
+    @property
+    def ended(self) -> bool:
+        """Return whether the host's own command has ended; False while it runs, and of a host with sshd. Never blocks."""
 
     def stop(self) -> None:
         """End every process; the disk stays."""
@@ -93,8 +106,10 @@ class NoHost:
     def __init__(self, spec: HostSpec) -> None:
         # Port numbers below 1024 that need no service: nobody listens on loopback's 2..., and a dial is refused.
         self.ports: Mapping[int, int] = {port: 2 + index for index, port in enumerate(spec.published)}
+        self.udp_ports: Mapping[int, int] = {port: 2 + index for index, port in enumerate(spec.published_udp)}
         self.traffic = Traffic()
         self.running = True
+        self.ended = False
         self.destroyed = False
         self.faults: list[str] = []
         self.keys = list(spec.authorized_keys)

@@ -17,6 +17,8 @@ from sandbox.market.registries import login_of
 
 LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22
+ENTRY_POINT = ["vllm", "serve"]  # of vLLM's image
+SHELL = "/bin/bash"  # what an image without a command of its own runs; it ends at once, for there is nothing to read
 NO_PROXY = 1  # a port of loopback at which nobody answers
 GIGABYTE = 2**30  # as the market has it: a terabyte's price is 1024 times a gigabyte's
 PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
@@ -38,6 +40,7 @@ class Request(BaseModel):
     onstart: str | None = None
     runtype: str = "ssh"
     args: list[str] | None = None
+    args_str: str | None = None
     price: float | None = None
     target_state: Literal["running", "stopped"] = "running"
     cancel_unavail: bool = True
@@ -60,7 +63,8 @@ class Request(BaseModel):
 
     @model_validator(mode="after")
     def _short_enough(self) -> "Request":
-        if len(self.onstart or "") + sum(map(len, self.args or [])) > LONGEST_SCRIPT:
+        words = [self.onstart or "", self.args_str or "", *(self.args or [])]
+        if sum(map(len, words)) > LONGEST_SCRIPT:
             raise ValueError(f"onstart and args together are longer than {LONGEST_SCRIPT} characters")
         return self
 
@@ -80,11 +84,29 @@ class Request(BaseModel):
         return {key: value for key, value in self.env.items() if not key.startswith("-")}
 
     @property
+    def command(self) -> tuple[str, ...]:
+        """What runs in place of sshd and onstart, for the runtype that keeps the image's own; empty for the others.
+
+        `onstart` takes the place of the image's entry point.
+        """
+        if self.takes_logins:
+            return ()
+        entry = shlex.split(self.onstart or "") or (ENTRY_POINT if "vllm" in self.image else [])
+        return (*entry, *(self.args or shlex.split(self.args_str or ""))) or (SHELL,)
+
+    @property
     def tcp_ports(self) -> list[int]:
         """Container TCP ports to publish, 22 first where it is direct."""
+        return list(dict.fromkeys([*([SSH_PORT] if self.direct_ssh else []), *self._asked("tcp")]))
+
+    @property
+    def udp_ports(self) -> list[int]:
+        """Container UDP ports to publish."""
+        return list(dict.fromkeys(self._asked("udp")))
+
+    def _asked(self, kind: str) -> list[int]:
         flags = [match for key in self.env if (match := PORT_FLAG.fullmatch(key))]
-        asked = [int(match[2]) for match in flags if match[3] != "udp"]
-        return list(dict.fromkeys([*([SSH_PORT] if self.direct_ssh else []), *asked]))
+        return [int(match[2]) for match in flags if (match[3] or "tcp") == kind]
 
 
 def of_flags(text: str) -> dict[str, str]:
@@ -162,3 +184,8 @@ class Contract:
     def published(self) -> tuple[int, ...]:
         """Container ports that the machine maps: as many as it has to give."""
         return tuple(self.request.tcp_ports[: self.machine.direct_ports])
+
+    @property
+    def published_udp(self) -> tuple[int, ...]:
+        """The same of UDP ports, which come after those of TCP."""
+        return tuple(self.request.udp_ports[: self.machine.direct_ports - len(self.published)])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.hosts.spec import SSH_PORT
+from sandbox.hosts.spec import IDENTITY_PORTS, SSH_PORT
 from sandbox.market import offers, states
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
@@ -130,14 +130,25 @@ def docker_ports(contract: Contract) -> dict[str, list[dict[str, str]]] | None:
     """Return published ports in Docker's form, numbers as text; None unless the instance runs."""
     if contract.phase != "up" or contract.host is None:
         return None
-    return docker_form(contract, contract.host.ports)
+    return docker_form(contract, contract.host.ports, contract.host.udp_ports)
 
 
-def docker_form(contract: Contract, mapped: Mapping[int, int]) -> dict[str, list[dict[str, str]]]:
-    """Return the ports that a contract publishes in Docker's form; `mapped` is container port -> the machine's port."""
+def docker_form(
+    contract: Contract, mapped: Mapping[int, int], udp: Mapping[int, int] | None = None
+) -> dict[str, list[dict[str, str]]]:
+    """Return the ports that a contract publishes in Docker's form; `mapped` is container port -> the machine's port, and
+    so is `udp` of UDP ports."""
     wanted = [
         port for port in contract.published if port in mapped and (port != SSH_PORT or contract.request.direct_ssh)
     ]
-    return {
-        f"{port}/tcp": [{"HostIp": ip, "HostPort": str(mapped[port])} for ip in ("0.0.0.0", "::")] for port in wanted
-    }
+    found = {f"{_inner(port, mapped[port])}/tcp": _bound(mapped[port]) for port in wanted}
+    return found | {f"{_inner(port, outer)}/udp": _bound(outer) for port, outer in (udp or {}).items()}
+
+
+def _inner(port: int, outer: int) -> int:
+    """Return the number inside: Docker knows none above 65535, and one that is alike on both sides is that of outside."""
+    return port if port < IDENTITY_PORTS else outer
+
+
+def _bound(port: int) -> list[dict[str, str]]:
+    return [{"HostIp": ip, "HostPort": str(port)} for ip in ("0.0.0.0", "::")]

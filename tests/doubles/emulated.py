@@ -39,14 +39,14 @@ def spec(**changes: object) -> HostSpec:
 
 
 class Login:
-    """One SSH connection as root."""
+    """One SSH connection as root, by default to the port that the host publishes."""
 
-    def __init__(self, host: NamespaceHost) -> None:
+    def __init__(self, host: NamespaceHost, port: int | None = None) -> None:
         self.client = paramiko.SSHClient()
         self.client.set_missing_host_key_policy(paramiko.AutoAddPolicy())
         self.client.connect(
             "127.0.0.1",
-            host.ports[22],
+            port or host.ports[22],
             username="root",
             pkey=PRIVATE_KEY,
             timeout=10,

@@ -22,6 +22,14 @@ MESSAGE_BYTES = 1 << 20
 BACKLOG = 128
 LARGEST_TEXT = 100_000
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+NOT_FOUND = (
+    "OCI runtime create failed: runc create failed: unable to start container process: error during container init: "
+    'exec: "{}": executable file not found in $PATH: unknown'
+)
+
+
+class NotStarted(Exception):
+    """The container was made, and its command cannot be started; the message is the container runtime's."""
 
 
 def main(descriptor: int) -> NoReturn:
@@ -34,6 +42,9 @@ def main(descriptor: int) -> NoReturn:
         set_up(config)
         host = Host(control, config)
         host.start()
+    except NotStarted as error:
+        control.send(json.dumps({"refused": str(error)}).encode())
+        os._exit(1)
     except BaseException:  # noqa: BLE001 - whatever it was, the machine's side is told and this host ends
         control.send(json.dumps({"error": traceback.format_exc(limit=-2)}).encode())
         os._exit(1)
@@ -68,6 +79,8 @@ class Host:
         self._control = control
         self._commands: list[list[str]] = config["run"]
         self._environment: dict[str, str] = config["env"]
+        self._contained: bool = config["contained"]
+        self._first: int | None = None
         self._wake, wake_end = os.pipe()
         os.set_blocking(self._wake, False)
         os.set_blocking(wake_end, False)
@@ -77,9 +90,12 @@ class Host:
             signal.signal(number, signal.SIG_IGN)
 
     def start(self) -> None:
-        """Run every service of the host."""
+        """Run every service of the host. A container ends with its command, so such a host has that one alone."""
         for command in self._commands:
-            self._run(command)
+            if self._contained and not self._found(command[0]):
+                raise NotStarted(NOT_FOUND.format(command[0]))
+            pid = self._run(command)
+            self._first = pid if self._contained else None
 
     def loop(self) -> NoReturn:
         """Answer requests and reap children until the lifeline closes."""
@@ -103,7 +119,12 @@ class Host:
             answer |= more
         except ProcessLookupError:
             pass  # nobody to signal: the host is as silent as it was asked to be
-        except (OSError, OverflowError, ValueError) as error:  # a wish that cannot be: this process has to go on
+        except (
+            NotStarted,
+            OSError,
+            OverflowError,
+            ValueError,
+        ) as error:  # a wish that cannot be: this process has to go on
             answer["error"] = f"{type(error).__name__}: {error}"
         socket.send_fds(self._control, [json.dumps(answer).encode()], [one.fileno() for one in passed])
         for one in passed:
@@ -149,6 +170,10 @@ class Host:
         listener.listen(BACKLOG)
         return listener
 
+    def _found(self, name: str) -> bool:
+        folders = [""] if "/" in name else os.get_exec_path(self._environment)
+        return any(os.access(Path(folder, name), os.X_OK) for folder in folders)
+
     def _run(self, command: Sequence[str]) -> int:
         pid = os.fork()
         if pid:
@@ -159,7 +184,8 @@ class Host:
             for number in (*IGNORED, signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-            os.execve(command[0], list(command), self._environment)
+            # A name is looked up in the image's PATH.
+            os.execvpe(command[0], list(command), self._environment)
         except OSError as error:
             sys.stderr.write(f"{command[0]} cannot be run: {error.strerror}\n")
             sys.stderr.flush()
@@ -168,7 +194,8 @@ class Host:
     def _reap(self) -> None:
         try:
             os.read(self._wake, 4096)
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-        except (BlockingIOError, ChildProcessError):
+            while pid := os.waitpid(-1, os.WNOHANG)[0]:
+                if pid == self._first:
+                    os.kill(-1, signal.SIGKILL)  # what the command left behind ends with the container
+        except (BlockingIOError, ChildProcessError, ProcessLookupError):
             pass

@@ -56,6 +56,7 @@ class Lives:
                         self.market.handle(contract, action)
             if arming.name == "credit-exhausted":
                 self._end_credit()
+        self._end_commands(now)
         self._end_contracts(now)
         self._go_on(now)
 
@@ -97,6 +98,12 @@ class Lives:
         if mishap.then is not None:
             seconds, then = mishap.then
             self._due.append((self.market.clock.now() + seconds, lambda: then(self.market, contract)))
+
+    def _end_commands(self, now: float) -> None:
+        for contract in self.market.all():
+            if contract.phase == "up" and contract.host is not None and contract.host.ended:
+                contract.phase, contract.up_since = "exited", None
+                contract.meter.halt(now)
 
     def _end_contracts(self, now: float) -> None:
         for contract in self.market.all():

@@ -260,7 +260,3 @@ def test_the_proxy_leads_to_port_22_once_the_instance_runs_and_until_it_ends():
         with pytest.raises(ConnectionRefusedError):
             greeting(port)
     proxy.stop()
-
-
-def test_an_instance_that_runs_its_own_command_has_no_proxy(http):
-    assert shown(http, rented(http, runtype="args", args=["serve"]))["ssh_port"] == 1
