@@ -11,7 +11,8 @@ class Blame(Enum):
     """What would have to be another one for vLLM to start."""
 
     ORDER = "order"  # its arguments or the model: no machine would do
-    GPU = "gpu"  # the model of the GPU: too small, or too old for a data type or a kernel
+    MEMORY = "memory"  # a GPU with more memory; it may be sold under the same name
+    GPU = "gpu"  # a newer model of GPU: this one is too old for a data type or a kernel
     MACHINE = "machine"
 
 
@@ -33,11 +34,13 @@ CIRCUMSTANCES = (
 # warnings speak of the same things.
 OF_THE_GPU = re.compile(
     r"(?:Error: |Value error, ).*(?:"
-    r"No available memory for the cache blocks|"
-    r"To serve at least one request with the model's max seq len|"
     r"compute capability|Minimum capability|not supported for the current GPU|No valid attention backend|"
     r"no kernel image is available|not supported in this architecture|requires sm_?\d"
     r")",
+    re.IGNORECASE,
+)
+TOO_SMALL = re.compile(
+    r"Error: .*(?:No available memory for the cache blocks|To serve at least one request with the model's max seq len)",
     re.IGNORECASE,
 )
 OUT_OF_MEMORY = re.compile(
@@ -53,8 +56,10 @@ def blame(ends: list[str], log: str) -> Blame:
         return Blame.ORDER
     if any(sign in log for sign in CIRCUMSTANCES):
         return Blame.MACHINE
-    if OF_THE_GPU.search(log) or _ran_out_of_its_own(log):
+    if OF_THE_GPU.search(log):
         return Blame.GPU
+    if TOO_SMALL.search(log) or _ran_out_of_its_own(log):
+        return Blame.MEMORY
     return Blame.ORDER if any(sign in log for sign in REFUSALS) else Blame.MACHINE
 
 

@@ -77,11 +77,13 @@ class Engine:
     def _judge(self, state: _State, ended: int) -> None:
         """Raise where it is clear whose fault the end is; return where it may be tried once more."""
         whose = blame(state.ends, state.log)
-        if whose is Blame.GPU:
+        if whose in {Blame.GPU, Blame.MEMORY}:
             self._stop()
+            size = " with this much memory" if whose is Blame.MEMORY else ""
             raise GpuUnfit(
-                f"{self.name}: vLLM cannot serve this on this model of GPU; every one of them would do the same. "
-                f"{_said(state.log)}"
+                f"{self.name}: vLLM cannot serve this on this model of GPU{size}; every one of them would do the same. "
+                f"{_said(state.log)}",
+                too_small=whose is Blame.MEMORY,
             )
         if whose is Blame.ORDER:
             self._stop()

@@ -87,9 +87,14 @@ class EngineDied(HostFault):
 
 
 class GpuUnfit(HostFault):
-    """Every GPU of this model would do the same: too little memory, or too old. The message ends with vLLM's last lines."""
+    """Every GPU of this model would do the same: too little memory (`too_small`; it may be sold in a larger size too), or
+    too old. The message ends with vLLM's last lines."""
 
     reason = "arguments"  # the machine is not to blame, and is rented again for other models
+
+    def __init__(self, message: str, *, too_small: bool = False) -> None:
+        super().__init__(message)
+        self.too_small = too_small
 
 
 class GateOpen(HostFault):

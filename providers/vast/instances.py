@@ -57,6 +57,7 @@ class Instance(BaseModel):
     machine_id: int | None = None
     gpu_name: str | None = None
     num_gpus: int | None = None
+    gpu_ram: float | None = None  # MB a GPU
     disk_space: float | None = None  # GB
     dph_total: float | None = None  # $/h: GPUs and disk
     inet_down: float | None = None  # Mb/s, as advertised

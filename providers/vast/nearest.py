@@ -55,7 +55,8 @@ def _what_would_give(nearest: Collection[Offer], wishes: Wishes) -> str:
             alone.setdefault(failed[0].key, {}).setdefault(offer.machine_id, offer)
     if not alone:
         return "No single wish is in the way: relax the two or three that the nearest misses name."
-    key, machines = max(alone.items(), key=lambda item: min(len(item[1]), wishes.instances))
+    # No wish gives way to what vLLM was seen to be too large for: that is named last.
+    key, machines = max(alone.items(), key=lambda item: (item[0] != "memory", min(len(item[1]), wishes.instances)))
     bound, opened = _bound(key, list(machines.values()), wishes)
     lacking = f", and {wishes.instances} instances are wanted" if opened < wishes.instances else ""
     number = "1 machine" if opened == 1 else f"{opened} machines"
@@ -98,7 +99,8 @@ def _bound(key: str, machines: Collection[Offer], wishes: Wishes) -> tuple[str, 
         "verified": "set verified to false",
         "hosting": "set hosting to any",
         "compute capability": "serve the model with another dtype or quantization, or name a newer GPU beside",
-        "vllmArguments": "serve the model with less memory, or name a larger GPU beside",
+        "vllmArguments": (less := "serve the model with less memory, or name a larger GPU beside"),
+        "memory": less,
         "machine": "wait: the machines that fit have failed in this update",
     }
     return named.get(key, f"relax {key}"), len(machines)

@@ -91,6 +91,7 @@ class Wishes:
     ports: int = 2  # SSH and the gate
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
     fit: Fit | None = None
+    too_small: Mapping[str, float] = field(default_factory=dict)  # by name: MB of a GPU on which vLLM had too few
     image_gb: float = loading.IMAGE_GB  # compressed
     min_seconds: float = 0  # until the offer ends
 
@@ -179,6 +180,11 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
             wishes.fit is None or offer.gpu_ram >= wishes.fit.least_mib,
             "vllmArguments",
             f"has {offer.gpu_ram / 1000:.0f} GB a GPU, too little for the model",
+        ),
+        (
+            offer.gpu_ram > wishes.too_small.get(offer.gpu_name, 0),
+            "memory",
+            f"has {offer.gpu_ram / 1000:.0f} GB a GPU, on which vLLM could not serve this",
         ),
         (price <= wishes.max_usd_per_hour, "maxUsdPerHour", f"costs ${price:.3f}/h all-in"),
         (offer.reliable >= wishes.min_reliability, "reliability", f"is {offer.reliable:.3f} reliable"),

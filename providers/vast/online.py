@@ -119,16 +119,15 @@ def bring_online(
         if adopted:
             notebook.adopted(adopted)
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
-        wishes = replace(
-            order.wishes,
-            avoided_machines=order.wishes.avoided_machines | tried,
-            gpu_names=gpus.left,
-        )
-        instance_id, offer = (
-            (adopted.id, None)
-            if adopted
-            else _rent_best(patient, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline)
-        )
+        wishes = replace(gpus.wishes(order.wishes), avoided_machines=order.wishes.avoided_machines | tried)
+        with gpus.explaining(order.name):
+            instance_id, offer = (
+                (adopted.id, None)
+                if adopted
+                else _rent_best(
+                    patient, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline
+                )
+            )
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
@@ -145,7 +144,7 @@ def bring_online(
         except (HostFault, errors.RentalFailed) as error:
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
             if isinstance(error, GpuUnfit):
-                gpus.add(offer.gpu_name if offer else adopted.gpu_name if adopted else None)
+                gpus.add(offer or adopted, error)
             following, stop = _following(error, failures, gpus, order.name)
             say("give back", f"{error}; {following}")
             with notebook.giving_back(error):
@@ -196,7 +195,7 @@ def _rent_best(
     for _search in range(limits.attempts):
         try:
             records = notebook.ledger.records()
-            ranked, query = candidates(market, wishes, order.turn, records, clock.time(), say)
+            ranked, asked = candidates(market, wishes, order.turn, records, clock.time(), say)
         except errors.NoMatchingOffer as error:
             raise errors.NoMatchingOffer("\n".join([str(error), *_told(failures)])) from error
         say(
@@ -215,7 +214,8 @@ def _rent_best(
                 instance_id = rent(market, clock, limits, offer, body)
             except errors.OfferGone as gone:
                 notebook.taken(gone)
-                market.forget_search(query)
+                for query in asked:
+                    market.forget_search(query)
                 say("rent", f"{gone}; next offer")
                 continue
             except BaseException as error:

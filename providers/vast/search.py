@@ -1,5 +1,6 @@
 """Search and rank against the market: which offers are tried, in which order, with what the ledger knows of machines."""
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,7 +11,8 @@ from providers.vast.nearest import refusal
 from providers.vast.offers import Offer, Wishes
 from providers.vast.record import Record, avoided
 from providers.vast.renting import Market
-from providers.vast.rows import set_aside, told
+from providers.vast.rows import Listing, set_aside, told
+from providers.vast.unfit import queries
 
 
 def check(market: Market, wishes: Wishes) -> list[Offer]:
@@ -34,7 +36,7 @@ def _found(
     market: Market, wishes: Wishes, turn: int, records: Mapping[int, Record] | None
 ) -> tuple[list[Offer], Sequence[Offer]]:
     """Return the offers that fit, and all that the market listed. Raises NoMatchingOffer."""
-    listed = market.search(offers.query(wishes))
+    listed = _listed(market, queries(wishes))
     ranked = offers.rank(listed, wishes, turn, records)
     if not ranked:
         near = market.search(offers.relaxed_query(wishes))
@@ -50,27 +52,32 @@ def candidates(
     records: Mapping[int, Record],
     now: float,
     say: Callable[[str, str], None],
-) -> tuple[list[Offer], dict[str, Any]]:
-    """Return the offers to try and the query that found them: without the machines that the ledger advises against (`now`
-    is in unix seconds), and with them only where nothing else fits.
+) -> tuple[list[Offer], list[dict[str, Any]]]:
+    """Return the offers to try and the queries that found them: without the machines that the ledger advises against
+    (`now` is in unix seconds), and with them only where nothing else fits.
 
     Raises NoMatchingOffer.
     """
     until = avoided(records, now)
     if until:
         careful = replace(wishes, avoided_machines=wishes.avoided_machines | until.keys())
-        query = offers.query(careful)
-        listed = market.search(query)
+        asked = queries(careful)
+        listed = _listed(market, asked)
         found = offers.rank(listed, careful, turn, records)
         if found:
             _say_left_out(listed, say)
             say("search", f"{_machines(until)} that failed before avoided")
-            return found, query
+            return found, asked
     ranked, near = _found(market, wishes, turn, records)
     _say_left_out(near, say)
     if until:
         say("search", "nothing fits but what failed before; trying that all the same")
-    return ranked, offers.query(wishes)
+    return ranked, queries(wishes)
+
+
+def _listed(market: Market, asked: Sequence[dict[str, Any]]) -> Listing[Offer]:
+    answers = [market.search(query) for query in asked]
+    return Listing(itertools.chain(*answers), itertools.chain(*map(set_aside, answers)))
 
 
 def _say_left_out(listed: Sequence[Offer], say: Callable[[str, str], None]) -> None:

@@ -1,30 +1,62 @@
-"""Models of GPU on which vLLM cannot serve what is asked for, found in one create: left out while others are named."""
+"""GPUs on which vLLM cannot serve what is asked for, found in one create: left out while others are to be had.
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+The market sells cards of different memory under one name (A100 SXM4: 40 and 80 GB). So a GPU that is too small leaves those
+of its name out that are no larger; one that is too old leaves its name out.
+"""
 
-from bootstrap.errors import EngineRefused
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bootstrap.errors import EngineRefused, GpuUnfit
+from providers.vast import offers
+from providers.vast.errors import NoMatchingOffer
+from providers.vast.instances import Instance
+from providers.vast.offers import Offer, Wishes
 
 
 @dataclass
 class UnfitGpus:
-    """The wished `names`, and which of them were found unfit, in whatever spelling."""
+    """The wished `names` as the market spells them, and what was found of them."""
 
     names: tuple[str, ...]
-    _unfit: set[str] = field(default_factory=set)
+    _too_old: set[str] = field(default_factory=set)
+    _too_small: dict[str, float] = field(default_factory=dict)  # MB
 
-    def add(self, name: str | None) -> None:
-        """Leave out the GPUs of this name; None, where the market did not say, leaves out nothing."""
-        self._unfit.add(_plain(name or ""))
+    def add(self, rented: Offer | Instance | None, error: GpuUnfit) -> None:
+        """Leave out what would do the same as this GPU; nothing, where the market did not say which one it is."""
+        if rented is None or rented.gpu_name is None:
+            return
+        if error.too_small and rented.gpu_ram:
+            known = self._too_small.get(rented.gpu_name, 0)
+            self._too_small[rented.gpu_name] = max(known, rented.gpu_ram)
+        else:
+            self._too_old.add(rented.gpu_name)
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The names that may still do."""
-        return tuple(name for name in self.names if _plain(name) not in self._unfit)
+        """The names that may still do, if only in a larger size."""
+        return tuple(name for name in self.names if name not in self._too_old)
+
+    def wishes(self, wishes: Wishes) -> Wishes:
+        """Return the wishes without what was found unfit."""
+        return replace(wishes, gpu_names=self.left, too_small=dict(self._too_small))
 
     def following(self) -> str:
         """Say what is done next."""
-        return f"trying {' or '.join(self.left)}" if self.left else "gpu.name names no other GPU"
+        ways = [f"{name} with more memory" if name in self._too_small else name for name in self.left]
+        return f"trying {' or '.join(ways)}" if ways else "gpu.name names no other GPU"
+
+    @contextmanager
+    def explaining(self, name: str) -> Iterator[None]:
+        """Have a search that finds nothing end as vLLM's refusal, where a GPU of every name was tried and found unfit."""
+        try:
+            yield
+        except NoMatchingOffer as error:
+            if all(one in self._too_old or one in self._too_small for one in self.names):
+                raise self.refused(name, [str(error)]) from error
+            raise
 
     def refused(self, name: str, told: Sequence[str]) -> EngineRefused:
         """Return the error of a create for which no GPU is left. `told`: what was tried, a line each."""
@@ -40,5 +72,15 @@ class UnfitGpus:
         )
 
 
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
+def queries(wishes: Wishes) -> list[dict[str, Any]]:
+    """Return the searches that find what fits: one, and one more for each name that is wanted in a larger size only.
+
+    The market lists 64 rows a search, the cheapest first; without a bound of their own the small ones would fill them.
+    """
+    small = [name for name in wishes.gpu_names if name in wishes.too_small]
+    others = tuple(name for name in wishes.gpu_names if name not in wishes.too_small)
+    found = [offers.query(replace(wishes, gpu_names=others))] if others or not small else []
+    for name in small:
+        least = max(wishes.gpu_ram_mb, wishes.too_small[name] + 1)
+        found.append(offers.query(replace(wishes, gpu_names=(name,), gpu_ram_mb=least)))
+    return found

@@ -61,12 +61,20 @@ def test_a_refusal_stops_at_once_with_the_last_lines() -> None:
     assert host.stopped
 
 
-def test_what_every_gpu_of_the_model_would_show_stops_at_once_and_says_so() -> None:
-    host = Host(look(ends=("1 0",), log="ValueError: No available memory for the cache blocks. Try"))
+@pytest.mark.parametrize(
+    ("log", "too_small"),
+    [
+        ("ValueError: No available memory for the cache blocks. Try", True),
+        ("ValueError: Bfloat16 is only supported on GPUs with compute capability of at least 8.0.", False),
+    ],
+)
+def test_what_every_gpu_of_the_model_would_show_stops_at_once_and_says_so(log: str, too_small: bool) -> None:
+    host = Host(look(ends=("1 0",), log=log))
 
-    with pytest.raises(GpuUnfit, match=r"chat-0.*this model of GPU(.|\n)*No available memory"):
+    with pytest.raises(GpuUnfit, match=rf"chat-0.*this model of GPU(.|\n)*{log[:30]}") as raised:
         await_answer(host)
 
+    assert raised.value.too_small is too_small
     assert host.stopped
 
 

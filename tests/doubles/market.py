@@ -80,6 +80,7 @@ class FakeMarket:
             "machine_id": source.machine_id,
             "gpu_name": source.gpu_name,
             "num_gpus": source.num_gpus,
+            "gpu_ram": source.gpu_ram,
             "image_uuid": image,
             "disk_space": disk,
             "dph_total": source.dph_base,

@@ -157,32 +157,6 @@ def test_our_fault_stops_at_once_with_nothing_rented(market: FakeMarket) -> None
     assert [call for call, _ in market.calls].count("rent") == 1
 
 
-NO_MEMORY = host_errors.GpuUnfit("ValueError: No available memory for the cache blocks")
-
-
-def test_a_gpu_that_cannot_serve_this_is_left_out_where_others_are_named(market: FakeMarket) -> None:
-    market.offers = [offer(1), offer(2), offer(3, gpu_name="RTX 5090", dph_base=0.4)]
-    order = replace(ORDER, wishes=replace(WISHES, gpu_names=("RTX_4090", "RTX 4090", "RTX 5090")))
-    said: list[str] = []
-
-    served = bring_online(
-        market, market.clock, Limits(), order, FakeBootstrap(NO_MEMORY), lambda phase, text: said.append(text)
-    )
-
-    assert served.instance.gpu_name == "RTX 5090"
-    assert served.attempts == 2
-    assert list(market.rows) == [served.instance.id]
-    assert any("trying RTX 5090" in text for text in said)
-
-
-def test_a_gpu_that_cannot_serve_this_stops_where_no_other_is_named(market: FakeMarket) -> None:
-    with pytest.raises(host_errors.EngineRefused, match=r"RTX 4090(.|\n)*No available memory(.|\n)*pulumi up"):
-        online(market, FakeBootstrap(NO_MEMORY))
-
-    assert market.rows == {}
-    assert [call for call, _ in market.calls].count("rent") == 1
-
-
 def test_attempts_end_and_tell_every_machine(market: FakeMarket) -> None:
     faults = [host_errors.HostUnreachable(f"machine {n} is closed") for n in range(3)]
 

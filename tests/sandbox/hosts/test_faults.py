@@ -93,12 +93,12 @@ def test_vllm_runs_out_of_memory_at_each_start(make):
     assert "OutOfMemory" not in Login(host).run(f"{VLLM} --model /nowhere")[1]
 
 
-@pytest.mark.parametrize("fault", ["vllm_gpu_too_small", "vllm_gpu_too_old"])
-def test_vllm_says_what_it_says_on_a_gpu_that_cannot_serve(make, fault):
+@pytest.mark.parametrize(("fault", "to_blame"), [("vllm_gpu_too_small", Blame.MEMORY), ("vllm_gpu_too_old", Blame.GPU)])
+def test_vllm_says_what_it_says_on_a_gpu_that_cannot_serve(make, fault, to_blame):
     host = make(image="vllm/vllm-openai:latest")
     host.fault(fault)
     _status, output = Login(host).run("/opt/vllm/bin/vllm serve /nowhere 2>&1; echo status $?")
-    assert blame(["1 0"], output) is Blame.GPU
+    assert blame(["1 0"], output) is to_blame
     assert output.endswith("status 1\n")
 
 
