@@ -84,6 +84,18 @@ HOSTS = (
         "The instance's log is full of colours, progress bars and lines that do not end.",
         on_host=("noisy_log", {}),
     ),
+    Fault(
+        "talking-shell",
+        "host",
+        "The host's shell greets and warns before every command.",
+        on_host=("talking_shell", {}),
+    ),
+    Fault(
+        "keys-rewritten",
+        "host",
+        "The market rewrites the host's authorized_keys: only keys that are attached through the API remain.",
+        on_host=("keys_rewritten", {}),
+    ),
     Fault("host-reboots", "host", "The host restarts a minute after it runs: its disk stays, its processes are gone."),
     Fault("host-off", "host", "The machine is off: offline, and not charged, until the fault ends and it comes back."),
 )

@@ -41,6 +41,8 @@ class NamespaceHost:
         self.set_speed(spec.download_mbps)
         # What the fault file inside says, name -> value.
         self.marks: dict[str, float] = {}
+        # The public keys that the market knows.
+        self.admitted = list(spec.authorized_keys)
         # Called before each connection to the SSH port.
         self.before_login: Callable[[], None] = lambda: None
         self._address = address
@@ -135,9 +137,10 @@ class NamespaceHost:
     def admit(self, key: str, on: bool = True) -> None:
         """Let a public key in; with on=False no longer. What else the file holds stays."""
         with self._lock:
-            kept = [line for line in self.namespaces.read_or_empty(sshd.KEYS_FILE).splitlines() if line != key]
+            self.admitted = sshd.with_key(self.admitted, key, on)
+            lines = self.namespaces.read_or_empty(sshd.KEYS_FILE).splitlines()
             self.namespaces.write(
-                sshd.KEYS_FILE, "".join(f"{line}\n" for line in [*kept, *([key] if on else [])]), 0o600
+                sshd.KEYS_FILE, "".join(f"{line}\n" for line in sshd.with_key(lines, key, on)), 0o600
             )
 
     def fault(self, name: str, **options: object) -> None:

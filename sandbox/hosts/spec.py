@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sandbox.hosts import sshd
+
 SSH_PORT = 22
 ONSTART = "/root/onstart.sh"
 IDENTITY_PORTS = 70_000  # from here on a container port stands for "the same number inside and outside"
@@ -132,7 +134,7 @@ class NoHost:
 
     def admit(self, key: str, on: bool = True) -> None:
         """Remember the key, or forget it."""
-        self.keys = [one for one in self.keys if one != key] + [key] * on
+        self.keys = sshd.with_key(self.keys, key, on)
 
     def fault(self, name: str, **options: object) -> None:
         """Remember the fault's name."""

@@ -6,7 +6,7 @@ A session has sshd's own environment: what the image and the rent call set is th
 import base64
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -72,6 +72,16 @@ def files(key: HostKey, authorized_keys: Sequence[str]) -> dict[str, tuple[str, 
         # A locked or unreadable account is refused even with the right key.
         "/etc/shadow": ("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n", 0o640),
     }
+
+
+def bare(key: str) -> list[str]:
+    """Return what counts of a public key's line, which are its type and its base64. A comment does not."""
+    return key.split()[:2]
+
+
+def with_key(lines: Iterable[str], key: str, on: bool) -> list[str]:
+    """Return the lines of public keys with a key once, at the end; with on=False without it."""
+    return [line for line in lines if bare(line) != bare(key)] + [key] * on
 
 
 def with_other_key(text: str, key_file: str, pid_file: str) -> str:

@@ -2,10 +2,12 @@
 
 import itertools
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.responses import JSONResponse
 
+from sandbox.hosts.sshd import bare
 from sandbox.market import charges
 from sandbox.market.calls import Call
 from sandbox.market.keys import ScopeUnknown, wanted
@@ -56,7 +58,7 @@ def keys(call: Call) -> Any:
 def add_key(call: Call) -> Any:
     """Register a key that new instances will let in."""
     text = _text(call)
-    if text in call.desk.books.account_keys.values():
+    if _known(text, call.desk.books.account_keys):
         raise invalid("This SSH key is registered already.", "duplicate_ssh_key")
     number = next(_key_ids)
     call.desk.books.account_keys[number] = text
@@ -88,7 +90,7 @@ def instance_keys(call: Call) -> Any:
 def attach_key(call: Call) -> Any:
     """Give an instance one more key, which opens its host from now on."""
     contract, text = call.desk.books.get(call.number()), _text(call)
-    if text in contract.keys.values():
+    if _known(text, contract.keys):
         return {"success": False, "error": "already_associated", "msg": "SSH key is already associated with instance."}
     contract.keys[next(_key_ids)] = text
     if (host := contract.host) is not None:
@@ -131,6 +133,10 @@ def remove_api_key(call: Call) -> Any:
     number = call.number("key")
     call.desk.keys.remove(number)
     return JSONResponse(f"API key {number} deleted.")
+
+
+def _known(text: str, among: Mapping[int, str]) -> bool:
+    return any(bare(one) == bare(text) for one in among.values())
 
 
 def _text(call: Call) -> str:

@@ -1,5 +1,4 @@
-"""The market's books: what is on offer, who has rented what, and what it costs. All the rules are here; HTTP is
-elsewhere.
+"""The market's books: what is on offer, who has rented what, and what it costs. All rules are here; HTTP is elsewhere.
 
 Every public call may come from any thread. Hosts are made and handled in threads of their own, because that blocks; a
 contract that is destroyed meanwhile takes its host along.
@@ -272,9 +271,11 @@ class Books:
 
     def _break(self, contract: Contract, host: Host) -> None:
         with self._lock:
+            contract.host = host  # from here on it is told of each key that is attached
             waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
             actions = [self.lives.broken(FAULTS[name], contract, host) for name in waiting if FAULTS[name].on_host]
-        for action in filter(None, actions):
+            attached = [lambda key=key: host.admit(key) for key in contract.keys.values()]  # while the host was made
+        for action in [*attached, *filter(None, actions)]:
             action()
 
     def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:

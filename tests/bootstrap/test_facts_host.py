@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sandbox.hosts.backend import NamespaceHosts
+from tests.doubles.emulated import Login
 from tests.doubles.rented import Rented, Things, rent
 
 pytestmark = pytest.mark.host
@@ -33,6 +34,16 @@ def test_limits_are_the_containers_own_and_not_the_machines(make: Callable[..., 
 
     assert (seen.memory_mb, seen.cpu_cores, seen.pids_max) == (512, 0.5, 300)
     assert (machine.memory_mb > 512, machine.cpu_cores >= 1, machine.pids_max) == (True, True, None)
+
+
+def test_facts_are_found_in_what_a_shell_says(make: Callable[..., Rented]) -> None:
+    rented = make()
+    quiet = rented.facts()
+
+    rented.host.fault("talking_shell")
+
+    assert "Welcome" in Login(rented.host).run("true")[1]
+    assert rented.facts().gpus == quiet.gpus
 
 
 @pytest.mark.parametrize(("driver", "cuda"), [("570.124.06", 12.8), ("610.43.02", 13.1)])

@@ -62,7 +62,7 @@ class Login:
         channel.set_combine_stderr(True)
         channel.exec_command(command)
         with channel.makefile("rb") as stream:
-            output = stream.read().decode()
+            output = stream.read().decode(errors="replace")
         return channel.recv_exit_status(), output
 
 

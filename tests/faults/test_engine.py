@@ -88,6 +88,8 @@ OF_ONE_INSTANCE = {
         "late-ssh-by-apt",
         "onstart-unlogged",
         "noisy-log",
+        "talking-shell",
+        "keys-rewritten",
     ),
     "slow host": (
         "gate-closed",

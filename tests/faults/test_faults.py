@@ -47,6 +47,16 @@ def test_a_fault_once_ends_with_one_sound_instance(cloud: Cloud, process: Dynami
     assert_sound(cloud, outs, "chat-0")
 
 
+@pytest.mark.parametrize("fault", ["talking-shell", "keys-rewritten"])
+def test_a_fault_that_is_borne_costs_no_machine(cloud: Cloud, process: DynamicProcess, fault: str) -> None:
+    cloud.arm(fault)
+
+    _id, outs = process.create(cloud.props("chat-0"))
+
+    assert outs["attempts"] == 1
+    assert_sound(cloud, outs, "chat-0")
+
+
 def test_a_damaged_blob_is_never_served_and_leaves_nothing_rented(cloud: Cloud, process: DynamicProcess) -> None:
     cloud.arm("corrupt-blob")
     try:

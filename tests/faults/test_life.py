@@ -91,6 +91,21 @@ def test_a_new_ssh_key_opens_and_the_old_one_is_locked_out_for_good(cloud: Cloud
         connect("127.0.0.1", port, old, str(outs["hostKey"]), SystemClock(), 0, lambda *_: None)
 
 
+def test_keys_that_the_market_rewrites_lock_nobody_out(cloud: Cloud, process: DynamicProcess) -> None:
+    id_, outs = process.create(cloud.props("chat-0"))
+    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
+    assert contract.host is not None
+
+    contract.host.fault("keys_rewritten")
+    assert process.read(id_, outs).outs["drift"] == []
+
+    # As after an attach that failed, on a host that has lost the key which the start script brought.
+    contract.keys.clear()
+    contract.host.admit(str(cloud.props("chat-0")["access"]["sshPublicKey"]).strip(), on=False)
+    assert process.read(id_, outs).outs["drift"] == []
+    assert len(contract.keys) == 1
+
+
 def _unreachable(process: DynamicProcess, id_: str, outs: dict[str, object]) -> bool:
     return any(str(drift).startswith("unreachable") for drift in process.read(id_, outs).outs["drift"])
 

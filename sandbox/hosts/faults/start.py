@@ -1,4 +1,4 @@
-"""Faults of what a host does before anybody logs in: its SSH server and onstart."""
+"""Faults of what a host does before anybody logs in, and of what a login finds: its SSH server, onstart, keys and shell."""
 
 import signal
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from sandbox.hosts.host import NamespaceHost
 
 AWAY = "/var/tmp/ssh-away"
+SHELL_FILE = "/etc/bash.bashrc"
 ONSTART_LOG = "/var/log/onstart.log"
 APT = """\
 echo 'Get:1 http://archive.example/ubuntu jammy InRelease [270 kB]'
@@ -20,6 +21,12 @@ printf 'Progress: [ 50%%]'
 # The last words are a line without an end: what comes next does not begin a line.
 NOISE = f"""\
 {APT}( for number in $(seq 200); do sleep 0.05; printf '\\rwaiting %s' $number; done ) &
+"""
+TALK = """\
+echo "Welcome to this instance. Last login: never."
+echo '{"welcome": true}'
+printf 'warning: \\377 setlocale: LC_ALL: cannot change locale\\n' >&2
+cd /
 """
 
 
@@ -54,6 +61,17 @@ def noisy_log(host: "NamespaceHost", *, on: bool = True) -> None:
     _start_anew(host, NOISE if on else "")
 
 
+def talking_shell(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Let root's shell say things on both outputs before every command."""
+    host.namespaces.write(SHELL_FILE, TALK if on else "")
+
+
+def keys_rewritten(host: "NamespaceHost", *, on: bool = True) -> None:
+    """Leave only those keys in authorized_keys that the market knows. What was there before does not come back."""
+    if on:
+        host.namespaces.write(sshd.KEYS_FILE, "".join(f"{key}\n" for key in host.admitted), 0o600)
+
+
 def _start_anew(host: "NamespaceHost", before: str) -> None:
     host.stop()
     host.forget_log()
@@ -61,4 +79,4 @@ def _start_anew(host: "NamespaceHost", before: str) -> None:
     host.start()
 
 
-FAULTS = (late_ssh, onstart_unlogged, noisy_log)
+FAULTS = (late_ssh, onstart_unlogged, noisy_log, talking_shell, keys_rewritten)

@@ -182,13 +182,37 @@ def test_a_key_is_attached_to_an_instance_once_and_reaches_its_host(http, market
     until(lambda: market.books.get(number).host is not None)
     host = market.books.get(number).host
     assert http.post(where, json={"ssh_key": "ssh-ed25519 AAAA me"}).json()["success"] is True
-    again = http.post(where, json={"ssh_key": "ssh-ed25519 AAAA me"})
-    assert (again.status_code, again.json()["success"]) == (200, False)
-    assert "already associated" in again.json()["msg"]
+    for line in ("ssh-ed25519 AAAA me", "ssh-ed25519 AAAA", "ssh-ed25519  AAAA another comment"):
+        again = http.post(where, json={"ssh_key": line})
+        assert (again.status_code, again.json()["success"]) == (200, False)
+        assert "already associated" in again.json()["msg"]
+    assert len(json.loads(http.get(where).json()["ssh_keys"])) == 1
     key = json.loads(http.get(where).json()["ssh_keys"])[0]
     until(lambda: host.keys == ["ssh-ed25519 AAAA me"])
     http.delete(f"{where}{key['id']}/")
     until(lambda: host.keys == [])
+
+
+class Held(NoHosts):
+    """Makes no host before `go` is set."""
+
+    def __init__(self) -> None:
+        self.asked, self.go = threading.Event(), threading.Event()
+
+    def create(self, spec: HostSpec) -> NoHost:
+        self.asked.set()
+        assert self.go.wait(20)
+        return NoHost(spec)
+
+
+def test_a_key_that_is_attached_while_the_host_is_made_reaches_it():
+    hosts = Held()
+    with running_market(hosts=hosts, time_scale=2000) as market, client(market, market.key) as http:
+        number = rented(http)
+        assert hosts.asked.wait(20)
+        http.post(f"/api/v0/instances/{number}/ssh/", json={"ssh_key": "ssh-ed25519 AAAA me"})
+        hosts.go.set()
+        until(lambda: (host := market.books.get(number).host) and host.keys == ["ssh-ed25519 AAAA me"])
 
 
 def test_an_account_key_is_replaced(http):
