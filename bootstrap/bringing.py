@@ -1,6 +1,7 @@
 """Files onto a host, through a store that is slow or in trouble: a machine is given back only where its own line is at fault.
 
 A machine is accused twice before it is given back, because what other hosts fetch comes and goes between two measurements.
+What was long ago does not count: a store that gave something in between was up, and a line that did well is accused anew.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ ACCUSATIONS = 2
 AGAIN_AFTER_SECONDS = 60.0  # a download that is slow through the store is judged again after this long
 OUTAGE = 10  # times the patience, which is 15 minutes: so long a store that is down is waited for
 PAUSE_SECONDS = 1.0
+SIGN_OF_LIFE_MBPS = 1.0  # over a minute; a store in trouble gives a few blocks now and then
 
 
 class Store(Protocol):
@@ -68,9 +70,18 @@ class Bringing:
                 raise
             raise StoreDown(f"{self.spec.name}: {error}. Until then the store was in the way: {self.blamed}") from None
 
+    def _forget(self, came_bytes: int) -> None:
+        """Forget troubles after which so much came."""
+        rate = came_bytes * 8 / 1e6 / AGAIN_AFTER_SECONDS
+        if rate >= SIGN_OF_LIFE_MBPS:
+            self.down_since = None
+        if rate >= max(SIGN_OF_LIFE_MBPS, self.spec.preflight.download_mbps):
+            self.accused = 0
+
     def _slow(self, error: PreflightFailed) -> None:
         if error.reason != "slow" or error.mbps is None:
             raise error
+        self._forget(error.came_bytes)
         largest = max(self.manifest.files, key=lambda file: file.size)
         elsewhere = reference_mbps(self.host, self.spec.reference_url)
         here = self.store.store_mbps(largest.sha256, largest.size) if elsewhere is None else None
@@ -84,6 +95,7 @@ class Bringing:
     def _broken(self, error: FetchFailed) -> None:
         if not error.line:
             raise error
+        self._forget(error.came_bytes)
         trouble = self.store.store_trouble()
         if not trouble and not error.store_said:
             self.blamed = ""

@@ -54,23 +54,27 @@ class HostLost(HostFault):
 
 
 class PreflightFailed(HostFault):
-    """The machine is not what was advertised. `mbps`: the download rate in Mb/s, where that was measured."""
+    """The machine is not what was advertised. `mbps`: the download rate in Mb/s, where that was measured; `came_bytes`: what
+    the download got before.
+    """
 
-    def __init__(self, reason: str, message: str, mbps: float | None = None) -> None:
+    def __init__(self, reason: str, message: str, mbps: float | None = None, came_bytes: int = 0) -> None:
         super().__init__(message)
         self.reason = reason
         self.mbps = mbps
+        self.came_bytes = came_bytes
 
 
 class FetchFailed(HostFault):
     """A file could not be brought over, or arrived damaged. `line`: nothing came over the line, which may be the store's;
-    `store_said`: the store itself answered with an error."""
+    `store_said`: the store itself answered with an error; `came_bytes`: what came before."""
 
     reason = "fetch"
 
-    def __init__(self, message: str, *, line: bool = False, store_said: bool = False) -> None:
+    def __init__(self, message: str, *, line: bool = False, store_said: bool = False, came_bytes: int = 0) -> None:
         super().__init__(message)
         self.line = line
+        self.came_bytes = came_bytes
         self.store_said = line and store_said
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from pydantic import BaseModel, Field, ValidationError
+
 from bootstrap.errors import BootstrapError, FetchFailed, PreflightFailed, WeightsMissing
 from bootstrap.host import Host, Result
 from bootstrap.manifest import PART_BYTES, Manifest, blob_key
@@ -53,15 +55,19 @@ def fetch(
     """
     order = {"target": target, "part_bytes": PART_BYTES, **order_of(least_mbps, patience_seconds)}
     order["rate_after_seconds"] = rate_after_seconds
+    came = 0
     for _renewal in range(RENEWALS):
         files = [
             {**file.model_dump(mode="json"), "url": presign(file.sha256, URLS_LAST_SECONDS)} for file in manifest.files
         ]
         result = python(host, "fetch.py", {**order, "files": files}, URLS_LAST_SECONDS + 600)
+        if result.status == 0:
+            break
+        came += _came(result)
         if result.status != EXPIRED:
             break
     if result.status != 0:
-        raise _error(f"{name}: fetching {manifest.name}", result, manifest)
+        raise _error(f"{name}: fetching {manifest.name}", result, manifest, came)
     done = answer(result, "the fetch's report")
     seconds = float(done["seconds"])
     kept = f", {_size(done['kept'])} were there" if done["kept"] else ""
@@ -98,19 +104,33 @@ def order_of(least_mbps: float, patience_seconds: float) -> dict[str, float]:
     }
 
 
-def _error(what: str, result: Result, manifest: Manifest) -> BootstrapError:
+class _Came(BaseModel):
+    """What a fetch that failed got before."""
+
+    bytes: int = Field(0, ge=0)
+
+
+def _came(result: Result) -> int:
+    try:
+        return _Came.model_validate_json(result.stdout).bytes
+    except ValidationError:
+        return 0  # a script that was killed says nothing
+
+
+def _error(what: str, result: Result, manifest: Manifest, came: int) -> BootstrapError:
     said = (result.stderr.strip().splitlines() or [f"it ended with status {result.status}"])[-1]
     if result.status == REFUSED:
         return WeightsMissing(f"{what} failed: {said}. {_refused(said)}")
     if result.status == TOO_SLOW:
         measured = re.match(r"([\d.]+) Mb/s", said)
-        return PreflightFailed("slow", f"{what} is too slow: {said}", float(measured[1]) if measured else None)
+        return PreflightFailed("slow", f"{what} is too slow: {said}", float(measured[1]) if measured else None, came)
     if result.status == NO_SPACE:
         return PreflightFailed("disk", f"{what} failed: {said}")
     return FetchFailed(
         f"{what} failed: {said}{_damaged(said, manifest)}",
         line=result.status == NETWORK,
         store_said="the store answers" in said,
+        came_bytes=came,
     )
 
 

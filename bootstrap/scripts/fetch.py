@@ -10,7 +10,8 @@ The target folder appears under its name when everything in it is verified. What
 process is killed or the machine restarts: `<target>.progress` says how far each part has come, and the digest at a part's
 end tells whether that was true.
 
-Ends with 0 and one JSON line {"bytes", "kept", "seconds"}; or with the number that says whose fault it was:
+Prints one JSON line {"bytes", "kept"}, with "seconds" where everything came. Ends with 0, or with the number that says whose
+fault it was:
 3 digest, 4 refused by the store, 5 no space, 6 network, 7 too slow, 8 the URLs have expired.
 """
 
@@ -318,6 +319,7 @@ def main():
         if transfer.all:
             transfer.write_note()
         print(error, file=sys.stderr)
+        print(json.dumps({"bytes": transfer.fetched, "kept": transfer.kept}))
         return error.code
     print(json.dumps({"bytes": transfer.fetched, "kept": transfer.kept, "seconds": round(seconds, 3)}))
     return 0

@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from bootstrap.bringing import Bringing
 from bootstrap.clock import Until
 from bootstrap.errors import FetchFailed, PreflightFailed, StoreDown, WeightsMissing
-from bootstrap.fetching import NETWORK, NO_SPACE, REFUSED, TOO_SLOW
+from bootstrap.fetching import EXPIRED, NETWORK, NO_SPACE, REFUSED, TOO_SLOW
 from bootstrap.host import Result
 from bootstrap.manifest import File, Manifest
 from bootstrap.spec import EndpointSpec, Preflight
@@ -67,11 +67,12 @@ class Play:
     elsewhere: float | None = None
     reference_url: str = ""
     deadline: float = 3600.0
+    seconds: float = 15.0
     said: list[str] = field(default_factory=list)
 
     def run(self) -> "Play":
         clock = FakeClock()
-        self.host = Script(clock, list(self.ends), self.elsewhere)
+        self.host = Script(clock, list(self.ends), self.elsewhere, self.seconds)
         spec = EndpointSpec(
             name="chat-0",
             model=MANIFEST,
@@ -138,6 +139,46 @@ def test_a_store_that_stays_down_is_said_after_a_quarter_of_an_hour():
     with pytest.raises(StoreDown, match=r"no byte for 91 s\. The store times out\.$"):
         play.run()
     assert 900 <= play.host.clock.now < 960
+
+
+def after(count: int, end: Result, seconds: float = 30.0) -> Result:
+    """The end of a fetch that got so many bytes before."""
+    return replace(end, stdout=json.dumps({"bytes": count, "kept": 0, "seconds": seconds}))
+
+
+MUCH, FEW = 10**9, 10**6
+
+
+def test_two_short_blips_far_apart_are_no_long_outage():
+    down = Store(trouble=lambda: "The store times out.")
+    assert Play([SILENT, after(MUCH, SILENT), DONE], down, seconds=1000).run().host.runs == 3
+
+
+@pytest.mark.parametrize("stdout", ["", "no JSON", "[]", '{"bytes": "many"}', json.dumps({"bytes": FEW})])
+def test_a_store_that_gives_a_few_bytes_now_and_then_is_down(stdout):
+    play = Play([replace(SILENT, stdout=stdout)], Store(trouble=lambda: "The store times out."))
+    with pytest.raises(StoreDown):
+        play.run()
+    assert 900 <= play.host.clock.now < 960
+
+
+@pytest.mark.parametrize("end", [SILENT, SLOW])
+def test_a_line_that_did_well_in_between_is_accused_anew(end):
+    assert Play([end, after(MUCH, end), DONE]).run().host.runs == 3
+
+
+@pytest.mark.parametrize("end", [SILENT, SLOW])
+def test_a_line_that_did_badly_in_between_is_accused_twice(end):
+    play = Play([end, after(100 * FEW, end)])
+    with pytest.raises((FetchFailed, PreflightFailed)):
+        play.run()
+    assert play.host.runs == 2
+
+
+def test_what_came_before_its_urls_expired_counts():
+    down = Store(trouble=lambda: "The store times out.")
+    expired = Result(EXPIRED, json.dumps({"bytes": MUCH}), "the URL has expired")
+    assert Play([SILENT, expired, SILENT, DONE], down, seconds=600).run().host.runs == 4
 
 
 def test_a_line_that_is_dead_on_the_host_alone_is_the_hosts_after_two_tries():

@@ -89,6 +89,16 @@ def test_a_store_that_is_down_for_a_while_is_waited_for(store: Store, tmp_path: 
     assert done.returncode == 0, done.stderr
 
 
+def test_a_fetch_that_fails_says_how_much_came_before(store: Store, tmp_path: Path) -> None:
+    files = [entry(store, "a.bin", os.urandom(2500)), entry(store, "b.bin", os.urandom(10))]
+    del store.blobs["b.bin"]
+
+    done = fetch(tmp_path / "model", files, connections=1)
+
+    assert done.returncode == 4
+    assert json.loads(done.stdout)["bytes"] == 2500
+
+
 def test_a_store_that_stays_down_is_given_up_after_the_patience(store: Store, tmp_path: Path) -> None:
     files = [entry(store, "a.bin", os.urandom(2500))]
     store.status, store.body = 503, b"<Error><Code>SlowDown</Code><Message>secret</Message></Error>"
