@@ -201,7 +201,8 @@ class Fleet(Section):
         1,
         alias="minDays",
         ge=0,
-        description="Least days until the landlord's offer ends, at which the market stops the instance.",
+        description="Least days that an instance may stay. Offers last one day more, as it is replaced in its last day; 0: "
+        "no bound.",
     )
     disk_gb: int | None = Field(
         None,

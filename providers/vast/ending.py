@@ -7,14 +7,16 @@ from datetime import UTC, datetime
 
 DAY = 86_400.0
 WARNED_SECONDS = DAY  # before the end
-ENDING_DRIFT = "contract"
+ENDING_DRIFT = "contract: it ends at"
 
 
 def ending(ends_at: float | None, now: float, time_scale: float = 1.0) -> str | None:
-    """Say that a contract ends within a day; None where it does not, or where the market does not say when."""
-    if ends_at is None or ends_at - now > WARNED_SECONDS / time_scale:
+    """Say that the contract of an instance that runs ends within a day; None if it does not, or if the market names no end.
+
+    An end that has passed is no end: the instance runs, so the market's word is in doubt.
+    """
+    if ends_at is None or not 0 < ends_at - now <= WARNED_SECONDS / time_scale:
         return None
-    moment = f"{datetime.fromtimestamp(ends_at, UTC):%Y-%m-%d %H:%M} UTC"
     left = (ends_at - now) * time_scale / 3600
-    when = f"ends at {moment}, in {left:.1f} h" if left > 0 else f"ended at {moment}"
-    return f"{ENDING_DRIFT}: it {when}; then the market stops the instance"
+    moment = f"{datetime.fromtimestamp(ends_at, UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{ENDING_DRIFT} {moment}, in {left:.1f} h; then the market stops the instance"

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from providers.vast.rows import set_aside
 
@@ -72,6 +72,12 @@ class Instance(BaseModel):
     def _as_text(cls, value: Any) -> Any:
         # Labels that are numbers were seen; no label of ours is one.
         return str(value) if isinstance(value, int | float) else value
+
+    @field_validator("end_date")
+    @classmethod
+    def _believable(cls, value: float | None, info: ValidationInfo) -> float | None:
+        # A zero, or an end before the start, is no end that the market knows.
+        return value if value and value > max(0.0, info.data.get("start_date") or 0.0) else None
 
     @field_validator("ports", mode="before")
     @classmethod

@@ -114,7 +114,7 @@ def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) 
     """
     found = changes(old, new, _machine(outs))
     for drift in outs.get("drift") or []:
-        lost = str(drift).startswith((STATUS_DRIFT, STRANGER_DRIFT, f"{ENDING_DRIFT}:"))
+        lost = str(drift).startswith((STATUS_DRIFT, STRANGER_DRIFT, ENDING_DRIFT))
         (found.replace if lost else found.in_place).append("drift")
     return found
 

@@ -244,7 +244,9 @@ def _capability(offer: Offer, wishes: Wishes) -> str:
 
 def _lasts(offer: Offer) -> str:
     # Without the fact the bound stands: a machine that may be stopped any moment is not what was asked for.
-    return "does not say when it ends" if offer.duration is None else f"ends in {offer.duration / 86_400:.2g} days"
+    if offer.duration is None:
+        return "does not say when it ends"
+    return f"ends in {offer.duration / 86_400:.2g} days, of which the last does not count"
 
 
 def expected_usd_per_hour(offer: Offer, wishes: Wishes, record: Record = NOTHING) -> float:

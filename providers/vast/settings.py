@@ -14,7 +14,7 @@ from bootstrap.manifest import Manifest
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
 from providers.vast import loading
-from providers.vast.ending import DAY
+from providers.vast.ending import DAY, WARNED_SECONDS
 from providers.vast.errors import SettingsInvalid
 from providers.vast.fit import Fit
 from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
@@ -85,8 +85,11 @@ class WishSettings(_Model):
         return countries(self.regions)
 
     def min_seconds(self, time_scale: float) -> float:
-        """Return how long an offer must last at the least, in seconds of the market; its days are short where it is fast."""
-        return self.min_days * DAY / time_scale
+        """Return how long an offer must last at the least, in seconds of the market; its days are short where it is fast.
+
+        The wished days come before the last day, in which an instance is replaced.
+        """
+        return (self.min_days * DAY + WARNED_SECONDS) / time_scale if self.min_days else 0.0
 
     def to_wishes(
         self,
