@@ -63,16 +63,17 @@ class Bucket:
         Raises StoreError, having touched nothing, where the bucket is somebody else's.
         """
         try:
-            seen = self._marking.read()
+            seen: Seen | None = self._marking.read()
         except BucketMissing:
-            self._make()
-        else:
+            seen = self._make()
+        if seen is not None:
             found = owner(seen.mark, self.inputs.stack_id)
             ours_by_state = bool(former_id) and seen.mark in {former_id, None}
             if not found.may_take and not ours_by_state and (told := self.refusal(self.inputs.stack_id)):
                 raise StoreError(told)
             if found is not Owner.OURS or not seen.etag:
-                self._marking.write(self.inputs.stack_id, seen)
+                mark = self.inputs.stack_id
+                when_there(lambda: self._marking.write(mark, seen), self.clock, self.say, self.inputs.name)
             self.say(f"take over {self.inputs.name}: it was there already")
         return self._set_up()
 
@@ -107,7 +108,27 @@ class Bucket:
         except BucketMissing:
             self.say(f"{name} is gone already")
 
-    def _make(self) -> None:
+    def _make(self) -> Seen | None:
+        """Make the bucket and mark it. Returns what it says instead if it was there before."""
+        made = self._create()
+        if made:
+            self.say(f"make {self.inputs.name} in {self.inputs.region}")
+        try:
+            return when_there(lambda: self._mark_fresh(made), self.clock, self.say, self.inputs.name)
+        except BucketMissing:
+            raise StoreError(
+                f"The store at {self.inputs.endpoint} made bucket {self.inputs.name!r} and has said for {LATE_SECONDS:.0f} s "
+                "that there is none. Run `pulumi up` again in some minutes: it takes the bucket over."
+            ) from None
+        except StoreError:
+            # Without a mark the bucket would be nobody's; one that is not empty, and so another's, is not deleted.
+            if made:
+                with suppress(StoreError), self._readable():
+                    self.s3.delete_bucket(Bucket=self.inputs.name)
+            raise
+
+    def _create(self) -> bool:
+        """Have the bucket made; say whether the store has made it now, as far as it tells."""
         arguments: dict[str, Any] = {"Bucket": self.inputs.name}
         host = urlsplit(self.inputs.endpoint).hostname or ""
         if host.endswith(".amazonaws.com") and self.inputs.region != "us-east-1":
@@ -119,21 +140,20 @@ class Bucket:
             except ClientError as error:
                 if code_of(error) not in OURS_ALREADY:  # it was made before, and is not to be seen yet
                     raise
-        self.say(f"make {self.inputs.name} in {self.inputs.region}")
-        try:
-            when_there(
-                lambda: self._marking.write(self.inputs.stack_id, Seen(None)), self.clock, self.say, self.inputs.name
-            )
-        except BucketMissing:
-            raise StoreError(
-                f"The store at {self.inputs.endpoint} made bucket {self.inputs.name!r} and has said for {LATE_SECONDS:.0f} s "
-                "that there is none. Run `pulumi up` again in some minutes: it takes the bucket over."
-            ) from None
-        except StoreError:
-            # Without a mark the bucket would be nobody's; one that is not empty, and so another's, is not deleted.
-            with suppress(StoreError), self._readable():
-                self.s3.delete_bucket(Bucket=self.inputs.name)
-            raise
+                return False
+        return True
+
+    def _mark_fresh(self, made: bool) -> Seen | None:
+        """Mark a bucket that was made just now; return what any other one says. Some stores `make` what they have."""
+        seen = self._marking.read()
+        if not made or seen.mark is not None or not self._is_empty():
+            return seen
+        self._marking.write(self.inputs.stack_id, Seen(None))
+        return None
+
+    def _is_empty(self) -> bool:
+        with self._readable():
+            return next(self._versions(), None) is None
 
     def _left_unmarked(self) -> bool:
         """Say whether this is what an interrupted create leaves: made by this account within the hour, and empty."""
@@ -141,7 +161,7 @@ class Bucket:
             answer = self.s3.list_buckets()
             now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
             made = {row["Name"]: row["CreationDate"] for row in answer["Buckets"]}[self.inputs.name]
-            return now - made < YOUNG and next(self._versions(), None) is None
+            return now - made < YOUNG and self._is_empty()
         return False
 
     def _set_up(self) -> list[str]:

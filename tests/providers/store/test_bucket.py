@@ -1,3 +1,4 @@
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -52,6 +53,70 @@ def test_a_bucket_that_is_not_ours_is_refused_and_not_touched(s3, bucket_props, 
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket=name)
     assert said == []
+
+
+CREATE_ANSWERS = {
+    "ours already": ClientError({"Error": {"Code": "BucketAlreadyOwnedByYou"}}, "CreateBucket"),
+    "made": (SimpleNamespace(status_code=200), {}),
+}
+
+
+def unseen_at_first(s3: Any, create: ClientError | tuple[Any, Any]) -> None:
+    """The store says once that there is no bucket, and answers to its making as told."""
+    first = [ClientError({"Error": {"Code": "NoSuchBucket"}, "ResponseMetadata": {"HTTPStatusCode": 404}}, "GetObject")]
+
+    def missing(**_: Any) -> None:
+        if first:
+            raise first.pop()
+
+    def made(**_: Any) -> Any:
+        if isinstance(create, ClientError):
+            raise create
+        return create
+
+    s3.meta.events.register("before-call.s3.GetObject", missing)
+    s3.meta.events.register("before-call.s3.CreateBucket", made)
+
+
+@pytest.mark.parametrize("create", CREATE_ANSWERS.values(), ids=CREATE_ANSWERS)
+@pytest.mark.parametrize("theirs", [None, OTHER_STACK])
+def test_a_bucket_that_is_not_ours_and_was_not_to_be_seen_is_not_touched(s3, bucket_props, name, create, theirs):
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="a", Body=b"1")
+    if theirs:
+        set_mark(s3, name, theirs)
+    before = s3.list_objects_v2(Bucket=name)["Contents"]
+    unseen_at_first(s3, create)
+    with pytest.raises(StoreError, match="not touched"):
+        make(s3, bucket_props)[0].ensure()
+    assert s3.list_objects_v2(Bucket=name)["Contents"] == before
+
+
+def test_an_empty_bucket_of_before_is_not_deleted_when_it_cannot_be_marked(s3, bucket_props, name):
+    def refuse(**_: Any) -> None:
+        raise ClientError(
+            {"Error": {"Code": "QuotaExceeded"}, "ResponseMetadata": {"HTTPStatusCode": 403}}, "PutObject"
+        )
+
+    s3.create_bucket(Bucket=name)
+    unseen_at_first(s3, CREATE_ANSWERS["ours already"])
+    s3.meta.events.register("before-call.s3.PutObject", refuse)
+    with pytest.raises(StoreError, match="QuotaExceeded"):
+        make(s3, bucket_props)[0].ensure()
+    assert exists(s3, name)
+
+
+@pytest.mark.parametrize("create", CREATE_ANSWERS.values(), ids=CREATE_ANSWERS)
+@pytest.mark.parametrize("owner", [None, "a" * 16])
+def test_what_an_interrupted_create_left_is_taken_up_though_it_was_not_to_be_seen(
+    s3, bucket_props, name, create, owner
+):
+    s3.create_bucket(Bucket=name)
+    if owner:
+        set_mark(s3, name, owner)
+    unseen_at_first(s3, create)
+    make(s3, {**bucket_props, "stackId": "a" * 16})[0].ensure()
+    assert mark(s3, name) == "a" * 16
 
 
 def test_an_owner_object_that_says_nothing_is_refused_and_not_touched(s3, bucket_props, name):
