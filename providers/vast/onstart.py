@@ -17,14 +17,13 @@ import math
 import re
 import shlex
 
-from bootstrap.attention import ATTENDED, ONLINE, UPTIME
+from bootstrap.attention import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.scripting import ETC
 
 HOST_KEY_MARK = "gpu-fleet host key"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in another
 KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
-TIMER = "/root/gpu-fleet-timer.sh"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's own
 TELLER = "/root/gpu-fleet-teller.sh"
 LOOK_SECONDS, AGAIN_SECONDS = 10, 60

@@ -71,7 +71,7 @@ class HostBootstrap:
         host = services.connect(instance, host_key, say)
         connected = clock.monotonic()
         with contextlib.closing(host):
-            attend(host, spec.name)
+            attend(host, spec.name, self.limits.unattended_seconds)
             report = converge(host, spec, services, clock, say)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
