@@ -123,10 +123,10 @@ def page() -> str:
         *(f"| `{edit.key}` | {edit.when} | {edit.says or effect(edit)} |" for edit in EDITS),
         "",
         "Drift that `pulumi refresh` finds is mended by the next `up`: a machine that is stopped, offline, or shows another",
-        "SSH host key is replaced, and so is one whose contract ends within a day; one that runs past its end stays.",
-        "A moved address, other vLLM arguments or",
-        "weights, a gate or a token changed by hand, a certificate that ends within 30 days, and a second instance under the",
-        "same label are put right in place. What is gone is made anew.",
+        "SSH host key is replaced, and so is one whose contract ends within a day; one that runs past its end stays. A",
+        "machine that the market reports as `unknown`, `loading` or `rebooting`, or without its address, is waited for. A",
+        "moved address, other vLLM arguments or weights, a gate or a token changed by hand, a certificate that ends within",
+        "30 days, and a second instance under the same label are put right in place. What is gone is made anew.",
     ]
     return "\n".join(lines) + "\n"
 

@@ -24,6 +24,7 @@ FAILURE_TEXTS = (
     "oci runtime",
 )
 LOGIN_ADVICE = "A private image needs registry.server, registry.user and registry.password of the fleet"
+DOWN = ("exited", "stopped", "offline")  # words of `actual_status` for what does not come up by itself
 SSH_PORT = 22
 
 
@@ -131,19 +132,25 @@ class Failed:
 
 
 def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
-    """Say whether to wait, to connect, or to give back."""
+    """Say whether to wait, to connect, or to give back.
+
+    A text condemns only what is not up: it stays in the row of an instance that came up after all. Nor does it where the
+    status is `unknown`, which says that no heartbeat came: the text is then the one of before.
+    """
     status = instance.actual_status or "scheduled"
     message = (instance.status_msg or "").strip()
     if instance.intended_status == "stopped" or instance.cur_state == "stopped":
         return Failed("stopped", f"the market stopped it: {message or status}")
+    if status == "running" and instance.address(SSH_PORT) and instance.address(gate_port):
+        return Running()
+    if status == "unknown":
+        return Pending(status)
     if any(text in message.lower() for text in REGISTRY_TEXTS):
         return Failed("registry", f"its registry refuses the image: {message}. {LOGIN_ADVICE}")
     if any(text in message.lower() for text in FAILURE_TEXTS):
         return Failed("image", f"the image does not start: {message}")
-    if status in {"exited", "stopped", "offline"}:  # `unknown` only says that no recent heartbeat came
+    if status in DOWN:
         return Failed("offline", f"the market reports it as {status}: {message or 'no text'}")
-    if status == "running" and instance.address(SSH_PORT) and instance.address(gate_port):
-        return Running()
     return Pending(status)
 
 
@@ -162,6 +169,6 @@ def unsound(instance: Instance, image: str, gpu_names: tuple[str, ...], gpu_coun
         )
     if instance.disk_space and instance.disk_space + 0.5 < disk_gb:
         flaws.append(f"has {instance.disk_space:.0f} GB of disk instead of {disk_gb:.0f}")
-    if instance.intended_status == "stopped" or instance.actual_status in {"exited", "stopped", "offline"}:
+    if instance.intended_status == "stopped" or instance.actual_status in DOWN:
         flaws.append(f"is {instance.actual_status or instance.intended_status}")
     return flaws

@@ -15,7 +15,7 @@ from providers.vast import errors
 from providers.vast.changes import Changes, Machine, changes
 from providers.vast.ending import ENDING_DRIFT, ending
 from providers.vast.errors import Meanwhile
-from providers.vast.instances import SSH_PORT, Failed, Instance, Running, classify
+from providers.vast.instances import SSH_PORT, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
 from providers.vast.online import Order, Say, Served, bring_online
@@ -24,8 +24,9 @@ from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.serving import HostBootstrap, spec_of
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
+from providers.vast.standing import WAITING_DRIFT, is_down, standing_drift, wait_until_back
 
-STATUS_DRIFT, SURPLUS_DRIFT, STRANGER_DRIFT = "status", "surplus", "another host key"
+SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     state = classify(instance, settings.server.port)
     if not isinstance(state, Running):
-        what = state.message if isinstance(state, Failed) else f"the market reports it as {state.status}"
-        return {**outs, "drift": _said(desk, [f"{STATUS_DRIFT}: {what}"])}
+        return {**outs, "drift": _said(desk, [standing_drift(state)])}
     drift = [
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(desk.market, instance_id, settings.label)
@@ -104,17 +104,18 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
 
 def _said(desk: Desk, drift: list[str]) -> list[str]:
     for one in drift:
-        desk.say("drift", f"{one}; the next `pulumi up` mends it")
+        does = "waits for it" if one.startswith(f"{WAITING_DRIFT}:") else "mends it"
+        desk.say("drift", f"{one}; the next `pulumi up` {does}")
     return drift
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
     """Say what an update would do, drift included: a machine that is down, whose contract ends, or behind whose address
-    somebody else answers, is replaced; anything else is mended in place.
+    somebody else answers, is replaced; anything else is mended in place, a machine of which the market knows too little too.
     """
     found = changes(old, new, _machine(outs))
     for drift in outs.get("drift") or []:
-        lost = str(drift).startswith((STATUS_DRIFT, STRANGER_DRIFT, ENDING_DRIFT))
+        lost = is_down(str(drift)) or str(drift).startswith((STRANGER_DRIFT, ENDING_DRIFT))
         (found.replace if lost else found.in_place).append("drift")
     return found
 
@@ -128,14 +129,11 @@ def update(
     """
     if not compare(old, new, outs).in_place:
         return {key: outs[key] for key in OUTPUT_KEYS if key in outs}
-    instance = look_up(desk.market, instance_id, old.label)
-    if instance is None or not isinstance(classify(instance, new.server.port), Running):
-        raise errors.RentalFailed(
-            instance_id,
-            "lost",
-            "it is not running, so nothing can be changed on it; run `pulumi refresh`, then `pulumi up`",
-        )
-    give_back_all(desk.market, desk.clock, new.to_limits(), surplus(desk.market, instance_id, old.label))
+    limits = new.to_limits()
+    instance = wait_until_back(
+        _patient(desk, limits), desk.clock, limits, instance_id, old, new.server.port, outs.get("usdPerHour"), desk.say
+    )
+    give_back_all(desk.market, desk.clock, limits, surplus(desk.market, instance_id, old.label))
     bootstrap = _bootstrap(new, old, desk)
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
