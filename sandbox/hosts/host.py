@@ -139,9 +139,7 @@ class NamespaceHost:
         with self._lock:
             self.admitted = sshd.with_key(self.admitted, key, on)
             lines = self.namespaces.read_or_empty(sshd.KEYS_FILE).splitlines()
-            self.namespaces.write(
-                sshd.KEYS_FILE, "".join(f"{line}\n" for line in sshd.with_key(lines, key, on)), 0o600
-            )
+            self.namespaces.write(sshd.KEYS_FILE, "".join(f"{line}\n" for line in sshd.with_key(lines, key, on)), 0o600)
 
     def fault(self, name: str, **options: object) -> None:
         """Break one thing or, with on=False, mend it. See faults.py. Raises HostsError for what it does not know."""

@@ -1,4 +1,4 @@
-"""The timer of a host that nobody attends to, read by the shell: it ends after the time of today's limits, whoever armed it."""
+"""The timer of a host that is left alone, read by the shell: it ends after the time of today's limits, whoever armed it."""
 
 import re
 import subprocess
