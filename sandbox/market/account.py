@@ -8,7 +8,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from sandbox.hosts.sshd import bare
-from sandbox.market import charges
+from sandbox.market import charges, invoices
 from sandbox.market.calls import Call
 from sandbox.market.keys import ScopeUnknown, wanted
 from sandbox.market.machines import GPUS
@@ -45,6 +45,11 @@ def charged(call: Call) -> Any:
     """List what the account is charged, ended contracts among it."""
     books = call.desk.books
     return charges.page(books.ever(), call.request.query_params, books.clock)
+
+
+def paid(call: Call) -> Any:
+    """List what the account has paid."""
+    return invoices.page(call.desk.credit, call.desk.books.clock.start, call.request.query_params)
 
 
 def keys(call: Call) -> Any:

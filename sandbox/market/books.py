@@ -18,6 +18,7 @@ from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults.lives import Lives
 from sandbox.market.faults.rents import lost_race, price_after, twin_offer
+from sandbox.market.ids import first_id
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
 from sandbox.market.orders import host_spec
@@ -32,15 +33,7 @@ from sandbox.market.refusals import (
 )
 from sandbox.market.surroundings import Surroundings
 
-IDS_A_SECOND = 20
-IDS_EPOCH = 1_760_000_000
 LATE_SECONDS = 60.0  # for which reads do not show an instance that comes late
-
-
-def first_id(real_time: float) -> int:
-    """Return the first contract id of a market that starts at this unix second: above any that one started earlier gave,
-    so that a stack that remembers an instance of an earlier market never meets a stranger under its id."""
-    return max(1, int((real_time - IDS_EPOCH) * IDS_A_SECOND))
 
 
 class Books:
@@ -63,7 +56,7 @@ class Books:
         self._hosts = hosts
         self._spawn = spawn or self._in_thread
         self._threads: set[threading.Thread] = set()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._ids = itertools.count(first_id(time.time()) if ids_from is None else ids_from)
         self._offer_ids = itertools.count(20_000_000 + random.Random(len(machines)).randrange(1000))
         self._listed: dict[int, Machine] = {next(self._offer_ids): machine for machine in machines}
@@ -76,7 +69,7 @@ class Books:
 
     def listed(self, storage_gb: float = offers.DEFAULT_STORAGE_GB, bid: bool = False) -> list[dict[str, Any]]:
         """Return every offer as a row; `storage_gb` is priced in."""
-        with self._lock:
+        with self.lock:
             return [
                 offers.row(machine, number, self.clock, storage_gb, bid) for number, machine in self._listed.items()
             ]
@@ -84,7 +77,7 @@ class Books:
     def rent(self, offer_id: int, request: Request) -> Contract:
         """Rent an offer. Raises Refused where it is gone, too small, or bid too little for."""
         now = self.clock.now()
-        with self._lock:
+        with self.lock:
             occasion = Occasion((Subject(0, request.label),), "create")
             lost = lost_race(self.faults, occasion) if offer_id in self._listed else None
             if lost is not None:
@@ -118,7 +111,7 @@ class Books:
 
     def get(self, instance_id: int, visible_only: bool = False) -> Contract:
         """Return a contract; with `visible_only` only one that reads show already. Raises Refused."""
-        with self._lock:
+        with self.lock:
             contract = self._contracts.get(instance_id)
             if contract is None or (visible_only and not self._visible(contract)):
                 raise no_such_instance(instance_id)
@@ -126,27 +119,27 @@ class Books:
 
     def visible(self) -> list[Contract]:
         """Return every contract that reads show, by id."""
-        with self._lock:
+        with self.lock:
             return sorted(filter(self._visible, self._contracts.values()), key=lambda contract: contract.id)
 
     def all(self) -> list[Contract]:
         """Return every contract that exists, by id."""
-        with self._lock:
+        with self.lock:
             return sorted(self._contracts.values(), key=lambda contract: contract.id)
 
     def ever(self) -> list[Contract]:
         """Return every contract that exists or has existed, by id."""
-        with self._lock:
+        with self.lock:
             return sorted([*self._ended, *self._contracts.values()], key=lambda contract: contract.id)
 
     def owner_of(self, api_key: str) -> Contract | None:
         """Return the contract whose container has this key."""
-        with self._lock:
+        with self.lock:
             return next((one for one in self._contracts.values() if one.api_key == api_key), None)
 
     def stop(self, instance_id: int) -> None:
         """Stop an instance: GPU no longer billed, disk kept and billed. The machine stays reserved. Raises Refused."""
-        with self._lock:
+        with self.lock:
             contract = self.get(instance_id)
             contract.phase, contract.up_since = "stopped", None
             contract.meter.halt(self.clock.now())
@@ -157,7 +150,7 @@ class Books:
     def start(self, instance_id: int) -> None:
         """Start a stopped instance; no more than a look for one that runs. Raises Refused."""
         now = self.clock.now()
-        with self._lock:
+        with self.lock:
             contract = self.get(instance_id)
             if not contract.holds_gpu or now >= contract.ends:
                 raise resources_unavailable()
@@ -168,7 +161,7 @@ class Books:
 
     def reboot(self, instance_id: int) -> None:
         """Stop and start. Raises Refused."""
-        with self._lock:
+        with self.lock:
             self.stop(instance_id)
             self.start(instance_id)
             contract, now = self.get(instance_id), self.clock.now()
@@ -176,7 +169,7 @@ class Books:
 
     def destroy(self, instance_id: int) -> None:
         """End a contract and all its charges, list its machine again under another number. Raises Refused."""
-        with self._lock:
+        with self.lock:
             contract = self.get(instance_id)
             del self._contracts[instance_id]
             contract.destroyed = True
@@ -185,32 +178,36 @@ class Books:
             contract.meter.end(now)
             self._ended.append(contract)
             if contract.holds_gpu:
-                self._listed[next(self._offer_ids)] = contract.machine
+                self.list_again(contract.machine)
             host = contract.host
         if host is not None:
             self.handle(contract, host.destroy)
 
+    def list_again(self, machine: Machine) -> None:
+        """Offer a machine that was rented, under another number. Whoever calls holds the lock."""
+        self._listed[next(self._offer_ids)] = machine
+
+    def unlist(self, machine: Machine) -> bool:
+        """Offer a machine no longer, and say whether it was on offer. Whoever calls holds the lock."""
+        return any(one is machine and self._listed.pop(number) for number, one in list(self._listed.items()))
+
     def usd_per_hour(self) -> float:
         """Return what is billed at this moment, in $/h."""
-        with self._lock:
+        with self.lock:
             return sum(contract.meter.usd_per_hour() for contract in self._contracts.values())
 
     def usd_billed(self) -> float:
         """Return what was billed since the market began, in $."""
-        with self._lock:
+        with self.lock:
             now = self.clock.now()
             return sum(one.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
 
     def tick(self) -> None:
         """Let what is due happen: machines that have pulled their image start their host. Called often."""
         now = self.clock.now()
-        with self._lock:
+        with self.lock:
             self.lives.tick()
-            due = [
-                one
-                for one in self._contracts.values()
-                if one.phase == "booting" and one.due <= now and not one.starting and not one.never_boots
-            ]
+            due = [one for one in self._contracts.values() if one.is_due(now)]
             for contract in due:
                 contract.starting = True
         for contract in due:
@@ -218,7 +215,7 @@ class Books:
 
     def close(self) -> None:
         """Destroy everything that is rented and return when that is done."""
-        with self._lock:
+        with self.lock:
             self._closed = True
             for contract in self.all():
                 self.destroy(contract.id)
@@ -257,7 +254,7 @@ class Books:
                 host.start()
         except HostsError as error:
             message = f"Error response from daemon: {error}"
-        with self._lock:
+        with self.lock:
             contract.host, contract.starting = host, False
             gone, stopped = contract.destroyed, contract.phase == "stopped"
             if not (gone or stopped):
@@ -270,7 +267,7 @@ class Books:
             self._handle(contract, host.destroy if gone else host.stop)
 
     def _break(self, contract: Contract, host: Host) -> None:
-        with self._lock:
+        with self.lock:
             contract.host = host  # from here on it is told of each key that is attached
             waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
             actions = [self.lives.broken(FAULTS[name], contract, host) for name in waiting if FAULTS[name].on_host]
@@ -295,6 +292,6 @@ class Books:
 
     def _in_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work, daemon=True)
-        with self._lock:
+        with self.lock:
             self._threads = {one for one in self._threads if one.is_alive()} | {thread}
             thread.start()

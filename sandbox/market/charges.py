@@ -25,7 +25,14 @@ def page(contracts: Iterable[Contract], query: Mapping[str, str], clock: MarketC
     since, until, kind = _range(query.get("select_filters"))
     rows = [row for row in (_row(one, clock) for one in contracts) if row["start"] <= until and row["end"] >= since]
     rows = [row for row in rows if fulfils(row["type"], kind)]
-    rows.sort(key=lambda row: (row["start"], row["source"]), reverse=query.get("latest_first", "").lower() == "true")
+    return cut(rows, query)
+
+
+def cut(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
+    """Return the page of some rows that is asked for, in the order that is asked for. Raises FilterInvalid."""
+    rows = sorted(rows, key=lambda row: (row["start"], row["source"]))
+    if query.get("latest_first", "").lower() == "true":
+        rows.reverse()
     start = _offset(query.get("after_token"))
     size = int(min(LARGEST_PAGE, max(1, coerce(query.get("limit") or str(LARGEST_PAGE), 0))))
     more = start + size < len(rows)

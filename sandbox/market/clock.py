@@ -29,6 +29,11 @@ class MarketClock:
         """Return emulated unix seconds."""
         return self._start + (self._real() - self._origin) * self.time_scale
 
+    @property
+    def start(self) -> float:
+        """Return the unix second at which the market began, the same in both times."""
+        return self._start
+
     def on_the_wire(self, moment: float) -> float:
         """Return the real unix second at which an emulated moment comes, or came."""
         return self._start + self.length_on_the_wire(moment - self._start)

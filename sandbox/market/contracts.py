@@ -167,6 +167,10 @@ class Contract:
         """What faults know it by."""
         return Subject(self.id, self.label)
 
+    def is_due(self, now: float) -> bool:
+        """Return whether it is time to start the container."""
+        return self.phase == "booting" and self.due <= now and not self.starting and not self.never_boots
+
     def items(self, now: float) -> dict[str, float]:
         """Return what it cost up to now in $, in the market's words: gpu, disk, bwd and bwu (bytes down and up).
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.market import account, bulk, increases, rentals
+from sandbox.market import account, bids, bulk, increases, rentals
 from sandbox.market.books import Books
 from sandbox.market.calls import Desk, Endpoint, answering, not_emulated
 from sandbox.market.faults.lists import Lists
@@ -43,6 +43,7 @@ ROUTES = (
     Endpoint("DELETE", "/api/v0/instances/{id}", "destroy", rentals.destroy, "instance_write", guests=True),
     Endpoint("DELETE", "/api/v0/instances", "destroy", bulk.destroy, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/reboot/{id}", "reboot", rentals.reboot, "instance_write"),
+    Endpoint("PUT", "/api/v0/instances/bid_price/{id}", "bid", bids.change, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/request_logs/{id}", "logs", rentals.request_log, "instance_read"),
     Endpoint("GET", "/api/v0/instances/{id}/ssh", "ssh", account.instance_keys, "instance_read"),
     Endpoint("POST", "/api/v0/instances/{id}/ssh", "ssh", account.attach_key, "instance_write"),
@@ -56,6 +57,7 @@ ROUTES = (
     Endpoint("GET", "/api/v0/auth/apikeys/{key}", "apikeys", account.api_key, "user_read"),
     Endpoint("DELETE", "/api/v0/auth/apikeys/{key}", "apikeys", account.remove_api_key, "user_write"),
     Endpoint("GET", "/api/v0/charges", "charges", account.charged, "billing_read"),
+    Endpoint("GET", "/api/v1/invoices", "invoices", account.paid, "billing_read"),
     Endpoint("GET", "/api/v0/users/current", "account", account.current, "user_read"),
 )
 

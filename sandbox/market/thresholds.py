@@ -19,6 +19,8 @@ PUBLISHED: Mapping[str, float] = {
     "account": 1.0,
     "charges": 1.0,
     "apikeys": 2.0,
+    "bid": 5.5,
+    "invoices": 3.0,
 }
 # Kinds that may come in bursts: so many calls in so many seconds.
 WINDOWS: Mapping[str, tuple[int, float]] = {"search": (10, 60.0)}

@@ -78,6 +78,8 @@ def test_search_create_show_label_logs_destroy(tmp_path):
         assert 0 <= time.time() - charges["results"][0]["start"] < 60
         none = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", *tomorrow, "-ct", "volume"))
         assert none["results"] == []
+        payments = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", "-i", *tomorrow[1:]))
+        assert [row["amount"] for row in payments["results"]] == [-market.desk.credit]
         vastai(market, tmp_path, "destroy", "instance", str(number), "-y")
         assert market.books.all() == []
         assert json.loads(vastai(market, tmp_path, "--raw", "show", "user"))["credit"] > 0
@@ -169,3 +171,5 @@ def test_too_low_a_bid_and_an_unknown_scope_are_said_by_the_command_line(tmp_pat
         assert [one.holds_gpu for one in market.books.all()] == [False]
         again = json.loads(vastai(market, tmp_path, "--raw", "search", "offers", "num_gpus=1", "--limit", "1"))
         assert again[0]["id"] == offer["id"]
+        vastai(market, tmp_path, "change", "bid", str(market.books.all()[0].id))
+        assert [one.holds_gpu for one in market.books.all()] == [True]

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from sandbox.hosts.spec import HostSpec, NoHost, Traffic
 from sandbox.market import instances
-from sandbox.market.books import first_id
 from sandbox.market.charges import page
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import GIGABYTE, Contract, Request
 from sandbox.market.filters import FilterInvalid, fulfils, search
+from sandbox.market.ids import first_id
 from sandbox.market.machines import generate
 from sandbox.market.meter import Meter
 from sandbox.market.offers import row

@@ -1,0 +1,35 @@
+"""Bids for interruptible instances: a bid under the machine's minimum loses the GPU, and a high enough one wins it back."""
+
+from typing import Any
+
+from sandbox.market import offers
+from sandbox.market.calls import Call
+from sandbox.market.refusals import invalid
+
+LOWEST, HIGHEST = 0.001, 32.0  # $/h that the market's description allows
+
+
+def change(call: Call) -> Any:
+    """Bid another price in $/h for all GPUs; without one the lowest that wins. It is billed from now on."""
+    price, books = call.body.get("price"), call.desk.books
+    if price is not None and (isinstance(price, bool) or not isinstance(price, int | float)):
+        raise invalid("price: Input should be a valid number", "invalid_args")
+    if price is not None and not LOWEST <= price <= HIGHEST:
+        raise invalid(f"price {price} is outside of {LOWEST} to {HIGHEST:g}", "invalid_args")
+    with books.lock:
+        contract, now = books.get(call.number()), books.clock.now()
+        if contract.request.price is None:
+            raise invalid(f"Instance {contract.id} is on demand: it has no bid.", "invalid_args")
+        lowest = offers.gpu_usd_per_hour(contract.machine, bid=True)
+        bid = lowest if price is None else float(price)
+        contract.request.price = bid
+        contract.meter.reprice(now, bid)
+        if bid < lowest and contract.holds_gpu:
+            books.stop(contract.id)
+            contract.holds_gpu = False
+            books.list_again(contract.machine)
+        elif bid >= lowest and not contract.holds_gpu and now < contract.ends and call.desk.credit_left() > 0:
+            contract.holds_gpu = books.unlist(contract.machine)
+            if contract.holds_gpu:
+                books.start(contract.id)
+    return {"success": True}

@@ -1,0 +1,38 @@
+"""What the account has paid, pure: one row a payment, as the market's `GET /api/v1/invoices/` shows it.
+
+The account was paid into once, when the market began. Taken from the description: money that came in is negative, and a
+range of moments that cannot be read is refused with 200.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sandbox.market.charges import cut
+from sandbox.market.filters import fulfils
+from sandbox.market.refusals import Refused
+
+SERVICE = "stripe_payments"
+RANGE = "select_filters.when needs gte and lte in unix seconds"
+
+
+def page(paid: float, at: float, query: Mapping[str, str]) -> dict[str, Any]:
+    """Return one page of the payments that touch the moments asked for: `paid` in $, `at` in unix seconds. Raises Refused
+    and FilterInvalid."""
+    try:
+        wanted = json.loads(query.get("select_filters") or "")
+        since, until = float(wanted["when"]["gte"]), float(wanted["when"]["lte"])
+        service = dict(wanted.get("service") or {})
+    except (ValueError, KeyError, TypeError):
+        raise Refused(200, "invalid_args", RANGE) from None
+    row = {
+        "start": at,
+        "end": at,
+        "type": "credit",
+        "source": "stripe",
+        "description": "Sandbox credit",
+        "amount": -paid,
+        "metadata": {"invoice_id": 1, "service": SERVICE},
+        "items": [],
+    }
+    return cut([row] if paid > 0 and since <= at <= until and fulfils(SERVICE, service) else [], query)
