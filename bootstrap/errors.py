@@ -47,6 +47,10 @@ class HostKeyMismatch(HostFault):
     reason = "host-key"
 
 
+class OtherHostKey(HostKeyMismatch):
+    """A server shows another SSH key than the pinned one; not even a login was tried."""
+
+
 class HostLost(HostFault):
     """The connection ended in the middle of work."""
 

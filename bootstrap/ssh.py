@@ -22,7 +22,7 @@ from functools import partial
 import paramiko
 
 from bootstrap.clock import Clock
-from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
+from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, OtherHostKey, StepFailed
 from bootstrap.host import Result
 from bootstrap.marking import began, marked, within
 from bootstrap.waiting import begin, patiently
@@ -51,7 +51,7 @@ def connect(
     """Log in as root, trying again until the deadline: "running" does not mean that sshd answers yet.
 
     `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. `refused` is called with our public key, an
-    OpenSSH line, when the host does not know it, at most once a minute. Raises HostUnreachable, and HostKeyMismatch at
+    OpenSSH line, when the host does not know it, at most once a minute. Raises HostUnreachable, and OtherHostKey at
     once, before authentication.
     """
     # Its threads would print tracebacks of what is an error of ours already.
@@ -209,7 +209,7 @@ def _handshake(address: str, port: int, host_key: str) -> paramiko.Transport:
 
 def _compare(found: str, pinned: str, name: str) -> None:
     if found != pinned:
-        raise HostKeyMismatch(
+        raise OtherHostKey(
             f"SSH at {name} shows host key {found}, but the instance's log named {pinned}. "
             "Somebody else may be answering there; nothing was sent."
         )

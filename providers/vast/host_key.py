@@ -1,11 +1,18 @@
 """The fingerprint of an instance's host key, out of its log: what is pinned before the first login."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
+from bootstrap.errors import OtherHostKey
 from providers.engine_watch import RentingClock
 from providers.vast import errors
 from providers.vast.limits import Limits
 from providers.vast.onstart import fingerprint
 from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market
+
+Done = TypeVar("Done")
+RENEWED_LOOKS = 3  # at the log of a host that shows another key than it named: its server may have made it anew
 
 
 def patiently_read(
@@ -38,3 +45,28 @@ def read(market: Market, clock: RentingClock, limits: Limits, instance_id: int, 
         f"in {limits.host_key_seconds / 60:.0f} min its log never showed the host key's fingerprint, "
         "so it cannot be trusted",
     )
+
+
+def with_last_named(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    instance_id: int,
+    host_key: str,
+    serve: Callable[[str], Done],
+    say: Callable[[str, str], None],
+) -> Done:
+    """Serve with a host key; if the server shows another one, with the one that the log names last, a few times.
+
+    Only what the log names is ever pinned. Raises OtherHostKey if the server still shows another one, and what `serve` does.
+    """
+    for _look in range(RENEWED_LOOKS):
+        try:
+            return serve(host_key)
+        except OtherHostKey:
+            clock.sleep(limits.look_seconds)
+            named = fingerprint(market.log(instance_id)) or host_key
+            if named != host_key:
+                say("connect", f"the log of instance {instance_id} names another host key now: {named}")
+            host_key = named
+    return serve(host_key)

@@ -16,7 +16,7 @@ from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.claim import adopt, keep_lowest
 from providers.vast.event import Reason
-from providers.vast.host_key import patiently_read
+from providers.vast.host_key import patiently_read, with_last_named
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
 from providers.vast.keyring import attach
@@ -247,7 +247,11 @@ def _serve(
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
     host_key = patiently_read(market, clock, limits, instance_id, deadline)
     known = clock.monotonic() - began - booted
-    served = bootstrap.serve(instance, host_key, say, deadline)
+
+    def serve(pinned: str) -> Served:
+        return bootstrap.serve(instance, pinned, say, deadline)
+
+    served = with_last_named(market, clock, limits, instance_id, host_key, serve, say)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
 

@@ -7,8 +7,9 @@ time. The account's key never reaches a host.
 The public key comes this way and not as an account-level key, because that would open every other instance of the
 account. The fingerprint is printed into the instance's log, which the market serves over TLS to the account's owner; it
 is pinned before the first login. Where the image lacks an SSH server the market installs one while this runs, so the key
-may be minutes late: only that of a server which listens is printed. It needs no ssh-keygen, and is printed again every minute
-until our first login, by the container's own output, too, because that of this script is not always in the log.
+may be minutes late: only that of a server which listens is printed. It needs no ssh-keygen. Until our first login it is
+printed again every minute, and at once if it changes. The container's own output gets it, too, because that of this
+script is not always in the log.
 Runs again after each restart, so every line may be repeated.
 """
 
@@ -27,9 +28,9 @@ KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's own
 TELLER = "/root/gpu-fleet-teller.sh"
 LOOK_SECONDS, AGAIN_SECONDS = 10, 60
-LISTEN_SECONDS = 0.2
+LISTEN_SECONDS, CHANGE_SECONDS = 0.2, 1
 WITHOUT_SERVER = 600  # looks after which a key is printed though no server is seen to listen: two minutes
-MOST_LOOKS = WITHOUT_SERVER + 1440  # and a day of minutes
+MOST_LOOKS = WITHOUT_SERVER + 86400 // CHANGE_SECONDS  # and a day
 
 
 def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
@@ -74,19 +75,23 @@ END
 def _teller() -> str:
     # :0016 is port 22, 0A is listening. The mark of attention changes with our first login.
     return f"""cat > {TELLER} <<'END'
-was=$(cat {ATTENDED}) n=0
+was=$(cat {ATTENDED}) n=0 said=
 while [ $n -lt {MOST_LOOKS} ] && [ "$was" = "$(cat {ATTENDED})" ]; do
   n=$((n + 1)) pause={LISTEN_SECONDS}
   if grep -qs ':0016 [0-9A-F]*:0000 0A' /proc/net/tcp /proc/net/tcp6 || [ $n -gt {WITHOUT_SERVER} ]; then
-    key=$(python3 -S -c '
+    now=$(cat {HOST_KEY})
+    if [ "$now" != "$said" ] || [ $((n % {AGAIN_SECONDS // CHANGE_SECONDS})) = 0 ]; then
+      key=$(echo "$now" | python3 -S -c '
 import base64, hashlib
-key = base64.b64decode(open("{HOST_KEY}").read().split()[1])
+key = base64.b64decode(input().split()[1])
 print("SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip("="))')
-    if [ "$key" ]; then
-      pause={AGAIN_SECONDS}
-      echo "{HOST_KEY_MARK} $key"
-      echo "{HOST_KEY_MARK} $key" >>/proc/1/fd/1
+      if [ "$key" ]; then
+        said=$now
+        echo "{HOST_KEY_MARK} $key"
+        echo "{HOST_KEY_MARK} $key" >>/proc/1/fd/1
+      fi
     fi
+    [ "$said" ] && pause={CHANGE_SECONDS}
   fi
   sleep $pause
 done

@@ -125,6 +125,53 @@ def test_the_host_key_is_waited_for_as_long_as_apt_may_take(market: FakeMarket) 
     assert served.attempts == 1
 
 
+class Shows:
+    """A host whose server shows one key, whatever is pinned."""
+
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        self.pinned: list[str] = []
+
+    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
+        self.pinned.append(host_key)
+        if host_key != self.shown:
+            raise host_errors.OtherHostKey(f"shows {self.shown}, not {host_key}")
+        return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {"start": 1.0}, 0.1)
+
+
+class Renewing(FakeMarket):
+    """A market whose logs name another host key from the third look on."""
+
+    looks = 0
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        text = super().log(instance_id, lines)
+        self.looks += 1
+        return text if self.looks < 3 else f"{text}gpu-fleet host key {NEW_KEY}\n"
+
+
+NEW_KEY = "SHA256:" + "n" * 43
+
+
+def test_a_host_key_that_was_made_anew_is_pinned_once_the_log_names_it(market: FakeMarket) -> None:
+    host = Shows(NEW_KEY)
+
+    served = bring_online(Renewing(market.clock), market.clock, Limits(), ORDER, host, lambda *_: None)
+
+    assert (served.host_key, served.attempts) == (NEW_KEY, 1)
+    assert host.pinned == [HOST_KEY, HOST_KEY, NEW_KEY]
+
+
+def test_a_host_key_that_no_log_names_is_never_pinned(market: FakeMarket) -> None:
+    host = Shows("SHA256:" + "x" * 43)
+
+    with pytest.raises(errors.RentalFailed, match="shows SHA256:x"):
+        bring_online(market, market.clock, replace(Limits(), attempts=2), ORDER, host, lambda *_: None)
+
+    assert set(host.pinned) == {HOST_KEY}
+    assert market.rows == {}
+
+
 def test_a_host_key_that_never_comes_costs_a_quarter_of_an_hour_and_a_machine(market: FakeMarket) -> None:
     class Mute(FakeMarket):
         def log(self, instance_id: int, lines: int = 1000) -> str:

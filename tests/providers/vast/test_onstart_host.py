@@ -63,6 +63,18 @@ def test_no_key_is_named_before_there_is_a_server(host: NamespaceHost) -> None:
         assert connection.recv(4) == b"SSH-"
 
 
+def test_a_key_that_is_made_anew_is_named_at_once(host: NamespaceHost) -> None:
+    until(lambda: fingerprint(host.log()) == host.key.fingerprint)
+
+    Login(host).run(
+        "cd /etc/ssh && ssh-keygen -q -t ed25519 -N '' -f new && mv new.pub ssh_host_ed25519_key.pub && "
+        "mv new ssh_host_ed25519_key && kill -HUP $(cat /run/sshd.pid)"
+    )
+
+    until(lambda: fingerprint(host.log()) != host.key.fingerprint)
+    until(lambda: Login(host).host_key == fingerprint(host.log()))
+
+
 def test_ssh_keygen_is_not_needed(host: NamespaceHost) -> None:
     until(lambda: fingerprint(host.log()) == host.key.fingerprint)
     Login(host).run("mv /usr/bin/ssh-keygen /usr/bin/ssh-keygen.away")
