@@ -102,6 +102,9 @@ class NoMatchingOffer(VastError):
     """No offer fulfils the wishes. The message lists the nearest misses and what would have to give."""
 
 
+TIME_OVER = "then the time for all attempts was over (limits.totalMinutes of the fleet)"
+
+
 @dataclass
 class RentalFailed(VastError):
     """A rented instance that will not do. `reason` is one word out of the ledger's closed list."""

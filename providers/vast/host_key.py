@@ -31,20 +31,21 @@ def patiently_read(
 def read(market: Market, clock: RentingClock, limits: Limits, instance_id: int, deadline: float) -> str:
     """Read the fingerprint from the instance's log before `deadline` (monotonic seconds).
 
-    A log that is empty, or that is not there, is one that is not there yet. Raises RentalFailed if the key never appears.
+    A log that is empty, or that is not there, is one that is not there yet. Raises RentalFailed if the key never appears;
+    its reason is `time`, which blames no machine, if the deadline came before the bound for the log.
     """
-    deadline = min(deadline, clock.monotonic() + limits.host_key_seconds)
-    while clock.monotonic() < deadline:
+    began = clock.monotonic()
+    cut_short = deadline < began + limits.host_key_seconds
+    ends = min(deadline, began + limits.host_key_seconds)
+    while clock.monotonic() < ends:
         found = fingerprint(market.log(instance_id))
         if found:
             return found
-        clock.sleep(limits.look_seconds / 5)
-    raise errors.RentalFailed(
-        instance_id,
-        "log",
-        f"in {limits.host_key_seconds / 60:.0f} min its log never showed the host key's fingerprint, "
-        "so it cannot be trusted",
-    )
+        clock.sleep(limits.look_seconds)
+    waited = f"in {(clock.monotonic() - began) / 60:.0f} min its log never showed the host key's fingerprint"
+    if cut_short:
+        raise errors.RentalFailed(instance_id, "time", f"{waited}; {errors.TIME_OVER}")
+    raise errors.RentalFailed(instance_id, "log", f"{waited}, so it cannot be trusted")
 
 
 def with_last_named(

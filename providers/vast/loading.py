@@ -31,13 +31,13 @@ def pull_seconds(gb: float, mbps: float) -> float:
     return transfer_seconds(gb, mbps) + gb * UNPACKED_RATIO / UNPACK_GB_PER_SECOND
 
 
-def longest_seconds(boot: float, connect: float, weights_gb: float, wished_mbps: float) -> float:
+def longest_seconds(boot: float, connect: float, host_key: float, weights_gb: float, wished_mbps: float) -> float:
     """Return what all attempts together may take: a boot that never comes, then an attempt as slow as one may be.
 
-    `boot` and `connect`: their own bounds. Never under two hours.
+    `boot`, `connect` and `host_key`: their own bounds. Never under two hours.
     """
     slowest = (wished_mbps or LEAST_LINE_MBPS) * SLOW_SHARE
-    attempt = 1.5 * boot + connect + transfer_seconds(weights_gb, slowest) + LONGEST_START_SECONDS
+    attempt = 1.5 * boot + host_key + connect + transfer_seconds(weights_gb, slowest) + LONGEST_START_SECONDS
     return max(LEAST_TOTAL_SECONDS, boot + attempt)
 
 

@@ -133,7 +133,8 @@ def wait_until_running(
     """Wait for address and ports: by looks at the instance, or by the list that all share where many wait.
 
     Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
-    seconds). No status but a failure's ends the wait sooner. The last look decides, however long the market did not answer.
+    seconds). If the deadline ends the wait, the reason is `time`, which blames no machine. No status but a failure's ends
+    the wait sooner. The last look decides, however long the market did not answer.
     """
     born = changed = clock.monotonic()
     status, told = "not listed yet", None
@@ -157,7 +158,10 @@ def wait_until_running(
         clock.sleep(limits.boot_look_seconds * chance.uniform(1, 2))
     waited = clock.monotonic() - born
     message = f"; {told[1]}" if told and told[1] else ""
-    raise errors.RentalFailed(instance_id, "boot", f"not running after {waited:.0f} s (status: {status}{message})")
+    late = f"not running after {waited:.0f} s (status: {status}{message})"
+    if deadline < limits.boot_ends(born, changed):
+        raise errors.RentalFailed(instance_id, "time", f"{late}; {errors.TIME_OVER}")
+    raise errors.RentalFailed(instance_id, "boot", late)
 
 
 def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:

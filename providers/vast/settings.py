@@ -252,7 +252,8 @@ class InstanceSettings(_Model):
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""
         boot, connect = self.limits.boot_minutes * 60, self.limits.connect_minutes * 60
-        derived = loading.longest_seconds(boot, connect, self.start_cost.bytes / GB, self.wishes.download_mbps)
+        weights_gb, host_key = self.start_cost.bytes / GB, Limits.host_key_seconds
+        derived = loading.longest_seconds(boot, connect, host_key, weights_gb, self.wishes.download_mbps)
         return Limits(
             attempts=self.limits.attempts,
             boot_seconds=boot,
