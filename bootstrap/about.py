@@ -45,7 +45,15 @@ class About(BaseModel):
         windowed = self.windowed_values_per_token or 0
         return (self.kv_values_per_token - windowed) * context + windowed * min(context, self.window or context)
 
+    def splits_over(self, gpus: int) -> bool:
+        """Say whether vLLM can split it over so many GPUs: each gets as many attention heads, and as many heads of the KV
+        cache or, of fewer heads than GPUs, a copy of one.
+        """
+        if self.attention_heads % gpus:
+            return False
+        return self.kv_heads % gpus == 0 or gpus % self.kv_heads == 0
+
     @property
     def tensor_parallel_sizes(self) -> tuple[int, ...]:
-        """In how many GPUs vLLM can split it: the divisors of its attention heads."""
-        return tuple(size for size in range(1, self.attention_heads + 1) if self.attention_heads % size == 0)
+        """Over how many GPUs vLLM can split it."""
+        return tuple(size for size in range(1, self.attention_heads + 1) if self.splits_over(size))

@@ -16,7 +16,7 @@ from components.confidential import is_ciphertext, readable
 from components.config import PROJECT, given_keys, load
 from components.models import load_manifests
 from components.schema import Fleet, StackConfig
-from components.wishes import disk_gb, wishes_of
+from components.wishes import arguments_of, disk_gb, wishes_of
 from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
 from providers.store.ledger import BucketLedger, open_ledger
@@ -32,7 +32,6 @@ from providers.vast.offers import Wishes
 from providers.vast.pace import SharedPace
 from providers.vast.settings import GB, WishSettings
 from providers.vast.shared import SharedAnswers
-from providers.vast.vllm_order import spread
 
 STORE_KEYS = {
     "storeAccessKey": "STORE_ACCESS_KEY",
@@ -120,8 +119,7 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
-    arguments = spread(model.about, fleet.vllm_arguments, fleet.gpu.count)
-    fit = Fit.of(model.about, arguments, fleet.environment)
+    fit = Fit.of(model.about, arguments_of(fleet, model.about), fleet.environment)
     needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
     instances = max(fleet.replicas, 1)

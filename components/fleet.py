@@ -12,7 +12,7 @@ from components.confidential import NONE, Confidential
 from components.models import Model
 from components.provider_pool import ProviderPool, process_of
 from components.store import Store
-from components.wishes import disk_gb, wishes_of
+from components.wishes import arguments_of, disk_gb, wishes_of
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
@@ -133,7 +133,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         "server": {
             "image": fleet.image,
             "modelName": fleet.model,
-            "arguments": list(fleet.vllm_arguments),
+            "arguments": list(arguments_of(fleet, args.model.about)),
             "environment": dict(fleet.environment),
             "port": GATE_PORT,
             "warmStart": fleet.warm_start,

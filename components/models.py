@@ -8,9 +8,10 @@ from bootstrap.about import About
 from bootstrap.manifest import Manifest
 from components.config import ConfigError, path_of
 from components.schema import Fleet, StackConfig
+from components.wishes import arguments_of
 from providers.vast.fit import contradictions
 from providers.vast.pinning import pins_file, read_pins
-from providers.vast.vllm_order import read_order, spread
+from providers.vast.vllm_order import read_order
 
 
 @dataclass(frozen=True)
@@ -64,5 +65,5 @@ def _mistakes(stack: StackConfig, manifests: dict[str, Manifest]) -> list[str]:
 
 
 def _of_fleet(about: About, fleet: Fleet) -> list[str]:
-    arguments = spread(about, fleet.vllm_arguments, fleet.gpu.count)
-    return contradictions(about, read_order(about, arguments, fleet.environment), fleet.gpu.count)
+    order = read_order(about, arguments_of(fleet, about), fleet.environment)
+    return contradictions(about, order, fleet.gpu.count)

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from bootstrap.about import About
 from bootstrap.manifest import Manifest
 from components import schema
 from providers.vast.settings import GB
+from providers.vast.vllm_order import spread
 
 
 def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
@@ -13,6 +15,15 @@ def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
     Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
     """
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
+
+
+def arguments_of(fleet: schema.Fleet, about: About | None) -> tuple[str, ...]:
+    """Return vLLM's arguments: the config's, with how it uses several GPUs where they do not say it.
+
+    They are added here, and not when an instance is set up, so that its state says what it runs with: an update that fails
+    goes back to that.
+    """
+    return spread(about, fleet.vllm_arguments, fleet.gpu.count)
 
 
 def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:

@@ -112,11 +112,11 @@ def contradictions(about: About, order: Order, gpu_count: int) -> list[str]:
     if order.loose:
         return []
     found = []
-    if about.attention_heads % order.tensor:
+    if not about.splits_over(order.tensor):
         sizes = ", ".join(map(str, about.tensor_parallel_sizes))
         found.append(
-            f"--tensor-parallel-size {order.tensor} does not divide the model's {about.attention_heads} attention heads; "
-            f"possible are {sizes}"
+            f"--tensor-parallel-size {order.tensor} does not divide the model's {about.attention_heads} attention heads and "
+            f"{about.kv_heads} of the KV cache; possible are {sizes}"
         )
     if (wanted := order.gpus * order.data) > gpu_count:
         found.append(f"vLLM's arguments ask for {wanted} GPUs and an instance has gpu.count {gpu_count}")

@@ -233,7 +233,7 @@ def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> Endpo
         model=settings.model,
         kit=settings.kit,
         served_model=server.model_name,
-        vllm_args=settings.arguments,
+        vllm_args=settings.server.arguments,
         image=server.image,
         warm_start=server.warm_start,
         env=tuple(sorted(server.environment.items())),

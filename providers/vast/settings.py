@@ -22,7 +22,6 @@ from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
 from providers.vast.regions import countries
 from providers.vast.registry import RegistrySettings
-from providers.vast.vllm_order import spread
 
 GB = 1_000_000_000
 
@@ -229,12 +228,7 @@ class InstanceSettings(_Model):
     @property
     def fit(self) -> Fit | None:
         """What the model needs of a GPU, where its manifest says what it is."""
-        return Fit.of(self.model.about, self.arguments, self.server.environment)
-
-    @property
-    def arguments(self) -> tuple[str, ...]:
-        """vLLM's arguments, with how it uses several GPUs where they do not say it."""
-        return spread(self.model.about, self.server.arguments, self.wishes.gpu_count)
+        return Fit.of(self.model.about, self.server.arguments, self.server.environment)
 
     @property
     def needs(self) -> Needs:

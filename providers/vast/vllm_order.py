@@ -96,12 +96,13 @@ def spread(about: About | None, arguments: Sequence[str], gpu_count: int) -> tup
     """Return the arguments with a --tensor-parallel-size where several GPUs are rented and none says how to use them.
 
     vLLM would use one. Where any kind of parallelism is given, how they are used was thought about, and nothing is added.
-    Where the model's heads do not divide by the GPUs, the largest number is taken by which both do.
+    Where the model's heads do not divide by the GPUs, the largest number is taken by which they do. Nothing is added where
+    nothing is known of the model.
     """
     given = options(arguments)
-    if gpu_count < 2 or any(_known(option, name) for option in given for name in SPREADING):
+    if about is None or any(_known(option, name) for option in given for name in SPREADING):
         return tuple(arguments)
-    size = math.gcd(gpu_count, about.attention_heads) if about else gpu_count
+    size = max(size for size in range(1, max(gpu_count, 1) + 1) if about.splits_over(size))
     return (*arguments, f"--tensor-parallel-size={size}") if size > 1 else tuple(arguments)
 
 

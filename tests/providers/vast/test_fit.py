@@ -105,7 +105,7 @@ def test_nothing_is_advised_where_nothing_would_do() -> None:
 @pytest.mark.parametrize(
     ("arguments", "gpus", "says"),
     [
-        (["-tp", "3"], 3, "does not divide the model's 32 attention heads; possible are 1, 2, 4, 8, 16, 32"),
+        (["-tp", "3"], 3, "the model's 32 attention heads and 8 of the KV cache; possible are 1, 2, 4, 8, 16, 32"),
         (["-tp", "2"], 1, "ask for 2 GPUs and an instance has gpu.count 1"),
         (["-tp", "2", "-dp", "2"], 2, "ask for 4 GPUs"),
         (["--tensor-parallel-size=2", "--data-parallel-size", "2"], 2, "ask for 4 GPUs"),
@@ -259,13 +259,40 @@ def test_several_gpus_are_used_where_nothing_says_how(
     assert spread(LLAMA_8B, arguments, count) == wanted
 
 
-@given(st.integers(1, 16), st.integers(1, 128))
-def test_what_is_added_divides_heads_and_gpus_and_contradicts_nothing(count: int, heads: int) -> None:
-    about = LLAMA_8B.model_copy(update={"attention_heads": heads})
+def vllm_splits(about: About, size: int) -> bool:
+    """What vLLM asserts of attention heads and of those of the cache (QKVParallelLinear and the attention of each model)."""
+    few, many = sorted((size, about.kv_heads))
+    return about.attention_heads % size == 0 and many % few == 0
+
+
+@given(st.integers(1, 16), st.integers(1, 128), st.integers(1, 128))
+def test_what_is_added_is_the_most_that_vllm_can_use_and_contradicts_nothing(count: int, heads: int, kv: int) -> None:
+    about = LLAMA_8B.model_copy(update={"attention_heads": heads, "kv_heads": kv})
 
     order = read_order(about, spread(about, (), count))
 
-    assert heads % order.tensor == 0
-    assert count % order.tensor == 0
+    assert order.tensor == max(size for size in range(1, count + 1) if vllm_splits(about, size))
     assert contradictions(about, order, count) == []
-    assert spread(None, (), count) == ((f"--tensor-parallel-size={count}",) if count > 1 else ())
+    assert set(about.tensor_parallel_sizes) == {size for size in range(1, heads + 1) if vllm_splits(about, size)}
+
+
+def test_nothing_is_added_where_the_model_is_not_known() -> None:
+    assert spread(None, ("--dtype", "half"), 4) == ("--dtype", "half")
+
+
+# microsoft/phi-4: 40 attention heads, 10 of the cache; vLLM ends with an AssertionError on --tensor-parallel-size 4.
+PHI_4 = LLAMA_8B.model_copy(update={"attention_heads": 40, "kv_heads": 10})
+
+
+@pytest.mark.parametrize(("count", "size"), [(2, 2), (4, 2), (5, 5), (8, 5), (10, 10)])
+def test_the_heads_of_the_cache_are_split_too(count: int, size: int) -> None:
+    assert spread(PHI_4, (), count) == (f"--tensor-parallel-size={size}",)
+
+
+def test_a_split_that_the_heads_of_the_cache_do_not_allow_is_refused_and_never_advised() -> None:
+    (sentence,) = contradictions(PHI_4, read_order(PHI_4, ["-tp", "4"]), 4)
+    assert "40 attention heads and 10 of the KV cache" in sentence
+    assert "possible are 1, 2, 5, 10, 20, 40" in sentence
+
+    large = PHI_4.model_copy(update={"weight_bytes": 60 * GIB})  # on 24 GiB it would fit four GPUs
+    assert "gpu.count 5 with --tensor-parallel-size 5" in advice(large, read_order(large, []), RTX_4090_MIB)
