@@ -91,7 +91,9 @@ class Wishes:
     ports: int = 2  # SSH and the gate
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
     fit: Fit | None = None
-    too_small: Mapping[str, float] = field(default_factory=dict)  # by name: MB of a GPU on which vLLM had too few
+    too_small: Mapping[str, float] = field(
+        default_factory=dict, hash=False
+    )  # by name: MB of a GPU on which vLLM had too few
     image_gb: float = loading.IMAGE_GB  # compressed
     min_seconds: float = 0  # until the offer ends
 

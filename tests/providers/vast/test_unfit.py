@@ -52,6 +52,10 @@ def a100(number: int, gb: int, price: float) -> Offer:
 A100S = replace(ORDER, wishes=replace(WISHES, gpu_names=("A100 SXM4",)))
 
 
+def test_wishes_are_kept_by_a_cache() -> None:
+    assert hash(replace(WISHES, too_small={"A100 SXM4": 40_960.0})) == hash(WISHES)
+
+
 def test_a_name_that_is_sold_in_two_sizes_is_tried_in_the_larger_one(market: FakeMarket) -> None:
     market.offers = [a100(1, 40, 0.2), a100(2, 40, 0.21), a100(3, 80, 0.4)]
 
