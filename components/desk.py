@@ -7,12 +7,13 @@ Pulumi, the config is the stack's own file, and keys that are encrypted there co
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from bootstrap.dialect import DialectError, read_yaml
-from components.confidential import is_ciphertext, readable
+from components.confidential import NONE, Confidential, is_ciphertext, readable, stack_sections
 from components.config import PROJECT, given_keys, load
 from components.models import load_manifests
 from components.schema import Fleet, StackConfig
@@ -21,7 +22,7 @@ from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
 from providers.store.ledger import BucketLedger, open_ledger
 from providers.store.ledger_folder import FolderLedger
-from providers.vast.backend import BackendError, run_pulumi, stack_config
+from providers.vast.backend import BackendError, Run, run_pulumi, stack_config
 from providers.vast.breaker import Breaker
 from providers.vast.client import DEFAULT_URL, VastClient
 from providers.vast.fit import Fit
@@ -55,16 +56,41 @@ class Desk:
     breaker: Breaker
     limits: Limits
     lenient: bool = False  # keys of config that this version does not know are left aside
+    confidential: Confidential = NONE  # the secret leaves of its config
 
 
-def open_desk(stack: str, environ: Mapping[str, str], own_key: str | None = None) -> Desk:
-    """Reach the stack's account, with a key of the caller's own where it has one. Raises Refused where no key is known."""
+def open_desk(
+    stack: str,
+    environ: Mapping[str, str],
+    own_key: str | None = None,
+    run: Run = run_pulumi,
+    project: Path = Path(),
+) -> Desk:
+    """Reach the stack's account, with a key of the caller's own where it has one. Raises Refused where no key is known.
+
+    `project`: the folder of the stack's file, which tells the leaves that are secret.
+    """
     trouble = ""
+    secret: frozenset[str] = frozenset()
     try:
-        config = stack_config(run_pulumi, stack)
+        config, secret = stack_config(run, stack)
     except BackendError as error:
         config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
-    return _desk(stack, config, environ, own_key, trouble)
+    desk = _desk(stack, config, environ, own_key, trouble)
+    return replace(
+        desk, confidential=_confidential(config, secret, stack_sections(project, stack.rpartition("/")[2], PROJECT))
+    )
+
+
+def _confidential(config: Mapping[str, Any], secret: frozenset[str], file: Mapping[str, Any]) -> Confidential:
+    """Find the secret leaves as the program does: of each section with one, as the stack's file marks them."""
+    sections = {}
+    for name in StackConfig.model_fields:
+        if (key := f"{PROJECT}:{name}") in secret:
+            sections[name] = config.get(key)
+            with suppress(ValueError):
+                sections[name] = Values(config).get_object(key)
+    return Confidential.of(sections, file)
 
 
 def desk_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = None) -> Desk:
@@ -96,9 +122,14 @@ def _desk(
         raise Refused(
             f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
         )
-    market = config.get(f"{PROJECT}:market") or {}
-    url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
-    scale = float(market.get("timeScale") or 1)
+    try:
+        market = Values(config).get_object(f"{PROJECT}:market") or {}
+        url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
+        scale = float(market.get("timeScale") or 1)
+    except (AttributeError, TypeError, ValueError):  # whose texts hold the value, which may be a secret
+        raise Refused(
+            f"{PROJECT}:market of stack {stack} cannot be read: url must be a text, and timeScale a number."
+        ) from None
     place, clock = meeting_place(url, key), UnwatchedClock()
     client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place, scale))
     return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale), lenient)
@@ -112,7 +143,7 @@ def read_config(desk: Desk, project: Path | None = Path()) -> StackConfig:
     own = f"{PROJECT}:"
     keys = given_keys({key: str(value) for key, value in desk.config.items()})
     values = Values({key.removeprefix(own): value for key, value in desk.config.items() if key.startswith(own)})
-    return load(values, keys, project, lenient=desk.lenient)
+    return load(values, keys, project, desk.confidential, lenient=desk.lenient)
 
 
 def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:

@@ -63,10 +63,14 @@ def selected_stack(run: Run) -> str:
         raise BackendError(f"no stack is selected here ({error}); name one with --stack") from None
 
 
-def stack_config(run: Run, stack: str) -> dict[str, Any]:
-    """Return the config of a stack by key, secrets in plain; also where its state is broken. Raises BackendError."""
+def stack_config(run: Run, stack: str) -> tuple[dict[str, Any], frozenset[str]]:
+    """Return the config of a stack by key, secrets in plain, and the keys that hold a secret; also where its state is broken.
+
+    Raises BackendError.
+    """
     rows = json.loads(run(["config", "--json", "--show-secrets", "--stack", stack]))
-    return {key: row.get("objectValue", row.get("value")) for key, row in rows.items()}
+    values = {key: row.get("objectValue", row.get("value")) for key, row in rows.items()}
+    return values, frozenset(key for key, row in rows.items() if row.get("secret"))
 
 
 def states(run: Run, stack: str) -> list[StackState]:

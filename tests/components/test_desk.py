@@ -1,11 +1,14 @@
 """A stack's config file alone, without Pulumi: what an exporter in a container works with."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from components.desk import Refused, desk_of_file, read_config, store_keys, wishes_for
+from components.config import ConfigError
+from components.desk import Desk, Refused, desk_of_file, open_desk, read_config, store_keys, wishes_for
 from components.schema import StackConfig
 
 CONFIG = {
@@ -95,3 +98,48 @@ def test_the_commands_wish_what_the_provider_does(
 
     assert (wishes.min_cuda, wishes.instances, wishes.datacenter, wishes.regions) == (cuda, 3, True, ("US",))
     assert wishes.gpu_names == ("H100 SXM", "H100 PCIE", "H100 NVL")
+
+
+KEY = "0123456789abcdef-of-wandb"
+SECTIONS: dict[str, Any] = {
+    "fleets": {"chat": {"model": "tiny", "gpu": {"name": "RTX 4090"}, "maxUsdPerHour": 0.5, "replicas": KEY}},
+    "store": {"endpoint": "http://127.0.0.1:2", "region": "fsn1", "bucket": "models"},
+    "models": {"tiny": {"manifest": "m.json"}},
+}
+
+
+def opened(folder: Path, sections: dict[str, Any], secret: str) -> Desk:
+    """A desk as Pulumi's command line tells of the stack; one section has a secret leaf, which the file does not mark."""
+    rows: dict[str, Any] = {
+        f"gpu-fleet:{name}": {"value": json.dumps(value), "objectValue": value, "secret": name == secret}
+        for name, value in sections.items()
+    }
+    rows["gpu-fleet:vastApiKey"] = {"value": "key of the market", "secret": True}
+    return open_desk("me/gpu-fleet/dev", {}, run=lambda _: json.dumps(rows), project=folder)
+
+
+def test_no_message_beside_the_engine_shows_a_secret_leaf(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        read_config(opened(tmp_path, SECTIONS, "fleets"), None)
+
+    assert "fleets.chat.replicas is '[secret]'" in str(refused.value)
+
+
+def test_the_stacks_file_tells_which_leaf_is_secret_beside_the_engine_too(tmp_path: Path) -> None:
+    fleet = {**SECTIONS["fleets"]["chat"], "replicas": "many", "environment": {"WANDB_API_KEY": KEY}}
+    marked = {"chat": {**fleet, "environment": {"WANDB_API_KEY": {"secure": "v1:a:b"}}}}
+    file(tmp_path, yaml.safe_dump({"config": {"gpu-fleet:fleets": marked}}))
+
+    desk = opened(tmp_path, {**SECTIONS, "fleets": {"chat": fleet}}, "fleets")
+
+    assert desk.confidential.values == {KEY}
+    with pytest.raises(ConfigError, match=r"fleets.chat.replicas is 'many'"):
+        read_config(desk, None)
+
+
+@pytest.mark.parametrize("market", [KEY, {"timeScale": KEY}, {"timeScale": {"a": KEY}}, [KEY]])
+def test_a_market_that_cannot_be_read_is_refused_without_its_value(tmp_path: Path, market: Any) -> None:
+    with pytest.raises(Refused, match=r"gpu-fleet:market") as refused:
+        opened(tmp_path, {**SECTIONS, "market": market}, "market")
+
+    assert KEY not in str(refused.value)
