@@ -124,7 +124,7 @@ class Event(BaseModel):
     image_usd: float = 0.0
     advertised_mbps: float | None = None
     download_mbps: float | None = None  # as measured on the weights
-    boot_seconds: float | None = None  # rent -> running
+    boot_seconds: float | None = None  # rent -> running, by the market's clock
     phases: dict[str, float] = Field(default_factory=dict)  # of one that served: how long each took, in seconds
 
     @property

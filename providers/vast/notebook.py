@@ -22,11 +22,12 @@ PHASES = frozenset({"wait", "connect", "preflight", "install", "fetch weights", 
 
 
 class Notebook:
-    """What one create writes down. `mark` is the instance's label."""
+    """What one create writes down. `mark`: the instance's label; `time_scale`: market seconds in one of ours."""
 
-    def __init__(self, ledger: Ledger, clock: Clock, mark: str) -> None:
+    def __init__(self, ledger: Ledger, clock: Clock, mark: str, time_scale: float = 1.0) -> None:
         self.ledger = ledger
         self._clock = clock
+        self._time_scale = time_scale
         parts = label.parse(mark)
         who = (parts.stack_id, parts.name) if parts else ("unmarked", "instance")
         self._blank = Event(at=0, stack_id=who[0], name=who[1], attempt="0", step=0, outcome=Outcome.RENTING)
@@ -81,7 +82,7 @@ class Notebook:
             if phase == "wait":
                 now = self._clock.monotonic()
                 self._running_from = now if self._running_from is None else self._running_from
-                booted = round(now - self._paid_from, 3) if self._was_rented() else None
+                booted = round((now - self._paid_from) * self._time_scale, 3) if self._was_rented() else None
             self._write(Outcome.PASSED, phase=phase, boot_seconds=booted)
 
     def served(self, download_mbps: float | None, phases: Mapping[str, float]) -> None:

@@ -107,7 +107,7 @@ def bring_online(
     patient = PatientMarket(market, clock, limits, deadline, say)
     failures: list[Failure] = []
     gpus = UnfitGpus(order.wishes.gpu_names)
-    notebook = Notebook(ledger or NoLedger(), clock, order.label)
+    notebook = Notebook(ledger or NoLedger(), clock, order.label, limits.time_scale)
 
     def tell(phase: str, text: str) -> None:
         say(phase, text)

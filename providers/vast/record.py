@@ -29,7 +29,7 @@ class Record:
     last_failure: float | None = None  # unix seconds
     last_reason: str | None = None
     download_mbps: tuple[float, ...] = ()  # latest last
-    boot_seconds: tuple[float, ...] = ()
+    boot_seconds: tuple[float, ...] = ()  # by the market's clock
 
     def believed_mbps(self, advertised: float) -> float:
         """Return a download rate between the advertised one and those measured."""

@@ -75,6 +75,16 @@ def test_an_attempt_is_written_down_from_the_announcement_to_the_end(market: Fak
     assert [event.step for event in ledger.events] == [1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0])
+def test_a_boot_is_written_down_in_seconds_of_the_market(scale: float) -> None:
+    market, ledger = FakeMarket(FakeClock(), boot_seconds=600 / scale), FakeLedger()
+
+    served = bring_online(market, market.clock, Limits().at(scale), ORDER, FakeBootstrap(), lambda *_: None, ledger)
+
+    [seconds] = ledger.records()[served.instance.machine_id or 0].boot_seconds
+    assert 600 <= seconds < 600 + 2 * Limits().boot_look_seconds + 5 * scale
+
+
 def test_money_is_announced_before_it_is_spent_and_the_end_before_giving_back(market: FakeMarket) -> None:
     seen: dict[str, list[str]] = {}
     ledger = FakeLedger(before_each=lambda event: seen.setdefault(event.outcome.value, [c for c, _ in market.calls]))
