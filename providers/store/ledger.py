@@ -151,7 +151,11 @@ class BucketLedger:
             (self._waiting / event.key).unlink(missing_ok=True)
         for key in self._folder.logs()[:SENT_ON]:
             file = self._waiting / key
-            self._put(key, file.read_text(errors="replace"), "text/plain; charset=utf-8")
+            try:
+                text = file.read_text(errors="replace")
+            except FileNotFoundError:  # another process has sent it on
+                continue
+            self._put(key, text, "text/plain; charset=utf-8")
             file.unlink(missing_ok=True)
 
     @property

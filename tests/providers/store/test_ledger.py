@@ -253,34 +253,3 @@ def test_a_real_store_keeps_it(s3: Any, store: Any, name: str, keys: Keys, tmp_p
 
     assert ledger.events() == written
     assert ledger.records()[7].served == 3
-
-
-def test_a_log_lies_beside_its_event_and_readers_of_events_skip_it(
-    ledger: BucketLedger, shelf: Shelf, clock: FakeClock
-) -> None:
-    failed = event(clock.time(), Outcome.FAILED, reason=Reason.BOOT)
-    ledger.append(failed)
-
-    ledger.keep(failed, "the end\n")
-
-    assert shelf.objects[PREFIX + failed.log_key] == b"the end\n"
-    assert ledger.log(failed) == "the end\n"
-    assert ledger.events() == [failed]
-    assert ledger.log(event(clock.time() + 1)) == ""
-
-
-def test_a_log_that_a_store_missed_is_read_here_and_sent_on(
-    ledger: BucketLedger, shelf: Shelf, clock: FakeClock
-) -> None:
-    failed = event(clock.time(), Outcome.FAILED, reason=Reason.BOOT)
-    shelf.broken = EndpointConnectionError(endpoint_url="http://nowhere")
-    ledger.keep(failed, "the end")
-    assert ledger.log(failed) == "the end"
-    assert shelf.objects == {}
-
-    shelf.broken = None
-    clock.sleep(PAUSE_SECONDS)
-    ledger.append(event(clock.time() + 1))
-
-    assert shelf.objects[PREFIX + failed.log_key] == b"the end"
-    assert ledger.log(failed) == "the end"
