@@ -145,6 +145,7 @@ class Contract:
     destroyed: bool = False
     up_since: float | None = None
     host: Host | None = None
+    carried: Traffic = field(default_factory=Traffic)  # by hosts that it had before
     keys: dict[int, str] = field(default_factory=dict)
     # What the market says of it in place of the truth, field of its row -> value; and that it has given up on it.
     told: dict[str, Any] = field(default_factory=dict)
@@ -176,9 +177,14 @@ class Contract:
 
         Bytes are billed as they are, whatever pace the market's time has.
         """
-        traffic = self.host.traffic if self.host is not None else Traffic()
+        traffic = self.traffic(self.host)
         per_byte = self.machine.traffic_cost / GIGABYTE
         return {**self.meter.items(now), "bwd": traffic.down * per_byte, "bwu": traffic.up * per_byte}
+
+    def traffic(self, host: Host | None) -> Traffic:
+        """Return the bytes that its hosts have carried; `host` is the one that it has now."""
+        more = host.traffic if host is not None else Traffic()
+        return Traffic(self.carried.down + more.down, self.carried.up + more.up)
 
     def usd(self, now: float) -> float:
         """Return what it cost up to now in $."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from sandbox.market import account, bids, bulk, increases, rentals
+from sandbox.market import account, bids, bulk, increases, recycling, rentals
 from sandbox.market.books import Books
 from sandbox.market.calls import Desk, Endpoint, answering, not_emulated
 from sandbox.market.faults.lists import Lists
@@ -43,6 +43,7 @@ ROUTES = (
     Endpoint("DELETE", "/api/v0/instances/{id}", "destroy", rentals.destroy, "instance_write", guests=True),
     Endpoint("DELETE", "/api/v0/instances", "destroy", bulk.destroy, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/reboot/{id}", "reboot", rentals.reboot, "instance_write"),
+    Endpoint("PUT", "/api/v0/instances/recycle/{id}", "reboot", recycling.recycle, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/bid_price/{id}", "bid", bids.change, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/request_logs/{id}", "logs", rentals.request_log, "instance_read"),
     Endpoint("GET", "/api/v0/instances/{id}/ssh", "ssh", account.instance_keys, "instance_read"),

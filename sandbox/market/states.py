@@ -66,7 +66,8 @@ def actual_status(contract: Contract, now: float) -> str | None:
     if contract.phase == "failed":
         return "created" if OCI in contract.message else "loading"
     if not contract.first_boot:
-        return "rebooting" if now < contract.rebooting_until else "loading"
+        again = "recycling" if contract.host is None else "rebooting"
+        return again if now < contract.rebooting_until else "loading"
     passed = now - contract.born
     if passed < TOLD_SECONDS:
         return None

@@ -89,6 +89,19 @@ def test_a_key_that_is_attached_to_a_running_instance_opens_it_and_a_detached_on
     until(lambda: not opens())
 
 
+def test_a_recycled_instance_takes_the_same_key_and_has_an_empty_disk(http, market):
+    http.post("/api/v0/ssh/", json={"ssh_key": USER_KEY.public.strip()})
+    number = rented(http, runtype="ssh_proxy")
+    port = reach(http, number, "running")["ssh_port"]
+    contract = market.books.get(number)
+    first = contract.host
+    assert Login(first, port).run("touch /root/mine && ls /root/mine")[0] == 0
+    http.put(f"/api/v0/instances/recycle/{number}/", json={})
+    assert reach(http, number, "running")["ssh_port"] == port
+    assert contract.host is not first
+    assert Login(contract.host, port).run("test -e /root/mine")[0] == 1
+
+
 def test_args_run_and_an_instance_whose_command_ends_is_exited_and_can_be_started_again(http, market):
     number = rented(http, runtype="args", args=["sh", "-c", "echo ran; exit 3"])
     assert reach(http, number, "exited")["intended_status"] == "running"

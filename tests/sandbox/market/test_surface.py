@@ -69,7 +69,7 @@ def test_a_search_needs_no_key_and_nothing_else_goes_without(market):
     ("method", "path", "route"),
     [
         ("GET", "/api/v0/volumes/", "GET /api/v0/volumes"),
-        ("PUT", "/api/v0/instances/recycle/7/", "PUT /api/v0/instances/recycle/{id}"),
+        ("PUT", "/api/v0/instances/update_template/7/", "PUT /api/v0/instances/update_template/{id}"),
         ("PATCH", "/api/v0/instances/12/", "PATCH /api/v0/instances/{id}"),
         ("GET", "/nowhere", "GET /nowhere"),
     ],

@@ -1,0 +1,31 @@
+"""A container that is made anew on the machine that it has: the image is pulled again, and what was on its disk is lost."""
+
+from typing import Any
+
+from sandbox.market import states
+from sandbox.market.calls import Call
+from sandbox.market.refusals import invalid, resources_unavailable
+
+
+def recycle(call: Call) -> Any:
+    """Recycle an instance: its id, keys and bill stay; its ports are others."""
+    books = call.desk.books
+    with books.lock:
+        contract, now = books.get(call.number()), books.clock.now()
+        if not contract.holds_gpu or now >= contract.ends:
+            raise resources_unavailable()
+        if contract.starting:
+            raise invalid(f"Instance {contract.id} is being started.", "invalid_args")
+        host = contract.host
+        if host is None and contract.phase == "booting":
+            return {"success": True}  # the image is being pulled anyway
+        contract.meter.halt(now)
+        contract.phase, contract.message, contract.up_since = "booting", "", None
+        contract.first_boot, contract.host = host is None, None
+        contract.due = now + states.boot_of(contract.machine, contract.request.image).total
+        contract.rebooting_until = now + states.CREATED_SECONDS
+        if host is not None:
+            contract.carried = contract.traffic(host)
+    if host is not None:
+        books.handle(contract, host.destroy)
+    return {"success": True}

@@ -1,0 +1,81 @@
+"""Instances that are made anew in place, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from sandbox.hosts.spec import Traffic
+from sandbox.market import states
+from sandbox.testing import RunningMarket, running_market
+from tests.doubles.emulated import until
+
+BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy"}
+
+
+@pytest.fixture
+def market() -> Iterator[RunningMarket]:
+    with running_market(time_scale=300) as running:
+        yield running
+
+
+@pytest.fixture
+def http(market: RunningMarket) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=market.url, headers={"Authorization": f"Bearer {market.key}"}) as found:
+        yield found
+
+
+def rented(http: httpx.Client, **more: object) -> int:
+    offers = http.post("/api/v0/bundles/", json={"disk_space": {"gte": 30}}).json()["offers"]
+    return http.put(f"/api/v0/asks/{offers[0]['id']}/", json={**BODY, **more}).json()["new_contract"]
+
+
+def status(http: httpx.Client, number: int) -> str | None:
+    return http.get(f"/api/v0/instances/{number}/").json()["instances"]["actual_status"]
+
+
+def recycle(http: httpx.Client, number: int) -> httpx.Response:
+    return http.put(f"/api/v0/instances/recycle/{number}/", json={})
+
+
+def test_a_recycled_instance_has_another_host_and_the_same_bill(http, market):
+    number = rented(http)
+    until(lambda: status(http, number) == "running")
+    contract = market.books.get(number)
+    first = contract.host
+    first.traffic = Traffic(7 * 2**30, 2**30)
+    before = contract.items(market.books.clock.now())
+    assert recycle(http, number).json() == {"success": True}
+    assert market.books.usd_per_hour() == contract.meter.disk_usd_per_hour
+    until(lambda: first.destroyed)
+    until(lambda: status(http, number) == "running")
+    assert contract.host is not first
+    after = contract.items(market.books.clock.now())
+    assert (after["bwd"], after["bwu"]) == (before["bwd"], before["bwu"])
+    assert after["gpu"] >= before["gpu"]
+
+
+def test_it_says_recycling_then_loading():
+    with (
+        running_market(time_scale=1) as market,
+        httpx.Client(base_url=market.url, params={"api_key": market.key}) as http,
+    ):
+        number = rented(http)
+        contract = market.books.get(number)
+        contract.due = 0
+        until(lambda: status(http, number) == "running")
+        recycle(http, number)
+        assert status(http, number) == "recycling"
+        assert states.actual_status(contract, contract.rebooting_until) == "loading"
+        assert contract.due > contract.rebooting_until
+
+
+def test_what_was_never_made_is_not_made_anew(http, market):
+    market.arm("never-boots", instance="waits")
+    number = rented(http, label="a/b/waits")
+    due = market.books.get(number).due
+    assert recycle(http, number).json() == {"success": True}
+    assert market.books.get(number).due == due
+    assert recycle(http, number + 1).json()["error"] == "no_such_instance"
