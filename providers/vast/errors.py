@@ -176,7 +176,7 @@ class LeftRented(VastError):
         return (
             f"{self.cause}, for as long as this create may take. INSTANCE {self.instance_id} IS STILL RENTED at {price}; it "
             "was not given back, because nothing speaks against it. Run `pulumi up` again: it goes on with this instance. "
-            f"Or end it with `vastai destroy instance {self.instance_id} -y`. Left alone, it ends itself in a while."
+            f"Or end it with `vastai destroy instance {self.instance_id} -y`; nothing else is sure to end it."
         )
 
 
