@@ -7,23 +7,43 @@ from providers.vast.instances import all_known
 from providers.vast.limits import Limits
 from providers.vast.online import Say
 from providers.vast.renting import Market, give_back_all
+from providers.vast.rows import Odd, set_aside
 
 
 class NotAsked(VastError):
-    """The market could not be asked what is rented under a stack's id."""
+    """The market could not be asked what is rented under a stack's id, or its answer leaves that in doubt."""
 
 
 def end_rentals(market: Market, clock: RentingClock, limits: Limits, stack_id: str, say: Say) -> None:
-    """Give back what still carries the stack's id. Raises NotAsked, and StillRented for what is not confirmed."""
+    """Give back what still carries the stack's id. Raises StillRented for what is not confirmed, and NotAsked.
+
+    A row without a readable id or label may be of the stack: it is counted in NotAsked, after the others are given back.
+    """
     try:
-        rows = all_known(market.instances())
+        listed = market.instances()
     except VastError as error:
         raise NotAsked(
             f"whether anything is still rented under {label.PREFIX}/{stack_id}/ could not be asked: {error}. "
             "Run `pulumi destroy` again, or look on the market's console."
         ) from error
-    left = [row for row in rows if (mark := label.parse(row.label)) and mark.stack_id == stack_id]
+    left = [row for row in all_known(listed) if _carries(row.label, stack_id)]
     for row in left:
         say("give back", f"instance {row.id} ({row.label}), which no state knows")
     give_back_all(market, clock, limits, left)
+    if doubtful := [row for row in set_aside(listed) if _may_carry(row, stack_id)]:
+        rows = "1 row" if len(doubtful) == 1 else f"{len(doubtful)} rows"
+        raise NotAsked(
+            f"{rows} of the market's list cannot be read ({doubtful[0].told}), so an instance may still be rented, and cost, "
+            f"under {label.PREFIX}/{stack_id}/. Run `pulumi destroy` again, or look on the market's console."
+        )
     say("confirm gone", f"nothing is rented under {label.PREFIX}/{stack_id}/ any more")
+
+
+def _carries(text: str | None, stack_id: str) -> bool:
+    mark = label.parse(text)
+    return mark is not None and mark.stack_id == stack_id
+
+
+def _may_carry(row: Odd, stack_id: str) -> bool:
+    """Say whether a row that did not parse may be of the stack, and cannot be given back."""
+    return row.label is None or (row.id is None and _carries(row.label, stack_id))

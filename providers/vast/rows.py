@@ -16,7 +16,10 @@ Row = TypeVar("Row", bound=BaseModel)
 
 
 class Odd(BaseModel):
-    """A row that did not parse. `odd` names its fields that are wrong; `id` and `label` are set where they can be read."""
+    """A row that did not parse. `odd` names its fields that are wrong; `id` and `label` are set where they can be read.
+
+    An empty `label` means that the row says that it has none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -75,6 +78,13 @@ def told(odd: tuple[Odd, ...], kind: str) -> str:
 def _odd(row: Any, error: ValidationError) -> Odd:
     fields = ", ".join(dict.fromkeys(str(one["loc"][0]) if one["loc"] else "row" for one in error.errors()))
     values = row if isinstance(row, dict) else {}
-    number, label = values.get("id"), values.get("label")
+    number, label = values.get("id"), _label(values)
     readable = isinstance(number, int) and not isinstance(number, bool)
-    return Odd(odd=fields, id=number if readable else None, label=label if isinstance(label, str) else None)
+    return Odd(odd=fields, id=number if readable else None, label=label)
+
+
+def _label(row: dict[str, Any]) -> str | None:
+    value = row.get("label")
+    if value is None and row:
+        return ""
+    return str(value) if isinstance(value, str | int | float) else None

@@ -1,13 +1,16 @@
 """The end of a stack's rentals: its own go, known or not; those of others stay; what cannot be asked is an error."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from providers.rentals.ending import NotAsked, end_rentals
 from providers.rentals.resource import RentalsProvider
 from providers.vast import errors
+from providers.vast.instances import Instance
 from providers.vast.limits import Limits
+from providers.vast.rows import Listing, read
 from sandbox.testing import running_market
 from tests.doubles.clock import FakeClock
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
@@ -49,6 +52,54 @@ def test_what_does_not_go_is_said(market: FakeMarket) -> None:
 
     with pytest.raises(errors.StillRented, match=f"INSTANCE {number} MAY STILL BE RENTED"):
         end(market)
+
+
+LISTED = {"id": 1, "label": "gpu-fleet/abc/chat-7"}
+DOUBTFUL = [
+    {**LISTED, "id": None},
+    {**LISTED, "label": ["gpu-fleet/abc/chat-7"]},
+    {**LISTED, "id": "x", "label": {}},
+    None,
+    "row",
+]
+NOT_OURS = [
+    {"id": 2, "label": None, "num_gpus": "x"},
+    {"id": 3, "num_gpus": "x"},
+    {"id": 4, "label": 17, "num_gpus": "x"},
+    {"id": None, "label": "gpu-fleet/other/chat-0"},
+    {"id": None, "label": "theirs"},
+]
+
+
+def list_also(market: FakeMarket, rows: list[Any]) -> None:
+    """Have the market's list hold these rows, too."""
+    honest = market.instances
+    market.instances = lambda label=None, age=0.0: Listing(  # type: ignore[method-assign]
+        honest(label, age), read(rows, Instance).odd
+    )
+
+
+@pytest.mark.parametrize("row", DOUBTFUL)
+def test_a_row_of_which_id_or_label_cannot_be_read_is_no_end(market: FakeMarket, row: Any) -> None:
+    number = market.add("gpu-fleet/abc/chat-0", offer(1))
+    list_also(market, [row, row])
+    said: list[str] = []
+
+    with pytest.raises(NotAsked, match=r"2 rows.*gpu-fleet/abc/.*pulumi destroy"):
+        end(market, said)
+
+    assert number not in market.rows  # what can be read goes first
+    assert not any("any more" in line for line in said)
+
+
+@pytest.mark.parametrize("row", NOT_OURS)
+def test_a_row_that_is_not_of_the_stack_holds_up_no_destroy(market: FakeMarket, row: Any) -> None:
+    list_also(market, [row])
+    said: list[str] = []
+
+    end(market, said)
+
+    assert said[-1] == "confirm gone: nothing is rented under gpu-fleet/abc/ any more"
 
 
 @pytest.fixture
