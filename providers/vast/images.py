@@ -2,7 +2,7 @@
 
 A container whose image is of a newer CUDA than the driver supports never starts: `unsatisfied condition: cuda>=12.8`. The
 floors of vLLM's own images are those that its users and Dockerfiles reported: 12.4 from 0.4.3, 12.8 from 0.9.0, 12.9 from
-0.11.1, 13.0 from 0.20.0.
+0.11.1, 13.0 from 0.20.0. One whose name tells no version counts as the newest; `minCuda` is for those who know better.
 """
 
 import re
@@ -10,10 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bootstrap.about import About
+from providers.vast.vllm_order import options, value
 
 FLOORS = (((0, 20, 0), 13.0), ((0, 11, 1), 12.9), ((0, 9, 0), 12.8), ((0, 4, 3), 12.4), ((0, 0, 0), 12.1))
+OWN = "vllm/vllm-openai"  # vLLM's repository: its tags are all of vLLM's making
 OPENAI, CPU = re.compile(r"(^|/)vllm-openai$"), re.compile(r"(^|[/-])cpu($|[-:])|vllm-cpu|-cpu$")
-NEWEST = ("latest", "nightly")
+NEWEST = re.compile(r"(latest|nightly)($|-)")  # nightly-<commit>, latest-x86_64
 MARK = re.compile(r"(?:^|[-_.])(?:cu|cuda-?)(\d\d)\.?(\d)(?![\d])")  # -cu129, cuda-12.8, cuda12.4
 VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 # CUDA 13 has left Maxwell, Pascal and Volta behind; the images of before are built for 7.0 and up.
@@ -52,17 +54,23 @@ NOTHING_NEEDED = Needs(0, 0)
 
 def image_cuda(image: str) -> float | None:
     """Return the CUDA that an image is made for; 0 for one of processors, None where its name says nothing."""
-    name, tag = _name_and_tag(image)
+    told = _told_cuda(image)
+    if told is not None:
+        return told
+    name, tag = name_and_tag(image)
+    unknown = not tag or NEWEST.match(tag) or name.removeprefix("docker.io/") == OWN  # such as :gptoss
+    return FLOORS[0][1] if OPENAI.search(name) and unknown else None
+
+
+def _told_cuda(image: str) -> float | None:
+    """Return what the name says by itself."""
+    name, tag = name_and_tag(image)
     if CPU.search(name) or CPU.search(tag):
         return 0.0
     if mark := MARK.search(tag):
         return float(f"{mark[1]}.{mark[2]}")
-    if not OPENAI.search(name):
-        return None
-    if tag in NEWEST or (not tag and "@" not in image):
-        return FLOORS[0][1]
     version = VERSION.match(tag)
-    if version is None:
+    if version is None or not OPENAI.search(name):
         return None
     number = tuple(map(int, version.groups()))
     return next(cuda for least, cuda in FLOORS if number >= least)
@@ -70,11 +78,13 @@ def image_cuda(image: str) -> float | None:
 
 def needs_of(image: str, arguments: Sequence[str], about: About | None, min_cuda: float = 0) -> Needs:
     """Return what image, vLLM's arguments and model need; `min_cuda` overrides what follows from the image."""
-    cuda = image_cuda(image)
-    reasons = [(_oldest(cuda), f"the image {image}")] if cuda else []
-    if _value(arguments, "--dtype") == "bfloat16":
+    cuda, told, given = image_cuda(image), _told_cuda(image), options(arguments)
+    # A name that tells nothing is taken for the newest, unless its user knows better.
+    built_for = told if told is not None or cuda is None else min_cuda or cuda
+    reasons = [(_oldest(built_for), f"the image {image}")] if built_for else []
+    if value(given, "--dtype") == "bfloat16":
         reasons.append((800, "--dtype bfloat16"))
-    method = _value(arguments, "--quantization", "-q") or (about.quantization if about else None)
+    method = value(given, "--quantization", "-q") or (about.quantization if about else None)
     if method in METHODS:
         reasons.append((METHODS[method], f"quantization {method}"))
     capability, why = max(reasons, default=(0, ""))
@@ -87,16 +97,9 @@ def _oldest(cuda: float) -> int:
     return next((capability for least, capability in OLDEST if cuda >= least), 0)
 
 
-def _name_and_tag(image: str) -> tuple[str, str]:
+def name_and_tag(image: str) -> tuple[str, str]:
+    """Split an image's name, a digest left aside; the tag is empty where none is named."""
     name = image.partition("@")[0]
     head, _, last = name.rpartition("/")
     last, _, tag = last.partition(":")
     return (f"{head}/{last}" if head else last), tag
-
-
-def _value(arguments: Sequence[str], *names: str) -> str | None:
-    for at, argument in enumerate(arguments):
-        name, equals, value = argument.partition("=")
-        if name.replace("_", "-") in names:
-            return value if equals else (arguments[at + 1] if at + 1 < len(arguments) else None)
-    return None

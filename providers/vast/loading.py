@@ -4,6 +4,8 @@ Sizes in GB, rates in Mb/s, results in seconds. The market does not say how larg
 an image that the table lacks counts as large as vLLM's own.
 """
 
+from providers.vast.images import name_and_tag
+
 IMAGE_GB = 11.4  # compressed: vllm/vllm-openai with CUDA
 IMAGES_GB = {"vllm/vllm-openai-cpu": 1.0}
 UNPACKED_RATIO = 26 / 11.4
@@ -16,9 +18,8 @@ LEAST_TOTAL_SECONDS = 120 * 60.0
 
 def image_gb(image: str) -> float:
     """Return the compressed size of an image by its name, tag or digest left aside."""
-    repository = image.partition("@")[0].rpartition("/")
-    name = repository[2].partition(":")[0]
-    return IMAGES_GB.get(f"{repository[0]}/{name}".removeprefix("docker.io/"), IMAGE_GB)
+    name, _tag = name_and_tag(image)
+    return IMAGES_GB.get(name.removeprefix("docker.io/"), IMAGE_GB)
 
 
 def transfer_seconds(gb: float, mbps: float) -> float:

@@ -74,19 +74,19 @@ LOOSE = (
 def read_order(about: About, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> Order:
     """Read what vLLM's arguments and variables say about memory."""
     given = options(arguments)
-    length = _first(given, "--max-model-len", "--max-seq-len")
+    length = value(given, "--max-model-len", "--max-seq-len")
     usual = about.default_context or about.context_length
     longer = (environment or {}).get(LONGER, "").strip().lower() in {"1", "true"}
-    quantization = _first(given, "--quantization", "-q")
+    quantization = value(given, "--quantization", "-q")
     return Order(
         context=usual if length is None else _tokens(length),
-        tensor=_count(_first(given, *TENSOR)),
-        pipeline=_count(_first(given, "--pipeline-parallel-size", "-pp")),
-        data=_count(_first(given, "--data-parallel-size", "-dp")),
-        utilization=_share(_first(given, "--gpu-memory-utilization", "--device-memory-utilization")),
-        cache_bytes=_cache_bytes(about, _first(given, "--kv-cache-dtype") or "auto"),
-        weight_factor=_weight_factor(about, _first(given, "--dtype") or "auto", quantization),
-        offload_bytes=_number(_first(given, "--cpu-offload-gb")) * 2**30,
+        tensor=_count(value(given, *TENSOR)),
+        pipeline=_count(value(given, "--pipeline-parallel-size", "-pp")),
+        data=_count(value(given, "--data-parallel-size", "-dp")),
+        utilization=_share(value(given, "--gpu-memory-utilization", "--device-memory-utilization")),
+        cache_bytes=_cache_bytes(about, value(given, "--kv-cache-dtype") or "auto"),
+        weight_factor=_weight_factor(about, value(given, "--dtype") or "auto", quantization),
+        offload_bytes=_number(value(given, "--cpu-offload-gb")) * 2**30,
         loose=any(_known(option.partition(".")[0], name) for option in given for name in LOOSE),
         longer=longer or any(option.startswith(("--rope-scaling", "--rope-theta")) for option in given),
     )
@@ -107,12 +107,14 @@ def spread(about: About | None, arguments: Sequence[str], gpu_count: int) -> tup
 
 
 def options(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the values by option, with dashes; the last one counts, as in vLLM."""
+    """Return the values by option, with dashes, in the order in which each was given last; that one counts, as in vLLM."""
     found: dict[str, str] = {}
     for at, argument in enumerate(arguments):
         if argument.startswith("-") and not re.match(r"-\d", argument):
-            name, _, value = argument.partition("=")
-            found[name.replace("_", "-")] = value or (arguments[at + 1] if at + 1 < len(arguments) else "")
+            option, _, given = argument.partition("=")
+            name = option.replace("_", "-")
+            found.pop(name, None)
+            found[name] = given or (arguments[at + 1] if at + 1 < len(arguments) else "")
     return found
 
 
@@ -121,8 +123,9 @@ def _known(option: str, name: str) -> bool:
     return option == name or (len(option) > 6 and option not in SPREADING and name.startswith(option))
 
 
-def _first(given: dict[str, str], *names: str) -> str | None:
-    return next((value for name in names for option, value in given.items() if _known(option, name)), None)
+def value(given: dict[str, str], *names: str) -> str | None:
+    """Return the value of an option that has several names, from what `options` returned; None if it is not given."""
+    return next((given[option] for option in reversed(given) if any(_known(option, name) for name in names)), None)
 
 
 def _tokens(text: str) -> int | None:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bootstrap.about import About
 from providers.vast.fit import GIB, MIB, Fit, advice, contradictions, doubts, need
-from providers.vast.vllm_order import read_order, spread
+from providers.vast.vllm_order import read_order
 
 # The public config.json of Llama 3.1 8B and 70B Instruct.
 LLAMA_8B = About(
@@ -235,64 +235,3 @@ def test_what_may_be_too_small_is_not_refused() -> None:
     assert fit.least_mib < fit.need.gpu_mib
     assert fit.tight(fit.least_mib)
     assert not fit.tight(fit.need.gpu_mib)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "count", "added"),
-    [
-        ((), 1, None),
-        ((), 4, 4),
-        (("--dtype", "half"), 2, 2),
-        (("-tp", "2"), 4, None),
-        (("--tensor-parallel-size=2",), 4, None),
-        (("--tensor-par=2",), 4, None),
-        (("--pipeline-parallel-size", "4"), 4, None),
-        (("-dp", "4"), 4, None),
-        (("--data_parallel_size=2",), 4, None),
-    ],
-)
-def test_several_gpus_are_used_where_nothing_says_how(
-    arguments: tuple[str, ...], count: int, added: int | None
-) -> None:
-    wanted = arguments if added is None else (*arguments, f"--tensor-parallel-size={added}")
-
-    assert spread(LLAMA_8B, arguments, count) == wanted
-
-
-def vllm_splits(about: About, size: int) -> bool:
-    """What vLLM asserts of attention heads and of those of the cache (QKVParallelLinear and the attention of each model)."""
-    few, many = sorted((size, about.kv_heads))
-    return about.attention_heads % size == 0 and many % few == 0
-
-
-@given(st.integers(1, 16), st.integers(1, 128), st.integers(1, 128))
-def test_what_is_added_is_the_most_that_vllm_can_use_and_contradicts_nothing(count: int, heads: int, kv: int) -> None:
-    about = LLAMA_8B.model_copy(update={"attention_heads": heads, "kv_heads": kv})
-
-    order = read_order(about, spread(about, (), count))
-
-    assert order.tensor == max(size for size in range(1, count + 1) if vllm_splits(about, size))
-    assert contradictions(about, order, count) == []
-    assert set(about.tensor_parallel_sizes) == {size for size in range(1, heads + 1) if vllm_splits(about, size)}
-
-
-def test_nothing_is_added_where_the_model_is_not_known() -> None:
-    assert spread(None, ("--dtype", "half"), 4) == ("--dtype", "half")
-
-
-# microsoft/phi-4: 40 attention heads, 10 of the cache; vLLM ends with an AssertionError on --tensor-parallel-size 4.
-PHI_4 = LLAMA_8B.model_copy(update={"attention_heads": 40, "kv_heads": 10})
-
-
-@pytest.mark.parametrize(("count", "size"), [(2, 2), (4, 2), (5, 5), (8, 5), (10, 10)])
-def test_the_heads_of_the_cache_are_split_too(count: int, size: int) -> None:
-    assert spread(PHI_4, (), count) == (f"--tensor-parallel-size={size}",)
-
-
-def test_a_split_that_the_heads_of_the_cache_do_not_allow_is_refused_and_never_advised() -> None:
-    (sentence,) = contradictions(PHI_4, read_order(PHI_4, ["-tp", "4"]), 4)
-    assert "40 attention heads and 10 of the KV cache" in sentence
-    assert "possible are 1, 2, 5, 10, 20, 40" in sentence
-
-    large = PHI_4.model_copy(update={"weight_bytes": 60 * GIB})  # on 24 GiB it would fit four GPUs
-    assert "gpu.count 5 with --tensor-parallel-size 5" in advice(large, read_order(large, []), RTX_4090_MIB)

@@ -6,7 +6,7 @@ import pytest
 
 from bootstrap.about import About
 from providers.vast import offers
-from providers.vast.images import image_cuda, needs_of
+from providers.vast.images import Needs, image_cuda, needs_of
 from tests.doubles.market import offer
 from tests.providers.vast.test_offers import WISHES
 
@@ -24,8 +24,16 @@ from tests.providers.vast.test_offers import WISHES
         ("vllm/vllm-openai:v0.8.5", 12.4),
         ("vllm/vllm-openai:latest", 13.0),
         ("vllm/vllm-openai", 13.0),
-        ("vllm/vllm-openai@sha256:" + "a" * 64, None),
-        ("vllm/vllm-openai:mine", None),
+        ("vllm/vllm-openai@sha256:" + "a" * 64, 13.0),
+        ("registry.example/mirror/vllm-openai@sha256:" + "a" * 64, 13.0),
+        ("vllm/vllm-openai:v0.11.0@sha256:" + "a" * 64, 12.8),
+        ("vllm/vllm-openai:nightly-" + "0" * 40, 13.0),
+        ("vllm/vllm-openai:nightly-aarch64", 13.0),
+        ("vllm/vllm-openai:latest-x86_64", 13.0),
+        ("vllm/vllm-openai:cu129-nightly-" + "0" * 40, 12.9),
+        ("vllm/vllm-openai:gptoss", 13.0),
+        ("docker.io/vllm/vllm-openai:gptoss", 13.0),
+        ("registry.example/own/vllm-openai:mine", None),
         ("vastai/vllm:v0.11.0-cuda-12.8-py312", 12.8),
         ("pytorch/pytorch:2.4.0-cuda12.1-cudnn9-runtime", 12.1),
         ("vllm/vllm-openai-cpu:v0.32.0", 0.0),
@@ -65,6 +73,21 @@ def test_a_quantized_model_needs_what_its_method_needs() -> None:
 def test_a_floor_of_ones_own_overrides_the_images() -> None:
     assert needs_of("vllm/vllm-openai:v0.32.0", (), None, 12.4).cuda == 12.4
     assert needs_of("somebody/vllm:1", (), None, 12.4).cuda == 12.4
+
+
+def test_an_image_whose_name_tells_no_version_is_as_old_as_ones_own_floor_says() -> None:
+    digest = "vllm/vllm-openai@sha256:" + "a" * 64
+
+    assert needs_of(digest, (), None).capability == 750
+    assert needs_of(digest, (), None, 12.8) == Needs(12.8, 700, f"the image {digest}")
+    assert needs_of("vllm/vllm-openai:v0.32.0", (), None, 12.4).capability == 750
+
+
+def test_the_last_of_an_option_counts_in_any_of_its_spellings_as_in_vllm() -> None:
+    assert needs_of("somebody/vllm:1", ("--dtype", "half", "--dtype", "bfloat16"), None).capability == 800
+    assert needs_of("somebody/vllm:1", ("--dtype=bfloat16", "--dtype", "half"), None).capability == 0
+    assert needs_of("somebody/vllm:1", ("--quantization", "mxfp4", "-q", "gptq"), None).capability == 0
+    assert needs_of("somebody/vllm:1", ("--quantiz", "mxfp4"), None).capability == 800
 
 
 def test_the_floors_are_asked_for_and_looked_at_again() -> None:
