@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.dialect import DialectError, read_yaml
-from bootstrap.masking import HIDDEN, masked
+from bootstrap.masking import HIDDEN, SHORTEST, cleaned, forms, masked
 
-SHORTEST_PART = 8  # a shorter secret is recognised as a whole leaf only: as a part it would hide ordinary words
 PLAIN_KEYS = frozenset({"__provider"})
 
 Place = tuple[str, ...]
@@ -83,13 +82,12 @@ class Confidential:
 
     def clean(self, text: str) -> str:
         """Return a message with every secret in it replaced."""
-        for secret in sorted(self._long, key=len, reverse=True):
-            text = text.replace(secret, HIDDEN)
-        return masked(text)
+        return cleaned(text, forms(self.values))
 
     @property
     def _long(self) -> frozenset[str]:
-        return frozenset(value for value in self.values if len(value) >= SHORTEST_PART)
+        # A shorter secret is recognised as a whole leaf only.
+        return frozenset(value for value in self.values if len(value) >= SHORTEST)
 
 
 NONE = Confidential()

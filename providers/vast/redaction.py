@@ -1,20 +1,15 @@
 """The one choke point for what leaves a provider process as text: known secrets are replaced before anybody reads it."""
 
-import base64
-import json
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
-from urllib.parse import quote
 
 from pydantic import BaseModel, SecretStr
 
-from bootstrap.masking import HIDDEN, masked
+from bootstrap.masking import cleaned, forms
 from providers.vast.settings import InstanceSettings
-
-SHORTEST = 8  # anything shorter would blank ordinary words
 
 
 @dataclass(frozen=True)
@@ -26,14 +21,11 @@ class Redaction:
     @classmethod
     def of(cls, *sources: str | Mapping[str, Any] | BaseModel) -> "Redaction":
         """Collect secrets: strings as they are, and the secret fields of property maps and of models at any depth."""
-        found = {secret for source in sources for secret in _secrets_of(source) if len(secret) >= SHORTEST}
-        return cls(tuple(sorted({form for secret in found for form in _forms(secret)}, key=len, reverse=True)))
+        return cls(forms(secret for source in sources for secret in _secrets_of(source)))
 
     def clean(self, text: str) -> str:
         """Return the text with every known secret, every line of one, and every URL's password replaced."""
-        for secret in self.secrets:
-            text = text.replace(secret, HIDDEN)
-        return masked(text)
+        return cleaned(text, self.secrets)
 
 
 @cache
@@ -56,14 +48,6 @@ def _parts(annotation: Any) -> Iterator[Any]:
         yield from _parts(argument)
 
 
-def _forms(secret: str) -> Iterator[str]:
-    """Yield a secret as it may stand in a text: plain, in JSON, in a URL, in base64."""
-    yield secret
-    yield json.dumps(secret)[1:-1]
-    yield quote(secret, safe="")
-    yield base64.b64encode(secret.encode()).decode()
-
-
 def _secrets_of(source: Any) -> Iterator[str]:
     if isinstance(source, str):
         yield source
@@ -75,7 +59,7 @@ def _secrets_of(source: Any) -> Iterator[str]:
 
 def _within_model(value: Any) -> Iterator[str]:
     if isinstance(value, SecretStr):
-        yield from _lines(value.get_secret_value())
+        yield value.get_secret_value()
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _within_model(getattr(value, name))
@@ -98,13 +82,7 @@ def _within_map(value: Any) -> Iterator[str]:
 
 def _texts(value: Any) -> Iterator[str]:
     if isinstance(value, str):
-        yield from _lines(value)
+        yield value
     elif isinstance(value, Mapping | list):
         for item in value.values() if isinstance(value, Mapping) else value:
             yield from _texts(item)
-
-
-def _lines(secret: str) -> Iterator[str]:
-    """Yield a secret and the lines of its text, but for those that only frame it."""
-    yield secret
-    yield from (line for line in secret.splitlines() if not line.startswith("-----"))

@@ -1,8 +1,10 @@
 """A secret leaf of structured config is found, sealed wherever a resource gets it, and in no message or file."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pulumi
 import pytest
@@ -102,3 +104,12 @@ def test_numbers_are_texts_where_texts_are_meant() -> None:
 
     assert found.fleets["chat"].environment == {"A": "1", "B": "0.5", "C": "true"}
     assert (found.fleets["chat"].model, found.store.bucket) == ("7", "1234")
+
+
+def test_a_message_hides_a_secret_in_each_form_in_which_a_text_may_carry_it() -> None:
+    hidden = 'of/"one" & two\nsecond line'
+    found = Confidential.of({"chat": {"key": hidden}}, {"chat": {"key": MARK}})
+
+    for form in (hidden, json.dumps(hidden)[1:-1], quote(hidden, safe=""), base64.b64encode(hidden.encode()).decode()):
+        assert found.clean(f"it says {form}.") == "it says [secret]."
+    assert found.clean("it says second line.") == "it says [secret]."
