@@ -77,6 +77,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The update was killed",
         "The stack is locked",
         "Giving back was not confirmed",
+        "The market does not answer",
         "No credit",
         "The market's key was revoked",
         "Renting is stopped",
@@ -128,6 +129,26 @@ def test_giving_back_was_not_confirmed(cloud: Cloud, stack: Stack) -> None:
 
     assert cloud.rented() == []
     assert stack.resources() == []
+
+
+def test_the_market_does_not_answer(cloud: Cloud, stack: Stack) -> None:
+    config = cloud.stack_config()
+    config["gpu-fleet:limits"] = {**config["gpu-fleet:limits"], "totalMinutes": 0.7}
+    stack.write_config(config)
+    cloud.sandbox.arm("api-down", call="logs", seconds=100_000)
+    left = stack.up(check=False)
+    assert left.status != 0
+    assert "asking again for" in left.text
+    assert "IS STILL RENTED at $" in left.text
+    assert len(cloud.rented()) == 1
+    cloud.sandbox.disarm("api-down")
+
+    told = follow(stack, blocks("The market does not answer")[0])
+
+    # With so little time the instance's own timer may end it before it is taken over; one serves in the end, never two.
+    assert "probe  https://" in told
+    assert len(cloud.rented()) == 1
+    stack.destroy()
 
 
 def test_no_credit(cloud: Cloud, stack: Stack) -> None:
