@@ -88,12 +88,20 @@ def _advertised(bounds: Preflight, facts: Facts, now: float) -> list[str]:
             "system",
             f"the container may have {facts.pids_max} processes and threads, {LEAST_PIDS} are the least for vLLM",
         )
-    off = abs(facts.clock - now) if facts.clock is not None else 0.0
-    if bounds.clock_seconds and off > bounds.clock_seconds:
+    return [*unknown, *_clock(bounds, facts, now)]
+
+
+def _clock(bounds: Preflight, facts: Facts, now: float) -> list[str]:
+    if not bounds.clock_seconds:
+        return []
+    if facts.clock is None:
+        return ["how far the host's clock is off"]
+    off = abs(facts.clock - now)
+    if off > bounds.clock_seconds:
         raise PreflightFailed(
             "clock", f"the host's clock is off by {off:.0f} s, {bounds.clock_seconds:.0f} s are allowed"
         )
-    return unknown
+    return []
 
 
 def _gpus(bounds: Preflight, facts: Facts) -> list[str]:
@@ -110,7 +118,7 @@ def _gpus(bounds: Preflight, facts: Facts) -> list[str]:
             unknown.append(f"whether {gpu.name} is {' or '.join(bounds.gpu_names)}")
         if gpu.memory_mb < bounds.gpu_ram_mb * 0.95:
             raise PreflightFailed("gpu", f"{gpu.name} has {gpu.memory_mb} MB, {bounds.gpu_ram_mb} MB were asked for")
-        _healthy(bounds, gpu)
+        unknown += _healthy(bounds, gpu)
     return [*unknown, *_cuda(bounds, facts), *_capabilities(bounds, facts)]
 
 
@@ -139,13 +147,18 @@ def _capabilities(bounds: Preflight, facts: Facts) -> list[str]:
     return []
 
 
-def _healthy(bounds: Preflight, gpu: Gpu) -> None:
-    if gpu.ecc_errors:
+def _healthy(bounds: Preflight, gpu: Gpu) -> list[str]:
+    if gpu.ecc_errors:  # None on GPUs whose memory corrects nothing
         raise PreflightFailed("gpu", f"{gpu.name} has {gpu.ecc_errors} uncorrected memory errors")
-    if bounds.gpu_celsius and gpu.celsius is not None and gpu.celsius > bounds.gpu_celsius:
+    if not bounds.gpu_celsius:
+        return []
+    if gpu.celsius is None:
+        return [f"how hot {gpu.name} is"]
+    if gpu.celsius > bounds.gpu_celsius:
         raise PreflightFailed(
             "gpu", f"{gpu.name} is at {gpu.celsius} C before any work, {bounds.gpu_celsius:g} C are allowed"
         )
+    return []
 
 
 def _seen(facts: Facts) -> str:

@@ -87,7 +87,10 @@ class Instance(BaseModel):
         # port without a number is not mapped yet.
         if not isinstance(value, dict):
             return {}
-        return {key: [row for row in rows if _is_mapped(row)] if rows else [] for key, rows in value.items()}
+        return {
+            key: [row for row in rows if _is_mapped(row)] if isinstance(rows, list) else []
+            for key, rows in value.items()
+        }
 
     @field_validator("public_ipaddr")
     @classmethod

@@ -37,6 +37,7 @@ from providers.vast.offers import Offer, Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import GB, OUTPUT_KEYS, InstanceSettings, inputs_of
+from providers.vast.vllm_order import is_spread
 
 if TYPE_CHECKING:
     from providers.vast.lifecycle import Desk
@@ -224,6 +225,12 @@ def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
             f"{settings.name}  fit unknown: the model's manifest does not say what it is, so memory is not looked at; "
             "gpu.ramGb sets a bound"
         )
+        count = settings.wishes.gpu_count
+        if count > 1 and not is_spread(settings.server.arguments):
+            tell(
+                f"{settings.name}  fit unknown: vLLM uses 1 of the {count} GPUs that are paid for; to use them all, give "
+                f"--tensor-parallel-size={count} in vllmArguments"
+            )
     needs = settings.needs
     if needs.cuda is None:
         tell(

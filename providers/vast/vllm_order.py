@@ -99,11 +99,15 @@ def spread(about: About | None, arguments: Sequence[str], gpu_count: int) -> tup
     Where the model's heads do not divide by the GPUs, the largest number is taken by which they do. Nothing is added where
     nothing is known of the model.
     """
-    given = options(arguments)
-    if about is None or any(_known(option, name) for option in given for name in SPREADING):
+    if about is None or is_spread(arguments):
         return tuple(arguments)
     size = max(size for size in range(1, max(gpu_count, 1) + 1) if about.splits_over(size))
     return (*arguments, f"--tensor-parallel-size={size}") if size > 1 else tuple(arguments)
+
+
+def is_spread(arguments: Sequence[str]) -> bool:
+    """Say whether vLLM's arguments name any kind of parallelism."""
+    return any(_known(option, name) for option in options(arguments) for name in SPREADING)
 
 
 def options(arguments: Sequence[str]) -> dict[str, str]:

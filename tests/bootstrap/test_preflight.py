@@ -133,7 +133,7 @@ def test_half_of_serving_is_not_serving(life: dict[str, Any]) -> None:
 
 
 def test_a_low_limit_of_processes_is_said() -> None:
-    assert preflight(SPEC, facts(pids_max=1024), NOW).endswith(", at most 1024 processes and threads")
+    assert ", at most 1024 processes and threads" in preflight(SPEC, facts(pids_max=1024), NOW)
     assert "threads" not in preflight(SPEC, facts(pids_max=100_000), NOW)
 
 
@@ -143,8 +143,13 @@ def test_nought_is_no_bound() -> None:
     assert preflight(replace(SPEC, preflight=Preflight()), poor, NOW).startswith("no GPU")
 
 
-def test_a_gpu_that_says_nothing_of_its_health_is_not_ill() -> None:
-    assert preflight(SPEC, facts(gpus=f"{GPU}, [N/A], [N/A]\n", cuda=None), NOW)
+def test_a_gpu_that_says_nothing_of_its_health_is_not_ill_and_it_is_said() -> None:
+    bounds = replace(SPEC.preflight, gpu_celsius=85, clock_seconds=300)
+
+    told = preflight(replace(SPEC, preflight=bounds), facts(gpus=f"{GPU}, [N/A], [N/A]\n", clock=None), NOW)
+
+    assert "not known: how hot NVIDIA GeForce RTX 4090 is" in told
+    assert "not known: how far the host's clock is off" in told
 
 
 @pytest.mark.parametrize(
@@ -226,7 +231,7 @@ def test_an_architecture_that_is_too_old_is_refused(seen: str, passes: bool) -> 
     gpus = EMPTY["gpus"] * seen.count("\n")
 
     if passes:
-        assert "not known" not in preflight(spec, facts(gpus=gpus, capabilities=seen), NOW)
+        assert "compute capability" not in preflight(spec, facts(gpus=gpus, capabilities=seen), NOW)
     else:
         with pytest.raises(PreflightFailed, match=r"compute capability 7\.5, 8 is needed"):
             preflight(spec, facts(gpus=gpus, capabilities=seen), NOW)

@@ -74,6 +74,15 @@ def test_an_instance_with_any_field_odd_leaves_the_others(field: str, value: Any
     assert len(found) + len(found.odd) == 2
 
 
+@given(ODD_VALUES)
+def test_an_instance_with_odd_ports_leaves_the_others(value: Any) -> None:
+    for ports in ({"22/tcp": value}, {"22/tcp": [value]}, {"22/tcp": [{"HostIp": "0.0.0.0", "HostPort": value}]}):
+        found = wire({**ROW, "ports": ports}, {**ROW, "id": 8}).instances()
+
+        assert found[-1].id == 8
+        assert len(found) + len(found.odd) == 2
+
+
 @pytest.mark.parametrize("field", sorted(set(ROW) - {"id"}))
 def test_an_instance_with_a_null_in_any_field_is_read(field: str) -> None:
     assert [one.id for one in wire({**ROW, field: None}).instances()] == [1]

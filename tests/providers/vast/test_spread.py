@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from bootstrap.about import About
 from providers.vast.fit import GIB, advice, contradictions
+from providers.vast.resource import tell_plan
+from providers.vast.settings import InstanceSettings
 from providers.vast.vllm_order import read_order, spread
+from tests.doubles.settings import PROPS
 from tests.providers.vast.test_fit import LLAMA_8B, RTX_4090_MIB
 
 
@@ -75,3 +78,19 @@ def test_a_split_that_the_heads_of_the_cache_do_not_allow_is_refused_and_never_a
 
     large = PHI_4.model_copy(update={"weight_bytes": 60 * GIB})  # on 24 GiB it would fit four GPUs
     assert "gpu.count 5 with --tensor-parallel-size 5" in advice(large, read_order(large, []), RTX_4090_MIB)
+
+
+@pytest.mark.parametrize(("arguments", "told"), [([], True), (["--pipeline-parallel-size=4"], False)])
+def test_gpus_that_vllm_leaves_idle_are_told_though_nothing_is_known_of_the_model(
+    arguments: list[str], told: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server = {**PROPS["server"], "arguments": arguments}
+    props = {**PROPS, "server": server, "wishes": {**PROPS["wishes"], "gpuCount": 4}}
+    settings = InstanceSettings.from_props(props)
+    assert settings.model.about is None
+
+    tell_plan(settings, [])
+
+    said = capsys.readouterr().out
+    assert "fit unknown" in said
+    assert ("vLLM uses 1 of the 4 GPUs that are paid for" in said) == told
