@@ -18,7 +18,16 @@ from sandbox.market.faults.lists import Lists
 from sandbox.market.faults.replies import garbled
 from sandbox.market.filters import FilterInvalid
 from sandbox.market.keys import Keys
-from sandbox.market.refusals import Refused, invalid, key_unknown, lacks_scope, login_required, out_of_scope
+from sandbox.market.refusals import (
+    NOT_EMULATED,
+    Refused,
+    invalid,
+    key_unknown,
+    lacks_scope,
+    login_required,
+    out_of_scope,
+    unemulated,
+)
 from sandbox.market.thresholds import Thresholds
 
 ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away whoever names no program
@@ -28,7 +37,8 @@ ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away w
 class Desk:
     """What the handlers share. `key` is the account's first, which opens everything; `credit` in $ is what it began with.
 
-    `old_list`: whether this account still has the list's first version. `not_emulated` counts calls of unknown routes.
+    `old_list`: whether this account still has the list's first version. `not_emulated` counts
+    calls of unknown routes, and of known ones that want what the sandbox does not have.
     """
 
     books: Books
@@ -127,6 +137,8 @@ def answering(desk: Desk, endpoint: Endpoint) -> Callable[[Request], Awaitable[R
                 raise lacks_scope(endpoint.scope)
             answer = endpoint.handler(Call(desk, request, _body(raw), caller.guest, occasion))
         except Refused as refused:
+            if refused.code == NOT_EMULATED:
+                desk.not_emulated[f"{_route(request)}: {refused}"] += 1
             return answers.refused(refused)
         except FilterInvalid as wrong:
             return JSONResponse(invalid(str(wrong), wrong.code).body(), 400)
@@ -138,9 +150,13 @@ def answering(desk: Desk, endpoint: Endpoint) -> Callable[[Request], Awaitable[R
 
 def not_emulated(desk: Desk, request: Request) -> Response:
     """Answer a call of a route that the sandbox does not have, so that no client takes it for an absence; and count it."""
-    route = f"{request.method} {re.sub(r'/[0-9]+(?=/|$)', '/{id}', request.url.path.rstrip('/')) or '/'}"
+    route = _route(request)
     desk.not_emulated[route] += 1
-    return answers.refused(Refused(501, "not_emulated", f"The sandbox does not emulate {route}."))
+    return answers.refused(unemulated(route))
+
+
+def _route(request: Request) -> str:
+    return f"{request.method} {re.sub(r'/[0-9]+(?=/|$)', '/{id}', request.url.path.rstrip('/')) or '/'}"
 
 
 def _who(desk: Desk, request: Request, is_open: bool) -> Caller:

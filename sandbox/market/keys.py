@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.market.refusals import Refused, invalid
+from sandbox.market.refusals import Refused, invalid, unemulated
 
 SCOPES = ("misc", "instance_read", "instance_write", "user_read", "user_write", "billing_read")
 # Categories that the live market has besides, whose routes are not emulated.
@@ -80,5 +80,5 @@ def wanted(permissions: object) -> list[str]:
         raise invalid('permissions: expected {"api": {"<scope>": {}, ...}}', "invalid_args")
     for scope, constraints in api.items():
         if constraints:
-            raise Refused(501, "not_emulated", f"The sandbox does not emulate constraints of a key's scope ({scope}).")
+            raise unemulated(f"constraints of a key's scope ({scope})")
     return [str(scope) for scope in api]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+NOT_EMULATED = "not_emulated"
+
 
 class Refused(Exception):
     """A refusal on its way to the client. `more` is added to the error object."""
@@ -86,7 +88,12 @@ def no_log_of(instance_id: int) -> Refused:
 
 def template_unknown() -> Refused:
     """Refuse to rent by a template."""
-    return Refused(501, "not_emulated", "The sandbox does not emulate templates (template_hash_id, template_id).")
+    return unemulated("templates (template_hash_id, template_id)")
+
+
+def unemulated(what: str) -> Refused:
+    """Refuse what the live market may have and the sandbox does not."""
+    return Refused(501, NOT_EMULATED, f"The sandbox does not emulate {what}.")
 
 
 def invalid(message: str, code: str = "invalid_request") -> Refused:

@@ -103,10 +103,12 @@ def test_a_key_opens_what_its_scopes_say(http, market):
     assert market.books.get(number)
 
 
-def test_keys_that_cannot_be_made(http):
+def test_keys_that_cannot_be_made(http, market):
     for permissions, status in ((None, 400), ({"api": {"everything": {}}}, 400), ({"api": {"misc": {"id": {}}}}, 501)):
         assert http.post("/api/v0/auth/apikeys/", json={"permissions": permissions}).status_code == status
     assert http.get("/api/v0/auth/apikeys/5/").status_code == 404
+    told = "POST /api/v0/auth/apikeys: The sandbox does not emulate constraints of a key's scope (misc)."
+    assert market.desk.not_emulated == Counter({told: 1})
 
 
 def test_every_route_has_a_scope_that_a_key_can_have():
@@ -146,6 +148,8 @@ def test_requests_that_are_refused(http, market):
     template = rent(http, template_hash_id="abc")
     assert (template.status_code, template.json()["error"]) == (501, "not_emulated")
     assert market.books.all() == []
+    told = "PUT /api/v0/asks/{id}: The sandbox does not emulate templates (template_hash_id, template_id)."
+    assert market.desk.not_emulated == Counter({told: 1})
     log = http.put("/api/v0/instances/request_logs/7/", json={})
     assert (log.status_code, log.json()["error"]) == (404, "invalid_id")
 
