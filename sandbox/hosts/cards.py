@@ -35,6 +35,7 @@ CARDS: Mapping[str, tuple[str, str]] = {
     "RTX 4080 laptop": ("NVIDIA GeForce RTX 4080 Laptop GPU", "8.9"),
     "RTX 4080S": ("NVIDIA GeForce RTX 4080 SUPER", "8.9"),
     "RTX 4090": ("NVIDIA GeForce RTX 4090", "8.9"),
+    "RTX 4090 laptop": ("NVIDIA GeForce RTX 4090 Laptop GPU", "8.9"),
     "RTX 4090D": ("NVIDIA GeForce RTX 4090 D", "8.9"),
     "RTX 5090": ("NVIDIA GeForce RTX 5090", "12.0"),
     "RTX 4000Ada": ("NVIDIA RTX 4000 Ada Generation", "8.9"),

@@ -11,7 +11,7 @@ from sandbox.hosts.sshd import bare
 from sandbox.market import charges, invoices
 from sandbox.market.calls import Call
 from sandbox.market.keys import ScopeUnknown, wanted
-from sandbox.market.machines import GPUS
+from sandbox.market.machines import GPUS, RARE
 from sandbox.market.refusals import Refused, invalid
 
 USER_ID = 4711
@@ -20,7 +20,7 @@ _key_ids = itertools.count(1)
 
 def gpu_names() -> dict[str, Any]:
     """Return the names that offers may have; the market tells them to anybody."""
-    return {"gpu_names": sorted(gpu.name for gpu in GPUS)}
+    return {"gpu_names": sorted(gpu.name for gpu in (*GPUS, *RARE))}
 
 
 def current(call: Call) -> Any:

@@ -37,6 +37,7 @@ GPUS: Sequence[Gpu] = (
     Gpu("RTX 4060 Ti", 16380, (0.07, 0.18), 890, 288.0, 165, 15, 22.1),
 )
 # Seldom seen, and one of each is there: cards whose names market and driver spell differently, or that look like others.
+# New ones go to the end: a seed then makes the same machines as before, and one more.
 RARE: Sequence[Gpu] = (
     Gpu("RTX 4080S", 16376, (0.16, 0.35), 890, 736.0, 320, 0, 52.2),
     Gpu("RTX 4070S", 12282, (0.10, 0.22), 890, 504.0, 220, 0, 35.5),
@@ -66,6 +67,7 @@ RARE: Sequence[Gpu] = (
     Gpu("L40", 46068, (0.40, 0.90), 890, 864.0, 300, 0, 90.5),
     Gpu("Tesla T4", 15360, (0.08, 0.20), 750, 320.0, 70, 0, 8.1),
     Gpu("Tesla V100", 32768, (0.15, 0.40), 700, 897.0, 300, 0, 15.7),
+    Gpu("RTX 4090 laptop", 16376, (0.15, 0.30), 890, 576.0, 150, 0, 33.0),
 )
 PLACES = (
     "Texas, US",

@@ -14,6 +14,7 @@ import pytest
 from sandbox.hosts.spec import HostSpec, NoHost, NoHosts
 from sandbox.market.contracts import of_flags
 from sandbox.market.keys import SCOPES
+from sandbox.market.machines import generate
 from sandbox.market.proxy import SshProxy
 from sandbox.market.server import ROUTES
 from sandbox.market.surroundings import Surroundings
@@ -63,6 +64,13 @@ def test_a_search_needs_no_key_and_nothing_else_goes_without(market):
         assert anybody.get("/api/v1/instances/").status_code == 403
     with client(market, "wrong") as stranger:
         assert stranger.post("/api/v0/bundles/", json={}).json()["error"] == "auth_error"
+
+
+def test_every_card_that_is_offered_is_among_the_names(market):
+    with client(market, "") as anybody:
+        names = anybody.get("/api/v0/gpu_names/unique/").json()["gpu_names"]
+    assert {machine.gpu.name for machine in generate(7)} <= set(names)
+    assert {"RTX 4090", "RTX 4090 laptop", "Tesla V100"} <= set(names)
 
 
 @pytest.mark.parametrize(
