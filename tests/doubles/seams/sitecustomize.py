@@ -61,8 +61,14 @@ def _plain(text):
     return re.sub(r"[0-9a-f]{16,}|\d+", "N", text)[:70].strip().splitlines()[0]
 
 
+def _command(text):
+    """Return the command inside the marks that bootstrap.marking puts around it."""
+    inner = re.search(r"\n\(\n(.*?)\n\)\nstatus=", text, re.DOTALL)
+    return inner[1].replace("""'"'"'""", "'") if inner else text
+
+
 if "SEAMS_FILE" in os.environ:
     _patched(httpx.Client, "send", lambda _self, request, **_n: f"http {request.method} {_plain(request.url.path)}")
     _patched(paramiko.Transport, "start_client", lambda *_w, **_n: "ssh connect")
-    _patched(paramiko.Channel, "exec_command", lambda _self, command: f"ssh {_plain(command)}")
+    _patched(paramiko.Channel, "exec_command", lambda _self, command: f"ssh {_plain(_command(command))}")
     _patched(botocore.client.BaseClient, "_make_api_call", lambda _self, name, *_w: f"store {name}")
