@@ -155,7 +155,8 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
     instances = max(fleet.replicas, 1)
     wishes = settings.to_wishes(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
-    return replace(wishes, min_seconds=settings.min_seconds(stack.market.time_scale))
+    scale = stack.market.time_scale
+    return replace(wishes, min_seconds=settings.min_seconds(scale), time_scale=scale)
 
 
 def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:

@@ -7,7 +7,7 @@ floors of vLLM's own images are those that its users and Dockerfiles reported: 1
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bootstrap.about import About
 from providers.vast.vllm_order import options, value
@@ -41,12 +41,16 @@ METHODS = {
 @dataclass(frozen=True)
 class Needs:
     """What a driver and a GPU must have: a CUDA version (0: none; None: nothing is known), a compute capability times 100
-    (0: none), and the words that say why.
+    (0: none), and the words that say why. `by_image` and `by_model` are the capabilities that the image by itself needs, and
+    dtype and quantization; `is_set`: the CUDA is the user's own floor, `minCuda`.
     """
 
     cuda: float | None
     capability: int
     why: str = ""
+    by_image: int = field(default=0, compare=False)
+    by_model: int = field(default=0, compare=False)
+    is_set: bool = field(default=False, compare=False)
 
 
 NOTHING_NEEDED = Needs(0, 0)
@@ -87,10 +91,19 @@ def needs_of(image: str, arguments: Sequence[str], about: About | None, min_cuda
     method = value(given, "--quantization", "-q") or (about.quantization if about else None)
     if method in METHODS:
         reasons.append((METHODS[method], f"quantization {method}"))
-    capability, why = max(reasons, default=(0, ""))
     if cuda == 0.0:  # no GPU does any of the work
-        capability, why = 0, ""
-    return Needs(min_cuda or cuda, capability, why)
+        reasons = []
+    capability, why = max(reasons, default=(0, ""))
+    by_image = _oldest(built_for) if built_for and reasons else 0
+    by_model = max((least for least, what in reasons if not what.startswith("the image ")), default=0)
+    return Needs(min_cuda or cuda, capability, why, by_image, by_model, min_cuda > 0)
+
+
+def older_images() -> tuple[str, int]:
+    """Name the images that run on GPUs which the newest ones have left behind, and the least capability that they need."""
+    cuda, least = OLDEST[0][0], OLDEST[1][1]
+    first = min(version for version, floor in FLOORS if floor >= cuda)
+    return f"an image for a CUDA older than {cuda:g}, such as vLLM's before {'.'.join(map(str, first))}", least
 
 
 def _oldest(cuda: float) -> int:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from providers.vast import loading
 from providers.vast.fit import Fit
+from providers.vast.images import NOTHING_NEEDED, Needs
 from providers.vast.record import NOTHING, Record
 
 HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30 / 24
@@ -91,11 +92,12 @@ class Wishes:
     ports: int = 2  # SSH and the gate
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
     fit: Fit | None = None
-    too_small: Mapping[str, float] = field(
-        default_factory=dict, hash=False
-    )  # by name: MB of a GPU on which vLLM had too few
+    # By GPU name: MB on which vLLM had too few.
+    too_small: Mapping[str, float] = field(default_factory=dict, hash=False)
     image_gb: float = loading.IMAGE_GB  # compressed
-    min_seconds: float = 0  # until the offer ends
+    min_seconds: float = 0  # of ours, until the offer ends
+    time_scale: float = 1  # market seconds in one of ours
+    needs: Needs = NOTHING_NEEDED  # why there are bounds of CUDA and capability
 
     @property
     def least_gpu_ram(self) -> float:
@@ -241,7 +243,7 @@ def _cuda(offer: Offer, wishes: Wishes) -> str:
 def _capability(offer: Offer, wishes: Wishes) -> str:
     has = offer.compute_cap
     told = "does not say its compute capability" if has is None else f"has compute capability {has / 100:g}"
-    return f"{told}, {wishes.min_capability / 100:g} is the least"
+    return f"{told}, {wishes.min_capability / 100:g} is the least{wishes.needs.why and f' for {wishes.needs.why}'}"
 
 
 def _lasts(offer: Offer) -> str:

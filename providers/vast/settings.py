@@ -123,6 +123,7 @@ class WishSettings(_Model):
             expected_hours=expected_hours,
             fit=fit,
             image_gb=loading.image_gb(image),
+            needs=needs,
         )
 
 
@@ -241,7 +242,7 @@ class InstanceSettings(_Model):
         image = self.server.image
         hardware = self.disk_gb, weights_gb, hours, self.fit, image, self.needs, self.replicas
         least = self.wishes.min_seconds(self.market.time_scale)
-        return replace(self.wishes.to_wishes(*hardware), min_seconds=least)
+        return replace(self.wishes.to_wishes(*hardware), min_seconds=least, time_scale=self.market.time_scale)
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""

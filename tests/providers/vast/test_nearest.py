@@ -3,11 +3,14 @@
 import re
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.vast import offers
+from providers.vast.images import needs_of
 from providers.vast.nearest import refusal
+from providers.vast.offers import Wishes
 from tests.doubles.market import offer
 from tests.providers.vast.test_offers import WISHES
 
@@ -93,3 +96,97 @@ def test_an_older_image_opens_those_machines_alone_whose_drivers_support_it() ->
         rows, replace(WISHES, min_cuda=13.0)
     )
     assert "for CUDA 12.4 or older" in refusal(rows, replace(WISHES, min_cuda=13.0, instances=3))
+
+
+def needing(image: str, *arguments: str, least: float = 0) -> Wishes:
+    needs = needs_of(image, arguments, None, least)
+    return replace(WISHES, min_cuda=needs.cuda or 0, min_capability=needs.capability, needs=needs)
+
+
+NEWEST, OLDER = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai:v0.19.0"
+TAKE = "take an image for a CUDA older than 13, such as vLLM's before 0.20.0"
+
+
+def test_another_image_is_said_to_replace_what_runs() -> None:
+    text = refusal([offer(1, cuda_max_good=12.4)], needing(NEWEST))
+
+    assert text.endswith("(1 machine would match). Another image replaces what runs. minCuda alone replaces nothing.")
+
+
+def test_a_floor_of_ones_own_is_what_gives() -> None:
+    rows = [offer(1, cuda_max_good=12.4)]
+
+    assert "give: lower minCuda to 12.4, if the image runs with that CUDA (1" in refusal(
+        rows, needing(NEWEST, least=13)
+    )
+    assert not offers.rank(rows, needing("vllm/vllm-openai:v0.8.0", least=13))  # an older image alone opens nothing
+    assert offers.rank(rows, needing(NEWEST, least=12.4))
+
+
+def test_drivers_of_which_nothing_is_known_are_opened_by_nothing() -> None:
+    text = refusal([offer(1, cuda_max_good=None)], needing(NEWEST))
+
+    assert "Nothing in the config opens what fails one wish only: the market does not say which CUDA" in text
+
+
+def test_an_architecture_that_the_image_has_left_is_opened_by_an_older_image() -> None:
+    rows = [offer(1, compute_cap=700), offer(2, compute_cap=610)]
+
+    text = refusal(rows, needing(NEWEST))
+
+    assert f"offer 1: has compute capability 7, 7.5 is the least for the image {NEWEST}" in text
+    assert (
+        f"{TAKE}, because the image {NEWEST} needs newer GPUs (1 machine would match). Another image replaces" in text
+    )
+    assert "dtype" not in text
+    assert [one.id for one in offers.rank(rows, needing(OLDER))] == [1]
+
+
+@pytest.mark.parametrize(
+    ("image", "arguments", "capability", "give"),
+    [
+        (NEWEST, ("--dtype", "bfloat16"), 750, "serve the model with another dtype or quantization (1"),
+        (NEWEST, ("--dtype", "bfloat16"), 700, f"serve the model with another dtype or quantization, and {TAKE} (1"),
+        (NEWEST, ("-q", "fp8"), 700, f"serve the model with another dtype or quantization, and {TAKE} (1"),
+        (OLDER, ("-q", "fp8"), 700, "serve the model with another dtype or quantization (1"),
+        (NEWEST, (), 610, "their GPUs are too old, even for an image for a CUDA older than 13"),
+        (NEWEST, (), None, "the market does not say their compute capability"),
+    ],
+)
+def test_what_needs_a_newer_architecture_is_what_gives(
+    image: str, arguments: tuple[str, ...], capability: int | None, give: str
+) -> None:
+    text = refusal([offer(1, compute_cap=capability)], needing(image, *arguments))
+
+    assert f"What would have to give: {give}" in text or f"fails one wish only: {give}" in text
+
+
+def test_one_older_image_opens_old_drivers_with_old_gpus() -> None:
+    rows = [offer(1, compute_cap=700, cuda_max_good=12.4), offer(2, compute_cap=610, cuda_max_good=12.8)]
+
+    assert f"give: {TAKE}, and for CUDA 12.4 at the most (1 machine would match)." in refusal(rows, needing(NEWEST))
+    assert [one.id for one in offers.rank(rows, needing("vllm/vllm-openai:v0.8.0"))] == [1]
+    assert "No single wish is in the way" in refusal(rows, needing(NEWEST, "--dtype", "bfloat16"))
+
+
+def test_what_no_key_opens_is_said_to_be_so_and_named_last() -> None:
+    closed = [offer(n, direct_port_count=1) for n in range(1, 4)]
+
+    assert "Nothing in the config opens what fails one wish only: SSH and the endpoint need 2" in refusal(
+        closed, WISHES
+    )
+    assert "raise maxUsdPerHour" in refusal([*closed, offer(9, dph_base=0.8)], WISHES)
+    assert "others rent them now" in refusal([offer(1, rentable=False)], WISHES)
+
+
+@given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5), st.integers(1, 4), st.sampled_from([1.0, 7.0, 30.0]))
+def test_fewer_days_open_exactly_what_is_counted(days: list[float], wanted: int, scale: float) -> None:
+    rows = [offer(n, dph_base=0.3, duration=one * 86_400 / scale) for n, one in enumerate(days, 1)]
+    wishes = replace(WISHES, min_seconds=(150 + 1) * 86_400 / scale, time_scale=scale, instances=wanted)
+
+    text = refusal(rows, wishes)
+
+    found = re.search(r"(?:lower|set) minDays to ([\d.]+) \((\d+) machine", text)
+    assert found is not None
+    least = (float(found[1]) + 1) * 86_400 / scale if float(found[1]) else 0.0
+    assert len(offers.rank(rows, replace(wishes, min_seconds=least))) == int(found[2]) >= min(wanted, len(days))
