@@ -102,11 +102,12 @@ def played(command: str, folder: Path) -> list[str]:
 def test_the_walk_works_after_the_sandboxs(pulumi_on_path: str, cloud: Cloud, checkout: Path, tmp_path: Path) -> None:
     editor = tmp_path / "editor"
     market, store = cloud.market_url, cloud.store_endpoint
+    # This market's days are minutes, so that no offer has the days left that a real stack asks for.
     editor.write_text(
         "#!/bin/sh\n"
         f"sed -i -e 's#https://console.vast.ai#{market}#' -e 's#https://fsn1.your-objectstorage.com#{store}#'"
         " -e 's#choose-a-name-of-your-own#a-name-of-my-own#' -e 's#regions: .DE#regions: [US, CA, GB, JP, DE#'"
-        " -e 's#reliability: 0.98#reliability: 0.9#' -e 's#downloadMbps: 500#downloadMbps: 50#' \"$1\"\n"
+        " -e 's#reliability: 0.98#reliability: 0.9#' -e 's#downloadMbps: 500#downloadMbps: 50\\n      minDays: 0#' \"$1\"\n"
     )
     editor.chmod(0o755)
     script = ["set -e", 'eval "$(make -s env)"']
