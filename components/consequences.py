@@ -39,6 +39,10 @@ class Edit:
 FLEET = "fleets.<name>"
 EDITS = (
     Edit(f"{FLEET}.replicas", says="instances are added or given back from the highest number down; the others stay"),
+    Edit(
+        f"{FLEET}.without",
+        says="those that are named are given back, and as many with other numbers come; the others stay",
+    ),
     Edit(f"{FLEET}.model", "n"),
     Edit(f"{FLEET}.gpu.name", "H100 SXM", "the running GPU is not named any more"),
     Edit(f"{FLEET}.gpu.name", ["RTX 4090", "H100 SXM"], "the running GPU is still named"),

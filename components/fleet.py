@@ -9,6 +9,7 @@ import pulumi
 from bootstrap.manifest import Manifest
 from components import schema
 from components.confidential import NONE, Confidential
+from components.machine import Registry
 from components.models import Model
 from components.provider_pool import ProviderPool, process_of
 from components.store import Store
@@ -43,7 +44,7 @@ class FleetArgs:
 
 
 class Fleet(pulumi.ComponentResource):
-    """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`.
+    """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`, but for indexes in `without`.
 
     Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name;
     `start` (what a start takes out of the bucket).
@@ -59,7 +60,7 @@ class Fleet(pulumi.ComponentResource):
         super().__init__("gpu-fleet:components:Fleet", name, None, opts)
         self.endpoints, self.prices, self.tokens = {}, {}, {}
         self.start = StartCost(args.model.total_bytes + args.kit.total_bytes)
-        for index in range(args.fleet.replicas):
+        for index in args.fleet.indexes:
             instance_name = f"{args.name}-{index}"
             token = _token(args, instance_name)
             instance = VastInstance(
@@ -159,7 +160,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
     return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
 
 
-def _login(registry: schema.Registry) -> Mapping[str, Any]:
+def _login(registry: Registry) -> Mapping[str, Any]:
     password = pulumi.Output.secret(registry.password.get_secret_value())
     return {"server": registry.server, "user": registry.user, "password": password}
 

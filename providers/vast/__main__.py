@@ -145,10 +145,15 @@ def run_adopt(desk: Desk, options: argparse.Namespace) -> int:
     fleet_name, _, index = mark.name.rpartition("-")
     stack = read_config(desk)
     fleet = stack.fleets.get(fleet_name)
-    if fleet is None or not index.isdigit() or int(index) >= fleet.replicas:
-        path = f"{PROJECT}:fleets.{fleet_name}.replicas"
+    if fleet is None or not index.isdigit() or int(index) not in fleet.indexes:
+        path = f"{PROJECT}:fleets.{fleet_name}"
+        edit = (
+            f"take {index} out of {path}.without"
+            if fleet and index in map(str, fleet.without)
+            else f"raise {path}.replicas"
+        )
         raise Refused(
-            f"the stack's config has no instance {mark.name}; raise {path}, or give the instance back: sweep --destroy"
+            f"the stack's config has no instance {mark.name}; {edit}, or give the instance back: sweep --destroy"
         )
     wishes = wishes_for(stack, fleet)
     told = verdict.would_adopt(desk.market.instances(options.label), fleet.image, wishes)

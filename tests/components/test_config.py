@@ -68,8 +68,21 @@ def test_a_parked_fleet_is_fine(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("replicas", "without", "indexes"),
+    [(4, [], (0, 1, 2, 3)), (4, [1], (0, 2, 3, 4)), (3, [0, 2, 2], (1, 3, 4)), (2, [7], (0, 1)), (0, [0], ())],
+)
+def test_retired_numbers_are_skipped_and_the_count_stays(
+    project: Path, replicas: int, without: list[int], indexes: tuple[int, ...]
+) -> None:
+    fleet = GOOD["fleets"]["chat"] | {"replicas": replicas, "without": without}
+
+    assert read(changed("fleets.chat", fleet), project).fleets["chat"].indexes == indexes
+
+
+@pytest.mark.parametrize(
     ("path", "value", "says"),
     [
+        ("fleets.chat.without", [-1], "-1 is no number of an instance; chat-1 has the number 1"),
         ("fleet", {}, "gpu-fleet:fleet is not a known key; did you mean gpu-fleet:fleets?"),
         (
             "fleets.chat.replica",

@@ -82,6 +82,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The market's key was revoked",
         "Renting is stopped",
         "The state is broken or lost",
+        "One machine is to go",
     ]
 
 
@@ -209,3 +210,17 @@ def test_the_state_is_lost(cloud: Cloud, stack: Stack) -> None:
     assert "cannot be read" in told
     assert f"gpu-fleet/{own}/chat-0" in told
     assert cloud.rented() == []
+
+
+def test_one_machine_is_to_go(cloud: Cloud, stack: Stack) -> None:
+    stack.write_config(cloud.stack_config(replicas=2))
+    stack.up()
+    before = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
+
+    told = follow(stack, blocks("One machine is to go")[0])
+
+    after = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
+    assert set(after) == {"chat-0", "chat-2"}, told
+    assert after["chat-0"] == before["chat-0"]
+    assert set(stack.outputs()["endpoints"]) == {"chat-0", "chat-2"}
+    stack.destroy()
