@@ -1,5 +1,6 @@
 """A market behind the breaker: every rent asks it first, and what is rented and ended is written into its book."""
 
+from contextlib import suppress
 from typing import Any
 
 from providers.engine_watch import RentingClock
@@ -31,14 +32,19 @@ class GuardedMarket:
         try:
             instance_id = self._market.rent(offer_id, body)
         except OutcomeUnknown:
-            self._breaker.rented(self._clock.monotonic())
+            self._note_rent()
             raise
-        self._breaker.rented(self._clock.monotonic())
+        self._note_rent()
         return instance_id
+
+    def _note_rent(self) -> None:
+        with suppress(OSError):  # a full disk: what is rented is ours all the same, and the next rent is refused by it
+            self._breaker.rented(self._clock.monotonic())
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance, whose absence is no surprise from now on."""
-        self._breaker.destroyed(instance_id, self._clock.monotonic())
+        with suppress(OSError):  # giving back hangs on no book
+            self._breaker.destroyed(instance_id, self._clock.monotonic())
         self._market.destroy(instance_id)
 
     def verify_key(self) -> None:

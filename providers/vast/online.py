@@ -128,6 +128,7 @@ def bring_online(
                     patient, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline
                 )
             )
+        rented_at = float("-inf") if adopted else clock.monotonic()
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
@@ -148,7 +149,7 @@ def bring_online(
             following, stop = _following(error, failures, gpus, order.name)
             say("give back", f"{error}; {following}")
             with notebook.giving_back(error):
-                _keep_and_give_back(market, clock, limits, instance_id, price, error, notebook)
+                _keep_and_give_back(market, clock, limits, instance_id, price, rented_at, error, notebook)
             if stop:
                 raise stop from error
         except errors.DOUBTS as doubt:
@@ -157,7 +158,7 @@ def bring_online(
         except BaseException as error:
             say("give back", f"instance {instance_id}")
             with notebook.giving_back(error):
-                _keep_and_give_back(market, clock, limits, instance_id, price, error, notebook)
+                _keep_and_give_back(market, clock, limits, instance_id, price, rented_at, error, notebook)
             raise
         else:
             notebook.served(served.download_mbps, served.seconds)
@@ -171,13 +172,14 @@ def _keep_and_give_back(
     limits: Limits,
     instance_id: int,
     price: float | None,
+    rented_at: float,
     error: BaseException,
     notebook: Notebook,
 ) -> None:
     try:
         notebook.keep(last_words(market, clock, instance_id, error))
     finally:
-        give_back(market, clock, limits, instance_id, price)
+        give_back(market, clock, limits, instance_id, price, rented_at)
 
 
 def _rent_best(

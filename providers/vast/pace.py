@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import fcntl
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -76,7 +76,8 @@ class SharedPace:
         try:
             yield
         finally:
-            self._answered(call, interval, clock.time())
+            with suppress(OSError):  # a full disk must not cost the answer, which may be the id of what was rented
+                self._answered(call, interval, clock.time())
 
     @contextmanager
     def _window(self, call: str, clock: Clock) -> Iterator[None]:
@@ -88,7 +89,8 @@ class SharedPace:
         try:
             yield
         finally:
-            self._count(call, window, clock.time())
+            with suppress(OSError):
+                self._count(call, window, clock.time())
 
     def _taken(self, call: str, most: int, window: float, now: float) -> float:
         """Take a place and return 0, or return for how many seconds there is none."""

@@ -18,7 +18,7 @@ from providers.vast.offers import Offer
 from providers.vast.rows import set_aside
 
 RENT_TRIES = 2  # the second after the first is known to have had no effect
-DESTROY_AGAIN_LOOKS = 6  # an accepted destroy that has no effect by then is asked for again
+DESTROY_AGAIN_LOOKS = 12  # an accepted destroy that has no effect by then is asked for again; a minute is no rare tail
 
 
 class Market(KeyRing, Protocol):
@@ -77,15 +77,16 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
     """Rent an offer under the label in `body` and return the instance's id.
 
     A reply that got lost is settled by the label: found means that the rent took effect, absent for the whole settling
-    time means that it did not, and then it is tried again. A refusal that left a contract behind is given back.
-    Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused, OutcomeUnknown.
+    time means that it did not, and then it is tried again. A refusal that left a contract behind is given back, and so is
+    what shows under the label where the call ended in no answer of the market's: a full disk, Ctrl-C.
+    Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused, OutcomeUnknown, StillRented, and what broke the call.
     """
     for tried in range(1, RENT_TRIES + 1):
         try:
             return market.rent(offer.id, body)
         except (errors.OfferGone, errors.NoCredit) as refused:
             if refused.instance_id is not None:
-                give_back(market, clock, limits, refused.instance_id)
+                give_back(market, clock, limits, refused.instance_id, offer.dph_base, clock.monotonic())
             raise
         except errors.OutcomeUnknown as doubt:
             found = _settle_or_give_back(market, clock, limits, body["label"], doubt, offer.dph_base)
@@ -93,6 +94,14 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
                 return found[0].id
             if tried == RENT_TRIES:
                 raise
+        except (errors.VastError, EngineGone):
+            raise  # refused, or called off while it waited for its turn
+        except BaseException as broken:
+            unknown = errors.OutcomeUnknown("rent", f"it was broken off: {broken!r}")
+            with clock.patient():
+                found = _settle_or_give_back(market, clock, limits, body["label"], unknown, offer.dph_base)
+                give_back_all(market, clock, limits, found)
+            raise
     raise AssertionError("unreachable")
 
 
@@ -198,32 +207,47 @@ def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: 
 
 
 def give_back(
-    market: Market, clock: RentingClock, limits: Limits, instance_id: int, usd_per_hour: float | None = None
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    instance_id: int,
+    usd_per_hour: float | None = None,
+    rented_at: float = float("-inf"),
 ) -> None:
     """Destroy an instance and return once the market confirms that it is gone.
 
-    Works on without an engine. A market that does not answer is waited for longer than one that answers and does nothing.
+    Absence says nothing within the settling time after `rented_at` (monotonic seconds): a destroy that comes so early may
+    meet a market that does not know the instance yet. Works on without an engine. Only looks count against
+    `destroy_seconds`, and only from the first accepted destroy on: how long many at once wait for their turns does not. A
+    market that does not answer is waited for longer than one that answers and does nothing.
     Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
     """
-    began = clock.monotonic()
-    deadline = began + limits.destroy_seconds
-    again = float("-inf")
+    believed = rented_at + limits.settle_seconds
+    again, hidden = float("-inf"), False
+    looked = lost = 0.0
     cause = "the market still lists it"
     with clock.patient():
-        while clock.monotonic() < deadline:
+        while looked < limits.destroy_seconds and lost < limits.outage_seconds:
+            began = clock.monotonic()
             try:
-                if clock.monotonic() >= again:
+                if began >= again:
                     market.destroy(instance_id)
                     again = clock.monotonic() + DESTROY_AGAIN_LOOKS * limits.look_seconds
-                if is_absent(market, clock, limits, instance_id):
+                absent = is_absent(market, clock, limits, instance_id)
+                if absent and clock.monotonic() >= believed:
                     return
+                again = again if absent or not hidden else float("-inf")
+                hidden = absent
+                looked += limits.look_seconds
             except errors.CredentialsRefused as error:
                 raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error
             except errors.DOUBTS as doubt:
                 cause = str(doubt)
-                deadline = max(deadline, min(clock.monotonic() + limits.destroy_seconds, began + limits.outage_seconds))
-            except errors.VastError as error:
+                # In a queue of many a doubt comes late, and is still one.
+                lost += min(clock.monotonic() - began, limits.destroy_seconds) + limits.look_seconds
+            except (errors.VastError, OSError) as error:  # a full disk: our own books cannot be written
                 cause = str(error)
+                looked += limits.look_seconds
             clock.sleep(limits.look_seconds)
     raise errors.StillRented(instance_id, usd_per_hour, cause)
 
