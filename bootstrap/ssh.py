@@ -33,6 +33,7 @@ RETRY_SECONDS = 1.0
 REFUSED_SECONDS = 60.0  # between two words about a key that is not let in
 PULSE_SECONDS = 10.0  # between two questions for a sign of life
 SILENCE_SECONDS = 30.0  # without an answer to one, the host is lost
+SIGN_SECONDS = 60.0  # between two signs that the host is worked on
 FIRST_POLL, LONGEST_POLL = 0.01, 0.2
 CHUNK = 32768
 LOST = (OSError, EOFError, paramiko.SSHException)
@@ -47,12 +48,14 @@ def connect(
     deadline_seconds: float,
     say: Callable[[str, str], None],
     refused: Callable[[str], None] = lambda _public_key: None,
+    *,
+    sign: str = "",
 ) -> "SshHost":
     """Log in as root, trying again until the deadline: "running" does not mean that sshd answers yet.
 
     `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. `refused` is called with our public key, an
-    OpenSSH line, when the host does not know it, at most once a minute. Raises HostUnreachable, and OtherHostKey at
-    once, before authentication.
+    OpenSSH line, when the host does not know it, at most once a minute. `sign` is a command that is run on the host once a
+    minute while it is worked on. Raises HostUnreachable, and OtherHostKey at once, before authentication.
     """
     # Its threads would print tracebacks of what is an error of ours already.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -78,7 +81,7 @@ def connect(
                     refused(public_line(private_key))
             else:
                 say("connect", f"{USER}@{address}:{port} after {clock.monotonic() - began:.1f} s, host key as pinned")
-                return SshHost(transport, clock, f"{address}:{port}")
+                return SshHost(transport, clock, f"{address}:{port}", sign)
         waited = clock.monotonic() - began
         if waited >= deadline_seconds:
             raise HostUnreachable(f"SSH at {address}:{port} does not let us in after {waited:.0f} s ({cause})")
@@ -100,10 +103,12 @@ def fingerprint(key: paramiko.PKey) -> str:
 class SshHost:
     """An open connection; satisfies `host.Host`."""
 
-    def __init__(self, transport: paramiko.Transport, clock: Clock, name: str) -> None:
+    def __init__(self, transport: paramiko.Transport, clock: Clock, name: str, sign: str = "") -> None:
         self._transport = transport
         self._clock = clock
         self._name = name
+        self._sign = sign
+        self._signed = clock.monotonic()
         self._pulse: Future[object] | None = None
         self._asked = clock.monotonic()
 
@@ -111,6 +116,7 @@ class SshHost:
         """Run a shell command to its end."""
         deadline = self._clock.monotonic() + timeout
         mark = secrets.token_hex(8)
+        self._give_a_sign()
         try:
             channel = patiently(self._transport.open_session, self._clock, SILENCE_SECONDS)
             with contextlib.closing(channel):
@@ -169,9 +175,17 @@ class SshHost:
         if not self._transport.is_active():
             raise HostLost(f"the connection to {self._name} ended while it worked")
         self._demand_a_pulse()
+        self._give_a_sign()
         if self._clock.monotonic() > deadline:
             what = command.split("\n", 1)[0][:80]
             raise StepFailed(f"{self._name}: `{what}` did not end in time: {_text(so_far)[-500:]}")
+
+    def _give_a_sign(self) -> None:
+        """Run the sign's command beside what runs. One that fails is not missed: the next comes in a minute."""
+        now = self._clock.monotonic()
+        if self._sign and now - self._signed >= SIGN_SECONDS:
+            self._signed = now
+            begin(partial(_execute, self._transport, self._sign))
 
     def _demand_a_pulse(self) -> None:
         now = self._clock.monotonic()
@@ -183,6 +197,12 @@ class SshHost:
         if self._pulse is not None and now - self._asked > SILENCE_SECONDS:
             self.close()
             raise HostLost(f"{self._name} gave no sign of life for {SILENCE_SECONDS:.0f} s while it worked")
+
+
+def _execute(transport: paramiko.Transport, command: str) -> None:
+    with contextlib.closing(transport.open_session(timeout=SILENCE_SECONDS)) as channel:
+        channel.exec_command(f"exec sh -c {shlex.quote(command)}")
+        channel.recv_exit_status()
 
 
 def _drain(channel: paramiko.Channel, out: bytearray, err: bytearray) -> None:

@@ -132,7 +132,15 @@ def _desk(
         ) from None
     place, clock = meeting_place(url, key), UnwatchedClock()
     client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place, scale))
-    return Desk(stack, config, scale, client, clock, Breaker(place, scale), Limits().at(scale), lenient)
+    return Desk(stack, config, scale, client, clock, Breaker(place, scale), _limits(config).at(scale), lenient)
+
+
+def _limits(config: Mapping[str, Any]) -> Limits:
+    """Return the default bounds, with the boot that config allows where it says one that can be read."""
+    with suppress(AttributeError, TypeError, ValueError):
+        minutes = (Values(config).get_object(f"{PROJECT}:limits") or {}).get("bootMinutes")
+        return Limits() if minutes is None else Limits(boot_seconds=float(minutes) * 60)
+    return Limits()
 
 
 def read_config(desk: Desk, project: Path | None = Path()) -> StackConfig:

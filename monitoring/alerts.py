@@ -94,7 +94,7 @@ ALERTS: Sequence[Alert] = (
         queries.orphans(),
         "10m",
         "page",
-        f"{HOST} is billed, and the ledger does not know it.",
+        f"{HOST} is billed, and the ledger does not account for it.",
     ),
     Alert(
         "CertificateEnding",

@@ -221,7 +221,9 @@ def worst_machines(count: int = 10) -> str:
 
 
 def orphans() -> str:
-    """Instances that cost money and that no event of the ledger names, or that it says were given back."""
+    """Instances that cost money and that no event of the ledger names, or that it says were given back, or that boot for
+    longer than anybody waits.
+    """
     return "vast_instance_orphaned == 1"
 
 

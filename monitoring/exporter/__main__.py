@@ -121,6 +121,7 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
         reasons=[reason.value for reason in Reason],
         ssh_timeout_seconds=stack.limits.connect_minutes * 60 / desk.scale,
         time_scale=desk.scale,
+        abandoned_seconds=desk.limits.abandoned_seconds,
         day_usd=stack.budget.usd_per_day,
         month_usd=stack.budget.usd_per_month,
         ceilings={name: fleet.max_usd_per_hour for name, fleet in stack.fleets.items() if fleet.max_usd_per_hour},

@@ -41,6 +41,10 @@ class Attempt:
         befores = [0.0, *(seconds for _, seconds in known)]
         return {phase: max(0.0, end - before) for (phase, end), before in zip(known, befores, strict=False)}
 
+    def boots(self) -> bool:
+        """Say whether the last that is known of it is its rent or its adoption: nobody saw it run."""
+        return self.served is None and self.failed is None and not self.passed.keys() - {"rent"}
+
     def failing_phase(self) -> str:
         """Return the phase in which it ended: the one after the last that is through."""
         through = [PHASES.index(phase) for phase in self.passed if phase in PHASES]
@@ -94,9 +98,17 @@ def provisioning(attempts: Iterable[Attempt]) -> list[Wait]:
     return waits
 
 
-def orphaned(inventory: Iterable[Rented], attempts: Iterable[Attempt]) -> list[Rented]:
-    """Return what is rented though no event of the ledger names it, or one says that it was given back."""
-    wanted = {attempt.instance_id for attempt in attempts if not attempt.given_back}
+def orphaned(
+    inventory: Iterable[Rented],
+    attempts: Iterable[Attempt],
+    now: float = 0.0,
+    abandoned_seconds: float = float("inf"),
+) -> list[Rented]:
+    """Return what is rented though no event of the ledger names it, or one says that it was given back, or none says
+    anything but that it boots, since so many seconds before `now` (unix seconds).
+    """
+    since = now - abandoned_seconds
+    wanted = {one.instance_id for one in attempts if not one.given_back and not (one.boots() and one.last < since)}
     return [rented for rented in inventory if rented.instance_id not in wanted]
 
 

@@ -32,6 +32,7 @@ class Terms:
     reasons: Sequence[str]
     ssh_timeout_seconds: float
     time_scale: float = 1.0  # market seconds in one of ours
+    abandoned_seconds: float = 2 * 3600.0  # an instance that boots for longer is waited for by nobody
     day_usd: float = 0.0
     month_usd: float = 0.0
     ceilings: Mapping[str, float] = field(default_factory=dict)  # $/h by fleet
@@ -119,7 +120,8 @@ class FleetCollector(Collector):
             yield gauges("vast_exporter_stack_info", "1 for each stack whose rentals are known.", ("stack_id",), known)
             yield from _inventory(inventory)
             yield _ends(inventory, self._now(), self._terms.time_scale)
-            orphans = {_identity(rented)[:3]: 1.0 for rented in orphaned(inventory, attempts)}
+            lost = orphaned(inventory, attempts, self._now(), self._terms.abandoned_seconds)
+            orphans = {_identity(rented)[:3]: 1.0 for rented in lost}
             yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
         if self._learnt["charges"]:
             unused = self._unused if self._learnt.get(UNUSED) else None

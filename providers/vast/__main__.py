@@ -108,7 +108,8 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
     # being created, by the time at which the states are read.
     listed = all_known(desk.market.instances())
     known = states(run_pulumi, desk.stack)
-    found = sweep.sort_out(listed, known, sweep.own_ids(known, options.stack_id))
+    own = sweep.own_ids(known, options.stack_id)
+    found = sweep.sort_out(listed, known, own, desk.clock.time(), desk.limits)
     doomed = sweep.condemned(found, options.interrupted)
     for instance in doomed if options.destroy else ():
         desk.breaker.destroyed(instance.id, desk.clock.monotonic())

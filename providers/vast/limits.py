@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 
 from providers.vast.loading import LEAST_TOTAL_SECONDS
 
+LONGEST_SILENCE_SECONDS = 60 * 60.0
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -29,8 +31,17 @@ class Limits:
 
     @property
     def unattended_seconds(self) -> float:
-        """After which an instance that nobody works on ends itself: later than the slowest creator gives up."""
-        return 1.25 * self.total_seconds
+        """The longest silence between two signs of attention; after it an instance ends itself.
+
+        Whoever works on one gives a sign every minute. The longest wait without any is the one for the first login,
+        `host_key_seconds` and `connect_seconds`.
+        """
+        return min(LONGEST_SILENCE_SECONDS, 1.25 * self.total_seconds)
+
+    @property
+    def abandoned_seconds(self) -> float:
+        """After which nobody waits for a boot any more, counted from the rent: one creator, and one that took it over."""
+        return 2 * 1.5 * self.boot_seconds
 
     def boot_ends(self, born: float, changed: float) -> float:
         """Return until when a boot is waited for that began at `born` and whose message changed last at `changed`.

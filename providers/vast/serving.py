@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.artifacts import Artifacts
-from bootstrap.attention import attend, report_online
+from bootstrap.attention import attend, report_online, sign_of_attention
 from bootstrap.clock import Clock, Until
 from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
@@ -101,7 +101,9 @@ class HostBootstrap:
             raise HostUnreachable(f"instance {instance.id} has no direct SSH port")
         # The market may have rewritten the host's keys: what is attached stays.
         refused = functools.partial(attach, self.keyring, instance.id, say=say)
-        return connect(*mapped, self.private_key, host_key, self.clock, self.limits.connect_seconds, say, refused)
+        sign = sign_of_attention(self.limits.unattended_seconds)
+        bound = self.limits.connect_seconds
+        return connect(*mapped, self.private_key, host_key, self.clock, bound, say, refused, sign=sign)
 
     def observe(self, instance: Instance, host_key: str, say: Say) -> Facts:
         """Look at what really runs. Raises bootstrap errors."""

@@ -3,7 +3,8 @@ for the market that is handed in.
 
 Only what carries our own stack id is ever given back, and only when no state knows it. An instance whose create the state
 records without an end may be one that an update brings online right now, so it is left alone until the operator says that
-none is under way.
+none is under way, or until it has been booting for longer than any update waits. Its timer runs from the container's start
+on: nobody but us ends one whose container never starts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,7 +20,9 @@ from providers.vast.instances import Instance
 from providers.vast.limits import Limits
 from providers.vast.renting import Market, give_back
 
+DEFAULT_LIMITS = Limits()
 AT_ONCE = 8  # they wait for one another's turns, and look together
+BOOTING = (None, "scheduled", "created", "loading")  # words of `actual_status` before a container's first start
 
 
 class Kind(Enum):
@@ -52,13 +55,35 @@ def own_ids(states: Sequence[StackState], given: str | None = None) -> frozenset
     return frozenset({own} if own else ())
 
 
-def sort_out(instances: Iterable[Instance], states: Sequence[StackState], own: frozenset[str]) -> list[Finding]:
-    """Say of each instance what it is, by id."""
+def sort_out(
+    instances: Iterable[Instance],
+    states: Sequence[StackState],
+    own: frozenset[str],
+    now: float = 0.0,
+    limits: Limits = DEFAULT_LIMITS,
+) -> list[Finding]:
+    """Say of each instance what it is at `now` (unix seconds), by id."""
     where = {number: state.stack for state in states for ids in state.instances.values() for number in ids}
-    return [_finding(one, states, where, own) for one in sorted(instances, key=lambda one: one.id)]
+    instances = list(instances)
+    late = {one.id: hours for one in instances if (hours := _hours_late(one, now, limits))}
+    return [_finding(one, states, where, own, late.get(one.id)) for one in sorted(instances, key=lambda one: one.id)]
 
 
-def _finding(instance: Instance, states: Sequence[StackState], where: dict[int, str], own: frozenset[str]) -> Finding:
+def _hours_late(instance: Instance, now: float, limits: Limits) -> float | None:
+    """Return for how many hours an instance has been booting, if that is longer than any creator waits; else None."""
+    if instance.actual_status not in BOOTING or instance.start_date is None:
+        return None
+    seconds = now - instance.start_date
+    return seconds / 3600 if seconds > limits.abandoned_seconds else None
+
+
+def _finding(
+    instance: Instance,
+    states: Sequence[StackState],
+    where: dict[int, str],
+    own: frozenset[str],
+    hours_late: float | None,
+) -> Finding:
     if instance.id in where:
         return Finding(instance, Kind.KNOWN, f"in the state of stack {where[instance.id]}")
     mark = label.parse(instance.label)
@@ -67,6 +92,8 @@ def _finding(instance: Instance, states: Sequence[StackState], where: dict[int, 
     if mark.stack_id not in own:
         return Finding(instance, Kind.ANOTHER, f"stack id {mark.stack_id} is not this stack's")
     mine = [state for state in states if state.stack_id == mark.stack_id]
+    if hours_late is not None:
+        return Finding(instance, Kind.UNKNOWN, f"it has been booting for {hours_late:.1f} h, and nobody waits for it")
     if any(mark.name in state.creating for state in mine):
         return Finding(instance, Kind.CREATING, "an update is creating it, or was killed while it did")
     known = sorted(number for state in mine for number in state.instances.get(mark.name, ()))

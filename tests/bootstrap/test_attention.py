@@ -1,4 +1,4 @@
-"""The timer of a host that is left alone, read by the shell: it ends after the time of today's limits, whoever armed it."""
+"""The timer of a host that is left alone, read by the shell: it ends after today's silence, whoever armed it."""
 
 import re
 import subprocess
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.attention import ATTENDED, TIMER, attend
+from bootstrap.attention import ATTENDED, TIMER, UPTIME, attend
 from bootstrap.host import Result
 from bootstrap.scripting import ETC
 from providers.identity.keys import new_ssh_key
@@ -59,9 +59,10 @@ def host(tmp_path: Path) -> Folder:
 
 
 @pytest.mark.parametrize(
-    ("timer", "seconds"), [(NEW, 9000), (OF_AN_OLDER_VERSION, 9000), (OF_AN_OLDER_VERSION, 3375.5)]
+    ("timer", "seconds"),
+    [(NEW, 9000), (NEW, 60), (OF_AN_OLDER_VERSION, 9000), (OF_AN_OLDER_VERSION, 3375.5), (OF_AN_OLDER_VERSION, 60)],
 )
-def test_a_timer_ends_after_the_time_of_today_and_no_earlier(host: Folder, timer: str, seconds: float) -> None:
+def test_a_timer_ends_after_the_silence_of_today_and_no_earlier(host: Folder, timer: str, seconds: float) -> None:
     Path(host.here(TIMER)).write_text(timer)
 
     before = uptime()
@@ -70,15 +71,6 @@ def test_a_timer_ends_after_the_time_of_today_and_no_earlier(host: Folder, timer
     attended = int(Path(host.here(ATTENDED)).read_text())
     ends = attended + int(re.findall(r"-gt (\d+) \]", timer)[0])
     assert before + seconds <= ends <= uptime() + seconds + 1
-
-
-def test_a_timer_that_gives_more_time_keeps_it(host: Folder) -> None:
-    Path(host.here(TIMER)).write_text(NEW)
-
-    before = uptime()
-    attend(host, "chat-0", 60)
-
-    assert before <= int(Path(host.here(ATTENDED)).read_text()) <= uptime()
 
 
 @pytest.mark.parametrize("timer", [None, "", "another text -gt soon ]"])
@@ -90,3 +82,16 @@ def test_without_a_timer_that_can_be_read_the_mark_is_now(host: Folder, timer: s
     attend(host, "chat-0", 60)
 
     assert before <= int(Path(host.here(ATTENDED)).read_text()) <= uptime()
+
+
+@pytest.mark.parametrize("mark", [-7200, 0, 100])
+def test_the_timer_counts_from_any_mark(host: Folder, mark: int) -> None:
+    Path(host.here(TIMER)).write_text(NEW)
+    attended = Path(host.here(ATTENDED))
+    attended.parent.mkdir(parents=True, exist_ok=True)
+    attended.write_text(f"{mark}\n")
+
+    condition = next(line for line in NEW.splitlines() if "-gt 9000" in line).partition("||")[0]
+    silent = host.run(condition.replace(UPTIME, "echo 5000")).status == 0
+
+    assert silent == (5000 - mark > 9000)

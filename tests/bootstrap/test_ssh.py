@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -142,6 +143,21 @@ def test_a_host_that_gives_no_sign_of_life_is_lost(sshd: Sshd) -> None:
 def test_a_long_silent_command_is_no_lost_host(sshd: Sshd) -> None:
     with contextlib.closing(login(sshd, clock=HastyClock())) as host:
         assert host.run("sleep 2.5; echo done", timeout=36_000).stdout == "done\n"
+
+
+def test_a_sign_is_given_while_a_command_runs_and_between_commands(sshd: Sshd, tmp_path: Path) -> None:
+    signs = tmp_path / "it's a sign"
+    sign = f"echo given >> {shlex.quote(str(signs))}"
+    given = f"[ $(cat {shlex.quote(str(signs))} 2>/dev/null | wc -l) -ge"
+    host = connect(
+        "127.0.0.1", sshd.port, sshd.private_key, sshd.host_key, HastyClock(), 600, lambda *_: None, sign=sign
+    )
+
+    with contextlib.closing(host):
+        host.run(f"until {given} 2 ]; do sleep 0.05; done", timeout=36_000)
+        before = len(signs.read_text().splitlines())
+        while len(signs.read_text().splitlines()) == before:
+            host.run("true")
 
 
 class Vanishing(SystemClock):

@@ -143,3 +143,10 @@ def test_a_market_that_cannot_be_read_is_refused_without_its_value(tmp_path: Pat
         opened(tmp_path, {**SECTIONS, "market": market}, "market")
 
     assert KEY not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("limits", "minutes"), [({"bootMinutes": 60}, 60), ({"bootMinutes": "a"}, 40), ([KEY], 40), ({}, 40)]
+)
+def test_a_desk_waits_for_a_boot_as_long_as_config_says(tmp_path: Path, limits: Any, minutes: float) -> None:
+    assert opened(tmp_path, {**SECTIONS, "limits": limits}, "limits").limits.boot_seconds == minutes * 60

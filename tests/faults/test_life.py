@@ -1,20 +1,29 @@
 """The life of one instance through the real provider process: update in place, adoption, and an engine that dies."""
 
+import contextlib
 import socket
 import threading
 import time
 
 import pytest
 
+from bootstrap.attention import ATTENDED, TIMER, UPTIME
 from bootstrap.clock import SystemClock
 from bootstrap.errors import HostUnreachable
 from bootstrap.manifest import of_folder
 from bootstrap.probe import probe
 from bootstrap.ssh import connect
 from providers.identity.keys import new_ssh_key
+from providers.store.client import Keys
+from providers.vast.instances import Instance
+from providers.vast.limits import Limits
 from providers.vast.resource import VastInstanceProvider
+from providers.vast.serving import HostBootstrap
+from providers.vast.settings import InstanceSettings
+from tests.doubles.clock import FakeClock
 from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from tests.doubles.market import FakeMarket
 
 pytestmark = pytest.mark.host
 
@@ -198,6 +207,34 @@ def test_an_instance_that_serves_outlives_the_timer_of_its_start(cloud: Cloud, p
     _until(lambda: time.monotonic() - began > 1.25 * 0.5 * 60 + 2)
 
     assert [row["id"] for row in cloud.rented()] == [outs["instanceId"]]
+
+
+class Hasty(SystemClock):
+    """Twenty of its seconds pass in one."""
+
+    def monotonic(self) -> float:
+        return super().monotonic() * 20
+
+
+def test_whoever_is_logged_in_gives_signs_that_the_timer_understands(cloud: Cloud, process: DynamicProcess) -> None:
+    props = cloud.props("chat-0")
+    _id, outs = process.create(props)
+    address, port = str(outs["ssh"]).split(":")
+    row = {"id": outs["instanceId"], "public_ipaddr": address, "ports": {"22/tcp": [{"HostPort": port}]}}
+    settings = InstanceSettings.from_props(props)
+    key = settings.access.ssh_private_key.get_secret_value()
+    bootstrap = HostBootstrap(settings, key, Keys("", ""), Limits(), Hasty(), FakeMarket(FakeClock()))
+    host = bootstrap.connect(Instance.model_validate(row), str(outs["hostKey"]), lambda *_: None)
+
+    with contextlib.closing(host):
+        silence = host.run(
+            f"echo long ago > {ATTENDED}; while grep -q ago {ATTENDED}; do sleep 0.05; done; "
+            f"limit=$(sed -n 's/.* -gt \\([0-9]*\\) ].*/\\1/p' {TIMER}); "
+            f"echo $(($(cat {ATTENDED}) + limit - $({UPTIME})))",
+            timeout=1200,
+        ).stdout
+
+    assert int(silence) == pytest.approx(Limits().unattended_seconds, abs=2)
 
 
 def _create_in_vain(process: DynamicProcess, props: dict[str, object]) -> None:

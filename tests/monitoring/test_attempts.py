@@ -100,3 +100,20 @@ def test_what_is_rented_and_not_accounted_for_is_an_orphan() -> None:
     there = [Rented(number, "stack", "chat-0", "running", "RTX 4090", 1, "Sweden, SE", 0.3) for number in (7, 8, 9)]
 
     assert [rented.instance_id for rented in orphaned(there, known)] == [8, 9]
+
+
+@pytest.mark.parametrize(
+    ("events", "now", "lost"),
+    [
+        ([told(1000.0, "renting"), told(1001.0, "rented")], 8200.0, False),
+        ([told(1000.0, "renting"), told(1001.0, "rented")], 8202.0, True),
+        ([told(1001.0, "rented"), told(5000.0, "adopted", "b")], 8202.0, False),
+        ([told(1001.0, "rented"), told(1100.0, "passed", phase="wait")], 9000.0, False),
+        ([told(1001.0, "rented"), told(1100.0, "served")], 9000.0, False),
+        ([told(1001.0, "rented"), told(1100.0, "failed", reason="boot")], 9000.0, False),
+    ],
+)
+def test_what_boots_for_longer_than_anybody_waits_is_an_orphan(events: list[Happening], now: float, lost: bool) -> None:
+    there = [Rented(7, "stack", "chat-0", "loading", "RTX 4090", 1, "Sweden, SE", 0.3)]
+
+    assert bool(orphaned(there, attempts(*events).all(), now, 7200)) == lost

@@ -197,6 +197,18 @@ def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
     assert samples(collector)["vast_instance_orphaned", "chat", "8", "chat-1"] == 1
 
 
+def test_what_boots_for_too_long_is_an_orphan_from_then_on() -> None:
+    world = World()
+    world.happenings = attempt(NOON - 3600, phases={"rent": 1.0})[:2]
+    collector = world.collector(Terms((), 300.0, abandoned_seconds=7200.0))
+    collector.learn()
+    assert not any(key[0] == "vast_instance_orphaned" for key in samples(collector))
+
+    world.now += 3602
+
+    assert samples(collector)["vast_instance_orphaned", 'cha"t-é', "7", 'cha"t-é-0'] == 1
+
+
 def test_idle_waste_is_told_where_hosts_report_and_never_falls() -> None:
     world = World()
     unused = {7: 1800.0}

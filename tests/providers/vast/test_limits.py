@@ -106,10 +106,13 @@ def test_old_states_keep_what_they_say() -> None:
     assert settings({"totalMinutes": 45}, 16).to_limits().total_seconds == 45 * MINUTE
 
 
-def test_whoever_works_on_an_instance_gives_up_before_the_instance_does() -> None:
-    limits = settings({}, 140).to_limits()
+@pytest.mark.parametrize("gb", [16, 140, 1400])
+def test_an_instance_bears_an_hour_of_silence_at_most_and_more_than_a_creator_ever_keeps(gb: float) -> None:
+    limits = settings({}, gb).to_limits()
 
-    assert limits.unattended_seconds > limits.total_seconds
+    assert limits.unattended_seconds <= 60 * MINUTE
+    assert limits.unattended_seconds > 1.5 * (limits.host_key_seconds + limits.connect_seconds)
+    assert settings({"totalMinutes": 8}, gb).to_limits().unattended_seconds == 10 * MINUTE
 
 
 class FailsLate:

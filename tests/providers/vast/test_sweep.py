@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 
 OURS = StackState("dev", "abc", {"chat-0": frozenset({1})})
+NOW = 1_800_000_000.0
 THEIRS = StackState("prod", "xyz", {"chat-0": frozenset({2})})
 
 
@@ -56,6 +58,43 @@ def test_a_second_instance_under_a_known_name_is_unknown_and_says_which_is_known
 
     assert found[0].kind is Kind.UNKNOWN
     assert found[0].why == "chat-0 is instance 1 in state, not this one"
+
+
+@pytest.mark.parametrize(
+    ("status", "minutes", "kind"),
+    [
+        ("loading", 121, Kind.UNKNOWN),
+        ("created", 121, Kind.UNKNOWN),
+        (None, 121, Kind.UNKNOWN),
+        ("loading", 119, Kind.CREATING),
+        ("running", 600, Kind.CREATING),
+        ("unknown", 600, Kind.CREATING),
+        ("rebooting", 600, Kind.CREATING),
+    ],
+)
+def test_what_boots_for_longer_than_anybody_waits_is_no_longer_being_created(
+    status: str | None, minutes: float, kind: Kind
+) -> None:
+    creating = StackState("dev", "abc", {"chat-0": frozenset({1})}, frozenset({"chat-2"}))
+    rows = [
+        instance(number, f"gpu-fleet/abc/chat-{name}", actual_status=status, start_date=NOW - minutes * 60)
+        for number, name in ((1, 0), (4, 2))
+    ]
+
+    found = sort_out(rows, [creating], own_ids([creating]), NOW, Limits())
+
+    assert kinds(found) == {1: Kind.KNOWN, 4: kind}
+    assert kind is not Kind.UNKNOWN or "booting for 2.0 h" in found[1].why
+
+
+def test_a_boot_without_a_beginning_is_left_to_its_creator() -> None:
+    creating = StackState("dev", "abc", creating=frozenset({"chat-2"}))
+
+    found = sort_out(
+        [instance(4, "gpu-fleet/abc/chat-2", actual_status="loading")], [creating], own_ids([creating]), NOW
+    )
+
+    assert kinds(found) == {4: Kind.CREATING}
 
 
 def test_a_state_that_cannot_be_read_makes_nothing_ours_unless_its_id_is_given() -> None:
