@@ -20,6 +20,7 @@ from providers.vast import errors
 from providers.vast.again import again
 from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
 from providers.vast.attached_keys import Ask, attach, detach
+from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
 from providers.vast.offers import Offer
@@ -39,12 +40,11 @@ LARGE = 8 * PAGE  # an account with more instances is asked about by label, not 
 FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
 EVERYTHING, ACCOUNT = "instances", "account"
 
-
 Answer = TypeVar("Answer", bound=BaseModel)
 Value = TypeVar("Value")
 
 
-class VastClient:
+class VastClient(Unclaimed):
     """One account on one market. Thread-safe: it keeps no state but the connection pool.
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their

@@ -1,10 +1,11 @@
 """A market behind the breaker: every rent asks it first, and what is rented and ended is written into its book."""
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from providers.engine_watch import RentingClock
 from providers.vast.breaker import Breaker
+from providers.vast.claims import Choose, Claims
 from providers.vast.errors import OutcomeUnknown
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
@@ -18,7 +19,15 @@ class GuardedMarket:
     that may show again what vanished. Raises BreakerOpen from `rent`, besides what the other one raises.
     """
 
-    def __init__(self, market: Market, breaker: Breaker, clock: RentingClock, look_seconds: float) -> None:
+    def __init__(
+        self,
+        market: Market,
+        breaker: Breaker,
+        clock: RentingClock,
+        look_seconds: float,
+        claims: Claims | None = None,
+    ) -> None:
+        self._claims = claims
         self._market, self._breaker, self._clock, self._look_seconds = market, breaker, clock, look_seconds
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
@@ -46,6 +55,10 @@ class GuardedMarket:
         with suppress(OSError):  # giving back hangs on no book
             self._breaker.destroyed(instance_id, self._clock.monotonic())
         self._market.destroy(instance_id)
+
+    def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
+        """Give the offer that is chosen, claimed before all who use the account on this computer."""
+        return self._claims.take(label, choose, self._clock) if self._claims else nullcontext(choose({}))
 
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key."""

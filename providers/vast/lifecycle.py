@@ -54,7 +54,6 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         image=settings.server.image,
         onstart=script(settings.access.ssh_public_key, settings.market.url_of_hosts, limits.unattended_seconds),
         gate_port=settings.server.port,
-        turn=settings.turn,
         image_login=settings.registry.flags if settings.registry else None,
         ssh_public_key=settings.access.ssh_public_key,
     )

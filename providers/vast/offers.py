@@ -4,7 +4,7 @@ The market filters and orders, and returns 64 rows at most; every filter is chec
 times not applied. Prices are all-in: GPU, disk and the download of the weights spread over the expected hours.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from providers.vast.record import NOTHING, Record
 
 HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30 / 24
 PAGE = 64
+NEAR = 1.05  # times the best expected price: nearly the same
 
 
 class Offer(BaseModel):
@@ -175,13 +176,13 @@ def image_usd(offer: Offer, wishes: Wishes) -> float:
 
 def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
     """Name every wish that the offer fails; an empty list means that it fits."""
-    price = usd_per_hour(offer, wishes)
+    price, needed = usd_per_hour(offer, wishes), wishes.fit.least_mib if wishes.fit else 0
     rules = [
         (offer.gpu_name in wishes.gpu_names, "gpu.name", f"has {offer.gpu_name}"),
         (offer.num_gpus == wishes.gpu_count, "gpu.count", f"has {offer.num_gpus} GPUs"),
         (offer.gpu_ram >= wishes.gpu_ram_mb, "gpu.ramGb", f"has {offer.gpu_ram / 1000:.0f} GB a GPU"),
         (
-            wishes.fit is None or offer.gpu_ram >= wishes.fit.least_mib,
+            offer.gpu_ram >= needed,
             "vllmArguments",
             f"has {offer.gpu_ram / 1000:.0f} GB a GPU, too little for the model",
         ),
@@ -192,11 +193,7 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         ),
         (price <= wishes.max_usd_per_hour, "maxUsdPerHour", f"costs ${price:.3f}/h all-in"),
         (offer.reliable >= wishes.min_reliability, "reliability", f"is {offer.reliable:.3f} reliable"),
-        (
-            offer.inet_down >= wishes.min_download_mbps,
-            "downloadMbps",
-            f"downloads {offer.inet_down:.0f} Mb/s",
-        ),
+        (offer.inet_down >= wishes.min_download_mbps, "downloadMbps", f"downloads {offer.inet_down:.0f} Mb/s"),
         (offer.disk_space >= wishes.disk_gb, "diskGb", f"has {offer.disk_space:.0f} GB of disk"),
         (offer.direct_port_count >= wishes.ports, "ports", f"has {offer.direct_port_count} direct ports"),
         (_enough(offer.cuda_max_good, wishes.min_cuda), "minCuda", _cuda(offer, wishes)),
@@ -209,16 +206,8 @@ def misses(offer: Offer, wishes: Wishes) -> list[Miss]:
         (_enough(offer.memory_gb, wishes.memory_gb), "memoryGb", f"has {_number(offer.memory_gb)} GB of memory"),
         (not wishes.datacenter or offer.hosting_type == 1, "hosting", "is in no data centre that the market knows of"),
         (not wishes.regions or offer.country in wishes.regions, "regions", f"is in {offer.geolocation}"),
-        (
-            not wishes.verified_only or offer.verification == "verified",
-            "verified",
-            f"is {offer.verification}",
-        ),
-        (
-            offer.machine_id not in wishes.avoided_machines,
-            "machine",
-            f"machine {offer.machine_id} failed before",
-        ),
+        (not wishes.verified_only or offer.verification == "verified", "verified", f"is {offer.verification}"),
+        (offer.machine_id not in wishes.avoided_machines, "machine", f"machine {offer.machine_id} failed before"),
         (offer.rentable, "rentable", "is rented"),
         (not wishes.min_seconds or (offer.duration or 0) >= wishes.min_seconds, "minDays", _lasts(offer)),
     ]
@@ -268,33 +257,36 @@ def expected_usd_per_hour(offer: Offer, wishes: Wishes, record: Record = NOTHING
 
 
 def rank(
-    offers: Iterable[Offer], wishes: Wishes, turn: int = 0, records: Mapping[int, Record] | None = None
+    offers: Iterable[Offer], wishes: Wishes, records: Mapping[int, Record] | None = None, once: bool = True
 ) -> list[Offer]:
     """Order the offers that fit, the best first: the expected price of an hour that works, then download speed.
 
-    `records` by machine id is what the ledger knows. `turn` rotates the order, so that the instances of one update begin
-    at different offers instead of racing for one. A machine that is listed in several slices appears once, with its best.
-    GPUs that the model may not fit come after all that it fits.
+    `records` by machine id is what the ledger knows. Of a machine in several slices the best appears, and all of them
+    without `once`. GPUs that the model may not fit come after all that it fits.
     """
     known = records or {}
     fitting = sorted(
         (offer for offer in offers if not misses(offer, wishes)),
-        key=lambda offer: (
-            expected_usd_per_hour(offer, wishes, known.get(offer.machine_id, NOTHING)),
-            -offer.inet_down,
-            offer.id,
-        ),
+        key=lambda offer: (*_standing(offer, wishes, known), -offer.inet_down, offer.id),
     )
-    best: list[Offer] = []
-    seen: set[int] = set()
+    best: dict[int, Offer] = {}
     for offer in fitting:
-        if offer.machine_id not in seen:
-            seen.add(offer.machine_id)
-            best.append(offer)
-    tight = [offer for offer in best if wishes.fit and wishes.fit.tight(offer.gpu_ram)]
-    return _turned([offer for offer in best if offer not in tight], turn) + _turned(tight, turn)
+        best.setdefault(offer.machine_id if once else offer.id, offer)
+    return list(best.values())
 
 
-def _turned(offers: list[Offer], turn: int) -> list[Offer]:
-    turn = turn % len(offers) if offers else 0
-    return offers[turn:] + offers[:turn]
+def choose(ranked: Sequence[Offer], wishes: Wishes, records: Mapping[int, Record], claimed: Mapping[int, int]) -> Offer:
+    """Return the offer to try of those in their order, of which others claim some (offer ids, with their machines).
+
+    What others claim is as good as gone. Of offers at nearly the same price one on a machine of its own is taken, because
+    neighbours share a line and fail together.
+    """
+    free = [one for one in ranked if one.id not in claimed] or list(ranked)
+    tight, price = _standing(free[0], wishes, records)
+    near = [one for one in free if _standing(one, wishes, records) <= (tight, price * NEAR)]
+    return next((one for one in near if one.machine_id not in claimed.values()), free[0])
+
+
+def _standing(offer: Offer, wishes: Wishes, records: Mapping[int, Record]) -> tuple[bool, float]:
+    tight = wishes.fit is not None and wishes.fit.tight(offer.gpu_ram)
+    return tight, expected_usd_per_hour(offer, wishes, records.get(offer.machine_id, NOTHING))

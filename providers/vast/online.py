@@ -9,13 +9,14 @@ gives no machine back. Whatever is raised here, nothing stays rented, or the mes
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
-from bootstrap.errors import EngineRefused, GpuUnfit, HostFault
+from bootstrap.errors import GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.claim import adopt, keep_lowest
-from providers.vast.event import Reason
+from providers.vast.failures import Failure, exhausted, following, told
 from providers.vast.host_key import patiently_read, with_last_named
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
@@ -41,7 +42,7 @@ Say = Callable[[str, str], None]  # phase, text; must never raise, because it sp
 
 @dataclass(frozen=True)
 class Order:
-    """What to bring online. `label` is the instance's identity; `turn` spreads a fleet over the ranked offers."""
+    """What to bring online. `label` is the instance's identity."""
 
     name: str
     label: str
@@ -49,7 +50,6 @@ class Order:
     image: str
     onstart: str
     gate_port: int
-    turn: int = 0
     image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, a password among them
     ssh_public_key: str = ""  # attached to the instance through the market
 
@@ -76,16 +76,6 @@ class Bootstrap(Protocol):
 
     def serve(self, instance: Instance, host_key: str, say: Say, deadline: float) -> Served:
         """Connect, converge and probe before a moment (monotonic seconds). Raises bootstrap errors: HostFault or OurFault."""
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One attempt that was given up: which machine, why, and what the operator should know."""
-
-    instance_id: int | None
-    machine_id: int | None
-    reason: str
-    message: str
 
 
 def bring_online(
@@ -146,8 +136,8 @@ def bring_online(
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
             if isinstance(error, GpuUnfit):
                 gpus.add(offer or adopted, error)
-            following, stop = _following(error, failures, gpus, order.name)
-            say("give back", f"{error}; {following}")
+            then, stop = following(error, failures, gpus, order.name)
+            say("give back", f"{error}; {then}")
             with notebook.giving_back(error):
                 _keep_and_give_back(market, clock, limits, instance_id, price, rented_at, error, notebook)
             if stop:
@@ -163,7 +153,7 @@ def bring_online(
         else:
             notebook.served(served.download_mbps, served.seconds)
             return served
-    raise _exhausted(order, failures, limits)
+    raise exhausted(order.name, failures, limits)
 
 
 def _keep_and_give_back(
@@ -197,39 +187,57 @@ def _rent_best(
     for _search in range(limits.attempts):
         try:
             records = notebook.ledger.records()
-            ranked, asked = candidates(market, wishes, order.turn, records, clock.time(), say)
+            ranked, asked = candidates(market, wishes, records, clock.time(), say)
         except errors.NoMatchingOffer as error:
-            raise errors.NoMatchingOffer("\n".join([str(error), *_told(failures)])) from error
-        say(
-            "search",
-            f"{len(ranked)} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in",
-        )
+            raise errors.NoMatchingOffer("\n".join([str(error), *told(failures)])) from error
+        machines = len({offer.machine_id for offer in ranked})
+        say("search", f"{machines} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
         left = deadline - clock.monotonic()
         quick = in_time(ranked, wishes, records, limits, left)
         if not quick:
             failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, limits, left)))
-            raise _exhausted(order, failures, limits)
-        for offer in quick:
-            price = offers.usd_per_hour(offer, wishes)
-            notebook.renting(offer, price, offers.disk_usd_per_hour(offer, wishes), offers.image_usd(offer, wishes))
+            raise exhausted(order.name, failures, limits)
+        while quick:
+            choose = partial(offers.choose, quick, wishes, records)
             try:
-                instance_id = rent(market, clock, limits, offer, body)
+                with market.claim(order.label, choose) as offer:
+                    instance_id = _rent_offer(market, clock, limits, offer, body, wishes, notebook)
             except errors.OfferGone as gone:
-                notebook.taken(gone)
                 for query in asked:
                     market.forget_search(query)
                 say("rent", f"{gone}; next offer")
+                quick = [one for one in quick if one.machine_id != offer.machine_id]
                 continue
-            except BaseException as error:
-                notebook.failed(error)
-                raise
-            notebook.rented(instance_id)
             where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
+            price = offers.usd_per_hour(offer, wishes)
             say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
             return instance_id, offer
     raise errors.NoMatchingOffer(
         f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it."
     )
+
+
+def _rent_offer(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    offer: Offer,
+    body: dict[str, Any],
+    wishes: Wishes,
+    notebook: Notebook,
+) -> int:
+    price, disk = offers.usd_per_hour(offer, wishes), offers.disk_usd_per_hour(offer, wishes)
+    notebook.renting(offer, price, disk, offers.image_usd(offer, wishes))
+    try:
+        instance_id = rent(market, clock, limits, offer, body)
+    except errors.OfferGone as gone:
+        notebook.taken(gone)
+        raise
+    except BaseException as error:
+        notebook.failed(error)
+        raise
+    notebook.rented(instance_id)
+    return instance_id
 
 
 def _serve(
@@ -256,42 +264,3 @@ def _serve(
     served = with_last_named(market, clock, limits, instance_id, host_key, serve, say)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})
-
-
-def _following(
-    error: Exception, failures: list[Failure], gpus: UnfitGpus, name: str
-) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
-    """Say what follows the last failure; the error ends the create, if no further machine would do."""
-    if isinstance(error, GpuUnfit):
-        return gpus.following(), None if gpus.left else gpus.refused(name, _told(failures))
-    last = failures[-1]
-    # One machine alone may have a bad login of its landlord's.
-    refused = {one.machine_id for one in failures[:-1] if one.reason == Reason.REGISTRY.value} - {last.machine_id, None}
-    if last.reason == Reason.REGISTRY.value and refused:
-        return "no further machine is tried", errors.ImageRefused(last.instance_id or 0, last.message)
-    return "trying the next offer", None
-
-
-def _told(failures: list[Failure]) -> list[str]:
-    return [
-        f"Tried before: {failure.message}"
-        if failure.instance_id is None
-        else f"Tried before: instance {failure.instance_id}: {failure.message}"
-        for failure in failures
-    ]
-
-
-def _exhausted(order: Order, failures: list[Failure], limits: Limits) -> errors.VastError:
-    last = failures[-1].instance_id if failures else None
-    spent = f"{len(failures)} of {limits.attempts} attempts in at most {limits.total_seconds / 60:.0f} min"
-    return errors.RentalFailed(
-        last or 0,
-        failures[-1].reason if failures else "time",
-        "\n".join(
-            [
-                f"{order.name} did not come online ({spent}); everything was given back.",
-                *_told(failures),
-                "Run `pulumi up` again to try other machines, or tighten the wishes that the failures name.",
-            ]
-        ),
-    )

@@ -6,9 +6,11 @@ outage of the market lasts minutes, and a machine that was rented costs and may 
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from providers.engine_watch import RentingClock
+from providers.vast.claims import Choose
 from providers.vast.errors import DOUBTS, RateLimited, VastError
 from providers.vast.instances import Instance
 from providers.vast.limits import Limits
@@ -43,6 +45,10 @@ class PatientMarket:
     def forget_search(self, query: dict[str, Any]) -> None:
         """Have a query asked anew."""
         self._market.forget_search(query)
+
+    def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
+        """Give the offer that is chosen."""
+        return self._market.claim(label, choose)
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent; a doubt about whether it took effect is the caller's to settle."""

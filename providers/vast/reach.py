@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from providers.engine_watch import RentingClock
 from providers.vast.breaker import Breaker
+from providers.vast.claims import Claims
 from providers.vast.client import VastClient
 from providers.vast.guarded import GuardedMarket
 from providers.vast.limits import Limits
@@ -31,6 +32,6 @@ def reach(market: MarketSettings, key: str, clock: RentingClock, rents_per_hour:
         on_list=lambda ids: breaker.listed(ids, clock.monotonic()),
     )
     try:
-        yield GuardedMarket(client, breaker, clock, Limits().at(scale).look_seconds)
+        yield GuardedMarket(client, breaker, clock, Limits().at(scale).look_seconds, Claims(place, scale))
     finally:
         client.close()

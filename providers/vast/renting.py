@@ -7,10 +7,12 @@ agree; and whoever rented gives back, or says what still costs money.
 
 import random
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from providers.engine_watch import EngineGone, RentingClock
 from providers.vast import errors
+from providers.vast.claims import Choose
 from providers.vast.instances import Failed, Instance, Running, classify
 from providers.vast.keyring import KeyRing
 from providers.vast.limits import Limits
@@ -32,6 +34,9 @@ class Market(KeyRing, Protocol):
 
     def forget_search(self, query: dict[str, Any]) -> None:
         """Have a query asked anew."""
+
+    def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
+        """Give the offer that is chosen, knowing which others are about to rent; nobody else does while the block lasts."""
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent and return the instance's id."""

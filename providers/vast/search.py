@@ -25,19 +25,17 @@ def check(market: Market, wishes: Wishes) -> list[Offer]:
     return find_offers(market, wishes)
 
 
-def find_offers(
-    market: Market, wishes: Wishes, turn: int = 0, records: Mapping[int, Record] | None = None
-) -> list[Offer]:
+def find_offers(market: Market, wishes: Wishes, records: Mapping[int, Record] | None = None) -> list[Offer]:
     """Return the offers that fit, the best first. Raises NoMatchingOffer, with the nearest misses, where nothing does."""
-    return _found(market, wishes, turn, records)[0]
+    return _found(market, wishes, records)[0]
 
 
 def _found(
-    market: Market, wishes: Wishes, turn: int, records: Mapping[int, Record] | None
+    market: Market, wishes: Wishes, records: Mapping[int, Record] | None, once: bool = True
 ) -> tuple[list[Offer], Sequence[Offer]]:
     """Return the offers that fit, and all that the market listed. Raises NoMatchingOffer."""
     listed = _listed(market, queries(wishes))
-    ranked = offers.rank(listed, wishes, turn, records)
+    ranked = offers.rank(listed, wishes, records, once)
     if not ranked:
         near = market.search(offers.relaxed_query(wishes))
         odd = told(set_aside(near) or set_aside(listed), "offer")
@@ -48,13 +46,12 @@ def _found(
 def candidates(
     market: Market,
     wishes: Wishes,
-    turn: int,
     records: Mapping[int, Record],
     now: float,
     say: Callable[[str, str], None],
 ) -> tuple[list[Offer], list[dict[str, Any]]]:
-    """Return the offers to try and the queries that found them: without the machines that the ledger advises against
-    (`now` is in unix seconds), and with them only where nothing else fits.
+    """Return the offers to try, all slices of a machine among them, and the queries that found them: without the machines
+    that the ledger advises against (`now` is in unix seconds), and with them only where nothing else fits.
 
     Raises NoMatchingOffer.
     """
@@ -63,12 +60,12 @@ def candidates(
         careful = replace(wishes, avoided_machines=wishes.avoided_machines | until.keys())
         asked = queries(careful)
         listed = _listed(market, asked)
-        found = offers.rank(listed, careful, turn, records)
+        found = offers.rank(listed, careful, records, once=False)
         if found:
             _say_left_out(listed, say)
             say("search", f"{_machines(until)} that failed before avoided")
             return found, asked
-    ranked, near = _found(market, wishes, turn, records)
+    ranked, near = _found(market, wishes, records, once=False)
     _say_left_out(near, say)
     if until:
         say("search", "nothing fits but what failed before; trying that all the same")

@@ -191,7 +191,7 @@ class InstanceSettings(_Model):
 
     name: str
     label: str
-    turn: int = 0
+    turn: int = 0  # its place in its fleet; the first tells the plan of all
     replicas: int = Field(1, ge=1)
     market: MarketSettings
     store: StoreSettings

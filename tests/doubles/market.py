@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from providers.vast import errors
+from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from tests.doubles.clock import FakeClock
@@ -37,7 +38,7 @@ def offer(number: int, **changes: Any) -> Offer:
     return Offer.model_validate({**row, **changes})
 
 
-class FakeMarket:
+class FakeMarket(Unclaimed):
     """Satisfies `Market`. `boot_seconds`: rent -> running. `fail[call]` holds functions called before the n-th call."""
 
     def __init__(self, clock: FakeClock, offers: list[Offer] | None = None, boot_seconds: float = 30) -> None:

@@ -6,6 +6,7 @@ market = VirtualMarket(FakeClock(), machines)     # satisfies providers.vast.ren
 from typing import Any
 
 from providers.vast import errors
+from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from sandbox.faults import Faults
@@ -19,7 +20,7 @@ from sandbox.market.refusals import Refused
 from tests.doubles.clock import FakeClock
 
 
-class VirtualMarket:
+class VirtualMarket(Unclaimed):
     """One market whose time is the clock's. Every call lets first happen what is due."""
 
     def __init__(self, clock: FakeClock, machines: list[Machine]) -> None:

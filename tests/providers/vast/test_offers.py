@@ -80,15 +80,6 @@ def test_a_cheaper_twin_is_never_ranked_behind(rows: list[offers.Offer]) -> None
     assert offers.rank([*rows, *twins], WISHES)[: len(twins)] == twins
 
 
-@given(some_offers, st.integers(0, 50))
-def test_turns_begin_elsewhere_and_lose_nobody(rows: list[offers.Offer], turn: int) -> None:
-    straight, turned = offers.rank(rows, WISHES), offers.rank(rows, WISHES, turn)
-
-    assert sorted(row.id for row in turned) == sorted(row.id for row in straight)
-    if straight:
-        assert turned[0] == straight[turn % len(straight)]
-
-
 @given(some_offers, st.dictionaries(st.integers(1, 20), st.builds(Record, st.integers(0, 9), st.integers(0, 9))))
 def test_what_the_ledger_knows_changes_the_order_and_never_what_fits(
     rows: list[offers.Offer], records: dict[int, Record]

@@ -178,7 +178,7 @@ def test_the_search_says_once_what_it_left_out() -> None:
     wishes = Wishes(("RTX 4090",), 1, 5.0, 20, 1)
     said: list[str] = []
 
-    found, _query = candidates(market, wishes, 0, {}, 0.0, lambda _phase, text: said.append(text))
+    found, _query = candidates(market, wishes, {}, 0.0, lambda _phase, text: said.append(text))
 
     assert [one.id for one in found] == [1, 2]
     assert said == ["1 offer is left out, because the market's answer has no usable num_gpus"]
@@ -189,7 +189,7 @@ def test_a_refusal_says_what_was_left_out() -> None:
     market.search = lambda _query: read([{**OFFER, "gpu_ram": None}], Offer)  # type: ignore[method-assign]
 
     with pytest.raises(errors.NoMatchingOffer, match=r"1 offer is left out, .* no usable gpu_ram"):
-        candidates(market, Wishes(("RTX 4090",), 1, 5.0, 20, 1), 0, {}, 0.0, lambda _phase, _text: None)
+        candidates(market, Wishes(("RTX 4090",), 1, 5.0, 20, 1), {}, 0.0, lambda _phase, _text: None)
 
 
 def test_several_are_told_in_one_sentence() -> None:

@@ -1,0 +1,60 @@
+"""What became of the attempts of one create, in words: what follows a failure, and why the create ends."""
+
+from dataclasses import dataclass
+
+from bootstrap.errors import EngineRefused, GpuUnfit
+from providers.vast import errors
+from providers.vast.event import Reason
+from providers.vast.limits import Limits
+from providers.vast.unfit import UnfitGpus
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One attempt that was given up: which machine, why, and what the operator should know."""
+
+    instance_id: int | None
+    machine_id: int | None
+    reason: str
+    message: str
+
+
+def following(
+    error: Exception, failures: list[Failure], gpus: UnfitGpus, name: str
+) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
+    """Say what follows the last failure; the error ends the create, if no further machine would do."""
+    if isinstance(error, GpuUnfit):
+        return gpus.following(), None if gpus.left else gpus.refused(name, told(failures))
+    last = failures[-1]
+    # One machine alone may have a bad login of its landlord's.
+    refused = {one.machine_id for one in failures[:-1] if one.reason == Reason.REGISTRY.value} - {last.machine_id, None}
+    if last.reason == Reason.REGISTRY.value and refused:
+        return "no further machine is tried", errors.ImageRefused(last.instance_id or 0, last.message)
+    return "trying the next offer", None
+
+
+def told(failures: list[Failure]) -> list[str]:
+    """Say what was tried, a line each."""
+    return [
+        f"Tried before: {failure.message}"
+        if failure.instance_id is None
+        else f"Tried before: instance {failure.instance_id}: {failure.message}"
+        for failure in failures
+    ]
+
+
+def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.VastError:
+    """Return the error of a create that has no attempt or no time left."""
+    last = failures[-1].instance_id if failures else None
+    spent = f"{len(failures)} of {limits.attempts} attempts in at most {limits.total_seconds / 60:.0f} min"
+    return errors.RentalFailed(
+        last or 0,
+        failures[-1].reason if failures else "time",
+        "\n".join(
+            [
+                f"{name} did not come online ({spent}); everything was given back.",
+                *told(failures),
+                "Run `pulumi up` again to try other machines, or tighten the wishes that the failures name.",
+            ]
+        ),
+    )
