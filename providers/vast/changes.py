@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 
 from providers.vast.settings import InstanceSettings
 
+CONVERGED = ("model", "kit", "server", "access", "metrics")  # keys of what runs on a machine, put into force in place
+
 
 @dataclass(frozen=True)
 class Machine:

@@ -37,13 +37,13 @@ from providers.vast.offers import Offer, Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import GB, OUTPUT_KEYS, InstanceSettings, inputs_of
+from providers.vast.unknown import known, made_anew
 from providers.vast.vllm_order import is_spread
 
 if TYPE_CHECKING:
     from providers.vast.lifecycle import Desk
 
 Value = TypeVar("Value")
-STAND_IN = "not made yet"
 
 
 class VastInstanceProvider(ResourceProvider):
@@ -66,7 +66,7 @@ class VastInstanceProvider(ResourceProvider):
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""
         failures: list[CheckFailure] = []
         try:
-            settings = InstanceSettings.from_props(known(news))
+            settings = InstanceSettings.from_props(known(news, is_unknown))
             if not _olds:
                 self._search_once(settings)
         except SettingsInvalid as error:
@@ -100,7 +100,9 @@ class VastInstanceProvider(ResourceProvider):
         from providers.vast import lifecycle  # noqa: PLC0415
 
         try:
-            found = lifecycle.compare(InstanceSettings.from_props(olds), InstanceSettings.from_props(known(news)), olds)
+            new = InstanceSettings.from_props(known(news, is_unknown, olds))
+            found = lifecycle.compare(InstanceSettings.from_props(olds), new, olds)
+            found.in_place.extend(made_anew(news, is_unknown))
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
@@ -248,13 +250,6 @@ def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
         tell(f"{settings.name}  wait  {late}")
 
 
-def known(value: Any) -> Any:
-    """Return inputs with a stand-in for each text that is not made yet.
-
-    In a preview the stack id and what hangs on it are unknown; what can be validated and searched for is known.
-    """
-    if isinstance(value, Unknown):
-        return STAND_IN
-    if isinstance(value, Mapping):
-        return {key: known(item) for key, item in value.items()}
-    return [known(item) for item in value] if isinstance(value, list) else value
+def is_unknown(value: object) -> bool:
+    """Say whether a value stands for one that the engine does not know yet."""
+    return isinstance(value, Unknown)

@@ -76,6 +76,24 @@ def test_state_that_went_through_the_engine_shows_no_difference(process: Dynamic
     assert difference.replaces == []
 
 
+def test_what_a_preview_does_not_know_of_a_changed_identity_is_in_place_and_no_other_machine(
+    process: DynamicProcess,
+) -> None:
+    keys = ("sshPublicKey", "sshPrivateKey", "caCertificate", "caKey", "token")
+    access = {**PROPS["access"], **dict.fromkeys(keys, rpc.UNKNOWN)}
+
+    difference = process.diff("7", outs(), changed(label=rpc.UNKNOWN, access=access))
+
+    assert difference.changes is True
+    assert difference.replaces == []
+
+
+def test_what_a_preview_does_not_know_is_no_difference(process: DynamicProcess) -> None:
+    store = {**PROPS["store"], "bucket": rpc.UNKNOWN}
+
+    assert process.diff("7", outs(), changed(label=rpc.UNKNOWN, store=store)).changes is False
+
+
 @pytest.mark.parametrize(
     ("changes", "replaces"),
     [
