@@ -12,7 +12,7 @@ from bootstrap.scripting import ETC, shell
 
 ATTENDED = f"{ETC}/attended"  # uptime, in whole seconds, from which the timer counts; later than now gives it more time
 TIMER = "/root/gpu-fleet-timer.sh"
-ONLINE = f"{ETC}/online"  # the host has served a completion: the timer is over for good
+ONLINE = f"{ETC}/online"  # the host serves, and its creator hands it to state: the timer is over for good
 UPTIME = "cut -d. -f1 /proc/uptime"
 
 

@@ -46,7 +46,7 @@ class Desk:
 def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
     """Bring an instance online and return its outputs; raises with nothing left rented."""
     limits = settings.to_limits()
-    bootstrap = _bootstrap(settings, settings, desk)
+    bootstrap = _bootstrap(settings, settings, desk, in_state=False)
     order = Order(
         name=settings.name,
         label=settings.label,
@@ -194,9 +194,11 @@ def _patient(desk: Desk, limits: Limits) -> PatientMarket:
     return PatientMarket(desk.market, desk.clock, limits, until, desk.say)
 
 
-def _bootstrap(settings: InstanceSettings, opening: InstanceSettings, desk: Desk) -> HostBootstrap:
+def _bootstrap(
+    settings: InstanceSettings, opening: InstanceSettings, desk: Desk, in_state: bool = True
+) -> HostBootstrap:
     key = opening.access.ssh_private_key.get_secret_value()
-    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market)
+    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state)
 
 
 def _outputs(served: Served, settings: InstanceSettings) -> dict[str, Any]:

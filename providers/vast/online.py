@@ -69,6 +69,7 @@ class Served:
     attempts: int = 1
     download_mbps: float | None = None  # measured on the weights
     warm: dict[str, str] | None = None  # key and digest of the compile cache that was kept
+    end_timer: Callable[[], None] = lambda: None  # has the host never end itself again; raises bootstrap errors
 
 
 class Bootstrap(Protocol):
@@ -132,6 +133,7 @@ def bring_online(
             )
             keep_lowest(market, clock, limits, order.label, instance_id, say)
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
+            served.end_timer()  # last of all: until then whatever cannot be given back ends itself
         except (HostFault, errors.RentalFailed) as error:
             failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
             if isinstance(error, GpuUnfit):

@@ -47,7 +47,9 @@ SEEN_SHARE = 0.95  # of the advertised memory: the kernel keeps some
 
 @dataclass(frozen=True)
 class HostBootstrap:
-    """Serves instances by one instance's settings. `private_key` is what opens the host now (the old one in an update)."""
+    """Serves instances by one instance's settings. `private_key` is what opens the host now (the old one in an update);
+    `in_state`: whether state holds the instance, whose host then never ends itself.
+    """
 
     settings: InstanceSettings
     private_key: str
@@ -55,11 +57,13 @@ class HostBootstrap:
     limits: Limits
     clock: Clock
     keyring: KeyRing
+    in_state: bool = False
     machine_id: int = 0  # whose host this is, for what is kept by machine
 
     def serve(self, instance: Instance, host_key: str, say: Say, deadline: float = math.inf) -> Served:
         """Connect, converge and probe, all of it before `deadline` (monotonic seconds).
 
+        The timer of a host that is not in state yet goes on: ending it is the last that its creator does.
         Raises bootstrap errors, HostFault or OurFault.
         """
         clock = Until(self.clock, deadline)
@@ -71,12 +75,13 @@ class HostBootstrap:
         host = services.connect(instance, host_key, say)
         connected = clock.monotonic()
         with contextlib.closing(host):
+            if self.in_state:
+                report_online(host, spec.name)
             attend(host, spec.name, self.limits.unattended_seconds)
             report = converge(host, spec, services, clock, say)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
             answer = probe(endpoint, ca, spec.token, model, clock, self.limits.probe_seconds)
-            report_online(host, spec.name)
             warm = services.keep_warm(host, spec, report, say)
         say("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
         return Served(
@@ -92,7 +97,13 @@ class HostBootstrap:
             usd_per_hour=instance.dph_total or 0.0,
             download_mbps=report.download_mbps,
             warm=warm,
+            end_timer=functools.partial(self._end_timer, instance, host_key, say),
         )
+
+    def _end_timer(self, instance: Instance, host_key: str, say: Say) -> None:
+        if not self.in_state:
+            with contextlib.closing(self.connect(instance, host_key, say)) as host:
+                report_online(host, self.settings.name)
 
     def connect(self, instance: Instance, host_key: str, say: Say) -> Host:
         """Log in, with the host key pinned. Raises HostUnreachable, HostKeyMismatch."""
@@ -106,9 +117,12 @@ class HostBootstrap:
         return connect(*mapped, self.private_key, host_key, self.clock, bound, say, refused, sign=sign)
 
     def observe(self, instance: Instance, host_key: str, say: Say) -> Facts:
-        """Look at what really runs. Raises bootstrap errors."""
+        """Look at what really runs, and end the timer that a container which was made anew has. Raises bootstrap errors."""
         host = self.connect(instance, host_key, say)
         try:
+            if self.in_state:
+                with contextlib.suppress(StepFailed):  # a disk that is full: what else is wrong there, the facts say
+                    report_online(host, self.settings.name)
             return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:
             host.close()

@@ -30,9 +30,13 @@ class Host:
         for phase in ("connect", "fetch", "start", "probe"):
             self._step(phase, instance.id)
         self.serving[instance.id] = self.settings
-        self.market.online.add(instance.id)
-        self._step("report", instance.id)
-        return Served(instance, f"https://{ADDRESS}:48443", host_key, 4e9, {"start": 1.0}, instance.dph_total or 0)
+
+        def end_timer() -> None:
+            self._step("report", instance.id)
+            self.market.online.add(instance.id)
+
+        price = instance.dph_total or 0
+        return Served(instance, f"https://{ADDRESS}:48443", host_key, 4e9, {"start": 1.0}, price, end_timer=end_timer)
 
     def observe(self, instance: Instance, _host_key: str, _say: object) -> Facts:
         self._step("observe", instance.id)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bootstrap.attention import ATTENDED, TIMER, UPTIME
+from bootstrap.attention import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.clock import SystemClock
 from bootstrap.errors import HostUnreachable
 from bootstrap.manifest import of_folder
@@ -235,6 +235,20 @@ def test_whoever_is_logged_in_gives_signs_that_the_timer_understands(cloud: Clou
         ).stdout
 
     assert int(silence) == pytest.approx(Limits().unattended_seconds, abs=2)
+
+
+def test_a_refresh_ends_the_timer_that_a_container_made_anew_has(cloud: Cloud, process: DynamicProcess) -> None:
+    id_, outs = process.create(cloud.props("chat-0"))
+    address, _, port = str(outs["ssh"]).rpartition(":")
+    key = cloud.props("chat-0")["access"]["sshPrivateKey"]
+    with contextlib.closing(
+        connect(address, int(port), key, str(outs["hostKey"]), SystemClock(), 15, lambda *_: None)
+    ) as host:
+        assert host.run(f"rm {ONLINE}").status == 0, "a create ends the timer"
+
+        process.read(id_, outs)
+
+        assert host.run(f"test -e {ONLINE}").status == 0
 
 
 def _create_in_vain(process: DynamicProcess, props: dict[str, object]) -> None:

@@ -1,14 +1,18 @@
 """Trouble of the market's API gives no machine back: ten minutes of it in each phase, in each of the ways it was seen."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from providers.vast import errors
 from providers.vast.limits import Limits
+from providers.vast.online import Served, bring_online
 from providers.vast.renting import give_back
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import offer
-from tests.doubles.outages import LABEL, PHASES, TROUBLES, TroubledMarket, bring
+from tests.doubles.outages import LABEL, ORDER, PHASES, TROUBLES, Serving, TroubledMarket, bring
 
 FOR_GOOD = 1e9
 
@@ -80,3 +84,33 @@ def test_giving_back_outlasts_ten_minutes_of_trouble_and_not_an_hour() -> None:
     with pytest.raises(errors.StillRented, match=f"INSTANCE {number} MAY STILL BE RENTED"):
         give_back(market, market.clock, Limits(), number)
     assert market.clock.now < 1200
+
+
+def test_a_host_keeps_its_timer_until_nothing_stands_between_it_and_state() -> None:
+    market, happened = TroubledMarket(FakeClock(), TROUBLES["a time-out"], PHASES["last look"]), list[str]()
+
+    class Timed(Serving):
+        def serve(self, *words: Any) -> Served:
+            served = super().serve(*words)
+            happened.append("served")
+            return replace(served, end_timer=lambda: happened.append(f"timer ended at {market.clock.now >= 600}"))
+
+    bring_online(market, market.clock, Limits(), ORDER, Timed(), lambda phase, _text: happened.append(phase))
+
+    assert happened[-1] == "timer ended at True"
+    assert happened.index("market") > happened.index("served")
+
+
+def test_what_cannot_be_given_back_to_an_engine_that_died_keeps_its_timer() -> None:
+    market, ended = TroubledMarket(FakeClock(), TROUBLES["a time-out"], PHASES["last look"], FOR_GOOD), list[str]()
+
+    class Timed(Serving):
+        def serve(self, *words: Any) -> Served:
+            market.clock.gone_at = market.clock.now
+            return replace(super().serve(*words), end_timer=lambda: ended.append("timer"))
+
+    with pytest.raises(errors.StillRented):
+        bring_online(market, market.clock, Limits(), ORDER, Timed(), lambda *_: None)
+
+    assert len(market.rows) == 1
+    assert ended == []
