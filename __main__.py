@@ -10,7 +10,7 @@ from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, n
 from components.debug_lines import cut_properties
 from components.fleet import make_fleets
 from components.models import load_models
-from components.provider_pool import ProviderPool, keyless
+from components.provider_pool import ProviderPool
 from components.reporting import MISSING, vmagent
 from components.schema import StackConfig
 from components.store import Store, StoreArgs
@@ -40,11 +40,12 @@ def main() -> None:
         lambda args: pulumi.ResourceTransformationResult(confidential.sealed(args.props), args.opts)
     )
     pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
-    identity = Identity("identity", {"rotation": stack.rotation.model_dump()}, keyless("identity-provider"))
+    common = pulumi.ResourceOptions(provider=pool.common())
+    identity = Identity("identity", {"rotation": stack.rotation.model_dump()}, common)
     rentals = Rentals(
         "rentals",
         {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId},
-        pulumi.ResourceOptions(provider=pool.get("store-provider")),
+        common,
     )
     shipper = vmagent(os.environ.get("PATH")) if stack.metrics else None
     if stack.metrics and shipper is None:

@@ -36,7 +36,7 @@ def main() -> None:
         raise SystemExit(f"the preview failed, or lacks instances ({created}):\n{text}")
     print(f"{took:.1f} s, {peak.mb:.0f} MB, calls to the market: {calls['calls']}", flush=True)
     figure("preview of 100 instances in 5 fleets, 5,000 offers", took, "s", 10)
-    figure("memory of engine and providers, preview of 100 instances", peak.mb, "MB", 4000)
+    figure("memory of engine and providers, preview of 100 instances", peak.mb, "MB", 300)
     figure("429s in that preview", calls["calls_too_early"], "", 0)
 
 

@@ -11,7 +11,7 @@ from components import schema
 from components.confidential import NONE, Confidential
 from components.machine import Registry
 from components.models import Model
-from components.provider_pool import ProviderPool, process_of
+from components.provider_pool import ProviderPool
 from components.store import Store
 from components.wishes import arguments_of, disk_gb, wishes_of
 from providers.identity.resource import Identity
@@ -46,7 +46,7 @@ class FleetArgs:
 class Fleet(pulumi.ComponentResource):
     """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`, but for indexes in `without`.
 
-    Instance i runs in provider process i // 4. Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name;
+    Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name;
     `start` (what a start takes out of the bucket).
     """
 
@@ -68,7 +68,7 @@ class Fleet(pulumi.ComponentResource):
                 instance_inputs(args, instance_name, index, token),
                 pulumi.ResourceOptions(
                     parent=self,
-                    provider=pool.get(f"{args.name}-providers-{process_of(index)}"),
+                    provider=pool.for_instance(),
                     depends_on=[args.rentals, *args.blobs],
                 ),
             )

@@ -1,39 +1,46 @@
-"""Explicit provider processes: how many, and which instance goes to which.
+"""The provider processes: one that holds the account's keys serves the whole stack.
 
-A provider process runs four calls at once, so a fleet whose creates take minutes needs one process for each four
-instances. Account keys travel as args of these providers, known in every preview; the identity has a process of its own,
-without any key, because everybody waits for it.
+It serves as many calls at once as the engine sends (`providers.wide_pool`), and it is there as long as the program is: a
+fleet that leaves takes no provider along, so whatever is deleted last is deleted with the keys of today's config. Where
+Python or Pulumi's SDK do not let a process serve more than four calls, every four instances get a process of their own.
 """
 
 import pulumi
 
-CALLS_A_PROCESS = 4
+from providers.wide_pool import is_wide_possible
+
+NAME = "account-provider"
+CALLS_A_PROCESS = 4  # of an SDK that cannot be widened
 
 
-def processes(replicas: int) -> int:
-    """Return how many provider processes a fleet of this size needs."""
-    return -(-replicas // CALLS_A_PROCESS)
-
-
-def process_of(index: int) -> int:
-    """Return the process that runs the instance with this index."""
-    return index // CALLS_A_PROCESS
-
-
-def keyless(name: str) -> pulumi.ResourceOptions:
-    """Return options for a resource whose provider process holds no account key."""
-    return pulumi.ResourceOptions(provider=pulumi.ProviderResource("pulumi-python", name, {}))
+def name_for(instance: int, wide: bool) -> str:
+    """Return the name of the provider for the stack's n-th instance, counted from 0."""
+    return NAME if wide else f"{NAME}-{1 + instance // CALLS_A_PROCESS}"
 
 
 class ProviderPool:
-    """Makes `pulumi-python` provider resources by name, each of them one process with the given args."""
+    """Makes `pulumi-python` provider resources, each of them one process with the given args.
 
-    def __init__(self, project: str, args: dict[str, pulumi.Output[str]]) -> None:
+    `wide` says whether a process serves all calls; None: find out.
+    """
+
+    def __init__(self, project: str, args: dict[str, pulumi.Output[str]], wide: bool | None = None) -> None:
         self._args = {f"{project}:{key}": value for key, value in args.items()}
+        self._wide = is_wide_possible() if wide is None else wide
         self._made: dict[str, pulumi.ProviderResource] = {}
+        self._instances = 0
 
-    def get(self, name: str) -> pulumi.ProviderResource:
-        """Return the provider of this name, made at its first use."""
+    def common(self) -> pulumi.ProviderResource:
+        """Return the provider of everything that there is once in a stack."""
+        return self._get(NAME)
+
+    def for_instance(self) -> pulumi.ProviderResource:
+        """Return the provider of the next instance; its create takes minutes, and must not wait for another's."""
+        name = name_for(self._instances, self._wide)
+        self._instances += 1
+        return self._get(name)
+
+    def _get(self, name: str) -> pulumi.ProviderResource:
         if name not in self._made:
             self._made[name] = pulumi.ProviderResource("pulumi-python", name, dict(self._args))
         return self._made[name]

@@ -48,7 +48,7 @@ class Store(pulumi.ComponentResource):
     ) -> None:
         super().__init__("gpu-fleet:components:Store", name, None, opts)
         store = args.stack.store
-        options = pulumi.ResourceOptions(parent=self, provider=pool.get("store-provider"))
+        options = pulumi.ResourceOptions(parent=self, provider=pool.common())
         place = {"endpoint": store.endpoint, "region": store.region}
         bucket = Bucket(
             "bucket",

@@ -21,8 +21,9 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
-from providers.engine_watch import EngineWatch, end_with_engine
+from providers.engine_watch import EngineWatch
 from providers.identity.state import OUTPUTS, SECRETS, InputsInvalidError, fresh, renewed, rotation_of
+from providers.provider_process import take_over
 
 
 class IdentityProvider(ResourceProvider):
@@ -32,7 +33,7 @@ class IdentityProvider(ResourceProvider):
 
     def configure(self, _req: ConfigureRequest) -> None:
         """Take no args; only see to it that this process does not outlive its engine."""
-        end_with_engine(EngineWatch.of_this_process(), lambda: False)
+        take_over(EngineWatch.of_this_process(), lambda: False)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the counters; they arrive as floats and leave as whole numbers."""

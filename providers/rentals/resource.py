@@ -22,8 +22,9 @@ from pulumi.dynamic import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
+from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.progress import tell
+from providers.provider_process import take_over
 from providers.rentals.ending import end_rentals
 from providers.vast.errors import VastError
 from providers.vast.limits import Limits
@@ -50,7 +51,7 @@ class RentalsProvider(ResourceProvider):
         watch = EngineWatch.of_this_process()
         self._clock = WatchedClock(watch)
         self._calls = 0
-        end_with_engine(watch, lambda: self._calls > 0)
+        take_over(watch, lambda: self._calls > 0)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate what is known."""

@@ -24,7 +24,8 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from bootstrap.manifest import mismatches
-from providers.engine_watch import EngineWatch, end_with_engine
+from providers.engine_watch import EngineWatch
+from providers.provider_process import take_over
 from providers.store.blobs import Blobs as BlobsOfManifest
 from providers.store.bucket import Bucket as OneBucket
 from providers.store.bucket import is_listed
@@ -44,7 +45,7 @@ class _StoreProvider(ResourceProvider):
         """Take the account's keys from the provider's args."""
         self._keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         # An upload that nobody waits for any more may be cut: the next one takes it up where it was.
-        end_with_engine(EngineWatch.of_this_process(), lambda: False)
+        take_over(EngineWatch.of_this_process(), lambda: False)
 
     def _gone_for_good(self, inputs: BucketInputs | BlobsInputs, name: str) -> None:
         """Raise StoreError where the store lists a bucket of which it says that it is not there."""

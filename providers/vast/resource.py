@@ -4,7 +4,7 @@ Module path and class names are persisted in every stack's state: a rename is a 
 attributes of its own, so that it is pickled by reference and state carries no code.
 
 SSH, certificates and the ledger are imported by the calls that need them: they are a third of what a process imports, and
-a preview, which starts a process for every four instances one after the other, has no use for them.
+a preview has no use for them.
 """
 
 import threading
@@ -27,8 +27,9 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from bootstrap.errors import BootstrapError
-from providers.engine_watch import EngineGone, EngineWatch, WatchedClock, end_with_engine
+from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.progress import tell
+from providers.provider_process import take_over
 from providers.store.client import Keys
 from providers.vast import loading, search
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
@@ -60,7 +61,7 @@ class VastInstanceProvider(ResourceProvider):
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
         self._lock = threading.RLock()
-        end_with_engine(watch, lambda: self._calls > 0)
+        take_over(watch, lambda: self._calls > 0)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""

@@ -1,0 +1,59 @@
+"""One provider process serves all calls that the engine sends, those included that came before it could say so."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pulumi.dynamic import ResourceProvider
+
+from providers import wide_pool
+from providers.wide_pool import is_wide_possible, widen
+from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from tests.doubles.gathering import GATHERED, GatheringProvider, NarrowProvider
+
+
+def created_at_once(provider: ResourceProvider, seconds: float) -> list[str]:
+    """The answers of the first calls of a process, all sent at once."""
+    with DynamicProcess(provider) as process, ThreadPoolExecutor(GATHERED) as callers:
+
+        def create(_number: int) -> str:
+            try:
+                return process.create({"seconds": seconds})[0]
+            except ProviderError as error:
+                return str(error)
+
+        process.configure({})
+        return list(callers.map(create, range(GATHERED)))
+
+
+def test_twelve_first_calls_run_at_once_in_one_process() -> None:
+    assert created_at_once(GatheringProvider(), 60) == ["met"] * GATHERED
+
+
+def test_the_sdk_alone_serves_four_so_that_this_is_worth_its_while() -> None:
+    assert "met" not in created_at_once(NarrowProvider(), 1)
+
+
+def test_it_is_known_beforehand_whether_a_process_can_be_widened(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_wide_possible()
+    monkeypatch.setattr(wide_pool, "_is_served_by_a_pool", lambda: False)
+    assert not is_wide_possible()
+
+
+def test_a_pool_that_cannot_be_raised_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wide_pool, "_pool_of", lambda _frame: object())
+    monkeypatch.setattr(wide_pool, "TRIAL_SECONDS", 0.1)
+    assert not widen()
+    assert not is_wide_possible()
+
+
+def test_who_is_in_no_pool_widens_nothing() -> None:
+    assert not widen()
+
+
+def test_a_wider_pool_stays_as_wide_as_it_is() -> None:
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        assert pool.submit(widen, 2).result()
+        met = threading.Barrier(8)
+        calls = [pool.submit(met.wait, 60) for _ in range(8)]
+        assert sorted(call.result() for call in calls) == list(range(8))
