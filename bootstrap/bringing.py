@@ -2,6 +2,7 @@
 
 A machine is accused twice before it is given back, because what other hosts fetch comes and goes between two measurements.
 What was long ago does not count: a store that gave something in between was up, and a line that did well is accused anew.
+What began while the store was in trouble accuses nobody, and trouble of the store takes back what was said before it.
 """
 
 from collections.abc import Callable
@@ -85,9 +86,9 @@ class Bringing:
         largest = max(self.manifest.files, key=lambda file: file.size)
         elsewhere = reference_mbps(self.host, self.spec.reference_url)
         here = self.store.store_mbps(largest.sha256, largest.size) if elsewhere is None else None
-        self.blamed = store_to_blame(Rates(error.mbps, self.spec.preflight.download_mbps, elsewhere, here))
-        if self.blamed:
-            self.accused = 0
+        why = store_to_blame(Rates(error.mbps, self.spec.preflight.download_mbps, elsewhere, here))
+        if why:
+            self._blame(why)
             self.say(f"slow, {error.mbps:.1f} Mb/s, and the store may be why: {self.blamed}; the host is kept")
         else:
             self._accuse(error)
@@ -98,10 +99,9 @@ class Bringing:
         self._forget(error.came_bytes)
         trouble = self.store.store_trouble()
         if not trouble and not error.store_said:
-            self.blamed = ""
             self._accuse(error)
             return
-        self.blamed = trouble or "it answers the host with errors"
+        self._blame(trouble or "it answers the host with errors")
         now = self.clock.monotonic()
         if self.down_since is None:
             self.down_since = now
@@ -109,7 +109,14 @@ class Bringing:
             raise StoreDown(f"{error}. {trouble}".rstrip(" .") + ".")
         self.say(f"{error}. The store is in trouble: the host is kept, and asks again")
 
+    def _blame(self, why: str) -> None:
+        self.blamed, self.accused = why, 0
+
     def _accuse(self, error: PreflightFailed | FetchFailed) -> None:
+        if self.blamed:
+            self.say(f"{error}; when it began, the store was in the way: {self.blamed}; the host is kept")
+            self.blamed = ""
+            return
         self.accused += 1
         if self.accused == ACCUSATIONS:
             raise error

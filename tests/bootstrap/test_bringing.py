@@ -130,6 +130,22 @@ def test_a_store_in_trouble_is_waited_for():
     assert play.host.runs == 6
 
 
+@pytest.mark.parametrize("end", [SILENT, SLOW])
+def test_what_began_while_the_store_was_in_trouble_accuses_nobody(end):
+    troubled = iter([True, False, False])
+    store = Store(here=lambda: 21.0 if next(troubled) else 1000.0, trouble=lambda: "down" if next(troubled) else "")
+    play = Play([end, end, end, DONE], store).run()
+    assert "when it began, the store was in the way" in play.said[1]
+    assert "tried once more before the machine is given back" in play.said[2]
+
+
+@pytest.mark.parametrize("end", [SILENT, SLOW])
+def test_trouble_of_the_store_takes_back_what_was_said_of_the_line_before(end):
+    troubled = iter([False, True, False, False])
+    store = Store(here=lambda: 21.0 if next(troubled) else 1000.0, trouble=lambda: "down" if next(troubled) else "")
+    assert Play([end, end, end, end, DONE], store).run().host.runs == 5
+
+
 def test_a_store_that_answers_the_host_with_errors_is_in_trouble_although_it_answers_here():
     assert Play([*[SAID] * 9, DONE]).run().host.runs == 10
 
