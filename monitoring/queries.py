@@ -298,13 +298,13 @@ def usd_per_hour_by_model() -> str:
 
 def usd_per_million_tokens(window: str = "1h") -> str:
     """What a million tokens of an instance cost, read and written ones together, the whole rent included."""
-    cost = f"sum by ({HOST}) (vast_instance_cost_per_hour)"
+    cost = f"sum by ({HOST}) ({_charged()})"
     return f"{cost} / on (instance_id) group_left () (({_tokens(window)}) * 3600 / 1e6 > 0)"
 
 
 def usd_per_million_tokens_by_model(window: str = "1h") -> str:
     """What a million tokens of a model cost, over all instances that serve it, busy or not."""
-    return f"{usd_per_hour_by_model()} / ({_by_model(_tokens(window))} * 3600 / 1e6 > 0)"
+    return f"{_by_model(_charged())} / ({_by_model(_tokens(window))} * 3600 / 1e6 > 0)"
 
 
 def spend() -> str:
@@ -322,7 +322,7 @@ def forecast(period: str) -> str:
     hours = "(24 - hour() - minute() / 60)"
     if period == "month":
         hours = f"((days_in_month() - day_of_month()) * 24 + {hours})"
-    rate = "(sum(vast_instance_cost_per_hour) or vector(0))"
+    rate = f"(sum({_charged()}) or vector(0))"
     return f'sum(vast_spend_usd{{period="{period}"}}) + on () {rate} * on () {hours}'
 
 
@@ -367,6 +367,12 @@ def watched() -> str:
 def firing() -> str:
     """Alerts that fire, the watchdog left out."""
     return 'ALERTS{alertstate="firing",alertname!="Watchdog"}'
+
+
+def _charged() -> str:
+    """$ that an hour of ours is charged for an instance: more than its price where the market's clock runs faster."""
+    price = "vast_instance_cost_per_hour"
+    return f"(({price} * on ({STACK}) group_left () vast_market_time_scale) or {price})"
 
 
 def _tokens(window: str) -> str:

@@ -24,6 +24,7 @@ from components.desk import Desk, Refused, desk_of_file, open_desk, read_config,
 from monitoring import queries
 from monitoring.exporter.charged import KnownCharges
 from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
 from monitoring.prometheus import Prometheus, PrometheusError
 from providers.store.client import connect
@@ -120,8 +121,8 @@ def collector_of(desk: Desk, options: argparse.Namespace) -> FleetCollector:
     terms = Terms(
         reasons=[reason.value for reason in Reason],
         ssh_timeout_seconds=stack.limits.connect_minutes * 60 / desk.scale,
-        time_scale=desk.scale,
         abandoned_seconds=desk.limits.abandoned_seconds,
+        time=MarketTime(desk.scale),
         day_usd=stack.budget.usd_per_day,
         month_usd=stack.budget.usd_per_month,
         ceilings={name: fleet.max_usd_per_hour for name, fleet in stack.fleets.items() if fleet.max_usd_per_hour},

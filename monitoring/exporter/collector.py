@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts, Wait, failures, last_failures, orphaned, provisioning
+from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources
 from monitoring.families import Samples, counters, gauges
 from monitoring.names import fleet_of
@@ -31,8 +32,8 @@ class Terms:
 
     reasons: Sequence[str]
     ssh_timeout_seconds: float
-    time_scale: float = 1.0  # market seconds in one of ours
     abandoned_seconds: float = 2 * 3600.0  # an instance that boots for longer is waited for by nobody
+    time: MarketTime = field(default_factory=MarketTime)
     day_usd: float = 0.0
     month_usd: float = 0.0
     ceilings: Mapping[str, float] = field(default_factory=dict)  # $/h by fleet
@@ -94,6 +95,7 @@ class FleetCollector(Collector):
             ("fleet",),
             {(fleet,): usd for fleet, usd in self._terms.ceilings.items()},
         )
+        yield self._terms.time.metric()
         if not self._learnt["ledger"]:
             return
         waits = provisioning(attempts)
@@ -119,7 +121,7 @@ class FleetCollector(Collector):
             known = dict.fromkeys(((stack_id,) for stack_id in own), 1.0)
             yield gauges("vast_exporter_stack_info", "1 for each stack whose rentals are known.", ("stack_id",), known)
             yield from _inventory(inventory)
-            yield _ends(inventory, self._now(), self._terms.time_scale)
+            yield _ends(inventory, self._now(), self._terms.time)
             lost = orphaned(inventory, attempts, self._now(), self._terms.abandoned_seconds)
             orphans = {_identity(rented)[:3]: 1.0 for rented in lost}
             yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
@@ -128,7 +130,7 @@ class FleetCollector(Collector):
             wasted = money.waste(charges, attempts, unused)
             yield from _money(charges, wasted, self._now())
         if all(self._learnt[source] for source in SOURCES):
-            yield from _drift(money.drift(charges, attempts, inventory, self._now(), self._terms.time_scale))
+            yield from _drift(money.drift(charges, attempts, inventory, self._now(), self._terms.time))
 
     def _learn_ledger(self) -> None:
         fresh = self._sources.happenings()
@@ -167,9 +169,8 @@ def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
     )
 
 
-def _ends(inventory: Sequence[Rented], now: float, time_scale: float) -> Metric:
-    # As far away as the market's own time says, whose days are shorter than ours where its clock runs faster.
-    ends = {_identity(one)[:3]: now + (one.ends_at - now) * time_scale for one in inventory if one.ends_at is not None}
+def _ends(inventory: Sequence[Rented], now: float, time: MarketTime) -> Metric:
+    ends = {_identity(one)[:3]: time.shown_end(now, one.ends_at) for one in inventory if one.ends_at is not None}
     name = "vast_instance_contract_end_timestamp_seconds"
     return gauges(name, "When the contract ends and the market stops the instance.", LABELS[:3], ends)
 

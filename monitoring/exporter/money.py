@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from monitoring.exporter.attempts import Attempt
+from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import KINDS, Charged, Rented
 
 COST_KINDS = ("gpu", "disk", "traffic")
 WASTE_KINDS = ("failed", "orphan")
+REAL_TIME = MarketTime()
 IDLE = "idle"  # is told where hosts report: unknown never means idle
 
 
@@ -72,11 +74,11 @@ def drift(
     attempts: Iterable[Attempt],
     inventory: Iterable[Rented],
     now: float,
-    time_scale: float = 1.0,
+    time: MarketTime = REAL_TIME,
 ) -> Drift:
     """Compare instances whose rent we saw begin, and whose end we saw or that are still there.
 
-    Traffic is left out: only the market counts bytes. `time_scale`: how many seconds the market charges in one of ours.
+    Traffic is left out: only the market counts bytes. `time`: the market's, by which it charges.
     """
     there = {rented.instance_id for rented in inventory}
     ours: dict[int, float] = {}
@@ -84,16 +86,16 @@ def drift(
         if attempt.instance_id is None or attempt.rented_at is None:
             continue
         if attempt.given_back and attempt.instance_id not in there:
-            ours[attempt.instance_id] = attempt.usd
+            ours[attempt.instance_id] = time.charged(attempt.usd)
         elif attempt.instance_id in there and attempt.usd_per_hour is not None:
             # The GPU is billed from when the instance runs; what the disk costs before that is little.
             runs = attempt.began + attempt.passed["wait"] if "wait" in attempt.passed else attempt.rented_at
-            ours[attempt.instance_id] = (now - runs) / 3600 * attempt.usd_per_hour
+            ours[attempt.instance_id] = time.charged((now - runs) / 3600 * attempt.usd_per_hour)
     theirs: dict[int, float] = {}
     for charge in charges:
         if charge.instance_id in ours:
             theirs[charge.instance_id] = theirs.get(charge.instance_id, 0.0) + _rent(charge)
-    counted = time_scale * sum(ours[number] for number in theirs)
+    counted = sum(ours[number] for number in theirs)
     return Drift(len(theirs), sum(theirs.values()) / counted - 1 if counted else None)
 
 

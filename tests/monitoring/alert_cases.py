@@ -146,6 +146,8 @@ CASES = [
     Case("BudgetDay", "no budget", {'vast_spend_usd{period="day"}': "99x480"}, 0, "60m"),
     Case("BudgetDay", "spent already, nothing rented", {
         'vast_spend_usd{period="day"}': "13x480", 'vast_budget_usd{period="day"}': "12x480"}, 1, "60m"),
+    Case("BudgetDay", "above it by midnight of a market whose clock runs faster", budget("day", 1, 12, 0.4)
+         | {"vast_market_time_scale": "3x480"}, 1, "60m"),
     Case("BudgetMonth", "within it", budget("month", 10, 320, 0.4), 0, "110m"),
     Case("BudgetMonth", "above it by the end of January", budget("month", 40, 320, 0.4), 1, "110m"),
     Case("InstanceIdle", "busy", READY | host("vast_instance_idle_seconds", f"3{HOUR}"), 0),

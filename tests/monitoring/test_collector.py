@@ -17,6 +17,7 @@ NAMES = {
     "vast_exporter_stack_info",
     "vast_instance_ssh_timeout_seconds",
     "vast_budget_usd",
+    "vast_market_time_scale",
     "vast_instance_provisioning_duration_seconds",
     "vast_instance_provision_failures",
     "vast_instance_bootstrap_failure_reason",
@@ -85,6 +86,7 @@ def test_every_name_is_there_and_no_other() -> None:
     assert seen["vast_waste_usd_total", "orphan"] == 0
     assert seen["vast_spend_usd", "day"] == pytest.approx(0.36)
     assert seen["vast_budget_usd", "month"] == 100
+    assert seen["vast_market_time_scale",] == 1
     assert seen["vast_instance_cost_per_hour", 'cha"t-é', "7", 'cha"t-é-0'] == 0.36
     assert seen["vast_instance_ssh_timeout_seconds",] == 300
     assert seen["vast_cost_drift_ratio",] == pytest.approx(0.36 / ((3600 - 31) / 3600 * 0.36) - 1)
@@ -157,7 +159,11 @@ def test_what_was_never_read_is_absent_and_not_nought() -> None:
     collector.learn()
 
     shown = {key[0] for key in samples(collector)}
-    assert shown == {"vast_exporter_last_success_timestamp_seconds", "vast_instance_ssh_timeout_seconds"}
+    assert shown == {
+        "vast_exporter_last_success_timestamp_seconds",
+        "vast_instance_ssh_timeout_seconds",
+        "vast_market_time_scale",
+    }
 
 
 def test_counters_go_on_where_they_were_after_a_restart() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts
 from monitoring.exporter.charged import SETTLED_SECONDS, KnownCharges
+from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown
 from tests.doubles.happenings import attempt, told
 
@@ -99,7 +100,7 @@ def test_our_count_is_compared_where_both_are_known() -> None:
 
     assert found.instances == 2
     assert found.ratio == pytest.approx(0.803 / (0.01 + 0.72) - 1)
-    assert money.drift(charges, ours, [there], NOON, time_scale=2.0).ratio == pytest.approx(0.803 / 1.46 - 1)
+    assert money.drift(charges, ours, [there], NOON, MarketTime(2.0)).ratio == pytest.approx(0.803 / 1.46 - 1)
     assert money.drift([charge(8, gpu=0.72, disk=0.03, bwd=9.0, bwu=9.0)], ours, [there], NOON) == money.Drift(
         1, pytest.approx(0.75 / 0.72 - 1)
     )
