@@ -9,6 +9,7 @@
       OutcomeUnknown          look the label up before any other step; the call may have taken effect
       NoMatchingOffer         tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
+        AttemptsExhausted       stop: so many machines in a row would not do; everything is given back
       BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
       ImageRefused            give back, stop: two machines were refused the image by its registry
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
@@ -21,6 +22,11 @@ No message carries a key. `str(error)` is one paragraph for the operator.
 
 from dataclasses import dataclass
 from enum import Enum
+
+
+def told_price(usd_per_hour: float | None) -> str:
+    """Write what an instance costs an hour; None where nobody knows."""
+    return "an unknown price" if usd_per_hour is None else f"${usd_per_hour:.3f}/h"
 
 
 class VastError(Exception):
@@ -118,6 +124,14 @@ class RentalFailed(VastError):
         return f"instance {self.instance_id}: {self.message}"
 
 
+class AttemptsExhausted(RentalFailed):
+    """No attempt came to serve; `instance_id` is of the last one, 0 for none, and `message` tells of all."""
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return self.message
+
+
 @dataclass
 class ImageRefused(VastError):
     """The registry refused the image to two machines; both are given back. `message`: of the second one's RentalFailed."""
@@ -154,7 +168,7 @@ class UpdateFailed(VastError):
 
     def __str__(self) -> str:
         """Sentence for the operator."""
-        price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
+        price = told_price(self.usd_per_hour)
         return (
             f"{self.cause}\nInstance {self.instance_id} {self.meanwhile.value}. It goes on costing {price}. "
             "Correct the stack's config, or let `pulumi refresh` look at it, and run `pulumi up` again. Another machine: "
@@ -172,7 +186,7 @@ class LeftRented(VastError):
 
     def __str__(self) -> str:
         """Sentence for the operator, with the commands that take it over or end it."""
-        price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
+        price = told_price(self.usd_per_hour)
         return (
             f"{self.cause}, for as long as this create may take. INSTANCE {self.instance_id} IS STILL RENTED at {price}; it "
             "was not given back, because nothing speaks against it. Run `pulumi up` again: it goes on with this instance. "
@@ -190,7 +204,7 @@ class StillRented(VastError):
 
     def __str__(self) -> str:
         """Sentence for the operator, with the command that ends the cost."""
-        price = "an unknown price" if self.usd_per_hour is None else f"${self.usd_per_hour:.3f}/h"
+        price = told_price(self.usd_per_hour)
         return (
             f"INSTANCE {self.instance_id} MAY STILL BE RENTED at {price}: {self.cause}. "
             f"End it with `vastai destroy instance {self.instance_id} -y` or on the market's console, "

@@ -37,17 +37,17 @@ def told(failures: list[Failure]) -> list[str]:
     """Say what was tried, a line each."""
     return [
         f"Tried before: {failure.message}"
-        if failure.instance_id is None
+        if failure.instance_id is None or failure.message.startswith(f"instance {failure.instance_id}: ")
         else f"Tried before: instance {failure.instance_id}: {failure.message}"
         for failure in failures
     ]
 
 
-def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.VastError:
+def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.AttemptsExhausted:
     """Return the error of a create that has no attempt or no time left."""
     last = failures[-1].instance_id if failures else None
     spent = f"{len(failures)} of {limits.attempts} attempts in at most {limits.total_seconds / 60:.0f} min"
-    return errors.RentalFailed(
+    return errors.AttemptsExhausted(
         last or 0,
         failures[-1].reason if failures else "time",
         "\n".join(

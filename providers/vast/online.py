@@ -90,9 +90,8 @@ def bring_online(
 ) -> Served:
     """Return the one instance that serves under the order's label; `ledger` is told of every attempt and asked for advice.
 
-    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted as
-    RentalFailed's last cause, StillRented where giving back failed, and LeftRented where the market gave no answer until
-    the time was over.
+    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted,
+    StillRented where giving back failed, and LeftRented where the market gave no answer until the time was over.
     """
     deadline = clock.monotonic() + limits.total_seconds
     patient = PatientMarket(market, clock, limits, deadline, say)

@@ -73,7 +73,7 @@ def wait_until_back(
 def _silent(
     instance_id: int, name: str, state: Pending, seconds: float, usd_per_hour: float | None
 ) -> errors.RentalFailed:
-    price = "an unknown price" if usd_per_hour is None else f"${usd_per_hour:.3f}/h"
+    price = errors.told_price(usd_per_hour)
     return errors.RentalFailed(
         instance_id,
         "lost",

@@ -279,3 +279,14 @@ def test_when_giving_back_fails_the_cost_is_named(market: FakeMarket) -> None:
 
     with pytest.raises(errors.StillRented, match="MAY STILL BE RENTED"):
         online(market, FakeBootstrap(host_errors.HostUnreachable("closed")))
+
+
+def test_what_was_tried_before_names_each_instance_once(market: FakeMarket) -> None:
+    market.never_boots = {1001, 1002}
+    with pytest.raises(errors.AttemptsExhausted) as raised:
+        online(market, FakeBootstrap(host_errors.PreflightFailed("gpu", "no GPU")))
+
+    told = str(raised.value).splitlines()
+    assert told[0].startswith("chat-0 did not come online (3 of 3 attempts")
+    assert [line.split(": ")[:2] for line in told[1:4]] == [["Tried before", f"instance {n}"] for n in (501, 502, 503)]
+    assert [line.count("instance") for line in told[1:4]] == [1, 1, 1]

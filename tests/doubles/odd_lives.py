@@ -1,0 +1,127 @@
+"""A market that says something odd of a healthy instance for ten minutes, in each way that was seen, from a phase on.
+
+machines_given_back(LIVES["rebooting"], "refresh") == 0
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from bootstrap.errors import BootstrapError
+from providers.store.client import Keys
+from providers.vast import errors, lifecycle
+from providers.vast.instances import Instance
+from providers.vast.ledger import NoLedger
+from providers.vast.lifecycle import Desk
+from providers.vast.rows import Listing, read
+from tests.doubles.scheduled_host import Host, settings_of
+from tests.doubles.scheduled_market import Clock, Market
+
+SECONDS = 600.0
+NULLABLE = (
+    "actual_status",
+    "intended_status",
+    "cur_state",
+    "status_msg",
+    "label",
+    "image_uuid",
+    "machine_id",
+    "gpu_name",
+    "num_gpus",
+    "gpu_ram",
+    "disk_space",
+    "dph_total",
+    "inet_down",
+    "geolocation",
+    "start_date",
+    "end_date",
+    "public_ipaddr",
+)
+# Life -> what the market says in place of the truth.
+LIVES: Mapping[str, Mapping[str, Any]] = {
+    "unknown, and it recovers": {"actual_status": "unknown"},
+    "unknown with an error of before": {"actual_status": "unknown", "status_msg": "Error response from daemon"},
+    "loading after a reboot": {"actual_status": "loading", "ports": None},
+    "rebooting": {"actual_status": "rebooting", "ports": None},
+    "created after a reboot": {"actual_status": "created", "ports": None, "status_msg": "3f4a: Extracting"},
+    "no ports": {"ports": None},
+    "a port without a number": {"ports": {"22/tcp": [{"HostIp": "0.0.0.0", "HostPort": ""}]}},
+    "ports of another form": {"ports": {"22/tcp": [{"HostPort": "many"}]}},
+    **{f"{field} null": {field: None} for field in NULLABLE},
+}
+PHASES = ("boot", "running", "last look", "refresh", "up")
+
+
+class OddMarket(Market):
+    """`says` is what every row says for ten minutes: from `begin` on, or by itself from when `phase` is reached."""
+
+    def __init__(self, says: Mapping[str, Any], phase: str) -> None:
+        super().__init__(Clock())
+        self.says, self.phase = says, phase
+        self.until: float | None = None
+        self.rents = 0
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        self.rents += 1
+        return super().rent(offer_id, body)
+
+    def begin(self) -> None:
+        self.until = self.clock.now + SECONDS
+
+    def show(self, instance_id: int) -> Instance | None:
+        row = self.rows.get(instance_id)
+        if row is None:
+            return super().show(instance_id)
+        found = read([self._seen(row)], Instance)
+        if found.odd:
+            raise errors.OutcomeUnknown("show", found.odd[0].told)
+        return found[0]
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
+        found = read([self._seen(row) for row in self.rows.values()], Instance)
+        if label is not None and any(row.label == label for row in found.odd):
+            raise errors.OutcomeUnknown("list", found.odd[0].told)
+        return found if label is None else Listing([one for one in found if one.label == label], found.odd)
+
+    def _seen(self, row: dict[str, Any]) -> dict[str, Any]:
+        truth = self._instance(row).model_dump(mode="json")
+        runs = truth["actual_status"] == "running"
+        starts = {"boot": not runs, "running": runs, "last look": row["id"] in self.online}
+        if self.until is None and starts.get(self.phase):
+            self.begin()
+        odd = self.until is not None and self.clock.now < self.until
+        return {**truth, **self.says} if odd else truth
+
+
+def machines_given_back(says: Mapping[str, Any], phase: str) -> int:
+    """Return how many of the machines that a stack of one instance rented it does not have in the end.
+
+    Phases of a create: what boots, what runs, and the last look. `refresh`: an instance that serves is read and then taken
+    through an unchanged `up`; `up`: read, and changed in place.
+    """
+    market = OddMarket(says, phase)
+    desk = Desk(market, market.clock, Keys("", ""), lambda *_: None, NoLedger(), _hosting(market))
+    old = settings_of("chat-0", 0)
+    try:
+        outs = lifecycle.create(old, desk)
+    except errors.RentalFailed:
+        return market.rents - len(market.rows)
+    number = int(outs["instanceId"])
+    if phase in ("refresh", "up"):
+        market.begin()
+        with suppress(*errors.DOUBTS):
+            found = lifecycle.read(number, old, outs, desk)
+            assert found is not None, "an instance that is there is not gone"
+            outs = found
+        new = old if phase == "refresh" else settings_of("chat-0", 1)
+        if lifecycle.compare(old, new, outs).replace:
+            return 1
+        with suppress(errors.VastError, BootstrapError):
+            lifecycle.update(number, old, new, outs, desk)
+    assert market.until is not None, "the market said nothing odd"
+    return market.rents - (list(market.rows) == [number])
+
+
+def _hosting(market: OddMarket) -> Any:
+    serving: dict[int, Any] = {}
+    return lambda settings, *_more: Host(market, serving, settings)
