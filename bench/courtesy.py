@@ -1,6 +1,4 @@
-"""What instances that boot ask of the market while they wait: calls a minute of boot and instance, for 1, 3 and 32 of them.
-
-What 32 instances ask of the market: calls an instance in up, refresh and destroy, and refusals; and how long up takes
+"""What 32 instances ask of the market: calls an instance in up, refresh and destroy, and refusals; and how long up takes
 over its limit (see up.py), and the destroy over its critical path.
 
     path of destroy = 31 turns in the destroy threshold + the time between two looks that must agree + the engine's empty run
@@ -9,7 +7,6 @@ Empty run: a destroy of the same stack without instances. The market keeps the p
 """
 
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,8 +18,6 @@ from bench._figures import figure
 from bench.up import GOAL, parts_of, told
 from providers.vast.limits import Limits
 from providers.vast.pace import INTERVALS
-from tests.doubles.waiting import GOAL_CALLS as GOAL_CALLS_A_MINUTE
-from tests.doubles.waiting import calls_a_minute
 
 INSTANCES = 32
 TIME_SCALE = 1.0
@@ -31,10 +26,6 @@ GOAL_CALLS = {"up": 10, "refresh": 3, "destroy": 5}
 
 def main() -> None:
     """Measure and print."""
-    for count, goal in GOAL_CALLS_A_MINUTE.items():
-        with tempfile.TemporaryDirectory() as folder:
-            found = calls_a_minute(Path(folder), count)
-        figure(f"calls to the market a minute of boot and instance, {count} at once", found, "", goal)
     with running_cloud(TIME_SCALE) as cloud:
         with cloud.stack(replicas=0) as stack:
             _none, empty_up = measured(cloud, stack.up)

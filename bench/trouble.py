@@ -1,24 +1,40 @@
-"""Machines given back because of the market's API: ten minutes of each trouble that was seen, from each phase of a create on.
+"""Machines given back because of the market's or the store's trouble: ten minutes of each that was seen, from each phase on.
 
-The rules are the real ones, with market and clock in memory; see tests/doubles/outages.py.
+The rules are the real ones, with market, store and clock in memory; see tests/doubles: outages.py (the market's API does
+not answer), odd_lives.py (it says something odd of a healthy instance) and store_outages.py (weights do not come).
 """
 
 import sys
+from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
-from tests.doubles.outages import PHASES, TROUBLES, machines_given_back
+from tests.doubles import odd_lives, outages, store_outages
+
+SEEDS = 20  # of a store that comes and goes
 
 
 def main() -> None:
     """Count and print."""
-    found = {(trouble, phase): machines_given_back(trouble, phase) for trouble in TROUBLES for phase in PHASES}
-    for (trouble, phase), count in found.items():
-        if count:
-            print(f"{trouble} from {phase} on: {count} given back", flush=True)
-    figure(f"machines given back because of the API's trouble, {len(found)} creates", sum(found.values()), "", 0)
+    apis = product(outages.TROUBLES, outages.PHASES)
+    count("the API's trouble", "creates", ((*key, outages.machines_given_back(*key)) for key in apis))
+    lives = product(odd_lives.LIVES, odd_lives.PHASES)
+    found = ((life, phase, odd_lives.machines_given_back(odd_lives.LIVES[life], phase)) for life, phase in lives)
+    count("odd words of healthy instances", "creates and updates", found)
+    stores = product(store_outages.TROUBLES, store_outages.MOMENTS, range(SEEDS))
+    count("the store's trouble", "downloads", ((*key[:2], store_outages.machines_given_back(*key)) for key in stores))
+
+
+def count(cause: str, cases: str, found: Iterable[tuple[str, str, int]]) -> None:
+    """Print each case that cost a machine, and the figure of all."""
+    rows = list(found)
+    for trouble, phase, lost in rows:
+        if lost:
+            print(f"{trouble} from {phase} on: {lost} given back", flush=True)
+    figure(f"machines given back because of {cause}, {len(rows)} {cases}", sum(row[2] for row in rows), "", 0)
 
 
 if __name__ == "__main__":
