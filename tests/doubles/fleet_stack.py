@@ -1,21 +1,47 @@
-"""A stack in a cloud for tests that break things: its size, what state and books say, and the operator's next steps."""
+"""A stack in a cloud for tests that break things: its size, what state and books say, and the operator's next steps.
+
+`cloud` and `stack` are fixtures for modules whose every test has the cloud for itself.
+"""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from sandbox.faults.catalogue import FAULTS
-from tests.doubles.cloud import LIMITS, REPO, Cloud
+from tests.doubles.cloud import LIMITS, REPO, Cloud, running_cloud
 from tools.stack import Engine, Stack
 
 
-def want(cloud: Cloud, stack: Stack, replicas: int) -> None:
-    """Set the size of the fleet, and limits that let a test see the end of what never comes."""
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+    """A stack without instances; the books are empty afterwards, whatever happened."""
+    with stack_of_its_own(cloud, engine) as made:
+        want(cloud, made, 0)
+        made.up()
+        yield made
+
+
+# Bounds that let a test see the end of what never comes, and bounds that a loaded machine does not meet: for tests that
+# count the machines which were given back.
+SHORT = {**LIMITS, "bootMinutes": 10, "connectMinutes": 0.15, "totalMinutes": 2.5}
+PATIENT = {**LIMITS, "bootMinutes": 100, "connectMinutes": 1.5, "totalMinutes": 5}
+
+
+def want(cloud: Cloud, stack: Stack, replicas: int, limits: Mapping[str, float] = SHORT) -> None:
+    """Set the size of the fleet, and its limits."""
     store = stack.read_config().get("gpu-fleet:store")
     config = cloud.stack_config(replicas=replicas)
-    config["gpu-fleet:limits"] = {**LIMITS, "bootMinutes": 10, "connectMinutes": 0.15, "totalMinutes": 2.5}
+    config["gpu-fleet:limits"] = dict(limits)
     config["gpu-fleet:store"] = store or config["gpu-fleet:store"]
     stack.write_config(config)
 

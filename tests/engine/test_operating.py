@@ -8,21 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud, running_cloud
-from tests.doubles.fleet_stack import stack_id, stack_of_its_own
+from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud
+from tests.doubles.fleet_stack import cloud, stack_id, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tools.stack import Engine, Stack
 
+__all__ = ["cloud"]  # fixtures
+
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("operating")]
 
 PAGE = (REPO / "docs" / "operating.md").read_text()
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

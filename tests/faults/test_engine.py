@@ -4,7 +4,6 @@ nothing is known that is not rented, and what did not come up says why. Then the
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,12 +17,15 @@ from tests.doubles.fleet_stack import (
     assert_all_serve,
     assert_books_agree,
     calm,
+    cloud,
     known,
     sets_right,
-    stack_of_its_own,
+    stack,
     want,
 )
 from tools.stack import Engine, Stack
+
+__all__ = ["cloud", "stack"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
 
@@ -167,21 +169,6 @@ AT_DESTROY = ("lost-destroy-reply", "destroy-error-but-gone", "destroy-without-e
 BLOBS = ("corrupt-blob", "truncated-blob")
 STORES = ("store-bucket-late", "store-has-tags", "store-wants-md5", "store-slow-for-all")  # in test_stores.py
 NEVER_ASKED = ("start-unavailable",)  # nothing of ours starts an instance that was stopped: it is replaced
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture
-def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack without instances; the books are empty afterwards, whatever happened."""
-    with stack_of_its_own(cloud, engine) as made:
-        want(cloud, made, 0)
-        made.up()
-        yield made
 
 
 def test_every_fault_of_the_catalogue_has_its_place() -> None:

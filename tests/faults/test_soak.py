@@ -10,12 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.cloud import Cloud, running_cloud
-from tests.doubles.fleet_stack import calm, sets_right, stack_of_its_own, want
+from tests.doubles.cloud import Cloud
+from tests.doubles.fleet_stack import calm, cloud, sets_right, stack_of_its_own, want
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.faults.test_engine import AT_DESTROY, BORNE, OF_ONE_INSTANCE, REFUSED
 from tools.stack import Engine, Stack
+
+__all__ = ["cloud"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600)]
 
@@ -31,12 +33,6 @@ VICTIMS = ("nobody", "engine", "providers", "everybody", "interrupted")
 def seeds() -> range:
     first, _, last = os.environ.get("SOAK", "0-6").partition("-")
     return range(int(first), int(last))
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -1,37 +1,33 @@
 """Stores with ways of their own, through the real engine: what is the store's trouble costs no machine."""
 
 import re
-from collections.abc import Iterator
 
 import pytest
 
-from tests.doubles.cloud import TIME_SCALE, Cloud, running_cloud
-from tests.doubles.fleet_stack import assert_all_serve, calm, rents, sets_right, stack_of_its_own, want
+from tests.doubles.cloud import TIME_SCALE, Cloud
+from tests.doubles.fleet_stack import (
+    PATIENT,
+    assert_all_serve,
+    calm,
+    cloud,
+    rents,
+    sets_right,
+    stack,
+    stack_of_its_own,
+    want,
+)
 from tools.stack import Engine, Stack
+
+__all__ = ["cloud", "stack"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
 
 FIRST_UPDATE = ("store-bucket-late", "store-has-tags", "store-wants-md5")  # strike a bucket that is being made
 
 
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
-
-
-@pytest.fixture
-def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack without instances; the books are empty afterwards, whatever happened."""
-    with stack_of_its_own(cloud, engine) as made:
-        want(cloud, made, 0)
-        made.up()
-        yield made
-
-
 def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engine: Engine) -> None:
     with stack_of_its_own(cloud, engine) as stack:
-        want(cloud, stack, 1)
+        want(cloud, stack, 1, PATIENT)
         before = rents(cloud)
         for name in FIRST_UPDATE:
             cloud.sandbox.arm(name)
@@ -41,13 +37,13 @@ def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engi
         assert "Traceback" not in done.text
         assert "is not to be seen yet" in done.text
         assert_all_serve(cloud, stack, 1)
-        assert rents(cloud) == before + 1
+        assert rents(cloud) == before + 1, done.text
         sets_right(cloud, stack, 1)
 
 
 @pytest.mark.parametrize("name", ["store-slow-for-all", "store-times-out"])
 def test_a_store_that_is_in_trouble_for_everybody_costs_no_machine(cloud: Cloud, stack: Stack, name: str) -> None:
-    want(cloud, stack, 2)
+    want(cloud, stack, 2, PATIENT)
     before = rents(cloud)
     cloud.sandbox.arm(name, seconds=40 * TIME_SCALE)
 
@@ -56,12 +52,12 @@ def test_a_store_that_is_in_trouble_for_everybody_costs_no_machine(cloud: Cloud,
     assert "the host is kept" in done.text, done.text
     assert "Traceback" not in done.text
     assert_all_serve(cloud, stack, 2)
-    assert rents(cloud) == before + 2
+    assert rents(cloud) == before + 2, done.text
     sets_right(cloud, stack, 2)
 
 
 def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, stack: Stack) -> None:
-    want(cloud, stack, 1)
+    want(cloud, stack, 1, PATIENT)
     before = rents(cloud)
     cloud.sandbox.arm("store-error", times=100_000)
 
@@ -73,7 +69,7 @@ def test_a_store_that_stays_down_costs_one_machine_and_is_said(cloud: Cloud, sta
     )
     assert "Traceback" not in done.text
     assert cloud.rented() == []
-    assert rents(cloud) == before + 1
+    assert rents(cloud) == before + 1, done.text
     calm(cloud)
     stack.up()
     assert_all_serve(cloud, stack, 1)

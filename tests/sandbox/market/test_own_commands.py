@@ -4,36 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import httpx
 import pytest
 
 from sandbox.market.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
+from tests.doubles.raw_rents import http, rented, shown
 
-BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy"}
+__all__ = ["http"]  # a fixture
 
 
 @pytest.fixture
 def market() -> Iterator[RunningMarket]:
     with running_market(time_scale=2000) as running:
         yield running
-
-
-@pytest.fixture
-def http(market: RunningMarket) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=market.url, headers={"Authorization": f"Bearer {market.key}"}) as found:
-        yield found
-
-
-def rented(http: httpx.Client, **more: object) -> int:
-    query = {"direct_port_count": {"gte": 8}, "disk_space": {"gte": 30}}
-    offers = http.post("/api/v0/bundles/", json=query).json()["offers"]
-    return http.put(f"/api/v0/asks/{offers[0]['id']}/", json={**BODY, **more}).json()["new_contract"]
-
-
-def shown(http: httpx.Client, number: int) -> dict:
-    return http.get(f"/api/v0/instances/{number}/?owner=me").json()["instances"]
 
 
 def test_an_instance_that_runs_its_own_command_has_no_proxy(http):

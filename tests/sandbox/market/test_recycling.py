@@ -11,25 +11,15 @@ from sandbox.hosts.spec import Traffic
 from sandbox.market import states
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
+from tests.doubles.raw_rents import http, rented
 
-BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy"}
+__all__ = ["http"]  # a fixture
 
 
 @pytest.fixture
 def market() -> Iterator[RunningMarket]:
     with running_market(time_scale=300) as running:
         yield running
-
-
-@pytest.fixture
-def http(market: RunningMarket) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=market.url, headers={"Authorization": f"Bearer {market.key}"}) as found:
-        yield found
-
-
-def rented(http: httpx.Client, **more: object) -> int:
-    offers = http.post("/api/v0/bundles/", json={"disk_space": {"gte": 30}}).json()["offers"]
-    return http.put(f"/api/v0/asks/{offers[0]['id']}/", json={**BODY, **more}).json()["new_contract"]
 
 
 def status(http: httpx.Client, number: int) -> str | None:
