@@ -4,19 +4,25 @@ The kernel does not enforce them here: what is tested is who reads them. /proc/m
 machine's, as in a real container.
 """
 
+from pathlib import Path
+
 from sandbox.hosts.spec import HostSpec
 
 FOLDER = "/sys/fs/cgroup"
 CONTROLLERS = ("memory", "cpu", "pids")
 MIB = 2**20
 PERIOD_US = 100_000
+SHARE = 0.75  # of the memory that /proc/meminfo shows: a container never has all of its machine
 NO_LIMIT_1 = 9223372036854771712
 
 
 def of(spec: HostSpec) -> dict[str, str]:
-    """Return path -> text for a new host: about every fourth machine still has version 1."""
+    """Return path -> text for a new host: about every fourth machine still has version 1.
+
+    What was ordered may be more than this machine has, and /proc/meminfo tells of this machine.
+    """
     version = 1 if spec.instance_id % 4 == 0 else 2
-    return files(version, spec.memory_mb, spec.cpu_cores, 0)
+    return files(version, min(spec.memory_mb, int(SHARE * _machine_mb())), spec.cpu_cores, 0)
 
 
 def files(version: int, memory_mb: int, cpus: float, pids: int) -> dict[str, str]:
@@ -35,3 +41,8 @@ def files(version: int, memory_mb: int, cpus: float, pids: int) -> dict[str, str
     }
     texts = {**dict.fromkeys(second if version == 1 else first, ""), **(first if version == 1 else second)}
     return {f"{FOLDER}/{name}": f"{text}\n" if text else "" for name, text in texts.items()}
+
+
+def _machine_mb() -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("MemTotal:"))

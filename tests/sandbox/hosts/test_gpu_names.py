@@ -7,7 +7,8 @@ import pytest
 
 from bootstrap.gpu_names import market_names, shows
 from sandbox.hosts.cards import CARDS, supported
-from sandbox.market.machines import DRIVERS, GPUS, RARE
+from sandbox.hosts.inside.nvidia_smi import UMD_SINCE
+from sandbox.market.machines import DRIVERS, GPUS, NEWEST_DRIVER, RARE, generate
 
 
 def test_every_card_of_the_market_has_a_driver_that_knows_it() -> None:
@@ -28,6 +29,12 @@ def test_the_drivers_own_name_is_a_wish_for_the_card(market: str) -> None:
     assert market_names(market.replace(" ", "_").lower()) in ((market,), market_names(market))
 
 
-@pytest.mark.parametrize(("driver", "cuda"), DRIVERS)
+@pytest.mark.parametrize(("driver", "cuda"), [*DRIVERS, NEWEST_DRIVER])
 def test_drivers_support_what_the_market_says(driver: str, cuda: float) -> None:
     assert float(supported(driver)) == cuda
+
+
+def test_the_market_offers_drivers_with_either_banner() -> None:
+    branches = {int(one.driver.partition(".")[0]) for one in generate(1)}
+
+    assert min(branches) < UMD_SINCE <= max(branches)
