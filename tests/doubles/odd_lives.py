@@ -14,6 +14,7 @@ from providers.vast.instances import Instance
 from providers.vast.ledger import NoLedger
 from providers.vast.lifecycle import Desk
 from providers.vast.rows import Listing, read
+from providers.vast.settings import InstanceSettings
 from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Market
 
@@ -58,6 +59,7 @@ class OddMarket(Market):
     def __init__(self, says: Mapping[str, Any], phase: str) -> None:
         super().__init__(Clock())
         self.says, self.phase = says, phase
+        self.serving: dict[int, InstanceSettings] = {}
         self.until: float | None = None
         self.rents = 0
 
@@ -86,7 +88,7 @@ class OddMarket(Market):
     def _seen(self, row: dict[str, Any]) -> dict[str, Any]:
         truth = self._instance(row).model_dump(mode="json")
         runs = truth["actual_status"] == "running"
-        starts = {"boot": not runs, "running": runs, "last look": row["id"] in self.online}
+        starts = {"boot": not runs, "running": runs, "last look": row["id"] in self.serving}
         if self.until is None and starts.get(self.phase):
             self.begin()
         odd = self.until is not None and self.clock.now < self.until
@@ -123,5 +125,4 @@ def machines_given_back(says: Mapping[str, Any], phase: str) -> int:
 
 
 def _hosting(market: OddMarket) -> Any:
-    serving: dict[int, Any] = {}
-    return lambda settings, *_more: Host(market, serving, settings)
+    return lambda settings, *_more: Host(market, market.serving, settings)
