@@ -25,6 +25,7 @@ class Attempt:
     served: float | None = None
     failed: str | None = None
     given_back: bool = False
+    ended: bool = False  # its instance is not rented any more, as whoever looked last says
     instance_id: int | None = None
     machine_id: int | None = None
     rented_at: float | None = None
@@ -66,10 +67,14 @@ class Attempts:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Attempt] = {}
+        self._ended: set[int] = set()  # instances
 
     def add(self, happenings: Iterable[Happening]) -> None:
         """Take events in; each of them once."""
         for one in happenings:
+            if one.outcome == "ended" and one.instance_id is not None:
+                self._ended.add(one.instance_id)
+                continue
             began = one.at - one.seconds
             attempt = self._known.setdefault((one.stack_id, one.attempt), Attempt(one.name, began, one.at))
             _note(attempt, one)
@@ -80,7 +85,10 @@ class Attempts:
 
     def all(self) -> list[Attempt]:
         """Return the attempts in the order in which they began."""
-        return sorted(self._known.values(), key=lambda attempt: attempt.began)
+        known = sorted(self._known.values(), key=lambda attempt: attempt.began)
+        for attempt in known:
+            attempt.ended = attempt.instance_id in self._ended
+        return known
 
 
 def provisioning(attempts: Iterable[Attempt]) -> list[Wait]:
@@ -104,11 +112,14 @@ def orphaned(
     now: float = 0.0,
     abandoned_seconds: float = float("inf"),
 ) -> list[Rented]:
-    """Return what is rented though no event of the ledger names it, or one says that it was given back, or none says
+    """Return what is rented though no event of the ledger names it, or one says that it was given back or ended, or none says
     anything but that it boots, since so many seconds before `now` (unix seconds).
     """
     since = now - abandoned_seconds
-    wanted = {one.instance_id for one in attempts if not one.given_back and not (one.boots() and one.last < since)}
+    over = {one.instance_id for one in attempts if one.ended}
+    wanted = {
+        one.instance_id for one in attempts if not one.given_back and not (one.boots() and one.last < since)
+    } - over
     return [rented for rented in inventory if rented.instance_id not in wanted]
 
 

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from components.config import PROJECT, ConfigError
@@ -17,9 +18,11 @@ from components.desk import Desk, Refused, ledger_of, open_desk, read_config, wi
 from providers.store.errors import StoreError
 from providers.vast import label, sweep, verdict
 from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, states
+from providers.vast.closing import SWEPT, row_ended
 from providers.vast.errors import VastError
 from providers.vast.explanation import explained
-from providers.vast.instances import all_known
+from providers.vast.instances import Instance, all_known
+from providers.vast.ledger import NoLedger
 from providers.vast.pinning import pins_file, with_pin
 
 EXAMPLES = """\
@@ -114,6 +117,7 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
     for instance in doomed if options.destroy else ():
         desk.breaker.destroyed(instance.id, desk.clock.monotonic())
     ended = sweep.give_back_each(desk.market, desk.clock, desk.limits, doomed) if options.destroy else {}
+    _tell_ledger(desk, [one for one in doomed if one.id in ended and ended[one.id] is None])
     report = verdict.report(found, known, ended)
     print(json.dumps(report, indent=2) if options.json else verdict.told(report, options.destroy))
     if options.close_breaker:
@@ -121,6 +125,13 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
     if any(error is not None for error in ended.values()):
         return 1
     return 2 if sweep.condemned([finding for finding in found if finding.instance.id not in ended], True) else 0
+
+
+def _tell_ledger(desk: Desk, ended: Sequence[Instance]) -> None:
+    with suppress(Refused, ConfigError, BackendError, StoreError):  # a sweep works where config cannot be read
+        ledger = ledger_of(desk, read_config(desk)) if ended else NoLedger()
+        for instance in ended:
+            row_ended(ledger, desk.clock.time(), instance, SWEPT)
 
 
 def run_adopt(desk: Desk, options: argparse.Namespace) -> int:

@@ -27,6 +27,7 @@ class Outcome(Enum):
     FAILED = "failed"  # the end: it is going to be given back
     GIVEN_BACK = "given-back"
     STILL_RENTED = "still-rented"  # giving back was not confirmed
+    ENDED = "ended"  # of an instance, not of an attempt; older versions leave it aside by its key
 
 
 ENDS = frozenset({Outcome.SERVED, Outcome.FAILED})
@@ -99,7 +100,8 @@ _BLAMELESS = frozenset(
 class Event(BaseModel):
     """One thing that happened in one attempt. Times in unix seconds, prices in $/h all-in.
 
-    `usd`: $ since it was rented. Until the instance runs that is its disk and the image's traffic (`image_usd`).
+    `usd`: $ since it was rented. Until the instance runs that is its disk and the image's traffic (`image_usd`). Of an
+    instance that ended, `seconds` and `usd` are the whole time for which it was rented, at its price.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")  # a later version may say more

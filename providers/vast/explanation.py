@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
+from providers.vast.closing import ends
 from providers.vast.event import Event, Outcome
 from providers.vast.record import Record
 
@@ -23,20 +24,27 @@ def explained(
     """
     if not events:
         return [f"The ledger knows no attempt to bring {name} online."]
-    by_attempt = sorted(events, key=lambda event: (event.attempt, event.step))
+    ended = ends(events)
+    tries = [event for event in events if event.outcome is not Outcome.ENDED]
+    by_attempt = sorted(tries, key=lambda event: (event.attempt, event.step))
     attempts = [list(group) for _, group in groupby(by_attempt, key=lambda event: event.attempt)]
     attempts.sort(key=lambda attempt: attempt[0].at)
     spent = sum(_spent(attempt) for attempt in attempts if not _serves(attempt))
-    count = f"{len(attempts)} attempt{'s' if len(attempts) > 1 else ''}"
+    count = f"{len(attempts)} attempt{'' if len(attempts) == 1 else 's'}"
     lines = [f"{name}: {count} in the ledger, ${spent:.4f} for those that did not serve"]
+    last_of = {event.instance_id: attempt[0].attempt for attempt in attempts for event in attempt}
     for attempt in attempts:
-        lines += ["", *_attempt(attempt, log if attempt in attempts[-LOGS:] else lambda _event: "")]
+        number = attempt[-1].instance_id
+        end = ended.pop(number, None) if number and last_of[number] == attempt[0].attempt else None
+        lines += ["", *_attempt(attempt, log if attempt in attempts[-LOGS:] else lambda _event: "", end)]
+    for end in ended.values():  # of instances whose attempts are older than what was read
+        lines += ["", f"{_moment(end.at)}  {_where(end)}", _ended(end)]
     machines = {event.machine_id for event in events if event.machine_id is not None}
     told = [line for machine in sorted(machines) if (line := _machine(machine, records.get(machine), now))]
     return [*lines, "", *told] if told else lines
 
 
-def _attempt(attempt: list[Event], log: Callable[[Event], str]) -> list[str]:
+def _attempt(attempt: list[Event], log: Callable[[Event], str], end: Event | None) -> list[str]:
     first, last = attempt[0], attempt[-1]
     lines = [f"{_moment(first.at)}  {_where(last)}"]
     passed = [f"{event.phase} {event.seconds:.1f} s" for event in attempt if event.outcome is Outcome.PASSED]
@@ -46,7 +54,9 @@ def _attempt(attempt: list[Event], log: Callable[[Event], str]) -> list[str]:
         lines += [line for line in (_outcome(event),) if line]
         if event.outcome is Outcome.FAILED:
             lines += [f"  log      {line}" for line in _tail(log(event))]
-    if last.outcome is Outcome.RENTING:
+    if end:
+        lines.append(_ended(end))
+    elif last.outcome is Outcome.RENTING:
         lines.append("  then     nothing: whoever rented has died, or is at it now; `sweep` says whether it is rented")
     elif last.outcome in {Outcome.RENTED, Outcome.ADOPTED, Outcome.PASSED}:
         lines.append(
@@ -62,8 +72,8 @@ def _tail(text: str) -> list[str]:
 
 
 def _where(event: Event) -> str:
-    offer = f"offer {event.offer_id}" if event.offer_id is not None else "an instance that was there already"
-    parts = [offer]
+    there = [] if event.outcome is Outcome.ENDED else ["an instance that was there already"]
+    parts = there if event.offer_id is None else [f"offer {event.offer_id}"]
     if event.machine_id is not None:
         landlord = f" of host {event.host_id}" if event.host_id is not None else ""
         parts.append(f"machine {event.machine_id}{landlord}")
@@ -88,6 +98,12 @@ def _outcome(event: Event) -> str:
     if event.outcome is Outcome.STILL_RENTED:
         return f"  STILL RENTED, as far as is known: {' '.join(event.message.split())}"
     return ""
+
+
+def _ended(end: Event) -> str:
+    hours, minutes = divmod(round(end.seconds / 60), 60)
+    long = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{end.seconds:.0f} s"
+    return f"  ended    {_moment(end.at)}, rented for {long}, about ${end.usd:.4f}: {' '.join(end.message.split())}"
 
 
 def _machine(machine: int, record: Record | None, now: float) -> str:

@@ -11,10 +11,12 @@ from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
 from providers.store.client import Keys
-from providers.vast import errors
+from providers.vast import closing, errors
 from providers.vast.changes import Changes, Machine, changes
+from providers.vast.closing import row_ended, state_ended
 from providers.vast.ending import ENDING_DRIFT, ending
 from providers.vast.errors import Meanwhile
+from providers.vast.event import Reason
 from providers.vast.instances import SSH_PORT, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
@@ -72,6 +74,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         age = desk.clock.time() - float(outs.get("createdAt") or 0)
         desk.clock.sleep(max(0.0, limits.settle_seconds - age))
         if is_absent(desk.market, desk.clock, limits, instance_id, settings.label):
+            state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, closing.GONE, Reason.LOST)
             return None
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     state = classify(instance, settings.server.port)
@@ -132,7 +135,7 @@ def update(
     instance = wait_until_back(
         _patient(desk, limits), desk.clock, limits, instance_id, old, new.server.port, outs.get("usdPerHour"), desk.say
     )
-    give_back_all(desk.market, desk.clock, limits, surplus(desk.market, instance_id, old.label))
+    _end_surplus(desk, limits, surplus(desk.market, instance_id, old.label))
     bootstrap = _bootstrap(new, old, desk)
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
@@ -168,8 +171,10 @@ def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
     """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Raises StillRented."""
     limits = settings.to_limits()
+    why = closing.GIVEN_BACK
     try:
         instance = look_up(_patient(desk, limits), instance_id, settings.label)
+        why = why if instance else closing.GONE
     except errors.VastError as error:
         desk.say("drain", f"left out: {error}")
         instance = None
@@ -177,6 +182,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
         _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
     price = outs.get("usdPerHour")
     give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
+    state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
     try:
         others = surplus(_patient(desk, limits), instance_id, settings.label)
     except errors.DOUBTS as doubt:
@@ -185,8 +191,14 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
             f"instance {instance_id} is given back; whether another one carries the label {settings.label} is not known: "
             f"{doubt}. Run `pulumi destroy` again",
         ) from doubt
-    give_back_all(desk.market, desk.clock, limits, others)
+    _end_surplus(desk, limits, others)
     desk.say("confirm gone", f"instance {instance_id} is not rented any more")
+
+
+def _end_surplus(desk: Desk, limits: Limits, others: list[Instance]) -> None:
+    give_back_all(desk.market, desk.clock, limits, others)
+    for one in others:
+        row_ended(desk.ledger, desk.clock.time(), one, closing.SURPLUS)
 
 
 def _patient(desk: Desk, limits: Limits) -> PatientMarket:

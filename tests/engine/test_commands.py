@@ -89,6 +89,8 @@ def test_every_instance_is_told_apart_and_only_the_forgotten_one_given_back(clou
     assert status == 0
     assert found[forgotten]["outcome"] == "given back, and the market confirms it"
     assert {row["id"] for row in cloud.rented()} == {known, others, foreign}
+    told = command(stack, "explain", "chat-1").stdout
+    assert "given back by `sweep`" in told, told
 
 
 def test_what_state_forgot_is_adopted_and_explained(cloud: Cloud, stack: Stack) -> None:

@@ -117,3 +117,15 @@ def test_what_boots_for_longer_than_anybody_waits_is_an_orphan(events: list[Happ
     there = [Rented(7, "stack", "chat-0", "loading", "RTX 4090", 1, "Sweden, SE", 0.3)]
 
     assert bool(orphaned(there, attempts(*events).all(), now, 7200)) == lost
+
+
+def test_the_end_of_an_instance_is_no_attempt_and_what_is_rented_after_its_end_is_an_orphan() -> None:
+    ours = attempt(1000.0, "a", phases={"rent": 1, "probe": 5})
+    again = attempt(90_000.0, "b", phases={"rent": 1, "probe": 50}, instance_id=8)
+    end = told(89_990.0, "ended", "7", seconds=88_990.0, usd=9.0)
+    there = [Rented(number, "stack", "chat-0", "running", "RTX 4090", 1, "Sweden, SE", 0.3) for number in (7, 8)]
+
+    for order in ([*ours, end, *again], [end, *again, *ours]):
+        known = attempts(*order).all()
+        assert took(known) == [5, 50]
+        assert [rented.instance_id for rented in orphaned(there, known)] == [7]
