@@ -6,7 +6,7 @@ What began while the store was in trouble accuses nobody, and trouble of the sto
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from bootstrap.clock import Clock
@@ -14,7 +14,7 @@ from bootstrap.errors import FetchFailed, PreflightFailed, StoreDown, TookTooLon
 from bootstrap.fetching import RATE_AFTER_SECONDS, Fetched, fetch, reference_mbps
 from bootstrap.host import Host
 from bootstrap.manifest import Manifest
-from bootstrap.slowness import Rates, store_to_blame
+from bootstrap.slowness import FAR_LESS, Rates, store_to_blame
 from bootstrap.spec import EndpointSpec
 
 ACCUSATIONS = 2
@@ -58,9 +58,10 @@ class Bringing:
             while True:
                 after = AGAIN_AFTER_SECONDS if self.blamed else RATE_AFTER_SECONDS
                 try:
-                    return fetch(
+                    done = fetch(
                         self.host, self.spec.name, self.manifest, self.store.presign, target, least, patience, after
                     )
+                    return done if self._is_of_the_line(done.mbps) else replace(done, mbps=None)
                 except PreflightFailed as error:
                     self._slow(error)
                 except FetchFailed as error:
@@ -79,15 +80,24 @@ class Bringing:
         if rate >= max(SIGN_OF_LIFE_MBPS, self.spec.preflight.download_mbps):
             self.accused = 0
 
+    def _is_of_the_line(self, mbps: float | None) -> bool:
+        """Say whether a rate tells of the host's line: not if it is far below the advertised, and the store may be why."""
+        least = self.spec.advertised_mbps / FAR_LESS
+        if self.blamed or mbps is None or mbps >= least:
+            return not self.blamed
+        return not self._why_the_store(mbps, least)
+
+    def _why_the_store(self, mbps: float, least: float) -> str:
+        largest = max(self.manifest.files, key=lambda file: file.size)
+        elsewhere = reference_mbps(self.host, self.spec.reference_url)
+        here = self.store.store_mbps(largest.sha256, largest.size) if elsewhere is None else None
+        return store_to_blame(Rates(mbps, least, elsewhere, here))
+
     def _slow(self, error: PreflightFailed) -> None:
         if error.reason != "slow" or error.mbps is None:
             raise error
         self._forget(error.came_bytes)
-        largest = max(self.manifest.files, key=lambda file: file.size)
-        elsewhere = reference_mbps(self.host, self.spec.reference_url)
-        here = self.store.store_mbps(largest.sha256, largest.size) if elsewhere is None else None
-        why = store_to_blame(Rates(error.mbps, self.spec.preflight.download_mbps, elsewhere, here))
-        if why:
+        if why := self._why_the_store(error.mbps, self.spec.preflight.download_mbps):
             self._blame(why)
             self.say(f"slow, {error.mbps:.1f} Mb/s, and the store may be why: {self.blamed}; the host is kept")
         else:

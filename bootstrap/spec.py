@@ -74,6 +74,7 @@ class EndpointSpec:
     warm_start: bool = False
     reporting: Reporting | None = None
     store_patience_seconds: float = 90.0  # without a byte from the store: it is down for a minute at times
+    advertised_mbps: float = 0  # what the machine's line is said to do, in Mbit/s; 0: nobody says
     reference_url: str = ""  # of a file elsewhere, by which a slow host is told from a slow store
 
     def __post_init__(self) -> None:

@@ -12,6 +12,7 @@
         AttemptsExhausted       stop: so many machines in a row would not do; everything is given back
       BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
       ImageRefused            give back, stop: two machines were refused the image by its registry
+      ImageMissing            give back, stop: its registry has no such image
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
       LeftRented              the market did not answer for so long that an instance is left rented, which may be fine
       StillRented             giving back could not be confirmed: say what costs money and how to end it
@@ -144,6 +145,18 @@ class ImageRefused(VastError):
         return (
             f"{self.message}. Another machine was refused before, so no further one is tried; "
             "everything was given back. Check the fleet's image and its login, then run `pulumi up` again."
+        )
+
+
+@dataclass
+class ImageMissing(ImageRefused):
+    """The registry has no such image, so no machine could pull it; what was rented is given back."""
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return (
+            f"{self.message}. No machine could pull it, so no further one is tried; everything was given back. "
+            "Check the fleet's image, its tag or digest, then run `pulumi up` again."
         )
 
 

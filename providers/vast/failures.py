@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
-from bootstrap.errors import EngineRefused, GpuUnfit
+from bootstrap.errors import EngineRefused, GpuUnfit, HostFault
 from providers.vast import errors
 from providers.vast.event import Reason
 from providers.vast.limits import Limits
+from providers.vast.notebook import reason_of
 from providers.vast.unfit import UnfitGpus
 
 
@@ -19,6 +20,20 @@ class Failure:
     message: str
 
 
+def noted(
+    failures: list[Failure], fault: HostFault | errors.RentalFailed, instance_id: int, machine_id: int | None, over: bool
+) -> HostFault | errors.RentalFailed:
+    """Add the failure of an attempt, and return its error: one that blames no machine, if our own deadline was `over`.
+
+    Whatever then looks like the machine's fault may be our own impatience: a phase that was cut, a last try without time.
+    """
+    error = fault
+    if over and reason_of(fault).blames_machine:
+        error = errors.RentalFailed(instance_id, Reason.TIME.value, f"{fault}; {errors.TIME_OVER}")
+    failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
+    return error
+
+
 def following(
     error: Exception, failures: list[Failure], gpus: UnfitGpus, name: str
 ) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
@@ -26,6 +41,8 @@ def following(
     if isinstance(error, GpuUnfit):
         return gpus.following(), None if gpus.left else gpus.refused(name, told(failures))
     last = failures[-1]
+    if last.reason == Reason.OURS.value:
+        return "no machine would do better", errors.ImageMissing(last.instance_id or 0, last.message)
     # One machine alone may have a bad login of its landlord's.
     refused = {one.machine_id for one in failures[:-1] if one.reason == Reason.REGISTRY.value} - {last.machine_id, None}
     if last.reason == Reason.REGISTRY.value and refused:

@@ -15,14 +15,24 @@ from providers.vast.rows import set_aside
 
 # The registry wants a login, or another one: every machine would hear the same, or the landlord has a bad one of his own.
 REGISTRY_TEXTS = ("pull access denied", "unauthorized", "no basic auth credentials", "requested access to the resource")
+# There is no such image, or none for these machines: nobody could pull it.
+MISSING_TEXTS = (
+    "manifest unknown",
+    "manifest_unknown",
+    "name unknown",
+    "name_unknown",
+    "repository name not known to registry",
+    "no matching manifest",
+    "invalid reference format",
+)
 FAILURE_TEXTS = (
     "error response from daemon",
     "failed to pull image",
     "no space left on device",
-    "manifest unknown",
     "unexpected eof",
     "oci runtime",
 )
+NO_SUCH_IMAGE = "ours"  # the ledger's word for what no other machine would do better
 LOGIN_ADVICE = "A private image needs registry.server, registry.user and registry.password of the fleet"
 DOWN = ("exited", "stopped", "offline")  # words of `actual_status` for what does not come up by itself
 SSH_PORT = 22
@@ -150,6 +160,8 @@ def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
         return Pending(status)
     if any(text in message.lower() for text in REGISTRY_TEXTS):
         return Failed("registry", f"its registry refuses the image: {message}. {LOGIN_ADVICE}")
+    if any(text in message.lower() for text in MISSING_TEXTS):
+        return Failed(NO_SUCH_IMAGE, f"its registry has no such image: {message}")
     if any(text in message.lower() for text in FAILURE_TEXTS):
         return Failed("image", f"the image does not start: {message}")
     if status in DOWN:

@@ -16,7 +16,7 @@ from bootstrap.errors import GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.claim import adopt, keep_lowest
-from providers.vast.failures import Failure, exhausted, following, told
+from providers.vast.failures import Failure, exhausted, following, noted, told
 from providers.vast.host_key import patiently_read, with_last_named
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
@@ -24,7 +24,7 @@ from providers.vast.keyring import attach
 from providers.vast.last_words import last_words
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
-from providers.vast.notebook import Notebook, reason_of
+from providers.vast.notebook import Notebook
 from providers.vast.offers import Offer, Wishes
 from providers.vast.patient import PatientMarket
 from providers.vast.renting import (
@@ -133,8 +133,8 @@ def bring_online(
             keep_lowest(market, clock, limits, order.label, instance_id, say)
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
             served.end_timer()  # last of all: until then whatever cannot be given back ends itself
-        except (HostFault, errors.RentalFailed) as error:
-            failures.append(Failure(instance_id, machine_id, reason_of(error).value, str(error)))
+        except (HostFault, errors.RentalFailed) as fault:
+            error = noted(failures, fault, instance_id, machine_id, clock.monotonic() >= deadline)
             if isinstance(error, GpuUnfit):
                 gpus.add(offer or adopted, error)
             then, stop = following(error, failures, gpus, order.name)

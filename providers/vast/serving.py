@@ -69,7 +69,7 @@ class HostBootstrap:
         clock = Until(self.clock, deadline)
         began = clock.monotonic()
         address, gate = self._addresses(instance)
-        spec = spec_of(self.settings, address, instance.id)
+        spec = replace(spec_of(self.settings, address, instance.id), advertised_mbps=instance.inet_down or 0)
         endpoint = f"https://{address}:{gate}"
         services = replace(self, clock=clock, machine_id=instance.machine_id or 0)
         host = services.connect(instance, host_key, say)

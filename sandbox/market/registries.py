@@ -1,4 +1,4 @@
-"""Registries of private images, pure: which images need a login, and what docker says without the right one."""
+"""Registries, pure: which images need a login, which tag no image has, and what docker says of either."""
 
 import shlex
 from collections.abc import Mapping
@@ -9,6 +9,8 @@ DENIED = (
     "Error response from daemon: pull access denied for {image}, repository does not exist or may require 'docker login': "
     "denied: requested access to the resource is denied"
 )
+NO_SUCH_TAG = "no-such-tag"
+UNKNOWN = "Error response from daemon: manifest for {image} not found: manifest unknown: manifest unknown"
 FLAGS = {"-u": "user", "--username": "user", "-p": "password", "--password": "password"}
 
 
@@ -33,7 +35,9 @@ def login_of(flags: str | None) -> dict[str, str]:
 
 
 def refusal(image: str, flags: str | None) -> str:
-    """Return docker's text where a private image is pulled without its login; else nothing."""
+    """Return docker's text where an image does not exist, or is private and pulled without its login; else nothing."""
+    if image.endswith(f":{NO_SUCH_TAG}"):
+        return UNKNOWN.format(image=image)
     server = image.partition("/")[0]
     if server not in PRIVATE:
         return ""

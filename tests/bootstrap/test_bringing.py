@@ -69,6 +69,8 @@ class Play:
     deadline: float = 3600.0
     seconds: float = 15.0
     said: list[str] = field(default_factory=list)
+    advertised: float = 0.0
+    mbps: float | None = None
 
     def run(self) -> "Play":
         clock = FakeClock()
@@ -82,8 +84,10 @@ class Play:
             addresses=("1.2.3.4",),
             preflight=Preflight(gpu_names=("RTX 4090",), gpu_count=1, gpu_ram_mb=1, disk_gb=1, download_mbps=100),
             reference_url=self.reference_url,
+            advertised_mbps=self.advertised,
         )
-        Bringing(self.host, spec, MANIFEST, self.store, Until(clock, self.deadline), self.said.append).to("/x")
+        until = Until(clock, self.deadline)
+        self.mbps = Bringing(self.host, spec, MANIFEST, self.store, until, self.said.append).to("/x").mbps
         return self
 
 
@@ -217,3 +221,27 @@ def test_what_is_nobodys_line_is_not_tried_again(end, error):
     with pytest.raises(error):
         play.run()
     assert play.host.runs == 1
+
+
+@pytest.mark.parametrize(
+    ("advertised", "here", "kept"),
+    [
+        (0.0, 90.0, 80.0),  # nobody says what the line does
+        (150.0, 90.0, 80.0),  # near enough to what is advertised
+        (900.0, 500.0, 80.0),  # the store gives this machine far more
+        (900.0, 90.0, None),
+        (900.0, None, None),
+    ],
+)
+def test_a_rate_that_the_store_may_have_slowed_down_is_not_the_lines(
+    advertised: float, here: float | None, kept: float | None
+) -> None:
+    measured = Result(0, json.dumps({"bytes": 100_000_000, "kept": 0, "seconds": 10.0}), "")
+
+    assert Play([measured], Store(here=lambda: here), advertised=advertised).run().mbps == kept
+
+
+def test_what_came_through_a_store_that_was_blamed_measures_no_line() -> None:
+    measured = Result(0, json.dumps({"bytes": 100_000_000, "kept": 0, "seconds": 10.0}), "")
+
+    assert Play([SLOW, measured], Store(here=lambda: 21.0)).run().mbps is None

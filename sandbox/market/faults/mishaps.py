@@ -36,7 +36,7 @@ class Mishap:
 
 def _pull_fails(_market: Any, contract: Contract) -> None:
     contract.phase = "failed"
-    contract.message = f"Error response from daemon: manifest for {contract.request.image} not found: manifest unknown"
+    contract.message = f"Error response from daemon: failed to pull image {contract.request.image}: unexpected EOF"
 
 
 def _give_up(_market: Any, contract: Contract) -> None:

@@ -37,7 +37,7 @@ def test_ports_in_another_form_map_nothing(ports: Any) -> None:
     ("changes", "reason"),
     [
         ({"intended_status": "stopped"}, "stopped"),
-        ({"actual_status": "loading", "status_msg": "Error response from daemon: manifest unknown"}, "image"),
+        ({"actual_status": "loading", "status_msg": "Error response from daemon: unexpected EOF"}, "image"),
         ({"actual_status": "created", "status_msg": "x: OCI runtime create failed: y"}, "image"),
         ({"actual_status": "offline"}, "offline"),
         ({"actual_status": "exited"}, "offline"),

@@ -23,7 +23,7 @@ def test_it_never_boots(market, plain):
 def test_the_image_cannot_be_pulled_and_the_market_gives_up(market, plain):
     market.arm("image-pull-fails")
     number = plain.rented()
-    plain.until(lambda: "manifest unknown" in (plain.show(number)["status_msg"] or ""))
+    plain.until(lambda: "unexpected EOF" in (plain.show(number)["status_msg"] or ""))
     plain.until(lambda: plain.show(number)["intended_status"] == "stopped")
     assert plain.show(number)["actual_status"] == "loading"
 
