@@ -21,7 +21,11 @@ class Failure:
 
 
 def noted(
-    failures: list[Failure], fault: HostFault | errors.RentalFailed, instance_id: int, machine_id: int | None, over: bool
+    failures: list[Failure],
+    fault: HostFault | errors.RentalFailed,
+    instance_id: int,
+    machine_id: int | None,
+    over: bool,
 ) -> HostFault | errors.RentalFailed:
     """Add the failure of an attempt, and return its error: one that blames no machine, if our own deadline was `over`.
 
