@@ -1,6 +1,6 @@
 """One instance a label: what carries it is taken over before anything is rented, and looked up once more at the end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from providers.engine_watch import RentingClock
 from providers.vast import errors
@@ -11,6 +11,18 @@ from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market, by_id, give_back_all
 
 Say = Callable[[str, str], None]  # phase, text
+
+
+def would_adopt(rows: Iterable[Instance], label: str, image: str, wishes: Wishes) -> Instance | None:
+    """Return the instance out of a list that `adopt` would take over under a label; None where something must be rented."""
+    return next(
+        (
+            one
+            for one in by_id(rows)
+            if one.label == label and not unsound(one, image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb)
+        ),
+        None,
+    )
 
 
 def adopt(

@@ -32,13 +32,16 @@ from providers.progress import tell
 from providers.provider_process import take_over
 from providers.store.client import Keys
 from providers.vast import loading, search
+from providers.vast.claim import would_adopt
+from providers.vast.client import FRESH_SECONDS
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
 from providers.vast.guarded import GuardedMarket
+from providers.vast.instances import Instance
 from providers.vast.offers import Offer, Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import GB, OUTPUT_KEYS, InstanceSettings, inputs_of
-from providers.vast.unknown import known, made_anew
+from providers.vast.unknown import STAND_IN, known, made_anew
 from providers.vast.vllm_order import is_spread
 
 if TYPE_CHECKING:
@@ -60,15 +63,19 @@ class VastInstanceProvider(ResourceProvider):
         self._clock = WatchedClock(watch)
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
+        self._rented: list[Instance] | VastError | None = None
         self._lock = threading.RLock()
         take_over(watch, lambda: self._calls > 0)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate; where there is no instance yet, search too, so that the preview says when nothing fits."""
+        """Validate; where there is no instance yet, search too, so that the preview says when nothing fits.
+
+        What carries the label already is looked for before: it is taken over, and needs no offer.
+        """
         failures: list[CheckFailure] = []
         try:
             settings = InstanceSettings.from_props(known(news, is_unknown))
-            if not _olds:
+            if not _olds and not self._goes_on(settings):
                 self._search_once(settings)
         except SettingsInvalid as error:
             failures.append(CheckFailure("inputs", str(error)))
@@ -79,6 +86,29 @@ class VastInstanceProvider(ResourceProvider):
         except VastError as error:
             failures.append(CheckFailure("market", str(error)))
         return CheckResult(news, failures)
+
+    def _goes_on(self, settings: InstanceSettings) -> bool:
+        """Say whether an instance under its label would be taken over, so that no offer is needed. The list is asked for once
+        a process.
+        """
+        if settings.label == STAND_IN:
+            return False
+        with self._lock:
+            if self._rented is None:
+                try:
+                    with self._market(settings) as market:
+                        self._rented = market.instances(age_seconds=FRESH_SECONDS / settings.market.time_scale)
+                except VastError as error:
+                    self._rented = error
+            if isinstance(self._rented, VastError):
+                raise self._rented
+            found = would_adopt(self._rented, settings.label, settings.server.image, settings.to_wishes())
+        if found:
+            price = "an unknown price" if found.dph_total is None else f"${found.dph_total:.3f}/h"
+            tell(
+                f"{settings.name}  adopt  instance {found.id} carries its label, at {price}; it goes on, nothing is rented"
+            )
+        return found is not None
 
     def _search_once(self, settings: InstanceSettings) -> None:
         """Ask the market once a process for each distinct query: a fleet's instances all wish the same."""

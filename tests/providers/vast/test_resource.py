@@ -62,7 +62,7 @@ def test_unknown_inputs_of_a_first_preview_pass(process: DynamicProcess) -> None
 def test_a_market_that_does_not_answer_is_said_in_the_preview(process: DynamicProcess) -> None:
     checked = process.check(PROPS)
 
-    assert "vast.ai gave no usable answer to 'account'" in checked.failures["market"]
+    assert "vast.ai gave no usable answer to 'list'" in checked.failures["market"]
 
 
 def test_an_existing_instance_is_not_searched_for_again(process: DynamicProcess) -> None:

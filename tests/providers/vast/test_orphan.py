@@ -1,0 +1,77 @@
+"""The preview looks at the label before it searches: an orphan is taken over though nobody offers anything."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pulumi.runtime import rpc
+
+from providers.vast.claim import adopt, would_adopt
+from providers.vast.limits import Limits
+from providers.vast.offers import Wishes
+from providers.vast.resource import VastInstanceProvider
+from sandbox.market.contracts import Request
+from sandbox.testing import RunningMarket, running_market
+from tests.doubles.clock import FakeClock
+from tests.doubles.dynamic_process import DynamicProcess
+from tests.doubles.market import FakeMarket, offer
+from tests.doubles.settings import PROPS
+from tests.providers.vast.test_lives import machine
+
+LABEL, IMAGE = PROPS["label"], PROPS["server"]["image"]
+
+
+@pytest.fixture(scope="module")
+def market() -> Iterator[RunningMarket]:
+    with running_market(machines=[machine(1), machine(2)]) as running:
+        for label, image in ((LABEL, IMAGE), ("gpu-fleet/abc/chat-1", "another/image:1")):
+            asked = Request(image=image, disk=48, label=label, env={"-p 8443:8443": "1"})
+            running.books.rent(int(running.books.listed(48.0)[0]["id"]), asked)
+        yield running
+
+
+@pytest.fixture(scope="module")
+def process(market: RunningMarket) -> Iterator[DynamicProcess]:
+    with DynamicProcess(VastInstanceProvider()) as running:
+        running.configure({"vastApiKey": market.key, "storeAccessKey": "", "storeSecretKey": ""})
+        yield running
+
+
+def props(market: RunningMarket, **changes: Any) -> dict[str, Any]:
+    found = {**copy.deepcopy(PROPS), "market": {"url": market.url, "timeScale": market.time_scale}}
+    found["wishes"] |= {"verified": False, "reliability": 0, "downloadMbps": 0, "maxUsdPerHour": 9}
+    return {**found, **changes}
+
+
+def test_an_orphan_needs_no_offer(market: RunningMarket, process: DynamicProcess) -> None:
+    assert process.check(props(market)).failures == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"label": "gpu-fleet/abc/chat-1"},  # of another image
+        {"label": "gpu-fleet/abc/chat-2"},  # nothing is rented under it
+        {"label": rpc.UNKNOWN},
+        {"diskGb": 900},
+    ],
+)
+def test_whatever_cannot_be_taken_over_needs_one(
+    market: RunningMarket, process: DynamicProcess, changes: dict[str, Any]
+) -> None:
+    assert "wishes" in process.check(props(market, **changes)).failures
+
+
+def test_the_preview_and_the_create_agree_on_what_is_taken_over() -> None:
+    market = FakeMarket(FakeClock())
+    market.add("label", offer(7), image="another")
+    market.add("label", offer(8))
+    market.add("label", offer(9))
+    market.add("of another", offer(6))
+    wishes = Wishes(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+
+    told = would_adopt(market.instances(), "label", "image", wishes)
+
+    assert told == adopt(market, market.clock, Limits(), "label", "image", wishes, lambda *_: None)
+    assert told is not None
