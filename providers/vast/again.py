@@ -1,10 +1,15 @@
-"""A call to the market is made again after an error of some kinds, a few times: the layer below `patient`."""
+"""A call to the market is made again after an error of some kinds: the layer below `patient`.
+
+A refusal for too many calls says that the market is well and only wants fewer of them, so it is waited out for minutes. Other
+doubts are an outage or an accident: a few tries tell which.
+"""
 
 import random
 from collections.abc import Callable
-from typing import Any, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol, TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt
+from tenacity import Retrying, retry_if_exception_type
 
 from bootstrap.clock import Clock
 from providers.vast.errors import RateLimited, VastError
@@ -12,25 +17,57 @@ from providers.vast.errors import RateLimited, VastError
 Value = TypeVar("Value")
 ATTEMPTS = 6
 LONGEST_SECONDS = 30.0
+RATE_LIMITED_WAITS = 300  # times the first wait, all refusals for too many calls together
 JITTER = 0.25  # of a wait, so that those who wait do not come back all at once
 
 
-def again(once: Callable[[], Value], repeat: tuple[type[VastError], ...], seconds: float, clock: Clock) -> Value:
-    """Return what `once` returns. `seconds` pass before the second try, and twice as many before each further one; a hint of
-    the market's is kept to. Raises the last error.
+class Turn(Protocol):
+    """Enters when a call may leave; `again`: it was refused before, and keeps its place. See `pace.Pace`."""
+
+    def __call__(self, *, again: bool) -> AbstractContextManager[None]:
+        """Return the context of one try."""
+
+
+def at_once(*, again: bool) -> AbstractContextManager[None]:  # noqa: ARG001 -- a Turn
+    """Let every call leave."""
+    return nullcontext()
+
+
+def again(
+    once: Callable[[], Value],
+    repeat: tuple[type[VastError], ...],
+    seconds: float,
+    clock: Clock,
+    turn: Turn = at_once,
+) -> Value:
+    """Return what `once` returns, each try at its turn.
+
+    `seconds` pass before the second try, and twice as many before each further one; after a refusal for too many calls as
+    many as the market says, or `seconds`. Raises the last error.
     """
+    began, refused = clock.monotonic(), 0
 
     def wait(state: Any) -> float:
+        nonlocal refused
         error = state.outcome.exception()
-        hint = error.retry_after if isinstance(error, RateLimited) else None
-        doubled = seconds * 2.0 ** (state.attempt_number - 1) * random.uniform(1, 1 + JITTER)
-        return min(LONGEST_SECONDS, hint if hint is not None else doubled)
+        if isinstance(error, RateLimited):
+            refused += 1
+            return min(LONGEST_SECONDS, _jittered(seconds) if error.retry_after is None else error.retry_after)
+        return min(LONGEST_SECONDS, _jittered(seconds * 2.0 ** (state.attempt_number - refused - 1)))
 
-    policy = Retrying(
-        retry=retry_if_exception_type(repeat),
-        stop=stop_after_attempt(ATTEMPTS),
-        wait=wait,
-        sleep=clock.sleep,
-        reraise=True,
-    )
-    return policy(once)
+    def stop(state: Any) -> bool:  # called after `wait`
+        if isinstance(state.outcome.exception(), RateLimited):
+            return bool(clock.monotonic() + state.upcoming_sleep - began > RATE_LIMITED_WAITS * seconds)
+        return bool(state.attempt_number - refused >= ATTEMPTS)
+
+    policy = Retrying(retry=retry_if_exception_type(repeat), stop=stop, wait=wait, sleep=clock.sleep, reraise=True)
+
+    def paced() -> Value:
+        with turn(again=refused > 0):
+            return once()
+
+    return policy(paced)
+
+
+def _jittered(seconds: float) -> float:
+    return seconds * random.uniform(1, 1 + JITTER)

@@ -154,8 +154,8 @@ class VastClient(Unclaimed):
     def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
         if self._shared is None or (label is not None and self._is_large()):
             return self._pages(label)[1]
-        since = self._clock.monotonic() - age_seconds
-        rows = self._shared.get(EVERYTHING, since, lambda: _dumped(*self._pages(None)), self._clock)
+        ask = lambda: _dumped(*self._pages(None))  # noqa: E731 -- what it asks is here
+        rows = self._shared.get(EVERYTHING, self._clock.monotonic(), ask, self._clock, age_seconds)
         found = read(rows, Instance)
         return found if label is None else Listing([one for one in found if one.label == label], found.odd)
 
@@ -254,11 +254,8 @@ class VastClient(Unclaimed):
     def _again(
         self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
     ) -> Value:
-        def paced() -> Value:
-            with self._pace.turn(call, self._clock):
-                return once()
-
-        return again(paced, repeat, self._retry_seconds, self._clock)
+        turn = partial(self._pace.turn, call, self._clock)
+        return again(once, repeat, self._retry_seconds, self._clock, turn)
 
     def _ask_of(self, call: str) -> Ask:
         return lambda method, path, model, body: self._again(call, lambda: self._ask(call, method, path, model, body))

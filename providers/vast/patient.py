@@ -31,7 +31,6 @@ class PatientMarket:
         self, market: Market, clock: RentingClock, limits: Limits, deadline: float, say: Callable[[str, str], None]
     ) -> None:
         self._market, self._clock, self._limits, self._deadline, self._say = market, clock, limits, deadline, say
-        self._chance = random.Random()
         self.lost_seconds = 0.0
 
     def verify_key(self) -> None:
@@ -106,5 +105,5 @@ class PatientMarket:
 
     def _pause(self, doubt: VastError) -> float:
         hint = doubt.retry_after if isinstance(doubt, RateLimited) else None
-        usual = self._limits.look_seconds * self._chance.uniform(1, 1 + JITTER)
+        usual = self._limits.look_seconds * random.uniform(1, 1 + JITTER)
         return usual if hint is None else max(usual, hint)

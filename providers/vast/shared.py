@@ -21,13 +21,15 @@ from pydantic import BaseModel, ValidationError
 from bootstrap.clock import Clock
 from providers.vast.waiters import Waiters
 
-LOOK_SECONDS = 0.03  # while another one asks
+LOOK_SECONDS = 0.03  # while another one asks, at first
+LONGEST_LOOK_SECONDS = 0.25  # market seconds
 
 Rows = list[dict[str, Any]]
 
 
 class _Answer(BaseModel):
     asked: float  # monotonic seconds
+    answered: float | None = None
     rows: Rows
 
 
@@ -37,30 +39,41 @@ class SharedAnswers:
     def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._folder = folder
         self.waiters = Waiters(folder, time_scale)
+        self._longest_look = max(LOOK_SECONDS, LONGEST_LOOK_SECONDS / time_scale)
 
-    def get(self, question: str, since: float, ask: Callable[[], tuple[float, Rows]], clock: Clock) -> Rows:
+    def get(
+        self,
+        question: str,
+        since: float,
+        ask: Callable[[], tuple[float, Rows]],
+        clock: Clock,
+        age_seconds: float = 0.0,
+    ) -> Rows:
         """Return an answer to `question` that was asked at `since` or later, by `ask` where there is none yet.
 
-        `ask` returns the moment at which the market was asked, and its answer. Waits through the clock while somebody else
-        asks. Raises what `ask` and the clock raise; a failure is shared with nobody.
+        With `age_seconds` one that was complete so long before `since` will do: an answer of many pages takes its time, and
+        if only its beginning counted, nobody could share it. `ask` returns the moment at which the market was asked, and
+        its answer. Waits through the clock while somebody else asks. Raises what `ask` and the clock raise; a failure is
+        shared with nobody.
         """
-        file = self._file(question)
+        file, look = self._file(question), LOOK_SECONDS
         while True:
-            if (known := _read(file, since, clock)) is not None:
+            if (known := _read(file, since, clock, age_seconds)) is not None:
                 return known.rows
             with _only_one(file.with_suffix(".lock")) as mine:
                 if mine:
-                    if (known := _read(file, since, clock)) is not None:
+                    if (known := _read(file, since, clock, age_seconds)) is not None:
                         return known.rows
                     asked, rows = ask()
-                    answer = _Answer(asked=asked, rows=rows)
+                    answer = _Answer(asked=asked, answered=clock.monotonic(), rows=rows)
                     _write(file, answer)
                     return answer.rows
-            clock.sleep(LOOK_SECONDS)
+            clock.sleep(look)
+            look = min(1.5 * look, self._longest_look)
 
     def last(self, question: str, since: float, clock: Clock) -> Rows | None:
         """Return the last answer if it was asked at `since` or later, without asking."""
-        known = _read(self._file(question), since, clock)
+        known = _read(self._file(question), since, clock, 0.0)
         return known.rows if known else None
 
     def forget(self, question: str) -> None:
@@ -71,12 +84,14 @@ class SharedAnswers:
         return self._folder / f"answer-{hashlib.sha256(question.encode()).hexdigest()[:16]}.json"
 
 
-def _read(file: Path, since: float, clock: Clock) -> _Answer | None:
+def _read(file: Path, since: float, clock: Clock, age_seconds: float) -> _Answer | None:
     try:
         answer = _Answer.model_validate_json(file.read_bytes())
     except (OSError, ValidationError):
         return None
-    return answer if since <= answer.asked <= clock.monotonic() else None
+    complete = answer.asked if answer.answered is None else answer.answered
+    fresh = since <= answer.asked or (age_seconds > 0 and since - age_seconds <= complete)
+    return answer if fresh and max(answer.asked, complete) <= clock.monotonic() else None
 
 
 def _write(file: Path, answer: _Answer) -> None:

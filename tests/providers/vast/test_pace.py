@@ -1,5 +1,6 @@
 """Thresholds: turns are handed out in order to threads and processes alike."""
 
+import itertools
 import subprocess
 import sys
 import tempfile
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast.pace import INTERVALS, MARGIN_SECONDS, WINDOWS, SharedPace
+from providers.vast.errors import RateLimited
+from providers.vast.pace import BACK, INTERVALS, LONGEST_ROW, MARGIN_SECONDS, SHARED_SECONDS, WINDOWS, SharedPace
 from sandbox.market.thresholds import Thresholds
 from tests.doubles.clock import FakeClock
 
@@ -159,3 +161,87 @@ def test_a_damaged_window_costs_nothing(text: str) -> None:
         clock = FakeClock()
         take(SharedPace(Path(folder)), "search", clock)
         assert clock.now == 0
+
+
+def refused(pace: SharedPace, call: str, clock: FakeClock, hint: float | None = None) -> None:
+    with pytest.raises(RateLimited), pace.turn(call, clock):
+        raise RateLimited(call, hint)
+
+
+def test_a_long_row_of_calls_leaves_an_interval_free_for_other_computers(tmp_path: Path) -> None:
+    clock, left = FakeClock(), list[float]()
+
+    for _ in range(2 * LONGEST_ROW):
+        take(SharedPace(tmp_path), "rent", clock)
+        left.append(clock.now)
+
+    pauses = [later - sooner for sooner, later in itertools.pairwise(left)]
+    usual = INTERVALS["rent"] + MARGIN_SECONDS
+    assert sum(pause == pytest.approx(usual) for pause in pauses) == len(pauses) - 1
+    assert max(pauses) == pytest.approx(2 * usual)
+
+
+def test_calls_with_pauses_between_them_leave_nothing_more_free(tmp_path: Path) -> None:
+    clock = FakeClock()
+
+    for _ in range(2 * LONGEST_ROW):
+        take(SharedPace(tmp_path), "rent", clock)
+        clock.sleep(2 * INTERVALS["rent"])
+
+    assert clock.now == pytest.approx(2 * LONGEST_ROW * 2 * INTERVALS["rent"])
+
+
+def test_who_was_refused_comes_back_within_an_interval_and_those_who_had_their_turn_after_two(tmp_path: Path) -> None:
+    clock, pace = FakeClock(), SharedPace(tmp_path)
+    usual = INTERVALS["rent"] + MARGIN_SECONDS
+
+    refused(pace, "rent", clock)
+    with pace.turn("rent", clock, again=True):
+        back = clock.now
+    take(pace, "rent", clock)
+
+    assert BACK[0] * usual <= back <= BACK[1] * usual
+    assert clock.now - back == pytest.approx(2 * usual)
+
+
+def test_a_hint_of_the_market_is_kept_to(tmp_path: Path) -> None:
+    clock, pace = FakeClock(), SharedPace(tmp_path)
+
+    refused(pace, "rent", clock, hint=7)
+    with pace.turn("rent", clock, again=True):
+        assert 7 <= clock.now <= 7 + INTERVALS["rent"]
+
+
+def test_an_account_that_is_shared_no_more_is_had_alone_again(tmp_path: Path) -> None:
+    clock, pace = FakeClock(), SharedPace(tmp_path)
+    refused(pace, "rent", clock)
+    clock.sleep(SHARED_SECONDS)
+
+    take(pace, "rent", clock)
+    before = clock.now
+    take(pace, "rent", clock)
+
+    assert clock.now - before == pytest.approx(INTERVALS["rent"] + MARGIN_SECONDS)
+
+
+def test_a_shared_window_is_left_to_half(tmp_path: Path) -> None:
+    clock, pace = FakeClock(), SharedPace(tmp_path)
+    refused(pace, "search", clock)
+    clock.sleep(begin := WINDOW + 1)
+    left = []
+
+    for _ in range(MOST):
+        take(pace, "search", clock)
+        left.append(clock.now - begin)
+
+    assert left[: MOST // 2] == pytest.approx([0.0] * (MOST // 2))
+    assert left[MOST // 2 :] == pytest.approx([WINDOW + MARGIN_SECONDS] * (MOST // 2))
+
+
+def test_what_an_older_version_left_is_read(tmp_path: Path) -> None:
+    clock = FakeClock()
+    (tmp_path / "turn-rent").write_text(f"{clock.time() + 3} {clock.time()}")
+
+    take(SharedPace(tmp_path), "rent", clock)
+
+    assert clock.now == pytest.approx(INTERVALS["rent"] + MARGIN_SECONDS)

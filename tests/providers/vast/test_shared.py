@@ -39,6 +39,22 @@ def test_an_answer_is_used_as_long_as_it_is_fresh_enough(tmp_path: Path) -> None
     assert shared.get("other", clock.now - 9, shop.ask, clock) == [{"n": 3}]
 
 
+def test_an_answer_that_took_long_is_as_old_as_its_end_for_whom_an_older_one_will_do(tmp_path: Path) -> None:
+    clock = FakeClock()
+    shared, shop = SharedAnswers(tmp_path), Shop(clock)
+
+    def slowly() -> tuple[float, Rows]:
+        asked, rows = shop.ask()
+        clock.sleep(8)
+        return asked, rows
+
+    shared.get("q", clock.now, slowly, clock)
+    clock.sleep(3)
+
+    assert shared.get("q", clock.now, slowly, clock, age_seconds=5) == [{"n": 1}]
+    assert shared.get("q", clock.now - 5, slowly, clock) == [{"n": 2}]  # it would have to be asked by then
+
+
 def test_what_is_forgotten_is_asked_for_anew(tmp_path: Path) -> None:
     clock = FakeClock()
     shared, shop = SharedAnswers(tmp_path), Shop(clock)
