@@ -56,7 +56,7 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
         found.replace.append("market.url")
     if old.server.image != new.server.image:
         found.replace.append("server.image")
-    found.replace.extend(_violated(new, machine))
+    found.replace.extend(_violated(old, new, machine))
     before, after = _what_runs(old), _what_runs(new)
     found.in_place.extend(key for key, value in before.items() if value != after[key])
     compared = {"name", "label", "replicas", "model", "kit", "server", "access", "metrics", "secrets"}
@@ -83,14 +83,22 @@ def _what_runs(settings: InstanceSettings) -> dict[str, object]:
     }
 
 
-def _violated(new: InstanceSettings, machine: Machine) -> list[str]:
-    # A fact that the market left out replaces no machine.
-    wishes = new.wishes
+def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> list[str]:
+    """Name the wishes that the machine violates.
+
+    A fact that the market left out replaces no machine, and neither does one that it names later on: only an edit does.
+    """
+    was, wishes = old.wishes, new.wishes
     rules = {
-        "wishes.gpuNames": not machine.gpu_name or machine.gpu_name in wishes.market_gpus,
-        "wishes.gpuCount": not machine.gpu_count or machine.gpu_count == wishes.gpu_count,
+        "wishes.gpuNames": was.gpu_names == wishes.gpu_names
+        or not machine.gpu_name
+        or machine.gpu_name in wishes.market_gpus,
+        "wishes.gpuCount": was.gpu_count == wishes.gpu_count or machine.gpu_count in {0, wishes.gpu_count},
         "wishes.maxUsdPerHour": machine.usd_per_hour <= wishes.max_usd_per_hour + 1e-9,
-        "wishes.regions": not wishes.regions or not machine.country or machine.country.upper() in wishes.countries,
-        "diskGb": not machine.disk_gb or machine.disk_gb + 0.5 >= new.disk_gb,
+        "wishes.regions": was.regions == wishes.regions
+        or not wishes.regions
+        or not machine.country
+        or machine.country.upper() in wishes.countries,
+        "diskGb": old.disk_gb == new.disk_gb or not machine.disk_gb or machine.disk_gb + 0.5 >= new.disk_gb,
     }
     return [key for key, holds in rules.items() if not holds]

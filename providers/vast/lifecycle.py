@@ -12,7 +12,7 @@ from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
 from providers.store.client import Keys
 from providers.vast import closing, errors
-from providers.vast.changes import Changes, Machine, changes
+from providers.vast.changes import Changes, changes
 from providers.vast.closing import row_ended, state_ended
 from providers.vast.ending import ENDING_DRIFT, ending
 from providers.vast.errors import Meanwhile
@@ -20,6 +20,7 @@ from providers.vast.event import Reason
 from providers.vast.instances import SSH_PORT, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
+from providers.vast.machine import facts_of, filled, machine_of
 from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
 from providers.vast.patient import PatientMarket
@@ -60,7 +61,7 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         ssh_public_key=settings.access.ssh_public_key,
     )
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
-    return {**_outputs(served, settings), "createdAt": desk.clock.time(), "attempts": served.attempts}
+    return {**_outputs(served), "createdAt": desk.clock.time(), "attempts": served.attempts}
 
 
 def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
@@ -101,7 +102,7 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
     found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at}
-    return {**outs, **found, "drift": _said(desk, drift)}
+    return {**outs, **found, "machine": filled(outs.get("machine"), instance), "drift": _said(desk, drift)}
 
 
 def _said(desk: Desk, drift: list[str]) -> list[str]:
@@ -115,7 +116,7 @@ def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) 
     """Say what an update would do, drift included: a machine that is down, whose contract ends, or behind whose address
     somebody else answers, is replaced; anything else is mended in place, a machine of which the market knows too little too.
     """
-    found = changes(old, new, _machine(outs))
+    found = changes(old, new, machine_of(outs))
     for drift in outs.get("drift") or []:
         lost = is_down(str(drift)) or str(drift).startswith((STRANGER_DRIFT, ENDING_DRIFT))
         (found.replace if lost else found.in_place).append("drift")
@@ -144,9 +145,10 @@ def update(
         raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), meanwhile) from error
     if old.access.ssh_public_key != new.access.ssh_public_key:
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
-    fresh = _outputs(served, new)
+    fresh = _outputs(served)
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
-    return {**fresh, **kept, "warm": served.warm or outs.get("warm")}
+    machine = filled(outs.get("machine"), served.instance)
+    return {**fresh, **kept, "machine": machine, "warm": served.warm or outs.get("warm")}
 
 
 def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> Meanwhile:
@@ -213,7 +215,7 @@ def _bootstrap(
     return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state)
 
 
-def _outputs(served: Served, settings: InstanceSettings) -> dict[str, Any]:
+def _outputs(served: Served) -> dict[str, Any]:
     instance = served.instance
     return {
         "instanceId": instance.id,
@@ -221,30 +223,13 @@ def _outputs(served: Served, settings: InstanceSettings) -> dict[str, Any]:
         "ssh": _mapped(instance, SSH_PORT),
         "usdPerHour": served.usd_per_hour,
         "hostKey": served.host_key,
-        "machine": {
-            "id": instance.machine_id,
-            "gpuName": instance.gpu_name,
-            "gpuCount": settings.wishes.gpu_count if instance.num_gpus is None else instance.num_gpus,
-            "diskGb": settings.disk_gb if instance.disk_space is None else instance.disk_space,
-            "country": (instance.geolocation or "").rsplit(",", 1)[-1].strip().upper(),
-        },
+        "machine": facts_of(instance),
         "certificateEnd": served.certificate_end,
         "phases": served.seconds,
         "drift": [],
         "endsAt": instance.end_date,
         "warm": served.warm,
     }
-
-
-def _machine(outs: dict[str, Any]) -> Machine:
-    machine = outs.get("machine") or {}
-    return Machine(
-        gpu_name=str(machine.get("gpuName") or ""),
-        gpu_count=int(machine.get("gpuCount") or 0),
-        disk_gb=float(machine.get("diskGb") or 0),
-        usd_per_hour=float(outs.get("usdPerHour") or 0),
-        country=str(machine.get("country") or ""),
-    )
 
 
 def _mapped(instance: Instance, port: int) -> str:
