@@ -120,6 +120,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         "label": identity.stackId.apply(lambda stack_id: str(Label(stack_id, instance_name))),
         "turn": index,
         "replicas": fleet.replicas,
+        "rollout": {"fleet": args.name, "maxUnavailable": fleet.rollout.most_down(fleet.replicas)},
         "market": stack.market.model_dump(by_alias=True),
         "store": {
             "endpoint": stack.store.host_endpoint or stack.store.endpoint,

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, field_validator
 from components.machine import Gpu, Preflight, Registry
 from components.section import Section
 from components.watching import Budget, Kubernetes, Metrics
+from components.waves import Rollout
 from providers.vast.regions import is_understood
 
 FURTHEST_INDEX = 1_000_000
@@ -88,6 +89,7 @@ class Fleet(Section):
         (),
         description="Numbers that no instance has: `[1]` retires number 1. The count stays: 4 without 1 is 0, 2, 3 and 4.",
     )
+    rollout: Rollout = Field(Rollout(), description="How changes go from one instance to the next.")
     model: str = Field(
         description="Which of `models` is served; clients ask for it by this name, which may be one such as `Org/Name:tag`."
     )
@@ -249,6 +251,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "models.<name>": Model,
     "fleets.<name>": Fleet,
     "fleets.<name>.gpu": Gpu,
+    "fleets.<name>.rollout": Rollout,
     "fleets.<name>.registry": Registry,
     "fleets.<name>.preflight": Preflight,
     "limits": Limits,

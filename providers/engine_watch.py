@@ -166,6 +166,12 @@ def _end_when_idle(watch: EngineWatch) -> None:
     os._exit(1)
 
 
+def this_process() -> Process | None:
+    """Return this process; None without /proc."""
+    stat = _stat(os.getpid())
+    return Process(os.getpid(), stat[2]) if stat else None
+
+
 def engine_and_between(pid: int) -> tuple[Process, ...]:
     """Return our ancestors up to the engine; only the parent where none of them is an engine; none without /proc.
 

@@ -59,7 +59,7 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
     found.replace.extend(_violated(old, new, machine))
     before, after = _what_runs(old), _what_runs(new)
     found.in_place.extend(key for key, value in before.items() if value != after[key])
-    compared = {"name", "label", "replicas", "model", "kit", "server", "access", "metrics", "secrets"}
+    compared = {"name", "label", "replicas", "rollout", "model", "kit", "server", "access", "metrics", "secrets"}
     for name in InstanceSettings.model_fields:
         if name not in compared and getattr(old, name) != getattr(new, name):
             found.recorded.append(name)

@@ -9,7 +9,7 @@ a preview has no use for them.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
@@ -40,9 +40,11 @@ from providers.vast.instances import Instance
 from providers.vast.offers import Offer, Wishes
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
+from providers.vast.rollout import RolloutStoppedError
 from providers.vast.settings import GB, OUTPUT_KEYS, InstanceSettings, inputs_of
 from providers.vast.unknown import STAND_IN, known, made_anew
 from providers.vast.vllm_order import is_spread
+from providers.vast.waves import Waves
 
 if TYPE_CHECKING:
     from providers.vast.lifecycle import Desk
@@ -61,6 +63,7 @@ class VastInstanceProvider(ResourceProvider):
         self._store_keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         watch = EngineWatch.of_this_process()
         self._clock = WatchedClock(watch)
+        self._waves = Waves.of_this_process(self._clock)
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
         self._rented: list[Instance] | VastError | None = None
@@ -75,6 +78,7 @@ class VastInstanceProvider(ResourceProvider):
         failures: list[CheckFailure] = []
         try:
             settings = InstanceSettings.from_props(known(news, is_unknown))
+            self._waves.announce(settings, there=bool(_olds))
             if not _olds and not self._goes_on(settings):
                 self._search_once(settings)
         except SettingsInvalid as error:
@@ -145,7 +149,11 @@ class VastInstanceProvider(ResourceProvider):
         """Adopt or rent, bootstrap, probe; raises with nothing left rented."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        outs = self._operate(props, lifecycle.create)
+        def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any]:
+            with self._waves.creating(settings, desk.say):
+                return lifecycle.create(settings, desk)
+
+        outs = self._operate(props, operation)
         return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -158,20 +166,30 @@ class VastInstanceProvider(ResourceProvider):
         return ReadResult(id_, {**props, **outs}, inputs_of(props))
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Converge in place."""
+        """Converge in place; what closes the endpoint takes its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
+        from providers.vast.effects import effect  # noqa: PLC0415
 
         before = InstanceSettings.from_props(olds)
-        outs = self._operate(
-            news, lambda settings, desk: lifecycle.update(int(id_), before, settings, olds, desk), also=olds
-        )
+
+        def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any]:
+            closes = effect(lifecycle.compare(before, settings, olds), before, settings, olds).closes
+            with self._waves.changing(settings, desk.say) if closes else nullcontext():
+                return lifecycle.update(int(id_), before, settings, olds, desk)
+
+        outs = self._operate(news, operation, also=olds)
         return UpdateResult({**inputs_of(news), **outs})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Drain, destroy, confirm gone."""
+        """Drain, destroy, confirm gone; one that is to be replaced takes its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
+        from providers.vast.effects import serves  # noqa: PLC0415
 
-        self._operate(props, lambda settings, desk: lifecycle.delete(int(id_), settings, props, desk))
+        def operation(settings: InstanceSettings, desk: "Desk") -> None:
+            with self._waves.replacing(settings, desk.say, serves(props)):
+                lifecycle.delete(int(id_), settings, props, desk)
+
+        self._operate(props, operation)
 
     def _operate(
         self,
@@ -186,7 +204,7 @@ class VastInstanceProvider(ResourceProvider):
                 settings = InstanceSettings.from_props(props)
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
-            except (VastError, BootstrapError, EngineGone) as error:
+            except (VastError, BootstrapError, EngineGone, RolloutStoppedError) as error:
                 name, told = f"{props.get('name', 'instance')}: ", str(error)
                 raise pulumi.RunError(redaction.clean(told if told.startswith(name) else name + told)) from None
 

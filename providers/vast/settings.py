@@ -186,6 +186,13 @@ class MetricsSettings(_Model):
     interval_seconds: float = Field(15.0, alias="intervalSeconds", gt=0)
 
 
+class RolloutSettings(_Model):
+    """How many instances of the fleet may be down for a change at once. Older states do not have it."""
+
+    fleet: str
+    most_down: int = Field(1, alias="maxUnavailable", ge=1)
+
+
 class InstanceSettings(_Model):
     """All inputs of a VastInstance."""
 
@@ -193,6 +200,7 @@ class InstanceSettings(_Model):
     label: str
     turn: int = 0  # its place in its fleet; the first tells the plan of all
     replicas: int = Field(1, ge=1)
+    rollout: RolloutSettings | None = None
     market: MarketSettings
     store: StoreSettings
     wishes: WishSettings

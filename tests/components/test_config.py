@@ -80,8 +80,21 @@ def test_retired_numbers_are_skipped_and_the_count_stays(
 
 
 @pytest.mark.parametrize(
+    ("value", "replicas", "most"), [(1, 6, 1), ("2", 6, 2), ("25%", 8, 2), ("25%", 3, 1), ("100%", 6, 6), (9, 6, 9)]
+)
+def test_a_share_of_the_replicas_may_be_down_and_one_at_least(
+    project: Path, value: Any, replicas: int, most: int
+) -> None:
+    fleet = read(changed("fleets.chat.rollout", {"maxUnavailable": value}), project).fleets["chat"]
+
+    assert fleet.rollout.most_down(replicas) == most
+
+
+@pytest.mark.parametrize(
     ("path", "value", "says"),
     [
+        ("fleets.chat.rollout", {"maxUnavailable": 0}, "a number of instances such as 1, or a share such as 25%"),
+        ("fleets.chat.rollout", {"maxUnavailable": "150%"}, "fleets.chat.rollout.maxUnavailable is '150%'"),
         ("fleets.chat.without", [-1], "-1 is no number of an instance; chat-1 has the number 1"),
         ("fleet", {}, "gpu-fleet:fleet is not a known key; did you mean gpu-fleet:fleets?"),
         (

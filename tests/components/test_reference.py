@@ -41,6 +41,7 @@ def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None
         "fleets.<name>.gpu",
         "fleets.<name>.preflight",
         "fleets.<name>.registry",
+        "fleets.<name>.rollout",
     }
 
 

@@ -78,6 +78,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The market's key was revoked",
         "Renting is stopped",
         "The state is broken or lost",
+        "A change failed in the middle of a fleet",
         "One machine is to go",
     ]
 
@@ -206,6 +207,27 @@ def test_the_state_is_lost(cloud: Cloud, stack: Stack) -> None:
     assert "cannot be read" in told
     assert f"gpu-fleet/{own}/chat-0" in told
     assert cloud.rented() == []
+
+
+def test_a_change_failed_in_the_middle_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
+    config = cloud.stack_config(replicas=2)
+    stack.write_config(config)
+    stack.up()
+    before = {row["id"] for row in cloud.rented()}
+    config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = ["--max-model-len", "99999999"]
+    stack.write_config(config)
+    failed = stack.up(check=False)
+    assert "it is left as it is, because chat-" in failed.text
+    config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = ["--max-model-len", "128"]
+    stack.write_config(config)
+
+    told = follow(stack, blocks("A change failed in the middle of a fleet")[0])
+
+    assert "chat-0  change  in place" in told
+    assert "chat-1  change  in place" in told
+    assert {row["id"] for row in cloud.rented()} == before
+    assert "unchanged" in stack.up("--expect-no-changes").text
+    stack.destroy()
 
 
 def test_one_machine_is_to_go(cloud: Cloud, stack: Stack) -> None:

@@ -1,0 +1,60 @@
+"""What a change of an instance does to its clients, pure: which endpoint closes, and for about how long."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from providers.vast.changes import Changes
+from providers.vast.settings import InstanceSettings
+from providers.vast.standing import is_down
+
+RESTARTS = frozenset({"model", "server"})  # inputs whose change has vLLM start anew
+PROVES = frozenset({"kit", "drift"})  # inputs whose change exchanges programs of the host, or mends it
+
+
+@dataclass(frozen=True)
+class Effect:
+    """`closes`: whether clients find the endpoint closed; `why` says it; `seconds`: about how long, where that is known."""
+
+    closes: bool = False
+    why: str = ""
+    seconds: float | None = None
+    replaces: bool = False
+
+    def told(self) -> str:
+        """Say it in words."""
+        if not self.closes:
+            return "the endpoint stays open"
+        return f"endpoint closed {self.why}{_about(self.seconds)}"
+
+
+def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> Effect:
+    """Judge what an update would do, by the changes that were found and the times that the last start took."""
+    phases = {name: float(seconds) for name, seconds in (outs.get("phases") or {}).items()}
+    if found.replace:
+        whole = sum(phases.values()) if "wait" in phases else None
+        return Effect(True, "until another machine serves", whole, replaces=True)
+    if RESTARTS & set(found.in_place):
+        return Effect(True, "while vLLM restarts", _of(phases, "start", "probe"))
+    if PROVES & set(found.in_place) or _certified(old) != _certified(new):
+        return Effect(True, "while the gate restarts")
+    return Effect()
+
+
+def serves(outs: Mapping[str, Any]) -> bool:
+    """Say whether the instance may serve: no, if the market has named its failure."""
+    return not any(is_down(str(drift)) for drift in outs.get("drift") or [])
+
+
+def _certified(settings: InstanceSettings) -> tuple[str, int]:
+    return settings.access.ca_certificate, settings.access.certificate_epoch
+
+
+def _of(phases: Mapping[str, float], *names: str) -> float | None:
+    return sum(phases.get(name, 0.0) for name in names) if names[0] in phases else None
+
+
+def _about(seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f", about {seconds:.0f} s" if seconds < 90 else f", about {seconds / 60:.0f} min"
