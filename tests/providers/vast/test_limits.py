@@ -14,9 +14,9 @@ from providers.vast.in_time import least_seconds
 from providers.vast.instances import Instance
 from providers.vast.limits import Limits
 from providers.vast.online import Say, Served, bring_online
+from providers.vast.plan_told import tell_plan
 from providers.vast.record import Record
 from providers.vast.renting import wait_until_running
-from providers.vast.resource import tell_plan
 from providers.vast.settings import InstanceSettings
 from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from bootstrap.about import About
 from providers.vast.fit import GIB, advice, contradictions
-from providers.vast.resource import tell_plan
+from providers.vast.plan_told import tell_plan
 from providers.vast.settings import InstanceSettings
 from providers.vast.vllm_order import read_order, spread
 from tests.doubles.settings import PROPS

@@ -1,0 +1,49 @@
+"""What a preview says of a start: how the model fits, what image and weights ask for, and how long the download takes."""
+
+from collections.abc import Sequence
+
+from providers.progress import tell
+from providers.vast import loading
+from providers.vast.offers import Offer
+from providers.vast.settings import GB, InstanceSettings
+from providers.vast.vllm_order import is_spread
+
+
+def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
+    """Say in the preview, once a fleet, how the model fits the GPUs on offer and what a start takes out of the bucket."""
+    if settings.fit:
+        sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
+        tell(
+            f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
+            f"{' or '.join(map(str, sizes))} GiB"
+        )
+        for sentence in settings.fit.doubts(settings.wishes.gpu_count):
+            tell(f"{settings.name}  fit  {sentence}")
+        if any(settings.fit.tight(offer.gpu_ram) for offer in offers):
+            tell(f"{settings.name}  fit  some GPUs on offer may be too small; they are tried after the others")
+    else:
+        tell(
+            f"{settings.name}  fit unknown: the model's manifest does not say what it is, so memory is not looked at; "
+            "gpu.ramGb sets a bound"
+        )
+        count = settings.wishes.gpu_count
+        if count > 1 and not is_spread(settings.server.arguments):
+            tell(
+                f"{settings.name}  fit unknown: vLLM uses 1 of the {count} GPUs that are paid for; to use them all, give "
+                f"--tensor-parallel-size={count} in vllmArguments"
+            )
+    needs = settings.needs
+    if needs.cuda is None:
+        tell(
+            f"{settings.name}  image  nothing is known of the CUDA that {settings.server.image} needs; "
+            "any driver will do, unless minCuda is set"
+        )
+    elif needs.cuda:
+        capability = f", compute capability {needs.capability / 100:g} ({needs.why})" if needs.capability else ""
+        tell(f"{settings.name}  image  drivers for CUDA {needs.cuda:g} and newer are asked for{capability}")
+    tell(f"{settings.name}  fetch weights  {settings.start_cost.told()}")
+    weights_gb, image_gb = settings.start_cost.bytes / GB, loading.image_gb(settings.server.image)
+    total = settings.to_limits().total_seconds
+    late = loading.too_late(weights_gb, settings.wishes.download_mbps, image_gb, settings.market.time_scale, total)
+    if late:
+        tell(f"{settings.name}  wait  {late}")
