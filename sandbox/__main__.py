@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
         elif options.command == "fault":
             arm(state, commands.asked(options))
         elif options.command == "key":
-            make_key(state, options.scopes)
+            make_key(state, options.scopes, options.account)
     except SandboxError as error:
         print(f"sandbox: {error}", file=sys.stderr)
         return 1
@@ -86,6 +86,7 @@ def parser() -> argparse.ArgumentParser:
     fault = words.add_parser("fault", help="let something go wrong")
     commands.describe_one(fault)
     key = words.add_parser("key", help="make a key for the market that opens the calls of its scopes alone")
+    key.add_argument("--account", help="whose key, made if there is no account of that name (default: the first one)")
     key.add_argument("--scopes", required=True, help=f"comma-separated: {', '.join(SCOPES)}")
     for command in (start, stop, wipe, show, faults, fault, key):
         command.add_argument("--state", help="folder of the sandbox's state")
@@ -199,9 +200,10 @@ def arm(state: Path, asked: dict[str, Any]) -> None:
     print(f"{asked['name']}: {answered['said']}")
 
 
-def make_key(state: Path, scopes: str) -> None:
+def make_key(state: Path, scopes: str, account: str | None) -> None:
     """Print a new key for the market. Raises SandboxError."""
-    answered = _reach(state, "key", scopes=[scope.strip() for scope in scopes.split(",") if scope.strip()])
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    answered = _reach(state, "key", scopes=wanted, account=account)
     if "error" in answered:
         raise SandboxError(answered["error"])
     print(answered["key"])

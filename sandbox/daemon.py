@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.faults import FAULTS, Faults, FaultUnknown
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
 from sandbox.market.books import Books
-from sandbox.market.calls import Desk
+from sandbox.market.calls import Accounts, Desk
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
 from sandbox.market.keys import ScopeUnknown
@@ -51,7 +51,7 @@ class Sandbox:
         self._front: StoreFront | None = None
         self._books: Books | None = None
         self._market: Server | None = None
-        self._desk: Desk | None = None
+        self._accounts: Accounts | None = None
         self._monitoring: Monitoring | None = None
         self._kubernetes: Kubernetes | None = None
         self._images: Images | None = None
@@ -96,10 +96,20 @@ class Sandbox:
 
     @property
     def desk(self) -> Desk:
-        """Return what the market's answers share. Raises SandboxError before the start."""
-        if self._desk is None:
+        """Return the market's first account. Raises SandboxError before the start."""
+        return self.accounts.first
+
+    @property
+    def accounts(self) -> Accounts:
+        """Return the market's accounts. Raises SandboxError before the start."""
+        if self._accounts is None:
             raise SandboxError("The sandbox has not been started.")
-        return self._desk
+        return self._accounts
+
+    def make_key(self, scopes: Collection[str], account: str = "") -> str:
+        """Return a new key of an account, the first one if none is named. Raises ScopeUnknown."""
+        desk = self.accounts.named(account) if account else self.desk
+        return desk.keys.make("made by hand", scopes, desk.account).secret
 
     def status(self) -> dict[str, Any]:
         """Return what runs and what it costs, as `python -m sandbox status --json` prints it."""
@@ -113,9 +123,13 @@ class Sandbox:
             "market": {
                 "url": self._market.url,
                 "key": KEY,
-                "instances": [_instance(contract, books.clock.now()) for contract in books.all()],
-                "usd_per_hour": round(books.usd_per_hour(), 6),
-                "usd_billed": round(books.usd_billed(), 6),
+                "instances": [
+                    _instance(contract, books.clock.now(), one)
+                    for one in self.accounts.all()
+                    for contract in one.books.all()
+                ],
+                "usd_per_hour": round(sum(one.books.usd_per_hour() for one in self.accounts.all()), 6),
+                "usd_billed": round(sum(one.books.usd_billed() for one in self.accounts.all()), 6),
                 "calls": desk.thresholds.calls,
                 "calls_too_early": desk.thresholds.too_early,
                 "not_emulated": dict(desk.not_emulated),
@@ -164,7 +178,7 @@ class Sandbox:
         self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
         app = application(self._books, KEY, settings.thresholds, old_list=settings.old_list)
-        self._desk = app.state.desk
+        self._accounts = app.state.accounts
         self._market = Server(app, bound)
         self._market.start()
         self._undo.append(self._market.stop)
@@ -255,7 +269,8 @@ def _fault(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
 
 def _make_key(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
     try:
-        return {"key": sandbox.desk.keys.make("made by hand", list(map(str, options.get("scopes", ())))).secret}
+        scopes = list(map(str, options.get("scopes", ())))
+        return {"key": sandbox.make_key(scopes, str(options.get("account") or ""))}
     except ScopeUnknown as error:
         return {"error": f"Of the scopes asked for, {error}."}
 
@@ -269,8 +284,9 @@ def read_log(log: Path) -> str:
     return lines[-1] if lines else f"It wrote nothing to {log}."
 
 
-def _instance(contract: Contract, now: float) -> dict[str, Any]:
+def _instance(contract: Contract, now: float, desk: Desk) -> dict[str, Any]:
     return {
+        "account": desk.name,
         "id": contract.id,
         "label": contract.label,
         "status": actual_status(contract, now) or "scheduled",

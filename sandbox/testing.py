@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, NoHosts
 from sandbox.market.books import Books
-from sandbox.market.calls import Desk
+from sandbox.market.calls import Accounts, Desk
 from sandbox.market.clock import MarketClock
 from sandbox.market.machines import Machine, generate
 from sandbox.market.server import CREDIT_USD, KEY, Server, application, listener
@@ -17,14 +17,15 @@ from sandbox.market.surroundings import Surroundings
 
 @dataclass(frozen=True)
 class RunningMarket:
-    """Where a market is and what it knows. `books` is its state, for assertions about meter and contracts, and `desk`
-    what its answers share."""
+    """Where a market is and what it knows. `books` is the first account's state, for assertions about meter and contracts,
+    `desk` what its answers share, and `accounts` has the others."""
 
     url: str
     key: str
     books: Books
     time_scale: float
     desk: Desk
+    accounts: Accounts
 
     def arm(self, name: str, times: int | None = None, **options: Any) -> None:
         """Arm a fault; the options are those of Arming. Raises FaultUnknown."""
@@ -62,7 +63,7 @@ def running_market(
     url = server.url
     server.start()
     try:
-        yield RunningMarket(url, KEY, books, time_scale, app.state.desk)
+        yield RunningMarket(url, KEY, books, time_scale, app.state.desk, app.state.accounts)
     finally:
         server.stop()
         books.close()

@@ -14,7 +14,6 @@ from sandbox.market.keys import ScopeUnknown, wanted
 from sandbox.market.machines import GPUS, RARE
 from sandbox.market.refusals import Refused, invalid
 
-USER_ID = 4711
 _key_ids = itertools.count(1)
 
 
@@ -26,9 +25,9 @@ def gpu_names() -> dict[str, Any]:
 def current(call: Call) -> Any:
     """Return the account. `credit` is the money that can be spent."""
     return {
-        "id": USER_ID,
-        "username": "sandbox",
-        "email": "sandbox@example.com",
+        "id": call.desk.account,
+        "username": call.desk.name,
+        "email": f"{call.desk.name}@example.com",
         "credit": round(call.desk.credit_left(), 6),
         "balance": 0,
         "balance_threshold": 0.0,
@@ -37,7 +36,7 @@ def current(call: Call) -> Any:
         "has_billing": True,
         "host_agreement_accepted": False,
         "ssh_key": next(iter(call.desk.books.account_keys.values()), None),
-        "sid": "sandbox",
+        "sid": call.desk.name,
     }
 
 
@@ -116,13 +115,14 @@ def detach_key(call: Call) -> Any:
 
 def api_keys(call: Call) -> Any:
     """List the account's API keys without their secrets."""
-    return {"apikeys": [key.shown() for key in call.desk.keys.all()]}
+    return {"apikeys": [key.shown() for key in call.desk.keys.all(call.desk.account)]}
 
 
 def make_api_key(call: Call) -> Any:
     """Make an API key, whose secret is told once."""
     try:
-        key = call.desk.keys.make(str(call.body.get("name") or "key"), wanted(call.body.get("permissions")))
+        scopes = wanted(call.body.get("permissions"))
+        key = call.desk.keys.make(str(call.body.get("name") or "key"), scopes, call.desk.account)
     except ScopeUnknown as error:
         raise invalid(f"permissions: {error}", "invalid_args") from None
     return {"id": key.id, "key": key.secret, "permissions": key.shown()["rights"]}
@@ -130,13 +130,13 @@ def make_api_key(call: Call) -> Any:
 
 def api_key(call: Call) -> Any:
     """Return one API key without its secret."""
-    return call.desk.keys.get(call.number("key")).shown()
+    return call.desk.keys.get(call.number("key"), call.desk.account).shown()
 
 
 def remove_api_key(call: Call) -> Any:
     """Forget an API key."""
     number = call.number("key")
-    call.desk.keys.remove(number)
+    call.desk.keys.remove(number, call.desk.account)
     return JSONResponse(f"API key {number} deleted.")
 
 
@@ -154,4 +154,4 @@ def _text(call: Call) -> str:
 def _key(number: int, text: str, call: Call) -> dict[str, Any]:
     clock = call.desk.books.clock
     now = clock.on_the_wire(clock.now())
-    return {"id": number, "user_id": USER_ID, "public_key": text, "created_at": now, "deleted_at": None}
+    return {"id": number, "user_id": call.desk.account, "public_key": text, "created_at": now, "deleted_at": None}

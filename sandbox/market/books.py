@@ -4,6 +4,7 @@ Every public call may come from any thread. Hosts are made and handled in thread
 contract that is destroyed meanwhile takes its host along.
 """
 
+import copy
 import itertools
 import random
 import threading
@@ -22,22 +23,16 @@ from sandbox.market.ids import first_id
 from sandbox.market.machines import Machine
 from sandbox.market.meter import Meter
 from sandbox.market.orders import host_spec
-from sandbox.market.refusals import (
-    Refused,
-    bid_too_low,
-    left_stopped,
-    no_credit,
-    no_such_ask,
-    no_such_instance,
-    resources_unavailable,
-)
+from sandbox.market.refusals import Refused, bid_too_low, left_stopped, no_credit, no_such_ask, no_such_instance
+from sandbox.market.refusals import resources_unavailable as unavailable
 from sandbox.market.surroundings import Surroundings
+from sandbox.market.threads import Threads
 
 LATE_SECONDS = 60.0  # for which reads do not show an instance that comes late
 
 
 class Books:
-    """One market's state. `spawn` runs a callable elsewhere; tests hand in one that runs it at once."""
+    """One account on a market. `spawn` runs a callable elsewhere; tests hand in one that runs it at once."""
 
     def __init__(
         self,
@@ -54,25 +49,33 @@ class Books:
         self.surroundings = surroundings or Surroundings()
         self.account_keys: dict[int, str] = {}
         self._hosts = hosts
-        self._spawn = spawn or self._in_thread
-        self._threads: set[threading.Thread] = set()
+        self._threads = Threads()
+        self._spawn = spawn or self._threads.spawn
         self.lock = threading.RLock()
         self._ids = itertools.count(first_id(time.time()) if ids_from is None else ids_from)
         self._offer_ids = itertools.count(20_000_000 + random.Random(len(machines)).randrange(1000))
         self._listed: dict[int, Machine] = {next(self._offer_ids): machine for machine in machines}
         self._contracts: dict[int, Contract] = {}
         self._ended: list[Contract] = []
-        self._closed = False
         self.credit_gone = False
         self.lives = Lives(self)
+        self._accounts = [self]
         faults.clock = clock.now
+
+    def another_account(self) -> "Books":
+        """Return the books of one more account on the same market: the same machines, clock, hosts and faults."""
+        other = copy.copy(self)
+        other.account_keys, other._contracts, other._ended = {}, {}, []  # noqa: SLF001 -- books like these
+        other.lives, other.credit_gone = Lives(other), False
+        with self.lock:
+            self._accounts.append(other)
+        return other
 
     def listed(self, storage_gb: float = offers.DEFAULT_STORAGE_GB, bid: bool = False) -> list[dict[str, Any]]:
         """Return every offer as a row; `storage_gb` is priced in."""
         with self.lock:
-            return [
-                offers.row(machine, number, self.clock, storage_gb, bid) for number, machine in self._listed.items()
-            ]
+            listed = self._listed.items()
+            return [offers.row(machine, number, self.clock, storage_gb, bid) for number, machine in listed]
 
     def rent(self, offer_id: int, request: Request) -> Contract:
         """Rent an offer. Raises Refused where it is gone, too small, or bid too little for."""
@@ -87,9 +90,8 @@ class Books:
             if machine is None:
                 raise no_such_ask(offer_id)
             if request.disk > machine.disk_gb:
-                raise Refused(
-                    400, "invalid_args", f"disk {request.disk} GB is more than the {machine.disk_gb} GB there"
-                )
+                more = f"disk {request.disk} GB is more than the {machine.disk_gb} GB there"
+                raise Refused(400, "invalid_args", more)
             contract = self._contract(machine, request, now)
             lowest = offers.gpu_usd_per_hour(machine, bid=True)
             if request.price is not None and request.price < lowest:
@@ -113,9 +115,9 @@ class Books:
         """Return a contract; with `visible_only` only one that reads show already. Raises Refused."""
         with self.lock:
             contract = self._contracts.get(instance_id)
-            if contract is None or (visible_only and not self._visible(contract)):
-                raise no_such_instance(instance_id)
+        if contract and (self._visible(contract) or not visible_only):
             return contract
+        raise no_such_instance(instance_id)
 
     def visible(self) -> list[Contract]:
         """Return every contract that reads show, by id."""
@@ -130,7 +132,7 @@ class Books:
     def ever(self) -> list[Contract]:
         """Return every contract that exists or has existed, by id."""
         with self.lock:
-            return sorted([*self._ended, *self._contracts.values()], key=lambda contract: contract.id)
+            return sorted([*self._ended, *self.all()], key=lambda contract: contract.id)
 
     def owner_of(self, api_key: str) -> Contract | None:
         """Return the contract whose container has this key."""
@@ -153,7 +155,7 @@ class Books:
         with self.lock:
             contract = self.get(instance_id)
             if not contract.holds_gpu or now >= contract.ends:
-                raise resources_unavailable()
+                raise unavailable()
             if contract.phase in ("stopped", "exited"):
                 contract.phase, contract.first_boot = "booting", contract.host is None
                 boot = states.boot_of(contract.machine, contract.request.image)
@@ -203,7 +205,11 @@ class Books:
             return sum(one.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
 
     def tick(self) -> None:
-        """Let what is due happen: machines that have pulled their image start their host. Called often."""
+        """Let what is due happen on all accounts: machines that have pulled their image start their host. Called often."""
+        for one in list(self._accounts):
+            one._tick()  # noqa: SLF001 -- books like these
+
+    def _tick(self) -> None:
         now = self.clock.now()
         with self.lock:
             self.lives.tick()
@@ -214,18 +220,15 @@ class Books:
             self._spawn(lambda contract=contract: self._boot(contract))  # type: ignore[misc]
 
     def close(self) -> None:
-        """Destroy everything that is rented and return when that is done."""
-        with self.lock:
-            self._closed = True
-            for contract in self.all():
-                self.destroy(contract.id)
-        while threads := [thread for thread in self._threads if thread.is_alive()]:
-            for thread in threads:
-                thread.join()
+        """Destroy everything that is rented on any account and return when that is done."""
+        for one in list(self._accounts):
+            for contract in one.all():
+                one.destroy(contract.id)
+        self._threads.join()
 
     def _contract(self, machine: Machine, request: Request, now: float) -> Contract:
-        gpu = offers.gpu_usd_per_hour(machine) if request.price is None else request.price
-        gpu = price_after(self.faults, Occasion((Subject(0, request.label),), "create"), gpu)
+        usual = offers.gpu_usd_per_hour(machine) if request.price is None else request.price
+        gpu = price_after(self.faults, Occasion((Subject(0, request.label),), "create"), usual)
         meter = Meter(gpu, offers.storage_usd_per_hour(machine, request.disk), now)
         boot = states.boot_of(machine, request.image)
         contract = Contract(next(self._ids), machine, request, meter, now, now + boot.total)
@@ -289,9 +292,3 @@ class Books:
             action()
         except HostsError as error:
             contract.message = f"Error response from daemon: {error}"
-
-    def _in_thread(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=work, daemon=True)
-        with self.lock:
-            self._threads = {one for one in self._threads if one.is_alive()} | {thread}
-            thread.start()

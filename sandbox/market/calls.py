@@ -2,9 +2,11 @@
 
 import json
 import re
+import secrets
+import threading
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -35,7 +37,8 @@ ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away w
 
 @dataclass(frozen=True)
 class Desk:
-    """What the handlers share. `key` is the account's first, which opens everything; `credit` in $ is what it began with.
+    """What the handlers share: one account on the market. `key` is the account's first, which opens everything; `credit` in
+    $ is what it began with.
 
     `old_list`: whether this account still has the list's first version. `not_emulated` counts
     calls of unknown routes, and of known ones that want what the sandbox does not have.
@@ -50,6 +53,8 @@ class Desk:
     old_list: bool = False
     keys: Keys = field(default_factory=Keys)
     not_emulated: Counter[str] = field(default_factory=Counter)
+    account: int = 4711
+    name: str = "sandbox"
 
     def credit_left(self) -> float:
         """Return the account's spendable money in $."""
@@ -104,25 +109,55 @@ class Endpoint:
     is_open: bool = False
 
 
+class Accounts:
+    """The accounts of one market. Each has its own rentals, keys and money; the offers are there for all of them."""
+
+    def __init__(self, first: Desk) -> None:
+        self.first = first
+        self._lock = threading.Lock()
+        self._desks = [first]
+
+    def all(self) -> list[Desk]:
+        """Return every account, the oldest first."""
+        with self._lock:
+            return list(self._desks)
+
+    def named(self, name: str) -> Desk:
+        """Return an account, made if there is none of that name."""
+        with self._lock:
+            found = next((desk for desk in self._desks if desk.name == name), None)
+            if found is None:
+                number, key = self.first.account + len(self._desks), secrets.token_hex(32)
+                found = replace(
+                    self.first, books=self.first.books.another_account(), account=number, name=name, key=key
+                )
+                self._desks.append(found)
+        return found
+
+
 @dataclass(frozen=True)
 class Caller:
-    """Who calls. `identity` is what thresholds count; `guest` the contract whose own key it has; `scopes` None for all."""
+    """Who calls, on which account. `identity` is what thresholds count; `guest` the contract whose own key it has; `scopes`
+    None for all."""
 
+    desk: Desk
     identity: str
     guest: Contract | None = None
     scopes: frozenset[str] | None = None
 
 
-def answering(desk: Desk, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def answering(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """Wrap a handler, which returns what is to be sent as JSON, or a Response."""
     threshold = endpoint.threshold
 
     async def call(request: Request) -> Response:
+        desk = accounts.first
         faults = desk.books.faults
         if request.headers.get("user-agent", "").startswith(ROBOTS):
             return answers.edge_forbids()
         try:
-            caller = _who(desk, request, endpoint.is_open)
+            caller = _who(accounts, request, endpoint.is_open)
+            desk = caller.desk
             raw = await request.body()
             occasion = _occasion(desk, threshold, request, raw)
             played = answers.instead(faults, desk.thresholds, threshold, occasion)
@@ -159,21 +194,24 @@ def _route(request: Request) -> str:
     return f"{request.method} {re.sub(r'/[0-9]+(?=/|$)', '/{id}', request.url.path.rstrip('/')) or '/'}"
 
 
-def _who(desk: Desk, request: Request, is_open: bool) -> Caller:
+def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         key = request.query_params.get("api_key", "")
     key = key.strip()
     if not key:
         if is_open:
-            return Caller(request.client.host if request.client else "")
+            return Caller(accounts.first, request.client.host if request.client else "")
         raise login_required()
-    if key == desk.key:
-        return Caller(key)
-    scopes, guest = desk.keys.scopes_of(key), desk.books.owner_of(key)
-    if scopes is None and guest is None:
-        raise key_unknown()
-    return Caller(key, guest, scopes)
+    scoped = accounts.first.keys.known(key)
+    for desk in accounts.all():
+        if key == desk.key:
+            return Caller(desk, key)
+        if scoped is not None and scoped.account == desk.account:
+            return Caller(desk, key, None, scoped.scopes)
+        if (guest := desk.books.owner_of(key)) is not None:
+            return Caller(desk, key, guest)
+    raise key_unknown()
 
 
 def _occasion(desk: Desk, kind: str, request: Request, raw: bytes) -> Occasion:

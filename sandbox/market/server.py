@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 
 from sandbox.market import account, bids, bulk, increases, recycling, rentals
 from sandbox.market.books import Books
-from sandbox.market.calls import Desk, Endpoint, answering, not_emulated
+from sandbox.market.calls import Accounts, Desk, Endpoint, answering, not_emulated
 from sandbox.market.faults.lists import Lists
 from sandbox.market.thresholds import Thresholds
 from sandbox.services.holder import taken
@@ -73,10 +73,11 @@ def application(
     """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $; `old_list`:
     whether the account still has the list's first version.
 
-    Its `state.desk` counts the calls and makes keys.
+    Its `state.desk` counts the calls and makes keys; `state.accounts` has the accounts, of which that desk is the first.
     """
     thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
     desk = Desk(books, thresholds, key, credit, {}, Lists(books.faults), old_list)
+    accounts = Accounts(desk)
 
     async def names(_: Request) -> Response:
         return JSONResponse(account.gpu_names())
@@ -91,7 +92,7 @@ def application(
     # Both spellings are answered at once: a redirect would turn a PUT into a GET.
     for slash in ("", "/"):
         routes.append(Route(f"/api/v0/gpu_names/unique{slash}", names, methods=["GET"]))
-        routes += [Route(one.path + slash, answering(desk, one), methods=[one.method]) for one in ROUTES]
+        routes += [Route(one.path + slash, answering(accounts, one), methods=[one.method]) for one in ROUTES]
 
     @contextlib.asynccontextmanager
     async def ticking(_: Starlette) -> AsyncIterator[None]:
@@ -105,7 +106,7 @@ def application(
         task.cancel()
 
     app = Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: no_route})
-    app.state.desk = desk
+    app.state.desk, app.state.accounts = desk, accounts
     return app
 
 
