@@ -1,7 +1,7 @@
 """The end of a stack's rentals: whatever carries its id is given back, whether state knows it or not."""
 
 from providers.engine_watch import RentingClock
-from providers.vast import label
+from providers.vast import account, label
 from providers.vast.errors import VastError
 from providers.vast.instances import all_known
 from providers.vast.limits import Limits
@@ -14,10 +14,14 @@ class NotAsked(VastError):
     """The market could not be asked what is rented under a stack's id, or its answer leaves that in doubt."""
 
 
-def end_rentals(market: Market, clock: RentingClock, limits: Limits, stack_id: str, say: Say) -> None:
-    """Give back what still carries the stack's id. Raises StillRented for what is not confirmed, and NotAsked.
+def end_rentals(
+    market: Market, clock: RentingClock, limits: Limits, stack_id: str, say: Say, known_account: int | None = None
+) -> None:
+    """Give back what still carries the stack's id, on the account that state knows, if it knows one.
 
-    A row without a readable id or label may be of the stack: it is counted in NotAsked, after the others are given back.
+    Raises StillRented for what is not confirmed, NotAsked, and OtherAccount or AccountUnknown where nothing is there to be
+    seen with this key. A row without a readable id or label may be of the stack: it is counted in NotAsked, after the
+    others are given back.
     """
     try:
         listed = market.instances()
@@ -27,6 +31,8 @@ def end_rentals(market: Market, clock: RentingClock, limits: Limits, stack_id: s
             "Run `pulumi destroy` again, or look on the market's console."
         ) from error
     left = [row for row in all_known(listed) if _carries(row.label, stack_id)]
+    if not left:
+        account.confirm(market, known_account, f"Whatever carries {label.PREFIX}/{stack_id}/ was rented")
     for row in left:
         say("give back", f"instance {row.id} ({row.label}), which no state knows")
     give_back_all(market, clock, limits, left)
@@ -37,6 +43,11 @@ def end_rentals(market: Market, clock: RentingClock, limits: Limits, stack_id: s
             f"under {label.PREFIX}/{stack_id}/. Run `pulumi destroy` again, or look on the market's console."
         )
     say("confirm gone", f"nothing is rented under {label.PREFIX}/{stack_id}/ any more")
+
+
+def is_rented(market: Market, stack_id: str) -> bool:
+    """Say whether the account has anything that carries the stack's id."""
+    return any(_carries(row.label, stack_id) for row in all_known(market.instances()))
 
 
 def _carries(text: str | None, stack_id: str) -> bool:

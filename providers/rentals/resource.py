@@ -1,12 +1,14 @@
 """`Rentals`, token `pulumi-python:dynamic/rentals:Rentals`: what a stack rents; its end gives everything back.
 
 Every instance depends on it, so the engine deletes it after all of them: what a killed update left behind, and state never
-knew, goes with the stack. It is never replaced by a change of inputs, because its end takes every instance along. Module
-path and class names are persisted in every stack's state: a rename is a migration.
+knew, goes with the stack. It comes before all of them, too, so it is where a key of another account is noticed before
+anything is rented with it. It is never replaced by a change of inputs. Module path and class names are persisted in every
+stack's state: a rename is a migration.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any, TypeVar
 
 import pulumi
 from pulumi.dynamic import (
@@ -25,12 +27,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.progress import tell
 from providers.provider_process import take_over
-from providers.rentals.ending import end_rentals
-from providers.vast.errors import VastError
+from providers.rentals.ending import end_rentals, is_rented
+from providers.vast import account
+from providers.vast.errors import AccountUnknown, VastError
+from providers.vast.guarded import GuardedMarket
 from providers.vast.limits import Limits
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import LimitSettings, MarketSettings
+
+INPUTS = ("market", "stackId")
+Value = TypeVar("Value")
 
 
 class _Inputs(BaseModel):
@@ -41,7 +48,7 @@ class _Inputs(BaseModel):
 
 
 class RentalsProvider(ResourceProvider):
-    """Translates between the engine's calls and `end_rentals`; nothing else."""
+    """Translates between the engine's calls, `end_rentals` and the rules of `account`; nothing else."""
 
     serialize_as_secret_always = False
 
@@ -62,45 +69,83 @@ class RentalsProvider(ResourceProvider):
         return CheckResult(news, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Any other input is only written down."""
-        changes = any(olds.get(key) != news.get(key) for key in ("market", "stackId"))
+        """Any other input is only written down. A key of another account than state's ends the preview."""
+        changes = any(olds.get(key) != news.get(key) for key in INPUTS)
+        if _url(olds) == _url(news):
+            changes = changes or self._account(olds) != account.number(olds.get("account"))
         return DiffResult(changes=changes, replaces=[], stables=[], delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Note the stack's id; nothing is rented by this."""
-        return CreateResult(str(props["stackId"]), props)
+        """Note the stack's id, and the account as far as the market tells; nothing is rented by this."""
+        return CreateResult(str(props["stackId"]), {**props, "account": self._first_account(props)})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return what is in state: there is no other truth about it."""
-        return ReadResult(id_, props, props)
+        """Return what is in state, and the account if a look teaches it. A key of another account raises."""
+        return ReadResult(
+            id_, {**props, "account": self._account(props)}, {key: props[key] for key in INPUTS if key in props}
+        )
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Write the inputs down."""
-        return UpdateResult(news)
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+        """Write the inputs down, and the account."""
+        known = self._account(olds) if _url(olds) == _url(news) else self._first_account(news)
+        return UpdateResult({**news, "account": known})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Give back whatever still carries the stack's id, and have it confirmed."""
+
+        def end(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
+            limits = Limits().at(inputs.market.time_scale)
+            end_rentals(market, self._clock, limits, id_, say, account.number(props.get("account")))
+
+        self._operate(props, end)
+
+    def _account(self, state: dict[str, Any]) -> int | None:
+        """Return the account that state should name. Raises where the key is of another one, and nothing of ours is there."""
+        known = account.number(state.get("account"))
+
+        def look(market: GuardedMarket, inputs: _Inputs, _say: Callable[[str, str], None]) -> int | None:
+            found = account.learned(market, known, lambda: is_rented(market, inputs.stack_id))
+            if found == known:
+                with suppress(AccountUnknown):
+                    account.confirm(market, known, f"What the state knows of stack id {inputs.stack_id} was rented")
+            return found
+
+        return self._operate(state, look)
+
+    def _first_account(self, props: dict[str, Any]) -> int | None:
+        """Return whose account the key is of, as far as the market tells, for a state that knows of no instance there yet."""
+        return self._operate(props, lambda market, _inputs, _say: account.learned(market, None, lambda: True))
+
+    def _operate(
+        self, props: dict[str, Any], operation: Callable[[GuardedMarket, _Inputs, Callable[[str, str], None]], Value]
+    ) -> Value:
         redaction = Redaction.of(self._vast_key)
 
         def say(phase: str, text: str) -> None:
             tell(redaction.clean(f"rentals  {phase}  {text}"))
 
-        inputs = _Inputs.model_validate(props)
-        limits = Limits().at(inputs.market.time_scale)
         self._calls += 1
         try:
+            inputs = _Inputs.model_validate(props)
             with reach(inputs.market, self._vast_key, self._clock, LimitSettings().rents_per_hour) as market:
-                end_rentals(market, self._clock, limits, id_, say)
+                return operation(market, inputs, say)
         except (VastError, EngineGone) as error:
             raise pulumi.RunError(redaction.clean(str(error))) from None
         finally:
             self._calls -= 1
 
 
+def _url(props: dict[str, Any]) -> object:
+    """Return which market it is; another one has other accounts."""
+    return (props.get("market") or {}).get("url")
+
+
 class Rentals(Resource, module="rentals", name="Rentals"):
-    """What a stack rents. Inputs: `market` (url, hostUrl, timeScale) and `stackId`."""
+    """What a stack rents. Inputs: `market` (url, hostUrl, timeScale) and `stackId`. Output: `account`, the number of the
+    market's account that it is rented on."""
 
     stackId: pulumi.Output[str]  # noqa: N815 -- a property of the resource, spelt as in state
+    account: pulumi.Output[int | None]
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__(RentalsProvider(), name, dict(inputs), opts)
+        super().__init__(RentalsProvider(), name, {"account": None, **inputs}, opts)

@@ -19,7 +19,7 @@ from providers.store.errors import StoreError
 from providers.vast import label, sweep, verdict
 from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, states
 from providers.vast.closing import SWEPT, row_ended
-from providers.vast.errors import VastError
+from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.explanation import explained
 from providers.vast.instances import Instance, all_known
 from providers.vast.ledger import NoLedger
@@ -112,6 +112,12 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
     listed = all_known(desk.market.instances())
     known = states(run_pulumi, desk.stack)
     own = sweep.own_ids(known, options.stack_id)
+    try:
+        sweep.confirm_account(desk.market, known, options.stack_id)
+    except AccountUnknown as doubt:
+        if options.destroy:
+            raise
+        print(f"sweep: {doubt}", file=sys.stderr)
     found = sweep.sort_out(listed, known, own, desk.clock.time(), desk.limits)
     doomed = sweep.condemned(found, options.interrupted)
     for instance in doomed if options.destroy else ():
@@ -154,6 +160,7 @@ def run_adopt(desk: Desk, options: argparse.Namespace) -> int:
         raise Refused(
             f"the state has {mark.name} already; what else carries its label is surplus, and `sweep` gives it back"
         )
+    sweep.confirm_account(desk.market, [own])
     fleet_name, _, index = mark.name.rpartition("-")
     stack = read_config(desk)
     fleet = stack.fleets.get(fleet_name)

@@ -73,9 +73,17 @@ class Accepted(BaseModel):
 
 
 class Account(BaseModel):
-    """Of the account. `credit` in $."""
+    """Of the account that a key is of: a person's, or a team's, which is one of its own. `credit` in $."""
 
+    id: int | None = None
+    username: str | None = None
     credit: float | None = None
+
+    @property
+    def told(self) -> str:
+        """Say which one it is."""
+        number = "of an unknown number" if self.id is None else str(self.id)
+        return f"{number} ({self.username})" if self.username else number
 
 
 class Item(BaseModel):

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from providers.vast import label
+from providers.vast import account, label
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
+RENTALS = "pulumi-python:dynamic/rentals:Rentals"
 REASON_LETTERS = 300
 
 Run = Callable[[Sequence[str]], str]  # arguments of `pulumi` -> its stdout; raises BackendError
@@ -25,13 +26,15 @@ class BackendError(Exception):
 @dataclass(frozen=True)
 class StackState:
     """One stack as its state tells. `instances` maps name to the ids that state knows under it; `creating` are names of
-    whose create the state has no end; `trouble` is why the state could not be read, and then nothing of it is known.
+    whose create the state has no end; `accounts` are those of the market on which state knows something rented; `trouble`
+    is why the state could not be read, and then nothing of it is known.
     """
 
     stack: str
     stack_id: str | None = None
     instances: dict[str, frozenset[int]] = field(default_factory=dict)
     creating: frozenset[str] = frozenset()
+    accounts: frozenset[int] = frozenset()
     trouble: str | None = None
 
 
@@ -118,7 +121,15 @@ def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
             known.setdefault(_name(resource), set()).add(int(number))
     pending = [row for row in deployment.get("pending_operations") or [] if row.get("type") == "creating"]
     creating = {_name(row["resource"]) for row in pending if row["resource"].get("type") == INSTANCE}
-    return StackState(stack, stack_id, {name: frozenset(ids) for name, ids in known.items()}, frozenset(creating))
+    renting = [row for row in deployment.get("resources") or [] if row.get("type") in (INSTANCE, RENTALS)]
+    accounts = [account.number((row.get("outputs") or {}).get("account")) for row in renting]
+    return StackState(
+        stack,
+        stack_id,
+        {name: frozenset(ids) for name, ids in known.items()},
+        frozenset(creating),
+        frozenset(number for number in accounts if number is not None),
+    )
 
 
 def _name(resource: dict[str, Any]) -> str:

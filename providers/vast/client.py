@@ -6,6 +6,7 @@ idempotency key: after any other doubt the caller looks its label up. The key tr
 appears nowhere else.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +21,7 @@ from providers.vast import errors
 from providers.vast.again import again
 from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
 from providers.vast.attached_keys import Ask, attach, detach
+from providers.vast.charging import charged
 from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
@@ -38,7 +40,7 @@ LAST_LINES = 300  # of a log that is kept
 SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
 LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
 FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
-EVERYTHING, ACCOUNT = "instances", "account"
+EVERYTHING = "instances"
 
 Answer = TypeVar("Answer", bound=BaseModel)
 Value = TypeVar("Value")
@@ -48,8 +50,8 @@ class VastClient(Unclaimed):
     """One account on one market. Thread-safe: it keeps no state but the connection pool.
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
-    own wire. `time_scale` is how many market seconds pass in one of ours. With `shared` it shares answers with all other
-    processes that use the account; `on_list` is told the ids of each whole list of it. Raises only `errors.VastError`.
+    own wire. `time_scale`: market seconds in one of ours. With `shared` it shares answers with all other processes that use
+    the account; `on_list` is told the ids of each whole list of it. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -63,9 +65,8 @@ class VastClient(Unclaimed):
         shared: SharedAnswers | None = None,
         on_list: Callable[[list[int]], None] = lambda _ids: None,
     ) -> None:
-        self._on_list = on_list
-        self._shared = shared
-        self._time_scale = time_scale
+        self._on_list, self._shared, self._time_scale = on_list, shared, time_scale
+        self._whose = f"account of {hashlib.sha256(key.encode()).hexdigest()}"
         self._pace = pace
         self._clock = clock
         self._retry_seconds = RETRY_SECONDS / time_scale
@@ -134,7 +135,7 @@ class VastClient(Unclaimed):
         return found
 
     def few_wait(self, instance_id: int) -> bool:
-        """Note that we wait for an instance; say whether to look at it by itself, and not at the list that many share."""
+        """Note that we wait for an instance; say whether to look at it by itself, and not at the list of all."""
         return self._shared is None or self._shared.waiters.few(instance_id, self._clock)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
@@ -195,27 +196,26 @@ class VastClient(Unclaimed):
 
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""
-        params = {"select_filters": json.dumps({"day": {"gte": since, "lte": until}}), "format": "table"}
-        found: list[Charge] = []
-        while True:
-            ask = partial(self._ask, "charges", "GET", "/api/v0/charges/", Charges, params=dict(params))
-            page = self._again("charges", ask)
-            found += read(page.results, Charge)
-            if not page.next_token:
-                return found
-            params["after_token"] = page.next_token
+        ask = partial(self._ask, "charges", "GET", "/api/v0/charges/", Charges)
+        return charged(lambda params: self._again("charges", partial(ask, params=params)), since, until)
 
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key, or did not half a minute ago."""
+        self._account(self._recently())
 
+    def account(self) -> Account:
+        """Return whose account the key is of, which never changes. Raises CredentialsRefused if it may not read that."""
+        return self._account(float("-inf"))
+
+    def _account(self, since: float) -> Account:
         def ask() -> tuple[float, Listing[Account]]:
             asked = self._clock.monotonic()
             return asked, Listing([self._ask("account", "GET", "/api/v0/users/current/", Account)])
 
         if self._shared is None:
-            self._again("account", ask)
-        else:
-            self._shared.get(ACCOUNT, self._recently(), lambda: _dumped(*self._again("account", ask)), self._clock)
+            return self._again("account", ask)[1][0]
+        rows = self._shared.get(self._whose, since, lambda: _dumped(*self._again("account", ask)), self._clock)
+        return read(rows, Account)[0]
 
     def _recently(self) -> float:
         return self._clock.monotonic() - FRESH_SECONDS / self._time_scale

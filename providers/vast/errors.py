@@ -2,6 +2,8 @@
 
     VastError
       CredentialsRefused      stop: the key is wrong; no statement about any instance follows from it
+      OtherAccount            stop: the key is of another account, so no statement about any instance of ours follows from it
+      AccountUnknown          stop: whose account the key is of cannot be read, and what is missing may be on another one
       NoCredit                stop: the account cannot pay; `instance_id` as in OfferGone
       RequestInvalid          stop: the market did not understand us
       RateLimited             wait `retry_after` seconds (None: unknown) and ask again
@@ -39,6 +41,44 @@ class CredentialsRefused(VastError):
 
     The live market says so with 401, 403 or, most often, **404** and `auth_error`; it never means that something is gone.
     """
+
+
+SET_KEY = "pulumi config set --secret gpu-fleet:vastApiKey"
+
+
+@dataclass
+class OtherAccount(VastError):
+    """A valid key of another account than the one that state names. `what` begins the sentence, `found` is that account."""
+
+    what: str
+    known: int
+    found: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return (
+            f"{self.what} on account {self.known} of the market, and gpu-fleet:vastApiKey is a key of account {self.found}, "
+            "which cannot see it. Nothing was given back and nothing is dropped from state; what is rented goes on costing. "
+            f"Set a key of account {self.known}: {SET_KEY}"
+        )
+
+
+@dataclass
+class AccountUnknown(VastError):
+    """Nobody knows whose account the key is of. `what` begins the sentence, `cause` is why."""
+
+    what: str
+    known: int
+    cause: str
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return (
+            f"{self.what} on account {self.known} of the market, and whether the key in gpu-fleet:vastApiKey is of that "
+            f"account cannot be read: {self.cause}. Nothing is dropped from state; what is rented goes on costing. A key "
+            "needs the scopes misc, instance_read, instance_write and user_read. Run the command again, or first set "
+            f"another key: {SET_KEY}"
+        )
 
 
 @dataclass

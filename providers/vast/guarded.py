@@ -4,6 +4,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from providers.engine_watch import RentingClock
+from providers.vast.answers import Account
 from providers.vast.breaker import Breaker
 from providers.vast.claims import Choose, Claims
 from providers.vast.errors import OutcomeUnknown
@@ -63,6 +64,10 @@ class GuardedMarket:
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key."""
         self._market.verify_key()
+
+    def account(self) -> Account:
+        """Return whose account the key is of."""
+        return self._market.account()
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
         """Return offers for a query."""

@@ -11,7 +11,7 @@ from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
 from providers.store.client import Keys
-from providers.vast import closing, errors
+from providers.vast import account, closing, errors
 from providers.vast.changes import Changes, changes
 from providers.vast.closing import row_ended, state_ended
 from providers.vast.ending import ENDING_DRIFT, ending
@@ -24,7 +24,7 @@ from providers.vast.machine import facts_of, filled, machine_of
 from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
 from providers.vast.patient import PatientMarket
-from providers.vast.renting import Market, give_back, give_back_all, is_absent, look_up, surplus
+from providers.vast.renting import Market, find, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.serving import HostBootstrap, spec_of
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
 from providers.vast.standing import WAITING_DRIFT, is_down, standing_drift, wait_until_back
@@ -48,6 +48,7 @@ class Desk:
 
 def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
     """Bring an instance online and return its outputs; raises with nothing left rented."""
+    rented_on = account.learned(desk.market, None, lambda: True)
     limits = settings.to_limits()
     bootstrap = _bootstrap(settings, settings, desk, in_state=False)
     order = Order(
@@ -61,23 +62,27 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         ssh_public_key=settings.access.ssh_public_key,
     )
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
-    return {**_outputs(served), "createdAt": desk.clock.time(), "attempts": served.attempts}
+    made = {"createdAt": desk.clock.time(), "attempts": served.attempts, "account": rented_on}
+    return {**_outputs(served), **made}
 
 
 def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
     """Return fresh outputs, with everything that is not as it should be in `drift`; None where the instance is gone.
 
-    Gone is said only by two looks that agree, on an instance older than the market's lag. Any doubt raises.
+    Gone is said only by two looks that agree, on an instance older than the market's lag, with a key of the account that
+    rented it. Any doubt raises.
     """
     limits = settings.to_limits()
     instance = look_up(desk.market, instance_id, settings.label)
     if instance is None:
+        account.confirm(desk.market, account.number(outs.get("account")), _was_rented(instance_id, outs))
         age = desk.clock.time() - float(outs.get("createdAt") or 0)
         desk.clock.sleep(max(0.0, limits.settle_seconds - age))
         if is_absent(desk.market, desk.clock, limits, instance_id, settings.label):
             state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, closing.GONE, Reason.LOST)
             return None
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
+    outs = {**outs, "account": _rented_on(desk.market, outs)}
     state = classify(instance, settings.server.port)
     if not isinstance(state, Running):
         return {**outs, "drift": _said(desk, [standing_drift(state)])}
@@ -131,11 +136,18 @@ def update(
     What does not come to serve is brought back to the settings of before. Raises UpdateFailed, RentalFailed.
     """
     if not compare(old, new, outs).in_place:
+        outs = {**outs, "account": learned(instance_id, old, outs, desk.market)}
         return {key: outs[key] for key in OUTPUT_KEYS if key in outs}
     limits = new.to_limits()
-    instance = wait_until_back(
-        _patient(desk, limits), desk.clock, limits, instance_id, old, new.server.port, outs.get("usdPerHour"), desk.say
-    )
+    market = _patient(desk, limits)
+    try:
+        instance = wait_until_back(
+            market, desk.clock, limits, instance_id, old, new.server.port, outs.get("usdPerHour"), desk.say
+        )
+    except errors.RentalFailed:
+        if look_up(market, instance_id, old.label) is None:
+            account.confirm(market, account.number(outs.get("account")), _was_rented(instance_id, outs))
+        raise
     _end_surplus(desk, limits, surplus(desk.market, instance_id, old.label))
     bootstrap = _bootstrap(new, old, desk)
     try:
@@ -147,8 +159,26 @@ def update(
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
     fresh = _outputs(served)
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
-    machine = filled(outs.get("machine"), served.instance)
-    return {**fresh, **kept, "machine": machine, "warm": served.warm or outs.get("warm")}
+    seen = {"machine": filled(outs.get("machine"), served.instance), "account": _rented_on(desk.market, outs)}
+    return {**fresh, **kept, **seen, "warm": served.warm or outs.get("warm")}
+
+
+def learned(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], market: Market) -> int | None:
+    """Return the account that state should name: what it names already, or what a look at the instance teaches it."""
+    known = account.number(outs.get("account"))
+    if known is not None:
+        return known
+    return account.learned(market, None, lambda: find(market, instance_id, settings.label) is not None)
+
+
+def _rented_on(market: Market, outs: dict[str, Any]) -> int | None:
+    """Return the account of an instance that was seen a moment ago."""
+    return account.learned(market, account.number(outs.get("account")), lambda: True)
+
+
+def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
+    price = "an unknown price" if outs.get("usdPerHour") is None else f"${float(outs['usdPerHour']):.3f}/h"
+    return f"INSTANCE {instance_id} MAY STILL BE RENTED at {price}: it was rented"
 
 
 def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> Meanwhile:
@@ -171,7 +201,10 @@ def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], 
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
-    """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Raises StillRented."""
+    """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label.
+
+    Raises StillRented, and OtherAccount or AccountUnknown where the instance is not seen and may be on another account.
+    """
     limits = settings.to_limits()
     why = closing.GIVEN_BACK
     try:
@@ -180,6 +213,8 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
     except errors.VastError as error:
         desk.say("drain", f"left out: {error}")
         instance = None
+    if instance is None:
+        account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
     if instance is not None and isinstance(classify(instance, settings.server.port), Running):
         _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
     price = outs.get("usdPerHour")

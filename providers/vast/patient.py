@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from providers.engine_watch import RentingClock
+from providers.vast.answers import Account
 from providers.vast.claims import Choose
 from providers.vast.errors import DOUBTS, RateLimited, VastError
 from providers.vast.instances import Instance
@@ -36,6 +37,10 @@ class PatientMarket:
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key."""
         self._waited_out(self._market.verify_key)
+
+    def account(self) -> Account:
+        """Return whose account the key is of."""
+        return self._waited_out(self._market.account)
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
         """Return offers for a query."""

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from providers.engine_watch import EngineGone, RentingClock
 from providers.vast import errors
+from providers.vast.account import Accounts
 from providers.vast.claims import Choose
 from providers.vast.instances import Failed, Instance, Running, classify
 from providers.vast.keyring import KeyRing
@@ -23,7 +24,7 @@ RENT_TRIES = 2  # the second after the first is known to have had no effect
 DESTROY_AGAIN_LOOKS = 12  # an accepted destroy that has no effect by then is asked for again; a minute is no rare tail
 
 
-class Market(KeyRing, Protocol):
+class Market(KeyRing, Accounts, Protocol):
     """What renting needs of the market; `client.VastClient` is one."""
 
     def verify_key(self) -> None:

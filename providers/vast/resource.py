@@ -31,7 +31,7 @@ from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.progress import tell
 from providers.provider_process import take_over
 from providers.store.client import Keys
-from providers.vast import search
+from providers.vast import account, search
 from providers.vast.claim import would_adopt
 from providers.vast.client import FRESH_SECONDS
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
@@ -67,6 +67,7 @@ class VastInstanceProvider(ResourceProvider):
         self._calls = 0
         self._searched: dict[Wishes, VastError | None] = {}
         self._rented: list[Instance] | VastError | None = None
+        self._silent = False
         self._lock = threading.RLock()
         take_over(watch, lambda: self._calls > 0)
 
@@ -138,12 +139,26 @@ class VastInstanceProvider(ResourceProvider):
             new = InstanceSettings.from_props(known(news, is_unknown, olds))
             found = lifecycle.compare(InstanceSettings.from_props(olds), new, olds)
             found.in_place.extend(made_anew(news, is_unknown))
+            if not found.any and self._learns_account(int(_id), olds):
+                found.recorded.append("account")
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
         if found.any:
             tell(f"{news.get('name')}  change  {found.told()}")
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
+
+    def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:
+        """Say whether a state that knows no account would learn it now; a market that is silent is asked once."""
+        from providers.vast import lifecycle  # noqa: PLC0415
+
+        if account.number(olds.get("account")) is not None or self._silent:
+            return False
+        settings = InstanceSettings.from_props(olds)
+        with self._market(settings) as market:
+            learned = lifecycle.learned(id_, settings, olds, market)
+        self._silent = learned is None
+        return learned is not None
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Adopt or rent, bootstrap, probe; raises with nothing left rented."""
@@ -250,6 +265,7 @@ class VastInstance(Resource, module="vast", name="Instance"):
     phases: pulumi.Output[dict[str, float]]
     drift: pulumi.Output[list[str]]
     endsAt: pulumi.Output[float | None]  # noqa: N815
+    account: pulumi.Output[int | None]
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
         # Set here and not only by diff: `--replace` asks the options, and a replacement made before the old machine is

@@ -280,6 +280,7 @@ OUTPUT_KEYS = (
     "drift",
     "endsAt",
     "warm",
+    "account",
 )
 
 

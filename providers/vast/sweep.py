@@ -9,13 +9,14 @@ on: nobody but us ends one whose container never starts.
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from providers.engine_watch import RentingClock
-from providers.vast import label
+from providers.vast import account, label
 from providers.vast.backend import StackState
-from providers.vast.errors import StillRented
+from providers.vast.errors import StillRented, VastError
 from providers.vast.instances import Instance
 from providers.vast.limits import Limits
 from providers.vast.renting import Market, give_back
@@ -53,6 +54,17 @@ def own_ids(states: Sequence[StackState], given: str | None = None) -> frozenset
     """Return the stack ids that are ours: that of the first state, or the one that the operator gave."""
     own = given or (states[0].stack_id if states else None)
     return frozenset({own} if own else ())
+
+
+def confirm_account(market: Market, states: Sequence[StackState], given: str | None = None) -> None:
+    """Return if the key is of an account on which the first state knows something rented, or where that says nothing:
+    it knows of none, or the operator gave another stack's id. Raises OtherAccount and AccountUnknown.
+    """
+    known = states[0].accounts if states and given in {None, states[0].stack_id} else frozenset()
+    with suppress(VastError):
+        if not known or market.account().id in known:
+            return
+    account.confirm(market, min(known), f"What the state of stack {states[0].stack} knows was rented")
 
 
 def sort_out(

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from providers.vast import errors
+from providers.vast.answers import Account
 from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
@@ -46,6 +47,7 @@ class FakeMarket(Unclaimed):
         self.offers = [offer(n) for n in range(1, 6)] if offers is None else offers
         self.boot_seconds = boot_seconds
         self.few = True
+        self.owner = Account(id=7, username="team")
         self.rows: dict[int, dict[str, Any]] = {}
         self.keys: dict[int, set[str]] = {}  # public keys that are attached
         self.calls: list[tuple[str, Any]] = []
@@ -57,6 +59,10 @@ class FakeMarket(Unclaimed):
 
     def verify_key(self) -> None:
         self._step("account", None)
+
+    def account(self) -> Account:
+        self._step("whose", None)
+        return self.owner
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
         self._step("search", query)

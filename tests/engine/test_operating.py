@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -76,6 +77,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The market does not answer",
         "No credit",
         "The market's key was revoked",
+        "The key is of another account",
         "Renting is stopped",
         "The state is broken or lost",
         "A change failed in the middle of a fleet",
@@ -172,6 +174,34 @@ def test_the_key_was_revoked(cloud: Cloud, stack: Stack) -> None:
 
     assert [row["id"] for row in cloud.rented()] == before
     stack.destroy()
+
+
+def test_the_key_is_of_another_account(cloud: Cloud, stack: Stack) -> None:
+    stack.up()
+    before = [row["id"] for row in cloud.rented()]
+    scopes = ["misc", "instance_read", "instance_write", "user_read"]
+    stack.config(secret={"gpu-fleet:vastApiKey": cloud.sandbox.make_key(scopes, "team")})
+    for command in (stack.preview, stack.refresh, stack.up, stack.destroy):
+        refused = command(check=False)
+        assert refused.status != 0
+        assert "account 4712 (team)" in refused.text
+        assert "Traceback" not in refused.text
+    assert [row["id"] for row in cloud.rented()] == before
+    sweep = subprocess.run(
+        [sys.executable, "-m", "providers.vast", "sweep"],
+        cwd=stack.folder,
+        env=stack.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (sweep.returncode, "account 4712 (team)" in sweep.stderr) == (1, True)
+
+    follow(stack, blocks("The key is of another account")[0], text=cloud.sandbox.make_key(scopes))
+
+    assert [row["id"] for row in cloud.rented()] == before
+    stack.destroy()
+    assert cloud.rented() == []
 
 
 def test_renting_is_stopped(cloud: Cloud, stack: Stack) -> None:

@@ -46,8 +46,9 @@ def test_the_contract_holds_at_the_published_thresholds(tmp_path: Path) -> None:
 
 def test_keys_with_the_documented_scopes_open_all_that_is_asked() -> None:
     with running_market() as market:
-        ours = market.desk.keys.make("ours", ["misc", "instance_read", "instance_write", "user_read"]).secret
-        exporter = market.desk.keys.make("exporter", ["instance_read", "billing_read"]).secret
+        keys, account = market.desk.keys, market.desk.account
+        ours = keys.make("ours", ["misc", "instance_read", "instance_write", "user_read"], account).secret
+        exporter = keys.make("exporter", ["instance_read", "billing_read"], account).secret
 
         market_contract.reading(client(market, ours))
         market_contract.renting(client(market, ours), CLOCK, limits(market), label())

@@ -9,6 +9,7 @@ import pytest
 from providers.vast.backend import BackendError, StackState, selected_stack, stack_config, state_of, states
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
+RENTALS = "pulumi-python:dynamic/rentals:Rentals"
 
 
 def resource(kind: str, name: str, number: str, **more: Any) -> dict[str, Any]:
@@ -19,7 +20,8 @@ DEPLOYMENT = {
     "resources": [
         {"type": "pulumi:pulumi:Stack", "urn": "urn:pulumi:dev::gpu-fleet::pulumi:pulumi:Stack::gpu-fleet-dev"},
         resource(IDENTITY, "identity", "abc", outputs={"stackId": "abc"}),
-        resource(INSTANCE, "chat-0", "7", inputs={"label": "gpu-fleet/abc/chat-0"}),
+        resource(INSTANCE, "chat-0", "7", inputs={"label": "gpu-fleet/abc/chat-0"}, outputs={"account": 4711.0}),
+        resource(RENTALS, "rentals", "abc", outputs={"account": 4711}),
         resource(INSTANCE, "chat-0", "6", inputs={"label": "gpu-fleet/abc/chat-0"}, delete=True),
     ],
     "pending_operations": [
@@ -48,7 +50,7 @@ class Pulumi:
 def test_a_state_tells_what_it_knows_what_waits_to_be_deleted_and_what_is_being_created() -> None:
     state = state_of("dev", DEPLOYMENT)
 
-    assert state == StackState("dev", "abc", {"chat-0": frozenset({6, 7})}, frozenset({"chat-1"}))
+    assert state == StackState("dev", "abc", {"chat-0": frozenset({6, 7})}, frozenset({"chat-1"}), frozenset({4711}))
 
 
 def test_an_empty_state_knows_nothing() -> None:

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from providers.vast import errors
 from providers.vast.backend import StackState
 from providers.vast.instances import Instance
 from providers.vast.limits import Limits
-from providers.vast.sweep import Finding, Kind, condemned, give_back_each, own_ids, sort_out
+from providers.vast.sweep import Finding, Kind, condemned, confirm_account, give_back_each, own_ids, sort_out
 from tests.doubles.clock import FakeClock
-from tests.doubles.market import FakeMarket, offer
+from tests.doubles.market import FakeMarket, offer, raising
 
 OURS = StackState("dev", "abc", {"chat-0": frozenset({1})})
 NOW = 1_800_000_000.0
@@ -144,3 +145,19 @@ def test_each_is_given_back_or_said_to_cost_still() -> None:
     assert ended[first] is None
     assert "MAY STILL BE RENTED" in str(ended[second])
     assert list(market.rows) == [second]
+
+
+def test_a_key_of_another_account_sees_nothing_that_can_be_compared() -> None:
+    market = FakeMarket(FakeClock())
+    known = StackState("dev", "abc", accounts=frozenset({1, 2}))
+
+    with pytest.raises(
+        errors.OtherAccount, match=r"state of stack dev knows was rented on account 1 .*account 7 \(team\)"
+    ):
+        confirm_account(market, [known])
+    for fine in (StackState("dev", "abc", accounts=frozenset({1, 7})), StackState("dev", trouble="broken")):
+        confirm_account(market, [fine, known])
+    confirm_account(market, [known], given="another")
+    market.before["whose"] = [raising(errors.CredentialsRefused("no user_read"))] * 9
+    with pytest.raises(errors.AccountUnknown, match="no user_read"):
+        confirm_account(market, [known])
