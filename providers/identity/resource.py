@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 )
 
 from providers.engine_watch import EngineWatch
-from providers.identity.state import OUTPUTS, SECRETS, InputsInvalidError, fresh, renewed, rotation_of
+from providers.identity.state import OUTPUTS, SECRETS, InputsInvalidError, fresh, renewed, rotation_of, wished_rotation
 from providers.provider_process import take_over
 
 
@@ -38,7 +38,7 @@ class IdentityProvider(ResourceProvider):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the counters; they arrive as floats and leave as whole numbers."""
         try:
-            return CheckResult({"rotation": rotation_of(news).model_dump()}, [])
+            return CheckResult({"rotation": wished_rotation(news).model_dump()}, [])
         except InputsInvalidError as error:
             return CheckResult(news, [CheckFailure("rotation", str(error))])
 
@@ -53,7 +53,7 @@ class IdentityProvider(ResourceProvider):
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return what is in state: there is no other truth about it."""
-        state = {name: props[name] for name in OUTPUTS if name in props}
+        state = {name: value for name, value in props.items() if name[0] != "_"}
         rotation = {"rotation": rotation_of(props).model_dump()}
         return ReadResult(id_, {**rotation, **state}, rotation)
 

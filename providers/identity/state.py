@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from providers import past
 from providers.identity.authority import new_ca
 from providers.identity.keys import new_ssh_key
 from providers.identity.stack_id import new_stack_id
@@ -28,8 +29,13 @@ class Rotation(BaseModel):
     certificates: int = 0
 
 
-def rotation_of(props: dict[str, Any]) -> Rotation:
-    """Read the counters from a property map. Raises InputsInvalidError."""
+def rotation_of(state: dict[str, Any]) -> Rotation:
+    """Read the counters that this or another version wrote: what does not count here is left aside."""
+    return past.read_state(Rotation, state.get("rotation") or {})[0]
+
+
+def wished_rotation(props: dict[str, Any]) -> Rotation:
+    """Read the counters that a program has written. Raises InputsInvalidError."""
     try:
         return Rotation.model_validate(props.get("rotation") or {})
     except ValidationError as error:
@@ -59,6 +65,7 @@ def renewed(state: dict[str, Any], rotation: Rotation) -> dict[str, Any]:
     `tokens` and `certificates` renew nothing here: they are part of what each instance's token and certificate are made
     of, so recording them is enough.
     """
+    # What a later version keeps here besides goes: this one does not know whether it is a secret.
     kept = {name: state[name] for name in OUTPUTS}
     if rotation.ssh != rotation_of(state).ssh:
         key = new_ssh_key(_comment(state["stackId"]))

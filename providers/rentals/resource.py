@@ -25,6 +25,7 @@ from pulumi.dynamic import (
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
+from providers.past import read_state
 from providers.progress import tell
 from providers.provider_process import take_over
 from providers.rentals.ending import end_rentals, is_rented
@@ -126,7 +127,7 @@ class RentalsProvider(ResourceProvider):
 
         self._calls += 1
         try:
-            inputs = _Inputs.model_validate(props)
+            inputs = read_state(_Inputs, {key: props[key] for key in INPUTS if key in props})[0]
             with reach(inputs.market, self._vast_key, self._clock, LimitSettings().rents_per_hour) as market:
                 return operation(market, inputs, say)
         except (VastError, EngineGone) as error:

@@ -1,11 +1,13 @@
 """The inputs of Bucket and Blobs as models: numbers arrive from the engine as floats, and keys with None vanish."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bootstrap.manifest import Manifest
+from providers import past
 from providers.store.errors import StoreError
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
@@ -21,9 +23,16 @@ class _Inputs(BaseModel):
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> Self:
-        """Read the engine's property map, leaving our own outputs aside. Raises StoreError naming every bad field."""
+        """Read the engine's property map, which another version may have written, leaving our own outputs aside.
+
+        Raises StoreError naming every bad field.
+        """
+        return cls._read(props, lambda inputs: past.read_state(cls, inputs)[0])
+
+    @classmethod
+    def _read(cls, props: dict[str, Any], read: Callable[[dict[str, Any]], Self]) -> Self:
         try:
-            return cls.model_validate({key: value for key, value in props.items() if key in cls.names()})
+            return read({key: value for key, value in props.items() if key in cls.names()})
         except ValidationError as error:
             rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
             raise StoreError(f"{cls.__name__.removesuffix('Inputs')} inputs are wrong. {'; '.join(rows)}") from None
@@ -37,7 +46,7 @@ class _Inputs(BaseModel):
             raise StoreError(
                 f"{cls.__name__.removesuffix('Inputs')} has no input {', '.join(unknown)}; known: {known}."
             )
-        return cls.from_props(news)
+        return cls._read(news, cls.model_validate)
 
     @classmethod
     def names(cls) -> frozenset[str]:

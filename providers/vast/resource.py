@@ -45,6 +45,7 @@ from providers.vast.rollout import RolloutStoppedError
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
 from providers.vast.unknown import STAND_IN, known, made_anew
 from providers.vast.waves import Waves
+from providers.vast.written import WRITTEN, read_settings
 
 if TYPE_CHECKING:
     from providers.vast.lifecycle import Desk
@@ -137,7 +138,8 @@ class VastInstanceProvider(ResourceProvider):
 
         try:
             new = InstanceSettings.from_props(known(news, is_unknown, olds))
-            found = lifecycle.compare(InstanceSettings.from_props(olds), new, olds)
+            old, left_aside = read_settings(olds)
+            found = lifecycle.compare(old, new, olds)
             found.in_place.extend(made_anew(news, is_unknown))
             if not found.any and self._learns_account(int(_id), olds):
                 found.recorded.append("account")
@@ -145,7 +147,7 @@ class VastInstanceProvider(ResourceProvider):
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
         if found.any:
-            tell(f"{news.get('name')}  change  {found.told()}")
+            tell("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
     def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:
@@ -154,7 +156,7 @@ class VastInstanceProvider(ResourceProvider):
 
         if account.number(olds.get("account")) is not None or self._silent:
             return False
-        settings = InstanceSettings.from_props(olds)
+        settings, _left_aside = read_settings(olds)
         with self._market(settings) as market:
             learned = lifecycle.learned(id_, settings, olds, market)
         self._silent = learned is None
@@ -169,13 +171,13 @@ class VastInstanceProvider(ResourceProvider):
                 return lifecycle.create(settings, desk)
 
         outs = self._operate(props, operation)
-        return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs})
+        return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs, **WRITTEN})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return what really runs; an empty id only where the market is sure that it is gone."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        outs = self._operate(props, lambda settings, desk: lifecycle.read(int(id_), settings, props, desk))
+        outs = self._operate(props, lambda settings, desk: lifecycle.read(int(id_), settings, props, desk), past=props)
         if outs is None:
             return ReadResult("", {})
         return ReadResult(id_, {**props, **outs}, inputs_of(props))
@@ -185,7 +187,9 @@ class VastInstanceProvider(ResourceProvider):
         from providers.vast import lifecycle  # noqa: PLC0415
         from providers.vast.effects import effect  # noqa: PLC0415
 
-        before = InstanceSettings.from_props(olds)
+        before, left_aside = read_settings(olds, instead=news)
+        if left_aside:
+            tell(f"{news.get('name')}  change  {left_aside}")
 
         def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any]:
             closes = effect(lifecycle.compare(before, settings, olds), before, settings, olds).closes
@@ -193,7 +197,7 @@ class VastInstanceProvider(ResourceProvider):
                 return lifecycle.update(int(id_), before, settings, olds, desk)
 
         outs = self._operate(news, operation, also=olds)
-        return UpdateResult({**inputs_of(news), **outs})
+        return UpdateResult({**inputs_of(news), **outs, **WRITTEN})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Drain, destroy, confirm gone; one that is to be replaced takes its place in the wave."""
@@ -204,19 +208,23 @@ class VastInstanceProvider(ResourceProvider):
             with self._waves.replacing(settings, desk.say, serves(props)):
                 lifecycle.delete(int(id_), settings, props, desk)
 
-        self._operate(props, operation)
+        self._operate(props, operation, past=props)
 
     def _operate(
         self,
         props: dict[str, Any],
         operation: Callable[[InstanceSettings, "Desk"], Value],
         also: Mapping[str, Any] | None = None,
+        past: dict[str, Any] | None = None,
     ) -> Value:
-        """Run one operation; every error leaves here as one redacted paragraph without a traceback."""
+        """Run one operation; every error leaves here as one redacted paragraph without a traceback.
+
+        `past`: the properties are those of a state, which another version may have written.
+        """
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, props, also or {})
         with self._counted():
             try:
-                settings = InstanceSettings.from_props(props)
+                settings = read_settings(past)[0] if past else InstanceSettings.from_props(props)
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
             except (VastError, BootstrapError, EngineGone, RolloutStoppedError) as error:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from bootstrap.gpu_names import all_market_names
 from bootstrap.manifest import Manifest
+from providers import past
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
 from providers.vast import loading
@@ -218,16 +219,14 @@ class InstanceSettings(_Model):
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> "InstanceSettings":
-        """Read the engine's property map; unknown keys that are outputs of ours are left aside.
+        """Read what a program has written, and the engine's own outputs beside it, which are left aside.
 
         Raises SettingsInvalid with one line a field.
         """
-        inputs = {key: value for key, value in props.items() if key in INPUT_KEYS}
         try:
-            return cls.model_validate(inputs)
+            return cls.model_validate(inputs_of(props))
         except ValidationError as error:
-            rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
-            raise SettingsInvalid("; ".join(rows)) from None
+            raise invalid(error) from None
 
     @property
     def start_cost(self) -> StartCost:
@@ -281,7 +280,14 @@ OUTPUT_KEYS = (
     "endsAt",
     "warm",
     "account",
+    past.WRITTEN_BY,
 )
+
+
+def invalid(error: ValidationError) -> SettingsInvalid:
+    """Return the error with one line a field, and no value."""
+    rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
+    return SettingsInvalid("; ".join(rows))
 
 
 def inputs_of(props: dict[str, Any]) -> dict[str, Any]:
