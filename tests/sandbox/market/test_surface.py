@@ -296,29 +296,3 @@ def test_the_proxy_leads_to_port_22_once_the_instance_runs_and_until_it_ends():
         with pytest.raises(ConnectionRefusedError):
             greeting(port)
     proxy.stop()
-
-
-def test_accounts_share_the_offers_and_nothing_else(http, market):
-    number = rented(http)
-    team = market.accounts.named("team")
-    assert market.accounts.named("team") is team
-    keys = [
-        team.key,
-        team.keys.make("of a member", ["instance_read", "instance_write", "user_read"], team.account).secret,
-    ]
-    for key in keys:
-        with client(market, key) as other:
-            assert other.get("/api/v0/users/current/").json()["id"] == team.account != market.desk.account
-            assert other.get("/api/v1/instances/").json()["instances"] == []
-            assert shown(other, number) is None
-            gone = other.delete(f"/api/v0/instances/{number}/")
-            assert (gone.status_code, gone.json()["error"]) == (404, "no_such_instance")
-    assert market.books.get(number)
-    with client(market, keys[0]) as other:
-        theirs = rented(other)
-        taken = {one["machine_id"] for one in offers(other)}
-        assert taken == {one["machine_id"] for one in offers(http)}
-        assert other.get("/api/v0/auth/apikeys/").json()["apikeys"][0]["user_id"] == team.account
-    assert http.get("/api/v0/auth/apikeys/").json()["apikeys"] == []
-    assert shown(http, theirs) is None
-    assert (len(market.books.all()), len(team.books.all())) == (1, 1)
