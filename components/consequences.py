@@ -116,7 +116,7 @@ def page() -> str:
         "# What an edit of stack config does",
         "",
         "To an instance that runs; computed from the rules that decide it. `pulumi preview` says the same in words, with the",
-        "instance's name.",
+        "instance's name, and for each fleet how many endpoints close, for about how long, and what the fleet then costs.",
         "",
         "- **in place**: over SSH, on the machine that is rented. New weights are fetched while the old model serves; what",
         "  restarts is closed (503) from then until a completion has proven it. What does not come to serve goes back.",

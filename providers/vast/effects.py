@@ -1,7 +1,7 @@
 """What a change of an instance does to its clients, pure: which endpoint closes, and for about how long."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from providers.vast.changes import Changes
@@ -25,7 +25,10 @@ class Effect:
         """Say it in words."""
         if not self.closes:
             return "the endpoint stays open"
-        return f"endpoint closed {self.why}{_about(self.seconds)}"
+        return f"endpoint closed {self.why}{about(self.seconds)}"
+
+
+REPLACED = Effect(True, "until another machine serves", replaces=True)
 
 
 def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> Effect:
@@ -33,7 +36,7 @@ def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: M
     phases = {name: float(seconds) for name, seconds in (outs.get("phases") or {}).items()}
     if found.replace:
         whole = sum(phases.values()) if "wait" in phases else None
-        return Effect(True, "until another machine serves", whole, replaces=True)
+        return replace(REPLACED, seconds=whole)
     if RESTARTS & set(found.in_place):
         return Effect(True, "while vLLM restarts", _of(phases, "start", "probe"))
     if PROVES & set(found.in_place) or _certified(old) != _certified(new):
@@ -54,7 +57,8 @@ def _of(phases: Mapping[str, float], *names: str) -> float | None:
     return sum(phases.get(name, 0.0) for name in names) if names[0] in phases else None
 
 
-def _about(seconds: float | None) -> str:
+def about(seconds: float | None) -> str:
+    """Return `, about 40 s`, `, about 3 min`; empty where nothing is known."""
     if seconds is None:
         return ""
     return f", about {seconds:.0f} s" if seconds < 90 else f", about {seconds / 60:.0f} min"

@@ -35,9 +35,10 @@ from providers.vast import account, search
 from providers.vast.claim import would_adopt
 from providers.vast.client import FRESH_SECONDS
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
+from providers.vast.foretold import Foretold
 from providers.vast.guarded import GuardedMarket
 from providers.vast.instances import Instance
-from providers.vast.offers import Wishes
+from providers.vast.offers import Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
@@ -66,7 +67,8 @@ class VastInstanceProvider(ResourceProvider):
         self._clock = WatchedClock(watch)
         self._waves = Waves.of_this_process(self._clock)
         self._calls = 0
-        self._searched: dict[Wishes, VastError | None] = {}
+        self._searched: dict[Wishes, list[float] | VastError] = {}
+        self._foretold = Foretold()
         self._rented: list[Instance] | VastError | None = None
         self._silent = False
         self._lock = threading.RLock()
@@ -81,8 +83,9 @@ class VastInstanceProvider(ResourceProvider):
         try:
             settings = InstanceSettings.from_props(known(news, is_unknown))
             self._waves.announce(settings, there=bool(_olds))
-            if not _olds and not self._goes_on(settings):
-                self._search_once(settings)
+            replaced = self._foretold.is_replaced(settings, there=bool(_olds))
+            if replaced or not (_olds or self._goes_on(settings)):
+                self._foretold.comes(settings, self._search_once(settings), replaced)
         except SettingsInvalid as error:
             failures.append(CheckFailure("inputs", str(error)))
         except NoMatchingOffer as error:
@@ -114,23 +117,26 @@ class VastInstanceProvider(ResourceProvider):
             tell(
                 f"{settings.name}  adopt  instance {found.id} carries its label, at {price}; it goes on, nothing is rented"
             )
+            self._foretold.taken_over(settings, found)
         return found is not None
 
-    def _search_once(self, settings: InstanceSettings) -> None:
-        """Ask the market once a process for each distinct query: a fleet's instances all wish the same."""
+    def _search_once(self, settings: InstanceSettings) -> list[float]:
+        """Ask the market once a process for each distinct query: a fleet's instances all wish the same. Return the prices."""
         wishes = settings.to_wishes()
         with self._lock:
             if wishes not in self._searched:
-                self._searched[wishes] = None
                 try:
                     with self._market(settings) as market:
                         offers = search.check(market, wishes)
                     if settings.turn == 0:
                         tell_plan(settings, offers)
+                    self._searched[wishes] = [usd_per_hour(offer, wishes) for offer in offers]
                 except VastError as error:
                     self._searched[wishes] = error
-            if refused := self._searched[wishes]:
-                raise refused
+            found = self._searched[wishes]
+        if isinstance(found, VastError):
+            raise found
+        return found
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""
@@ -148,6 +154,7 @@ class VastInstanceProvider(ResourceProvider):
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
         if found.any:
             tell("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
+        self._foretold.judged(found, old, new, olds)
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
     def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:

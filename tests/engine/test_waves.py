@@ -92,6 +92,9 @@ def test_six_are_made_at_once_and_changed_two_at_a_time(cloud: Cloud, stack: Sta
 
     config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = ["--max-model-len", "128"]
     stack.write_config(config)
+    foretold = stack.preview().text
+    assert "chat  effect  endpoint closed while vLLM restarts" in foretold
+    assert "6 of 6, 2 at a time" in foretold
     with Clients(cloud, tokens) as clients:
         changed = stack.up()
     assert ids(cloud) == before
@@ -101,6 +104,9 @@ def test_six_are_made_at_once_and_changed_two_at_a_time(cloud: Cloud, stack: Sta
 
     config["gpu-fleet:fleets"]["chat"]["diskGb"] = 24
     stack.write_config(config)
+    foretold = stack.preview().text
+    assert "chat  effect  endpoint closed until another machine serves" in foretold
+    assert "the fleet then costs about $" in foretold
     with Clients(cloud, tokens) as clients:
         replaced = stack.up()
     assert not set(ids(cloud).values()) & set(before.values())

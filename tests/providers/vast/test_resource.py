@@ -60,7 +60,7 @@ def test_unknown_inputs_of_a_first_preview_pass(process: DynamicProcess) -> None
 
 
 def test_a_market_that_does_not_answer_is_said_in_the_preview(process: DynamicProcess) -> None:
-    checked = process.check(PROPS)
+    checked = process.check(changed(name="chat-7", label="gpu-fleet/abc/chat-7"))
 
     assert "vast.ai gave no usable answer to 'list'" in checked.failures["market"]
 
@@ -119,6 +119,20 @@ def test_drift_is_a_difference_and_a_machine_that_is_down_is_replaced(process: D
     assert process.diff("7", down, PROPS).replaces == ["drift"]
     assert process.diff("7", moved, PROPS).replaces == []
     assert process.diff("7", moved, PROPS).changes is True
+
+
+def test_a_preview_says_what_an_edit_does_to_the_clients_of_a_fleet(process: DynamicProcess) -> None:
+    server = {**PROPS["server"], "arguments": ["--max-model-len", "9"]}
+    rollout = {"rollout": {"fleet": "chat", "maxUnavailable": 1}, "replicas": 2}
+    phases = {"phases": {"start": 20.0, "probe": 1.0}}
+
+    for name in ("chat-0", "chat-1"):
+        process.diff("7", outs(name=name, **phases), changed(name=name, server=server, **rollout))
+
+    assert (
+        "chat  effect  endpoint closed while vLLM restarts, about 21 s: 2 of 2, 1 at a time, about 42 s in all; "
+        "the fleet then costs $0.800/h"
+    ) in process.output
 
 
 def test_an_update_that_touches_nothing_only_records(process: DynamicProcess) -> None:

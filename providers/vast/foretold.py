@@ -1,0 +1,58 @@
+"""What the preview says of whole fleets: gathered from one instance after another, told once for each fleet."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from providers.progress import tell
+from providers.vast.changes import Changes
+from providers.vast.effects import REPLACED, effect
+from providers.vast.impact import FleetImpact
+from providers.vast.instances import Instance
+from providers.vast.settings import InstanceSettings
+
+
+class Foretold:
+    """The fleets of one engine's run as this process sees them. A fleet of which it sees a part is not told of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fleets: dict[str, FleetImpact] = {}
+        self._there: set[str] = set()
+
+    def is_replaced(self, settings: InstanceSettings, there: bool) -> bool:
+        """Say whether an instance is checked for a second time, as what takes its own place; `there`: the state has it."""
+        with self._lock:
+            if there:
+                self._there.add(settings.name)
+            return not there and settings.name in self._there
+
+    def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
+        """Note what an update does to an instance that runs."""
+        done = effect(found, old, new, outs) if found.replace or found.in_place else None
+        price = outs.get("usdPerHour")
+        with self._fleet(new) as fleet:
+            fleet.goes_on(new.name, done, None if price is None else float(price))
+
+    def taken_over(self, settings: InstanceSettings, instance: Instance) -> None:
+        """Note an instance that carries its label already."""
+        with self._fleet(settings) as fleet:
+            fleet.taken_over(settings.name, instance.dph_total)
+
+    def comes(self, settings: InstanceSettings, offered: Sequence[float], replaced: bool) -> None:
+        """Note an instance that is to be rented, and the prices on offer in $/h."""
+        with self._fleet(settings) as fleet:
+            if replaced and settings.name not in fleet.effects:
+                fleet.goes_on(settings.name, REPLACED, None)  # as the command line asked for
+            fleet.comes(settings.name, offered)
+
+    @contextmanager
+    def _fleet(self, settings: InstanceSettings) -> Iterator[FleetImpact]:
+        rollout = settings.rollout
+        name, most = (rollout.fleet, rollout.most_down) if rollout else (settings.name, 1)
+        with self._lock:
+            fleet = self._fleets.setdefault(name, FleetImpact(settings.replicas if rollout else 1, most))
+            yield fleet
+            if told := fleet.sentence():
+                tell(f"{name}  effect  {told}")
