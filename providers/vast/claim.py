@@ -6,6 +6,7 @@ from providers.engine_watch import RentingClock
 from providers.vast import errors
 from providers.vast.instances import Instance, unsound
 from providers.vast.limits import Limits
+from providers.vast.nameless import under_label as labelled
 from providers.vast.offers import Wishes
 from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market, by_id, give_back_all
@@ -29,7 +30,7 @@ def adopt(
     market: Market, clock: RentingClock, limits: Limits, label: str, image: str, wishes: Wishes, say: Say
 ) -> Instance | None:
     """Take over the sound instance of the lowest id under our label; give back unsound and surplus ones."""
-    under_label = by_id(market.instances(label))
+    under_label = by_id(labelled(market, clock, limits, label, image, wishes.gpu_names, say))
     flaws = {
         instance.id: unsound(instance, image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb)
         for instance in under_label

@@ -98,6 +98,7 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
             found = _settle_or_give_back(market, clock, limits, body["label"], doubt, offer.dph_base)
             if found:
                 return found[0].id
+            _no_nameless(market, offer, body, doubt)
             if tried == RENT_TRIES:
                 raise
         except (errors.VastError, EngineGone):
@@ -126,6 +127,23 @@ def _settle_or_give_back(
             f"{doubt.what_happened}; looking it up failed too: {error}. An instance with the label {label} may be rented, "
             f"at about ${usd_per_hour:.3f}/h: run `pulumi up` again, it goes on with what carries its label",
         ) from error
+
+
+def could_be(instance: Instance, image: str) -> bool:
+    """Say whether an instance that shows no label could be one that was rented for an image."""
+    return not instance.label and instance.image_uuid in (None, image)
+
+
+def _no_nameless(market: Market, offer: Offer, body: dict[str, Any], doubt: errors.OutcomeUnknown) -> None:
+    """Raise OutcomeUnknown where the machine that was asked for runs our image under no label: a second is not rented."""
+    for one in market.instances():
+        if could_be(one, body["image"]) and one.machine_id == offer.machine_id:
+            raise errors.OutcomeUnknown(
+                "rent",
+                f"{doubt.what_happened}; instance {one.id} on the machine that was asked for shows no label, and may be "
+                f"{body['label']}, at about {errors.told_price(offer.dph_base)}. Run `pulumi up` again: it goes on with it "
+                f"once the market shows its label. Or end it with `vastai destroy instance {one.id} -y`",
+            )
 
 
 def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> list[Instance]:

@@ -109,7 +109,8 @@ class FakeMarket(Unclaimed):
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         self._step("list", label)
-        return [self._instance(row) for row in self.rows.values() if label in {None, row["label"]}]
+        rows = [self._instance(row) for row in self.rows.values()]
+        return [row for row in rows if label in {None, row.label}]
 
     def destroy(self, instance_id: int) -> None:
         self._step("destroy", instance_id)

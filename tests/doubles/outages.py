@@ -69,7 +69,7 @@ class TroubledMarket(FakeMarket):
         return super().show(instance_id)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        self._meet("look" if age_seconds else "list")
+        self._meet("list" if not age_seconds else "look" if label else "all")
         return super().instances(label, age_seconds)
 
     def destroy(self, instance_id: int) -> None:
