@@ -9,6 +9,7 @@
       RateLimited             wait `retry_after` seconds (None: unknown) and ask again
       OfferGone               take the next offer; `instance_id` is set where a contract was left behind all the same
       OutcomeUnknown          look the label up before any other step; the call may have taken effect
+        NotLooked               tell the operator: a look failed, and nothing was changed
       NoMatchingOffer         tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
         AttemptsExhausted       stop: so many machines in a row would not do; everything is given back
@@ -23,6 +24,8 @@
 No message carries a key. `str(error)` is one paragraph for the operator.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
@@ -143,6 +146,18 @@ class OutcomeUnknown(VastError):
     def __str__(self) -> str:
         """Sentence for the operator."""
         return f"vast.ai gave no usable answer to '{self.call}' ({self.what_happened})"
+
+
+@dataclass
+class NotLooked(OutcomeUnknown):
+    """A preview or a refresh that the market did not answer; it is not waited for longer than the client does."""
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        return (
+            f"{super().__str__()}. Nothing was changed by this, and what the state says stays. Run the command again once "
+            "the market answers; `python -m providers.vast sweep` says whether it does"
+        )
 
 
 class NoMatchingOffer(VastError):
@@ -267,3 +282,17 @@ class StillRented(VastError):
 
 # Nothing is known after these: neither of the key nor of any instance.
 DOUBTS: tuple[type[VastError], ...] = (RateLimited, OutcomeUnknown)
+
+
+def not_looked(error: VastError) -> VastError:
+    """Return what an operator is told of a look that failed: of one without an answer what follows, of any other itself."""
+    return NotLooked(error.call, error.what_happened) if isinstance(error, OutcomeUnknown) else error
+
+
+@contextmanager
+def looking() -> Iterator[None]:
+    """Let the block's errors be those of a look, as `not_looked` says them."""
+    try:
+        yield
+    except OutcomeUnknown as error:
+        raise not_looked(error) from None

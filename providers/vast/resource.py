@@ -34,7 +34,7 @@ from providers.store.client import Keys
 from providers.vast import account, search
 from providers.vast.claim import would_adopt
 from providers.vast.client import FRESH_SECONDS
-from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError
+from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError, looking, not_looked
 from providers.vast.foretold import Foretold
 from providers.vast.guarded import GuardedMarket
 from providers.vast.instances import Instance
@@ -93,7 +93,7 @@ class VastInstanceProvider(ResourceProvider):
         except CredentialsRefused as error:
             failures.append(CheckFailure("vastApiKey", str(error)))
         except VastError as error:
-            failures.append(CheckFailure("market", str(error)))
+            failures.append(CheckFailure("market", str(not_looked(error))))
         return CheckResult(news, failures)
 
     def _goes_on(self, settings: InstanceSettings) -> bool:
@@ -184,7 +184,11 @@ class VastInstanceProvider(ResourceProvider):
         """Return what really runs; an empty id only where the market is sure that it is gone."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        outs = self._operate(props, lambda settings, desk: lifecycle.read(int(id_), settings, props, desk), past=props)
+        def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any] | None:
+            with looking():
+                return lifecycle.read(int(id_), settings, props, desk)
+
+        outs = self._operate(props, operation, past=props)
         if outs is None:
             return ReadResult("", {})
         return ReadResult(id_, {**props, **outs}, inputs_of(props))

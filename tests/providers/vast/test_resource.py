@@ -63,6 +63,8 @@ def test_a_market_that_does_not_answer_is_said_in_the_preview(process: DynamicPr
     checked = process.check(changed(name="chat-7", label="gpu-fleet/abc/chat-7"))
 
     assert "vast.ai gave no usable answer to 'list'" in checked.failures["market"]
+    assert "Nothing was changed by this" in checked.failures["market"]
+    assert "`python -m providers.vast sweep`" in checked.failures["market"]
 
 
 def test_an_existing_instance_is_not_searched_for_again(process: DynamicProcess) -> None:
@@ -143,6 +145,14 @@ def test_an_update_that_touches_nothing_only_records(process: DynamicProcess) ->
     assert recorded["limits"]["attempts"] == 9
     assert recorded["instanceId"] == 7
     assert recorded["hostKey"] == "SHA256:x"
+
+
+def test_a_refresh_without_an_answer_says_that_nothing_changed_and_what_to_run(process: DynamicProcess) -> None:
+    with pytest.raises(ProviderError) as raised:
+        process.read("7", outs())
+
+    assert "chat-0: vast.ai gave no usable answer to" in str(raised.value)
+    assert "what the state says stays. Run the command again once the market answers" in str(raised.value)
 
 
 def test_an_error_is_one_paragraph_without_traceback_or_secret(process: DynamicProcess) -> None:
