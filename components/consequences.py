@@ -92,6 +92,7 @@ EDITS = (
     Edit("limits.connectMinutes", 9),
     Edit("limits.totalMinutes", 60),
     Edit("limits.expectedHours", 24),
+    Edit("limits.downMinutes", 30),
     Edit("limits.rentsPerHour", 50),
     Edit("budget.usdPerDay", says="nothing; alerts compare with it"),
     Edit("budget.usdPerMonth", says="nothing; alerts compare with it"),
@@ -130,11 +131,14 @@ def page() -> str:
         "| --- | --- | --- |",
         *(f"| `{edit.key}` | {edit.when} | {edit.says or effect(edit)} |" for edit in EDITS),
         "",
-        "Drift that `pulumi refresh` finds is mended by the next `up`: a machine that is stopped, offline, or shows another",
-        "SSH host key is replaced, and so is one whose contract ends within a day; one that runs past its end stays. A",
-        "machine that the market reports as `unknown`, `loading` or `rebooting`, or without its address, is waited for. A",
-        "moved address, other vLLM arguments or weights, a gate or a token changed by hand, a certificate that ends within",
-        "30 days, and a second instance under the same label are put right in place. What is gone is made anew.",
+        "Drift that `pulumi refresh` finds is mended by the next `up`. A machine that was stopped is started, one that is",
+        "offline is waited for, for `limits.downMinutes` from the refresh that found it down; so is one that shows",
+        "another SSH host key. After that another machine takes its place, unless its endpoint answers. `up` and",
+        "`preview` take a fresh look before they say so. A machine that the market reports as `unknown`, `loading` or",
+        "`rebooting`, or without its address, is waited for, and never replaced for that. One whose contract ends within",
+        "a day is replaced; one that runs past its end stays. A moved address, other vLLM arguments or weights, a gate or",
+        "a token changed by hand, a certificate that ends within 30 days, and a second instance under the same label are",
+        "put right in place. What is gone is made anew.",
     ]
     return "\n".join(lines) + "\n"
 

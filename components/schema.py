@@ -215,6 +215,12 @@ class Limits(Section):
     expected_hours: float = Field(
         8, alias="expectedHours", gt=0, description="Hours over which the download's price is spread."
     )
+    down_minutes: float = Field(
+        15,
+        alias="downMinutes",
+        gt=0,
+        description="How long a machine that is down is waited for; then another takes its place, if its endpoint is silent.",
+    )
     rents_per_hour: int = Field(
         200,
         alias="rentsPerHour",

@@ -23,6 +23,7 @@ from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offe
 from providers.vast.attached_keys import Ask, attach, detach
 from providers.vast.charging import charged
 from providers.vast.claims import Unclaimed
+from providers.vast.contract_calls import start
 from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
 from providers.vast.offers import Offer
@@ -113,12 +114,9 @@ class VastClient(Unclaimed):
         NoCredit carries an instance id) and OutcomeUnknown (look the label up).
         """
 
-        def once() -> int:
-            rented = self._ask("rent", "PUT", f"/api/v0/asks/{offer_id}/", Rented, body)
-            return rented.new_contract
-
+        ask = partial(self._ask, "rent", "PUT", f"/api/v0/asks/{offer_id}/", Rented, body)
         try:
-            return self._again("rent", once, repeat=(errors.RateLimited,))
+            return self._again("rent", ask, repeat=(errors.RateLimited,)).new_contract
         except errors.OfferGone as gone:
             gone.offer_id = offer_id
             raise
@@ -193,6 +191,10 @@ class VastClient(Unclaimed):
             return fetched(self._plain, url, clock, seconds) if url else ""
         except TookTooLong:
             return ""
+
+    def start(self, instance_id: int) -> None:
+        """Ask for the start of a stopped instance. Raises RequestInvalid where its GPU is taken."""
+        start(self._ask_of("change"), instance_id)
 
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""

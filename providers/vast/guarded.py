@@ -61,6 +61,10 @@ class GuardedMarket:
         """Give the offer that is chosen, claimed before all who use the account on this computer."""
         return self._claims.take(label, choose, self._clock) if self._claims else nullcontext(choose({}))
 
+    def start(self, instance_id: int) -> None:
+        """Ask for the start of an instance that is stopped."""
+        self._market.start(instance_id)
+
     def verify_key(self) -> None:
         """Raise CredentialsRefused where the market does not know the key."""
         self._market.verify_key()

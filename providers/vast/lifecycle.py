@@ -27,7 +27,14 @@ from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market, find, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.serving import HostBootstrap, spec_of
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
-from providers.vast.standing import WAITING_DRIFT, is_down, standing_drift, wait_until_back
+from providers.vast.standing import (
+    Absence,
+    is_down,
+    is_standing,
+    serves_all_the_same,
+    standing_drift,
+    wait_until_back,
+)
 
 SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
 
@@ -50,7 +57,7 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
     """Bring an instance online and return its outputs; raises with nothing left rented."""
     rented_on = account.learned(desk.market, None, lambda: True)
     limits = settings.to_limits()
-    bootstrap = _bootstrap(settings, settings, desk, in_state=False)
+    bootstrap = bootstrap_of(settings, settings, desk, in_state=False)
     order = Order(
         name=settings.name,
         label=settings.label,
@@ -84,8 +91,9 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     outs = {**outs, "account": _rented_on(desk.market, outs)}
     state = classify(instance, settings.server.port)
+    down_since = outs.get("downSince") or desk.clock.time()
     if not isinstance(state, Running):
-        return {**outs, "drift": _said(desk, [standing_drift(state)])}
+        return {**outs, "downSince": down_since, "drift": _said(desk, [standing_drift(state)])}
     drift = [
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(desk.market, instance_id, settings.label)
@@ -94,11 +102,11 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     ends_at = outs.get("endsAt") if instance.end_date is None else instance.end_date
     ends = ending(ends_at, desk.clock.time(), settings.market.time_scale)
     drift += [ends] if ends else []
-    endpoint = f"https://{_mapped(instance, settings.server.port)}"
+    endpoint = endpoint_of(instance, settings)
     if endpoint != outs.get("endpoint"):
         drift.append(f"address: it moved from {outs.get('endpoint')} to {endpoint}")
     try:
-        facts = _bootstrap(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
+        facts = bootstrap_of(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
         address = endpoint.removeprefix("https://").rpartition(":")[0]
         wanted = spec_of(settings, address, instance_id)
         drift += [f"{step.phase}: {step.why}" for step in plan(wanted, facts, desk.clock.time())]
@@ -106,20 +114,21 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         drift.append(f"{STRANGER_DRIFT}: {error}")
     except BootstrapError as error:
         drift.append(f"unreachable: {error}")
-    found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at}
+    since = down_since if any(one.startswith(STRANGER_DRIFT) for one in drift) else None
+    found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at, "downSince": since}
     return {**outs, **found, "machine": filled(outs.get("machine"), instance), "drift": _said(desk, drift)}
 
 
 def _said(desk: Desk, drift: list[str]) -> list[str]:
     for one in drift:
-        does = "waits for it" if one.startswith(f"{WAITING_DRIFT}:") else "mends it"
+        does = "waits for it" if is_standing(one) else "mends it"
         desk.say("drift", f"{one}; the next `pulumi up` {does}")
     return drift
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
-    """Say what an update would do, drift included: a machine that is down, whose contract ends, or behind whose address
-    somebody else answers, is replaced; anything else is mended in place, a machine of which the market knows too little too.
+    """Say what an update would do by what state says, drift included: a machine that is down, whose contract ends, or behind
+    whose address somebody else answers, is replaced if a fresh look agrees (see `judging`); anything else is mended in place.
     """
     found = changes(old, new, machine_of(outs))
     for drift in outs.get("drift") or []:
@@ -135,21 +144,24 @@ def update(
 
     What does not come to serve is brought back to the settings of before. Raises UpdateFailed, RentalFailed.
     """
-    if not compare(old, new, outs).in_place:
-        outs = {**outs, "account": learned(instance_id, old, outs, desk.market)}
-        return {key: outs[key] for key in OUTPUT_KEYS if key in outs}
+    kept = {key: outs[key] for key in OUTPUT_KEYS if key in outs}
+    if not _touches(compare(old, new, outs)):
+        return {**kept, "account": learned(instance_id, old, outs, desk.market)}
+    answers = bootstrap_of(old, old, desk).answers
+    wanted = _touches(changes(old, new, machine_of(outs)))
+    if not wanted and serves_all_the_same(_patient(desk, old.to_limits()), instance_id, old, outs, answers):
+        desk.say("drift", f"its endpoint {outs.get('endpoint')} answers, whatever the market says: nothing is done")
+        return {**kept, "account": _rented_on(desk.market, outs)}
     limits = new.to_limits()
-    market = _patient(desk, limits)
+    market, absence = _patient(desk, limits), Absence.of(outs)
     try:
-        instance = wait_until_back(
-            market, desk.clock, limits, instance_id, old, new.server.port, outs.get("usdPerHour"), desk.say
-        )
+        instance = wait_until_back(market, desk.clock, limits, instance_id, old, new.server.port, absence, desk.say)
     except errors.RentalFailed:
         if look_up(market, instance_id, old.label) is None:
             account.confirm(market, account.number(outs.get("account")), _was_rented(instance_id, outs))
         raise
     _end_surplus(desk, limits, surplus(desk.market, instance_id, old.label))
-    bootstrap = _bootstrap(new, old, desk)
+    bootstrap = bootstrap_of(new, old, desk)
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
     except BootstrapError as error:
@@ -181,10 +193,15 @@ def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
     return f"INSTANCE {instance_id} MAY STILL BE RENTED at {price}: it was rented"
 
 
+def _touches(found: Changes) -> bool:
+    # The engine updates what drift would replace only after a fresh look that has found it alive.
+    return bool(found.in_place or "drift" in found.replace)
+
+
 def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> Meanwhile:
     """Have the instance serve with its settings of before, whose weights it still has; return what it really does."""
     desk.say("start", "the change failed; going back to the settings of before")
-    bootstrap, host_key = _bootstrap(old, old, desk), str(outs.get("hostKey"))
+    bootstrap, host_key = bootstrap_of(old, old, desk), str(outs.get("hostKey"))
     try:
         bootstrap.serve(instance, host_key, desk.say)
     except BootstrapError as error:
@@ -216,7 +233,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
     if instance is None:
         account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
     if instance is not None and isinstance(classify(instance, settings.server.port), Running):
-        _bootstrap(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
+        bootstrap_of(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
     price = outs.get("usdPerHour")
     give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
     state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
@@ -243,9 +260,10 @@ def _patient(desk: Desk, limits: Limits) -> PatientMarket:
     return PatientMarket(desk.market, desk.clock, limits, until, desk.say)
 
 
-def _bootstrap(
+def bootstrap_of(
     settings: InstanceSettings, opening: InstanceSettings, desk: Desk, in_state: bool = True
 ) -> HostBootstrap:
+    """Return what reaches an instance's host: to have it serve by `settings`, with the keys of `opening`."""
     key = opening.access.ssh_private_key.get_secret_value()
     return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state)
 
@@ -263,8 +281,14 @@ def _outputs(served: Served) -> dict[str, Any]:
         "phases": served.seconds,
         "drift": [],
         "endsAt": instance.end_date,
+        "downSince": None,
         "warm": served.warm,
     }
+
+
+def endpoint_of(instance: Instance, settings: InstanceSettings) -> str:
+    """Return the URL at which an instance that is up answers; of one without an address, no more than its scheme."""
+    return f"https://{_mapped(instance, settings.server.port)}"
 
 
 def _mapped(instance: Instance, port: int) -> str:

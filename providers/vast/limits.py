@@ -26,6 +26,7 @@ class Limits:
     boot_look_seconds: float = 5  # to twice as much between two looks at an instance that boots
     store_patience_seconds: float = 90  # without a byte from the store, which is down for a minute at times
     destroy_seconds: float = 180  # giving back, until a market that answers confirms it
+    down_seconds: float = 15 * 60  # in which a machine that is down is waited for before another one takes its place
     outage_seconds: float = 15 * 60  # without a usable answer of the market, where nothing else bounds the wait
     time_scale: float = 1.0  # market seconds in one of ours
 
@@ -64,6 +65,7 @@ class Limits:
             settle_seconds=self.settle_seconds / time_scale,
             look_seconds=self.look_seconds / time_scale,
             boot_look_seconds=max(0.05, self.boot_look_seconds / time_scale),
+            down_seconds=max(20.0, self.down_seconds / time_scale),
             outage_seconds=max(20.0, self.outage_seconds / time_scale),
             store_patience_seconds=max(3.0, self.store_patience_seconds / time_scale),
             time_scale=time_scale,

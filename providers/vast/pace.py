@@ -35,6 +35,7 @@ INTERVALS: Mapping[str, float] = {
     "rent": 4.5,
     "show": 2.0,
     "list": 1.0,
+    "change": 1.0,
     "destroy": 3.0,
     "logs": 1.0,
     "ssh": 2.0,

@@ -74,6 +74,10 @@ class PatientMarket:
         """Ask for the end of an instance, once: whoever gives back asks again, and looks."""
         self._market.destroy(instance_id)
 
+    def start(self, instance_id: int) -> None:
+        """Ask for the start of an instance, once: whoever waits for it asks again."""
+        self._market.start(instance_id)
+
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
         """Return the end of a log, asked for once."""
         return self._market.last_log(instance_id, daemon, seconds)

@@ -54,6 +54,9 @@ class Market(KeyRing, Accounts, Protocol):
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance."""
 
+    def start(self, instance_id: int) -> None:
+        """Ask for the start of an instance that is stopped."""
+
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""
 

@@ -81,7 +81,7 @@ class VastInstanceProvider(ResourceProvider):
         """
         failures: list[CheckFailure] = []
         try:
-            settings = InstanceSettings.from_props(known(news, is_unknown))
+            settings = InstanceSettings.from_props(known(news, Unknown))
             self._waves.announce(settings, there=bool(_olds))
             replaced = self._foretold.is_replaced(settings, there=bool(_olds))
             if replaced or not (_olds or self._goes_on(settings)):
@@ -138,16 +138,18 @@ class VastInstanceProvider(ResourceProvider):
             raise found
         return found
 
-    def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
+    def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""
-        from providers.vast import lifecycle  # noqa: PLC0415
+        from providers.vast import judging, lifecycle  # noqa: PLC0415
 
         try:
-            new = InstanceSettings.from_props(known(news, is_unknown, olds))
+            new = InstanceSettings.from_props(known(news, Unknown, olds))
             old, left_aside = read_settings(olds)
             found = lifecycle.compare(old, new, olds)
-            found.in_place.extend(made_anew(news, is_unknown))
-            if not found.any and self._learns_account(int(_id), olds):
+            if judging.is_doubtful(found):
+                found = self._operate(olds, lambda _, desk: judging.judge(int(id_), old, new, olds, desk))
+            found.in_place.extend(made_anew(news, Unknown))
+            if not found.any and self._learns_account(int(id_), olds):
                 found.recorded.append("account")
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
@@ -292,8 +294,3 @@ class VastInstance(Resource, module="vast", name="Instance"):
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
         props = {**dict.fromkeys(OUTPUT_KEYS), **inputs}
         super().__init__(VastInstanceProvider(), name, props, options)
-
-
-def is_unknown(value: object) -> bool:
-    """Say whether a value stands for one that the engine does not know yet."""
-    return isinstance(value, Unknown)

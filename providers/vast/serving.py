@@ -14,7 +14,7 @@ from typing import Any
 from bootstrap.artifacts import Artifacts
 from bootstrap.attention import attend, report_online, sign_of_attention
 from bootstrap.clock import Clock, Until
-from bootstrap.errors import BootstrapError, HostUnreachable, StepFailed
+from bootstrap.errors import BootstrapError, GateOpen, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.manifest import blob_key
@@ -42,6 +42,7 @@ from providers.vast.settings import AccessSettings, InstanceSettings
 
 STORE_SECONDS = 10
 DRAIN_SECONDS = 30
+ANSWER_SECONDS = 5.0
 SEEN_SHARE = 0.95  # of the advertised memory: the kernel keeps some
 
 
@@ -126,6 +127,17 @@ class HostBootstrap:
             return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:
             host.close()
+
+    def answers(self, endpoint: str) -> bool:
+        """Say whether an endpoint answers a completion, with a certificate of our CA, asked within a few seconds."""
+        access, model = self.settings.access, self.settings.server.model_name
+        try:
+            probe(endpoint, access.ca_certificate, access.token.get_secret_value(), model, self.clock, ANSWER_SECONDS)
+        except GateOpen:
+            return True  # too readily, but it does
+        except (BootstrapError, ValueError):
+            return False
+        return True
 
     def drain(self, instance: Instance, host_key: str, say: Say) -> None:
         """Close the gate and wait for admitted requests, as far as the host lets us: giving back must not hang on it."""

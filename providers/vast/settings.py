@@ -146,6 +146,7 @@ class LimitSettings(_Model):
     connect_minutes: float = Field(5, alias="connectMinutes", gt=0)
     total_minutes: float | None = Field(None, alias="totalMinutes", gt=0)
     expected_hours: float = Field(8, alias="expectedHours", gt=0)
+    down_minutes: float = Field(15, alias="downMinutes", gt=0)
     rents_per_hour: int = Field(200, alias="rentsPerHour", ge=1)
 
 
@@ -260,6 +261,7 @@ class InstanceSettings(_Model):
             attempts=self.limits.attempts,
             boot_seconds=boot,
             connect_seconds=connect,
+            down_seconds=self.limits.down_minutes * 60,
             total_seconds=derived if self.limits.total_minutes is None else self.limits.total_minutes * 60,
         ).at(self.market.time_scale)
 
@@ -278,6 +280,7 @@ OUTPUT_KEYS = (
     "createdAt",
     "drift",
     "endsAt",
+    "downSince",
     "warm",
     "account",
     past.WRITTEN_BY,

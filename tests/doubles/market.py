@@ -116,6 +116,10 @@ class FakeMarket(Unclaimed):
         self._step("destroy", instance_id)
         self.rows.pop(instance_id, None)
 
+    def start(self, instance_id: int) -> None:
+        self._step("start", instance_id)
+        self.rows[instance_id].pop("seen", None)
+
     def attach_key(self, instance_id: int, public_key: str) -> None:
         self._step("attach", instance_id)
         self.keys.setdefault(instance_id, set()).add(public_key)

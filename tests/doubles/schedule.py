@@ -16,7 +16,7 @@ from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
 from providers.rentals.ending import end_rentals
 from providers.store.client import Keys
-from providers.vast import errors, lifecycle
+from providers.vast import errors, judging, lifecycle
 from providers.vast.backend import StackState
 from providers.vast.ledger import NoLedger
 from providers.vast.lifecycle import Desk
@@ -65,7 +65,7 @@ class World:
         wanted = self.settings(name)
         if name in self.state:
             number, old, outs = self.state[name]
-            if lifecycle.compare(old, wanted, outs).replace:
+            if judging.judge(number, old, wanted, outs, self.desk()).replace:
                 self.destroy(name)
                 self._create(name, wanted)
             else:

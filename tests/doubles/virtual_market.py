@@ -59,6 +59,9 @@ class VirtualMarket(Unclaimed):
         rows = [instances.row(one, self.books.clock) for one in self.books.visible() if label in {None, one.label}]
         return [Instance.model_validate(row) for row in rows]
 
+    def start(self, instance_id: int) -> None:
+        self.books.start(instance_id)
+
     def destroy(self, instance_id: int) -> None:
         try:
             self.books.destroy(instance_id)

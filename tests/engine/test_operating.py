@@ -75,6 +75,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The stack is locked",
         "Giving back was not confirmed",
         "The market does not answer",
+        "A machine is down",
         "No credit",
         "The market's key was revoked",
         "The key is of another account",

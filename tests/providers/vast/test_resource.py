@@ -112,13 +112,16 @@ def test_differences_replace_or_update(process: DynamicProcess, changes: dict[st
     assert difference.delete_before_replace
 
 
-def test_drift_is_a_difference_and_a_machine_that_is_down_is_replaced(process: DynamicProcess) -> None:
+def test_drift_is_a_difference_and_a_machine_that_is_down_stays_while_the_market_does_not_answer(
+    process: DynamicProcess,
+) -> None:
     down = outs()
     down["drift"] = ["status: the market reports it as offline"]
     moved = outs()
     moved["drift"] = ["address: it moved"]
 
-    assert process.diff("7", down, PROPS).replaces == ["drift"]
+    assert process.diff("7", down, PROPS).replaces == []
+    assert process.diff("7", down, PROPS).changes is True
     assert process.diff("7", moved, PROPS).replaces == []
     assert process.diff("7", moved, PROPS).changes is True
 

@@ -4,12 +4,16 @@ from typing import Any
 
 import pytest
 
+from bootstrap.errors import OtherHostKey
+from bootstrap.facts import Facts
 from providers.store.client import Keys
-from providers.vast import errors, lifecycle
+from providers.vast import errors, judging, lifecycle
+from providers.vast.changes import Changes
 from providers.vast.instances import Failed, Instance, Pending, Running, classify
 from providers.vast.lifecycle import Desk
+from tests.doubles.market import raising
 from tests.doubles.schedule import World
-from tests.doubles.scheduled_host import settings_of
+from tests.doubles.scheduled_host import Host, settings_of
 
 # What the market was seen to report of healthy instances, for minutes.
 PASSING: list[dict[str, Any]] = [
@@ -35,8 +39,20 @@ class Served:
         self.said: list[tuple[str, str]] = []
         desk = self.world.desk()
         self.desk = Desk(
-            desk.market, desk.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=desk.hosting
+            desk.market, desk.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=self._hosting
         )
+        self.shows_another_key = False
+
+    def _hosting(self, *words: Any) -> Any:
+        served = self
+
+        class ThisHost(Host):
+            def observe(self, *words: Any) -> Facts:
+                if served.shows_another_key:
+                    raise OtherHostKey("x")
+                return super().observe(*words)
+
+        return ThisHost(self.world.market, self.world.serving, words[0])
 
     @property
     def row(self) -> dict[str, Any]:
@@ -48,6 +64,9 @@ class Served:
         found = lifecycle.read(self.number, SETTINGS, self.outs, self.desk)
         assert found is not None
         return found
+
+    def verdict(self, outs: dict[str, Any]) -> Changes:
+        return judging.judge(self.number, SETTINGS, SETTINGS, outs, self.desk)
 
     def update(self, outs: dict[str, Any]) -> dict[str, Any]:
         return lifecycle.update(self.number, SETTINGS, SETTINGS, outs, self.desk)
@@ -92,26 +111,135 @@ def test_a_machine_that_stays_silent_is_left_rented_and_named_after_a_bounded_wa
     assert any("unknown" in text for _phase, text in served.said)
 
 
-@pytest.mark.parametrize(
-    "seen",
-    [
-        {"intended_status": "stopped"},
-        {"actual_status": "offline"},
-        {"actual_status": "exited"},
-        {"actual_status": "created", "status_msg": "OCI runtime create failed"},
-    ],
-)
-def test_a_failure_that_the_market_names_replaces_the_machine_and_ends_the_wait_at_once(seen: dict[str, Any]) -> None:
+DOWN: list[dict[str, Any]] = [
+    {"intended_status": "stopped"},
+    {"actual_status": "offline"},
+    {"actual_status": "exited"},
+    {"actual_status": "created", "status_msg": "OCI runtime create failed"},
+]
+BOUND = SETTINGS.to_limits().down_seconds
+
+
+@pytest.mark.parametrize("seen", DOWN)
+def test_a_machine_that_is_down_is_replaced_after_a_while_if_its_endpoint_is_silent(seen: dict[str, Any]) -> None:
     served = Served()
-    silent = served.seen(actual_status="unknown")
     outs = served.seen(**seen)
-    began = served.world.clock.now
+    since, began = served.world.clock.time(), served.world.clock.now
 
     assert outs["drift"][0].startswith("status: ")
-    assert lifecycle.compare(SETTINGS, SETTINGS, outs).replace == ["drift"]
-    with pytest.raises(errors.RentalFailed, match="pulumi refresh"):
-        served.update(silent)
+    assert outs["downSince"] == since
+    assert (served.verdict(outs).replace, served.verdict(outs).in_place) == ([], ["drift"])
+    served.world.clock.now = began + BOUND - 1
+    assert served.verdict(outs).replace == []
+    served.world.clock.now, served.outs = began + BOUND, outs
+    assert served.seen(**seen)["downSince"] == since  # a later refresh does not begin anew
+    assert served.verdict(outs).replace == ["drift"]
+    served.row["answers"] = True
+    assert (served.verdict(outs).replace, served.verdict(outs).in_place) == ([], ["drift"])
+    assert "its endpoint answers, so it stays" in served.said[-1][1]
+
+
+@pytest.mark.parametrize("seen", [{}, *PASSING])
+def test_a_machine_that_is_up_again_or_only_silent_is_not_replaced_however_old_the_state_is(
+    seen: dict[str, Any],
+) -> None:
+    served = Served()
+    outs = served.seen(actual_status="offline")
+    served.world.clock.now += 100 * BOUND
+
+    served.row["seen"] = seen
+
+    assert (served.verdict(outs).replace, served.verdict(outs).in_place) == ([], ["drift"])
+
+
+@pytest.mark.parametrize(
+    "doubt", [errors.OutcomeUnknown("list", "502"), errors.CredentialsRefused("no key"), errors.RateLimited("list")]
+)
+def test_while_the_market_does_not_answer_nothing_is_replaced(doubt: errors.VastError) -> None:
+    served = Served()
+    outs = served.seen(actual_status="offline")
+    served.world.clock.now += 100 * BOUND
+    served.world.market.before["list"] = [raising(doubt)]
+
+    assert served.verdict(outs).replace == []
+
+
+def test_a_state_that_does_not_know_since_when_gives_a_machine_its_whole_time() -> None:
+    served = Served()
+    outs = {**served.seen(actual_status="offline"), "downSince": None}
+    served.world.clock.now += 100 * BOUND
+
+    assert served.verdict(outs).replace == []
+
+
+def test_what_is_stopped_past_the_end_of_its_contract_is_replaced_at_once() -> None:
+    served = Served()
+    outs = served.seen(intended_status="stopped", end_date=served.world.clock.time() - 1)
+
+    assert served.verdict(outs).replace == ["drift"]
+
+
+def test_a_refresh_that_finds_it_up_forgets_since_when_it_was_down() -> None:
+    served = Served()
+    served.outs = served.seen(actual_status="offline")
+
+    assert served.seen()["downSince"] is None
+
+
+@pytest.mark.parametrize("seen", [{"intended_status": "stopped"}, {"actual_status": "exited"}])
+def test_what_was_stopped_is_started_again_and_mended_on_the_same_machine(seen: dict[str, Any]) -> None:
+    served = Served()
+    outs = served.seen(**seen)
+    served.world.market.before["start"] = [raising(errors.NoCredit("no credit")), None]
+
+    after = served.update(outs)
+
+    assert (after["instanceId"], after["drift"], after["downSince"]) == (served.number, [], None)
+    assert [call for call, _ in served.world.market.calls].count("start") == 2
+    assert any("cannot be started now: no credit" in text for _phase, text in served.said)
+
+
+def test_a_host_that_comes_back_is_waited_for_and_one_that_does_not_is_named() -> None:
+    served = Served()
+    outs = served.seen(actual_status="offline")
+    served.world.market.before["start"] = [raising(errors.RequestInvalid("resources_unavailable"))] * 99
+    served.world.clock.now += BOUND / 2
+    began = served.world.clock.now
+
+    with pytest.raises(errors.RentalFailed, match="offline") as raised:
+        served.update(outs)
+
+    assert BOUND / 2 <= served.world.clock.now - began <= BOUND / 2 + 60
+    assert "the next `pulumi up` takes another machine" in str(raised.value)
+    assert served.verdict(outs).replace == ["drift"]
+    assert served.number in served.world.market.rows
+
+
+@pytest.mark.parametrize("seen", [*DOWN, PASSING[0]])
+def test_nothing_is_done_to_what_answers_whatever_the_market_says(seen: dict[str, Any]) -> None:
+    served = Served()
+    outs = served.seen(**seen)
+    served.row["answers"] = True
+    began = served.world.clock.now
+
+    after = served.update(outs)
+
+    assert (after["drift"], after["downSince"]) == (outs["drift"], outs["downSince"])
     assert served.world.clock.now == began
+    assert "answers, whatever the market says: nothing is done" in served.said[-1][1]
+
+
+def test_a_machine_with_another_host_key_is_replaced_only_after_a_while_and_a_fresh_login() -> None:
+    served = Served()
+    drift, since = ["another host key: x"], served.world.clock.time()
+    old = {**served.outs, "drift": drift, "downSince": since - BOUND}
+
+    assert served.verdict(old).replace == []  # it shows the right one again
+    served.shows_another_key = True
+    assert served.verdict(old).replace == ["drift"]
+    assert served.verdict({**old, "downSince": since}).replace == []
+    found = lifecycle.read(served.number, SETTINGS, served.outs, served.desk) or {}
+    assert (found["drift"][0].partition(":")[0], found["downSince"] is None) == ("another host key", False)
 
 
 def test_a_machine_that_vanished_while_it_was_waited_for_is_lost() -> None:
