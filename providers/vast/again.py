@@ -39,8 +39,10 @@ def again(
     seconds: float,
     clock: Clock,
     turn: Turn = at_once,
+    tries: int = ATTEMPTS,
 ) -> Value:
-    """Return what `once` returns, each try at its turn.
+    """Return what `once` returns, each try at its turn; `tries` bounds those that end in another doubt than a refusal for too
+    many calls.
 
     `seconds` pass before the second try, and twice as many before each further one; after a refusal for too many calls as
     many as the market says, or `seconds`. Raises the last error.
@@ -58,7 +60,7 @@ def again(
     def stop(state: Any) -> bool:  # called after `wait`
         if isinstance(state.outcome.exception(), RateLimited):
             return bool(clock.monotonic() + state.upcoming_sleep - began > RATE_LIMITED_WAITS * seconds)
-        return bool(state.attempt_number - refused >= ATTEMPTS)
+        return bool(state.attempt_number - refused >= tries)
 
     policy = Retrying(retry=retry_if_exception_type(repeat), stop=stop, wait=wait, sleep=clock.sleep, reraise=True)
 

@@ -30,7 +30,7 @@ from providers.vast.offers import Offer
 from providers.vast.pace import Pace
 from providers.vast.refusals import json_object, nothing_there, refusal
 from providers.vast.rows import Listing, read
-from providers.vast.shared import SharedAnswers
+from providers.vast.shared import SharedAnswers, dumped, question
 
 DEFAULT_URL = "https://console.vast.ai"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries
@@ -98,14 +98,14 @@ class VastClient(Unclaimed):
         if self._shared is None:
             return self._again("search", ask)[1]
         rows = self._shared.get(
-            _question(query), self._recently(), lambda: _dumped(*self._again("search", ask)), self._clock
+            question(query), self._recently(), lambda: dumped(*self._again("search", ask)), self._clock
         )
         return read(rows, Offer)
 
     def forget_search(self, query: dict[str, Any]) -> None:
         """Have a query asked anew, because what it listed turned out to be gone."""
         if self._shared:
-            self._shared.forget(_question(query))
+            self._shared.forget(question(query))
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent an offer and return the new instance's id.
@@ -153,7 +153,7 @@ class VastClient(Unclaimed):
     def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
         if self._shared is None or (label is not None and self._is_large()):
             return self._pages(label)[1]
-        ask = lambda: _dumped(*self._pages(None))  # noqa: E731 -- what it asks is here
+        ask = lambda: dumped(*self._pages(None))  # noqa: E731 -- what it asks is here
         rows = self._shared.get(EVERYTHING, self._clock.monotonic(), ask, self._clock, age_seconds)
         found = read(rows, Instance)
         return found if label is None else Listing([one for one in found if one.label == label], found.odd)
@@ -216,7 +216,7 @@ class VastClient(Unclaimed):
 
         if self._shared is None:
             return self._again("account", ask)[1][0]
-        rows = self._shared.get(self._whose, since, lambda: _dumped(*self._again("account", ask)), self._clock)
+        rows = self._shared.get(self._whose, since, lambda: dumped(*self._again("account", ask)), self._clock)
         return read(rows, Account)[0]
 
     def _recently(self) -> float:
@@ -257,7 +257,10 @@ class VastClient(Unclaimed):
         self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
     ) -> Value:
         turn = partial(self._pace.turn, call, self._clock)
-        return again(once, repeat, self._retry_seconds, self._clock, turn)
+        if self._shared is None:
+            return again(once, repeat, self._retry_seconds, self._clock, turn)
+        with self._shared.outage.noticing(self._clock) as tries:
+            return again(once, repeat, self._retry_seconds, self._clock, turn, tries)
 
     def _ask_of(self, call: str) -> Ask:
         return lambda method, path, model, body: self._again(call, lambda: self._ask(call, method, path, model, body))
@@ -289,11 +292,3 @@ class VastClient(Unclaimed):
         if (nothing := nothing_there(call, answer.status_code, payload)) is not None:
             return model.model_validate(nothing)
         raise refusal(call, answer.status_code, answer.headers.get("retry-after"), payload)
-
-
-def _question(query: dict[str, Any]) -> str:
-    return json.dumps(query, sort_keys=True)
-
-
-def _dumped(asked: float, found: Listing[Any]) -> tuple[float, list[dict[str, Any]]]:
-    return asked, found.dumped()

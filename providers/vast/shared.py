@@ -19,10 +19,16 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.clock import Clock
+from providers.vast.errors import OutcomeUnknown, RateLimited, VastError
+from providers.vast.outage import Outage
+from providers.vast.rows import Listing
 from providers.vast.waiters import Waiters
 
 LOOK_SECONDS = 0.03  # while another one asks, at first
-LONGEST_LOOK_SECONDS = 0.25  # market seconds
+LOOK_SHARE = 0.1  # of what was waited, later
+LONGEST_LOOK_SECONDS = 1.0  # market seconds
+PROBE_SECONDS = 5.0  # market seconds: in an outage one of all asks so often
+FAILED = ".failed"
 
 Rows = list[dict[str, Any]]
 
@@ -33,12 +39,20 @@ class _Answer(BaseModel):
     rows: Rows
 
 
+class _Failure(BaseModel):
+    failed: float  # monotonic seconds
+    call: str
+    what_happened: str | None  # None: refused for too many calls
+
+
 class SharedAnswers:
     """The answers of one account, one file a question. `folder` is private; see `meeting.meeting_place`."""
 
     def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._folder = folder
         self.waiters = Waiters(folder, time_scale)
+        self.outage = Outage(folder, time_scale)
+        self._probe = PROBE_SECONDS / time_scale
         self._longest_look = max(LOOK_SECONDS, LONGEST_LOOK_SECONDS / time_scale)
 
     def get(
@@ -53,23 +67,35 @@ class SharedAnswers:
 
         With `age_seconds` one that was complete so long before `since` will do: an answer of many pages takes its time, and
         if only its beginning counted, nobody could share it. `ask` returns the moment at which the market was asked, and
-        its answer. Waits through the clock while somebody else asks. Raises what `ask` and the clock raise; a failure is
-        shared with nobody.
+        its answer. Waits through the clock while somebody else asks, and shares its doubt if that ends in one; in an outage
+        also one of a moment before. Raises what `ask` and the clock raise; another failure is shared with nobody.
         """
-        file, look = self._file(question), LOOK_SECONDS
+        file, came = self._file(question), clock.monotonic()
+        recent = came - self._probe if self.outage.lasts(clock) else came
         while True:
             if (known := _read(file, since, clock, age_seconds)) is not None:
                 return known.rows
+            if (doubt := _doubt(file, recent, clock)) is not None:
+                raise doubt
             with _only_one(file.with_suffix(".lock")) as mine:
                 if mine:
                     if (known := _read(file, since, clock, age_seconds)) is not None:
                         return known.rows
-                    asked, rows = ask()
-                    answer = _Answer(asked=asked, answered=clock.monotonic(), rows=rows)
-                    _write(file, answer)
-                    return answer.rows
-            clock.sleep(look)
-            look = min(1.5 * look, self._longest_look)
+                    return self._asked(file, ask, clock)
+            waited = clock.monotonic() - came
+            clock.sleep(min(max(LOOK_SECONDS, waited * LOOK_SHARE), self._longest_look))
+
+    def _asked(self, file: Path, ask: Callable[[], tuple[float, Rows]], clock: Clock) -> Rows:
+        try:
+            asked, rows = ask()
+        except (OutcomeUnknown, RateLimited) as doubt:
+            what = doubt.what_happened if isinstance(doubt, OutcomeUnknown) else None
+            failure = _Failure(failed=clock.monotonic(), call=doubt.call, what_happened=what)
+            _write(file.with_suffix(FAILED), failure)
+            raise
+        answer = _Answer(asked=asked, answered=clock.monotonic(), rows=rows)
+        _write(file, answer)
+        return answer.rows
 
     def last(self, question: str, since: float, clock: Clock) -> Rows | None:
         """Return the last answer if it was asked at `since` or later, without asking."""
@@ -84,6 +110,16 @@ class SharedAnswers:
         return self._folder / f"answer-{hashlib.sha256(question.encode()).hexdigest()[:16]}.json"
 
 
+def question(query: dict[str, Any]) -> str:
+    """Return the one text by which a query is known."""
+    return json.dumps(query, sort_keys=True)
+
+
+def dumped(asked: float, found: Listing[Any]) -> tuple[float, Rows]:
+    """Return a listing, and when it was asked for, as they are shared."""
+    return asked, found.dumped()
+
+
 def _read(file: Path, since: float, clock: Clock, age_seconds: float) -> _Answer | None:
     try:
         answer = _Answer.model_validate_json(file.read_bytes())
@@ -94,9 +130,24 @@ def _read(file: Path, since: float, clock: Clock, age_seconds: float) -> _Answer
     return answer if fresh and max(answer.asked, complete) <= clock.monotonic() else None
 
 
-def _write(file: Path, answer: _Answer) -> None:
+def _doubt(file: Path, came: float, clock: Clock) -> VastError | None:
+    """Return the doubt in which somebody's question ended after a moment."""
+    try:
+        failure = _Failure.model_validate_json(file.with_suffix(FAILED).read_bytes())
+    except (OSError, ValidationError):
+        return None
+    if not came <= failure.failed <= clock.monotonic():
+        return None
+    return (
+        RateLimited(failure.call)
+        if failure.what_happened is None
+        else OutcomeUnknown(failure.call, failure.what_happened)
+    )
+
+
+def _write(file: Path, what: BaseModel) -> None:
     part = file.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(answer.model_dump()))
+    part.write_text(json.dumps(what.model_dump()))
     part.replace(file)
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 
-from providers.vast.client import VastClient
+from providers.vast.client import TIMEOUT_SECONDS, VastClient
 from providers.vast.pace import SharedPace
+from providers.vast.renting import rent_body
 from providers.vast.shared import SharedAnswers
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
@@ -39,13 +40,18 @@ class Wire(httpx.BaseTransport):
         self._account = account
         self._chance = random.Random(seed)
         self.answers: Counter[tuple[str, int]] = Counter()
-        self.down_until = float("-inf")
+        self.down_from, self.down_until = float("inf"), float("inf")
+        self.hangs = False  # while it is down: a time-out in place of a page of the proxy
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         time = self._account.time
         way = self._chance.uniform(*self._account.latency) / 2
         time.sleep(way)
-        if time.now < self.down_until:
+        if self.down_from <= time.now < self.down_until:
+            if self.hangs:
+                time.sleep(TIMEOUT_SECONDS)
+                self.answers[kind_of(request), 0] += 1
+                raise httpx.ReadTimeout("nobody answers", request=request)
             answer = httpx.Response(502, text="<html>Bad gateway</html>")
         else:
             answer = self._account.answer(request)
@@ -102,6 +108,15 @@ class VirtualAccount:
         """Return one more computer that uses the account."""
         self._computers += 1
         return Computer(self, folder, self._computers)
+
+    def rented(self, *labels: str) -> list[int]:
+        """Put an instance on the books for each label, as if somebody had rented them now; return their ids."""
+        rows = [row for row in self.books.listed() if row["inet_down"] > 300 and row["direct_port_count"] > 2]
+        bodies = [rent_body("image:1", 8, label, "true", 8443) for label in labels]
+        return [
+            self.books.rent(int(row["id"]), Request.model_validate(body)).id
+            for row, body in zip(rows, bodies, strict=False)
+        ]
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a call now."""
