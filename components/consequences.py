@@ -52,6 +52,7 @@ EDITS = (
     Edit(f"{FLEET}.gpu.ramGb", 48),
     Edit(f"{FLEET}.maxUsdPerHour", 0.3, "the instance costs more"),
     Edit(f"{FLEET}.maxUsdPerHour", 0.45, "it costs no more"),
+    Edit(f"{FLEET}.overCeiling", "replace", "the landlord's price is no higher than `maxUsdPerHour`"),
     Edit(f"{FLEET}.image", "vllm/vllm-openai:v9"),
     *(
         Edit(f"{FLEET}.registry.{key}", says="written down")  # a secret, which no computed page may hold

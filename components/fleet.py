@@ -73,7 +73,9 @@ class Fleet(pulumi.ComponentResource):
                 ),
             )
             self.endpoints[instance_name] = instance.endpoint
-            self.prices[instance_name] = instance.usdPerHour
+            self.prices[instance_name] = pulumi.Output.all(instance.chargedUsdPerHour, instance.usdPerHour).apply(
+                _price
+            )
             self.tokens[instance_name] = token
         self.register_outputs({"endpoints": self.endpoints})
 
@@ -159,6 +161,11 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
     # The provider gets its inputs in plain; this list tells it which of them no line may show.
     secrets = args.confidential.among(inputs)
     return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
+
+
+def _price(prices: list[float | None]) -> float:
+    """Choose what is charged, or what it was rented for in a state of before."""
+    return next((price for price in prices if price is not None), 0.0)
 
 
 def _login(registry: Registry) -> Mapping[str, Any]:

@@ -99,6 +99,13 @@ class Fleet(Section):
         gt=0,
         description="Most that one instance may cost an hour, all-in (GPU, disk, weights' download).",
     )
+    over_ceiling: str = Field(
+        "report",
+        alias="overCeiling",
+        pattern="^(report|replace)$",
+        description="What follows if a landlord raises the price past `maxUsdPerHour`: `report` says so, `replace` takes "
+        "another machine with the next `up`. A ceiling that you lower always replaces what costs more.",
+    )
     image: str = Field(
         "vllm/vllm-openai:v0.32.0",
         description="Container image with vLLM; `NAME:TAG@sha256:DIGEST` pins it.",

@@ -42,4 +42,5 @@ def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
         "cpuCores": fleet.cpu_cores,
         "memoryGb": fleet.memory_gb,
         "minDays": fleet.min_days,
+        "overCeiling": fleet.over_ceiling,
     }

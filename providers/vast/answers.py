@@ -72,6 +72,21 @@ class Accepted(BaseModel):
     success: bool | None = None
 
 
+class PriceIncrease(BaseModel):
+    """A higher price that a landlord has announced for a contract. Prices in $ a second, the end in unix seconds."""
+
+    contract_id: int
+    new_gpu_costpersec: float | None = None
+    old_gpu_costpersec: float | None = None
+    contract_end_date: float | None = None
+
+
+class PriceIncreases(BaseModel):
+    """Of the list of announced increases."""
+
+    pending_price_increases: list[dict[str, Any]] = Field(default_factory=list)
+
+
 class Account(BaseModel):
     """Of the account that a key is of: a person's, or a team's, which is one of its own. `credit` in $."""
 

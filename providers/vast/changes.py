@@ -9,6 +9,7 @@ another market                                  replace   (given back there, ren
 
 from dataclasses import dataclass, field
 
+from providers.vast.charged import REPLACE, has_risen
 from providers.vast.settings import InstanceSettings
 
 CONVERGED = ("model", "kit", "server", "access", "metrics")  # keys of what runs on a machine, put into force in place
@@ -16,13 +17,16 @@ CONVERGED = ("model", "kit", "server", "access", "metrics")  # keys of what runs
 
 @dataclass(frozen=True)
 class Machine:
-    """What is rented, as the state recorded it; empty or 0 where the market did not say. `usd_per_hour` is all-in."""
+    """What is rented, as the state recorded it; empty or 0 where the market did not say. `usd_per_hour` is all-in, as it was
+    rented; `charged_usd_per_hour` as the market charges it now, None where that is not known.
+    """
 
     gpu_name: str
     gpu_count: int
     disk_gb: float
     usd_per_hour: float
     country: str
+    charged_usd_per_hour: float | None = None
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) ->
         or not machine.gpu_name
         or machine.gpu_name in wishes.market_gpus,
         "wishes.gpuCount": was.gpu_count == wishes.gpu_count or machine.gpu_count in {0, wishes.gpu_count},
-        "wishes.maxUsdPerHour": machine.usd_per_hour <= wishes.max_usd_per_hour + 1e-9,
+        "wishes.maxUsdPerHour": not _is_too_dear(old, new, machine),
         "wishes.regions": was.regions == wishes.regions
         or not wishes.regions
         or not machine.country
@@ -102,3 +106,14 @@ def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) ->
         "diskGb": old.disk_gb == new.disk_gb or not machine.disk_gb or machine.disk_gb + 0.5 >= new.disk_gb,
     }
     return [key for key, holds in rules.items() if not holds]
+
+
+def _is_too_dear(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> bool:
+    """Say whether the price replaces the machine. A ceiling that was lowered below it does; a landlord's increase past the
+    ceiling only if the fleet says so.
+    """
+    ceiling, rented, charged = new.wishes.max_usd_per_hour + 1e-9, machine.usd_per_hour, machine.charged_usd_per_hour
+    if (rented if charged is None else charged) <= ceiling:
+        return False
+    lowered = new.wishes.max_usd_per_hour < old.wishes.max_usd_per_hour
+    return rented > ceiling or lowered or (new.wishes.over_ceiling == REPLACE and has_risen(rented, charged))

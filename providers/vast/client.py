@@ -19,11 +19,11 @@ from bootstrap.clock import Clock, Until
 from bootstrap.errors import TookTooLong
 from providers.vast import errors
 from providers.vast.again import again
-from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, Rented
+from providers.vast.answers import Accepted, Account, Charge, Charges, Log, Offers, One, Page, PriceIncrease, Rented
 from providers.vast.attached_keys import Ask, attach, detach
 from providers.vast.charging import charged
 from providers.vast.claims import Unclaimed
-from providers.vast.contract_calls import start
+from providers.vast.contract_calls import increases, start
 from providers.vast.instances import Instance
 from providers.vast.log_file import fetched
 from providers.vast.offers import Offer
@@ -68,9 +68,7 @@ class VastClient(Unclaimed):
     ) -> None:
         self._on_list, self._shared, self._time_scale = on_list, shared, time_scale
         self._whose = f"account of {hashlib.sha256(key.encode()).hexdigest()}"
-        self._pace = pace
-        self._clock = clock
-        self._retry_seconds = RETRY_SECONDS / time_scale
+        self._pace, self._clock, self._retry_seconds = pace, clock, RETRY_SECONDS / time_scale
         agent = {"User-Agent": USER_AGENT}
         self._plain = httpx.Client(headers=agent, timeout=TIMEOUT_SECONDS, transport=transport)
         self._http = httpx.Client(
@@ -128,9 +126,7 @@ class VastClient(Unclaimed):
         """
         path = f"/api/v0/instances/{instance_id}/?owner=me"
         found = self._again("show", lambda: self._ask("show", "GET", path, One)).instances
-        if isinstance(found, list):
-            return found[0] if found else None
-        return found
+        return next(iter(found), None) if isinstance(found, list) else found
 
     def few_wait(self, instance_id: int) -> bool:
         """Note that we wait for an instance; say whether to look at it by itself, and not at the list of all."""
@@ -160,8 +156,9 @@ class VastClient(Unclaimed):
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
-        path = f"/api/v0/instances/{instance_id}/"
-        self._again("destroy", lambda: self._ask("destroy", "DELETE", path, Accepted, {}))
+        self._again(
+            "destroy", partial(self._ask, "destroy", "DELETE", f"/api/v0/instances/{instance_id}/", Accepted, {})
+        )
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
         """Have an instance let an OpenSSH public key in; one that it lets in already is none too many."""
@@ -195,6 +192,10 @@ class VastClient(Unclaimed):
     def start(self, instance_id: int) -> None:
         """Ask for the start of a stopped instance. Raises RequestInvalid where its GPU is taken."""
         start(self._ask_of("change"), instance_id)
+
+    def price_increases(self) -> Listing[PriceIncrease]:
+        """Return the price increases that landlords have announced, half a minute old at most."""
+        return increases(self._ask_of("list"), self._shared, self._recently(), self._clock)
 
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""

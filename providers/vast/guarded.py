@@ -1,10 +1,11 @@
 """A market behind the breaker: every rent asks it first, and what is rented and ended is written into its book."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from providers.engine_watch import RentingClock
-from providers.vast.answers import Account
+from providers.vast.answers import Account, PriceIncrease
 from providers.vast.breaker import Breaker
 from providers.vast.claims import Choose, Claims
 from providers.vast.errors import OutcomeUnknown
@@ -92,6 +93,10 @@ class GuardedMarket:
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         """Return instances, by label or all."""
         return self._market.instances(label, age_seconds)
+
+    def price_increases(self) -> Sequence[PriceIncrease]:
+        """Return the price increases that landlords have announced for contracts of the account."""
+        return self._market.price_increases()
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
         """Return the end of a log, asked for once."""

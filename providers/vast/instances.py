@@ -72,6 +72,7 @@ class Instance(BaseModel):
     disk_space: float | None = None  # GB
     dph_total: float | None = None  # $/h: GPUs and disk
     inet_down: float | None = None  # Mb/s, as advertised
+    inet_down_cost: float | None = None  # $/GB
     geolocation: str | None = None
     start_date: float | None = None
     end_date: float | None = None  # unix seconds, when the contract ends

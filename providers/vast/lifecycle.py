@@ -13,6 +13,7 @@ from providers.engine_watch import RentingClock
 from providers.store.client import Keys
 from providers.vast import account, closing, errors
 from providers.vast.changes import Changes, changes
+from providers.vast.charged import charged_now, tell_prices, tell_rise
 from providers.vast.closing import row_ended, state_ended
 from providers.vast.ending import ENDING_DRIFT, ending
 from providers.vast.errors import Meanwhile
@@ -27,14 +28,7 @@ from providers.vast.patient import PatientMarket
 from providers.vast.renting import Market, find, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.serving import HostBootstrap, spec_of
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
-from providers.vast.standing import (
-    Absence,
-    is_down,
-    is_standing,
-    serves_all_the_same,
-    standing_drift,
-    wait_until_back,
-)
+from providers.vast.standing import Absence, is_down, is_standing, serves_all_the_same, standing_drift, wait_until_back
 
 SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
 
@@ -70,7 +64,9 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
     )
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
     made = {"createdAt": desk.clock.time(), "attempts": served.attempts, "account": rented_on}
-    return {**_outputs(served), **made}
+    outs = {**_outputs(served), **made, "chargedUsdPerHour": charged_now(served.instance, settings, {})}
+    tell_rise(settings, outs, desk.say)
+    return outs
 
 
 def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
@@ -116,7 +112,9 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         drift.append(f"unreachable: {error}")
     since = down_since if any(one.startswith(STRANGER_DRIFT) for one in drift) else None
     found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at, "downSince": since}
-    return {**outs, **found, "machine": filled(outs.get("machine"), instance), "drift": _said(desk, drift)}
+    outs = {**outs, **found, "chargedUsdPerHour": charged_now(instance, settings, outs)}
+    tell_prices(instance_id, settings, outs, desk.market, desk.say)
+    return {**outs, "machine": filled(outs.get("machine"), instance), "drift": _said(desk, drift)}
 
 
 def _said(desk: Desk, drift: list[str]) -> list[str]:
@@ -169,7 +167,7 @@ def update(
         raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), meanwhile) from error
     if old.access.ssh_public_key != new.access.ssh_public_key:
         bootstrap.change_key(instance, served.host_key, new.access, desk.say)
-    fresh = _outputs(served)
+    fresh = {**_outputs(served), "chargedUsdPerHour": charged_now(served.instance, new, outs)}
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
     seen = {"machine": filled(outs.get("machine"), served.instance), "account": _rented_on(desk.market, outs)}
     return {**fresh, **kept, **seen, "warm": served.warm or outs.get("warm")}

@@ -36,4 +36,5 @@ def machine_of(outs: Mapping[str, Any]) -> Machine:
         disk_gb=float(machine.get("diskGb") or 0),
         usd_per_hour=float(outs.get("usdPerHour") or 0),
         country=str(machine.get("country") or ""),
+        charged_usd_per_hour=outs.get("chargedUsdPerHour"),
     )

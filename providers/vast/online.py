@@ -15,6 +15,7 @@ from typing import Any, Protocol
 from bootstrap.errors import GpuUnfit, HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
+from providers.vast.charged import charged_usd_per_hour
 from providers.vast.claim import adopt, keep_lowest
 from providers.vast.failures import Failure, exhausted, following, noted, told
 from providers.vast.host_key import patiently_read, with_last_named
@@ -121,7 +122,9 @@ def bring_online(
         rented_at = float("-inf") if adopted else clock.monotonic()
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
-        price = offers.usd_per_hour(offer, wishes) if offer else adopted.dph_total if adopted else None
+        price = (
+            offers.usd_per_hour(offer, wishes) if offer else charged_usd_per_hour(adopted, wishes) if adopted else None
+        )
         try:
             served = _serve(patient, clock, limits, order, bootstrap, tell, instance_id, deadline)
             served = replace(

@@ -5,12 +5,12 @@ outage of the market lasts minutes, and a machine that was rented costs and may 
 """
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from providers.engine_watch import RentingClock
-from providers.vast.answers import Account
+from providers.vast.answers import Account, PriceIncrease
 from providers.vast.claims import Choose
 from providers.vast.errors import DOUBTS, RateLimited, VastError
 from providers.vast.instances import Instance
@@ -77,6 +77,10 @@ class PatientMarket:
     def start(self, instance_id: int) -> None:
         """Ask for the start of an instance, once: whoever waits for it asks again."""
         self._market.start(instance_id)
+
+    def price_increases(self) -> Sequence[PriceIncrease]:
+        """Return the price increases that landlords have announced for contracts of the account."""
+        return self._market.price_increases()
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
         """Return the end of a log, asked for once."""

@@ -6,13 +6,14 @@ agree; and whoever rented gives back, or says what still costs money.
 """
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from providers.engine_watch import EngineGone, RentingClock
 from providers.vast import errors
 from providers.vast.account import Accounts
+from providers.vast.answers import PriceIncrease
 from providers.vast.claims import Choose
 from providers.vast.instances import Failed, Instance, Running, classify
 from providers.vast.keyring import KeyRing
@@ -56,6 +57,9 @@ class Market(KeyRing, Accounts, Protocol):
 
     def start(self, instance_id: int) -> None:
         """Ask for the start of an instance that is stopped."""
+
+    def price_increases(self) -> Sequence[PriceIncrease]:
+        """Return the price increases that landlords have announced for contracts of the account."""
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""

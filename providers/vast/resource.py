@@ -140,7 +140,7 @@ class VastInstanceProvider(ResourceProvider):
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""
-        from providers.vast import judging, lifecycle  # noqa: PLC0415
+        from providers.vast import charged, judging, lifecycle  # noqa: PLC0415
 
         try:
             new = InstanceSettings.from_props(known(news, Unknown, olds))
@@ -154,6 +154,7 @@ class VastInstanceProvider(ResourceProvider):
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
+        charged.tell_rise(new, olds, lambda phase, text: tell(f"{new.name}  {phase}  {text}"))
         if found.any:
             tell("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
         self._foretold.judged(found, old, new, olds)
@@ -282,6 +283,7 @@ class VastInstance(Resource, module="vast", name="Instance"):
     instanceId: pulumi.Output[int]  # noqa: N815 -- a property of the resource, spelt as in state
     endpoint: pulumi.Output[str]
     usdPerHour: pulumi.Output[float]  # noqa: N815
+    chargedUsdPerHour: pulumi.Output[float | None]  # noqa: N815
     certificateEnd: pulumi.Output[float]  # noqa: N815
     phases: pulumi.Output[dict[str, float]]
     drift: pulumi.Output[list[str]]

@@ -73,6 +73,7 @@ class WishSettings(_Model):
     cpu_cores: float = Field(0, alias="cpuCores", ge=0)
     memory_gb: float = Field(0, alias="memoryGb", ge=0)
     min_days: float = Field(0, alias="minDays", ge=0)
+    over_ceiling: str = Field("report", alias="overCeiling")
 
     @property
     def market_gpus(self) -> tuple[str, ...]:
@@ -272,6 +273,7 @@ OUTPUT_KEYS = (
     "endpoint",
     "ssh",
     "usdPerHour",
+    "chargedUsdPerHour",
     "hostKey",
     "machine",
     "certificateEnd",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from providers.vast import errors
-from providers.vast.answers import Account
+from providers.vast.answers import Account, PriceIncrease
 from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
@@ -127,6 +127,9 @@ class FakeMarket(Unclaimed):
     def detach_key(self, instance_id: int, public_key: str) -> None:
         self._step("detach", instance_id)
         self.keys.get(instance_id, set()).discard(public_key)
+
+    def price_increases(self) -> list[PriceIncrease]:
+        return []
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         self._step("log", instance_id)

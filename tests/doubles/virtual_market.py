@@ -6,7 +6,7 @@ market = VirtualMarket(FakeClock(), machines)     # satisfies providers.vast.ren
 from typing import Any
 
 from providers.vast import errors
-from providers.vast.answers import Account
+from providers.vast.answers import Account, PriceIncrease
 from providers.vast.claims import Unclaimed
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
@@ -67,6 +67,9 @@ class VirtualMarket(Unclaimed):
             self.books.destroy(instance_id)
         except Refused:
             return
+
+    def price_increases(self) -> list[PriceIncrease]:
+        return []
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         host = self.books.get(instance_id).host
