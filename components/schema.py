@@ -232,7 +232,7 @@ class Limits(Section):
         200,
         alias="rentsPerHour",
         ge=1,
-        description="Most rents an hour on the account, all stacks of this machine together; past it renting stops.",
+        description="Most rents an hour on the account, all stacks and computers together; past it renting stops.",
     )
 
 

@@ -52,7 +52,7 @@ class VastClient(Unclaimed):
 
     `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
     own wire. `time_scale`: market seconds in one of ours. With `shared` it shares answers with all other processes that use
-    the account; `on_list` is told the ids of each whole list of it. Raises only `errors.VastError`.
+    the account; `on_list` is told each whole list of it. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class VastClient(Unclaimed):
         transport: httpx.BaseTransport | None = None,
         time_scale: float = 1.0,
         shared: SharedAnswers | None = None,
-        on_list: Callable[[list[int]], None] = lambda _ids: None,
+        on_list: Callable[[list[Instance]], None] = lambda _rows: None,
     ) -> None:
         self._on_list, self._shared, self._time_scale = on_list, shared, time_scale
         self._whose = f"account of {hashlib.sha256(key.encode()).hexdigest()}"
@@ -237,10 +237,10 @@ class VastClient(Unclaimed):
                 short = short or page.is_short
             if not short and len(rows) >= page.expected(label):
                 found = read(rows, Instance)
-                ids = [*(one.id for one in found), *(one.id for one in found.odd if one.id is not None)]
+                known = [*found, *(Instance(id=one.id, label=one.label) for one in found.odd if one.id is not None)]
                 # A row without an id may be any instance, so such a list says of none that it is gone.
-                if label is None and len(ids) == len(rows):
-                    self._on_list(ids)
+                if label is None and len(known) == len(rows):
+                    self._on_list(known)
                 return began, found
         counted = max(page.expected(label), page.instances_found or 0)
         raise errors.OutcomeUnknown("list", f"{len(rows)} instances listed of {counted} that it counts")

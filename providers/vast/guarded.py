@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from providers.engine_watch import RentingClock
+from providers.vast import label
 from providers.vast.answers import Account, PriceIncrease
 from providers.vast.breaker import Breaker
 from providers.vast.claims import Choose, Claims
@@ -34,23 +35,25 @@ class GuardedMarket:
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent, unless the breaker is open."""
+        mark = label.parse(body.get("label"))
+        stack = mark.stack_id if mark else None
         for _look in range(LOOKS):
-            if not self._breaker.vanished():
+            if not self._breaker.vanished(stack):
                 break
             self._clock.sleep(self._look_seconds)
             self._market.instances()
-        self._breaker.verify(self._clock.monotonic())
+        self._breaker.verify(self._clock.monotonic(), stack)
         try:
             instance_id = self._market.rent(offer_id, body)
         except OutcomeUnknown:
             self._note_rent()
             raise
-        self._note_rent()
+        self._note_rent(instance_id)
         return instance_id
 
-    def _note_rent(self) -> None:
+    def _note_rent(self, instance_id: int | None = None) -> None:
         with suppress(OSError):  # a full disk: what is rented is ours all the same, and the next rent is refused by it
-            self._breaker.rented(self._clock.monotonic())
+            self._breaker.rented(self._clock.monotonic(), instance_id)
 
     def destroy(self, instance_id: int) -> None:
         """Ask for the end of an instance, whose absence is no surprise from now on."""

@@ -29,7 +29,7 @@ def reach(market: MarketSettings, key: str, clock: RentingClock, rents_per_hour:
         clock,
         time_scale=scale,
         shared=SharedAnswers(place, scale),
-        on_list=lambda ids: breaker.listed(ids, clock.monotonic()),
+        on_list=lambda rows: breaker.listed(rows, clock.monotonic(), clock.time()),
     )
     try:
         yield GuardedMarket(client, breaker, clock, Limits().at(scale).look_seconds, Claims(place, scale))

@@ -1,5 +1,6 @@
 """The breaker: opens when a fleet vanishes at once or too much is rented, and for nothing else."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -9,10 +10,12 @@ from hypothesis import strategies as st
 from providers.vast import errors
 from providers.vast.breaker import HOUR, STAYS_OPEN_SECONDS, Book, Breaker
 from providers.vast.guarded import GuardedMarket
+from providers.vast.instances import Instance
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 
 FLEET = range(1, 7)
+UNIX = 1_700_000_000.0
 BODY = {"label": "gpu-fleet/abc/chat-0", "image": "image", "disk": 20}
 
 
@@ -105,6 +108,10 @@ def test_never_more_than_the_bound_in_any_hour(moments: list[float], bound: int)
         assert sum(start <= moment < start + HOUR for moment in rents) <= bound
 
 
+def rows(ids: Iterable[int], stack: str = "abc", at: float | None = None) -> list[Instance]:
+    return [Instance(id=number, label=f"gpu-fleet/{stack}/chat-{number}", start_date=at) for number in ids]
+
+
 def guarded(folder: Path, rents_per_hour: int = 100) -> tuple[GuardedMarket, FakeMarket, Breaker]:
     clock = FakeClock()
     market, breaker = FakeMarket(clock), Breaker(folder, 1.0, rents_per_hour)
@@ -113,10 +120,12 @@ def guarded(folder: Path, rents_per_hour: int = 100) -> tuple[GuardedMarket, Fak
 
 def test_a_list_that_lied_once_delays_a_rent_and_no_more(tmp_path: Path) -> None:
     guard, market, breaker = guarded(tmp_path)
-    breaker.listed(FLEET, 0.0)
-    breaker.listed([], 1.0)
+    breaker.listed(rows(FLEET), 0.0, UNIX)
+    breaker.listed([], 1.0, UNIX + 1)
     truth = market.instances
-    market.instances = lambda *words: breaker.listed(FLEET, market.clock.now) or truth(*words)  # type: ignore[func-returns-value,method-assign]
+    market.instances = lambda *words: (
+        breaker.listed(rows(FLEET), market.clock.now, market.clock.time()) or truth(*words)
+    )  # type: ignore[func-returns-value,method-assign]
 
     guard.rent(1, BODY)
 
@@ -126,8 +135,8 @@ def test_a_list_that_lied_once_delays_a_rent_and_no_more(tmp_path: Path) -> None
 
 def test_nothing_is_rented_while_it_is_open(tmp_path: Path) -> None:
     guard, market, breaker = guarded(tmp_path)
-    breaker.listed(FLEET, 0.0)
-    breaker.listed([], 1.0)
+    breaker.listed(rows(FLEET), 0.0, UNIX)
+    breaker.listed([], 1.0, UNIX + 1)
 
     with pytest.raises(errors.BreakerOpen, match="vanished"):
         guard.rent(1, BODY)
@@ -165,11 +174,78 @@ def test_the_book_is_shared_and_survives_damage(tmp_path: Path) -> None:
 def test_what_the_guard_ends_is_no_surprise(tmp_path: Path) -> None:
     guard, market, breaker = guarded(tmp_path)
     ids = [market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(1, 5)]
-    breaker.listed(ids, 0.0)
+    breaker.listed(rows(ids), 0.0, UNIX)
     for number in ids:
         guard.destroy(number)
-    breaker.listed([], 1.0)
+    breaker.listed([], 1.0, UNIX + 1)
 
     guard.rent(1, BODY)
 
     assert len(market.rows) == 1
+
+
+def test_another_stack_that_another_computer_gives_back_is_no_alarm_for_ours(tmp_path: Path) -> None:
+    guard, market, breaker = guarded(tmp_path)
+    ours, theirs = rows([1, 2]), rows(range(10, 60), "def")
+    breaker.listed([*ours, *theirs], 0.0, UNIX)
+    breaker.listed(ours, 1.0, UNIX + 1)
+
+    guard.rent(1, BODY)
+
+    assert len(market.rows) == 1
+    with pytest.raises(errors.BreakerOpen, match="50 instances vanished"):
+        guard.rent(2, {**BODY, "label": "gpu-fleet/def/chat-0"})
+
+
+def test_a_small_stack_that_vanishes_among_many_others_stops_its_renting(tmp_path: Path) -> None:
+    guard, _market, breaker = guarded(tmp_path)
+    breaker.listed([*rows([1, 2, 3, 4]), *rows(range(10, 60), "def")], 0.0, UNIX)
+    breaker.listed(rows(range(10, 60), "def"), 1.0, UNIX + 1)
+
+    with pytest.raises(errors.BreakerOpen, match="4 instances vanished"):
+        guard.rent(1, BODY)
+
+
+def test_rents_of_other_computers_count_by_label_and_start(tmp_path: Path) -> None:
+    guard, market, breaker = guarded(tmp_path, rents_per_hour=6)
+    strangers = [Instance(id=number, label="a person's own", start_date=UNIX) for number in range(90, 99)]
+    breaker.listed([*rows(range(1, 4), "def", UNIX - 60), *rows([7], "def", UNIX - HOUR), *strangers], 0.0, UNIX)
+    for number in (1, 2):
+        guard.rent(number, BODY)
+    breaker.listed([*rows(range(1, 4), "def", UNIX - 60), *rows(market.rows, at=UNIX)], 1.0, UNIX + 1)
+    guard.rent(3, BODY)
+
+    with pytest.raises(
+        errors.BreakerOpen, match=r"6 instances were rented within an hour \(3 of them by other computers\)"
+    ):
+        guard.rent(4, BODY)
+
+    breaker.close()
+    breaker.listed(rows(range(1, 4), "def", UNIX - 60), 2.0, UNIX + 2)
+    guard.rent(4, BODY)
+
+
+def test_what_others_rented_and_gave_back_within_the_hour_counts_once_it_was_seen(tmp_path: Path) -> None:
+    guard, market, breaker = guarded(tmp_path, rents_per_hour=2)
+    for number in (1, 2):
+        breaker.listed(rows([number], "def", UNIX), float(number), UNIX + number)
+    breaker.listed([], 200.0, UNIX + 200)
+    market.clock.now = 201.0
+
+    with pytest.raises(errors.BreakerOpen, match="rentsPerHour"):
+        guard.rent(1, BODY)
+    market.clock.now = HOUR + 1
+    guard.rent(1, BODY)
+
+
+def test_a_book_of_an_older_version_is_read(tmp_path: Path) -> None:
+    (tmp_path / "breaker.json").write_text(
+        '{"listed_at": 0.0, "listed": [1, 2, 3], "rents": [0.0], "ended": {"9": 0.0}}'
+    )
+    guard, _market, breaker = guarded(tmp_path, rents_per_hour=1)
+
+    with pytest.raises(errors.BreakerOpen, match="1 instances were rented"):
+        guard.rent(1, BODY)
+    breaker.listed([], 1.0, UNIX)
+    with pytest.raises(errors.BreakerOpen, match="3 instances vanished"):
+        guard.rent(1, BODY)

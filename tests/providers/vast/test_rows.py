@@ -55,7 +55,15 @@ def wire(*rows: dict[str, Any], folder: Path | None = None, ids: list[int] | Non
     shared = SharedAnswers(folder) if folder else None
     transport = httpx.MockTransport(answer)
     told_ids = [] if ids is None else ids
-    return VastClient("http://market", "key", NoPace(), FakeClock(), transport, shared=shared, on_list=told_ids.extend)
+    return VastClient(
+        "http://market",
+        "key",
+        NoPace(),
+        FakeClock(),
+        transport,
+        shared=shared,
+        on_list=lambda rows: told_ids.extend(row.id for row in rows),
+    )
 
 
 @given(st.sampled_from(sorted(OFFER)), ODD_VALUES)
