@@ -15,7 +15,7 @@ import posixpath
 import secrets
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 
@@ -49,17 +49,19 @@ def connect(
     say: Callable[[str, str], None],
     refused: Callable[[str], None] = lambda _public_key: None,
     *,
+    also: Sequence[str] = (),
     sign: str = "",
 ) -> "SshHost":
     """Log in as root, trying again until the deadline: "running" does not mean that sshd answers yet.
 
-    `private_key` is OpenSSH text, `host_key` the pinned fingerprint `SHA256:...`. `refused` is called with our public key, an
+    `private_key` is OpenSSH text, and so is each of `also`, which are tried after it; `host_key` the pinned fingerprint
+    `SHA256:...`. `refused` is called with our public key, an
     OpenSSH line, when the host does not know it, at most once a minute. `sign` is a command that is run on the host once a
     minute while it is worked on. Raises HostUnreachable, and OtherHostKey at once, before authentication.
     """
     # Its threads would print tracebacks of what is an error of ours already.
     logging.getLogger("paramiko").addHandler(logging.NullHandler())
-    key = paramiko.Ed25519Key.from_private_key(io.StringIO(private_key))
+    keys = [paramiko.Ed25519Key.from_private_key(io.StringIO(text)) for text in dict.fromkeys((private_key, *also))]
     began = clock.monotonic()
     cause = "no attempt was made"
     told = float("-inf")
@@ -72,10 +74,13 @@ def connect(
             cause = f"{type(error).__name__}: {error}"
         else:
             try:
-                patiently(partial(transport.auth_publickey, USER, key), clock, 2 * HANDSHAKE_SECONDS)
+                patiently(partial(_log_in, transport, keys), clock, 2 * HANDSHAKE_SECONDS)
             except LOST as error:
                 transport.close()
                 cause = f"{type(error).__name__}: {error}"
+                if isinstance(error, paramiko.AuthenticationException):
+                    ours = "our key" if len(keys) == 1 else f"any of our {len(keys)} keys"
+                    cause = f"it shows the pinned host key and does not accept {ours}: {cause}"
                 if isinstance(error, paramiko.AuthenticationException) and clock.monotonic() - told > REFUSED_SECONDS:
                     told = clock.monotonic()
                     refused(public_line(private_key))
@@ -225,6 +230,18 @@ def _handshake(address: str, port: int, host_key: str) -> paramiko.Transport:
         transport.close()
         raise
     return transport
+
+
+def _log_in(transport: paramiko.Transport, keys: Sequence[paramiko.PKey]) -> None:
+    """Log in with the first of the keys that the host accepts. Raises the last refusal."""
+    for number, key in enumerate(keys, 1):
+        try:
+            transport.auth_publickey(USER, key)
+        except paramiko.AuthenticationException:
+            if number == len(keys) or not transport.is_active():
+                raise
+        else:
+            return
 
 
 def _compare(found: str, pinned: str, name: str) -> None:

@@ -240,7 +240,7 @@ class Rotation(Section):
     """Counters; raising one renews what it names, in place."""
 
     tokens: int = Field(0, ge=0, description="Bearer tokens of all instances.")
-    ssh: int = Field(0, ge=0, description="The stack's SSH key.")
+    ssh: int = Field(0, ge=0, description="The stack's SSH key; the `up` after it locks the old one out.")
     certificates: int = Field(0, ge=0, description="Leaf certificates of all instances.")
 
 

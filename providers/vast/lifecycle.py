@@ -11,7 +11,7 @@ from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
 from providers.store.client import Keys
-from providers.vast import account, closing, errors
+from providers.vast import account, closing, errors, key_change
 from providers.vast.changes import Changes, changes
 from providers.vast.charged import charged_now, tell_prices, tell_rise
 from providers.vast.closing import row_ended, state_ended
@@ -87,10 +87,11 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     outs = {**outs, "account": _rented_on(desk.market, outs)}
     state = classify(instance, settings.server.port)
+    kept = key_change.left(outs)
     down_since = outs.get("downSince") or desk.clock.time()
     if not isinstance(state, Running):
-        return {**outs, "downSince": down_since, "drift": _said(desk, [standing_drift(state)])}
-    drift = [
+        return {**outs, "downSince": down_since, "drift": _said(desk, [standing_drift(state), *kept])}
+    drift = kept + [
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(desk.market, instance_id, settings.label)
     ]
@@ -163,11 +164,10 @@ def update(
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
     except BootstrapError as error:
-        meanwhile = _goes_back(instance, old, outs, desk)
+        meanwhile = _goes_back(instance, old, new, outs, desk)
         raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), meanwhile) from error
-    if old.access.ssh_public_key != new.access.ssh_public_key:
-        bootstrap.change_key(instance, served.host_key, new.access, desk.say)
-    fresh = {**_outputs(served), "chargedUsdPerHour": charged_now(served.instance, new, outs)}
+    drift = key_change.go_on(bootstrap, instance, old.access, new.access, outs, desk.say)
+    fresh = {**_outputs(served), "drift": drift, "chargedUsdPerHour": charged_now(served.instance, new, outs)}
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
     seen = {"machine": filled(outs.get("machine"), served.instance), "account": _rented_on(desk.market, outs)}
     return {**fresh, **kept, **seen, "warm": served.warm or outs.get("warm")}
@@ -196,10 +196,12 @@ def _touches(found: Changes) -> bool:
     return bool(found.in_place or "drift" in found.replace)
 
 
-def _goes_back(instance: Instance, old: InstanceSettings, outs: dict[str, Any], desk: Desk) -> Meanwhile:
+def _goes_back(
+    instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: Desk
+) -> Meanwhile:
     """Have the instance serve with its settings of before, whose weights it still has; return what it really does."""
     desk.say("start", "the change failed; going back to the settings of before")
-    bootstrap, host_key = bootstrap_of(old, old, desk), str(outs.get("hostKey"))
+    bootstrap, host_key = bootstrap_of(old, new, desk), str(outs.get("hostKey"))
     try:
         bootstrap.serve(instance, host_key, desk.say)
     except BootstrapError as error:
@@ -261,9 +263,10 @@ def _patient(desk: Desk, limits: Limits) -> PatientMarket:
 def bootstrap_of(
     settings: InstanceSettings, opening: InstanceSettings, desk: Desk, in_state: bool = True
 ) -> HostBootstrap:
-    """Return what reaches an instance's host: to have it serve by `settings`, with the keys of `opening`."""
-    key = opening.access.ssh_private_key.get_secret_value()
-    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state)
+    """Return what reaches an instance's host: to have it serve by `settings`, with the keys of `opening` or of `settings`."""
+    key, other = (one.access.ssh_private_key.get_secret_value() for one in (opening, settings))
+    others = (other,) if other != key else ()
+    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state, others)
 
 
 def _outputs(served: Served) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from bootstrap.probe import probe
 from bootstrap.reporting import Reporting
 from bootstrap.run import KIT, Report, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
-from bootstrap.ssh import connect, public_line
+from bootstrap.ssh import connect
 from bootstrap.warm import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.identity.reporting import Reporter, password_for
@@ -33,7 +33,8 @@ from providers.store.measuring import measured_mbps
 from providers.store.warm import WarmEntries
 from providers.vast import label
 from providers.vast.instances import SSH_PORT, Instance
-from providers.vast.keyring import KeyRing, attach, detach
+from providers.vast.key_change import admit, retire
+from providers.vast.keyring import KeyRing, attach
 from providers.vast.limits import Limits
 from providers.vast.loading import SLOW_SHARE
 from providers.vast.online import Say, Served
@@ -59,6 +60,7 @@ class HostBootstrap:
     clock: Clock
     keyring: KeyRing
     in_state: bool = False
+    also: tuple[str, ...] = ()  # private keys that may open the host where `private_key` does not
     machine_id: int = 0  # whose host this is, for what is kept by machine
 
     def serve(self, instance: Instance, host_key: str, say: Say, deadline: float = math.inf) -> Served:
@@ -115,7 +117,7 @@ class HostBootstrap:
         refused = functools.partial(attach, self.keyring, instance.id, say=say)
         sign = sign_of_attention(self.limits.unattended_seconds)
         bound = self.limits.connect_seconds
-        return connect(*mapped, self.private_key, host_key, self.clock, bound, say, refused, sign=sign)
+        return connect(*mapped, self.private_key, host_key, self.clock, bound, say, refused, also=self.also, sign=sign)
 
     def observe(self, instance: Instance, host_key: str, say: Say) -> Facts:
         """Look at what really runs, and end the timer that a container which was made anew has. Raises bootstrap errors."""
@@ -154,23 +156,18 @@ class HostBootstrap:
             say("drain", f"left out: {error}")
 
     def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
-        """Let the new SSH key in, prove it by a login, then lock the old one out for good, restarts included."""
-        keys = "/root/.ssh/authorized_keys"
-        attach(self.keyring, instance.id, access.ssh_public_key, say)
-        host = self.connect(instance, host_key, say)
-        try:
-            host.run(f"cat >> {keys}", f"{access.ssh_public_key.strip()}\n".encode())
-        finally:
-            host.close()
-        new = replace(self, private_key=access.ssh_private_key.get_secret_value()).connect(instance, host_key, say)
-        try:
-            line = f"{access.ssh_public_key.strip()}\n".encode()
-            new.put(line, keys, 0o600)
-            new.put(line, "/opt/gpu-fleet/etc/authorized_keys", 0o600)
-        finally:
-            new.close()
-        detach(self.keyring, instance.id, public_line(self.private_key), say)
-        say("connect", "the SSH key was changed; the old one does not open the host any more")
+        """Let another SSH key in beside those that open the host. Raises bootstrap errors."""
+        login, opening = functools.partial(self._login, instance, host_key, say), (self.private_key, *self.also)
+        wanted = access.ssh_private_key.get_secret_value()
+        admit(login, self.keyring, instance.id, opening, wanted, self.settings.name, say)
+
+    def retire_keys(self, instance: Instance, host_key: str, say: Say) -> None:
+        """Lock out every SSH key but the one of state. Raises bootstrap errors."""
+        login = functools.partial(self._login, instance, host_key, say)
+        retire(login, self.keyring, instance.id, self.private_key, self.settings.name, say)
+
+    def _login(self, instance: Instance, host_key: str, say: Say, keys: tuple[str, ...]) -> Host:
+        return replace(self, private_key=keys[0], also=keys[1:]).connect(instance, host_key, say)
 
     def presign(self, sha256: str, seconds: int) -> str:
         """Return a URL of a blob that a host may fetch for some seconds."""

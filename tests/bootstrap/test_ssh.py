@@ -14,7 +14,7 @@ import pytest
 
 from bootstrap.clock import Clock, SystemClock
 from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
-from bootstrap.ssh import SshHost, connect
+from bootstrap.ssh import SshHost, connect, public_line
 from tests.doubles.sshd import Sshd, new_key, running_sshd
 
 
@@ -79,6 +79,22 @@ def test_another_host_key_is_refused_before_we_authenticate(sshd: Sshd) -> None:
 def test_a_key_that_is_not_let_in_ends_at_the_deadline(sshd: Sshd) -> None:
     with pytest.raises(HostUnreachable, match="Authentication"):
         login(sshd, private_key=new_key()[0], deadline=0)
+
+
+def test_every_key_that_may_open_the_host_is_tried(sshd: Sshd) -> None:
+    refused: list[str] = []
+    other, another = new_key()[0], new_key()[0]
+
+    def enter(first: str, *also: str) -> SshHost:
+        where = ("127.0.0.1", sshd.port, first, sshd.host_key, SystemClock())
+        return connect(*where, 0, lambda *_: None, refused.append, also=also)
+
+    enter(other, sshd.private_key).close()
+    enter(sshd.private_key, other).close()
+    assert refused == []
+    with pytest.raises(HostUnreachable, match="shows the pinned host key and does not accept any of our 2 keys"):
+        enter(other, another)
+    assert refused == [public_line(other)]
 
 
 def test_a_host_that_lost_our_key_is_let_be_known(tmp_path: Path) -> None:

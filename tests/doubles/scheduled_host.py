@@ -53,6 +53,9 @@ class Host:
     def change_key(self, *_words: object) -> None:
         self.market.step("change key")
 
+    def retire_keys(self, *_words: object) -> None:
+        self.market.step("retire keys")
+
     def _step(self, phase: str, number: int) -> None:
         fault = self.market.step(phase)
         self.market.clock.sleep(1.0)

@@ -1,29 +1,17 @@
 """The life of one instance through the real provider process: update in place, adoption, and an engine that dies."""
 
-import contextlib
 import socket
 import threading
 import time
 
 import pytest
 
-from bootstrap.attention import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.clock import SystemClock
-from bootstrap.errors import HostUnreachable
 from bootstrap.manifest import of_folder
 from bootstrap.probe import probe
-from bootstrap.ssh import connect
-from providers.identity.keys import new_ssh_key
-from providers.store.client import Keys
-from providers.vast.instances import Instance
-from providers.vast.limits import Limits
 from providers.vast.resource import VastInstanceProvider
-from providers.vast.serving import HostBootstrap
-from providers.vast.settings import InstanceSettings
-from tests.doubles.clock import FakeClock
 from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
-from tests.doubles.market import FakeMarket
 
 pytestmark = pytest.mark.host
 
@@ -78,41 +66,6 @@ def test_a_new_token_opens_and_the_old_one_does_not(cloud: Cloud, process: Dynam
     assert probe(url, ca, "n" * 43, "tiny", SystemClock(), 20).text
     with pytest.raises(Exception, match=r"40[13]|token|refuse"):
         probe(url, ca, props["access"]["token"], "tiny", SystemClock(), 0)
-
-
-def test_a_new_ssh_key_opens_and_the_old_one_is_locked_out_for_good(cloud: Cloud, process: DynamicProcess) -> None:
-    props = cloud.props("chat-0")
-    id_, outs = process.create(props)
-    key = new_ssh_key("test")
-    access = {**props["access"], "sshPublicKey": key.public, "sshPrivateKey": key.private}
-
-    updated = process.update(id_, outs, cloud.props("chat-0", access=access))
-    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
-    assert contract.host is not None
-    contract.host.stop()
-    contract.host.start()
-
-    # The start script of the rent call still names the old key; the host must not let it in again.
-    assert not _unreachable(process, id_, updated)
-    assert [text.split()[1] for text in contract.keys.values()] == [key.public.split()[1]]
-    old, port = props["access"]["sshPrivateKey"], contract.host.ports[22]
-    with pytest.raises(HostUnreachable, match="Authentication"):
-        connect("127.0.0.1", port, old, str(outs["hostKey"]), SystemClock(), 0, lambda *_: None)
-
-
-def test_keys_that_the_market_rewrites_lock_nobody_out(cloud: Cloud, process: DynamicProcess) -> None:
-    id_, outs = process.create(cloud.props("chat-0"))
-    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
-    assert contract.host is not None
-
-    contract.host.fault("keys_rewritten")
-    assert process.read(id_, outs).outs["drift"] == []
-
-    # As after an attach that failed, on a host that has lost the key which the start script brought.
-    contract.keys.clear()
-    contract.host.admit(str(cloud.props("chat-0")["access"]["sshPublicKey"]).strip(), on=False)
-    assert process.read(id_, outs).outs["drift"] == []
-    assert len(contract.keys) == 1
 
 
 def _unreachable(process: DynamicProcess, id_: str, outs: dict[str, object]) -> bool:
@@ -207,48 +160,6 @@ def test_an_instance_that_serves_outlives_the_timer_of_its_start(cloud: Cloud, p
     _until(lambda: time.monotonic() - began > 1.25 * 0.5 * 60 + 2)
 
     assert [row["id"] for row in cloud.rented()] == [outs["instanceId"]]
-
-
-class Hasty(SystemClock):
-    """Twenty of its seconds pass in one."""
-
-    def monotonic(self) -> float:
-        return super().monotonic() * 20
-
-
-def test_whoever_is_logged_in_gives_signs_that_the_timer_understands(cloud: Cloud, process: DynamicProcess) -> None:
-    props = cloud.props("chat-0")
-    _id, outs = process.create(props)
-    address, port = str(outs["ssh"]).split(":")
-    row = {"id": outs["instanceId"], "public_ipaddr": address, "ports": {"22/tcp": [{"HostPort": port}]}}
-    settings = InstanceSettings.from_props(props)
-    key = settings.access.ssh_private_key.get_secret_value()
-    bootstrap = HostBootstrap(settings, key, Keys("", ""), Limits(), Hasty(), FakeMarket(FakeClock()))
-    host = bootstrap.connect(Instance.model_validate(row), str(outs["hostKey"]), lambda *_: None)
-
-    with contextlib.closing(host):
-        silence = host.run(
-            f"echo long ago > {ATTENDED}; while grep -q ago {ATTENDED}; do sleep 0.05; done; "
-            f"limit=$(sed -n 's/.* -gt \\([0-9]*\\) ].*/\\1/p' {TIMER}); "
-            f"echo $(($(cat {ATTENDED}) + limit - $({UPTIME})))",
-            timeout=1200,
-        ).stdout
-
-    assert int(silence) == pytest.approx(Limits().unattended_seconds, abs=2)
-
-
-def test_a_refresh_ends_the_timer_that_a_container_made_anew_has(cloud: Cloud, process: DynamicProcess) -> None:
-    id_, outs = process.create(cloud.props("chat-0"))
-    address, _, port = str(outs["ssh"]).rpartition(":")
-    key = cloud.props("chat-0")["access"]["sshPrivateKey"]
-    with contextlib.closing(
-        connect(address, int(port), key, str(outs["hostKey"]), SystemClock(), 15, lambda *_: None)
-    ) as host:
-        assert host.run(f"rm {ONLINE}").status == 0, "a create ends the timer"
-
-        process.read(id_, outs)
-
-        assert host.run(f"test -e {ONLINE}").status == 0
 
 
 def _create_in_vain(process: DynamicProcess, props: dict[str, object]) -> None:

@@ -1,0 +1,124 @@
+"""Another SSH key on a host, in two steps: it is let in beside the one of before, and that one is locked out later.
+
+Whoever changes the key may be killed before state has the new one. So both open the host until an update finds the new key
+in state, which is the proof, and locks the others out. A login tries all keys that may open the host.
+"""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bootstrap.errors import BootstrapError
+from bootstrap.host import Host
+from bootstrap.scripting import ETC, shell
+from bootstrap.ssh import public_line
+from providers.vast import errors
+from providers.vast.instances import Instance
+from providers.vast.keyring import KeyRing, Say, attach, detach
+from providers.vast.settings import AccessSettings
+
+DRIFT = "previous SSH key"
+LEFT = f"{DRIFT}: the one of before the change still opens the host"
+KEYS = "/root/.ssh/authorized_keys"
+KEPT = f"{ETC}/authorized_keys"  # put back at every start of the host, see bootstrap/scripts/boot.sh
+MOST = 8  # keys that are detached: the file is the host's, who may write anything into it
+ADD = """umask 077; mkdir -p {folder} && touch {file} && { [ -z "$(tail -c 1 {file})" ] || echo >> {file}; } &&
+while read -r line; do grep -qF "$line" {file} || echo "$line" >> {file} || exit 1; done"""
+
+Login = Callable[[tuple[str, ...]], Host]  # private keys, in the order in which they are tried
+
+
+@dataclass
+class KeyUnchanged(errors.VastError):
+    """A change of the SSH key that did not succeed, on an instance that serves. `admitted`: the new key opens it already."""
+
+    instance_id: int
+    usd_per_hour: float | None
+    cause: str
+    admitted: bool
+
+    def __str__(self) -> str:
+        """Sentence for the operator."""
+        left = (
+            "the new SSH key opens it, but the one of before could not be locked out"
+            if self.admitted
+            else "the key of before goes on opening it, because the new SSH key could not be let in"
+        )
+        return (
+            f"Instance {self.instance_id} serves with its new settings, and {left}: {self.cause}\n"
+            f"It goes on costing {errors.told_price(self.usd_per_hour)}. Run `pulumi up` again."
+        )
+
+
+class Bootstrap(Protocol):
+    """What reaches the host; `serving.HostBootstrap` is one."""
+
+    def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
+        """Let another SSH key in beside those that open the host. Raises bootstrap errors."""
+
+    def retire_keys(self, instance: Instance, host_key: str, say: Say) -> None:
+        """Lock out every SSH key but the one of state. Raises bootstrap errors."""
+
+
+def go_on(
+    bootstrap: Bootstrap,
+    instance: Instance,
+    old: AccessSettings,
+    new: AccessSettings,
+    outs: Mapping[str, Any],
+    say: Say,
+) -> list[str]:
+    """Do the step that is next by state, if any, on an instance that serves; return what is left to do, as drift.
+
+    Raises KeyUnchanged.
+    """
+    changes, host_key = old.ssh_public_key != new.ssh_public_key, str(outs.get("hostKey"))
+    try:
+        if changes:
+            bootstrap.change_key(instance, host_key, new, say)
+        elif is_left(outs):
+            bootstrap.retire_keys(instance, host_key, say)
+    except BootstrapError as error:
+        raise KeyUnchanged(instance.id, outs.get("usdPerHour"), str(error), admitted=not changes) from error
+    return [LEFT] if changes else []
+
+
+def left(outs: Mapping[str, Any]) -> list[str]:
+    """Return what outputs in state say is left to do, as drift."""
+    return [LEFT] if is_left(outs) else []
+
+
+def is_left(outs: Mapping[str, Any]) -> bool:
+    """Say whether, by outputs in state, a key is to be locked out."""
+    return any(str(one).startswith(DRIFT) for one in outs.get("drift") or [])
+
+
+def admit(
+    login: Login, market: KeyRing, instance_id: int, opening: tuple[str, ...], wanted: str, name: str, say: Say
+) -> None:
+    """Let the private key `wanted` in beside those of `opening`, restarts included, and prove it by a login.
+
+    Raises bootstrap errors; what opened the host before opens it still.
+    """
+    attach(market, instance_id, public_line(wanted), say)
+    lines = "".join(f"{public_line(key)}\n" for key in dict.fromkeys((*opening, wanted))).encode()
+    with contextlib.closing(login((*opening, wanted))) as host:
+        for file in (KEYS, KEPT):
+            command = ADD.replace("{folder}", file.rpartition("/")[0]).replace("{file}", file)
+            shell(host, command, f"{name}: the new SSH key could not be added to {file}", lines)
+    login((wanted,)).close()
+    say("connect", "the new SSH key opens the host, and the one of before until the next `pulumi up` locks it out")
+
+
+def retire(login: Login, market: KeyRing, instance_id: int, wanted: str, name: str, say: Say) -> None:
+    """Lock out every key but the private key `wanted`, for good, restarts included. Raises bootstrap errors."""
+    line = public_line(wanted)
+    with contextlib.closing(login((wanted,))) as host:
+        found = shell(host, f"cat {KEPT} 2>/dev/null || true", f"{name}: the SSH keys could not be read").stdout
+        for file in (KEYS, KEPT):
+            host.put(f"{line}\n".encode(), file, 0o600)
+    others = {" ".join(row.split()[:2]) for row in found.splitlines() if row.startswith("ssh-")} - {line}
+    for other in sorted(others)[:MOST]:
+        detach(market, instance_id, other, say)
+    say("connect", "the SSH key was changed; the old one does not open the host any more")
