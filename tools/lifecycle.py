@@ -21,6 +21,7 @@ from tools import env, paths
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 STACK = "local"
+DESTROY = ("--yes", "--skip-preview", "--continue-on-error")
 STATUS = ("python", "-m", "sandbox", "status", "--json")
 
 
@@ -79,6 +80,10 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
     if not any(known.values()):
         # So that plain `pulumi config set ...` works after `make env`; another selected stack is the operator's choice.
         shell.call("pulumi", "stack", "select", STACK)
+    if record(shell).get("pending_operations"):
+        # Creates that were killed: the engine warns of each in every command until a refresh is told to drop them.
+        clear = ("--clear-pending-creates", "--yes", "--skip-preview")
+        shell.call("pulumi", "refresh", "--stack", STACK, *clear)
     shell.call("pulumi", "up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
     shell.call("python", "-m", "sandbox", "status")
     shell.call("python", "-m", "tools.table", STACK)
@@ -99,9 +104,12 @@ def go_down(shell: Shell) -> None:
             shell.call("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
         print("The sandbox is not running: nothing is rented.")
         return
-    if known:
+    if known and record(shell):
         # What cannot be deleted, as in a cluster that is down, must not keep an instance rented.
-        shell.call("pulumi", "destroy", "--stack", STACK, "--yes", "--skip-preview", "--continue-on-error")
+        shell.call("pulumi", "destroy", "--stack", STACK, *DESTROY)
+        if record(shell).get("resources"):
+            # A destroy runs the program, which makes anew what the record lacks of providers and components.
+            shell.call("pulumi", "destroy", "--stack", STACK, *DESTROY, "--run-program=false")
     left = market(shell)
     if left is None:
         print("The sandbox ended before its market could confirm that nothing is billed.", file=sys.stderr)
@@ -115,6 +123,12 @@ def go_down(shell: Shell) -> None:
         # Without --force: a record that still holds something is refused.
         shell.call("pulumi", "stack", "rm", STACK, "--yes", "--preserve-config")
     shell.call("python", "-m", "sandbox", "down")
+
+
+def record(shell: Shell) -> dict[str, Any]:
+    """Return what the stack's record holds, by `pulumi stack export`; empty where it holds nothing."""
+    found = json.loads(shell.output("pulumi", "stack", "export", "--stack", STACK)).get("deployment") or {}
+    return {key: found[key] for key in ("resources", "pending_operations") if found.get(key)}
 
 
 def market(shell: Shell) -> dict[str, Any] | None:

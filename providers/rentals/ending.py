@@ -1,5 +1,7 @@
 """The end of a stack's rentals: whatever carries its id is given back, whether state knows it or not."""
 
+from contextlib import suppress
+
 from providers.engine_watch import RentingClock
 from providers.vast import account, label
 from providers.vast.errors import VastError
@@ -8,6 +10,7 @@ from providers.vast.limits import Limits
 from providers.vast.online import Say
 from providers.vast.renting import Market, give_back_all
 from providers.vast.rows import Odd, set_aside
+from providers.vast.sweep import hours_late
 
 
 class NotAsked(VastError):
@@ -48,6 +51,23 @@ def end_rentals(
 def is_rented(market: Market, stack_id: str) -> bool:
     """Say whether the account has anything that carries the stack's id."""
     return any(_carries(row.label, stack_id) for row in all_known(market.instances()))
+
+
+def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, say: Say) -> None:
+    """Say which instances with the stack's id boot for longer than anybody waits: no timer of theirs runs. Never raises.
+
+    Which of them a state knows cannot be told from here, and a machine that is started again says the same of itself.
+    """
+    with suppress(VastError):
+        for row in all_known(market.instances()):
+            hours = hours_late(row, now, limits) if _carries(row.label, stack_id) else None
+            if hours is not None:
+                say(
+                    "look",
+                    f"instance {row.id} ({row.label}) has been {row.actual_status or 'scheduled'} for up to {hours:.1f} h, "
+                    f"at ${row.dph_total or 0:.3f}/h at most. If no state knows it, nobody else ends it: "
+                    "`python -m providers.vast sweep --destroy`",
+                )
 
 
 def _carries(text: str | None, stack_id: str) -> bool:

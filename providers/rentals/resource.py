@@ -28,7 +28,7 @@ from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.past import read_state
 from providers.progress import tell
 from providers.provider_process import take_over
-from providers.rentals.ending import end_rentals, is_rented
+from providers.rentals.ending import end_rentals, is_rented, tell_late_boots
 from providers.vast import account
 from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.guarded import GuardedMarket
@@ -81,7 +81,15 @@ class RentalsProvider(ResourceProvider):
         return CreateResult(str(props["stackId"]), {**props, "account": self._first_account(props)})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return what is in state, and the account if a look teaches it. A key of another account raises."""
+        """Return what is in state, and the account if a look teaches it; say what boots for too long. A key of another
+        account raises.
+        """
+
+        def look(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
+            limits = Limits().at(inputs.market.time_scale)
+            tell_late_boots(market, self._clock.time(), limits, inputs.stack_id, say)
+
+        self._operate(props, look)
         return ReadResult(
             id_, {**props, "account": self._account(props)}, {key: props[key] for key in INPUTS if key in props}
         )

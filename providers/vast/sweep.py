@@ -77,11 +77,11 @@ def sort_out(
     """Say of each instance what it is at `now` (unix seconds), by id."""
     where = {number: state.stack for state in states for ids in state.instances.values() for number in ids}
     instances = list(instances)
-    late = {one.id: hours for one in instances if (hours := _hours_late(one, now, limits))}
+    late = {one.id: hours for one in instances if (hours := hours_late(one, now, limits))}
     return [_finding(one, states, where, own, late.get(one.id)) for one in sorted(instances, key=lambda one: one.id)]
 
 
-def _hours_late(instance: Instance, now: float, limits: Limits) -> float | None:
+def hours_late(instance: Instance, now: float, limits: Limits) -> float | None:
     """Return for how many hours an instance has been booting, if that is longer than any creator waits; else None."""
     if instance.actual_status not in BOOTING or instance.start_date is None:
         return None

@@ -53,9 +53,9 @@ def calm(cloud: Cloud) -> None:
 
 
 @contextlib.contextmanager
-def stack_of_its_own(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+def stack_of_its_own(cloud: Cloud, engine: Engine, name: str = "test") -> Iterator[Stack]:
     """Make a stack; when the block ends no fault strikes any more and the books are empty, whatever happened."""
-    made = engine.stack(REPO)
+    made = engine.stack(REPO, name)
     # Rents of other tests are none of this account's: its meeting place lies among the temporary files.
     made.env["TMPDIR"] = str(made.folder.parent)
     yield made

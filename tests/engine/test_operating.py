@@ -95,16 +95,19 @@ def test_the_update_was_killed_and_goes_on(cloud: Cloud, stack: Stack) -> None:
 
     assert [row["id"] for row in cloud.rented()] == before
     assert "1 known" in told
-    stack.destroy()
+    assert not stack.state().get("pending_operations")
+    assert "interrupted while creating" not in stack.destroy().text
 
 
 def test_the_update_was_killed_and_the_fleet_is_not_wanted(cloud: Cloud, stack: Stack) -> None:
     kill_everything(stack, "wait")
     assert len(cloud.rented()) == 1
 
-    follow(stack, blocks("The update was killed")[1])
+    told = follow(stack, [*blocks("The update was killed")[1], *blocks("The update was killed")[2]])
 
     assert cloud.rented() == []
+    assert not {"resources", "pending_operations"} & {key for key, value in stack.state().items() if value}
+    assert "interrupted while creating" not in told
 
 
 def test_the_stack_is_locked(cloud: Cloud, stack: Stack) -> None:

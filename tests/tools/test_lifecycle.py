@@ -24,6 +24,7 @@ class Terminal(lifecycle.Shell):
         self.markets = markets
         self.fails = fails
         self.called: list[str] = []
+        self.records: list[dict] = []  # what the stack's record holds, time after time; a resource where it runs out
 
     def call(self, *words: str) -> None:
         self.called.append(" ".join(words))
@@ -35,6 +36,8 @@ class Terminal(lifecycle.Shell):
             return json.dumps(
                 [{"name": f"organization/gpu-fleet/{name}", "current": name == self.selected} for name in self.stacks]
             )
+        if words[:3] == ("pulumi", "stack", "export"):
+            return json.dumps({"deployment": self.records.pop(0) if self.records else {"resources": [{}]}})
         assert words == STATUS
         return json.dumps({"market": self.markets.pop(0)})
 
@@ -73,11 +76,37 @@ def test_up_shows_no_table_where_the_update_failed():
 
 def test_down_destroys_and_asks_the_market_before_it_stops_it(capsys):
     terminal = Terminal(["local"], [ONE, NOTHING])
+    terminal.records = [{"resources": [{}]}, {}]
     lifecycle.go_down(terminal)
     assert first_words(terminal) == ["pulumi destroy --stack", "pulumi stack rm", "python -m sandbox"]
     assert "--force" not in terminal.called[1]
     assert terminal.called[-1] == "python -m sandbox down"
     assert "0 instances, $0.00 an hour" in capsys.readouterr().out
+
+
+def test_down_destroys_nothing_that_the_record_does_not_hold():
+    terminal = Terminal(["local"], [NOTHING, NOTHING])
+    terminal.records = [{"manifest": {}}]
+    lifecycle.go_down(terminal)
+    assert first_words(terminal) == ["pulumi stack rm", "python -m sandbox"]
+
+
+def test_down_ends_what_the_destroy_itself_made_anew():
+    terminal = Terminal(["local"], [ONE, NOTHING])
+    terminal.records = [{"pending_operations": [{}]}, {"resources": [{}]}]
+    lifecycle.go_down(terminal)
+    assert first_words(terminal)[:2] == ["pulumi destroy --stack"] * 2
+    assert "--run-program=false" not in terminal.called[0]
+    assert terminal.called[1].endswith("--run-program=false")
+    assert terminal.called[2] == "pulumi stack rm local --yes --preserve-config"
+
+
+def test_up_drops_creates_that_were_killed():
+    terminal = Terminal(["local"], [], selected="local")
+    terminal.records = [{"pending_operations": [{}]}]
+    lifecycle.go_up(terminal, "double", "off")
+    assert terminal.called[1] == "pulumi refresh --stack local --clear-pending-creates --yes --skip-preview"
+    assert terminal.called[2].startswith("pulumi up --stack local --refresh")
 
 
 def test_down_fails_and_leaves_the_sandbox_where_the_market_still_bills(capsys):
@@ -147,6 +176,7 @@ class Remembering(Terminal):
 
     def output(self, *words: str) -> str:
         self.markets = [NOTHING if self.running else None]
+        self.records = [{"resources": [{}]} if self.bucket else {}]
         return super().output(*words)
 
     def kill_the_sandbox(self) -> None:

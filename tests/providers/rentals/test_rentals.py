@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from providers.rentals.ending import NotAsked, end_rentals
+from providers.rentals.ending import NotAsked, end_rentals, tell_late_boots
 from providers.rentals.resource import RentalsProvider
 from providers.vast import errors
 from providers.vast.instances import Instance
@@ -54,6 +54,33 @@ def test_what_does_not_go_is_said(market: FakeMarket) -> None:
 
     with pytest.raises(errors.StillRented, match=f"INSTANCE {number} MAY STILL BE RENTED"):
         end(market)
+
+
+class Booting(FakeMarket):
+    """A market that says of every instance that it has been booting since the clock began."""
+
+    def _instance(self, row: dict[str, Any]) -> Instance:
+        return super()._instance(row).model_copy(update={"actual_status": "loading", "start_date": 0.0})
+
+
+def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that_ends_it() -> None:
+    market = Booting(FakeClock())
+    number = market.add("gpu-fleet/abc/chat-0", offer(1))
+    market.add("gpu-fleet/other/chat-0", offer(2))
+    said: list[str] = []
+
+    def look(now: float) -> None:
+        tell_late_boots(market, now, Limits(), "abc", lambda _phase, text: said.append(text))
+
+    look(Limits().abandoned_seconds - 1)
+    assert said == []
+    look(Limits().abandoned_seconds + 1)
+    assert len(said) == 1
+    assert f"instance {number} (gpu-fleet/abc/chat-0) has been loading for up to 2.0 h" in said[0]
+    assert "sweep --destroy`" in said[0]
+    market.before["list"] = [raising(errors.OutcomeUnknown("list", "HTTP 502"))]
+    look(1e9)
+    assert len(said) == 1
 
 
 LISTED = {"id": 1, "label": "gpu-fleet/abc/chat-7"}
