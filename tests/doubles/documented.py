@@ -1,0 +1,175 @@
+"""Every command that README and docs show, and which test runs it as it stands there, or why none does.
+
+commands_of("README.md")         # those of its blocks as an operator would type them, without their comments
+inline_of("README.md")           # those within its sentences
+played_by(WALK)                  # what a test has to type; it asserts that it has
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parents[2]
+PAGES = ("README.md", *sorted(f"docs/{page.name}" for page in (REPO / "docs").glob("*.md")))
+PROGRAMS = r"make|pulumi|python3?|git|curl|eval|export|openssl|podman|docker|kubectl|vastai"
+SENTENCES = (*PAGES, "monitoring/runbooks.md", "CONTRIBUTING.md", "SECURITY.md")
+# Pulumi's own words within sentences are its own matter.
+INLINE = re.compile(r"`((?:make|pulumi config|python3? -m|git|openssl|podman|docker|kubectl|vastai) [^`]*)`")
+COMMAND = re.compile(rf" {{4,}}((?:\$EDITOR|(?:[A-Z_]+=\S+ )?(?:{PROGRAMS}))\b.*)")
+
+WALK = "engine/test_real_walk.py"
+TRIED = "tests/tools/test_lifecycle.py plays the recipes in memory"
+OPERATING = "engine/test_operating.py"
+MANIFESTS = "providers/store/test_documented.py"
+WARM = "engine/test_warm_start.py"
+MONITORED = "engine/test_monitoring.py"
+
+NEEDS_A_BUILDER = (
+    "images are neither built nor pulled where the tests run; tests/monitoring/test_image.py tries what goes in"
+)
+NEEDS_KUBECTL = "set-up brings no kubectl; tests/engine/test_kubernetes.py asks the API server for the same objects"
+# By page. What nobody runs has a reason in place of a test: a sentence, with blanks.
+HOW: Mapping[str, Mapping[str, str]] = {
+    "README.md": {
+        "make up": TRIED,
+        "make test": "it is what runs the tests",
+        'make ask PROMPT="Hello"': TRIED,
+        "make log NAME=chat-0": TRIED,
+        'eval "$(make -s env)"': TRIED,
+        "pulumi config set --path 'gpu-fleet:fleets.chat.replicas' 2 && pulumi up": TRIED,
+        "python -m sandbox status": TRIED,
+        "make report": MONITORED,
+        "python -m monitoring.criteria": WALK,
+        "git checkout Pulumi.local.yaml": TRIED,
+        "make down": TRIED,
+        "curl --cacert <(pulumi stack output caCertificate)": TRIED,
+        "python -m providers.vast sweep": WALK,
+        "python -m providers.vast explain chat-0": WALK,
+        "python -m providers.vast why-not 1234567 chat": WALK,
+        "python -m providers.vast adopt gpu-fleet/ID/chat-0": WALK,
+        'eval "$(make -s env STACK=dev)"': WALK,
+        "pulumi login": WALK,
+        "pulumi stack init dev --secrets-provider passphrase": WALK,
+        "pulumi config set --secret gpu-fleet:vastApiKey": WALK,
+        "pulumi config set --secret gpu-fleet:storeAccessKey": WALK,
+        "pulumi config set --secret gpu-fleet:storeSecretKey": WALK,
+        "python -m providers.store.manifest path/to/model --name my-model": WALK,
+        "$EDITOR Pulumi.dev.yaml": WALK,
+        "pulumi preview && pulumi up": WALK,
+        "pulumi config set --secret --path 'gpu-fleet:fleets.chat.registry.password'": WALK,
+    },
+    "docs/kubernetes.md": {
+        "podman build --tag registry.example/me/gpu-fleet-monitoring:1 .": NEEDS_A_BUILDER,
+        "podman push registry.example/me/gpu-fleet-monitoring:1": NEEDS_A_BUILDER,
+        "pulumi config set --secret gpu-fleet:exporterMarketKey": WALK,
+        "openssl rand -hex 24 | pulumi config set --secret gpu-fleet:metricsKey": WALK,
+        "pulumi config set --path gpu-fleet:kubernetes.image registry.example/me/gpu-fleet-monitoring:1": WALK,
+        "pulumi config set --path gpu-fleet:kubernetes.kubeconfig ~/.kube/config": WALK,
+        "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,
+        "pulumi config set --path 'gpu-fleet:kubernetes.doorAnnotations"
+        '["load-balancer.hetzner.cloud/location"]\' fsn1': WALK,
+        "pulumi config set --path gpu-fleet:kubernetes.digests.prometheus": WALK,
+        "kubectl --namespace gpu-fleet get service door-outside": NEEDS_KUBECTL,
+        "kubectl --namespace gpu-fleet create secret tls door-certificate --cert=chain.pem --key=key.pem": NEEDS_KUBECTL,
+        "python3 -m tools.setup --parts kubernetes-plugin": "12 minutes of two processors; tests/tools/test_plugin.py",
+        "kubectl --kubeconfig sandbox/kubeconfig.yaml --namespace gpu-fleet get all": NEEDS_KUBECTL,
+    },
+    "docs/monitoring.md": {
+        "python -m monitoring.criteria": WALK,
+        "make report": MONITORED,
+        "python -m monitoring.dashboards out/": WALK,
+        "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,
+        "openssl rand -hex 24 | pulumi config set --secret gpu-fleet:metricsKey": WALK,
+        "METRICS_KEY=... python -m monitoring.door --upstream http://127.0.0.1:9090 --certificate F --key F": WALK,
+        "python -m sandbox fault host-reboots": TRIED,
+        "curl -s http://127.0.0.1:18805/api/v2/alerts": "no Alertmanager runs beside that test; test_alerts.py asks promtool",
+        "pulumi up --refresh": TRIED,
+        'eval "$(make -s env)"': TRIED,
+        "python -m monitoring.exporter --stack local": WALK,
+        "python -m monitoring.exporter --config Pulumi.dev.yaml": WALK,
+    },
+    "docs/weights.md": {
+        "pulumi config set --secret gpu-fleet:storeAccessKey": WALK,
+        "pulumi config set --secret gpu-fleet:storeSecretKey": WALK,
+        "HF_TOKEN=... python -m providers.store.manifest --from-hub meta-llama/Llama-3.1-8B-Instruct --revision SHA "
+        "--name llama-3.1-8b": MANIFESTS,
+        "git add models/llama-3.1-8b.json && git commit": MANIFESTS,
+        "python -m providers.store.manifest models/llama-3.1-8b --name llama-3.1-8b": MANIFESTS,
+        "python -m providers.vast pin chat-0": WARM,
+    },
+}
+
+A_NAME = "the beginning of a command that stands elsewhere"
+# Commands within sentences, if no block has them.
+WITHIN: Mapping[str, str] = {
+    "docker buildx imagetools inspect IMAGE": "no registry is reached where the tests run",
+    "git rev-parse HEAD": "it says which commit a report is about",
+    "kubectl --kubeconfig F get nodes": NEEDS_KUBECTL,
+    "kubectl -n monitoring get pods": NEEDS_KUBECTL,
+    "kubectl config get-contexts": NEEDS_KUBECTL,
+    "kubectl get storageclasses": NEEDS_KUBECTL,
+    "kubectl port-forward": NEEDS_KUBECTL,
+    "make ask STACK=dev NAME=chat-0": WALK,
+    "make bench": "it measures for an hour; its results are committed",
+    "make check": "it is what runs the tests",
+    "make env": TRIED,
+    "make env STACK=dev": WALK,
+    "make help": TRIED,
+    "make log STACK=dev NAME=chat-0": WALK,
+    "make setup": TRIED,
+    "make test-clients": "an environment of its own, of 1 GB; the light ones of these clients are in tests/clients",
+    "make test-deep": "it is what runs the tests",
+    "make up MONITORING=off": TRIED,
+    "make up VLLM=double": TRIED,
+    "pulumi config --show-secrets": WALK,
+    "pulumi config set --secret": A_NAME,
+    "pulumi config set --secret --path": A_NAME,
+    "pulumi config set --secret --path gpu-fleet:fleets.chat.environment.WANDB_API_KEY": WALK,
+    "pulumi config set --secret gpu-fleet:alertWebhook": WALK,
+    "pulumi config set --secret gpu-fleet:metricsKey": A_NAME,
+    "pulumi config set --secret gpu-fleet:watchdogWebhook": WALK,
+    "python -m monitoring.exporter": A_NAME,
+    "python -m providers.store.manifest": A_NAME,
+    "python -m providers.vast pin": A_NAME,
+    "python -m providers.vast sweep --destroy": WALK,
+    "python -m sandbox clean": "sandbox/test_commands.py",
+    "python -m tools.log --name chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
+    "vastai destroy instance 1234567 -y": "clients/test_clients.py",
+}
+
+
+def commands_of(page: str) -> list[str]:
+    """Return the commands of a page's blocks, in its order; fenced text is of other kinds."""
+    lines = re.sub(r"```.*?```", "", (REPO / page).read_text(), flags=re.DOTALL).splitlines()
+    return list(_commands(iter(lines)))
+
+
+def inline_of(page: str) -> set[str]:
+    """Return the commands within the sentences of a page."""
+    return {" ".join(found.split()) for found in INLINE.findall((REPO / page).read_text())}
+
+
+def played_by(test: str) -> set[str]:
+    """Return the commands that a test, named below tests/, has to type."""
+    return {short for rows in (*HOW.values(), WITHIN) for short, how in rows.items() if how == test}
+
+
+def known_as(command: str) -> str:
+    """Return what `HOW` calls a command: the whole of it, or its first line."""
+    shorts = [
+        short
+        for rows in (*HOW.values(), WITHIN)
+        for short in rows
+        if command == short or command.startswith(f"{short} \\")
+    ]
+    return shorts[0] if shorts else command
+
+
+def _commands(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        if not (found := COMMAND.fullmatch(line)):
+            continue
+        command = found[1]
+        while command.endswith("\\"):
+            command += f"\n{next(lines).strip()}"
+        yield re.sub(r"\s{2,}#.*", "", command).strip()
