@@ -1,8 +1,7 @@
 """A bucket's mark in the store: read from the owner object or an old tag, and written so that one of two stacks wins.
 
-Amazon's store refuses a conditional write that comes second; Ceph, which Hetzner runs, ignored the condition in reports of
-2026. So a mark is written with the condition, a second write shows whether the store holds to it, and where it does not
-the mark is read again after a pause: the last writer has won, and every other stack sees that.
+A mark is written with a condition, a second write shows whether the store holds to it, and where it does not the mark is
+read again after a pause: the last writer has won, and every other stack sees that.
 """
 
 from collections.abc import Callable
@@ -12,14 +11,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from providers.store.conditions import SETTLE_SECONDS, put_if
 from providers.store.errors import StoreError, code_of, readable
 from providers.store.ownership import KEPT, OWNER_KEY, TAG, from_text, owner, refusal, to_text, unreadable
 
 NO_OBJECT = {"NoSuchKey", "404"}
 NO_TAGS = {"NoSuchTagSet", "NoSuchTagSetError", "NotImplemented", "MethodNotAllowed", "501"}
-LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
-NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest"}
-SETTLE_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -77,15 +74,7 @@ class Marking:
             "Body": to_text(mark).encode(),
             "ContentType": "application/json",
         }
-        try:
-            self.s3.put_object(**order, **condition)
-        except ClientError as error:
-            if code_of(error) in LOST:
-                return False
-            if code_of(error) not in NO_CONDITIONS:
-                raise
-            self.s3.put_object(**order)
-        return True
+        return put_if(self.s3, order, **condition)
 
     def _tell_older_versions(self, mark: str) -> None:
         """A bucket that has our tag keeps it true: an older version of this program reads nothing else."""

@@ -18,6 +18,7 @@
       ImageMissing            give back, stop: its registry has no such image
       UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
       LeftRented              the market did not answer for so long that an instance is left rented, which may be fine
+      holding.LeftToAnother   stop: another create has seen this very instance serve; it is left to that one
       StillRented             giving back could not be confirmed: say what costs money and how to end it
       SettingsInvalid         stop: an input of the resource is not what it must be
 

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from bootstrap.errors import EngineRefused, GpuUnfit, HostFault
 from providers.vast import errors
 from providers.vast.event import Reason
+from providers.vast.instances import Instance
 from providers.vast.limits import Limits
 from providers.vast.notebook import reason_of
+from providers.vast.offers import Offer
 from providers.vast.unfit import UnfitGpus
 
 
@@ -39,10 +41,13 @@ def noted(
 
 
 def following(
-    error: Exception, failures: list[Failure], gpus: UnfitGpus, name: str
+    error: Exception, failures: list[Failure], gpus: UnfitGpus, rented: Offer | Instance | None, name: str
 ) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
-    """Say what follows the last failure; the error ends the create, if no further machine would do."""
+    """Say what follows the last failure, that of what was `rented`; the error ends the create, if no further machine would
+    do. A GPU that is unfit is left out from now on.
+    """
     if isinstance(error, GpuUnfit):
+        gpus.add(rented, error)
         return gpus.following(), None if gpus.left else gpus.refused(name, told(failures))
     last = failures[-1]
     if last.reason == Reason.OURS.value:

@@ -22,6 +22,7 @@ from providers.vast.instances import SSH_PORT, Instance, Running, classify
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
 from providers.vast.machine import facts_of, filled, machine_of
+from providers.vast.marks import Marks, NoMarks, forget
 from providers.vast.online import Order, Say, Served, bring_online
 from providers.vast.onstart import script
 from providers.vast.patient import PatientMarket
@@ -36,7 +37,7 @@ SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
 @dataclass(frozen=True)
 class Desk:
     """What an operation works with: the account's market, a clock that notices a vanished engine, the store's keys, the
-    ledger, and `hosting`, which makes what reaches a host (the arguments are those of HostBootstrap).
+    ledger, `hosting`, which makes what reaches a host (the arguments are those of HostBootstrap), and the `marks` of labels.
     """
 
     market: Market
@@ -45,6 +46,7 @@ class Desk:
     say: Say
     ledger: Ledger = field(default_factory=NoLedger)
     hosting: Callable[..., HostBootstrap] = HostBootstrap
+    marks: Marks = field(default_factory=NoMarks)
 
 
 def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
@@ -62,7 +64,7 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
         image_login=settings.registry.flags if settings.registry else None,
         ssh_public_key=settings.access.ssh_public_key,
     )
-    served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger)
+    served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger, desk.marks)
     made = {"createdAt": desk.clock.time(), "attempts": served.attempts, "account": rented_on}
     outs = {**_outputs(served), **made, "chargedUsdPerHour": charged_now(served.instance, settings, {})}
     tell_rise(settings, outs, desk.say)
@@ -237,6 +239,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
     price = outs.get("usdPerHour")
     give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
     state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
+    forget(desk.marks, settings.label, instance_id)
     try:
         others = surplus(_patient(desk, limits), instance_id, settings.label)
     except errors.DOUBTS as doubt:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
-from bootstrap.errors import GpuUnfit, HostFault
+from bootstrap.errors import HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.charged import charged_usd_per_hour
-from providers.vast.claim import adopt, keep_lowest
 from providers.vast.failures import Failure, exhausted, following, noted, told
+from providers.vast.holding import Holding
 from providers.vast.host_key import patiently_read, with_last_named
 from providers.vast.in_time import in_time, too_late
 from providers.vast.instances import Instance
@@ -25,12 +25,12 @@ from providers.vast.keyring import attach
 from providers.vast.last_words import last_words
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
+from providers.vast.marks import Marks, NoMarks
 from providers.vast.notebook import Notebook
 from providers.vast.offers import Offer, Wishes
 from providers.vast.patient import PatientMarket
 from providers.vast.renting import (
     Market,
-    give_back,
     rent,
     rent_body,
     wait_until_running,
@@ -88,14 +88,18 @@ def bring_online(
     bootstrap: Bootstrap,
     say: Say,
     ledger: Ledger | None = None,
+    marks: Marks | None = None,
 ) -> Served:
     """Return the one instance that serves under the order's label; `ledger` is told of every attempt and asked for advice.
+    `marks` decide between several creators of it.
 
     Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted,
-    StillRented where giving back failed, and LeftRented where the market gave no answer until the time was over.
+    StillRented where giving back failed, LeftToAnother, and LeftRented where the market gave no answer until the time was
+    over.
     """
     deadline = clock.monotonic() + limits.total_seconds
     patient = PatientMarket(market, clock, limits, deadline, say)
+    holding = Holding(market, clock, limits, order.label, marks or NoMarks(), say)
     failures: list[Failure] = []
     gpus = UnfitGpus(order.wishes.gpu_names)
     notebook = Notebook(ledger or NoLedger(), clock, order.label, limits.time_scale)
@@ -106,7 +110,7 @@ def bring_online(
 
     while len(failures) < limits.attempts and clock.monotonic() < deadline:
         began = clock.monotonic()
-        adopted = adopt(patient, clock, limits, order.label, order.image, order.wishes, say)
+        adopted = holding.adopt(patient, order.image, order.wishes)
         if adopted:
             notebook.adopted(adopted)
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
@@ -133,17 +137,15 @@ def bring_online(
                 usd_per_hour=price or served.usd_per_hour,
                 attempts=len(failures) + 1,
             )
-            keep_lowest(market, clock, limits, order.label, instance_id, say)
+            holding.keep(instance_id)
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
             served.end_timer()  # last of all: until then whatever cannot be given back ends itself
         except (HostFault, errors.RentalFailed) as fault:
             error = noted(failures, fault, instance_id, machine_id, clock.monotonic() >= deadline)
-            if isinstance(error, GpuUnfit):
-                gpus.add(offer or adopted, error)
-            then, stop = following(error, failures, gpus, order.name)
+            then, stop = following(error, failures, gpus, offer or adopted, order.name)
             say("give back", f"{error}; {then}")
             with notebook.giving_back(error):
-                _keep_and_give_back(market, clock, limits, instance_id, price, rented_at, error, notebook)
+                _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
             if stop:
                 raise stop from error
         except errors.DOUBTS as doubt:
@@ -152,7 +154,7 @@ def bring_online(
         except BaseException as error:
             say("give back", f"instance {instance_id}")
             with notebook.giving_back(error):
-                _keep_and_give_back(market, clock, limits, instance_id, price, rented_at, error, notebook)
+                _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
             raise
         else:
             notebook.served(served.download_mbps, served.seconds)
@@ -161,9 +163,7 @@ def bring_online(
 
 
 def _keep_and_give_back(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    holding: Holding,
     instance_id: int,
     price: float | None,
     rented_at: float,
@@ -171,9 +171,9 @@ def _keep_and_give_back(
     notebook: Notebook,
 ) -> None:
     try:
-        notebook.keep(last_words(market, clock, instance_id, error))
+        notebook.keep(last_words(holding.market, holding.clock, instance_id, error))
     finally:
-        give_back(market, clock, limits, instance_id, price, rented_at)
+        holding.give_back(instance_id, price, rented_at, error)
 
 
 def _rent_best(

@@ -6,66 +6,19 @@ agree; and whoever rented gives back, or says what still costs money.
 """
 
 import random
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 from providers.engine_watch import EngineGone, RentingClock
 from providers.vast import errors
-from providers.vast.account import Accounts
-from providers.vast.answers import PriceIncrease
-from providers.vast.claims import Choose
 from providers.vast.instances import Failed, Instance, Running, classify
-from providers.vast.keyring import KeyRing
 from providers.vast.limits import Limits
+from providers.vast.market import Market as Market  # noqa: PLC0414 -- rules and doubles take it from here
 from providers.vast.offers import Offer
 from providers.vast.rows import set_aside
 
 RENT_TRIES = 2  # the second after the first is known to have had no effect
 DESTROY_AGAIN_LOOKS = 12  # an accepted destroy that has no effect by then is asked for again; a minute is no rare tail
-
-
-class Market(KeyRing, Accounts, Protocol):
-    """What renting needs of the market; `client.VastClient` is one."""
-
-    def verify_key(self) -> None:
-        """Raise CredentialsRefused where the market does not know the key."""
-
-    def search(self, query: dict[str, Any]) -> list[Offer]:
-        """Return offers for a query."""
-
-    def forget_search(self, query: dict[str, Any]) -> None:
-        """Have a query asked anew."""
-
-    def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
-        """Give the offer that is chosen, knowing which others are about to rent; nobody else does while the block lasts."""
-
-    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        """Rent and return the instance's id."""
-
-    def show(self, instance_id: int) -> Instance | None:
-        """Return one instance, None where there is none."""
-
-    def few_wait(self, instance_id: int) -> bool:
-        """Note that we wait for an instance; say whether to look at it by itself, and not at the list that many share."""
-
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        """Return instances, by label or all; what others saw up to `age_seconds` ago will do."""
-
-    def destroy(self, instance_id: int) -> None:
-        """Ask for the end of an instance."""
-
-    def start(self, instance_id: int) -> None:
-        """Ask for the start of an instance that is stopped."""
-
-    def price_increases(self) -> Sequence[PriceIncrease]:
-        """Return the price increases that landlords have announced for contracts of the account."""
-
-    def log(self, instance_id: int, lines: int = 1000) -> str:
-        """Return an instance's log."""
-
-    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of an instance's log, or of its landlord's daemon's, asked for once and within some seconds."""
 
 
 def rent_body(
@@ -102,7 +55,7 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
                 give_back(market, clock, limits, refused.instance_id, offer.dph_base, clock.monotonic())
             raise
         except errors.OutcomeUnknown as doubt:
-            found = _settle_or_give_back(market, clock, limits, body["label"], doubt, offer.dph_base)
+            found = _settle_or_give_back(market, clock, limits, body["label"], doubt, offer)
             if found:
                 return found[0].id
             _no_nameless(market, offer, body, doubt)
@@ -113,26 +66,26 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
         except BaseException as broken:
             unknown = errors.OutcomeUnknown("rent", f"it was broken off: {broken!r}")
             with clock.patient():
-                found = _settle_or_give_back(market, clock, limits, body["label"], unknown, offer.dph_base)
+                found = _settle_or_give_back(market, clock, limits, body["label"], unknown, offer)
                 give_back_all(market, clock, limits, found)
             raise
     raise AssertionError("unreachable")
 
 
 def _settle_or_give_back(
-    market: Market, clock: RentingClock, limits: Limits, label: str, doubt: errors.OutcomeUnknown, usd_per_hour: float
+    market: Market, clock: RentingClock, limits: Limits, label: str, doubt: errors.OutcomeUnknown, offer: Offer
 ) -> list[Instance]:
     try:
-        return settle(market, clock, limits, label)
+        return settle(market, clock, limits, label, offer.machine_id)
     except EngineGone:
         with clock.patient():
-            give_back_all(market, clock, limits, settle(market, clock, limits, label))
+            give_back_all(market, clock, limits, settle(market, clock, limits, label, offer.machine_id))
         raise
     except errors.VastError as error:
         raise errors.OutcomeUnknown(
             "rent",
             f"{doubt.what_happened}; looking it up failed too: {error}. An instance with the label {label} may be rented, "
-            f"at about ${usd_per_hour:.3f}/h: run `pulumi up` again, it goes on with what carries its label",
+            f"at about ${offer.dph_base:.3f}/h: run `pulumi up` again, it goes on with what carries its label",
         ) from error
 
 
@@ -153,14 +106,18 @@ def _no_nameless(market: Market, offer: Offer, body: dict[str, Any], doubt: erro
             )
 
 
-def settle(market: Market, clock: RentingClock, limits: Limits, label: str) -> list[Instance]:
+def settle(
+    market: Market, clock: RentingClock, limits: Limits, label: str, machine_id: int | None = None
+) -> list[Instance]:
     """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first.
 
-    The time counts from the first answer on: what was waited for one says nothing.
+    What is on another machine than the one asked for is another creator's, and does not count. The time counts from the first
+    answer on: what was waited for one says nothing.
     """
     deadline: float | None = None
     while True:
-        found = by_id(market.instances(label))
+        listed = by_id(market.instances(label))
+        found = [one for one in listed if machine_id is None or one.machine_id in {None, machine_id}]
         deadline = deadline if deadline is not None else clock.monotonic() + limits.settle_seconds
         if found or clock.monotonic() >= deadline:
             return found

@@ -32,11 +32,11 @@ from providers.progress import tell
 from providers.provider_process import take_over
 from providers.store.client import Keys
 from providers.vast import account, search
-from providers.vast.claim import would_adopt
 from providers.vast.client import FRESH_SECONDS
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError, looking, not_looked
 from providers.vast.foretold import Foretold
 from providers.vast.guarded import GuardedMarket
+from providers.vast.holding import would_adopt
 from providers.vast.instances import Instance
 from providers.vast.offers import Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
@@ -251,19 +251,21 @@ class VastInstanceProvider(ResourceProvider):
     @contextmanager
     def _desk(self, settings: InstanceSettings) -> Iterator["Desk"]:
         from providers.store.ledger import open_ledger  # noqa: PLC0415
+        from providers.store.serving_marks import open_marks  # noqa: PLC0415
         from providers.vast.ledger import CleanLedger  # noqa: PLC0415
         from providers.vast.lifecycle import Desk  # noqa: PLC0415
 
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)
         store = settings.store
         endpoint = store.own_endpoint or store.endpoint
-        kept = open_ledger(endpoint, store.region, store.bucket, self._store_keys, self._clock)
+        place = endpoint, store.region, store.bucket, self._store_keys, self._clock
+        ledger = CleanLedger(open_ledger(*place), redaction.clean)
 
         def say(phase: str, text: str) -> None:
             tell(redaction.clean(f"{settings.name}  {phase}  {text}"))
 
         with self._market(settings) as market:
-            yield Desk(market, self._clock, self._store_keys, say, CleanLedger(kept, redaction.clean))
+            yield Desk(market, self._clock, self._store_keys, say, ledger, marks=open_marks(*place))
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -21,8 +21,10 @@ from providers.vast.backend import StackState
 from providers.vast.ledger import NoLedger
 from providers.vast.lifecycle import Desk
 from providers.vast.limits import Limits
+from providers.vast.marks import Marks, NoMarks
 from providers.vast.settings import InstanceSettings
 from providers.vast.sweep import condemned, own_ids, sort_out
+from tests.doubles.marks import FakeMarks
 from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Killed, Market
 
@@ -42,6 +44,7 @@ class World:
     seed: int
     clock: Clock = field(default_factory=Clock)
     market: Market = field(init=False)
+    marks: Marks = field(init=False)
     state: dict[str, tuple[int, InstanceSettings, dict[str, Any]]] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
     serving: dict[int, InstanceSettings] = field(default_factory=dict)
@@ -49,13 +52,15 @@ class World:
 
     def __post_init__(self) -> None:
         self.market = Market(self.clock)
+        # The mark of one that was killed outlives it, so half of the histories have such a place.
+        self.marks = FakeMarks() if self.seed % 4 < 2 else NoMarks()
 
     def desk(self) -> Desk:
         def hosting(settings: InstanceSettings, *_more: object) -> Any:
             return Host(self.market, self.serving, settings)
 
         say: Callable[[str, str], None] = lambda _phase, _text: None  # noqa: E731 -- a callable, as Desk wants it
-        return Desk(self.market, self.clock, Keys("", ""), say, NoLedger(), hosting)
+        return Desk(self.market, self.clock, Keys("", ""), say, NoLedger(), hosting, self.marks)
 
     def settings(self, name: str) -> InstanceSettings:
         return settings_of(name, self.version)

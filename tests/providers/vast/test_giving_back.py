@@ -154,7 +154,7 @@ def test_a_rent_call_that_broke_and_cannot_be_looked_up_names_the_label() -> Non
 class FullDisk(Breaker):
     """A breaker whose book can be read and not written."""
 
-    def rented(self, now: float) -> None:
+    def rented(self, now: float, instance_id: int | None = None) -> None:
         raise OSError(28, "No space left on device")
 
     def destroyed(self, instance_id: int, now: float) -> None:

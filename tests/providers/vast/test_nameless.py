@@ -3,8 +3,9 @@
 import pytest
 
 from providers.vast import errors
-from providers.vast.claim import adopt
+from providers.vast.holding import Holding
 from providers.vast.limits import Limits
+from providers.vast.marks import NoMarks
 from providers.vast.offers import Offer, Wishes
 from providers.vast.renting import rent
 from tests.doubles.clock import FakeClock
@@ -30,7 +31,8 @@ class Nameless(FakeMarket):
 
 def take_over(market: FakeMarket) -> tuple[int | None, list[str]]:
     said: list[str] = []
-    kept = adopt(market, market.clock, Limits(), LABEL, "image", WISHES, lambda _phase, text: said.append(text))
+    say = lambda _phase, text: said.append(text)  # noqa: E731
+    kept = Holding(market, market.clock, Limits(), LABEL, NoMarks(), say).adopt(market, "image", WISHES)
     return (kept.id if kept else None), said
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from providers.vast.claim import adopt, would_adopt
+from providers.vast.holding import Holding, would_adopt
 from providers.vast.limits import Limits
+from providers.vast.marks import NoMarks
 from providers.vast.offers import Wishes
 from providers.vast.resource import VastInstanceProvider
 from sandbox.market.contracts import Request
@@ -73,5 +74,6 @@ def test_the_preview_and_the_create_agree_on_what_is_taken_over() -> None:
 
     told = would_adopt(market.instances(), "label", "image", wishes)
 
-    assert told == adopt(market, market.clock, Limits(), "label", "image", wishes, lambda *_: None)
+    holding = Holding(market, market.clock, Limits(), "label", NoMarks(), lambda *_: None)
+    assert told == holding.adopt(market, "image", wishes)
     assert told is not None

@@ -94,6 +94,16 @@ def test_an_engine_that_dies_while_a_reply_is_lost_leaves_nothing_rented(clock: 
     assert market.rows == {}
 
 
+def test_an_instance_on_another_machine_is_not_what_a_lost_reply_rented(clock: FakeClock, market: FakeMarket) -> None:
+    others = market.add(BODY["label"], offer(9))
+    market.after["rent"] = [raising(LOST)]
+
+    instance_id = rent(market, clock, LIMITS, offer(1), BODY)
+
+    assert instance_id != others
+    assert market.rows.keys() == {others, instance_id}
+
+
 def test_a_doubt_that_cannot_be_settled_names_the_label(clock: FakeClock, market: FakeMarket) -> None:
     market.after["rent"] = [raising(LOST)]
     market.before["list"] = [raising(errors.CredentialsRefused("key"))]

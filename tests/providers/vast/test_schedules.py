@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from providers.vast import lifecycle, online, renting
+from providers.vast import holding, lifecycle, renting
 from tests.doubles.schedule import Leak, play
 from tests.doubles.scheduled_market import ANYWHERE, FAULTS
 
@@ -35,9 +35,9 @@ def test_the_histories_reach_every_fault() -> None:
 @pytest.mark.parametrize(
     ("room", "rule", "instead"),
     [
-        (online, "give_back", lambda *_a: None),
-        (online, "adopt", lambda *_a: None),
-        (online, "keep_lowest", lambda *_a: None),
+        (holding, "give_back", lambda *_a: None),
+        (holding.Holding, "adopt", lambda *_a: None),
+        (holding.Holding, "keep", lambda *_a: None),
         (renting, "settle", lambda *_a: []),
         (lifecycle, "is_absent", lambda *_a: True),
         (renting, "is_absent", lambda market, _c, _l, number, _label=None: renting.find(market, number) is None),

@@ -1,0 +1,217 @@
+"""Two creators of one instance on one account, in virtual time, by a seed: faults, reads that lag, ends that take a while.
+
+found = meet(seed)          # raises AssertionError, with the history, where one destroyed what the other holds
+"""
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from bootstrap.errors import EngineRefused, HostUnreachable
+from providers.engine_watch import EngineGone
+from providers.vast import errors
+from providers.vast.instances import Instance
+from providers.vast.limits import Limits
+from providers.vast.marks import Marks, NoMarks
+from providers.vast.offers import Wishes
+from providers.vast.online import Order, Say, Served, bring_online
+from tests.doubles.market import FakeMarket, offer
+from tests.doubles.marks import FakeMarks
+from tests.doubles.virtual_time import VirtualTime
+
+LABEL = "gpu-fleet/abc/chat-0"
+WISHES = Wishes(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
+ORDER = Order("chat-0", LABEL, WISHES, "image", "true", 8443)
+# How a creator's work on a host ends, besides well; `killed` is a process that does nothing any more.
+ENDS: tuple[Callable[[], BaseException], ...] = (
+    lambda: HostUnreachable("port 22 is closed"),
+    lambda: EngineRefused("unrecognized arguments"),
+    KeyboardInterrupt,
+    lambda: EngineGone("gone"),
+    lambda: Killed("-9"),
+)
+
+
+class Killed(BaseException):
+    """`kill -9` of a creator."""
+
+
+class Reads(FakeMarket):
+    """A market whose reads lag: it shows an instance a while after its rent, and a while after its end."""
+
+    def __init__(self, time: Any, chance: random.Random) -> None:
+        super().__init__(time, [offer(number) for number in range(1, 30)], boot_seconds=chance.uniform(20, 300))
+        self._chance = chance
+        self._ghosts: dict[int, tuple[float, dict[str, Any]]] = {}
+        self.destroyed: list[int] = []
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        self.clock.sleep(self._chance.uniform(0, 5))
+        number = super().rent(offer_id, body)
+        self.rows[number]["shows"] = self.clock.now + self._chance.choice((0, 0, 20, 85))
+        if self._chance.random() < 0.15:
+            self.clock.sleep(self._chance.uniform(0, 30))
+            raise errors.OutcomeUnknown("rent", "the connection broke")
+        return number
+
+    def destroy(self, instance_id: int) -> None:
+        self.clock.sleep(self._chance.uniform(0, 3))
+        row = self.rows.get(instance_id)
+        if row and row["shows"] <= self.clock.now:  # what it does not know yet it does not end
+            self._ghosts[instance_id] = self.clock.now + self._chance.choice((0, 0, 40)), row
+            self.destroyed.append(instance_id)
+            super().destroy(instance_id)
+
+    def show(self, instance_id: int) -> Instance | None:
+        self.clock.sleep(0.5)
+        return next((one for one in self._seen() if one.id == instance_id), None)
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        self.clock.sleep(0.5)
+        return [one for one in self._seen() if label in {None, one.label}]
+
+    def _seen(self) -> list[Instance]:
+        rows = [row for row in self.rows.values() if row["shows"] <= self.clock.now]
+        return [
+            self._instance(row) for row in rows + [row for end, row in self._ghosts.values() if end > self.clock.now]
+        ]
+
+
+@dataclass
+class CreatorClock:
+    """One creator's clock in the common time. Once `killed`, nothing of it runs; once its engine is `gone`, it gives back."""
+
+    all: VirtualTime
+    killed: bool = False
+    gone: bool = False
+    gone_at: float = float("inf")
+    _patient: bool = False
+
+    def time(self) -> float:
+        return self.all.time()
+
+    def monotonic(self) -> float:
+        return self.all.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        self.all.sleep(seconds)
+        self.confirm()
+
+    def confirm(self) -> None:
+        if self.killed:
+            raise Killed
+        if (self.gone or self.all.now >= self.gone_at) and not self._patient:
+            raise EngineGone("gone")
+
+    @contextlib.contextmanager
+    def patient(self) -> Iterator[None]:
+        before, self._patient = self._patient, True
+        try:
+            yield
+        finally:
+            self._patient = before
+
+
+@dataclass
+class Creator:
+    """One create. `end` is how its first work on a host ends, None for well; `late`: its engine goes after the last look,
+    else at a moment.
+    """
+
+    world: "Meeting"
+    begins: float
+    works: float
+    end: BaseException | None
+    late: bool
+    gone_at: float
+    clock: CreatorClock = field(init=False)
+    returned: int | None = None
+    error: BaseException | None = None
+
+    def __post_init__(self) -> None:
+        self.clock = CreatorClock(self.world.time, gone_at=self.gone_at)
+
+    def run(self) -> None:
+        self.world.time.sleep(self.begins)
+        try:
+            served = bring_online(
+                self.world.market, self.clock, Limits(), ORDER, self, self.world.say(self), None, self.world.marks
+            )
+        except BaseException as error:  # noqa: BLE001 -- whatever ends it ends it
+            self.error = error
+        else:
+            self.returned = served.instance.id
+
+    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
+        self.clock.sleep(self.works)
+        if instance.id not in self.world.market.rows:
+            raise HostUnreachable("the machine is gone")
+        end, self.end = self.end, None
+        if end is not None:
+            self.clock.killed = isinstance(end, Killed)
+            self.clock.gone = isinstance(end, EngineGone)
+            raise end
+        self.clock.gone = self.late  # noticed by `confirm`, or by the waits before it
+        return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {}, 0.1)
+
+
+class Meeting:
+    """Two creators, what they rented, and who returned what. `calm`: no faults; `silence`: how often the mark is unknown."""
+
+    def __init__(self, seed: int, marks: bool = True, calm: bool = False, silence: float = 0.0) -> None:
+        chance = random.Random(seed)
+        self.seed, self.history, self.time = seed, list[str](), VirtualTime()
+        self.market = Reads(self.time, chance)
+        self.marks: Marks = FakeMarks(self._pause, lambda: chance.random() < silence) if marks else NoMarks()
+        self.creators = [self._creator(chance, calm) for _each in range(2)]
+        self.time.run(*(creator.run for creator in self.creators))
+        self.time.sleep(3600)
+
+    def _pause(self, _step: str) -> None:
+        self.time.sleep(0.2)
+
+    def _creator(self, chance: random.Random, calm: bool) -> Creator:
+        end = None if calm or chance.random() < 0.5 else chance.choice(ENDS)()
+        late = not calm and chance.random() < 0.1
+        begins = chance.uniform(0, chance.choice((1, 100, 900)))
+        gone_at = begins + chance.uniform(0, 600) if not calm and chance.random() < 0.2 else float("inf")
+        return Creator(self, begins, chance.uniform(10, 400), end, late, gone_at)
+
+    def say(self, creator: Creator) -> Say:
+        def said(phase: str, text: str) -> None:
+            self.history.append(f"{self.time.now:7.1f} creator {self.creators.index(creator)}  {phase}  {text}")
+
+        return said
+
+    @property
+    def rented(self) -> set[int]:
+        return set(self.market.rows)
+
+    @property
+    def returned(self) -> set[int]:
+        return {one.returned for one in self.creators if one.returned is not None}
+
+    @property
+    def told(self) -> str:
+        ends = [f"returned {one.returned}" if one.returned else repr(one.error) for one in self.creators]
+        return "\n".join([f"seed {self.seed}", *self.history, *ends, f"rented {self.rented}"])
+
+
+def meet(seed: int, marks: bool = True, calm: bool = False) -> Meeting:
+    """Let two creators meet. Raises AssertionError where what one returned is gone, or something is rented and unknown."""
+    found = Meeting(seed, marks, calm)
+    assert found.returned <= found.rented, f"what a creator returned was destroyed\n{found.told}"
+    assert len(found.returned) <= 1, f"the creators hold two machines\n{found.told}"
+    named = {
+        number
+        for one in found.creators
+        for number in found.rented
+        if isinstance(one.error, errors.VastError) and str(number) in str(one.error)
+    }
+    orphans = found.rented - found.returned - named
+    assert not orphans or any(one.clock.killed for one in found.creators), f"nobody knows {orphans}\n{found.told}"
+    if found.returned and not any(one.clock.killed for one in found.creators):
+        assert found.rented == found.returned, f"more is rented than held\n{found.told}"
+    return found
