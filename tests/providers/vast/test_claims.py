@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -21,7 +22,7 @@ from providers.vast.online import Order, Served, bring_online
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.slow_boots import Serves
-from tests.doubles.together import SharedClock
+from tests.doubles.virtual_time import VirtualTime
 
 WISHES = Wishes(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
 
@@ -35,11 +36,16 @@ def order(index: int) -> Order:
 
 
 class Slow(FakeMarket):
-    """A market that takes a rent call a second, and refuses the second caller of an offer."""
+    """A market that takes 4.5 s for a rent call, and refuses the second caller of an offer."""
 
     def rent(self, offer_id: int, body: dict[str, object]) -> int:
         self.clock.sleep(4.5)
         return super().rent(offer_id, body)
+
+
+def slow(rows: list[Offer]) -> Slow:
+    clock: Any = VirtualTime()
+    return Slow(clock, rows)
 
 
 def bring(market: FakeMarket, folder: Path, *indexes: int) -> list[Served]:
@@ -47,9 +53,8 @@ def bring(market: FakeMarket, folder: Path, *indexes: int) -> list[Served]:
         guarded = GuardedMarket(market, Breaker(folder), market.clock, 5.0, Claims(folder))
         return bring_online(guarded, market.clock, Limits(), order(index), Serves(), lambda *_: None)
 
-    clock = market.clock
-    assert isinstance(clock, SharedClock)
-    served = clock.run(*(partial(one, index) for index in indexes))
+    clock: Any = market.clock
+    served: list[Any] = clock.run(*(partial(one, index) for index in indexes))
     assert [error for error in served if isinstance(error, BaseException)] == []
     return served
 
@@ -60,7 +65,7 @@ def steep(count: int) -> list[Offer]:
 
 @pytest.mark.parametrize("index", [0, 1, 49])
 def test_a_single_replacement_takes_the_cheapest_whatever_its_index(tmp_path: Path, index: int) -> None:
-    market = Slow(SharedClock(), steep(20))
+    market = slow(steep(20))
 
     [served] = bring(market, tmp_path, index)
 
@@ -68,7 +73,7 @@ def test_a_single_replacement_takes_the_cheapest_whatever_its_index(tmp_path: Pa
 
 
 def test_those_who_rent_at_once_take_the_cheapest_between_them_and_none_is_refused(tmp_path: Path) -> None:
-    market = Slow(SharedClock(), steep(30))
+    market = slow(steep(30))
 
     served = bring(market, tmp_path, *range(20))
 
@@ -77,7 +82,7 @@ def test_those_who_rent_at_once_take_the_cheapest_between_them_and_none_is_refus
 
 
 def test_those_who_rent_one_after_the_other_each_take_the_cheapest(tmp_path: Path) -> None:
-    market = Slow(SharedClock(), steep(9))
+    market = slow(steep(9))
 
     machines = []
     for index in (7, 3, 5):
@@ -214,7 +219,7 @@ def test_a_folder_that_went_away_keeps_nobody_from_renting(tmp_path: Path) -> No
 
 
 def test_what_breaks_a_rent_breaks_its_claim_too(tmp_path: Path) -> None:
-    market = Slow(SharedClock(), steep(3))
+    market = slow(steep(3))
     market.before["rent"] = [raising(errors.BreakerOpen("stop"))]
 
     with pytest.raises(AssertionError):

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from providers.vast.pace import SharedPace
 from providers.vast.renting import DESTROY_AGAIN_LOOKS, give_back, rent, rent_body
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
-from tests.doubles.together import SharedClock
+from tests.doubles.virtual_time import VirtualTime
 
 LIMITS = Limits()
 LABEL = "gpu-fleet/s/chat-0"
@@ -52,7 +53,7 @@ class Queued(FakeMarket):
 
 
 def test_a_hundred_at_once_are_all_confirmed(tmp_path: Path) -> None:
-    clock = SharedClock()
+    clock: Any = VirtualTime()
     market = Queued(clock, tmp_path)
     numbers = [market.add(f"gpu-fleet/s/chat-{index}", offer(index)) for index in range(100)]
 
@@ -65,7 +66,7 @@ def test_a_hundred_at_once_are_all_confirmed(tmp_path: Path) -> None:
 
 
 def test_of_a_hundred_at_once_those_are_named_that_the_market_does_not_end(tmp_path: Path) -> None:
-    clock = SharedClock()
+    clock: Any = VirtualTime()
     market = Queued(clock, tmp_path, deaf=frozenset({510, 600}))
     numbers = [market.add(f"gpu-fleet/s/chat-{index}", offer(index)) for index in range(100)]
 
