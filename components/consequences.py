@@ -106,6 +106,7 @@ EDITS = (
     Edit("rotation.tokens", 1),
     Edit("rotation.ssh", 1),
     Edit("rotation.certificates", 1),
+    Edit("rotation.ca", 1),
     Edit("market.url", "https://market.example"),
     Edit("market.hostUrl", "https://market.example"),
     Edit("market.timeScale", 2),
@@ -158,7 +159,7 @@ def _settings(edit: Edit) -> InstanceSettings:
     stack = StackConfig.model_validate(_edited(edit))
     fleet = stack.fleets["chat"]
     manifests = {name: _manifest(model.manifest) for name, model in stack.models.items()}
-    identity = _identity(stack.rotation.ssh)
+    identity = _identity(stack.rotation.ssh, stack.rotation.ca)
     args = FleetArgs(
         "chat",
         fleet,
@@ -202,10 +203,10 @@ class _Known(str):
         return rule(str(self))
 
 
-def _identity(ssh: int) -> Identity:
+def _identity(ssh: int, ca: int) -> Identity:
     identity = Identity.__new__(Identity)
     known = {"stackId": "abc", "sshPublicKey": f"ssh-ed25519 {ssh}", "sshPrivateKey": f"key {ssh}"}
-    for name, value in {**known, "caCertificate": "certificate", "caKey": "key", "tokenSecret": "secret"}.items():
+    for name, value in {**known, "caCertificate": f"certificate {ca}", "caKey": "key", "tokenSecret": "secret"}.items():
         object.__setattr__(identity, name, _Known(value))
     return identity
 

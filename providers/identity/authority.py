@@ -18,6 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from bootstrap.errors import SpecInvalid
 
 CA_DAYS = 5 * 365
+CA_RENEW_DAYS = 180  # before its end an update renews the CA's certificate: clients have so long to take the new one
 LEAF_DAYS = 90
 DNS_NAME = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z][a-z0-9-]{0,61}[a-z0-9]\Z", re.IGNORECASE
@@ -40,7 +41,35 @@ class RequestRefusedError(ValueError):
 def new_ca(stack_id: str, now: datetime, days: int = CA_DAYS) -> Authority:
     """Make a CA (EC P-256) that may sign leaves only, valid from an hour before `now` (with a time zone)."""
     key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gpu-fleet {stack_id}")])
+    return Authority(private.decode(), _ca_certificate(key, subject, now, days))
+
+
+def renewed_ca(authority: Authority, now: datetime, days: int = CA_DAYS) -> Authority:
+    """Return the same CA with a new certificate, under the same name and key: what it signed, or signs, suits both.
+
+    Raises SpecInvalid where key and certificate are not of one CA.
+    """
+    key, certificate = _loaded(authority.key, authority.certificate)
+    return Authority(authority.key, _ca_certificate(key, certificate.subject, now, days))
+
+
+def ends_soon(ca_certificate_pem: str, now: datetime) -> bool:
+    """Say whether an update is to renew the CA's certificate, because it ends within half a year or has ended.
+
+    One that cannot be read is left to who signs with it, and says why it cannot.
+    """
+    try:
+        end = end_of(ca_certificate_pem)
+    except ValueError:
+        return False
+    return end - now.timestamp() < CA_RENEW_DAYS * 86_400
+
+
+def _ca_certificate(key: ec.EllipticCurvePrivateKey, subject: x509.Name, now: datetime, days: int) -> str:
     certificate = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -54,10 +83,15 @@ def new_ca(stack_id: str, now: datetime, days: int = CA_DAYS) -> Authority:
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .sign(key, hashes.SHA256())
     )
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return Authority(private.decode(), _pem(certificate))
+    return _pem(certificate)
+
+
+def _loaded(key_pem: str, certificate_pem: str) -> tuple[ec.EllipticCurvePrivateKey, x509.Certificate]:
+    certificate = x509.load_pem_x509_certificate(certificate_pem.encode())
+    key = serialization.load_pem_private_key(key_pem.encode(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
+        raise SpecInvalid("the CA's key does not belong to its certificate; the stack's state was edited or damaged")
+    return key, certificate
 
 
 def sign_csr(
@@ -77,13 +111,11 @@ def sign_csr(
     if not addresses:
         raise ValueError("a certificate needs at least one address")
     key = _requested_key(csr_pem)
-    ca = x509.load_pem_x509_certificate(ca_certificate_pem.encode())
-    ca_key = serialization.load_pem_private_key(ca_key_pem.encode(), None)
-    if not isinstance(ca_key, ec.EllipticCurvePrivateKey) or ca_key.public_key() != ca.public_key():
-        raise SpecInvalid("the CA's key does not belong to its certificate; the stack's state was edited or damaged")
+    ca_key, ca = _loaded(ca_key_pem, ca_certificate_pem)
     if ca.not_valid_after_utc <= now:
         raise SpecInvalid(
-            f"the fleet's CA ended on {ca.not_valid_after_utc:%Y-%m-%d}: it signs nothing more; a new stack makes another"
+            f"the fleet's CA ended on {ca.not_valid_after_utc:%Y-%m-%d}: it signs nothing more. "
+            "`pulumi up` renews it; clients then take the stack's output caCertificate anew"
         )
     certificate = (
         x509.CertificateBuilder()

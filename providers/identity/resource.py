@@ -22,7 +22,16 @@ from pulumi.dynamic import (
 )
 
 from providers.engine_watch import EngineWatch
-from providers.identity.state import OUTPUTS, SECRETS, InputsInvalidError, fresh, renewed, rotation_of, wished_rotation
+from providers.identity.state import (
+    OUTPUTS,
+    SECRETS,
+    InputsInvalidError,
+    fresh,
+    is_changed,
+    renewed,
+    rotation_of,
+    wished_rotation,
+)
 from providers.provider_process import take_over
 
 
@@ -38,13 +47,15 @@ class IdentityProvider(ResourceProvider):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the counters; they arrive as floats and leave as whole numbers."""
         try:
-            return CheckResult({"rotation": wished_rotation(news).model_dump()}, [])
+            return CheckResult({"rotation": wished_rotation(news).written()}, [])
         except InputsInvalidError as error:
             return CheckResult(news, [CheckFailure("rotation", str(error))])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Any other counter is an update in place; nothing ever replaces the identity, because labels are made of it."""
-        return DiffResult(changes=rotation_of(olds) != rotation_of(news), replaces=[])
+        """Any other counter is an update in place, and so is a CA that ends soon; nothing ever replaces the identity, because
+        labels are made of it.
+        """
+        return DiffResult(changes=is_changed(olds, rotation_of(news), datetime.now(UTC)), replaces=[])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Make everything."""
@@ -54,16 +65,16 @@ class IdentityProvider(ResourceProvider):
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return what is in state: there is no other truth about it."""
         state = {name: value for name, value in props.items() if name[0] != "_"}
-        rotation = {"rotation": rotation_of(props).model_dump()}
+        rotation = {"rotation": rotation_of(props).written()}
         return ReadResult(id_, {**rotation, **state}, rotation)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Record the counters, and make a new SSH key where its counter changed."""
-        return UpdateResult(renewed(olds, rotation_of(news)))
+        """Record the counters, and renew what theirs changed: the SSH key, the CA's certificate."""
+        return UpdateResult(renewed(olds, rotation_of(news), datetime.now(UTC)))
 
 
 class Identity(Resource, module="identity", name="Identity"):
-    """The stack's identity. Inputs: rotation {tokens, ssh, certificates}, counters.
+    """The stack's identity. Inputs: rotation {tokens, ssh, certificates, ca}, counters.
 
     Everything but `stackId`, `sshPublicKey` and `caCertificate` is a secret. `previousSshPrivateKey` is the key before the
     last change of `rotation.ssh`, or empty.

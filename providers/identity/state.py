@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from providers import past
-from providers.identity.authority import new_ca
+from providers.identity.authority import Authority, ends_soon, new_ca, renewed_ca
 from providers.identity.keys import new_ssh_key
 from providers.identity.stack_id import new_stack_id
 from providers.identity.tokens import new_token_secret
@@ -27,6 +27,11 @@ class Rotation(BaseModel):
     tokens: int = 0
     ssh: int = 0
     certificates: int = 0
+    ca: int = 0
+
+    def written(self) -> dict[str, int]:
+        """Return the property map; `ca` is in it once it was raised, because older versions do not know it."""
+        return self.model_dump(exclude=set() if self.ca else {"ca"})
 
 
 def rotation_of(state: dict[str, Any]) -> Rotation:
@@ -48,7 +53,7 @@ def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
     stack_id = new_stack_id()
     key, authority = new_ssh_key(_comment(stack_id)), new_ca(stack_id, now)
     return {
-        "rotation": rotation.model_dump(),
+        "rotation": rotation.written(),
         "stackId": stack_id,
         "sshPublicKey": key.public,
         "sshPrivateKey": key.private,
@@ -59,8 +64,14 @@ def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
     }
 
 
-def renewed(state: dict[str, Any], rotation: Rotation) -> dict[str, Any]:
-    """Return the state after a change of counters. Another `ssh` makes another key and keeps the one before.
+def is_changed(state: dict[str, Any], rotation: Rotation, now: datetime) -> bool:
+    """Say whether an update has anything to renew or to write down."""
+    return rotation_of(state) != rotation or ends_soon(state["caCertificate"], now)
+
+
+def renewed(state: dict[str, Any], rotation: Rotation, now: datetime) -> dict[str, Any]:
+    """Return the state after a change of counters. Another `ssh` makes another key and keeps the one before; another `ca`,
+    or an end that is near, makes another certificate of the CA under the same key.
 
     `tokens` and `certificates` renew nothing here: they are part of what each instance's token and certificate are made
     of, so recording them is enough.
@@ -74,7 +85,10 @@ def renewed(state: dict[str, Any], rotation: Rotation) -> dict[str, Any]:
             "sshPrivateKey": key.private,
             "sshPublicKey": key.public,
         }
-    return {"rotation": rotation.model_dump(), **kept}
+    if rotation.ca != rotation_of(state).ca or ends_soon(state["caCertificate"], now):
+        authority = renewed_ca(Authority(state["caKey"], state["caCertificate"]), now)
+        kept |= {"caCertificate": authority.certificate}
+    return {"rotation": rotation.written(), **kept}
 
 
 def _comment(stack_id: str) -> str:

@@ -1,7 +1,8 @@
-"""What is rented, by whom, and why: python -m providers.vast sweep|adopt|explain|why-not, in the project's folder.
+"""What is rented, by whom, and why: python -m providers.vast sweep|adopt|explain|why-not|renew|pin, in the project's folder.
 
 The stack is the selected one, or --stack. Keys and market come from its config; where that cannot be read, the key from
-VAST_API_KEY and the market from VAST_URL. Nothing is changed but by `sweep --destroy`, and by `adopt` through Pulumi.
+VAST_API_KEY and the market from VAST_URL. Nothing is changed but by `sweep --destroy`, and by `adopt` and `renew` through
+Pulumi.
 """
 
 import argparse
@@ -16,8 +17,8 @@ from pathlib import Path
 from components.config import PROJECT, ConfigError
 from components.desk import Desk, Refused, ledger_of, open_desk, read_config, wishes_for
 from providers.store.errors import StoreError
-from providers.vast import label, sweep, verdict
-from providers.vast.backend import BackendError, outputs_of, run_pulumi, selected_stack, states
+from providers.vast import label, renewing, sweep, verdict
+from providers.vast.backend import BackendError, deployment_of, outputs_of, run_pulumi, selected_stack, states
 from providers.vast.closing import SWEPT, row_ended
 from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.explanation import explained
@@ -31,6 +32,7 @@ EXAMPLES = """\
   python -m providers.vast adopt gpu-fleet/ID/chat-0    have `pulumi up` take over an instance that no state knows
   python -m providers.vast explain chat-0               which offers were tried for it, and what became of each
   python -m providers.vast why-not 1234567 chat         which wishes of the fleet chat an offer fails
+  python -m providers.vast renew                        renew certificates that end within a month, and nothing else
   python -m providers.vast pin chat-0                   let any machine start with what this instance's machine compiled
 """
 
@@ -100,7 +102,14 @@ def parser() -> argparse.ArgumentParser:
     )
     five.add_argument("name", help="the instance, such as chat-0; its fleet has warmStart")
     five.set_defaults(run=run_pin)
-    for command in (one, two, three, four, five):
+    six = words.add_parser(
+        "renew",
+        help="renew certificates that end within a month, and nothing else",
+        description="For a schedule. Has Pulumi renew the certificates that end within a month, and the CA's in its last "
+        "half year, for those instances alone. Refuses if the config of this checkout would do more than that.",
+    )
+    six.set_defaults(run=run_renew)
+    for command in (one, two, three, four, five, six):
         command.add_argument("--stack", help="the stack (default: the selected one)")
     return top
 
@@ -205,6 +214,23 @@ def run_why_not(desk: Desk, options: argparse.Namespace) -> int:
     lines = verdict.why_not(desk.market, options.offer, options.fleet, wishes, records, desk.clock.time())
     print("\n".join(lines))
     return 0
+
+
+def run_renew(desk: Desk, _options: argparse.Namespace) -> int:
+    """Renew what ends soon, by an update of those instances alone."""
+    found = renewing.due(deployment_of(run_pulumi, desk.stack), desk.clock.time())
+    print(found.told(), flush=True)
+    if not found.urns:
+        return 0
+    targets = [word for urn in found.urns for word in ("--target", urn)]
+    steps = json.loads(run_pulumi(["preview", "--json", "--stack", desk.stack, *targets]))["steps"]
+    if beyond := renewing.beyond(steps):
+        raise Refused(
+            f"this checkout would do more than renew ({'; '.join(beyond)}), and nothing was done. Bring that to the fleet "
+            f"first, by `pulumi up --stack {desk.stack}`, or run this in the checkout that is deployed."
+        )
+    words = ["pulumi", "up", "--yes", "--skip-preview", "--non-interactive", "--stack", desk.stack, *targets]
+    return subprocess.run(words, check=False).returncode
 
 
 def run_pin(desk: Desk, options: argparse.Namespace) -> int:

@@ -92,18 +92,19 @@ def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:
 
     Raises BackendError.
     """
-    deployment = _deployment(run, stack)
+    deployment = deployment_of(run, stack)
     rows = [row for row in deployment.get("resources") or [] if row.get("type") == INSTANCE and _name(row) == name]
     return dict(rows[0].get("outputs") or {}) if rows else None
 
 
-def _deployment(run: Run, stack: str) -> dict[str, Any]:
+def deployment_of(run: Run, stack: str) -> dict[str, Any]:
+    """Return the `deployment` that `pulumi stack export` writes, secrets as they lie there. Raises BackendError."""
     return json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}
 
 
 def _state(run: Run, stack: str) -> StackState:
     try:
-        deployment = _deployment(run, stack)
+        deployment = deployment_of(run, stack)
     except (BackendError, ValueError) as error:
         return StackState(stack, trouble=str(error))
     return state_of(stack, deployment)

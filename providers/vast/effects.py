@@ -39,7 +39,7 @@ def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: M
         return replace(REPLACED, seconds=whole)
     if RESTARTS & set(found.in_place):
         return Effect(True, "while vLLM restarts", _of(phases, "start", "probe"))
-    if PROVES & set(found.in_place) or _certified(old) != _certified(new):
+    if PROVES & set(found.in_place) or old.access.certificate_epoch != new.access.certificate_epoch:
         return Effect(True, "while the gate restarts")
     return Effect()
 
@@ -47,10 +47,6 @@ def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: M
 def serves(outs: Mapping[str, Any]) -> bool:
     """Say whether the instance may serve: no, if the market has named its failure."""
     return not any(is_down(str(drift)) for drift in outs.get("drift") or [])
-
-
-def _certified(settings: InstanceSettings) -> tuple[str, int]:
-    return settings.access.ca_certificate, settings.access.certificate_epoch
 
 
 def _of(phases: Mapping[str, float], *names: str) -> float | None:

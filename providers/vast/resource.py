@@ -42,6 +42,7 @@ from providers.vast.offers import Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
 from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
+from providers.vast.renewal import with_due
 from providers.vast.rollout import RolloutStoppedError
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
 from providers.vast.unknown import STAND_IN, known, made_anew
@@ -145,6 +146,7 @@ class VastInstanceProvider(ResourceProvider):
         try:
             new = InstanceSettings.from_props(known(news, Unknown, olds))
             old, left_aside = read_settings(olds)
+            olds = with_due(olds, self._clock.time())
             found = lifecycle.compare(old, new, olds)
             if judging.is_doubtful(found):
                 found = self._operate(olds, lambda _, desk: judging.judge(int(id_), old, new, olds, desk))
@@ -199,15 +201,17 @@ class VastInstanceProvider(ResourceProvider):
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Converge in place; what closes the endpoint takes its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
-        from providers.vast.effects import effect  # noqa: PLC0415
+        from providers.vast.effects import effect, serves  # noqa: PLC0415
 
         before, left_aside = read_settings(olds, instead=news)
         if left_aside:
             tell(f"{news.get('name')}  change  {left_aside}")
 
+        olds = with_due(olds, self._clock.time())
+
         def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any]:
             closes = effect(lifecycle.compare(before, settings, olds), before, settings, olds).closes
-            with self._waves.changing(settings, desk.say) if closes else nullcontext():
+            with self._waves.changing(settings, desk.say, serves(olds)) if closes else nullcontext():
                 return lifecycle.update(int(id_), before, settings, olds, desk)
 
         outs = self._operate(news, operation, also=olds)

@@ -54,9 +54,12 @@ class Waves:
             board.announce(fleet, settings.label, rollout.most_down, settings.replicas, there, self._clock.time())
 
     @contextmanager
-    def changing(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
-        """Hold a place in the wave while an instance is changed. Raises RolloutStoppedError, EngineGone."""
-        self._enter(settings, say)
+    def changing(self, settings: InstanceSettings, say: Say, serves: bool = True) -> Iterator[None]:
+        """Hold a place in the wave while an instance is changed; one that does not serve waits for nobody.
+
+        Raises RolloutStoppedError, EngineGone.
+        """
+        self._enter(settings, say, waits=serves)
         with self._ending(settings):
             yield
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from providers.identity.authority import RequestRefusedError, end_of, new_ca, sign_csr
+from providers.identity.authority import RequestRefusedError, end_of, ends_soon, new_ca, renewed_ca, sign_csr
 from tests.doubles.tls import csr
 
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)
@@ -45,6 +45,32 @@ def test_another_fleets_ca_does_not_verify_it() -> None:
 
     with pytest.raises(x509.verification.VerificationError):
         verify(signed(csr()[0]), x509.IPAddress(ipaddress.ip_address("203.0.113.7")), NOW, other.certificate)
+
+
+def test_a_renewed_ca_and_the_one_before_verify_what_either_signed() -> None:
+    later = NOW + timedelta(days=5 * 365 - 100)
+    renewed = renewed_ca(CA, later)
+    old, new = (
+        x509.load_pem_x509_certificate(
+            sign_csr(ca.key, ca.certificate, csr()[0], ("chat.example.net",), later).encode()
+        )
+        for ca in (CA, renewed)
+    )
+
+    assert renewed.key == CA.key
+    assert end_of(renewed.certificate) > end_of(CA.certificate)
+    for leaf in (old, new):
+        for certificate in (CA.certificate, renewed.certificate):
+            verify(leaf, x509.DNSName("chat.example.net"), later + timedelta(days=1), certificate)
+
+
+def test_an_update_renews_a_ca_in_its_last_half_year_and_after_its_end() -> None:
+    end = datetime.fromtimestamp(end_of(CA.certificate), UTC)
+
+    assert not ends_soon(CA.certificate, end - timedelta(days=181))
+    assert ends_soon(CA.certificate, end - timedelta(days=179))
+    assert ends_soon(CA.certificate, end + timedelta(days=1))
+    assert not ends_soon("not a certificate", end)
 
 
 def test_a_host_cannot_ask_for_more_than_a_leaf_of_its_own_address() -> None:

@@ -3,11 +3,13 @@
 import base64
 import pickle
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 
+from providers.identity.authority import end_of, new_ca
 from providers.identity.resource import IdentityProvider
 from providers.identity.stack_id import is_stack_id
 from providers.identity.state import OUTPUTS, SECRETS
@@ -115,3 +117,30 @@ def test_the_class_is_kept_in_state_by_name_alone() -> None:
 def test_secrets_are_a_part_of_the_outputs() -> None:
     assert set(SECRETS) < set(OUTPUTS)
     assert {name for name in OUTPUTS if "Private" in name or "Key" in name.removesuffix("PublicKey")} <= set(SECRETS)
+
+
+def test_a_ca_is_renewed_under_its_key_when_its_counter_is_raised(process: DynamicProcess) -> None:
+    id_, outs = process.create(rotation())
+    raised = {"rotation": {**rotation()["rotation"], "ca": 1}}
+
+    assert process.diff(id_, outs, raised).changes is True
+    renewed = process.update(id_, outs, raised)
+
+    assert renewed["caCertificate"] != outs["caCertificate"]
+    assert renewed["rotation"] == raised["rotation"]
+    same = ("stackId", "caKey", "tokenSecret", "sshPublicKey", "sshPrivateKey", "previousSshPrivateKey")
+    assert {name: renewed[name] for name in same} == {name: outs[name] for name in same}
+    assert process.diff(id_, renewed, raised).changes is False
+
+
+def test_a_ca_that_ends_soon_is_renewed_by_any_update(process: DynamicProcess) -> None:
+    id_, outs = process.create(rotation())
+    old = new_ca(outs["stackId"], datetime.now(UTC), days=100)
+    outs |= {"caKey": old.key, "caCertificate": old.certificate}
+
+    assert process.diff(id_, outs, rotation()).changes is True
+    renewed = process.update(id_, outs, rotation())
+
+    assert end_of(renewed["caCertificate"]) > end_of(old.certificate)
+    assert renewed["caKey"] == old.key
+    assert process.diff(id_, renewed, rotation()).changes is False
