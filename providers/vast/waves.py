@@ -53,6 +53,11 @@ class Waves:
         with self._board() as board:
             board.announce(fleet, settings.label, rollout.most_down, settings.replicas, there, self._clock.time())
 
+    def interrupt(self) -> None:
+        """Have everybody who waits leave its instance as it is."""
+        with self._board() as board:
+            board.interrupt()
+
     @contextmanager
     def changing(self, settings: InstanceSettings, say: Say, serves: bool = True) -> Iterator[None]:
         """Hold a place in the wave while an instance is changed; one that does not serve waits for nobody.
@@ -138,9 +143,9 @@ class Waves:
 
 def _left_out(name: str, stopped: str) -> str:
     return (
-        f"{name}: it is left as it is, because {stopped}, and an update goes on only while the last wave serves. Nothing "
-        "further was touched. When that is mended, run `pulumi up`: it goes on with what is left. To go back, undo the edit "
-        "and run `pulumi up`."
+        f"{name}: it is left as it is, because {stopped}, and the next wave begins only when the last one serves. When what "
+        "stands in its way is mended, run `pulumi up`: it goes on with what is left. To go back, undo the edit and run "
+        "`pulumi up`."
     )
 
 

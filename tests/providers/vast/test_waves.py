@@ -83,9 +83,7 @@ def test_a_failure_leaves_the_others_as_they_are_and_says_how_to_go_on(tmp_path:
         touched = True
 
     assert not touched
-    assert str(told.value).startswith(
-        "chat-1: it is left as it is, because chat-0 failed (broken), and an update goes on"
-    )
+    assert str(told.value).startswith("chat-1: it is left as it is, because chat-0 failed (broken), and the next wave")
     assert "run `pulumi up`: it goes on with what is left" in str(told.value)
 
 
