@@ -31,7 +31,8 @@ class Foretold:
     def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
         """Note what an update does to an instance that runs."""
         done = effect(found, old, new, outs) if found.replace or found.in_place else None
-        price = outs.get("usdPerHour")
+        charged = outs.get("chargedUsdPerHour")
+        price = outs.get("usdPerHour") if charged is None else charged
         with self._fleet(new) as fleet:
             fleet.goes_on(new.name, done, None if price is None else float(price))
 

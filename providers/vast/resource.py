@@ -254,22 +254,11 @@ class VastInstanceProvider(ResourceProvider):
 
     @contextmanager
     def _desk(self, settings: InstanceSettings) -> Iterator["Desk"]:
-        from providers.store.ledger import open_ledger  # noqa: PLC0415
-        from providers.store.serving_marks import open_marks  # noqa: PLC0415
-        from providers.vast.ledger import CleanLedger  # noqa: PLC0415
-        from providers.vast.lifecycle import Desk  # noqa: PLC0415
+        from providers.vast.opening import desk_of  # noqa: PLC0415
 
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)
-        store = settings.store
-        endpoint = store.own_endpoint or store.endpoint
-        place = endpoint, store.region, store.bucket, self._store_keys, self._clock
-        ledger = CleanLedger(open_ledger(*place), redaction.clean)
-
-        def say(phase: str, text: str) -> None:
-            tell(redaction.clean(f"{settings.name}  {phase}  {text}"))
-
         with self._market(settings) as market:
-            yield Desk(market, self._clock, self._store_keys, say, ledger, marks=open_marks(*place))
+            yield desk_of(settings, market, self._clock, self._store_keys, redaction)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:

@@ -73,13 +73,14 @@ def test_certificates_are_renewed_without_another_stack_or_machine(cloud: Cloud,
 
     let_it_end_soon(stack)
     assert "chat  effect  endpoint closed while the gate restarts" in stack.preview().text
+    deployed = config["gpu-fleet:fleets"]["chat"]["vllmArguments"]
     config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = ["--max-model-len", "128"]
     stack.write_config(config)
     refused = renew(stack)
     assert refused.returncode == 1
     assert "would do more than renew (chat-0: server was edited), and nothing was done" in refused.stderr
 
-    config["gpu-fleet:fleets"]["chat"].pop("vllmArguments")
+    config["gpu-fleet:fleets"]["chat"]["vllmArguments"] = deployed
     stack.write_config(config)
     renewed = renew(stack)
     assert renewed.returncode == 0, renewed.stdout + renewed.stderr
