@@ -118,7 +118,8 @@ class FakeMarket(Unclaimed):
 
     def start(self, instance_id: int) -> None:
         self._step("start", instance_id)
-        self.rows[instance_id].pop("seen", None)
+        for key in ("seen", "until", "answers"):
+            self.rows.get(instance_id, {}).pop(key, None)
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
         self._step("attach", instance_id)

@@ -71,6 +71,8 @@ class World:
         if name in self.state:
             number, old, outs = self.state[name]
             if judging.judge(number, old, wanted, outs, self.desk()).replace:
+                if self.market.rows.get(number, {}).get("answers", number in self.market.rows):
+                    raise Leak(f"instance {number} serves, and another is to take its place\n{self.told()}")
                 self.destroy(name)
                 self._create(name, wanted)
             else:
@@ -189,6 +191,7 @@ def play(seed: int) -> World:
     for step, name in [("up", name) for name in names] + plan:
         world.attempt(step, name)
     world.market.faults.clear()
+    world.market.hush(world.clock.now + LONG)
     world.market.never_boots.clear()
     (_goes_on if chance.random() < 0.5 else _gives_up)(world, names)
     return world

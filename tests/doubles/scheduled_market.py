@@ -10,7 +10,7 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 
 # What can strike at a call, by its name; `""` are steps on a host.
-ANYWHERE = ("killed", "engine-gone", "interrupted", "landlord")
+ANYWHERE = ("killed", "engine-gone", "interrupted", "landlord", "odd-words", "odd-words", "stopped")
 UNUSABLE = ("unusable", "rate-limited")
 FAULTS = {
     "search": UNUSABLE,
@@ -21,6 +21,15 @@ FAULTS = {
     "destroy": (*UNUSABLE, "lost-reply", "killed-after", "deaf", "deaf", "deaf"),
     "": ("host-fault", "our-fault", "host-lost"),
 }
+ODD_WORDS: tuple[dict[str, Any], ...] = (  # of what serves all the same
+    {"actual_status": "unknown"},
+    {"actual_status": "loading"},
+    {"actual_status": "offline"},
+    {"actual_status": "exited"},
+    {"intended_status": "stopped"},
+    {"public_ipaddr": None},
+)
+ODD_SECONDS = 1200.0
 LIES = 2  # reads on end that say that nothing is there; more than that cannot be told from the truth
 
 
@@ -71,6 +80,10 @@ class Market(FakeMarket):
         super().destroy(instance_id)
         self._end("destroy")
 
+    def start(self, instance_id: int) -> None:
+        self._begin("start")
+        super().start(instance_id)
+
     def show(self, instance_id: int) -> Instance | None:
         self._begin("show")
         return None if self._lies() else super().show(instance_id)
@@ -120,11 +133,31 @@ class Market(FakeMarket):
             raise errors.OutcomeUnknown(call, "an answer of another shape")
         if self._fault == "rate-limited":
             raise errors.RateLimited(call)
+        self._speak()
         if self._fault == "landlord" and self.rows:
             self.rows.pop(min(self.rows))
         if self._fault == "second-creator":
             self.strangers += 1
             self.add("gpu-fleet/abc/chat-0", offer(70 + self.moment), "vllm/vllm-openai:v0.32.0")
+
+    def _speak(self) -> None:
+        """Have the market say odd words of an instance that serves, or stop it; words pass, and so does a stop by a start."""
+        self.hush(self.clock.now)
+        serving = sorted(number for number in self.rows if number in self.online)
+        if not serving or self._fault not in ("odd-words", "stopped"):
+            return
+        row = self.rows[self.chance.choice(serving)]
+        if self._fault == "odd-words":
+            row |= {"seen": self.chance.choice(ODD_WORDS), "until": self.clock.now + ODD_SECONDS, "answers": True}
+        else:
+            row |= {"seen": {"intended_status": "stopped"}, "until": float("inf"), "answers": False}
+
+    def hush(self, until: float) -> None:
+        """End the odd words that last until a moment at most."""
+        for row in self.rows.values():
+            if row.get("until", float("inf")) <= until:
+                for key in ("seen", "until", "answers"):
+                    row.pop(key, None)
 
     def _lies(self) -> bool:
         self.lies -= 1

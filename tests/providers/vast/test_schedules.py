@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from providers.vast import holding, lifecycle, renting
+from providers.vast import holding, judging, lifecycle, renting
 from tests.doubles.schedule import Leak, play
 from tests.doubles.scheduled_market import ANYWHERE, FAULTS
 
@@ -42,6 +42,8 @@ def test_the_histories_reach_every_fault() -> None:
         (lifecycle, "is_absent", lambda *_a: True),
         (renting, "is_absent", lambda market, _c, _l, number, _label=None: renting.find(market, number) is None),
         (lifecycle, "give_back", lambda market, _c, _l, number, _price: market.destroy(number)),
+        (judging, "_is_lost", lambda *_a: True),
+        (judging.Absence, "left", lambda *_a: 0.0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
