@@ -46,6 +46,8 @@ def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
     cloud.sandbox.books.destroy(ids["chat-0"])
     cloud.sandbox.books.stop(ids["chat-1"])
     cloud.sandbox.arm("moved-ports", instance="chat-2")
+    dearer = next(one for one in cloud.sandbox.books.all() if one.id == ids["chat-3"])
+    dearer.meter.reprice(cloud.sandbox.books.clock.now(), 5.0)
     for name, (command, _says) in BY_HAND.items():
         old = certificate(["127.0.0.1"], time.time() - 86400) if name == "chat-6" else ""
         by_hand(outputs[name], command, old)
@@ -55,11 +57,13 @@ def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
     assert "chat-0 deleted" in told
     assert "chat-1  drift  status: the market stopped it" in told
     assert "chat-2  drift  address: it moved from" in told
+    assert "chat-3  price  it is charged $5." in told
     for name, (_command, says) in BY_HAND.items():
         assert f"{name}  drift  {says}" in told
     calm(cloud)
     stack.up()
     assert_all_serve(cloud, stack, 7)
+    assert stack.outputs()["hourlyCost"] > 5
     after = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
     assert {name for name in ids if after[name] != ids[name]} == {"chat-0"}, "what was stopped is started"
     assert "  drift  " not in stack.refresh().text
