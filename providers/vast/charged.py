@@ -32,6 +32,13 @@ def charged_usd_per_hour(instance: Instance, wishes: Wishes) -> float | None:
     return instance.dph_total + wishes.weights_gb * instance.inet_down_cost / wishes.expected_hours
 
 
+def paid(outs: Mapping[str, Any]) -> float | None:
+    """Return what an instance costs by its outputs in state, in $/h: what is charged, else what it was rented for."""
+    price = outs.get("chargedUsdPerHour")
+    price = outs.get("usdPerHour") if price is None else price
+    return None if price is None else float(price)
+
+
 def has_risen(rented: float, charged: float | None) -> bool:
     """Say whether the price has risen since the rent. Both in $/h."""
     return charged is not None and charged > rented * ROUNDING

@@ -7,6 +7,7 @@ from typing import Any
 
 from providers.progress import tell
 from providers.vast.changes import Changes
+from providers.vast.charged import paid
 from providers.vast.effects import REPLACED, effect
 from providers.vast.impact import FleetImpact
 from providers.vast.instances import Instance
@@ -31,10 +32,8 @@ class Foretold:
     def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
         """Note what an update does to an instance that runs."""
         done = effect(found, old, new, outs) if found.replace or found.in_place else None
-        charged = outs.get("chargedUsdPerHour")
-        price = outs.get("usdPerHour") if charged is None else charged
         with self._fleet(new) as fleet:
-            fleet.goes_on(new.name, done, None if price is None else float(price))
+            fleet.goes_on(new.name, done, paid(outs))
 
     def taken_over(self, settings: InstanceSettings, instance: Instance) -> None:
         """Note an instance that carries its label already."""

@@ -14,6 +14,7 @@ from bootstrap.host import Host
 from bootstrap.scripting import ETC, shell
 from bootstrap.ssh import public_line
 from providers.vast import errors
+from providers.vast.charged import paid
 from providers.vast.instances import Instance
 from providers.vast.keyring import KeyRing, Say, attach, detach
 from providers.vast.settings import AccessSettings
@@ -80,7 +81,7 @@ def go_on(
         elif is_left(outs):
             bootstrap.retire_keys(instance, host_key, say)
     except BootstrapError as error:
-        raise KeyUnchanged(instance.id, outs.get("usdPerHour"), str(error), admitted=not changes) from error
+        raise KeyUnchanged(instance.id, paid(outs), str(error), admitted=not changes) from error
     return [LEFT] if changes else []
 
 

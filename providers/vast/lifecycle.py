@@ -13,7 +13,7 @@ from providers.engine_watch import RentingClock
 from providers.store.client import Keys
 from providers.vast import account, closing, errors, key_change
 from providers.vast.changes import Changes, changes
-from providers.vast.charged import charged_now, tell_prices, tell_rise
+from providers.vast.charged import charged_now, paid, tell_prices, tell_rise
 from providers.vast.closing import row_ended, state_ended
 from providers.vast.ending import ENDING_DRIFT, ending
 from providers.vast.errors import Meanwhile
@@ -167,7 +167,7 @@ def update(
         served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
     except BootstrapError as error:
         meanwhile = _goes_back(instance, old, new, outs, desk)
-        raise errors.UpdateFailed(instance_id, outs.get("usdPerHour"), str(error), meanwhile) from error
+        raise errors.UpdateFailed(instance_id, paid(outs), str(error), meanwhile) from error
     drift = key_change.go_on(bootstrap, instance, old.access, new.access, outs, desk.say)
     fresh = {**_outputs(served), "drift": drift, "chargedUsdPerHour": charged_now(served.instance, new, outs)}
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
@@ -189,8 +189,7 @@ def _rented_on(market: Market, outs: dict[str, Any]) -> int | None:
 
 
 def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
-    price = "an unknown price" if outs.get("usdPerHour") is None else f"${float(outs['usdPerHour']):.3f}/h"
-    return f"INSTANCE {instance_id} MAY STILL BE RENTED at {price}: it was rented"
+    return f"INSTANCE {instance_id} MAY STILL BE RENTED at {errors.told_price(paid(outs))}: it was rented"
 
 
 def _touches(found: Changes) -> bool:
@@ -236,8 +235,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
         account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
     if instance is not None and isinstance(classify(instance, settings.server.port), Running):
         bootstrap_of(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
-    price = outs.get("usdPerHour")
-    give_back(desk.market, desk.clock, limits, instance_id, float(price) if price is not None else None)
+    give_back(desk.market, desk.clock, limits, instance_id, paid(outs))
     state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
     forget(desk.marks, settings.label, instance_id)
     try:

@@ -15,6 +15,7 @@ from typing import Any
 
 from providers.engine_watch import RentingClock
 from providers.vast import errors
+from providers.vast.charged import paid
 from providers.vast.instances import DOWN, Failed, Instance, Pending, Running, classify
 from providers.vast.limits import Limits
 from providers.vast.online import Say
@@ -75,7 +76,7 @@ class Absence:
     @staticmethod
     def of(outs: dict[str, Any]) -> "Absence":
         """Return what the outputs in state say."""
-        return Absence(outs.get("downSince"), outs.get("usdPerHour"))
+        return Absence(outs.get("downSince"), paid(outs))
 
     def left(self, now: float, limits: Limits) -> float:
         """Return for how many seconds more a machine that is down is waited for."""

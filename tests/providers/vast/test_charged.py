@@ -9,7 +9,7 @@ import pytest
 from providers.vast import errors, lifecycle
 from providers.vast.answers import PriceIncrease
 from providers.vast.changes import Machine, changes
-from providers.vast.charged import announced_told, charged_usd_per_hour, has_risen, rise_told
+from providers.vast.charged import announced_told, charged_usd_per_hour, has_risen, paid, rise_told
 from providers.vast.instances import Instance
 from providers.vast.lifecycle import Desk
 from providers.vast.offers import query, usd_per_hour
@@ -93,6 +93,12 @@ def test_a_rise_is_told_with_what_follows() -> None:
     )
     assert "the next `pulumi up` takes another machine" in str(rise_told("chat-0", 0.4, 0.6, 0.5, replaces=True))
     assert "`pulumi up --replace '**chat-0'`" in str(rise_told("chat-0", 0.4, 0.6, 0.5, replaces=False))
+
+
+def test_what_is_paid_is_what_is_charged_else_what_it_was_rented_for() -> None:
+    assert paid({"usdPerHour": 0.4, "chargedUsdPerHour": 0.6}) == 0.6
+    assert paid({"usdPerHour": 0.4, "chargedUsdPerHour": None}) == paid({"usdPerHour": 0.4}) == 0.4
+    assert paid({}) is None
 
 
 def test_an_announced_increase_is_told_of_its_contract_alone() -> None:
