@@ -148,9 +148,8 @@ def update(
     kept = {key: outs[key] for key in OUTPUT_KEYS if key in outs}
     if not _touches(compare(old, new, outs)):
         return {**kept, "account": learned(instance_id, old, outs, desk.market)}
-    answers = bootstrap_of(old, old, desk).answers
-    wanted = _touches(changes(old, new, machine_of(outs)))
-    if not wanted and serves_all_the_same(_patient(desk, old.to_limits()), instance_id, old, outs, answers):
+    host, wanted = bootstrap_of(old, old, desk), _touches(changes(old, new, machine_of(outs)))
+    if not wanted and serves_all_the_same(_patient(desk, old.to_limits()), instance_id, old, outs, host):
         desk.say("drift", f"its endpoint {outs.get('endpoint')} answers, whatever the market says: nothing is done")
         return {**kept, "account": _rented_on(desk.market, outs)}
     limits = new.to_limits()

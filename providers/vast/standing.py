@@ -8,10 +8,9 @@ and that only after a while; see `judging`.
 
 import random
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from providers.engine_watch import RentingClock
 from providers.vast import errors
@@ -44,24 +43,28 @@ def is_standing(drift: str) -> bool:
     return drift.startswith((f"{STATUS_DRIFT}:", f"{WAITING_DRIFT}:"))
 
 
+class Answering(Protocol):
+    """What asks an endpoint; `serving.HostBootstrap` is one."""
+
+    def answers(self, endpoint: str) -> bool:
+        """Say whether an endpoint answers a completion, with a certificate of our CA."""
+
+
 def serves_all_the_same(
     market: Market,
     instance_id: int,
     settings: InstanceSettings,
     outs: dict[str, Any],
-    answers: Callable[[str], bool],
+    host: Answering,
 ) -> bool:
-    """Say whether all that drift holds is the market's word, which still stands and which the endpoint gives the lie.
-
-    `answers` says whether an endpoint answers a completion.
-    """
+    """Say whether all that drift holds is the market's word, which still stands and which the endpoint gives the lie."""
     drift = [str(one) for one in outs.get("drift") or []]
     if not drift or not all(map(is_standing, drift)):
         return False
     instance = look_up(market, instance_id, settings.label)
     if instance is None or isinstance(classify(instance, settings.server.port), Running):
         return False
-    return answers(str(outs.get("endpoint")))
+    return host.answers(str(outs.get("endpoint")))
 
 
 @dataclass(frozen=True)
