@@ -167,7 +167,7 @@ class Holding:
                 raise errors.RentalFailed(instance_id, "surplus", "another create gives it back")
             if seen and ours and self.by in seen.by:
                 return instance_id
-            if seen and not ours and not self._is_gone(market, seen.instance, under):
+            if seen and seen.by and not ours and not self._is_gone(market, seen.instance, under):
                 return seen.instance
             before = seen.by if seen and ours else ()
             self.marks.write(self.label, Held(instance_id, (*before, self.by)), seen)

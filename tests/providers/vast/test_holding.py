@@ -151,6 +151,17 @@ def test_whoever_serves_what_another_gives_back_takes_another_machine() -> None:
         account.holding().keep(number)
 
 
+def test_what_another_creator_gives_back_holds_no_label() -> None:
+    account = Account()
+    doomed, number = account.add(1), account.add(2)
+    account.marked(doomed)
+
+    account.holding().keep(number)
+
+    assert account.mark == (number, ("us",))
+    assert number in account.market.rows
+
+
 def test_a_mark_that_names_what_is_gone_is_written_anew() -> None:
     account = Account()
     account.marked(77, "them")
