@@ -188,37 +188,41 @@ def _rent_best(
 ) -> tuple[int, Offer]:
     wishes = order.wishes
     body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port, order.image_login)
-    for _search in range(limits.attempts):
+    gone: set[int] = set()  # machines that somebody else took before us
+    while True:
         try:
             records = notebook.ledger.records()
             ranked, asked = candidates(market, wishes, records, clock.time(), say)
         except errors.NoMatchingOffer as error:
             raise errors.NoMatchingOffer("\n".join([str(error), *told(failures)])) from error
-        machines = len({offer.machine_id for offer in ranked})
-        say("search", f"{machines} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
+        if not gone:
+            machines = len({offer.machine_id for offer in ranked})
+            say("search", f"{machines} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
         left = deadline - clock.monotonic()
         quick = in_time(ranked, wishes, records, limits, left)
         if not quick:
             failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, limits, left)))
             raise exhausted(order.name, failures, limits)
-        while quick:
-            choose = partial(offers.choose, quick, wishes, records)
-            try:
-                with market.claim(order.label, choose) as offer:
-                    instance_id = _rent_offer(market, clock, limits, offer, body, wishes, notebook)
-            except errors.OfferGone as gone:
-                for query in asked:
-                    market.forget_search(query)
-                say("rent", f"{gone}; next offer")
-                quick = [one for one in quick if one.machine_id != offer.machine_id]
-                continue
-            where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
-            price = offers.usd_per_hour(offer, wishes)
-            say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
-            return instance_id, offer
-    raise errors.NoMatchingOffer(
-        f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it."
-    )
+        quick = [one for one in quick if one.machine_id not in gone]
+        if not quick:
+            raise errors.NoMatchingOffer(
+                f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it."
+            )
+        choose = partial(offers.choose, quick, wishes, records)
+        try:
+            with market.claim(order.label, choose) as offer:
+                instance_id = _rent_offer(market, clock, limits, offer, body, wishes, notebook)
+        except errors.OfferGone as taken:
+            # What else is on that list may be gone by now, and each vain rent costs everybody on the account a turn.
+            gone.add(offer.machine_id)
+            for query in asked:
+                market.forget_search(query)
+            say("rent", f"{taken}; next offer")
+            continue
+        where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
+        price = offers.usd_per_hour(offer, wishes)
+        say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
+        return instance_id, offer
 
 
 def _rent_offer(

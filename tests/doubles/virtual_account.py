@@ -15,7 +15,11 @@ from typing import Any
 
 import httpx
 
+from providers.vast.breaker import Breaker
+from providers.vast.claims import Claims
 from providers.vast.client import TIMEOUT_SECONDS, VastClient
+from providers.vast.guarded import GuardedMarket
+from providers.vast.limits import Limits
 from providers.vast.pace import SharedPace
 from providers.vast.renting import rent_body
 from providers.vast.shared import SharedAnswers
@@ -86,8 +90,21 @@ class Computer:
 
     def client(self) -> VastClient:
         """Return the client of one more process."""
-        time = self._account.time
-        return VastClient(URL, KEY, SharedPace(self._folder), time, self.wire, shared=SharedAnswers(self._folder))
+        time, breaker = self._account.time, Breaker(self._folder)
+        return VastClient(
+            URL,
+            KEY,
+            SharedPace(self._folder),
+            time,
+            self.wire,
+            shared=SharedAnswers(self._folder),
+            on_list=lambda rows: breaker.listed(rows, time.monotonic(), time.time()),
+        )
+
+    def market(self) -> GuardedMarket:
+        """Return the market of one more process, as `reach` makes it."""
+        breaker, claims = Breaker(self._folder), Claims(self._folder)
+        return GuardedMarket(self.client(), breaker, self._account.time, Limits().look_seconds, claims)
 
 
 class VirtualAccount:
