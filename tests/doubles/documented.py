@@ -18,7 +18,7 @@ INLINE = re.compile(r"`((?:make|pulumi config|python3? -m|git|openssl|podman|doc
 COMMAND = re.compile(rf" {{4,}}((?:\$EDITOR|(?:[A-Z_]+=\S+ )?(?:{PROGRAMS}))\b.*)")
 
 WALK = "engine/test_real_walk.py"
-TRIED = "tests/tools/test_lifecycle.py plays the recipes in memory"
+TRIED = "engine/test_try_it.py"
 OPERATING = "engine/test_operating.py"
 MANIFESTS = "providers/store/test_documented.py"
 WARM = "engine/test_warm_start.py"
