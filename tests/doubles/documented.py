@@ -22,6 +22,7 @@ TRIED = "engine/test_try_it.py"
 OPERATING = "engine/test_operating.py"
 MANIFESTS = "providers/store/test_documented.py"
 WARM = "engine/test_warm_start.py"
+RENEWED = "engine/test_renewal.py"
 MONITORED = "engine/test_monitoring.py"
 
 NEEDS_A_BUILDER = (
@@ -47,6 +48,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "python -m providers.vast explain chat-0": WALK,
         "python -m providers.vast why-not 1234567 chat": WALK,
         "python -m providers.vast adopt gpu-fleet/ID/chat-0": WALK,
+        "python -m providers.vast renew": RENEWED,
         'eval "$(make -s env STACK=dev)"': WALK,
         "pulumi login": WALK,
         "pulumi stack init dev --secrets-provider passphrase": WALK,
