@@ -29,12 +29,13 @@ def main() -> None:
 
 
 def count(cause: str, cases: str, found: Iterable[tuple[str, str, int]]) -> None:
-    """Print each case that cost a machine, and the figure of all."""
+    """Print each case that cost a machine, how many there were, and the figure of all."""
     rows = list(found)
     for trouble, phase, lost in rows:
         if lost:
             print(f"{trouble} from {phase} on: {lost} given back", flush=True)
-    figure(f"machines given back because of {cause}, {len(rows)} {cases}", sum(row[2] for row in rows), "", 0)
+    print(f"{cause}: {len(rows)} {cases}", flush=True)
+    figure(f"machines given back because of {cause}", sum(row[2] for row in rows), "", 0)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ NULLABLE = (
     "disk_space",
     "dph_total",
     "inet_down",
+    "inet_down_cost",
     "geolocation",
     "start_date",
     "end_date",
