@@ -41,10 +41,10 @@ def main() -> None:
     )
     pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
     common = pulumi.ResourceOptions(provider=pool.common())
-    identity = Identity("identity", {"rotation": stack.rotation.model_dump()}, common)
+    identity = Identity("identity", {"rotation": stack.rotation.model_dump(), "stack": stack_name()}, common)
     rentals = Rentals(
         "rentals",
-        {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId},
+        {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId, "stack": stack_name()},
         common,
     )
     shipper = vmagent(os.environ.get("PATH")) if stack.metrics else None
@@ -66,6 +66,11 @@ def main() -> None:
     pulumi.export("starts", {name: fleet.start.to_output() for name, fleet in zip(stack.fleets, fleets, strict=True)})
     pulumi.export("caCertificate", identity.caCertificate)
     pulumi.export("tokens", pulumi.Output.secret({name: each for one in fleets for name, each in one.tokens.items()}))
+
+
+def stack_name() -> str:
+    """Return the stack's whole name at the backend."""
+    return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
 
 
 def hidden_sections(source: pulumi.Config, known: set[str]) -> dict[str, object]:

@@ -22,6 +22,7 @@ from pulumi.dynamic import (
 )
 
 from providers.engine_watch import EngineWatch
+from providers.identity.replacing import refusal
 from providers.identity.state import (
     OUTPUTS,
     SECRETS,
@@ -33,6 +34,7 @@ from providers.identity.state import (
     wished_rotation,
 )
 from providers.provider_process import take_over
+from providers.vast.backend import run_pulumi
 
 
 class IdentityProvider(ResourceProvider):
@@ -44,12 +46,17 @@ class IdentityProvider(ResourceProvider):
         """Take no args; only see to it that this process does not outlive its engine."""
         take_over(EngineWatch.of_this_process(), lambda: False)
 
-    def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate the counters; they arrive as floats and leave as whole numbers."""
+    def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
+        """Validate the counters; they arrive as floats and leave as whole numbers.
+
+        Without olds it is made for the first time or replaced, and the latter is refused while instances run.
+        """
         try:
-            return CheckResult({"rotation": wished_rotation(news).written()}, [])
+            inputs = {"rotation": wished_rotation(news).written()}
         except InputsInvalidError as error:
             return CheckResult(news, [CheckFailure("rotation", str(error))])
+        refused = refusal(run_pulumi, str(news.get("stack") or "")) if not olds else ""
+        return CheckResult(inputs, [CheckFailure("stack", refused)] if refused else [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Any other counter is an update in place, and so is a CA that ends soon; nothing ever replaces the identity, because
@@ -74,7 +81,7 @@ class IdentityProvider(ResourceProvider):
 
 
 class Identity(Resource, module="identity", name="Identity"):
-    """The stack's identity. Inputs: rotation {tokens, ssh, certificates, ca}, counters.
+    """The stack's identity. Inputs: rotation {tokens, ssh, certificates, ca}, counters; `stack`, its name at the backend.
 
     Everything but `stackId`, `sshPublicKey` and `caCertificate` is a secret. `previousSshPrivateKey` is the key before the
     last change of `rotation.ssh`, or empty.

@@ -6,7 +6,8 @@ anything is rented with it. It is never replaced by a change of inputs. Module p
 stack's state: a rename is a migration.
 """
 
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -28,8 +29,9 @@ from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.past import read_state
 from providers.progress import tell
 from providers.provider_process import take_over
-from providers.rentals.ending import end_rentals, is_rented, tell_late_boots
+from providers.rentals.ending import Ending, end_rentals, is_rented, tell_late_boots
 from providers.vast import account
+from providers.vast.backend import BackendError, StackState, family, run_pulumi
 from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.guarded import GuardedMarket
 from providers.vast.limits import Limits
@@ -37,7 +39,8 @@ from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import LimitSettings, MarketSettings
 
-INPUTS = ("market", "stackId")
+INPUTS = ("market", "stackId", "stack")
+NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
 Value = TypeVar("Value")
 
 
@@ -100,11 +103,13 @@ class RentalsProvider(ResourceProvider):
         return UpdateResult({**news, "account": known})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Give back whatever still carries the stack's id, and have it confirmed."""
+        """Give back what carries the stack's id and no state knows, and have it confirmed."""
 
         def end(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
             limits = Limits().at(inputs.market.time_scale)
-            end_rentals(market, self._clock, limits, id_, say, account.number(props.get("account")))
+            ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource keeps the first one that it had
+            ending = Ending(ids, account.number(props.get("account")))
+            end_rentals(market, self._clock, limits, ending, lambda: _states(str(props.get("stack") or ""), ids), say)
 
         self._operate(props, end)
 
@@ -144,14 +149,21 @@ class RentalsProvider(ResourceProvider):
             self._calls -= 1
 
 
+def _states(stack: str, stack_ids: Sequence[str]) -> list[StackState]:
+    """Read the states that may know what is rented under the ids. Raises BackendError."""
+    if os.environ.get(NO_CHECKPOINTS, "").lower() in ("1", "true"):
+        raise BackendError(f"{NO_CHECKPOINTS} is set, so the state lacks what this update has made")
+    return family(run_pulumi, stack, stack_ids[0])
+
+
 def _url(props: dict[str, Any]) -> object:
     """Return which market it is; another one has other accounts."""
     return (props.get("market") or {}).get("url")
 
 
 class Rentals(Resource, module="rentals", name="Rentals"):
-    """What a stack rents. Inputs: `market` (url, hostUrl, timeScale) and `stackId`. Output: `account`, the number of the
-    market's account that it is rented on."""
+    """What a stack rents. Inputs: `market` (url, hostUrl, timeScale), `stackId`, and `stack`, its name at the backend.
+    Output: `account`, the number of the market's account that it is rented on."""
 
     stackId: pulumi.Output[str]  # noqa: N815 -- a property of the resource, spelt as in state
     account: pulumi.Output[int | None]

@@ -19,6 +19,7 @@ from components.desk import Desk, Refused, ledger_of, open_desk, read_config, wi
 from providers.store.errors import StoreError
 from providers.vast import label, renewing, sweep, verdict
 from providers.vast.backend import BackendError, deployment_of, outputs_of, run_pulumi, selected_stack, states
+from providers.vast.belonging import sort_out
 from providers.vast.closing import SWEPT, row_ended
 from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.explanation import explained
@@ -127,7 +128,7 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
         if options.destroy:
             raise
         print(f"sweep: {doubt}", file=sys.stderr)
-    found = sweep.sort_out(listed, known, own, desk.clock.time(), desk.limits)
+    found = sort_out(listed, known, own, desk.clock.time(), desk.limits)
     doomed = sweep.condemned(found, options.interrupted)
     for instance in doomed if options.destroy else ():
         desk.breaker.destroyed(instance.id, desk.clock.monotonic())

@@ -15,6 +15,7 @@ from providers.vast import account, label
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
 RENTALS = "pulumi-python:dynamic/rentals:Rentals"
 REASON_LETTERS = 300
+NO_SUCH_STATE = "no stack of the backend has this id"
 
 Run = Callable[[Sequence[str]], str]  # arguments of `pulumi` -> its stdout; raises BackendError
 
@@ -26,8 +27,8 @@ class BackendError(Exception):
 @dataclass(frozen=True)
 class StackState:
     """One stack as its state tells. `instances` maps name to the ids that state knows under it; `creating` are names of
-    whose create the state has no end; `accounts` are those of the market on which state knows something rented; `trouble`
-    is why the state could not be read, and then nothing of it is known.
+    whose create the state has no end; `accounts` are those of the market on which state knows something rented; `labelled`
+    are the stack ids in labels of its instances. `trouble` is why the state could not be read: nothing of it is known then.
     """
 
     stack: str
@@ -36,6 +37,13 @@ class StackState:
     creating: frozenset[str] = frozenset()
     accounts: frozenset[int] = frozenset()
     trouble: str | None = None
+    labelled: frozenset[str] = frozenset()
+    rentals: int = 0  # that the state has; more than one while one takes the place of another
+
+    @property
+    def stack_ids(self) -> frozenset[str]:
+        """Return the stack ids under which it rents."""
+        return self.labelled | ({self.stack_id} if self.stack_id else frozenset())
 
 
 def run_pulumi(arguments: Sequence[str]) -> str:
@@ -82,9 +90,27 @@ def states(run: Run, stack: str) -> list[StackState]:
         listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]
     except BackendError as error:
         # One broken state is enough for the list to fail: then the others cannot be found, and their instances not either.
-        return [_state(run, stack), StackState("the other stacks of the backend", trouble=str(error))]
+        return [state_named(run, stack), StackState("the other stacks of the backend", trouble=str(error))]
     others = [name for name in listed if name.rpartition("/")[2] != stack.rpartition("/")[2]]
-    return [_state(run, name) for name in [stack, *others]]
+    return [state_named(run, name) for name in [stack, *others]]
+
+
+def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
+    """Return the state of a stack first, and those of the stacks that are named after it: they may rent under its id.
+
+    `stack` may be empty or wrong, as in a state of an older version or after a rename: then the one with the id is looked for
+    among all. One that cannot be found has `trouble`.
+    """
+    if not stack or stack_id not in (own := state_named(run, stack)).stack_ids:
+        every = states(run, stack or selected_stack(run))
+        own = next((one for one in every if one.stack_id == stack_id), StackState(stack, trouble=NO_SUCH_STATE))
+        return [own, *(one for one in every if one is not own)]
+    try:
+        listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--json"]))]
+    except BackendError as error:
+        return [own, StackState("the other stacks of the backend", trouble=str(error))]
+    short = stack.rpartition("/")[2]
+    return [own, *(state_named(run, name) for name in listed if name.rpartition("/")[2].startswith(f"{short}-"))]
 
 
 def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:
@@ -102,7 +128,8 @@ def deployment_of(run: Run, stack: str) -> dict[str, Any]:
     return json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}
 
 
-def _state(run: Run, stack: str) -> StackState:
+def state_named(run: Run, stack: str) -> StackState:
+    """Return one stack's state."""
     try:
         deployment = deployment_of(run, stack)
     except (BackendError, ValueError) as error:
@@ -121,7 +148,8 @@ def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
         elif resource.get("type") == INSTANCE and number.isdigit():
             known.setdefault(_name(resource), set()).add(int(number))
     pending = [row for row in deployment.get("pending_operations") or [] if row.get("type") == "creating"]
-    creating = {_name(row["resource"]) for row in pending if row["resource"].get("type") == INSTANCE}
+    started = [row["resource"] for row in pending if row["resource"].get("type") == INSTANCE]
+    creating = {_name(row) for row in started}
     renting = [row for row in deployment.get("resources") or [] if row.get("type") in (INSTANCE, RENTALS)]
     accounts = [account.number((row.get("outputs") or {}).get("account")) for row in renting]
     return StackState(
@@ -130,9 +158,16 @@ def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
         {name: frozenset(ids) for name, ids in known.items()},
         frozenset(creating),
         frozenset(number for number in accounts if number is not None),
+        labelled=frozenset(mark.stack_id for row in [*renting, *started] if (mark := _mark(row))),
+        rentals=sum(row.get("type") == RENTALS for row in renting),
     )
 
 
+def _mark(resource: dict[str, Any]) -> label.Label | None:
+    text = (resource.get("inputs") or {}).get("label")
+    return label.parse(text if isinstance(text, str) else None)
+
+
 def _name(resource: dict[str, Any]) -> str:
-    mark = label.parse((resource.get("inputs") or {}).get("label"))
+    mark = _mark(resource)
     return mark.name if mark else str(resource.get("urn", "")).rpartition("::")[2]

@@ -6,13 +6,13 @@ from typing import Any
 
 from providers.vast import offers
 from providers.vast.backend import StackState
+from providers.vast.belonging import Finding, Kind
 from providers.vast.errors import StillRented
 from providers.vast.instances import Instance, unsound
 from providers.vast.offers import Wishes
 from providers.vast.record import Record, avoided
 from providers.vast.renting import Market, by_id
 from providers.vast.search import find_offers
-from providers.vast.sweep import Finding, Kind
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,17 @@ from typing import Any
 
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
-from providers.rentals.ending import end_rentals
+from providers.rentals.ending import Ending, end_rentals
 from providers.store.client import Keys
 from providers.vast import errors, judging, lifecycle
 from providers.vast.backend import StackState
+from providers.vast.belonging import sort_out
 from providers.vast.ledger import NoLedger
 from providers.vast.lifecycle import Desk
 from providers.vast.limits import Limits
 from providers.vast.marks import Marks, NoMarks
 from providers.vast.settings import InstanceSettings
-from providers.vast.sweep import condemned, own_ids, sort_out
+from providers.vast.sweep import condemned, own_ids
 from tests.doubles.marks import FakeMarks
 from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Killed, Market
@@ -138,14 +139,16 @@ class World:
         for name in names:
             self.destroy(name)
         if not self.state:
-            end_rentals(self.market, self.clock, Limits(), "abc", lambda _phase, _text: None)
+            end_rentals(self.market, self.clock, Limits(), Ending(["abc"]), self._states, lambda _phase, _text: None)
             self.pending.clear()
+
+    def _states(self) -> list[StackState]:
+        known = {name: frozenset({number}) for name, (number, _old, _outs) in self.state.items()}
+        return [StackState("dev", "abc", known, frozenset(self.pending))]
 
     def sweep(self) -> None:
         """`sweep --destroy --interrupted`."""
-        known = {name: frozenset({number}) for name, (number, _old, _outs) in self.state.items()}
-        states = [StackState("dev", "abc", known, frozenset(self.pending))]
-        rows = self.market.instances()
+        states, rows = self._states(), self.market.instances()
         for doomed in condemned(sort_out(rows, states, own_ids(states)), interrupted=True):
             self.market.destroy(doomed.id)
 

@@ -1,13 +1,17 @@
 """The end of a stack's rentals: its own go, known or not; those of others stay; what cannot be asked is an error."""
 
-from collections.abc import Iterator
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from providers.rentals.ending import NotAsked, end_rentals, tell_late_boots
+from providers.rentals.ending import Ending, NotAsked, StillWanted, end_rentals, tell_late_boots
 from providers.rentals.resource import RentalsProvider
 from providers.vast import errors
+from providers.vast.backend import IDENTITY, BackendError, StackState
 from providers.vast.instances import Instance
 from providers.vast.limits import Limits
 from providers.vast.rows import Listing, read
@@ -24,9 +28,17 @@ def market() -> FakeMarket:
     return FakeMarket(FakeClock())
 
 
-def end(market: FakeMarket, said: list[str] | None = None) -> None:
+NOTHING_KNOWN = (StackState("dev", "abc", rentals=1),)
+
+
+def end(
+    market: FakeMarket, said: list[str] | None = None, states: Sequence[StackState] = NOTHING_KNOWN, *ids: str
+) -> None:
     words = [] if said is None else said
-    end_rentals(market, market.clock, Limits(), "abc", lambda phase, text: words.append(f"{phase}: {text}"))
+    ending = Ending(ids or ("abc",))
+    end_rentals(
+        market, market.clock, Limits(), ending, lambda: states, lambda phase, text: words.append(f"{phase}: {text}")
+    )
 
 
 def test_what_carries_the_id_is_given_back_and_nothing_else(market: FakeMarket) -> None:
@@ -81,6 +93,84 @@ def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that
     market.before["list"] = [raising(errors.OutcomeUnknown("list", "HTTP 502"))]
     look(1e9)
     assert len(said) == 1
+
+
+def known(stack: str, stack_id: str | None, number: int, **more: Any) -> StackState:
+    return StackState(stack, stack_id, {"chat-0": frozenset({number})}, labelled=frozenset({"abc"}), **more)
+
+
+@pytest.mark.parametrize("rentals", [0, 1, 2])
+def test_what_the_stack_s_state_knows_stays_and_what_it_does_not_know_goes(market: FakeMarket, rentals: int) -> None:
+    kept, lost = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(2))
+    said: list[str] = []
+
+    end(market, said, [known("dev", "abc", kept, rentals=rentals)])
+
+    assert list(market.rows) == [kept]
+    assert said[-1] == f"keep: 1 instances go on, because a state knows them: {kept} (gpu-fleet/abc/chat-0)"
+    assert f"instance {lost} " in said[0]
+
+
+def test_a_second_instance_under_a_known_label_goes(market: FakeMarket) -> None:
+    kept, surplus = (market.add("gpu-fleet/abc/chat-0", offer(n)) for n in range(2))
+
+    end(market, None, [known("dev", "abc", kept)])
+
+    assert (list(market.rows), surplus in market.rows) == ([kept], False)
+
+
+def test_a_killed_create_of_the_stack_goes_and_one_of_another_stack_may_be_running(market: FakeMarket) -> None:
+    dead, running = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(2))
+    own = StackState("dev", "abc", creating=frozenset({"chat-0"}), rentals=2)
+    other = StackState("dev-chat-1", creating=frozenset({"chat-1"}), labelled=frozenset({"abc"}))
+
+    end(market, None, [own, other])
+
+    assert (list(market.rows), dead in market.rows) == ([running], False)
+
+
+def test_a_stack_does_not_end_before_the_stacks_that_rent_under_its_id(market: FakeMarket) -> None:
+    number = market.add("gpu-fleet/abc/chat-0", offer(1))
+    states = [StackState("dev", "abc", rentals=1), known("dev-chat-0", None, number)]
+
+    with pytest.raises(StillWanted, match=rf"{number} \(gpu-fleet/abc/chat-0\).*pulumi destroy --stack dev-chat-0"):
+        end(market, None, states)
+
+    assert list(market.rows) == [number]
+
+
+@pytest.mark.parametrize("doubt", ["own", "other", "none"])
+def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: str) -> None:
+    number = market.add("gpu-fleet/abc/chat-0", offer(1))
+    trouble = StackState("dev", trouble="the passphrase is wrong")
+
+    def states() -> Sequence[StackState]:
+        if doubt == "none":
+            raise BackendError("the passphrase is wrong")
+        return [trouble] if doubt == "own" else [*NOTHING_KNOWN, trouble]
+
+    with pytest.raises(
+        NotAsked, match=rf"{number} \(\$0\.310/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*sweep --destroy"
+    ):
+        end_rentals(market, market.clock, Limits(), Ending(["abc"]), states, lambda *_: None)
+
+    assert list(market.rows) == [number]
+
+
+def test_an_end_with_nothing_left_reads_no_state(market: FakeMarket) -> None:
+    def states() -> Sequence[StackState]:
+        raise AssertionError
+
+    end_rentals(market, market.clock, Limits(), Ending(["abc"]), states, lambda *_: None)
+
+
+def test_the_id_of_the_props_and_the_one_of_before_both_end(market: FakeMarket) -> None:
+    for stack_id in ("abc", "new", "other"):
+        market.add(f"gpu-fleet/{stack_id}/chat-0", offer(1))
+
+    end(market, None, NOTHING_KNOWN, "new", "abc")
+
+    assert [row["label"] for row in market.rows.values()] == ["gpu-fleet/other/chat-0"]
 
 
 LISTED = {"id": 1, "label": "gpu-fleet/abc/chat-7"}
@@ -168,7 +258,11 @@ def test_a_key_that_was_revoked_is_no_empty_account(process: DynamicProcess) -> 
 def started(process: DynamicProcess, market: RunningMarket, key: str) -> dict[str, Any]:
     """Have the process use a key, and return the inputs of a stack's rentals."""
     process.configure({"vastApiKey": key})
-    return {"market": {"url": market.url, "hostUrl": "", "timeScale": market.time_scale}, "stackId": "abc"}
+    return {
+        "market": {"url": market.url, "hostUrl": "", "timeScale": market.time_scale},
+        "stackId": "abc",
+        "stack": "dev",
+    }
 
 
 def orphan(books: Books) -> int:
@@ -184,7 +278,18 @@ def market_of_two() -> Iterator[RunningMarket]:
         yield running
 
 
-def test_a_key_of_another_account_ends_preview_refresh_and_destroy(market_of_two: RunningMarket) -> None:
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a command `pulumi` on PATH whose backend has one stack, which has the id abc and no instance."""
+    state = {"resources": [{"type": IDENTITY, "id": "abc", "outputs": {"stackId": "abc"}}]}
+    (tmp_path / "pulumi").write_text(
+        f"#!/bin/sh\ncase $3 in export) echo '{json.dumps({'deployment': state})}' ;; *) echo '[]' ;; esac\n"
+    )
+    (tmp_path / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+def test_a_key_of_another_account_ends_preview_refresh_and_destroy(market_of_two: RunningMarket, pulumi: None) -> None:
     team = market_of_two.accounts.named("team")
     with DynamicProcess(RentalsProvider()) as process:
         inputs = started(process, market_of_two, team.key)
@@ -211,6 +316,18 @@ def test_a_key_of_another_account_ends_preview_refresh_and_destroy(market_of_two
         assert process.read("abc", outs).outs["account"] == team.account
         process.delete("abc", outs)
     assert team.books.all() == []
+
+
+def test_an_update_that_writes_no_checkpoints_ends_nothing(
+    market_of_two: RunningMarket, pulumi: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
+    orphan(market_of_two.books)
+    with DynamicProcess(RentalsProvider()) as process:
+        inputs = started(process, market_of_two, market_of_two.key)
+        with pytest.raises(ProviderError, match="PULUMI_SKIP_CHECKPOINTS is set"):
+            process.delete("abc", inputs)
+    assert len(market_of_two.books.all()) == 1
 
 
 def test_an_old_state_learns_the_account_from_what_is_rented_there_and_from_nothing_else(

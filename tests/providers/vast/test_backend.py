@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.vast.backend import BackendError, StackState, selected_stack, stack_config, state_of, states
+from providers.vast.backend import BackendError, StackState, family, selected_stack, stack_config, state_of, states
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
 RENTALS = "pulumi-python:dynamic/rentals:Rentals"
@@ -50,7 +50,8 @@ class Pulumi:
 def test_a_state_tells_what_it_knows_what_waits_to_be_deleted_and_what_is_being_created() -> None:
     state = state_of("dev", DEPLOYMENT)
 
-    assert state == StackState("dev", "abc", {"chat-0": frozenset({6, 7})}, frozenset({"chat-1"}), frozenset({4711}))
+    known, creating = {"chat-0": frozenset({6, 7})}, frozenset({"chat-1"})
+    assert state == StackState("dev", "abc", known, creating, frozenset({4711}), labelled=frozenset({"abc"}), rentals=1)
 
 
 def test_an_empty_state_knows_nothing() -> None:
@@ -99,3 +100,33 @@ def test_config_comes_in_its_shapes() -> None:
 def test_no_selected_stack_says_how_to_name_one() -> None:
     with pytest.raises(BackendError, match="--stack"):
         selected_stack(Pulumi(stack=BackendError("no stack selected")))
+
+
+SLOT = {"resources": [resource(INSTANCE, "chat-5", "9", inputs={"label": "gpu-fleet/abc/chat-5"})]}
+
+
+def exports(**deployments: Any) -> Pulumi:
+    def export(stack: str) -> str:
+        found = deployments[stack.rpartition("/")[2].replace("-", "_")]
+        return json.dumps({"deployment": found})
+
+    return Pulumi(stack_ls=[{"name": name.replace("_", "-")} for name in deployments], stack_export=export, stack="dev")
+
+
+def test_a_family_is_the_stack_and_those_named_after_it() -> None:
+    run = exports(prod=SLOT, dev=DEPLOYMENT, dev_chat_5=SLOT, devil=SLOT)
+
+    found = family(run, "organization/gpu-fleet/dev", "abc")
+
+    assert [one.stack for one in found] == ["organization/gpu-fleet/dev", "dev-chat-5"]
+    assert found[1].stack_ids == {"abc"}
+
+
+def test_a_stack_of_another_name_is_found_by_its_id() -> None:
+    run = exports(prod=SLOT, renamed=DEPLOYMENT, dev={})
+
+    for stack in ("", "dev"):
+        found = family(run, stack, "abc")
+        assert found[0].stack == "renamed"
+        assert {one.stack for one in found} == {"prod", "renamed", "dev"}
+    assert family(run, "dev", "xyz")[0].trouble == "no stack of the backend has this id"

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.rentals.ending import end_rentals
+from providers.rentals.ending import Ending, end_rentals
 from providers.vast import errors
 from providers.vast.answers import Charge
+from providers.vast.backend import StackState
 from providers.vast.client import VastClient
 from providers.vast.instances import Instance, all_known, unsound
 from providers.vast.limits import Limits
@@ -174,7 +175,7 @@ def test_the_end_of_a_stack_gives_back_what_does_not_parse() -> None:
         return read([{**LISTED, "id": number}], Instance)
 
     market.instances = odd_once  # type: ignore[method-assign]
-    end_rentals(market, market.clock, Limits(), "abc", lambda _phase, _text: None)
+    end_rentals(market, market.clock, Limits(), Ending(["abc"]), lambda: [StackState("dev", "abc")], lambda *_: None)
 
     assert market.rows == {}
 

@@ -3,12 +3,13 @@
 from dataclasses import replace
 
 from providers.vast.backend import StackState
+from providers.vast.belonging import sort_out
 from providers.vast.errors import StillRented
 from providers.vast.event import Event, Outcome, Reason
 from providers.vast.instances import Instance
 from providers.vast.offers import Wishes
 from providers.vast.record import fold
-from providers.vast.sweep import own_ids, sort_out
+from providers.vast.sweep import own_ids
 from providers.vast.verdict import report, told, why_not, would_adopt
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
