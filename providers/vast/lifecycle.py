@@ -32,6 +32,7 @@ from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
 from providers.vast.standing import Absence, is_down, is_standing, serves_all_the_same, standing_drift, wait_until_back
 
 SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
+SEEN_SECONDS = 600.0  # how old the list may be that teaches state an account
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def learned(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], 
     known = account.number(outs.get("account"))
     if known is not None:
         return known
-    return account.learned(market, None, lambda: find(market, instance_id, settings.label) is not None)
+    # Whenever it was seen, it was seen on that account: a fleet needs one list for all of its instances.
+    return account.learned(market, None, lambda: find(market, instance_id, settings.label, SEEN_SECONDS) is not None)
 
 
 def _rented_on(market: Market, outs: dict[str, Any]) -> int | None:

@@ -25,6 +25,7 @@ WISHES = Wishes(
 def reading(market: VastClient) -> None:
     """Key, search with every filter, list."""
     market.verify_key()
+    assert market.account().id, "without the account's number, nothing that is missing can be called gone"
     found = market.search(offers.query(WISHES))
     assert found, "a market without a single fitting RTX 3090 or 4090 is not one to test against"
     assert len(found) <= 64

@@ -14,6 +14,7 @@ from providers.vast.lifecycle import Desk
 from providers.vast.meeting import meeting_place
 from providers.vast.pace import NoPace
 from providers.vast.shared import SharedAnswers
+from sandbox.market.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import raising
@@ -144,6 +145,25 @@ def test_an_update_that_only_records_learns_the_account_where_state_has_none(ren
     assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.desk)["account"] == 7
     rented.see_nothing(id=8)
     assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.desk)["account"] is None
+
+
+def test_a_fleet_of_an_old_state_learns_its_account_from_one_list(market: RunningMarket, tmp_path: Path) -> None:
+    books, asking = market.books, client(market, market.key, tmp_path)
+    names = [f"chat-{index}" for index in range(20)]
+    numbers = [
+        books.rent(row["id"], Request(image="image", label=f"gpu-fleet/abc/{name}")).id
+        for name, row in zip(names, books.listed(), strict=False)
+    ]
+    before = market.desk.thresholds.calls.get("list", 0)
+
+    found = [
+        lifecycle.learned(number, settings_of(name, 0), {}, asking) for name, number in zip(names, numbers, strict=True)
+    ]
+
+    assert found == [4711] * 20
+    assert market.desk.thresholds.calls["list"] - before == 1
+    for number in numbers:
+        books.destroy(number)
 
 
 def test_numbers_of_accounts_come_out_of_state_as_floats() -> None:
