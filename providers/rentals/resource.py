@@ -74,7 +74,10 @@ class RentalsProvider(ResourceProvider):
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Any other input is only written down. A key of another account than state's ends the preview."""
-        changes = any(olds.get(key) != news.get(key) for key in INPUTS)
+        # What a preview does not know yet is no difference: the id, while counters of the identity change.
+        changes = any(
+            olds.get(key) != news.get(key) for key in INPUTS if not isinstance(news.get(key), pulumi.output.Unknown)
+        )
         if _url(olds) == _url(news):
             changes = changes or self._account(olds) != account.number(olds.get("account"))
         return DiffResult(changes=changes, replaces=[], stables=[], delete_before_replace=True)

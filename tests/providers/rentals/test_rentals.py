@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pulumi.runtime import rpc
 
 from providers.rentals.ending import Ending, NotAsked, StillWanted, end_rentals, tell_late_boots
 from providers.rentals.resource import RentalsProvider
@@ -237,6 +238,7 @@ def test_the_life_of_the_resource(process: DynamicProcess) -> None:
 
         assert id_ == "abc"
         assert process.diff(id_, outs, inputs).changes is False
+        assert process.diff(id_, outs, {**inputs, "stackId": rpc.UNKNOWN}).changes is False
         moved = process.diff(id_, outs, {**inputs, "market": {**inputs["market"], "url": "http://127.0.0.1:1"}})
         assert (moved.changes, moved.replaces) == (True, [])
         assert process.read(id_, outs).id == "abc"
