@@ -9,6 +9,7 @@ ended leaves a pending operation, and what is not in state is never read, update
 
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +31,7 @@ from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Killed, Market
 
 NAMES = ("chat-0", "chat-1", "chat-2")
-STEPS = ("up", "up", "refresh", "destroy", "change")
+STEPS = ("up", "up", "refresh", "destroy", "change", "elsewhere")
 LONG = 48 * 3600.0
 
 
@@ -121,6 +122,16 @@ class World:
         if number in self.market.rows:
             raise Leak(f"delete of instance {number} succeeded while it is rented\n{self.told()}")
         del self.state[name]
+
+    def elsewhere(self, name: str) -> None:
+        """Refresh and destroy with a valid key of another account, which somebody has put into the config."""
+        self.market.elsewhere = True
+        try:
+            for step in (self.refresh, self.destroy):
+                with suppress(errors.VastError):
+                    step(name)
+        finally:
+            self.market.elsewhere = False
 
     def change(self, name: str) -> None:
         """Edit the config, and have it put into force."""

@@ -4,6 +4,7 @@ import random
 from typing import Any
 
 from providers.vast import errors
+from providers.vast.answers import Account
 from providers.vast.instances import Instance
 from providers.vast.offers import Offer
 from tests.doubles.clock import FakeClock
@@ -60,6 +61,10 @@ class Market(FakeMarket):
         self.online: set[int] = set()
         self.history: list[str] = []
         self._fault = ""
+        self.elsewhere = False  # the key is one of another account, on which nothing is rented
+
+    def account(self) -> Account:
+        return Account(id=8, username="alice") if self.elsewhere else super().account()
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         self._begin("rent")
@@ -74,6 +79,8 @@ class Market(FakeMarket):
         return number
 
     def destroy(self, instance_id: int) -> None:
+        if self.elsewhere:
+            return
         self._begin("destroy")
         if self._fault == "deaf":
             return  # accepted, and nothing happens
@@ -85,10 +92,14 @@ class Market(FakeMarket):
         super().start(instance_id)
 
     def show(self, instance_id: int) -> Instance | None:
+        if self.elsewhere:
+            return None
         self._begin("show")
         return None if self._lies() else super().show(instance_id)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        if self.elsewhere:
+            return []
         self._begin("list")
         return [] if self._lies() else super().instances(label, age_seconds)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from providers.vast import holding, judging, lifecycle, renting
+from providers.vast import account, holding, judging, lifecycle, renting
 from tests.doubles.schedule import Leak, play
 from tests.doubles.scheduled_market import ANYWHERE, FAULTS
 
@@ -40,6 +40,7 @@ def test_the_histories_reach_every_fault() -> None:
         (holding.Holding, "keep", lambda *_a: None),
         (renting, "settle", lambda *_a: []),
         (lifecycle, "is_absent", lambda *_a: True),
+        (account, "confirm", lambda *_a: None),
         (renting, "is_absent", lambda market, _c, _l, number, _label=None: renting.find(market, number) is None),
         (lifecycle, "give_back", lambda market, _c, _l, number, _price: market.destroy(number)),
         (judging, "_is_lost", lambda *_a: True),
