@@ -31,7 +31,7 @@ from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Killed, Market
 
 NAMES = ("chat-0", "chat-1", "chat-2")
-STEPS = ("up", "up", "refresh", "destroy", "change", "elsewhere")
+STEPS = ("up", "up", "refresh", "destroy", "change", "elsewhere", "replace_rentals")
 LONG = 48 * 3600.0
 
 
@@ -150,8 +150,21 @@ class World:
         for name in names:
             self.destroy(name)
         if not self.state:
-            end_rentals(self.market, self.clock, Limits(), Ending(["abc"]), self._states, lambda _phase, _text: None)
+            self._end_rentals()
             self.pending.clear()
+
+    def replace_rentals(self, _name: str) -> None:
+        """Replace the resource, and not the instances: its end comes while they serve."""
+        begun = len(self.market.calls)
+        with suppress(errors.VastError):
+            self._end_rentals()
+        ended = {argument for call, argument in self.market.calls[begun:] if call == "destroy"}
+        for name, (number, _old, _outs) in self.state.items():
+            if number in ended:
+                raise Leak(f"the end of the rentals took instance {number}, which state knows as {name}\n{self.told()}")
+
+    def _end_rentals(self) -> None:
+        end_rentals(self.market, self.clock, Limits(), Ending(["abc"]), self._states, lambda _phase, _text: None)
 
     def _states(self) -> list[StackState]:
         known = {name: frozenset({number}) for name, (number, _old, _outs) in self.state.items()}

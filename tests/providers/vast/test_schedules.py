@@ -7,7 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
+from providers.rentals import ending
 from providers.vast import account, holding, judging, lifecycle, renting
+from providers.vast.belonging import Finding, Kind
 from tests.doubles.schedule import Leak, play
 from tests.doubles.scheduled_market import ANYWHERE, FAULTS
 
@@ -41,6 +43,7 @@ def test_the_histories_reach_every_fault() -> None:
         (renting, "settle", lambda *_a: []),
         (lifecycle, "is_absent", lambda *_a: True),
         (account, "confirm", lambda *_a: None),
+        (ending, "sort_out", lambda left, *_a: [Finding(one, Kind.UNKNOWN, "") for one in left]),
         (renting, "is_absent", lambda market, _c, _l, number, _label=None: renting.find(market, number) is None),
         (lifecycle, "give_back", lambda market, _c, _l, number, _price: market.destroy(number)),
         (judging, "_is_lost", lambda *_a: True),
