@@ -39,7 +39,7 @@ INTERVALS: Mapping[str, float] = {
     "destroy": 3.0,
     "logs": 1.0,
     "ssh": 2.0,
-    "account": 1.0,
+    "account": 2.0,
     "charges": 1.0,
 }
 # Calls that may come in bursts: so many in so many market seconds. The market allows ten searches in a minute; two are left

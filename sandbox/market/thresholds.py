@@ -16,7 +16,7 @@ PUBLISHED: Mapping[str, float] = {
     "destroy": 3.0,
     "ssh": 1.0,
     "logs": 1.0,
-    "account": 1.0,
+    "account": 2.0,
     "charges": 1.0,
     "apikeys": 2.0,
     "bid": 5.5,
