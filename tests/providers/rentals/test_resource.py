@@ -1,0 +1,165 @@
+"""The rentals as the engine drives them: the key's account, another one, and states that know none."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pulumi.runtime import rpc
+
+from providers.rentals.resource import RentalsProvider
+from providers.vast.backend import IDENTITY
+from sandbox.market.books import Books
+from sandbox.market.contracts import Request
+from sandbox.testing import RunningMarket, running_market
+from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+
+
+@pytest.fixture
+def process() -> Iterator[DynamicProcess]:
+    with DynamicProcess(RentalsProvider()) as running:
+        yield running
+
+
+def test_the_life_of_the_resource(process: DynamicProcess) -> None:
+    with running_market() as market:
+        process.configure({"vastApiKey": market.key})
+        inputs = {"market": {"url": market.url, "hostUrl": "", "timeScale": market.time_scale}, "stackId": "abc"}
+        assert process.check(inputs).failures == {}
+
+        id_, outs = process.create(inputs)
+
+        assert id_ == "abc"
+        assert process.diff(id_, outs, inputs).changes is False
+        assert process.diff(id_, outs, {**inputs, "stackId": rpc.UNKNOWN}).changes is False
+        moved = process.diff(id_, outs, {**inputs, "market": {**inputs["market"], "url": "http://127.0.0.1:1"}})
+        assert (moved.changes, moved.replaces) == (True, [])
+        assert process.read(id_, outs).id == "abc"
+        process.delete(id_, outs)
+        assert process.says("rentals  confirm gone")
+
+
+def test_a_key_that_was_revoked_is_no_empty_account(process: DynamicProcess) -> None:
+    with running_market() as market:
+        process.configure({"vastApiKey": "revoked"})
+        inputs = {"market": {"url": market.url, "timeScale": market.time_scale}, "stackId": "abc"}
+
+        with pytest.raises(ProviderError, match="could not be asked") as raised:
+            process.delete("abc", inputs)
+
+        assert "Traceback" not in str(raised.value)
+
+
+def started(process: DynamicProcess, market: RunningMarket, key: str) -> dict[str, Any]:
+    """Have the process use a key, and return the inputs of a stack's rentals."""
+    process.configure({"vastApiKey": key})
+    return {
+        "market": {"url": market.url, "hostUrl": "", "timeScale": market.time_scale},
+        "stackId": "abc",
+        "stack": "dev",
+    }
+
+
+def orphan(books: Books) -> int:
+    """Rent something under the stack's id that no state knows."""
+    number = next(iter(books.listed()))["id"]
+    return books.rent(number, Request(image="image", label="gpu-fleet/abc/chat-0")).id
+
+
+@pytest.fixture
+def market_of_two() -> Iterator[RunningMarket]:
+    with running_market() as running:
+        running.accounts.named("team")
+        yield running
+
+
+@pytest.fixture
+def pulumi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put a command `pulumi` on PATH whose backend has one stack, which has the id abc and no instance."""
+    state = {"resources": [{"type": IDENTITY, "id": "abc", "outputs": {"stackId": "abc"}}]}
+    (tmp_path / "pulumi").write_text(
+        f"#!/bin/sh\ncase $3 in export) echo '{json.dumps({'deployment': state})}' ;; *) echo '[]' ;; esac\n"
+    )
+    (tmp_path / "pulumi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+
+
+def test_a_key_of_another_account_ends_preview_refresh_and_destroy(market_of_two: RunningMarket, pulumi: None) -> None:
+    team = market_of_two.accounts.named("team")
+    with DynamicProcess(RentalsProvider()) as process:
+        inputs = started(process, market_of_two, team.key)
+        _id, outs = process.create(inputs)
+        assert outs["account"] == team.account
+        assert process.diff("abc", outs, inputs).changes is False
+    orphan(team.books)
+
+    with DynamicProcess(RentalsProvider()) as process:
+        started(process, market_of_two, market_of_two.key)
+        for refused in (
+            lambda: process.diff("abc", outs, inputs),
+            lambda: process.read("abc", outs),
+            lambda: process.delete("abc", outs),
+        ):
+            with pytest.raises(ProviderError, match=r"on account 4712 .*of account 4711 \(sandbox\)"):
+                refused()
+    assert len(team.books.all()) == 1
+
+    with DynamicProcess(RentalsProvider()) as process:
+        scopes = ["instance_read", "instance_write", "user_read"]
+        started(process, market_of_two, team.keys.make("of a member", scopes, team.account).secret)
+        assert process.diff("abc", outs, inputs).changes is False
+        assert process.read("abc", outs).outs["account"] == team.account
+        process.delete("abc", outs)
+    assert team.books.all() == []
+
+
+def test_an_update_that_writes_no_checkpoints_ends_nothing(
+    market_of_two: RunningMarket, pulumi: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
+    orphan(market_of_two.books)
+    with DynamicProcess(RentalsProvider()) as process:
+        inputs = started(process, market_of_two, market_of_two.key)
+        with pytest.raises(ProviderError, match="PULUMI_SKIP_CHECKPOINTS is set"):
+            process.delete("abc", inputs)
+    assert len(market_of_two.books.all()) == 1
+
+
+def test_an_old_state_learns_the_account_from_what_is_rented_there_and_from_nothing_else(
+    market_of_two: RunningMarket, process: DynamicProcess
+) -> None:
+    inputs = started(process, market_of_two, market_of_two.key)
+    assert process.diff("abc", inputs, inputs).changes is False
+    assert process.read("abc", inputs).outs.get("account") is None
+
+    orphan(market_of_two.books)
+
+    assert process.diff("abc", inputs, inputs).changes is True
+    assert process.update("abc", inputs, inputs)["account"] == 4711
+    assert process.read("abc", inputs).outs["account"] == 4711
+
+
+def test_a_key_that_may_not_read_the_account_stops_what_would_drop_something_and_nothing_else(
+    market_of_two: RunningMarket, process: DynamicProcess
+) -> None:
+    desk = market_of_two.desk
+    blind = desk.keys.make("blind", ["misc", "instance_read", "instance_write"], desk.account).secret
+    inputs = started(process, market_of_two, blind)
+    assert process.create(inputs)[1].get("account") is None
+    known = {**inputs, "account": 4711}
+
+    assert process.diff("abc", known, inputs).changes is False
+    assert process.read("abc", known).outs["account"] == 4711
+    with pytest.raises(ProviderError, match="user_read"):
+        process.delete("abc", known)
+    process.delete("abc", inputs)  # a state that knows no account is believed as before
+
+
+def test_another_market_has_other_accounts(market_of_two: RunningMarket, process: DynamicProcess) -> None:
+    inputs = started(process, market_of_two, market_of_two.key)
+    elsewhere = {**inputs, "market": {**inputs["market"], "url": "http://127.0.0.1:1"}, "account": 99}
+
+    assert process.diff("abc", elsewhere, inputs).changes is True
+    assert process.update("abc", elsewhere, inputs)["account"] == 4711
