@@ -26,12 +26,14 @@ def edit(stack: Stack, old: str, new: str) -> None:  # noqa: F811
 def test_instances_outlive_the_rentals_and_their_identity_is_not_made_anew(cloud: Cloud, stack: Stack) -> None:  # noqa: F811
     want(cloud, stack, 1, PATIENT)
     stack.up()
-    before, own = [row["id"] for row in cloud.rented()], stack_id(stack)
-    assert len(before) == 1
+    first, own = [row["id"] for row in cloud.rented()], stack_id(stack)
+    assert len(first) == 1
 
+    want(cloud, stack, 2, PATIENT)  # what the same update makes stays as well
     kept = stack.up("--replace", urn(stack, "rentals:Rentals"))
-    assert "instances go on, because a state knows them" in kept.text
-    assert [row["id"] for row in cloud.rented()] == before
+    assert "2 instances go on, because a state knows them" in kept.text
+    before = [row["id"] for row in cloud.rented()]
+    assert (before[:1], len(before)) == (first, 2)
 
     for command in (stack.preview, stack.up):
         for target in ("**", urn(stack, "identity:Identity")):
@@ -48,7 +50,7 @@ def test_instances_outlive_the_rentals_and_their_identity_is_not_made_anew(cloud
     edit(stack, "rentals = Rentals(", "_off = lambda *_: None\n    rentals = identity\n    _off(")  # an older checkout
     stack.up()
     assert not [row for row in stack.resources() if row["type"].endswith("rentals:Rentals")]
-    assert [row["id"] for row in cloud.rented()] == before == list(known(stack))
+    assert [row["id"] for row in cloud.rented()] == before == sorted(known(stack))
 
     edit(stack, "_off = lambda *_: None\n    rentals = identity\n    _off(", "rentals = Rentals(")
     stack.up()
