@@ -152,6 +152,7 @@ def update(
     host, wanted = bootstrap_of(old, old, desk), _touches(changes(old, new, machine_of(outs)))
     if not wanted and serves_all_the_same(_patient(desk, old.to_limits()), instance_id, old, outs, host):
         desk.say("drift", f"its endpoint {outs.get('endpoint')} answers, whatever the market says: nothing is done")
+        _end_surplus(desk, old.to_limits(), surplus(desk.market, instance_id, old.label))
         return {**kept, "account": _rented_on(desk.market, outs)}
     limits = new.to_limits()
     market, absence = _patient(desk, limits), Absence.of(outs)

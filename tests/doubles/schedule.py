@@ -99,6 +99,8 @@ class World:
         self.pending.discard(name)
         self.state[name] = (int(outs["instanceId"]), wanted, outs)
         under = [number for number, row in self.market.rows.items() if row["label"] == wanted.label]
+        if overlooked := self.market.overlooked(wanted.label, int(outs["instanceId"])):
+            raise Leak(f"create of {name} ended beside {overlooked}, which does not run yet\n{self.told()}")
         if len(under) > 1 and not self.market.strangers:
             raise Leak(f"create of {name} ended with instances {under}\n{self.told()}")
 

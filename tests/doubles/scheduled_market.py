@@ -32,6 +32,7 @@ ODD_WORDS: tuple[dict[str, Any], ...] = (  # of what serves all the same
 )
 ODD_SECONDS = 1200.0
 LIES = 2  # reads on end that say that nothing is there; more than that cannot be told from the truth
+QUIET = 4  # moments: after them nobody overlooks what was rented before
 
 
 class Killed(BaseException):
@@ -59,6 +60,7 @@ class Market(FakeMarket):
         self.chance = random.Random()
         self.lies = self.lied = self.strangers = 0
         self.online: set[int] = set()
+        self.arrived: dict[int, int] = {}  # what second creators rented -> the moment
         self.history: list[str] = []
         self._fault = ""
         self.elsewhere = False  # the key is one of another account, on which nothing is rented
@@ -149,7 +151,8 @@ class Market(FakeMarket):
             self.rows.pop(min(self.rows))
         if self._fault == "second-creator":
             self.strangers += 1
-            self.add("gpu-fleet/abc/chat-0", offer(70 + self.moment), "vllm/vllm-openai:v0.32.0")
+            number = self.add("gpu-fleet/abc/chat-0", offer(70 + self.moment), "vllm/vllm-openai:v0.32.0")
+            self.arrived[number] = self.moment
 
     def _speak(self) -> None:
         """Have the market say odd words of an instance that serves, or stop it; words pass, and so does a stop by a start."""
@@ -162,6 +165,21 @@ class Market(FakeMarket):
             row |= {"seen": self.chance.choice(ODD_WORDS), "until": self.clock.now + ODD_SECONDS, "answers": True}
         else:
             row |= {"seen": {"intended_status": "stopped"}, "until": float("inf"), "answers": False}
+
+    def overlooked(self, label: str, kept: int) -> list[int]:
+        """Return what a second creator rented under a label well before now, in quiet, and what does not run yet."""
+        quiet = [
+            number for number, at in self.arrived.items() if self.moment - at >= QUIET and not self._struck_since(at)
+        ]
+        boots = [number for number in quiet if number in self.rows and number != kept]
+        return [
+            number
+            for number in boots
+            if self.rows[number]["label"] == label and self.clock.now - self.rows[number]["born"] < self.boot_seconds
+        ]
+
+    def _struck_since(self, moment: int) -> bool:
+        return self.lies > 0 or any(moment < one <= self.moment for one in self.faults)
 
     def hush(self, until: float) -> None:
         """End the odd words that last until a moment at most."""
