@@ -25,11 +25,11 @@ def state_ended(
 ) -> None:
     """Write down the end of an instance that state knew, by its outputs; `mark` is its label, `now` in unix seconds."""
     drift = "; ".join(str(one) for one in outs.get("drift") or [])
-    phases = outs.get("phases") or {}
+    phases, machine = outs.get("phases") or {}, (outs.get("machine") or {}).get("id")
     created = float(outs.get("createdAt") or now)
     began = created - sum(float(seconds) for seconds in phases.values())
     known = {
-        "machine_id": (outs.get("machine") or {}).get("id"),
+        "machine_id": None if machine is None else int(machine),
         "usd_per_hour": outs.get("usdPerHour"),
         "message": f"{why}; the last refresh said: {drift}" if drift else why,
         "reason": reason,

@@ -116,6 +116,15 @@ def test_an_output_of_an_older_version_is_enough() -> None:
     assert (end.seconds, end.usd, end.usd_per_hour) == (0.0, 0.0, None)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_number_of_a_machine_that_went_through_the_engine_is_written_as_one() -> None:
+    ledger = FakeLedger()
+
+    closing.state_ended(ledger, 5000.0, SETTINGS.label, 7, {"machine": {"id": 12452.0}}, closing.GIVEN_BACK, None)
+
+    assert '"machine_id":12452,' in ledger.events[0].model_dump_json()
+
+
 def test_a_label_that_is_not_ours_is_not_written_about() -> None:
     ledger = FakeLedger()
 
