@@ -4,6 +4,9 @@
 ever record. Two signs say so: the engine's gRPC address (the last word of this process's argv) refuses two connections
 half a second apart, or a process between us and the engine, the engine included, has gone. The parent alone is no sign:
 the official launcher is a shell that stays in between and outlives the engine.
+
+The second Ctrl-C is a third sign: the engine then sends SIGINT to the process group of each plugin, and SIGKILL after 5 s.
+The SDK's main thread ends by the SIGINT, and then waits for the threads that work; these hear of it by `interrupted`.
 """
 
 import contextlib
@@ -50,12 +53,38 @@ class Process:
         return stat is not None and stat[2] == self.started and stat[0] not in {"Z", "X"}
 
 
-class EngineWatch:
-    """Looks whether the engine is still there. `address` is host:port, None where there is none to ask."""
+_TOLD_TO_END = threading.Event()
 
-    def __init__(self, address: str | None, between: tuple[Process, ...]) -> None:
+
+def interrupted() -> bool:
+    """Say whether this process has been told to end, and only waits for its threads."""
+    return _TOLD_TO_END.is_set()
+
+
+def when_interrupted(act: Callable[[], None]) -> None:
+    """Have `interrupted` know when Python begins to end this process, and `act` called then, in the main thread."""
+
+    def told() -> None:
+        _TOLD_TO_END.set()
+        act()
+
+    # Python calls what was registered last first: before it waits for the pool's threads, which may take minutes.
+    if register := getattr(threading, "_register_atexit", None):
+        with contextlib.suppress(RuntimeError):  # it has begun already
+            register(told)
+
+
+class EngineWatch:
+    """Looks whether the engine is still there. `address` is host:port, None where there is none to ask; `told_to_end` says
+    whether this process got the second Ctrl-C.
+    """
+
+    def __init__(
+        self, address: str | None, between: tuple[Process, ...], told_to_end: Callable[[], bool] = interrupted
+    ) -> None:
         self._address = address
         self._between = between
+        self._told_to_end = told_to_end
         self._lock = threading.Lock()
         self._refused = 0
         self._looked = float("-inf")
@@ -71,8 +100,11 @@ class EngineWatch:
     def gone(self) -> bool:
         """Look, twice a second at most however often it is asked.
 
-        True from the second refused connection on, or from the moment when an ancestor is missing.
+        True from the second refused connection on, or from the moment when an ancestor is missing, or at once after the
+        second Ctrl-C.
         """
+        if self._told_to_end():
+            return True
         with self._lock:
             if not self._gone and time.monotonic() - self._looked >= SLICE_SECONDS:
                 self._looked = time.monotonic()
@@ -82,7 +114,13 @@ class EngineWatch:
 
     def missed(self) -> bool:
         """Look right now, once: True is a reason to look again, because one refusal may be an accident."""
-        return self._refuses() or not all(process.alive() for process in self._between)
+        return self._told_to_end() or self._refuses() or not all(process.alive() for process in self._between)
+
+    def why(self) -> str:
+        """Say in words why nobody waits any more; only where `gone` or twice `missed`."""
+        return (
+            "this command was interrupted" if self._told_to_end() else "the Pulumi engine that asked for this has gone"
+        )
 
     def _refuses(self) -> bool:
         if self._address is None:
@@ -120,7 +158,7 @@ class WatchedClock(SystemClock):
         end = self.monotonic() + seconds
         while True:
             if not getattr(self._thread, "patient", False) and self._watch.gone():
-                raise EngineGone("the Pulumi engine that asked for this has gone")
+                raise EngineGone(self._watch.why())
             left = end - self.monotonic()
             if left <= 0:
                 return
@@ -132,7 +170,7 @@ class WatchedClock(SystemClock):
             if not self._watch.missed():
                 return
             super().sleep(SLICE_SECONDS)
-        raise EngineGone("the Pulumi engine that asked for this has gone")
+        raise EngineGone(self._watch.why())
 
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:

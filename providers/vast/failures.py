@@ -84,3 +84,11 @@ def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.Atte
             ]
         ),
     )
+
+
+def abandoned(instance_id: int, usd_per_hour: float | None, why: object) -> str:
+    """Name an instance that is given back while nobody may wait for it: what it costs, and what to do if that fails."""
+    return (
+        f"instance {instance_id} at {errors.told_price(usd_per_hour)}: {why}. If no line says `confirm gone`, run "
+        f"`pulumi up`, which goes on with it, or end it with `vastai destroy instance {instance_id} -y`"
+    )

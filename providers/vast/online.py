@@ -16,7 +16,7 @@ from bootstrap.errors import HostFault
 from providers.engine_watch import RentingClock
 from providers.vast import errors, offers
 from providers.vast.charged import charged_usd_per_hour
-from providers.vast.failures import Failure, exhausted, following, noted, told
+from providers.vast.failures import Failure, abandoned, exhausted, following, noted, told
 from providers.vast.holding import Holding
 from providers.vast.host_key import patiently_read, with_last_named
 from providers.vast.in_time import in_time, too_late
@@ -152,9 +152,10 @@ def bring_online(
             with notebook.giving_back(doubt):
                 raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
         except BaseException as error:
-            say("give back", f"instance {instance_id}")
+            say("give back", abandoned(instance_id, price, error))
             with notebook.giving_back(error):
                 _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
+            say("confirm gone", f"instance {instance_id}")
             raise
         else:
             notebook.served(served.download_mbps, served.seconds)

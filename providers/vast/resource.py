@@ -29,7 +29,7 @@ from pulumi.output import Unknown
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.progress import tell
-from providers.provider_process import take_over
+from providers.provider_process import on_cancel, take_over
 from providers.store.client import Keys
 from providers.vast import account, search
 from providers.vast.client import FRESH_SECONDS
@@ -37,6 +37,7 @@ from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsI
 from providers.vast.foretold import Foretold
 from providers.vast.guarded import GuardedMarket
 from providers.vast.holding import would_adopt
+from providers.vast.in_flight import InFlight
 from providers.vast.instances import Instance
 from providers.vast.offers import Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
@@ -65,15 +66,16 @@ class VastInstanceProvider(ResourceProvider):
         self._vast_key = req.config.get("vastApiKey") or ""
         self._store_keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         watch = EngineWatch.of_this_process()
-        self._clock = WatchedClock(watch)
+        self._watch, self._clock = watch, WatchedClock(watch)
         self._waves = Waves.of_this_process(self._clock)
-        self._calls = 0
         self._searched: dict[Wishes, list[float] | VastError] = {}
         self._foretold = Foretold()
         self._rented: list[Instance] | VastError | None = None
         self._silent = False
         self._lock = threading.RLock()
-        take_over(watch, lambda: self._calls > 0)
+        self._in_flight = InFlight(self._clock)
+        take_over(watch, self._in_flight.busy)
+        on_cancel(self._in_flight.tell_what_is_finished)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits.
@@ -182,7 +184,7 @@ class VastInstanceProvider(ResourceProvider):
             with self._waves.creating(settings, desk.say):
                 return lifecycle.create(settings, desk)
 
-        outs = self._operate(props, operation)
+        outs = self._operate("create", props, operation)
         return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs, **WRITTEN})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
@@ -193,7 +195,7 @@ class VastInstanceProvider(ResourceProvider):
             with looking():
                 return lifecycle.read(int(id_), settings, props, desk)
 
-        outs = self._operate(props, operation, past=props)
+        outs = self._operate("read", props, operation, past=props)
         if outs is None:
             return ReadResult("", {})
         return ReadResult(id_, {**props, **outs}, inputs_of(props))
@@ -214,7 +216,7 @@ class VastInstanceProvider(ResourceProvider):
             with self._waves.changing(settings, desk.say, serves(olds)) if closes else nullcontext():
                 return lifecycle.update(int(id_), before, settings, olds, desk)
 
-        outs = self._operate(news, operation, also=olds)
+        outs = self._operate("update", news, operation, also=olds)
         return UpdateResult({**inputs_of(news), **outs, **WRITTEN})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
@@ -226,10 +228,11 @@ class VastInstanceProvider(ResourceProvider):
             with self._waves.replacing(settings, desk.say, serves(props)):
                 lifecycle.delete(int(id_), settings, props, desk)
 
-        self._operate(props, operation, past=props)
+        self._operate("delete", props, operation, past=props)
 
     def _operate(
         self,
+        does: str,
         props: dict[str, Any],
         operation: Callable[[InstanceSettings, "Desk"], Value],
         also: Mapping[str, Any] | None = None,
@@ -240,14 +243,18 @@ class VastInstanceProvider(ResourceProvider):
         `past`: the properties are those of a state, which another version may have written.
         """
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, props, also or {})
-        with self._counted():
+        with self._in_flight.work(str(props.get("name", "instance")), does) as work:
             try:
                 settings = read_settings(past)[0] if past else InstanceSettings.from_props(props)
+                work.settings = settings
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
             except (VastError, BootstrapError, EngineGone, RolloutStoppedError) as error:
-                name, told = f"{props.get('name', 'instance')}: ", str(error)
-                raise pulumi.RunError(redaction.clean(told if told.startswith(name) else name + told)) from None
+                name, told = f"{work.name}: ", str(error)
+                told = redaction.clean(told if told.startswith(name) else name + told)
+                if self._watch.gone():
+                    tell(told)  # no engine hears of the exception any more, but the terminal may still be read
+                raise pulumi.RunError(told) from None
 
     def _market(self, settings: InstanceSettings) -> AbstractContextManager[GuardedMarket]:
         return reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
@@ -259,17 +266,6 @@ class VastInstanceProvider(ResourceProvider):
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)
         with self._market(settings) as market:
             yield desk_of(settings, market, self._clock, self._store_keys, redaction)
-
-    @contextmanager
-    def _counted(self) -> Iterator[None]:
-        """Count the calls in flight: a process whose engine has gone ends when there are none."""
-        with self._lock:
-            self._calls += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._calls -= 1
 
 
 class VastInstance(Resource, module="vast", name="Instance"):

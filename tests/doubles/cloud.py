@@ -52,6 +52,7 @@ class Cloud:
     bucket: str = ""
     model: Manifest | None = None
     kit: Manifest | None = None
+    time_scale: float = TIME_SCALE
 
     @property
     def market_url(self) -> str:
@@ -106,7 +107,11 @@ class Cloud:
             "name": name,
             "label": str(Label(identity["stackId"], name)),
             "turn": 0,
-            "market": {"url": self.market_url, "hostUrl": "http://market.sandbox.internal", "timeScale": TIME_SCALE},
+            "market": {
+                "url": self.market_url,
+                "hostUrl": "http://market.sandbox.internal",
+                "timeScale": self.time_scale,
+            },
             "store": {
                 "endpoint": "https://s3.sandbox.internal",
                 "ownEndpoint": self.store_endpoint,
@@ -132,20 +137,20 @@ class Cloud:
 
     def stack_config(self, **fleet: Any) -> dict[str, Any]:
         """Config of a stack in this cloud: one fleet `chat` of one instance, with `fleet` changed."""
-        config = sandbox_config(self.market_url, TIME_SCALE, self.store_endpoint, **fleet)
+        config = sandbox_config(self.market_url, self.time_scale, self.store_endpoint, **fleet)
         return {**config, "gpu-fleet:limits": LIMITS}
 
 
 @contextlib.contextmanager
-def running_cloud(folder: Path, vllm: Vllm = "double") -> Iterator[Cloud]:
+def running_cloud(folder: Path, vllm: Vllm = "double", time_scale: float = TIME_SCALE) -> Iterator[Cloud]:
     """Run a cloud until the block ends; skips where hosts cannot be emulated."""
     if os.getuid() != 0:
         pytest.skip("emulated hosts are tested as root")
     _state, cache = folders(os.environ)
     (folder / "state").mkdir(parents=True)
-    sandbox = Sandbox(Settings(folder / "state", cache, vllm=vllm, time_scale=TIME_SCALE))
+    sandbox = Sandbox(Settings(folder / "state", cache, vllm=vllm, time_scale=time_scale))
     sandbox.start()
     try:
-        yield Cloud(sandbox, folder)
+        yield Cloud(sandbox, folder, time_scale=time_scale)
     finally:
         sandbox.stop()

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.protobuf.empty_pb2 import Empty
 from google.protobuf.struct_pb2 import Struct
 from pulumi.dynamic import ResourceProvider
 from pulumi.dynamic.dynamic import PROVIDER_KEY, serialize_provider
@@ -167,6 +168,10 @@ class DynamicProcess:
     def delete(self, id_: str, outs: dict[str, Any]) -> None:
         """Delete."""
         self._call(self._stub.Delete, messages.DeleteRequest(id=id_, properties=self._props(outs)))
+
+    def cancel(self) -> None:
+        """Say that the operator has pressed Ctrl-C."""
+        self._call(self._stub.Cancel, Empty())
 
     def _wait_for_port(self) -> str:
         try:

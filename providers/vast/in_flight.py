@@ -1,0 +1,87 @@
+"""What a provider process is doing: it ends only if that is nothing, and says what it finishes after the first Ctrl-C."""
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from bootstrap.clock import Clock
+from providers.progress import tell
+from providers.vast import loading
+from providers.vast.settings import GB, InstanceSettings
+
+START_SECONDS = 180.0  # from weights that are there to an answer: vLLM, usually
+UNDONE = {
+    "create": "^C again gives it back",
+    "update": "^C again leaves the change half done, and the next `pulumi up` goes on with it",
+    "delete": "it is given back; ^C again does not stop that",
+}
+
+
+@dataclass
+class Work:
+    """One call of the engine: `does` is create, read, update or delete; `began` in monotonic seconds."""
+
+    name: str
+    does: str
+    began: float
+    settings: InstanceSettings | None = None  # None until they were read
+
+
+class InFlight:
+    """The calls that run in this process; `say` shows the operator a line."""
+
+    def __init__(self, clock: Clock, say: Callable[[str], None] = tell) -> None:
+        self._clock = clock
+        self._say = say
+        self._numbers = itertools.count()
+        self._works: dict[int, Work] = {}
+        self._told = False
+        self._lock = threading.Lock()
+
+    def busy(self) -> bool:
+        """Say whether a call runs."""
+        return bool(self._works)
+
+    @contextmanager
+    def work(self, name: str, does: str) -> Iterator[Work]:
+        """Count a call while the block lasts."""
+        number, work = next(self._numbers), Work(name, does, self._clock.monotonic())
+        with self._lock:
+            self._works[number] = work
+        try:
+            yield work
+        finally:
+            with self._lock:
+                del self._works[number]
+
+    def tell_what_is_finished(self) -> None:
+        """Say of each call what it takes and what the second Ctrl-C does; said once, because the engine asks again."""
+        with self._lock:
+            works, told = list(self._works.values()), self._told
+            self._told = told or bool(works)
+        for work in [] if told else works:
+            if undone := UNDONE.get(work.does):
+                self._say(f"{work.name}  finishing  {_left(work, self._clock.monotonic())}{undone}")
+
+
+def _left(work: Work, now: float) -> str:
+    if work.does != "create" or work.settings is None:
+        return ""
+    left = expected_seconds(work.settings) + work.began - now
+    if left > 0:
+        return f"about {_minutes(left)} until it serves; "
+    latest = work.settings.to_limits().total_seconds + work.began - now
+    return f"it takes longer than usual, {_minutes(max(latest, 0))} at most; "
+
+
+def expected_seconds(settings: InstanceSettings) -> float:
+    """Return how long a create usually takes: the image at the wished rate, the weights, and the start of vLLM."""
+    rate = settings.wishes.download_mbps or loading.LEAST_LINE_MBPS
+    pull = loading.pull_seconds(loading.image_gb(settings.server.image), rate) / settings.market.time_scale
+    return pull + loading.transfer_seconds(settings.start_cost.bytes / GB, rate) + START_SECONDS
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 90 else f"{seconds:.0f} s"
