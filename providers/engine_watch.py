@@ -228,6 +228,16 @@ def engine_and_between(pid: int) -> tuple[Process, ...]:
     return tuple(chain[:1])
 
 
+def ancestors(pid: int) -> list[int]:
+    """Return the processes above one, its parent first, without the first process of the system."""
+    found: list[int] = []
+    stat = _stat(pid)
+    while stat is not None and int(stat[1]) > 1:
+        found.append(int(stat[1]))
+        stat = _stat(found[-1])
+    return found
+
+
 def _stat(pid: int) -> tuple[str, str, str] | None:
     # Fields 3, 4 and 22 of /proc/PID/stat: state, parent, start time; the name before them may hold blanks.
     try:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from providers.engine_watch import EngineWatch, end_with_engine, when_interrupted
+from providers.orphans import end_orphans, mark_as_called
 from providers.wide_pool import widen
 
 OPEN_FILES = 65_536  # a hundred creates at once hold some ten files and sockets each; many systems begin with 1024
@@ -20,10 +21,12 @@ def take_over(watch: EngineWatch, busy: Callable[[], bool]) -> None:
 
     After a second Ctrl-C a busy process outlives the five seconds that the engine grants, because it gives back.
     """
+    mark_as_called()
     widen()
     allow_open_files()
     end_with_engine(watch, busy)
     when_interrupted(lambda: _outlive(busy))
+    threading.Thread(target=end_orphans, daemon=True).start()
 
 
 def allow_open_files(most: int = OPEN_FILES) -> None:

@@ -1,6 +1,7 @@
-"""The plugin's process: serves until the engine ends it, and prints its port on the first line."""
+"""The plugin's process: serves until the engine ends it, or ends itself, and prints its port on the first line."""
 
 import contextlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -9,17 +10,21 @@ from pulumi.runtime.proto import provider_pb2_grpc
 from sandbox.plugins.kubernetes.plugin import Plugin
 
 CALLS_AT_ONCE = 32
+LOOK_SECONDS = 1.0
 
 
 def main() -> None:
-    """Serve on a free port of loopback."""
+    """Serve on a free port of loopback for as long as our parent lives: the launcher execs, so that is the engine."""
+    engine = os.getppid()
     unlimited = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
     server = grpc.server(ThreadPoolExecutor(CALLS_AT_ONCE), options=unlimited)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(Plugin(), server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     print(port, flush=True)
-    server.wait_for_termination()
+    while os.getppid() == engine:
+        server.wait_for_termination(LOOK_SECONDS)
+    os._exit(1)  # at once: calls that wait for a cluster would hold an orderly end
 
 
 if __name__ == "__main__":

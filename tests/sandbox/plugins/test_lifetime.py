@@ -1,0 +1,25 @@
+"""The stand-in plugin ends with the engine that started it, however that ends."""
+
+import subprocess
+import sys
+
+from providers.engine_watch import Process
+from tests.doubles.processes import descendants, wait_until
+
+ENGINE = """
+import subprocess, sys, time
+subprocess.Popen([sys.executable, "-m", "sandbox.plugins.kubernetes", "127.0.0.1:1"], stdout=sys.stdout)
+time.sleep(600)
+"""
+
+
+def test_a_killed_engine_takes_the_stand_in_with_it() -> None:
+    with subprocess.Popen([sys.executable, "-c", ENGINE], stdout=subprocess.PIPE, text=True) as engine:
+        assert engine.stdout is not None
+        assert engine.stdout.readline().strip().isdigit()
+        plugins: list[Process] = descendants(engine.pid)
+        assert plugins
+
+        engine.kill()
+
+        wait_until(lambda: not [one for one in plugins if one.alive()], "the stand-in to end")
