@@ -35,6 +35,9 @@ LIES = 2  # reads on end that say that nothing is there; more than that cannot b
 QUIET = 4  # moments: after them nobody overlooks what was rented before
 
 
+OFFERS = tuple(offer(number) for number in range(1, 80))
+
+
 class Killed(BaseException):
     """`kill -9` of the provider: nothing in it runs any more."""
 
@@ -54,7 +57,7 @@ class Market(FakeMarket):
     """A market that counts every call and lets the scheduled fault strike at its moment."""
 
     def __init__(self, clock: Clock) -> None:
-        super().__init__(clock, [offer(number) for number in range(1, 80)])
+        super().__init__(clock, list(OFFERS))
         self.moment = 0
         self.faults: set[int] = set()  # moments
         self.chance = random.Random()

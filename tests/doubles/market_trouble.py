@@ -1,0 +1,211 @@
+"""Every trouble of the market in every phase of an instance's life, by a seed: how long, how slow a boot, how many of them.
+
+found = play("rebooting", "refresh", seed)     # found.destroyed == found.unknown == 0
+
+The rules are the shipped ones (`lifecycle`, `judging`, `ending`); market, host and clock are in memory. No machine has a
+fault here, so whatever is destroyed before the operator says so was healthy. After the trouble the operator goes on.
+"""
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from providers.vast import errors
+from providers.vast.instances import Instance
+from providers.vast.rows import Listing, read
+from providers.vast.settings import InstanceSettings, LimitSettings
+from tests.doubles.odd_lives import LIVES
+from tests.doubles.outages import CLIENT_SECONDS, TROUBLES
+from tests.doubles.schedule import Leak, World
+from tests.doubles.scheduled_host import settings_of
+from tests.doubles.scheduled_market import LIES, Clock, Market
+
+SILENT = ("nothing is there", "the list lacks it", "the look by id lacks it")
+AT_RENT = ("the rent's reply is lost",)
+AT_END = ("the destroy's reply is lost", "an accepted destroy does nothing")
+# What condemns a machine that boots, and not one that answers.
+DOWN: Mapping[str, Mapping[str, Any]] = {
+    "offline, and it answers": {"actual_status": "offline"},
+    "exited, and it answers": {"actual_status": "exited"},
+}
+WORDS = {**LIVES, **DOWN}
+FAULTS = (*TROUBLES, *SILENT, *WORDS, *AT_RENT, *AT_END)
+LOOKS = frozenset({"show", "list"})
+CALLS = LOOKS | {"rent", "destroy", "search", "log"}
+# Phase -> the operation in which the trouble begins, the calls that find it, and how many of them come before.
+PHASES: Mapping[str, tuple[str, frozenset[str], int]] = {
+    "adopt": ("up", frozenset({"list"}), 0),
+    "search": ("up", frozenset({"search"}), 0),
+    "rent": ("up", frozenset({"rent"}), 0),
+    "wait": ("up", LOOKS, 1),
+    "late in wait": ("up", LOOKS, 3),
+    "log": ("up", frozenset({"log"}), 0),
+    "login": ("up", frozenset({"connect"}), 0),
+    "last look": ("up", frozenset({"probe"}), 0),
+    "refresh": ("refresh", CALLS, 0),
+    "late in refresh": ("refresh", CALLS, 1),
+    "update": ("change", CALLS, 0),
+    "give back": ("destroy", CALLS, 0),
+    "confirm gone": ("destroy", LOOKS, 1),
+}
+# Seconds of trouble. An outage ends before a create must; what the market says wrongly of a machine for longer is believed,
+# because a machine that is down is waited for a quarter of an hour.
+SHORTEST, LONGEST, LONGEST_LIE = 20.0, 3000.0, 890.0
+QUICKEST, SLOWEST = 20.0, 300.0  # seconds of a boot
+OPERATIONS = ("up", "refresh", "change", "refresh", "destroy")
+
+
+@dataclass(frozen=True)
+class Found:
+    """How many healthy machines were destroyed, and how many instances are rented that nobody knows; `struck`: the trouble
+    was met; `told`: the history."""
+
+    destroyed: int
+    unknown: int
+    struck: bool
+    told: str
+
+
+class Life(World):
+    """A world whose stack keeps the bounds that are the default."""
+
+    def settings(self, name: str) -> InstanceSettings:
+        return _settings(name, self.version)
+
+
+@cache
+def _settings(name: str, version: int) -> InstanceSettings:
+    return settings_of(name, version).model_copy(update={"limits": LimitSettings()})
+
+
+class Troubled(Market):
+    """A market with one trouble from one phase on."""
+
+    def __init__(self, fault: str, phase: str, chance: random.Random) -> None:
+        super().__init__(Clock())
+        self.boot_seconds = chance.uniform(QUICKEST, SLOWEST)
+        self.few, self.offers = chance.random() < 0.5, self.offers[:9]
+        self.fault, self.phase = fault, phase
+        self.seconds = chance.uniform(SHORTEST, LONGEST_LIE if fault in SILENT or fault in WORDS else LONGEST)
+        self.operation, self.met = "", 0
+        self.until: float | None = None
+        self.doomed: set[int] = set()  # given back by right: the operator said so
+        self.destroyed: set[int] = set()
+
+    @property
+    def lasts(self) -> bool:
+        return self.until is not None and self.clock.now < self.until
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        number = super().rent(offer_id, body)
+        self._lose("rent", AT_RENT[0])
+        return number
+
+    def destroy(self, instance_id: int) -> None:
+        if instance_id in self.rows and self.operation != "destroy":
+            self.history.append(f"  instance {instance_id} is asked to end")
+            self.destroyed.add(instance_id)
+        if self.lasts and self.fault == AT_END[1]:
+            self._begin("destroy")
+            return
+        super().destroy(instance_id)
+        self._lose("destroy", AT_END[0])
+
+    def show(self, instance_id: int) -> Instance | None:
+        found = super().show(instance_id)
+        if self.lasts and self.fault == "the look by id lacks it":
+            return None
+        if found is None or not self._is_odd():
+            return found
+        seen = read([self._said(found)], Instance)
+        if seen.odd:
+            raise errors.OutcomeUnknown("show", seen.odd[0].told)
+        return seen[0]
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        found = Listing(super().instances(None, age_seconds))
+        if self.lasts and self.fault == "the list lacks it":
+            return Listing()
+        if self._is_odd():
+            found = read([self._said(one) for one in found], Instance)
+        if label is None:
+            return found
+        if odd := [row for row in found.odd if row.label == label]:
+            raise errors.OutcomeUnknown("list", odd[0].told)
+        return Listing([one for one in found if one.label == label], found.odd)
+
+    def _is_odd(self) -> bool:
+        odd = self.lasts and self.fault in WORDS
+        for number, row in self.rows.items():
+            # What the host answers, whatever the market says of it.
+            row |= {"seen": {}, "answers": number in self.online}
+        return odd
+
+    def _said(self, one: Instance) -> dict[str, Any]:
+        return {**one.model_dump(mode="json"), **WORDS[self.fault]}
+
+    def _begin(self, call: str) -> None:
+        operation, calls, before = PHASES[self.phase]
+        if self.until is None and self.operation == operation and call in calls:
+            self.met += 1
+            if self.met > before:
+                self.until = self.clock.now + self.seconds
+                self.lies = LIES if self.fault == SILENT[0] else 0
+                self.history.append(f"  {self.fault} from {call} on, for {self.seconds:.0f} s")
+        if self.lasts and self.fault in TROUBLES and call in CALLS:
+            self.clock.sleep(CLIENT_SECONDS)
+            raise TROUBLES[self.fault](call)
+        super()._begin(call)
+
+    def _lose(self, call: str, fault: str) -> None:
+        if self.lasts and self.fault == fault:
+            self.until = self.clock.now  # once
+            raise errors.OutcomeUnknown(call, "the connection broke")
+
+
+def fits(fault: str, phase: str) -> bool:
+    """Say whether a trouble can be met in a phase: a reply that gets lost is that of one call."""
+    if fault in AT_RENT:
+        return phase == "rent"
+    if fault in AT_END:
+        return phase in ("give back", "confirm gone")
+    return fault not in DOWN or PHASES[phase][0] != "up"
+
+
+CASES = tuple((fault, phase) for fault in FAULTS for phase in PHASES if fits(fault, phase))
+
+
+def play(fault: str, phase: str, seed: int) -> Found:
+    """Play one life with one trouble in it, and return what became of the machines."""
+    chance = random.Random(f"{fault} {phase} {seed}")
+    random.seed(f"{seed}")
+    world = Life(seed)
+    market = Troubled(fault, phase, chance)
+    world.clock = market.clock  # type: ignore[assignment]
+    world.market = market
+    names = ["chat-0", "chat-1"][: chance.randint(1, 2)]
+    unknown = 0
+    try:
+        for operation in OPERATIONS:
+            for name in names:
+                _attempt(world, market, operation, name)
+        market.clock.now = max(market.clock.now, market.until or 0.0) + 1
+        for operation in ("refresh", "up", "destroy"):
+            for name in names:
+                _attempt(world, market, operation, name)
+    except Leak as leak:
+        market.history.append(str(leak))
+        unknown = max(1, len(market.rows))
+    unknown = unknown or len(market.rows)
+    return Found(len(market.destroyed), unknown, market.until is not None, "\n".join(market.history))
+
+
+def _attempt(world: World, market: Troubled, operation: str, name: str) -> None:
+    market.operation = operation
+    known = {number for number, _old, _outs in world.state.values()}
+    world.attempt(operation, name)
+    lost = known & market.rows.keys() - {number for number, _old, _outs in world.state.values()}
+    if lost:
+        raise Leak(f"instances {lost} are rented and in no state")
