@@ -36,6 +36,13 @@ def read_state(model: type[Model], props: Mapping[str, Any]) -> tuple[Model, tup
             left.update(dict.fromkeys(dropped))
 
 
+def seconds_of(state: Mapping[str, Any], key: str = "phases") -> dict[str, float]:
+    """Return a map of times in state; what a later version wrote there besides is left aside."""
+    found = state.get(key)
+    rows = found.items() if isinstance(found, Mapping) else ()
+    return {name: float(value) for name, value in rows if isinstance(value, int | float)}
+
+
 def told(props: Mapping[str, Any], left: tuple[str, ...]) -> str:
     """Say who wrote a state and what of it is left aside; empty where nothing is."""
     if not left:

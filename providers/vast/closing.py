@@ -8,6 +8,7 @@ it. It may be written twice, by a delete that was cut short and by the next; the
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from providers.past import seconds_of
 from providers.vast import label
 from providers.vast.event import Event, Outcome, Reason
 from providers.vast.instances import Instance
@@ -25,9 +26,9 @@ def state_ended(
 ) -> None:
     """Write down the end of an instance that state knew, by its outputs; `mark` is its label, `now` in unix seconds."""
     drift = "; ".join(str(one) for one in outs.get("drift") or [])
-    phases, machine = outs.get("phases") or {}, (outs.get("machine") or {}).get("id")
+    phases, machine = seconds_of(outs), (outs.get("machine") or {}).get("id")
     created = float(outs.get("createdAt") or now)
-    began = created - sum(float(seconds) for seconds in phases.values())
+    began = created - sum(phases.values())
     known = {
         "machine_id": None if machine is None else int(machine),
         "usd_per_hour": outs.get("usdPerHour"),

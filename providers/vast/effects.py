@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from providers.past import seconds_of
 from providers.vast.changes import Changes
 from providers.vast.settings import InstanceSettings
 from providers.vast.standing import is_down
@@ -33,7 +34,7 @@ REPLACED = Effect(True, "until another machine serves", replaces=True)
 
 def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> Effect:
     """Judge what an update would do, by the changes that were found and the times that the last start took."""
-    phases = {name: float(seconds) for name, seconds in (outs.get("phases") or {}).items()}
+    phases = seconds_of(outs)
     if found.replace:
         whole = sum(phases.values()) if "wait" in phases else None
         return replace(REPLACED, seconds=whole)

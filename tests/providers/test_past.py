@@ -25,7 +25,7 @@ from tests.doubles.dynamic_process import DynamicProcess
 from tests.doubles.settings import PROPS
 
 LATER = "wishedByALaterVersion"
-FREE = ("environment", "warmPins", "phases")  # maps whose keys are the user's, or of another list
+FREE = ("environment", "warmPins")  # maps whose keys are the user's
 REPO = Path(__file__).resolve().parents[2]
 
 
