@@ -9,6 +9,7 @@ from components.confidential import Confidential, stack_sections
 from components.config import PROJECT, SECRETS, ConfigError, given_keys, load, needed_secrets, refusals
 from components.debug_lines import cut_properties
 from components.fleet import make_fleets
+from components.kept_outputs import keep_outputs
 from components.models import load_models
 from components.provider_pool import ProviderPool
 from components.reporting import MISSING, vmagent
@@ -39,6 +40,7 @@ def main() -> None:
     pulumi.runtime.register_stack_transformation(
         lambda args: pulumi.ResourceTransformationResult(confidential.sealed(args.props), args.opts)
     )
+    kept = keep_outputs()
     pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
     common = pulumi.ResourceOptions(provider=pool.common())
     identity = Identity("identity", {"rotation": stack.rotation.model_dump(), "stack": stack_name()}, common)
@@ -64,7 +66,8 @@ def main() -> None:
     prices = [price for fleet in fleets for price in fleet.prices.values()]
     pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
     pulumi.export("starts", {name: fleet.start.to_output() for name, fleet in zip(stack.fleets, fleets, strict=True)})
-    pulumi.export("caCertificate", identity.caCertificate)
+    # Waits for the outputs of before: whatever is registered last stays.
+    pulumi.export("caCertificate", pulumi.Output.all(kept, identity.caCertificate).apply(lambda both: both[1]))
     pulumi.export("tokens", pulumi.Output.secret({name: each for one in fleets for name, each in one.tokens.items()}))
 
 
