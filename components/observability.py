@@ -19,7 +19,7 @@ from components.confidential import NONE, Confidential
 from components.config import ConfigError
 from components.watching import Kubernetes
 from monitoring import config
-from monitoring.kubernetes import documents
+from monitoring.kubernetes import documents, marks
 from monitoring.kubernetes import settings as names
 from monitoring.kubernetes.pods import Manifest, metadata
 
@@ -32,6 +32,7 @@ KINDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("apps/v1", "Deployment"): k8s.apps.v1.Deployment,
     ("networking.k8s.io/v1", "NetworkPolicy"): k8s.networking.v1.NetworkPolicy,
 }
+TAKE_OVER = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
 SKIP_WAITING = {"pulumi.com/skipAwait": "true"}
 SECRET_DIGEST = "gpu-fleet/secret-digest"  # noqa: S105 -- a changed key starts the pod anew: programs read theirs once
 
@@ -69,6 +70,22 @@ class Observability(pulumi.ComponentResource):
         super().__init__("gpu-fleet:components:Observability", name, None, opts)
         assert stack.kubernetes is not None
         cluster = stack.kubernetes
+        self.namespace = cluster.namespace
+        self.grafana_password = keys.metrics.apply(grafana_password)
+        secrets = self._secrets(cluster, keys)
+        make = documents.plain if cluster.mode == "plain" else documents.existing
+        first = [documents.namespace(cluster.namespace)] if cluster.create_namespace else []
+        manifests = [*make(settings_of(stack, confidential))]
+        files = [_secret(secret, cluster.namespace, values) for secret, values in secrets.items()]
+        own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        # Neither is a secret, though the key that both follow from is one.
+        self._mark = pulumi.Output.unsecret(keys.metrics.apply(lambda key: marks.mark_of(key, own)))
+        everything = [*first, *files, *manifests]
+        # The plugin would not ask its own variable where the provider says no.
+        told = os.environ.get(TAKE_OVER) == "true"
+        takes_over = self._mark.apply(
+            lambda mark: told or marks.may_take_over(kubeconfig, cluster.context, everything, mark)
+        )
         # Not a secret by itself, and it holds one: state and --diff would show it.
         reached = pulumi.Output.secret(kubeconfig)
         provider = k8s.Provider(
@@ -80,22 +97,19 @@ class Observability(pulumi.ComponentResource):
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
             enable_patch_force=True,  # a field that was changed by hand is drift, and `up` mends drift
+            upsert_existing_objects=takes_over,  # what an update made that was killed
         )
         self._options = pulumi.ResourceOptions(parent=self, provider=provider)
         self._wait = cluster.wait
-        self.namespace = cluster.namespace
-        self.grafana_password = keys.metrics.apply(grafana_password)
-        first = [self._object(documents.namespace(cluster.namespace))] if cluster.create_namespace else []
+        made = [self._object(manifest) for manifest in first]
         if cluster.storage_class and cluster.mode == "plain":
             # Only read: a class that is not there would leave the disks, and so the pods, waiting for good.
             k8s.storage.v1.StorageClass.get("storage-class", cluster.storage_class, opts=self._options)
-        self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=first))
-        secrets = self._secrets(cluster, keys)
-        for secret, values in secrets.items():
-            self._object(_secret(secret, cluster.namespace, values))
+        self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=made))
+        for manifest in files:
+            self._object(manifest)
         digests = {_component(secret): digest_of(values) for secret, values in secrets.items()}
-        make = documents.plain if cluster.mode == "plain" else documents.existing
-        for manifest in make(settings_of(stack, confidential)):
+        for manifest in manifests:
             digest = digests.get(manifest["metadata"]["name"])
             if manifest["kind"] == "Deployment" and digest:
                 manifest["spec"]["template"]["metadata"]["annotations"][SECRET_DIGEST] = digest
@@ -118,11 +132,11 @@ class Observability(pulumi.ComponentResource):
         }
 
     def _object(self, manifest: Manifest) -> pulumi.Resource:
-        kind = manifest["apiVersion"], manifest["kind"]
+        manifest, kind = marks.marked(manifest, self._mark), (manifest["apiVersion"], manifest["kind"])
         content = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
         if not self._wait:
-            marks = {**content["metadata"].get("annotations", {}), **SKIP_WAITING}
-            content["metadata"] = {**content["metadata"], "annotations": marks}
+            annotations = {**content["metadata"].get("annotations", {}), **SKIP_WAITING}
+            content["metadata"] = {**content["metadata"], "annotations": annotations}
         name = f"{manifest['metadata']['name']}-{manifest['kind'].lower()}"
         make = KINDS.get(kind) or partial(k8s.apiextensions.CustomResource, api_version=kind[0], kind=kind[1])
         made: pulumi.Resource = make(name, **content, opts=self._options)

@@ -37,6 +37,8 @@ LIBRARY_PLACES = {
     "httpx": (
         "monitoring/prometheus.py",
         "monitoring/door/app.py",
+        "monitoring/kubernetes/kubeconfig.py",
+        "monitoring/kubernetes/marks.py",
         "providers/vast/client.py",
         "providers/vast/log_file.py",
         "bootstrap/probe.py",

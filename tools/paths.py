@@ -66,8 +66,11 @@ class Paths:
 
     @property
     def plugins(self) -> tuple[Path, ...]:
-        """The files of the stand-ins for plugins that cannot be downloaded."""
-        return tuple(sorted((self.checkout / "sandbox" / "plugins").rglob("*.py")))
+        """The files of the stand-ins for plugins that cannot be downloaded, with what they share with the program."""
+        monitoring = self.checkout / "monitoring"
+        shared = ("__init__.py", "kubernetes/__init__.py", "kubernetes/kubeconfig.py")
+        own = sorted((self.checkout / "sandbox" / "plugins").rglob("*.py"))
+        return (*own, *(file for name in shared if (file := monitoring / name).is_file()))
 
     @property
     def engine_binary(self) -> Path:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from monitoring.kubernetes.marks import ANNOTATION
 from sandbox.plugins.kubernetes.cluster import Cluster
 from sandbox.plugins.kubernetes.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
@@ -211,6 +212,46 @@ def assert_refused(done: Done, said: str) -> None:
     assert done.status
     assert said in done.text
     assert "Traceback" not in done.text
+
+
+def forget(watched: Watched, *names: str) -> None:
+    """Have state forget objects, as it does if the engine is killed right after they were made."""
+    for row in watched.stack.resources():
+        if row["urn"].rpartition("::")[2] in names:
+            words = ("state", "delete", "--yes", "--target-dependents", "--stack", watched.stack.name)
+            watched.stack.call(*words, row["urn"])
+
+
+def test_what_a_killed_update_made_is_taken_over(watched: Watched) -> None:
+    watched.stack.up()
+    known = {row["urn"] for row in watched.stack.resources()}
+    forget(watched, f"{watched.namespace}-namespace")
+    assert len(watched.stack.resources()) < len(known) - 30
+
+    watched.stack.up()
+
+    assert {row["urn"] for row in watched.stack.resources()} == known
+    assert "unchanged" in watched.stack.up("--expect-no-changes").text
+    watched.stack.destroy()
+
+
+def test_an_object_without_the_mark_is_not_taken_over(watched: Watched) -> None:
+    watched.stack.up()
+    forget(watched, "door-key-secret")
+    secret = watched.live("v1", "Secret", "door-key")
+    assert secret
+    watched.cluster.delete({"apiVersion": "v1", "kind": "Secret", "metadata": place(watched, "door-key")})
+    theirs = {"apiVersion": "v1", "kind": "Secret", "metadata": place(watched, "door-key"), "stringData": {"a": "b"}}
+    Cluster(*reach(watched.kubernetes.kubeconfig()), manager="kubectl").apply(theirs)
+
+    if not OFFICIAL:  # as above
+        said = f"Secret {watched.namespace}/door-key exists and is not managed by this stack"
+        assert_refused(watched.stack.up(check=False), said)
+    watched.stack.up(env={"PULUMI_K8S_UPSERT_EXISTING_OBJECTS": "true"})
+    taken = watched.live("v1", "Secret", "door-key")
+    assert taken
+    assert taken["metadata"]["annotations"][ANNOTATION]
+    watched.stack.destroy()
 
 
 def test_a_namespace_that_exists_is_not_taken_over_and_can_be_used(watched: Watched) -> None:

@@ -39,7 +39,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     _reached: Cluster | None = None
     _kubeconfig, _context, _namespace = "", "", ""
-    _force = False
+    _force = _upsert = False
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002, D102
         return plugin_pb2.PluginInfo(version=VERSION)
@@ -53,6 +53,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self._kubeconfig = given.get("kubeconfig", "")
         self._context, self._namespace = given.get("context", ""), given.get("namespace", "")
         self._force = given.get("enablePatchForce") == "true"
+        self._upsert = given.get("upsertExistingObjects") == "true"
         return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True, acceptResources=False)
 
     @_told
@@ -91,11 +92,11 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     @_told
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Make the object; one that somebody else made is not taken over."""
+        """Make the object; one that exists is taken over only if the provider is told so."""
         manifest = _manifest(request.properties)
         if request.preview:
             return provider_pb2.CreateResponse(id="", properties=_struct(self._previewed(manifest)))
-        if self._cluster.get(manifest):
+        if not self._upsert and self._cluster.get(manifest):
             raise Refused(
                 f"{objects.name_of(manifest)} exists and is not managed by this stack. Choose another name or namespace, "
                 "or delete it if it is left over"
