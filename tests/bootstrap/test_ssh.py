@@ -170,7 +170,7 @@ def test_a_sign_is_given_while_a_command_runs_and_between_commands(sshd: Sshd, t
     )
 
     with contextlib.closing(host):
-        host.run(f"until {given} 2 ]; do sleep 0.05; done", timeout=36_000)
+        host.run(f"until {given} 2 ]; do sleep 0.05; done", timeout=1200)
         before = len(signs.read_text().splitlines())
         while len(signs.read_text().splitlines()) == before:
             host.run("true")
