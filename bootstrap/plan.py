@@ -5,9 +5,7 @@ from enum import Enum
 
 from bootstrap.facts import Facts
 from bootstrap.order import agent_text, digest, gate_order, vllm_order, vmagent_text
-from bootstrap.spec import EndpointSpec
-
-RENEW_SECONDS = 30 * 86400.0  # a certificate is renewed when it has less than this to live
+from bootstrap.spec import RENEW_SECONDS, EndpointSpec
 
 
 class Action(Enum):

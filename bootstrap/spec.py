@@ -8,6 +8,8 @@ from bootstrap.errors import SpecInvalid
 from bootstrap.manifest import Manifest
 from bootstrap.reporting import Reporting
 
+RENEW_SECONDS = 30 * 86400.0  # a host's certificate is renewed when it has less than this to live
+
 # vLLM listens where the gate expects it, serves what the manifest pins, and is not guarded by a key of its own: the gate
 # takes the token off requests, and a key on the command line can be read by every process of the host.
 OURS = (

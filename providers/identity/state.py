@@ -1,4 +1,7 @@
-"""What the identity keeps, pure but for randomness: how it comes to be, and what a raised counter renews."""
+"""What the identity keeps, pure but for randomness: how it comes to be, and what a raised counter renews.
+
+Certificates and keys are imported by the functions that make or read them: most commands have no use for them.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -6,8 +9,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from providers import past
-from providers.identity.authority import Authority, ends_soon, new_ca, renewed_ca
-from providers.identity.keys import new_ssh_key
 from providers.identity.stack_id import new_stack_id
 from providers.identity.tokens import new_token_secret
 
@@ -50,6 +51,9 @@ def wished_rotation(props: dict[str, Any]) -> Rotation:
 
 def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
     """Make everything anew; done once in a stack's life."""
+    from providers.identity.authority import new_ca  # noqa: PLC0415
+    from providers.identity.keys import new_ssh_key  # noqa: PLC0415
+
     stack_id = new_stack_id()
     key, authority = new_ssh_key(_comment(stack_id)), new_ca(stack_id, now)
     return {
@@ -66,6 +70,8 @@ def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
 
 def is_changed(state: dict[str, Any], rotation: Rotation, now: datetime) -> bool:
     """Say whether an update has anything to renew or to write down."""
+    from providers.identity.authority import ends_soon  # noqa: PLC0415
+
     return rotation_of(state) != rotation or ends_soon(state["caCertificate"], now)
 
 
@@ -76,6 +82,9 @@ def renewed(state: dict[str, Any], rotation: Rotation, now: datetime) -> dict[st
     `tokens` and `certificates` renew nothing here: they are part of what each instance's token and certificate are made
     of, so recording them is enough.
     """
+    from providers.identity.authority import Authority, ends_soon, renewed_ca  # noqa: PLC0415
+    from providers.identity.keys import new_ssh_key  # noqa: PLC0415
+
     # What a later version keeps here besides goes: this one does not know whether it is a secret.
     kept = {name: state[name] for name in OUTPUTS}
     if rotation.ssh != rotation_of(state).ssh:

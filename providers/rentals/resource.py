@@ -35,7 +35,6 @@ from providers.vast.backend import BackendError, StackState, family, run_pulumi
 from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.guarded import GuardedMarket
 from providers.vast.limits import Limits
-from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.settings import LimitSettings, MarketSettings
 
@@ -136,6 +135,8 @@ class RentalsProvider(ResourceProvider):
     def _operate(
         self, props: dict[str, Any], operation: Callable[[GuardedMarket, _Inputs, Callable[[str, str], None]], Value]
     ) -> Value:
+        from providers.vast.reach import reach  # noqa: PLC0415 -- HTTP, which the program and most commands need not
+
         redaction = Redaction.of(self._vast_key)
 
         def say(phase: str, text: str) -> None:

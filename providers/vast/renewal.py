@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from bootstrap.plan import RENEW_SECONDS
+from bootstrap.spec import RENEW_SECONDS
 
 CERTIFICATE_DRIFT = "certificate"
 

@@ -32,16 +32,13 @@ from providers.progress import tell
 from providers.provider_process import on_cancel, take_over
 from providers.store.client import Keys
 from providers.vast import account, search
-from providers.vast.client import FRESH_SECONDS
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError, looking, not_looked
 from providers.vast.foretold import Foretold
-from providers.vast.guarded import GuardedMarket
 from providers.vast.holding import would_adopt
 from providers.vast.in_flight import InFlight
 from providers.vast.instances import Instance
 from providers.vast.offers import Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
-from providers.vast.reach import reach
 from providers.vast.redaction import Redaction
 from providers.vast.renewal import with_due
 from providers.vast.rollout import RolloutStoppedError
@@ -51,6 +48,7 @@ from providers.vast.waves import Waves
 from providers.vast.written import WRITTEN, read_settings
 
 if TYPE_CHECKING:
+    from providers.vast.guarded import GuardedMarket
     from providers.vast.lifecycle import Desk
 
 Value = TypeVar("Value")
@@ -107,6 +105,8 @@ class VastInstanceProvider(ResourceProvider):
             return False
         with self._lock:
             if self._rented is None:
+                from providers.vast.client import FRESH_SECONDS  # noqa: PLC0415
+
                 try:
                     with self._market(settings) as market:
                         self._rented = market.instances(age_seconds=FRESH_SECONDS / settings.market.time_scale)
@@ -256,7 +256,9 @@ class VastInstanceProvider(ResourceProvider):
                     tell(told)  # no engine hears of the exception any more, but the terminal may still be read
                 raise pulumi.RunError(told) from None
 
-    def _market(self, settings: InstanceSettings) -> AbstractContextManager[GuardedMarket]:
+    def _market(self, settings: InstanceSettings) -> AbstractContextManager["GuardedMarket"]:
+        from providers.vast.reach import reach  # noqa: PLC0415
+
         return reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
 
     @contextmanager

@@ -1,0 +1,19 @@
+"""What every command imports is light: HTTP, certificates, SSH and the store's client come with the calls that need them."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.doubles.dynamic_process import ROOT
+
+HEAVY = ("boto3", "cryptography", "httpx", "paramiko", "rich")
+PROVIDERS = tuple(f"providers.{room}.resource" for room in ("identity", "rentals", "store", "vast"))
+PROGRAM = ("components.config", "components.fleet", "components.models", "components.reporting", "components.store")
+
+
+@pytest.mark.parametrize("modules", [PROVIDERS, PROGRAM], ids=["provider process", "program"])
+def test_what_is_heavy_comes_with_the_call_that_needs_it(modules: tuple[str, ...]) -> None:
+    look = f"import sys, {', '.join(modules)}; print(*sorted(set({HEAVY!r}) & set(sys.modules)))"
+    found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert found.stdout.split() == []
