@@ -2,7 +2,7 @@
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -56,13 +56,16 @@ class InFlight:
             with self._lock:
                 del self._works[number]
 
-    def tell_what_is_finished(self) -> None:
-        """Say of each call what it takes and what the second Ctrl-C does; said once, because the engine asks again."""
+    def tell_what_is_finished(self, left_out: Collection[str] = ()) -> None:
+        """Say of each call what it takes and what the second Ctrl-C does; said once, because the engine asks again.
+
+        `left_out`: names of instances whose calls end by themselves, and touch nothing.
+        """
         with self._lock:
             works, told = list(self._works.values()), self._told
             self._told = told or bool(works)
         for work in [] if told else works:
-            if undone := UNDONE.get(work.does):
+            if (undone := UNDONE.get(work.does)) and work.name not in left_out:
                 self._say(f"{work.name}  finishing  {_left(work, self._clock.monotonic())}{undone}")
 
 

@@ -73,7 +73,7 @@ class VastInstanceProvider(ResourceProvider):
         self._lock = threading.RLock()
         self._in_flight = InFlight(self._clock)
         take_over(watch, self._in_flight.busy)
-        on_cancel(self._in_flight.tell_what_is_finished)
+        on_cancel(lambda: self._in_flight.tell_what_is_finished(left_out=self._waves.interrupt()))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; where there is no instance yet, search too, so that the preview says when nothing fits.

@@ -100,10 +100,6 @@ class Board(BaseModel):
         name = label.rpartition("/")[2]
         self.stopped = self.stopped or f"{name} failed ({_shortened(reason, name)})"
 
-    def interrupt(self) -> None:
-        """Let nothing further begin, because somebody has ended the update: the engine asks for no successor any more."""
-        self.stopped = self.stopped or "the update was interrupted"
-
     def _stop_if_lost(self, alive: Alive, now: float) -> None:
         for label, down in [pair for board in self.fleets.values() for pair in board.down.items()]:
             if not alive(down.holder):

@@ -36,6 +36,8 @@ class Waves:
         self._clock = clock
         self._holder = holder or _written(this_process())
         self._alive = alive or _is_alive
+        self._interrupted = False
+        self._waiting: set[str] = set()
 
     @classmethod
     def of_this_process(cls, clock: Clock) -> "Waves":
@@ -53,10 +55,14 @@ class Waves:
         with self._board() as board:
             board.announce(fleet, settings.label, rollout.most_down, settings.replicas, there, self._clock.time())
 
-    def interrupt(self) -> None:
-        """Have everybody who waits leave its instance as it is."""
-        with self._board() as board:
-            board.interrupt()
+    def interrupt(self) -> frozenset[str]:
+        """Have everybody who waits in this process leave its instance as it is; return their names.
+
+        After Ctrl-C the engine asks for no successor of what is given back. The board is left alone: an engine also ends
+        processes that it has no more use for.
+        """
+        self._interrupted = True
+        return frozenset(self._waiting)
 
     @contextmanager
     def changing(self, settings: InstanceSettings, say: Say, serves: bool = True) -> Iterator[None]:
@@ -105,13 +111,21 @@ class Waves:
             raise
 
     def _enter(self, settings: InstanceSettings, say: Say, waits: bool = True) -> None:
+        self._waiting.add(settings.name)
+        try:
+            self._wait(settings, say, waits)
+        except RolloutStoppedError as stopped:
+            raise RolloutStoppedError(_left_out(settings.name, str(stopped))) from None
+        finally:
+            self._waiting.discard(settings.name)
+
+    def _wait(self, settings: InstanceSettings, say: Say, waits: bool) -> None:
         told: list[str] = []
         while True:
-            try:
-                with self._board() as board:
-                    others = board.enter(settings.label, self._holder, self._clock.time(), self._alive, waits)
-            except RolloutStoppedError as stopped:
-                raise RolloutStoppedError(_left_out(settings.name, str(stopped))) from None
+            if self._interrupted and waits:
+                raise RolloutStoppedError("the update was interrupted")
+            with self._board() as board:
+                others = board.enter(settings.label, self._holder, self._clock.time(), self._alive, waits)
             if others is None:
                 return
             if others and not told:

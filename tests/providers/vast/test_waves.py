@@ -87,6 +87,32 @@ def test_a_failure_leaves_the_others_as_they_are_and_says_how_to_go_on(tmp_path:
     assert "run `pulumi up`: it goes on with what is left" in str(told.value)
 
 
+def test_an_interruption_leaves_those_that_wait_as_they_are_and_names_them(tmp_path: Path) -> None:
+    names: list[str] = []
+    clock = Waiting()
+    first, second = both(tmp_path / "board.json", clock)
+    clock.then = lambda: names.extend(second.interrupt())
+
+    with first.changing(settings(0), silent):
+        with (
+            pytest.raises(RolloutStoppedError, match="because the update was interrupted"),
+            second.replacing(settings(1), silent, serves=True),
+        ):
+            pass
+        with second.creating(settings(1), silent):
+            assert second.interrupt() == frozenset(), "what is under way goes on"
+
+    assert names == ["chat-1"]
+
+
+def test_a_process_that_its_engine_ends_stops_nobody_else(tmp_path: Path) -> None:
+    first, second = both(tmp_path / "board.json", FakeClock())
+    first.interrupt()
+
+    with second.changing(settings(1), silent):
+        pass
+
+
 def test_one_that_is_down_anyway_waits_for_nobody(tmp_path: Path) -> None:
     first, second = both(tmp_path / "board.json", FakeClock())
 
