@@ -86,18 +86,18 @@ class Holding:
         return kept
 
     def keep(self, instance_id: int) -> None:
-        """Hold the label with an instance that serves, unless another one holds it; give back others that do not run yet.
+        """Hold the label with an instance that serves, unless another one holds it; give back all others.
 
-        What serves is given back for one reason alone: another holds the label. Another one that runs may serve, too, if its
-        creator could not read the mark: its creator gives it back, or the next refresh finds that it is surplus. The refresh
-        also finds what stays because market or mark were not known, or because it could not be given back.
+        What serves is given back for one reason alone: another holds the label. A mark that is not known is asked for again
+        until a fresh instance shows. A market or a mark that stays unknown, and another that cannot be given back, are told;
+        the next refresh finds what is surplus.
         Raises RentalFailed where another stays; the caller gives ours back and adopts that one.
         """
         until = self.clock.monotonic() + self.limits.outage_seconds
         patient = PatientMarket(self.market, self.clock, self.limits, until, self.say)
         try:
             under = by_id(patient.instances(self.label))
-            holder = self._holder(patient, instance_id, [one.id for one in under])
+            holder = self._known_holder(patient, instance_id, [one.id for one in under])
         except errors.RentalFailed:
             raise
         except (errors.VastError, MarkUnknown) as error:
@@ -107,14 +107,8 @@ class Holding:
             return
         if holder != instance_id:
             raise errors.RentalFailed(instance_id, "surplus", f"instance {holder} holds this label already")
-        others = [one for one in under if one.id != instance_id]
-        for one in [one for one in others if self._may_serve(one)]:
-            self.say(
-                "give back",
-                f"instance {one.id} under our label is left to its creator; a refresh tells whether it stays",
-            )
         try:
-            give_back_all(self.market, self.clock, self.limits, [one for one in others if not self._may_serve(one)])
+            give_back_all(self.market, self.clock, self.limits, [one for one in under if one.id != instance_id])
         except errors.StillRented as error:
             self.say("give back", str(error))
 
@@ -145,9 +139,6 @@ class Holding:
         except MarkUnknown as unknown:
             self.say("give back", f"{unknown}; instance {instance_id} is given back all the same")
 
-    def _may_serve(self, instance: Instance) -> bool:
-        return self.marks.lasting and instance.actual_status == "running"
-
     def _mark(self) -> tuple[bool, Held | None]:
         """Return whether the mark is known, and it."""
         try:
@@ -155,6 +146,16 @@ class Holding:
         except MarkUnknown as unknown:
             self.say("market", f"{unknown}; nothing sound is given back for that")
             return False, None
+
+    def _known_holder(self, market: Market, instance_id: int, under: list[int]) -> int:
+        until = self.clock.monotonic() + self.limits.settle_seconds
+        while True:
+            try:
+                return self._holder(market, instance_id, under)
+            except MarkUnknown:
+                if self.clock.monotonic() >= until:
+                    raise
+            self.clock.sleep(self.limits.look_seconds)
 
     def _holder(self, market: Market, instance_id: int, under: list[int]) -> int:
         """Write our mark where no other holds, and return who does. Raises MarkUnknown, and what the market raises."""

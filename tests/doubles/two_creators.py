@@ -199,9 +199,9 @@ class Meeting:
         return "\n".join([f"seed {self.seed}", *self.history, *ends, f"rented {self.rented}"])
 
 
-def meet(seed: int, marks: bool = True, calm: bool = False) -> Meeting:
+def meet(seed: int, marks: bool = True, calm: bool = False, silence: float = 0.0) -> Meeting:
     """Let two creators meet. Raises AssertionError where what one returned is gone, or something is rented and unknown."""
-    found = Meeting(seed, marks, calm)
+    found = Meeting(seed, marks, calm, silence)
     assert found.returned <= found.rented, f"what a creator returned was destroyed\n{found.told}"
     assert len(found.returned) <= 1, f"the creators hold two machines\n{found.told}"
     named = {

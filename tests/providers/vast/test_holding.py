@@ -172,17 +172,28 @@ def test_a_mark_that_names_what_is_gone_is_written_anew() -> None:
     assert account.mark == (number, ("us",))
 
 
-def test_another_that_runs_is_left_to_its_creator_and_one_that_boots_is_given_back() -> None:
+def test_whatever_else_carries_the_label_of_the_holder_is_given_back() -> None:
     account = Account()
-    running = account.add(1)
-    account.market.clock.now += 60
-    booting, ours = account.add(2), account.add(3)
+    account.add(1)
+    account.market.clock.now += 60  # it runs
+    account.add(2)
+    ours = account.add(3)
 
     account.holding().keep(ours)
 
-    assert list(account.market.rows) == [running, ours]
-    assert booting not in account.market.rows
-    assert any(f"instance {running} under our label is left to its creator" in line for line in account.said)
+    assert list(account.market.rows) == [ours]
+    assert account.mark == (ours, ("us",))
+
+
+def test_a_mark_that_is_not_known_for_a_while_is_asked_for_again() -> None:
+    account = Account()
+    clock = account.market.clock
+    account.marks = FakeMarks(silent=lambda: clock.now < 60)
+    ours = account.add(1)
+
+    account.holding().keep(ours)
+
+    assert account.mark == (ours, ("us",))
 
 
 def test_without_a_place_for_marks_the_lowest_id_stays() -> None:

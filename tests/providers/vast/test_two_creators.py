@@ -30,10 +30,15 @@ def test_without_faults_both_end_with_the_same_machine(marks: bool) -> None:
         assert [one.returned for one in found.creators] == [*found.rented] * 2
 
 
-def test_a_mark_that_is_not_known_destroys_nothing_that_serves() -> None:
+def test_a_mark_that_is_never_known_destroys_nothing_that_serves() -> None:
     for seed in range(300):
-        found = Meeting(seed, calm=True, silence=0.4)
+        found = Meeting(seed, calm=True, silence=1.0)
         assert found.returned <= found.rented, found.told
+
+
+def test_a_mark_that_is_not_known_now_and_then_decides_all_the_same() -> None:
+    for seed in range(200):
+        meet(seed, calm=True, silence=0.2)
 
 
 _settle = renting.settle
