@@ -15,7 +15,17 @@ ANYWHERE = ("killed", "engine-gone", "interrupted", "landlord", "odd-words", "od
 UNUSABLE = ("unusable", "rate-limited")
 FAULTS = {
     "search": UNUSABLE,
-    "rent": (*UNUSABLE, "lost-reply", "killed-after", "taken", "taken-but-rented", "never-boots", "second-creator") * 2,
+    "rent": (
+        *UNUSABLE,
+        "lost-reply",
+        "killed-after",
+        "taken",
+        "taken-but-rented",
+        "never-boots",
+        "rented-twice",
+        "second-creator",
+    )
+    * 2,
     "list": (*UNUSABLE, "lying-spell", "lying-spell", "second-creator"),
     "show": (*UNUSABLE, "lying-spell"),
     "log": UNUSABLE,
@@ -78,6 +88,8 @@ class Market(FakeMarket):
         number = super().rent(offer_id, body)
         if self._fault == "taken-but-rented":
             raise errors.OfferGone(offer_id, "no_such_ask", number)
+        if self._fault == "rented-twice":
+            self.add(body["label"], offer(700 + self.moment), body["image"])
         if self._fault == "never-boots":
             self.never_boots.add(self.rows[number]["machine_id"])
         self._end("rent")
