@@ -46,7 +46,7 @@ def test_facts_are_found_in_what_a_shell_says(make: Callable[..., Rented]) -> No
     assert rented.facts().gpus == quiet.gpus
 
 
-@pytest.mark.parametrize(("driver", "cuda"), [("570.124.06", 12.8), ("610.43.02", 13.1)])
+@pytest.mark.parametrize(("driver", "cuda"), [("570.124.06", 12.8), ("610.43.02", 13.2)])
 def test_cuda_is_read_from_either_banner(make: Callable[..., Rented], driver: str, cuda: float) -> None:
     assert make(driver=driver).facts().cuda == cuda
 
