@@ -1,7 +1,8 @@
 """What 32 instances ask of the market: calls an instance in up, refresh and destroy, and refusals; and how long up takes
 over its limit (see up.py), and the destroy over its critical path.
 
-    path of destroy = 31 turns in the destroy threshold + the time between two looks that must agree + the engine's empty run
+    path of destroy = 31 turns in the destroy threshold, and one left free for others
+                      + the time between two looks that must agree + the engine's empty run
 
 Empty run: a destroy of the same stack without instances. The market keeps the pace of the real one.
 """
@@ -17,7 +18,7 @@ from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
 from bench.up import GOAL, parts_of, told
 from providers.vast.limits import Limits
-from providers.vast.pace import INTERVALS
+from providers.vast.pace import INTERVALS, LONGEST_ROW
 
 INSTANCES = 32
 TIME_SCALE = 1.0
@@ -41,7 +42,8 @@ def main() -> None:
                     print(told(instances(stack)), f"  limit {limit:.1f} s", sep="\n", flush=True)
                     figure(f"pulumi up over its limit, {INSTANCES} instances", seconds / limit, "ratio", GOAL)
         early = cloud.sandbox.status()["market"]["calls_too_early"]
-    path = ((INSTANCES - 1) * INTERVALS["destroy"] + Limits().look_seconds) / TIME_SCALE + empty
+    turns = INSTANCES - 1 + (INSTANCES - 1) // LONGEST_ROW
+    path = (turns * INTERVALS["destroy"] + Limits().look_seconds) / TIME_SCALE + empty
     print(f"destroy of {INSTANCES}: {seconds:.1f} s; its critical path {path:.1f} s, the empty run {empty:.1f} s in it")
     figure(f"destroy of {INSTANCES}, confirmed, over its critical path", seconds / path, "ratio", 1.15)
     figure(f"429s in up, refresh and destroy of {INSTANCES}", early, "", 0)
