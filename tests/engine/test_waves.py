@@ -1,6 +1,8 @@
 """Waves on the real engine: what clients see while six instances are changed, replaced, or fail to be."""
 
 import json
+import os
+import signal
 import ssl
 import threading
 import time
@@ -12,7 +14,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.doubles.cloud import Cloud, running_cloud
-from tests.doubles.fleet_stack import assert_all_serve, rents, stack_of_its_own
+from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, rents, stack_of_its_own
+from tests.doubles.lines import Lines
 from tools.stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("waves")]
@@ -82,6 +85,7 @@ def ids(cloud: Cloud) -> dict[str, int]:
 
 
 def test_six_are_made_at_once_and_changed_two_at_a_time(cloud: Cloud, stack: Stack) -> None:
+    begun = rents(cloud)
     config = cloud.stack_config(replicas=REPLICAS, rollout={"maxUnavailable": MOST})
     stack.write_config(config)
     made = stack.up()
@@ -131,4 +135,28 @@ def test_six_are_made_at_once_and_changed_two_at_a_time(cloud: Cloud, stack: Sta
     assert_all_serve(cloud, stack, REPLICAS)
     stack.destroy()
     assert cloud.rented() == []
-    assert rents(cloud) == 2 * REPLICAS
+    assert rents(cloud) - begun == 2 * REPLICAS
+
+
+def test_ctrl_c_leaves_those_that_wait_as_they_are(cloud: Cloud, stack: Stack) -> None:
+    config = cloud.stack_config(replicas=3)
+    stack.write_config(config)
+    stack.up()
+    before = set(ids(cloud).values())
+    config["gpu-fleet:fleets"]["chat"]["diskGb"] = 24
+    stack.write_config(config)
+    child = stack.start("up", "--stack", stack.name, "--yes", "--skip-preview")
+    lines = Lines(child)
+    lines.wait_for("  wave  waits until chat-")
+    lines.wait_for("  rent  ")
+
+    os.killpg(child.pid, signal.SIGINT)
+
+    assert lines.shows("because the update was interrupted"), lines.text
+    child.wait(200)
+    assert len(before & set(ids(cloud).values())) == 2, lines.text
+    assert_books_agree(cloud, stack)
+    stack.up()
+    assert not before & set(ids(cloud).values())
+    assert_all_serve(cloud, stack, 3)
+    stack.destroy()
