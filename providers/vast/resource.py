@@ -37,7 +37,7 @@ from providers.vast.foretold import Foretold
 from providers.vast.holding import would_adopt
 from providers.vast.in_flight import InFlight
 from providers.vast.instances import Instance
-from providers.vast.offers import Wishes, usd_per_hour
+from providers.vast.offers import Offer, Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
 from providers.vast.redaction import Redaction
 from providers.vast.renewal import with_due
@@ -66,7 +66,8 @@ class VastInstanceProvider(ResourceProvider):
         watch = EngineWatch.of_this_process()
         self._watch, self._clock = watch, WatchedClock(watch)
         self._waves = Waves.of_this_process(self._clock)
-        self._searched: dict[Wishes, list[float] | VastError] = {}
+        self._searched: dict[Wishes, list[Offer] | VastError] = {}
+        self._planned: set[str] = set()  # fleets whose plan was told
         self._foretold = Foretold()
         self._rented: list[Instance] | VastError | None = None
         self._silent = False
@@ -130,16 +131,17 @@ class VastInstanceProvider(ResourceProvider):
             if wishes not in self._searched:
                 try:
                     with self._market(settings) as market:
-                        offers = search.check(market, wishes)
-                    if settings.turn == 0:
-                        tell_plan(settings, offers)
-                    self._searched[wishes] = [usd_per_hour(offer, wishes) for offer in offers]
+                        self._searched[wishes] = search.check(market, wishes)
                 except VastError as error:
                     self._searched[wishes] = error
             found = self._searched[wishes]
-        if isinstance(found, VastError):
-            raise found
-        return found
+            if isinstance(found, VastError):
+                raise found
+            fleet = settings.rollout.fleet if settings.rollout else settings.name
+            if fleet not in self._planned:
+                self._planned.add(fleet)
+                tell_plan(settings, found)
+        return [usd_per_hour(offer, wishes) for offer in found]
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""

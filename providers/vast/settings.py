@@ -201,7 +201,7 @@ class InstanceSettings(_Model):
 
     name: str
     label: str
-    turn: int = 0  # its place in its fleet; the first tells the plan of all
+    turn: int = 0  # its place in its fleet; nothing depends on it any more, but it is in every state
     replicas: int = Field(1, ge=1)
     rollout: RolloutSettings | None = None
     market: MarketSettings

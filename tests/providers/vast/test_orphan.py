@@ -77,3 +77,19 @@ def test_the_preview_and_the_create_agree_on_what_is_taken_over() -> None:
     holding = Holding(market, market.clock, Limits(), "label", NoMarks(), lambda *_: None)
     assert told == holding.adopt(market, "image", wishes)
     assert told is not None
+
+
+def test_each_fleet_is_told_its_plan_once_whichever_of_its_instances_come() -> None:
+    with (
+        running_market(machines=[machine(number) for number in (1, 2, 3)]) as market,
+        DynamicProcess(VastInstanceProvider()) as process,
+    ):
+        process.configure({"vastApiKey": market.key, "storeAccessKey": "", "storeSecretKey": ""})
+        for fleet, index in (("chat", 2), ("chat", 3), ("other", 1)):
+            name = f"{fleet}-{index}"
+            one = {"name": name, "label": f"gpu-fleet/abc/{name}", "turn": index}
+            rollout = {"fleet": fleet, "maxUnavailable": 1}
+            assert process.check(props(market, **one, replicas=4, rollout=rollout)).failures == {}
+        told = [line for line in process.output.splitlines() if "  fetch weights  " in line]
+
+    assert [line.partition("  ")[0] for line in told] == ["chat-2", "other-1"]
