@@ -2,7 +2,7 @@
 
 A figure's file prints JSON lines {"figure", "value", "unit", "goal", "better": "less"|"more"}; other lines are its
 talk and go to stderr. What a run measures is written to bench/results.json, beside what earlier runs of other files measured,
-and all of that into the README's table. A missed goal is shown, not an error; a file that fails is one.
+and all of that into the table of docs/benchmarks.md. A missed goal is shown, not an error; a file that fails is one.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def main(arguments: list[str]) -> int:
         if done.returncode or not found:
             failed.append(file.stem)
         print(f"bench: {file.stem}: {time.monotonic() - began:.1f} s", file=sys.stderr)
-    results, readme = CHECKOUT / "bench" / "results.json", CHECKOUT / "README.md"
+    results, page = CHECKOUT / "bench" / "results.json", CHECKOUT / "docs" / "benchmarks.md"
     known = json.loads(results.read_text()) if arguments and results.exists() else []
     kept = merged(known, figures)
     results.write_text(json.dumps(kept, indent=2) + "\n")
-    readme.write_text(with_table(readme.read_text(), kept))
+    page.write_text(with_table(page.read_text(), kept))
     print(render(figures), end="")
     if failed or not chosen:
         print(f"bench: no figure came from {', '.join(failed) or 'bench/'}.", file=sys.stderr)
@@ -101,9 +101,9 @@ def render(figures: list[dict[str, Any]]) -> str:
     return lines(rows)
 
 
-def with_table(readme: str, figures: list[dict[str, Any]]) -> str:
-    """Return a README with the figures between its two marks."""
-    before, begin, rest = readme.partition(BEGIN)
+def with_table(page: str, figures: list[dict[str, Any]]) -> str:
+    """Return a page with the figures between its two marks."""
+    before, begin, rest = page.partition(BEGIN)
     _old, end, after = rest.partition(END)
     return f"{before}{begin}\n{table(figures)}{end}{after}"
 
