@@ -163,8 +163,13 @@ def _confirm(listed: list[Instance], ending: Ending) -> None:
 
 def _in_doubt(left: list[Instance], ending: Ending, why: str) -> NotAsked:
     rows = ", ".join(f"{row.id} (${row.dph_total or 0:.3f}/h, {row.label})" for row in left)
+    sweeps = " and ".join(
+        f"`python -m providers.vast sweep --destroy --interrupted --stack-id {one}`"
+        for one in ending.stack_ids
+        if any(carries(row.label, [one]) for row in left)
+    )
     return NotAsked(
         f"instances are rented under {ending.told}: {rows}. Whether a state knows them cannot be read ({why}), so none of "
-        "them is given back, and they go on costing. `python -m providers.vast sweep --destroy --interrupted` gives back "
-        "what no state knows; then run the command again."
+        "them is given back, and they go on costing. Mend that, then run the command again. If a state is lost, give back "
+        f"first what is in no state that can be read: {sweeps}."
     )

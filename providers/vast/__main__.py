@@ -66,7 +66,11 @@ def parser() -> argparse.ArgumentParser:
         "foreign, with what it costs. Only ours-but-unknown is ever given back, only with --destroy. Exit status 2: there is "
         "something that no state knows.",
     )
-    one.add_argument("--destroy", action="store_true", help="give back what is ours-but-unknown, and have it confirmed")
+    one.add_argument(
+        "--destroy",
+        action="store_true",
+        help="give back what is ours-but-unknown, and have it confirmed; without --stack-id only if all states can be read",
+    )
     one.add_argument(
         "--interrupted",
         action="store_true",
@@ -129,13 +133,16 @@ def run_sweep(desk: Desk, options: argparse.Namespace) -> int:
             raise
         print(f"sweep: {doubt}", file=sys.stderr)
     found = sort_out(listed, known, own, desk.clock.time(), desk.limits)
-    doomed = sweep.condemned(found, options.interrupted)
-    for instance in doomed if options.destroy else ():
+    refusal = sweep.doubt(known, options.stack_id) if options.destroy else None
+    doomed = sweep.condemned(found, options.interrupted) if options.destroy and not refusal else []
+    for instance in doomed:
         desk.breaker.destroyed(instance.id, desk.clock.monotonic())
-    ended = sweep.give_back_each(desk.market, desk.clock, desk.limits, doomed) if options.destroy else {}
-    _tell_ledger(desk, [one for one in doomed if one.id in ended and ended[one.id] is None])
+    ended = sweep.give_back_each(desk.market, desk.clock, desk.limits, doomed)
+    _tell_ledger(desk, [one for one in doomed if ended[one.id] is None])
     report = verdict.report(found, known, ended)
     print(json.dumps(report, indent=2) if options.json else verdict.told(report, options.destroy))
+    if refusal:
+        raise Refused(refusal)
     if options.close_breaker:
         desk.breaker.close()
     if any(error is not None for error in ended.values()):

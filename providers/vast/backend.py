@@ -16,6 +16,7 @@ INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynam
 RENTALS = "pulumi-python:dynamic/rentals:Rentals"
 REASON_LETTERS = 300
 NO_SUCH_STATE = "no stack of the backend has this id"
+OTHER_STACKS = "the other stacks of the backend"  # in place of a name, where the list of them fails
 
 Run = Callable[[Sequence[str]], str]  # arguments of `pulumi` -> its stdout; raises BackendError
 
@@ -90,7 +91,7 @@ def states(run: Run, stack: str) -> list[StackState]:
         listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]
     except BackendError as error:
         # One broken state is enough for the list to fail: then the others cannot be found, and their instances not either.
-        return [state_named(run, stack), StackState("the other stacks of the backend", trouble=str(error))]
+        return [state_named(run, stack), StackState(OTHER_STACKS, trouble=str(error))]
     others = [name for name in listed if name.rpartition("/")[2] != stack.rpartition("/")[2]]
     return [state_named(run, name) for name in [stack, *others]]
 
@@ -108,7 +109,7 @@ def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
     try:
         listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--json"]))]
     except BackendError as error:
-        return [own, StackState("the other stacks of the backend", trouble=str(error))]
+        return [own, StackState(OTHER_STACKS, trouble=str(error))]
     short = stack.rpartition("/")[2]
     return [own, *(state_named(run, name) for name in listed if name.rpartition("/")[2].startswith(f"{short}-"))]
 

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 from providers.engine_watch import RentingClock
 from providers.vast import account
-from providers.vast.backend import StackState
+from providers.vast.backend import OTHER_STACKS, StackState
 from providers.vast.belonging import Finding, Kind
 from providers.vast.errors import StillRented, VastError
 from providers.vast.instances import Instance
@@ -35,6 +35,25 @@ def confirm_account(market: Market, states: Sequence[StackState], given: str | N
         if not known or market.account().id in known:
             return
     account.confirm(market, min(known), f"What the state of stack {states[0].stack} knows was rented")
+
+
+def doubt(states: Sequence[StackState], given: str | None = None) -> str | None:
+    """Say why nothing can be given back: a state that cannot be read may know what no other one knows. None: nothing is in
+    the way, or the operator gave the stack id, as for a state that is lost.
+    """
+    unread = next((state for state in states if state.trouble), None)
+    if given or unread is None:
+        return None
+    own = states[0].stack_id or "ID"
+    return (
+        f"nothing was given back, because the state of {_named(unread)} cannot be read ({unread.trouble}): what only "
+        "it knows would go, too. Mend it and run the command again. If it is lost: `python -m providers.vast sweep --destroy "
+        f"--stack-id {own}` gives back what is labelled gpu-fleet/{own}/ and is in no state that can be read."
+    )
+
+
+def _named(state: StackState) -> str:
+    return state.stack if state.stack == OTHER_STACKS else f"stack {state.stack}"
 
 
 def condemned(findings: Iterable[Finding], interrupted: bool) -> list[Instance]:

@@ -1,5 +1,6 @@
 """The end of a stack's rentals: its own go, known or not; those of others stay; what cannot be asked is an error."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -142,11 +143,14 @@ def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: st
         return [trouble] if doubt == "own" else [*NOTHING_KNOWN, trouble]
 
     with pytest.raises(
-        NotAsked, match=rf"{number} \(\$0\.310/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*sweep --destroy"
-    ):
-        end_rentals(market, market.clock, Limits(), Ending(["abc"]), states, lambda *_: None)
+        NotAsked, match=rf"{number} \(\$0\.310/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*Mend that"
+    ) as told:
+        end_rentals(market, market.clock, Limits(), Ending(["new", "abc"]), states, lambda *_: None)
 
     assert list(market.rows) == [number]
+    assert re.findall(r"`.*?`", str(told.value)) == [
+        "`python -m providers.vast sweep --destroy --interrupted --stack-id abc`"
+    ]
 
 
 def test_an_end_with_nothing_left_reads_no_state(market: FakeMarket) -> None:
