@@ -26,9 +26,15 @@ def patiently(call: Callable[[], Value], clock: Clock, seconds: float) -> Value:
 
 
 def begin(call: Callable[[], Value]) -> "Future[Value]":
-    """Start a call in a daemon thread."""
+    """Start a call in a daemon thread.
+
+    A process that ends may refuse new threads, as Python 3.12 does: the call then counts as one that timed out.
+    """
     result: Future[Value] = Future()
-    threading.Thread(target=_settle, args=(result, call), daemon=True).start()
+    try:
+        threading.Thread(target=_settle, args=(result, call), daemon=True).start()
+    except RuntimeError as error:
+        result.set_exception(TimeoutError(f"not begun: {error}"))
     return result
 
 

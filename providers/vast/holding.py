@@ -115,11 +115,12 @@ class Holding:
     def give_back(self, instance_id: int, usd_per_hour: float | None, rented_at: float, error: BaseException) -> None:
         """Give back an instance whose attempt ended in an error; returns once the market confirms it.
 
-        Raises LeftToAnother where it serves for another creator, StillRented.
+        Works on without an engine, the mark included. Raises LeftToAnother where it serves for another creator, StillRented.
         """
-        self._withdraw(instance_id, usd_per_hour, error)
-        give_back(self.market, self.clock, self.limits, instance_id, usd_per_hour, rented_at)
-        forget(self.marks, self.label, instance_id)
+        with self.clock.patient():
+            self._withdraw(instance_id, usd_per_hour, error)
+            give_back(self.market, self.clock, self.limits, instance_id, usd_per_hour, rented_at)
+            forget(self.marks, self.label, instance_id)
 
     def _withdraw(self, instance_id: int, usd_per_hour: float | None, error: BaseException) -> None:
         """Write that an instance is given back, so that nobody counts on it from now on.

@@ -221,35 +221,35 @@ def _goes_back(
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
-    """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label.
+    """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Works on without an engine.
 
     Raises StillRented, and OtherAccount or AccountUnknown where the instance is not seen and may be on another account.
     """
-    limits = settings.to_limits()
-    why = closing.GIVEN_BACK
-    try:
-        instance = look_up(_patient(desk, limits), instance_id, settings.label)
-        why = why if instance else closing.GONE
-    except errors.VastError as error:
-        desk.say("drain", f"left out: {error}")
-        instance = None
-    if instance is None:
-        account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
-    if instance is not None and isinstance(classify(instance, settings.server.port), Running):
-        bootstrap_of(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
-    give_back(desk.market, desk.clock, limits, instance_id, paid(outs))
-    state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
-    forget(desk.marks, settings.label, instance_id)
-    try:
-        others = surplus(_patient(desk, limits), instance_id, settings.label)
-    except errors.DOUBTS as doubt:
-        raise errors.OutcomeUnknown(
-            "list",
-            f"instance {instance_id} is given back; whether another one carries the label {settings.label} is not known: "
-            f"{doubt}. Run `pulumi destroy` again",
-        ) from doubt
-    _end_surplus(desk, limits, others)
-    desk.say("confirm gone", f"instance {instance_id} is not rented any more")
+    with desk.clock.patient():  # a host whose gate was closed for good must not stay rented
+        limits, why = settings.to_limits(), closing.GIVEN_BACK
+        try:
+            instance = look_up(_patient(desk, limits), instance_id, settings.label)
+            why = why if instance else closing.GONE
+        except errors.VastError as error:
+            desk.say("drain", f"left out: {error}")
+            instance = None
+        if instance is None:
+            account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
+        if instance is not None and isinstance(classify(instance, settings.server.port), Running):
+            bootstrap_of(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
+        give_back(desk.market, desk.clock, limits, instance_id, paid(outs))
+        state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
+        forget(desk.marks, settings.label, instance_id)
+        try:
+            others = surplus(_patient(desk, limits), instance_id, settings.label)
+        except errors.DOUBTS as doubt:
+            raise errors.OutcomeUnknown(
+                "list",
+                f"instance {instance_id} is given back; whether another one carries the label {settings.label} is not known: "
+                f"{doubt}. Run `pulumi destroy` again",
+            ) from doubt
+        _end_surplus(desk, limits, others)
+        desk.say("confirm gone", f"instance {instance_id} is not rented any more")
 
 
 def _end_surplus(desk: Desk, limits: Limits, others: list[Instance]) -> None:

@@ -153,7 +153,9 @@ class VastInstanceProvider(ResourceProvider):
             olds = with_due(olds, self._clock.time())
             found = lifecycle.compare(old, new, olds)
             if judging.is_doubtful(found):
-                found = self._operate("diff", olds, lambda _, desk: judging.judge(int(id_), old, new, olds, desk))
+                found = self._operate(
+                    "diff", olds, lambda _, desk: judging.judge(int(id_), old, new, olds, desk), past=olds
+                )
             found.in_place.extend(made_anew(news, Unknown))
             if not found.any and self._learns_account(int(id_), olds):
                 found.recorded.append("account")

@@ -35,8 +35,9 @@ class FakeClock:
 
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:
+        before = getattr(self._patience, "on", False)
         self._patience.on = True
         try:
             yield
         finally:
-            self._patience.on = False
+            self._patience.on = before

@@ -147,6 +147,8 @@ def test_an_instance_of_a_later_state_is_compared_read_and_deleted(market: Runni
         process.configure({"vastApiKey": market.key})
 
         assert process.diff("7", state, now).changes is False
+        down = {**state, "drift": ["status: the market reports it as offline"], "downSince": 1.0}
+        assert process.diff("7", down, now).changes is True
         recorded = process.update("7", state, {**now, "turn": 3})
         assert process.says(f"version 9.1 of this program; version {past.VERSION} leaves aside: ")
         assert (recorded["instanceId"], recorded["turn"], recorded["writtenBy"]) == (7, 3, past.VERSION)

@@ -204,3 +204,13 @@ def test_an_account_is_asked_for_once_and_a_key_each_half_minute(market: Running
         client(market, market.key, place).verify_key()
 
     assert market.desk.thresholds.calls["account"] - before == 1
+
+
+def test_a_delete_ends_the_instance_though_its_engine_ends_meanwhile(rented: Rented) -> None:
+    rented.market.before["list"] = [raising(DOUBT)] * 999
+    rented.world.clock.gone_at = rented.world.clock.now
+    rented.market.before["destroy"] = [lambda _id: rented.market.before["list"].clear()]
+
+    rented.delete()
+
+    assert list(rented.market.rows) == []

@@ -234,3 +234,21 @@ def test_a_delete_takes_the_mark_away() -> None:
     lifecycle.delete(served.number, SETTINGS, served.outs, replace(served.desk, marks=marks))
 
     assert marks.read(SETTINGS.label) is None
+
+
+class SlowMarks(FakeMarks):
+    """Marks in a store without conditions: each write is followed by a wait."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        super().__init__(before=lambda step: clock.sleep(3) if step == "write" else None)
+
+
+def test_without_an_engine_an_instance_goes_back_also_where_the_mark_has_to_be_waited_for() -> None:
+    account = Account()
+    account.marks = SlowMarks(account.market.clock)
+    number = account.add(1)
+    account.market.clock.gone_at = 0.0
+
+    account.holding().give_back(number, 0.4, 0.0, RuntimeError("interrupted"))
+
+    assert list(account.market.rows) == []
