@@ -74,7 +74,7 @@ class Claims:
             listed = True
             raise
         finally:
-            with self._change(clock) as book:
+            with suppress(OSError), self._change(clock) as book:  # the block may have rented: its id must get out
                 if book.claims.pop(label, None) and listed:
                     until = clock.time() + LISTED_SECONDS / self._scale
                     book.claims[f"{label} {offer.id}"] = mine.model_copy(update={"until": until})
@@ -83,7 +83,7 @@ class Claims:
     def _change(self, clock: Clock) -> Iterator[_Book]:
         """Give the claims that hold, and write down what becomes of them."""
         try:
-            file = self._file.open("a+")
+            file = self._file.open("ab+", buffering=0)  # a buffer would be written once more, and fail, at the close
         except OSError:
             yield _Book()
             return
@@ -95,11 +95,10 @@ class Claims:
             with suppress(OSError):
                 file.seek(0)
                 file.truncate()
-                file.write(book.model_dump_json())
-                file.flush()
+                file.write(book.model_dump_json().encode())
 
 
-def _book(text: str, now: float) -> _Book:
+def _book(text: bytes, now: float) -> _Book:
     try:
         book = _Book.model_validate_json(text)
     except ValidationError:

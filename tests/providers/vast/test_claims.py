@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ from providers.vast.limits import Limits
 from providers.vast.offers import Offer, Wishes
 from providers.vast.online import Order, Served, bring_online
 from tests.doubles.clock import FakeClock
+from tests.doubles.full_disk import full_disk
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_time import VirtualTime
@@ -216,6 +218,28 @@ def test_a_damaged_book_costs_nothing(tmp_path: Path, text: str) -> None:
 def test_a_folder_that_went_away_keeps_nobody_from_renting(tmp_path: Path) -> None:
     with Claims(tmp_path / "gone").take("one", cheapest(offer(1)), FakeClock()) as chosen:
         assert chosen.id == 1
+
+
+def test_a_full_disk_keeps_nobody_from_renting(tmp_path: Path) -> None:
+    with full_disk(), Claims(tmp_path).take("one", cheapest(offer(1)), FakeClock()) as chosen:
+        assert chosen.id == 1
+
+
+def test_a_disk_that_fills_during_a_rent_costs_neither_what_was_rented_nor_the_error(tmp_path: Path) -> None:
+    rented = []
+
+    def rent(error: Exception | None = None) -> None:
+        with ExitStack() as later, Claims(tmp_path).take("one", cheapest(offer(1)), FakeClock()) as chosen:
+            later.enter_context(full_disk())  # room comes back only when the claim has ended
+            if error:
+                raise error
+            rented.append(chosen.id)
+
+    rent()
+    with pytest.raises(errors.NoCredit):
+        rent(errors.NoCredit("no credit"))
+
+    assert rented == [1]
 
 
 def test_what_breaks_a_rent_breaks_its_claim_too(tmp_path: Path) -> None:
