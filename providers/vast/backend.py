@@ -88,11 +88,11 @@ def stack_config(run: Run, stack: str) -> tuple[dict[str, Any], frozenset[str]]:
 def states(run: Run, stack: str) -> list[StackState]:
     """Return the state of every stack in the backend, `stack` first, whether it can be read or not."""
     try:
-        listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]
+        listed = _listed(run)
     except BackendError as error:
         # One broken state is enough for the list to fail: then the others cannot be found, and their instances not either.
         return [state_named(run, stack), StackState(OTHER_STACKS, trouble=str(error))]
-    others = [name for name in listed if name.rpartition("/")[2] != stack.rpartition("/")[2]]
+    others = [name for name in listed if _short(name) != _short(stack)]
     return [state_named(run, name) for name in [stack, *others]]
 
 
@@ -100,18 +100,20 @@ def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
     """Return the state of a stack first, and those of the stacks that are named after it: they may rent under its id.
 
     `stack` may be empty or wrong, as in a state of an older version or after a rename: then the one with the id is looked for
-    among all. One that cannot be found has `trouble`.
+    among all, and a name that no stack has is left out. One that cannot be found has `trouble`.
     """
     if not stack or stack_id not in (own := state_named(run, stack)).stack_ids:
         every = states(run, stack or selected_stack(run))
-        own = next((one for one in every if one.stack_id == stack_id), StackState(stack, trouble=NO_SUCH_STATE))
+        found = next((one for one in every if one.stack_id == stack_id), None)
+        if found and every[0].trouble and _short(every[0].stack) not in map(_short, _listed(run)):
+            del every[0]  # the name of before a rename, which inputs keep until the next `up`
+        own = found or StackState(stack, trouble=NO_SUCH_STATE)
         return [own, *(one for one in every if one is not own)]
     try:
         listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--json"]))]
     except BackendError as error:
         return [own, StackState(OTHER_STACKS, trouble=str(error))]
-    short = stack.rpartition("/")[2]
-    return [own, *(state_named(run, name) for name in listed if name.rpartition("/")[2].startswith(f"{short}-"))]
+    return [own, *(state_named(run, name) for name in listed if _short(name).startswith(f"{_short(stack)}-"))]
 
 
 def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:
@@ -162,6 +164,15 @@ def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
         labelled=frozenset(mark.stack_id for row in [*renting, *started] if (mark := _mark(row))),
         rentals=sum(row.get("type") == RENTALS for row in renting),
     )
+
+
+def _listed(run: Run) -> list[str]:
+    """Return the names of all stacks of the backend. Raises BackendError."""
+    return [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]
+
+
+def _short(stack: str) -> str:
+    return stack.rpartition("/")[2]
 
 
 def _mark(resource: dict[str, Any]) -> label.Label | None:

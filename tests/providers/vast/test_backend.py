@@ -107,7 +107,9 @@ SLOT = {"resources": [resource(INSTANCE, "chat-5", "9", inputs={"label": "gpu-fl
 
 def exports(**deployments: Any) -> Pulumi:
     def export(stack: str) -> str:
-        found = deployments[stack.rpartition("/")[2].replace("-", "_")]
+        found = deployments.get(stack.rpartition("/")[2].replace("-", "_"))
+        if found is None:
+            raise BackendError(f"no stack named {stack!r} found")
         return json.dumps({"deployment": found})
 
     return Pulumi(stack_ls=[{"name": name.replace("_", "-")} for name in deployments], stack_export=export, stack="dev")
@@ -130,3 +132,20 @@ def test_a_stack_of_another_name_is_found_by_its_id() -> None:
         assert found[0].stack == "renamed"
         assert {one.stack for one in found} == {"prod", "renamed", "dev"}
     assert family(run, "dev", "xyz")[0].trouble == "no stack of the backend has this id"
+
+
+def test_a_name_of_before_a_rename_is_no_state_and_a_state_that_cannot_be_read_is_one() -> None:
+    for stack in ("dev", "organization/gpu-fleet/dev"):
+        assert [one.stack for one in family(exports(renamed=DEPLOYMENT, prod=SLOT), stack, "abc")] == [
+            "renamed",
+            "prod",
+        ]
+
+    def export(stack: str) -> str:
+        if stack == "renamed":
+            return json.dumps({"deployment": DEPLOYMENT})
+        raise BackendError("incorrect passphrase")
+
+    run = Pulumi(stack_ls=[{"name": "renamed"}, {"name": "dev"}], stack_export=export)
+    found = family(run, "dev", "abc")
+    assert [(one.stack, one.trouble) for one in found] == [("renamed", None), ("dev", "incorrect passphrase")]
