@@ -62,9 +62,24 @@ def run_pulumi(arguments: Sequence[str]) -> str:
             f'`pulumi` cannot be started ({error.strerror}); in a checkout: eval "$(make -s env)"'
         ) from None
     if done.returncode:
-        words = [line.removeprefix("error: ") for line in done.stderr.splitlines() if line.strip()]
-        raise BackendError(words[-1][:REASON_LETTERS] if words else f"`pulumi {arguments[0]}` fails and says nothing")
+        told = _diagnosed(done.stdout) or _last_line(done.stderr)[:REASON_LETTERS]
+        raise BackendError(told or f"`pulumi {arguments[0]}` fails and says nothing")
     return done.stdout
+
+
+def _diagnosed(stdout: str) -> str:
+    """Return the last error that a command with --json tells; its stderr says nothing of it. Empty where it tells none."""
+    try:
+        rows = json.loads(stdout)["diagnostics"]
+        errors = [_last_line(str(row["message"])) for row in rows if row["severity"] == "error"]
+    except (ValueError, LookupError, TypeError):
+        return ""
+    return errors[-1] if errors else ""
+
+
+def _last_line(text: str) -> str:
+    lines = [line.removeprefix("error: ").strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""
 
 
 def selected_stack(run: Run) -> str:

@@ -2,11 +2,22 @@
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from providers.vast.backend import BackendError, StackState, family, selected_stack, stack_config, state_of, states
+from providers.vast.backend import (
+    BackendError,
+    StackState,
+    family,
+    run_pulumi,
+    selected_stack,
+    stack_config,
+    state_of,
+    states,
+)
+from tests.doubles.pulumi_command import path_with_pulumi
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
 RENTALS = "pulumi-python:dynamic/rentals:Rentals"
@@ -149,3 +160,38 @@ def test_a_name_of_before_a_rename_is_no_state_and_a_state_that_cannot_be_read_i
     run = Pulumi(stack_ls=[{"name": "renamed"}, {"name": "dev"}], stack_export=export)
     found = family(run, "dev", "abc")
     assert [(one.stack, one.trouble) for one in found] == [("renamed", None), ("dev", "incorrect passphrase")]
+
+
+NO_OFFER = "error: resource 'b': property wishes has a problem: no offer under the ceiling\n"
+TRACE = "error: Program failed with an unhandled exception:\nTraceback …\n\nValueError: no such zone\n"
+NEWS = "warning: A new version of Pulumi is available.\n"
+
+
+def preview(*rows: tuple[str, str]) -> str:
+    """What `pulumi preview --json` writes; `rows` of severity and message."""
+    return json.dumps({"steps": [], "diagnostics": [{"severity": kind, "message": text} for kind, text in rows]})
+
+
+@pytest.mark.parametrize(
+    ("out", "err", "told"),
+    [
+        (preview(("error", TRACE), ("error", NO_OFFER), ("info", "bye")), "", NO_OFFER.removeprefix("error: ").strip()),
+        (preview(("error", NO_OFFER), ("error", TRACE)), NEWS, "ValueError: no such zone"),
+        (preview(("warning", "slow")), "error: the stack is locked\n", "the stack is locked"),
+        (preview(), "", "`pulumi preview` fails and says nothing"),
+        ('{"steps": [', "", "`pulumi preview` fails and says nothing"),
+        ("[1]", "", "`pulumi preview` fails and says nothing"),
+        ('{"diagnostics": null}', "", "`pulumi preview` fails and says nothing"),
+        ('{"diagnostics": [{"severity": "error"}, 1]}', "", "`pulumi preview` fails and says nothing"),
+        ("text", "error: bad\n", "bad"),
+    ],
+)
+def test_a_failure_is_told_by_its_cause_in_json_or_else_by_the_last_words(
+    out: str, err: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", {"preview": (255, out, err)}))
+
+    with pytest.raises(BackendError) as failed:
+        run_pulumi(["preview", "--json"])
+
+    assert str(failed.value) == told
