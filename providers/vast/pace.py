@@ -14,6 +14,9 @@ now and then; whoever waits gets through there, and the next call of the row is 
 account is shared: for a while this computer takes every second interval, and half of a window. The refused caller keeps its
 place and comes back after a random part of an interval, sooner than those who just had their turn.
 
+Where nothing can be written, as on a full disk, each caller waits one interval by the clock, and the market's refusals
+do the rest: a look that failed for want of room could cost a machine that serves.
+
 Intervals are the `threshold` values that the market publishes, in market seconds; a market whose clock runs faster than
 ours (the sandbox) divides them by its time scale.
 """
@@ -88,10 +91,13 @@ class SharedPace:
                 yield
             return
         interval = INTERVALS[call] / self._time_scale + MARGIN_SECONDS
-        if not again:
-            clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
-        while (early := self._early(call, interval, clock.time())) > 0:
-            clock.sleep(early)
+        try:
+            if not again:
+                clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
+            while (early := self._early(call, interval, clock.time())) > 0:
+                clock.sleep(early)
+        except OSError:  # a full disk, on which no turn can be kept
+            clock.sleep(interval)
         try:
             yield
         except RateLimited as refused:
@@ -110,8 +116,11 @@ class SharedPace:
         """Enter when the window has room. A call counts from its answer, because only that says when the market counted."""
         most, seconds = WINDOWS[call]
         window = seconds / self._time_scale + MARGIN_SECONDS
-        while (wait := self._taken(call, most, window, clock.time())) > 0:
-            clock.sleep(wait)
+        try:
+            while (wait := self._taken(call, most, window, clock.time())) > 0:
+                clock.sleep(wait)
+        except OSError:
+            clock.sleep(window / most)
         try:
             yield
         except RateLimited as refused:

@@ -104,7 +104,8 @@ class SharedAnswers:
 
     def forget(self, question: str) -> None:
         """Have the next caller ask."""
-        self._file(question).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self._file(question).unlink(missing_ok=True)
 
     def _file(self, question: str) -> Path:
         return self._folder / f"answer-{hashlib.sha256(question.encode()).hexdigest()[:16]}.json"
@@ -146,15 +147,24 @@ def _doubt(file: Path, came: float, clock: Clock) -> VastError | None:
 
 
 def _write(file: Path, what: BaseModel) -> None:
+    """Share something; on a full disk whoever asked has it all the same, and the others ask for themselves."""
     part = file.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(what.model_dump()))
-    part.replace(file)
+    with contextlib.suppress(OSError):
+        part.write_text(json.dumps(what.model_dump()))
+        part.replace(file)
 
 
 @contextlib.contextmanager
 def _only_one(file: Path) -> Iterator[bool]:
-    """Say whether the lock is ours; it ends with the block, and with the process however that ends."""
-    with file.open("w") as lock:
+    """Say whether the lock is ours; it ends with the block, and with the process however that ends. Where no lock can be
+    made everybody asks.
+    """
+    try:
+        lock = file.open("w")
+    except OSError:
+        yield True
+        return
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -32,7 +32,8 @@ class Waiters:
             if now - self._gone <= _moment(file) <= now + self._gone:
                 waiting += 1
             else:
-                file.unlink(missing_ok=True)
+                with suppress(OSError):
+                    file.unlink(missing_ok=True)
         return waiting <= MOST_BY_ID
 
 

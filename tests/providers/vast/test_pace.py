@@ -15,6 +15,7 @@ from providers.vast.errors import RateLimited
 from providers.vast.pace import BACK, INTERVALS, LONGEST_ROW, MARGIN_SECONDS, SHARED_SECONDS, WINDOWS, SharedPace
 from sandbox.market.thresholds import Thresholds
 from tests.doubles.clock import FakeClock
+from tests.doubles.full_disk import full_disk
 
 
 def take(pace: SharedPace, call: str, clock: FakeClock, answered_after: float = 0) -> None:
@@ -245,3 +246,17 @@ def test_what_an_older_version_left_is_read(tmp_path: Path) -> None:
     take(SharedPace(tmp_path), "rent", clock)
 
     assert clock.now == pytest.approx(INTERVALS["rent"] + MARGIN_SECONDS)
+
+
+@pytest.mark.parametrize(("call", "interval"), [("list", INTERVALS["list"]), ("search", WINDOW / MOST)])
+@pytest.mark.parametrize("gone", [False, True], ids=["full", "no folder"])
+def test_where_no_turn_can_be_kept_each_call_waits_one_interval(
+    tmp_path: Path, call: str, interval: float, gone: bool
+) -> None:
+    clock, pace = FakeClock(), SharedPace(tmp_path / "gone" if gone else tmp_path)
+
+    with full_disk():
+        for _ in range(3):
+            take(pace, call, clock)
+
+    assert clock.now == pytest.approx(3 * interval, abs=0.1)

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from bootstrap.clock import SystemClock
-from providers.vast.errors import SettingsInvalid
+from providers.vast.errors import RateLimited, SettingsInvalid
 from providers.vast.meeting import meeting_place
 from providers.vast.shared import Rows, SharedAnswers
 from tests.doubles.clock import FakeClock
+from tests.doubles.full_disk import full_disk
 
 
 class Shop:
@@ -88,6 +89,22 @@ def test_a_failure_is_not_shared_and_blocks_nobody(tmp_path: Path) -> None:
         shared.get("q", 0, fail, clock)
 
     assert shared.get("q", 0, shop.ask, clock) == [{"n": 1}]
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["full", "no folder"])
+def test_an_answer_that_cannot_be_written_down_is_used_all_the_same(tmp_path: Path, gone: bool) -> None:
+    clock = FakeClock()
+    shared, shop = SharedAnswers(tmp_path / "gone" if gone else tmp_path), Shop(clock)
+
+    def refuse() -> tuple[float, Rows]:
+        raise RateLimited("list")
+
+    with full_disk():
+        assert shared.get("q", 0, shop.ask, clock) == [{"n": 1}]
+        assert shared.get("q", 0, shop.ask, clock) == [{"n": 2}]
+        shared.forget("q")
+        with pytest.raises(RateLimited):
+            shared.get("other", 0, refuse, clock)
 
 
 def test_of_several_at_once_one_asks(tmp_path: Path) -> None:
