@@ -23,10 +23,20 @@ Say = Callable[[str, str], None]  # phase, text
 WRITES = 3  # of a mark that others write at the same time
 
 
-def would_adopt(rows: Iterable[Instance], label: str, image: str, wishes: Wishes) -> Instance | None:
-    """Return the instance out of a list that would be taken over under a label; None where something must be rented."""
-    sound = (one for one in by_id(rows) if one.label == label and not _flaws(one, image, wishes))
-    return next(sound, None)
+def would_adopt(
+    rows: Iterable[Instance],
+    label: str,
+    image: str,
+    wishes: Wishes,
+    mark: Callable[[], Held | None] = lambda: None,
+) -> Instance | None:
+    """Return the instance out of a list that would be taken over under a label; None where something must be rented.
+
+    `mark` reads that of the label, None while nobody knows it; it is asked only where something is sound.
+    """
+    sound = [one for one in by_id(rows) if one.label == label and not _flaws(one, image, wishes)]
+    held = mark() if sound else None
+    return _kept([one for one in sound if not (held and not held.by and one.id == held.instance)], held)
 
 
 @dataclass
@@ -75,7 +85,7 @@ class Holding:
         if held and not held.by and held.instance in flaws:
             flaws[held.instance].append("is being given back")
         sound = [one for one in under if not flaws[one.id]]
-        kept = next((one for one in sound if held and one.id == held.instance), sound[0] if sound else None)
+        kept = _kept(sound, held)
         doomed = [one for one in under if one is not kept and (known or flaws[one.id])]
         for one in doomed:
             why = ", ".join(flaws[one.id]) or "is surplus"
@@ -177,6 +187,10 @@ class Holding:
 
     def _is_gone(self, market: Market, instance_id: int, under: list[int]) -> bool:
         return instance_id not in under and is_absent(market, self.clock, self.limits, instance_id, self.label)
+
+
+def _kept(sound: list[Instance], held: Held | None) -> Instance | None:
+    return next((one for one in sound if held and one.id == held.instance), sound[0] if sound else None)
 
 
 def _flaws(instance: Instance, image: str, wishes: Wishes) -> list[str]:

@@ -37,6 +37,7 @@ from providers.vast.foretold import Foretold
 from providers.vast.holding import would_adopt
 from providers.vast.in_flight import InFlight
 from providers.vast.instances import Instance
+from providers.vast.marks import Held
 from providers.vast.offers import Offer, Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
 from providers.vast.redaction import Redaction
@@ -99,9 +100,7 @@ class VastInstanceProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def _goes_on(self, settings: InstanceSettings) -> bool:
-        """Say whether an instance under its label would be taken over, so that no offer is needed. The list is asked for once
-        a process.
-        """
+        """Say whether what carries its label would be taken over and needs no offer. The list is asked for once a process."""
         if settings.label == STAND_IN:
             return False
         with self._lock:
@@ -113,9 +112,10 @@ class VastInstanceProvider(ResourceProvider):
                         self._rented = market.instances(age_seconds=FRESH_SECONDS / settings.market.time_scale)
                 except VastError as error:
                     self._rented = error
-            if isinstance(self._rented, VastError):
-                raise self._rented
-            found = would_adopt(self._rented, settings.label, settings.server.image, settings.to_wishes())
+            if isinstance(rented := self._rented, VastError):
+                raise rented
+        wishes, image = settings.to_wishes(), settings.server.image
+        found = would_adopt(rented, settings.label, image, wishes, lambda: self._mark(settings))
         if found:
             price = "an unknown price" if found.dph_total is None else f"${found.dph_total:.3f}/h"
             tell(
@@ -123,6 +123,11 @@ class VastInstanceProvider(ResourceProvider):
             )
             self._foretold.taken_over(settings, found)
         return found is not None
+
+    def _mark(self, settings: InstanceSettings) -> Held | None:
+        from providers.vast.opening import held  # noqa: PLC0415
+
+        return held(settings, self._clock, self._store_keys)
 
     def _search_once(self, settings: InstanceSettings) -> list[float]:
         """Ask the market once a process for each distinct query: a fleet's instances all wish the same. Return the prices."""

@@ -2,21 +2,26 @@
 
 import copy
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pulumi.runtime import rpc
 
+from providers.store.client import Keys, connect
+from providers.store.serving_marks import BucketMarks
 from providers.vast.holding import Holding, would_adopt
 from providers.vast.limits import Limits
-from providers.vast.marks import NoMarks
+from providers.vast.marks import Held, NoMarks
 from providers.vast.offers import Wishes
 from providers.vast.resource import VastInstanceProvider
 from sandbox.market.contracts import Request
+from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.clock import FakeClock
 from tests.doubles.dynamic_process import DynamicProcess
 from tests.doubles.market import FakeMarket, offer
+from tests.doubles.marks import FakeMarks
 from tests.doubles.settings import PROPS
 from tests.providers.vast.test_lives import machine
 
@@ -64,19 +69,51 @@ def test_whatever_cannot_be_taken_over_needs_one(
     assert "wishes" in process.check(props(market, **changes)).failures
 
 
-def test_the_preview_and_the_create_agree_on_what_is_taken_over() -> None:
-    market = FakeMarket(FakeClock())
-    market.add("label", offer(7), image="another")
-    market.add("label", offer(8))
-    market.add("label", offer(9))
+@pytest.mark.parametrize(
+    ("mark", "taken"),
+    [
+        (None, 1),
+        (Held(502), 2),  # the lowest sound one, and it is being given back
+        (Held(503), 1),
+        (Held(502, ("them",)), 1),
+        (Held(503, ("them",)), 2),  # it serves for another create
+        (Held(501, ("them",)), 1),  # of another image
+    ],
+    ids=str,
+)
+def test_the_preview_and_the_create_agree_on_what_is_taken_over(mark: Held | None, taken: int) -> None:
+    market, marks = FakeMarket(FakeClock()), FakeMarks()
+    ids = [market.add("label", offer(7), image="another"), *(market.add("label", offer(n)) for n in (8, 9))]
     market.add("of another", offer(6))
     wishes = Wishes(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+    if mark:
+        marks.write("label", mark, None)
 
-    told = would_adopt(market.instances(), "label", "image", wishes)
+    told = would_adopt(market.instances(), "label", "image", wishes, lambda: marks.read("label"))
 
-    holding = Holding(market, market.clock, Limits(), "label", NoMarks(), lambda *_: None)
+    holding = Holding(market, market.clock, Limits(), "label", marks if mark else NoMarks(), lambda *_: None)
     assert told == holding.adopt(market, "image", wishes)
     assert told is not None
+    assert told.id == ids[taken]
+
+
+def test_what_is_being_given_back_is_not_taken_over(market: RunningMarket, tmp_path: Path) -> None:
+    with ObjectStore(tmp_path) as store, DynamicProcess(VastInstanceProvider()) as process:
+        s3 = connect(store.endpoint, REGION, Keys(ADMIN.access_key, ADMIN.secret_key))
+        s3.create_bucket(Bucket="marks")
+        marks = BucketMarks(lambda: s3, "marks", FakeClock())
+        asked = props(market, store={"endpoint": store.endpoint, "region": REGION, "bucket": "marks"})
+        process.configure(
+            {"vastApiKey": market.key, "storeAccessKey": ADMIN.access_key, "storeSecretKey": ADMIN.secret_key}
+        )
+        number = next(one.id for one in market.books.all() if one.label == LABEL)
+
+        marks.write(LABEL, Held(number), None)
+        assert "wishes" in process.check(asked).failures
+        marks.write(LABEL, Held(number, ("them",)), marks.read(LABEL))
+        assert process.check(asked).failures == {}
+        s3.put_object(Bucket="marks", Key="serving/abc.chat-0.json", Body=b"no mark")
+        assert process.check(asked).failures == {}
 
 
 def test_each_fleet_is_told_its_plan_once_whichever_of_its_instances_come() -> None:
