@@ -3,6 +3,9 @@
 The engine asks for everything at once, so the calls wait here. They share one file an engine, because a replacement may
 be two calls in two processes: the machine goes in the first, and its successor serves at the end of the second. Creating
 waits for nobody. A board whose engine has gone is of no use to anybody; it is removed after some days.
+
+On a full disk nothing is begun that the board would have to hold. What is under way goes on, and its end is owed: it is
+written with the next change that this process can write.
 """
 
 import fcntl
@@ -38,6 +41,8 @@ class Waves:
         self._alive = alive or _is_alive
         self._interrupted = False
         self._waiting: set[str] = set()
+        self._owed: list[Callable[[Board], None]] = []
+        self._told = False
 
     @classmethod
     def of_this_process(cls, clock: Clock) -> "Waves":
@@ -47,13 +52,16 @@ class Waves:
         return cls(cache_folder() / "rollouts" / f"{hashlib.sha256(engine.encode()).hexdigest()[:16]}.json", clock)
 
     def announce(self, settings: InstanceSettings, there: bool) -> None:
-        """Note that the update has this instance in its config; `there`: the state has it."""
+        """Note that the update has this instance in its config; `there`: the state has it. Raises RolloutStoppedError."""
         rollout = settings.rollout
         if rollout is None or settings.replicas == 1:
             return
         fleet = f"{settings.label.rpartition('/')[0]}/{rollout.fleet}"
-        with self._board() as board:
-            board.announce(fleet, settings.label, rollout.most_down, settings.replicas, there, self._clock.time())
+        try:
+            with self._board() as board:
+                board.announce(fleet, settings.label, rollout.most_down, settings.replicas, there, self._clock.time())
+        except OSError as error:
+            raise RolloutStoppedError(_not_announced(settings.name, self._file.parent, error)) from None
 
     def interrupt(self) -> frozenset[str]:
         """Have everybody who waits in this process leave its instance as it is; return their names.
@@ -71,7 +79,7 @@ class Waves:
         Raises RolloutStoppedError, EngineGone.
         """
         self._enter(settings, say, waits=serves)
-        with self._ending(settings):
+        with self._ending(settings, say):
             yield
 
     @contextmanager
@@ -81,34 +89,44 @@ class Waves:
         One that does not serve waits for nobody. Raises RolloutStoppedError, EngineGone.
         """
         self._enter(settings, say, waits=serves)
-        with self._stopping(settings):
+        with self._stopping(settings, say):
             yield
-        with self._board() as board:
-            board.given_back(settings.label, self._clock.time())
+        now = self._clock.time()
+        self._note(settings.label, lambda board: board.given_back(settings.label, now), say)
 
     @contextmanager
     def creating(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
         """Count an instance as down while it is created; this waits for nobody."""
         self._enter(settings, say, waits=False)
-        with self._ending(settings):
+        with self._ending(settings, say):
             yield
 
     @contextmanager
-    def _ending(self, settings: InstanceSettings) -> Iterator[None]:
-        with self._stopping(settings):
+    def _ending(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
+        with self._stopping(settings, say):
             yield
-        with self._board() as board:
-            board.leave(settings.label)
+        self._note(settings.label, lambda board: board.leave(settings.label), say)
 
     @contextmanager
-    def _stopping(self, settings: InstanceSettings) -> Iterator[None]:
+    def _stopping(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
             if not isinstance(error, EngineGone):
-                with self._board() as board:
-                    board.stop(settings.label, str(error))
+                reason = str(error)
+                self._note(settings.label, lambda board: board.stop(settings.label, reason), say)
             raise
+
+    def _note(self, label: str, change: Callable[[Board], None], say: Say) -> None:
+        """Write down what became of an instance. It has happened, so a full disk is no error, and is said once."""
+        self._owed.append(change)
+        try:
+            with self._board():
+                pass
+        except OSError as error:
+            if not self._told and not self._is_unannounced(label):
+                self._told = True
+                say("wave", _not_noted(error))
 
     def _enter(self, settings: InstanceSettings, say: Say, waits: bool = True) -> None:
         self._waiting.add(settings.name)
@@ -124,8 +142,13 @@ class Waves:
         while True:
             if self._interrupted and waits:
                 raise RolloutStoppedError("the update was interrupted")
-            with self._board() as board:
-                others = board.enter(settings.label, self._holder, self._clock.time(), self._alive, waits)
+            try:
+                with self._board() as board:
+                    others = board.enter(settings.label, self._holder, self._clock.time(), self._alive, waits)
+            except OSError as error:
+                if self._is_unannounced(settings.label):
+                    return
+                raise RolloutStoppedError(f"the board of the waves cannot be written ({error})") from None
             if others is None:
                 return
             if others and not told:
@@ -133,26 +156,57 @@ class Waves:
                 say("wave", f"waits until {' or '.join(told)} serves again: no more may be down at once")
             self._clock.sleep(LOOK_SECONDS)
 
+    def _is_unannounced(self, label: str) -> bool:
+        """Say, without a lock, whether an instance is on no board, so that it waits for nobody: all of a destroy are not."""
+        try:
+            return _read(self._file.read_bytes()).fleet_of(label) is None
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+
     @contextmanager
     def _board(self) -> Iterator[Board]:
-        """Give the board, for this process alone; what is changed of it is kept."""
+        """Give the board, for this process alone; what is changed of it is kept. Raises OSError."""
         if not self._file.parent.is_dir():
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with self._file.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            before = file.read()
-            board = _read(before)
+        with self._file.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            before = self._file.read_bytes() if self._file.exists() else b""
+            board, owed = _read(before), list(self._owed)
             if not before:
                 _remove_old(self._file.parent)
+            for change in owed:
+                change(board)
             try:
                 yield board
-            finally:
-                after = board.model_dump_json()
-                if after != before:
-                    file.seek(0)
-                    file.truncate()
-                    file.write(after)
+            except BaseException:
+                with suppress(OSError):
+                    self._keep(board, before, len(owed))
+                raise
+            self._keep(board, before, len(owed))
+
+    def _keep(self, board: Board, before: bytes, owed: int) -> None:
+        """Write the board whole or not at all: one that lost its places would let all go down at once."""
+        if board != _read(before):  # text would not do: sets are written in any order
+            part = self._file.with_suffix(".part")
+            part.write_text(board.model_dump_json())
+            part.replace(self._file)
+        del self._owed[:owed]
+
+
+def _not_announced(name: str, folder: Path, error: OSError) -> str:
+    return (
+        f"{name}: {folder} cannot hold the board of the waves ({error}). Nothing was changed. Make room there, or set "
+        "XDG_CACHE_HOME to a folder with room, and run the command again."
+    )
+
+
+def _not_noted(error: OSError) -> str:
+    return (
+        f"the board of the waves cannot be written ({error}); what is done stays done. If others go on waiting, press "
+        "Ctrl-C, make room, and run `pulumi up`: it goes on with what is left"
+    )
 
 
 def _left_out(name: str, stopped: str) -> str:
@@ -163,7 +217,7 @@ def _left_out(name: str, stopped: str) -> str:
     )
 
 
-def _read(text: str) -> Board:
+def _read(text: bytes) -> Board:
     try:
         return Board.model_validate_json(text)
     except ValidationError:
@@ -171,7 +225,7 @@ def _read(text: str) -> Board:
 
 
 def _remove_old(folder: Path) -> None:
-    for file in folder.glob("*.json"):
+    for file in folder.iterdir():
         with suppress(OSError):
             if time.time() - file.stat().st_mtime > KEPT_SECONDS:
                 file.unlink()

@@ -1,6 +1,7 @@
 """Waves between processes: one file an engine, waits through the clock, and a sentence for what is left as it is."""
 
 import copy
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from providers.vast.rollout import RolloutStoppedError
 from providers.vast.settings import InstanceSettings
 from providers.vast.waves import Waves
 from tests.doubles.clock import FakeClock
+from tests.doubles.full_disk import full_disk
 from tests.doubles.settings import PROPS
 
 
@@ -147,6 +149,80 @@ def test_a_board_that_cannot_be_read_holds_nobody_up(tmp_path: Path) -> None:
 
     with first.changing(settings(0), silent):
         pass
+
+
+class Failed(Exception):
+    """What an operation failed of."""
+
+
+def test_a_disk_that_fills_costs_neither_what_serves_nor_the_error_and_is_said_once(tmp_path: Path) -> None:
+    lines: list[str] = []
+    clock = FakeClock()
+    first, second = both(tmp_path / "board.json", clock)
+
+    def say(_phase: str, text: str) -> None:
+        lines.append(text)
+
+    def play(error: Exception | None = None) -> None:
+        with ExitStack() as later, first.changing(settings(0), say):
+            later.enter_context(full_disk())  # room comes back only when the change has ended
+            if error:
+                raise error
+
+    play()
+    play()
+    with pytest.raises(Failed):
+        play(Failed("no answer"))
+
+    assert len(lines) == 1
+    assert "what is done stays done" in lines[0]
+    with pytest.raises(RolloutStoppedError, match="no answer"), first.changing(settings(1), silent):
+        pass  # what could not be written then is written now
+    with pytest.raises(RolloutStoppedError, match="no answer"), second.changing(settings(1), silent):
+        pass
+
+
+def test_a_place_that_a_full_disk_kept_is_free_with_the_next_change(tmp_path: Path) -> None:
+    first, second = both(tmp_path / "board.json", FakeClock())
+    with ExitStack() as later, first.creating(settings(0), silent):
+        later.enter_context(full_disk())
+    with first.creating(settings(0), silent):
+        pass
+
+    with second.changing(settings(1), silent):
+        pass
+
+
+def test_on_a_full_disk_nothing_begins_and_the_board_keeps_its_places(tmp_path: Path) -> None:
+    clock = Waiting()
+    first, second = both(tmp_path / "board.json", clock)
+    held = first.changing(settings(0), silent)
+    held.__enter__()
+
+    with (
+        full_disk(),
+        pytest.raises(RolloutStoppedError, match=r"chat-1: it is left as .* because the board of the waves"),
+    ):
+        second.creating(settings(1), silent).__enter__()
+    clock.then = lambda: held.__exit__(None, None, None)
+
+    with second.changing(settings(1), silent):
+        assert clock.now >= 3, "the place of chat-0 was kept"
+
+
+def test_a_destroy_needs_no_room_and_a_preview_says_where_it_lacks(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("no folder")
+    lines: list[str] = []
+    waves = Waves(tmp_path / "taken" / "board.json", FakeClock(), "one", lambda _holder: True)
+
+    with waves.replacing(settings(0), lambda _phase, text: lines.append(text), serves=True):
+        lines.append("given back")
+    with pytest.raises(
+        RolloutStoppedError, match=r"chat-0: .*taken cannot hold .* Nothing was changed. Make room there"
+    ):
+        waves.announce(settings(0), there=True)
+
+    assert lines == ["given back"]
 
 
 def test_an_engine_has_one_board_for_all_its_processes() -> None:
