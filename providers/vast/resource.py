@@ -9,7 +9,7 @@ a preview has no use for them.
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
@@ -26,12 +26,11 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from bootstrap.errors import BootstrapError
-from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
+from providers.engine_watch import EngineWatch, WatchedClock
 from providers.progress import tell
 from providers.provider_process import on_cancel, take_over
 from providers.store.client import Keys
-from providers.vast import account, search
+from providers.vast import account, room, search
 from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError, looking, not_looked
 from providers.vast.foretold import Foretold
 from providers.vast.holding import would_adopt
@@ -97,6 +96,8 @@ class VastInstanceProvider(ResourceProvider):
             failures.append(CheckFailure("vastApiKey", str(error)))
         except VastError as error:
             failures.append(CheckFailure("market", str(not_looked(error))))
+        except (RolloutStoppedError, OSError) as error:
+            failures.append(CheckFailure("disk", room.told(error, str(news.get("name")))))
         return CheckResult(news, failures)
 
     def _goes_on(self, settings: InstanceSettings) -> bool:
@@ -179,8 +180,8 @@ class VastInstanceProvider(ResourceProvider):
 
         if account.number(olds.get("account")) is not None or self._silent:
             return False
-        settings, _left_aside = read_settings(olds)
-        with self._market(settings) as market:
+        settings, learned = read_settings(olds)[0], None
+        with suppress(OSError), self._market(settings) as market:
             learned = lifecycle.learned(id_, settings, olds, market)
         self._silent = learned is None
         return learned is not None
@@ -258,9 +259,8 @@ class VastInstanceProvider(ResourceProvider):
                 work.settings = settings
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
-            except (VastError, BootstrapError, EngineGone, RolloutStoppedError) as error:
-                name, told = f"{work.name}: ", str(error)
-                told = redaction.clean(told if told.startswith(name) else name + told)
+            except room.EXPECTED as error:
+                told = redaction.clean(room.told(error, work.name))
                 if self._watch.gone():
                     tell(told)  # no engine hears of the exception any more, but the terminal may still be read
                 raise pulumi.RunError(told) from None

@@ -2,7 +2,9 @@
 
 import base64
 import copy
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,3 +169,32 @@ def test_an_error_is_one_paragraph_without_traceback_or_secret(process: DynamicP
     assert "Traceback" not in message
     for secret in (KEY, "a-store-secret", *(PROPS["access"][key] for key in ("sshPrivateKey", "caKey", "token"))):
         assert secret not in message + process.output
+
+
+@pytest.fixture
+def without_a_disk(tmp_path: Path) -> Iterator[DynamicProcess]:
+    """Give a provider process whose folders are files."""
+    for name in (f"gpu-fleet-{os.getuid()}", "cache"):
+        (tmp_path / name).write_text("no folder")
+    folders = {"TMPDIR": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    with DynamicProcess(VastInstanceProvider(), environment=folders) as running:
+        running.configure({"vastApiKey": KEY, "storeAccessKey": "a", "storeSecretKey": "a-store-secret"})
+        yield running
+
+
+def test_a_disk_that_refuses_is_one_sentence_of_the_instance(without_a_disk: DynamicProcess) -> None:
+    for call in (lambda: without_a_disk.create(changed()), lambda: without_a_disk.read("7", outs())):
+        with pytest.raises(ProviderError) as raised:
+            call()
+        assert "chat-0: a file of this computer cannot be read or written ([Errno 17]" in str(raised.value)
+        assert "Make room on its disk" in str(raised.value)
+        assert "Traceback" not in str(raised.value) + without_a_disk.output
+
+
+def test_a_preview_on_a_disk_that_refuses_ends_in_a_sentence(without_a_disk: DynamicProcess) -> None:
+    alone = without_a_disk.check(changed(replicas=1)).failures
+    fleet = without_a_disk.check(changed(replicas=2, rollout={"fleet": "chat", "maxUnavailable": 1})).failures
+
+    assert "cannot be read or written ([Errno 17]" in alone["disk"]
+    assert "cache/gpu-fleet/rollouts cannot hold the board of the waves" in fleet["disk"]
+    assert without_a_disk.diff("7", outs(), changed()).changes is False

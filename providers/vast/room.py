@@ -1,0 +1,19 @@
+"""What an operator is told of an error, also where this computer's disk has no room or a folder is not ours."""
+
+from bootstrap.errors import BootstrapError
+from providers.engine_watch import EngineGone
+from providers.vast.errors import VastError
+from providers.vast.rollout import RolloutStoppedError
+
+EXPECTED = (VastError, BootstrapError, EngineGone, RolloutStoppedError, OSError)
+
+
+def told(error: Exception, name: str) -> str:
+    """Return an error in words that begin with the instance's name; of the disk's errors also what to do."""
+    text = str(error)
+    if isinstance(error, OSError):
+        text = (
+            f"a file of this computer cannot be read or written ({error}). Make room on its disk, or let this user write "
+            "there, and run the command again: it goes on with what is rented. `python -m providers.vast sweep` lists that."
+        )
+    return text if text.startswith(f"{name}: ") else f"{name}: {text}"
