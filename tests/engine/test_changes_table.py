@@ -1,6 +1,7 @@
 """docs/changes.md on the real engine: what the preview says of an edit is what `up` does, and its plan allows it.
 
-Each fleet is a lane in which one row after the other is played: those that are in place, and those that replace.
+Each fleet is a lane in which one row after the other is played; rows that are written down are played together, as any of
+them that were more would show.
 """
 
 import copy
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 
 from bootstrap.manifest import of_folder
-from components.consequences import EDITS
+from components.consequences import EDITS, effect
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import cloud
 from tools.stack import Engine, Stack
@@ -26,6 +27,44 @@ Row = tuple[str, str]  # key and where, as in the table
 FLEET = "fleets.<name>."
 KINDS = {"another machine": "another machine", "in place": "in place", "nothing on the machine": "written down"}
 WORDS = re.compile(rf"(\w+-\d)  change  ({'|'.join(KINDS)})")
+ELSEWHERE = {
+    "kubernetes.": "changes objects of a cluster; tests/engine/test_kubernetes.py",
+    "store.bucket": "moves the bucket; tests/engine/test_store.py",
+    "store.region": "the sandbox has one region",
+    "store.endpoint": "the sandbox's store has one address",
+    "store.hostEndpoint": "the sandbox's hosts know its store by one name",
+    "store.versioning": "is the store's",
+    "fleets.<name>.registry.": "holds a secret; tests/engine/test_private_image.py",
+    "fleets.<name>.without": "is played with replicas; tests/engine/test_fleet.py",
+}
+# Key of a lane's fleet or of the stack -> value, and the row that it plays.
+WRITTEN_DOWN: dict[str, Any] = {
+    "gpu.name": ["rtx_4090", "RTX 3090", "H100 SXM"],
+    "gpu.ramGb": 20,
+    "maxUsdPerHour": 1.9,
+    "overCeiling": "replace",
+    "reliability": 0.5,
+    "downloadMbps": 40,
+    "minCuda": 12.2,
+    "hosting": "datacenter",
+    "cpuCores": 1,
+    "memoryGb": 1,
+    "preflight": {"cpuCores": 1, "memoryGb": 1, "diskMbps": 1, "clockSeconds": 400, "gpuCelsius": 90},
+    "verified": False,
+    "minDays": 0.5,
+    "diskGb": 18,
+    "rollout": {"maxUnavailable": 2},
+}
+OF_THE_STACK: dict[str, Any] = {
+    "limits": {"attempts": 4, "bootMinutes": 14, "connectMinutes": 0.2, "totalMinutes": 6, "expectedHours": 9}
+    | {"downMinutes": 16, "rentsPerHour": 150},
+    "budget": {"usdPerDay": 5, "usdPerMonth": 50},
+    "market.hostUrl": "http://market.sandbox.internal/",
+    "market.timeScale": 99,
+    "store.referenceUrl": "http://127.0.0.1:1/file",
+    "store.onDestroy": "keep",
+    "store.verify": "sizes",
+}
 
 
 class Table:
@@ -86,6 +125,17 @@ def second_model(folder: Path) -> None:
     folder.with_suffix(".json").write_text(of_folder("tiny", folder).model_dump_json())
 
 
+def rows_of(keys: Mapping[str, Any], prefix: str) -> set[Row]:
+    """The rows of the table that keys play, which are written down or nothing to an instance."""
+    names = {f"{prefix}{key}" for key in keys}
+    names |= {f"{prefix}{key}.{inner}" for key, value in keys.items() if isinstance(value, dict) for inner in value}
+    return {
+        (edit.key, edit.when)
+        for edit in EDITS
+        if edit.key in names and (edit.says or effect(edit)) not in ("another machine", "in place")
+    }
+
+
 def test_what_the_preview_says_of_each_row_is_what_up_does(cloud: Cloud, engine: Engine) -> None:
     stack = engine.stack(REPO)
     second_model(stack.folder / "other")
@@ -112,10 +162,59 @@ def test_what_the_preview_says_of_each_row_is_what_up_does(cloud: Cloud, engine:
     dear = next(one for one in cloud.sandbox.books.all() if one.id == table.ids()["e-0"])
     dear.meter.reprice(cloud.sandbox.books.clock.now(), 1.8)
     stack.refresh()
-    seen = next(row["outputs"] for row in stack.resources() if row["outputs"].get("name") == "b-0")
+    seen = next(row["outputs"] for row in stack.resources() if row.get("outputs", {}).get("name") == "b-0")
     other = "RTX 3090" if seen["machine"]["gpuName"] == "RTX 4090" else "RTX 4090"
     table.set("fleets.b.gpu.name", other, (f"{FLEET}gpu.name", "the running GPU is not named any more"))
     table.set("fleets.e.maxUsdPerHour", 1.5, (f"{FLEET}maxUsdPerHour", "the instance costs more"))
     table.play(b0="another machine", e0="another machine")
-    assert table.played <= {(edit.key, edit.when) for edit in EDITS}
+
+    for name in "bcde":
+        table.set(f"fleets.{name}.replicas", 0)
+    table.play()
+    for path, value in (
+        ("rotation.tokens", 1),
+        ("rotation.ssh", 1),
+        ("rotation.certificates", 1),
+        ("rotation.ca", 1),
+        ("models.tiny.manifest", "other.json"),
+    ):
+        table.set(path, value, (path.replace(".tiny.", ".<name>."), ""))
+        if path == "models.tiny.manifest":
+            table.set("models.tiny.source", "other", ("models.<name>.source", ""))
+        table.play(a0="in place")
+
+    for key, value in WRITTEN_DOWN.items():
+        table.set(f"fleets.a.{key}", value)
+    table.set("fleets.a.regions", [machines["a-0"]["country"], "Germany"])
+    table.played |= rows_of({**WRITTEN_DOWN, "regions": []}, FLEET)
+    table.play(a0="written down")
+
+    for key, value in OF_THE_STACK.items():
+        table.set(key, value)
+    table.played |= rows_of(OF_THE_STACK, "")
+    table.play(a0="written down")
+
+    table.set("fleets.a.replicas", 2, (f"{FLEET}replicas", ""))
+    # How many there are stands in every instance's inputs, and no rule asks it.
+    table.play()
+    assert table.ids().keys() == {"a-0", "a-1"}
+    table.set("fleets.a.replicas", 1)
+    table.play()
+
+    table.config["gpu-fleet:metricsKey"] = "sandbox-metrics-key"
+    table.set("metrics", {"url": "https://metrics.example:9443", "intervalSeconds": 15})
+    table.play(a0="in place")
+    table.set("metrics.url", "https://others.example:9443", ("metrics.url", ""))
+    table.play(a0="in place")
+    table.set("metrics.intervalSeconds", 7, ("metrics.intervalSeconds", ""))
+    table.play(a0="in place")
+
+    url = str(table.config["gpu-fleet:market"]["url"])
+    table.set("fleets.a.hosting", "any")
+    table.set("market.url", url.replace("127.0.0.1", "localhost"), ("market.url", ""))
+    table.play(a0="another machine")
+
+    rows = {(edit.key, edit.when) for edit in EDITS}
+    left = {row for row in rows - table.played if not row[0].startswith(tuple(ELSEWHERE))}
+    assert left == set()
     stack.destroy()
