@@ -16,6 +16,7 @@ NESTED = ("thinker_config", "text_config", "llm_config", "language_config", "lan
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num", "num_attention_groups")
+MOST_LAYERS = 10_000  # the deepest model has some hundred; a list is made of them
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 # vLLM takes the smallest of these.
 CONTEXTS = (
@@ -100,6 +101,8 @@ def _shape(raw: Mapping[str, Any]) -> Shape | None:
     given = {key: value for key, value in nested.items() if value is not None}
     layers, heads = _first(given, LAYERS, text), _first(given, HEADS, text)
     layers, heads = int(layers), int(heads)
+    if not 0 < layers <= MOST_LAYERS:
+        return None
     kv_heads = _kv_heads(text, given, kind, heads)
     head_dim = int(
         text.get("head_dim") or text.get("hidden_size_per_head") or int(_first(given, HIDDEN, text)) // heads
@@ -146,7 +149,7 @@ def _kinds(text: Mapping[str, Any], given: Mapping[str, Any], kind: str, layers:
         return [FULL if at % int(period) == offset else NO_CACHE for at in range(layers)]
     if any(text.get(key) is not None for key in UNREADABLE):
         return None
-    kept = layers - int(text.get("num_kv_shared_layers") or 0)
+    kept = min(layers, layers - int(text.get("num_kv_shared_layers") or 0))
     if every := given.get("sliding_window_pattern") or FULL_EVERY.get(kind):
         if isinstance(every, str):
             return [WINDOWED if every[at % len(every)] == "L" else FULL for at in range(kept)]

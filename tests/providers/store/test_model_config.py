@@ -1,6 +1,8 @@
 """What planning knows of public models is what vLLM itself makes of their config.json."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -101,3 +103,20 @@ def test_whatever_stands_in_a_field_it_is_read_or_not_known(row: dict[str, Any],
 
     assert isinstance(model_type(config), str)
     assert found is None or (found.layers >= 1 and 0 <= found.windowed_values_per_token <= found.kv_values_per_token)
+
+
+@pytest.mark.parametrize("changes", [{"num_hidden_layers": 10**12}, {"num_kv_shared_layers": -(10**12)}])
+@pytest.mark.parametrize("row", ROWS[::4], ids=[row["name"] for row in ROWS[::4]])
+def test_numbers_without_bound_take_no_memory(row: dict[str, Any], changes: dict[str, int]) -> None:
+    # As a program of its own: what is wrong here would take the machine's memory.
+    text = json.dumps({**row["config"], **changes})
+    program = (
+        "import json, resource, sys\n"
+        "from providers.store.model_config import shape\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
+        "shape(json.loads(sys.stdin.read()))\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], input=text, text=True, capture_output=True, check=False)
+
+    assert done.returncode == 0, done.stderr[-300:]
