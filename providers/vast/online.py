@@ -140,6 +140,7 @@ def bring_online(
             holding.keep(instance_id)
             clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
             served.end_timer()  # last of all: until then whatever cannot be given back ends itself
+            clock.confirm()  # that was a login, in which the engine may have gone
         except (HostFault, errors.RentalFailed) as fault:
             error = noted(failures, fault, instance_id, machine_id, clock.monotonic() >= deadline)
             then, stop = following(error, failures, gpus, offer or adopted, order.name)

@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
+from providers.engine_watch import EngineGone
 from providers.vast import errors
 from providers.vast.limits import Limits
 from providers.vast.online import Served, bring_online
 from providers.vast.renting import give_back
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
-from tests.doubles.market import offer
+from tests.doubles.market import FakeMarket, offer
 from tests.doubles.outages import LABEL, ORDER, PHASES, TROUBLES, Serving, TroubledMarket, bring
 
 FOR_GOOD = 1e9
@@ -99,6 +100,22 @@ def test_a_host_keeps_its_timer_until_nothing_stands_between_it_and_state() -> N
 
     assert happened[-1] == "timer ended at True"
     assert happened.index("market") > happened.index("served")
+
+
+def test_an_engine_that_dies_while_the_timer_is_ended_leaves_nothing_rented() -> None:
+    market = FakeMarket(FakeClock())
+
+    def die() -> None:
+        market.clock.gone_at = market.clock.now
+
+    class Timed(Serving):
+        def serve(self, *words: Any) -> Served:
+            return replace(super().serve(*words), end_timer=die)
+
+    with pytest.raises(EngineGone):
+        bring_online(market, market.clock, Limits(), ORDER, Timed(), lambda *_: None)
+
+    assert market.rows == {}
 
 
 def test_what_cannot_be_given_back_to_an_engine_that_died_keeps_its_timer() -> None:
