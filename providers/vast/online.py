@@ -138,9 +138,7 @@ def bring_online(
                 attempts=len(failures) + 1,
             )
             holding.keep(instance_id)
-            clock.confirm()  # an engine that has gone meanwhile would never hear of this instance
-            served.end_timer()  # last of all: until then whatever cannot be given back ends itself
-            clock.confirm()  # that was a login, in which the engine may have gone
+            _hand_over(served, clock)
         except (HostFault, errors.RentalFailed) as fault:
             error = noted(failures, fault, instance_id, machine_id, clock.monotonic() >= deadline)
             then, stop = following(error, failures, gpus, offer or adopted, order.name)
@@ -162,6 +160,16 @@ def bring_online(
             notebook.served(served.download_mbps, served.seconds)
             return served
     raise exhausted(order.name, failures, limits)
+
+
+def _hand_over(served: Served, clock: RentingClock) -> None:
+    """End the timer of the host, last of all: until then an instance that nobody can give back ends itself.
+
+    An engine that has gone would never hear of the instance: EngineGone. Ending the timer is a login, so look again after it.
+    """
+    clock.confirm()
+    served.end_timer()
+    clock.confirm()
 
 
 def _keep_and_give_back(
