@@ -36,10 +36,10 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
 
 
 def up_until(stack: Stack, phase: str) -> "tuple[subprocess.Popen[str], Lines]":
-    """Begin an update and return once chat-0 is through a phase."""
+    """Begin an update and return once the first instance is in a phase, so that none is in state yet."""
     child = stack.start("up", "--stack", stack.name, "--yes", "--skip-preview")
     lines = Lines(child)
-    lines.wait_for(f"chat-0  {phase}  ")
+    lines.wait_for(f"  {phase}  ")
     return child, lines
 
 
