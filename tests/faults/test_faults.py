@@ -8,6 +8,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from providers.store.client import Keys, connect, objects
+from sandbox.hosts.faults.machine import other_host_key
 from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
@@ -71,8 +72,8 @@ def test_a_damaged_blob_is_never_served_and_leaves_nothing_rented(cloud: Cloud, 
 def test_another_host_key_at_a_later_login_is_reported_and_nothing_is_sent(
     cloud: Cloud, process: DynamicProcess
 ) -> None:
-    cloud.arm("other-host-key-later")
     id_, outs = process.create(cloud.props("chat-0"))
+    other_host_key(next(row.host for row in cloud.sandbox.books.all() if row.id == int(id_)))
 
     seen = process.read(id_, outs)
 
