@@ -10,17 +10,13 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from providers.vast.backend import INSTANCE
-from tests.doubles.cloud import REPO, Cloud, running_cloud
-from tests.doubles.fleet_stack import known, stack_of_its_own
+from tests.doubles.cloud import REPO, Cloud
+from tests.doubles.fleet_stack import cloud, known, stack_of_its_own
 from tools.stack import Engine, Stack
 
+__all__ = ["cloud"]  # a fixture
+
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("renewal")]
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -13,21 +13,17 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.doubles.cloud import Cloud, running_cloud
-from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, rents, stack_of_its_own
+from tests.doubles.cloud import Cloud
+from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, cloud, rents, stack_of_its_own
 from tests.doubles.lines import Lines
 from tools.stack import Engine, Stack
+
+__all__ = ["cloud"]  # a fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("waves")]
 
 REPLICAS, MOST = 6, 2
 GATE = "8443"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture
