@@ -20,24 +20,24 @@ setup: ## install what is missing (also done by up, test, check and bench)
 	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING) --tests $(TESTS)
 
 up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
-	@$(PYTHON) -m tools.lifecycle up --vllm $(VLLM) --monitoring $(MONITORING)
+	@$(IN) gpu-fleet up --vllm $(VLLM) --monitoring $(MONITORING)
 
 ask: export PROMPT := $(PROMPT)
 ask log: export NAME := $(NAME)
 ask: ## one completion from an endpoint, the first by default: make ask PROMPT="Hello" NAME=chat-0
-	@$(IN:--=--stack $(STACK) --) python -m tools.ask --stack $(STACK) --name="$$NAME" --prompt="$$PROMPT"
+	@$(IN:--=--stack $(STACK) --) gpu-fleet ask --stack $(STACK) --name="$$NAME" -- "$$PROMPT"
 
 log: ## the last lines of an instance's vLLM: make log NAME=chat-0
-	@$(IN:--=--stack $(STACK) --) python -m tools.log --stack $(STACK) --name="$$NAME"
+	@$(IN:--=--stack $(STACK) --) gpu-fleet log --stack $(STACK) -- "$$NAME"
 
 report: ## one HTML page of verdicts, money, phases and every panel, from Prometheus: report.html
-	@$(IN) python -m monitoring.report
+	@$(IN) gpu-fleet report
 
 env: ## shell lines for calling pulumi yourself, to be eval-ed; for a real stack: make -s env STACK=dev
 	@$(PYTHON) -m tools.env --stack $(STACK)
 
 down: ## give everything back, show the market's meter at nought, stop the sandbox
-	@$(PYTHON) -m tools.lifecycle down
+	@$(IN) gpu-fleet down
 
 # One more at once than there are processors: much of the time is waiting for hosts, markets and Prometheus.
 # What fails beside dozens of emulated machines is tried once more by itself: only then is it the code and not the load.

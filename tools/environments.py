@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 
 from tools.paths import Paths
@@ -22,7 +23,51 @@ def install_venv(paths: Paths) -> None:
             fresh_venv(paths.venv)
             pip_install(paths.venv, paths.requirements, "--require-hashes")
             mark_complete(paths.venv)
+    install_command(paths)
     link(paths.checkout / ".venv", paths.venv)
+
+
+LAUNCHER = '''#!{python}
+"""The command `{name}` of the checkout in which it is called, or else of the one through whose .venv it is called."""
+import sys
+import tomllib
+from pathlib import Path
+
+here, own = Path.cwd(), Path(sys.argv[0]).absolute().parents[2]
+for folder in (here, *here.parents, own):
+    if (folder / "{folder}" / "__init__.py").is_file() and (folder / "Pulumi.yaml").is_file():
+        sys.path[0] = str(folder)
+        break
+else:
+    sys.exit("{name}: neither this folder nor any above it is a checkout of {name}; call it in one.")
+from {module} import {function}
+
+sys.exit({function}())
+'''
+
+
+def install_command(paths: Paths) -> None:
+    """Write the commands that pyproject.toml names into the environment.
+
+    An ordinary installation would bind the environment to one checkout, and several checkouts share one environment.
+    """
+    scripts = tomllib.loads((paths.checkout / "pyproject.toml").read_text())["project"]["scripts"]
+    for name, place in scripts.items():
+        module, _, function = place.partition(":")
+        text = LAUNCHER.format(
+            python=paths.venv / "bin" / "python",
+            name=name,
+            folder=module.partition(".")[0],
+            module=module,
+            function=function,
+        )
+        file = paths.venv / "bin" / name
+        if file.is_file() and file.read_text() == text:
+            continue
+        fresh = file.with_name(f"{name}.{os.getpid()}")
+        fresh.write_text(text)
+        fresh.chmod(0o755)
+        fresh.replace(file)
 
 
 def install_vllm(paths: Paths) -> None:

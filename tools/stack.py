@@ -31,7 +31,7 @@ from tools import paths as tools_paths
 REPO = Path(__file__).resolve().parents[1]
 
 WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys that bring monitoring into a stack
-PROGRAM_FOLDERS = ("components", "providers", "bootstrap", "monitoring", "models")
+PROGRAM_FOLDERS = ("cli", "components", "providers", "bootstrap", "monitoring", "models")
 DEADLINE_S = 280
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.context import ConfigValues, context_of_file, read_config
 from components.cluster import grafana_password, pinning_advice, read_kubeconfig, stack_file
 from components.config import SECRETS, ConfigError, needed_secrets
-from components.desk import Values, desk_of_file, read_config
 from components.schema import StackConfig
 from components.watching import Kubernetes
 from tests.components.test_config import GOOD, changed, project, read
@@ -47,11 +47,11 @@ def test_the_exporter_reads_the_same_config_without_secrets_and_without_manifest
     file = tmp_path / "stack.yaml"
     file.write_text(stack_file(config))
 
-    desk = desk_of_file(file, {"STORE_ACCESS_KEY": "a", "STORE_SECRET_KEY": "b"}, "market key")
+    desk = context_of_file(file, {"STORE_ACCESS_KEY": "a", "STORE_SECRET_KEY": "b"}, "market key")
     found = read_config(desk, None)
 
     assert found == config.model_copy(update={"kubernetes": None})
-    assert isinstance(Values(desk.config).get_object("gpu-fleet:budget"), dict)
+    assert isinstance(ConfigValues(desk.config).get_object("gpu-fleet:budget"), dict)
     assert set(yaml.safe_load(file.read_text())["config"]) == {
         "gpu-fleet:market",
         "gpu-fleet:store",

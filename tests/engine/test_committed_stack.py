@@ -9,14 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tools import env, lifecycle
+from cli import sandbox_stack
+from tools import env
 
 pytestmark = pytest.mark.engine
 
 REPO = Path(__file__).resolve().parents[2]
 
 
-class EngineOnly(lifecycle.Shell):
+class EngineOnly(sandbox_stack.Shell):
     """Runs what is Pulumi's and leaves the sandbox out."""
 
     def __init__(self, folder: Path, environ: dict[str, str]) -> None:
@@ -28,7 +29,7 @@ class EngineOnly(lifecycle.Shell):
             self.output(*words)
 
     def output(self, *words: str) -> str:
-        if words == lifecycle.STATUS:
+        if words == sandbox_stack.STATUS:
             return json.dumps({"market": None})
         return subprocess.run(
             words, cwd=self.folder, env=self.environ, check=True, capture_output=True, text=True
@@ -46,9 +47,9 @@ def test_up_and_down_leave_the_committed_stack_file_as_it_is(engine, tmp_path):
     assert b"encryptionsalt:" in committed, "without a committed salt `make up` writes one into the checkout"
     (folder / ".venv").symlink_to(REPO / ".venv")
     shell = EngineOnly(folder, engine.env | {"PULUMI_CONFIG_PASSPHRASE": env.SANDBOX_PASSPHRASE})
-    lifecycle.go_up(shell, "double", "off")
-    assert list(lifecycle.stacks(shell)) == ["local"]
+    sandbox_stack.go_up(shell, "double", "off")
+    assert list(sandbox_stack.stacks(shell)) == ["local"]
     assert (folder / "Pulumi.local.yaml").read_bytes() == committed
-    lifecycle.go_down(shell)
-    assert not lifecycle.stacks(shell)
+    sandbox_stack.go_down(shell)
+    assert not sandbox_stack.stacks(shell)
     assert (folder / "Pulumi.local.yaml").read_bytes() == committed

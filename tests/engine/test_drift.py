@@ -10,10 +10,10 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.ssh import connect
+from cli.log import TYPE, plain
 from tests.doubles.certificates import certificate
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.fleet_stack import assert_all_serve, calm, want
-from tools.log import TYPE, plain
 from tools.stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]

@@ -43,7 +43,7 @@ KEYS = {
     "storeSecretKey": "sandbox-secret-key",
 }
 WANDB, PASSWORD = "wandb-secret-of-mine", "registry-secret-of-mine"
-READ = 'from components.desk import *; import os; read_config(open_desk("dev", os.environ)); print("config is read")'
+READ = 'from cli.context import *; import os; read_config(open_context("dev", os.environ)); print("config is read")'
 # What the operator changes in the committed file. Days of this market are minutes: no offer has those that a stack asks for.
 EDITS = {
     "url: https://console.vast.ai": "url: {market}\n    hostUrl: http://market.sandbox.internal",

@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from cli import sandbox_stack
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import cloud, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
-from tools import lifecycle
 from tools.stack import Engine, Stack
 
 __all__ = ["cloud"]  # fixtures
@@ -23,12 +23,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("rec
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    with stack_of_its_own(cloud, engine, lifecycle.STACK) as made:
+    with stack_of_its_own(cloud, engine, sandbox_stack.STACK) as made:
         made.write_config(cloud.stack_config())
         yield made
 
 
-class Terminal(lifecycle.Shell):
+class Terminal(sandbox_stack.Shell):
     """The real engine, beside a sandbox that runs in this process."""
 
     def __init__(self, cloud: Cloud, stack: Stack) -> None:
@@ -39,16 +39,16 @@ class Terminal(lifecycle.Shell):
             raise subprocess.CalledProcessError(1, list(words))
 
     def output(self, *words: str) -> str:
-        if words == lifecycle.STATUS:
+        if words == sandbox_stack.STATUS:
             return json.dumps({"market": self.cloud.sandbox.status()["market"]})
         return self.stack.call(*words[1:]).stdout
 
 
 def assert_down(cloud: Cloud, stack: Stack) -> None:
-    lifecycle.go_down(Terminal(cloud, stack))
+    sandbox_stack.go_down(Terminal(cloud, stack))
 
     assert cloud.rented() == []
-    assert lifecycle.STACK not in lifecycle.stacks(Terminal(cloud, stack))
+    assert sandbox_stack.STACK not in sandbox_stack.stacks(Terminal(cloud, stack))
 
 
 @pytest.mark.parametrize("times", [1, 2])

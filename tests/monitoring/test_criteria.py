@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring.criteria import __main__ as command
+from cli.main import main
 from monitoring.criteria import verdicts as criteria
 from monitoring.prometheus import Prometheus, PrometheusError
 from tests.doubles.prometheus import with_series
@@ -66,8 +66,8 @@ def test_what_is_no_answer_of_prometheus_is_said(body: bytes) -> None:
 
 
 def test_no_prometheus_is_one_sentence(capsys: Any) -> None:
-    assert command.main(["--prometheus", "http://127.0.0.1:1"]) == 3
-    assert capsys.readouterr().err.startswith("criteria: Prometheus does not answer at http://127.0.0.1:1")
+    assert main(["criteria", "--prometheus", "http://127.0.0.1:1"]) == 3
+    assert capsys.readouterr().err.startswith("gpu-fleet criteria: Prometheus does not answer at http://127.0.0.1:1")
 
 
 @pytest.mark.monitoring
@@ -87,7 +87,7 @@ def test_a_real_prometheus_is_judged_by_what_it_holds(tmp_path: Path, capsys: An
         rows.append(f'vast_instance_cost_per_hour{{instance_id="7"}} 0.61 {at}')
 
     with with_series(tmp_path, "".join(f"{row}\n" for row in sorted(rows))) as url:
-        status = command.main(["--prometheus", url, "--window", "1h"])
+        status = main(["criteria", "--prometheus", url, "--window", "1h"])
     told = capsys.readouterr().out.splitlines()
 
     assert status == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from monitoring.dashboards.__main__ import main
+from cli.main import main
 from monitoring.dashboards.boards import BOARDS
 from monitoring.dashboards.grafana import GRAFANA_UNITS, document
 from monitoring.dashboards.panels import UNITS, Dashboard
@@ -90,9 +90,9 @@ def test_every_unit_has_one_of_grafanas() -> None:
 
 
 def test_the_command_writes_one_file_a_dashboard(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([str(tmp_path / "out")]) == 0
+    assert main(["dashboards", str(tmp_path / "out")]) == 0
 
     assert sorted(file.stem for file in (tmp_path / "out").iterdir()) == sorted(board.uid for board in BOARDS)
     assert len(capsys.readouterr().out.splitlines()) == len(BOARDS)
     (tmp_path / "file").touch()
-    assert main([str(tmp_path / "file")]) == 1
+    assert main(["dashboards", str(tmp_path / "file")]) == 1

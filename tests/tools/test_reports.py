@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import bench, lifecycle, table
+from cli import sandbox_stack
+from tools import bench, table
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -62,7 +63,7 @@ def test_a_goal_is_met_on_its_own_side(value, better, met):
 
 
 def test_a_market_that_bills_nothing_raises_no_complaint():
-    assert lifecycle.billed({"instances": [], "usd_per_hour": 0.0}) == ""
+    assert sandbox_stack.billed({"instances": [], "usd_per_hour": 0.0}) == ""
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_market_that_bills_nothing_raises_no_complaint():
     ],
 )
 def test_what_is_still_rented_is_named_with_its_price(market):
-    said = lifecycle.billed(market)
+    said = sandbox_stack.billed(market)
     assert "gpu-fleet/x/chat-0" in said
     assert f"${market['usd_per_hour']:.2f}" in said
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.manifest import Manifest, ManifestError, of_folder
+from cli.main import main
 from providers.store.hub import Hub, HubFile, fetch, needed
-from providers.store.manifest import main
 from providers.store.model_folder import CODE, INDEX
 from tests.doubles.hub import SHA, FakeHub, running_hub
 from tests.doubles.model_folder import make_model, safetensors
@@ -43,7 +43,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
 
 
 def take(*more: str) -> int:
-    return main(["--from-hub", REPO, "--revision", SHA, *more])
+    return main(["manifest", "--from-hub", REPO, "--revision", SHA, *more])
 
 
 def test_what_vllm_loads_is_taken_and_its_source_is_recorded(hub: FakeHub, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_gated_model_is_opened_by_the_token_which_stays_nowhere(
 def test_what_cannot_be_taken_is_said(
     hub: FakeHub, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
 ) -> None:
-    assert main(arguments) == 1
+    assert main(["manifest", *arguments]) == 1
 
     assert re.search(said, capsys.readouterr().err)
 

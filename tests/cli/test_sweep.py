@@ -6,8 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from components.desk import Desk, Refused
-from providers.vast.__main__ import parser, run_sweep
+from cli.context import CommandContext
+from cli.errors import CommandError
+from cli.sweep import run_sweep
 from providers.vast.breaker import Breaker
 from providers.vast.limits import Limits
 from tests.doubles.clock import FakeClock
@@ -31,13 +32,9 @@ def market() -> FakeMarket:
 
 
 @pytest.fixture
-def desk(market: FakeMarket, tmp_path: Path) -> Desk:
+def context(market: FakeMarket, tmp_path: Path) -> CommandContext:
     alike: Any = market
-    return Desk("dev", {}, 1.0, alike, cast(Any, market.clock), Breaker(tmp_path, 1.0), Limits())
-
-
-def sweep(desk: Desk, *words: str) -> int:
-    return run_sweep(desk, parser().parse_args(["sweep", *words]))
+    return CommandContext("dev", {}, 1.0, alike, cast(Any, market.clock), Breaker(tmp_path, 1.0), Limits())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +43,7 @@ def sweep(desk: Desk, *words: str) -> int:
     ids=["export", "list"],
 )
 def test_nothing_is_given_back_while_a_state_cannot_be_read(
-    desk: Desk,
+    context: CommandContext,
     market: FakeMarket,
     listed: Answer,
     slot: Answer,
@@ -59,36 +56,36 @@ def test_nothing_is_given_back_while_a_state_cannot_be_read(
     answers = {"stack ls": listed, "stack export --stack dev-chat-1": slot, "stack export --stack dev": OWN}
     monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", answers))
 
-    for words in (["--destroy"], ["--destroy", "--interrupted", "--json"]):
-        with pytest.raises(Refused, match=rf"state of {named} cannot be read \(incorrect passphrase\)") as told:
-            sweep(desk, *words)
+    for options in ({}, {"interrupted": True, "as_json": True}):
+        with pytest.raises(CommandError, match=rf"state of {named} cannot be read \(incorrect passphrase\)") as told:
+            run_sweep(context, destroy=True, **options)
         assert "sweep --destroy --stack-id abc`" in str(told.value)
     assert list(market.rows) == [number]
     assert str(number) in capsys.readouterr().out
-    assert sweep(desk) == 2
-    assert sweep(desk, "--destroy", "--stack-id", "abc") == 0
+    assert run_sweep(context) == 2
+    assert run_sweep(context, destroy=True, stack_id="abc") == 0
     assert market.rows == {}
 
 
 def test_an_own_state_that_cannot_be_read_names_the_way_out(
-    desk: Desk, market: FakeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: CommandContext, market: FakeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number = market.add("gpu-fleet/abc/chat-1", offer(1))
     monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", {"stack ls": LIST, "stack export": BAD}))
 
-    with pytest.raises(Refused, match=r"state of stack dev cannot be read .*--stack-id ID` gives back"):
-        sweep(desk, "--destroy")
+    with pytest.raises(CommandError, match=r"state of stack dev cannot be read .*--stack-id ID` gives back"):
+        run_sweep(context, destroy=True)
 
     assert list(market.rows) == [number]
 
 
 def test_where_all_states_are_read_only_what_none_knows_is_given_back(
-    desk: Desk, market: FakeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    context: CommandContext, market: FakeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known, _lost = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in (1, 2))
     answers = {"stack ls": LIST, "stack export --stack dev-chat-1": knows(known), "stack export --stack dev": OWN}
     monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", answers))
 
-    assert sweep(desk, "--destroy") == 0
+    assert run_sweep(context, destroy=True) == 0
 
     assert list(market.rows) == [known]

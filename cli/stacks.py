@@ -1,4 +1,4 @@
-"""What `make ask` and `make log` read of a stack through Pulumi, and what they say where something does not answer."""
+"""Read a stack through Pulumi, and say what helps if it cannot be read or does not answer."""
 
 from __future__ import annotations
 
@@ -6,23 +6,33 @@ import json
 import subprocess
 from typing import Any
 
-SANDBOX_STACK = "local"
+from cli.environment import SANDBOX_STACK, ensure
+from cli.errors import CommandError
+from providers.vast.backend import BackendError, run_pulumi, selected_stack
+
 REASON_LENGTH = 300
 
 
-class StackError(Exception):
-    """The stack cannot be read, or what it made does not answer; the message is a sentence for the operator."""
+def chosen(stack: str | None) -> str:
+    """Return the stack that was named, or the selected one. Raises CommandError."""
+    ensure(stack)
+    if stack:
+        return stack
+    try:
+        return selected_stack(run_pulumi)
+    except BackendError as error:
+        raise CommandError(str(error)) from None
 
 
 def read(stack: str, *words: str) -> Any:
     """Return what a command of Pulumi's prints as JSON, secrets in plain: they stay in this process.
 
-    Raises StackError.
+    Raises CommandError.
     """
     command = ["pulumi", *words, "--show-secrets", "--stack", stack]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise StackError(unreadable(stack, done.stderr))
+        raise CommandError(unreadable(stack, done.stderr))
     return json.loads(done.stdout)
 
 
@@ -36,7 +46,7 @@ def unreadable(stack: str, said: str) -> str:
 
 def silent(name: str, address: str, stack: str, cause: str) -> str:
     """Say that nobody answers for an instance, and how to find out why."""
-    looks = "`python -m sandbox status`" if stack == SANDBOX_STACK else f"`pulumi refresh --stack {stack}`"
+    looks = "`gpu-fleet sandbox status`" if stack == SANDBOX_STACK else f"`pulumi refresh --stack {stack}`"
     return f"nobody answers for {name} at {address} ({cause}): {looks} says what runs, {maker(stack)} brings it back"
 
 

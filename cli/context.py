@@ -1,11 +1,11 @@
-"""What a command beside the engine works with: a stack, its config as Pulumi's command line tells it, and its account on the
-market.
+"""What a command works with: a stack, its config as Pulumi's command line tells it, and its account on the market.
 
-Keys and market come from the stack's config; where that cannot be read, from VAST_API_KEY and VAST_URL. Where there is no
-Pulumi, the config is the stack's own file, and keys that are encrypted there come from the environment.
+Keys and market come from the stack's config. If that cannot be read, they come from VAST_API_KEY and VAST_URL. Without
+Pulumi, the config is the stack's own file, and the environment gives the keys that are encrypted there.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap.dialect import DialectError, read_yaml
+from cli.errors import CommandError
+from cli.stacks import chosen
 from components.confidential import NONE, Confidential, is_ciphertext, readable, stack_sections
 from components.config import PROJECT, given_keys, load
 from components.models import load_manifests
@@ -40,13 +42,9 @@ STORE_KEYS = {
 }  # by key of config: the variable
 
 
-class Refused(Exception):
-    """The command cannot be done as it was asked; the message is a sentence for the operator."""
-
-
 @dataclass(frozen=True)
-class Desk:
-    """What a command works with: a stack, its config as far as it can be read, and its account on the market."""
+class CommandContext:
+    """A stack, its config as far as it can be read, and its account on the market."""
 
     stack: str
     config: Mapping[str, Any]
@@ -55,18 +53,18 @@ class Desk:
     clock: UnwatchedClock
     breaker: Breaker
     limits: Limits
-    lenient: bool = False  # keys of config that this version does not know are left aside
+    lenient: bool = False  # ignore keys of config that this version does not know
     confidential: Confidential = NONE  # the secret leaves of its config
 
 
-def open_desk(
+def open_context(
     stack: str,
     environ: Mapping[str, str],
     own_key: str | None = None,
     run: Run = run_pulumi,
     project: Path = Path(),
-) -> Desk:
-    """Reach the stack's account, with a key of the caller's own where it has one. Raises Refused where no key is known.
+) -> CommandContext:
+    """Reach the stack's account, with the caller's own key if it has one. Raises CommandError if no key is known.
 
     `project`: the folder of the stack's file, which tells the leaves that are secret.
     """
@@ -76,10 +74,15 @@ def open_desk(
         config, secret = stack_config(run, stack)
     except BackendError as error:
         config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
-    desk = _desk(stack, config, environ, own_key, trouble)
+    context = _context(stack, config, environ, own_key, trouble)
     return replace(
-        desk, confidential=_confidential(config, secret, stack_sections(project, stack.rpartition("/")[2], PROJECT))
+        context, confidential=_confidential(config, secret, stack_sections(project, stack.rpartition("/")[2], PROJECT))
     )
+
+
+def open_selected(stack: str | None, own_key: str | None = None) -> CommandContext:
+    """Reach the account of that stack, or of the selected one. Raises CommandError."""
+    return open_context(chosen(stack), os.environ, own_key)
 
 
 def _confidential(config: Mapping[str, Any], secret: frozenset[str], file: Mapping[str, Any]) -> Confidential:
@@ -89,69 +92,73 @@ def _confidential(config: Mapping[str, Any], secret: frozenset[str], file: Mappi
         if (key := f"{PROJECT}:{name}") in secret:
             sections[name] = config.get(key)
             with suppress(ValueError):
-                sections[name] = Values(config).get_object(key)
+                sections[name] = ConfigValues(config).get_object(key)
     return Confidential.of(sections, file)
 
 
-def desk_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = None) -> Desk:
+def context_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = None) -> CommandContext:
     """Reach an account by a stack's config file alone, without Pulumi: encrypted values count as not set.
 
-    The store's keys come from STORE_ACCESS_KEY and STORE_SECRET_KEY where the file has none. Raises Refused.
+    STORE_ACCESS_KEY and STORE_SECRET_KEY give the store's keys if the file has none. Raises CommandError.
     """
     try:
         config = dict(read_yaml(file.read_text())["config"])
     except (OSError, DialectError, KeyError, TypeError, ValueError) as error:
-        raise Refused(f"{file} is no config file of a stack: {' '.join(str(error).split())}.") from None
+        raise CommandError(f"{file} is no config file of a stack: {' '.join(str(error).split())}.") from None
     known = {key: readable(value) for key, value in config.items() if not is_ciphertext(value)}
     for key, variable in STORE_KEYS.items():
         if not known.get(f"{PROJECT}:{key}") and environ.get(variable):
             known[f"{PROJECT}:{key}"] = environ[variable]
-    return _desk(file.stem.removeprefix("Pulumi."), known, environ, own_key, "", lenient=True)
+    return _context(file.stem.removeprefix("Pulumi."), known, environ, own_key, "", lenient=True)
 
 
-def _desk(
+def _context(
     stack: str,
     config: Mapping[str, Any],
     environ: Mapping[str, str],
     own_key: str | None,
     trouble: str,
     lenient: bool = False,
-) -> Desk:
+) -> CommandContext:
     key = own_key or config.get(f"{PROJECT}:vastApiKey") or environ.get("VAST_API_KEY")
     if not key:
-        raise Refused(
+        raise CommandError(
             f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
         )
     try:
-        market = Values(config).get_object(f"{PROJECT}:market") or {}
+        market = ConfigValues(config).get_object(f"{PROJECT}:market") or {}
         url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
         scale = float(market.get("timeScale") or 1)
     except (AttributeError, TypeError, ValueError):  # whose texts hold the value, which may be a secret
-        raise Refused(
+        raise CommandError(
             f"{PROJECT}:market of stack {stack} cannot be read: url must be a text, and timeScale a number."
         ) from None
     place, clock = meeting_place(url, key), UnwatchedClock()
     client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place, scale))
-    return Desk(stack, config, scale, client, clock, Breaker(place, scale), _limits(config).at(scale), lenient)
+    return CommandContext(
+        stack, config, scale, client, clock, Breaker(place, scale), _limits(config).at(scale), lenient
+    )
 
 
 def _limits(config: Mapping[str, Any]) -> Limits:
     """Return the default bounds, with the boot that config allows where it says one that can be read."""
     with suppress(AttributeError, TypeError, ValueError):
-        minutes = (Values(config).get_object(f"{PROJECT}:limits") or {}).get("bootMinutes")
+        minutes = (ConfigValues(config).get_object(f"{PROJECT}:limits") or {}).get("bootMinutes")
         return Limits() if minutes is None else Limits(boot_seconds=float(minutes) * 60)
     return Limits()
 
 
-def read_config(desk: Desk, project: Path | None = Path()) -> StackConfig:
+def read_config(context: CommandContext, project: Path | None = Path()) -> StackConfig:
     """Return the stack's config as the program reads it; without a project, manifests need not be there.
 
     Raises ConfigError.
     """
     own = f"{PROJECT}:"
-    keys = given_keys({key: str(value) for key, value in desk.config.items()})
-    values = Values({key.removeprefix(own): value for key, value in desk.config.items() if key.startswith(own)})
-    return load(values, keys, project, desk.confidential, lenient=desk.lenient)
+    keys = given_keys({key: str(value) for key, value in context.config.items()})
+    values = ConfigValues(
+        {key.removeprefix(own): value for key, value in context.config.items() if key.startswith(own)}
+    )
+    return load(values, keys, project, context.confidential, lenient=context.lenient)
 
 
 def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
@@ -167,20 +174,20 @@ def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
     return replace(wishes, min_seconds=settings.min_seconds(scale), time_scale=scale)
 
 
-def ledger_of(desk: Desk, stack: StackConfig) -> BucketLedger | FolderLedger:
+def ledger_of(context: CommandContext, stack: StackConfig) -> BucketLedger | FolderLedger:
     """Open the stack's ledger."""
     store = stack.store
-    return open_ledger(store.endpoint, store.region, store.bucket, store_keys(desk), desk.clock)
+    return open_ledger(store.endpoint, store.region, store.bucket, store_keys(context), context.clock)
 
 
-def store_keys(desk: Desk) -> Keys:
+def store_keys(context: CommandContext) -> Keys:
     """Return the stack's keys at the object store; empty where config has none."""
-    access, secret = (str(desk.config.get(f"{PROJECT}:{key}") or "") for key in STORE_KEYS)
+    access, secret = (str(context.config.get(f"{PROJECT}:{key}") or "") for key in STORE_KEYS)
     return Keys(access, secret)
 
 
 @dataclass(frozen=True)
-class Values:
+class ConfigValues:
     """Satisfies `components.config.Source` with what Pulumi's command line printed."""
 
     values: Mapping[str, Any]

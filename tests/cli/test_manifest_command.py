@@ -4,9 +4,13 @@ from pathlib import Path
 import pytest
 
 from bootstrap.manifest import Manifest, of_folder
-from providers.store.manifest import main
+from cli.main import main as gpu_fleet
 from providers.store.model_folder import INDEX
 from tests.doubles.model_folder import make_model
+
+
+def main(words: list[str]) -> int:
+    return gpu_fleet(["manifest", *words])
 
 
 @pytest.fixture

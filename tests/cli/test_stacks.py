@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tools.advice import silent, unreadable
+from cli.stacks import silent, unreadable
 
 
 @pytest.mark.parametrize(

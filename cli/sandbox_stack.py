@@ -1,25 +1,23 @@
-"""`make up` and `make down`: the sandbox and the stack `local` on it, from nothing to endpoints and back.
-
-    python3 -m tools.lifecycle up --vllm real|double
-    python3 -m tools.lifecycle down
+"""`gpu-fleet up` and `gpu-fleet down`: the sandbox and the stack `local` on it, from nothing to endpoints and back.
 
 The sandbox is given up only when its market itself says that nothing is billed any more.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
+import click
+
+from cli.command import command
 from tools import env, paths
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 STACK = "local"
 DESTROY = ("--yes", "--skip-preview", "--continue-on-error")
 STATUS = ("python", "-m", "sandbox", "status", "--json")
@@ -37,27 +35,33 @@ class Shell:
         return subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def main(arguments: list[str]) -> int:
-    """Go up or down; the exit status is that of the first command that failed."""
-    parser = argparse.ArgumentParser(prog="python3 -m tools.lifecycle", description=__doc__.splitlines()[0])
-    parser.add_argument("direction", choices=("up", "down"))
-    parser.add_argument("--vllm", choices=("real", "double"), default="real")
-    parser.add_argument("--monitoring", choices=("on", "off"), default="on")
-    options = parser.parse_args(arguments)
-    where = paths.find(CHECKOUT, os.environ)
-    env.enter(env.sandbox_environment(where, os.environ) | without_cluster(options.monitoring))
+@command("up")
+@click.option("--vllm", type=click.Choice(("real", "double")), default="real", help="Which vLLM emulated hosts run.")
+@click.option("--monitoring", type=click.Choice(("on", "off")), default="on", help="Prometheus, Alertmanager, cluster.")
+def up(vllm: str, monitoring: str) -> int:
+    """Start the sandbox and bring the stack `local` up on it, to endpoints that answer."""
+    return _in_sandbox("up", monitoring, lambda: go_up(Shell(), vllm, monitoring))
+
+
+@command("down")
+def down() -> int:
+    """Give everything back, show the market's meter at nought, and stop the sandbox."""
+    return _in_sandbox("down", "on", lambda: go_down(Shell()))
+
+
+def _in_sandbox(direction: str, monitoring: str, go: Callable[[], None]) -> int:
+    """Go up or down in the sandbox's environment; the exit status is that of the first command that failed."""
+    where = paths.find(env.CHECKOUT, os.environ)
+    env.enter(env.sandbox_environment(where, os.environ) | without_cluster(monitoring))
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(where.checkout)
     # Ctrl-C is for the command that runs: Pulumi then ends in good order, and this process waits for it. A handler,
     # not "ignore", because commands would inherit that.
     signal.signal(signal.SIGINT, lambda *_: None)
     try:
-        if options.direction == "up":
-            go_up(Shell(), options.vllm, options.monitoring)
-        else:
-            go_down(Shell())
+        go()
     except subprocess.CalledProcessError as error:
-        print(f"make {options.direction}: `{' '.join(error.cmd)}` failed.", file=sys.stderr)
+        print(f"gpu-fleet {direction}: `{' '.join(error.cmd)}` failed.", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     return 0
 
@@ -152,7 +156,3 @@ def stacks(shell: Shell) -> dict[str, bool]:
     """Return the names of this project's stacks, without their qualification, and whether each is the selected one."""
     listed = json.loads(shell.output("pulumi", "stack", "ls", "--json"))
     return {stack["name"].rsplit("/", 1)[-1]: bool(stack.get("current")) for stack in listed}
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

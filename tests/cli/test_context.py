@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from cli.context import CommandContext, context_of_file, open_context, read_config, store_keys, wishes_for
+from cli.errors import CommandError
 from components.config import ConfigError
-from components.desk import Desk, Refused, desk_of_file, open_desk, read_config, store_keys, wishes_for
 from components.schema import StackConfig
 
 CONFIG = {
@@ -28,25 +29,25 @@ def file(folder: Path, text: str = "") -> Path:
 
 
 def test_what_is_encrypted_comes_from_the_environment(tmp_path: Path) -> None:
-    desk = desk_of_file(file(tmp_path), ENVIRON)
+    context = context_of_file(file(tmp_path), ENVIRON)
 
-    assert (desk.stack, desk.scale) == ("dev", 30)
-    assert (store_keys(desk).access, store_keys(desk).secret) == ("access", "secret")
-    assert read_config(desk).budget.usd_per_day == 5
+    assert (context.stack, context.scale) == ("dev", 30)
+    assert (store_keys(context).access, store_keys(context).secret) == ("access", "secret")
+    assert read_config(context).budget.usd_per_day == 5
 
 
 def test_a_key_of_its_own_goes_before_the_stacks(tmp_path: Path) -> None:
-    assert desk_of_file(file(tmp_path), {}, "own").market
-    with pytest.raises(Refused, match="No key of the market is known"):
-        desk_of_file(file(tmp_path), {})
+    assert context_of_file(file(tmp_path), {}, "own").market
+    with pytest.raises(CommandError, match="No key of the market is known"):
+        context_of_file(file(tmp_path), {})
 
 
 @pytest.mark.parametrize("text", ["[]", "config: [1]", "{", "config", "a: 1"])
 def test_what_is_no_config_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
-    with pytest.raises(Refused, match=r"Pulumi.dev.yaml is no config file of a stack"):
-        desk_of_file(file(tmp_path, text), ENVIRON)
-    with pytest.raises(Refused, match="is no config file"):
-        desk_of_file(tmp_path / "missing.yaml", ENVIRON)
+    with pytest.raises(CommandError, match=r"Pulumi.dev.yaml is no config file of a stack"):
+        context_of_file(file(tmp_path, text), ENVIRON)
+    with pytest.raises(CommandError, match="is no config file"):
+        context_of_file(tmp_path / "missing.yaml", ENVIRON)
 
 
 def test_a_file_that_is_newer_or_has_encrypted_leaves_is_read(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_file_that_is_newer_or_has_encrypted_leaves_is_read(tmp_path: Path) ->
     text = yaml.safe_dump({"config": {**CONFIG, "gpu-fleet:ofTomorrow": {"a": 1}}})
     text += f"  gpu-fleet:models: {{tiny: {{manifest: m.json}}}}\n  gpu-fleet:fleets:\n    chat:{fleet}"
 
-    found = read_config(desk_of_file(file(tmp_path, text), ENVIRON), None)
+    found = read_config(context_of_file(file(tmp_path, text), ENVIRON), None)
 
     chat = found.fleets["chat"]
     assert (chat.regions, chat.environment, chat.reliability) == (
@@ -108,14 +109,14 @@ SECTIONS: dict[str, Any] = {
 }
 
 
-def opened(folder: Path, sections: dict[str, Any], secret: str) -> Desk:
-    """A desk as Pulumi's command line tells of the stack; one section has a secret leaf, which the file does not mark."""
+def opened(folder: Path, sections: dict[str, Any], secret: str) -> CommandContext:
+    """A context as Pulumi's command line tells of the stack; one section has a secret leaf, which the file does not mark."""
     rows: dict[str, Any] = {
         f"gpu-fleet:{name}": {"value": json.dumps(value), "objectValue": value, "secret": name == secret}
         for name, value in sections.items()
     }
     rows["gpu-fleet:vastApiKey"] = {"value": "key of the market", "secret": True}
-    return open_desk("me/gpu-fleet/dev", {}, run=lambda _: json.dumps(rows), project=folder)
+    return open_context("me/gpu-fleet/dev", {}, run=lambda _: json.dumps(rows), project=folder)
 
 
 def test_no_message_beside_the_engine_shows_a_secret_leaf(tmp_path: Path) -> None:
@@ -130,16 +131,16 @@ def test_the_stacks_file_tells_which_leaf_is_secret_beside_the_engine_too(tmp_pa
     marked = {"chat": {**fleet, "environment": {"WANDB_API_KEY": {"secure": "v1:a:b"}}}}
     file(tmp_path, yaml.safe_dump({"config": {"gpu-fleet:fleets": marked}}))
 
-    desk = opened(tmp_path, {**SECTIONS, "fleets": {"chat": fleet}}, "fleets")
+    context = opened(tmp_path, {**SECTIONS, "fleets": {"chat": fleet}}, "fleets")
 
-    assert desk.confidential.values == {KEY}
+    assert context.confidential.values == {KEY}
     with pytest.raises(ConfigError, match=r"fleets.chat.replicas is 'many'"):
-        read_config(desk, None)
+        read_config(context, None)
 
 
 @pytest.mark.parametrize("market", [KEY, {"timeScale": KEY}, {"timeScale": {"a": KEY}}, [KEY]])
 def test_a_market_that_cannot_be_read_is_refused_without_its_value(tmp_path: Path, market: Any) -> None:
-    with pytest.raises(Refused, match=r"gpu-fleet:market") as refused:
+    with pytest.raises(CommandError, match=r"gpu-fleet:market") as refused:
         opened(tmp_path, {**SECTIONS, "market": market}, "market")
 
     assert KEY not in str(refused.value)
@@ -148,5 +149,5 @@ def test_a_market_that_cannot_be_read_is_refused_without_its_value(tmp_path: Pat
 @pytest.mark.parametrize(
     ("limits", "minutes"), [({"bootMinutes": 60}, 60), ({"bootMinutes": "a"}, 40), ([KEY], 40), ({}, 40)]
 )
-def test_a_desk_waits_for_a_boot_as_long_as_config_says(tmp_path: Path, limits: Any, minutes: float) -> None:
+def test_a_command_waits_for_a_boot_as_long_as_config_says(tmp_path: Path, limits: Any, minutes: float) -> None:
     assert opened(tmp_path, {**SECTIONS, "limits": limits}, "limits").limits.boot_seconds == minutes * 60

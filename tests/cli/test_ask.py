@@ -1,8 +1,7 @@
-"""`make ask` against a real TLS server: our authority and no other, the token, and refusals as sentences."""
+"""`gpu-fleet ask` against a real TLS server: our authority and no other, the token, and refusals as sentences."""
 
 from __future__ import annotations
 
-import argparse
 import datetime as dt
 import ipaddress
 import json
@@ -21,10 +20,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tools import ask
+from cli import ask
+from cli.errors import CommandError
+from cli.main import main
 
 TOKEN = "t" * 43
-QUESTION = argparse.Namespace(prompt="hello", max_tokens=8, stack="local")
+QUESTION = ("local", "hello", 8)
 
 
 class Endpoint(BaseHTTPRequestHandler):
@@ -116,14 +117,14 @@ def test_a_server_of_another_authority_is_refused(served, tmp_path):
     _, other = certificate(tmp_path / "other")
     with ask.client(served.url, TOKEN, other) as http, pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY"):
         ask.model_of(http)
-    with ask.client(served.url, TOKEN, other) as http, pytest.raises(ask.AskError, match="not proven to be a"):
-        ask.ask(http, "a", QUESTION)
+    with ask.client(served.url, TOKEN, other) as http, pytest.raises(CommandError, match="does not prove that it is a"):
+        ask.completion(http, "a", *QUESTION)
 
 
 def test_a_refused_token_is_a_sentence_that_does_not_show_it(served):
     with (
         ask.client(served.url, "wrong-token", served.ca_pem) as http,
-        pytest.raises(ask.AskError, match="answered 401") as caught,
+        pytest.raises(CommandError, match="answered 401") as caught,
     ):
         ask.model_of(http)
     assert "wrong-token" not in str(caught.value)
@@ -131,7 +132,7 @@ def test_a_refused_token_is_a_sentence_that_does_not_show_it(served):
 
 def test_without_an_authority_nothing_is_asked(served):
     outputs = {"endpoints": {"a": served.url}, "tokens": {"a": TOKEN}}
-    with pytest.raises(ask.AskError, match="caCertificate"):
+    with pytest.raises(CommandError, match="caCertificate"):
         ask.pick(outputs, "", "local")
 
 
@@ -144,39 +145,39 @@ def test_the_endpoint_asked_for_is_taken_or_else_the_first(name, url):
 
 
 def test_an_unknown_name_is_answered_with_those_there_are():
-    with pytest.raises(ask.AskError, match="no endpoint b-0; the stack has a-0, a-1"):
+    with pytest.raises(CommandError, match="no endpoint b-0; the stack has a-0, a-1"):
         ask.pick(TWO, "b-0", "local")
 
 
 @pytest.mark.parametrize(("stack", "command"), [("local", "`make up`"), ("dev", "`pulumi up --stack dev`")])
 def test_a_stack_without_endpoints_says_what_makes_them(stack, command):
-    with pytest.raises(ask.AskError, match=command):
+    with pytest.raises(CommandError, match=command):
         ask.pick({}, "", stack)
 
 
 @pytest.mark.parametrize("prompt", ["", " \n"])
 def test_an_empty_prompt_is_refused_before_anything_is_read(prompt, capsys):
-    assert ask.main(["--stack", "no-such-stack", f"--prompt={prompt}"]) == 1
-    assert capsys.readouterr().err.startswith("make ask: the prompt is empty")
+    assert main(["ask", "--stack", "no-such-stack", "--", prompt]) == 1
+    assert capsys.readouterr().err.startswith("gpu-fleet ask: the prompt is empty")
 
 
 def test_a_closed_gate_is_one_sentence_with_what_to_run(served):
     served.endpoint.closed = True
-    with ask.client(served.url, TOKEN, served.ca_pem) as http, pytest.raises(ask.AskError) as caught:
-        ask.ask(http, "chat-0", QUESTION)
+    with ask.client(served.url, TOKEN, served.ca_pem) as http, pytest.raises(CommandError) as caught:
+        ask.completion(http, "chat-0", *QUESTION)
     said = str(caught.value)
     assert "chat-0 is closed until its instance has proven itself" in said
     assert "`make up`" in said
-    assert "`make log NAME=chat-0`" in said
+    assert "`gpu-fleet log chat-0`" in said
 
 
 def test_nobody_there_is_one_sentence_without_a_system_number(served):
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # and nobody listens
         url = f"https://127.0.0.1:{bound.getsockname()[1]}"
-        with ask.client(url, TOKEN, served.ca_pem) as http, pytest.raises(ask.AskError) as caught:
-            ask.ask(http, "chat-0", QUESTION)
+        with ask.client(url, TOKEN, served.ca_pem) as http, pytest.raises(CommandError) as caught:
+            ask.completion(http, "chat-0", *QUESTION)
     assert str(caught.value) == (
         f"nobody answers for chat-0 at {url} (Connection refused): "
-        "`python -m sandbox status` says what runs, `make up` brings it back"
+        "`gpu-fleet sandbox status` says what runs, `make up` brings it back"
     )

@@ -1,0 +1,1 @@
+"""The command `gpu-fleet`: each file is one sub-command or what several of them share."""

@@ -1,0 +1,48 @@
+"""The root of the command line: which sub-commands there are, and what the list of them says."""
+
+from collections.abc import Sequence
+
+import click
+
+from cli.command import LazyGroup
+
+COMMANDS = {
+    "up": ("cli.sandbox_stack", "up", "Start the sandbox and bring its stack up, to endpoints that answer."),
+    "down": ("cli.sandbox_stack", "down", "Give everything back and stop the sandbox."),
+    "sweep": ("cli.sweep", "sweep", "List what the account rents, and give back what no state knows."),
+    "adopt": ("cli.adopt", "adopt", "Let `pulumi up` take over an instance that no state knows."),
+    "explain": ("cli.explain", "explain", "Tell what became of each offer that was tried for an instance."),
+    "why-not": ("cli.explain", "why_not", "Tell which requirements of a fleet an offer fails."),
+    "renew": ("cli.renew", "renew", "Renew certificates that end within a month, and nothing else."),
+    "pin": ("cli.pin", "pin", "Let any machine start with what this instance's machine compiled."),
+    "ask": ("cli.ask", "ask", "Ask an endpoint for one completion."),
+    "log": ("cli.log", "log", "Print the last lines of an instance's vLLM."),
+    "manifest": ("cli.manifest", "manifest", "Make or check the manifest of a model's folder."),
+    "report": ("cli.report", "report", "Write one HTML page of what Prometheus knows."),
+    "criteria": ("cli.criteria", "criteria", "Judge provisioning, latency and cost against their bounds."),
+    "dashboards": ("cli.dashboards", "dashboards", "Write the dashboards as Grafana's JSON."),
+    "exporter": ("cli.exporter", "exporter", "Serve the fleet's money, failures and times to Prometheus."),
+    "completion": ("cli.completion", "completion", "Print the shell lines that complete this command's words."),
+}
+
+
+@click.group(
+    "gpu-fleet",
+    cls=LazyGroup,
+    places=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+def root() -> None:
+    """Run and look after a fleet of rented GPUs.
+
+    Run it in the project's folder, in the environment that `eval "$(make -s env)"` gives a shell.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one sub-command and return its exit status; `arguments` are those of this process if None."""
+    try:
+        root.main(arguments, prog_name=root.name)
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0

@@ -1,0 +1,103 @@
+"""`gpu-fleet sweep`: every instance of the account against the states of the backend, and an end to those in none."""
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+
+import click
+
+from cli.command import command, json_option, stack_option
+from cli.context import CommandContext, ledger_of, open_selected, read_config
+from cli.errors import CommandError
+from components.config import ConfigError
+from providers.store.errors import StoreError
+from providers.vast import sweep as rules
+from providers.vast import verdict
+from providers.vast.backend import BackendError, run_pulumi, states
+from providers.vast.belonging import sort_out
+from providers.vast.closing import SWEPT, row_ended
+from providers.vast.errors import AccountUnknown, VastError
+from providers.vast.instances import Instance, all_known
+from providers.vast.ledger import NoLedger
+
+FOUND = 2  # the exit status if an instance is in no state
+
+
+@command("sweep", BackendError, VastError, ConfigError, StoreError)
+@click.option("--destroy", is_flag=True, help="Give back what is ours-but-unknown, and have the market confirm it.")
+@click.option(
+    "--interrupted",
+    is_flag=True,
+    help="With --destroy: also what is ours-being-created. Only if no update of the stack is running.",
+)
+@click.option("--stack-id", metavar="ID", help="Treat this stack id as ours: for a state that is lost or broken.")
+@click.option("--close-breaker", is_flag=True, help="Let renting go on that the breaker has stopped.")
+@json_option
+@stack_option
+def sweep(
+    destroy: bool, interrupted: bool, stack_id: str | None, close_breaker: bool, as_json: bool, stack: str | None
+) -> int:
+    """List what the account rents, what it costs, and which of it no state knows.
+
+    Each instance is known, ours-but-unknown, ours-being-created, another-stack or foreign. Only --destroy gives anything
+    back, and only what is ours-but-unknown. Without --stack-id it also needs every state to be readable.
+
+    Exit status 2: an instance is in no state.
+    """
+    return run_sweep(
+        open_selected(stack),
+        destroy=destroy,
+        interrupted=interrupted,
+        stack_id=stack_id,
+        close_breaker=close_breaker,
+        as_json=as_json,
+    )
+
+
+def run_sweep(
+    context: CommandContext,
+    *,
+    destroy: bool = False,
+    interrupted: bool = False,
+    stack_id: str | None = None,
+    close_breaker: bool = False,
+    as_json: bool = False,
+) -> int:
+    """Compare, report, give back what was asked for, and return the exit status."""
+    # In this order: an instance that is rented after the list was read is not in it, and one that is in it was known, or
+    # being created, by the time at which the states are read.
+    listed = all_known(context.market.instances())
+    known = states(run_pulumi, context.stack)
+    own = rules.own_ids(known, stack_id)
+    try:
+        rules.confirm_account(context.market, known, stack_id)
+    except AccountUnknown as doubt:
+        if destroy:
+            raise
+        print(f"sweep: {doubt}", file=sys.stderr)
+    found = sort_out(listed, known, own, context.clock.time(), context.limits)
+    refusal = rules.doubt(known, stack_id) if destroy else None
+    doomed = rules.condemned(found, interrupted) if destroy and not refusal else []
+    for instance in doomed:
+        context.breaker.destroyed(instance.id, context.clock.monotonic())
+    ended = rules.give_back_each(context.market, context.clock, context.limits, doomed)
+    _record(context, [one for one in doomed if ended[one.id] is None])
+    report = verdict.report(found, known, ended)
+    print(json.dumps(report, indent=2) if as_json else verdict.told(report, destroy))
+    if refusal:
+        raise CommandError(refusal)
+    if close_breaker:
+        context.breaker.close()
+    if any(error is not None for error in ended.values()):
+        return 1
+    left = [finding for finding in found if finding.instance.id not in ended]
+    return FOUND if rules.condemned(left, True) else 0
+
+
+def _record(context: CommandContext, ended: Sequence[Instance]) -> None:
+    """Write the ends to the ledger. A sweep works even if config or ledger cannot be read."""
+    with suppress(CommandError, ConfigError, BackendError, StoreError):
+        ledger = ledger_of(context, read_config(context)) if ended else NoLedger()
+        for instance in ended:
+            row_ended(ledger, context.clock.time(), instance, SWEPT)
