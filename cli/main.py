@@ -22,6 +22,9 @@ COMMANDS = {
     "criteria": ("cli.criteria", "criteria", "Judge provisioning, latency and cost against their bounds."),
     "dashboards": ("cli.dashboards", "dashboards", "Write the dashboards as Grafana's JSON."),
     "exporter": ("cli.exporter", "exporter", "Serve the fleet's money, failures and times to Prometheus."),
+    "sandbox": ("sandbox.commands", "sandbox", "Run the emulated cloud on this machine, and break it on purpose."),
+    "faults": ("sandbox.commands", "faults", "List what can be made to go wrong in the sandbox."),
+    "fault": ("sandbox.commands", "fault", "Let something go wrong in the sandbox."),
     "completion": ("cli.completion", "completion", "Print the shell lines that complete this command's words."),
 }
 

@@ -1,0 +1,182 @@
+"""Start, end and ask the daemon that is the cloud on this machine.
+
+One daemon holds the market, its hosts and the object store; when it ends, in whatever way, all of that ends with it.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from sandbox.control import Unreachable, ask
+from sandbox.daemon import SandboxError, read_log, serve
+from sandbox.settings import Settings, store_folder
+
+START_SECONDS = 90.0
+STOP_SECONDS = 90.0
+LOOK_SECONDS = 0.05
+
+
+def up(wanted: Settings, words: list[str], foreground: bool) -> None:
+    """Start the daemon and return when everything answers; one that runs is told which vLLM to bring from now on.
+
+    `words` are the options of `up` for the process of the daemon.
+    """
+    lock = _lock(wanted.state)
+    if lock is None:
+        _await(wanted, None)
+        print("The sandbox is running already.")
+        _print(reach(wanted.state, "vllm", vllm=wanted.vllm))
+        return
+    if foreground:
+        # The lock stays held until this process has ended, which is what `down` waits for.
+        serve(wanted)
+        return
+    os.close(lock)
+    with wanted.log.open("wb") as log:
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", "up", *words, "--foreground", "--state", str(wanted.state)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            cwd=Path(__file__).resolve().parent.parent,
+        )
+    found = _await(wanted, daemon)
+    print("The sandbox is up.")
+    _print(found)
+
+
+def down(state: Path) -> None:
+    """End the daemon and return when its process is gone, and all that it held with it."""
+    lock = _lock(state)
+    if lock is not None:
+        os.close(lock)
+        print("The sandbox is not running.")
+        return
+    reach(state, "down")
+    deadline = time.monotonic() + STOP_SECONDS
+    while (lock := _lock(state)) is None:
+        if time.monotonic() > deadline:
+            raise SandboxError(f"It did not end within {STOP_SECONDS:.0f} s. Its log: {state / 'sandbox.log'}")
+        time.sleep(LOOK_SECONDS)
+    os.close(lock)
+    print("The sandbox is down: every host and the object store have ended.")
+
+
+def clean(state: Path) -> None:
+    """Remove the buckets that outlived their sandbox: a killed one empties none, and they belong to stacks.
+
+    Refused while a sandbox runs, whose stacks may need them. Cleaning twice is harmless.
+    """
+    lock = _lock(state)
+    if lock is None:
+        raise SandboxError("It is running, so nothing was removed. End it first: python -m sandbox down")
+    store = store_folder(state)
+    try:
+        if store.exists():
+            shutil.rmtree(store)
+            print(f"Removed what the sandbox's object store kept: {store}")
+    except OSError as error:
+        raise SandboxError(f"{error.filename or store} cannot be removed: {error.strerror}.") from None
+    finally:
+        os.close(lock)
+
+
+def status(state: Path, as_json: bool) -> None:
+    """Print what runs. As JSON, a sandbox that does not run is an answer like any other: its market is null."""
+    try:
+        found = ask(state, "status")
+    except Unreachable:
+        if not as_json:
+            raise SandboxError(_not_running()) from None
+        found = {"market": None, "store": None}
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        _print(found)
+
+
+def arm(state: Path, asked: dict[str, Any]) -> None:
+    """Arm a fault in the sandbox that runs, or switch it off."""
+    answered = reach(state, "fault", **asked)
+    if "error" in answered:
+        raise SandboxError(answered["error"])
+    print(f"{asked['name']}: {answered['said']}")
+
+
+def make_key(state: Path, scopes: str, account: str | None) -> None:
+    """Print a new key for the market. Raises SandboxError."""
+    wanted = [scope.strip() for scope in scopes.split(",") if scope.strip()]
+    answered = reach(state, "key", scopes=wanted, account=account)
+    if "error" in answered:
+        raise SandboxError(answered["error"])
+    print(answered["key"])
+
+
+def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[str, Any]:
+    """Return the status as soon as there is one. `daemon` is the process that was started for it, if any."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return ask(wanted.state, "status")
+        except Unreachable:
+            if daemon is not None and daemon.poll():
+                raise SandboxError(read_log(wanted.log).removeprefix("sandbox: ")) from None
+        time.sleep(LOOK_SECONDS)
+    if daemon is not None:
+        daemon.terminate()
+    raise SandboxError(f"It did not answer within {START_SECONDS:.0f} s. Its log: {wanted.log}")
+
+
+def reach(state: Path, word: str, **options: object) -> dict[str, Any]:
+    """Ask the daemon that runs. Raises SandboxError if none does."""
+    try:
+        return ask(state, word, **options)
+    except Unreachable:
+        raise SandboxError(_not_running()) from None
+
+
+def _not_running() -> str:
+    return "The sandbox is not running, or still starting. Start it with: python -m sandbox up"
+
+
+def _lock(state: Path) -> int | None:
+    """Take the lock that a running daemon holds; None where one does. Raises SandboxError."""
+    try:
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SandboxError(f"The state folder {state} cannot be used: {error.strerror}.") from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _print(found: dict[str, Any]) -> None:
+    market, store = found["market"], found["store"]
+    print(f"  market       {market['url']}  (key {market['key']}, {found['time_scale']:g} market seconds a second)")
+    if store:
+        print(f"  store        {store['endpoint']}  (hosts know it as {store['host_endpoint']})")
+    for name, url in found["monitoring"].items():
+        print(f"  {name:12} {url}")
+    rented = market["instances"]
+    print(
+        f"  meter        {len(rented)} rented, ${market['usd_per_hour']:.4f}/h now, ${market['usd_billed']:.4f} so far"
+    )
+    for one in rented:
+        print(
+            f"               {one['id']}  {one['status']:10} {one['gpu']:18} ${one['usd_per_hour']:.4f}/h  {one['label']}"
+        )
+    for route, count in found["market"]["not_emulated"].items():
+        print(f"  not emulated {route}, called {count} x")
+    for name, left in found["faults"].items():
+        print(f"  fault        {name}, {'until it is switched off' if left is None else f'{left} x to come'}")
