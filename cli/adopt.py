@@ -7,7 +7,8 @@ import click
 from cli.command import command, stack_option
 from cli.context import CommandContext, open_selected, read_config, wishes_for
 from cli.errors import CommandError
-from components.config import PROJECT, ConfigError
+from config.base import PROJECT
+from config.messages import ConfigError
 from providers.store.errors import StoreError
 from providers.vast import label, verdict
 from providers.vast.backend import BackendError, run_pulumi, states

@@ -4,7 +4,6 @@ Keys and market come from the stack's config. If that cannot be read, they come 
 Pulumi, the config is the stack's own file, and the environment gives the keys that are encrypted there.
 """
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,14 +11,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bootstrap.dialect import DialectError, read_yaml
 from cli.errors import CommandError
 from cli.stacks import chosen
-from components.confidential import NONE, Confidential, is_ciphertext, readable, stack_sections
-from components.config import PROJECT, given_keys, load
 from components.models import load_manifests
-from components.schema import Fleet, StackConfig
 from components.wishes import arguments_of, disk_gb, wishes_of
+from config.base import PROJECT
+from config.dialect import DialectError, read_yaml
+from config.fleets import FleetConfig
+from config.reading import find_secret_leaves, load, own_values, structured
+from config.secret_leaves import NONE, SecretLeaves, is_ciphertext, readable, stack_sections
+from config.stack import StackConfig
 from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
 from providers.store.ledger import BucketLedger, open_ledger
@@ -54,7 +55,7 @@ class CommandContext:
     breaker: Breaker
     limits: Limits
     lenient: bool = False  # ignore keys of config that this version does not know
-    confidential: Confidential = NONE  # the secret leaves of its config
+    secret_leaves: SecretLeaves = NONE  # the secret leaves of its config
 
 
 def open_context(
@@ -75,25 +76,15 @@ def open_context(
     except BackendError as error:
         config, trouble = {}, f" The config of stack {stack} cannot be read: {error}."
     context = _context(stack, config, environ, own_key, trouble)
-    return replace(
-        context, confidential=_confidential(config, secret, stack_sections(project, stack.rpartition("/")[2], PROJECT))
-    )
+    own = f"{PROJECT}:"
+    hidden = {key.removeprefix(own) for key in secret if key.startswith(own)}
+    file = stack_sections(project, stack.rpartition("/")[2], PROJECT)
+    return replace(context, secret_leaves=find_secret_leaves(own_values(config), hidden, file))
 
 
 def open_selected(stack: str | None, own_key: str | None = None) -> CommandContext:
     """Reach the account of that stack, or of the selected one. Raises CommandError."""
     return open_context(chosen(stack), os.environ, own_key)
-
-
-def _confidential(config: Mapping[str, Any], secret: frozenset[str], file: Mapping[str, Any]) -> Confidential:
-    """Find the secret leaves as the program does: of each section with one, as the stack's file marks them."""
-    sections = {}
-    for name in StackConfig.model_fields:
-        if (key := f"{PROJECT}:{name}") in secret:
-            sections[name] = config.get(key)
-            with suppress(ValueError):
-                sections[name] = ConfigValues(config).get_object(key)
-    return Confidential.of(sections, file)
 
 
 def context_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = None) -> CommandContext:
@@ -126,7 +117,7 @@ def _context(
             f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
         )
     try:
-        market = ConfigValues(config).get_object(f"{PROJECT}:market") or {}
+        market = structured(config.get(f"{PROJECT}:market")) or {}
         url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
         scale = float(market.get("timeScale") or 1)
     except (AttributeError, TypeError, ValueError):  # whose texts hold the value, which may be a secret
@@ -143,7 +134,7 @@ def _context(
 def _limits(config: Mapping[str, Any]) -> Limits:
     """Return the default bounds, with the boot that config allows where it says one that can be read."""
     with suppress(AttributeError, TypeError, ValueError):
-        minutes = (ConfigValues(config).get_object(f"{PROJECT}:limits") or {}).get("bootMinutes")
+        minutes = (structured(config.get(f"{PROJECT}:limits")) or {}).get("bootMinutes")
         return Limits() if minutes is None else Limits(boot_seconds=float(minutes) * 60)
     return Limits()
 
@@ -153,15 +144,10 @@ def read_config(context: CommandContext, project: Path | None = Path()) -> Stack
 
     Raises ConfigError.
     """
-    own = f"{PROJECT}:"
-    keys = given_keys({key: str(value) for key, value in context.config.items()})
-    values = ConfigValues(
-        {key.removeprefix(own): value for key, value in context.config.items() if key.startswith(own)}
-    )
-    return load(values, keys, project, context.confidential, lenient=context.lenient)
+    return load(own_values(context.config), project, context.secret_leaves, lenient=context.lenient)
 
 
-def wishes_for(stack: StackConfig, fleet: Fleet) -> Wishes:
+def wishes_for(stack: StackConfig, fleet: FleetConfig) -> Wishes:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))
@@ -184,20 +170,3 @@ def store_keys(context: CommandContext) -> Keys:
     """Return the stack's keys at the object store; empty where config has none."""
     access, secret = (str(context.config.get(f"{PROJECT}:{key}") or "") for key in STORE_KEYS)
     return Keys(access, secret)
-
-
-@dataclass(frozen=True)
-class ConfigValues:
-    """Satisfies `components.config.Source` with what Pulumi's command line printed."""
-
-    values: Mapping[str, Any]
-
-    def get(self, key: str) -> str | None:
-        """Return a plain value."""
-        value = self.values.get(key)
-        return None if value is None else str(value)
-
-    def get_object(self, key: str) -> Any:
-        """Return a structured value."""
-        value = self.values.get(key)
-        return json.loads(value) if isinstance(value, str) else value

@@ -5,7 +5,7 @@ import click
 from cli.command import command, json_option, stack_option
 from cli.context import ledger_of, open_selected, read_config, wishes_for
 from cli.errors import CommandError
-from components.config import ConfigError
+from config.messages import ConfigError
 from providers.store.errors import StoreError
 from providers.vast import verdict
 from providers.vast.backend import BackendError, run_pulumi, states

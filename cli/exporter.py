@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from cli.command import command, stack_option
 from cli.context import CommandContext, context_of_file, open_selected, read_config, store_keys
 from cli.errors import CommandError
-from components.config import ConfigError
+from config.messages import ConfigError
 from monitoring import queries
 from monitoring.exporter.charged import KnownCharges
 from monitoring.exporter.collector import FleetCollector, Terms

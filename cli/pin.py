@@ -7,7 +7,7 @@ import click
 from cli.command import command, stack_option
 from cli.context import open_selected, read_config
 from cli.errors import CommandError
-from components.config import ConfigError
+from config.messages import ConfigError
 from providers.vast.backend import BackendError, outputs_of, run_pulumi
 from providers.vast.errors import VastError
 from providers.vast.pinning import pins_file, with_pin

@@ -10,7 +10,7 @@ import click
 from cli.command import command, json_option, stack_option
 from cli.context import CommandContext, ledger_of, open_selected, read_config
 from cli.errors import CommandError
-from components.config import ConfigError
+from config.messages import ConfigError
 from providers.store.errors import StoreError
 from providers.vast import sweep as rules
 from providers.vast import verdict

@@ -11,23 +11,24 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from components.confidential import NONE, Confidential
-from components.config import PROJECT, ConfigError
-from components.schema import StackConfig
-from components.watching import Kubernetes
+from config.base import PROJECT
+from config.kubernetes import KubernetesConfig
+from config.messages import ConfigError
+from config.secret_leaves import NONE, SecretLeaves
+from config.stack import StackConfig
 from monitoring.alerts import RUNBOOKS
 from monitoring.kubernetes.images import IMAGES, unpinned
 from monitoring.kubernetes.settings import Settings
 
 
-def settings_of(stack: StackConfig, confidential: Confidential = NONE) -> Settings:
+def settings_of(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> Settings:
     """Return what the manifests are made from."""
     assert stack.kubernetes is not None
     cluster = stack.kubernetes
     return Settings(
         namespace=cluster.namespace,
         image=cluster.image,
-        stack_file=stack_file(stack, confidential),
+        stack_file=stack_file(stack, secret_leaves),
         runbooks=RUNBOOKS,
         digests=cluster.digests,
         door_certificate=cluster.door_certificate,
@@ -41,13 +42,13 @@ def settings_of(stack: StackConfig, confidential: Confidential = NONE) -> Settin
     )
 
 
-def stack_file(stack: StackConfig, confidential: Confidential = NONE) -> str:
+def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
     """Write the stack's config as a config file for the exporter; no secret is in it, no environment of vLLM, no login.
 
     It is JSON, which every dialect of YAML reads alike. Raises ConfigError if the exporter needs a leaf that is secret.
     """
     left_out: Any = {"kubernetes": True, "fleets": {"__all__": {"environment", "registry"}}}
-    content = confidential.without(
+    content = secret_leaves.without(
         stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)
     )
     try:
@@ -60,7 +61,7 @@ def stack_file(stack: StackConfig, confidential: Confidential = NONE) -> str:
     return json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in content.items()}}, indent=1)
 
 
-def read_kubeconfig(cluster: Kubernetes, project: Path, environ: Mapping[str, str]) -> str:
+def read_kubeconfig(cluster: KubernetesConfig, project: Path, environ: Mapping[str, str]) -> str:
     """Return the text of the kubeconfig.
 
     Raises ConfigError, also where it lacks the context: Pulumi's plugin says so in `up` only.
@@ -91,7 +92,7 @@ def grafana_password(metrics_key: str) -> str:
     return hmac.new(metrics_key.encode(), b"grafana", hashlib.sha256).hexdigest()[:24]
 
 
-def pinning_advice(cluster: Kubernetes) -> str:
+def pinning_advice(cluster: KubernetesConfig) -> str:
     """Return a warning with the commands that pin the images; empty where all are, and where nothing runs."""
     if not cluster.wait:
         return ""

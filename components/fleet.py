@@ -7,13 +7,14 @@ from typing import Any
 import pulumi
 
 from bootstrap.manifest import Manifest
-from components import schema
-from components.confidential import NONE, Confidential
-from components.machine import Registry
 from components.models import Model
 from components.provider_pool import ProviderPool
 from components.store import Store
 from components.wishes import arguments_of, disk_gb, wishes_of
+from config.fleets import FleetConfig
+from config.registry import RegistryConfig
+from config.secret_leaves import NONE, SecretLeaves
+from config.stack import StackConfig
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
@@ -31,8 +32,8 @@ class FleetArgs:
     """
 
     name: str
-    fleet: schema.Fleet
-    stack: schema.StackConfig
+    fleet: FleetConfig
+    stack: StackConfig
     model: Manifest
     kit: Manifest
     identity: Identity
@@ -40,7 +41,7 @@ class FleetArgs:
     rentals: Rentals
     pins: Mapping[str, str] = field(default_factory=dict)
     metrics_key: pulumi.Output[str] | None = None
-    confidential: Confidential = NONE
+    secret_leaves: SecretLeaves = NONE
 
 
 class Fleet(pulumi.ComponentResource):
@@ -58,6 +59,7 @@ class Fleet(pulumi.ComponentResource):
         self, name: str, args: FleetArgs, pool: ProviderPool, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("gpu-fleet:components:Fleet", name, None, opts)
+        self.name = args.name
         self.endpoints, self.prices, self.tokens = {}, {}, {}
         self.start = StartCost(args.model.total_bytes + args.kit.total_bytes)
         for index in args.fleet.indexes:
@@ -81,14 +83,14 @@ class Fleet(pulumi.ComponentResource):
 
 
 def make_fleets(
-    stack: schema.StackConfig,
+    stack: StackConfig,
     models: Mapping[str, Model],
     store: Store,
     identity: Identity,
     rentals: Rentals,
     pool: ProviderPool,
     metrics_key: pulumi.Output[str] | None = None,
-    confidential: Confidential = NONE,
+    secret_leaves: SecretLeaves = NONE,
 ) -> list[Fleet]:
     """Make every fleet of the stack's config."""
     return [
@@ -105,12 +107,21 @@ def make_fleets(
                 rentals=rentals,
                 pins=models[fleet.model].pins,
                 metrics_key=metrics_key,
-                confidential=confidential,
+                secret_leaves=secret_leaves,
             ),
             pool,
         )
         for name, fleet in stack.fleets.items()
     ]
+
+
+def export_fleets(fleets: list[Fleet]) -> None:
+    """Export what clients and operators need of all fleets."""
+    prices = [price for fleet in fleets for price in fleet.prices.values()]
+    pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
+    pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
+    pulumi.export("starts", {fleet.name: fleet.start.to_output() for fleet in fleets})
+    pulumi.export("tokens", pulumi.Output.secret({name: each for one in fleets for name, each in one.tokens.items()}))
 
 
 def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulumi.Output[str]) -> Mapping[str, Any]:
@@ -159,7 +170,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
     # The provider gets its inputs in plain; this list tells it which of them no line may show.
-    secrets = args.confidential.among(inputs)
+    secrets = args.secret_leaves.among(inputs)
     return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
 
 
@@ -168,7 +179,7 @@ def _price(prices: list[float | None]) -> float:
     return next((price for price in prices if price is not None), 0.0)
 
 
-def _login(registry: Registry) -> Mapping[str, Any]:
+def _login(registry: RegistryConfig) -> Mapping[str, Any]:
     password = pulumi.Output.secret(registry.password.get_secret_value())
     return {"server": registry.server, "user": registry.user, "password": password}
 

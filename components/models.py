@@ -6,9 +6,10 @@ from pathlib import Path
 
 from bootstrap.about import About
 from bootstrap.manifest import Manifest
-from components.config import ConfigError, path_of
-from components.schema import Fleet, StackConfig
 from components.wishes import arguments_of
+from config.fleets import FleetConfig
+from config.messages import ConfigError, path_of
+from config.stack import StackConfig
 from providers.vast.fit import contradictions
 from providers.vast.pinning import pins_file, read_pins
 from providers.vast.vllm_order import read_order
@@ -64,6 +65,6 @@ def _mistakes(stack: StackConfig, manifests: dict[str, Manifest]) -> list[str]:
     ]
 
 
-def _of_fleet(about: About, fleet: Fleet) -> list[str]:
+def _of_fleet(about: About, fleet: FleetConfig) -> list[str]:
     order = read_order(about, arguments_of(fleet, about), fleet.environment)
     return contradictions(about, order, fleet.gpu.count)

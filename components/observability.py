@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,11 @@ import pulumi
 import pulumi_kubernetes as k8s
 import yaml
 
-from components import schema
 from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of
-from components.confidential import NONE, Confidential
-from components.config import ConfigError
-from components.watching import Kubernetes
+from config.kubernetes import KubernetesConfig
+from config.messages import ConfigError
+from config.secret_leaves import NONE, SecretLeaves
+from config.stack import StackConfig
 from monitoring import config
 from monitoring.kubernetes import documents, marks
 from monitoring.kubernetes import settings as names
@@ -61,10 +61,10 @@ class Observability(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        stack: schema.StackConfig,
+        stack: StackConfig,
         keys: Keys,
         kubeconfig: str,
-        confidential: Confidential = NONE,
+        secret_leaves: SecretLeaves = NONE,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("gpu-fleet:components:Observability", name, None, opts)
@@ -75,7 +75,7 @@ class Observability(pulumi.ComponentResource):
         secrets = self._secrets(cluster, keys)
         make = documents.plain if cluster.mode == "plain" else documents.existing
         first = [documents.namespace(cluster.namespace)] if cluster.create_namespace else []
-        manifests = [*make(settings_of(stack, confidential))]
+        manifests = [*make(settings_of(stack, secret_leaves))]
         files = [_secret(secret, cluster.namespace, values) for secret, values in secrets.items()]
         own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
         # Neither is a secret, though the key that both follow from is one.
@@ -116,7 +116,7 @@ class Observability(pulumi.ComponentResource):
             self._object(manifest)
         self.register_outputs({"namespace": self.namespace})
 
-    def _secrets(self, cluster: Kubernetes, keys: Keys) -> dict[str, dict[str, pulumi.Output[str]]]:
+    def _secrets(self, cluster: KubernetesConfig, keys: Keys) -> dict[str, dict[str, pulumi.Output[str]]]:
         door = {names.DOOR_SECRET: {names.DOOR_KEY: keys.metrics}}
         if cluster.mode == "existing":
             return door
@@ -166,7 +166,7 @@ def _component(secret: str) -> str:
 
 
 def observe(
-    stack: schema.StackConfig, source: pulumi.Config, known: set[str], project: Path, confidential: Confidential = NONE
+    stack: StackConfig, source: pulumi.Config, known: Container[str], project: Path, secret_leaves: SecretLeaves = NONE
 ) -> dict[str, Any]:
     """Declare the cluster's monitoring; return where it is and how Grafana is reached, as an export.
 
@@ -192,7 +192,7 @@ def observe(
         watchdog=optional("watchdogWebhook"),
     )
     try:
-        made = Observability("observability", stack, keys, kubeconfig, confidential)
+        made = Observability("observability", stack, keys, kubeconfig, secret_leaves)
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
     if stack.kubernetes.mode == "existing":

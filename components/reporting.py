@@ -1,9 +1,12 @@
 """What the kit needs to make hosts report: vmagent, our agent, and the Python libraries that it uses."""
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
+
+import pulumi
 
 LIBRARIES = {"prometheus-client": "prometheus_client/", "nvidia-ml-py": "pynvml.py"}  # package -> what of it travels
 ROOT = Path(__file__).resolve().parent.parent
@@ -17,6 +20,14 @@ def vmagent(path: str | None) -> Path | None:
     """Return the program that ships metrics, where PATH has it."""
     found = shutil.which("vmagent", path=path)
     return Path(found) if found else None
+
+
+def find_shipper() -> Path | None:
+    """Return vmagent, and warn if it is not on PATH: hosts do not report without it."""
+    found = vmagent(os.environ.get("PATH"))
+    if found is None:
+        pulumi.log.warn(MISSING)
+    return found
 
 
 def libraries() -> Mapping[str, Path]:

@@ -10,10 +10,12 @@ import pulumi
 from bootstrap.cache import cache_folder
 from bootstrap.kit import build_kit, installed_programs
 from bootstrap.manifest import Manifest
-from components.confidential import NONE, Confidential
 from components.provider_pool import ProviderPool
 from components.reporting import libraries
-from components.schema import Model, StackConfig
+from components.sealing import sealed
+from config.models import ModelConfig
+from config.secret_leaves import NONE, SecretLeaves
+from config.stack import StackConfig
 from providers.identity.resource import Identity
 from providers.store.resource import Blobs, Bucket
 
@@ -32,7 +34,7 @@ class StoreArgs:
     identity: Identity
     project: Path
     vmagent: Path | None = None
-    confidential: Confidential = NONE
+    secret_leaves: SecretLeaves = NONE
 
 
 class Store(pulumi.ComponentResource):
@@ -85,7 +87,7 @@ class Store(pulumi.ComponentResource):
             )
             for key, manifest in manifests.items()
         }
-        self.register_outputs({"bucket": args.confidential.sealed(store.bucket), "kit": self.kit.digest})
+        self.register_outputs({"bucket": sealed(store.bucket, args.secret_leaves), "kit": self.kit.digest})
 
     def blobs_of(self, model: str) -> list[pulumi.Resource]:
         """Return the resources that a host which serves this model fetches from."""
@@ -111,5 +113,5 @@ def _kit(folder: Path, vmagent: Path | None) -> Manifest:
     return build_kit(folder, {**installed_programs(), "vmagent": vmagent}, extra=libraries())
 
 
-def _source(model: Model, project: Path) -> Path:
+def _source(model: ModelConfig, project: Path) -> Path:
     return project / (model.source or str(Path(model.manifest).with_suffix("")))

@@ -4,12 +4,12 @@ from typing import Any
 
 from bootstrap.about import About
 from bootstrap.manifest import Manifest
-from components import schema
+from config.fleets import FleetConfig
 from providers.vast.settings import GB
 from providers.vast.vllm_order import spread
 
 
-def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
+def disk_gb(fleet: FleetConfig, model: Manifest) -> int:
     """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
 
     Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
@@ -17,7 +17,7 @@ def disk_gb(fleet: schema.Fleet, model: Manifest) -> int:
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
 
 
-def arguments_of(fleet: schema.Fleet, about: About | None) -> tuple[str, ...]:
+def arguments_of(fleet: FleetConfig, about: About | None) -> tuple[str, ...]:
     """Return vLLM's arguments: the config's, with how it uses several GPUs where they do not say it.
 
     They are added here, and not when an instance is set up, so that its state says what it runs with: an update that fails
@@ -26,7 +26,7 @@ def arguments_of(fleet: schema.Fleet, about: About | None) -> tuple[str, ...]:
     return spread(about, fleet.vllm_arguments, fleet.gpu.count)
 
 
-def wishes_of(fleet: schema.Fleet) -> dict[str, Any]:
+def wishes_of(fleet: FleetConfig) -> dict[str, Any]:
     """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
     return {
         "gpuNames": list(fleet.gpu.name),

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from bootstrap.masking import masked
+from config.masking import masked
 
 
 def tell(line: str) -> None:

@@ -18,5 +18,7 @@ def test_every_room_is_named():
     page = (REPO / "ARCHITECTURE.md").read_text()
 
     assert [
-        room for room in ("components", "providers", "bootstrap", "monitoring", "sandbox") if f"`{room}" not in page
+        room
+        for room in ("config", "components", "providers", "bootstrap", "monitoring", "sandbox")
+        if f"`{room}" not in page
     ] == []

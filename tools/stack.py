@@ -23,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from bootstrap.dialect import read_yaml
+from config.dialect import read_yaml
 from tools import engine as tools_engine
 from tools import env as tools_env
 from tools import paths as tools_paths
@@ -31,7 +31,7 @@ from tools import paths as tools_paths
 REPO = Path(__file__).resolve().parents[1]
 
 WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys that bring monitoring into a stack
-PROGRAM_FOLDERS = ("cli", "components", "providers", "bootstrap", "monitoring", "models")
+PROGRAM_FOLDERS = ("cli", "components", "config", "providers", "bootstrap", "monitoring", "models")
 DEADLINE_S = 280
 
 

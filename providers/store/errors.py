@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from botocore.exceptions import BotoCoreError, ClientError, SSLError
 
-from bootstrap.masking import masked
+from config.masking import masked
 
 KEYS = "gpu-fleet:storeAccessKey and gpu-fleet:storeSecretKey"
 WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidClientTokenId", "TokenRefreshRequired", "401"}

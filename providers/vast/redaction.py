@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from bootstrap.masking import cleaned, forms
+from config.masking import cleaned, forms
 from providers.vast.settings import InstanceSettings
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from bootstrap.gpu_names import all_market_names
 from bootstrap.manifest import Manifest
+from config.regions import countries
 from providers import past
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
@@ -21,7 +22,6 @@ from providers.vast.fit import Fit
 from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
 from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
-from providers.vast.regions import countries
 from providers.vast.registry import RegistrySettings
 
 GB = 1_000_000_000

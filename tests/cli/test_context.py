@@ -9,8 +9,8 @@ import yaml
 
 from cli.context import CommandContext, context_of_file, open_context, read_config, store_keys, wishes_for
 from cli.errors import CommandError
-from components.config import ConfigError
-from components.schema import StackConfig
+from config.messages import ConfigError
+from config.stack import StackConfig
 
 CONFIG = {
     "gpu-fleet:market": {"url": "http://127.0.0.1:1", "timeScale": 30},
@@ -133,7 +133,7 @@ def test_the_stacks_file_tells_which_leaf_is_secret_beside_the_engine_too(tmp_pa
 
     context = opened(tmp_path, {**SECTIONS, "fleets": {"chat": fleet}}, "fleets")
 
-    assert context.confidential.values == {KEY}
+    assert context.secret_leaves.values == {KEY}
     with pytest.raises(ConfigError, match=r"fleets.chat.replicas is 'many'"):
         read_config(context, None)
 

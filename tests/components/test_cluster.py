@@ -6,20 +6,21 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.context import ConfigValues, context_of_file, read_config
+from cli.context import context_of_file, read_config
 from components.cluster import grafana_password, pinning_advice, read_kubeconfig, stack_file
-from components.config import SECRETS, ConfigError, needed_secrets
-from components.schema import StackConfig
-from components.watching import Kubernetes
-from tests.components.test_config import GOOD, changed, project, read
+from config.kubernetes import KubernetesConfig
+from config.messages import ConfigError
+from config.secret_keys import SECRETS, needed_secrets
+from config.stack import StackConfig
+from tests.config.test_reading import GOOD, changed, project, read
 
 __all__ = ["project"]
 IMAGE = "example/monitoring:1"
 DIGEST = f"sha256:{'a' * 64}"
 
 
-def cluster(**given: Any) -> Kubernetes:
-    return Kubernetes.model_validate({"image": IMAGE, **given})
+def cluster(**given: Any) -> KubernetesConfig:
+    return KubernetesConfig.model_validate({"image": IMAGE, **given})
 
 
 def test_the_kubeconfig_is_the_named_one_or_kubectls(tmp_path: Path) -> None:
@@ -51,7 +52,7 @@ def test_the_exporter_reads_the_same_config_without_secrets_and_without_manifest
     found = read_config(desk, None)
 
     assert found == config.model_copy(update={"kubernetes": None})
-    assert isinstance(ConfigValues(desk.config).get_object("gpu-fleet:budget"), dict)
+    assert isinstance(desk.config["gpu-fleet:budget"], dict)
     assert set(yaml.safe_load(file.read_text())["config"]) == {
         "gpu-fleet:market",
         "gpu-fleet:store",

@@ -2,14 +2,14 @@
 
 from copy import deepcopy
 
-from components.schema import Fleet
 from components.wishes import arguments_of
+from config.fleets import FleetConfig
 from providers.vast.serving import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 from tests.providers.vast.test_fit import LLAMA_8B
 
-FLEET = Fleet.model_validate(
+FLEET = FleetConfig.model_validate(
     {
         "model": "tiny",
         "replicas": 1,

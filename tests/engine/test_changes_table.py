@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bootstrap.manifest import of_folder
-from components.consequences import EDITS, effect
+from components.changes_page import EDITS, effect
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import cloud
 from tools.stack import Engine, Stack

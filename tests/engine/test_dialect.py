@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bootstrap.dialect import read_yaml
+from config.dialect import read_yaml
 from tools.stack import REPO, Engine
 
 pytestmark = pytest.mark.engine

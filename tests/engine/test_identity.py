@@ -32,7 +32,7 @@ def stack(engine: Engine, tmp_path: Path) -> Stack:
     program = tmp_path / "program"
     program.mkdir()
     (program / "__main__.py").write_text(textwrap.dedent(PROGRAM).replace("in SECRETS", f"in {SECRETS!r}"))
-    for room in ("providers", "bootstrap"):
+    for room in ("providers", "bootstrap", "config"):
         (program / room).symlink_to(REPO / room)
     stack = engine.stack(program, "identity", project="gpu-fleet")
     stack.config({"rotation.ssh": "0"})

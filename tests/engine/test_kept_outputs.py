@@ -60,7 +60,8 @@ def stack(engine: Engine, tmp_path: Path) -> Stack:
     program.mkdir()
     (program / "__main__.py").write_text(textwrap.dedent(PROGRAM))
     (program / "things.py").write_text(textwrap.dedent(THINGS))
-    (program / "components").symlink_to(REPO / "components")
+    for room in ("components", "config"):
+        (program / room).symlink_to(REPO / room)
     stack = engine.stack(program, "kept", project="gpu-fleet")
     stack.config({"mode": "works"})
     return stack

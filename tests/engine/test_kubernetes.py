@@ -28,13 +28,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_grou
 PROGRAM = """
 from pathlib import Path
 import pulumi
-from components.config import given_keys, load
+from config.reading import load, own_values
 from components.observability import observe
 
 source = pulumi.Config("gpu-fleet")
-known = given_keys({**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()})
+values = own_values({**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()})
 project = Path(pulumi.runtime.get_root_directory())
-pulumi.export("observability", observe(load(source, known, project), source, known, project))
+pulumi.export("observability", observe(load(values, project), source, values, project))
 """
 OFFICIAL = paths.find(REPO, os.environ).kubernetes_plugin.is_file()
 SECRETS = ("sandbox-cluster-token", "sandbox-metrics-key", "sandbox-secret-key", "https://hooks.example/token")

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.clock import SystemClock
-from bootstrap.dialect import read_yaml
+from config.dialect import read_yaml
 from providers.vast.client import VastClient
 from providers.vast.pace import NoPace
 from providers.vast.renting import rent_body
@@ -32,6 +32,7 @@ LINKED = (
     "__main__.py",
     "tools",
     "components",
+    "config",
     "providers",
     "bootstrap",
     "monitoring",

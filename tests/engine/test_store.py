@@ -16,7 +16,7 @@ from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 pytestmark = pytest.mark.engine
 
 REPO = Path(__file__).resolve().parents[2]
-ROOMS = ("providers", "bootstrap")
+ROOMS = ("providers", "bootstrap", "config")
 BUCKET = "engine-test"
 
 PROGRAM = """

@@ -34,7 +34,7 @@ def test_everything_that_door_and_exporter_import_is_in_the_lock() -> None:
 
     assert set(packages.split()) - {"setuptools"} <= versions(LOCK).keys()
     assert set(found.split()) <= set(rooms)
-    assert {"components", "monitoring", "providers"} <= set(rooms)
+    assert {"components", "config", "monitoring", "providers"} <= set(rooms)
 
 
 def test_the_image_has_the_versions_that_were_tested() -> None:

@@ -9,7 +9,7 @@ from tests.doubles.dynamic_process import ROOT
 
 HEAVY = ("boto3", "cryptography", "httpx", "paramiko", "rich")
 PROVIDERS = tuple(f"providers.{room}.resource" for room in ("identity", "rentals", "store", "vast"))
-PROGRAM = ("components.config", "components.fleet", "components.models", "components.reporting", "components.store")
+PROGRAM = ("config.reading", "components.fleet", "components.models", "components.reporting", "components.store")
 
 
 @pytest.mark.parametrize("modules", [PROVIDERS, PROGRAM], ids=["provider process", "program"])

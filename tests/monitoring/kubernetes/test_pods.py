@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.context import ConfigValues
 from components.cluster import stack_file
-from components.config import load
+from config.reading import load, own_values
 from monitoring import config
 from monitoring.kubernetes import documents
 from monitoring.kubernetes import settings as keys
@@ -114,8 +113,8 @@ def stack_of(cloud: Cloud) -> str:
     given = cloud.stack_config()
     given["gpu-fleet:market"]["url"] = f"http://{MARKET}:443"
     given["gpu-fleet:store"] |= {"endpoint": f"http://{STORE}:443", "bucket": cloud.bucket}
-    plain = {key.removeprefix("gpu-fleet:"): value for key, value in given.items()}
-    return stack_file(load(ConfigValues(plain), {"market", "store", "models", "fleets", "limits"}, None))
+    plain = own_values(given)
+    return stack_file(load({key: plain[key] for key in ("market", "store", "models", "fleets", "limits")}, None))
 
 
 def at(url: str) -> tuple[str, int]:

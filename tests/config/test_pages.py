@@ -5,15 +5,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bootstrap.dialect import read_yaml
-from components import consequences
-from components.reference import SECTIONS, page, top_level
+from components import changes_page
+from config.dialect import read_yaml
+from config.page import page, top_level
+from config.stack import SECTIONS
 
 PROJECT = Path(__file__).parents[2]
 
 
 def test_the_config_page_is_the_generated_one() -> None:
-    assert (PROJECT / "docs/config.md").read_text() == page(), "run: python -m components.reference > docs/config.md"
+    assert (PROJECT / "docs/config.md").read_text() == page(), "run: python -m config.page > docs/config.md"
 
 
 def test_pulumi_yaml_describes_every_top_level_key() -> None:
@@ -29,15 +30,15 @@ def test_the_dev_stack_holds_no_secret() -> None:
 
 
 def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None:
-    assert (PROJECT / "docs/changes.md").read_text() == consequences.page(), (
-        "run: python -m components.consequences > docs/changes.md"
+    assert (PROJECT / "docs/changes.md").read_text() == changes_page.page(), (
+        "run: python -m components.changes_page > docs/changes.md"
     )
     keys = {
         f"{path}.{field.alias or name}"
         for path, model in SECTIONS.items()
         for name, field in model.model_fields.items()
     }
-    assert {edit.key for edit in consequences.EDITS} == keys - {
+    assert {edit.key for edit in changes_page.EDITS} == keys - {
         "fleets.<name>.gpu",
         "fleets.<name>.preflight",
         "fleets.<name>.registry",
@@ -45,6 +46,6 @@ def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None
     }
 
 
-@pytest.mark.parametrize("edit", consequences.EDITS, ids=lambda edit: f"{edit.key} {edit.when}")
-def test_no_edit_of_a_key_goes_unnoticed(edit: consequences.Edit) -> None:
-    assert edit.says or consequences.effect(edit) != "nothing"
+@pytest.mark.parametrize("edit", changes_page.EDITS, ids=lambda edit: f"{edit.key} {edit.when}")
+def test_no_edit_of_a_key_goes_unnoticed(edit: changes_page.Edit) -> None:
+    assert edit.says or changes_page.effect(edit) != "nothing"

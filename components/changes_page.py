@@ -1,6 +1,6 @@
 """docs/changes.md: what an edit of each config key does to an instance that runs, computed by the rules that decide it.
 
-`python -m components.consequences` prints the page; a test compares it with the committed one, and holds it to all keys.
+`python -m components.changes_page` prints the page; a test compares it with the committed one, and holds it to all keys.
 """
 
 import copy
@@ -9,8 +9,8 @@ from typing import Any, cast
 
 from bootstrap.manifest import File, Manifest
 from components.fleet import FleetArgs, instance_inputs
-from components.schema import StackConfig
-from components.watching import Kubernetes
+from config.kubernetes import KubernetesConfig
+from config.stack import StackConfig
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.vast.changes import Machine, changes
@@ -101,7 +101,7 @@ EDITS = (
     Edit("metrics.intervalSeconds", 5),
     *(
         Edit(f"kubernetes.{field.alias or name}", says="nothing; the cluster's objects are changed")
-        for name, field in Kubernetes.model_fields.items()
+        for name, field in KubernetesConfig.model_fields.items()
     ),
     Edit("rotation.tokens", 1),
     Edit("rotation.ssh", 1),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.vast.regions import countries, is_understood
+from config.regions import countries, is_understood
 
 
 @pytest.mark.parametrize(

@@ -1,29 +1,16 @@
-"""The sections of stack config that say how the fleets are watched: reports, cluster, budget."""
+"""The section `kubernetes` of stack config."""
 
 import re
 
 from pydantic import Field, field_validator, model_validator
 
-from components.section import Section
-from monitoring.kubernetes.images import IMAGES, OWN
+from config.base import Section
 
+IMAGES = ("prometheus", "alertmanager", "grafana", "monitoring")  # whose digests can be pinned; the last is our own
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
-class Metrics(Section):
-    """Where hosts report to; left out, they do not."""
-
-    url: str = Field(
-        pattern=r"^https://[^/?#\s]+/?$",
-        description="URL of the door in front of Prometheus as hosts reach it, without a path; they must trust its "
-        "certificate.",
-    )
-    interval_seconds: float = Field(
-        15, alias="intervalSeconds", ge=1, le=60, description="Seconds between two reports; every byte is billed."
-    )
-
-
-class Kubernetes(Section):
+class KubernetesConfig(Section):
     """The cluster that gets Prometheus, Alertmanager, Grafana, the door and the exporter; left out, there is none.
 
     Only these: nothing else in the cluster is touched, and no role or binding is made.
@@ -91,22 +78,13 @@ class Kubernetes(Section):
     @classmethod
     def _known_digests(cls, value: dict[str, str]) -> dict[str, str]:
         wrong = [f"{name}: {digest}" for name, digest in value.items() if not DIGEST.match(digest)]
-        wrong += [f"{name} is no image of ours" for name in value.keys() - {*IMAGES, OWN}]
+        wrong += [f"{name} is no image of ours" for name in value.keys() - set(IMAGES)]
         if wrong:
-            raise ValueError(
-                f"{', '.join(wrong)}; a digest is sha256: and 64 hex digits, for {', '.join([*IMAGES, OWN])}"
-            )
+            raise ValueError(f"{', '.join(wrong)}; a digest is sha256: and 64 hex digits, for {', '.join(IMAGES)}")
         return value
 
     @model_validator(mode="after")
-    def _prometheus_where_it_exists(self) -> "Kubernetes":
+    def _prometheus_where_it_exists(self) -> "KubernetesConfig":
         if (self.mode == "existing") != bool(self.prometheus):
             raise ValueError("mode existing needs the URL of the Prometheus in `prometheus`, and plain makes its own")
         return self
-
-
-class Budget(Section):
-    """What the fleets may cost, in US dollars as the market charges them. It only observes: nothing is stopped by it."""
-
-    usd_per_day: float = Field(0, alias="usdPerDay", ge=0, description="For a UTC day; 0 for none.")
-    usd_per_month: float = Field(0, alias="usdPerMonth", ge=0, description="For a UTC month; 0 for none.")

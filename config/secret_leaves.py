@@ -9,16 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bootstrap.dialect import DialectError, read_yaml
-from bootstrap.masking import HIDDEN, SHORTEST, cleaned, forms, masked
-
-PLAIN_KEYS = frozenset({"__provider"})
+from config.dialect import DialectError, read_yaml
+from config.masking import HIDDEN, SHORTEST, cleaned, forms, masked
 
 Place = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Confidential:
+class SecretLeaves:
     """Which leaves are secret. `places`: their paths, the section first; `values`: their texts.
 
     `marked`: the stack's file names each of them; else they are all leaves of a section.
@@ -29,7 +27,7 @@ class Confidential:
     marked: bool = True
 
     @classmethod
-    def of(cls, sections: Mapping[str, Any], file: Mapping[str, Any]) -> "Confidential":
+    def of(cls, sections: Mapping[str, Any], file: Mapping[str, Any]) -> "SecretLeaves":
         """Find them. `sections`: those with a secret leaf, in plain; `file`: the sections as the stack's file has them."""
         places: list[Place] = []
         marked = True
@@ -47,18 +45,6 @@ class Confidential:
     def sections(self) -> frozenset[str]:
         """The sections with a secret leaf."""
         return frozenset(place[0] for place in self.places)
-
-    def sealed(self, value: Any) -> Any:
-        """Return inputs of a resource with every secret leaf as a secret output, and so each URL that holds a password."""
-        if isinstance(value, Mapping):
-            return {key: item if key in PLAIN_KEYS else self.sealed(item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.sealed(item) for item in value]
-        if not self.holds(value):
-            return value
-        import pulumi  # noqa: PLC0415 -- the exporter's container reads config too, without Pulumi
-
-        return pulumi.Output.secret(value)
 
     def holds(self, value: Any) -> bool:
         """Say whether a leaf is secret or contains a secret."""
@@ -90,7 +76,7 @@ class Confidential:
         return frozenset(value for value in self.values if len(value) >= SHORTEST)
 
 
-NONE = Confidential()
+NONE = SecretLeaves()
 
 
 def stack_sections(folder: Path, stack: str, project: str) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.config import SECRETS, ConfigError, given_keys, load, path_of, refusals
-from components.schema import StackConfig
+from config.messages import ConfigError, path_of
+from config.reading import load, own_values
+from config.secret_keys import SECRETS, refusals
+from config.stack import StackConfig
 
 GOOD: dict[str, Any] = {
     "market": {"url": "http://127.0.0.1:1"},
@@ -20,17 +22,9 @@ GOOD: dict[str, Any] = {
 }
 
 
-class Source:
-    """Stands for pulumi.Config: values as the JSON text that the engine passes."""
-
-    def __init__(self, values: dict[str, Any]) -> None:
-        self.values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
-
-    def get(self, key: str) -> str | None:
-        return self.values.get(key)
-
-    def get_object(self, key: str) -> Any:
-        return json.loads(self.values[key])
+def as_the_engine_passes(values: dict[str, Any]) -> dict[str, str]:
+    """Return the values as the JSON texts that the engine hands to a program."""
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items()}
 
 
 @pytest.fixture
@@ -51,7 +45,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 
 def read(values: dict[str, Any], project: Path) -> StackConfig:
-    return load(Source(values), set(values), project)
+    return load(as_the_engine_passes(values), project)
 
 
 def test_good_config_is_read_with_defaults(project: Path) -> None:
@@ -171,7 +165,8 @@ def test_reporting_needs_a_key_and_nothing_else_does() -> None:
     [told] = refusals(set(SECRETS), [*SECRETS, "metricsKey"], "http://127.0.0.1:18801", "sandbox")
     assert told.startswith("gpu-fleet:metricsKey is not set.")
     assert told.endswith("Set it with: pulumi config set --secret gpu-fleet:metricsKey")
-    assert given_keys({"gpu-fleet:metrics": "{}", "gpu-fleet:metricsKey": "", "gpu-fleet:store": "x"}) == {"store"}
+    own = own_values({"gpu-fleet:metrics": "{}", "gpu-fleet:metricsKey": "", "gpu-fleet:store": "x", "aws:region": "y"})
+    assert own == {"store": "x"}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +202,7 @@ json_values = st.recursive(
 )
 def test_whatever_is_written_there_the_answer_is_config_or_a_config_error(values: dict[str, Any]) -> None:
     with contextlib.suppress(ConfigError):
-        assert isinstance(load(Source(values), set(values), Path("/nonexistent")), StackConfig)
+        assert isinstance(load(as_the_engine_passes(values), Path("/nonexistent")), StackConfig)
 
 
 def test_paths_of_names_with_dots_and_slashes_work_when_pasted() -> None:

@@ -1,6 +1,6 @@
-"""docs/config.md, rendered from the config models, so that the page cannot fall behind the code.
+"""Renders docs/config.md from the models, so that the page cannot fall behind the code.
 
-`python -m components.reference` prints the page; a test compares it with the committed one.
+`python -m config.page` prints the page; a test compares it with the committed one.
 """
 
 import types
@@ -11,10 +11,9 @@ from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from components.config import OPTIONAL_SECRETS, PROJECT, SECRETS
-from components.schema import SECTIONS, StackConfig
-
-ALL_SECRETS = SECRETS | OPTIONAL_SECRETS
+from config.base import PROJECT
+from config.secret_keys import ALL_SECRETS
+from config.stack import SECTIONS, StackConfig
 
 
 def page() -> str:
@@ -22,7 +21,7 @@ def page() -> str:
     lines = [
         "# Configuration",
         "",
-        "Every key of stack config, generated from the models in `components/config.py`.",
+        "Every key of stack config, generated from the models in `config/`.",
         f"Keys stand in `Pulumi.<stack>.yaml` as `{PROJECT}:<section>`; anything that is not listed here is refused.",
         "",
         "## Secrets",

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.dialect import DialectError, read_yaml
-from bootstrap.masking import masked
+from config.dialect import DialectError, read_yaml
+from config.masking import masked
 
 
 def test_words_stay_words_and_keys_are_texts() -> None:

@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from components.section import Section
+from config.base import Section
 
 MOST_DOWN = re.compile(r"([1-9][0-9]{0,2})(%?)\Z")
 
 
-class Rollout(Section):
+class RolloutConfig(Section):
     """How changes go that close an endpoint or replace a machine: in waves, and the next only when the last one serves."""
 
     max_unavailable: str = Field(

@@ -1,0 +1,1 @@
+"""Stack config: every section as one model, how it is read, and the sentences about mistakes in it. Imports no other room."""

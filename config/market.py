@@ -1,0 +1,20 @@
+"""The section `market` of stack config."""
+
+from pydantic import Field
+
+from config.base import Section
+
+
+class MarketConfig(Section):
+    """Where to rent."""
+
+    url: str = Field("https://console.vast.ai", description="Base URL of the vast.ai API.")
+    host_url: str = Field(
+        "", alias="hostUrl", description="The same API as the instances reach it, where that is another URL."
+    )
+    time_scale: float = Field(
+        1.0,
+        alias="timeScale",
+        gt=0,
+        description="How many market seconds pass in one of ours; 1 on the real market, more in the sandbox.",
+    )

@@ -1,0 +1,48 @@
+"""All of stack config: the sections by their keys. docs/config.md is generated from these models."""
+
+from pydantic import BaseModel, Field
+
+from config.base import Section
+from config.fleets import FleetConfig
+from config.gpu import GpuConfig
+from config.kubernetes import KubernetesConfig
+from config.limits import LimitsConfig
+from config.market import MarketConfig
+from config.models import ModelConfig
+from config.monitoring import BudgetConfig, MetricsConfig
+from config.preflight import PreflightConfig
+from config.registry import RegistryConfig
+from config.rollout import RolloutConfig
+from config.rotation import RotationConfig
+from config.store import StoreConfig
+
+
+class StackConfig(Section):
+    """Everything that a stack may say."""
+
+    market: MarketConfig = Field(MarketConfig(), description="Where to rent.")
+    store: StoreConfig = Field(description="The bucket for weights, kit and ledger.")
+    models: dict[str, ModelConfig] = Field(default_factory=dict, description="Models by name.")
+    fleets: dict[str, FleetConfig] = Field(default_factory=dict, description="Fleets by name.")
+    limits: LimitsConfig = Field(LimitsConfig(), description="Bounds of bringing one instance online.")
+    budget: BudgetConfig = Field(BudgetConfig(), description="What the fleets may cost.")
+    metrics: MetricsConfig | None = Field(None, description="Where hosts report to.")
+    kubernetes: KubernetesConfig | None = Field(None, description="The cluster that monitors.")
+    rotation: RotationConfig = Field(RotationConfig(), description="Counters that renew secrets in place.")
+
+
+SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
+    "market": MarketConfig,
+    "store": StoreConfig,
+    "models.<name>": ModelConfig,
+    "fleets.<name>": FleetConfig,
+    "fleets.<name>.gpu": GpuConfig,
+    "fleets.<name>.rollout": RolloutConfig,
+    "fleets.<name>.registry": RegistryConfig,
+    "fleets.<name>.preflight": PreflightConfig,
+    "limits": LimitsConfig,
+    "budget": BudgetConfig,
+    "metrics": MetricsConfig,
+    "kubernetes": KubernetesConfig,
+    "rotation": RotationConfig,
+}

@@ -1,0 +1,44 @@
+"""The section `store` of stack config."""
+
+from pydantic import Field
+
+from config.base import Section
+
+
+class StoreConfig(Section):
+    """The bucket that holds weights, kit and ledger."""
+
+    endpoint: str = Field(description="URL of the S3 API as this machine reaches it.")
+    host_endpoint: str | None = Field(
+        None,
+        alias="hostEndpoint",
+        description="URL of the same store as the hosts reach it; presigned URLs are signed for it. Default: `endpoint`.",
+    )
+    region: str = Field(description="Region of the bucket, for example fsn1, nbg1 or hel1.")
+    reference_url: str = Field(
+        "",
+        alias="referenceUrl",
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="URL of a file of 10 MB or more, not in the store and near it. A host whose download is slow fetches "
+        "a part of it: a good rate says that the store is slow, and the host is kept. Default: the host is compared with "
+        "this machine.",
+    )
+    bucket: str = Field(
+        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
+        description="Name of the bucket; unique in the whole store.",
+    )
+    on_destroy: str = Field(
+        "keep",
+        alias="onDestroy",
+        pattern="^(keep|empty)$",
+        description="`keep` leaves bucket and blobs when the stack is destroyed (they go on costing); `empty` deletes "
+        "them, and those of a model that is taken out of config.",
+    )
+    verify: str = Field(
+        "sample",
+        pattern="^(sizes|sample|full)$",
+        description="What a refresh reads of the blobs: their sizes, one part of 64 MiB at random, or everything (egress).",
+    )
+    versioning: bool = Field(
+        False, description="Whether the bucket keeps what was overwritten or deleted; it goes on costing."
+    )
