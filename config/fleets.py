@@ -5,17 +5,17 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from config.base import Section
 from config.gpu import GpuConfig
 from config.preflight import PreflightConfig
 from config.regions import is_understood
 from config.registry import RegistryConfig
+from config.requirements import RequirementsConfig
 from config.rollout import RolloutConfig
 
 FURTHEST_INDEX = 1_000_000
 
 
-class FleetConfig(Section):
+class FleetConfig(RequirementsConfig):
     """A named group of like instances."""
 
     replicas: int = Field(1, ge=0, le=500, description="How many instances; 0 parks the fleet.")
@@ -28,18 +28,6 @@ class FleetConfig(Section):
         description="Which of `models` is served; clients ask for it by this name, which may be one such as `Org/Name:tag`."
     )
     gpu: GpuConfig = Field(description="Which GPUs.")
-    max_usd_per_hour: float = Field(
-        alias="maxUsdPerHour",
-        gt=0,
-        description="Most that one instance may cost an hour, all-in (GPU, disk, weights' download).",
-    )
-    over_ceiling: str = Field(
-        "report",
-        alias="overCeiling",
-        pattern="^(report|replace)$",
-        description="What follows if a landlord raises the price past `maxUsdPerHour`: `report` says so, `replace` takes "
-        "another machine with the next `up`. A ceiling that you lower always replaces what costs more.",
-    )
     image: str = Field(
         "vllm/vllm-openai:v0.32.0",
         description="Container image with vLLM; `NAME:TAG@sha256:DIGEST` pins it.",
@@ -60,42 +48,10 @@ class FleetConfig(Section):
         alias="warmStart",
         description="Keep what vLLM compiled for the next start on the same machine, or on any where its digest is pinned.",
     )
-    reliability: float = Field(0.95, ge=0, le=1, description="Least reliability that the market reports, 0 to 1.")
-    download_mbps: float = Field(
-        200,
-        alias="downloadMbps",
-        ge=0,
-        description="Least download rate in Mb/s, advertised and then measured.",
-    )
-    min_cuda: float = Field(
-        0,
-        alias="minCuda",
-        ge=0,
-        description="Least CUDA version that the driver supports; 0: what the image needs, as far as its name says.",
-    )
     hosting: str = Field(
         "any", pattern="^(any|datacenter)$", description="`datacenter`: only machines in data centres, by the market."
     )
-    cpu_cores: float = Field(
-        0, alias="cpuCores", ge=0, description="Least processors of the rented slice, advertised and then seen."
-    )
-    memory_gb: float = Field(
-        0, alias="memoryGb", ge=0, description="Least memory of the rented slice in GB, advertised and then seen."
-    )
     preflight: PreflightConfig = Field(PreflightConfig(), description="What a machine must show before the download.")
-    regions: tuple[str, ...] = Field(
-        (),
-        description="Countries in which a machine may stand: two letters in any case, English names, or `EU`; empty: "
-        "anywhere.",
-    )
-    verified: bool = Field(True, description="Only machines that the market has verified.")
-    min_days: float = Field(
-        1,
-        alias="minDays",
-        ge=0,
-        description="Least days that an instance may stay. Offers last one day more, as it is replaced in its last day; 0: "
-        "no bound.",
-    )
     disk_gb: int | None = Field(
         None,
         alias="diskGb",

@@ -18,3 +18,17 @@ class MarketConfig(Section):
         gt=0,
         description="How many market seconds pass in one of ours; 1 on the real market, more in the sandbox.",
     )
+
+    @property
+    def url_of_hosts(self) -> str:
+        """The market's URL as hosts reach it."""
+        return self.host_url or self.url
+
+
+class WrittenMarket(MarketConfig):
+    """The market as a resource's inputs and state name it.
+
+    The URL is required there: a default would send the key of one market to another.
+    """
+
+    url: str

@@ -7,7 +7,7 @@ import types
 import typing
 from typing import Any
 
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -33,7 +33,9 @@ def page() -> str:
     for path, model in SECTIONS.items():
         lines += ["", f"## {path}", "", str(model.__doc__).strip(), "", "| key | type | default | meaning |"]
         lines += ["| --- | --- | --- | --- |"]
-        lines += [_row(name, field) for name, field in model.model_fields.items()]
+        own = model.__annotations__  # a fleet's own keys come before those that it shares with its instances
+        fields = sorted(model.model_fields.items(), key=lambda item: item[0] not in own)
+        lines += [_row(name, field) for name, field in fields]
     return "\n".join(lines) + "\n"
 
 
@@ -55,6 +57,8 @@ def _default(field: FieldInfo) -> Any:
 def _shown(value: Any) -> str:
     if value is None:
         return "-"
+    if isinstance(value, BaseModel):
+        return "its defaults"
     return str(value).lower() if isinstance(value, bool) else str(list(value) if isinstance(value, tuple) else value)
 
 
@@ -66,6 +70,8 @@ def _type(annotation: Any) -> str:
         return "map"
     if origin in {types.UnionType, typing.Union}:
         return _type(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
+    if origin is typing.Literal:
+        return " or ".join(f"`{value}`" for value in typing.get_args(annotation))
     words = {int: "integer", float: "number", str: "text", SecretStr: "secret", bool: "true or false"}
     return words.get(annotation, "section")
 

@@ -16,7 +16,9 @@ class RegistryConfig(Section):
     user: str = Field(pattern=NO_BLANKS, description="User name.")
     # Who reads the stack's file without Pulumi does not see it; that it is set the preview looks at.
     password: SecretStr = Field(
-        SecretStr(""), description="Password or token, a secret of the stack: set it with `--secret`."
+        SecretStr(""),
+        validate_default=True,
+        description="Password or token, a secret of the stack: set it with `--secret`.",
     )
 
     @field_validator("password", mode="before")

@@ -1,8 +1,14 @@
 """The section `store` of stack config."""
 
-from pydantic import Field
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
 
 from config.base import Section
+
+BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+OnDestroy = Literal["keep", "empty"]
+Verify = Literal["sizes", "sample", "full"]
 
 
 class StoreConfig(Section):
@@ -23,20 +29,15 @@ class StoreConfig(Section):
         "a part of it: a good rate says that the store is slow, and the host is kept. Default: the host is compared with "
         "this machine.",
     )
-    bucket: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
-        description="Name of the bucket; unique in the whole store.",
-    )
-    on_destroy: str = Field(
+    bucket: BucketName = Field(description="Name of the bucket; unique in the whole store.")
+    on_destroy: OnDestroy = Field(
         "keep",
         alias="onDestroy",
-        pattern="^(keep|empty)$",
         description="`keep` leaves bucket and blobs when the stack is destroyed (they go on costing); `empty` deletes "
         "them, and those of a model that is taken out of config.",
     )
-    verify: str = Field(
+    verify: Verify = Field(
         "sample",
-        pattern="^(sizes|sample|full)$",
         description="What a refresh reads of the blobs: their sizes, one part of 64 MiB at random, or everything (egress).",
     )
     versioning: bool = Field(

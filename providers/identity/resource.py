@@ -32,6 +32,7 @@ from providers.identity.state import (
     renewed,
     rotation_of,
     wished_rotation,
+    written,
 )
 from providers.provider_process import take_over
 from providers.vast.backend import run_pulumi
@@ -52,7 +53,7 @@ class IdentityProvider(ResourceProvider):
         Without olds it is made for the first time or replaced, and the latter is refused while instances run.
         """
         try:
-            inputs = {"rotation": wished_rotation(news).written()}
+            inputs = {"rotation": written(wished_rotation(news))}
         except InputsInvalidError as error:
             return CheckResult(news, [CheckFailure("rotation", str(error))])
         refused = refusal(run_pulumi, str(news.get("stack") or "")) if not olds else ""
@@ -72,7 +73,7 @@ class IdentityProvider(ResourceProvider):
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
         """Return what is in state: there is no other truth about it."""
         state = {name: value for name, value in props.items() if name[0] != "_"}
-        rotation = {"rotation": rotation_of(props).written()}
+        rotation = {"rotation": written(rotation_of(props))}
         return ReadResult(id_, {**rotation, **state}, rotation)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:

@@ -6,8 +6,9 @@ Certificates and keys are imported by the functions that make or read them: most
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
+from config.rotation import RotationConfig
 from providers import past
 from providers.identity.stack_id import new_stack_id
 from providers.identity.tokens import new_token_secret
@@ -20,36 +21,26 @@ class InputsInvalidError(ValueError):
     """The identity's inputs are not what they must be; the message names the field and no value."""
 
 
-class Rotation(BaseModel):
-    """Counters of stack config. They arrive as floats; a fraction is refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tokens: int = 0
-    ssh: int = 0
-    certificates: int = 0
-    ca: int = 0
-
-    def written(self) -> dict[str, int]:
-        """Return the property map; `ca` is in it once it was raised, because older versions do not know it."""
-        return self.model_dump(exclude=set() if self.ca else {"ca"})
-
-
-def rotation_of(state: dict[str, Any]) -> Rotation:
+def rotation_of(state: dict[str, Any]) -> RotationConfig:
     """Read the counters that this or another version wrote: what does not count here is left aside."""
-    return past.read_state(Rotation, state.get("rotation") or {})[0]
+    return past.read_state(RotationConfig, state.get("rotation") or {})[0]
 
 
-def wished_rotation(props: dict[str, Any]) -> Rotation:
+def wished_rotation(props: dict[str, Any]) -> RotationConfig:
     """Read the counters that a program has written. Raises InputsInvalidError."""
     try:
-        return Rotation.model_validate(props.get("rotation") or {})
+        return RotationConfig.model_validate(props.get("rotation") or {})
     except ValidationError as error:
         rows = [f"rotation.{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
         raise InputsInvalidError("; ".join(rows)) from None
 
 
-def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
+def written(rotation: RotationConfig) -> dict[str, int]:
+    """Return the property map; `ca` is in it once it was raised, because older versions do not know it."""
+    return rotation.model_dump(exclude=set() if rotation.ca else {"ca"})
+
+
+def fresh(rotation: RotationConfig, now: datetime) -> dict[str, Any]:
     """Make everything anew; done once in a stack's life."""
     from providers.identity.authority import new_ca  # noqa: PLC0415
     from providers.identity.keys import new_ssh_key  # noqa: PLC0415
@@ -57,7 +48,7 @@ def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
     stack_id = new_stack_id()
     key, authority = new_ssh_key(_comment(stack_id)), new_ca(stack_id, now)
     return {
-        "rotation": rotation.written(),
+        "rotation": written(rotation),
         "stackId": stack_id,
         "sshPublicKey": key.public,
         "sshPrivateKey": key.private,
@@ -68,14 +59,14 @@ def fresh(rotation: Rotation, now: datetime) -> dict[str, Any]:
     }
 
 
-def is_changed(state: dict[str, Any], rotation: Rotation, now: datetime) -> bool:
+def is_changed(state: dict[str, Any], rotation: RotationConfig, now: datetime) -> bool:
     """Say whether an update has anything to renew or to write down."""
     from providers.identity.authority import ends_soon  # noqa: PLC0415
 
     return rotation_of(state) != rotation or ends_soon(state["caCertificate"], now)
 
 
-def renewed(state: dict[str, Any], rotation: Rotation, now: datetime) -> dict[str, Any]:
+def renewed(state: dict[str, Any], rotation: RotationConfig, now: datetime) -> dict[str, Any]:
     """Return the state after a change of counters. Another `ssh` makes another key and keeps the one before; another `ca`,
     or an end that is near, makes another certificate of the CA under the same key.
 
@@ -97,7 +88,7 @@ def renewed(state: dict[str, Any], rotation: Rotation, now: datetime) -> dict[st
     if rotation.ca != rotation_of(state).ca or ends_soon(state["caCertificate"], now):
         authority = renewed_ca(Authority(state["caKey"], state["caCertificate"]), now)
         kept |= {"caCertificate": authority.certificate}
-    return {"rotation": rotation.written(), **kept}
+    return {"rotation": written(rotation), **kept}
 
 
 def _comment(stack_id: str) -> str:

@@ -25,6 +25,8 @@ from pulumi.dynamic import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from config.limits import LimitsConfig
+from config.market import WrittenMarket
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.past import read_state
 from providers.progress import tell
@@ -36,7 +38,6 @@ from providers.vast.errors import AccountUnknown, VastError
 from providers.vast.guarded import GuardedMarket
 from providers.vast.limits import Limits
 from providers.vast.redaction import Redaction
-from providers.vast.settings import LimitSettings, MarketSettings
 
 INPUTS = ("market", "stackId", "stack")
 NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
@@ -46,7 +47,7 @@ Value = TypeVar("Value")
 class _Inputs(BaseModel):
     model_config = ConfigDict(frozen=True, populate_by_name=True)
 
-    market: MarketSettings
+    market: WrittenMarket
     stack_id: str = Field(alias="stackId", min_length=1)
 
 
@@ -66,7 +67,7 @@ class RentalsProvider(ResourceProvider):
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate what is known."""
         try:
-            MarketSettings.model_validate(news.get("market"))
+            WrittenMarket.model_validate(news.get("market"))
         except ValidationError as error:
             return CheckResult(news, [CheckFailure("market", str(error.errors(include_input=False)[0]["msg"]))])
         return CheckResult(news, [])
@@ -145,7 +146,7 @@ class RentalsProvider(ResourceProvider):
         self._calls += 1
         try:
             inputs = read_state(_Inputs, {key: props[key] for key in INPUTS if key in props})[0]
-            with reach(inputs.market, self._vast_key, self._clock, LimitSettings().rents_per_hour) as market:
+            with reach(inputs.market, self._vast_key, self._clock, LimitsConfig().rents_per_hour) as market:
                 return operation(market, inputs, say)
         except (VastError, EngineGone) as error:
             raise pulumi.RunError(redaction.clean(str(error))) from None

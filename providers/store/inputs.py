@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bootstrap.manifest import Manifest
+from config.store import BucketName, OnDestroy, Verify
 from providers import past
 from providers.store.errors import StoreError
 
-BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
 Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/?$")]
 ABORT_UPLOADS_AFTER_DAYS = 2  # longer than any upload takes, and what a broken one left behind costs little until then
 
@@ -63,7 +63,7 @@ class BucketInputs(_Inputs):
 
     name: BucketName
     stack_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4,64}$")] = Field(alias="stackId")
-    on_destroy: Literal["keep", "empty"] = Field("keep", alias="onDestroy")
+    on_destroy: OnDestroy = Field("keep", alias="onDestroy")
     versioning: bool = False
     abort_uploads_after_days: int = Field(ABORT_UPLOADS_AFTER_DAYS, alias="abortUploadsAfterDays", ge=1, le=365)
 
@@ -79,5 +79,5 @@ class BlobsInputs(_Inputs):
     owner: Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9._-]{0,100}$")] = ""
     manifest: Manifest
     source: Path
-    verify: Literal["sizes", "sample", "full"] = "sample"
-    on_destroy: Literal["keep", "empty"] = Field("keep", alias="onDestroy")
+    verify: Verify = "sample"
+    on_destroy: OnDestroy = Field("keep", alias="onDestroy")

@@ -5,6 +5,7 @@ breaker.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from config.market import MarketConfig
 from providers.engine_watch import RentingClock
 from providers.vast.breaker import Breaker
 from providers.vast.claims import Claims
@@ -13,12 +14,11 @@ from providers.vast.guarded import GuardedMarket
 from providers.vast.limits import Limits
 from providers.vast.meeting import meeting_place
 from providers.vast.pace import SharedPace
-from providers.vast.settings import MarketSettings
 from providers.vast.shared import SharedAnswers
 
 
 @contextmanager
-def reach(market: MarketSettings, key: str, clock: RentingClock, rents_per_hour: int) -> Iterator[GuardedMarket]:
+def reach(market: MarketConfig, key: str, clock: RentingClock, rents_per_hour: int) -> Iterator[GuardedMarket]:
     """Give a market for as long as the block lasts. Raises SettingsInvalid."""
     scale, place = market.time_scale, meeting_place(market.url, key)
     breaker = Breaker(place, scale, rents_per_hour)

@@ -1,20 +1,14 @@
-"""The login of the registry that a private image is pulled from: settings, and the form in which the market takes it."""
+"""The login of a private image's registry as an instance has it, and the form in which the market takes it."""
 
 import shlex
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from pydantic import SecretStr, field_validator
 
-NO_BLANKS = r"^[^\s-][^\s]*$"
+from config.registry import RegistryConfig
 
 
-class RegistrySettings(BaseModel):
-    """User and password at a server."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    server: str = Field(pattern=NO_BLANKS)
-    user: str = Field(pattern=NO_BLANKS)
-    password: SecretStr
+class RegistryLogin(RegistryConfig):
+    """A login with a password: readers of the stack's file may do without it, and a rent cannot."""
 
     @field_validator("password")
     @classmethod

@@ -7,11 +7,17 @@ has a default where it may be absent.
 from dataclasses import replace
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from bootstrap.gpu_names import all_market_names
 from bootstrap.manifest import Manifest
-from config.regions import countries
+from config.base import Section
+from config.limits import LimitsConfig
+from config.market import WrittenMarket
+from config.monitoring import MetricsConfig
+from config.preflight import PreflightConfig
+from config.requirements import RequirementsConfig
+from config.state_defaults import with_state_defaults
 from providers import past
 from providers.identity.reporting import KEY_LENGTH
 from providers.store.quantities import StartCost
@@ -22,29 +28,12 @@ from providers.vast.fit import Fit
 from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
 from providers.vast.limits import Limits
 from providers.vast.offers import Wishes
-from providers.vast.registry import RegistrySettings
+from providers.vast.registry import RegistryLogin
 
 GB = 1_000_000_000
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
-
-
-class MarketSettings(_Model):
-    """Which market. `time_scale`: how many market seconds pass in one of ours; 1 but for the sandbox."""
-
-    url: str
-    host_url: str = Field("", alias="hostUrl")
-    time_scale: float = Field(1.0, alias="timeScale", gt=0)
-
-    @property
-    def url_of_hosts(self) -> str:
-        """The market's URL as hosts reach it."""
-        return self.host_url or self.url
-
-
-class StoreSettings(_Model):
+class StoreSettings(Section):
     """Which bucket the host fetches from. `endpoint` is the store's URL as hosts see it: presigned URLs are signed for it;
     `own_endpoint` as this machine does, which writes the ledger, where that is another. `reference_url` is that of a file
     elsewhere, by which a host's line is measured.
@@ -57,33 +46,18 @@ class StoreSettings(_Model):
     reference_url: str = Field("", alias="referenceUrl")
 
 
-class WishSettings(_Model):
+class WishSettings(RequirementsConfig):
     """What the machine must have, in the units of stack config."""
 
     gpu_names: tuple[str, ...] = Field(alias="gpuNames", min_length=1)
     gpu_count: int = Field(1, alias="gpuCount", ge=1)
     gpu_ram_gb: float = Field(0, alias="gpuRamGb", ge=0)
-    max_usd_per_hour: float = Field(alias="maxUsdPerHour", gt=0)
-    reliability: float = Field(0, ge=0, le=1)
-    download_mbps: float = Field(0, alias="downloadMbps", ge=0)
-    min_cuda: float = Field(0, alias="minCuda", ge=0)
-    regions: tuple[str, ...] = ()
-    verified: bool = True
     datacenter: bool = False
-    cpu_cores: float = Field(0, alias="cpuCores", ge=0)
-    memory_gb: float = Field(0, alias="memoryGb", ge=0)
-    min_days: float = Field(0, alias="minDays", ge=0)
-    over_ceiling: str = Field("report", alias="overCeiling")
 
     @property
     def market_gpus(self) -> tuple[str, ...]:
         """The wished GPUs as the market lists them; `gpu_names` are as the user wrote them."""
         return all_market_names(self.gpu_names)
-
-    @property
-    def countries(self) -> tuple[str, ...]:
-        """The wished regions as the market's countries."""
-        return countries(self.regions)
 
     def min_seconds(self, time_scale: float) -> float:
         """Return how long an offer must last at the least, in seconds of the market; its days are short where it is fast.
@@ -129,29 +103,7 @@ class WishSettings(_Model):
         )
 
 
-class PreflightSettings(_Model):
-    """What the machine must show before the download; 0 is no bound. Older states do not have it."""
-
-    cpu_cores: float = Field(0, alias="cpuCores", ge=0)
-    memory_gb: float = Field(0, alias="memoryGb", ge=0)
-    disk_mbps: float = Field(0, alias="diskMbps", ge=0)
-    clock_seconds: float = Field(0, alias="clockSeconds", ge=0)
-    gpu_celsius: float = Field(0, alias="gpuCelsius", ge=0)
-
-
-class LimitSettings(_Model):
-    """Bounds of bringing the instance online. Without `total_minutes` it follows from size and line."""
-
-    attempts: int = Field(3, ge=1)
-    boot_minutes: float = Field(40, alias="bootMinutes", gt=0)
-    connect_minutes: float = Field(5, alias="connectMinutes", gt=0)
-    total_minutes: float | None = Field(None, alias="totalMinutes", gt=0)
-    expected_hours: float = Field(8, alias="expectedHours", gt=0)
-    down_minutes: float = Field(15, alias="downMinutes", gt=0)
-    rents_per_hour: int = Field(200, alias="rentsPerHour", ge=1)
-
-
-class ServerSettings(_Model):
+class ServerSettings(Section):
     """What serves: image, vLLM's own arguments and environment, and the name that clients use for the model."""
 
     image: str
@@ -163,7 +115,7 @@ class ServerSettings(_Model):
     warm_pins: dict[str, str] = Field(default_factory=dict, alias="warmPins")
 
 
-class AccessSettings(_Model):
+class AccessSettings(Section):
     """Keys that open the instance. The private ones are secrets of the stack; their fields never print."""
 
     ssh_public_key: str = Field(alias="sshPublicKey")
@@ -182,21 +134,14 @@ class AccessSettings(_Model):
         return key
 
 
-class MetricsSettings(_Model):
-    """Where the host reports to. `url` is the door's as hosts reach it."""
-
-    url: str
-    interval_seconds: float = Field(15.0, alias="intervalSeconds", gt=0)
-
-
-class RolloutSettings(_Model):
+class RolloutSettings(Section):
     """How many instances of the fleet may be down for a change at once. Older states do not have it."""
 
     fleet: str
     most_down: int = Field(1, alias="maxUnavailable", ge=1)
 
 
-class InstanceSettings(_Model):
+class InstanceSettings(Section):
     """All inputs of a VastInstance."""
 
     name: str
@@ -204,20 +149,25 @@ class InstanceSettings(_Model):
     turn: int = 0  # its place in its fleet; nothing depends on it any more, but it is in every state
     replicas: int = Field(1, ge=1)
     rollout: RolloutSettings | None = None
-    market: MarketSettings
+    market: WrittenMarket
     store: StoreSettings
     wishes: WishSettings
-    preflight: PreflightSettings = PreflightSettings()
-    limits: LimitSettings = LimitSettings()
+    preflight: PreflightConfig = Field(default_factory=dict, validate_default=True)
+    limits: LimitsConfig = LimitsConfig()
     server: ServerSettings
     disk_gb: int = Field(alias="diskGb", ge=1)
     model: Manifest
     kit: Manifest
     access: AccessSettings
-    registry: RegistrySettings | None = None
-    metrics: MetricsSettings | None = None
+    registry: RegistryLogin | None = None
+    metrics: MetricsConfig | None = None
     # Texts of inputs that are secret leaves of stack config: no line and no kept log shows them.
     secrets: tuple[SecretStr, ...] = ()
+
+    @field_validator("preflight", "wishes", mode="before")
+    @classmethod
+    def _as_states_mean_it(cls, value: Any, info: ValidationInfo) -> Any:
+        return with_state_defaults(str(info.field_name), value)
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> "InstanceSettings":

@@ -21,7 +21,8 @@ import pytest
 
 from bootstrap.kit import build_kit
 from bootstrap.manifest import Manifest, of_folder
-from providers.identity.state import Rotation, fresh
+from config.rotation import RotationConfig
+from providers.identity.state import fresh
 from providers.identity.tokens import token_for
 from providers.store.blobs import Blobs
 from providers.store.bucket import Bucket
@@ -71,7 +72,7 @@ class Cloud:
 
     def upload(self) -> None:
         """Make identity, bucket, tiny model and kit, and bring the blobs into a bucket of their own."""
-        self.identity = fresh(Rotation(), datetime.now(UTC))
+        self.identity = fresh(RotationConfig(), datetime.now(UTC))
         self.bucket = f"test-{secrets.token_hex(6)}"
         self.model = write_model(self.folder / "tiny")
         self.kit = build_kit(self.folder / "kit")

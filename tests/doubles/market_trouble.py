@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from config.limits import LimitsConfig
 from providers.vast import errors
 from providers.vast.instances import Instance
 from providers.vast.rows import Listing, read
-from providers.vast.settings import InstanceSettings, LimitSettings
+from providers.vast.settings import InstanceSettings
 from tests.doubles.odd_lives import LIVES
 from tests.doubles.outages import CLIENT_SECONDS, TROUBLES
 from tests.doubles.schedule import Leak, World
@@ -77,7 +78,7 @@ class Life(World):
 
 @cache
 def _settings(name: str, version: int) -> InstanceSettings:
-    return settings_of(name, version).model_copy(update={"limits": LimitSettings()})
+    return settings_of(name, version).model_copy(update={"limits": LimitsConfig()})
 
 
 class Troubled(Market):
