@@ -20,7 +20,7 @@ def terminal(tmp_path: Path) -> Terminal:
     """A terminal in a checkout of its own, whose editor writes a commit's message."""
     checkout = tmp_path / "checkout"
     (checkout / "models").mkdir(parents=True)
-    for name in ("providers", "bootstrap", "config"):
+    for name in ("bootstrap", "cli", "components", "config", "monitoring", "providers", "sandbox", "tools"):
         (checkout / name).symlink_to(REPO / name)
     (checkout / ".gitignore").write_bytes((REPO / ".gitignore").read_bytes())
     subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
