@@ -15,6 +15,7 @@ COMMANDS = {
     "why-not": ("cli.explain", "why_not", "Tell which requirements of a fleet an offer fails."),
     "renew": ("cli.renew", "renew", "Renew certificates that end within a month, and nothing else."),
     "pin": ("cli.pin", "pin", "Let any machine start with what this instance's machine compiled."),
+    "status": ("cli.status", "status", "Show the stack's instances and what they are charged."),
     "ask": ("cli.ask", "ask", "Ask an endpoint for one completion."),
     "log": ("cli.log", "log", "Print the last lines of an instance's vLLM."),
     "manifest": ("cli.manifest", "manifest", "Make or check the manifest of a model's folder."),
