@@ -1,0 +1,135 @@
+"""Show an update: each phase of each instance once, one line an instance that is rewritten on a terminal."""
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.engine_events import Begun, Event, Note, Progress, Step, Summary, Trouble
+from cli.tables import since
+
+INSTANCE = "pulumi-python:dynamic/vast:Instance"
+DIGITS = re.compile(r"\d+(?:\.\d+)?")
+OPERATIONS = {  # of the engine, as the summary says them; what is left out changes nothing
+    "create": "created",
+    "update": "updated",
+    "delete": "deleted",
+    "replace": "replaced",
+    "create-replacement": "",
+    "delete-replaced": "",
+    "same": "unchanged",
+    "refresh": "",
+    "read": "read",
+}
+ONCE = frozenset({"fit", "image", "effect", "change"})  # phases of a plan: they are said above the lines of instances
+
+
+@dataclass
+class Line:
+    """Where one instance is. `moment` is when its phase began."""
+
+    phase: str = ""
+    text: str = ""
+    moment: float = 0.0
+    ended: str = ""  # how, once the engine is done with it
+
+
+@dataclass
+class UpdateView:
+    """Takes the engine's events and prints them. On a terminal the instances' lines are rewritten; elsewhere, as in a log
+    or a pipe, a line is printed when a phase begins.
+    """
+
+    console: Console
+    clock: Callable[[], float] = time.monotonic
+    lines: dict[str, Line] = field(default_factory=dict)
+    troubles: list[Trouble] = field(default_factory=list)
+    summary: Summary | None = None
+    _said: set[tuple[str, str]] = field(default_factory=set)
+    _live: Live | None = None
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live = Live(console=self.console, get_renderable=self._table, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._live:
+            self._live.stop()
+
+    def take(self, event: Event | None) -> None:
+        """Show an event."""
+        match event:
+            case Progress():
+                self._progress(event)
+            case Begun(name, type_, operation) if type_ == INSTANCE and operation != "same":
+                self._at(name).moment = self.clock()
+            case Step(name, type_, operation, outputs, failed) if type_ == INSTANCE:
+                self._end(name, operation, str(outputs.get("endpoint") or ""), failed)
+            case Trouble():
+                self._trouble(event)
+            case Summary():
+                self.summary = event
+            case Note(text):
+                self._once("", text)
+
+    def _at(self, name: str) -> Line:
+        return self.lines.setdefault(name, Line(moment=self.clock()))
+
+    def _progress(self, event: Progress) -> None:
+        if event.phase in ONCE or event.name == "rentals":
+            self._once(event.name, f"{event.name}  {event.phase}  {event.text}")
+            return
+        line = self._at(event.name)
+        if line.phase != event.phase:
+            line.moment = self.clock()
+        line.phase, line.text = event.phase, event.text
+        if not self._live:
+            self._once(event.name, f"{event.name}  {event.phase}  {event.text}")
+
+    def _end(self, name: str, operation: str, endpoint: str, failed: bool) -> None:
+        if operation == "same" and name not in self.lines:
+            return
+        word = OPERATIONS.get(operation, operation)
+        self._at(name).ended = f"{operation} failed" if failed else f"{word}  {endpoint}".strip()
+
+    def _trouble(self, event: Trouble) -> None:
+        if event in self.troubles:
+            return
+        self.troubles.append(event)
+        if not event.is_error:
+            self._print(f"warning: {event.name + ': ' if event.name else ''}{event.text}")
+
+    def _once(self, name: str, text: str) -> None:
+        """Print a line unless it was printed before; numbers that count on make no new line."""
+        key = (name, DIGITS.sub("0", text))
+        if key not in self._said:
+            self._said.add(key)
+            self._print(text)
+
+    def _print(self, text: str) -> None:
+        self.console.print(Text(text), soft_wrap=True)
+
+    def _table(self) -> Table:
+        """Return the instances' lines as they are now."""
+        table = Table.grid(padding=(0, 2))
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True)
+        table.add_column(no_wrap=True, justify="right")
+        table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+        for name, line in sorted(self.lines.items()):
+            if line.ended:
+                table.add_row(name, Text(line.ended.partition("  ")[0], "bold"), "", line.ended.partition("  ")[2])
+            else:
+                table.add_row(name, line.phase, since(self.clock() - line.moment), line.text)
+        return table
