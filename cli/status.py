@@ -10,7 +10,7 @@ from cli.command import command, json_option, stack_option
 from cli.context import CommandContext, open_selected
 from cli.stacks import maker
 from cli.tables import columns, money, since
-from components.config import ConfigError
+from config.messages import ConfigError
 from providers.vast import label
 from providers.vast.backend import INSTANCE, BackendError, deployment_of, run_pulumi, state_of
 from providers.vast.charged import paid
