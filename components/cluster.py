@@ -24,22 +24,8 @@ from monitoring.kubernetes.settings import Settings
 def settings_of(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> Settings:
     """Return what the manifests are made from."""
     assert stack.kubernetes is not None
-    cluster = stack.kubernetes
-    return Settings(
-        namespace=cluster.namespace,
-        image=cluster.image,
-        stack_file=stack_file(stack, secret_leaves),
-        runbooks=RUNBOOKS,
-        digests=cluster.digests,
-        door_certificate=cluster.door_certificate,
-        door_service=cluster.door_service,
-        door_annotations=cluster.door_annotations,
-        storage_class=cluster.storage_class,
-        storage_gb=cluster.storage_gb,
-        retention_days=cluster.retention_days,
-        prometheus_url=cluster.prometheus,
-        rule_labels=cluster.rule_labels,
-    )
+    more = {"stack_file": stack_file(stack, secret_leaves), "runbooks": RUNBOOKS}
+    return Settings.model_validate({**stack.kubernetes.model_dump(), **more})
 
 
 def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:

@@ -18,7 +18,7 @@ from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_leaves import NONE, SecretLeaves
 from config.stack import StackConfig
-from monitoring import config
+from monitoring import prometheus_config
 from monitoring.kubernetes import documents, marks
 from monitoring.kubernetes import settings as names
 from monitoring.kubernetes.pods import Manifest, metadata
@@ -122,7 +122,7 @@ class Observability(pulumi.ComponentResource):
             return door
         exporter = dict(zip(names.EXPORTER_KEYS, (keys.market, keys.store_access, keys.store_secret), strict=True))
         told = pulumi.Output.all(keys.webhook, keys.watchdog).apply(
-            lambda urls: yaml.safe_dump(config.alertmanager(*(url or "" for url in urls)), sort_keys=False)
+            lambda urls: yaml.safe_dump(prometheus_config.alertmanager(*(url or "" for url in urls)), sort_keys=False)
         )
         return {
             **door,

@@ -2,7 +2,7 @@
 
 import re
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from config.base import Section
 
@@ -11,7 +11,7 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 class KubernetesConfig(Section):
-    """The cluster that gets Prometheus, Alertmanager, Grafana, the door and the exporter; left out, there is none.
+    """The cluster that gets Prometheus, Alertmanager, Grafana, the receiver and the exporter; left out, there is none.
 
     Only these: nothing else in the cluster is touched, and no role or binding is made.
     """
@@ -31,12 +31,12 @@ class KubernetesConfig(Section):
     mode: str = Field(
         "plain",
         pattern="^(plain|existing)$",
-        description="`plain` makes the whole stack; `existing` only rules, dashboards and the door, for a Prometheus and a "
-        "Grafana that are there already.",
+        description="`plain` makes the whole stack; `existing` only rules, dashboards and the receiver, for a Prometheus and "
+        "a Grafana that are there already.",
     )
     image: str = Field(
         pattern=r"^[a-z0-9][a-z0-9._/:-]*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$",
-        description="Image of door and exporter, made from `Containerfile` and pushed to where the cluster pulls from.",
+        description="Image of receiver and exporter, made from `Containerfile` and pushed to where the cluster pulls from.",
     )
     digests: dict[str, str] = Field(
         default_factory=dict,
@@ -48,24 +48,29 @@ class KubernetesConfig(Section):
     )
     storage_gb: int = Field(20, alias="storageGb", ge=1, description="Disk of Prometheus in GiB.")
     retention_days: int = Field(30, alias="retentionDays", ge=1, description="Days for which Prometheus keeps samples.")
-    door_certificate: str = Field(
+    receiver_certificate: str = Field(
         "door-certificate",
-        alias="doorCertificate",
-        description="Secret of type kubernetes.io/tls with the door's certificate, as cert-manager makes it.",
+        alias="receiverCertificate",
+        validation_alias=AliasChoices("receiverCertificate", "doorCertificate"),
+        description="Secret of type kubernetes.io/tls with the receiver's certificate, as cert-manager makes it.",
     )
-    door_service: str = Field(
+    receiver_service: str = Field(
         "LoadBalancer",
-        alias="doorService",
+        alias="receiverService",
+        validation_alias=AliasChoices("receiverService", "doorService"),
         pattern="^(LoadBalancer|NodePort|ClusterIP)$",
-        description="How hosts outside the cluster reach the door.",
+        description="How hosts outside the cluster reach the receiver.",
     )
-    door_annotations: dict[str, str] = Field(
-        default_factory=dict, alias="doorAnnotations", description="Annotations of that service, for its load balancer."
+    receiver_annotations: dict[str, str] = Field(
+        default_factory=dict,
+        alias="receiverAnnotations",
+        validation_alias=AliasChoices("receiverAnnotations", "doorAnnotations"),
+        description="Annotations of that service, for its load balancer.",
     )
     prometheus: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",
-        description="With `existing`: URL of the Prometheus as the door reaches it; its remote write receiver must be on.",
+        description="With `existing`: URL of the Prometheus as the receiver reaches it; it must take remote writes.",
     )
     rule_labels: dict[str, str] = Field(
         default_factory=dict,

@@ -10,7 +10,7 @@ class MetricsConfig(Section):
 
     url: str = Field(
         pattern=r"^https://[^/?#\s]+/?$",
-        description="URL of the door in front of Prometheus as hosts reach it, without a path; they must trust its "
+        description="URL of the receiver in front of Prometheus as hosts reach it, without a path; they must trust its "
         "certificate.",
     )
     interval_seconds: float = Field(

@@ -7,7 +7,7 @@ import types
 import typing
 from typing import Any
 
-from pydantic import BaseModel, SecretStr
+from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -47,7 +47,15 @@ def top_level() -> dict[str, str]:
 
 def _row(name: str, field: FieldInfo) -> str:
     default = "required" if field.is_required() else f"`{_shown(_default(field))}`"
-    return f"| `{field.alias or name}` | {_type(field.annotation)} | {default} | {field.description} |"
+    return f"| `{field.alias or name}` | {_type(field.annotation)} | {default} | {field.description}{_older(field)} |"
+
+
+def _older(field: FieldInfo) -> str:
+    choices = field.validation_alias
+    older = (
+        [f"`{name}`" for name in choices.choices if name != field.alias] if isinstance(choices, AliasChoices) else []
+    )
+    return f" Older spelling: {', '.join(older)}." if older else ""
 
 
 def _default(field: FieldInfo) -> Any:

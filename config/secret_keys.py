@@ -16,7 +16,7 @@ SECRETS = {
 }
 
 OPTIONAL_SECRETS = {
-    "metricsKey": "Key under which hosts get their credentials at the door; needed with `metrics` and `kubernetes`, "
+    "metricsKey": "Key under which hosts get their credentials at the receiver; needed with `metrics` and `kubernetes`, "
     "16 characters or more.",
     "exporterMarketKey": "Key of the market for the exporter in the cluster (scopes: instance_read, billing_read); needed "
     "with `kubernetes` in mode plain.",

@@ -8,9 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from monitoring.config import OUT_OF_ORDER_SECONDS
 from monitoring.door.wire import Labels, Written
 from monitoring.names import fleet_of
+from monitoring.prometheus_config import OUT_OF_ORDER_SECONDS
 
 AHEAD_SECONDS = 60.0  # Prometheus itself refuses a whole request for a sample ten minutes ahead
 BEHIND_SECONDS = float(OUT_OF_ORDER_SECONDS)

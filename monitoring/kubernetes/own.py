@@ -13,7 +13,7 @@ STACK = "/etc/gpu-fleet"
 
 def door(settings: Settings) -> list[Manifest]:
     """Return the write-only door: its pod, and the service that hosts reach from outside."""
-    upstream = settings.prometheus_url or f"http://prometheus:{PORTS['prometheus']}"
+    upstream = settings.prometheus or f"http://prometheus:{PORTS['prometheus']}"
     workload = Workload(
         name="door",
         image=reference(OWN, settings.digests, settings.image),
@@ -33,14 +33,14 @@ def door(settings: Settings) -> list[Manifest]:
             f"--metrics-port={PORTS['door']}",
         ],
         environment={DOOR_KEY: (DOOR_SECRET, DOOR_KEY)},
-        mounts={TLS: {"secret": {"secretName": settings.door_certificate}}},
+        mounts={TLS: {"secret": {"secretName": settings.receiver_certificate}}},
     )
     outside = service(
         "door",
         settings.namespace,
         {"https": (443, "https")},
-        settings.door_service,
-        settings.door_annotations,
+        settings.receiver_service,
+        settings.receiver_annotations,
     )
     inside = service("door", settings.namespace, {"metrics": (PORTS["door"], "metrics")})
     # Two services, so that the world is not offered the door's own metrics.

@@ -2,7 +2,7 @@
 
 import yaml
 
-from monitoring import alerts, config, rules
+from monitoring import alerts, prometheus_config, rules
 from monitoring.kubernetes.images import reference
 from monitoring.kubernetes.pods import Manifest, Workload, claim, config_map, deployment, service
 from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, Settings
@@ -16,7 +16,7 @@ def prometheus(settings: Settings) -> list[Manifest]:
     """Return Prometheus: its files, its disk, its pod and its service."""
     targets = {name: f"{name}:{port}" for name, port in PORTS.items()}
     documents = {
-        "prometheus.yml": config.prometheus(targets, targets["alertmanager"], ["records.yml", "alerts.yml"]),
+        "prometheus.yml": prometheus_config.prometheus(targets, targets["alertmanager"], ["records.yml", "alerts.yml"]),
         **rule_files(settings),
     }
     files = config_map(

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from monitoring import alerts, config, rules
+from monitoring import alerts, prometheus_config, rules
 from sandbox.services.certificate import issue
 from sandbox.services.child import ServiceError
 from sandbox.services.holder import taken
@@ -104,14 +104,14 @@ class Monitoring:
         self._home.mkdir(mode=0o700, parents=True)
         jobs = {name: program.url.partition("://")[2] for name, program in self._programs.items()}
         jobs["door"] = f"{LOOPBACK}:{self._door_metrics}"
-        document = config.prometheus(
+        document = prometheus_config.prometheus(
             jobs, jobs["alertmanager"], ["records.yml", "alerts.yml"], f"{EVERY_SECONDS}s", {"cluster": "sandbox"}
         )
         documents: Mapping[str, dict[str, Any]] = {
             "prometheus.yml": document,
             "records.yml": rules.document(f"{EVERY_SECONDS}s"),
             "alerts.yml": alerts.document(str(REPO / alerts.RUNBOOKS)),
-            "alertmanager.yml": config.alertmanager(),
+            "alertmanager.yml": prometheus_config.alertmanager(),
         }
         for name, content in documents.items():
             (self._home / name).write_text(yaml.safe_dump(content, sort_keys=False, width=1000))

@@ -94,6 +94,16 @@ def test_mistakes_are_sentences(project: Path, kubernetes: dict[str, Any], said:
     assert said in str(caught.value)
 
 
+def test_keys_of_the_receiver_have_an_older_spelling_that_still_works(project: Path) -> None:
+    older = {"doorCertificate": "mine", "doorService": "NodePort", "doorAnnotations": {"a": "b"}}
+    newer = {key.replace("door", "receiver"): value for key, value in older.items()}
+
+    assert cluster(**older) == cluster(**newer)
+    assert cluster(**older).receiver_service == "NodePort"
+    with pytest.raises(ConfigError, match=r"kubernetes.doorService is not a known key; did you mean receiverService\?"):
+        read(changed("kubernetes", {"image": IMAGE, "doorService": "NodePort", "receiverService": "NodePort"}), project)
+
+
 def test_a_budget_in_another_currency_is_no_budget(project: Path) -> None:
     with pytest.raises(ConfigError, match=r"budget\.eurPerDay is not a known key; did you mean usdPerDay\?"):
         read(changed("budget", {"eurPerDay": 3}), project)

@@ -72,7 +72,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "pulumi config set --path gpu-fleet:kubernetes.image registry.example/me/gpu-fleet-monitoring:1": WALK,
         "pulumi config set --path gpu-fleet:kubernetes.kubeconfig ~/.kube/config": WALK,
         "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,
-        "pulumi config set --path 'gpu-fleet:kubernetes.doorAnnotations"
+        "pulumi config set --path 'gpu-fleet:kubernetes.receiverAnnotations"
         '["load-balancer.hetzner.cloud/location"]\' fsn1': WALK,
         "pulumi config set --path gpu-fleet:kubernetes.digests.prometheus": WALK,
         "kubectl --namespace gpu-fleet get service door-outside": NEEDS_KUBECTL,

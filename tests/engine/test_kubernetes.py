@@ -170,7 +170,7 @@ def no_such_class(watched: Watched) -> None:
 
 
 def a_wish_that_no_cluster_grants(watched: Watched) -> None:
-    watched.write(doorAnnotations={"not a key/at all/": "x"})
+    watched.write(receiverAnnotations={"not a key/at all/": "x"})
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 """The manifests name nothing that is not there, ask for no more than they need, and hold no secret."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,8 +21,14 @@ from monitoring.kubernetes.settings import (
     Settings,
 )
 
-SETTINGS = Settings("watch", "example/monitoring:1", "config: {}\n", "https://example.net/runbooks.md")
-THEIRS = replace(SETTINGS, prometheus_url="http://prometheus.other:9090", rule_labels={"release": "kube-prometheus"})
+SETTINGS = Settings(
+    namespace="watch",
+    image="example/monitoring:1",
+    stack_file="config: {}\n",
+    runbooks="https://example.net/runbooks.md",
+)
+THEIR_PROMETHEUS = {"prometheus": "http://prometheus.other:9090", "rule_labels": {"release": "kube-prometheus"}}
+THEIRS = SETTINGS.model_copy(update={"mode": "existing", **THEIR_PROMETHEUS})
 BOTH = [documents.plain(SETTINGS), documents.existing(THEIRS)]
 SECRETS = {
     DOOR_SECRET: {DOOR_KEY},
@@ -127,7 +132,7 @@ def test_a_changed_file_starts_its_pod_anew_and_no_other() -> None:
             for name, each in of(documents.plain(settings), "Deployment").items()
         }
 
-    before, after = digests(SETTINGS), digests(replace(SETTINGS, stack_file="config: {a: 1}\n"))
+    before, after = digests(SETTINGS), digests(SETTINGS.model_copy(update={"stack_file": "config: {a: 1}\n"}))
 
     assert {name for name in before if before[name] != after[name]} == {"exporter"}
 
@@ -155,7 +160,7 @@ def test_with_a_prometheus_that_exists_only_what_it_lacks_is_made() -> None:
 
 def test_images_are_pinned_where_their_digest_is_known_and_named_where_not() -> None:
     known = {name: f"sha256:{number:064d}" for number, name in enumerate(IMAGES)}
-    manifests = documents.plain(replace(SETTINGS, digests=known))
+    manifests = documents.plain(SETTINGS.model_copy(update={"digests": known}))
 
     images = {name: pod["containers"][0]["image"] for name, pod in pods(manifests).items()}
 

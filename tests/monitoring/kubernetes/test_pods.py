@@ -15,7 +15,7 @@ import yaml
 
 from components.cluster import stack_file
 from config.reading import load, own_values
-from monitoring import config
+from monitoring import prometheus_config
 from monitoring.kubernetes import documents
 from monitoring.kubernetes import settings as keys
 from monitoring.kubernetes.own import DOOR_PORT
@@ -91,7 +91,7 @@ def watching(
     folder.chmod(0o755)
     certificate = issue(DOOR)
     (folder / "ca.pem").write_text(certificate.ca)
-    told = config.alertmanager(f"http://{HOOK}:443/", f"http://{HOOK}:443/watchdog")
+    told = prometheus_config.alertmanager(f"http://{HOOK}:443/", f"http://{HOOK}:443/watchdog")
     secrets = {
         keys.DOOR_SECRET: {keys.DOOR_KEY: METRICS_KEY},
         keys.EXPORTER_SECRET: dict(zip(keys.EXPORTER_KEYS, ACCOUNT.values(), strict=True)),
@@ -99,7 +99,12 @@ def watching(
         keys.ALERTMANAGER_SECRET: {keys.ALERTMANAGER_FILE: yaml.safe_dump(told)},
         "door-certificate": {"tls.crt": certificate.chain, "tls.key": certificate.key},
     }
-    settings = Settings("watch", "example/monitoring:1", stack_of(cloud), "https://example.net/runbooks.md")
+    settings = Settings(
+        namespace="watch",
+        image="example/monitoring:1",
+        stack_file=stack_of(cloud),
+        runbooks="https://example.net/runbooks.md",
+    )
     world = {MARKET: at(cloud.market_url), STORE: at(cloud.store_endpoint), HOOK: ("127.0.0.1", heard[0])}
     with Node(folder, documents.plain(settings), secrets, images(), world) as node:
         for pod in PODS:

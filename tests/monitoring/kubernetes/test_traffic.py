@@ -45,7 +45,7 @@ def test_all_pods_of_the_namespace_are_denied_first() -> None:
 
 
 def test_every_component_has_its_policy_and_every_policy_a_component() -> None:
-    manifests = documents.plain(Settings("watch", "image", "", ""))
+    manifests = documents.plain(Settings(namespace="watch", image="image", stack_file="", runbooks=""))
     deployed = {each["metadata"]["name"] for each in manifests if each["kind"] == "Deployment"}
     chosen = {
         labels["app.kubernetes.io/name"]

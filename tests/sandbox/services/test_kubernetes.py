@@ -16,7 +16,7 @@ from sandbox.services.kubernetes import Kubernetes
 from tests.sandbox.services.test_monitoring import programs_of
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
-SETTINGS = Settings("watch", "example/monitoring:1", "config: {}\n", "runbooks.md")
+SETTINGS = Settings(namespace="watch", image="example/monitoring:1", stack_file="config: {}\n", runbooks="runbooks.md")
 
 
 @pytest.fixture(scope="module")
