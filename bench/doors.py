@@ -21,13 +21,14 @@ from bootstrap.cache import cache_folder
 from monitoring.door.app import PATH
 from monitoring.door.wire import Written
 from monitoring.prometheus import Prometheus
+from offline import golang
 from providers.identity.reporting import Reporter
 from sandbox.services.monitoring import Monitoring
 from sandbox.services.ports import LOOPBACK, choose
 from sandbox.services.programs import Program
 from sandbox.settings import STACK_CONFIG
 from tests.doubles.door import Reports
-from tools import golang, paths
+from tools import paths
 
 SCRAPE_SECONDS, OUTAGE_SECONDS = 5, 600
 AGGREGATION = [{"match": '{__name__!=""}', "interval": "5s", "outputs": ["last"], "keep_metric_names": True}]

@@ -17,7 +17,8 @@ def ensure(stack: str | None) -> None:
     sandbox = stack == SANDBOX_STACK
     if shutil.which("pulumi") and (os.environ.get("PULUMI_BACKEND_URL") or not sandbox):
         return
-    from tools import engine, env, paths  # noqa: PLC0415 -- the image of the exporter has no set-up
+    from offline import engine  # noqa: PLC0415 -- the image of the exporter has no set-up
+    from tools import env, paths  # noqa: PLC0415
     from tools.steps import complete  # noqa: PLC0415
 
     where = paths.find(env.CHECKOUT, os.environ)

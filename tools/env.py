@@ -17,7 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from tools import engine, paths
+from offline import engine
+from tools import paths
 from tools.steps import complete
 
 CHECKOUT = Path(__file__).resolve().parent.parent

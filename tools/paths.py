@@ -35,12 +35,12 @@ class Paths:
     @property
     def engine_module(self) -> Path:
         """The Go module that pins the engine."""
-        return self.checkout / "sandbox" / "engine" / "pulumi"
+        return self.checkout / "offline" / "modules" / "pulumi"
 
     @property
     def engine_parts(self) -> tuple[Path, ...]:
         """What is laid beside the engine's binary: the language host, its runner, the providers' launcher."""
-        folder = self.checkout / "sandbox" / "engine"
+        folder = self.checkout / "offline" / "language_host"
         return folder / "language_host.py", folder / "run_program.py", folder / "launcher.sh"
 
     @property
@@ -69,8 +69,9 @@ class Paths:
         """The files of the stand-ins for plugins that cannot be downloaded, with what they share with the program."""
         monitoring = self.checkout / "monitoring"
         shared = ("__init__.py", "kubernetes/__init__.py", "kubernetes/kubeconfig.py")
-        own = sorted((self.checkout / "sandbox" / "plugins").rglob("*.py"))
-        return (*own, *(file for name in shared if (file := monitoring / name).is_file()))
+        offline = self.checkout / "offline"
+        own = (offline / "__init__.py", *sorted((offline / "kubernetes_plugin").glob("*.py")))
+        return tuple(file for file in (*own, *(monitoring / name for name in shared)) if file.is_file())
 
     @property
     def engine_binary(self) -> Path:
@@ -91,7 +92,7 @@ class Paths:
     @property
     def kubernetes_plugin_parts(self) -> tuple[Path, ...]:
         """What Pulumi's own kubernetes plugin is built from."""
-        folder = self.checkout / "sandbox" / "plugins" / "kubernetes" / "official"
+        folder = self.checkout / "offline" / "modules" / "kubernetes_plugin"
         return tuple(sorted(file for file in folder.glob("*") if file.suffix in (".go", ".mod", ".sum")))
 
     @property

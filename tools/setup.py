@@ -16,12 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tools import engine, environments, golang, grafana, monitoring, packages, paths, plugin
+from offline import engine, golang, monitoring, official_kubernetes_plugin
+from tools import environments, grafana, packages, paths
 from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
-ON_REQUEST = ("kubernetes-plugin", "clients")  # in no default: see tools/plugin.py, and `make test-clients`
+ON_REQUEST = (
+    "kubernetes-plugin",
+    "clients",
+)  # in no default: see offline/official_kubernetes_plugin.py, and `make test-clients`
 OF_TESTS = ("types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
@@ -71,7 +75,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
             if "monitoring" in wanted:
                 monitoring.install_monitoring(where, os.environ)
             if "kubernetes-plugin" in wanted:
-                plugin.install_plugin(where, os.environ)
+                official_kubernetes_plugin.install_plugin(where, os.environ)
             if "clients" in wanted:
                 environments.install_clients(where)
             for_tests(where, wanted)
@@ -103,7 +107,7 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
     if "clients" in wanted and not complete(where.clients):
         needed += environments.CLIENTS_BYTES
     if "kubernetes-plugin" in wanted and not where.kubernetes_plugin.is_file():
-        needed += plugin.BYTES
+        needed += official_kubernetes_plugin.BYTES
     return needed
 
 

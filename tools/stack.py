@@ -24,7 +24,7 @@ from typing import Any
 import yaml
 
 from config.dialect import read_yaml
-from tools import engine as tools_engine
+from offline import engine as offline_engine
 from tools import env as tools_env
 from tools import paths as tools_paths
 
@@ -236,7 +236,7 @@ def session_of(session: int) -> list[int]:
 def path_with_engine(environ: Mapping[str, str]) -> str | None:
     """Return a PATH with an engine on it, None where there is none: `make setup` brings one."""
     where = tools_paths.find(REPO, environ)
-    if not tools_engine.own_pulumi(where, environ) and not where.engine_bin.is_dir():
+    if not offline_engine.own_pulumi(where, environ) and not where.engine_bin.is_dir():
         return None
     return tools_env.environment(where, environ)["PATH"]
 

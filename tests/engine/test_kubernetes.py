@@ -1,6 +1,6 @@
 """The monitoring stack on the API server, by the real engine: made, changed, drifted, gone.
 
-By the stand-in plugin, or by Pulumi's own where that was built (tools/plugin.py): they differ in words alone.
+By the stand-in plugin, or by Pulumi's own if offline/official_kubernetes_plugin.py built it: they differ in words alone.
 """
 
 import json
@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from monitoring.kubernetes.marks import ANNOTATION
-from sandbox.plugins.kubernetes.cluster import Cluster
-from sandbox.plugins.kubernetes.kubeconfig import reach
+from offline.kubernetes_plugin.cluster import Cluster
+from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import REPO
 from tests.doubles.emulated import until

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tools.engine import VERSION
-from tools.golang import parse_version
+from offline.engine import VERSION
+from offline.golang import parse_version
 
 pytestmark = pytest.mark.engine
 

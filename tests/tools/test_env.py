@@ -13,9 +13,10 @@ from tools import env, paths
 @pytest.fixture
 def where(tmp_path: Path) -> paths.Paths:
     checkout = tmp_path / "checkout"
-    source = checkout / "sandbox" / "engine"
-    (source / "pulumi").mkdir(parents=True)
-    (source / "pulumi" / "go.sum").write_text("sums\n")
+    source, module = checkout / "offline" / "language_host", checkout / "offline" / "modules" / "pulumi"
+    for folder in (source, module):
+        folder.mkdir(parents=True)
+    (module / "go.sum").write_text("sums\n")
     (checkout / "requirements.txt").write_text("a==1\n")
     for part in ("language_host.py", "run_program.py", "launcher.sh"):
         (source / part).write_text(part)

@@ -8,12 +8,12 @@ from tools import paths
 
 def layout(tmp_path: Path, lock: str = "a==1\n", name: str = "checkout") -> paths.Paths:
     checkout = tmp_path / name
-    engine = checkout / "sandbox" / "engine"
-    (engine / "pulumi").mkdir(parents=True)
-    (checkout / "sandbox" / "hosts").mkdir()
+    engine, module = checkout / "offline" / "language_host", checkout / "offline" / "modules" / "pulumi"
+    for folder in (engine, module, checkout / "sandbox" / "hosts"):
+        folder.mkdir(parents=True)
     (checkout / "requirements.txt").write_text(lock)
     (checkout / "sandbox" / "hosts" / "vllm-cpu.txt").write_text("torch==2\n")
-    (engine / "pulumi" / "go.sum").write_text("sums\n")
+    (module / "go.sum").write_text("sums\n")
     for part in ("language_host.py", "run_program.py", "launcher.sh"):
         (engine / part).write_text(part)
     return paths.find(checkout, {"HOME": str(tmp_path / "home")})

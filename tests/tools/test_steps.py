@@ -128,7 +128,7 @@ def test_an_unknown_part_is_refused_by_name(capsys):
 
 @pytest.mark.skipif(not shutil.which("sh"), reason="no POSIX shell")
 def test_the_launcher_says_where_the_environment_is_missing(tmp_path):
-    launcher = Path(__file__).resolve().parents[2] / "sandbox" / "engine" / "launcher.sh"
+    launcher = Path(__file__).resolve().parents[2] / "offline" / "language_host" / "launcher.sh"
     done = subprocess.run(
         ["sh", launcher, "127.0.0.1:1"],
         cwd=tmp_path,

@@ -10,8 +10,8 @@ import pytest
 
 from monitoring.kubernetes import documents
 from monitoring.kubernetes.settings import Settings
-from sandbox.plugins.kubernetes.cluster import Cluster, Refused
-from sandbox.plugins.kubernetes.kubeconfig import reach
+from offline.kubernetes_plugin.cluster import Cluster, Refused
+from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
 from tests.sandbox.services.test_monitoring import programs_of
 

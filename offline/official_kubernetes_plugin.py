@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import golang
-from tools.golang import Program
+from offline import golang
+from offline.golang import Program
 from tools.paths import Paths
 from tools.steps import run, step
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.engine import run_program
+from offline.language_host import run_program
 
 
 @pytest.mark.parametrize(("code", "status"), [(None, 0), (0, 0), (3, 3)])

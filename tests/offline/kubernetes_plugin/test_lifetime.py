@@ -8,7 +8,7 @@ from tests.doubles.processes import descendants, wait_until
 
 ENGINE = """
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-m", "sandbox.plugins.kubernetes", "127.0.0.1:1"], stdout=sys.stdout)
+subprocess.Popen([sys.executable, "-m", "offline.kubernetes_plugin", "127.0.0.1:1"], stdout=sys.stdout)
 time.sleep(600)
 """
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import engine, paths, plugin, setup
+from offline import engine, official_kubernetes_plugin
+from tools import paths, setup
 from tools.steps import SetupError
 
 GO = """#!/bin/sh
@@ -21,7 +22,7 @@ esac
 @pytest.fixture
 def where(tmp_path: Path) -> paths.Paths:
     found = paths.find(tmp_path / "checkout", {"HOME": str(tmp_path)})
-    module = found.checkout / "sandbox" / "plugins" / "kubernetes" / "official"
+    module = found.checkout / "offline" / "modules" / "kubernetes_plugin"
     pinned = [module / name for name in ("go.mod", "go.sum", "main.go")]
     for file in (*found.engine_parts, *pinned, found.engine_module / "go.sum", found.checkout / "requirements.txt"):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -30,7 +31,7 @@ def where(tmp_path: Path) -> paths.Paths:
 
 
 def environ(tmp_path: Path) -> dict[str, str]:
-    schema = tmp_path / "module" / plugin.SCHEMA
+    schema = tmp_path / "module" / official_kubernetes_plugin.SCHEMA
     schema.parent.mkdir(parents=True, exist_ok=True)
     schema.write_text("schema\n")
     (tmp_path / "go").write_text(GO)
@@ -44,7 +45,7 @@ def test_it_is_built_once_of_what_is_pinned_and_takes_the_stand_ins_place(where:
     engine.lay_beside(where)
 
     for _ in range(2):
-        plugin.install_plugin(where, environ(tmp_path))
+        official_kubernetes_plugin.install_plugin(where, environ(tmp_path))
 
     assert (tmp_path / "built").read_text() == "schema\nmain.go\ngo.sum\n"
     launcher = where.stand_ins / "pulumi-resource-kubernetes"
@@ -53,10 +54,10 @@ def test_it_is_built_once_of_what_is_pinned_and_takes_the_stand_ins_place(where:
 
 
 def test_without_go_it_says_what_else_would_do(where: paths.Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.golang.shutil.which", lambda *_, **__: None)
+    monkeypatch.setattr("offline.golang.shutil.which", lambda *_, **__: None)
 
     with pytest.raises(SetupError, match="install Pulumi's own release of it on PATH"):
-        plugin.install_plugin(where, {"PATH": "/nowhere"})
+        official_kubernetes_plugin.install_plugin(where, {"PATH": "/nowhere"})
 
 
 def test_nobody_gets_it_unasked(monkeypatch: pytest.MonkeyPatch) -> None:

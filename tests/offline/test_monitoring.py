@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import monitoring, paths, setup
+from offline import monitoring
+from tools import paths, setup
 from tools.steps import SetupError
 
 GO = """#!/bin/sh

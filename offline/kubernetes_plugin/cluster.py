@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-from sandbox.plugins.kubernetes.objects import Kind, Manifest, name_of, without_values
+from offline.kubernetes_plugin.objects import Kind, Manifest, name_of, without_values
 
 MANAGER = "pulumi-kubernetes"
 DISCOVERY_SECONDS = 10.0  # a kind whose definition is made by the same program

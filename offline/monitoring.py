@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tools import golang
-from tools.golang import Program
+from offline import golang
+from offline.golang import Program
 from tools.paths import Paths
 from tools.steps import step
 

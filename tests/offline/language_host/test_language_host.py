@@ -18,7 +18,7 @@ import pytest
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-from sandbox.engine import language_host
+from offline.language_host import language_host
 
 HOST = Path(language_host.__file__)
 

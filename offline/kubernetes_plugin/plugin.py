@@ -10,10 +10,10 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from sandbox.plugins.kubernetes import objects
-from sandbox.plugins.kubernetes.cluster import Cluster, Refused
-from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach, refuse_others
-from sandbox.plugins.kubernetes.objects import Kind, Manifest
+from offline.kubernetes_plugin import objects
+from offline.kubernetes_plugin.cluster import Cluster, Refused
+from offline.kubernetes_plugin.kubeconfig import KubeconfigError, reach, refuse_others
+from offline.kubernetes_plugin.objects import Kind, Manifest
 
 VERSION = "4.32.0"  # of the SDK in requirements.in
 CHANGED = provider_pb2.DiffResponse.DiffChanges.DIFF_SOME

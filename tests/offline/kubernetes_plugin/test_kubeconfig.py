@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 import sandbox.settings
-from sandbox.plugins.kubernetes.kubeconfig import TOKEN as MARK
-from sandbox.plugins.kubernetes.kubeconfig import KubeconfigError, reach, refuse_others
+from offline.kubernetes_plugin.kubeconfig import TOKEN as MARK
+from offline.kubernetes_plugin.kubeconfig import KubeconfigError, reach, refuse_others
 from sandbox.services.kubernetes import TOKEN
 from sandbox.settings import KUBERNETES_PORT
 

@@ -9,8 +9,8 @@ import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
-from tools import golang
-from tools.golang import Program, parse_version
+from offline import golang
+from offline.golang import Program, parse_version
 from tools.paths import Paths
 from tools.steps import SetupError, run, step
 
@@ -77,7 +77,7 @@ def lay_beside(paths: Paths) -> None:
     stand_in.write_text(
         f'#!/bin/sh\n[ ! -x {official} ] || exec {official} "$@"\n'
         f"PYTHONPATH={shlex.quote(str(paths.engine_bin / 'plugins'))} "
-        f'exec {shlex.quote(str(python))} -P -m sandbox.plugins.kubernetes "$@"\n'
+        f'exec {shlex.quote(str(python))} -P -m offline.kubernetes_plugin "$@"\n'
     )
     for file in (fresh / "pulumi-resource-pulumi-python", fresh / "pulumi-language-python", stand_in):
         file.chmod(0o755)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from pulumi.runtime.proto import provider_pb2_grpc
 
-from sandbox.plugins.kubernetes.plugin import Plugin
+from offline.kubernetes_plugin.plugin import Plugin
 
 CALLS_AT_ONCE = 32
 LOOK_SECONDS = 1.0

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import engine, golang, paths
+from offline import engine, golang
+from tools import paths
 from tools.steps import SetupError
 
 
@@ -21,13 +22,14 @@ def program(folder: Path, name: str, text: str) -> Path:
 @pytest.fixture
 def where(tmp_path: Path) -> paths.Paths:
     checkout = tmp_path / "checkout"
-    source = checkout / "sandbox" / "engine"
-    (source / "pulumi").mkdir(parents=True)
-    (source / "pulumi" / "go.sum").write_text("sums\n")
+    source, module = checkout / "offline" / "language_host", checkout / "offline" / "modules" / "pulumi"
+    for folder in (source, module):
+        folder.mkdir(parents=True)
+    (module / "go.sum").write_text("sums\n")
     (checkout / "requirements.txt").write_text("a==1\n")
     for part in ("language_host.py", "run_program.py", "launcher.sh"):
         (source / part).write_text(part)
-    plugin = checkout / "sandbox" / "plugins" / "kubernetes"
+    plugin = checkout / "offline" / "kubernetes_plugin"
     plugin.mkdir(parents=True)
     (plugin / "__main__.py").write_text("a stand-in\n")
     return paths.find(checkout, {"HOME": str(tmp_path / "home")})
@@ -113,13 +115,13 @@ def test_a_build_is_laid_out_with_our_host_and_launcher_beside_it(where, tmp_pat
     started = (where.engine_bin / "pulumi-language-python").read_text()
     assert str(where.engine_bin / "language_host.py") in started
     assert str(where.checkout) not in started
-    stand_in = where.engine_bin / "plugins" / "sandbox" / "plugins" / "kubernetes" / "__main__.py"
+    stand_in = where.engine_bin / "plugins" / "offline" / "kubernetes_plugin" / "__main__.py"
     assert stand_in.read_text() == "a stand-in\n"
     assert f"PYTHONPATH={where.engine_bin}/plugins exec" in (where.stand_ins / "pulumi-resource-kubernetes").read_text()
 
 
 def test_another_stand_in_is_another_folder(where):
     before = where.engine_bin
-    (where.checkout / "sandbox" / "plugins" / "kubernetes" / "__main__.py").write_text("another\n")
+    (where.checkout / "offline" / "kubernetes_plugin" / "__main__.py").write_text("another\n")
 
     assert where.engine_bin != before

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sandbox.plugins.kubernetes.objects import (
+from offline.kubernetes_plugin.objects import (
     UNKNOWN,
     Kind,
     changed_keys,
