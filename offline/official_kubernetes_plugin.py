@@ -27,7 +27,7 @@ def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
     """Build it where it is missing. Raises SetupError."""
     if paths.kubernetes_plugin.is_file():
         return
-    go = golang.find_go(environ, "The kubernetes plugin is to be built", "Pulumi's own release of it on PATH")
+    go = golang.find_go(paths, environ, "The kubernetes plugin is to be built", "Pulumi's own release of it on PATH")
     with step("Pulumi's kubernetes plugin from source (about 12 minutes)"), tempfile.TemporaryDirectory() as folder:
         module = Path(folder)
         for file in paths.kubernetes_plugin_parts:

@@ -38,6 +38,16 @@ class Paths:
         return self.checkout / "offline" / "modules" / "pulumi"
 
     @property
+    def go_lock(self) -> Path:
+        """The lock of the Go that set-up installs on a machine without one."""
+        return self.checkout / "offline" / "go.txt"
+
+    @property
+    def go_folder(self) -> Path:
+        """The folder in the cache that holds this Go as `go/bin/go`."""
+        return self.cache / "go" / digest([self.go_lock])
+
+    @property
     def engine_parts(self) -> tuple[Path, ...]:
         """What is laid beside the engine's binary: the language host, its runner, the providers' launcher."""
         folder = self.checkout / "offline" / "language_host"

@@ -6,7 +6,6 @@ import pytest
 
 from offline import monitoring
 from tools import paths, setup
-from tools.steps import SetupError
 
 GO = """#!/bin/sh
 case $1 in
@@ -45,11 +44,6 @@ def test_each_program_is_built_of_its_module_with_its_version_once(where: paths.
     monitoring.install_monitoring(where, environ(tmp_path))
     assert len((tmp_path / "built").read_text().splitlines()) == len(built) + 1
     monitoring.install_monitoring(where, {"PATH": "/nowhere"})  # nothing lacks, so nobody asks for Go
-
-
-def test_an_old_go_is_named_with_the_way_to_do_without(where: paths.Paths, tmp_path: Path) -> None:
-    with pytest.raises(SetupError, match=r"go1\.20.*MONITORING=off.*or Go 1\.26 or later"):
-        monitoring.install_monitoring(where, environ(tmp_path, "#!/bin/sh\necho go1.20\n"))
 
 
 def test_another_lock_is_another_folder(where: paths.Paths) -> None:
