@@ -1,21 +1,57 @@
-"""For all rooms: tests of the real vLLM run one after another, on one worker; properties are tried on the same examples
-each time, without a clock. `--hypothesis-profile=search` looks for new ones."""
+"""For all rooms: the tier of a run; the real vLLM's tests on one worker; properties on the same examples each time, without
+a clock. `--hypothesis-profile=search` looks for new examples."""
 
 from __future__ import annotations
+
+import os
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-SLOW_MACHINE = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("same", derandomize=True, **SLOW_MACHINE)
-settings.register_profile("search", max_examples=2000, **SLOW_MACHINE)
+from tests import tiers
+
+ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("same", ANY_PACE, derandomize=True)
+settings.register_profile("search", ANY_PACE, max_examples=2000)
 settings.load_profile("same")
+
+TIER = pytest.StashKey[tiers.Tier]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Find the tier once."""
+    config.stash[TIER] = tiers.tier_of(os.environ, tiers.head())
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """Name the slice, so that it can be played again."""
+    return f"tier: {config.stash[TIER]}"
+
+
+@pytest.fixture(scope="session")
+def tier(pytestconfig: pytest.Config) -> tiers.Tier:
+    """What this run takes, for tests that find their cases while they run."""
+    return pytestconfig.stash[TIER]
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Two real vLLMs at once are slower than one after the other, and need twice the memory: one worker gets them
-    all."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what rotates and is not in the slice, and part what cannot run beside itself.
+
+    Two real vLLMs at once are slower than one after the other, and need twice the memory: one worker gets them all.
+    """
+    out = tiers.left_out(items, config.stash[TIER])
+    config.hook.pytest_deselected(items=out)
+    items[:] = [item for item in items if item not in out]
+    tiers.quarantine(items)
     for item in items:
         if item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.xdist_group("vllm"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what is quarantined: each is a debt with a reason."""
+    if lines := tiers.quarantined(terminalreporter.stats):
+        terminalreporter.section("quarantined tests, which decide nothing")
+        for line in lines:
+            terminalreporter.write_line(line)

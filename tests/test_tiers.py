@@ -1,0 +1,74 @@
+"""What a run takes follows from the commit; a quarantined test decides nothing and is listed."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.tiers import Tier, head, tier_of
+
+REPO = Path(__file__).resolve().parents[1]
+PLUGIN = "from tests.conftest import *\n"
+TESTS = """
+import pytest
+
+@pytest.mark.rotating(of=3)
+@pytest.mark.parametrize("n", range(7))
+def test_one(n):
+    pass
+
+@pytest.mark.rotating(of=2)
+@pytest.mark.parametrize("n", range(2))
+def test_two(n):
+    pass
+
+@pytest.mark.quarantine(reason="two hosts want one port")
+def test_fails():
+    assert False
+
+@pytest.mark.quarantine(reason="seen once")
+def test_passes():
+    pass
+"""
+
+
+@given(st.integers(2, 9), st.integers(0, 40))
+def test_each_row_is_in_one_of_the_slices(of: int, rows: int) -> None:
+    slices = [Tier(False, seed).slice(range(rows), of) for seed in range(of)]
+
+    assert sorted(row for one in slices for row in one) == list(range(rows))
+    assert Tier(True, 0).slice(range(rows), of) == list(range(rows))
+
+
+def test_the_slice_follows_from_the_commit_unless_it_is_named() -> None:
+    assert tier_of({}, "ff") == Tier(False, 255)
+    assert tier_of({}, "") == Tier(False, 0)
+    assert tier_of({"TEST_SEED": "12"}, "ff") == Tier(False, 12)
+    assert tier_of({"TIER": "deep"}, "ff").deep
+    assert set(head()) <= set("0123456789abcdef")
+
+
+def test_a_run_takes_its_slice_and_lists_what_is_quarantined(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(PLUGIN)
+    (tmp_path / "test_it.py").write_text(TESTS)
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", REPO / "pyproject.toml", tmp_path]
+
+    done = subprocess.run(
+        command,
+        env={**os.environ, "PYTHONPATH": str(REPO), "TIER": "", "TEST_SEED": "7"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    said = done.stdout
+    assert done.returncode == 0, said + done.stderr
+    assert re.findall(r"::test_(\w+\[\d\]) PASSED", said) == ["one[1]", "one[4]", "two[1]"]
+    assert "TEST_SEED=7 plays it again" in said
+    end = said.partition("quarantined tests")[2]
+    assert re.search(r"failed .*test_it.py::test_fails: two hosts want one port\n", end)
+    assert re.search(r"passed .*test_it.py::test_passes: seen once\n", end)
