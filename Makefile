@@ -1,4 +1,4 @@
-# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double MONITORING=on|off PROMPT=... NAME=... STACK=... JOBS=...
+# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double MONITORING=on|off PROMPT=... NAME=... STACK=... JOBS=... PARTS=...
 PYTHON ?= python3
 VLLM ?= real
 MONITORING ?= on
@@ -8,6 +8,8 @@ STACK ?= local
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 SOAK ?= 0-200
 IN = $(PYTHON) -m tools.env --
+BARE = $(PYTHON) -m tools.env --without-engine --
+PARTS ?=
 NO_VLLM = $(if $(filter double,$(VLLM)),and not vllm) $(if $(filter off,$(MONITORING)),and not monitoring)
 
 .DEFAULT_GOAL := help
@@ -40,32 +42,29 @@ down: ## give everything back, show the market's meter at nought, stop the sandb
 	@$(IN) gpu-fleet down
 
 # One more at once than there are processors: much of the time is waiting for hosts, markets and Prometheus.
-# What fails beside dozens of emulated machines is tried once more by itself: only then is it the code and not the load.
 test test-deep: TESTS = on
-test: TIER = and not deep
-test-deep: export DEEP = on
-test: setup lint ## format, lint, types, and every test that a commit must pass (VLLM=double leaves the real vLLM out)
-test-deep: setup lint ## test, and what is slow and decides little: every seam with both victims
-test test-deep:
-	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live $(TIER) $(NO_VLLM)" || \
-		{ [ $$? = 1 ] && $(IN) pytest --last-failed --last-failed-no-failures none -m "not live $(TIER) $(NO_VLLM)"; }
+test: setup lint ## what every commit must pass: format, lint, types, and every test but slow ones that decide little
+	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live and not deep $(NO_VLLM)"
+
+test-deep: setup lint ## every test, in parts; run again, it goes on with those that have not passed (PARTS="seams soak-1": these)
+	@$(IN) python -m tools.deep $(PARTS)
 
 test-clients: setup ## other people's clients (gpuhunt, dstack, SkyPilot) against the emulated market, in an environment of their own
 	@$(PYTHON) -m tools.setup --parts clients
 	@$(IN) pytest -q tests/clients
 
-check: VLLM = double
-check: MONITORING = off
-check: setup lint ## the fast part of test: no emulated host, no engine, no vLLM, no Prometheus
-	@$(IN) pytest -q -n $(JOBS) -m "not (host or engine or vllm or monitoring or live)"
+check: ## minutes: format, lint, types and the pure tests; needs no Go, no engine, no root
+	@$(PYTHON) -m tools.setup --parts venv,model
+	@$(MAKE) --no-print-directory lint
+	@$(BARE) pytest -q -n $(JOBS) -m "not (host or engine or vllm or monitoring or live)"
 
 lint:
-	@$(IN) ruff format --check --quiet .
-	@$(IN) ruff check --quiet .
-	@$(IN) mypy .
+	@$(BARE) ruff format --check --quiet .
+	@$(BARE) ruff check --quiet .
+	@$(BARE) mypy .
 
 soak: setup ## 200 random histories through the real engine and kills at every seam, over an hour (SOAK=0-200: which seeds)
-	@SOAK=$(SOAK) $(IN) pytest -n $(JOBS) --dist load tests/faults/test_soak.py tests/faults/test_seams.py
+	@TIER=deep SOAK=$(SOAK) $(IN) pytest -n $(JOBS) --dist load tests/faults/test_soak.py tests/faults/test_seams.py
 
 bench: setup ## measure every figure of bench/ against its goal
 	@$(IN) python -m tools.bench

@@ -3,6 +3,7 @@
     eval "$(make -s env)"                    in a shell, for the sandbox's stack
     eval "$(make -s env STACK=dev)"          in a shell, for a real stack
     python3 -m tools.env -- pulumi stack     one command
+    python3 -m tools.env --without-engine -- pytest     one that needs no engine
 
 What is set already wins, so that an operator's own backend, passphrase and engine are used. A real stack gets nothing of the
 sandbox: no backend, no passphrase, no stand-in for a plugin. What the sandbox's environment left in a shell is taken out.
@@ -98,13 +99,13 @@ def main(arguments: list[str]) -> int:
     `--stack NAME` says for which stack: `local` is the sandbox's and gets its backend and passphrase, any other is real.
     """
     where = paths.find(CHECKOUT, os.environ)
-    ready = engine.own_pulumi(where, os.environ) or where.engine_bin.is_dir()
-    if not ready or not complete(where.venv):
+    split = arguments.index("--") if "--" in arguments[:-1] else len(arguments)
+    options, command = arguments[:split], arguments[split + 1 :]
+    engine_there = engine.own_pulumi(where, os.environ) or where.engine_bin.is_dir()
+    if not complete(where.venv) or not (engine_there or "--without-engine" in options):
         print("Set-up has not run for this checkout: run `make setup` first.", file=sys.stderr)
         return 1
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
-    split = arguments.index("--") if "--" in arguments[:-1] else len(arguments)
-    options, command = arguments[:split], arguments[split + 1 :]
     stack = options[options.index("--stack") + 1] if "--stack" in options[:-1] else ""
     real = real_environment(where, os.environ) if stack not in ("", SANDBOX_STACK) else None
     if not command:

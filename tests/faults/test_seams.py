@@ -2,10 +2,9 @@
 
 A seam is a call that leaves the process. They are found by recording one run of each operation, so that code that is new
 is covered by itself. In the end nothing is rented that is not known, and never two for one name. An ordinary run strikes
-every second seam, and the two victims of a create take turns; `make test-deep` and `make soak` strike both at each.
+some seams, which ones follows from the commit; `make test-deep` and `make soak` strike both victims at each.
 """
 
-import os
 import signal
 import subprocess
 import sys
@@ -21,13 +20,14 @@ from bootstrap.probe import probe
 from providers.vast.resource import VastInstanceProvider
 from tests.doubles.cloud import ACCOUNT, REPO, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from tests.tiers import Tier
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 
 SEAMS = REPO / "tests" / "doubles" / "seams"
 VICTIMS, MOMENTS = ("self", "engine"), ("before", "after")
+ONE_OF = 6  # seams that are struck for a commit
 CHUNKS = 6  # a test each, so that workers share them
-EVERY = "SOAK" in os.environ or "DEEP" in os.environ
 LISTENER = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
 
 
@@ -120,9 +120,9 @@ def share(found: list[str], chunk: int, chunks: int = CHUNKS) -> list[str]:
     return [moment for number, moment in enumerate(found) if number % chunks == chunk]
 
 
-def turn(found: list[str], victim: int) -> list[str]:
-    """Return the seams at which the first or the second victim is struck."""
-    return found if EVERY else found[victim * 2 :: 4]
+def turn(tier: Tier, found: list[str], victim: int) -> list[str]:
+    """Return the seams at which the first or the second victim is struck in this run."""
+    return tier.slice(found, ONE_OF, victim * ONE_OF // 2)
 
 
 def assert_serves(cloud: Cloud, outs: dict[str, Any], moment: str) -> None:
@@ -155,9 +155,9 @@ def test_the_seams_of_all_rooms_are_found(recorded: dict[str, list[str]]) -> Non
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_a_create_whose_process_was_killed_is_taken_up_again(
-    cloud: Cloud, rescuer: DynamicProcess, recorded: dict[str, list[str]], tmp_path: Path, chunk: int
+    cloud: Cloud, rescuer: DynamicProcess, recorded: dict[str, list[str]], tmp_path: Path, tier: Tier, chunk: int
 ) -> None:
-    for moment in share(turn(recorded["create"], 0), chunk):
+    for moment in share(turn(tier, recorded["create"], 0), chunk):
         with Killable(tmp_path / "notes", moment) as one:
             with pytest.raises(ProviderError):
                 one.process.create(cloud.props("chat-0"))
@@ -172,11 +172,11 @@ def test_a_create_whose_process_was_killed_is_taken_up_again(
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_a_create_whose_engine_was_killed_gives_everything_back(
-    cloud: Cloud, recorded: dict[str, list[str]], tmp_path: Path, chunk: int
+    cloud: Cloud, recorded: dict[str, list[str]], tmp_path: Path, tier: Tier, chunk: int
 ) -> None:
     # Past the last step on the host the instance serves, and only the next `up` or `destroy` can learn of it.
     last = max(number for number, name in enumerate(recorded["create"]) if ":ssh " in name)
-    for moment in share(turn(recorded["create"][: last + 1], 1), chunk):
+    for moment in share(turn(tier, recorded["create"][: last + 1], 1), chunk):
         with Killable(tmp_path / "notes", moment, "engine") as one:
             with pytest.raises(ProviderError):
                 one.process.create(cloud.props("chat-0"))
@@ -189,10 +189,16 @@ def test_a_create_whose_engine_was_killed_gives_everything_back(
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_an_update_that_was_killed_is_done_by_the_next_one(
-    cloud: Cloud, rescuer: DynamicProcess, recorded: dict[str, list[str]], tmp_path: Path, victim: str, moment: str
+    cloud: Cloud,
+    rescuer: DynamicProcess,
+    recorded: dict[str, list[str]],
+    tmp_path: Path,
+    tier: Tier,
+    victim: str,
+    moment: str,
 ) -> None:
     id_, outs = rescuer.create(cloud.props("chat-0"))
-    seams = turn(recorded["update"], VICTIMS.index(victim))
+    seams = turn(tier, recorded["update"], VICTIMS.index(victim))
     for number, seam in enumerate(share(seams, MOMENTS.index(moment), 2)):
         news = other(cloud, number)
         with Killable(tmp_path / "notes", seam, victim, moment) as one:
@@ -212,9 +218,9 @@ def test_an_update_that_was_killed_is_done_by_the_next_one(
 
 @pytest.mark.parametrize("victim", VICTIMS)
 def test_a_delete_that_was_killed_is_done_by_the_next_one(
-    cloud: Cloud, rescuer: DynamicProcess, recorded: dict[str, list[str]], tmp_path: Path, victim: str
+    cloud: Cloud, rescuer: DynamicProcess, recorded: dict[str, list[str]], tmp_path: Path, tier: Tier, victim: str
 ) -> None:
-    for seam in turn(recorded["delete"], VICTIMS.index(victim)):
+    for seam in turn(tier, recorded["delete"], VICTIMS.index(victim)):
         id_, outs = rescuer.create(cloud.props("chat-0"))
         with Killable(tmp_path / "notes", seam, victim) as one:
             try:

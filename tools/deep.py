@@ -1,0 +1,181 @@
+"""Runs every test in parts that can be resumed, and writes the last result into docs/benchmarks.md: `make test-deep`.
+
+    python -m tools.deep                  the parts that have not passed at this commit
+    python -m tools.deep seams-1 soak-2   these parts, whether they have passed or not
+
+A file in the state folder remembers which part passed at which commit. A changed work tree is not remembered.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from tools import paths
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+BEGIN, END = "<!-- every test: written by `make test-deep` -->", "<!-- end of every test -->"
+SLOW = "host or engine or vllm or monitoring"
+SEAMS, SOAK, FAULTS = "tests/faults/test_seams.py", "tests/faults/test_soak.py", "tests/faults"
+SOAK_SEEDS, SOAK_PARTS = 200, 5
+CLIENTS, PLUGIN = "tests/clients", "tests/engine/test_kubernetes.py"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One run of pytest. `setup` is what set-up must bring on request; `workers`: how many tests run at once."""
+
+    words: tuple[str, ...]
+    workers: str = "auto"
+    environment: tuple[tuple[str, str], ...] = ()
+    setup: str = ""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a part ended."""
+
+    commit: str
+    date: str
+    passed: int
+    failed: int
+    skipped: int
+    seconds: float
+
+
+def parts() -> dict[str, Part]:
+    """Return all parts in their order. Together they run every test: each folder that is left out of one is another."""
+    seeds = range(0, SOAK_SEEDS, SOAK_SEEDS // SOAK_PARTS)
+    soak = {
+        f"soak-{number}": Part((SOAK,), environment=(("SOAK", f"{first}-{first + seeds.step}"),))
+        for number, first in enumerate(seeds, 1)
+    }
+    return {
+        "pure": Part(("-m", f"not ({SLOW} or live)", "--ignore", CLIENTS)),
+        "vllm": Part(
+            (
+                "-m",
+                "vllm and not live",
+            ),
+            "0",
+        ),
+        "monitoring": Part(
+            (
+                "-m",
+                "monitoring and not vllm and not live",
+            )
+        ),
+        "hosts": Part(("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS)),
+        "engine": Part(("-m", "engine and not (vllm or monitoring or live)", "--ignore", FAULTS)),
+        "faults": Part((FAULTS, "-m", f"({SLOW}) and not monitoring", "--ignore", SEAMS, "--ignore", SOAK)),
+        "seams": Part((SEAMS,)),
+        **soak,
+        "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
+        "clients": Part((CLIENTS,), "0", setup="clients"),
+    }
+
+
+def command(part: Part, report: Path) -> list[str]:
+    """Return the words of a part's run."""
+    return ["pytest", "-q", "-n", part.workers, "--dist", "loadgroup", f"--junitxml={report}", *part.words]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the parts; 1 if one of them failed."""
+    known = parts()
+    if unknown := set(arguments) - known.keys():
+        print(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(known)}.", file=sys.stderr)
+        return 2
+    memory = paths.find(CHECKOUT, os.environ).state / "test-deep.json"
+    commit = commit_of(CHECKOUT)
+    done = remembered(memory)
+    todo = list(arguments) or [name for name in known if not passed(done.get(name), commit)]
+    for number, name in enumerate(todo, 1):
+        print(f"test-deep: {name} ({number} of {len(todo)})", file=sys.stderr, flush=True)
+        done[name] = run(known[name], commit)
+        if not commit.endswith("+"):
+            memory.parent.mkdir(parents=True, exist_ok=True)
+            memory.write_text(json.dumps({key: asdict(result) for key, result in done.items()}, indent=2) + "\n")
+    page = CHECKOUT / "docs" / "benchmarks.md"
+    page.write_text(with_results(page.read_text(), {name: done[name] for name in known if name in done}))
+    failed = [name for name in known if name in done and not passed(done[name], commit)]
+    if failed:
+        print(f"test-deep: not green at {commit[:12]}: {', '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def run(part: Part, commit: str) -> Result:
+    """Run one part to its end."""
+    began = time.monotonic()
+    date = datetime.now(UTC).date().isoformat()
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.xml"
+        if part.setup:
+            subprocess.run([sys.executable, "-m", "tools.setup", "--parts", part.setup], cwd=CHECKOUT, check=True)
+        environment = {**os.environ, "TIER": "deep", **dict(part.environment)}
+        status = subprocess.run(command(part, report), cwd=CHECKOUT, env=environment, check=False).returncode
+        good, bad, skipped = counts(report.read_text()) if report.exists() else (0, 0, 0)
+    # A run that broke off without a failed test is no green run.
+    return Result(commit, date, good, max(bad, 1 if status else 0), skipped, round(time.monotonic() - began, 1))
+
+
+def counts(report: str) -> tuple[int, int, int]:
+    """Read how many tests passed, failed and were skipped out of a report in JUnit's form."""
+    suites = list(ET.fromstring(report).iter("testsuite"))
+    total, failures, errors, skipped = (
+        sum(int(suite.get(name, "0")) for suite in suites) for name in ("tests", "failures", "errors", "skipped")
+    )
+    return total - failures - errors - skipped, failures + errors, skipped
+
+
+def passed(result: Result | None, commit: str) -> bool:
+    """Say whether a part passed at that commit."""
+    return result is not None and result.commit == commit and result.failed == 0
+
+
+def remembered(memory: Path) -> dict[str, Result]:
+    """Return the last result of each part; an unreadable file is an empty one."""
+    try:
+        return {name: Result(**fields) for name, fields in json.loads(memory.read_text()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def commit_of(checkout: Path) -> str:
+    """Return the commit at HEAD; a `+` behind it says that the work tree differs from it beyond the results' own page."""
+    git = ["git", "-C", str(checkout)]
+    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    changed = [*git, "status", "--porcelain", "--", ".", ":!docs/benchmarks.md"]
+    return head + ("+" if subprocess.run(changed, capture_output=True, text=True, check=True).stdout else "")
+
+
+def with_results(page: str, results: Mapping[str, Result]) -> str:
+    """Return a page with the results between its two marks."""
+    before, begin, rest = page.partition(BEGIN)
+    _old, end, after = rest.partition(END)
+    return f"{before}{begin}\n{table(results)}{end}{after}"
+
+
+def table(results: Mapping[str, Result]) -> str:
+    """Lay out the results in Markdown, their sum last."""
+    rows = ["| part | date | commit | passed | failed | skipped | minutes |", "| --- " * 7 + "|"]
+    for name, one in results.items():
+        ended = f"{one.passed} | {one.failed} | {one.skipped} | {one.seconds / 60:.1f} |"
+        rows.append(f"| {name} | {one.date} | `{one.commit[:12]}` | {ended}")
+    sums = [sum(getattr(one, name) for one in results.values()) for name in ("passed", "failed", "skipped")]
+    minutes = sum(one.seconds for one in results.values()) / 60
+    rows.append(f"| all | | | {sums[0]} | {sums[1]} | {sums[2]} | {minutes:.1f} |")
+    return "\n".join(rows) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
