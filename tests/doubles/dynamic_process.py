@@ -10,6 +10,7 @@ floats, keys with None have vanished, credentials come as secrets in Configure, 
 
 import os
 import queue
+import select
 import socket
 import subprocess
 import sys
@@ -29,7 +30,7 @@ from pulumi.runtime.proto.provider_pb2_grpc import ResourceProviderStub
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "gpu-fleet"
-START_SECONDS = 60.0
+START_SECONDS = 200.0  # patient, for a machine under load; nothing waits for it to pass
 # Pulumi's own signature of a secret on the wire.
 SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 
@@ -77,14 +78,14 @@ class DynamicProcess:
         provider: ResourceProvider,
         engine: str | None = None,
         environment: dict[str, str] | None = None,
-        timeout: float = 120.0,
+        timeout: float = 250.0,
     ) -> None:
         self._pickled = serialize_provider(provider)
         self._home = tempfile.TemporaryDirectory()
         self._engine = socket.create_server(("127.0.0.1", 0))
         engine = engine or f"127.0.0.1:{self._engine.getsockname()[1]}"
         self._timeout = timeout
-        self._lines: list[str] = []
+        self._written = b""
         self._arrived = threading.Condition()
         self._port: queue.Queue[str] = queue.Queue()
         self.process = subprocess.Popen(
@@ -94,8 +95,10 @@ class DynamicProcess:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
         )
+        assert self.process.stdout is not None
+        self._pipe = self.process.stdout
+        os.set_blocking(self._pipe.fileno(), False)
         self._reader = threading.Thread(target=self._read_output, daemon=True)
         self._reader.start()
         port = self._wait_for_port()
@@ -116,15 +119,17 @@ class DynamicProcess:
         self.process.wait()
         self._engine.close()
         self._reader.join()
+        self._pipe.close()
         self._home.cleanup()
 
     @property
     def output(self) -> str:
-        """Return what the provider has printed so far; the engine would show it."""
-        return "\n".join(self._lines)
+        """Return what the provider has printed until now; the engine would show it. The line with the port is left out."""
+        self._take()
+        return self._written.decode(errors="replace").partition("\n")[2]
 
-    def says(self, text: str, seconds: float = 10.0) -> bool:
-        """Say whether the provider prints `text`; what it has written may take a moment to get here."""
+    def says(self, text: str, seconds: float = 60.0) -> bool:
+        """Say whether the provider prints `text`, and wait for it."""
         with self._arrived:
             return self._arrived.wait_for(lambda: text in self.output, seconds)
 
@@ -193,12 +198,32 @@ class DynamicProcess:
             raise ProviderError(error.details()) from None
 
     def _read_output(self) -> None:
-        assert self.process.stdout is not None
-        self._port.put(self.process.stdout.readline().strip())
-        for line in self.process.stdout:
-            with self._arrived:
-                self._lines.append(line.rstrip("\n"))
+        told = False
+        while True:
+            select.select([self._pipe], [], [])
+            goes_on = self._take()
+            if not told and (b"\n" in self._written or not goes_on):
+                self._port.put(self._written.decode(errors="replace").partition("\n")[0].strip())
+                told = True
+            if not goes_on:
+                return
+
+    def _take(self) -> bool:
+        """Take what lies in the pipe; False once the process and its children have closed it.
+
+        Whoever asks for the output takes it itself: what was printed before a call returned is there after the call.
+        """
+        with self._arrived:
+            while not self._pipe.closed:
+                try:
+                    part = os.read(self._pipe.fileno(), 65536)
+                except BlockingIOError:
+                    return True
+                if not part:
+                    break
+                self._written += part
                 self._arrived.notify_all()
+            return False
 
 
 def _struct(values: dict[str, Any]) -> Struct:
