@@ -7,8 +7,9 @@ from pathlib import Path
 from bootstrap.about import About
 from bootstrap.manifest import Manifest
 from components.wishes import arguments_of
+from config.base import path_of
 from config.fleets import FleetConfig
-from config.messages import ConfigError, path_of
+from config.messages import ConfigError
 from config.stack import StackConfig
 from providers.vast.fit import contradictions
 from providers.vast.pinning import pins_file, read_pins

@@ -1,28 +1,19 @@
 """The operator's sentences about mistakes in stack config: each names the key, what is wrong with it, and what to do."""
 
 import difflib
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel
 
-from config.base import PROJECT
+from config.base import PROJECT, path_of
 from config.masking import HIDDEN
 from config.secret_leaves import SecretLeaves
 from config.stack import SECTIONS, StackConfig
 
-PLAIN = re.compile(r"[A-Za-z0-9_-]+\Z")
-
 
 class ConfigError(Exception):
     """Stack config cannot be used. The message names each key, what is wrong with it, and what to do."""
-
-
-def path_of(*parts: str | int) -> str:
-    """Return a key's path as `pulumi config set --path` takes it: a name such as `Qwen/Qwen2.5-7B` is quoted there."""
-    first, *rest = map(str, parts)
-    return f"{PROJECT}:{first}" + "".join(f".{one}" if PLAIN.match(one) else f'["{one}"]' for one in rest)
 
 
 def list_mistakes(mistakes: list[str]) -> str:

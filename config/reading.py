@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from config.base import PROJECT
+from config.base import PROJECT, path_of
 from config.masking import HIDDEN
-from config.messages import ConfigError, describe_error, list_mistakes, path_of, unknown_key
+from config.messages import ConfigError, describe_error, list_mistakes, unknown_key
 from config.secret_keys import ALL_SECRETS
 from config.secret_leaves import NONE, SecretLeaves
 from config.stack import StackConfig

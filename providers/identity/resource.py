@@ -55,7 +55,7 @@ class IdentityProvider(ResourceProvider):
         try:
             inputs = {"rotation": written(wished_rotation(news))}
         except InputsInvalidError as error:
-            return CheckResult(news, [CheckFailure("rotation", str(error))])
+            return CheckResult(news, [CheckFailure("", f"gpu-fleet:{error}")])
         refused = refusal(run_pulumi, str(news.get("stack") or "")) if not olds else ""
         return CheckResult(inputs, [CheckFailure("stack", refused)] if refused else [])
 

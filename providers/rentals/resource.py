@@ -25,6 +25,7 @@ from pulumi.dynamic import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from config.base import path_of
 from config.limits import LimitsConfig
 from config.market import WrittenMarket
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
@@ -69,7 +70,7 @@ class RentalsProvider(ResourceProvider):
         try:
             WrittenMarket.model_validate(news.get("market"))
         except ValidationError as error:
-            return CheckResult(news, [CheckFailure("market", str(error.errors(include_input=False)[0]["msg"]))])
+            return CheckResult(news, [CheckFailure("", _market_problem(error))])
         return CheckResult(news, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -152,6 +153,11 @@ class RentalsProvider(ResourceProvider):
             raise pulumi.RunError(redaction.clean(str(error))) from None
         finally:
             self._calls -= 1
+
+
+def _market_problem(error: ValidationError) -> str:
+    row = error.errors(include_input=False)[0]
+    return f"{path_of('market', *row['loc'])}: {row['msg']}"
 
 
 def _states(stack: str, stack_ids: Sequence[str]) -> list[StackState]:

@@ -128,7 +128,7 @@ class BlobsProvider(_StoreProvider):
         try:
             inputs = BlobsInputs.checked(news)
         except StoreError as error:
-            return CheckResult(dict(news), [CheckFailure("manifest", str(error))])
+            return CheckResult(dict(news), [CheckFailure("", str(error))])
         found = mismatches(inputs.manifest, inputs.source, contents=False) if inputs.source.is_dir() else []
         advice = "Restore the folder, or make the manifest anew: python -m providers.store.manifest"
         failures = [CheckFailure("source", f"{' '.join(found[:5])} {advice} {inputs.source}")] if found else []

@@ -10,7 +10,7 @@
       OfferGone               take the next offer; `instance_id` is set where a contract was left behind all the same
       OutcomeUnknown          look the label up before any other step; the call may have taken effect
         NotLooked               tell the operator: a look failed, and nothing was changed
-      NoMatchingOffer         tell the operator: which offers came near, and what would have to give
+      nearest.NoMatchingOffer tell the operator: which offers came near, and what would have to give
       RentalFailed            give back, avoid the machine, take the next offer
         AttemptsExhausted       stop: so many machines in a row would not do; everything is given back
       BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
@@ -159,10 +159,6 @@ class NotLooked(OutcomeUnknown):
             f"{super().__str__()}. Nothing was changed by this, and what the state says stays. Run the command again once "
             "the market answers; `python -m providers.vast sweep` says whether it does"
         )
-
-
-class NoMatchingOffer(VastError):
-    """No offer fulfils the wishes. The message lists the nearest misses and what would have to give."""
 
 
 TIME_OVER = "then the time for all attempts was over (limits.totalMinutes of the fleet)"

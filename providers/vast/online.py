@@ -26,6 +26,7 @@ from providers.vast.last_words import last_words
 from providers.vast.ledger import Ledger, NoLedger
 from providers.vast.limits import Limits
 from providers.vast.marks import Marks, NoMarks
+from providers.vast.nearest import NoMatchingOffer
 from providers.vast.notebook import Notebook
 from providers.vast.offers import Offer, Wishes
 from providers.vast.patient import PatientMarket
@@ -203,8 +204,8 @@ def _rent_best(
         try:
             records = notebook.ledger.records()
             ranked, asked = candidates(market, wishes, records, clock.time(), say)
-        except errors.NoMatchingOffer as error:
-            raise errors.NoMatchingOffer("\n".join([str(error), *told(failures)])) from error
+        except NoMatchingOffer as error:
+            raise NoMatchingOffer("\n".join([str(error), *told(failures)]), error.key) from error
         if not gone:
             machines = len({offer.machine_id for offer in ranked})
             say("search", f"{machines} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
@@ -215,8 +216,8 @@ def _rent_best(
             raise exhausted(order.name, failures, limits)
         quick = [one for one in quick if one.machine_id not in gone]
         if not quick:
-            raise errors.NoMatchingOffer(
-                f"Every offer that fits {order.name} was taken by somebody else while we tried to rent it."
+            raise NoMatchingOffer(
+                "every offer that fits was taken by somebody else while we tried to rent it; run `pulumi up` again."
             )
         choose = partial(offers.choose, quick, wishes, records)
         try:

@@ -31,12 +31,13 @@ from providers.progress import tell
 from providers.provider_process import on_cancel, take_over
 from providers.store.client import Keys
 from providers.vast import account, room, search
-from providers.vast.errors import CredentialsRefused, NoMatchingOffer, SettingsInvalid, VastError, looking, not_looked
+from providers.vast.errors import CredentialsRefused, SettingsInvalid, VastError, looking, not_looked
 from providers.vast.foretold import Foretold
 from providers.vast.holding import would_adopt
 from providers.vast.in_flight import InFlight
 from providers.vast.instances import Instance
 from providers.vast.marks import Held
+from providers.vast.nearest import NoMatchingOffer
 from providers.vast.offers import Offer, Wishes, usd_per_hour
 from providers.vast.plan_told import tell_plan
 from providers.vast.redaction import Redaction
@@ -81,7 +82,7 @@ class VastInstanceProvider(ResourceProvider):
 
         What carries the label already is looked for before: it is taken over, and needs no offer.
         """
-        failures: list[CheckFailure] = []
+        failures: list[CheckFailure] = []  # of no property, whose value the engine would print
         try:
             settings = InstanceSettings.from_props(known(news, Unknown))
             self._waves.announce(settings, there=bool(_olds))
@@ -89,15 +90,15 @@ class VastInstanceProvider(ResourceProvider):
             if replaced or not (_olds or self._goes_on(settings)):
                 self._foretold.comes(settings, self._search_once(settings), replaced)
         except SettingsInvalid as error:
-            failures.append(CheckFailure("inputs", str(error)))
+            failures.append(CheckFailure("", str(error)))
         except NoMatchingOffer as error:
-            failures.append(CheckFailure("wishes", str(error)))
+            failures.append(CheckFailure("", error.of_fleet(settings.fleet)))
         except CredentialsRefused as error:
-            failures.append(CheckFailure("vastApiKey", str(error)))
+            failures.append(CheckFailure("", str(error)))
         except VastError as error:
-            failures.append(CheckFailure("market", str(not_looked(error))))
+            failures.append(CheckFailure("", str(not_looked(error))))
         except (RolloutStoppedError, OSError) as error:
-            failures.append(CheckFailure("disk", room.told(error, str(news.get("name")))))
+            failures.append(CheckFailure("", room.told(error, str(news.get("name")))))
         return CheckResult(news, failures)
 
     def _goes_on(self, settings: InstanceSettings) -> bool:
@@ -143,9 +144,8 @@ class VastInstanceProvider(ResourceProvider):
             found = self._searched[wishes]
             if isinstance(found, VastError):
                 raise found
-            fleet = settings.rollout.fleet if settings.rollout else settings.name
-            if fleet not in self._planned:
-                self._planned.add(fleet)
+            if settings.fleet not in self._planned:
+                self._planned.add(settings.fleet)
                 tell_plan(settings, found)
         return [usd_per_hour(offer, wishes) for offer in found]
 
@@ -260,7 +260,7 @@ class VastInstanceProvider(ResourceProvider):
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
             except room.EXPECTED as error:
-                told = redaction.clean(room.told(error, work.name))
+                told = redaction.clean(room.told(error, work.name, work.settings))
                 if self._watch.gone():
                     tell(told)  # no engine hears of the exception any more, but the terminal may still be read
                 raise pulumi.RunError(told) from None

@@ -3,14 +3,19 @@
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
 from providers.vast.errors import VastError
+from providers.vast.nearest import NoMatchingOffer
 from providers.vast.rollout import RolloutStoppedError
+from providers.vast.settings import InstanceSettings
 
 EXPECTED = (VastError, BootstrapError, EngineGone, RolloutStoppedError, OSError)
 
 
-def told(error: Exception, name: str) -> str:
-    """Return an error in words that begin with the instance's name; of the disk's errors also what to do."""
-    text = str(error)
+def told(error: Exception, name: str, settings: InstanceSettings | None = None) -> str:
+    """Return an error in words that begin with the instance's name; of the disk's errors also what to do.
+
+    An error about offers names the key of the fleet's section if the instance's settings are known.
+    """
+    text = error.of_fleet(settings.fleet) if isinstance(error, NoMatchingOffer) and settings else str(error)
     if isinstance(error, OSError):
         text = (
             f"a file of this computer cannot be read or written ({error}). Make room on its disk, or let this user write "

@@ -6,8 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from providers.vast import offers
-from providers.vast.errors import NoMatchingOffer
-from providers.vast.nearest import refusal
+from providers.vast.nearest import NoMatchingOffer, refusal
 from providers.vast.offers import Offer, Wishes
 from providers.vast.record import Record, avoided
 from providers.vast.renting import Market
@@ -39,7 +38,8 @@ def _found(
     if not ranked:
         near = market.search(offers.relaxed_query(wishes))
         odd = told(set_aside(near) or set_aside(listed), "offer")
-        raise NoMatchingOffer("\n".join(filter(None, [refusal(near, wishes), odd and f"{odd}."])))
+        refused = refusal(near, wishes)
+        raise NoMatchingOffer("\n".join(filter(None, [refused.message, odd and f"{odd}."])), refused.key)
     return ranked, listed
 
 

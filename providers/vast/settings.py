@@ -181,6 +181,11 @@ class InstanceSettings(Section):
             raise invalid(error) from None
 
     @property
+    def fleet(self) -> str:
+        """The fleet's name in stack config; older states have it in the instance's name only."""
+        return self.rollout.fleet if self.rollout else self.name.rpartition("-")[0]
+
+    @property
     def start_cost(self) -> StartCost:
         """What leaves the bucket when an instance starts."""
         return StartCost(self.model.total_bytes + self.kit.total_bytes)

@@ -11,8 +11,8 @@ from typing import Any
 
 from bootstrap.errors import EngineRefused, GpuUnfit
 from providers.vast import offers
-from providers.vast.errors import NoMatchingOffer
 from providers.vast.instances import Instance
+from providers.vast.nearest import NoMatchingOffer
 from providers.vast.offers import Offer, Wishes
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.messages import ConfigError, path_of
+from config.base import path_of
+from config.messages import ConfigError
 from config.reading import load, own_values
 from config.secret_keys import SECRETS, refusals
 from config.stack import StackConfig

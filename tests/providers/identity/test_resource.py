@@ -81,8 +81,8 @@ def test_refresh_changes_nothing(process: DynamicProcess) -> None:
 def test_counters_that_are_none_are_refused_in_preview(process: DynamicProcess, counters: dict[str, Any]) -> None:
     failures = process.check({"rotation": counters}).failures
 
-    assert f"rotation.{next(iter(counters))}" in failures["rotation"]
-    assert "hush-hush" not in failures["rotation"]
+    assert f"gpu-fleet:rotation.{next(iter(counters))}" in failures[""]
+    assert "hush-hush" not in failures[""]
 
 
 @pytest.mark.parametrize("props", [{}, {"rotation": {}}, {"rotation": {"ssh": None}}, {"rotation": None}])

@@ -237,7 +237,7 @@ def test_a_folder_that_is_not_on_this_machine_is_no_failure_of_the_preview(blobs
 
 def test_a_manifest_that_leaves_the_folder_is_refused(blobs, blobs_props):
     files = [{**blobs_props["manifest"]["files"][0], "path": "../up"}]
-    failure = blobs.check({**blobs_props, "manifest": {"name": "m", "files": files}}).failures["manifest"]
+    failure = blobs.check({**blobs_props, "manifest": {"name": "m", "files": files}}).failures[""]
     assert "'../up' is not a plain relative path" in failure
 
 

@@ -10,6 +10,7 @@ from providers.engine_watch import EngineGone
 from providers.vast import errors
 from providers.vast.instances import Instance
 from providers.vast.limits import Limits
+from providers.vast.nearest import NoMatchingOffer
 from providers.vast.offers import Wishes
 from providers.vast.online import Order, Say, Served, bring_online
 from tests.doubles.clock import FakeClock
@@ -270,7 +271,7 @@ def test_two_creators_at_once_end_with_the_lowest_id(market: FakeMarket) -> None
 def test_no_offer_says_what_would_have_to_give(market: FakeMarket) -> None:
     market.offers = [offer(1, dph_base=0.9)]
 
-    with pytest.raises(errors.NoMatchingOffer, match="raise maxUsdPerHour"):
+    with pytest.raises(NoMatchingOffer, match="raise maxUsdPerHour"):
         online(market, FakeBootstrap())
 
 

@@ -66,7 +66,7 @@ def test_an_orphan_needs_no_offer(market: RunningMarket, process: DynamicProcess
 def test_whatever_cannot_be_taken_over_needs_one(
     market: RunningMarket, process: DynamicProcess, changes: dict[str, Any]
 ) -> None:
-    assert "wishes" in process.check(props(market, **changes)).failures
+    assert "gpu-fleet:fleets.chat" in process.check(props(market, **changes)).failures[""]
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_what_is_being_given_back_is_not_taken_over(market: RunningMarket, tmp_p
         number = next(one.id for one in market.books.all() if one.label == LABEL)
 
         marks.write(LABEL, Held(number), None)
-        assert "wishes" in process.check(asked).failures
+        assert "gpu-fleet:fleets.chat" in process.check(asked).failures[""]
         marks.write(LABEL, Held(number, ("them",)), marks.read(LABEL))
         assert process.check(asked).failures == {}
         s3.put_object(Bucket="marks", Key="serving/abc.chat-0.json", Body=b"no mark")

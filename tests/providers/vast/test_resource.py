@@ -51,7 +51,7 @@ def test_an_invalid_input_is_a_check_failure_that_names_the_field(process: Dynam
 
     checked = process.check(changed(wishes=wishes))
 
-    assert "wishes.maxUsdPerHour" in checked.failures["inputs"]
+    assert "wishes.maxUsdPerHour" in checked.failures[""]
 
 
 def test_unknown_inputs_of_a_first_preview_pass(process: DynamicProcess) -> None:
@@ -64,9 +64,9 @@ def test_unknown_inputs_of_a_first_preview_pass(process: DynamicProcess) -> None
 def test_a_market_that_does_not_answer_is_said_in_the_preview(process: DynamicProcess) -> None:
     checked = process.check(changed(name="chat-7", label="gpu-fleet/abc/chat-7"))
 
-    assert "vast.ai gave no usable answer to 'list'" in checked.failures["market"]
-    assert "Nothing was changed by this" in checked.failures["market"]
-    assert "`python -m providers.vast sweep`" in checked.failures["market"]
+    assert "vast.ai gave no usable answer to 'list'" in checked.failures[""]
+    assert "Nothing was changed by this" in checked.failures[""]
+    assert "`python -m providers.vast sweep`" in checked.failures[""]
 
 
 def test_an_existing_instance_is_not_searched_for_again(process: DynamicProcess) -> None:
@@ -195,6 +195,6 @@ def test_a_preview_on_a_disk_that_refuses_ends_in_a_sentence(without_a_disk: Dyn
     alone = without_a_disk.check(changed(replicas=1)).failures
     fleet = without_a_disk.check(changed(replicas=2, rollout={"fleet": "chat", "maxUnavailable": 1})).failures
 
-    assert "cannot be read or written ([Errno 17]" in alone["disk"]
-    assert "cache/gpu-fleet/rollouts cannot hold the board of the waves" in fleet["disk"]
+    assert "cannot be read or written ([Errno 17]" in alone[""]
+    assert "cache/gpu-fleet/rollouts cannot hold the board of the waves" in fleet[""]
     assert without_a_disk.diff("7", outs(), changed()).changes is False

@@ -16,6 +16,7 @@ from providers.vast.backend import StackState
 from providers.vast.client import VastClient
 from providers.vast.instances import Instance, all_known, unsound
 from providers.vast.limits import Limits
+from providers.vast.nearest import NoMatchingOffer
 from providers.vast.offers import Offer, Wishes
 from providers.vast.pace import NoPace
 from providers.vast.renting import find, is_absent
@@ -197,7 +198,7 @@ def test_a_refusal_says_what_was_left_out() -> None:
     market = FakeMarket(FakeClock())
     market.search = lambda _query: read([{**OFFER, "gpu_ram": None}], Offer)  # type: ignore[method-assign]
 
-    with pytest.raises(errors.NoMatchingOffer, match=r"1 offer is left out, .* no usable gpu_ram"):
+    with pytest.raises(NoMatchingOffer, match=r"1 offer is left out, .* no usable gpu_ram"):
         candidates(market, Wishes(("RTX 4090",), 1, 5.0, 20, 1), {}, 0.0, lambda _phase, _text: None)
 
 

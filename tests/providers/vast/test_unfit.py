@@ -96,7 +96,7 @@ def test_the_larger_size_that_costs_more_than_is_wished_is_named(market: FakeMar
 
     with pytest.raises(
         host_errors.EngineRefused,
-        match=r"has 41 GB a GPU, on which vLLM could not(.|\n)*raise maxUsdPerHour(.|\n)*pulumi up",
+        match=r"raise maxUsdPerHour(.|\n)*has 41 GB a GPU, on which vLLM could not(.|\n)*pulumi up",
     ):
         bring_online(market, market.clock, Limits(), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
 
