@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from config.dialect import DialectError, read_yaml
 from config.masking import HIDDEN, SHORTEST, cleaned, forms, masked
 
 Place = tuple[str, ...]
@@ -81,6 +80,8 @@ NONE = SecretLeaves()
 
 def stack_sections(folder: Path, stack: str, project: str) -> dict[str, Any]:
     """Return the project's own keys of a stack's file; nothing if it cannot be read."""
+    from config.dialect import DialectError, read_yaml  # noqa: PLC0415 -- slow to import, and few stacks have secret leaves
+
     try:
         config = read_yaml((folder / f"Pulumi.{stack}.yaml").read_text())["config"]
         return {key.removeprefix(f"{project}:"): value for key, value in config.items()}

@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +13,8 @@ from providers.engine_watch import EngineWatch, end_with_engine, when_interrupte
 from providers.orphans import end_orphans, mark_as_called
 from providers.wide_pool import widen
 
+# Command lines of libraries, which these import where they find them: a twelfth of what a create imports.
+NOT_NEEDED = ("httpx._main", "invoke")
 OPEN_FILES = 65_536  # a hundred creates at once hold some ten files and sockets each; many systems begin with 1024
 
 
@@ -22,11 +24,18 @@ def take_over(watch: EngineWatch, busy: Callable[[], bool]) -> None:
     After a second Ctrl-C a busy process outlives the five seconds that the engine grants, because it gives back.
     """
     mark_as_called()
+    leave_out()
     widen()
     allow_open_files()
     end_with_engine(watch, busy)
     when_interrupted(lambda: _outlive(busy))
     threading.Thread(target=end_orphans, daemon=True).start()
+
+
+def leave_out(names: Sequence[str] = NOT_NEEDED) -> None:
+    """Let later imports of these modules fail, as if they were not installed: httpx and paramiko do without them."""
+    for name in names:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # as Python documents it
 
 
 def allow_open_files(most: int = OPEN_FILES) -> None:

@@ -69,6 +69,8 @@ def _common(where: paths.Paths, environ: Mapping[str, str], engine_folders: list
     return {
         "PATH": os.pathsep.join([*map(str, front), *behind]),
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        # This project uses no plugin of pydantic, which reads each installed package's metadata to look for some.
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",
         # By default four times the processors of this machine: 16 instances on a small one come online in two halves.
         "PULUMI_PARALLEL": environ.get("PULUMI_PARALLEL") or PARALLEL,
         # Refresh and destroy then run the program too and take the account's keys from config, not old state.

@@ -256,4 +256,5 @@ def environment(folder: Path, path: str) -> dict[str, str]:
         "PULUMI_PARALLEL": tools_env.PARALLEL,
         "PULUMI_RUN_PROGRAM": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
+        "PYDANTIC_DISABLE_PLUGINS": "__all__",  # as in tools/env.py
     }

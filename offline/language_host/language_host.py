@@ -4,6 +4,9 @@ Started by the engine as `pulumi-language-python ... <engine address>`. It print
 first line of stdout, runs the program in a child process (run_program.py beside it) for each Run call, and ends with
 the engine.
 
+It speaks the SDK's protocol without the SDK: `import pulumi` is half of the processor time and of the memory that this
+process would take, for every command of the CLI.
+
 It does not resolve packages or install dependencies: set-up has done that. What it does not offer it answers with
 "unimplemented" and one sentence, never with an empty success.
 """
@@ -21,20 +24,37 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from importlib import metadata
+from importlib import import_module, metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 import grpc
 from google.protobuf import empty_pb2
-from pulumi.runtime.proto import language_pb2, language_pb2_grpc, plugin_pb2
 
 MESSAGE_SHOWN = 32  # the child's exit status for "the operator has seen the message"
 CONFIG_LIMIT_BYTES = 128 * 1024 - len("PULUMI_CONFIG=") - 1  # Linux's bound on one environment string
 MESSAGE_LIMIT_BYTES = 400 * 2**20  # what the engine itself accepts in one gRPC message
+PROTOCOL = "engine_protocol"  # the name under which the SDK's generated files are imported
 
 
-class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):
+def protocol(name: str) -> Any:
+    """Import one of the SDK's generated files by itself; `pulumi` and `pulumi.runtime` stay out of this process."""
+    if PROTOCOL not in sys.modules:
+        sdk = PathFinder.find_spec("pulumi")
+        if sdk is None or not sdk.submodule_search_locations:
+            raise ModuleNotFoundError("pulumi")
+        package = ModuleType(PROTOCOL)
+        package.__path__ = [str(Path(folder, "runtime", "proto")) for folder in sdk.submodule_search_locations]
+        sys.modules[PROTOCOL] = package
+    return import_module(f"{PROTOCOL}.{name}")
+
+
+language_pb2, language_pb2_grpc, plugin_pb2 = map(protocol, ("language_pb2", "language_pb2_grpc", "plugin_pb2"))
+
+
+class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[misc, name-defined]
     """The calls that the engine makes; one child process a Run, several Runs at once are allowed."""
 
     def __init__(self, engine_address: str) -> None:

@@ -96,6 +96,12 @@ def test_the_first_line_is_the_port_and_the_engines_questions_are_answered():
         assert stub.About(language_pb2.AboutRequest(), timeout=30).executable == sys.executable
 
 
+def test_it_speaks_the_protocol_without_the_sdk() -> None:
+    look = f"import runpy, sys; runpy.run_path({str(HOST)!r}); print('pulumi' in sys.modules, 'grpc' in sys.modules)"
+    found = subprocess.run([sys.executable, "-P", "-c", look], check=True, capture_output=True, text=True)
+    assert found.stdout.split() == ["False", "True"]
+
+
 def test_what_it_does_not_offer_it_says_with_what_to_do():
     with started() as (_, stub):
         with pytest.raises(grpc.RpcError, match="make up") as caught:
