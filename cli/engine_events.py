@@ -49,15 +49,6 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """The engine begins to do something to a resource."""
-
-    name: str
-    type: str
-    operation: str
-
-
-@dataclass(frozen=True)
 class Summary:
     """The end. `changes` counts resources by operation."""
 
@@ -72,7 +63,7 @@ class Note:
     text: str
 
 
-Event = Progress | Trouble | Step | Begun | Summary | Note
+Event = Progress | Trouble | Step | Summary | Note
 
 
 def parse(line: str) -> Event | None:
@@ -85,12 +76,12 @@ def parse(line: str) -> Event | None:
         return None
     if found := row.get("diagnosticEvent"):
         return _diagnostic(found)
-    if found := row.get("resourcePreEvent"):
-        return Begun(*_resource(found["metadata"]))
     if found := row.get("resOutputsEvent"):
         return Step(*_resource(found["metadata"]), outputs=(found["metadata"].get("new") or {}).get("outputs") or {})
     if found := row.get("resOpFailedEvent"):
         return Step(*_resource(found["metadata"]), failed=True)
+    if found := row.get("errorEvent"):
+        return trouble("", str(found.get("error") or ""), True)
     if found := row.get("summaryEvent"):
         return Summary(found.get("resourceChanges") or {}, float(found.get("durationSeconds") or 0))
     return None
@@ -117,7 +108,7 @@ def _diagnostic(row: Mapping[str, Any]) -> Event | None:
 
 def trouble(name: str, text: str, is_error: bool) -> Trouble | None:
     """Reduce what the engine says of an error to what the operator needs: the sentence, without the engine's dump."""
-    text = text.removeprefix("error: ").strip()
+    text = text.removeprefix("error: ").removeprefix("warning: ").strip()
     if found := REFUSED.fullmatch(text):
         name, text = found["name"], found["reason"].strip()
     return None if text in NOTHING_NEW else Trouble(name, text, is_error)

@@ -7,8 +7,8 @@ import click
 from cli.command import LazyGroup
 
 COMMANDS = {
-    "up": ("cli.sandbox_stack", "up", "Start the sandbox and bring its stack up, to endpoints that answer."),
-    "down": ("cli.sandbox_stack", "down", "Give everything back and stop the sandbox."),
+    "up": ("cli.up", "up", "Start the sandbox and bring its stack up, to endpoints that answer."),
+    "down": ("cli.down", "down", "Give everything back and stop the sandbox."),
     "sweep": ("cli.sweep", "sweep", "List what the account rents, and give back what no state knows."),
     "adopt": ("cli.adopt", "adopt", "Let `pulumi up` take over an instance that no state knows."),
     "explain": ("cli.explain", "explain", "Tell what became of each offer that was tried for an instance."),

@@ -12,22 +12,18 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.engine_events import Begun, Event, Note, Progress, Step, Summary, Trouble
+from cli.engine_events import Event, Note, Progress, Step, Summary, Trouble
 from cli.tables import since
 
 INSTANCE = "pulumi-python:dynamic/vast:Instance"
 DIGITS = re.compile(r"\d+(?:\.\d+)?")
-OPERATIONS = {  # of the engine, as the summary says them; what is left out changes nothing
-    "create": "created",
+ENDED = {
+    "create": "online",
+    "create-replacement": "replaced",
     "update": "updated",
-    "delete": "deleted",
-    "replace": "replaced",
-    "create-replacement": "",
-    "delete-replaced": "",
-    "same": "unchanged",
-    "refresh": "",
-    "read": "read",
-}
+    "delete": "given back",
+}  # by operation
+COUNTED = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "same": "unchanged"}
 ONCE = frozenset({"fit", "image", "effect", "change"})  # phases of a plan: they are said above the lines of instances
 
 
@@ -38,7 +34,7 @@ class Line:
     phase: str = ""
     text: str = ""
     moment: float = 0.0
-    ended: str = ""  # how, once the engine is done with it
+    ended: bool = False
 
 
 @dataclass
@@ -72,16 +68,22 @@ class UpdateView:
         match event:
             case Progress():
                 self._progress(event)
-            case Begun(name, type_, operation) if type_ == INSTANCE and operation != "same":
-                self._at(name).moment = self.clock()
-            case Step(name, type_, operation, outputs, failed) if type_ == INSTANCE:
-                self._end(name, operation, str(outputs.get("endpoint") or ""), failed)
+            case Step() if event.type == INSTANCE:
+                self._end(event)
             case Trouble():
                 self._trouble(event)
             case Summary():
                 self.summary = event
             case Note(text):
                 self._once("", text)
+
+    def describe_summary(self) -> str:
+        """Return how many resources were created, updated, ... and in what time; empty if the engine did not say."""
+        if self.summary is None:
+            return ""
+        counts = [(self.summary.changes.get(word, 0), told) for word, told in COUNTED.items()]
+        said = ", ".join(f"{count} {told}" for count, told in counts if count)
+        return f"{said or 'nothing to do'}, in {since(self.summary.seconds)}"
 
     def _at(self, name: str) -> Line:
         return self.lines.setdefault(name, Line(moment=self.clock()))
@@ -97,11 +99,14 @@ class UpdateView:
         if not self._live:
             self._once(event.name, f"{event.name}  {event.phase}  {event.text}")
 
-    def _end(self, name: str, operation: str, endpoint: str, failed: bool) -> None:
-        if operation == "same" and name not in self.lines:
+    def _end(self, step: Step) -> None:
+        word = f"{step.operation} failed" if step.failed else ENDED.get(step.operation)
+        if word is None:
             return
-        word = OPERATIONS.get(operation, operation)
-        self._at(name).ended = f"{operation} failed" if failed else f"{word}  {endpoint}".strip()
+        line = self._at(step.name)
+        line.phase, line.text, line.ended = word, str(step.outputs.get("endpoint") or ""), True
+        if not self._live:
+            self._once(step.name, f"{step.name}  {word}  {line.text}".rstrip())
 
     def _trouble(self, event: Trouble) -> None:
         if event in self.troubles:
@@ -128,8 +133,6 @@ class UpdateView:
         table.add_column(no_wrap=True, justify="right")
         table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
         for name, line in sorted(self.lines.items()):
-            if line.ended:
-                table.add_row(name, Text(line.ended.partition("  ")[0], "bold"), "", line.ended.partition("  ")[2])
-            else:
-                table.add_row(name, line.phase, since(self.clock() - line.moment), line.text)
+            passed = "" if line.ended else since(self.clock() - line.moment)
+            table.add_row(name, Text(line.phase, "bold" if line.ended else ""), passed, line.text)
         return table

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 
 from cli import sandbox_stack
+from cli.down import go_down
+from cli.up import go_up
 
 STACKS = ("pulumi", "stack", "ls", "--json")
 STATUS = ("python", "-m", "sandbox", "status", "--json")
@@ -31,6 +33,12 @@ class Terminal(sandbox_stack.Shell):
         if self.fails in words:
             raise subprocess.CalledProcessError(255, list(words))
 
+    def quiet(self, *words: str) -> None:
+        self.call(*words)
+
+    def engine(self, *words: str) -> None:
+        self.call("pulumi", *words)
+
     def output(self, *words: str) -> str:
         if words == STACKS:
             return json.dumps(
@@ -46,38 +54,38 @@ def first_words(terminal: Terminal) -> list[str]:
     return [" ".join(line.split()[:3]) for line in terminal.called]
 
 
-def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table():
+def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table_and_what_is_next(capsys):
     terminal = Terminal([], [])
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_up(terminal, "double", "off")
     assert terminal.called[0] == "python -m sandbox up --vllm double --monitoring off"
     assert terminal.called[1] == "pulumi stack init local --no-select"
     assert terminal.called[2] == "pulumi stack select local"
     assert terminal.called[3].startswith("pulumi up --stack local --refresh --yes")
-    assert terminal.called[4:] == ["python -m sandbox status", "python -m tools.table local"]
+    assert terminal.called[4:] == ["python -m cli status --stack local"]
+    assert capsys.readouterr().out.endswith("next: make ask\n")
 
 
 def test_up_again_makes_no_second_stack_and_leaves_the_operators_selection():
     terminal = Terminal(["dev", "local"], [], selected="dev")
-    sandbox_stack.go_up(terminal, "real", "on")
+    go_up(terminal, "real", "on")
     assert first_words(terminal) == [
         "python -m sandbox",
         "pulumi up --stack",
-        "python -m sandbox",
-        "python -m tools.table",
+        "python -m cli",
     ]
 
 
 def test_up_shows_no_table_where_the_update_failed():
     terminal = Terminal(["local"], [], fails="--refresh")
     with pytest.raises(subprocess.CalledProcessError):
-        sandbox_stack.go_up(terminal, "real", "on")
+        go_up(terminal, "real", "on")
     assert terminal.called[-1].startswith("pulumi up")
 
 
 def test_down_destroys_and_asks_the_market_before_it_stops_it(capsys):
     terminal = Terminal(["local"], [ONE, NOTHING])
     terminal.records = [{"resources": [{}]}, {}]
-    sandbox_stack.go_down(terminal)
+    go_down(terminal)
     assert first_words(terminal) == ["pulumi destroy --stack", "pulumi stack rm", "python -m sandbox"]
     assert "--force" not in terminal.called[1]
     assert terminal.called[-1] == "python -m sandbox down"
@@ -87,14 +95,14 @@ def test_down_destroys_and_asks_the_market_before_it_stops_it(capsys):
 def test_down_destroys_nothing_that_the_record_does_not_hold():
     terminal = Terminal(["local"], [NOTHING, NOTHING])
     terminal.records = [{"manifest": {}}]
-    sandbox_stack.go_down(terminal)
+    go_down(terminal)
     assert first_words(terminal) == ["pulumi stack rm", "python -m sandbox"]
 
 
 def test_down_ends_what_the_destroy_itself_made_anew():
     terminal = Terminal(["local"], [ONE, NOTHING])
     terminal.records = [{"pending_operations": [{}]}, {"resources": [{}]}]
-    sandbox_stack.go_down(terminal)
+    go_down(terminal)
     assert first_words(terminal)[:2] == ["pulumi destroy --stack"] * 2
     assert "--run-program=false" not in terminal.called[0]
     assert terminal.called[1].endswith("--run-program=false")
@@ -104,7 +112,7 @@ def test_down_ends_what_the_destroy_itself_made_anew():
 def test_up_drops_creates_that_were_killed():
     terminal = Terminal(["local"], [], selected="local")
     terminal.records = [{"pending_operations": [{}]}]
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_up(terminal, "double", "off")
     assert terminal.called[1] == "pulumi refresh --stack local --clear-pending-creates --yes --skip-preview"
     assert terminal.called[2].startswith("pulumi up --stack local --refresh")
 
@@ -112,7 +120,7 @@ def test_up_drops_creates_that_were_killed():
 def test_down_fails_and_leaves_the_sandbox_where_the_market_still_bills(capsys):
     terminal = Terminal(["local"], [ONE, ONE])
     with pytest.raises(subprocess.CalledProcessError):
-        sandbox_stack.go_down(terminal)
+        go_down(terminal)
     assert "python -m sandbox down" not in terminal.called
     assert "gpu-fleet/x/chat-0" in capsys.readouterr().err
 
@@ -120,27 +128,27 @@ def test_down_fails_and_leaves_the_sandbox_where_the_market_still_bills(capsys):
 def test_down_claims_nothing_where_the_market_ended_before_it_was_asked(capsys):
     terminal = Terminal(["local"], [ONE, None])
     with pytest.raises(subprocess.CalledProcessError):
-        sandbox_stack.go_down(terminal)
+        go_down(terminal)
     assert "could confirm" in capsys.readouterr().err
 
 
 def test_down_leaves_the_sandbox_where_destroy_failed():
     terminal = Terminal(["local"], [ONE], fails="destroy")
     with pytest.raises(subprocess.CalledProcessError):
-        sandbox_stack.go_down(terminal)
+        go_down(terminal)
     assert first_words(terminal) == ["pulumi destroy --stack"]
 
 
 def test_down_without_a_sandbox_forgets_the_stack_whose_cloud_has_gone():
     terminal = Terminal(["local"], [None])
-    sandbox_stack.go_down(terminal)
+    go_down(terminal)
     assert terminal.called == ["python -m sandbox clean", "pulumi stack rm local --yes --force --preserve-config"]
 
 
 def test_down_keeps_the_record_where_the_store_of_a_killed_sandbox_could_not_be_removed():
     terminal = Terminal(["local"], [None], fails="clean")
     with pytest.raises(subprocess.CalledProcessError):
-        sandbox_stack.go_down(terminal)
+        go_down(terminal)
     assert terminal.called == ["python -m sandbox clean"]
 
 
@@ -185,27 +193,27 @@ class Remembering(Terminal):
 
 def test_a_killed_sandbox_is_no_obstacle_to_down_and_up():
     terminal = Remembering()
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_up(terminal, "double", "off")
     terminal.kill_the_sandbox()
-    sandbox_stack.go_down(terminal)
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_down(terminal)
+    go_up(terminal, "double", "off")
     assert (terminal.made, terminal.bucket) == (2, 2)
 
 
 def test_a_killed_sandbox_that_comes_up_again_keeps_its_stack():
     terminal = Remembering()
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_up(terminal, "double", "off")
     terminal.kill_the_sandbox()
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_up(terminal, "double", "off")
     assert (terminal.made, terminal.bucket) == (1, 1)
 
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_down_ends_the_same_way_however_it_began_and_how_often(killed):
     terminal = Remembering()
-    sandbox_stack.go_up(terminal, "double", "off")
+    go_up(terminal, "double", "off")
     if killed:
         terminal.kill_the_sandbox()
     for _ in range(2):
-        sandbox_stack.go_down(terminal)
+        go_down(terminal)
         assert (terminal.stacks, terminal.running, terminal.bucket) == ([], False, None)

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from cli import sandbox_stack
+from cli.down import go_down
+from cli.up import go_up
 from tools import env
 
 pytestmark = pytest.mark.engine
@@ -27,6 +29,12 @@ class EngineOnly(sandbox_stack.Shell):
     def call(self, *words: str) -> None:
         if words[0] == "pulumi" and words[1] != "up":
             self.output(*words)
+
+    def quiet(self, *words: str) -> None:
+        self.call(*words)
+
+    def engine(self, *words: str) -> None:
+        self.call("pulumi", *words)
 
     def output(self, *words: str) -> str:
         if words == sandbox_stack.STATUS:
@@ -47,9 +55,9 @@ def test_up_and_down_leave_the_committed_stack_file_as_it_is(engine, tmp_path):
     assert b"encryptionsalt:" in committed, "without a committed salt `make up` writes one into the checkout"
     (folder / ".venv").symlink_to(REPO / ".venv")
     shell = EngineOnly(folder, engine.env | {"PULUMI_CONFIG_PASSPHRASE": env.SANDBOX_PASSPHRASE})
-    sandbox_stack.go_up(shell, "double", "off")
+    go_up(shell, "double", "off")
     assert list(sandbox_stack.stacks(shell)) == ["local"]
     assert (folder / "Pulumi.local.yaml").read_bytes() == committed
-    sandbox_stack.go_down(shell)
+    go_down(shell)
     assert not sandbox_stack.stacks(shell)
     assert (folder / "Pulumi.local.yaml").read_bytes() == committed

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli import sandbox_stack
+from cli.down import go_down
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import cloud, stack_of_its_own
 from tests.doubles.lines import Lines
@@ -38,6 +39,12 @@ class Terminal(sandbox_stack.Shell):
         if words[0] == "pulumi" and self.stack.call(*words[1:], check=False).status:
             raise subprocess.CalledProcessError(1, list(words))
 
+    def quiet(self, *words: str) -> None:
+        self.call(*words)
+
+    def engine(self, *words: str) -> None:
+        self.call("pulumi", *words)
+
     def output(self, *words: str) -> str:
         if words == sandbox_stack.STATUS:
             return json.dumps({"market": self.cloud.sandbox.status()["market"]})
@@ -45,7 +52,7 @@ class Terminal(sandbox_stack.Shell):
 
 
 def assert_down(cloud: Cloud, stack: Stack) -> None:
-    sandbox_stack.go_down(Terminal(cloud, stack))
+    go_down(Terminal(cloud, stack))
 
     assert cloud.rented() == []
     assert sandbox_stack.STACK not in sandbox_stack.stacks(Terminal(cloud, stack))

@@ -1,0 +1,55 @@
+"""`gpu-fleet down`: everything given back, the market's own meter at nought, the sandbox stopped."""
+
+import subprocess
+import sys
+
+from cli.command import command
+from cli.sandbox_stack import STACK, STATUS, Shell, billed, in_sandbox, market, record, stacks
+
+DESTROY = ("--yes", "--skip-preview", "--continue-on-error")
+
+
+@command("down")
+def down() -> int:
+    """Give everything back, show the market's meter at nought, and stop the sandbox.
+
+    The sandbox is given up only when its market itself says that nothing is billed any more. For a real stack: pulumi
+    destroy.
+    """
+    return in_sandbox("down", lambda: go_down(Shell()), {})
+
+
+def go_down(shell: Shell) -> None:
+    """Give everything back, have the market itself confirm that nothing is billed, and stop the sandbox.
+
+    It always ends the same way: no sandbox, and no record of the stack, which has nothing left to say; its config stays,
+    and `make up` makes it anew. Without a running sandbox there is no market to give anything back to: what it rented
+    ended with it. What is left then is the stack's record, and its bucket in the sandbox's store, which a new stack
+    could not take over; both are removed, the record last, so that a `make down` that was interrupted can be repeated.
+    """
+    known = STACK in stacks(shell)
+    if market(shell) is None:
+        if known:
+            shell.call("python", "-m", "sandbox", "clean")
+            shell.quiet("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
+        print("The sandbox is not running: nothing is rented.")
+        return
+    if known and record(shell):
+        # What cannot be deleted, as in a cluster that is down, must not keep an instance rented.
+        shell.engine("destroy", "--stack", STACK, *DESTROY)
+        if record(shell).get("resources"):
+            # A destroy runs the program, which makes anew what the record lacks of providers and components.
+            shell.engine("destroy", "--stack", STACK, *DESTROY, "--run-program=false")
+    left = market(shell)
+    if left is None:
+        print("The sandbox ended before its market could confirm that nothing is billed.", file=sys.stderr)
+        raise subprocess.CalledProcessError(1, list(STATUS))
+    print(f"The market's own meter: {len(left['instances'])} instances, ${left['usd_per_hour']:.2f} an hour.")
+    complaint = billed(left)
+    if complaint:
+        print(complaint, file=sys.stderr)
+        raise subprocess.CalledProcessError(1, list(STATUS))
+    if known:
+        # Without --force: a record that still holds something is refused.
+        shell.quiet("pulumi", "stack", "rm", STACK, "--yes", "--preserve-config")
+    shell.call("python", "-m", "sandbox", "down")

@@ -1,0 +1,43 @@
+"""`gpu-fleet up`: the sandbox and its stack, from nothing to endpoints that answer."""
+
+import click
+
+from cli.command import command
+from cli.sandbox_stack import STACK, Shell, in_sandbox, record, stacks
+
+
+@command("up")
+@click.option("--vllm", type=click.Choice(("real", "double")), default="real", help="The vLLM that hosts run.")
+@click.option("--monitoring", type=click.Choice(("on", "off")), default="on", help="Prometheus, alerts, a cluster.")
+def up(vllm: str, monitoring: str) -> int:
+    """Start the sandbox and bring its stack `local` up, to endpoints that answer.
+
+    For a real stack: pulumi up.
+    """
+    return in_sandbox("up", lambda: go_up(Shell(), vllm, monitoring), without_cluster(monitoring))
+
+
+def without_cluster(monitoring: str) -> dict[str, str]:
+    """Return what tells the program that there is no cluster."""
+    return {"GPU_FLEET_KUBERNETES": "off"} if monitoring == "off" else {}
+
+
+def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
+    """Start the sandbox, bring the stack up on it and show its instances.
+
+    --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
+    nobody is asked, and the same checks run before anything is rented.
+    """
+    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", monitoring)
+    known = stacks(shell)
+    if STACK not in known:
+        shell.quiet("pulumi", "stack", "init", STACK, "--no-select")
+    if not any(known.values()):
+        # So that plain `pulumi config set ...` works after `make env`; another selected stack is the operator's choice.
+        shell.quiet("pulumi", "stack", "select", STACK)
+    if record(shell).get("pending_operations"):
+        # Creates that were killed: the engine warns of each in every command until a refresh is told to drop them.
+        shell.engine("refresh", "--stack", STACK, "--clear-pending-creates", "--yes", "--skip-preview")
+    shell.engine("up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
+    shell.call("python", "-m", "cli", "status", "--stack", STACK)
+    print("next: make ask")
