@@ -50,7 +50,7 @@ def test_a_terminal_shows_one_line_an_instance_at_the_end() -> None:
         terminal=True,
     )
 
-    end = [line for line in text.splitlines() if "chat-" in line][-2:]
+    end = [line.rpartition("\x1b[?25l")[2] for line in text.splitlines() if "chat-" in line][-2:]
     assert end[0].split() == ["chat-0", "online", "https://192.0.2.1:1"]
     assert end[1].split()[:2] == ["chat-1", "rent"]
     assert "https://192.0.2.1:1" in text
