@@ -6,6 +6,7 @@ import sys
 from cli.command import command
 from cli.sandbox_stack import STACK, STATUS, Shell, billed, in_sandbox, market, record, stacks
 
+CLUSTER = "kubernetes:"  # the beginning of the types of a cluster's objects
 DESTROY = ("--yes", "--skip-preview", "--continue-on-error")
 
 
@@ -16,7 +17,7 @@ def down() -> int:
     The sandbox is given up only when its market itself says that nothing is billed any more. For a real stack: pulumi
     destroy.
     """
-    return in_sandbox("down", lambda: go_down(Shell()), {})
+    return in_sandbox("down", lambda: go_down(Shell()))
 
 
 def go_down(shell: Shell) -> None:
@@ -34,7 +35,11 @@ def go_down(shell: Shell) -> None:
             shell.quiet("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
         print("The sandbox is not running: nothing is rented.")
         return
-    if known and record(shell):
+    held = record(shell) if known else {}
+    if not any(str(row.get("type", "")).startswith(CLUSTER) for row in held.get("resources", ())):
+        # A destroy runs the program, which would make anew the provider of a cluster that is not there.
+        shell.leave_out_cluster()
+    if held:
         # What cannot be deleted, as in a cluster that is down, must not keep an instance rented.
         shell.engine("destroy", "--stack", STACK, *DESTROY)
         if record(shell).get("resources"):

@@ -16,6 +16,8 @@ PROGRESS = re.compile(r"(\S+)  (\S+(?: \S+)*)  (.+)", re.DOTALL)
 REFUSED = re.compile(
     r"\S+ resource '(?P<name>[^']+)'(?:: property \S+ value \{.*\})? has a problem: (?P<reason>.*)", re.DOTALL
 )
+# The engine warns of each plugin that it finds on PATH. Set-up has put them there.
+ON_PATH = re.compile(r"using pulumi-\S+ from \$PATH at .*")
 NOTHING_NEW = ("update failed", "preview failed", "destroy failed", "refresh failed", "resource registration failed")
 
 
@@ -111,4 +113,4 @@ def trouble(name: str, text: str, is_error: bool) -> Trouble | None:
     text = text.removeprefix("error: ").removeprefix("warning: ").strip()
     if found := REFUSED.fullmatch(text):
         name, text = found["name"], found["reason"].strip()
-    return None if text in NOTHING_NEW else Trouble(name, text, is_error)
+    return None if text in NOTHING_NEW or ON_PATH.fullmatch(text) else Trouble(name, text, is_error)

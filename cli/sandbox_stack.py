@@ -14,11 +14,16 @@ from cli.engine_run import run_engine
 from tools import env, paths
 
 STACK = env.SANDBOX_STACK
+NO_CLUSTER = {"GPU_FLEET_KUBERNETES": "off"}
 STATUS = ("python", "-m", "sandbox", "status", "--json")
 
 
 class Shell:
     """Runs commands with this terminal; CalledProcessError if one fails."""
+
+    def leave_out_cluster(self) -> None:
+        """Have the program declare no cluster from now on."""
+        os.environ.update(NO_CLUSTER)
 
     def call(self, *words: str) -> None:
         """Run a command to its end."""
@@ -40,10 +45,10 @@ class Shell:
         run_engine(words)
 
 
-def in_sandbox(direction: str, go: Callable[[], None], more: dict[str, str]) -> int:
-    """Go up or down in the sandbox's environment and that of `more`; the status is that of the first command that failed."""
+def in_sandbox(direction: str, go: Callable[[], None]) -> int:
+    """Go up or down in the sandbox's environment; the exit status is that of the first command that failed."""
     where = paths.find(env.CHECKOUT, os.environ)
-    env.enter(env.sandbox_environment(where, os.environ) | more)
+    env.enter(env.sandbox_environment(where, os.environ))
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(where.checkout)
     # Ctrl-C is for the command that runs: Pulumi then ends in good order, and this process waits for it. A handler,

@@ -95,7 +95,7 @@ def _row(outputs: Mapping[str, Any], by_id: Mapping[int, Instance], trouble: str
         name=str(outputs.get("name")),
         id=number,
         gpu=f"{count} x {gpu}" if gpu and count > 1 else gpu,
-        region=(seen.geolocation if seen else None) or str(machine.get("country") or ""),
+        region=((seen.geolocation if seen else "") or str(machine.get("country") or "")).strip(" ,"),
         status=(seen.actual_status or "none") if seen else UNKNOWN if trouble else GONE,
         endpoint=str(outputs.get("endpoint") or ""),
         usd_per_hour=paid(outputs) or 0.0,

@@ -14,12 +14,7 @@ def up(vllm: str, monitoring: str) -> int:
 
     For a real stack: pulumi up.
     """
-    return in_sandbox("up", lambda: go_up(Shell(), vllm, monitoring), without_cluster(monitoring))
-
-
-def without_cluster(monitoring: str) -> dict[str, str]:
-    """Return what tells the program that there is no cluster."""
-    return {"GPU_FLEET_KUBERNETES": "off"} if monitoring == "off" else {}
+    return in_sandbox("up", lambda: go_up(Shell(), vllm, monitoring))
 
 
 def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
@@ -28,6 +23,8 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
     nobody is asked, and the same checks run before anything is rented.
     """
+    if monitoring == "off":
+        shell.leave_out_cluster()
     shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", monitoring)
     known = stacks(shell)
     if STACK not in known:

@@ -23,9 +23,11 @@ def vmagent(path: str | None) -> Path | None:
 
 
 def find_shipper() -> Path | None:
-    """Return vmagent, and warn if it is not on PATH: hosts do not report without it."""
+    """Return vmagent, and warn if it is not on PATH: hosts do not report without it. A run that leaves monitoring out by
+    GPU_FLEET_KUBERNETES=off needs no warning.
+    """
     found = vmagent(os.environ.get("PATH"))
-    if found is None:
+    if found is None and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
         pulumi.log.warn(MISSING)
     return found
 

@@ -172,7 +172,11 @@ class Bucket:
                 "to clear away broken uploads by itself, which may leave parts that cost",
             ),
             (VERSIONS, self._set_versions, "to keep what is overwritten or deleted"),
-            (NOT_PUBLIC, self._deny_public, "to rule out public access, which nothing of ours allows"),
+            (
+                NOT_PUBLIC,
+                self._deny_public,
+                "to forbid public access to the bucket by itself; nothing of ours allows any",
+            ),
         )
         refused = []
         for name, setting, what in settings:

@@ -7,6 +7,7 @@ EUROS_A_STARTED_TB = 5
 # Hetzner's price for what leaves a bucket: a terabyte a month is in the base price, each further one costs this.
 INCLUDED_EGRESS_BYTES = TB
 EGRESS_EUROS_A_TB = 1.0
+HETZNER = ".your-objectstorage.com"  # the end of its endpoints
 UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB"))
 
 
@@ -44,12 +45,13 @@ class StartCost:
         """Starts a month that cost nothing."""
         return INCLUDED_EGRESS_BYTES // max(1, self.bytes)
 
-    def told(self) -> str:
-        """Say it in one line."""
-        return (
-            f"{size(self.bytes)} leave the bucket at each start: {self.included:,} starts a month are in Hetzner's included "
-            f"TB, EUR {self.euros:.4f} each after that"
-        )
+    def told(self, endpoint: str) -> str:
+        """Describe it in one line; only Hetzner's prices are known, so another store's `endpoint` gets none."""
+        leaves = f"{size(self.bytes)} leave the bucket at each start"
+        if HETZNER not in endpoint:
+            return leaves
+        free = f"{self.included:,} starts a month are in Hetzner's included TB"
+        return f"{leaves}: {free}, EUR {self.euros:.4f} each after that"
 
     def to_output(self) -> dict[str, float]:
         """Return it as an output of the stack."""

@@ -41,7 +41,7 @@ def tell_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
     elif needs.cuda:
         capability = f", compute capability {needs.capability / 100:g} ({needs.why})" if needs.capability else ""
         tell(f"{settings.name}  image  drivers for CUDA {needs.cuda:g} and newer are asked for{capability}")
-    tell(f"{settings.name}  fetch weights  {settings.start_cost.told()}")
+    tell(f"{settings.name}  fetch weights  {settings.start_cost.told(settings.store.endpoint)}")
     weights_gb, image_gb = settings.start_cost.bytes / GB, loading.image_gb(settings.server.image)
     total = settings.to_limits().total_seconds
     late = loading.too_late(weights_gb, settings.wishes.download_mbps, image_gb, settings.market.time_scale, total)

@@ -49,6 +49,10 @@ def test_a_refused_input_is_the_reason_alone() -> None:
     assert parse(diagnostic(bare, "error")) == Trouble("chat-0", "no offer\nnearest: 3", True)
 
 
+def test_that_set_up_has_put_a_plugin_on_path_is_no_warning() -> None:
+    assert parse(diagnostic("using pulumi-resource-x from $PATH at /a/b/pulumi-resource-x", "warning")) is None
+
+
 def test_the_end_of_an_update_is_no_error_of_its_own() -> None:
     assert parse(diagnostic("update failed", "error")) is None
 

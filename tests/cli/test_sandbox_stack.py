@@ -26,12 +26,16 @@ class Terminal(sandbox_stack.Shell):
         self.markets = markets
         self.fails = fails
         self.called: list[str] = []
+        self.cluster = True
         self.records: list[dict] = []  # what the stack's record holds, time after time; a resource where it runs out
 
     def call(self, *words: str) -> None:
         self.called.append(" ".join(words))
         if self.fails in words:
             raise subprocess.CalledProcessError(255, list(words))
+
+    def leave_out_cluster(self) -> None:
+        self.cluster = False
 
     def quiet(self, *words: str) -> None:
         self.call(*words)
@@ -63,6 +67,23 @@ def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table_and_what
     assert terminal.called[3].startswith("pulumi up --stack local --refresh --yes")
     assert terminal.called[4:] == ["python -m cli status --stack local"]
     assert capsys.readouterr().out.endswith("next: make ask\n")
+
+
+@pytest.mark.parametrize(("monitoring", "cluster"), [("on", True), ("off", False)])
+def test_without_monitoring_the_program_declares_no_cluster(monitoring, cluster):
+    terminal = Terminal(["local"], [])
+    go_up(terminal, "double", monitoring)
+    assert terminal.cluster is cluster
+
+
+@pytest.mark.parametrize(
+    ("kind", "cluster"), [("kubernetes:core/v1:Service", True), ("pulumi-python:dynamic/vast:Instance", False)]
+)
+def test_down_declares_a_cluster_only_if_the_record_has_one(kind, cluster):
+    terminal = Terminal(["local"], [NOTHING, NOTHING])
+    terminal.records = [{"resources": [{"type": kind}]}, {}]
+    go_down(terminal)
+    assert terminal.cluster is cluster
 
 
 def test_up_again_makes_no_second_stack_and_leaves_the_operators_selection():

@@ -39,6 +39,9 @@ class Terminal(sandbox_stack.Shell):
         if words[0] == "pulumi" and self.stack.call(*words[1:], check=False).status:
             raise subprocess.CalledProcessError(1, list(words))
 
+    def leave_out_cluster(self) -> None:
+        """These stacks have none."""
+
     def quiet(self, *words: str) -> None:
         self.call(*words)
 

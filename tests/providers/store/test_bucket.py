@@ -25,7 +25,7 @@ def test_a_new_bucket_is_ours_and_clears_away_broken_uploads(s3, bucket_props, n
     ]
     assert said[0] == f"make {name} in sandbox"
     assert len(said) == 2
-    assert said[1].startswith("the store refused to rule out public access")
+    assert said[1].startswith("the store refused to forbid public access")
     assert bucket.drift([]) == []
 
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.store.quantities import TB, monthly_euros, size
+from providers.store.quantities import TB, StartCost, monthly_euros, size
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,12 @@ def test_each_started_terabyte_costs(count, euros):
 @given(st.integers(0, 10**16), st.integers(0, 10**16))
 def test_more_never_costs_less(one, two):
     assert (one <= two) <= (monthly_euros(one) <= monthly_euros(two))
+
+
+def test_only_hetzners_prices_are_named():
+    cost = StartCost(50_000_000_000)
+
+    assert cost.told("https://fsn1.your-objectstorage.com") == (
+        "50.0 GB leave the bucket at each start: 20 starts a month are in Hetzner's included TB, EUR 0.0500 each after that"
+    )
+    assert cost.told("http://127.0.0.1:18802") == "50.0 GB leave the bucket at each start"
