@@ -98,7 +98,7 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
         (
             "fleets.chat.maxUsdPerHour",
             0.001,
-            "problem: gpu-fleet:fleets.chat.maxUsdPerHour: no offer for 1 x RTX 4090 fulfils",
+            "has a problem: gpu-fleet:fleets.chat.maxUsdPerHour: no offer for 1 x RTX 4090 or RTX 3090 fulfils",
         ),
         (
             "fleets.chat.gpu",
