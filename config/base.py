@@ -17,6 +17,6 @@ class Section(BaseModel):
 
 
 def path_of(*parts: str | int) -> str:
-    """Return a key's path as `pulumi config set --path` takes it: a name such as `Qwen/Qwen2.5-7B` is quoted there."""
+    """Return a key's path as `pulumi config set --path` takes it, with quotes around a name such as `Qwen/Qwen2.5-7B`."""
     first, *rest = map(str, parts)
     return f"{PROJECT}:{first}" + "".join(f".{one}" if PLAIN.match(one) else f'["{one}"]' for one in rest)

@@ -1,4 +1,4 @@
-"""The one dialect of stack config: YAML 1.2, as Pulumi's own loader reads it. `NO` is Norway, `on` is a word."""
+"""Reads YAML 1.2 as Pulumi's own loader reads stack config: `NO` is Norway, and `on` is a word."""
 
 import re
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ class DialectError(ValueError):
 
 
 class _Constructor(SafeConstructor):
-    """Does what Pulumi does where it leaves YAML 1.2: `0777` is octal, and a date becomes a text of its own form."""
+    """Follows Pulumi in its two departures from YAML 1.2: `0777` is octal, and a date becomes a text of its own form."""
 
     def number(self, node: Any) -> int | float:
-        """Return a whole number; one that no processor holds as a whole is a fraction, as in JSON."""
+        """Return a whole number, or a float if it does not fit in 64 bits, as in JSON."""
         found = int(node.value, 8) if OCTAL.match(node.value) else self.construct_yaml_int(node)
         return found if abs(found) < 2**64 else float(found)
 

@@ -11,9 +11,9 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
 class KubernetesConfig(Section):
-    """The cluster that gets Prometheus, Alertmanager, Grafana, the receiver and the exporter; left out, there is none.
+    """The cluster for Prometheus, Alertmanager, Grafana, the receiver and the exporter. Without this section there is none.
 
-    Only these: nothing else in the cluster is touched, and no role or binding is made.
+    Nothing else in the cluster is touched, and no role or binding is made.
     """
 
     kubeconfig: str = Field(

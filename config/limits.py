@@ -29,7 +29,7 @@ class LimitsConfig(Section):
         15,
         alias="downMinutes",
         gt=0,
-        description="How long a machine that is down is waited for; then another takes its place, if its endpoint is silent.",
+        description="How long a machine may be down before another replaces it, if its endpoint is silent.",
     )
     rents_per_hour: int = Field(
         200,

@@ -1,5 +1,4 @@
-"""Secrets in what is printed, hidden: those that are known, in each form in which a text may carry them, and the passwords
-inside URLs."""
+"""Hides secrets in printed text: known ones in each form in which a text may carry them, and passwords inside URLs."""
 
 import base64
 import json
@@ -18,13 +17,13 @@ def masked(text: str) -> str:
 
 
 def forms(secrets: Iterable[str]) -> tuple[str, ...]:
-    """Return what to hide of these secrets, the longest first: each, and each of its lines, in every form."""
+    """Return the texts to hide for these secrets, the longest first: each secret and each of its lines, in every form."""
     parts = {part for secret in secrets for part in _lines(secret) if len(part) >= SHORTEST}
     return tuple(sorted({form for part in parts for form in _forms(part)}, key=len, reverse=True))
 
 
 def cleaned(text: str, known: Iterable[str]) -> str:
-    """Return the text without what `forms` returned, and without the passwords of URLs."""
+    """Return the text without the `known` texts, which `forms` returned, and without the passwords of URLs."""
     for secret in known:
         text = text.replace(secret, HIDDEN)
     return masked(text)
@@ -39,6 +38,6 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _lines(secret: str) -> Iterator[str]:
-    """Yield a secret and the lines of its text, but for those that only frame it."""
+    """Yield a secret and the lines of its text, except lines that only frame it."""
     yield secret
     yield from (line for line in secret.splitlines() if not line.startswith("-----"))

@@ -6,7 +6,7 @@ from config.base import Section
 
 
 class MetricsConfig(Section):
-    """Where hosts report to; left out, they do not."""
+    """The receiver that hosts report to. Without this section they do not report."""
 
     url: str = Field(
         pattern=r"^https://[^/?#\s]+/?$",
@@ -19,7 +19,7 @@ class MetricsConfig(Section):
 
 
 class BudgetConfig(Section):
-    """What the fleets may cost, in US dollars as the market charges them. It only observes: nothing is stopped by it."""
+    """Budget of all fleets in US dollars, as the market charges them. Alerts compare with it; it stops nothing."""
 
     usd_per_day: float = Field(0, alias="usdPerDay", ge=0, description="For a UTC day; 0 for none.")
     usd_per_month: float = Field(0, alias="usdPerMonth", ge=0, description="For a UTC month; 0 for none.")

@@ -6,7 +6,7 @@ from config.base import Section
 
 
 class PreflightConfig(Section):
-    """What a machine must show before the weights are downloaded; 0 is no bound."""
+    """Bounds that a machine must keep before the weights are downloaded; 0 is no bound."""
 
     cpu_cores: float = Field(2, alias="cpuCores", ge=0, description="Least processors that the container may use.")
     memory_gb: float = Field(4, alias="memoryGb", ge=0, description="Least memory in GB.")
@@ -20,7 +20,7 @@ class PreflightConfig(Section):
         300,
         alias="clockSeconds",
         ge=0,
-        description="How far the machine's clock may be off; certificates depend on it.",
+        description="Most seconds that the machine's clock may be off; certificates depend on it.",
     )
     gpu_celsius: float = Field(
         85, alias="gpuCelsius", ge=0, description="Hottest that a GPU may be before it has any work."

@@ -1,4 +1,4 @@
-"""Where a machine may stand, pure: what users write, as the market's two-letter countries."""
+"""Translates the regions that users write into the market's two-letter countries, pure."""
 
 from collections.abc import Iterable
 
@@ -18,7 +18,7 @@ NAMES = {
 
 
 def countries(regions: Iterable[str]) -> tuple[str, ...]:
-    """Return the market's countries of some regions, each once: codes in any case, names in English, and `EU`."""
+    """Return the market's countries for these regions, each once. Regions: codes in any case, English names, and `EU`."""
     found: dict[str, None] = {}
     for region in regions:
         word = " ".join(region.replace("_", " ").split())
@@ -28,5 +28,5 @@ def countries(regions: Iterable[str]) -> tuple[str, ...]:
 
 
 def is_understood(region: str) -> bool:
-    """Say whether a region is a code of two letters, a name that is known, or `EU`."""
+    """Say whether a region is a code of two letters, a known name, or `EU`."""
     return all(len(code) == 2 and code.isascii() and code.isalpha() for code in countries([region]))

@@ -14,7 +14,7 @@ class RegistryConfig(Section):
 
     server: str = Field(pattern=NO_BLANKS, description="Host of the registry, such as `ghcr.io`.")
     user: str = Field(pattern=NO_BLANKS, description="User name.")
-    # Who reads the stack's file without Pulumi does not see it; that it is set the preview looks at.
+    # Readers of the stack's file without Pulumi do not see it. The instance's inputs require it.
     password: SecretStr = Field(
         SecretStr(""),
         validate_default=True,

@@ -1,4 +1,4 @@
-"""The section of a fleet that says how its changes go."""
+"""A fleet's section `rollout`."""
 
 import re
 from typing import Any
@@ -11,13 +11,13 @@ MOST_DOWN = re.compile(r"([1-9][0-9]{0,2})(%?)\Z")
 
 
 class RolloutConfig(Section):
-    """How changes go that close an endpoint or replace a machine: in waves, and the next only when the last one serves."""
+    """Changes that close an endpoint or replace a machine go in waves: the next starts only if the last one serves."""
 
     max_unavailable: str = Field(
         "1",
         alias="maxUnavailable",
         description="How many instances may be down at once: a number, or a share of the replicas such as `25%`, rounded "
-        "down and 1 at least. Creating waits for nobody.",
+        "down and 1 at least. Creating does not wait.",
     )
 
     @field_validator("max_unavailable", mode="before")

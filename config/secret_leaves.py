@@ -16,9 +16,9 @@ Place = tuple[str, ...]
 
 @dataclass(frozen=True)
 class SecretLeaves:
-    """Which leaves are secret. `places`: their paths, the section first; `values`: their texts.
+    """The leaves that are secret. `places`: their paths, the section first; `values`: their texts.
 
-    `marked`: the stack's file names each of them; else they are all leaves of a section.
+    `marked`: the stack's file names each of them. If not, they are all leaves of a section.
     """
 
     places: tuple[Place, ...] = ()
@@ -27,7 +27,10 @@ class SecretLeaves:
 
     @classmethod
     def of(cls, sections: Mapping[str, Any], file: Mapping[str, Any]) -> "SecretLeaves":
-        """Find them. `sections`: those with a secret leaf, in plain; `file`: the sections as the stack's file has them."""
+        """Find the secret leaves.
+
+        `sections`: those with a secret leaf, in plain; `file`: the sections as the stack's file has them.
+        """
         places: list[Place] = []
         marked = True
         for name, plain in sections.items():
@@ -71,7 +74,7 @@ class SecretLeaves:
 
     @property
     def _long(self) -> frozenset[str]:
-        # A shorter secret is recognised as a whole leaf only.
+        # A shorter secret counts only if it is a whole leaf.
         return frozenset(value for value in self.values if len(value) >= SHORTEST)
 
 

@@ -1,4 +1,4 @@
-"""All of stack config: the sections by their keys. docs/config.md is generated from these models."""
+"""The model of all stack config, and the models of its sections by path. docs/config.md is generated from them."""
 
 from pydantic import BaseModel, Field
 
@@ -18,7 +18,7 @@ from config.store import StoreConfig
 
 
 class StackConfig(Section):
-    """Everything that a stack may say."""
+    """All of stack config."""
 
     market: MarketConfig = Field(MarketConfig(), description="Where to rent.")
     store: StoreConfig = Field(description="The bucket for weights, kit and ledger.")

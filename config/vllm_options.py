@@ -26,8 +26,9 @@ VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
 
 
 def argument_problems(arguments: tuple[str, ...]) -> list[str]:
-    """Return a sentence for each of vLLM's arguments that is ours to set, abbreviated or not, and for each item that is not
-    one option or one value; pure, for use in previews.
+    """Return a sentence for each argument that users may not give to vLLM, pure.
+
+    Those are options that gpu-fleet sets itself, also abbreviated, and items that are not one option or one value.
     """
     return [*_shape_problems(arguments), *_ours(arguments)]
 

@@ -1,54 +1,58 @@
-"""How long and how often: every bound of renting in one place, in seconds of real time.
+"""All bounds of renting one instance, in seconds of real time.
 
-The defaults are what the market's own tooling and its users arrived at; a market whose clock runs faster than ours (the
-sandbox) divides those that wait for the market by its time scale.
+Those that users may set have stack config's defaults. The others are what the market's own tooling and its users arrived
+at. If a market's clock runs faster than ours, as in the sandbox, its time scale divides the bounds that wait for it.
 """
 
 from dataclasses import dataclass, replace
 
+from config.limits import LimitsConfig
 from providers.vast.loading import LEAST_TOTAL_SECONDS
 
 LONGEST_SILENCE_SECONDS = 60 * 60.0
+DEFAULTS = LimitsConfig()
 
 
 @dataclass(frozen=True)
 class Limits:
     """Bounds of bringing one instance online."""
 
-    attempts: int = 3
-    boot_seconds: float = 40 * 60  # rent -> running, whatever the message says
-    host_key_seconds: float = 15 * 60  # running -> the host key's fingerprint in the log: apt may install sshd first
-    connect_seconds: float = 5 * 60  # host key known -> first SSH login
-    total_seconds: float = LEAST_TOTAL_SECONDS  # everything, all attempts together
+    attempts: int = DEFAULTS.attempts
+    boot_seconds: float = DEFAULTS.boot_minutes * 60  # from the rent to running, whatever the message says
+    host_key_seconds: float = (
+        15 * 60
+    )  # from running to the host key's fingerprint in the log: apt may install sshd first
+    connect_seconds: float = DEFAULTS.connect_minutes * 60  # from the known host key to the first SSH login
+    total_seconds: float = LEAST_TOTAL_SECONDS  # all attempts together
     probe_seconds: float = 60
-    settle_seconds: float = 90  # in which a fresh instance may be missing from reads and lists
+    settle_seconds: float = 90  # a fresh instance may be missing from reads and lists for so long
     look_seconds: float = 5  # between two looks that must agree
-    boot_look_seconds: float = 5  # to twice as much between two looks at an instance that boots
+    boot_look_seconds: float = 5  # between two looks at an instance that boots, and up to twice as much
     store_patience_seconds: float = 90  # without a byte from the store, which is down for a minute at times
-    destroy_seconds: float = 180  # giving back, until a market that answers confirms it
-    down_seconds: float = 15 * 60  # in which a machine that is down is waited for before another one takes its place
-    outage_seconds: float = 15 * 60  # without a usable answer of the market, where nothing else bounds the wait
+    destroy_seconds: float = 180  # from giving back to the confirmation of a market that answers
+    down_seconds: float = DEFAULTS.down_minutes * 60  # a machine may be down for so long before another replaces it
+    outage_seconds: float = 15 * 60  # without a usable answer of the market, if nothing else bounds the wait
     time_scale: float = 1.0  # market seconds in one of ours
 
     @property
     def unattended_seconds(self) -> float:
-        """The longest silence between two signs of attention; after it an instance ends itself.
+        """The longest time without a sign from a creator; after it an instance ends itself.
 
-        Whoever works on one gives a sign every minute. The longest wait without any is the one for the first login,
+        A creator gives a sign every minute. The longest wait without one is that for the first login:
         `host_key_seconds` and `connect_seconds`.
         """
         return min(LONGEST_SILENCE_SECONDS, 1.25 * self.total_seconds)
 
     @property
     def abandoned_seconds(self) -> float:
-        """After which nobody waits for a boot any more, counted from the rent: one creator, and one that took it over."""
+        """The time after the rent after which neither the first creator nor one that took the boot over waits."""
         return 2 * 1.5 * self.boot_seconds
 
     def boot_ends(self, born: float, changed: float) -> float:
-        """Return until when a boot is waited for that began at `born` and whose message changed last at `changed`.
+        """Return the time at which a boot fails that began at `born` and changed its message last at `changed`.
 
-        Healthy boots freeze their message for ten minutes and more, so a frozen one shortens nothing. One that still
-        changes gets half as long again: 60 minutes in place of 40.
+        Healthy boots keep one message for ten minutes and more, so an old message shortens nothing. A boot whose message
+        still changes gets half as long again: 60 minutes in place of 40.
         """
         longest = born + 1.5 * self.boot_seconds
         return max(born + self.boot_seconds, min(longest, changed + 0.5 * self.boot_seconds))
@@ -56,7 +60,7 @@ class Limits:
     def at(self, time_scale: float) -> "Limits":
         """Return the bounds for a market whose clock runs `time_scale` times as fast as ours.
 
-        Only what waits for the market's clock shrinks; SSH, downloads and vLLM take as long as they take.
+        Only bounds that wait for the market's clock shrink; SSH, downloads and vLLM take as long as elsewhere.
         """
         return replace(
             self,

@@ -1,4 +1,4 @@
-"""The settings of an instance as state has them, which another version of the program may have written."""
+"""Reads the settings of an instance from a state that another version of the program may have written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,9 @@ WRITTEN = {past.WRITTEN_BY: past.VERSION}
 
 
 def read_settings(state: dict[str, Any], instead: Mapping[str, Any] | None = None) -> tuple[InstanceSettings, str]:
-    """Return settings, and in words what of state is left aside; empty where nothing is.
+    """Return the settings, and a sentence about the keys that were ignored; it is empty if there are none.
 
-    What cannot be read at all is taken from `instead`, by top-level keys. Raises SettingsInvalid without it.
+    `instead` gives the top-level keys that cannot be read. Raises SettingsInvalid if one cannot be read without it.
     """
     props = inputs_of(state)
     try:
