@@ -7,8 +7,8 @@ import pulumi
 from components.debug_lines import cut_properties
 from components.fleet import export_fleets, make_fleets
 from components.kept_outputs import keep_outputs
+from components.metrics_kit import find_shipper
 from components.provider_pool import ProviderPool
-from components.reporting import find_shipper
 from components.stack_config import read_program_config, seal_inputs, stack_name
 from components.store import Store, StoreArgs
 from config.base import PROJECT

@@ -12,7 +12,7 @@ from typing import Any
 
 from sandbox.daemon import Sandbox
 from sandbox.settings import Settings, Vllm, folders
-from tools.stack import REPO, Engine, Stack, environment, path_with_engine, sandbox_config
+from tests.doubles.pulumi_stack import REPO, Engine, Stack, environment, path_with_engine, sandbox_config
 
 LONGEST_CALL_S = 900  # 32 instances at the market's real pace
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.stack import session_of
+from tests.doubles.pulumi_stack import session_of
 
 LOOK_SECONDS = 0.5
 

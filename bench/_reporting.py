@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bootstrap.kit import build_kit, installed_programs
-from bootstrap.reporting import Reporting
-from components.reporting import libraries
-from providers.identity.reporting import Reporter, password_for
+from bootstrap.metrics_agent import Reporting
+from components.metrics_kit import libraries
+from providers.identity.metrics_credentials import Reporter, password_for
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images
 from sandbox.services.monitoring import KEY, NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring

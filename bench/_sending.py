@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from monitoring.door.app import HEADERS, PATH
-from monitoring.door.wire import Written, pack
+from monitoring.receiver.app import HEADERS, PATH
+from monitoring.receiver.wire import Written, pack
 
 SENDERS, SERIES, ROUNDS = 8, 120, 60  # 120 series is what a host of ours writes
 

@@ -20,7 +20,6 @@ from typing import Any
 
 from bootstrap.artifacts import Artifacts
 from bootstrap.cache import cache_folder
-from bootstrap.manifest import Manifest, blob_key, of_folder
 from providers.store.blobs import Blobs
 from providers.store.client import Keys, connect
 from providers.store.inputs import BlobsInputs
@@ -30,6 +29,7 @@ from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from tools.environments import fresh_venv, pip_install
 from tools.paths import digest, find
 from tools.steps import complete, mark_complete
+from weights.manifest import Manifest, blob_key, of_folder
 
 BUCKET = "bench"
 KEYS = Keys(ADMIN.access_key, ADMIN.secret_key)

@@ -17,8 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
 from bench.up import GOAL, parts_of, told
+from providers.vast.api.rate_limit import INTERVALS, LONGEST_ROW
 from providers.vast.limits import Limits
-from providers.vast.pace import INTERVALS, LONGEST_ROW
 
 INSTANCES = 32
 TIME_SCALE = 1.0

@@ -18,11 +18,11 @@ import yaml
 from bench._figures import figure
 from bench._sending import SENDERS, post, rate
 from bootstrap.cache import cache_folder
-from monitoring.door.app import PATH
-from monitoring.door.wire import Written
 from monitoring.prometheus import Prometheus
+from monitoring.receiver.app import PATH
+from monitoring.receiver.wire import Written
 from offline import golang
-from providers.identity.reporting import Reporter
+from providers.identity.metrics_credentials import Reporter
 from sandbox.services.monitoring import Monitoring
 from sandbox.services.ports import LOOPBACK, choose
 from sandbox.services.programs import Program

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from bench._figures import figure, percentile
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.sources import PHASES, Charged, Happening, Rented, Sources
-from providers.vast.event import Reason
+from providers.ledger.event import Reason
 
 INSTANCES, EVENTS, SCRAPES = 1000, 100_000, 20
 NOW = 1_772_452_800.0

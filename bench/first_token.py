@@ -19,13 +19,13 @@ import httpx
 
 from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
-from bootstrap.manifest import Manifest
-from bootstrap.order import ENVIRONMENT
+from bootstrap.rendered_config import ENVIRONMENT
 from bootstrap.spec import EndpointSpec
 from sandbox.hosts.images import Images, default_cache, make_venv, python_version
 from sandbox.model import write as write_model
 from sandbox.services.ports import choose
-from tools.stack import end_group, sandbox_config
+from tests.doubles.pulumi_stack import end_group, sandbox_config
+from weights.manifest import Manifest
 
 TURNS = 2
 TIME_SCALE = 30.0

@@ -19,11 +19,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
-from providers.vast.instances import Instance
+from providers.vast.api.instance import Instance
+from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.loading import transfer_seconds
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Say, Served, bring_online
+from providers.vast.search.offers import Requirements
+from providers.vast.search.start_time import transfer_seconds
 from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.virtual_market import VirtualMarket
@@ -50,7 +50,7 @@ class Reckoned:
             "probe": PROBE,
         }
 
-    def serve(self, instance: Instance, host_key: str, say: Say, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, say: Progress, _deadline: float) -> Served:
         """Let the phases pass."""
         for phase, seconds in self.seconds.items():
             say(phase, "reckoned")
@@ -74,8 +74,8 @@ def pace(mbps: float) -> tuple[float, dict[str, float]]:
     machine = replace(like, **new, boot_seconds=START_OF_CONTAINER, verification="verified", reliability=0.99)
     clock = FakeClock()
     market = VirtualMarket(clock, [machine])
-    wishes = Wishes(("RTX 4090",), 1, 2.0, 48, WEIGHTS_GB)
-    order = Order("chat-0", "gpu-fleet/abc/chat-0", wishes, IMAGE, "true", 8443)
+    wishes = Requirements(("RTX 4090",), 1, 2.0, 48, WEIGHTS_GB)
+    order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", wishes, IMAGE, "true", 8443)
     served = bring_online(market, clock, Limits(), order, Reckoned(clock, mbps), lambda *_: None)
     return clock.now, served.seconds
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._cloud import running_cloud
 from bench._figures import figure
-from tools.stack import Stack
+from tests.doubles.pulumi_stack import Stack
 
 TIME_SCALE = 60.0
 GOAL_S = 2.5

@@ -17,7 +17,7 @@ from bench._figures import figure, percentile
 from bench._reporting import reporting_host
 from bench._sending import SENDERS, SERIES, rate
 from monitoring.prometheus import Prometheus
-from providers.identity.reporting import Reporter
+from providers.identity.metrics_credentials import Reporter
 from sandbox.services.monitoring import Monitoring
 from sandbox.settings import STACK_CONFIG
 from tests.doubles.door import Reports

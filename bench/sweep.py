@@ -16,12 +16,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
-from providers.vast.client import PAGE
-from providers.vast.pace import INTERVALS
+from providers.vast.api.client import PAGE
+from providers.vast.api.rate_limit import INTERVALS
 from sandbox.market.contracts import Request
 from sandbox.market.machines import generate
 from sandbox.testing import running_market
-from tools.stack import REPO, Engine, environment, path_with_engine, sandbox_config
+from tests.doubles.pulumi_stack import REPO, Engine, environment, path_with_engine, sandbox_config
 
 INSTANCES = 1000
 LABELS = ("gpu-fleet/bench/chat-{}", "gpu-fleet/other/chat-{}", "a person's own {}", "")

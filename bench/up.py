@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
-from providers.vast.pace import INTERVALS
+from providers.vast.api.rate_limit import INTERVALS
 from sandbox.market.contracts import Contract
-from tools.stack import Stack
+from tests.doubles.pulumi_stack import Stack
 
 SIZES = (1, 2, 4, 8, 16)  # 32 are brought up by courtesy.py, which needs them anyway
 TIME_SCALE = 1.0  # a faster clock shortens the market's share of the limit, and not our work

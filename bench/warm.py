@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
-from tools.stack import Stack
+from tests.doubles.pulumi_stack import Stack
 
 TIME_SCALE = 30.0
 ARGUMENTS = ["--max-model-len", "512", "--dtype", "float16"]

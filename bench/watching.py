@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench._cloud import Cloud, running_cloud
 from bench._figures import figure
 from sandbox.services.kubernetes import Kubernetes
-from tools.stack import watching_config
+from tests.doubles.pulumi_stack import watching_config
 
 ROUNDS = 3
 

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
 from bench._store import BUCKET, Shelf, empty, rclone_options, say, shelf, timed
-from bootstrap.manifest import Manifest, of_folder
+from weights.manifest import Manifest, of_folder
 
 GIB = 2**30
 RUNS = 2

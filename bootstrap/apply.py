@@ -5,18 +5,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from bootstrap.bringing import Bringing
 from bootstrap.clock import Clock
-from bootstrap.engine import Engine
 from bootstrap.errors import GateOpen, SpecInvalid, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host, Result
-from bootstrap.manifest import Manifest
-from bootstrap.order import agent_text, gate_order, vllm_order, vmagent_text
+from bootstrap.host_transfer import HostTransfer
 from bootstrap.plan import Action, Step
-from bootstrap.scripting import ETC, KIT, RUN, SCRIPTS, answer, python, shell
+from bootstrap.remote_scripts import ETC, KIT, RUN, SCRIPTS, answer, python, shell
+from bootstrap.rendered_config import agent_text, gate_config, vllm_config, vmagent_text
 from bootstrap.spec import EndpointSpec
-from bootstrap.warm import bring, warm_key
+from bootstrap.vllm import VllmServer
+from bootstrap.warm_cache import bring, warm_key
+from weights.manifest import Manifest
 
 Say = Callable[[str, str], None]
 
@@ -46,7 +46,7 @@ class Services(Protocol):
 
 
 @dataclass
-class Worker:
+class PlanExecutor:
     """Carries out steps; each raises BootstrapError and may be repeated. `facts` are those that the plan was made of."""
 
     host: Host
@@ -115,7 +115,7 @@ class Worker:
     def configure_gate(self) -> None:
         """Write the gate's configuration and start the gate with it."""
         self._drain()
-        self.host.put(gate_order(self.spec).strip().encode(), f"{ETC}/gate.wanted", 0o600)
+        self.host.put(gate_config(self.spec).strip().encode(), f"{ETC}/gate.wanted", 0o600)
         self._restart("gate")
 
     def start_vllm(self) -> None:
@@ -127,7 +127,7 @@ class Worker:
                 self.say("warm start", f"the kept compile cache is not used: {problem}")
             else:
                 self.say("warm start", f"compile cache of an earlier start: {len(archive) / 1e6:.1f} MB")
-        self.host.put(vllm_order(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
+        self.host.put(vllm_config(self.spec, self.facts).strip().encode(), f"{ETC}/vllm.wanted", 0o600)
         self._restart("vllm")
 
     def open_gate(self) -> None:
@@ -186,8 +186,8 @@ class Worker:
         )
         self._shell(command, "agent and vmagent could not be stopped")
 
-    def _engine(self) -> Engine:
-        return Engine(self.host, self.clock, self.spec.name, self.spec.served_model)
+    def _engine(self) -> VllmServer:
+        return VllmServer(self.host, self.clock, self.spec.name, self.spec.served_model)
 
     def _drain(self) -> None:
         """Close the gate where it is open, and give requests under way some time to end."""
@@ -222,7 +222,7 @@ class Worker:
 
     def _fetch(self, phase: str, manifest: Manifest, target: str) -> None:
         say = lambda text: self.say(phase, text)  # noqa: E731
-        done = Bringing(self.host, self.spec, manifest, self.services, self.clock, say).to(target)
+        done = HostTransfer(self.host, self.spec, manifest, self.services, self.clock, say).to(target)
         self.download_mbps = done.mbps or self.download_mbps
         self.say(phase, done.text)
 

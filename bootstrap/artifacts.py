@@ -11,7 +11,7 @@ import threading
 from typing import Any
 from urllib.parse import urlsplit
 
-from bootstrap.manifest import blob_key
+from weights.manifest import blob_key
 
 LONGEST_SECONDS = 7 * 24 * 3600  # what signature version 4 allows
 _making = threading.Lock()  # a session makes one client at a time

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
-from bootstrap.manifest import Manifest, of_folder
+from weights.manifest import Manifest, of_folder
 
 SUPERVISOR = ("runsvdir", "runsv", "sv", "chpst")
 SYSTEM_FOLDERS = "/usr/bin:/bin:/usr/sbin:/sbin"

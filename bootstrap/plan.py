@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bootstrap.facts import Facts
-from bootstrap.order import agent_text, digest, gate_order, vllm_order, vmagent_text
+from bootstrap.rendered_config import agent_text, digest, gate_config, vllm_config, vmagent_text
 from bootstrap.spec import RENEW_SECONDS, EndpointSpec
 
 
@@ -87,7 +87,7 @@ def _token(spec: EndpointSpec, facts: Facts) -> str:
 
 
 def _gate(spec: EndpointSpec, facts: Facts) -> str:
-    wanted = digest(gate_order(spec))
+    wanted = digest(gate_config(spec))
     if facts.gate_wanted != wanted:
         return "the gate is not configured" if facts.gate_wanted is None else "the gate's configuration was changed"
     if facts.gate_started is None:
@@ -96,7 +96,7 @@ def _gate(spec: EndpointSpec, facts: Facts) -> str:
 
 
 def _vllm(spec: EndpointSpec, facts: Facts) -> str:
-    wanted = digest(vllm_order(spec, facts))
+    wanted = digest(vllm_config(spec, facts))
     if facts.vllm_started is None:
         return "vLLM does not run"
     if facts.vllm_wanted != wanted or facts.vllm_started != wanted:

@@ -8,7 +8,7 @@ from bootstrap.errors import PreflightFailed
 from bootstrap.facts import Facts, Gpu
 from bootstrap.gpu_names import shows
 from bootstrap.host import Host
-from bootstrap.scripting import answer, python
+from bootstrap.remote_scripts import answer, python
 from bootstrap.spec import EndpointSpec, Preflight
 
 LARGE_BYTES = 1e9  # smaller weights do not care about the disk

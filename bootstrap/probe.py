@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bootstrap.clock import Clock
 from bootstrap.errors import EngineDied, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
-from bootstrap.waiting import patiently
+from bootstrap.interruptible import patiently
 
 PROMPT, TOKENS = "Hello", 4
 COMPLETIONS = "/v1/completions"

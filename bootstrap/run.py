@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass, field
 
-from bootstrap.apply import Say, Services, Worker
+from bootstrap.apply import PlanExecutor, Say, Services
 from bootstrap.clock import Clock
 from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.plan import Action, plan
 from bootstrap.preflight import disk, preflight
-from bootstrap.scripting import KIT, python
+from bootstrap.remote_scripts import KIT, python
 from bootstrap.spec import EndpointSpec
 
 __all__ = ["KIT", "Report", "Say", "Services", "converge", "observe"]
@@ -62,7 +62,7 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, s
     if fetches and not facts.served and (told := disk(host, spec)):
         say("preflight", told)
     report.timings["preflight"] = clock.monotonic() - began
-    worker = Worker(host, spec, services, clock, say, facts)
+    worker = PlanExecutor(host, spec, services, clock, say, facts)
     for step in steps:
         began = clock.monotonic()
         worker.do(step)

@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass, field
 
 from bootstrap.errors import SpecInvalid
-from bootstrap.manifest import Manifest
-from bootstrap.reporting import Reporting
+from bootstrap.metrics_agent import Reporting
 from config.vllm_options import argument_problems, variable_problems
+from weights.manifest import Manifest
 
 RENEW_SECONDS = 30 * 86400.0  # a host's certificate is renewed when it has less than this to live
 

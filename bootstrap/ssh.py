@@ -24,8 +24,8 @@ import paramiko
 from bootstrap.clock import Clock
 from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, OtherHostKey, StepFailed
 from bootstrap.host import Result
-from bootstrap.marking import began, marked, within
-from bootstrap.waiting import begin, patiently
+from bootstrap.interruptible import begin, patiently
+from bootstrap.shell_marks import began, marked, within
 
 USER = "root"
 HANDSHAKE_SECONDS = 15.0

@@ -9,11 +9,12 @@ from cli.context import CommandContext, open_selected, read_config, wishes_for
 from cli.errors import CommandError
 from config.base import PROJECT
 from config.messages import ConfigError
+from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
-from providers.vast import label, verdict
-from providers.vast.backend import BackendError, run_pulumi, states
-from providers.vast.errors import VastError
-from providers.vast.sweep import confirm_account
+from providers.vast import reports
+from providers.vast.api import label
+from providers.vast.api.errors import VastError
+from providers.vast.renting.sweep import confirm_account
 
 
 @command("adopt", BackendError, VastError, ConfigError, StoreError)
@@ -68,7 +69,7 @@ def adoption(context: CommandContext, label_text: str) -> str:
             "gpu-fleet sweep --destroy"
         )
     wishes = wishes_for(stack, fleet)
-    found = verdict.would_adopt(context.market.instances(label_text), fleet.image, wishes)
+    found = reports.would_adopt(context.market.instances(label_text), fleet.image, wishes)
     if not found.adopts:
         raise CommandError(found.text)
     return found.text

@@ -22,20 +22,20 @@ from config.reading import find_secret_leaves, load, own_values, structured
 from config.secret_leaves import NONE, SecretLeaves, is_ciphertext, readable, stack_sections
 from config.stack import StackConfig
 from providers.engine_watch import UnwatchedClock
+from providers.ledger.bucket_ledger import BucketLedger, open_ledger
+from providers.ledger.folder_ledger import FolderLedger
+from providers.pulumi_state import BackendError, Run, run_pulumi, stack_config
 from providers.store.client import Keys
-from providers.store.ledger import BucketLedger, open_ledger
-from providers.store.ledger_folder import FolderLedger
-from providers.vast.backend import BackendError, Run, run_pulumi, stack_config
-from providers.vast.breaker import Breaker
-from providers.vast.client import DEFAULT_URL, VastClient
-from providers.vast.fit import Fit
-from providers.vast.images import needs_of
+from providers.vast.api.account_directory import account_directory
+from providers.vast.api.breaker import Breaker
+from providers.vast.api.client import DEFAULT_URL, VastClient
+from providers.vast.api.rate_limit import SharedRateLimit
+from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits
-from providers.vast.meeting import meeting_place
-from providers.vast.offers import Wishes
-from providers.vast.pace import SharedPace
+from providers.vast.search.image_needs import needs_of
+from providers.vast.search.memory_fit import Fit
+from providers.vast.search.offers import Requirements
 from providers.vast.settings import GB, WishSettings
-from providers.vast.shared import SharedAnswers
 
 STORE_KEYS = {
     "storeAccessKey": "STORE_ACCESS_KEY",
@@ -124,8 +124,10 @@ def _context(
         raise CommandError(
             f"{PROJECT}:market of stack {stack} cannot be read: url must be a text, and timeScale a number."
         ) from None
-    place, clock = meeting_place(url, key), UnwatchedClock()
-    client = VastClient(url, key, SharedPace(place, scale), clock, time_scale=scale, shared=SharedAnswers(place, scale))
+    place, clock = account_directory(url, key), UnwatchedClock()
+    client = VastClient(
+        url, key, SharedRateLimit(place, scale), clock, time_scale=scale, shared=ResponseCache(place, scale)
+    )
     return CommandContext(
         stack, config, scale, client, clock, Breaker(place, scale), _limits(config).at(scale), lenient
     )
@@ -147,7 +149,7 @@ def read_config(context: CommandContext, project: Path | None = Path()) -> Stack
     return load(own_values(context.config), project, context.secret_leaves, lenient=context.lenient)
 
 
-def wishes_for(stack: StackConfig, fleet: FleetConfig) -> Wishes:
+def wishes_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = WishSettings.model_validate(wishes_of(fleet))

@@ -6,11 +6,11 @@ from cli.command import command, json_option, stack_option
 from cli.context import ledger_of, open_selected, read_config, wishes_for
 from cli.errors import CommandError
 from config.messages import ConfigError
+from providers.ledger.explain import explained
+from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
-from providers.vast import verdict
-from providers.vast.backend import BackendError, run_pulumi, states
-from providers.vast.errors import VastError
-from providers.vast.explanation import explained
+from providers.vast import reports
+from providers.vast.api.errors import VastError
 
 
 @command("explain", BackendError, VastError, ConfigError, StoreError)
@@ -46,4 +46,4 @@ def why_not(offer: int, fleet: str, stack: str | None) -> None:
     if fleet not in config.fleets:
         raise CommandError(f"there is no fleet {fleet}; the stack has {', '.join(sorted(config.fleets)) or 'none'}")
     wishes, records = wishes_for(config, config.fleets[fleet]), ledger_of(context, config).records()
-    print("\n".join(verdict.why_not(context.market, offer, fleet, wishes, records, context.clock.time())))
+    print("\n".join(reports.why_not(context.market, offer, fleet, wishes, records, context.clock.time())))

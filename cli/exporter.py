@@ -22,21 +22,21 @@ from cli.context import CommandContext, context_of_file, open_selected, read_con
 from cli.errors import CommandError
 from config.messages import ConfigError
 from monitoring import queries
-from monitoring.exporter.charged import KnownCharges
+from monitoring.exporter.charge_cache import ChargeCache
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
 from monitoring.prometheus import Prometheus, PrometheusError
+from providers.ledger.bucket_ledger import READ_SECONDS
+from providers.ledger.event import Event, Reason
+from providers.ledger.tail import LedgerTail
+from providers.pulumi_state import BackendError
 from providers.store.client import connect
 from providers.store.errors import StoreError
-from providers.store.ledger import READ_SECONDS
-from providers.store.ledger_tail import LedgerTail
-from providers.vast import label
-from providers.vast.answers import Charge
-from providers.vast.backend import BackendError
-from providers.vast.errors import VastError
-from providers.vast.event import Event, Reason
-from providers.vast.instances import Instance, all_known
+from providers.vast.api import label
+from providers.vast.api.errors import VastError
+from providers.vast.api.instance import Instance, all_known
+from providers.vast.api.responses import Charge
 
 KEY = "GPU_FLEET_MARKET_KEY"
 
@@ -118,7 +118,7 @@ def collector_of(context: CommandContext, prometheus: str | None, since: float) 
         month_usd=stack.budget.usd_per_month,
         ceilings={name: fleet.max_usd_per_hour for name, fleet in stack.fleets.items() if fleet.max_usd_per_hour},
     )
-    charges = KnownCharges(
+    charges = ChargeCache(
         lambda first, until: [row for row in map(charged, context.market.charges(first, until)) if row],
         since,
         time.time,

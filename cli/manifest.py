@@ -13,16 +13,16 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from bootstrap.about import About
 from bootstrap.cache import cache_folder
-from bootstrap.digesting import bytes_to_read
-from bootstrap.manifest import PART_BYTES, Manifest, ManifestError, Source, mismatches, of_folder, paths_of
 from cli.command import command
 from cli.errors import CommandError
-from providers.store.hub import Hub, damaged, fetch
-from providers.store.model_folder import about, problems
-from providers.store.quantities import size
-from providers.store.remembered import Remembered
+from weights.hash_cache import HashCache
+from weights.hashing import bytes_to_read
+from weights.hub import Hub, damaged, fetch
+from weights.manifest import PART_BYTES, Manifest, ManifestError, Source, mismatches, of_folder, paths_of
+from weights.model_folder import about, problems
+from weights.model_info import ModelInfo
+from weights.quantities import size
 
 
 @command("manifest", ManifestError, OSError)
@@ -88,7 +88,7 @@ def make(
 
 
 def _digested(name: str, folder: Path, paths: list[str]) -> Manifest:
-    remembered = Remembered(folder, _cache(folder))
+    remembered = HashCache(folder, _cache(folder))
     known = remembered.files()
     sizes = [(path, (folder / path).stat().st_size) for path in paths if path not in known]
     columns = (TextColumn("hashing"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
@@ -101,7 +101,7 @@ def _cache(folder: Path) -> Path:
     return cache_folder() / "digests" / hashlib.sha256(str(folder).encode()).hexdigest()[:16]
 
 
-def _described(what: About | None) -> str:
+def _described(what: ModelInfo | None) -> str:
     if what is None:
         return "config.json does not say how large the model is in a way that is known here: previews say fit unknown"
     quantized = f", quantised by {what.quantization}" if what.quantization else ""

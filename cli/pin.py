@@ -8,9 +8,9 @@ from cli.command import command, stack_option
 from cli.context import open_selected, read_config
 from cli.errors import CommandError
 from config.messages import ConfigError
-from providers.vast.backend import BackendError, outputs_of, run_pulumi
-from providers.vast.errors import VastError
-from providers.vast.pinning import pins_file, with_pin
+from providers.pulumi_state import BackendError, outputs_of, run_pulumi
+from providers.vast.api.errors import VastError
+from weights.pinned_caches import pins_file, with_pin
 
 
 @command("pin", BackendError, VastError, ConfigError)

@@ -6,9 +6,9 @@ import subprocess
 from cli.command import command, stack_option
 from cli.context import CommandContext, open_selected
 from cli.errors import CommandError
-from providers.vast import renewing
-from providers.vast.backend import BackendError, deployment_of, run_pulumi
-from providers.vast.errors import VastError
+from providers.pulumi_state import BackendError, deployment_of, run_pulumi
+from providers.vast import certificate_renewal
+from providers.vast.api.errors import VastError
 
 
 @command("renew", BackendError, VastError)
@@ -24,13 +24,13 @@ def renew(stack: str | None) -> int:
 
 def run_renew(context: CommandContext) -> int:
     """Renew by a targeted update, and return Pulumi's exit status. Raises CommandError."""
-    found = renewing.due(deployment_of(run_pulumi, context.stack), context.clock.time())
+    found = certificate_renewal.due(deployment_of(run_pulumi, context.stack), context.clock.time())
     print(found.told(), flush=True)
     if not found.urns:
         return 0
     targets = [word for urn in found.urns for word in ("--target", urn)]
     steps = json.loads(run_pulumi(["preview", "--json", "--stack", context.stack, *targets]))["steps"]
-    if beyond := renewing.beyond(steps):
+    if beyond := certificate_renewal.beyond(steps):
         raise CommandError(
             f"this checkout would do more than renew ({'; '.join(beyond)}), and nothing was done. Bring that to the fleet "
             f"first, by `pulumi up --stack {context.stack}`, or run this in the checkout that is deployed."

@@ -11,15 +11,15 @@ from cli.command import command, json_option, stack_option
 from cli.context import CommandContext, ledger_of, open_selected, read_config
 from cli.errors import CommandError
 from config.messages import ConfigError
+from providers.ledger.instance_end import SWEPT, row_ended
+from providers.ledger.ledger import NoLedger
+from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
-from providers.vast import sweep as rules
-from providers.vast import verdict
-from providers.vast.backend import BackendError, run_pulumi, states
-from providers.vast.belonging import sort_out
-from providers.vast.closing import SWEPT, row_ended
-from providers.vast.errors import AccountUnknown, VastError
-from providers.vast.instances import Instance, all_known
-from providers.vast.ledger import NoLedger
+from providers.vast import reports
+from providers.vast.api.errors import AccountUnknown, VastError
+from providers.vast.api.instance import Instance, all_known
+from providers.vast.renting import sweep as rules
+from providers.vast.renting.ownership import sort_out
 
 FOUND = 2  # the exit status if an instance is in no state
 
@@ -83,8 +83,8 @@ def run_sweep(
         context.breaker.destroyed(instance.id, context.clock.monotonic())
     ended = rules.give_back_each(context.market, context.clock, context.limits, doomed)
     _record(context, [one for one in doomed if ended[one.id] is None])
-    report = verdict.report(found, known, ended)
-    print(json.dumps(report, indent=2) if as_json else verdict.told(report, destroy))
+    report = reports.report(found, known, ended)
+    print(json.dumps(report, indent=2) if as_json else reports.describe_findings(report, destroy))
     if refusal:
         raise CommandError(refusal)
     if close_breaker:

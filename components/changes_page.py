@@ -7,7 +7,6 @@ import copy
 from dataclasses import dataclass
 from typing import Any, cast
 
-from bootstrap.manifest import File, Manifest
 from components.fleet import FleetArgs, instance_inputs
 from config.kubernetes import KubernetesConfig
 from config.stack import StackConfig
@@ -15,6 +14,7 @@ from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.vast.changes import Machine, changes
 from providers.vast.settings import InstanceSettings
+from weights.manifest import File, Manifest
 
 MACHINE = Machine("RTX 4090", 1, 48, 0.40, "US")
 BASE: dict[str, Any] = {

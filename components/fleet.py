@@ -6,7 +6,6 @@ from typing import Any
 
 import pulumi
 
-from bootstrap.manifest import Manifest
 from components.models import Model
 from components.provider_pool import ProviderPool
 from components.store import Store
@@ -18,9 +17,10 @@ from config.stack import StackConfig
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
 from providers.rentals.resource import Rentals
-from providers.store.quantities import StartCost
-from providers.vast.label import Label
+from providers.vast.api.label import Label
 from providers.vast.resource import VastInstance
+from weights.manifest import Manifest
+from weights.quantities import StartCost
 
 GATE_PORT = 8443
 

@@ -4,16 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bootstrap.about import About
-from bootstrap.manifest import Manifest
 from components.wishes import arguments_of
 from config.base import path_of
 from config.fleets import FleetConfig
 from config.messages import ConfigError
 from config.stack import StackConfig
-from providers.vast.fit import contradictions
-from providers.vast.pinning import pins_file, read_pins
-from providers.vast.vllm_order import read_order
+from providers.vast.search.memory_fit import contradictions
+from providers.vast.search.serving_options import read_options
+from weights.manifest import Manifest
+from weights.model_info import ModelInfo
+from weights.pinned_caches import pins_file, read_pins
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,6 @@ def _mistakes(stack: StackConfig, manifests: dict[str, Manifest]) -> list[str]:
     ]
 
 
-def _of_fleet(about: About, fleet: FleetConfig) -> list[str]:
-    order = read_order(about, arguments_of(fleet, about), fleet.environment)
+def _of_fleet(about: ModelInfo, fleet: FleetConfig) -> list[str]:
+    order = read_options(about, arguments_of(fleet, about), fleet.environment)
     return contradictions(about, order, fleet.gpu.count)

@@ -19,9 +19,10 @@ from config.messages import ConfigError
 from config.secret_leaves import NONE, SecretLeaves
 from config.stack import StackConfig
 from monitoring import prometheus_config
-from monitoring.kubernetes import documents, marks
+from monitoring.kubernetes import marks
 from monitoring.kubernetes import settings as names
-from monitoring.kubernetes.pods import Manifest, metadata
+from monitoring.kubernetes import stack as documents
+from monitoring.kubernetes.objects import Manifest, metadata
 
 KINDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("v1", "Namespace"): k8s.core.v1.Namespace,

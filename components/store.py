@@ -9,15 +9,15 @@ import pulumi
 
 from bootstrap.cache import cache_folder
 from bootstrap.kit import build_kit, installed_programs
-from bootstrap.manifest import Manifest
+from components.metrics_kit import libraries
 from components.provider_pool import ProviderPool
-from components.reporting import libraries
 from components.sealing import sealed
 from config.models import ModelConfig
 from config.secret_leaves import NONE, SecretLeaves
 from config.stack import StackConfig
 from providers.identity.resource import Identity
 from providers.store.resource import Blobs, Bucket
+from weights.manifest import Manifest
 
 HOLDER = re.compile(r"[a-zA-Z0-9._-]{0,100}\Z")
 

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from bootstrap.about import About
-from bootstrap.manifest import Manifest
 from config.fleets import FleetConfig
+from providers.vast.search.serving_options import spread
 from providers.vast.settings import GB
-from providers.vast.vllm_order import spread
+from weights.manifest import Manifest
+from weights.model_info import ModelInfo
 
 
 def disk_gb(fleet: FleetConfig, model: Manifest) -> int:
@@ -17,7 +17,7 @@ def disk_gb(fleet: FleetConfig, model: Manifest) -> int:
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
 
 
-def arguments_of(fleet: FleetConfig, about: About | None) -> tuple[str, ...]:
+def arguments_of(fleet: FleetConfig, about: ModelInfo | None) -> tuple[str, ...]:
     """Return vLLM's arguments: the config's, with how it uses several GPUs where they do not say it.
 
     They are added here, and not when an instance is set up, so that its state says what it runs with: an update that fails

@@ -5,7 +5,7 @@ from contextlib import suppress
 from config.masking import masked
 
 
-def tell(line: str) -> None:
+def report_progress(line: str) -> None:
     """Have the CLI show a line. A killed engine has closed the pipe: that must not keep anybody from giving back."""
     with suppress(OSError):
         print(masked(line), flush=True)  # noqa: T201 -- stdout is the way to the CLI

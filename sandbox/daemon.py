@@ -13,16 +13,16 @@ from sandbox.control import ControlSocket
 from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.faults import FAULTS, Faults, FaultUnknown
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
-from sandbox.market.books import Books
-from sandbox.market.calls import Accounts, Desk
+from sandbox.market.calls import Accounts, MarketApi
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract
+from sandbox.market.host_network import HostNetwork
 from sandbox.market.keys import ScopeUnknown
 from sandbox.market.machines import generate
+from sandbox.market.market import Market
 from sandbox.market.proxy import SshProxy
 from sandbox.market.server import KEY, MarketError, Server, application, listener
 from sandbox.market.states import actual_status
-from sandbox.market.surroundings import Surroundings
 from sandbox.services.child import ServiceError
 from sandbox.services.kubernetes import Kubernetes
 from sandbox.services.monitoring import NAME_FOR_HOSTS as DOOR_FOR_HOSTS
@@ -49,7 +49,7 @@ class Sandbox:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._front: StoreFront | None = None
-        self._books: Books | None = None
+        self._books: Market | None = None
         self._market: Server | None = None
         self._accounts: Accounts | None = None
         self._monitoring: Monitoring | None = None
@@ -88,14 +88,14 @@ class Sandbox:
             self._images.vllm = vllm
 
     @property
-    def books(self) -> Books:
+    def books(self) -> Market:
         """Return the market's books. Raises SandboxError before the start."""
         if self._books is None:
             raise SandboxError("The sandbox has not been started.")
         return self._books
 
     @property
-    def desk(self) -> Desk:
+    def desk(self) -> MarketApi:
         """Return the market's first account. Raises SandboxError before the start."""
         return self.accounts.first
 
@@ -152,7 +152,7 @@ class Sandbox:
         bound = listener(settings.market_port)
         self._undo.append(bound.close)
         ready = beside.submit(self._start_kubernetes)  # it takes the longest, and waits for nothing here
-        surroundings, hosts = Surroundings(), self._hosts()
+        surroundings, hosts = HostNetwork(), self._hosts()
         faults = Faults(missing=frozenset({"store"}))
         self._undo.append(hosts.close)
         if not settings.market_only:
@@ -173,9 +173,9 @@ class Sandbox:
                 trusted += self._monitoring.ca_pem
             proxy = SshProxy()
             self._undo.append(proxy.stop)
-            surroundings = Surroundings(inward, trusted, proxy)
+            surroundings = HostNetwork(inward, trusted, proxy)
         machines = generate(settings.seed, settings.machines)
-        self._books = Books(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
+        self._books = Market(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
         self._undo.append(self._books.close)
         app = application(self._books, KEY, settings.thresholds, old_list=settings.old_list)
         self._accounts = app.state.accounts
@@ -284,7 +284,7 @@ def read_log(log: Path) -> str:
     return lines[-1] if lines else f"It wrote nothing to {log}."
 
 
-def _instance(contract: Contract, now: float, desk: Desk) -> dict[str, Any]:
+def _instance(contract: Contract, now: float, desk: MarketApi) -> dict[str, Any]:
     return {
         "account": desk.name,
         "id": contract.id,

@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from bootstrap.manifest import Manifest, mismatches, of_folder
+from weights.manifest import Manifest, mismatches, of_folder
 
 NAME = "tiny"
 SEED = b"gpu-fleet tiny model, first edition"

@@ -7,12 +7,12 @@ from typing import Any
 
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, NoHosts
-from sandbox.market.books import Books
-from sandbox.market.calls import Accounts, Desk
+from sandbox.market.calls import Accounts, MarketApi
 from sandbox.market.clock import MarketClock
+from sandbox.market.host_network import HostNetwork
 from sandbox.market.machines import Machine, generate
+from sandbox.market.market import Market
 from sandbox.market.server import CREDIT_USD, KEY, Server, application, listener
-from sandbox.market.surroundings import Surroundings
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class RunningMarket:
 
     url: str
     key: str
-    books: Books
+    books: Market
     time_scale: float
-    desk: Desk
+    desk: MarketApi
     accounts: Accounts
 
     def arm(self, name: str, times: int | None = None, **options: Any) -> None:
@@ -39,7 +39,7 @@ def running_market(
     seed: int = 1,
     machines: list[Machine] | None = None,
     hosts: Hosts | None = None,
-    surroundings: Surroundings | None = None,
+    surroundings: HostNetwork | None = None,
     thresholds: bool = False,
     old_list: bool = False,
     credit: float = CREDIT_USD,
@@ -51,7 +51,7 @@ def running_market(
     `application`; `credit` in $. Without `machines` there are those of the `seed`; thresholds hold only where asked for.
     """
     hosts = hosts or NoHosts()
-    books = Books(
+    books = Market(
         MarketClock(time_scale),
         generate(seed) if machines is None else machines,
         hosts,

@@ -21,21 +21,34 @@ ROOMS = (
     "sandbox",
     "tests",
     "tools",
+    "weights",
 )
 
 # What a room may import of the others.
 MAY_IMPORT = {
+    "weights": {"weights"},
     "config": {"config"},
-    "bootstrap": {"bootstrap", "config"},
-    "providers": {"providers", "bootstrap", "config"},
-    "components": {"components", "providers", "bootstrap", "monitoring", "config"},
-    "monitoring": {"monitoring", "providers", "bootstrap", "config"},
-    "cli": {"cli", "components", "providers", "bootstrap", "monitoring", "offline", "sandbox", "tools", "config"},
+    "bootstrap": {"bootstrap", "config", "weights"},
+    "providers": {"providers", "bootstrap", "config", "weights"},
+    "components": {"components", "providers", "bootstrap", "monitoring", "config", "weights"},
+    "monitoring": {"monitoring", "providers", "bootstrap", "config", "weights"},
+    "cli": {
+        "cli",
+        "components",
+        "providers",
+        "bootstrap",
+        "monitoring",
+        "offline",
+        "sandbox",
+        "tools",
+        "config",
+        "weights",
+    },
     "offline": {"offline", "monitoring", "tools.paths", "tools.steps"},  # where things lie and how a step runs
     # Only what runs in the environment of the project; set-up itself has no library.
-    "tools": {"tools", "bootstrap", "config", "offline"},
-    "sandbox": {"sandbox", "bootstrap", "monitoring"},
-    "__main__": {"components", "providers", "bootstrap", "monitoring", "config"},
+    "tools": {"tools", "bootstrap", "config", "offline", "weights"},
+    "sandbox": {"sandbox", "bootstrap", "monitoring", "weights"},
+    "__main__": {"components", "providers", "bootstrap", "monitoring", "config", "weights"},
 }
 
 # Older names of commands, as containers and schedules call them. Each hands its words over to `cli` and does nothing else.
@@ -61,11 +74,11 @@ LIBRARY_PLACES = {
     ),
     "httpx": (
         "monitoring/prometheus.py",
-        "monitoring/door/app.py",
+        "monitoring/receiver/app.py",
         "monitoring/kubernetes/kubeconfig.py",
         "monitoring/kubernetes/marks.py",
-        "providers/vast/client.py",
-        "providers/vast/log_file.py",
+        "providers/vast/api/client.py",
+        "providers/vast/api/log_file.py",
         "bootstrap/probe.py",
         "cli/ask.py",
         "offline/*",
@@ -74,8 +87,16 @@ LIBRARY_PLACES = {
         "bench/*",
     ),
     "paramiko": ("bootstrap/ssh.py", "tests/*", "bench/*"),
-    "boto3": ("bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
-    "botocore": ("bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
+    "boto3": ("providers/ledger/*", "bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
+    "botocore": (
+        "providers/ledger/*",
+        "providers/vast/renting/bucket_marks.py",
+        "bootstrap/artifacts.py",
+        "providers/store/*",
+        "sandbox/*",
+        "tests/*",
+        "bench/*",
+    ),
 }
 # The SDKs of Pulumi's providers stand under the same rule as Pulumi itself.
 SAME_AS = {"pulumi_kubernetes": "pulumi", "pulumi_hcloud": "pulumi"}
@@ -144,20 +165,20 @@ def fits(path: str, place: str) -> bool:
 
 
 def test_the_rules_know_right_from_wrong():
-    assert wrong_room("bootstrap/run.py", "providers.vast.client")
-    assert wrong_room("providers/vast/online.py", "sandbox.market")
+    assert wrong_room("bootstrap/run.py", "providers.vast.api.client")
+    assert wrong_room("providers/vast/create.py", "sandbox.market")
     assert wrong_room("components/fleet.py", "tests.doubles")
     assert wrong_room("monitoring/exporter.py", "components.fleet")
     assert wrong_room("monitoring/exporter/collector.py", "cli.context")
-    assert wrong_room("monitoring/door/__main__.py", "components.fleet")
+    assert wrong_room("monitoring/receiver/__main__.py", "components.fleet")
     assert wrong_room("config/fleets.py", "bootstrap.spec")
     assert not wrong_room("cli/sandbox_stack.py", "sandbox.control")
-    assert not wrong_room("providers/vast/online.py", "bootstrap.run")
+    assert not wrong_room("providers/vast/create.py", "bootstrap.run")
     assert not wrong_room("providers/vast/__main__.py", "cli.main")
     assert wrong_room("providers/vast/__main__.py", "monitoring.exporter")
-    assert wrong_place("providers/vast/renting.py", "pulumi.dynamic")
-    assert wrong_place("providers/vast/renting.py", "pulumi_kubernetes")
-    assert wrong_place("providers/vast/renting.py", "httpx")
+    assert wrong_place("providers/vast/renting/rent.py", "pulumi.dynamic")
+    assert wrong_place("providers/vast/renting/rent.py", "pulumi_kubernetes")
+    assert wrong_place("providers/vast/renting/rent.py", "httpx")
     assert not wrong_place("providers/vast/resource.py", "pulumi")
     assert not wrong_place("offline/language_host/run_program.py", "pulumi")
     assert not wrong_place("components/deep/er.py", "pulumi")

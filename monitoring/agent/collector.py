@@ -13,7 +13,7 @@ from monitoring.agent import machine
 from monitoring.agent.activity import Activity
 from monitoring.agent.gpus import Gpus
 from monitoring.agent.state import STATES, State
-from monitoring.families import Samples, counters, gauges
+from monitoring.metric_families import Samples, counters, gauges
 
 
 class HostCollector(Collector):

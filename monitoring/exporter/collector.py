@@ -15,8 +15,8 @@ from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts, Wait, failures, last_failures, orphaned, provisioning
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources
-from monitoring.families import Samples, counters, gauges
-from monitoring.names import fleet_of
+from monitoring.instance_names import fleet_of
+from monitoring.metric_families import Samples, counters, gauges
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
 ALL = "all"  # beside the phases: from the first attempt to an answered completion

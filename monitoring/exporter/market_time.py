@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prometheus_client.metrics_core import Metric
 
-from monitoring.families import gauges
+from monitoring.metric_families import gauges
 
 
 @dataclass(frozen=True)

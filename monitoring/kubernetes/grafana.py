@@ -3,7 +3,7 @@
 from monitoring.dashboards.boards import BOARDS
 from monitoring.dashboards.grafana import document
 from monitoring.kubernetes.images import reference
-from monitoring.kubernetes.pods import Manifest, Workload, config_map, deployment, service
+from monitoring.kubernetes.objects import Manifest, Workload, config_map, deployment, service
 from monitoring.kubernetes.prometheus import PORTS, text
 from monitoring.kubernetes.settings import GRAFANA_PASSWORD, GRAFANA_SECRET, Settings
 

@@ -15,7 +15,7 @@ import httpx
 from pydantic import BaseModel, Field, ValidationError
 
 from monitoring.kubernetes.kubeconfig import KubeconfigError, reach
-from monitoring.kubernetes.pods import Manifest
+from monitoring.kubernetes.objects import Manifest
 
 ANNOTATION = "gpu-fleet/stack"
 SECONDS = 5.0  # for one answer

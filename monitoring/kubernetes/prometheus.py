@@ -4,7 +4,7 @@ import yaml
 
 from monitoring import alerts, prometheus_config, rules
 from monitoring.kubernetes.images import reference
-from monitoring.kubernetes.pods import Manifest, Workload, claim, config_map, deployment, service
+from monitoring.kubernetes.objects import Manifest, Workload, claim, config_map, deployment, service
 from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, Settings
 
 PORTS = {"prometheus": 9090, "alertmanager": 9093, "exporter": 9101, "door": 9102, "grafana": 3000}  # where metrics are

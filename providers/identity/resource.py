@@ -22,7 +22,7 @@ from pulumi.dynamic import (
 )
 
 from providers.engine_watch import EngineWatch
-from providers.identity.replacing import refusal
+from providers.identity.replacement import refusal
 from providers.identity.state import (
     OUTPUTS,
     SECRETS,
@@ -35,7 +35,7 @@ from providers.identity.state import (
     written,
 )
 from providers.provider_process import take_over
-from providers.vast.backend import run_pulumi
+from providers.pulumi_state import run_pulumi
 
 
 class IdentityProvider(ResourceProvider):

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.rotation import RotationConfig
-from providers import past
+from providers import old_state
 from providers.identity.stack_id import new_stack_id
 from providers.identity.tokens import new_token_secret
 
@@ -23,7 +23,7 @@ class InputsInvalidError(ValueError):
 
 def rotation_of(state: dict[str, Any]) -> RotationConfig:
     """Read the counters that this or another version wrote: what does not count here is left aside."""
-    return past.read_state(RotationConfig, state.get("rotation") or {})[0]
+    return old_state.read_state(RotationConfig, state.get("rotation") or {})[0]
 
 
 def wished_rotation(props: dict[str, Any]) -> RotationConfig:
@@ -43,7 +43,7 @@ def written(rotation: RotationConfig) -> dict[str, int]:
 def fresh(rotation: RotationConfig, now: datetime) -> dict[str, Any]:
     """Make everything anew; done once in a stack's life."""
     from providers.identity.authority import new_ca  # noqa: PLC0415
-    from providers.identity.keys import new_ssh_key  # noqa: PLC0415
+    from providers.identity.ssh_key import new_ssh_key  # noqa: PLC0415
 
     stack_id = new_stack_id()
     key, authority = new_ssh_key(_comment(stack_id)), new_ca(stack_id, now)
@@ -74,7 +74,7 @@ def renewed(state: dict[str, Any], rotation: RotationConfig, now: datetime) -> d
     of, so recording them is enough.
     """
     from providers.identity.authority import Authority, ends_soon, renewed_ca  # noqa: PLC0415
-    from providers.identity.keys import new_ssh_key  # noqa: PLC0415
+    from providers.identity.ssh_key import new_ssh_key  # noqa: PLC0415
 
     # What a later version keeps here besides goes: this one does not know whether it is a secret.
     kept = {name: state[name] for name in OUTPUTS}

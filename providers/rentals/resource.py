@@ -29,16 +29,16 @@ from config.base import path_of
 from config.limits import LimitsConfig
 from config.market import WrittenMarket
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
-from providers.past import read_state
-from providers.progress import tell
+from providers.old_state import read_state
+from providers.progress import report_progress
 from providers.provider_process import take_over
-from providers.rentals.ending import Ending, end_rentals, is_rented, tell_late_boots
-from providers.vast import account
-from providers.vast.backend import BackendError, StackState, family, run_pulumi
-from providers.vast.errors import AccountUnknown, VastError
-from providers.vast.guarded import GuardedMarket
+from providers.pulumi_state import BackendError, StackState, family, run_pulumi
+from providers.redaction import Redaction
+from providers.rentals.teardown import Teardown, end_rentals, is_rented, tell_late_boots
+from providers.vast.api import account
+from providers.vast.api.errors import AccountUnknown, VastError
+from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.limits import Limits
-from providers.vast.redaction import Redaction
 
 INPUTS = ("market", "stackId", "stack")
 NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
@@ -112,7 +112,7 @@ class RentalsProvider(ResourceProvider):
         def end(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
             limits = Limits().at(inputs.market.time_scale)
             ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource keeps the first one that it had
-            ending = Ending(ids, account.number(props.get("account")))
+            ending = Teardown(ids, account.number(props.get("account")))
             end_rentals(market, self._clock, limits, ending, lambda: _states(str(props.get("stack") or ""), ids), say)
 
         self._operate(props, end)
@@ -137,17 +137,17 @@ class RentalsProvider(ResourceProvider):
     def _operate(
         self, props: dict[str, Any], operation: Callable[[GuardedMarket, _Inputs, Callable[[str, str], None]], Value]
     ) -> Value:
-        from providers.vast.reach import reach  # noqa: PLC0415 -- HTTP, which the program and most commands need not
+        from providers.vast.api.session import market_session  # noqa: PLC0415 -- HTTP, which the program and most commands need not
 
         redaction = Redaction.of(self._vast_key)
 
         def say(phase: str, text: str) -> None:
-            tell(redaction.clean(f"rentals  {phase}  {text}"))
+            report_progress(redaction.clean(f"rentals  {phase}  {text}"))
 
         self._calls += 1
         try:
             inputs = read_state(_Inputs, {key: props[key] for key in INPUTS if key in props})[0]
-            with reach(inputs.market, self._vast_key, self._clock, LimitsConfig().rents_per_hour) as market:
+            with market_session(inputs.market, self._vast_key, self._clock, LimitsConfig().rents_per_hour) as market:
                 return operation(market, inputs, say)
         except (VastError, EngineGone) as error:
             raise pulumi.RunError(redaction.clean(str(error))) from None

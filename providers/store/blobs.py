@@ -12,16 +12,16 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.clock import Clock, SystemClock
-from bootstrap.manifest import File, blob_key
 from providers.store.bucket import Say
 from providers.store.client import objects
 from providers.store.errors import readable
 from providers.store.inputs import ABORT_UPLOADS_AFTER_DAYS, BlobsInputs
-from providers.store.patience import through_trouble, when_there
-from providers.store.quantities import size
 from providers.store.references import References
+from providers.store.retry import through_trouble, when_there
 from providers.store.upload import upload
-from providers.store.verifying import Part, damaged, to_read
+from providers.store.verification import Part, damaged, to_read
+from weights.manifest import File, blob_key
+from weights.quantities import size
 
 PREFIX = blob_key("")
 SECONDS_BETWEEN_LINES = 10.0

@@ -12,13 +12,13 @@ from urllib.parse import urlsplit
 from botocore.exceptions import ClientError
 
 from bootstrap.clock import Clock, SystemClock
+from providers.store.bucket_owner import KEPT, OWNER_KEY, Owner, owner, refusal
 from providers.store.client import objects
 from providers.store.errors import BucketMissing, StoreError, code_of, readable
 from providers.store.inputs import BucketInputs
-from providers.store.marking import Marking, Seen
-from providers.store.ownership import KEPT, OWNER_KEY, Owner, owner, refusal
-from providers.store.patience import LATE_SECONDS, when_there
-from providers.store.quantities import monthly_euros, size
+from providers.store.owner_object import Marking, Seen
+from providers.store.retry import LATE_SECONDS, when_there
+from weights.quantities import monthly_euros, size
 
 Say = Callable[[str], None]
 RULE = "gpu-fleet-abort-uploads"

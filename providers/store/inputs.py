@@ -6,10 +6,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from bootstrap.manifest import Manifest
 from config.store import BucketName, OnDestroy, Verify
-from providers import past
+from providers import old_state
 from providers.store.errors import StoreError
+from weights.manifest import Manifest
 
 Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/?$")]
 ABORT_UPLOADS_AFTER_DAYS = 2  # longer than any upload takes, and what a broken one left behind costs little until then
@@ -27,7 +27,7 @@ class _Inputs(BaseModel):
 
         Raises StoreError naming every bad field.
         """
-        return cls._read(props, lambda inputs: past.read_state(cls, inputs)[0])
+        return cls._read(props, lambda inputs: old_state.read_state(cls, inputs)[0])
 
     @classmethod
     def _read(cls, props: dict[str, Any], read: Callable[[dict[str, Any]], Self]) -> Self:

@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bootstrap.manifest import Manifest, blob_key
 from providers.store.client import objects
 from providers.store.errors import StoreError
+from weights.manifest import Manifest, blob_key
 
 PREFIX = "manifests/"
 

@@ -23,7 +23,6 @@ from pulumi.dynamic import (
 )
 from pulumi.output import Unknown
 
-from bootstrap.manifest import mismatches
 from providers.engine_watch import EngineWatch
 from providers.provider_process import take_over
 from providers.store.blobs import Blobs as BlobsOfManifest
@@ -32,6 +31,7 @@ from providers.store.bucket import is_listed
 from providers.store.client import Keys, connect
 from providers.store.errors import BucketMissing, StoreError
 from providers.store.inputs import BlobsInputs, BucketInputs
+from weights.manifest import mismatches
 
 GONE = ReadResult("", {})
 CHECK_TRIES = 2  # a preview should not wait long for a store that is not there

@@ -19,8 +19,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from bootstrap.manifest import PART_BYTES, File, blob_key
 from providers.store.errors import StoreError
+from weights.manifest import PART_BYTES, File, blob_key
 
 PARTS_AT_ONCE = 4  # each holds 64 MiB of memory
 

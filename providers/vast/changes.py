@@ -9,7 +9,7 @@ another market                                  replace   (given back there, ren
 
 from dataclasses import dataclass, field
 
-from providers.vast.charged import REPLACE, has_risen
+from providers.vast.charged_price import REPLACE, has_risen
 from providers.vast.settings import InstanceSettings
 
 CONVERGED = ("model", "kit", "server", "access", "metrics")  # keys of what runs on a machine, put into force in place

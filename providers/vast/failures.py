@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from bootstrap.errors import EngineRefused, GpuUnfit, HostFault
-from providers.vast import errors
-from providers.vast.event import Reason
-from providers.vast.instances import Instance
+from providers.ledger.event import Reason
+from providers.ledger.recorder import reason_of
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
 from providers.vast.limits import Limits
-from providers.vast.notebook import reason_of
-from providers.vast.offers import Offer
-from providers.vast.unfit import UnfitGpus
+from providers.vast.search.offers import Offer
+from providers.vast.search.unfit_gpus import UnfitGpus
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def following(
     """
     if isinstance(error, GpuUnfit):
         gpus.add(rented, error)
-        return gpus.following(), None if gpus.left else gpus.refused(name, told(failures))
+        return gpus.following(), None if gpus.left else gpus.refused(name, describe_attempts(failures))
     last = failures[-1]
     if last.reason == Reason.OURS.value:
         return "no machine would do better", errors.ImageMissing(last.instance_id or 0, last.message)
@@ -59,7 +59,7 @@ def following(
     return "trying the next offer", None
 
 
-def told(failures: list[Failure]) -> list[str]:
+def describe_attempts(failures: list[Failure]) -> list[str]:
     """Say what was tried, a line each."""
     return [
         f"Tried before: {failure.message}"
@@ -79,7 +79,7 @@ def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.Atte
         "\n".join(
             [
                 f"{name} did not come online ({spent}); everything was given back.",
-                *told(failures),
+                *describe_attempts(failures),
                 "Run `pulumi up` again to try other machines, or tighten the wishes that the failures name.",
             ]
         ),
@@ -89,6 +89,6 @@ def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.Atte
 def abandoned(instance_id: int, usd_per_hour: float | None, why: object) -> str:
     """Name an instance that is given back while nobody may wait for it: what it costs, and what to do if that fails."""
     return (
-        f"instance {instance_id} at {errors.told_price(usd_per_hour)}: {why}. If no line says `confirm gone`, run "
+        f"instance {instance_id} at {errors.format_price(usd_per_hour)}: {why}. If no line says `confirm gone`, run "
         f"`pulumi up`, which goes on with it, or end it with `vastai destroy instance {instance_id} -y`"
     )

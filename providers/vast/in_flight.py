@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bootstrap.clock import Clock
-from providers.progress import tell
-from providers.vast import loading
+from providers.progress import report_progress
+from providers.vast.search import start_time
 from providers.vast.settings import GB, InstanceSettings
 
 START_SECONDS = 180.0  # from weights that are there to an answer: vLLM, usually
@@ -32,7 +32,7 @@ class Work:
 class InFlight:
     """The calls that run in this process; `say` shows the operator a line."""
 
-    def __init__(self, clock: Clock, say: Callable[[str], None] = tell) -> None:
+    def __init__(self, clock: Clock, say: Callable[[str], None] = report_progress) -> None:
         self._clock = clock
         self._say = say
         self._numbers = itertools.count()
@@ -81,9 +81,9 @@ def _left(work: Work, now: float) -> str:
 
 def expected_seconds(settings: InstanceSettings) -> float:
     """Return how long a create usually takes: the image at the wished rate, the weights, and the start of vLLM."""
-    rate = settings.wishes.download_mbps or loading.LEAST_LINE_MBPS
-    pull = loading.pull_seconds(loading.image_gb(settings.server.image), rate) / settings.market.time_scale
-    return pull + loading.transfer_seconds(settings.start_cost.bytes / GB, rate) + START_SECONDS
+    rate = settings.wishes.download_mbps or start_time.LEAST_LINE_MBPS
+    pull = start_time.pull_seconds(start_time.image_gb(settings.server.image), rate) / settings.market.time_scale
+    return pull + start_time.transfer_seconds(settings.start_cost.bytes / GB, rate) + START_SECONDS
 
 
 def _minutes(seconds: float) -> str:

@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 from bootstrap.errors import BootstrapError
 from bootstrap.host import Host
-from bootstrap.scripting import ETC, shell
+from bootstrap.remote_scripts import ETC, shell
 from bootstrap.ssh import public_line
-from providers.vast import errors
-from providers.vast.charged import paid
-from providers.vast.instances import Instance
-from providers.vast.keyring import KeyRing, Say, attach, detach
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.charged_price import paid
+from providers.vast.renting.key_attachment import KeyRing, Say, attach, detach
 from providers.vast.settings import AccessSettings
 
 DRIFT = "previous SSH key"
@@ -48,12 +48,12 @@ class KeyUnchanged(errors.VastError):
         )
         return (
             f"Instance {self.instance_id} serves with its new settings, and {left}: {self.cause}\n"
-            f"It goes on costing {errors.told_price(self.usd_per_hour)}. Run `pulumi up` again."
+            f"It goes on costing {errors.format_price(self.usd_per_hour)}. Run `pulumi up` again."
         )
 
 
 class Bootstrap(Protocol):
-    """What reaches the host; `serving.HostBootstrap` is one."""
+    """What reaches the host; `serving.InstanceBootstrap` is one."""
 
     def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
         """Let another SSH key in beside those that open the host. Raises bootstrap errors."""

@@ -1,3 +1,4 @@
+# Long because create, read, update and delete share the rules of one instance.
 """Create, read, update and delete of one instance, without Pulumi: settings and outputs in, outputs out.
 
 Outputs are plain values: everything that was put in, and `settings.OUTPUT_KEYS`.
@@ -10,52 +11,64 @@ from typing import Any
 from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from providers.engine_watch import RentingClock
+from providers.ledger import instance_end
+from providers.ledger.event import Reason
+from providers.ledger.instance_end import row_ended, state_ended
+from providers.ledger.ledger import Ledger, NoLedger
 from providers.store.client import Keys
-from providers.vast import account, closing, errors, key_change
+from providers.vast import key_change
+from providers.vast.api import account, errors
+from providers.vast.api.contract_end import ENDING_DRIFT, ending
+from providers.vast.api.errors import Meanwhile
+from providers.vast.api.instance import SSH_PORT, Instance, Running, classify
+from providers.vast.api.market import Market
+from providers.vast.api.patient_market import PatientMarket
 from providers.vast.changes import Changes, changes
-from providers.vast.charged import charged_now, paid, tell_prices, tell_rise
-from providers.vast.closing import row_ended, state_ended
-from providers.vast.ending import ENDING_DRIFT, ending
-from providers.vast.errors import Meanwhile
-from providers.vast.event import Reason
-from providers.vast.instances import SSH_PORT, Instance, Running, classify
-from providers.vast.ledger import Ledger, NoLedger
+from providers.vast.charged_price import charged_now, paid, report_prices, report_rise
+from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.instance_bootstrap import InstanceBootstrap, spec_of
 from providers.vast.limits import Limits
-from providers.vast.machine import facts_of, filled, machine_of
-from providers.vast.marks import Marks, NoMarks, forget
-from providers.vast.online import Order, Say, Served, bring_online
-from providers.vast.onstart import script
-from providers.vast.patient import PatientMarket
-from providers.vast.renting import Market, find, give_back, give_back_all, is_absent, look_up, surplus
-from providers.vast.serving import HostBootstrap, spec_of
+from providers.vast.machine_facts import facts_of, filled, machine_of
+from providers.vast.renting.onstart import script
+from providers.vast.renting.rent import find, give_back, give_back_all, is_absent, look_up, surplus
+from providers.vast.renting.serving_marks import Marks, NoMarks, forget
+from providers.vast.running_check import (
+    Absence,
+    is_down,
+    is_standing,
+    serves_all_the_same,
+    standing_drift,
+    wait_until_back,
+)
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
-from providers.vast.standing import Absence, is_down, is_standing, serves_all_the_same, standing_drift, wait_until_back
 
 SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
 SEEN_SECONDS = 600.0  # how old the list may be that teaches state an account
 
 
 @dataclass(frozen=True)
-class Desk:
-    """What an operation works with: the account's market, a clock that notices a vanished engine, the store's keys, the
-    ledger, `hosting`, which makes what reaches a host (the arguments are those of HostBootstrap), and the `marks` of labels.
+class OperationContext:
+    """Everything one operation works with.
+
+    The account's market, a clock that notices when the engine is gone, the store's keys and the ledger. `hosting` makes
+    the InstanceBootstrap and takes its arguments. `marks` say which instance holds a label.
     """
 
     market: Market
     clock: RentingClock
     keys: Keys
-    say: Say
+    say: Progress
     ledger: Ledger = field(default_factory=NoLedger)
-    hosting: Callable[..., HostBootstrap] = HostBootstrap
+    hosting: Callable[..., InstanceBootstrap] = InstanceBootstrap
     marks: Marks = field(default_factory=NoMarks)
 
 
-def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
+def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]:
     """Bring an instance online and return its outputs; raises with nothing left rented."""
     rented_on = account.learned(desk.market, None, lambda: True)
     limits = settings.to_limits()
     bootstrap = bootstrap_of(settings, settings, desk, in_state=False)
-    order = Order(
+    order = InstanceRequest(
         name=settings.name,
         label=settings.label,
         wishes=settings.to_wishes(),
@@ -68,11 +81,13 @@ def create(settings: InstanceSettings, desk: Desk) -> dict[str, Any]:
     served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger, desk.marks)
     made = {"createdAt": desk.clock.time(), "attempts": served.attempts, "account": rented_on}
     outs = {**_outputs(served), **made, "chargedUsdPerHour": charged_now(served.instance, settings, {})}
-    tell_rise(settings, outs, desk.say)
+    report_rise(settings, outs, desk.say)
     return outs
 
 
-def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> dict[str, Any] | None:
+def read(
+    instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext
+) -> dict[str, Any] | None:
     """Return fresh outputs, with everything that is not as it should be in `drift`; None where the instance is gone.
 
     Gone is said only by two looks that agree, on an instance older than the market's lag, with a key of the account that
@@ -85,7 +100,9 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
         age = desk.clock.time() - float(outs.get("createdAt") or 0)
         desk.clock.sleep(max(0.0, limits.settle_seconds - age))
         if is_absent(desk.market, desk.clock, limits, instance_id, settings.label):
-            state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, closing.GONE, Reason.LOST)
+            state_ended(
+                desk.ledger, desk.clock.time(), settings.label, instance_id, outs, instance_end.GONE, Reason.LOST
+            )
             return None
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     outs = {**outs, "account": _rented_on(desk.market, outs)}
@@ -117,11 +134,11 @@ def read(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], des
     since = down_since if any(one.startswith(STRANGER_DRIFT) for one in drift) else None
     found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at, "downSince": since}
     outs = {**outs, **found, "chargedUsdPerHour": charged_now(instance, settings, outs)}
-    tell_prices(instance_id, settings, outs, desk.market, desk.say)
+    report_prices(instance_id, settings, outs, desk.market, desk.say)
     return {**outs, "machine": filled(outs.get("machine"), instance), "drift": _said(desk, drift)}
 
 
-def _said(desk: Desk, drift: list[str]) -> list[str]:
+def _said(desk: OperationContext, drift: list[str]) -> list[str]:
     for one in drift:
         does = "waits for it" if is_standing(one) else "mends it"
         desk.say("drift", f"{one}; the next `pulumi up` {does}")
@@ -140,7 +157,7 @@ def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) 
 
 
 def update(
-    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: Desk
+    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
 ) -> dict[str, Any]:
     """Converge in place, logging in with the key in the old state; settings that touch nothing are only recorded.
 
@@ -191,7 +208,7 @@ def _rented_on(market: Market, outs: dict[str, Any]) -> int | None:
 
 
 def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
-    return f"INSTANCE {instance_id} MAY STILL BE RENTED at {errors.told_price(paid(outs))}: it was rented"
+    return f"INSTANCE {instance_id} MAY STILL BE RENTED at {errors.format_price(paid(outs))}: it was rented"
 
 
 def _touches(found: Changes) -> bool:
@@ -200,7 +217,7 @@ def _touches(found: Changes) -> bool:
 
 
 def _goes_back(
-    instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: Desk
+    instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
 ) -> Meanwhile:
     """Have the instance serve with its settings of before, whose weights it still has; return what it really does."""
     desk.say("start", "the change failed; going back to the settings of before")
@@ -220,16 +237,16 @@ def _goes_back(
     return Meanwhile.STILL_SERVES if facts.vllm_healthy else Meanwhile.VLLM_SILENT
 
 
-def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: Desk) -> None:
+def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext) -> None:
     """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Works on without an engine.
 
     Raises StillRented, and OtherAccount or AccountUnknown where the instance is not seen and may be on another account.
     """
     with desk.clock.patient():  # a host whose gate was closed for good must not stay rented
-        limits, why = settings.to_limits(), closing.GIVEN_BACK
+        limits, why = settings.to_limits(), instance_end.GIVEN_BACK
         try:
             instance = look_up(_patient(desk, limits), instance_id, settings.label)
-            why = why if instance else closing.GONE
+            why = why if instance else instance_end.GONE
         except errors.VastError as error:
             desk.say("drain", f"left out: {error}")
             instance = None
@@ -252,20 +269,20 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
         desk.say("confirm gone", f"instance {instance_id} is not rented any more")
 
 
-def _end_surplus(desk: Desk, limits: Limits, others: list[Instance]) -> None:
+def _end_surplus(desk: OperationContext, limits: Limits, others: list[Instance]) -> None:
     give_back_all(desk.market, desk.clock, limits, others)
     for one in others:
-        row_ended(desk.ledger, desk.clock.time(), one, closing.SURPLUS)
+        row_ended(desk.ledger, desk.clock.time(), one, instance_end.SURPLUS)
 
 
-def _patient(desk: Desk, limits: Limits) -> PatientMarket:
+def _patient(desk: OperationContext, limits: Limits) -> PatientMarket:
     until = desk.clock.monotonic() + limits.outage_seconds
     return PatientMarket(desk.market, desk.clock, limits, until, desk.say)
 
 
 def bootstrap_of(
-    settings: InstanceSettings, opening: InstanceSettings, desk: Desk, in_state: bool = True
-) -> HostBootstrap:
+    settings: InstanceSettings, opening: InstanceSettings, desk: OperationContext, in_state: bool = True
+) -> InstanceBootstrap:
     """Return what reaches an instance's host: to have it serve by `settings`, with the keys of `opening` or of `settings`."""
     key, other = (one.access.ssh_private_key.get_secret_value() for one in (opening, settings))
     others = (other,) if other != key else ()

@@ -7,7 +7,7 @@ at. If a market's clock runs faster than ours, as in the sandbox, its time scale
 from dataclasses import dataclass, replace
 
 from config.limits import LimitsConfig
-from providers.vast.loading import LEAST_TOTAL_SECONDS
+from providers.vast.search.start_time import LEAST_TOTAL_SECONDS
 
 LONGEST_SILENCE_SECONDS = 60 * 60.0
 DEFAULTS = LimitsConfig()

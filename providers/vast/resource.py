@@ -1,3 +1,4 @@
+# Long because the provider's calls are one class, whose path is persisted in state.
 """`VastInstance`, token `pulumi-python:dynamic/vast:Instance`: one rented instance that serves, as one resource.
 
 Module path and class names are persisted in every stack's state: a rename is a migration. The provider class has no
@@ -27,30 +28,32 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from providers.engine_watch import EngineWatch, WatchedClock
-from providers.progress import tell
+from providers.progress import report_progress
 from providers.provider_process import on_cancel, take_over
+from providers.redaction import Redaction
 from providers.store.client import Keys
-from providers.vast import account, room, search
-from providers.vast.errors import CredentialsRefused, SettingsInvalid, VastError, looking, not_looked
-from providers.vast.foretold import Foretold
-from providers.vast.holding import would_adopt
+from providers.vast import operator_text
+from providers.vast.api import account
+from providers.vast.api.errors import CredentialsRefused, SettingsInvalid, VastError, looking, not_looked
+from providers.vast.api.instance import Instance
+from providers.vast.certificate_due import with_due
+from providers.vast.fleet_previews import FleetPreviews
 from providers.vast.in_flight import InFlight
-from providers.vast.instances import Instance
-from providers.vast.marks import Held
-from providers.vast.nearest import NoMatchingOffer
-from providers.vast.offers import Offer, Wishes, usd_per_hour
-from providers.vast.plan_told import tell_plan
-from providers.vast.redaction import Redaction
-from providers.vast.renewal import with_due
+from providers.vast.preview_inputs import STAND_IN, known, made_anew
+from providers.vast.preview_plan import report_plan
+from providers.vast.renting.adopt import would_adopt
+from providers.vast.renting.serving_marks import Held
 from providers.vast.rollout import RolloutStoppedError
+from providers.vast.search import search
+from providers.vast.search.offers import Offer, Requirements, usd_per_hour
+from providers.vast.search.why_not import NoMatchingOffer
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
-from providers.vast.unknown import STAND_IN, known, made_anew
 from providers.vast.waves import Waves
 from providers.vast.written import WRITTEN, read_settings
 
 if TYPE_CHECKING:
-    from providers.vast.guarded import GuardedMarket
-    from providers.vast.lifecycle import Desk
+    from providers.vast.api.guarded_market import GuardedMarket
+    from providers.vast.lifecycle import OperationContext
 
 Value = TypeVar("Value")
 
@@ -67,9 +70,9 @@ class VastInstanceProvider(ResourceProvider):
         watch = EngineWatch.of_this_process()
         self._watch, self._clock = watch, WatchedClock(watch)
         self._waves = Waves.of_this_process(self._clock)
-        self._searched: dict[Wishes, list[Offer] | VastError] = {}
+        self._searched: dict[Requirements, list[Offer] | VastError] = {}
         self._planned: set[str] = set()  # fleets whose plan was told
-        self._foretold = Foretold()
+        self._foretold = FleetPreviews()
         self._rented: list[Instance] | VastError | None = None
         self._silent = False
         self._lock = threading.RLock()
@@ -98,7 +101,7 @@ class VastInstanceProvider(ResourceProvider):
         except VastError as error:
             failures.append(CheckFailure("", str(not_looked(error))))
         except (RolloutStoppedError, OSError) as error:
-            failures.append(CheckFailure("", room.told(error, str(news.get("name")))))
+            failures.append(CheckFailure("", operator_text.describe_for_operator(error, str(news.get("name")))))
         return CheckResult(news, failures)
 
     def _goes_on(self, settings: InstanceSettings) -> bool:
@@ -107,7 +110,7 @@ class VastInstanceProvider(ResourceProvider):
             return False
         with self._lock:
             if self._rented is None:
-                from providers.vast.client import FRESH_SECONDS  # noqa: PLC0415
+                from providers.vast.api.client import FRESH_SECONDS  # noqa: PLC0415
 
                 try:
                     with self._market(settings) as market:
@@ -120,14 +123,14 @@ class VastInstanceProvider(ResourceProvider):
         found = would_adopt(rented, settings.label, image, wishes, lambda: self._mark(settings))
         if found:
             price = "an unknown price" if found.dph_total is None else f"${found.dph_total:.3f}/h"
-            tell(
+            report_progress(
                 f"{settings.name}  adopt  instance {found.id} carries its label, at {price}; it goes on, nothing is rented"
             )
             self._foretold.taken_over(settings, found)
         return found is not None
 
     def _mark(self, settings: InstanceSettings) -> Held | None:
-        from providers.vast.opening import held  # noqa: PLC0415
+        from providers.vast.operation import held  # noqa: PLC0415
 
         return held(settings, self._clock, self._store_keys)
 
@@ -146,21 +149,21 @@ class VastInstanceProvider(ResourceProvider):
                 raise found
             if settings.fleet not in self._planned:
                 self._planned.add(settings.fleet)
-                tell_plan(settings, found)
+                report_plan(settings, found)
         return [usd_per_hour(offer, wishes) for offer in found]
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Say which inputs replace, which update in place, and which are only recorded."""
-        from providers.vast import charged, judging, lifecycle  # noqa: PLC0415
+        from providers.vast import charged_price, down_check, lifecycle  # noqa: PLC0415
 
         try:
             new = InstanceSettings.from_props(known(news, Unknown, olds))
             old, left_aside = read_settings(olds)
             olds = with_due(olds, self._clock.time())
             found = lifecycle.compare(old, new, olds)
-            if judging.is_doubtful(found):
+            if down_check.is_doubtful(found):
                 found = self._operate(
-                    "diff", olds, lambda _, desk: judging.judge(int(id_), old, new, olds, desk), past=olds
+                    "diff", olds, lambda _, desk: down_check.judge(int(id_), old, new, olds, desk), past=olds
                 )
             found.in_place.extend(made_anew(news, Unknown))
             if not found.any and self._learns_account(int(id_), olds):
@@ -168,9 +171,9 @@ class VastInstanceProvider(ResourceProvider):
         except SettingsInvalid:
             # State of an older version: converge in place and write the state anew.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
-        charged.tell_rise(new, olds, lambda phase, text: tell(f"{new.name}  {phase}  {text}"))
+        charged_price.report_rise(new, olds, lambda phase, text: report_progress(f"{new.name}  {phase}  {text}"))
         if found.any:
-            tell("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
+            report_progress("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
         self._foretold.judged(found, old, new, olds)
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
@@ -190,7 +193,7 @@ class VastInstanceProvider(ResourceProvider):
         """Adopt or rent, bootstrap, probe; raises with nothing left rented."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any]:
+        def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any]:
             with self._waves.creating(settings, desk.say):
                 return lifecycle.create(settings, desk)
 
@@ -201,7 +204,7 @@ class VastInstanceProvider(ResourceProvider):
         """Return what really runs; an empty id only where the market is sure that it is gone."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any] | None:
+        def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any] | None:
             with looking():
                 return lifecycle.read(int(id_), settings, props, desk)
 
@@ -213,15 +216,15 @@ class VastInstanceProvider(ResourceProvider):
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Converge in place; what closes the endpoint takes its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
-        from providers.vast.effects import effect, serves  # noqa: PLC0415
+        from providers.vast.update_effects import effect, serves  # noqa: PLC0415
 
         before, left_aside = read_settings(olds, instead=news)
         if left_aside:
-            tell(f"{news.get('name')}  change  {left_aside}")
+            report_progress(f"{news.get('name')}  change  {left_aside}")
 
         olds = with_due(olds, self._clock.time())
 
-        def operation(settings: InstanceSettings, desk: "Desk") -> dict[str, Any]:
+        def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any]:
             closes = effect(lifecycle.compare(before, settings, olds), before, settings, olds).closes
             with self._waves.changing(settings, desk.say, serves(olds)) if closes else nullcontext():
                 return lifecycle.update(int(id_), before, settings, olds, desk)
@@ -232,9 +235,9 @@ class VastInstanceProvider(ResourceProvider):
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Drain, destroy, confirm gone; one that is to be replaced takes its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
-        from providers.vast.effects import serves  # noqa: PLC0415
+        from providers.vast.update_effects import serves  # noqa: PLC0415
 
-        def operation(settings: InstanceSettings, desk: "Desk") -> None:
+        def operation(settings: InstanceSettings, desk: "OperationContext") -> None:
             with self._waves.replacing(settings, desk.say, serves(props)):
                 lifecycle.delete(int(id_), settings, props, desk)
 
@@ -244,7 +247,7 @@ class VastInstanceProvider(ResourceProvider):
         self,
         does: str,
         props: dict[str, Any],
-        operation: Callable[[InstanceSettings, "Desk"], Value],
+        operation: Callable[[InstanceSettings, "OperationContext"], Value],
         also: Mapping[str, Any] | None = None,
         past: dict[str, Any] | None = None,
     ) -> Value:
@@ -259,24 +262,26 @@ class VastInstanceProvider(ResourceProvider):
                 work.settings = settings
                 with self._desk(settings) as desk:
                     return operation(settings, desk)
-            except room.EXPECTED as error:
-                told = redaction.clean(room.told(error, work.name, work.settings))
+            except operator_text.EXPECTED as error:
+                told = redaction.clean(operator_text.describe_for_operator(error, work.name, work.settings))
                 if self._watch.gone():
-                    tell(told)  # no engine hears of the exception any more, but the terminal may still be read
+                    report_progress(
+                        told
+                    )  # no engine hears of the exception any more, but the terminal may still be read
                 raise pulumi.RunError(told) from None
 
     def _market(self, settings: InstanceSettings) -> AbstractContextManager["GuardedMarket"]:
-        from providers.vast.reach import reach  # noqa: PLC0415
+        from providers.vast.api.session import market_session  # noqa: PLC0415
 
-        return reach(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
+        return market_session(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
 
     @contextmanager
-    def _desk(self, settings: InstanceSettings) -> Iterator["Desk"]:
-        from providers.vast.opening import desk_of  # noqa: PLC0415
+    def _desk(self, settings: InstanceSettings) -> Iterator["OperationContext"]:
+        from providers.vast.operation import operation_context  # noqa: PLC0415
 
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)
         with self._market(settings) as market:
-            yield desk_of(settings, market, self._clock, self._store_keys, redaction)
+            yield operation_context(settings, market, self._clock, self._store_keys, redaction)
 
 
 class VastInstance(Resource, module="vast", name="Instance"):

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 
 from bootstrap.gpu_names import all_market_names
-from bootstrap.manifest import Manifest
 from config.base import Section
 from config.limits import LimitsConfig
 from config.market import WrittenMarket
@@ -18,17 +17,18 @@ from config.monitoring import MetricsConfig
 from config.preflight import PreflightConfig
 from config.requirements import RequirementsConfig
 from config.state_defaults import with_state_defaults
-from providers import past
-from providers.identity.reporting import KEY_LENGTH
-from providers.store.quantities import StartCost
-from providers.vast import loading
-from providers.vast.ending import DAY, WARNED_SECONDS
-from providers.vast.errors import SettingsInvalid
-from providers.vast.fit import Fit
-from providers.vast.images import NOTHING_NEEDED, Needs, needs_of
+from providers import old_state
+from providers.identity.metrics_credentials import KEY_LENGTH
+from providers.vast.api.contract_end import DAY, WARNED_SECONDS
+from providers.vast.api.errors import SettingsInvalid
 from providers.vast.limits import Limits
-from providers.vast.offers import Wishes
-from providers.vast.registry import RegistryLogin
+from providers.vast.renting.registry_login import RegistryLogin
+from providers.vast.search import start_time
+from providers.vast.search.image_needs import NOTHING_NEEDED, Needs, needs_of
+from providers.vast.search.memory_fit import Fit
+from providers.vast.search.offers import Requirements
+from weights.manifest import Manifest
+from weights.quantities import StartCost
 
 GB = 1_000_000_000
 
@@ -75,11 +75,11 @@ class WishSettings(RequirementsConfig):
         image: str = "",
         needs: Needs = NOTHING_NEEDED,
         instances: int = 1,
-    ) -> Wishes:
+    ) -> Requirements:
         """Return the wishes in the market's units, with the disk to rent, the download to pay for, what must fit, and what
         the image needs of a machine.
         """
-        return Wishes(
+        return Requirements(
             gpu_names=self.market_gpus,
             gpu_count=self.gpu_count,
             max_usd_per_hour=self.max_usd_per_hour,
@@ -98,7 +98,7 @@ class WishSettings(RequirementsConfig):
             verified_only=self.verified,
             expected_hours=expected_hours,
             fit=fit,
-            image_gb=loading.image_gb(image),
+            image_gb=start_time.image_gb(image),
             needs=needs,
         )
 
@@ -200,7 +200,7 @@ class InstanceSettings(Section):
         """What the image, vLLM's arguments and the model need of driver and GPU."""
         return needs_of(self.server.image, self.server.arguments, self.model.about, self.wishes.min_cuda)
 
-    def to_wishes(self) -> Wishes:
+    def to_wishes(self) -> Requirements:
         """Return the wishes in the market's units."""
         weights_gb, hours = self.start_cost.bytes / GB, self.limits.expected_hours
         image = self.server.image
@@ -212,7 +212,7 @@ class InstanceSettings(Section):
         """Return the bounds, those of the market's clock scaled to it."""
         boot, connect = self.limits.boot_minutes * 60, self.limits.connect_minutes * 60
         weights_gb, host_key = self.start_cost.bytes / GB, Limits.host_key_seconds
-        derived = loading.longest_seconds(boot, connect, host_key, weights_gb, self.wishes.download_mbps)
+        derived = start_time.longest_seconds(boot, connect, host_key, weights_gb, self.wishes.download_mbps)
         return Limits(
             attempts=self.limits.attempts,
             boot_seconds=boot,
@@ -240,7 +240,7 @@ OUTPUT_KEYS = (
     "downSince",
     "warm",
     "account",
-    past.WRITTEN_BY,
+    old_state.WRITTEN_BY,
 )
 
 

@@ -5,10 +5,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from providers import past
+from providers import old_state
 from providers.vast.settings import InstanceSettings, inputs_of, invalid
 
-WRITTEN = {past.WRITTEN_BY: past.VERSION}
+WRITTEN = {old_state.WRITTEN_BY: old_state.VERSION}
 
 
 def read_settings(state: dict[str, Any], instead: Mapping[str, Any] | None = None) -> tuple[InstanceSettings, str]:
@@ -18,11 +18,11 @@ def read_settings(state: dict[str, Any], instead: Mapping[str, Any] | None = Non
     """
     props = inputs_of(state)
     try:
-        settings, left = past.read_state(InstanceSettings, props)
+        settings, left = old_state.read_state(InstanceSettings, props)
     except ValidationError as error:
         if instead is None:
             raise invalid(error) from None
         lacking = {str(row["loc"][0]): None for row in error.errors(include_input=False)}
         props |= {key: instead[key] for key in lacking if key in instead}
         settings, left = InstanceSettings.from_props(props), tuple(lacking)
-    return settings, past.told(state, left)
+    return settings, old_state.describe_unknown_keys(state, left)

@@ -32,7 +32,7 @@ if __name__ == "__main__":  # the engine's process imports this file again
 # What `vllm serve` and `python -m vllm.entrypoints.openai.api_server` find in the double's image.
 SERVE = """import sys
 
-from sandbox.hosts.double.server import main as serve
+from sandbox.fake_vllm.server import main as serve
 
 
 def main():
@@ -40,7 +40,7 @@ def main():
         sys.exit("usage: vllm serve MODEL [options]")
     return serve(["--model", *sys.argv[2:]])
 """
-START = "import sys\n\nfrom sandbox.hosts.double.server import main\n\nsys.exit(main(sys.argv[1:]))\n"
+START = "import sys\n\nfrom sandbox.fake_vllm.server import main\n\nsys.exit(main(sys.argv[1:]))\n"
 
 VllmKind = Literal["real", "double"]
 
@@ -135,7 +135,7 @@ def double_files() -> dict[str, bytes]:
     files["vllm/entrypoints/openai/api_server.py"] = START.encode()
     files["vllm/entrypoints/cli/main.py"] = SERVE.encode()
     for source in DOUBLE.glob("*.py"):
-        files[f"sandbox/hosts/double/{source.name}"] = source.read_bytes()
+        files[f"sandbox/fake_vllm/{source.name}"] = source.read_bytes()
     return files
 
 

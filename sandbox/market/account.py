@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse
 
 from sandbox.hosts.sshd import bare
 from sandbox.market import charges, invoices
+from sandbox.market.api_errors import ApiError, invalid
 from sandbox.market.calls import Call
 from sandbox.market.keys import ScopeUnknown, wanted
 from sandbox.market.machines import GPUS, RARE
-from sandbox.market.refusals import Refused, invalid
 
 _key_ids = itertools.count(1)
 
@@ -55,7 +55,7 @@ def keys(call: Call) -> Any:
     """Return the account's SSH keys: a bare list. Raises Refused where there are none."""
     found = [_key(number, text, call) for number, text in call.desk.books.account_keys.items()]
     if not found:
-        raise Refused(404, "no_ssh_key", "There are no SSH keys.")
+        raise ApiError(404, "no_ssh_key", "There are no SSH keys.")
     return JSONResponse(found)
 
 
@@ -107,7 +107,7 @@ def detach_key(call: Call) -> Any:
     contract = call.desk.books.get(call.number())
     text = contract.keys.pop(call.number("key"), None)
     if text is None:
-        raise Refused(404, "no_such_ssh_key", "There is no such SSH key.")
+        raise ApiError(404, "no_such_ssh_key", "There is no such SSH key.")
     if (host := contract.host) is not None:
         call.desk.books.handle(contract, lambda: host.admit(text, on=False))
     return {"success": True}

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.market import rentals
+from sandbox.market.api_errors import ApiError, invalid
 from sandbox.market.calls import Call
-from sandbox.market.refusals import Refused, invalid
 
 MOST = 64  # instances in one call
 
@@ -29,6 +29,6 @@ def _each(call: Call, name: str, do: Callable[[int], Any]) -> Any:
     for number in numbers:
         try:
             do(number)
-        except Refused as refused:
+        except ApiError as refused:
             failed[str(number)] = refused.body()
     return {"success": not failed, "failed": failed, "msg": f"{len(numbers) - len(failed)} of {len(numbers)} done."}

@@ -13,16 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.faults import Occasion, Subject
-from sandbox.market.books import Books
-from sandbox.market.contracts import Contract
-from sandbox.market.faults import answers
-from sandbox.market.faults.lists import Lists
-from sandbox.market.faults.replies import garbled
-from sandbox.market.filters import FilterInvalid
-from sandbox.market.keys import Keys
-from sandbox.market.refusals import (
+from sandbox.market.api_errors import (
     NOT_EMULATED,
-    Refused,
+    ApiError,
     invalid,
     key_unknown,
     lacks_scope,
@@ -30,13 +23,20 @@ from sandbox.market.refusals import (
     out_of_scope,
     unemulated,
 )
+from sandbox.market.contracts import Contract
+from sandbox.market.faults import answers
+from sandbox.market.faults.lists import Lists
+from sandbox.market.faults.replies import garbled
+from sandbox.market.filters import FilterInvalid
+from sandbox.market.keys import Keys
+from sandbox.market.market import Market
 from sandbox.market.thresholds import Thresholds
 
 ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away whoever names no program
 
 
 @dataclass(frozen=True)
-class Desk:
+class MarketApi:
     """What the handlers share: one account on the market. `key` is the account's first, which opens everything; `credit` in
     $ is what it began with.
 
@@ -44,7 +44,7 @@ class Desk:
     calls of unknown routes, and of known ones that want what the sandbox does not have.
     """
 
-    books: Books
+    books: Market
     thresholds: Thresholds
     key: str
     credit: float
@@ -75,7 +75,7 @@ class LogFile:
 class Call:
     """One authenticated call. `body` is {} where there is none; `guest` is the contract whose own key was used."""
 
-    desk: Desk
+    desk: MarketApi
     request: Request
     body: dict[str, Any]
     guest: Contract | None
@@ -112,17 +112,17 @@ class Endpoint:
 class Accounts:
     """The accounts of one market. Each has its own rentals, keys and money; the offers are there for all of them."""
 
-    def __init__(self, first: Desk) -> None:
+    def __init__(self, first: MarketApi) -> None:
         self.first = first
         self._lock = threading.Lock()
         self._desks = [first]
 
-    def all(self) -> list[Desk]:
+    def all(self) -> list[MarketApi]:
         """Return every account, the oldest first."""
         with self._lock:
             return list(self._desks)
 
-    def named(self, name: str) -> Desk:
+    def named(self, name: str) -> MarketApi:
         """Return an account, made if there is none of that name."""
         with self._lock:
             found = next((desk for desk in self._desks if desk.name == name), None)
@@ -140,7 +140,7 @@ class Caller:
     """Who calls, on which account. `identity` is what thresholds count; `guest` the contract whose own key it has; `scopes`
     None for all."""
 
-    desk: Desk
+    desk: MarketApi
     identity: str
     guest: Contract | None = None
     scopes: frozenset[str] | None = None
@@ -171,7 +171,7 @@ def answering(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awa
             if caller.scopes is not None and endpoint.scope not in caller.scopes:
                 raise lacks_scope(endpoint.scope)
             answer = endpoint.handler(Call(desk, request, _body(raw), caller.guest, occasion))
-        except Refused as refused:
+        except ApiError as refused:
             if refused.code == NOT_EMULATED:
                 desk.not_emulated[f"{_route(request)}: {refused}"] += 1
             return answers.refused(refused)
@@ -183,7 +183,7 @@ def answering(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awa
     return call
 
 
-def not_emulated(desk: Desk, request: Request) -> Response:
+def not_emulated(desk: MarketApi, request: Request) -> Response:
     """Answer a call of a route that the sandbox does not have, so that no client takes it for an absence; and count it."""
     route = _route(request)
     desk.not_emulated[route] += 1
@@ -214,7 +214,7 @@ def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
     raise key_unknown()
 
 
-def _occasion(desk: Desk, kind: str, request: Request, raw: bytes) -> Occasion:
+def _occasion(desk: MarketApi, kind: str, request: Request, raw: bytes) -> Occasion:
     """Say which instances a call is about: those of a list, the one in the path, or the one whose label is sent."""
     books = desk.books
     if kind == "list":

@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from sandbox.market.api_errors import ApiError
 from sandbox.market.charges import cut
 from sandbox.market.filters import fulfils
-from sandbox.market.refusals import Refused
 
 SERVICE = "stripe_payments"
 RANGE = "select_filters.when needs gte and lte in unix seconds"
@@ -24,7 +24,7 @@ def page(paid: float, at: float, query: Mapping[str, str]) -> dict[str, Any]:
         since, until = float(wanted["when"]["gte"]), float(wanted["when"]["lte"])
         service = dict(wanted.get("service") or {})
     except (ValueError, KeyError, TypeError):
-        raise Refused(200, "invalid_args", RANGE) from None
+        raise ApiError(200, "invalid_args", RANGE) from None
     row = {
         "start": at,
         "end": at,

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.market.refusals import Refused, invalid, unemulated
+from sandbox.market.api_errors import ApiError, invalid, unemulated
 
 SCOPES = ("misc", "instance_read", "instance_write", "user_read", "user_write", "billing_read")
 # Categories that the live market has besides, whose routes are not emulated.
@@ -61,7 +61,7 @@ class Keys:
         """Return a key of an account. Raises Refused."""
         found = next((key for key in self.all(account) if key.id == number), None)
         if found is None:
-            raise Refused(404, "no_such_key", f"There is no API key {number}.")
+            raise ApiError(404, "no_such_key", f"There is no API key {number}.")
         return found
 
     def remove(self, number: int, account: int) -> None:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from sandbox.market import states
+from sandbox.market.api_errors import invalid, resources_unavailable
 from sandbox.market.calls import Call
-from sandbox.market.refusals import invalid, resources_unavailable
 
 
 def recycle(call: Call) -> Any:

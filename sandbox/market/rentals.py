@@ -8,12 +8,12 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from sandbox.market import filters, instances
-from sandbox.market.calls import Call, Desk, LogFile
+from sandbox.market.api_errors import ApiError, invalid, no_credit, no_log_of, resources_unavailable, template_unknown
+from sandbox.market.calls import Call, LogFile, MarketApi
 from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults import answers
 from sandbox.market.faults.odd import spoil_offer
 from sandbox.market.offers import DEFAULT_STORAGE_GB
-from sandbox.market.refusals import Refused, invalid, no_credit, no_log_of, resources_unavailable, template_unknown
 
 LONGEST_LABEL = 1024
 CHOICES = ("actual_status", "verification", "gpu_name")
@@ -37,7 +37,7 @@ def rent(call: Call) -> Any:
     offer_id = call.number("offer")
     price = call.body.get("price")
     if isinstance(price, int | float) and not 0.001 <= price <= 128:
-        raise Refused(400, "invalid_price", f"price {price} is outside of 0.001 to 128")
+        raise ApiError(400, "invalid_price", f"price {price} is outside of 0.001 to 128")
     if call.body.get("template_hash_id") or call.body.get("template_id"):
         raise template_unknown()
     try:
@@ -55,7 +55,7 @@ def show(call: Call) -> Any:
     """Show one instance; null where there is none, or where reads do not show it yet."""
     try:
         contract = call.desk.books.get(call.number(), visible_only=True)
-    except Refused as refused:
+    except ApiError as refused:
         if refused.code != "no_such_instance":
             raise
         return {"instances": None}
@@ -72,7 +72,7 @@ def listing(call: Call) -> Any:
 def old_listing(call: Call) -> Any:
     """List everything by the list's first version; refuse it where the account was cut over, one by one since June 2026."""
     if not call.desk.old_list:
-        raise Refused(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
+        raise ApiError(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
     return {"success": True, "instances": [_row(call.desk, contract) for contract in call.desk.books.visible()]}
 
 
@@ -102,7 +102,7 @@ def set_state(call: Call, number: int) -> Any:
         books.stop(number)
     elif state == "running":
         if call.desk.credit_left() <= 0:
-            raise Refused(400, "missing_billing", "Your account lacks credit; see the billing page.")
+            raise ApiError(400, "missing_billing", "Your account lacks credit; see the billing page.")
         if books.get(number).phase == "stopped" and books.faults.take("start-unavailable", call.occasion):
             raise resources_unavailable()
         books.start(number)
@@ -134,7 +134,7 @@ def request_log(call: Call) -> Any:
     number = call.number()
     try:
         contract = call.desk.books.get(number)
-    except Refused:
+    except ApiError:
         raise no_log_of(number) from None
     daemon = str(call.body.get("daemon_logs") or "").lower() == "true"
     whose = "daemon-" if daemon else ""
@@ -144,7 +144,7 @@ def request_log(call: Call) -> Any:
     faults = call.desk.books.faults
     missing = faults.take("log-missing", call.occasion)
     if missing is not None and missing.tally.struck % 2:
-        raise Refused(404, "invalid_id", f"There is no log of instance {contract.id}.")
+        raise ApiError(404, "invalid_id", f"There is no log of instance {contract.id}.")
     if faults.take("log-empty", call.occasion):
         text = ""
     elif text and faults.take("log-cut", call.occasion):
@@ -158,7 +158,7 @@ def request_log(call: Call) -> Any:
     return {"success": True, "result_url": f"{call.request.base_url}logs/{name}", "msg": "Log requested."}
 
 
-def read_log(desk: Desk, request: HttpRequest) -> Response:
+def read_log(desk: MarketApi, request: HttpRequest) -> Response:
     """Serve a log to anybody who knows its URL. The first read of each is too early."""
     file = desk.logs.get(str(request.path_params["name"]))
     if file is not None:
@@ -168,5 +168,5 @@ def read_log(desk: Desk, request: HttpRequest) -> Response:
     return PlainTextResponse(file.text)
 
 
-def _row(desk: Desk, contract: Contract) -> dict[str, Any]:
+def _row(desk: MarketApi, contract: Contract) -> dict[str, Any]:
     return instances.row(contract, desk.books.clock)

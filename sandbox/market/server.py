@@ -16,11 +16,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.market import account, bids, bulk, increases, recycling, rentals
-from sandbox.market.books import Books
-from sandbox.market.calls import Accounts, Desk, Endpoint, answering, not_emulated
+from sandbox.market.calls import Accounts, Endpoint, MarketApi, answering, not_emulated
 from sandbox.market.faults.lists import Lists
+from sandbox.market.market import Market
 from sandbox.market.thresholds import Thresholds
-from sandbox.services.holder import taken
+from sandbox.services.port_owner import taken
 
 KEY = "sandbox-account-key"  # public by design: it opens this machine's sandbox and nothing else
 CREDIT_USD = 1000.0
@@ -68,7 +68,7 @@ class MarketError(Exception):
 
 
 def application(
-    books: Books, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD, old_list: bool = False
+    books: Market, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD, old_list: bool = False
 ) -> Starlette:
     """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $; `old_list`:
     whether the account still has the list's first version.
@@ -76,7 +76,7 @@ def application(
     Its `state.desk` counts the calls and makes keys; `state.accounts` has the accounts, of which that desk is the first.
     """
     thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
-    desk = Desk(books, thresholds, key, credit, {}, Lists(books.faults), old_list)
+    desk = MarketApi(books, thresholds, key, credit, {}, Lists(books.faults), old_list)
     accounts = Accounts(desk)
 
     async def names(_: Request) -> Response:

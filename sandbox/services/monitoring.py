@@ -16,7 +16,7 @@ import yaml
 from monitoring import alerts, prometheus_config, rules
 from sandbox.services.certificate import issue
 from sandbox.services.child import ServiceError
-from sandbox.services.holder import taken
+from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
 from sandbox.services.programs import Program
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from sandbox.services.certificate import issue
 from sandbox.services.child import Child, ServiceError
-from sandbox.services.holder import taken
+from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
 from sandbox.services.programs import status
 

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sandbox.faults import Faults, Occasion
-from sandbox.market.faults.dropped import abort
+from sandbox.services.dropped import abort
 from sandbox.services.store_manners import (
     NO_TAGS,
     LateBuckets,

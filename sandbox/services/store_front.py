@@ -4,8 +4,8 @@ take; and through a proxy that plays faults while one of the store's faults is a
 from sandbox.faults import Faults
 from sandbox.market.server import Server, listener
 from sandbox.services.child import ServiceError
-from sandbox.services.holder import taken
 from sandbox.services.object_store import MOVES, ObjectStore
+from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
 from sandbox.services.relay import Relay
 from sandbox.services.store_faults import Manners, proxy

@@ -7,12 +7,12 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.errors import EngineDied, HostKeyMismatch, HostLost, PreflightFailed, WeightsMissing
-from bootstrap.manifest import Manifest
 from bootstrap.run import converge
 from bootstrap.ssh import connect
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.emulated import USER_KEY
 from tests.doubles.rented import SECRET_IN_URL, TOKEN, Rented, Things, rent
+from weights.manifest import Manifest
 
 pytestmark = pytest.mark.host
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap import scripting
+from bootstrap import remote_scripts
 from tests.doubles.emulated import until
 from tests.doubles.range_store import Store, entry, fetch, start, store
 
@@ -147,7 +147,7 @@ def test_a_host_measures_its_line_by_a_file_from_elsewhere(store: Store, url: st
 
     done = subprocess.run(
         [sys.executable, "-S", "-"],
-        input=scripting.program("reference.py", order),
+        input=remote_scripts.program("reference.py", order),
         capture_output=True,
         text=True,
         timeout=60,

@@ -12,16 +12,15 @@ from typing import Any
 
 import pytest
 
-from bootstrap import fetching
 from bootstrap.artifacts import Artifacts
 from bootstrap.errors import FetchFailed, PreflightFailed, WeightsMissing
-from bootstrap.fetching import fetch
+from bootstrap.fetch import fetch
 from bootstrap.host import Result
-from bootstrap.manifest import Manifest, blob_key, of_folder
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreUnreachable, readable
 from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
 from tests.doubles.here import Here
+from weights.manifest import Manifest, blob_key, of_folder
 
 BUCKET = "weights"
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 4000}
@@ -124,7 +123,7 @@ def test_urls_that_expire_on_the_way_are_renewed(
     store: ObjectStore, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signs, given = artifacts(store), []
-    monkeypatch.setattr(fetching, "URLS_LAST_SECONDS", 0)
+    monkeypatch.setattr("bootstrap.fetch.URLS_LAST_SECONDS", 0)
 
     def presign(sha256: str, _seconds: int) -> str:
         given.append(sha256)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bootstrap.gate import ENGINE_IDLE
-from bootstrap.order import ENVIRONMENT
+from bootstrap.rendered_config import ENVIRONMENT
 from bootstrap.spec import LEAST_KEEP_ALIVE
 from tests.doubles.gate import CLOSING_S, TOKEN, Gate, running_gate
 

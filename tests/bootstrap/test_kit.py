@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bootstrap.kit import KitError, build_kit, installed_programs
-from bootstrap.manifest import mismatches
+from weights.manifest import mismatches
 
 ELF = b"\x7fELF\x02" + bytes(13) + b"\x3e\x00" + b"program"
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from bootstrap.manifest import PART_BYTES, File, Manifest, ManifestError, blob_key, mismatches, of_folder
+from weights.manifest import PART_BYTES, File, Manifest, ManifestError, blob_key, mismatches, of_folder
 
 EMPTY = hashlib.sha256().hexdigest()
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)

@@ -7,13 +7,13 @@ import pytest
 
 from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
-from bootstrap.manifest import File, Manifest
-from bootstrap.order import agent_text, digest, gate_order, vllm_order, vmagent_text
+from bootstrap.metrics_agent import Reporting
 from bootstrap.plan import Action, plan
-from bootstrap.reporting import Reporting
+from bootstrap.rendered_config import agent_text, digest, gate_config, vllm_config, vmagent_text
 from bootstrap.spec import EndpointSpec
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
+from weights.manifest import File, Manifest
 
 NOW = 1_800_000_000.0
 DAY = 86400
@@ -37,7 +37,7 @@ FRESH = Facts.model_validate(EMPTY)
 
 def serving(**changes: Any) -> Facts:
     """A host that is as SPEC wants it, except for the changes."""
-    order, gate = digest(vllm_order(SPEC, FRESH)), digest(gate_order(SPEC))
+    order, gate = digest(vllm_config(SPEC, FRESH)), digest(gate_config(SPEC))
     return Facts.model_validate(
         {
             **EMPTY,

@@ -10,11 +10,11 @@ import pytest
 from bootstrap.errors import PreflightFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Result
-from bootstrap.manifest import PART_BYTES, File, Manifest
 from bootstrap.preflight import disk, preflight
 from bootstrap.spec import EndpointSpec, Preflight
-from providers.vast.event import Reason
+from providers.ledger.event import Reason
 from tests.doubles.facts import EMPTY
+from weights.manifest import PART_BYTES, File, Manifest
 
 NOW = 1_800_000_000.0
 BOUNDS = Preflight(

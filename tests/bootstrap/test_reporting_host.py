@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from bootstrap.kit import build_kit, installed_programs
-from bootstrap.reporting import Reporting
-from components.reporting import libraries
+from bootstrap.metrics_agent import Reporting
+from components.metrics_kit import libraries
 from monitoring.prometheus import Prometheus, Series
-from providers.identity.reporting import Reporter, password_for
+from providers.identity.metrics_credentials import Reporter, password_for
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.services.monitoring import KEY, NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring
 from sandbox.settings import STACK_CONFIG

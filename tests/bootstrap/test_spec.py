@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from bootstrap.errors import OurFault, SpecInvalid
 from bootstrap.facts import Facts
-from bootstrap.manifest import File, Manifest
-from bootstrap.order import vllm_order
+from bootstrap.rendered_config import vllm_config
 from bootstrap.spec import EndpointSpec, argument_problems
 from tests.doubles.facts import EMPTY
+from weights.manifest import File, Manifest
 
 DIGEST = "1" * 64
 MANIFEST = Manifest(name="tiny", files=(File(path="a.bin", size=3, sha256=DIGEST, parts=(DIGEST,)),))
@@ -136,8 +136,8 @@ def test_an_engine_that_closes_connections_before_the_gate_is_refused(value: str
 
 def test_vllm_is_started_as_its_image_starts_it_and_else_as_a_module() -> None:
     wanted = spec()
-    by_program = json.loads(vllm_order(wanted, Facts.model_validate({**EMPTY, "vllm": "/usr/local/bin/vllm"})))
-    by_module = json.loads(vllm_order(wanted, Facts.model_validate(EMPTY)))
+    by_program = json.loads(vllm_config(wanted, Facts.model_validate({**EMPTY, "vllm": "/usr/local/bin/vllm"})))
+    by_module = json.loads(vllm_config(wanted, Facts.model_validate(EMPTY)))
 
     assert by_program["argv"][:3] == ["/usr/local/bin/vllm", "serve", wanted.model_folder]
     module = ["/usr/bin/python3", "-m", "vllm.entrypoints.openai.api_server", "--model", wanted.model_folder]

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 
 from bootstrap.artifacts import Artifacts
-from bootstrap.bringing import Bringing
 from bootstrap.clock import SystemClock
-from bootstrap.manifest import Manifest, blob_key, of_folder
+from bootstrap.host_transfer import HostTransfer
 from bootstrap.spec import EndpointSpec, Preflight
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreError, StoreUnreachable, readable
-from providers.store.measuring import measured_mbps
+from providers.store.throughput import measured_mbps
 from sandbox.faults import Faults
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from sandbox.services.store_faults import Manners
 from sandbox.services.store_front import StoreFront
 from sandbox.services.store_manners import LateBuckets, SharedLine
 from tests.doubles.here import Here
+from weights.manifest import Manifest, blob_key, of_folder
 
 BUCKET = "weights"
 SIZE = 1_000_000
@@ -131,7 +131,7 @@ def test_a_fault_of_the_store_costs_no_machine(
         store_patience_seconds=1.0 if name == "store-times-out" else 3.0,
     )
 
-    Bringing(Here(), spec, manifest, store, SystemClock(), said.append).to(str(tmp_path / "model"))
+    HostTransfer(Here(), spec, manifest, store, SystemClock(), said.append).to(str(tmp_path / "model"))
 
     assert (tmp_path / "model" / "weights").stat().st_size == SIZE
     if name in {"store-slow-for-all", "store-times-out"}:

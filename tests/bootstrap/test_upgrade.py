@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from bootstrap.bringing import Store
 from bootstrap.errors import BootstrapError, HostLost, PreflightFailed
 from bootstrap.host import Result
-from bootstrap.manifest import PART_BYTES, File, Manifest
+from bootstrap.host_transfer import Store
 from bootstrap.run import converge
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.clock import FakeClock
 from tests.doubles.facts import EMPTY
+from weights.manifest import PART_BYTES, File, Manifest
 
 SIZE = 2_000_000_000
 FILE = File(path="a", size=SIZE, sha256="1" * 64, parts=("1" * 64,) * -(-SIZE // PART_BYTES))

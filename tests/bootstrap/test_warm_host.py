@@ -7,7 +7,7 @@ import contextlib
 import pytest
 
 from bootstrap.spec import CACHE_FOLDER
-from bootstrap.warm import bring, take, unfit
+from bootstrap.warm_cache import bring, take, unfit
 from tests.doubles.rented import Rented, Things
 
 pytestmark = pytest.mark.host

@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.manifest import Manifest, of_folder
 from cli.main import main as gpu_fleet
-from providers.store.model_folder import INDEX
 from tests.doubles.model_folder import make_model
+from weights.manifest import Manifest, of_folder
+from weights.model_folder import INDEX
 
 
 def main(words: list[str]) -> int:
@@ -86,7 +86,7 @@ def test_an_interrupted_run_does_not_read_again_what_it_had(folder, tmp_path, mo
         return true_open(path, *arguments, **options)
 
     monkeypatch.setattr(Path, "open", spy)
-    monkeypatch.setattr("providers.store.model_folder.header", lambda _path: {})
+    monkeypatch.setattr("weights.model_folder.header", lambda _path: {})
     assert main([str(folder), "--out", str(out)]) == 0
     assert set(read) == {"tokenizer.json"}
     assert Manifest.from_json(out.read_text()).files == of_folder("m", folder).files

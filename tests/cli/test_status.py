@@ -6,7 +6,7 @@ import pytest
 
 from cli.status import Report, described, report_of
 from cli.tables import since
-from providers.vast.instances import Instance
+from providers.vast.api.instance import Instance
 
 NOW = 1_800_000_000.0
 

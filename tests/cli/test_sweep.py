@@ -9,7 +9,7 @@ import pytest
 from cli.context import CommandContext
 from cli.errors import CommandError
 from cli.sweep import run_sweep
-from providers.vast.breaker import Breaker
+from providers.vast.api.breaker import Breaker
 from providers.vast.limits import Limits
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer

@@ -4,10 +4,10 @@ from copy import deepcopy
 
 from components.wishes import arguments_of
 from config.fleets import FleetConfig
-from providers.vast.serving import spec_of
+from providers.vast.instance_bootstrap import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
-from tests.providers.vast.test_fit import LLAMA_8B
+from tests.providers.vast.test_memory_fit import LLAMA_8B
 
 FLEET = FleetConfig.model_validate(
     {

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bootstrap.manifest import Manifest
+from weights.manifest import Manifest
 
 
 @dataclass

@@ -3,8 +3,8 @@
 from typing import Any
 
 from providers.store.bucket import Bucket
+from providers.store.bucket_owner import OWNER_KEY, from_text, to_text
 from providers.store.inputs import BucketInputs
-from providers.store.ownership import OWNER_KEY, from_text, to_text
 from tests.doubles.clock import FakeClock
 
 

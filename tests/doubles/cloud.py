@@ -20,7 +20,6 @@ from typing import Any
 import pytest
 
 from bootstrap.kit import build_kit
-from bootstrap.manifest import Manifest, of_folder
 from config.rotation import RotationConfig
 from providers.identity.state import fresh
 from providers.identity.tokens import token_for
@@ -28,12 +27,13 @@ from providers.store.blobs import Blobs
 from providers.store.bucket import Bucket
 from providers.store.client import Keys, connect
 from providers.store.inputs import BlobsInputs, BucketInputs
-from providers.vast.label import Label
+from providers.vast.api.label import Label
 from sandbox.daemon import Sandbox
 from sandbox.model import write as write_model
 from sandbox.services.object_store import ADMIN, REGION
 from sandbox.settings import Settings, Vllm, folders
-from tools.stack import sandbox_config
+from tests.doubles.pulumi_stack import sandbox_config
+from weights.manifest import Manifest, of_folder
 
 REPO = Path(__file__).resolve().parents[2]
 TIME_SCALE = 100.0

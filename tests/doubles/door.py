@@ -7,9 +7,9 @@ from pathlib import Path
 
 import httpx
 
-from monitoring.door.app import HEADERS, PATH
-from monitoring.door.wire import Written, pack
-from providers.identity.reporting import Reporter, password_for
+from monitoring.receiver.app import HEADERS, PATH
+from monitoring.receiver.wire import Written, pack
+from providers.identity.metrics_credentials import Reporter, password_for
 from sandbox.services.monitoring import KEY
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tools.stack import Engine, environment, path_with_engine
+from tests.doubles.pulumi_stack import Engine, environment, path_with_engine
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from sandbox.faults.catalogue import FAULTS
 from tests.doubles.cloud import LIMITS, REPO, Cloud, running_cloud
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from providers.store.hub import git_blob
+from weights.hub import git_blob
 
 SHA = "a" * 40
 LARGE = 60  # bytes from which a file is a large one, with a SHA-256

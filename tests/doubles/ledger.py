@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 
-from providers.vast.event import Event
-from providers.vast.record import Record, fold
+from providers.ledger.event import Event
+from providers.ledger.machine_history import MachineHistory, fold
 
 
 class FakeLedger:
@@ -22,7 +22,7 @@ class FakeLedger:
     def keep(self, event: Event, text: str) -> None:
         self.logs[event.log_key] = text
 
-    def records(self) -> Mapping[int, Record]:
+    def records(self) -> Mapping[int, MachineHistory]:
         return fold(self.events)
 
     @property

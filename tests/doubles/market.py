@@ -6,11 +6,11 @@ The HTTP client has the emulator for its tests; this one is for rules that need 
 from collections.abc import Callable
 from typing import Any
 
-from providers.vast import errors
-from providers.vast.answers import Account, PriceIncrease
-from providers.vast.claims import Unclaimed
-from providers.vast.instances import Instance
-from providers.vast.offers import Offer
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.offer_claims import Unclaimed
+from providers.vast.api.responses import Account, PriceIncrease
+from providers.vast.search.offers import Offer
 from tests.doubles.clock import FakeClock
 
 HOST_KEY = "SHA256:" + "A" * 43

@@ -4,14 +4,14 @@ Reading costs nothing; `renting` rents the cheapest fitting offer for a minute a
 """
 
 from providers.engine_watch import RentingClock
-from providers.vast import offers
-from providers.vast.client import VastClient
+from providers.vast.api.client import VastClient
 from providers.vast.limits import Limits
-from providers.vast.offers import Wishes
-from providers.vast.onstart import fingerprint, script
-from providers.vast.renting import give_back, is_absent, rent, rent_body, wait_until_running
+from providers.vast.renting.onstart import fingerprint, script
+from providers.vast.renting.rent import give_back, is_absent, rent, rent_body, wait_until_running
+from providers.vast.search import offers
+from providers.vast.search.offers import Requirements
 
-WISHES = Wishes(
+WISHES = Requirements(
     gpu_names=("RTX 3090", "RTX 4090"),
     gpu_count=1,
     max_usd_per_hour=0.6,
@@ -30,7 +30,7 @@ def reading(market: VastClient) -> None:
     assert found, "a market without a single fitting RTX 3090 or 4090 is not one to test against"
     assert len(found) <= 64
     ranked = offers.rank(found, WISHES)
-    assert ranked, f"the market's filters and ours disagree: {[offers.misses(row, WISHES) for row in found[:3]]}"
+    assert ranked, f"the market's filters and ours disagree: {[offers.mismatches(row, WISHES) for row in found[:3]]}"
     assert isinstance(market.instances(), list)
 
 

@@ -13,9 +13,9 @@ from functools import cache
 from typing import Any
 
 from config.limits import LimitsConfig
-from providers.vast import errors
-from providers.vast.instances import Instance
-from providers.vast.rows import Listing, read
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.rows import Listing, read
 from providers.vast.settings import InstanceSettings
 from tests.doubles.odd_lives import LIVES
 from tests.doubles.outages import CLIENT_SECONDS, TROUBLES

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from providers.vast.marks import Held, MarkUnknown
+from providers.vast.renting.serving_marks import Held, MarkUnknown
 
 
 class FakeMarks:

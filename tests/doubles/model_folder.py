@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from providers.store.model_folder import INDEX
+from weights.model_folder import INDEX
 
 CONFIG: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],

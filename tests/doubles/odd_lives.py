@@ -8,12 +8,13 @@ from contextlib import suppress
 from typing import Any
 
 from bootstrap.errors import BootstrapError
+from providers.ledger.ledger import NoLedger
 from providers.store.client import Keys
-from providers.vast import errors, lifecycle
-from providers.vast.instances import Instance
-from providers.vast.ledger import NoLedger
-from providers.vast.lifecycle import Desk
-from providers.vast.rows import Listing, read
+from providers.vast import lifecycle
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.rows import Listing, read
+from providers.vast.lifecycle import OperationContext
 from providers.vast.settings import InstanceSettings
 from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Market
@@ -103,7 +104,7 @@ def machines_given_back(says: Mapping[str, Any], phase: str) -> int:
     through an unchanged `up`; `up`: read, and changed in place.
     """
     market = OddMarket(says, phase)
-    desk = Desk(market, market.clock, Keys("", ""), lambda *_: None, NoLedger(), _hosting(market))
+    desk = OperationContext(market, market.clock, Keys("", ""), lambda *_: None, NoLedger(), _hosting(market))
     old = settings_of("chat-0", 0)
     try:
         outs = lifecycle.create(old, desk)

@@ -4,19 +4,19 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from providers.vast import errors
-from providers.vast.instances import Instance
-from providers.vast.ledger import Ledger
+from providers.ledger.ledger import Ledger
+from providers.vast.api import errors
+from providers.vast.api.error_responses import refusal
+from providers.vast.api.instance import Instance
+from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.offers import Offer, Wishes
-from providers.vast.online import Order, Say, Served, bring_online
-from providers.vast.refusals import refusal
+from providers.vast.search.offers import Offer, Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
 
 OUTAGE_SECONDS = 600.0
 LABEL = "gpu-fleet/abc/chat-0"
-ORDER = Order("chat-0", LABEL, Wishes(("RTX 4090",), 1, 0.5, 20, 1), "image", "true", 8443)
+ORDER = InstanceRequest("chat-0", LABEL, Requirements(("RTX 4090",), 1, 0.5, 20, 1), "image", "true", 8443)
 CLIENT_SECONDS = 31.0  # that the client has tried for by itself before it raises
 # What the client makes of it, by the trouble's name.
 TROUBLES: Mapping[str, Callable[[str], errors.VastError]] = {
@@ -97,11 +97,11 @@ class TroubledMarket(FakeMarket):
 class Serving:
     """A bootstrap that succeeds at once."""
 
-    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
         return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {"start": 1.0}, 0.1)
 
 
-def bring(market: TroubledMarket, say: Say = lambda _phase, _text: None, ledger: Ledger | None = None) -> Served:
+def bring(market: TroubledMarket, say: Progress = lambda _phase, _text: None, ledger: Ledger | None = None) -> Served:
     """Bring one instance online in a market that is in trouble."""
     return bring_online(market, market.clock, Limits(), ORDER, Serving(), say, ledger)
 

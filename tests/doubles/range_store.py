@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bootstrap import scripting
+from bootstrap import remote_scripts
 
 PART = 1000
 
@@ -108,7 +108,7 @@ def program(target: Path, files: list[dict[str, Any]], **changes: Any) -> str:
         "rate_over_seconds": 15,
         **changes,
     }
-    return scripting.program("fetch.py", order)
+    return remote_scripts.program("fetch.py", order)
 
 
 def fetch(target: Path, files: list[dict[str, Any]], **changes: Any) -> subprocess.CompletedProcess[str]:

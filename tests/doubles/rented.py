@@ -14,7 +14,6 @@ import pytest
 from bootstrap.clock import Clock, SystemClock
 from bootstrap.facts import Facts
 from bootstrap.kit import build_kit
-from bootstrap.manifest import Manifest
 from bootstrap.probe import Probe, probe
 from bootstrap.run import Report, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
@@ -25,6 +24,7 @@ from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.host import NamespaceHost
 from tests.doubles.blobs import Blobs, running_blobs
 from tests.doubles.emulated import USER_KEY, spec
+from weights.manifest import Manifest
 
 TOKEN = "first-" + "t" * 37
 SECRET_IN_URL = "hush"

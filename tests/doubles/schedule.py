@@ -15,17 +15,18 @@ from typing import Any
 
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
-from providers.rentals.ending import Ending, end_rentals
+from providers.ledger.ledger import NoLedger
+from providers.pulumi_state import StackState
+from providers.rentals.teardown import Teardown, end_rentals
 from providers.store.client import Keys
-from providers.vast import errors, judging, lifecycle
-from providers.vast.backend import StackState
-from providers.vast.belonging import sort_out
-from providers.vast.ledger import NoLedger
-from providers.vast.lifecycle import Desk
+from providers.vast import down_check, lifecycle
+from providers.vast.api import errors
+from providers.vast.lifecycle import OperationContext
 from providers.vast.limits import Limits
-from providers.vast.marks import Marks, NoMarks
+from providers.vast.renting.ownership import sort_out
+from providers.vast.renting.serving_marks import Marks, NoMarks
+from providers.vast.renting.sweep import condemned, own_ids
 from providers.vast.settings import InstanceSettings
-from providers.vast.sweep import condemned, own_ids
 from tests.doubles.marks import FakeMarks
 from tests.doubles.scheduled_host import Host, settings_of
 from tests.doubles.scheduled_market import Clock, Killed, Market
@@ -57,12 +58,12 @@ class World:
         # The mark of one that was killed outlives it, so half of the histories have such a place.
         self.marks = FakeMarks() if self.seed % 4 < 2 else NoMarks()
 
-    def desk(self) -> Desk:
+    def desk(self) -> OperationContext:
         def hosting(settings: InstanceSettings, *_more: object) -> Any:
             return Host(self.market, self.serving, settings)
 
         say: Callable[[str, str], None] = lambda _phase, _text: None  # noqa: E731 -- a callable, as Desk wants it
-        return Desk(self.market, self.clock, Keys("", ""), say, NoLedger(), hosting, self.marks)
+        return OperationContext(self.market, self.clock, Keys("", ""), say, NoLedger(), hosting, self.marks)
 
     def settings(self, name: str) -> InstanceSettings:
         return settings_of(name, self.version)
@@ -72,7 +73,7 @@ class World:
         wanted = self.settings(name)
         if name in self.state:
             number, old, outs = self.state[name]
-            if judging.judge(number, old, wanted, outs, self.desk()).replace:
+            if down_check.judge(number, old, wanted, outs, self.desk()).replace:
                 if self.market.rows.get(number, {}).get("answers", number in self.market.rows):
                     raise Leak(f"instance {number} serves, and another is to take its place\n{self.told()}")
                 self.destroy(name)
@@ -166,7 +167,7 @@ class World:
                 raise Leak(f"the end of the rentals took instance {number}, which state knows as {name}\n{self.told()}")
 
     def _end_rentals(self) -> None:
-        end_rentals(self.market, self.clock, Limits(), Ending(["abc"]), self._states, lambda _phase, _text: None)
+        end_rentals(self.market, self.clock, Limits(), Teardown(["abc"]), self._states, lambda _phase, _text: None)
 
     def _states(self) -> list[StackState]:
         known = {name: frozenset({number}) for name, (number, _old, _outs) in self.state.items()}

@@ -1,14 +1,14 @@
-"""What `serving.HostBootstrap` is to `lifecycle`, in memory: a host that serves what it was last told to; see `schedule`."""
+"""Stand in for `InstanceBootstrap` in memory: the host serves what it was last told to; see `schedule`."""
 
 import copy
 from functools import cache
 
 from bootstrap.errors import EngineRefused, HostLost, PreflightFailed
 from bootstrap.facts import Facts
-from bootstrap.order import digest, gate_order, vllm_order
-from providers.vast.instances import Instance
-from providers.vast.online import Served
-from providers.vast.serving import spec_of
+from bootstrap.rendered_config import digest, gate_config, vllm_config
+from providers.vast.api.instance import Instance
+from providers.vast.create import Served
+from providers.vast.instance_bootstrap import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
@@ -87,7 +87,7 @@ def _facts(name: str, version: int) -> Facts:
     settings = settings_of(name, version)
     spec = spec_of(settings, ADDRESS, 1)
     bare = Facts.model_validate({**EMPTY, "certificate": _certificate()})
-    order, gate = digest(vllm_order(spec, bare)), digest(gate_order(spec))
+    order, gate = digest(vllm_config(spec, bare)), digest(gate_config(spec))
     return bare.model_copy(
         update={
             "kit": spec.kit.digest,

@@ -3,10 +3,10 @@
 import random
 from typing import Any
 
-from providers.vast import errors
-from providers.vast.answers import Account
-from providers.vast.instances import Instance
-from providers.vast.offers import Offer
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.responses import Account
+from providers.vast.search.offers import Offer
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 

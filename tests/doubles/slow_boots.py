@@ -7,18 +7,20 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from providers.vast.errors import RentalFailed
-from providers.vast.instances import Instance
+from providers.vast.api.errors import RentalFailed
+from providers.vast.api.instance import Instance
+from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Say, Served, bring_online
+from providers.vast.search.offers import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
 
 SHORTEST, LONGEST = 5 * 60.0, 35 * 60.0
 WORDS = ("loading", "loading", "loading", "unknown", "rebooting", "created", None)
 LIMITS = replace(Limits(), boot_look_seconds=20.0)  # fewer looks, so that hundreds of boots take seconds
-ORDER = Order("chat-0", "gpu-fleet/s/chat-0", Wishes(("RTX 4090",), 1, 0.5, 20, 16), "image", "true", 8443)
+ORDER = InstanceRequest(
+    "chat-0", "gpu-fleet/s/chat-0", Requirements(("RTX 4090",), 1, 0.5, 20, 16), "image", "true", 8443
+)
 
 
 class SlowBoots(FakeMarket):
@@ -40,7 +42,7 @@ class SlowBoots(FakeMarket):
 class Serves:
     """A bootstrap that serves at once."""
 
-    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
         return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {}, 0.1)
 
 

@@ -13,10 +13,10 @@ import pytest
 
 from bootstrap.clock import Clock
 from providers.store.bucket import RULE, Bucket, is_listed
+from providers.store.bucket_owner import OWNER_KEY, from_text
 from providers.store.errors import BucketMissing
 from providers.store.inputs import BucketInputs
-from providers.store.ownership import OWNER_KEY, from_text
-from providers.store.patience import when_there
+from providers.store.retry import when_there
 
 PART = 5 * 2**20  # the least that a store takes of a part that is not the last
 

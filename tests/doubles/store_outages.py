@@ -2,7 +2,7 @@
 
 machines_given_back("no answer", "half-way") == 0
 
-The rule is the real one, `bootstrap.bringing`; the host's fetch, the store and the clock are in memory.
+The rule is the real one, `bootstrap.host_transfer`; the host's fetch, the store and the clock are in memory.
 """
 
 import json
@@ -10,14 +10,14 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bootstrap.bringing import Bringing
 from bootstrap.clock import Until
 from bootstrap.errors import BootstrapError
-from bootstrap.fetching import NETWORK, TOO_SLOW
+from bootstrap.fetch import NETWORK, TOO_SLOW
 from bootstrap.host import Result
-from bootstrap.manifest import PART_BYTES, File, Manifest
+from bootstrap.host_transfer import HostTransfer
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.clock import FakeClock
+from weights.manifest import PART_BYTES, File, Manifest
 
 OUTAGE_SECONDS = 600.0
 DEADLINE_SECONDS = 2 * 3600.0
@@ -139,7 +139,7 @@ def machines_given_back(name: str, moment: str, seed: int = 0, faulty: bool = Fa
     host = FetchingHost(store, MOMENTS[moment], faulty)
     say: Callable[[str], None] = lambda _text: None  # noqa: E731 -- a callable, as Bringing wants it
     try:
-        Bringing(host, SPEC, MANIFEST, store, Until(clock, DEADLINE_SECONDS), say).to("/x")
+        HostTransfer(host, SPEC, MANIFEST, store, Until(clock, DEADLINE_SECONDS), say).to("/x")
     except BootstrapError:
         return 1
     finally:

@@ -11,19 +11,19 @@ from typing import Any
 
 from bootstrap.errors import EngineRefused, HostUnreachable
 from providers.engine_watch import EngineGone
-from providers.vast import errors
-from providers.vast.instances import Instance
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.marks import Marks, NoMarks
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Say, Served, bring_online
+from providers.vast.renting.serving_marks import Marks, NoMarks
+from providers.vast.search.offers import Requirements
 from tests.doubles.market import FakeMarket, offer
 from tests.doubles.marks import FakeMarks
 from tests.doubles.virtual_time import VirtualTime
 
 LABEL = "gpu-fleet/abc/chat-0"
-WISHES = Wishes(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
-ORDER = Order("chat-0", LABEL, WISHES, "image", "true", 8443)
+WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
+ORDER = InstanceRequest("chat-0", LABEL, WISHES, "image", "true", 8443)
 # How a creator's work on a host ends, besides well; `killed` is a process that does nothing any more.
 ENDS: tuple[Callable[[], BaseException], ...] = (
     lambda: HostUnreachable("port 22 is closed"),
@@ -144,7 +144,7 @@ class Creator:
         else:
             self.returned = served.instance.id
 
-    def serve(self, instance: Instance, host_key: str, _say: Say, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.works)
         if instance.id not in self.world.market.rows:
             raise HostUnreachable("the machine is gone")
@@ -179,7 +179,7 @@ class Meeting:
         gone_at = begins + chance.uniform(0, 600) if not calm and chance.random() < 0.2 else float("inf")
         return Creator(self, begins, chance.uniform(10, 400), end, late, gone_at)
 
-    def say(self, creator: Creator) -> Say:
+    def say(self, creator: Creator) -> Progress:
         def said(phase: str, text: str) -> None:
             self.history.append(f"{self.time.now:7.1f} creator {self.creators.index(creator)}  {phase}  {text}")
 

@@ -15,20 +15,20 @@ from typing import Any
 
 import httpx
 
-from providers.vast.breaker import Breaker
-from providers.vast.claims import Claims
-from providers.vast.client import TIMEOUT_SECONDS, VastClient
-from providers.vast.guarded import GuardedMarket
+from providers.vast.api.breaker import Breaker
+from providers.vast.api.client import TIMEOUT_SECONDS, VastClient
+from providers.vast.api.guarded_market import GuardedMarket
+from providers.vast.api.offer_claims import Claims
+from providers.vast.api.rate_limit import SharedRateLimit
+from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits
-from providers.vast.pace import SharedPace
-from providers.vast.renting import rent_body
-from providers.vast.shared import SharedAnswers
+from providers.vast.renting.rent import rent_body
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
-from sandbox.market.books import Books
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Request
 from sandbox.market.machines import generate
+from sandbox.market.market import Market
 from sandbox.market.server import KEY, application
 from tests.doubles.virtual_time import VirtualTime
 
@@ -94,10 +94,10 @@ class Computer:
         return VastClient(
             URL,
             KEY,
-            SharedPace(self._folder),
+            SharedRateLimit(self._folder),
             time,
             self.wire,
-            shared=SharedAnswers(self._folder),
+            shared=ResponseCache(self._folder),
             on_list=lambda rows: breaker.listed(rows, time.monotonic(), time.time()),
         )
 
@@ -115,7 +115,7 @@ class VirtualAccount:
         self.time = VirtualTime()
         real = MarketClock(1.0, start=self.time.start, real=self.time.monotonic)
         machines = generate(1, MACHINES)
-        self.books = Books(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
+        self.books = Market(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
         self._app = application(self.books)
         for row in self.books.listed()[:others]:
             self.books.rent(int(row["id"]), Request(image="image", disk=8, label="a person's own"))

@@ -1,23 +1,23 @@
 """The emulated market's own books behind the rules of renting, without HTTP and in virtual time: an hour takes none.
 
-market = VirtualMarket(FakeClock(), machines)     # satisfies providers.vast.renting.Market
+market = VirtualMarket(FakeClock(), machines)     # satisfies providers.vast.renting.rent.Market
 """
 
 from typing import Any
 
-from providers.vast import errors
-from providers.vast.answers import Account, PriceIncrease
-from providers.vast.claims import Unclaimed
-from providers.vast.instances import Instance
-from providers.vast.offers import Offer
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.offer_claims import Unclaimed
+from providers.vast.api.responses import Account, PriceIncrease
+from providers.vast.search.offers import Offer
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
 from sandbox.market import filters, instances
-from sandbox.market.books import Books
+from sandbox.market.api_errors import ApiError
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Request
 from sandbox.market.machines import Machine
-from sandbox.market.refusals import Refused
+from sandbox.market.market import Market
 from tests.doubles.clock import FakeClock
 
 
@@ -27,7 +27,7 @@ class VirtualMarket(Unclaimed):
     def __init__(self, clock: FakeClock, machines: list[Machine]) -> None:
         self.clock = clock
         real = MarketClock(1.0, start=clock.start, real=clock.monotonic)
-        self.books = Books(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
+        self.books = Market(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
 
     def verify_key(self) -> None:
         """Every key is known."""
@@ -45,7 +45,7 @@ class VirtualMarket(Unclaimed):
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         try:
             return self.books.rent(offer_id, Request.model_validate(body)).id
-        except Refused as refused:
+        except ApiError as refused:
             raise errors.OfferGone(offer_id, refused.code) from None
 
     def show(self, instance_id: int) -> Instance | None:
@@ -65,7 +65,7 @@ class VirtualMarket(Unclaimed):
     def destroy(self, instance_id: int) -> None:
         try:
             self.books.destroy(instance_id)
-        except Refused:
+        except ApiError:
             return
 
     def price_increases(self) -> list[PriceIncrease]:

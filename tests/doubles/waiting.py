@@ -9,12 +9,12 @@ import httpx
 
 from bootstrap.clock import SystemClock
 from providers.engine_watch import UnwatchedClock
-from providers.vast.client import VastClient
-from providers.vast.errors import RentalFailed
+from providers.vast.api.client import VastClient
+from providers.vast.api.errors import RentalFailed
+from providers.vast.api.rate_limit import SharedRateLimit
+from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits
-from providers.vast.pace import SharedPace
-from providers.vast.renting import wait_until_running
-from providers.vast.shared import SharedAnswers
+from providers.vast.renting.rent import wait_until_running
 from sandbox.market.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 
@@ -50,11 +50,11 @@ def calls_a_minute(folder: Path, count: int) -> float:
             client = VastClient(
                 market.url,
                 market.key,
-                SharedPace(folder, TIME_SCALE),
+                SharedRateLimit(folder, TIME_SCALE),
                 clock,
                 wire,
                 TIME_SCALE,
-                SharedAnswers(folder, TIME_SCALE),
+                ResponseCache(folder, TIME_SCALE),
             )
             with contextlib.suppress(RentalFailed):
                 wait_until_running(client, clock, Limits().at(TIME_SCALE), number, labels[number], 8443, deadline)

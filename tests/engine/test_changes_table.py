@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from bootstrap.manifest import of_folder
 from components.changes_page import EDITS, effect
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import cloud
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
+from weights.manifest import of_folder
 
 __all__ = ["cloud"]
 

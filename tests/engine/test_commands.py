@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from bootstrap.clock import SystemClock
-from providers.vast.client import VastClient
-from providers.vast.pace import NoPace
-from providers.vast.renting import rent_body
+from providers.vast.api.client import VastClient
+from providers.vast.api.rate_limit import NoRateLimit
+from providers.vast.renting.rent import rent_body
 from tests.doubles.cloud import ACCOUNT_KEY, IMAGE, REPO, Cloud, running_cloud
 from tests.doubles.fleet_stack import stack_id
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("commands")]
 
@@ -58,7 +58,7 @@ def swept(stack: Stack, *words: str) -> tuple[int, dict[int, dict[str, Any]]]:
 
 def rent(cloud: Cloud, label: str) -> int:
     """Rent the cheapest offer, as somebody would who dies right after."""
-    client = VastClient(cloud.market_url, ACCOUNT_KEY, NoPace(), SystemClock())
+    client = VastClient(cloud.market_url, ACCOUNT_KEY, NoRateLimit(), SystemClock())
     offers = client.search({"order": [["dph_total", "asc"]], "limit": 1, "type": "on-demand", "rentable": {"eq": True}})
     number = client.rent(offers[0].id, rent_body(IMAGE, 20, label, "true", 8443))
     client.close()
@@ -116,7 +116,7 @@ def test_what_state_forgot_is_adopted_and_explained(cloud: Cloud, stack: Stack) 
 
 
 def test_why_an_offer_is_not_taken(cloud: Cloud, stack: Stack) -> None:
-    client = VastClient(cloud.market_url, ACCOUNT_KEY, NoPace(), SystemClock())
+    client = VastClient(cloud.market_url, ACCOUNT_KEY, NoRateLimit(), SystemClock())
     other = client.search({"gpu_name": {"eq": "H100 SXM"}, "limit": 1})[0]
     client.close()
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from config.dialect import read_yaml
-from tools.stack import REPO, Engine
+from tests.doubles.pulumi_stack import REPO, Engine
 
 pytestmark = pytest.mark.engine
 

@@ -14,7 +14,7 @@ from cli.log import TYPE, plain
 from tests.doubles.certificates import certificate
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.fleet_stack import assert_all_serve, calm, want
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from providers.identity.state import SECRETS
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = pytest.mark.engine
 
@@ -32,7 +32,7 @@ def stack(engine: Engine, tmp_path: Path) -> Stack:
     program = tmp_path / "program"
     program.mkdir()
     (program / "__main__.py").write_text(textwrap.dedent(PROGRAM).replace("in SECRETS", f"in {SECRETS!r}"))
-    for room in ("providers", "bootstrap", "config"):
+    for room in ("providers", "bootstrap", "config", "weights"):
         (program / room).symlink_to(REPO / room)
     stack = engine.stack(program, "identity", project="gpu-fleet")
     stack.config({"rotation.ssh": "0"})

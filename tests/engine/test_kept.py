@@ -7,7 +7,7 @@ import pytest
 
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import PATIENT, cloud, known, stack, stack_id, want  # noqa: F401 -- fixtures
-from tools.stack import Stack
+from tests.doubles.pulumi_stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("kept")]
 

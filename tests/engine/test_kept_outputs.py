@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.doubles.lines import Lines
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = pytest.mark.engine
 

@@ -19,8 +19,8 @@ from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import REPO
 from tests.doubles.emulated import until
+from tests.doubles.pulumi_stack import Done, Engine, Stack, sandbox_config, watching_config
 from tools import paths
-from tools.stack import Done, Engine, Stack, sandbox_config, watching_config
 
 pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
 

@@ -25,7 +25,7 @@ from sandbox.daemon import Sandbox
 from sandbox.services.ports import choose
 from sandbox.settings import Settings, folders
 from tests.doubles.cloud import LIMITS, REPO, TIME_SCALE
-from tools.stack import Engine, sandbox_config, watching_config
+from tests.doubles.pulumi_stack import Engine, sandbox_config, watching_config
 
 pytestmark = [
     pytest.mark.engine,

@@ -13,7 +13,7 @@ from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud
 from tests.doubles.fleet_stack import cloud, stack_id, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 __all__ = ["cloud"]  # fixtures
 

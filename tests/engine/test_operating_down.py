@@ -5,8 +5,8 @@ import pytest
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import assert_all_serve, cloud
 from tests.doubles.processes import wait_until
+from tests.doubles.pulumi_stack import Stack
 from tests.engine.test_operating import blocks, follow, stack
-from tools.stack import Stack
 
 __all__ = ["cloud", "stack"]
 

@@ -10,7 +10,7 @@ from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from sandbox.market.registries import PRIVATE
 from tests.doubles.cloud import REPO, Cloud, running_cloud
-from tools.stack import Engine
+from tests.doubles.pulumi_stack import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 

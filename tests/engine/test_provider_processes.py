@@ -14,7 +14,7 @@ from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud, running_cloud
 from tests.doubles.fleet_stack import assert_books_agree, known, rents
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.doubles.cloud import REPO, running_cloud
-from tools.stack import Engine
+from tests.doubles.pulumi_stack import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.vllm, pytest.mark.timeout(900)]
 

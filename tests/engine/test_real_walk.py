@@ -17,9 +17,9 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from config.dialect import read_yaml
-from providers.vast.client import VastClient
-from providers.vast.pace import NoPace
-from providers.vast.renting import rent_body
+from providers.vast.api.client import VastClient
+from providers.vast.api.rate_limit import NoRateLimit
+from providers.vast.renting.rent import rent_body
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.documented import WALK, commands_of, played_by
 from tests.doubles.terminal import Terminal
@@ -36,6 +36,7 @@ LINKED = (
     "providers",
     "bootstrap",
     "monitoring",
+    "weights",
     ".venv",
 )
 KEYS = {
@@ -139,7 +140,7 @@ def come_up(terminal: Terminal, own: Path) -> None:
 
 def rent(cloud: Cloud, label: str) -> int:
     """Rent as somebody would who dies right after."""
-    client = VastClient(cloud.market_url, KEYS["vastApiKey"], NoPace(), SystemClock())
+    client = VastClient(cloud.market_url, KEYS["vastApiKey"], NoRateLimit(), SystemClock())
     offers = client.search({"order": [["dph_total", "asc"]], "limit": 1, "type": "on-demand", "rentable": {"eq": True}})
     number = client.rent(offers[0].id, rent_body("vllm/vllm-openai:v0.32.0", 20, label, "true", 8443))
     client.close()

@@ -9,10 +9,10 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
-from providers.vast.backend import INSTANCE
+from providers.pulumi_state import INSTANCE
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import cloud, known, stack_of_its_own
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 __all__ = ["cloud"]  # a fixture
 

@@ -10,8 +10,8 @@ from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import assert_all_serve, cloud, known, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
+from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
-from tools.stack import Engine, Stack
 
 __all__ = ["cloud"]  # fixtures
 

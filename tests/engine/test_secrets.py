@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.doubles.cloud import REPO, Cloud, running_cloud
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from bootstrap.artifacts import s3_client
-from bootstrap.manifest import blob_key, of_folder
-from providers.store.ownership import OWNER_KEY
+from providers.store.bucket_owner import OWNER_KEY
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
+from weights.manifest import blob_key, of_folder
 
 pytestmark = pytest.mark.engine
 
 REPO = Path(__file__).resolve().parents[2]
-ROOMS = ("providers", "bootstrap", "config")
+ROOMS = ("providers", "bootstrap", "config", "weights")
 BUCKET = "engine-test"
 
 PROGRAM = """

@@ -13,8 +13,8 @@ import pytest
 
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.fleet_stack import known
+from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_commands import command
-from tools.stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 

@@ -16,7 +16,7 @@ import pytest
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, cloud, rents, stack_of_its_own
 from tests.doubles.lines import Lines
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 __all__ = ["cloud"]  # a fixture
 

@@ -4,16 +4,16 @@ import contextlib
 
 import pytest
 
-from bootstrap.attention import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.clock import SystemClock
 from bootstrap.errors import HostUnreachable
+from bootstrap.self_destruct import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.ssh import connect
-from providers.identity.keys import new_ssh_key
+from providers.identity.ssh_key import new_ssh_key
 from providers.store.client import Keys
-from providers.vast.instances import Instance
+from providers.vast.api.instance import Instance
+from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.key_change import LEFT
 from providers.vast.limits import Limits
-from providers.vast.serving import HostBootstrap
 from providers.vast.settings import InstanceSettings
 from sandbox.market.contracts import Contract
 from tests.doubles.clock import FakeClock
@@ -106,7 +106,7 @@ def test_whoever_is_logged_in_gives_signs_that_the_timer_understands(cloud: Clou
     row = {"id": outs["instanceId"], "public_ipaddr": address, "ports": {"22/tcp": [{"HostPort": port}]}}
     settings = InstanceSettings.from_props(props)
     key = settings.access.ssh_private_key.get_secret_value()
-    bootstrap = HostBootstrap(settings, key, Keys("", ""), Limits(), Hasty(), FakeMarket(FakeClock()))
+    bootstrap = InstanceBootstrap(settings, key, Keys("", ""), Limits(), Hasty(), FakeMarket(FakeClock()))
     host = bootstrap.connect(Instance.model_validate(row), str(outs["hostKey"]), lambda *_: None)
 
     with contextlib.closing(host):

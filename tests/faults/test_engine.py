@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.manifest import blob_key
 from providers.store.client import Keys, connect
 from sandbox.faults.catalogue import FAULTS
 from sandbox.services.object_store import ADMIN, REGION
@@ -23,7 +22,8 @@ from tests.doubles.fleet_stack import (
     stack,
     want,
 )
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
+from weights.manifest import blob_key
 
 __all__ = ["cloud", "stack"]  # fixtures
 

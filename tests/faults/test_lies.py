@@ -12,13 +12,14 @@ import pytest
 
 from providers.engine_watch import UnwatchedClock
 from providers.store.client import Keys
-from providers.vast import errors, lifecycle
-from providers.vast.client import VastClient
-from providers.vast.instances import Instance
-from providers.vast.lifecycle import Desk
+from providers.vast import lifecycle
+from providers.vast.api import errors
+from providers.vast.api.client import VastClient
+from providers.vast.api.instance import Instance
+from providers.vast.api.rate_limit import NoRateLimit
+from providers.vast.create import Served
+from providers.vast.lifecycle import OperationContext
 from providers.vast.limits import Limits
-from providers.vast.online import Served
-from providers.vast.pace import NoPace
 from providers.vast.settings import InstanceSettings
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.scheduled_host import facts_of, settings_of
@@ -58,7 +59,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Host:
-    """What `serving.HostBootstrap` is to `lifecycle`: serves at once."""
+    """What `serving.InstanceBootstrap` is to `lifecycle`: serves at once."""
 
     settings: InstanceSettings
 
@@ -77,7 +78,7 @@ class Place:
     """A market that lies, and a desk to work at."""
 
     market: RunningMarket
-    desk: Desk
+    desk: OperationContext
     settings: InstanceSettings
 
     @property
@@ -91,8 +92,10 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     limits = replace(Limits().at(TIME_SCALE), destroy_seconds=1.5, outage_seconds=2.0)
     monkeypatch.setattr(InstanceSettings, "to_limits", lambda _self: limits)
     with running_market(time_scale=TIME_SCALE) as market:
-        client = VastClient(market.url, market.key, NoPace(), CLOCK, time_scale=market.time_scale)
-        desk = Desk(client, CLOCK, Keys("", ""), lambda *_: None, hosting=lambda settings, *_: Host(settings))
+        client = VastClient(market.url, market.key, NoRateLimit(), CLOCK, time_scale=market.time_scale)
+        desk = OperationContext(
+            client, CLOCK, Keys("", ""), lambda *_: None, hosting=lambda settings, *_: Host(settings)
+        )
         yield Place(market, desk, settings_of("chat-0", 0))
         client.close()
 

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from bootstrap.clock import SystemClock
-from bootstrap.manifest import of_folder
 from bootstrap.probe import probe
 from providers.vast.resource import VastInstanceProvider
 from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from weights.manifest import of_folder
 
 pytestmark = pytest.mark.host
 

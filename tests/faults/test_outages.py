@@ -4,7 +4,7 @@ import pytest
 
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import PATIENT, assert_all_serve, cloud, rents, sets_right, stack, want
-from tools.stack import Stack
+from tests.doubles.pulumi_stack import Stack
 
 __all__ = ["cloud", "stack"]  # fixtures
 

@@ -16,7 +16,7 @@ from tests.doubles.fleet_stack import (
     stack_of_its_own,
     want,
 )
-from tools.stack import Engine, Stack
+from tests.doubles.pulumi_stack import Engine, Stack
 
 __all__ = ["cloud", "stack"]  # fixtures
 

@@ -10,10 +10,10 @@ import uuid
 import pytest
 
 from providers.engine_watch import EngineWatch, WatchedClock
-from providers.vast.client import DEFAULT_URL, VastClient
+from providers.vast.api.account_directory import account_directory
+from providers.vast.api.client import DEFAULT_URL, VastClient
+from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.limits import Limits
-from providers.vast.meeting import meeting_place
-from providers.vast.pace import SharedPace
 from tests.doubles import market_contract
 
 pytestmark = [pytest.mark.live, pytest.mark.enable_socket]
@@ -26,7 +26,7 @@ def market() -> VastClient:
     key = os.environ.get("VAST_API_KEY", "")
     if not MODE or not key:
         pytest.skip("set VAST_LIVE=read or VAST_LIVE=rent, and VAST_API_KEY")
-    return VastClient(DEFAULT_URL, key, SharedPace(meeting_place(DEFAULT_URL, key)), CLOCK)
+    return VastClient(DEFAULT_URL, key, SharedRateLimit(account_directory(DEFAULT_URL, key)), CLOCK)
 
 
 def test_reading(market: VastClient) -> None:

@@ -11,7 +11,7 @@ IMPORTED = """
 import re
 import sys
 from importlib import metadata
-import monitoring.door.__main__, monitoring.exporter.__main__
+import monitoring.receiver.__main__, monitoring.exporter.__main__
 import boto3, httptools  # imported at their first use
 packages = metadata.packages_distributions()
 tops = {name.partition(".")[0] for name in sys.modules}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts
-from monitoring.exporter.charged import SETTLED_SECONDS, KnownCharges
+from monitoring.exporter.charge_cache import SETTLED_SECONDS, ChargeCache
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown
 from tests.doubles.happenings import attempt, told
@@ -117,7 +117,7 @@ def test_charges_that_are_settled_are_not_asked_for_again() -> None:
             raise SourceDown("no market")
         return [one for one in market.values() if one.end >= since and one.start <= until]
 
-    charges = KnownCharges(ask, since=0.0, now=lambda: NOON)
+    charges = ChargeCache(ask, since=0.0, now=lambda: NOON)
     assert len(charges()) == 2
     market[2] = charge(2, end=NOON + HOUR, gpu=0.72)
     assert sorted(one.total for one in charges()) == [0.36, 0.72]

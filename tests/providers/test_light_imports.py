@@ -9,7 +9,7 @@ from tests.doubles.dynamic_process import ROOT
 
 HEAVY = ("boto3", "cryptography", "httpx", "paramiko", "rich", "ruamel")
 PROVIDERS = tuple(f"providers.{room}.resource" for room in ("identity", "rentals", "store", "vast"))
-PROGRAM = ("config.reading", "components.fleet", "components.models", "components.reporting", "components.store")
+PROGRAM = ("config.reading", "components.fleet", "components.models", "components.metrics_kit", "components.store")
 
 
 @pytest.mark.parametrize("modules", [PROVIDERS, PROGRAM], ids=["provider process", "program"])
@@ -21,7 +21,7 @@ def test_what_is_heavy_comes_with_the_call_that_needs_it(modules: tuple[str, ...
 
 def test_libraries_leave_their_command_lines_out() -> None:
     """httpx and paramiko would import rich, click, pygments and invoke, because they are installed."""
-    ours = "import sys, providers.provider_process as own; own.leave_out(); import providers.vast.opening"
+    ours = "import sys, providers.provider_process as own; own.leave_out(); import providers.vast.operation"
     found = subprocess.run(
         [sys.executable, "-c", f"{ours}; print(*(name for name, module in sys.modules.items() if module))"],
         cwd=ROOT,

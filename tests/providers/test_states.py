@@ -20,7 +20,7 @@ from providers.store.resource import BlobsProvider, BucketProvider
 from providers.vast.resource import VastInstanceProvider
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import SECRET, SIGNATURE, DynamicProcess
-from tests.providers.test_past import later
+from tests.providers.test_old_state import later
 
 STATES = sorted((Path(__file__).parent / "states").glob("*.json"))
 TYPES: dict[str, type[ResourceProvider]] = {

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.manifest import Manifest, mismatches
 from sandbox.model import CONTEXT, HEAD_DIM, VOCABULARY, main, write
+from weights.manifest import Manifest, mismatches
 
 COMMITTED = Path(__file__).parents[2] / "models" / "tiny.json"
 

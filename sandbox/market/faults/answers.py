@@ -6,21 +6,21 @@ from itertools import cycle
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from sandbox.faults import Faults, Occasion
-from sandbox.market.faults.dropped import Dropped
-from sandbox.market.refusals import Refused, key_unknown, no_such_instance
+from sandbox.market.api_errors import ApiError, key_unknown, no_such_instance
 from sandbox.market.thresholds import Refusal, Thresholds
+from sandbox.services.dropped import Dropped
 
 HINT_SECONDS = 0.1
 QUOTA_RESETS_IN_SECONDS = 3600
 PAGE = "<html><head><title>{0}</title></head><body><center><h1>{0}</h1></center><hr>cloudflare</body></html>"
-EXPIRED = Refused(404, "auth_error", "Session expired. Please log in again.")
-DEPRECATED = Refused(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
-BROKEN = Refused(500, "server_error", "Something went wrong on our side.")
-UNAVAILABLE = Refused(503, "unavailable", "The service is temporarily unavailable.")
-UNWILLING = Refused(200, "unavailable", "The request could not be carried out.")
+EXPIRED = ApiError(404, "auth_error", "Session expired. Please log in again.")
+DEPRECATED = ApiError(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
+BROKEN = ApiError(500, "server_error", "Something went wrong on our side.")
+UNAVAILABLE = ApiError(503, "unavailable", "The service is temporarily unavailable.")
+UNWILLING = ApiError(200, "unavailable", "The request could not be carried out.")
 
 
-def refused(error: Refused) -> Response:
+def refused(error: ApiError) -> Response:
     """Return a refusal as it is sent."""
     return JSONResponse(error.body(), error.status)
 

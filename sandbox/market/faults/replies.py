@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from sandbox.faults import FAULTS, Faults, Occasion
 from sandbox.market.faults.answers import CANNED
-from sandbox.market.faults.dropped import Dropped, abort
+from sandbox.services.dropped import Dropped, abort
 
 SLOW_SECONDS = 60.0  # of the market's
 LOOK_SECONDS = 0.05

@@ -62,7 +62,7 @@ def _plain(text):
 
 
 def _command(text):
-    """Return the command inside the marks that bootstrap.marking puts around it."""
+    """Return the command inside the marks that bootstrap.shell_marks puts around it."""
     inner = re.search(r"\n\(\n(.*?)\n\)\nstatus=", text, re.DOTALL)
     return inner[1].replace("""'"'"'""", "'") if inner else text
 

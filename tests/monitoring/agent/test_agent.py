@@ -19,7 +19,7 @@ from monitoring.agent.activity import Activity
 from monitoring.agent.collector import HostCollector
 from monitoring.agent.gpus import Gpus
 from monitoring.agent.state import STARTING_SECONDS, State
-from monitoring.door.admission import Sender, own_labels
+from monitoring.receiver.admission import Sender, own_labels
 from tests.doubles.nvml import Nvml
 from tests.doubles.tls import pair
 

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from monitoring.kubernetes.marks import ANNOTATION, METADATA_ONLY, all_ours, mark_of, marked, may_take_over, path_of
-from monitoring.kubernetes.pods import Manifest
+from monitoring.kubernetes.objects import Manifest
 
 MARK = mark_of("key", "me/gpu-fleet/dev")
 NAMESPACE: Manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "watch"}}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap.spec import TOKEN
-from providers.identity.keys import new_ssh_key
+from providers.identity.ssh_key import new_ssh_key
 from providers.identity.stack_id import is_stack_id, new_stack_id
 from providers.identity.tokens import new_token_secret, token_for
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from providers.rentals.ending import Ending, NotAsked, StillWanted, end_rentals, tell_late_boots
-from providers.vast import errors
-from providers.vast.backend import BackendError, StackState
-from providers.vast.instances import Instance
+from providers.pulumi_state import BackendError, StackState
+from providers.rentals.teardown import NotAsked, StillWanted, Teardown, end_rentals, tell_late_boots
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.rows import Listing, read
 from providers.vast.limits import Limits
-from providers.vast.rows import Listing, read
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 
@@ -28,7 +28,7 @@ def end(
     market: FakeMarket, said: list[str] | None = None, states: Sequence[StackState] = NOTHING_KNOWN, *ids: str
 ) -> None:
     words = [] if said is None else said
-    ending = Ending(ids or ("abc",))
+    ending = Teardown(ids or ("abc",))
     end_rentals(
         market, market.clock, Limits(), ending, lambda: states, lambda phase, text: words.append(f"{phase}: {text}")
     )
@@ -145,7 +145,7 @@ def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: st
     with pytest.raises(
         NotAsked, match=rf"{number} \(\$0\.310/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*Mend that"
     ) as told:
-        end_rentals(market, market.clock, Limits(), Ending(["new", "abc"]), states, lambda *_: None)
+        end_rentals(market, market.clock, Limits(), Teardown(["new", "abc"]), states, lambda *_: None)
 
     assert list(market.rows) == [number]
     assert re.findall(r"`.*?`", str(told.value)) == [
@@ -157,7 +157,7 @@ def test_an_end_with_nothing_left_reads_no_state(market: FakeMarket) -> None:
     def states() -> Sequence[StackState]:
         raise AssertionError
 
-    end_rentals(market, market.clock, Limits(), Ending(["abc"]), states, lambda *_: None)
+    end_rentals(market, market.clock, Limits(), Teardown(["abc"]), states, lambda *_: None)
 
 
 def test_the_id_of_the_props_and_the_one_of_before_both_end(market: FakeMarket) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
+from providers.pulumi_state import IDENTITY
 from providers.rentals.resource import RentalsProvider
-from providers.vast.backend import IDENTITY
-from sandbox.market.books import Books
 from sandbox.market.contracts import Request
+from sandbox.market.market import Market
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
@@ -62,7 +62,7 @@ def started(process: DynamicProcess, market: RunningMarket, key: str) -> dict[st
     }
 
 
-def orphan(books: Books) -> int:
+def orphan(books: Market) -> int:
     """Rent something under the stack's id that no state knows."""
     number = next(iter(books.listed()))["id"]
     return books.rent(number, Request(image="image", label="gpu-fleet/abc/chat-0")).id

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from bootstrap.manifest import Manifest, of_folder
 from providers.store.client import Keys, connect
 from sandbox.faults import Faults
 from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
 from sandbox.services.store_faults import Manners
 from sandbox.services.store_front import StoreFront
 from sandbox.services.store_manners import LateBuckets
+from weights.manifest import Manifest, of_folder
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from bootstrap.manifest import File, Manifest, blob_key
 from providers.store.blobs import Blobs
 from providers.store.errors import BucketMissing, StoreError, StoreUnreachable
 from providers.store.inputs import BlobsInputs
-from providers.store.verifying import to_read
+from providers.store.verification import to_read
 from tests.doubles.clock import FakeClock
+from weights.manifest import File, Manifest, blob_key
 
 
 class Tick(FakeClock):

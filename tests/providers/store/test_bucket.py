@@ -5,10 +5,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from providers.store.bucket import NOT_PUBLIC, RULE, Bucket
+from providers.store.bucket_owner import KEPT, OWNER_KEY
 from providers.store.client import Keys, connect
 from providers.store.errors import BucketDenied, BucketMissing, StoreError
 from providers.store.inputs import BucketInputs
-from providers.store.ownership import KEPT, OWNER_KEY
 from tests.doubles.buckets import Lines, exists, make, mark, set_mark
 
 OTHER_STACK = "b" * 16

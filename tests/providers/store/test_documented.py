@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from bootstrap.manifest import Manifest
 from tests.doubles.documented import MANIFESTS, REPO, commands_of, played_by
 from tests.doubles.hub import SHA, FakeHub, running_hub
 from tests.doubles.model_folder import make_model
 from tests.doubles.terminal import Terminal
+from weights.manifest import Manifest
 
 MODEL, TOKEN = "meta-llama/Llama-3.1-8B-Instruct", "hf_" + "s" * 34
 
@@ -20,7 +20,7 @@ def terminal(tmp_path: Path) -> Terminal:
     """A terminal in a checkout of its own, whose editor writes a commit's message."""
     checkout = tmp_path / "checkout"
     (checkout / "models").mkdir(parents=True)
-    for name in ("bootstrap", "cli", "components", "config", "monitoring", "providers", "sandbox", "tools"):
+    for name in ("bootstrap", "cli", "components", "config", "monitoring", "providers", "sandbox", "tools", "weights"):
         (checkout / name).symlink_to(REPO / name)
     (checkout / ".gitignore").write_bytes((REPO / ".gitignore").read_bytes())
     subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)

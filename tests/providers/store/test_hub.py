@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.manifest import Manifest, ManifestError, of_folder
 from cli.main import main
-from providers.store.hub import Hub, HubFile, fetch, needed
-from providers.store.model_folder import CODE, INDEX
 from tests.doubles.hub import SHA, FakeHub, running_hub
 from tests.doubles.model_folder import make_model, safetensors
+from weights.hub import Hub, HubFile, fetch, needed
+from weights.manifest import Manifest, ManifestError, of_folder
+from weights.model_folder import CODE, INDEX
 
 REPO = "meta-test/Small-1B"
 TOKEN = "hf_" + "s" * 34

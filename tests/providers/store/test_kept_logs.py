@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from providers.store.ledger import PAUSE_SECONDS, PREFIX, BucketLedger
-from providers.vast.event import Outcome, Reason
+from providers.ledger.bucket_ledger import PAUSE_SECONDS, PREFIX, BucketLedger
+from providers.ledger.event import Outcome, Reason
 from tests.doubles.clock import FakeClock
-from tests.providers.store.test_ledger import Shelf, event
+from tests.providers.store.test_bucket_ledger import Shelf, event
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.store.model_config import model_type, quantization, shape
+from weights.model_config import model_type, quantization, shape
 
 ROWS = json.loads((Path(__file__).parent / "cases" / "configs.json").read_text())
 LLAMA = {
@@ -112,7 +112,7 @@ def test_numbers_without_bound_take_no_memory(row: dict[str, Any], changes: dict
     text = json.dumps({**row["config"], **changes})
     program = (
         "import json, resource, sys\n"
-        "from providers.store.model_config import shape\n"
+        "from weights.model_config import shape\n"
         "resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))\n"
         "shape(json.loads(sys.stdin.read()))\n"
     )

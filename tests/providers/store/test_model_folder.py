@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap.manifest import ManifestError, paths_of
-from providers.store.model_folder import INDEX, about, header, problems
 from tests.doubles.model_folder import CONFIG, make_model, safetensors
+from weights.manifest import ManifestError, paths_of
+from weights.model_folder import INDEX, about, header, problems
 
 
 @pytest.fixture

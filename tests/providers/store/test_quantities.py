@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.store.quantities import TB, StartCost, monthly_euros, size
+from weights.quantities import TB, StartCost, monthly_euros, size
 
 
 @pytest.mark.parametrize(

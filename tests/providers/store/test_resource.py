@@ -9,11 +9,11 @@ import pytest
 from pulumi.dynamic.dynamic import serialize_provider
 from pulumi.runtime.rpc import UNKNOWN
 
-from bootstrap.manifest import blob_key
 from providers.store.bucket import NOT_PUBLIC
-from providers.store.ownership import OWNER_KEY, to_text
+from providers.store.bucket_owner import OWNER_KEY, to_text
 from providers.store.resource import BlobsProvider, BucketProvider
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from weights.manifest import blob_key
 
 OTHER_STACK = "b" * 16
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from bootstrap.manifest import PART_BYTES, File, blob_key, of_folder
 from providers.store.errors import StoreError
 from providers.store.upload import upload
+from weights.manifest import PART_BYTES, File, blob_key, of_folder
 
 
 @pytest.fixture

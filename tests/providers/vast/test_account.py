@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from providers.store.client import Keys
-from providers.vast import account, errors, lifecycle
-from providers.vast.answers import Account
-from providers.vast.client import VastClient
-from providers.vast.lifecycle import Desk
-from providers.vast.meeting import meeting_place
-from providers.vast.pace import NoPace
-from providers.vast.shared import SharedAnswers
+from providers.vast import lifecycle
+from providers.vast.api import account, errors
+from providers.vast.api.account_directory import account_directory
+from providers.vast.api.client import VastClient
+from providers.vast.api.rate_limit import NoRateLimit
+from providers.vast.api.response_cache import ResponseCache
+from providers.vast.api.responses import Account
+from providers.vast.lifecycle import OperationContext
 from sandbox.market.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.clock import FakeClock
@@ -34,7 +35,7 @@ class Rented:
         self.world.up("chat-0")
         self.number, _settings, self.outs = self.world.state["chat-0"]
         desk = self.world.desk()
-        self.desk = Desk(desk.market, desk.clock, Keys("", ""), lambda *_: None, hosting=desk.hosting)
+        self.desk = OperationContext(desk.market, desk.clock, Keys("", ""), lambda *_: None, hosting=desk.hosting)
         self.market = self.world.market
         self.hidden: dict[int, dict[str, Any]] = {}
 
@@ -177,8 +178,8 @@ def market() -> Iterator[RunningMarket]:
 
 
 def client(market: RunningMarket, key: str, folder: Path) -> VastClient:
-    shared = SharedAnswers(folder, market.time_scale)
-    return VastClient(market.url, key, NoPace(), FakeClock(), time_scale=market.time_scale, shared=shared)
+    shared = ResponseCache(folder, market.time_scale)
+    return VastClient(market.url, key, NoRateLimit(), FakeClock(), time_scale=market.time_scale, shared=shared)
 
 
 def test_keys_of_two_accounts_that_share_a_folder_are_told_apart(market: RunningMarket, tmp_path: Path) -> None:
@@ -196,7 +197,7 @@ def test_keys_of_two_accounts_that_share_a_folder_are_told_apart(market: Running
 
 
 def test_an_account_is_asked_for_once_and_a_key_each_half_minute(market: RunningMarket, tmp_path: Path) -> None:
-    place = meeting_place(market.url, market.key, tmp_path)
+    place = account_directory(market.url, market.key, tmp_path)
     before = market.desk.thresholds.calls.get("account", 0)
 
     for _look in range(3):

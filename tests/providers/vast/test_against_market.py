@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from providers.engine_watch import EngineWatch, WatchedClock
-from providers.vast import errors
-from providers.vast.client import VastClient
+from providers.vast.api import errors
+from providers.vast.api.client import VastClient
+from providers.vast.api.rate_limit import NoRateLimit, SharedRateLimit
 from providers.vast.limits import Limits
-from providers.vast.offers import query, rank
-from providers.vast.pace import NoPace, SharedPace
-from providers.vast.renting import give_back, rent, rent_body
+from providers.vast.renting.rent import give_back, rent, rent_body
+from providers.vast.search.offers import query, rank
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles import market_contract
 from tests.doubles.market_contract import WISHES
@@ -22,8 +22,8 @@ from tests.doubles.market_contract import WISHES
 CLOCK = WatchedClock(EngineWatch(None, ()))
 
 
-def client(market: RunningMarket, key: str | None = None, pace: SharedPace | None = None) -> VastClient:
-    return VastClient(market.url, key or market.key, pace or NoPace(), CLOCK, time_scale=market.time_scale)
+def client(market: RunningMarket, key: str | None = None, pace: SharedRateLimit | None = None) -> VastClient:
+    return VastClient(market.url, key or market.key, pace or NoRateLimit(), CLOCK, time_scale=market.time_scale)
 
 
 def limits(market: RunningMarket) -> Limits:
@@ -36,7 +36,7 @@ def label() -> str:
 
 def test_the_contract_holds_at_the_published_thresholds(tmp_path: Path) -> None:
     with running_market(thresholds=True) as market:
-        pace = SharedPace(tmp_path, market.time_scale)
+        pace = SharedRateLimit(tmp_path, market.time_scale)
 
         market_contract.reading(client(market, pace=pace))
         market_contract.renting(client(market, pace=pace), CLOCK, limits(market), label())

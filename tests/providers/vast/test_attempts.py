@@ -3,18 +3,18 @@
 import pytest
 
 from bootstrap import errors as host_errors
-from providers.vast import errors
-from providers.vast.event import Event, Outcome, Reason
-from providers.vast.instances import Instance
+from providers.ledger.event import Event, Outcome, Reason
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Say, Served, bring_online
+from providers.vast.search.offers import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer, raising
 
 LABEL = "gpu-fleet/abc/chat-0"
-ORDER = Order("chat-0", LABEL, Wishes(("RTX 4090",), 1, 0.5, 20, 1), "image", "true", 8443)
+ORDER = InstanceRequest("chat-0", LABEL, Requirements(("RTX 4090",), 1, 0.5, 20, 1), "image", "true", 8443)
 
 
 class FakeBootstrap:
@@ -23,7 +23,7 @@ class FakeBootstrap:
     def __init__(self, *outcomes: BaseException | None) -> None:
         self.outcomes = list(outcomes)
 
-    def serve(self, instance: Instance, host_key: str, say: Say, deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
         say("connect", "in")
         say("fetch weights", "1 GB")
         say("fetch weights", "another line of the same phase")

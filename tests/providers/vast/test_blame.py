@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 
 from bootstrap import errors as host_errors
-from providers.vast import errors
-from providers.vast.event import Outcome, Reason
-from providers.vast.instances import Failed, Instance, classify
+from providers.ledger.event import Outcome, Reason
+from providers.vast.api import errors
+from providers.vast.api.instance import Failed, Instance, classify
+from providers.vast.create import Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.online import Say, Served, bring_online
 from sandbox.market.registries import NO_SUCH_TAG
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
@@ -29,7 +29,7 @@ class Ends:
     def __init__(self, clock: FakeClock, seconds: float, error: Exception) -> None:
         self.clock, self.seconds, self.error = clock, seconds, error
 
-    def serve(self, _instance: Instance, _host_key: str, _say: Say, _deadline: float) -> Served:
+    def serve(self, _instance: Instance, _host_key: str, _say: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.seconds)
         raise self.error
 

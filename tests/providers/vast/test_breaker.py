@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast import errors
-from providers.vast.breaker import HOUR, STAYS_OPEN_SECONDS, Book, Breaker
-from providers.vast.guarded import GuardedMarket
-from providers.vast.instances import Instance
+from providers.vast.api import errors
+from providers.vast.api.breaker import HOUR, STAYS_OPEN_SECONDS, Breaker, BreakerState
+from providers.vast.api.guarded_market import GuardedMarket
+from providers.vast.api.instance import Instance
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 
@@ -19,15 +19,15 @@ UNIX = 1_700_000_000.0
 BODY = {"label": "gpu-fleet/abc/chat-0", "image": "image", "disk": 20}
 
 
-def book(*lists: list[int], every: float = 1.0) -> Book:
+def book(*lists: list[int], every: float = 1.0) -> BreakerState:
     """A book after these lists, `every` seconds apart; the first holds a fleet of six."""
-    found = Book().after_list(FLEET, 0.0, 1.0)
+    found = BreakerState().after_list(FLEET, 0.0, 1.0)
     for number, ids in enumerate(lists, 1):
         found = found.after_list(ids, number * every, 1.0)
     return found
 
 
-def refused(found: Book, now: float = 10.0, rents_per_hour: int = 100) -> str | None:
+def refused(found: BreakerState, now: float = 10.0, rents_per_hour: int = 100) -> str | None:
     return found.refusal(now, 1.0, rents_per_hour)
 
 
@@ -65,7 +65,7 @@ def test_a_fleet_that_went_between_lists_far_apart_is_no_alarm() -> None:
 
 
 def test_what_we_gave_back_ourselves_is_no_alarm() -> None:
-    found = Book().after_list(FLEET, 0.0, 1.0)
+    found = BreakerState().after_list(FLEET, 0.0, 1.0)
     for number in FLEET:
         found = found.after_destroy(number, 0.5)
 
@@ -73,7 +73,7 @@ def test_what_we_gave_back_ourselves_is_no_alarm() -> None:
 
 
 def test_more_rents_in_an_hour_than_allowed_are_refused_until_the_oldest_is_an_hour_old() -> None:
-    found = Book()
+    found = BreakerState()
     for moment in (0.0, 60.0, 120.0):
         found = found.after_rent(moment, 1.0)
 
@@ -85,7 +85,7 @@ def test_more_rents_in_an_hour_than_allowed_are_refused_until_the_oldest_is_an_h
 
 @given(st.lists(st.frozensets(st.integers(1, 8)), max_size=8), st.frozensets(st.integers(1, 8)))
 def test_whatever_was_listed_a_list_of_everything_closes_it(lists: list[frozenset[int]], ours: frozenset[int]) -> None:
-    found = Book()
+    found = BreakerState()
     for number in ours:
         found = found.after_destroy(number, 0.0)
     for moment, ids in enumerate(lists):
@@ -98,7 +98,7 @@ def test_whatever_was_listed_a_list_of_everything_closes_it(lists: list[frozense
 
 @given(st.lists(st.floats(0, 2 * HOUR), max_size=12), st.integers(1, 6))
 def test_never_more_than_the_bound_in_any_hour(moments: list[float], bound: int) -> None:
-    found, rents = Book(), []
+    found, rents = BreakerState(), []
     for moment in sorted(moments):
         if found.refusal(moment, 1.0, bound) is None:
             found = found.after_rent(moment, 1.0)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from providers.vast.api.errors import SettingsInvalid
 from providers.vast.changes import Machine, changes
-from providers.vast.errors import SettingsInvalid
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 

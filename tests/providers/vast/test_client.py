@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from providers.vast import errors
-from providers.vast.client import VastClient
-from providers.vast.pace import NoPace
-from providers.vast.shared import SharedAnswers
+from providers.vast.api import errors
+from providers.vast.api.client import VastClient
+from providers.vast.api.rate_limit import NoRateLimit
+from providers.vast.api.response_cache import ResponseCache
 from tests.doubles.clock import FakeClock
 
 KEY = "a-very-secret-account-key"
@@ -34,13 +34,13 @@ def client(
             raise answer
         return answer(request) if callable(answer) else answer
 
-    return VastClient("http://market", KEY, NoPace(), clock, httpx.MockTransport(handler)), seen, clock
+    return VastClient("http://market", KEY, NoRateLimit(), clock, httpx.MockTransport(handler)), seen, clock
 
 
 def sharing(folder: Path, *answers: httpx.Response) -> tuple[VastClient, list[httpx.Request], FakeClock]:
     """The same, sharing answers through a folder."""
     made, seen, clock = client(*answers)
-    made._shared = SharedAnswers(folder)
+    made._shared = ResponseCache(folder)
     return made, seen, clock
 
 

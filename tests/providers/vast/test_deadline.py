@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from providers.vast import errors
-from providers.vast.event import Reason
-from providers.vast.host_key import patiently_read, read
-from providers.vast.loading import longest_seconds
-from providers.vast.online import bring_online
-from providers.vast.patient import PatientMarket
-from providers.vast.renting import wait_until_running
+from providers.ledger.event import Reason
+from providers.vast.api import errors
+from providers.vast.api.patient_market import PatientMarket
+from providers.vast.create import bring_online
+from providers.vast.renting.host_key import patiently_read, read
+from providers.vast.renting.rent import wait_until_running
+from providers.vast.search.start_time import longest_seconds
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast.event import Event, KeyParts, Outcome, Reason, parse, parse_key
+from providers.ledger.event import Event, KeyParts, Outcome, Reason, parse, parse_key
 
 REPO = Path(__file__).resolve().parents[3]
 PLACES = ("bootstrap", "providers/vast")

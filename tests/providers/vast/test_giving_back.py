@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from providers.vast import errors
-from providers.vast.breaker import Breaker
-from providers.vast.guarded import GuardedMarket
-from providers.vast.instances import Instance
+from providers.vast.api import errors
+from providers.vast.api.breaker import Breaker
+from providers.vast.api.guarded_market import GuardedMarket
+from providers.vast.api.instance import Instance
+from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.limits import Limits
-from providers.vast.pace import SharedPace
-from providers.vast.renting import DESTROY_AGAIN_LOOKS, give_back, rent, rent_body
+from providers.vast.renting.rent import DESTROY_AGAIN_LOOKS, give_back, rent, rent_body
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.virtual_time import VirtualTime
@@ -28,7 +28,7 @@ class Queued(FakeMarket):
 
     def __init__(self, clock: FakeClock, folder: Path, deaf: frozenset[int] = frozenset()) -> None:
         super().__init__(clock, [])
-        self._pace, self._deaf = SharedPace(folder), deaf
+        self._pace, self._deaf = SharedRateLimit(folder), deaf
 
     def destroy(self, instance_id: int) -> None:
         with self._pace.turn("destroy", self.clock):
@@ -187,7 +187,7 @@ def test_a_pace_book_that_cannot_be_written_after_an_answer_costs_no_answer(tmp_
     folder, answered = tmp_path / "meeting", False
     folder.mkdir()
 
-    with SharedPace(folder).turn(call, FakeClock()):
+    with SharedRateLimit(folder).turn(call, FakeClock()):
         shutil.rmtree(folder)
         answered = True
 

@@ -7,7 +7,7 @@ import pytest
 from bootstrap.errors import HostUnreachable, PreflightFailed
 from bootstrap.facts import Facts
 from providers.vast import lifecycle
-from providers.vast.errors import UpdateFailed
+from providers.vast.api.errors import UpdateFailed
 from tests.doubles.facts import EMPTY
 from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import settings_of
@@ -32,7 +32,7 @@ def failed(seen: dict[str, Any] | None) -> str:
     world = World(1)
     world.up("chat-0")
     number, old, outs = world.state["chat-0"]
-    desk = lifecycle.Desk(
+    desk = lifecycle.OperationContext(
         world.market, world.clock, world.desk().keys, lambda *_: None, hosting=lambda *_: Refusing(seen)
     )
     with pytest.raises(UpdateFailed) as raised:

@@ -2,17 +2,17 @@
 
 import pytest
 
-from providers.vast import errors
+from providers.vast.api import errors
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.nearest import NoMatchingOffer
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Served, bring_online
+from providers.vast.search.offers import Requirements
+from providers.vast.search.why_not import NoMatchingOffer
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.slow_boots import Serves
 
-WISHES = Wishes(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
-ORDER = Order("chat-0", "gpu-fleet/s/chat-0", WISHES, "image", "true", 8443)
+WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+ORDER = InstanceRequest("chat-0", "gpu-fleet/s/chat-0", WISHES, "image", "true", 8443)
 
 
 def online(market: FakeMarket) -> Served:

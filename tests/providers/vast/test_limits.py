@@ -9,14 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap import errors as host_errors
-from providers.vast import errors, loading
-from providers.vast.in_time import least_seconds
-from providers.vast.instances import Instance
+from providers.ledger.machine_history import MachineHistory
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.create import Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.online import Say, Served, bring_online
-from providers.vast.plan_told import tell_plan
-from providers.vast.record import Record
-from providers.vast.renting import wait_until_running
+from providers.vast.preview_plan import report_plan
+from providers.vast.renting.rent import wait_until_running
+from providers.vast.search import start_time
+from providers.vast.search.deadline import least_seconds
 from providers.vast.settings import InstanceSettings
 from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock
@@ -84,7 +85,7 @@ def test_no_healthy_boot_of_the_emulated_market_is_given_up(mbps: float) -> None
     served = bring_online(market, market.clock, LIMITS, order, Serves(), lambda *_: None)
 
     assert (served.attempts, len(market.books.all())) == (1, 1)
-    assert served.seconds["wait"] > loading.transfer_seconds(11.4, mbps)
+    assert served.seconds["wait"] > start_time.transfer_seconds(11.4, mbps)
 
 
 def test_the_double_finds_a_bound_that_is_too_short() -> None:
@@ -95,7 +96,7 @@ def test_the_total_follows_from_size_and_line_and_is_two_hours_at_least() -> Non
     small, large = (settings({}, gb).to_limits().at(1).total_seconds for gb in (0.1, 140))
 
     assert small >= 120 * MINUTE
-    assert large >= small + loading.transfer_seconds(139, 100)
+    assert large >= small + start_time.transfer_seconds(139, 100)
     assert settings({}, 140, 1000).to_limits().total_seconds < large
 
 
@@ -121,7 +122,7 @@ class FailsLate:
     def __init__(self, clock: FakeClock, seconds: float) -> None:
         self.clock, self.seconds = clock, seconds
 
-    def serve(self, _instance: Instance, _host_key: str, _say: Say, _deadline: float) -> Served:
+    def serve(self, _instance: Instance, _host_key: str, _say: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.seconds)
         raise host_errors.HostUnreachable("closed")
 
@@ -149,7 +150,7 @@ def test_of_the_offers_only_those_that_can_end_are_tried() -> None:
 
 def test_what_was_measured_counts_where_it_is_less() -> None:
     slow = offer(1, inet_down=100)
-    seen = Record(boot_seconds=(60.0,), download_mbps=(800.0,))
+    seen = MachineHistory(boot_seconds=(60.0,), download_mbps=(800.0,))
 
     assert least_seconds(slow, ORDER.wishes) == pytest.approx((11.4 + 16) * 8000 / 100 + 26 / 0.2)
     assert least_seconds(slow, ORDER.wishes, seen) == 60 + 16 * 8000 / 800
@@ -159,7 +160,7 @@ def test_what_was_measured_counts_where_it_is_less() -> None:
     ("gb", "mbps", "total", "late"), [(16, 1000, 45, False), (140, 200, 45, True), (140, 0, 45, False)]
 )
 def test_the_preview_says_when_the_weights_cannot_come_in_time(gb: float, mbps: float, total: int, late: bool) -> None:
-    said = loading.too_late(gb, mbps, loading.IMAGE_GB, 1, total * MINUTE)
+    said = start_time.too_late(gb, mbps, start_time.IMAGE_GB, 1, total * MINUTE)
 
     assert (said is not None) == late
     assert said is None or "raise one of the two" in said
@@ -175,13 +176,13 @@ def test_the_preview_says_when_the_weights_cannot_come_in_time(gb: float, mbps: 
     ],
 )
 def test_an_image_that_the_table_lacks_counts_as_vllms_own(image: str, gb: float) -> None:
-    assert loading.image_gb(image) == gb
+    assert start_time.image_gb(image) == gb
 
 
 @pytest.mark.parametrize(("limits", "late"), [({"totalMinutes": 45}, True), ({}, False)])
 def test_a_preview_of_large_weights_says_so(
     limits: dict[str, Any], late: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    tell_plan(settings(limits, 140, 200), [offer(1)])
+    report_plan(settings(limits, 140, 200), [offer(1)])
 
     assert ("the weights (140.0 GB) 93 min, but limits.totalMinutes is 45" in capsys.readouterr().out) == late

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from providers.vast import errors
-from providers.vast.online import Served, bring_online
+from providers.vast.api import errors
+from providers.vast.create import Served, bring_online
 from sandbox.market.machines import Machine, generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.slow_boots import LIMITS, ORDER, Serves

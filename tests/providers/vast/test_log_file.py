@@ -5,7 +5,7 @@ import json
 import httpx
 import pytest
 
-from providers.vast import errors
+from providers.vast.api import errors
 from tests.providers.vast.test_client import client, reply
 
 

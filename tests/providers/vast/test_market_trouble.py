@@ -6,8 +6,9 @@ again, move for move.
 
 import pytest
 
-from providers.vast import judging, lifecycle, renting
-from providers.vast.instances import Failed, Instance, Pending, Running, classify
+from providers.vast import down_check, lifecycle
+from providers.vast.api.instance import Failed, Instance, Pending, Running, classify
+from providers.vast.renting import rent
 from tests.doubles.market_trouble import CASES, FAULTS, PHASES, play
 
 
@@ -33,11 +34,11 @@ def _down(instance: Instance, port: int) -> Failed | Pending | Running:
 @pytest.mark.parametrize(
     ("room", "rule", "instead", "case"),
     [
-        (renting, "classify", _down, ("rebooting", "wait")),
-        (renting, "is_absent", lambda *_a: True, ("an accepted destroy does nothing", "give back")),
-        (judging, "_is_lost", lambda *_a: True, ("offline, and it answers", "refresh")),
+        (rent, "classify", _down, ("rebooting", "wait")),
+        (rent, "is_absent", lambda *_a: True, ("an accepted destroy does nothing", "give back")),
+        (down_check, "_is_lost", lambda *_a: True, ("offline, and it answers", "refresh")),
         (lifecycle, "is_absent", lambda *_a: True, ("nothing is there", "refresh")),
-        (renting, "settle", lambda *_a: [], ("the rent's reply is lost", "rent")),
+        (rent, "settle", lambda *_a: [], ("the rent's reply is lost", "rent")),
     ],
     ids=["words of what boots", "two looks", "what answers", "two looks of a refresh", "looking a lost rent up"],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.vast.instances import Instance
+from providers.vast.api.instance import Instance
 from tests.doubles.odd_lives import LIVES, NULLABLE, PHASES, machines_given_back
 
 

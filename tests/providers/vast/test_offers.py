@@ -5,12 +5,12 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast import offers
-from providers.vast.offers import Wishes
-from providers.vast.record import Record
+from providers.ledger.machine_history import MachineHistory
+from providers.vast.search import offers
+from providers.vast.search.offers import Requirements
 from tests.doubles.market import offer
 
-WISHES = Wishes(
+WISHES = Requirements(
     gpu_names=("RTX 4090",),
     gpu_count=1,
     max_usd_per_hour=0.5,
@@ -56,9 +56,9 @@ def test_the_all_in_price_holds_gpu_disk_and_the_download_of_the_weights() -> No
 def test_ranked_offers_fit_every_wish_and_name_a_machine_once(rows: list[offers.Offer]) -> None:
     ranked = offers.rank(rows, WISHES)
 
-    assert all(not offers.misses(row, WISHES) for row in ranked)
+    assert all(not offers.mismatches(row, WISHES) for row in ranked)
     assert len({row.machine_id for row in ranked}) == len(ranked)
-    fitting = {row.machine_id for row in rows if not offers.misses(row, WISHES)}
+    fitting = {row.machine_id for row in rows if not offers.mismatches(row, WISHES)}
     assert {row.machine_id for row in ranked} == fitting
 
 
@@ -80,9 +80,11 @@ def test_a_cheaper_twin_is_never_ranked_behind(rows: list[offers.Offer]) -> None
     assert offers.rank([*rows, *twins], WISHES)[: len(twins)] == twins
 
 
-@given(some_offers, st.dictionaries(st.integers(1, 20), st.builds(Record, st.integers(0, 9), st.integers(0, 9))))
+@given(
+    some_offers, st.dictionaries(st.integers(1, 20), st.builds(MachineHistory, st.integers(0, 9), st.integers(0, 9)))
+)
 def test_what_the_ledger_knows_changes_the_order_and_never_what_fits(
-    rows: list[offers.Offer], records: dict[int, Record]
+    rows: list[offers.Offer], records: dict[int, MachineHistory]
 ) -> None:
     plain, known = offers.rank(rows, WISHES), offers.rank(rows, WISHES, records=records)
 
@@ -93,9 +95,9 @@ def test_a_machine_that_was_measured_to_be_slow_is_ranked_behind_its_twin() -> N
     twins = [offer(1), offer(2, dph_base=offer(1).dph_base)]
 
     assert offers.rank(twins, WISHES)[0].id == 1
-    assert offers.rank(twins, WISHES, records={1001: Record(download_mbps=(210.0,))})[0].id == 2
-    assert offers.rank(twins, WISHES, records={1001: Record(boot_seconds=(900.0,))})[0].id == 2
-    assert offers.rank(twins, WISHES, records={1001: Record(failed=1)})[0].id == 2
+    assert offers.rank(twins, WISHES, records={1001: MachineHistory(download_mbps=(210.0,))})[0].id == 2
+    assert offers.rank(twins, WISHES, records={1001: MachineHistory(boot_seconds=(900.0,))})[0].id == 2
+    assert offers.rank(twins, WISHES, records={1001: MachineHistory(failed=1)})[0].id == 2
 
 
 def test_an_avoided_machine_does_not_fit() -> None:

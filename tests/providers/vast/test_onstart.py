@@ -6,8 +6,8 @@ import subprocess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.identity.keys import new_ssh_key
-from providers.vast.onstart import LIMIT, fingerprint, script
+from providers.identity.ssh_key import new_ssh_key
+from providers.vast.renting.onstart import LIMIT, fingerprint, script
 
 KEY = new_ssh_key("test").public
 

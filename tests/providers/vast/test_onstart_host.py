@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from providers.identity.keys import new_ssh_key
-from providers.vast.onstart import fingerprint, script
+from providers.identity.ssh_key import new_ssh_key
+from providers.vast.renting.onstart import fingerprint, script
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.images import Images

@@ -9,12 +9,12 @@ import pytest
 from pulumi.runtime import rpc
 
 from providers.store.client import Keys, connect
-from providers.store.serving_marks import BucketMarks
-from providers.vast.holding import Holding, would_adopt
 from providers.vast.limits import Limits
-from providers.vast.marks import Held, NoMarks
-from providers.vast.offers import Wishes
+from providers.vast.renting.adopt import Adoption, would_adopt
+from providers.vast.renting.bucket_marks import BucketMarks
+from providers.vast.renting.serving_marks import Held, NoMarks
 from providers.vast.resource import VastInstanceProvider
+from providers.vast.search.offers import Requirements
 from sandbox.market.contracts import Request
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from sandbox.testing import RunningMarket, running_market
@@ -85,13 +85,13 @@ def test_the_preview_and_the_create_agree_on_what_is_taken_over(mark: Held | Non
     market, marks = FakeMarket(FakeClock()), FakeMarks()
     ids = [market.add("label", offer(7), image="another"), *(market.add("label", offer(n)) for n in (8, 9))]
     market.add("of another", offer(6))
-    wishes = Wishes(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+    wishes = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
     if mark:
         marks.write("label", mark, None)
 
     told = would_adopt(market.instances(), "label", "image", wishes, lambda: marks.read("label"))
 
-    holding = Holding(market, market.clock, Limits(), "label", marks if mark else NoMarks(), lambda *_: None)
+    holding = Adoption(market, market.clock, Limits(), "label", marks if mark else NoMarks(), lambda *_: None)
     assert told == holding.adopt(market, "image", wishes)
     assert told is not None
     assert told.id == ids[taken]

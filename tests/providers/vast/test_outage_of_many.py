@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from providers.vast.again import ATTEMPTS
-from providers.vast.errors import DOUBTS, OutcomeUnknown, RequestInvalid, VastError
+from providers.vast.api.errors import DOUBTS, OutcomeUnknown, RequestInvalid, VastError
+from providers.vast.api.outage import REMEMBERED_SECONDS, Outage
+from providers.vast.api.patient_market import PatientMarket
+from providers.vast.api.response_cache import PROBE_SECONDS
+from providers.vast.api.retry import ATTEMPTS
 from providers.vast.limits import Limits
-from providers.vast.outage import REMEMBERED_SECONDS, Outage
-from providers.vast.patient import PatientMarket
-from providers.vast.renting import wait_until_running
-from providers.vast.shared import PROBE_SECONDS
+from providers.vast.renting.rent import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.virtual_account import Computer, VirtualAccount
 

@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from providers.engine_watch import EngineGone
-from providers.vast import errors
+from providers.vast.api import errors
+from providers.vast.create import Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.online import Served, bring_online
-from providers.vast.renting import give_back
+from providers.vast.renting.rent import give_back
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer

@@ -9,20 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.rentals.ending import Ending, end_rentals
-from providers.vast import errors
-from providers.vast.answers import Charge
-from providers.vast.backend import StackState
-from providers.vast.client import VastClient
-from providers.vast.instances import Instance, all_known, unsound
+from providers.pulumi_state import StackState
+from providers.rentals.teardown import Teardown, end_rentals
+from providers.vast.api import errors
+from providers.vast.api.client import VastClient
+from providers.vast.api.instance import Instance, all_known, unsound
+from providers.vast.api.rate_limit import NoRateLimit
+from providers.vast.api.response_cache import ResponseCache
+from providers.vast.api.responses import Charge
+from providers.vast.api.rows import Listing, describe_odd_rows, read, set_aside
 from providers.vast.limits import Limits
-from providers.vast.nearest import NoMatchingOffer
-from providers.vast.offers import Offer, Wishes
-from providers.vast.pace import NoPace
-from providers.vast.renting import find, is_absent
-from providers.vast.rows import Listing, read, set_aside, told
-from providers.vast.search import candidates
-from providers.vast.shared import SharedAnswers
+from providers.vast.renting.rent import find, is_absent
+from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.search import candidates
+from providers.vast.search.why_not import NoMatchingOffer
 from sandbox.market import instances as emulated
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract, Request
@@ -54,13 +54,13 @@ def wire(*rows: dict[str, Any], folder: Path | None = None, ids: list[int] | Non
             return httpx.Response(200, json={"offers": rows})
         return httpx.Response(200, json={"instances": rows, "instances_found": len(rows), "total_instances": len(rows)})
 
-    shared = SharedAnswers(folder) if folder else None
+    shared = ResponseCache(folder) if folder else None
     transport = httpx.MockTransport(answer)
     told_ids = [] if ids is None else ids
     return VastClient(
         "http://market",
         "key",
-        NoPace(),
+        NoRateLimit(),
         FakeClock(),
         transport,
         shared=shared,
@@ -176,7 +176,7 @@ def test_the_end_of_a_stack_gives_back_what_does_not_parse() -> None:
         return read([{**LISTED, "id": number}], Instance)
 
     market.instances = odd_once  # type: ignore[method-assign]
-    end_rentals(market, market.clock, Limits(), Ending(["abc"]), lambda: [StackState("dev", "abc")], lambda *_: None)
+    end_rentals(market, market.clock, Limits(), Teardown(["abc"]), lambda: [StackState("dev", "abc")], lambda *_: None)
 
     assert market.rows == {}
 
@@ -185,7 +185,7 @@ def test_the_search_says_once_what_it_left_out() -> None:
     market = FakeMarket(FakeClock())
     market.offers = read([{**OFFER, "num_gpus": None}, *(offer(n).model_dump() for n in (1, 2))], Offer)
     market.search = lambda _query: market.offers  # type: ignore[method-assign]
-    wishes = Wishes(("RTX 4090",), 1, 5.0, 20, 1)
+    wishes = Requirements(("RTX 4090",), 1, 5.0, 20, 1)
     said: list[str] = []
 
     found, _query = candidates(market, wishes, {}, 0.0, lambda _phase, text: said.append(text))
@@ -199,14 +199,14 @@ def test_a_refusal_says_what_was_left_out() -> None:
     market.search = lambda _query: read([{**OFFER, "gpu_ram": None}], Offer)  # type: ignore[method-assign]
 
     with pytest.raises(NoMatchingOffer, match=r"1 offer is left out, .* no usable gpu_ram"):
-        candidates(market, Wishes(("RTX 4090",), 1, 5.0, 20, 1), {}, 0.0, lambda _phase, _text: None)
+        candidates(market, Requirements(("RTX 4090",), 1, 5.0, 20, 1), {}, 0.0, lambda _phase, _text: None)
 
 
 def test_several_are_told_in_one_sentence() -> None:
     odd = read([{"id": 1}, {"id": "?"}], Offer).odd
 
-    assert told((), "offer") == ""
-    assert told(odd, "offer").startswith("2 offers are left out, ")
+    assert describe_odd_rows((), "offer") == ""
+    assert describe_odd_rows(odd, "offer").startswith("2 offers are left out, ")
 
 
 CHARGE = {"source": "instance-7", "start": 1.0, "end": 2.0, "amount": 0.5, "metadata": {"label": OURS}, "items": []}
@@ -216,7 +216,7 @@ CHARGE = {"source": "instance-7", "start": 1.0, "end": 2.0, "amount": 0.5, "meta
 def test_a_charge_with_any_field_odd_leaves_the_others(field: str, value: Any) -> None:
     rows = [{**CHARGE, field: value}, {**CHARGE, "source": "instance-8"}]
     transport = httpx.MockTransport(lambda _request: httpx.Response(200, json={"results": rows}))
-    found = VastClient("http://market", "key", NoPace(), FakeClock(), transport).charges(0, 9)
+    found = VastClient("http://market", "key", NoRateLimit(), FakeClock(), transport).charges(0, 9)
 
     assert found[-1].instance_id == 8
 

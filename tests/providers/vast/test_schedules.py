@@ -7,9 +7,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from providers.rentals import ending
-from providers.vast import account, holding, judging, lifecycle, renting
-from providers.vast.belonging import Finding, Kind
+from providers.rentals import teardown
+from providers.vast import down_check, lifecycle
+from providers.vast.api import account
+from providers.vast.renting import adopt, rent
+from providers.vast.renting.ownership import Finding, Kind
 from tests.doubles.schedule import Leak, play
 from tests.doubles.scheduled_market import ANYWHERE, FAULTS
 
@@ -37,17 +39,17 @@ def test_the_histories_reach_every_fault() -> None:
 @pytest.mark.parametrize(
     ("room", "rule", "instead"),
     [
-        (holding, "give_back", lambda *_a: None),
-        (holding.Holding, "adopt", lambda *_a: None),
-        (holding.Holding, "keep", lambda *_a: None),
-        (renting, "settle", lambda *_a: []),
+        (adopt, "give_back", lambda *_a: None),
+        (adopt.Adoption, "adopt", lambda *_a: None),
+        (adopt.Adoption, "keep", lambda *_a: None),
+        (rent, "settle", lambda *_a: []),
         (lifecycle, "is_absent", lambda *_a: True),
         (account, "confirm", lambda *_a: None),
-        (ending, "sort_out", lambda left, *_a: [Finding(one, Kind.UNKNOWN, "") for one in left]),
-        (renting, "is_absent", lambda market, _c, _l, number, _label=None: renting.find(market, number) is None),
+        (teardown, "sort_out", lambda left, *_a: [Finding(one, Kind.UNKNOWN, "") for one in left]),
+        (rent, "is_absent", lambda market, _c, _l, number, _label=None: rent.find(market, number) is None),
         (lifecycle, "give_back", lambda market, _c, _l, number, _price: market.destroy(number)),
-        (judging, "_is_lost", lambda *_a: True),
-        (judging.Absence, "left", lambda *_a: 0.0),
+        (down_check, "_is_lost", lambda *_a: True),
+        (down_check.Absence, "left", lambda *_a: 0.0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from providers.vast.errors import SettingsInvalid
-from providers.vast.label import Label
-from providers.vast.redaction import Redaction
-from providers.vast.serving import spec_of
+from providers.redaction import Redaction
+from providers.vast.api.errors import SettingsInvalid
+from providers.vast.api.label import Label
+from providers.vast.instance_bootstrap import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 

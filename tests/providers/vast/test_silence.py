@@ -7,10 +7,11 @@ import pytest
 from bootstrap.errors import OtherHostKey
 from bootstrap.facts import Facts
 from providers.store.client import Keys
-from providers.vast import errors, judging, lifecycle
+from providers.vast import down_check, lifecycle
+from providers.vast.api import errors
+from providers.vast.api.instance import Failed, Instance, Pending, Running, classify
 from providers.vast.changes import Changes
-from providers.vast.instances import Failed, Instance, Pending, Running, classify
-from providers.vast.lifecycle import Desk
+from providers.vast.lifecycle import OperationContext
 from tests.doubles.market import raising
 from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import Host, settings_of
@@ -38,7 +39,7 @@ class Served:
         self.number, _settings, self.outs = self.world.state["chat-0"]
         self.said: list[tuple[str, str]] = []
         desk = self.world.desk()
-        self.desk = Desk(
+        self.desk = OperationContext(
             desk.market, desk.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=self._hosting
         )
         self.shows_another_key = False
@@ -66,7 +67,7 @@ class Served:
         return found
 
     def verdict(self, outs: dict[str, Any]) -> Changes:
-        return judging.judge(self.number, SETTINGS, SETTINGS, outs, self.desk)
+        return down_check.judge(self.number, SETTINGS, SETTINGS, outs, self.desk)
 
     def update(self, outs: dict[str, Any]) -> dict[str, Any]:
         return lifecycle.update(self.number, SETTINGS, SETTINGS, outs, self.desk)

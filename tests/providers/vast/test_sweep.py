@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast import errors
-from providers.vast.backend import StackState
-from providers.vast.belonging import Finding, Kind, sort_out
-from providers.vast.instances import Instance
+from providers.pulumi_state import StackState
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
 from providers.vast.limits import Limits
-from providers.vast.sweep import condemned, confirm_account, give_back_each, own_ids
+from providers.vast.renting.ownership import Finding, Kind, sort_out
+from providers.vast.renting.sweep import condemned, confirm_account, give_back_each, own_ids
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from providers.vast.errors import RateLimited, VastError
+from providers.vast.api.errors import RateLimited, VastError
 from tests.doubles.virtual_account import Computer, VirtualAccount
 
 OTHERS = 60  # instances on the account: three pages a list

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from providers.vast import renting
-from providers.vast.holding import Holding
+from providers.vast.renting import rent
+from providers.vast.renting.adopt import Adoption
 from tests.doubles.two_creators import Meeting, meet
 
 MEETINGS, IN_ONE = 1000, 250
@@ -41,17 +41,17 @@ def test_a_mark_that_is_not_known_now_and_then_decides_all_the_same() -> None:
         meet(seed, calm=True, silence=0.2)
 
 
-_settle = renting.settle
+_settle = rent.settle
 
 
 @pytest.mark.parametrize(
     ("room", "rule", "instead"),
     [
-        (Holding, "_withdraw", lambda *_a: None),
-        (Holding, "_holder", lambda _self, _market, number, under: min([number, *under])),
-        (Holding, "keep", lambda *_a: None),
-        (Holding, "_is_gone", lambda *_a: True),
-        (renting, "settle", lambda market, clock, limits, label, _machine=None: _settle(market, clock, limits, label)),
+        (Adoption, "_withdraw", lambda *_a: None),
+        (Adoption, "_holder", lambda _self, _market, number, under: min([number, *under])),
+        (Adoption, "keep", lambda *_a: None),
+        (Adoption, "_is_gone", lambda *_a: True),
+        (rent, "settle", lambda market, clock, limits, label, _machine=None: _settle(market, clock, limits, label)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -7,20 +7,22 @@ from pathlib import Path
 
 import pytest
 
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.offers import Wishes
-from providers.vast.online import Order, Served, bring_online
-from providers.vast.renting import give_back
+from providers.vast.renting.rent import give_back
+from providers.vast.search.offers import Requirements
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_account import Computer, VirtualAccount
 
-WISHES = Wishes(("RTX 4090", "RTX 3090", "RTX 5090"), 1, 2.0, 20, 1)
+WISHES = Requirements(("RTX 4090", "RTX 3090", "RTX 5090"), 1, 2.0, 20, 1)
 STACKS = ("aaa", "bbb")
 RENT_SECONDS = 4.5  # between two rents of the account, as the market publishes it
 
 
 def bringing(account: VirtualAccount, computer: Computer, label: str) -> Callable[[], tuple[float, Served]]:
-    order = Order(label.rpartition("/")[2], label, WISHES, "image:1", "true", 8443, ssh_public_key="ssh-ed25519 AAAA x")
+    order = InstanceRequest(
+        label.rpartition("/")[2], label, WISHES, "image:1", "true", 8443, ssh_public_key="ssh-ed25519 AAAA x"
+    )
 
     def work() -> tuple[float, Served]:
         served = bring_online(computer.market(), account.time, Limits(), order, Serves(), lambda *_: None)

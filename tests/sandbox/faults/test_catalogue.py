@@ -9,7 +9,7 @@ import pytest
 from sandbox.faults import FAULTS
 from sandbox.hosts.faults import FAULTS as PLAYED_BY_HOSTS
 from sandbox.market.faults.answers import CANNED, LIMITED, OF_AN_INSTANCE, OUTAGES
-from sandbox.market.faults.mishaps import MISHAPS
+from sandbox.market.faults.instance_faults import MISHAPS
 from sandbox.market.faults.rents import RACES
 from sandbox.market.faults.replies import GARBLED
 from sandbox.services.store_faults import REFUSALS

@@ -11,8 +11,8 @@ import pytest
 
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images
+from sandbox.market.host_network import HostNetwork
 from sandbox.market.proxy import SshProxy
-from sandbox.market.surroundings import Surroundings
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import USER_KEY, Login, until
 
@@ -24,7 +24,7 @@ BODY = {"image": "ubuntu:22.04", "disk": 10}
 def market(tmp_path) -> Iterator[RunningMarket]:
     proxy = SshProxy()
     hosts = NamespaceHosts(tmp_path, Images("double", tmp_path))
-    with running_market(hosts=hosts, surroundings=Surroundings(proxy=proxy), time_scale=2000) as running:
+    with running_market(hosts=hosts, surroundings=HostNetwork(proxy=proxy), time_scale=2000) as running:
         yield running
     proxy.stop()
 

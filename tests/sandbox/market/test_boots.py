@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast.instances import Failed, Instance, classify
+from providers.vast.api.instance import Failed, Instance, classify
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
 from sandbox.market import instances, states
-from sandbox.market.books import Books
 from sandbox.market.clock import MarketClock
 from sandbox.market.contracts import Contract, Request
 from sandbox.market.images import image_of
 from sandbox.market.machines import Machine, generate
+from sandbox.market.market import Market as Books
 
 VLLM, SMALL = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"
 MACHINES = generate(1)

@@ -13,11 +13,11 @@ import pytest
 
 from sandbox.hosts.spec import HostSpec, NoHost, NoHosts
 from sandbox.market.contracts import of_flags
+from sandbox.market.host_network import HostNetwork
 from sandbox.market.keys import SCOPES
 from sandbox.market.machines import generate
 from sandbox.market.proxy import SshProxy
 from sandbox.market.server import ROUTES
-from sandbox.market.surroundings import Surroundings
 from sandbox.market.thresholds import Thresholds
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
@@ -279,7 +279,7 @@ def test_the_proxy_leads_to_port_22_once_the_instance_runs_and_until_it_ends():
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         running_market(
-            hosts=Talkers(server.getsockname()[1]), surroundings=Surroundings(proxy=proxy), time_scale=2000
+            hosts=Talkers(server.getsockname()[1]), surroundings=HostNetwork(proxy=proxy), time_scale=2000
         ) as market,
         client(market, market.key) as http,
     ):

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from monitoring.kubernetes import documents
+from monitoring.kubernetes import stack
 from monitoring.kubernetes.settings import Settings
 from offline.kubernetes_plugin.cluster import Cluster, Refused
 from offline.kubernetes_plugin.kubeconfig import reach
@@ -36,7 +36,7 @@ def cluster(kubernetes: Kubernetes) -> Cluster:
 @pytest.fixture(scope="module")
 def watch(cluster: Cluster) -> Cluster:
     """A namespace that refuses what is not restricted."""
-    cluster.apply(documents.namespace("watch"))
+    cluster.apply(stack.namespace("watch"))
     return cluster
 
 
@@ -64,7 +64,7 @@ def until_accepted(cluster: Cluster, manifest: dict[str, Any]) -> None:
             return
 
 
-@pytest.mark.parametrize("make", [documents.plain, documents.existing])
+@pytest.mark.parametrize("make", [stack.plain, stack.existing])
 def test_every_manifest_is_accepted_as_it_is(watch: Cluster, make: Any) -> None:
     for manifest in make(SETTINGS):
         if manifest["kind"] != "PrometheusRule":  # the operator's, who is not here
@@ -72,7 +72,7 @@ def test_every_manifest_is_accepted_as_it_is(watch: Cluster, make: Any) -> None:
 
 
 def test_every_pod_is_admitted_under_restricted_and_one_that_wants_more_is_not(watch: Cluster) -> None:
-    deployments = [each for each in documents.plain(SETTINGS) if each["kind"] == "Deployment"]
+    deployments = [each for each in stack.plain(SETTINGS) if each["kind"] == "Deployment"]
     assert len(deployments) == 5
     for deployment in deployments:
         until_accepted(watch, pod(deployment))
@@ -83,11 +83,11 @@ def test_every_pod_is_admitted_under_restricted_and_one_that_wants_more_is_not(w
 def test_who_is_nobody_is_told_so(kubernetes: Kubernetes) -> None:
     stranger = Cluster(*reach(kubernetes.kubeconfig("wrong")))
     with pytest.raises(Refused, match="does not know the user of the kubeconfig"):
-        stranger.apply(documents.namespace("watch"), dry=True)
+        stranger.apply(stack.namespace("watch"), dry=True)
 
 
 def test_who_may_not_is_told_what(kubernetes: Kubernetes, cluster: Cluster) -> None:
-    cluster.apply(documents.namespace("limited"))
+    cluster.apply(stack.namespace("limited"))
     account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "ci", "namespace": "limited"}}
     cluster.apply(account)
     asked = httpx.post(
@@ -105,4 +105,4 @@ def test_who_may_not_is_told_what(kubernetes: Kubernetes, cluster: Cluster) -> N
 def test_a_cluster_that_is_not_there_is_named() -> None:
     away = Kubernetes(Path("unused"))
     with pytest.raises(Refused, match=rf"no answer from the cluster at {away.url}"):
-        Cluster(*reach(away.kubeconfig())).apply(documents.namespace("watch"))
+        Cluster(*reach(away.kubeconfig())).apply(stack.namespace("watch"))

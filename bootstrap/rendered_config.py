@@ -1,0 +1,58 @@
+"""What is written to a host, pure: vLLM's order, the gate's configuration and their digests, from a spec and facts."""
+
+import hashlib
+import json
+
+from bootstrap.facts import Facts
+from bootstrap.gate import caddyfile
+from bootstrap.metrics_agent import Reporting, agent_config, vmagent_config
+from bootstrap.spec import CACHE_FOLDER, EndpointSpec
+
+ENVIRONMENT = {
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_OFFLINE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "DO_NOT_TRACK": "1",
+    "VLLM_HOST_IP": "127.0.0.1",
+    "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",  # well above the gate's own, which closes idle connections after 4 s
+}
+# vLLM's own cache holds graphs; what the compilers under it made lies elsewhere unless they are told.
+CACHES = {
+    "VLLM_CACHE_ROOT": CACHE_FOLDER,
+    "TORCHINDUCTOR_CACHE_DIR": f"{CACHE_FOLDER}/inductor",
+    "TRITON_CACHE_DIR": f"{CACHE_FOLDER}/triton",
+}
+
+
+def vllm_config(spec: EndpointSpec, facts: Facts) -> str:
+    """Return the text of vllm.wanted: program, arguments and environment, as JSON with sorted keys."""
+    argv = [*_program(spec, facts), *spec.vllm_arguments]
+    environment = {**ENVIRONMENT, **(CACHES if spec.warm_start else {}), **dict(spec.env)}
+    return json.dumps({"argv": argv, "environment": environment}, sort_keys=True, indent=1)
+
+
+def _program(spec: EndpointSpec, facts: Facts) -> list[str]:
+    # `vllm serve` is how the image's own entry point starts it; the module is the older way, which newer versions drop.
+    if facts.vllm is not None:
+        return [facts.vllm, "serve", spec.model_folder]
+    return [facts.python or "python3", "-m", "vllm.entrypoints.openai.api_server", "--model", spec.model_folder]
+
+
+def gate_config(spec: EndpointSpec) -> str:
+    """Return the text of gate.wanted, the gate's configuration. Another kit may bring another gate, so it is part of it."""
+    return f"# kit {spec.kit.digest}\n{caddyfile(spec.port)}"
+
+
+def agent_text(spec: EndpointSpec) -> str:
+    """Return the text of agent.wanted."""
+    return agent_config(spec.kit.digest, spec.served_model, spec.model.digest)
+
+
+def vmagent_text(spec: EndpointSpec, reporting: Reporting) -> str:
+    """Return the text of vmagent.wanted."""
+    return vmagent_config(spec.kit.digest, reporting)
+
+
+def digest(text: str) -> str:
+    """Return the digest that the host's facts give of a file with this text: blanks at both ends do not count."""
+    return hashlib.sha256(text.strip().encode()).hexdigest()

@@ -1,0 +1,39 @@
+"""The ledger as somebody reads it who adds it up for long: everything at first, and then only what has come since."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bootstrap.clock import Clock
+from providers.ledger.bucket_ledger import DAYS
+from providers.ledger.bucket_objects import listed, read_events
+from providers.ledger.event import Event
+from providers.store.errors import readable
+
+
+class LedgerTail:
+    """Reads one bucket's ledger. `connect` makes the boto3 client at the first use. For one thread."""
+
+    def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
+        self._connect, self._bucket, self._clock = connect, bucket, clock
+        self._s3: Any = None
+        self._seen: set[str] = set()
+        self._whole = False
+
+    def fresh(self) -> list[Event]:
+        """Return the events that no call has returned yet, in the order of time. Raises StoreError, and then has lost none.
+
+        An event may arrive late, because it waited on a machine that did not reach the store: two weeks are looked through
+        again each time.
+        """
+        if self._s3 is None:
+            self._s3 = self._connect()
+        days_ago = datetime.fromtimestamp(self._clock.time(), UTC) - timedelta(days=DAYS)
+        since = f"{days_ago:%Y-%m-%d}" if self._whole else ""
+        with readable(self._s3.meta.endpoint_url, self._bucket):
+            found = listed(self._s3, self._bucket, since=since)
+            keys = sorted(key for key, _ in found if key not in self._seen)
+            events = read_events(self._s3, self._bucket, keys)
+        self._seen.update(keys)
+        self._whole = True
+        return events

@@ -1,0 +1,176 @@
+"""The end of a stack's rentals: whatever carries its id and no state knows is given back.
+
+The resource ends when the stack does, but also when it is replaced, renamed, or gone from the program while its instances
+serve. So what a state knows stays, and so does everything where no state can be read. `belonging` says what is known.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from providers.engine_watch import RentingClock
+from providers.pulumi_state import BackendError, StackState
+from providers.vast.api import account, label
+from providers.vast.api.errors import VastError
+from providers.vast.api.instance import Instance, all_known
+from providers.vast.api.market import Market
+from providers.vast.api.rows import set_aside
+from providers.vast.create import Progress
+from providers.vast.limits import Limits
+from providers.vast.renting.ownership import Finding, Kind, carries, hours_late, may_carry, sort_out
+from providers.vast.renting.rent import give_back_all
+
+
+class NotAsked(VastError):
+    """What is rented under a stack's id could not be asked, or whether a state knows it, or an answer leaves it in doubt."""
+
+
+class StillWanted(VastError):
+    """The stack ends while stacks that are named after it have instances under its id."""
+
+
+@dataclass(frozen=True)
+class Teardown:
+    """What ends: the ids under which the stack has rented, the last one first, and the account, if state knows it."""
+
+    stack_ids: Sequence[str]
+    known_account: int | None = None
+
+    @property
+    def told(self) -> str:
+        """Say whose labels they are."""
+        return " and ".join(f"{label.PREFIX}/{one}/" for one in self.stack_ids)
+
+
+def end_rentals(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    ending: Teardown,
+    states: Callable[[], Sequence[StackState]],
+    say: Progress,
+) -> None:
+    """Give back what carries the stack's id and is in no state; `states` reads them, the stack's own first.
+
+    Raises StillRented for what is not confirmed, NotAsked, StillWanted, and OtherAccount or AccountUnknown where nothing is
+    there to be seen with this key. A row without a readable id or label may be of the stack: it is counted in NotAsked, after
+    the others are given back.
+    """
+    try:
+        listed = market.instances()
+    except VastError as error:
+        raise NotAsked(
+            f"whether anything is still rented under {ending.told} could not be asked: {error}. "
+            "Run `pulumi destroy` again, or look on the market's console."
+        ) from error
+    left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
+    if left:
+        kept = _end_unknown(market, clock, limits, left, states, ending, say)
+        _confirm(listed, ending)
+        if kept:
+            return
+    else:
+        account.confirm(market, ending.known_account, f"Whatever carries {ending.told} was rented")
+        _confirm(listed, ending)
+    say("confirm gone", f"nothing is rented under {ending.told} any more")
+
+
+def is_rented(market: Market, stack_id: str) -> bool:
+    """Say whether the account has anything that carries the stack's id."""
+    return any(carries(row.label, [stack_id]) for row in all_known(market.instances()))
+
+
+def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, say: Progress) -> None:
+    """Say which instances with the stack's id boot for longer than anybody waits: no timer of theirs runs. Never raises.
+
+    Which of them a state knows cannot be told from here, and a machine that is started again says the same of itself.
+    """
+    with suppress(VastError):
+        for row in all_known(market.instances()):
+            hours = hours_late(row, now, limits) if carries(row.label, [stack_id]) else None
+            if hours is not None:
+                say(
+                    "look",
+                    f"instance {row.id} ({row.label}) has been {row.actual_status or 'scheduled'} for up to {hours:.1f} h, "
+                    f"at ${row.dph_total or 0:.3f}/h at most. If no state knows it, nobody else ends it: "
+                    "`python -m providers.vast sweep --destroy`",
+                )
+
+
+def _end_unknown(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    left: list[Instance],
+    states: Callable[[], Sequence[StackState]],
+    ending: Teardown,
+    say: Progress,
+) -> bool:
+    """Sort out what carries the id, and say whether something of it stays.
+
+    The list was read before the states: what it has was known or being created by then.
+    """
+    try:
+        read = states()
+    except BackendError as error:
+        raise _in_doubt(left, ending, str(error)) from error
+    if trouble := next((state for state in read if state.trouble), None):
+        raise _in_doubt(left, ending, f"{trouble.stack}: {trouble.trouble}")
+    found = sort_out(left, read, frozenset(ending.stack_ids), clock.time(), limits)
+    doomed = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
+    for one in doomed:
+        say("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
+    give_back_all(market, clock, limits, [one.instance for one in doomed])
+    kept = [one for one in found if one not in doomed]
+    if kept:
+        _keep(kept, read, say)
+    return bool(kept)
+
+
+def _is_dead_create(finding: Finding, states: Sequence[StackState]) -> bool:
+    """Say whether a create that the own state records was killed: every instance waits for the rentals, so none runs now."""
+    mark = label.parse(finding.instance.label)
+    elsewhere = any(mark.name in state.creating for state in states[1:]) if mark else False
+    return finding.kind is Kind.CREATING and not elsewhere
+
+
+def _keep(kept: list[Finding], states: Sequence[StackState], say: Progress) -> None:
+    own = {number for ids in states[0].instances.values() for number in ids}
+    rows = ", ".join(f"{one.instance.id} ({one.instance.label})" for one in kept)
+    if states[0].rentals > 1 or any(one.instance.id in own for one in kept):
+        say("keep", f"{len(kept)} instances go on, because a state knows them: {rows}")
+        return
+    where = next((state for state in states[1:] if kept[0].instance.id in _ids(state)), None)
+    stack = where.stack if where else "<its stack>"
+    raise StillWanted(
+        f"instances of other stacks are rented under this stack's id and go on costing: {rows}. Their keys are in the state "
+        f"of this one. Give them back first: `pulumi destroy --stack {stack}`, then run the command again."
+    )
+
+
+def _ids(state: StackState) -> set[int]:
+    return {number for ids in state.instances.values() for number in ids}
+
+
+def _confirm(listed: list[Instance], ending: Teardown) -> None:
+    doubtful = [row for row in set_aside(listed) if may_carry(row, ending.stack_ids)]
+    if doubtful:
+        rows = "1 row" if len(doubtful) == 1 else f"{len(doubtful)} rows"
+        raise NotAsked(
+            f"{rows} of the market's list cannot be read ({doubtful[0].told}), so an instance may still be rented, and cost, "
+            f"under {ending.told}. Run `pulumi destroy` again, or look on the market's console."
+        )
+
+
+def _in_doubt(left: list[Instance], ending: Teardown, why: str) -> NotAsked:
+    rows = ", ".join(f"{row.id} (${row.dph_total or 0:.3f}/h, {row.label})" for row in left)
+    sweeps = " and ".join(
+        f"`python -m providers.vast sweep --destroy --interrupted --stack-id {one}`"
+        for one in ending.stack_ids
+        if any(carries(row.label, [one]) for row in left)
+    )
+    return NotAsked(
+        f"instances are rented under {ending.told}: {rows}. Whether a state knows them cannot be read ({why}), so none of "
+        "them is given back, and they go on costing. Mend that, then run the command again. If a state is lost, give back "
+        f"first what is in no state that can be read: {sweeps}."
+    )

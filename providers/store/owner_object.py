@@ -1,0 +1,94 @@
+"""A bucket's mark in the store: read from the owner object or an old tag, and written so that one of two stacks wins.
+
+A mark is written with a condition, a second write shows whether the store holds to it, and where it does not the mark is
+read again after a pause: the last writer has won, and every other stack sees that.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from providers.store.bucket_owner import KEPT, OWNER_KEY, TAG, from_text, owner, refusal, to_text, unreadable
+from providers.store.conditional_writes import SETTLE_SECONDS, put_if
+from providers.store.errors import StoreError, code_of, readable
+
+NO_OBJECT = {"NoSuchKey", "404"}
+NO_TAGS = {"NoSuchTagSet", "NoSuchTagSetError", "NotImplemented", "MethodNotAllowed", "501"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a bucket says: its mark (None: it has none), and the owner object's ETag, empty where the mark is a tag's."""
+
+    mark: str | None
+    etag: str = ""
+
+
+@dataclass(frozen=True)
+class Marking:
+    """The mark of one bucket through one boto3 client. Every method raises StoreError only."""
+
+    s3: Any
+    endpoint: str
+    bucket: str
+    sleep: Callable[[float], None]
+
+    def read(self) -> Seen:
+        """Return what the bucket says. Raises BucketMissing on the store's own word."""
+        with readable(self.endpoint, self.bucket):
+            try:
+                answer = self.s3.get_object(Bucket=self.bucket, Key=OWNER_KEY)
+                text: bytes = answer["Body"].read()
+            except ClientError as error:
+                if code_of(error) not in NO_OBJECT:
+                    raise
+                return Seen(self._tags().get(TAG))
+        try:
+            return Seen(from_text(text), str(answer["ETag"]))
+        except ValueError:
+            raise StoreError(unreadable(self.bucket, self.endpoint)) from None
+
+    def write(self, mark: str, seen: Seen) -> None:
+        """Replace what was seen. Raises StoreError where another stack has marked the bucket meanwhile."""
+        with readable(self.endpoint, self.bucket):
+            if not self._put(mark, **({"IfMatch": seen.etag} if seen.etag else {"IfNoneMatch": "*"})):
+                self._stand_by(mark)
+            elif mark != KEPT and self._put(mark, IfNoneMatch="*"):  # the store does not hold to conditions
+                self.sleep(SETTLE_SECONDS)
+                self._stand_by(mark)
+            self._tell_older_versions(mark)
+
+    def _stand_by(self, mark: str) -> None:
+        said = self.read().mark
+        if said != mark:
+            raise StoreError(refusal(self.bucket, self.endpoint, owner(said, mark), said))
+
+    def _put(self, mark: str, **condition: str) -> bool:
+        """Write the object and say whether the condition held."""
+        order = {
+            "Bucket": self.bucket,
+            "Key": OWNER_KEY,
+            "Body": to_text(mark).encode(),
+            "ContentType": "application/json",
+        }
+        return put_if(self.s3, order, **condition)
+
+    def _tell_older_versions(self, mark: str) -> None:
+        """A bucket that has our tag keeps it true: an older version of this program reads nothing else."""
+        with suppress(ClientError):
+            tags = self._tags()
+            if TAG in tags and tags[TAG] != mark:
+                rows = [{"Key": key, "Value": value} for key, value in {**tags, TAG: mark}.items()]
+                self.s3.put_bucket_tagging(Bucket=self.bucket, Tagging={"TagSet": rows})
+
+    def _tags(self) -> dict[str, str]:
+        try:
+            answer = self.s3.get_bucket_tagging(Bucket=self.bucket)
+        except ClientError as error:
+            if code_of(error) in NO_TAGS or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 501:
+                return {}
+            raise
+        return {row["Key"]: row["Value"] for row in answer["TagSet"]}

@@ -1,0 +1,1 @@
+"""The market's HTTP API: one client, its responses, its errors and its rate limits."""

@@ -1,0 +1,307 @@
+# Long because one class is the whole HTTP of the market, a method a verb.
+"""The only HTTP to the market: one method a verb, every answer validated, every refusal an error that says what to do.
+
+Repeated by itself, with waits through the clock: a 429 (which never took effect), and any unusable answer to a call that
+may be asked twice (search, show, list, logs, destroy). Renting is repeated after a 429 only, because the API has no
+idempotency key: after any other doubt the caller looks its label up. The key travels in the Authorization header and
+appears nowhere else.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+from bootstrap.clock import Clock, Until
+from bootstrap.errors import TookTooLong
+from providers.vast.api import errors
+from providers.vast.api.attached_keys import Ask, attach, detach
+from providers.vast.api.charges import charged
+from providers.vast.api.contract_calls import increases, start
+from providers.vast.api.error_responses import json_object, nothing_there, refusal
+from providers.vast.api.instance import Instance
+from providers.vast.api.log_file import fetched
+from providers.vast.api.offer_claims import Unclaimed
+from providers.vast.api.rate_limit import RateLimit
+from providers.vast.api.response_cache import ResponseCache, dumped, question
+from providers.vast.api.responses import (
+    Account,
+    Charge,
+    Charges,
+    DestroyResponse,
+    ListResponse,
+    Log,
+    Offers,
+    PriceIncrease,
+    Rented,
+    ShowResponse,
+)
+from providers.vast.api.retry import again
+from providers.vast.api.rows import Listing, read
+from providers.vast.search.offers import Offer
+
+DEFAULT_URL = "https://console.vast.ai"
+USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries
+TIMEOUT_SECONDS = 30.0
+RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
+PAGE = 25  # the most rows a page of the instances list has
+LAST_LINES = 300  # of a log that is kept
+SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
+LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
+FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
+EVERYTHING = "instances"
+
+Answer = TypeVar("Answer", bound=BaseModel)
+Value = TypeVar("Value")
+
+
+class VastClient(Unclaimed):
+    """One account on one market. Thread-safe: it keeps no state but the connection pool.
+
+    `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
+    own wire. `time_scale`: market seconds in one of ours. With `shared` it shares answers with all other processes that use
+    the account; `on_list` is told each whole list of it. Raises only `errors.VastError`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str,
+        pace: RateLimit,
+        clock: Clock,
+        transport: httpx.BaseTransport | None = None,
+        time_scale: float = 1.0,
+        shared: ResponseCache | None = None,
+        on_list: Callable[[list[Instance]], None] = lambda _rows: None,
+    ) -> None:
+        self._on_list, self._shared, self._time_scale = on_list, shared, time_scale
+        self._whose = f"account of {hashlib.sha256(key.encode()).hexdigest()}"
+        self._pace, self._clock, self._retry_seconds = pace, clock, RETRY_SECONDS / time_scale
+        agent = {"User-Agent": USER_AGENT}
+        self._plain = httpx.Client(headers=agent, timeout=TIMEOUT_SECONDS, transport=transport)
+        self._http = httpx.Client(
+            base_url=url,
+            headers={**agent, "Authorization": f"Bearer {key}"},
+            timeout=TIMEOUT_SECONDS,
+            transport=transport,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+        self._plain.close()
+
+    def search(self, query: dict[str, Any]) -> Listing[Offer]:
+        """Return the market's offers for a query, half a minute old at most; 64 at most, ordered by the market.
+
+        Rows that do not parse are set aside in the listing.
+        """
+
+        def ask() -> tuple[float, Listing[Offer]]:
+            asked = self._clock.monotonic()
+            return asked, read(self._ask("search", "POST", "/api/v0/bundles/", Offers, query).offers, Offer)
+
+        if self._shared is None:
+            return self._again("search", ask)[1]
+        rows = self._shared.get(
+            question(query), self._recently(), lambda: dumped(*self._again("search", ask)), self._clock
+        )
+        return read(rows, Offer)
+
+    def forget_search(self, query: dict[str, Any]) -> None:
+        """Have a query asked anew, because what it listed turned out to be gone."""
+        if self._shared:
+            self._shared.forget(question(query))
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent an offer and return the new instance's id.
+
+        Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused (nothing was rented, except where OfferGone or
+        NoCredit carries an instance id) and OutcomeUnknown (look the label up).
+        """
+
+        ask = partial(self._ask, "rent", "PUT", f"/api/v0/asks/{offer_id}/", Rented, body)
+        try:
+            return self._again("rent", ask, repeat=(errors.RateLimited,)).new_contract
+        except errors.OfferGone as gone:
+            gone.offer_id = offer_id
+            raise
+
+    def show(self, instance_id: int) -> Instance | None:
+        """Return an instance; None where the market, knowing our key, says that there is none.
+
+        None within the first minute or so of a rental means little: reads lag behind.
+        """
+        path = f"/api/v0/instances/{instance_id}/?owner=me"
+        found = self._again("show", lambda: self._ask("show", "GET", path, ShowResponse)).instances
+        return next(iter(found), None) if isinstance(found, list) else found
+
+    def few_wait(self, instance_id: int) -> bool:
+        """Note that we wait for an instance; say whether to look at it by itself, and not at the list of all."""
+        return self._shared is None or self._shared.waiters.few(instance_id, self._clock)
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
+        """Return all instances of the account, or those with a label; every page, checked against the market's count.
+
+        Asked now, or up to `age_seconds` ago by anybody who shares answers with us. Rows that do not parse are set aside
+        in the listing. Raises OutcomeUnknown where one with the label asked for stays so.
+        """
+        for look in range(SHORT_LISTS):
+            found = self._listed(label, age_seconds if look == 0 else 0.0)
+            doubts = [row for row in found.odd if label is not None and row.label == label]
+            if not doubts:
+                return found
+            self._clock.sleep(self._retry_seconds)
+        raise errors.OutcomeUnknown("list", doubts[0].told)
+
+    def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
+        if self._shared is None or (label is not None and self._is_large()):
+            return self._pages(label)[1]
+        ask = lambda: dumped(*self._pages(None))  # noqa: E731 -- what it asks is here
+        rows = self._shared.get(EVERYTHING, self._clock.monotonic(), ask, self._clock, age_seconds)
+        found = read(rows, Instance)
+        return found if label is None else Listing([one for one in found if one.label == label], found.odd)
+
+    def destroy(self, instance_id: int) -> None:
+        """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
+        self._again(
+            "destroy", partial(self._ask, "destroy", "DELETE", f"/api/v0/instances/{instance_id}/", DestroyResponse, {})
+        )
+
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let an OpenSSH public key in; one that it lets in already is none too many."""
+        attach(self._ask_of("ssh"), instance_id, public_key)
+
+    def detach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in no more; one that it does not know is gone already."""
+        detach(self._ask_of("ssh"), instance_id, public_key)
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        """Return the instance's log as far as the market has it; empty while there is none."""
+        path = f"/api/v0/instances/request_logs/{instance_id}/"
+        url = self._again("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
+        return fetched(self._plain, url, self._clock) if url else ""
+
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        """Return the end of the container's log, or of the landlord's daemon's, asked for once; empty where there is none.
+
+        Raises TookTooLong where `seconds` (of ours) were not enough to have our turn, and what `log` raises.
+        """
+        clock = Until(self._clock, self._clock.monotonic() + seconds)
+        body = {"tail": str(LAST_LINES), **({"daemon_logs": "true"} if daemon else {})}
+        path = f"/api/v0/instances/request_logs/{instance_id}/"
+        with self._pace.turn("logs", clock):
+            url = self._ask("logs", "PUT", path, Log, body, seconds=seconds).result_url
+        try:
+            return fetched(self._plain, url, clock, seconds) if url else ""
+        except TookTooLong:
+            return ""
+
+    def start(self, instance_id: int) -> None:
+        """Ask for the start of a stopped instance. Raises RequestInvalid where its GPU is taken."""
+        start(self._ask_of("change"), instance_id)
+
+    def price_increases(self) -> Listing[PriceIncrease]:
+        """Return the price increases that landlords have announced, half a minute old at most."""
+        return increases(self._ask_of("list"), self._shared, self._recently(), self._clock)
+
+    def charges(self, since: float, until: float) -> list[Charge]:
+        """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""
+        ask = partial(self._ask, "charges", "GET", "/api/v0/charges/", Charges)
+        return charged(lambda params: self._again("charges", partial(ask, params=params)), since, until)
+
+    def verify_key(self) -> None:
+        """Raise CredentialsRefused where the market does not know the key, or did not half a minute ago."""
+        self._account(self._recently())
+
+    def account(self) -> Account:
+        """Return whose account the key is of, which never changes. Raises CredentialsRefused if it may not read that."""
+        return self._account(float("-inf"))
+
+    def _account(self, since: float) -> Account:
+        def ask() -> tuple[float, Listing[Account]]:
+            asked = self._clock.monotonic()
+            return asked, Listing([self._ask("account", "GET", "/api/v0/users/current/", Account)])
+
+        if self._shared is None:
+            return self._again("account", ask)[1][0]
+        rows = self._shared.get(self._whose, since, lambda: dumped(*self._again("account", ask)), self._clock)
+        return read(rows, Account)[0]
+
+    def _recently(self) -> float:
+        return self._clock.monotonic() - FRESH_SECONDS / self._time_scale
+
+    def _is_large(self) -> bool:
+        known = self._shared.last(EVERYTHING, float("-inf"), self._clock) if self._shared else None
+        return known is not None and len(known) > LARGE
+
+    def _pages(self, label: str | None) -> tuple[float, Listing[Instance]]:
+        for _look in range(SHORT_LISTS):
+            began, page = self._again("list", partial(self._page, label, None))
+            rows, short = list(page.instances), page.is_short
+            while page.next_token:
+                _asked, page = self._again("list", partial(self._page, label, page.next_token))
+                rows += page.instances
+                short = short or page.is_short
+            if not short and len(rows) >= page.expected(label):
+                found = read(rows, Instance)
+                known = [*found, *(Instance(id=one.id, label=one.label) for one in found.odd if one.id is not None)]
+                # A row without an id may be any instance, so such a list says of none that it is gone.
+                if label is None and len(known) == len(rows):
+                    self._on_list(known)
+                return began, found
+        counted = max(page.expected(label), page.instances_found or 0)
+        raise errors.OutcomeUnknown("list", f"{len(rows)} instances listed of {counted} that it counts")
+
+    def _page(self, label: str | None, token: str | None) -> tuple[float, ListResponse]:
+        asked = self._clock.monotonic()
+        params = {"limit": str(PAGE)}
+        if label is not None:
+            params["select_filters"] = json.dumps({"label": {"eq": label}})
+        if token:
+            params["after_token"] = token
+        return asked, self._ask("list", "GET", "/api/v1/instances/", ListResponse, params=params)
+
+    def _again(
+        self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
+    ) -> Value:
+        turn = partial(self._pace.turn, call, self._clock)
+        if self._shared is None:
+            return again(once, repeat, self._retry_seconds, self._clock, turn)
+        with self._shared.outage.noticing(self._clock) as tries:
+            return again(once, repeat, self._retry_seconds, self._clock, turn, tries)
+
+    def _ask_of(self, call: str) -> Ask:
+        return lambda method, path, model, body: self._again(call, lambda: self._ask(call, method, path, model, body))
+
+    def _ask(
+        self,
+        call: str,
+        method: str,
+        path: str,
+        model: type[Answer],
+        body: dict[str, Any] | None = None,
+        params: dict[str, str] | None = None,
+        seconds: float = TIMEOUT_SECONDS,
+    ) -> Answer:
+        try:
+            answer = self._http.request(method, path, json=body, params=params, timeout=seconds)
+        except httpx.ConnectError as error:
+            place = f"{self._http.base_url.host}:{self._http.base_url.port or 443}"
+            raise errors.OutcomeUnknown(call, f"nobody answers at {place}; for the sandbox: `make up`") from error
+        except httpx.TransportError as error:
+            raise errors.OutcomeUnknown(call, f"{type(error).__name__} at {self._http.base_url.host}") from error
+        payload = json_object(answer.content)
+        if answer.status_code == 200 and payload.get("success") is not False:
+            try:
+                return model.model_validate(payload)
+            except ValidationError as error:
+                fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
+                raise errors.OutcomeUnknown(call, f"an answer of another shape, at: {fields or 'the top'}") from error
+        if (nothing := nothing_there(call, answer.status_code, payload)) is not None:
+            return model.model_validate(nothing)
+        raise refusal(call, answer.status_code, answer.headers.get("retry-after"), payload)

@@ -1,0 +1,29 @@
+"""The market's calls about a contract besides its rent and its end."""
+
+from typing import Any
+
+from bootstrap.clock import Clock
+from providers.vast.api.attached_keys import Ask
+from providers.vast.api.response_cache import ResponseCache
+from providers.vast.api.responses import DestroyResponse, PriceIncrease, PriceIncreases
+from providers.vast.api.rows import Listing, read
+
+INCREASES_PATH = "/api/v0/instances/pending-price-increases/"
+INCREASES = "increases"  # the question, among those whose answers are shared
+
+
+def start(ask: Ask, instance_id: int) -> None:
+    """Ask for the start of an instance that is stopped. Raises VastError."""
+    ask("PUT", f"/api/v0/instances/{instance_id}/", DestroyResponse, {"state": "running"})
+
+
+def increases(ask: Ask, shared: ResponseCache | None, since: float, clock: Clock) -> Listing[PriceIncrease]:
+    """Return the price increases that landlords have announced, asked for since a moment (monotonic seconds) by anybody who
+    shares answers. Rows that do not parse are set aside. Raises VastError.
+    """
+
+    def once() -> tuple[float, list[dict[str, Any]]]:
+        asked = clock.monotonic()
+        return asked, ask("GET", INCREASES_PATH, PriceIncreases, None).pending_price_increases
+
+    return read(once()[1] if shared is None else shared.get(INCREASES, since, once, clock), PriceIncrease)

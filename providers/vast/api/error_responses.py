@@ -1,0 +1,76 @@
+"""What the market's refusals mean, pure: sorted by what the caller does about them.
+
+Codes and texts decide, because statuses mislead: a key that is not accepted is a 404, a taken offer may be a 400, and a
+403 may be a page of the edge in front of the market. Only the market's own words are about the key; anything else that is
+no answer is a doubt.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from providers.vast.api import errors
+
+OF_THE_KEY = frozenset({"auth_error", "not_authorized"})
+OF_THE_MONEY = frozenset({"insufficient_credit", "spend_rate_limit", "missing_billing"})
+DOUBTFUL = frozenset({401, 403, 408})  # without a code about the key: an edge, a firewall or a proxy says so
+NOT_FOUND = frozenset({"no_such_instance", "not_found"})
+# What an answer that says so amounts to.
+NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
+
+
+def nothing_there(call: str, status: int, payload: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the answer that a refusal amounts to, where it says that what is asked about is not there; else None."""
+    code = payload.get("error")
+    # A log that the landlord's daemon has not uploaded is a 404 of any kind.
+    no_log = call == "logs" and status == 404 and code not in OF_THE_KEY
+    return NOTHING_THERE.get(call) if code in NOT_FOUND or no_log else None
+
+
+def refusal(call: str, status: int, retry_after: str | None, payload: dict[str, Any]) -> errors.VastError:
+    """Return the error for an answer that is not 200; `retry_after` is the header's text, `payload` the body's object.
+
+    An empty payload stands for a body that is no JSON object.
+    """
+    code, text = str(payload.get("error") or ""), str(payload.get("msg") or payload.get("detail") or "")
+    said = f"HTTP {status} {code} {text}".strip()
+    left = _contract(payload.get("new_contract")) if call == "rent" else None
+    if code in OF_THE_KEY or "session expired" in text.lower():
+        return errors.CredentialsRefused(
+            f"vast.ai does not accept the key for '{call}' ({said}). Nothing is known about any instance from this answer. "
+            "Set a valid key: pulumi config set --secret gpu-fleet:vastApiKey"
+        )
+    if code in OF_THE_MONEY or "lacks credit" in text:
+        return errors.NoCredit(f"vast.ai refuses to rent: {text or code}. Add credit on its billing page.", left)
+    if left is not None or (call == "rent" and (status == 410 or "no_such_ask" in f"{code} {text}")):
+        return errors.OfferGone(0, said, left)
+    if status == 429:
+        return errors.RateLimited(call, _seconds(retry_after, payload.get("retry_after")))
+    if status >= 500 or status in DOUBTFUL or not payload:
+        return errors.OutcomeUnknown(call, said)
+    return errors.RequestInvalid(f"vast.ai refuses '{call}': {said}")
+
+
+def _contract(value: Any) -> int | None:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def json_object(body: bytes) -> dict[str, Any]:
+    """Return a body that is a JSON object; an empty one for any other."""
+    try:
+        payload = json.loads(body)
+    except ValueError:
+        payload = None
+    return payload if isinstance(payload, dict) else {}
+
+
+def _seconds(*hints: Any) -> float | None:
+    for value in hints:
+        try:
+            return float(value)
+        except (TypeError, ValueError):
+            continue
+    return None

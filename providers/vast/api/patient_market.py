@@ -1,0 +1,122 @@
+"""A market whose doubts are waited out: trouble on the way to it says nothing about the key, and nothing about a machine.
+
+The client repeats a call for half a minute by itself. This is the layer above: it asks again until a deadline, because an
+outage of the market lasts minutes, and a machine that was rented costs and may serve meanwhile.
+"""
+
+import random
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from providers.engine_watch import RentingClock
+from providers.vast.api.errors import DOUBTS, RateLimited, VastError
+from providers.vast.api.instance import Instance
+from providers.vast.api.market import Market
+from providers.vast.api.offer_claims import Choose
+from providers.vast.api.responses import Account, PriceIncrease
+from providers.vast.limits import Limits
+from providers.vast.search.offers import Offer
+
+Value = TypeVar("Value")
+JITTER = 0.5  # of a pause, so that those who wait do not come back all at once
+
+
+class PatientMarket:
+    """Satisfies `Market` by another one. `deadline` in monotonic seconds; `lost_seconds` counts what went by in doubt.
+
+    From the deadline on every method raises the doubt. Renting is repeated after a 429 alone, which never takes effect.
+    """
+
+    def __init__(
+        self, market: Market, clock: RentingClock, limits: Limits, deadline: float, say: Callable[[str, str], None]
+    ) -> None:
+        self._market, self._clock, self._limits, self._deadline, self._say = market, clock, limits, deadline, say
+        self.lost_seconds = 0.0
+
+    def verify_key(self) -> None:
+        """Raise CredentialsRefused where the market does not know the key."""
+        self._waited_out(self._market.verify_key)
+
+    def account(self) -> Account:
+        """Return whose account the key is of."""
+        return self._waited_out(self._market.account)
+
+    def search(self, query: dict[str, Any]) -> list[Offer]:
+        """Return offers for a query."""
+        return self._waited_out(lambda: self._market.search(query))
+
+    def forget_search(self, query: dict[str, Any]) -> None:
+        """Have a query asked anew."""
+        self._market.forget_search(query)
+
+    def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
+        """Give the offer that is chosen."""
+        return self._market.claim(label, choose)
+
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        """Rent; a doubt about whether it took effect is the caller's to settle."""
+        return self._waited_out(lambda: self._market.rent(offer_id, body), (RateLimited,))
+
+    def show(self, instance_id: int) -> Instance | None:
+        """Return one instance, None where there is none."""
+        return self._waited_out(lambda: self._market.show(instance_id))
+
+    def few_wait(self, instance_id: int) -> bool:
+        """Say whether to look at an instance by itself."""
+        return self._market.few_wait(instance_id)
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        """Return instances, by label or all."""
+        return self._waited_out(lambda: self._market.instances(label, age_seconds))
+
+    def destroy(self, instance_id: int) -> None:
+        """Ask for the end of an instance, once: whoever gives back asks again, and looks."""
+        self._market.destroy(instance_id)
+
+    def start(self, instance_id: int) -> None:
+        """Ask for the start of an instance, once: whoever waits for it asks again."""
+        self._market.start(instance_id)
+
+    def price_increases(self) -> Sequence[PriceIncrease]:
+        """Return the price increases that landlords have announced for contracts of the account."""
+        return self._market.price_increases()
+
+    def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
+        """Return the end of a log, asked for once."""
+        return self._market.last_log(instance_id, daemon, seconds)
+
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in, asked once: the start script brings the key, too."""
+        self._market.attach_key(instance_id, public_key)
+
+    def detach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in no more, asked once."""
+        self._market.detach_key(instance_id, public_key)
+
+    def log(self, instance_id: int, lines: int = 1000) -> str:
+        """Return an instance's log."""
+        return self._waited_out(lambda: self._market.log(instance_id, lines))
+
+    def _waited_out(self, ask: Callable[[], Value], doubts: tuple[type[VastError], ...] = DOUBTS) -> Value:
+        began, told = self._clock.monotonic(), False
+        while True:
+            try:
+                answer = ask()
+            except doubts as doubt:
+                pause = self._pause(doubt)
+                if self._clock.monotonic() + pause >= self._deadline:
+                    raise
+                if not told:
+                    minutes = (self._deadline - self._clock.monotonic()) / 60
+                    self._say("market", f"{doubt}; asking again for {minutes:.0f} min at most, nothing is given back")
+                    told = True
+                self._clock.sleep(pause)
+            else:
+                self.lost_seconds += self._clock.monotonic() - began if told else 0.0
+                return answer
+
+    def _pause(self, doubt: VastError) -> float:
+        hint = doubt.retry_after if isinstance(doubt, RateLimited) else None
+        usual = self._limits.look_seconds * random.uniform(1, 1 + JITTER)
+        return usual if hint is None else max(usual, hint)

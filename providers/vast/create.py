@@ -1,0 +1,282 @@
+"""Bring one instance online: adopt, search, rank, rent, wait, then hand over to the bootstrap; or give everything back.
+
+The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
+A model of GPU on which vLLM cannot serve this is left out of the further search, as long as the wish names another one.
+Our fault (bad vLLM arguments, missing weights, wrong credentials) ends it at once, because every further machine would
+fail the same way and cost money. The market's own trouble costs nothing: it is waited out until the create must end, and
+gives no machine back. Whatever is raised here, nothing stays rented, or the message says what does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Protocol
+
+from bootstrap.errors import HostFault
+from providers.engine_watch import RentingClock
+from providers.ledger.ledger import Ledger, NoLedger
+from providers.ledger.recorder import AttemptRecorder
+from providers.vast.api import errors
+from providers.vast.api.instance import Instance
+from providers.vast.api.market import Market
+from providers.vast.api.patient_market import PatientMarket
+from providers.vast.charged_price import charged_usd_per_hour
+from providers.vast.failures import Failure, abandoned, describe_attempts, exhausted, following, noted
+from providers.vast.limits import Limits
+from providers.vast.renting.adopt import Adoption
+from providers.vast.renting.host_key import patiently_read, with_last_named
+from providers.vast.renting.key_attachment import attach
+from providers.vast.renting.last_logs import last_logs
+from providers.vast.renting.rent import rent, rent_body, wait_until_running
+from providers.vast.renting.serving_marks import Marks, NoMarks
+from providers.vast.search import offers
+from providers.vast.search.deadline import in_time, too_late
+from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.search import candidates
+from providers.vast.search.unfit_gpus import UnfitGpus
+from providers.vast.search.why_not import NoMatchingOffer
+
+Progress = Callable[[str, str], None]  # phase, text; must never raise, because it speaks before things are given back
+
+
+@dataclass(frozen=True)
+class InstanceRequest:
+    """What to bring online. `label` is the instance's identity."""
+
+    name: str
+    label: str
+    wishes: Requirements
+    image: str
+    onstart: str
+    gate_port: int
+    image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, a password among them
+    ssh_public_key: str = ""  # attached to the instance through the market
+
+
+@dataclass(frozen=True)
+class Served:
+    """An instance that answered a completion."""
+
+    instance: Instance
+    endpoint: str
+    host_key: str
+    certificate_end: float  # unix seconds
+    seconds: dict[
+        str, float
+    ]  # by phase; "rent" begins with the look at our label, "connect" with that for the host key
+    usd_per_hour: float  # all-in where the offer is known, else what the market charges
+    attempts: int = 1
+    download_mbps: float | None = None  # measured on the weights
+    warm: dict[str, str] | None = None  # key and digest of the compile cache that was kept
+    end_timer: Callable[[], None] = lambda: None  # has the host never end itself again; raises bootstrap errors
+
+
+class Bootstrap(Protocol):
+    """From a running instance to an answered completion; see `serving.InstanceBootstrap`."""
+
+    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
+        """Connect, converge and probe before a moment (monotonic seconds). Raises bootstrap errors: HostFault or OurFault."""
+
+
+def bring_online(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    order: InstanceRequest,
+    bootstrap: Bootstrap,
+    say: Progress,
+    ledger: Ledger | None = None,
+    marks: Marks | None = None,
+) -> Served:
+    """Return the one instance that serves under the order's label; `ledger` is told of every attempt and asked for advice.
+    `marks` decide between several creators of it.
+
+    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted,
+    StillRented where giving back failed, LeftToAnother, and LeftRented where the market gave no answer until the time was
+    over.
+    """
+    deadline = clock.monotonic() + limits.total_seconds
+    patient = PatientMarket(market, clock, limits, deadline, say)
+    holding = Adoption(market, clock, limits, order.label, marks or NoMarks(), say)
+    failures: list[Failure] = []
+    gpus = UnfitGpus(order.wishes.gpu_names)
+    notebook = AttemptRecorder(ledger or NoLedger(), clock, order.label, limits.time_scale)
+
+    def tell(phase: str, text: str) -> None:
+        say(phase, text)
+        notebook.passed(phase)
+
+    while len(failures) < limits.attempts and clock.monotonic() < deadline:
+        began = clock.monotonic()
+        adopted = holding.adopt(patient, order.image, order.wishes)
+        if adopted:
+            notebook.adopted(adopted)
+        tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
+        wishes = replace(gpus.wishes(order.wishes), avoided_machines=order.wishes.avoided_machines | tried)
+        with gpus.explaining(order.name):
+            instance_id, offer = (
+                (adopted.id, None)
+                if adopted
+                else _rent_best(
+                    patient, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline
+                )
+            )
+        rented_at = float("-inf") if adopted else clock.monotonic()
+        rented = round(clock.monotonic() - began, 3)
+        machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
+        price = (
+            offers.usd_per_hour(offer, wishes) if offer else charged_usd_per_hour(adopted, wishes) if adopted else None
+        )
+        try:
+            served = _serve(patient, clock, limits, order, bootstrap, tell, instance_id, deadline)
+            served = replace(
+                served,
+                seconds={"rent": rented, **served.seconds},
+                usd_per_hour=price or served.usd_per_hour,
+                attempts=len(failures) + 1,
+            )
+            holding.keep(instance_id)
+            _hand_over(served, clock)
+        except (HostFault, errors.RentalFailed) as fault:
+            error = noted(failures, fault, instance_id, machine_id, clock.monotonic() >= deadline)
+            then, stop = following(error, failures, gpus, offer or adopted, order.name)
+            say("give back", f"{error}; {then}")
+            with notebook.giving_back(error):
+                _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
+            if stop:
+                raise stop from error
+        except errors.DOUBTS as doubt:
+            with notebook.giving_back(doubt):
+                raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
+        except BaseException as error:
+            say("give back", abandoned(instance_id, price, error))
+            with notebook.giving_back(error):
+                _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
+            say("confirm gone", f"instance {instance_id}")
+            raise
+        else:
+            notebook.served(served.download_mbps, served.seconds)
+            return served
+    raise exhausted(order.name, failures, limits)
+
+
+def _hand_over(served: Served, clock: RentingClock) -> None:
+    """End the timer of the host, last of all: until then an instance that nobody can give back ends itself.
+
+    An engine that has gone would never hear of the instance: EngineGone. Ending the timer is a login, so look again after it.
+    """
+    clock.confirm()
+    served.end_timer()
+    clock.confirm()
+
+
+def _keep_and_give_back(
+    holding: Adoption,
+    instance_id: int,
+    price: float | None,
+    rented_at: float,
+    error: BaseException,
+    notebook: AttemptRecorder,
+) -> None:
+    try:
+        notebook.keep(last_logs(holding.market, holding.clock, instance_id, error))
+    finally:
+        holding.give_back(instance_id, price, rented_at, error)
+
+
+def _rent_best(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    order: InstanceRequest,
+    failures: list[Failure],
+    say: Progress,
+    notebook: AttemptRecorder,
+    deadline: float,
+) -> tuple[int, Offer]:
+    wishes = order.wishes
+    body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port, order.image_login)
+    gone: set[int] = set()  # machines that somebody else took before us
+    while True:
+        try:
+            records = notebook.ledger.records()
+            ranked, asked = candidates(market, wishes, records, clock.time(), say)
+        except NoMatchingOffer as error:
+            raise NoMatchingOffer("\n".join([str(error), *describe_attempts(failures)]), error.key) from error
+        if not gone:
+            machines = len({offer.machine_id for offer in ranked})
+            say("search", f"{machines} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
+        left = deadline - clock.monotonic()
+        quick = in_time(ranked, wishes, records, limits, left)
+        if not quick:
+            failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, limits, left)))
+            raise exhausted(order.name, failures, limits)
+        quick = [one for one in quick if one.machine_id not in gone]
+        if not quick:
+            raise NoMatchingOffer(
+                "every offer that fits was taken by somebody else while we tried to rent it; run `pulumi up` again."
+            )
+        choose = partial(offers.choose, quick, wishes, records)
+        try:
+            with market.claim(order.label, choose) as offer:
+                instance_id = _rent_offer(market, clock, limits, offer, body, wishes, notebook)
+        except errors.OfferGone as taken:
+            # What else is on that list may be gone by now, and each vain rent costs everybody on the account a turn.
+            gone.add(offer.machine_id)
+            for query in asked:
+                market.forget_search(query)
+            say("rent", f"{taken}; next offer")
+            continue
+        where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
+        price = offers.usd_per_hour(offer, wishes)
+        say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
+        return instance_id, offer
+
+
+def _rent_offer(
+    market: Market,
+    clock: RentingClock,
+    limits: Limits,
+    offer: Offer,
+    body: dict[str, Any],
+    wishes: Requirements,
+    notebook: AttemptRecorder,
+) -> int:
+    price, disk = offers.usd_per_hour(offer, wishes), offers.disk_usd_per_hour(offer, wishes)
+    notebook.renting(offer, price, disk, offers.image_usd(offer, wishes))
+    try:
+        instance_id = rent(market, clock, limits, offer, body)
+    except errors.OfferGone as gone:
+        notebook.taken(gone)
+        raise
+    except BaseException as error:
+        notebook.failed(error)
+        raise
+    notebook.rented(instance_id)
+    return instance_id
+
+
+def _serve(
+    market: PatientMarket,
+    clock: RentingClock,
+    limits: Limits,
+    order: InstanceRequest,
+    bootstrap: Bootstrap,
+    say: Progress,
+    instance_id: int,
+    deadline: float,
+) -> Served:
+    began = clock.monotonic()
+    attach(market, instance_id, order.ssh_public_key, say)
+    instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, deadline)
+    booted = clock.monotonic() - began
+    say("wait", f"instance {instance_id} is running after {booted:.1f} s")
+    host_key = patiently_read(market, clock, limits, instance_id, deadline)
+    known = clock.monotonic() - began - booted
+
+    def serve(pinned: str) -> Served:
+        return bootstrap.serve(instance, pinned, say, deadline)
+
+    served = with_last_named(market, clock, limits, instance_id, host_key, serve, say)
+    connect = round(known + served.seconds.get("connect", 0.0), 3)
+    return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})

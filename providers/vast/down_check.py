@@ -1,0 +1,79 @@
+"""Whether an instance that is down in state is really lost: a fresh look, because state is as old as its refresh.
+
+A machine is replaced for drift only if the market still names the failure, has done so for `limits.downMinutes`, and the
+endpoint is silent. What answers a completion is never replaced because of the market's words, and neither is anything while
+the market does not answer. One that shows another host key is replaced if it does so for as long, and in a fresh login.
+In every other case an update waits for the machine, starts it, and mends it in place.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from bootstrap.errors import BootstrapError, HostKeyMismatch
+from providers.vast.api import errors
+from providers.vast.api.contract_end import ENDING_DRIFT, ending
+from providers.vast.api.instance import Failed, Instance, Running, classify
+from providers.vast.changes import Changes
+from providers.vast.instance_bootstrap import InstanceBootstrap
+from providers.vast.lifecycle import STRANGER_DRIFT, OperationContext, bootstrap_of, compare, endpoint_of
+from providers.vast.renting.rent import look_up
+from providers.vast.running_check import Absence
+from providers.vast.settings import InstanceSettings
+
+DRIFT = "drift"
+
+
+def is_doubtful(found: Changes) -> bool:
+    """Say whether drift alone asks for another machine, so that a fresh look decides."""
+    return set(found.replace) == {DRIFT}
+
+
+def judge(
+    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
+) -> Changes:
+    """Say what an update would do, after a fresh look where drift alone asks for another machine."""
+    found = compare(old, new, outs)
+    if not is_doubtful(found) or _is_lost(instance_id, old, outs, desk):
+        return found
+    return replace(found, replace=[], in_place=[*found.in_place, DRIFT])
+
+
+def _is_lost(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext) -> bool:
+    try:
+        instance = look_up(desk.market, instance_id, settings.label)
+    except errors.VastError as doubt:
+        desk.say(DRIFT, f"no other machine takes its place while nothing is known of it: {doubt}")
+        return False
+    if instance is None:
+        return False  # an update finds out whether that is so, and a refresh makes it anew
+    now, scale = desk.clock.time(), settings.market.time_scale
+    if any(str(drift).startswith(ENDING_DRIFT) for drift in outs.get("drift") or []):
+        return isinstance(classify(instance, settings.server.port), Running) and bool(
+            ending(instance.end_date or outs.get("endsAt"), now, scale)
+        )
+    state = classify(instance, settings.server.port)
+    strange = any(str(drift).startswith(STRANGER_DRIFT) for drift in outs.get("drift") or [])
+    if not (isinstance(state, Failed) or (strange and isinstance(state, Running))):
+        return False
+    why = state.message if isinstance(state, Failed) else "it shows another SSH host key"
+    left = 0.0 if 0 < (instance.end_date or 0) <= now else Absence.of(outs).left(now, settings.to_limits())
+    if left > 0:
+        desk.say(DRIFT, f"{why}; it is waited for, and for {left / 60:.0f} min more no other machine takes its place")
+        return False
+    bootstrap = bootstrap_of(settings, settings, desk)
+    if isinstance(state, Running):
+        return _is_strange(bootstrap, instance, outs, desk)
+    if any(map(bootstrap.answers, sorted({str(outs.get("endpoint")), endpoint_of(instance, settings)}))):
+        desk.say(DRIFT, f"{why}; its endpoint answers, so it stays")
+        return False
+    return True
+
+
+def _is_strange(bootstrap: InstanceBootstrap, instance: Instance, outs: dict[str, Any], desk: OperationContext) -> bool:
+    try:
+        bootstrap.observe(instance, str(outs.get("hostKey")), desk.say)
+    except HostKeyMismatch:
+        return True
+    except BootstrapError:
+        return False
+    return False

@@ -1,0 +1,58 @@
+"""What the preview says of whole fleets: gathered from one instance after another, told once for each fleet."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from providers.progress import report_progress
+from providers.vast.api.instance import Instance
+from providers.vast.changes import Changes
+from providers.vast.charged_price import paid
+from providers.vast.settings import InstanceSettings
+from providers.vast.update_effects import REPLACED, effect
+from providers.vast.update_impact import FleetImpact
+
+
+class FleetPreviews:
+    """The fleets of one engine's run as this process sees them. A fleet of which it sees a part is not told of."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._fleets: dict[str, FleetImpact] = {}
+        self._there: set[str] = set()
+
+    def is_replaced(self, settings: InstanceSettings, there: bool) -> bool:
+        """Say whether an instance is checked for a second time, as what takes its own place; `there`: the state has it."""
+        with self._lock:
+            if there:
+                self._there.add(settings.name)
+            return not there and settings.name in self._there
+
+    def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
+        """Note what an update does to an instance that runs."""
+        done = effect(found, old, new, outs) if found.replace or found.in_place else None
+        with self._fleet(new) as fleet:
+            fleet.goes_on(new.name, done, paid(outs))
+
+    def taken_over(self, settings: InstanceSettings, instance: Instance) -> None:
+        """Note an instance that carries its label already."""
+        with self._fleet(settings) as fleet:
+            fleet.taken_over(settings.name, instance.dph_total)
+
+    def comes(self, settings: InstanceSettings, offered: Sequence[float], replaced: bool) -> None:
+        """Note an instance that is to be rented, and the prices on offer in $/h."""
+        with self._fleet(settings) as fleet:
+            if replaced and settings.name not in fleet.effects:
+                fleet.goes_on(settings.name, REPLACED, None)  # as the command line asked for
+            fleet.comes(settings.name, offered)
+
+    @contextmanager
+    def _fleet(self, settings: InstanceSettings) -> Iterator[FleetImpact]:
+        rollout = settings.rollout
+        name, most = (rollout.fleet, rollout.most_down) if rollout else (settings.name, 1)
+        with self._lock:
+            fleet = self._fleets.setdefault(name, FleetImpact(settings.replicas if rollout else 1, most))
+            yield fleet
+            if told := fleet.sentence():
+                report_progress(f"{name}  effect  {told}")

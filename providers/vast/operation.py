@@ -1,0 +1,40 @@
+"""The desk of one operation in a provider process: the market that was reached, the ledger, and lines without secrets."""
+
+from contextlib import suppress
+
+from providers.engine_watch import WatchedClock
+from providers.ledger.bucket_ledger import open_ledger
+from providers.ledger.ledger import CleanLedger
+from providers.progress import report_progress
+from providers.redaction import Redaction
+from providers.store.client import Keys
+from providers.vast.api.market import Market
+from providers.vast.lifecycle import OperationContext
+from providers.vast.renting.bucket_marks import open_marks
+from providers.vast.renting.serving_marks import Held, MarkUnknown
+from providers.vast.settings import InstanceSettings
+
+
+def operation_context(
+    settings: InstanceSettings, market: Market, clock: WatchedClock, keys: Keys, redaction: Redaction
+) -> OperationContext:
+    """Return what an operation on one instance works with; whatever it says or records passes the redaction."""
+    place = _place(settings, keys, clock)
+
+    def say(phase: str, text: str) -> None:
+        report_progress(redaction.clean(f"{settings.name}  {phase}  {text}"))
+
+    ledger = CleanLedger(open_ledger(*place), redaction.clean)
+    return OperationContext(market, clock, keys, say, ledger, marks=open_marks(*place))
+
+
+def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> Held | None:
+    """Return the mark of the instance's label; None where it has none, and where the store does not tell."""
+    with suppress(MarkUnknown):
+        return open_marks(*_place(settings, keys, clock)).read(settings.label)
+    return None
+
+
+def _place(settings: InstanceSettings, keys: Keys, clock: WatchedClock) -> tuple[str, str, str, Keys, WatchedClock]:
+    store = settings.store
+    return store.own_endpoint or store.endpoint, store.region, store.bucket, keys, clock

@@ -1,0 +1,24 @@
+"""What an operator is told of an error, also where this computer's disk has no room or a folder is not ours."""
+
+from bootstrap.errors import BootstrapError
+from providers.engine_watch import EngineGone
+from providers.vast.api.errors import VastError
+from providers.vast.rollout import RolloutStoppedError
+from providers.vast.search.why_not import NoMatchingOffer
+from providers.vast.settings import InstanceSettings
+
+EXPECTED = (VastError, BootstrapError, EngineGone, RolloutStoppedError, OSError)
+
+
+def describe_for_operator(error: Exception, name: str, settings: InstanceSettings | None = None) -> str:
+    """Return an error in words that begin with the instance's name; of the disk's errors also what to do.
+
+    An error about offers names the key of the fleet's section if the instance's settings are known.
+    """
+    text = error.of_fleet(settings.fleet) if isinstance(error, NoMatchingOffer) and settings else str(error)
+    if isinstance(error, OSError):
+        text = (
+            f"a file of this computer cannot be read or written ({error}). Make room on its disk, or let this user write "
+            "there, and run the command again: it goes on with what is rented. `python -m providers.vast sweep` lists that."
+        )
+    return text if text.startswith(f"{name}: ") else f"{name}: {text}"

@@ -1,0 +1,106 @@
+"""Marks in the stack's bucket: one object a label, `serving/<stack id>.<name>.json`, written so that one of two wins."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from threading import Lock
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, ValidationError
+
+from bootstrap.clock import Clock
+from providers.store.client import Keys, connect
+from providers.store.conditional_writes import SETTLE_SECONDS, put_if
+from providers.store.errors import StoreError, code_of
+from providers.vast.api import label
+from providers.vast.renting.serving_marks import Held, MarkUnknown, NoMarks
+
+PREFIX = "serving/"
+READ_SECONDS = 5.0
+NO_OBJECT = {"NoSuchKey", "404"}
+
+
+class _Object(BaseModel):
+    instance: int
+    by: tuple[str, ...]
+
+
+@lru_cache(maxsize=8)
+def open_marks(endpoint: str, region: str, bucket: str, keys: Keys, clock: Clock) -> "BucketMarks | NoMarks":
+    """Return the marks of a bucket; none without keys of the store."""
+    if not keys.access or not keys.secret:
+        return NoMarks()
+    return BucketMarks(lambda: connect(endpoint, region, keys, 2, READ_SECONDS), bucket, clock)
+
+
+class BucketMarks:
+    """Satisfies `providers.vast.renting.serving_marks.Marks`. `connect` makes the boto3 client at the first use."""
+
+    lasting = True
+
+    def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
+        self._connect, self._bucket, self._clock = connect, bucket, clock
+        self._s3: Any = None
+        self._lock = Lock()  # boto3 makes one client at a time
+
+    def read(self, mark: str) -> Held | None:
+        """Return the mark of a label; None where it has none."""
+        with _knowable():
+            try:
+                answer = self._client.get_object(Bucket=self._bucket, Key=_key(mark))
+                text: bytes = answer["Body"].read()
+            except ClientError as error:
+                if code_of(error) in NO_OBJECT:
+                    return None
+                raise
+            found = _Object.model_validate_json(text)
+        return Held(found.instance, found.by, str(answer["ETag"]))
+
+    def write(self, mark: str, held: Held, seen: Held | None) -> None:
+        """Replace what was seen, unless somebody else has replaced it meanwhile."""
+        text = _Object(instance=held.instance, by=held.by).model_dump_json()
+        order = {
+            "Bucket": self._bucket,
+            "Key": _key(mark),
+            "Body": f"{text}\n".encode(),
+            "ContentType": "application/json",
+        }
+        condition = {"IfMatch": seen.version} if seen else {"IfNoneMatch": "*"}
+        with _knowable():
+            # The second write shows whether the store holds to conditions; where it does not, the last writer has won.
+            if put_if(self._client, order, **condition) and put_if(self._client, order, IfNoneMatch="*"):
+                self._clock.sleep(SETTLE_SECONDS)
+
+    def clear(self, mark: str, instance_id: int) -> None:
+        """Take away the mark that names an instance."""
+        held = self.read(mark)
+        if held and held.instance == instance_id:
+            with _knowable():
+                self._client.delete_object(Bucket=self._bucket, Key=_key(mark))
+
+    @property
+    def _client(self) -> Any:
+        with self._lock:
+            if self._s3 is None:
+                self._s3 = self._connect()
+            return self._s3
+
+
+def _key(mark: str) -> str:
+    parts = label.parse(mark)
+    if parts is None:
+        raise MarkUnknown(f"{mark} is no label of ours")
+    return f"{PREFIX}{parts.stack_id}.{parts.name}.json"
+
+
+@contextmanager
+def _knowable() -> Iterator[None]:
+    try:
+        yield
+    except ClientError as error:
+        raise MarkUnknown(f"the store refuses its mark ({code_of(error)})") from error
+    except (BotoCoreError, StoreError, OSError) as error:
+        raise MarkUnknown(f"the store does not answer for its mark ({type(error).__name__})") from error
+    except ValidationError as error:
+        raise MarkUnknown("its mark in the store does not parse") from error

@@ -1,0 +1,79 @@
+"""Sweep: every instance of the account against every state of the backend, and an end to those that nobody knows. Pure but
+for the market that is handed in; `belonging` says what each is.
+
+What the state records as being created is left alone until the operator says that no update is under way.
+"""
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+from providers.engine_watch import RentingClock
+from providers.pulumi_state import OTHER_STACKS, StackState
+from providers.vast.api import account
+from providers.vast.api.errors import StillRented, VastError
+from providers.vast.api.instance import Instance
+from providers.vast.api.market import Market
+from providers.vast.limits import Limits
+from providers.vast.renting.ownership import Finding, Kind
+from providers.vast.renting.rent import give_back
+
+AT_ONCE = 8  # they wait for one another's turns, and look together
+
+
+def own_ids(states: Sequence[StackState], given: str | None = None) -> frozenset[str]:
+    """Return the stack ids that are ours: that of the first state, or the one that the operator gave."""
+    own = given or (states[0].stack_id if states else None)
+    return frozenset({own} if own else ())
+
+
+def confirm_account(market: Market, states: Sequence[StackState], given: str | None = None) -> None:
+    """Return if the key is of an account on which the first state knows something rented, or where that says nothing:
+    it knows of none, or the operator gave another stack's id. Raises OtherAccount and AccountUnknown.
+    """
+    known = states[0].accounts if states and given in {None, states[0].stack_id} else frozenset()
+    with suppress(VastError):
+        if not known or market.account().id in known:
+            return
+    account.confirm(market, min(known), f"What the state of stack {states[0].stack} knows was rented")
+
+
+def doubt(states: Sequence[StackState], given: str | None = None) -> str | None:
+    """Say why nothing can be given back: a state that cannot be read may know what no other one knows. None: nothing is in
+    the way, or the operator gave the stack id, as for a state that is lost.
+    """
+    unread = next((state for state in states if state.trouble), None)
+    if given or unread is None:
+        return None
+    own = states[0].stack_id or "ID"
+    return (
+        f"nothing was given back, because the state of {_named(unread)} cannot be read ({unread.trouble}): what only "
+        "it knows would go, too. Mend it and run the command again. If it is lost: `python -m providers.vast sweep --destroy "
+        f"--stack-id {own}` gives back what is labelled gpu-fleet/{own}/ and is in no state that can be read."
+    )
+
+
+def _named(state: StackState) -> str:
+    return state.stack if state.stack == OTHER_STACKS else f"stack {state.stack}"
+
+
+def condemned(findings: Iterable[Finding], interrupted: bool) -> list[Instance]:
+    """Return what `--destroy` gives back; `interrupted`: also where state says that a create is under way."""
+    kinds = {Kind.UNKNOWN, Kind.CREATING} if interrupted else {Kind.UNKNOWN}
+    return [finding.instance for finding in findings if finding.kind in kinds]
+
+
+def give_back_each(
+    market: Market, clock: RentingClock, limits: Limits, instances: Sequence[Instance]
+) -> dict[int, StillRented | None]:
+    """Give all of them back, several at once; by id, None where the market has confirmed it."""
+
+    def end(instance: Instance) -> StillRented | None:
+        try:
+            give_back(market, clock, limits, instance.id, instance.dph_total)
+        except StillRented as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return dict(zip([one.id for one in instances], pool.map(end, instances), strict=True))

@@ -1,0 +1,43 @@
+"""Which offers can still bring an instance online before a deadline, pure."""
+
+from collections.abc import Mapping, Sequence
+
+from providers.ledger.machine_history import NOTHING, MachineHistory
+from providers.vast.limits import Limits
+from providers.vast.search import start_time
+from providers.vast.search.offers import Offer, Requirements
+
+
+def least_seconds(
+    offer: Offer, wishes: Requirements, record: MachineHistory = NOTHING, time_scale: float = 1.0
+) -> float:
+    """Return what an attempt takes at the least, at the advertised rate: image and weights, without any start.
+
+    What was measured on the machine counts where it is less. `time_scale` divides what runs by the market's clock.
+    """
+    boot = min([start_time.pull_seconds(wishes.image_gb, offer.inet_down), *record.boot_seconds])
+    weights = start_time.transfer_seconds(wishes.weights_gb, max([offer.inet_down, *record.download_mbps]))
+    return boot / time_scale + weights
+
+
+def in_time(
+    ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits, left: float
+) -> list[Offer]:
+    """Return the offers whose attempt can end within `left` seconds, in their order."""
+    return [one for one in ranked if _least(one, wishes, records, limits) <= left]
+
+
+def too_late(
+    ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits, left: float
+) -> str:
+    """Say that none of these offers can end in time, and what would have to give."""
+    least = min(_least(one, wishes, records, limits) for one in ranked)
+    return (
+        f"nothing was rented, because no machine that fits can end in the {max(left, 0) / 60:.0f} min that are left of "
+        f"limits.totalMinutes ({limits.total_seconds / 60:.0f}): the fastest needs {least / 60:.0f} min at the least for "
+        "image and weights. Raise limits.totalMinutes, or downloadMbps"
+    )
+
+
+def _least(offer: Offer, wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits) -> float:
+    return least_seconds(offer, wishes, records.get(offer.machine_id, NOTHING), limits.time_scale)

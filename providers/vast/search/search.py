@@ -1,0 +1,88 @@
+"""Search and rank against the market: which offers are tried, in which order, with what the ledger knows of machines."""
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from providers.ledger.machine_history import MachineHistory, avoided
+from providers.vast.api.market import Market
+from providers.vast.api.rows import Listing, describe_odd_rows, set_aside
+from providers.vast.search import offers
+from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.unfit_gpus import queries
+from providers.vast.search.why_not import NoMatchingOffer, refusal
+
+
+def check(market: Market, wishes: Requirements) -> list[Offer]:
+    """Say in the preview what would fail later: a key that the market does not know, a wish that nobody fulfils.
+
+    The key is asked about by itself, because the market was seen to answer searches without one. Returns the offers that
+    fit; raises NoMatchingOffer and what the client raises.
+    """
+    market.verify_key()
+    return find_offers(market, wishes)
+
+
+def find_offers(
+    market: Market, wishes: Requirements, records: Mapping[int, MachineHistory] | None = None
+) -> list[Offer]:
+    """Return the offers that fit, the best first. Raises NoMatchingOffer, with the nearest misses, where nothing does."""
+    return _found(market, wishes, records)[0]
+
+
+def _found(
+    market: Market, wishes: Requirements, records: Mapping[int, MachineHistory] | None, once: bool = True
+) -> tuple[list[Offer], Sequence[Offer]]:
+    """Return the offers that fit, and all that the market listed. Raises NoMatchingOffer."""
+    listed = _listed(market, queries(wishes))
+    ranked = offers.rank(listed, wishes, records, once)
+    if not ranked:
+        near = market.search(offers.relaxed_query(wishes))
+        odd = describe_odd_rows(set_aside(near) or set_aside(listed), "offer")
+        refused = refusal(near, wishes)
+        raise NoMatchingOffer("\n".join(filter(None, [refused.message, odd and f"{odd}."])), refused.key)
+    return ranked, listed
+
+
+def candidates(
+    market: Market,
+    wishes: Requirements,
+    records: Mapping[int, MachineHistory],
+    now: float,
+    say: Callable[[str, str], None],
+) -> tuple[list[Offer], list[dict[str, Any]]]:
+    """Return the offers to try, all slices of a machine among them, and the queries that found them: without the machines
+    that the ledger advises against (`now` is in unix seconds), and with them only where nothing else fits.
+
+    Raises NoMatchingOffer.
+    """
+    until = avoided(records, now)
+    if until:
+        careful = replace(wishes, avoided_machines=wishes.avoided_machines | until.keys())
+        asked = queries(careful)
+        listed = _listed(market, asked)
+        found = offers.rank(listed, careful, records, once=False)
+        if found:
+            _say_left_out(listed, say)
+            say("search", f"{_machines(until)} that failed before avoided")
+            return found, asked
+    ranked, near = _found(market, wishes, records, once=False)
+    _say_left_out(near, say)
+    if until:
+        say("search", "nothing fits but what failed before; trying that all the same")
+    return ranked, queries(wishes)
+
+
+def _listed(market: Market, asked: Sequence[dict[str, Any]]) -> Listing[Offer]:
+    answers = [market.search(query) for query in asked]
+    return Listing(itertools.chain(*answers), itertools.chain(*map(set_aside, answers)))
+
+
+def _say_left_out(listed: Sequence[Offer], say: Callable[[str, str], None]) -> None:
+    if odd := describe_odd_rows(set_aside(listed), "offer"):
+        say("search", odd)
+
+
+def _machines(until: Mapping[int, float]) -> str:
+    return "1 machine" if len(until) == 1 else f"{len(until)} machines"

@@ -1,0 +1,86 @@
+"""GPUs on which vLLM cannot serve what is asked for, found in one create: left out while others are to be had.
+
+The market sells cards of different memory under one name (A100 SXM4: 40 and 80 GB). So a GPU that is too small leaves those
+of its name out that are no larger; one that is too old leaves its name out.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from bootstrap.errors import EngineRefused, GpuUnfit
+from providers.vast.api.instance import Instance
+from providers.vast.search import offers
+from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.why_not import NoMatchingOffer
+
+
+@dataclass
+class UnfitGpus:
+    """The wished `names` as the market spells them, and what was found of them."""
+
+    names: tuple[str, ...]
+    _too_old: set[str] = field(default_factory=set)
+    _too_small: dict[str, float] = field(default_factory=dict)  # MB
+
+    def add(self, rented: Offer | Instance | None, error: GpuUnfit) -> None:
+        """Leave out what would do the same as this GPU; nothing, where the market did not say which one it is."""
+        if rented is None or rented.gpu_name is None:
+            return
+        if error.too_small and rented.gpu_ram:
+            known = self._too_small.get(rented.gpu_name, 0)
+            self._too_small[rented.gpu_name] = max(known, rented.gpu_ram)
+        else:
+            self._too_old.add(rented.gpu_name)
+
+    @property
+    def left(self) -> tuple[str, ...]:
+        """The names that may still do, if only in a larger size."""
+        return tuple(name for name in self.names if name not in self._too_old)
+
+    def wishes(self, wishes: Requirements) -> Requirements:
+        """Return the wishes without what was found unfit."""
+        return replace(wishes, gpu_names=self.left, too_small=dict(self._too_small))
+
+    def following(self) -> str:
+        """Say what is done next."""
+        ways = [f"{name} with more memory" if name in self._too_small else name for name in self.left]
+        return f"trying {' or '.join(ways)}" if ways else "gpu.name names no other GPU"
+
+    @contextmanager
+    def explaining(self, name: str) -> Iterator[None]:
+        """Have a search that finds nothing end as vLLM's refusal, where a GPU of every name was tried and found unfit."""
+        try:
+            yield
+        except NoMatchingOffer as error:
+            if all(one in self._too_old or one in self._too_small for one in self.names):
+                raise self.refused(name, [str(error)]) from error
+            raise
+
+    def refused(self, name: str, told: Sequence[str]) -> EngineRefused:
+        """Return the error of a create for which no GPU is left. `told`: what was tried, a line each."""
+        return EngineRefused(
+            "\n".join(
+                [
+                    f"{name}: vLLM cannot serve this on {' or '.join(self.names)}. Nothing stays rented.",
+                    *told,
+                    "Name a larger or newer GPU in gpu.name (a list is fine), or let vLLM need less: a shorter",
+                    "--max-model-len, --kv-cache-dtype fp8, --dtype half, or more GPUs with gpu.count. Then run `pulumi up`.",
+                ]
+            )
+        )
+
+
+def queries(wishes: Requirements) -> list[dict[str, Any]]:
+    """Return the searches that find what fits: one, and one more for each name that is wanted in a larger size only.
+
+    The market lists 64 rows a search, the cheapest first; without a bound of their own the small ones would fill them.
+    """
+    small = [name for name in wishes.gpu_names if name in wishes.too_small]
+    others = tuple(name for name in wishes.gpu_names if name not in wishes.too_small)
+    found = [offers.query(replace(wishes, gpu_names=others))] if others or not small else []
+    for name in small:
+        least = max(wishes.gpu_ram_mb, wishes.too_small[name] + 1)
+        found.append(offers.query(replace(wishes, gpu_names=(name,), gpu_ram_mb=least)))
+    return found

@@ -1,0 +1,92 @@
+"""Why no offer fits, pure: the key whose change would open most machines, and the offers that come nearest.
+
+Each machine counts once, because it can be rented once.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from bootstrap.gpu_names import is_known, near_names
+from config.base import path_of
+from providers.vast.api.errors import VastError
+from providers.vast.search.config_edits import CAPABILITY, edit, wish
+from providers.vast.search.offers import Offer, Requirements, mismatches, usd_per_hour
+
+NOT_KEYS = {CAPABILITY: "image", "memory": "gpu.name", "machine": ""}  # by what offers miss: the key that changes it
+
+
+@dataclass
+class NoMatchingOffer(VastError):
+    """No offer fulfils every requirement. `message` says what would have to give, and lists the offers that come nearest.
+
+    `key`: the key of the fleet's section that decides, such as `gpu.name`; empty if no single key does.
+    """
+
+    message: str
+    key: str = ""
+
+    def __str__(self) -> str:
+        """Sentence for the operator, without the key."""
+        return self.message
+
+    def of_fleet(self, fleet: str) -> str:
+        """Return the sentence that begins with the whole key of stack config."""
+        return f"{path_of('fleets', fleet, *filter(None, self.key.split('.')))}: {self.message}"
+
+
+def refusal(near: Iterable[Offer], wishes: Requirements, shown: int = 3) -> NoMatchingOffer:
+    """Explain why nothing fits: the one key whose change would open most machines, then the offers that come nearest."""
+    near = [offer for offer in near if mismatches(offer, wishes)]
+    wanted = f"{wishes.gpu_count} x {' or '.join(wishes.gpu_names)}"
+    if not near:
+        return _not_listed(wanted, wishes)
+    nearest = sorted(near, key=lambda offer: (len(mismatches(offer, wishes)), usd_per_hour(offer, wishes)))
+    rows = [
+        f"  offer {offer.id}: {', '.join(miss.text for miss in mismatches(offer, wishes))}" for offer in nearest[:shown]
+    ]
+    key, what = _what_would_give(nearest, wishes)
+    first = f"no offer for {wanted} fulfils every requirement; {what}"
+    return NoMatchingOffer("\n".join([first, f"Nearest of {len(near)}:", *rows, *_too_small(nearest, wishes)]), key)
+
+
+def _not_listed(wanted: str, wishes: Requirements) -> NoMatchingOffer:
+    strange = {name: near_names(name) for name in wishes.gpu_names if not is_known(name)}
+    meant = [name for near in strange.values() for name in near]
+    if len(strange) == len(wishes.gpu_names):
+        names, near = (" or ".join(f"'{name}'" for name in each) for each in (strange, dict.fromkeys(meant)))
+        hint = f"did you mean {near}?" if near else "no known GPU has such a name."
+        return NoMatchingOffer(f"nobody lists {names}; {hint}", "gpu.name")
+    hints = [
+        f" {name} is not a known name; did you mean {' or '.join(near)}?" for name, near in strange.items() if near
+    ]
+    return NoMatchingOffer(
+        f"nobody lists {wanted} right now; name another GPU beside it in name (a list is fine), or another count, which "
+        f"replaces what runs.{''.join(hints)}",
+        "gpu",
+    )
+
+
+def _too_small(near: Collection[Offer], wishes: Requirements) -> list[str]:
+    small = [offer.gpu_ram for offer in near if any(miss.key == "vllmArguments" for miss in mismatches(offer, wishes))]
+    return [wishes.fit.refused(max(small))] if wishes.fit and small else []
+
+
+def _what_would_give(nearest: Collection[Offer], wishes: Requirements) -> tuple[str, str]:
+    """Return the key whose change opens most machines, and the change in words."""
+    alone: dict[str, dict[int, Offer]] = {}
+    for offer in sorted(nearest, key=lambda offer: usd_per_hour(offer, wishes)):
+        key = wish([miss.key for miss in mismatches(offer, wishes)], wishes)
+        if key is not None:
+            alone.setdefault(key, {}).setdefault(offer.machine_id, offer)
+    if not alone:
+        return "", "no single one is in the way: relax the two or three that the nearest offers name."
+    edits = {key: edit(key, list(machines.values()), wishes) for key, machines in alone.items()}
+    # What no key opens is named last; before it, what vLLM was seen to be too large for.
+    best = max(edits, key=lambda key: (edits[key].opens > 0, key != "memory", min(edits[key].opens, wishes.instances)))
+    text, opened, after = edits[best]
+    if not opened:
+        closed = "nothing in the config opens those that fail one requirement only"
+        return "gpu.name", f"{closed}: {text}. Name another GPU beside it in gpu.name."
+    lacking = f", and {wishes.instances} instances are wanted" if opened < wishes.instances else ""
+    number = "1 machine" if opened == 1 else f"{opened} machines"
+    return NOT_KEYS.get(best, best), f"{text} ({number} would match{lacking}).{after}"

@@ -1,0 +1,61 @@
+"""What a change of an instance does to its clients, pure: which endpoint closes, and for about how long."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from providers.old_state import seconds_of
+from providers.vast.changes import Changes
+from providers.vast.running_check import is_down
+from providers.vast.settings import InstanceSettings
+
+RESTARTS = frozenset({"model", "server"})  # inputs whose change has vLLM start anew
+PROVES = frozenset({"kit", "drift"})  # inputs whose change exchanges programs of the host, or mends it
+
+
+@dataclass(frozen=True)
+class Effect:
+    """`closes`: whether clients find the endpoint closed; `why` says it; `seconds`: about how long, where that is known."""
+
+    closes: bool = False
+    why: str = ""
+    seconds: float | None = None
+    replaces: bool = False
+
+    def told(self) -> str:
+        """Say it in words."""
+        if not self.closes:
+            return "the endpoint stays open"
+        return f"endpoint closed {self.why}{about(self.seconds)}"
+
+
+REPLACED = Effect(True, "until another machine serves", replaces=True)
+
+
+def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> Effect:
+    """Judge what an update would do, by the changes that were found and the times that the last start took."""
+    phases = seconds_of(outs)
+    if found.replace:
+        whole = sum(phases.values()) if "wait" in phases else None
+        return replace(REPLACED, seconds=whole)
+    if RESTARTS & set(found.in_place):
+        return Effect(True, "while vLLM restarts", _of(phases, "start", "probe"))
+    if PROVES & set(found.in_place) or old.access.certificate_epoch != new.access.certificate_epoch:
+        return Effect(True, "while the gate restarts")
+    return Effect()
+
+
+def serves(outs: Mapping[str, Any]) -> bool:
+    """Say whether the instance may serve: no, if the market has named its failure."""
+    return not any(is_down(str(drift)) for drift in outs.get("drift") or [])
+
+
+def _of(phases: Mapping[str, float], *names: str) -> float | None:
+    return sum(phases.get(name, 0.0) for name in names) if names[0] in phases else None
+
+
+def about(seconds: float | None) -> str:
+    """Return `, about 40 s`, `, about 3 min`; empty where nothing is known."""
+    if seconds is None:
+        return ""
+    return f", about {seconds:.0f} s" if seconds < 90 else f", about {seconds / 60:.0f} min"

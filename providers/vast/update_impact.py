@@ -1,0 +1,100 @@
+"""What an update does to the clients of a fleet and to its price, pure: one sentence, once all its instances are judged."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from providers.vast.update_effects import Effect, about
+
+LEAST_DOLLARS = 0.0005
+Price = float | None  # in $/h; None where nobody knows it
+
+
+@dataclass
+class FleetImpact:
+    """What is known of one fleet so far. `prices` are those of the instances that go on, `before` also of the replaced ones.
+
+    `coming` are instances that are to be rented; `awaited` those whose offers are not looked at yet; `offered` are the
+    prices on offer, ascending.
+    """
+
+    members: int
+    most_down: int
+    effects: dict[str, Effect] = field(default_factory=dict)
+    before: dict[str, Price] = field(default_factory=dict)
+    prices: dict[str, Price] = field(default_factory=dict)
+    coming: set[str] = field(default_factory=set)
+    awaited: set[str] = field(default_factory=set)
+    offered: Sequence[float] = ()
+    told: bool = False
+
+    def goes_on(self, name: str, effect: Effect | None, usd_per_hour: Price) -> None:
+        """Note an instance that runs, and what is done to it; None for nothing."""
+        self.before[name] = usd_per_hour
+        if effect is not None:
+            self.effects[name] = effect
+        if effect is not None and effect.replaces:
+            self.awaited.add(name)
+        else:
+            self.prices[name] = usd_per_hour
+
+    def taken_over(self, name: str, usd_per_hour: Price) -> None:
+        """Note an instance that the state does not have and the market does."""
+        self.prices[name] = usd_per_hour
+
+    def comes(self, name: str, offered: Sequence[float]) -> None:
+        """Note an instance that is to be rented, and the prices on offer."""
+        self.awaited.discard(name)
+        self.prices.pop(name, None)
+        self.coming.add(name)
+        self.offered = sorted(offered)
+
+    def sentence(self) -> str:
+        """Return the sentence once, when all is known; empty before, after, and where clients notice nothing."""
+        if self.told or self.awaited or len(self.prices.keys() | self.coming) < self.members:
+            return ""
+        self.told = True
+        parts = [*self._closing(), *self._new()]
+        return "; ".join([*parts, self._price()]) if parts else ""
+
+    def _closing(self) -> list[str]:
+        kinds: dict[str, list[Effect]] = {}
+        for effect in self.effects.values():
+            kinds.setdefault(effect.why if effect.closes else "", []).append(effect)
+        return [self._kind(why, each) for why, each in sorted(kinds.items(), reverse=True)]
+
+    def _kind(self, why: str, each: list[Effect]) -> str:
+        count, of = len(each), f"{len(each)} of {self.members}"
+        if not why:
+            return f"{of} change with the endpoint open"
+        at_once = min(count, self.most_down)
+        known = [effect.seconds for effect in each]
+        longest = None if None in known else max(seconds or 0.0 for seconds in known)
+        waves = math.ceil(count / at_once)
+        whole = "" if longest is None or waves == 1 else f"{about(longest * waves)} in all"
+        pace = f"{count} of {self.members} at once" if waves == 1 else f"{of}, {at_once} at a time"
+        return f"endpoint closed {why}{about(longest)}: {pace}{whole}"
+
+    def _new(self) -> list[str]:
+        new = len(self.coming - self.effects.keys())
+        return [] if not new else [f"{new} more {'comes' if new == 1 else 'come'}" if self.before else f"{new} to rent"]
+
+    def _price(self) -> str:
+        rented = self._cheapest(len(self.coming))
+        fixed = list(self.prices.values())
+        if None in fixed or rented is None:
+            return "what the fleet then costs is not known"
+        then, now = sum(price or 0.0 for price in fixed) + rented, list(self.before.values())
+        told = f"the fleet then costs {'about ' if self.coming else ''}${then:.3f}/h"
+        if not now or None in now:
+            return told
+        today = sum(price or 0.0 for price in now)
+        return told if abs(today - then) < LEAST_DOLLARS else f"{told}, now ${today:.3f}/h"
+
+    def _cheapest(self, count: int) -> Price:
+        if not count:
+            return 0.0
+        if not self.offered:
+            return None
+        # Offers are per machine here; a machine may have room for more than one.
+        return sum(self.offered[:count]) + self.offered[-1] * max(0, count - len(self.offered))

@@ -1,0 +1,134 @@
+"""Faults in which something becomes of an instance, or of its machine, without anybody having asked for it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sandbox.faults import FAULTS, Armed, Arming, Fault, Faults, Occasion
+from sandbox.hosts.spec import Host
+from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import Contract
+from sandbox.market.faults.instance_faults import MISHAPS, InstanceFault
+
+DELETED_SECONDS = 48 * 3600.0  # after the end of a contract
+SETTLED_SECONDS = 60.0  # after which a running instance is struck by what strikes later
+
+
+class Market(Protocol):
+    """What is needed of the books. Whoever calls holds their lock."""
+
+    clock: MarketClock
+    faults: Faults
+    credit_gone: bool
+
+    def all(self) -> list[Contract]:
+        """Return every contract."""
+
+    def stop(self, instance_id: int) -> None:
+        """Stop an instance."""
+
+    def destroy(self, instance_id: int) -> None:
+        """End a contract."""
+
+    def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:
+        """Do things in turn to a host, elsewhere, because it blocks."""
+
+
+@dataclass
+class FaultScheduler:
+    """Strikes contracts at the moments of their lives. Every method is called with the books' lock held."""
+
+    market: Market
+    _mending: list[tuple[Armed, Callable[[], None]]] = field(default_factory=list)
+    _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+
+    def tick(self) -> None:
+        """Strike what has reached its moment, go on with what was begun, mend what is to be mended. Called often."""
+        now = self.market.clock.now()
+        for arming in self.market.faults.waiting("market", "host", "vllm"):
+            fault, mishap = FAULTS[arming.name], MISHAPS.get(arming.name)
+            for contract in self.market.all():
+                if mishap is not None and self._reached(mishap, arming, contract, now):
+                    self._strike(mishap, fault, contract)
+                elif fault.on_host and arming.instance and contract.phase == "up" and contract.host is not None:
+                    action = self.broken(fault, contract, contract.host)
+                    if action is not None:
+                        self.market.handle(contract, action)
+            if arming.name == "credit-exhausted":
+                self._end_credit()
+        self._end_commands(now)
+        self._end_contracts(now)
+        self._go_on(now)
+
+    def came_up(self, contract: Contract) -> None:
+        """Strike a contract that runs from now on, before anybody can see it run."""
+        for arming in self.market.faults.waiting("market"):
+            mishap = MISHAPS.get(arming.name)
+            if mishap is not None and mishap.moment == "up":
+                self._strike(mishap, FAULTS[arming.name], contract)
+
+    def broken(self, fault: Fault, contract: Contract, host: Host) -> Callable[[], None] | None:
+        """Return what lets a host play a fault, if it strikes this contract; it is mended when the fault is over."""
+        armed = self.market.faults.take(fault.name, Occasion((contract.subject,)), contract.id)
+        if armed is None or fault.on_host is None:
+            return None
+        name, options = fault.on_host
+        self._mending.append((armed, lambda: self.market.handle(contract, lambda: host.fault(name, on=False))))
+        return lambda: host.fault(name, **options)
+
+    def _reached(self, mishap: InstanceFault, arming: Arming, contract: Contract, now: float) -> bool:
+        if mishap.moment == "boot":
+            half = (contract.born + contract.due) / 2
+            return contract.phase == "booting" and contract.first_boot and not contract.starting and now >= half
+        if contract.phase != "up" or contract.up_since is None:
+            return False
+        settled = now >= contract.up_since + SETTLED_SECONDS
+        return mishap.moment == "up" or settled or arming.instance is not None
+
+    def _strike(self, mishap: InstanceFault, fault: Fault, contract: Contract) -> None:
+        if not mishap.possible(self.market, contract):
+            return
+        armed = self.market.faults.take(fault.name, Occasion((contract.subject,)), contract.id)
+        if armed is None:
+            return
+        mishap.do(self.market, contract)
+        if mishap.undo is not None:
+            undo = mishap.undo
+            self._mending.append((armed, lambda: undo(self.market, contract)))
+        if mishap.then is not None:
+            seconds, then = mishap.then
+            self._due.append((self.market.clock.now() + seconds, lambda: then(self.market, contract)))
+
+    def _end_commands(self, now: float) -> None:
+        for contract in self.market.all():
+            if contract.phase == "up" and contract.host is not None and contract.host.ended:
+                contract.phase, contract.up_since = "exited", None
+                contract.meter.halt(now)
+
+    def _end_contracts(self, now: float) -> None:
+        for contract in self.market.all():
+            if now >= contract.ends + DELETED_SECONDS:
+                self.market.destroy(contract.id)
+            elif now >= contract.ends and contract.phase != "stopped":
+                self.market.stop(contract.id)
+
+    def _end_credit(self) -> None:
+        armed = self.market.faults.take("credit-exhausted")
+        if armed is None:
+            return
+        self.market.credit_gone = True
+        for contract in self.market.all():
+            self.market.stop(contract.id)
+
+        def restore() -> None:
+            self.market.credit_gone = False
+
+        self._mending.append((armed, restore))
+
+    def _go_on(self, now: float) -> None:
+        due = [then for moment, then in self._due if moment <= now]
+        self._due = [(moment, then) for moment, then in self._due if moment > now]
+        over = [mend for armed, mend in self._mending if not self.market.faults.lasting(armed)]
+        self._mending = [(armed, mend) for armed, mend in self._mending if self.market.faults.lasting(armed)]
+        for action in (*due, *over):
+            action()

@@ -1,0 +1,63 @@
+"""Who listens on a TCP port of this machine: read from /proc, for the message about a port that is in use."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+LISTENING = "0A"  # the state of a listening socket in /proc/net/tcp
+PROC = Path("/proc")
+
+
+def port_owner(port: int, proc: Path = PROC) -> str:
+    """Return `process 123 (python3)` for who listens on the port, an empty text where that is not seen.
+
+    Another user's process, or one in another namespace of processes, is not seen.
+    """
+    sockets = {f"socket:[{inode}]" for inode in _listening(port, proc)}
+    if not sockets:
+        return ""
+    for process in proc.glob("[0-9]*"):
+        if sockets.intersection(_open(process)):
+            return f"process {process.name}{_name(process)}"
+    return ""
+
+
+def taken(port: int, purpose: str, move: str) -> str:
+    """Say that a port is in use, by whom, and what to do. `move`: how the sandbox is told to use another one."""
+    found = port_owner(port)
+    end = "End that process" if found else "End what listens there"
+    return f"Port {port} is in use{found and f' by {found}'} and {purpose} is to listen there. {end}, or {move}."
+
+
+def _listening(port: int, proc: Path) -> Iterator[str]:
+    """Give the inodes of the sockets that listen on the port, on whatever address."""
+    for table in ("tcp", "tcp6"):
+        try:
+            rows = (proc / "net" / table).read_text().splitlines()[1:]
+        except OSError:
+            continue
+        for row in rows:
+            columns = row.split()
+            if columns[3] == LISTENING and int(columns[1].rpartition(":")[2], 16) == port:
+                yield columns[9]
+
+
+def _open(process: Path) -> Iterator[str]:
+    """Give what a process has open; nothing where it has ended or is not ours to look at."""
+    try:
+        files = list((process / "fd").iterdir())
+    except OSError:
+        return
+    for file in files:
+        with contextlib.suppress(OSError):
+            yield str(file.readlink())
+
+
+def _name(process: Path) -> str:
+    # Not its arguments: they are not ours to write into a log.
+    try:
+        return f" ({(process / 'comm').read_text(errors='replace').strip()})"
+    except OSError:
+        return ""

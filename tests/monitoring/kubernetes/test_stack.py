@@ -1,0 +1,175 @@
+"""The manifests name nothing that is not there, ask for no more than they need, and hold no secret."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from monitoring.kubernetes import stack
+from monitoring.kubernetes.images import IMAGES, unpinned
+from monitoring.kubernetes.objects import CONFIG_DIGEST, Manifest
+from monitoring.kubernetes.settings import (
+    ALERTMANAGER_FILE,
+    ALERTMANAGER_SECRET,
+    DOOR_KEY,
+    DOOR_SECRET,
+    EXPORTER_KEYS,
+    EXPORTER_SECRET,
+    GRAFANA_PASSWORD,
+    GRAFANA_SECRET,
+    Settings,
+)
+
+SETTINGS = Settings(
+    namespace="watch",
+    image="example/monitoring:1",
+    stack_file="config: {}\n",
+    runbooks="https://example.net/runbooks.md",
+)
+THEIR_PROMETHEUS = {"prometheus": "http://prometheus.other:9090", "rule_labels": {"release": "kube-prometheus"}}
+THEIRS = SETTINGS.model_copy(update={"mode": "existing", **THEIR_PROMETHEUS})
+BOTH = [stack.plain(SETTINGS), stack.existing(THEIRS)]
+SECRETS = {
+    DOOR_SECRET: {DOOR_KEY},
+    EXPORTER_SECRET: set(EXPORTER_KEYS),
+    GRAFANA_SECRET: {GRAFANA_PASSWORD},
+    ALERTMANAGER_SECRET: {ALERTMANAGER_FILE},
+    "door-certificate": {"tls.crt", "tls.key"},
+}
+
+
+def of(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
+    return {each["metadata"]["name"]: each for each in manifests if each["kind"] == kind}
+
+
+def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
+    return {name: each["spec"]["template"]["spec"] for name, each in of(manifests, "Deployment").items()}
+
+
+def sources(pod: Manifest) -> Iterator[Manifest]:
+    for volume in pod["volumes"]:
+        yield from volume.get("projected", {}).get("sources", [volume])
+
+
+@pytest.mark.parametrize("manifests", BOTH, ids=["plain", "existing"])
+def test_every_name_leads_to_something_that_is_made(manifests: list[Manifest]) -> None:
+    maps, claims = of(manifests, "ConfigMap"), of(manifests, "PersistentVolumeClaim")
+    for pod in pods(manifests).values():
+        for source in sources(pod):
+            if "configMap" in source:
+                assert source["configMap"]["name"] in maps
+            if "secret" in source:
+                assert source["secret"]["secretName"] in SECRETS
+            if "persistentVolumeClaim" in source:
+                assert source["persistentVolumeClaim"]["claimName"] in claims
+        for variable in pod["containers"][0]["env"]:
+            if "valueFrom" in variable:
+                asked = variable["valueFrom"]["secretKeyRef"]
+                assert asked["key"] in SECRETS[asked["name"]]
+    keys = [(each["kind"], each["metadata"]["name"]) for each in manifests]
+    assert len(keys) == len(set(keys))
+    assert {each["metadata"]["namespace"] for each in manifests} == {"watch"}
+
+
+@pytest.mark.parametrize("manifests", BOTH, ids=["plain", "existing"])
+def test_services_lead_to_a_port_of_a_pod(manifests: list[Manifest]) -> None:
+    deployments = of(manifests, "Deployment")
+    for service in of(manifests, "Service").values():
+        [target] = [
+            each
+            for each in deployments.values()
+            if each["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
+        ]
+        ports = {port["name"] for port in target["spec"]["template"]["spec"]["containers"][0]["ports"]}
+        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+
+
+@pytest.mark.parametrize("manifests", BOTH, ids=["plain", "existing"])
+def test_pods_are_restricted_probed_and_bounded(manifests: list[Manifest]) -> None:
+    for name, pod in pods(manifests).items():
+        [container] = pod["containers"]
+        assert pod["automountServiceAccountToken"] is False, name
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+        ports = {port["name"] for port in container["ports"]}
+        assert container["livenessProbe"]["httpGet"]["port"] in ports
+        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
+        assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+
+
+def test_prometheus_scrapes_the_services_and_loads_the_rules() -> None:
+    manifests = stack.plain(SETTINGS)
+    files = of(manifests, "ConfigMap")["prometheus-config"]["data"]
+    config = yaml.safe_load(files["prometheus.yml"])
+    services = {
+        f"{name}:{port['port']}" for name, each in of(manifests, "Service").items() for port in each["spec"]["ports"]
+    }
+    targets = [target for job in config["scrape_configs"] for target in job["static_configs"][0]["targets"]]
+    assert set(targets) <= services
+    assert {job["job_name"] for job in config["scrape_configs"]} == {
+        "prometheus",
+        "alertmanager",
+        "exporter",
+        "door",
+        "grafana",
+    }
+    assert config["rule_files"] == [name for name in files if name != "prometheus.yml"]
+    assert "https://example.net/runbooks.md#" in files["alerts.yml"]
+
+
+def test_a_changed_file_starts_its_pod_anew_and_no_other() -> None:
+    def digests(settings: Settings) -> dict[str, Any]:
+        return {
+            name: each["spec"]["template"]["metadata"]["annotations"][CONFIG_DIGEST]
+            for name, each in of(stack.plain(settings), "Deployment").items()
+        }
+
+    before, after = digests(SETTINGS), digests(SETTINGS.model_copy(update={"stack_file": "config: {a: 1}\n"}))
+
+    assert {name for name in before if before[name] != after[name]} == {"exporter"}
+
+
+def test_the_world_reaches_the_door_and_not_its_metrics() -> None:
+    services = of(stack.plain(SETTINGS), "Service")
+
+    outside = {name: each for name, each in services.items() if each["spec"]["type"] != "ClusterIP"}
+
+    assert list(outside) == ["door-outside"]
+    assert [port["targetPort"] for port in outside["door-outside"]["spec"]["ports"]] == ["https"]
+
+
+def test_with_a_prometheus_that_exists_only_what_it_lacks_is_made() -> None:
+    manifests = stack.existing(THEIRS)
+
+    assert list(pods(manifests)) == ["door"]
+    [rules] = of(manifests, "PrometheusRule").values()
+    assert rules["metadata"]["labels"] == {"release": "kube-prometheus"}
+    assert {group["name"] for group in rules["spec"]["groups"]} >= {"gpu-fleet-records"}
+    assert of(manifests, "ConfigMap").keys() == {f"dashboard-{uid}" for uid in stack.documents()}
+    assert {each["metadata"]["labels"]["grafana_dashboard"] for each in of(manifests, "ConfigMap").values()} == {"1"}
+    assert "--upstream=http://prometheus.other:9090" in pods(manifests)["door"]["containers"][0]["args"]
+
+
+def test_images_are_pinned_where_their_digest_is_known_and_named_where_not() -> None:
+    known = {name: f"sha256:{number:064d}" for number, name in enumerate(IMAGES)}
+    manifests = stack.plain(SETTINGS.model_copy(update={"digests": known}))
+
+    images = {name: pod["containers"][0]["image"] for name, pod in pods(manifests).items()}
+
+    assert images["prometheus"] == f"prom/prometheus:v3.5.0@{known['prometheus']}"
+    assert images["door"] == images["exporter"] == "example/monitoring:1"
+    assert len(unpinned(known, "example/monitoring:1")) == 1
+    assert len(unpinned({}, f"example/monitoring@sha256:{0:064d}")) == len(IMAGES)
+
+
+def test_a_configmap_is_far_from_the_largest_that_a_cluster_takes() -> None:
+    for each in of(stack.plain(SETTINGS), "ConfigMap").values():
+        assert sum(len(text.encode()) for text in each["data"].values()) < 512 * 1024

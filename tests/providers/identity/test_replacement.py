@@ -1,0 +1,40 @@
+"""The identity is made anew for nobody whose instances run; a new stack, and one that rents nothing, get theirs."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from providers.identity.replacement import refusal
+from providers.pulumi_state import IDENTITY, INSTANCE, BackendError
+
+OWN = {"type": IDENTITY, "id": "abc", "outputs": {"stackId": "abc"}}
+RUNNING = {"type": INSTANCE, "id": "7", "inputs": {"label": "gpu-fleet/abc/chat-0"}}
+
+
+def refused(*rows: dict[str, Any], trouble: str = "") -> str:
+    def run(_arguments: Sequence[str]) -> str:
+        if trouble:
+            raise BackendError(trouble)
+        return json.dumps({"deployment": {"resources": list(rows)}})
+
+    return refusal(run, "organization/gpu-fleet/dev")
+
+
+def test_an_identity_whose_instances_run_is_not_made_anew() -> None:
+    told = refused(OWN, RUNNING)
+
+    assert "(abc) would be made anew" in told
+    assert "(chat-0)" in told
+    assert "`pulumi destroy` first" in told
+
+
+@pytest.mark.parametrize("rows", [[], [OWN], [RUNNING]])
+def test_a_new_stack_and_one_that_rents_nothing_are_not_refused(rows: list[dict[str, Any]]) -> None:
+    assert refused(*rows) == ""
+
+
+def test_a_state_that_cannot_be_read_refuses_nothing() -> None:
+    assert refused(trouble="no stack named dev") == ""
+    assert refusal(lambda _arguments: "", "") == ""

@@ -1,0 +1,52 @@
+"""Digests that an interrupted `manifest` has found already: a file that was not written to since is not read again.
+
+They lie in the user's cache, one line a file, and are only taken for a file with the same size, time of change and inode.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from weights.manifest import File
+
+
+@dataclass(frozen=True)
+class HashCache:
+    """The digests of one folder in one file of the cache. A cache that cannot be read or written only costs time."""
+
+    folder: Path
+    cache: Path
+
+    def files(self) -> Mapping[str, File]:
+        """Return by path the files whose digests are known and still good."""
+        try:
+            lines = self.cache.read_text().splitlines()
+        except OSError:
+            return {}
+        found = {}
+        for line in lines:
+            try:
+                row = json.loads(line)
+                file = File.model_validate(row["file"])
+                if row["print"] == self._print(file.path):
+                    found[file.path] = file
+            except (ValueError, KeyError, TypeError, OSError, ValidationError):
+                continue
+        return found
+
+    def keep(self, file: File) -> None:
+        """Add a file whose digests are known now."""
+        try:
+            row = {"print": self._print(file.path), "file": file.model_dump(mode="json")}
+            self.cache.parent.mkdir(parents=True, exist_ok=True)
+            with self.cache.open("a") as stream:
+                stream.write(f"{json.dumps(row)}\n")
+        except OSError:
+            return
+
+    def _print(self, path: str) -> list[int]:
+        status = (self.folder / path).stat()
+        return [status.st_size, status.st_mtime_ns, status.st_ino]
