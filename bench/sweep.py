@@ -1,4 +1,4 @@
-"""`python -m providers.vast sweep` over an account of 1,000 instances, over what its list cannot be shorter than.
+"""`gpu-fleet sweep` over an account of 1,000 instances, over what its list cannot be shorter than.
 
     limit = (pages of 25 - 1) times the market's interval between two lists
 

@@ -122,7 +122,7 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
             known = ", ".join(sorted(config.models)) or "none yet"
             mistakes.append(
                 f"{path}.model is {fleet.model!r}, which {PROJECT}:models does not name (known: {known}). "
-                "Make a manifest with `python -m providers.store.manifest FOLDER` and add it to models."
+                "Make a manifest with `gpu-fleet manifest FOLDER` and add it to models."
             )
         problems = [*argument_problems(fleet.vllm_arguments), *variable_problems(tuple(fleet.environment.items()))]
         mistakes += [f"{path}: {problem}" for problem in problems]
@@ -130,6 +130,6 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
         if project and not (project / model.manifest).is_file():
             mistakes.append(
                 f"{path_of('models', name, 'manifest')} is {model.manifest!r}, and there is no such file in the project. "
-                "Make it with `python -m providers.store.manifest FOLDER`."
+                "Make it with `gpu-fleet manifest FOLDER`."
             )
     return mistakes

@@ -57,7 +57,9 @@ def _attempt(attempt: list[Event], log: Callable[[Event], str], end: Event | Non
     if end:
         lines.append(_ended(end))
     elif last.outcome is Outcome.RENTING:
-        lines.append("  then     nothing: whoever rented has died, or is at it now; `sweep` says whether it is rented")
+        lines.append(
+            "  then     nothing: whoever rented has died, or is at it now; `gpu-fleet sweep` says whether it is rented"
+        )
     elif last.outcome in {Outcome.RENTED, Outcome.ADOPTED, Outcome.PASSED}:
         lines.append(
             f"  then     nothing after {last.phase or last.outcome.value}: whoever worked on it has died, or is at it now"

@@ -93,7 +93,7 @@ def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, s
                     "look",
                     f"instance {row.id} ({row.label}) has been {row.actual_status or 'scheduled'} for up to {hours:.1f} h, "
                     f"at ${row.dph_total or 0:.3f}/h at most. If no state knows it, nobody else ends it: "
-                    "`python -m providers.vast sweep --destroy`",
+                    "`gpu-fleet sweep --destroy`",
                 )
 
 
@@ -165,7 +165,7 @@ def _confirm(listed: list[Instance], ending: Teardown) -> None:
 def _in_doubt(left: list[Instance], ending: Teardown, why: str) -> NotAsked:
     rows = ", ".join(f"{row.id} (${row.dph_total or 0:.3f}/h, {row.label})" for row in left)
     sweeps = " and ".join(
-        f"`python -m providers.vast sweep --destroy --interrupted --stack-id {one}`"
+        f"`gpu-fleet sweep --destroy --interrupted --stack-id {one}`"
         for one in ending.stack_ids
         if any(carries(row.label, [one]) for row in left)
     )

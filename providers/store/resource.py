@@ -130,7 +130,7 @@ class BlobsProvider(_StoreProvider):
         except StoreError as error:
             return CheckResult(dict(news), [CheckFailure("", str(error))])
         found = mismatches(inputs.manifest, inputs.source, contents=False) if inputs.source.is_dir() else []
-        advice = "Restore the folder, or make the manifest anew: python -m providers.store.manifest"
+        advice = "Restore the folder, or make the manifest anew: gpu-fleet manifest"
         failures = [CheckFailure("source", f"{' '.join(found[:5])} {advice} {inputs.source}")] if found else []
         return CheckResult(inputs.to_props(), failures)
 

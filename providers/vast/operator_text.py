@@ -19,6 +19,6 @@ def describe_for_operator(error: Exception, name: str, settings: InstanceSetting
     if isinstance(error, OSError):
         text = (
             f"a file of this computer cannot be read or written ({error}). Make room on its disk, or let this user write "
-            "there, and run the command again: it goes on with what is rented. `python -m providers.vast sweep` lists that."
+            "there, and run the command again: it goes on with what is rented. `gpu-fleet sweep` lists that."
         )
     return text if text.startswith(f"{name}: ") else f"{name}: {text}"

@@ -79,12 +79,13 @@ def _next_steps(kinds: Mapping[str, Any], destroys: bool) -> list[str]:
     steps = []
     if kinds[Kind.UNKNOWN.value]["instances"] and not destroys:
         steps.append(
-            "`sweep --destroy` gives back what is ours-but-unknown; `adopt LABEL` has `pulumi up` take one over."
+            "`gpu-fleet sweep --destroy` gives back what is ours-but-unknown; `gpu-fleet adopt LABEL` has `pulumi up` "
+            "take one over."
         )
     if kinds[Kind.CREATING.value]["instances"]:
         steps.append(
             "ours-being-created: `pulumi up` takes it over. If no update is running and you do not want it: "
-            "`sweep --destroy --interrupted`."
+            "`gpu-fleet sweep --destroy --interrupted`."
         )
     return steps
 
@@ -93,7 +94,7 @@ def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) ->
     """Say what the next `up` would do with the instances under one label: the soundest of the lowest id is taken over."""
     rows = by_id(listed)
     if not rows:
-        return Adoption(False, "the account has no instance under that label; `sweep` lists those there are")
+        return Adoption(False, "the account has no instance under that label; `gpu-fleet sweep` lists those there are")
     flaws = {row.id: unsound(row, image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb) for row in rows}
     sound = [row.id for row in rows if not flaws[row.id]]
     if not sound:

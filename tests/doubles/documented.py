@@ -11,10 +11,10 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", *sorted(f"docs/{page.name}" for page in (REPO / "docs").glob("*.md")))
-PROGRAMS = r"make|pulumi|python3?|git|curl|eval|export|openssl|podman|docker|kubectl|vastai"
+PROGRAMS = r"make|gpu-fleet(?= )|pulumi|python3?|git|curl|eval|export|openssl|podman|docker|kubectl|vastai"
 SENTENCES = (*PAGES, "monitoring/runbooks.md", "CONTRIBUTING.md", "SECURITY.md")
 # Pulumi's own words within sentences are its own matter.
-INLINE = re.compile(r"`((?:make|pulumi config|python3? -m|git|openssl|podman|docker|kubectl|vastai) [^`]*)`")
+INLINE = re.compile(r"`((?:make|gpu-fleet|pulumi config|python3? -m|git|openssl|podman|docker|kubectl|vastai) [^`]*)`")
 COMMAND = re.compile(rf" {{4,}}((?:\$EDITOR|(?:[A-Z_]+=\S+ )?(?:{PROGRAMS}))\b.*)")
 
 WALK = "engine/test_real_walk.py"
@@ -36,18 +36,18 @@ HOW: Mapping[str, Mapping[str, str]] = {
         'make ask PROMPT="Hello"': TRIED,
         "make down": TRIED,
         "make test": "it is what runs the tests",
-        "python -m providers.vast sweep": WALK,
-        "python -m providers.vast explain chat-0": WALK,
-        "python -m providers.vast why-not 1234567 chat": WALK,
-        "python -m providers.vast adopt gpu-fleet/ID/chat-0": WALK,
-        "python -m providers.vast renew": RENEWED,
+        "gpu-fleet sweep": WALK,
+        "gpu-fleet explain chat-0": WALK,
+        "gpu-fleet why-not 1234567 chat": WALK,
+        "gpu-fleet adopt gpu-fleet/ID/chat-0": WALK,
+        "gpu-fleet renew": RENEWED,
         'eval "$(make -s env STACK=dev)"': WALK,
         "pulumi login": WALK,
         "pulumi stack init dev --secrets-provider passphrase": WALK,
         "pulumi config set --secret gpu-fleet:vastApiKey": WALK,
         "pulumi config set --secret gpu-fleet:storeAccessKey": WALK,
         "pulumi config set --secret gpu-fleet:storeSecretKey": WALK,
-        "python -m providers.store.manifest path/to/model --name my-model": WALK,
+        "gpu-fleet manifest path/to/model --name my-model": WALK,
         "$EDITOR Pulumi.dev.yaml": WALK,
         "pulumi preview && pulumi up": WALK,
     },
@@ -55,9 +55,9 @@ HOW: Mapping[str, Mapping[str, str]] = {
         'eval "$(make -s env)"': TRIED,
         "make log NAME=chat-0": TRIED,
         "pulumi config set --path 'gpu-fleet:fleets.chat.replicas' 2 && pulumi up": TRIED,
-        "python -m sandbox status": TRIED,
+        "gpu-fleet sandbox status": TRIED,
         "make report": MONITORED,
-        "python -m monitoring.criteria": WALK,
+        "gpu-fleet criteria": WALK,
         "git checkout Pulumi.local.yaml": TRIED,
         "curl --cacert <(pulumi stack output caCertificate)": TRIED,
     },
@@ -81,27 +81,27 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "kubectl --kubeconfig sandbox/kubeconfig.yaml --namespace gpu-fleet get all": NEEDS_KUBECTL,
     },
     "docs/monitoring.md": {
-        "python -m monitoring.criteria": WALK,
+        "gpu-fleet criteria": WALK,
         "make report": MONITORED,
-        "python -m monitoring.dashboards out/": WALK,
+        "gpu-fleet dashboards out/": WALK,
         "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,
         "openssl rand -hex 24 | pulumi config set --secret gpu-fleet:metricsKey": WALK,
         "METRICS_KEY=... python -m monitoring.door --upstream http://127.0.0.1:9090 --certificate F --key F": WALK,
-        "python -m sandbox fault host-reboots": TRIED,
+        "gpu-fleet sandbox fault host-reboots": TRIED,
         "curl -s http://127.0.0.1:18805/api/v2/alerts": "no Alertmanager runs beside that test; test_alerts.py asks promtool",
         "pulumi up --refresh": TRIED,
         'eval "$(make -s env)"': TRIED,
-        "python -m monitoring.exporter --stack local": WALK,
-        "python -m monitoring.exporter --config Pulumi.dev.yaml": WALK,
+        "gpu-fleet exporter --stack local": WALK,
+        "gpu-fleet exporter --config Pulumi.dev.yaml": WALK,
     },
     "docs/weights.md": {
         "pulumi config set --secret gpu-fleet:storeAccessKey": WALK,
         "pulumi config set --secret gpu-fleet:storeSecretKey": WALK,
-        "HF_TOKEN=... python -m providers.store.manifest --from-hub meta-llama/Llama-3.1-8B-Instruct --revision SHA "
+        "HF_TOKEN=... gpu-fleet manifest --from-hub meta-llama/Llama-3.1-8B-Instruct --revision SHA "
         "--name llama-3.1-8b": MANIFESTS,
         "git add models/llama-3.1-8b.json && git commit": MANIFESTS,
-        "python -m providers.store.manifest models/llama-3.1-8b --name llama-3.1-8b": MANIFESTS,
-        "python -m providers.vast pin chat-0": WARM,
+        "gpu-fleet manifest models/llama-3.1-8b --name llama-3.1-8b": MANIFESTS,
+        "gpu-fleet pin chat-0": WARM,
     },
 }
 
@@ -133,11 +133,11 @@ WITHIN: Mapping[str, str] = {
     "pulumi config set --secret gpu-fleet:alertWebhook": WALK,
     "pulumi config set --secret gpu-fleet:metricsKey": A_NAME,
     "pulumi config set --secret gpu-fleet:watchdogWebhook": WALK,
-    "python -m providers.store.manifest": A_NAME,
-    "python -m providers.vast pin": A_NAME,
-    "python -m providers.vast sweep --destroy": WALK,
-    "python -m sandbox clean": "sandbox/test_commands.py",
-    "python -m tools.log --name chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
+    "gpu-fleet manifest": A_NAME,
+    "gpu-fleet pin": A_NAME,
+    "gpu-fleet sweep --destroy": WALK,
+    "gpu-fleet sandbox clean": "sandbox/test_commands.py",
+    "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
     "vastai destroy instance 1234567 -y": "clients/test_clients.py",
 }
 

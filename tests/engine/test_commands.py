@@ -1,9 +1,8 @@
-"""`python -m providers.vast` beside the real engine: what it tells apart, gives back, has adopted and explains, also where
+"""`gpu-fleet` beside the real engine: what it tells apart, gives back, has adopted and explains, also where
 the state is locked or broken."""
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -39,7 +38,7 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
 
 def command(stack: Stack, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "providers.vast", words[0], "--stack", stack.name, *words[1:]],
+        ["gpu-fleet", words[0], "--stack", stack.name, *words[1:]],
         cwd=stack.folder,
         env=stack.env,
         capture_output=True,

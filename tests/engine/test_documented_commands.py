@@ -29,5 +29,5 @@ def test_the_cases_of_operating_hold_all_its_commands() -> None:
     cases = [line.removeprefix("## ") for line in PAGE.splitlines() if line.startswith("## ")]
     first = commands_of(BY_CASE)[:2]  # before the first case; all others follow below a heading
     held = [command for case in cases for block in blocks(case) for command in block]
-    assert first == ["python -m providers.vast sweep", "python -m providers.vast explain chat-0"]
+    assert first == ["gpu-fleet sweep", "gpu-fleet explain chat-0"]
     assert [*first, *held] == commands_of(BY_CASE)

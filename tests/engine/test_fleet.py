@@ -142,7 +142,7 @@ def test_a_manifest_that_does_not_match_its_files_is_refused(cloud: Cloud, stack
     done = stack.preview(check=False)
 
     assert done.status != 0
-    assert "python -m providers.store.manifest" in done.text
+    assert "gpu-fleet manifest" in done.text
     assert "Traceback" not in done.text
 
 

@@ -149,24 +149,24 @@ def rent(cloud: Cloud, label: str) -> int:
 
 def operate(terminal: Terminal, cloud: Cloud) -> None:
     """Look, adopt what the state has lost, give back what nobody knows, change a secret leaf in place."""
-    assert "1 known" in terminal.type("python -m providers.vast sweep")
-    assert "served   after" in terminal.type("python -m providers.vast explain chat-0")
-    assert "does not list offer 1234567" in terminal.type("python -m providers.vast why-not 1234567 chat")
+    assert "1 known" in terminal.type("gpu-fleet sweep")
+    assert "served   after" in terminal.type("gpu-fleet explain chat-0")
+    assert "does not list offer 1234567" in terminal.type("gpu-fleet why-not 1234567 chat")
     [before] = cloud.rented()
     resources = json.loads(terminal.run("pulumi stack export"))["deployment"]["resources"]
     urn = next(row["urn"] for row in resources if row["type"].endswith("vast:Instance"))
     terminal.run(f"pulumi state delete --yes {shlex.quote(urn)}")
-    terminal.type("python -m providers.vast sweep", ends=2)
+    terminal.type("gpu-fleet sweep", ends=2)
     stack = before["label"].split("/")[1]
     assert f"takes over instance {before['id']}" in terminal.type(
-        "python -m providers.vast adopt gpu-fleet/ID/chat-0", text="yes\n", put={"ID": stack}
+        "gpu-fleet adopt gpu-fleet/ID/chat-0", text="yes\n", put={"ID": stack}
     )
     assert "BEGIN CERTIFICATE" in terminal.run("pulumi stack output caCertificate")
     assert "https://" in terminal.type("make ask STACK=dev NAME=chat-0")
     terminal.type("make log STACK=dev NAME=chat-0")
     terminal.run("pulumi refresh")
     forgotten = rent(cloud, f"gpu-fleet/{stack}/chat-7")
-    terminal.type("python -m providers.vast sweep --destroy")
+    terminal.type("gpu-fleet sweep --destroy")
     assert [row["id"] for row in cloud.rented()] == [before["id"]] != [forgotten]
     terminal.run(
         "pulumi config set --path 'gpu-fleet:fleets.chat.registry.server' registry.example && "
@@ -191,16 +191,16 @@ def settle(terminal: Terminal) -> None:
         terminal.type(f"pulumi config set --secret gpu-fleet:{hook}", text="https://hooks.example/token")
     assert "config is read" in terminal.run(f"python -c {shlex.quote(READ)}")
     terminal.run("export GPU_FLEET_PROMETHEUS=http://127.0.0.1:9")  # nothing answers there
-    terminal.type("python -m monitoring.criteria", ends=3)
-    terminal.type("python -m monitoring.dashboards out/")
-    watch = "python -m monitoring.exporter --stack local"
+    terminal.type("gpu-fleet criteria", ends=3)
+    terminal.type("gpu-fleet dashboards out/")
+    watch = "gpu-fleet exporter --stack local"
     assert "exporter: http://" in terminal.type(
-        watch, put={"python": "timeout 15 python", "local": "dev --port 0"}, ends=124
+        watch, put={"gpu-fleet": "timeout 15 gpu-fleet", "local": "dev --port 0"}, ends=124
     )
     terminal.run("export VAST_API_KEY=sandbox-account-key STORE_ACCESS_KEY=sandbox STORE_SECRET_KEY=sandbox-secret-key")
-    watch = "python -m monitoring.exporter --config Pulumi.dev.yaml"
+    watch = "gpu-fleet exporter --config Pulumi.dev.yaml"
     assert "exporter: http://" in terminal.type(
-        watch, put={"python": "timeout 15 python", "yaml": "yaml --port 0"}, ends=124
+        watch, put={"gpu-fleet": "timeout 15 gpu-fleet", "yaml": "yaml --port 0"}, ends=124
     )
     terminal.run(
         "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=metrics.example.net -keyout key.pem -out chain.pem -days 1"

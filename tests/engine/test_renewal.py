@@ -26,7 +26,7 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
 
 
 def renew(stack: Stack) -> subprocess.CompletedProcess[str]:
-    command = "python -m providers.vast renew"
+    command = "gpu-fleet renew"
     assert f"\n    {command} " in (REPO / "docs" / "operating.md").read_text()
     words = [*command.split(), "--stack", stack.name]
     return subprocess.run(

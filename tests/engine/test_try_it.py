@@ -65,8 +65,8 @@ def test_everything_comes_up_answers_and_goes(terminal: Terminal) -> None:
     terminal.run("export PULUMI_SKIP_CONFIRMATIONS=true GPU_FLEET_KUBERNETES=off")
     assert '"choices"' in terminal.type(asked)
     terminal.type("pulumi config set --path 'gpu-fleet:fleets.chat.replicas' 2 && pulumi up")
-    assert "chat-1" in terminal.type("python -m sandbox status")
-    terminal.type("python -m sandbox fault host-reboots")
+    assert "chat-1" in terminal.type("gpu-fleet sandbox status")
+    terminal.type("gpu-fleet sandbox fault host-reboots")
     # Seconds later one of the two is closed.
     terminal.run(
         "for n in $(seq 60); do make -s ask NAME=chat-0 && make -s ask NAME=chat-1 || break; done; test $n != 60"

@@ -110,7 +110,7 @@ class BreakerState(BaseModel):
             return (
                 f"{len(missed)} instances vanished from the market's list at once ({named}), and nobody here gave "
                 f"them back. It stays so for {left / 60:.0f} min, or until the list shows them again. Look with "
-                "`python -m providers.vast sweep`; if they are really gone, `… sweep --close-breaker` lets renting go on"
+                "`gpu-fleet sweep`; if they are really gone, `gpu-fleet sweep --close-breaker` lets renting go on"
             )
         ours, theirs = self._recent(now, scale), self._of_others(now, scale)
         recent = sorted([*ours, *theirs])
@@ -119,7 +119,7 @@ class BreakerState(BaseModel):
             elsewhere = f" ({len(theirs)} of them by other computers)" if theirs else ""
             return (
                 f"{len(recent)} instances were rented within an hour{elsewhere}, and gpu-fleet:limits.rentsPerHour allows "
-                f"{rents_per_hour}. If that is meant, raise it; if not, look with `python -m providers.vast explain NAME` "
+                f"{rents_per_hour}. If that is meant, raise it; if not, look with `gpu-fleet explain NAME` "
                 f"why so many failed. The next one may be rented in {wait / 60:.0f} min"
             )
         return None

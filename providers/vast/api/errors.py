@@ -157,7 +157,7 @@ class NotLooked(OutcomeUnknown):
         """Sentence for the operator."""
         return (
             f"{super().__str__()}. Nothing was changed by this, and what the state says stays. Run the command again once "
-            "the market answers; `python -m providers.vast sweep` says whether it does"
+            "the market answers; `gpu-fleet sweep` says whether it does"
         )
 
 

@@ -48,7 +48,7 @@ def doubt(states: Sequence[StackState], given: str | None = None) -> str | None:
     own = states[0].stack_id or "ID"
     return (
         f"nothing was given back, because the state of {_named(unread)} cannot be read ({unread.trouble}): what only "
-        "it knows would go, too. Mend it and run the command again. If it is lost: `python -m providers.vast sweep --destroy "
+        "it knows would go, too. Mend it and run the command again. If it is lost: `gpu-fleet sweep --destroy "
         f"--stack-id {own}` gives back what is labelled gpu-fleet/{own}/ and is in no state that can be read."
     )
 

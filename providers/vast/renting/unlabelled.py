@@ -36,7 +36,7 @@ def under_label(
             say("adopt", f"{_told(doubtful)}, and may be ours: looking again before anything is rented")
         if look < LOOKS - 1:
             clock.sleep(limits.look_seconds)
-    say("adopt", f"{_told(doubtful)}; it is taken for somebody else's. `python -m providers.vast sweep` lists it")
+    say("adopt", f"{_told(doubtful)}; it is taken for somebody else's. `gpu-fleet sweep` lists it")
     return []
 
 

@@ -148,9 +148,7 @@ def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: st
         end_rentals(market, market.clock, Limits(), Teardown(["new", "abc"]), states, lambda *_: None)
 
     assert list(market.rows) == [number]
-    assert re.findall(r"`.*?`", str(told.value)) == [
-        "`python -m providers.vast sweep --destroy --interrupted --stack-id abc`"
-    ]
+    assert re.findall(r"`.*?`", str(told.value)) == ["`gpu-fleet sweep --destroy --interrupted --stack-id abc`"]
 
 
 def test_an_end_with_nothing_left_reads_no_state(market: FakeMarket) -> None:

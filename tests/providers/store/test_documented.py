@@ -20,8 +20,6 @@ def terminal(tmp_path: Path) -> Terminal:
     """A terminal in a checkout of its own, whose editor writes a commit's message."""
     checkout = tmp_path / "checkout"
     (checkout / "models").mkdir(parents=True)
-    for name in ("bootstrap", "cli", "components", "config", "monitoring", "providers", "sandbox", "tools", "weights"):
-        (checkout / name).symlink_to(REPO / name)
     (checkout / ".gitignore").write_bytes((REPO / ".gitignore").read_bytes())
     subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
     editor = tmp_path / "editor"

@@ -228,7 +228,7 @@ def test_a_folder_that_does_not_fit_its_manifest_is_refused_in_the_preview(blobs
     (folder / "sub" / "weights").write_bytes(b"half")
     failure = blobs.check(blobs_props).failures["source"]
     assert "sub/weights has 4 bytes where the manifest says 7000" in failure
-    assert "python -m providers.store.manifest" in failure
+    assert "gpu-fleet manifest" in failure
 
 
 def test_a_folder_that_is_not_on_this_machine_is_no_failure_of_the_preview(blobs, blobs_props, tmp_path):

@@ -34,7 +34,7 @@ def test_a_sweep_counts_dollars_by_kind_and_names_the_next_step() -> None:
     assert found["kinds"]["known"] == {"instances": 1, "usd_per_hour": 0.25}
     assert found["kinds"]["ours-but-unknown"] == {"instances": 2, "usd_per_hour": 0.5}
     assert "2 ours-but-unknown, $0.500/h together" in describe_findings(found, destroys=False)
-    assert "`sweep --destroy`" in describe_findings(found, destroys=False)
+    assert "`gpu-fleet sweep --destroy`" in describe_findings(found, destroys=False)
 
 
 def test_what_was_given_back_and_what_was_not_is_said() -> None:

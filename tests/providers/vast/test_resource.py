@@ -66,7 +66,7 @@ def test_a_market_that_does_not_answer_is_said_in_the_preview(process: DynamicPr
 
     assert "vast.ai gave no usable answer to 'list'" in checked.failures[""]
     assert "Nothing was changed by this" in checked.failures[""]
-    assert "`python -m providers.vast sweep`" in checked.failures[""]
+    assert "`gpu-fleet sweep`" in checked.failures[""]
 
 
 def test_an_existing_instance_is_not_searched_for_again(process: DynamicProcess) -> None:
