@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from sandbox.market.server import Server
+from sandbox.services.http_server import Server
 
 NAME = "control.sock"
 TIMEOUT_SECONDS = 60.0

@@ -21,9 +21,10 @@ from sandbox.market.keys import ScopeUnknown
 from sandbox.market.machines import generate
 from sandbox.market.market import Market
 from sandbox.market.proxy import SshProxy
-from sandbox.market.server import KEY, MarketError, Server, application, listener
+from sandbox.market.server import KEY, MOVE, application
 from sandbox.market.states import actual_status
 from sandbox.services.child import ServiceError
+from sandbox.services.http_server import Server, listener
 from sandbox.services.kubernetes import Kubernetes
 from sandbox.services.monitoring import NAME_FOR_HOSTS as DOOR_FOR_HOSTS
 from sandbox.services.monitoring import PORT_FOR_HOSTS as DOOR_PORT_FOR_HOSTS
@@ -62,7 +63,7 @@ class Sandbox:
         try:
             with ThreadPoolExecutor(1) as beside:
                 self._start(beside)
-        except (MarketError, ServiceError, HostsError, OSError) as error:
+        except (ServiceError, HostsError, OSError) as error:
             self.stop()
             raise SandboxError(str(error)) from error
         except BaseException:
@@ -149,7 +150,7 @@ class Sandbox:
     def _start(self, beside: ThreadPoolExecutor) -> None:
         settings = self.settings
         # First, because it is what two sandboxes are most likely to quarrel about.
-        bound = listener(settings.market_port)
+        bound = listener(settings.market_port, "the market", MOVE)
         self._undo.append(bound.close)
         ready = beside.submit(self._start_kubernetes)  # it takes the longest, and waits for nothing here
         surroundings, hosts = HostNetwork(), self._hosts()

@@ -12,7 +12,8 @@ from sandbox.market.clock import MarketClock
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.machines import Machine, generate
 from sandbox.market.market import Market
-from sandbox.market.server import CREDIT_USD, KEY, Server, application, listener
+from sandbox.market.server import CREDIT_USD, KEY, application
+from sandbox.services.http_server import Server, listener
 
 
 @dataclass(frozen=True)

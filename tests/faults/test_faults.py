@@ -8,7 +8,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from providers.store.client import Keys, connect, objects
-from sandbox.hosts.faults.machine import other_host_key
+from sandbox.hosts.machine_faults import other_host_key
 from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError

@@ -1,13 +1,10 @@
 """Faults of what a host does before anybody logs in, and of what a login finds: its SSH server, onstart, keys and shell."""
 
 import signal
-from typing import TYPE_CHECKING
 
 from sandbox.hosts import sshd
+from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.spec import ONSTART
-
-if TYPE_CHECKING:
-    from sandbox.hosts.host import NamespaceHost
 
 AWAY = "/var/tmp/ssh-away"
 SHELL_FILE = "/etc/bash.bashrc"
@@ -30,7 +27,7 @@ cd /
 """
 
 
-def late_ssh(host: "NamespaceHost", *, on: bool = True, seconds: float = 4.0, apt: bool = False) -> None:
+def late_ssh(host: NamespaceHost, *, on: bool = True, seconds: float = 4.0, apt: bool = False) -> None:
     """Start onstart anew, on a host whose sshd, host key and ssh-keygen come so many seconds later; with `apt` noisily.
 
     They come by themselves, so there is nothing to mend.
@@ -51,28 +48,28 @@ def late_ssh(host: "NamespaceHost", *, on: bool = True, seconds: float = 4.0, ap
     inside.run("/bin/bash", ONSTART)
 
 
-def onstart_unlogged(host: "NamespaceHost", *, on: bool = True) -> None:
+def onstart_unlogged(host: NamespaceHost, *, on: bool = True) -> None:
     """Start anew with onstart's output in a file inside alone, not in the container's log."""
     _start_anew(host, f"exec >>{ONSTART_LOG} 2>&1\n" if on else "")
 
 
-def noisy_log(host: "NamespaceHost", *, on: bool = True) -> None:
+def noisy_log(host: NamespaceHost, *, on: bool = True) -> None:
     """Start anew with much else in the container's log: colours, progress bars, lines that do not end."""
     _start_anew(host, NOISE if on else "")
 
 
-def talking_shell(host: "NamespaceHost", *, on: bool = True) -> None:
+def talking_shell(host: NamespaceHost, *, on: bool = True) -> None:
     """Let root's shell say things on both outputs before every command."""
     host.namespaces.write(SHELL_FILE, TALK if on else "")
 
 
-def keys_rewritten(host: "NamespaceHost", *, on: bool = True) -> None:
+def keys_rewritten(host: NamespaceHost, *, on: bool = True) -> None:
     """Leave only those keys in authorized_keys that the market knows. What was there before does not come back."""
     if on:
         host.namespaces.write(sshd.KEYS_FILE, "".join(f"{key}\n" for key in host.admitted), 0o600)
 
 
-def _start_anew(host: "NamespaceHost", before: str) -> None:
+def _start_anew(host: NamespaceHost, before: str) -> None:
     host.stop()
     host.forget_log()
     host.namespaces.write(ONSTART, before + host.spec.onstart, 0o700)

@@ -1,51 +1,47 @@
 """Faults of a host's line and ports."""
 
-from typing import TYPE_CHECKING
-
+from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.spec import SSH_PORT
 
-if TYPE_CHECKING:
-    from sandbox.hosts.host import NamespaceHost
 
-
-def ssh_closed(host: "NamespaceHost", *, on: bool = True) -> None:
+def ssh_closed(host: NamespaceHost, *, on: bool = True) -> None:
     """Refuse connections to the SSH port."""
     _close(host, [SSH_PORT], on)
 
 
-def gate_closed(host: "NamespaceHost", *, on: bool = True) -> None:
+def gate_closed(host: NamespaceHost, *, on: bool = True) -> None:
     """Refuse connections to every published port but the SSH port."""
     _close(host, [port for port in host.ports if port != SSH_PORT], on)
 
 
-def moved_ports(host: "NamespaceHost", *, on: bool = True) -> None:
+def moved_ports(host: NamespaceHost, *, on: bool = True) -> None:
     """Publish every port under another number from now on. There is no way back: mending does nothing."""
     if on:
         host.move_ports()
 
 
-def slow(host: "NamespaceHost", *, on: bool = True, mbps: float = 1.0) -> None:
+def slow(host: NamespaceHost, *, on: bool = True, mbps: float = 1.0) -> None:
     """Download at `mbps` Mbit/s instead of the machine's own speed."""
     host.set_speed(mbps if on else host.spec.download_mbps)
 
 
-def silent(host: "NamespaceHost", *, on: bool = True) -> None:
+def silent(host: NamespaceHost, *, on: bool = True) -> None:
     """Take connections and let nothing through."""
     host.line.blackhole = on
 
 
-def dead_link(host: "NamespaceHost", *, on: bool = True, kib: int = 256) -> None:
+def dead_link(host: NamespaceHost, *, on: bool = True, kib: int = 256) -> None:
     """Let the whole line go dead as soon as one connection has brought so many KiB to the host."""
     host.line.dead_after = kib * 1024 if on else None
     host.line.blackhole = False
 
 
-def cut_link(host: "NamespaceHost", *, on: bool = True, kib: int = 256) -> None:
+def cut_link(host: NamespaceHost, *, on: bool = True, kib: int = 256) -> None:
     """Cut each connection that has brought so many KiB to the host."""
     host.line.cut_download_after = kib * 1024 if on else None
 
 
-def _close(host: "NamespaceHost", ports: list[int], on: bool) -> None:
+def _close(host: NamespaceHost, ports: list[int], on: bool) -> None:
     for port in ports:
         if on:
             host.close_port(port)

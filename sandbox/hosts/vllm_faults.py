@@ -1,54 +1,51 @@
 """Faults of vLLM on a host, by a file that is read inside: by the double, and by what every start of vLLM loads."""
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from sandbox.hosts.host import NamespaceHost
+from sandbox.hosts.host import NamespaceHost
 
 FAULTS_FILE = "/etc/sandbox-faults"
 
 
-def vllm_dies(host: "NamespaceHost", *, on: bool = True) -> None:
+def vllm_dies(host: NamespaceHost, *, on: bool = True) -> None:
     """Let vLLM end at each start, as one that is killed for its memory."""
     _mark(host, vllm_dies=int(on))
 
 
-def vllm_out_of_memory(host: "NamespaceHost", *, on: bool = True) -> None:
+def vllm_out_of_memory(host: NamespaceHost, *, on: bool = True) -> None:
     """Let vLLM end at each start, saying what it says when the warm-up does not fit into the GPU's memory."""
     _mark(host, vllm_out_of_memory=int(on))
 
 
-def vllm_gpu_too_small(host: "NamespaceHost", *, on: bool = True) -> None:
+def vllm_gpu_too_small(host: NamespaceHost, *, on: bool = True) -> None:
     """Let vLLM end at each start, saying what it says when the weights leave no room for the cache."""
     _mark(host, vllm_gpu_too_small=int(on))
 
 
-def vllm_gpu_too_old(host: "NamespaceHost", *, on: bool = True) -> None:
+def vllm_gpu_too_old(host: NamespaceHost, *, on: bool = True) -> None:
     """Let vLLM end at each start, saying what it says on a GPU without the model's data type."""
     _mark(host, vllm_gpu_too_old=int(on))
 
 
-def vllm_hangs(host: "NamespaceHost", *, on: bool = True) -> None:
+def vllm_hangs(host: NamespaceHost, *, on: bool = True) -> None:
     """Let vLLM's engine stand still: it stays healthy, and no completion is answered."""
     _mark(host, vllm_hangs=int(on))
 
 
-def vllm_dies_later(host: "NamespaceHost", *, on: bool = True, seconds: float = 20) -> None:
+def vllm_dies_later(host: NamespaceHost, *, on: bool = True, seconds: float = 20) -> None:
     """Let vLLM be killed so many seconds after each of its starts."""
     _mark(host, vllm_lives_s=seconds if on else 0)
 
 
-def vllm_broken(host: "NamespaceHost", *, on: bool = True) -> None:
+def vllm_broken(host: NamespaceHost, *, on: bool = True) -> None:
     """Let vLLM look healthy and end at the first request. The double alone can."""
     _mark(host, vllm_broken=int(on))
 
 
-def vllm_slow(host: "NamespaceHost", *, on: bool = True, start_s: float = 0, latency_s: float = 0) -> None:
+def vllm_slow(host: NamespaceHost, *, on: bool = True, start_s: float = 0, latency_s: float = 0) -> None:
     """Let vLLM take so many seconds to start and to answer. The double alone can."""
     _mark(host, vllm_start_s=start_s if on else 0, vllm_latency_s=latency_s if on else 0)
 
 
-def _mark(host: "NamespaceHost", **values: float) -> None:
+def _mark(host: NamespaceHost, **values: float) -> None:
     host.marks.update(values)
     host.namespaces.write(FAULTS_FILE, "".join(f"{name} {value:g}\n" for name, value in host.marks.items() if value))
 

@@ -6,20 +6,17 @@ import signal
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sandbox.hosts import cgroups, fake_gpu_file, sshd
+from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.spec import HostsError
 
-if TYPE_CHECKING:
-    from sandbox.hosts.host import NamespaceHost
-
-CLOCK_SOURCE = Path(__file__).resolve().parent.parent / "inside" / "shifted_clock.c"
+CLOCK_SOURCE = Path(__file__).resolve().parent / "inside" / "shifted_clock.c"
 CLOCK = "/usr/lib/sandbox-shifted-clock.so"
 PRELOADED = "/etc/ld.so.preload"
 
 
-def other_host_key(host: "NamespaceHost", *, on: bool = True, later: bool = False) -> None:
+def other_host_key(host: NamespaceHost, *, on: bool = True, later: bool = False) -> None:
     """Answer with another SSH host key: at once, or with `later` from the second connection from now on."""
     if not on:
         raise HostsError("A host that has shown another key cannot take that back: destroy it.")
@@ -37,12 +34,12 @@ def other_host_key(host: "NamespaceHost", *, on: bool = True, later: bool = Fals
     host.before_login = before_login
 
 
-def frozen(host: "NamespaceHost", *, on: bool = True) -> None:
+def frozen(host: NamespaceHost, *, on: bool = True) -> None:
     """Stop every process inside where it is. The first process stays awake, to thaw them."""
     host.namespaces.signal(signal.SIGSTOP if on else signal.SIGCONT)
 
 
-def disk_full(host: "NamespaceHost", *, on: bool = True) -> None:
+def disk_full(host: NamespaceHost, *, on: bool = True) -> None:
     """Leave no room on the disk: it shrinks to what is on it, so that nothing has to be written to fill it."""
     disk_bytes = host.disk_bytes if not on else host.used_bytes()
     into = ["nsenter", "-t", str(host.namespaces.pid1), "-m", "--"]
@@ -53,18 +50,18 @@ def disk_full(host: "NamespaceHost", *, on: bool = True) -> None:
         raise HostsError(f"The disk of {host.spec.name} cannot be resized: {done.stderr.strip()}.")
 
 
-def gpu_lost(host: "NamespaceHost", *, on: bool = True, index: int = 0) -> None:
+def gpu_lost(host: NamespaceHost, *, on: bool = True, index: int = 0) -> None:
     """Let one GPU fall off the bus."""
     host.namespaces.append(fake_gpu_file.STATE, f"{index} lost {int(on)}\n")
 
 
-def gpu_driver_broken(host: "NamespaceHost", *, on: bool = True) -> None:
+def gpu_driver_broken(host: NamespaceHost, *, on: bool = True) -> None:
     """Let nvidia-smi fail to reach the driver."""
     host.namespaces.append(fake_gpu_file.STATE, f"* driver_error {int(on)}\n")
 
 
 def small_slice(
-    host: "NamespaceHost", *, on: bool = True, version: int = 2, memory_mb: int = 0, cpus: float = 0.0, pids: int = 0
+    host: NamespaceHost, *, on: bool = True, version: int = 2, memory_mb: int = 0, cpus: float = 0.0, pids: int = 0
 ) -> None:
     """Let the container have less than the machine shows, by control groups of version 1 or 2; 0 is no limit."""
     files = cgroups.files(version, memory_mb, cpus, pids) if on else cgroups.of(host.spec)
@@ -72,7 +69,7 @@ def small_slice(
         host.namespaces.write(path, text)
 
 
-def clock_off(host: "NamespaceHost", *, on: bool = True, seconds: int = -7200) -> None:
+def clock_off(host: NamespaceHost, *, on: bool = True, seconds: int = -7200) -> None:
     """Let every program that starts from now on see a clock that is off by so many seconds.
 
     The kernel has one clock for all; a library that every dynamically linked program is made to load answers in its
@@ -101,7 +98,7 @@ def _clock(seconds: int) -> bytes:
         return library.read_bytes()
 
 
-def _change_host_key(host: "NamespaceHost") -> None:
+def _change_host_key(host: NamespaceHost) -> None:
     """Let sshd use another key. The files with the first one stay, so that onstart reports what it should."""
     key, inside = sshd.HostKey.new(), host.namespaces
     mark = hashlib.sha256(key.public.encode()).hexdigest()[:8]
