@@ -33,8 +33,10 @@ def page() -> str:
     for path, model in SECTIONS.items():
         lines += ["", f"## {path}", "", str(model.__doc__).strip(), "", "| key | type | default | meaning |"]
         lines += ["| --- | --- | --- | --- |"]
-        own = model.__annotations__  # a fleet's own keys come before those that it shares with its instances
-        fields = sorted(model.model_fields.items(), key=lambda item: item[0] not in own)
+        fields = sorted(
+            model.model_fields.items(),
+            key=lambda item: (not item[1].is_required(), item[0] not in model.__annotations__),
+        )
         lines += [_row(name, field) for name, field in fields]
     return "\n".join(lines) + "\n"
 
@@ -74,6 +76,8 @@ def _type(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
     if origin is tuple:
         return f"list of {_type(typing.get_args(annotation)[0])}"
+    if origin is typing.Annotated:
+        return _type(typing.get_args(annotation)[0])
     if origin is dict:
         return "map"
     if origin in {types.UnionType, typing.Union}:

@@ -7,20 +7,16 @@ from pydantic import Field, StringConstraints
 from config.base import Section
 
 BucketName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/?$")]
 OnDestroy = Literal["keep", "empty"]
 Verify = Literal["sizes", "sample", "full"]
 
 
-class StoreConfig(Section):
-    """The bucket that holds weights, kit and ledger."""
+class StorePlace(Section):
+    """The bucket and its region: keys that the section and the inputs of an instance have in common."""
 
-    endpoint: str = Field(description="URL of the S3 API as this machine reaches it.")
-    host_endpoint: str | None = Field(
-        None,
-        alias="hostEndpoint",
-        description="URL of the same store as the hosts reach it; presigned URLs are signed for it. Default: `endpoint`.",
-    )
     region: str = Field(description="Region of the bucket, for example fsn1, nbg1 or hel1.")
+    bucket: BucketName = Field(description="Name of the bucket; unique in the whole store.")
     reference_url: str = Field(
         "",
         alias="referenceUrl",
@@ -29,7 +25,17 @@ class StoreConfig(Section):
         "a part of it: a good rate says that the store is slow, and the host is kept. Default: the host is compared with "
         "this machine.",
     )
-    bucket: BucketName = Field(description="Name of the bucket; unique in the whole store.")
+
+
+class StoreConfig(StorePlace):
+    """The bucket that holds weights, kit and ledger."""
+
+    endpoint: Endpoint = Field(description="URL of the S3 API as this machine reaches it.")
+    host_endpoint: Endpoint | None = Field(
+        None,
+        alias="hostEndpoint",
+        description="URL of the same store as the hosts reach it; presigned URLs are signed for it. Default: `endpoint`.",
+    )
     on_destroy: OnDestroy = Field(
         "keep",
         alias="onDestroy",

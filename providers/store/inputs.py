@@ -6,12 +6,11 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from config.store import BucketName, OnDestroy, Verify
+from config.store import BucketName, Endpoint, OnDestroy, Verify
 from providers import old_state
 from providers.store.errors import StoreError
 from weights.manifest import Manifest
 
-Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^/?#\s@]+/?$")]
 ABORT_UPLOADS_AFTER_DAYS = 2  # longer than any upload takes, and what a broken one left behind costs little until then
 
 

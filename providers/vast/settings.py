@@ -17,6 +17,7 @@ from config.monitoring import MetricsConfig
 from config.preflight import PreflightConfig
 from config.requirements import RequirementsConfig
 from config.state_defaults import with_state_defaults
+from config.store import StorePlace
 from providers import old_state
 from providers.identity.metrics_credentials import KEY_LENGTH
 from providers.vast.api.contract_end import DAY, WARNED_SECONDS
@@ -33,17 +34,15 @@ from weights.quantities import StartCost
 GB = 1_000_000_000
 
 
-class StoreSettings(Section):
-    """Which bucket the host fetches from. `endpoint` is the store's URL as hosts see it: presigned URLs are signed for it;
-    `own_endpoint` as this machine does, which writes the ledger, where that is another. `reference_url` is that of a file
-    elsewhere, by which a host's line is measured.
+class StoreSettings(StorePlace):
+    """The bucket that the host fetches from.
+
+    `endpoint`: the store's URL as hosts reach it, for which presigned URLs are signed; `own_endpoint`: its URL as this
+    machine reaches it to write the ledger, empty if that is the same.
     """
 
     endpoint: str
     own_endpoint: str = Field("", alias="ownEndpoint")
-    region: str
-    bucket: str
-    reference_url: str = Field("", alias="referenceUrl")
 
 
 class WishSettings(RequirementsConfig):
