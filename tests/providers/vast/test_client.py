@@ -1,6 +1,7 @@
 """The HTTP client: every refusal is sorted by what the caller does next, and no doubt passes for an answer."""
 
 import json
+import ssl
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,17 @@ def test_the_key_travels_in_the_header_only() -> None:
     assert seen[0].headers["authorization"] == f"Bearer {KEY}"
     assert KEY not in str(seen[0].url)
     assert KEY not in repr(market)
+
+
+def test_the_clients_of_a_process_read_the_trusted_authorities_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = []
+    whole = ssl.SSLContext.load_verify_locations
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", lambda *a, **k: (read.append(a), whole(*a, **k)))
+
+    for _ in range(3):
+        VastClient("https://market", KEY, NoRateLimit(), FakeClock()).close()
+
+    assert len(read) <= 1
 
 
 @pytest.mark.parametrize(
