@@ -38,7 +38,7 @@ def libraries() -> Mapping[str, Path]:
 
 
 def _agent() -> Iterator[tuple[str, Path]]:
-    for name in ("__init__.py", "families.py"):
+    for name in ("__init__.py", "metric_families.py"):
         yield f"monitoring/{name}", ROOT / "monitoring" / name
     for file in (ROOT / "monitoring" / "agent").glob("*.py"):
         yield f"monitoring/agent/{file.name}", file
