@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -11,8 +12,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from bench._figures import figure, percentile
 from monitoring.exporter.collector import FleetCollector, Terms
-from monitoring.exporter.sources import PHASES, Charged, Happening, Rented, Sources
-from providers.ledger.event import Reason
+from monitoring.exporter.sources import PHASES, Sources
+from providers.ledger.event import Event, Outcome, Reason
+from tests.doubles.ledger_events import charge, instance
 
 INSTANCES, EVENTS, SCRAPES = 1000, 100_000, 20
 NOW = 1_772_452_800.0
@@ -21,13 +23,8 @@ NOW = 1_772_452_800.0
 def main() -> None:
     """Measure and print."""
     events = [event for number in range(EVENTS // (len(PHASES) + 2)) for event in attempt(number)]
-    inventory = [
-        Rented(number, "stack", f"chat-{number}", "running", "RTX 4090", number, "Sweden, SE", 0.36)
-        for number in range(INSTANCES)
-    ]
-    charges = [
-        Charged(one.instance_id, "stack", one.name, NOW - 3600, NOW, {"gpu": 0.3, "disk": 0.06}) for one in inventory
-    ]
+    inventory = [instance(number, f"chat-{number}", machine_id=number) for number in range(INSTANCES)]
+    charges = [charge(number, NOW - 3600, NOW, {"gpu": 0.3, "disk": 0.06}) for number in range(INSTANCES)]
     sources = Sources(lambda: events, lambda: inventory, lambda: charges)
     collector = FleetCollector(sources, Terms([reason.value for reason in Reason], 300.0), lambda: NOW)
     began = time.monotonic()
@@ -48,17 +45,17 @@ def main() -> None:
     figure("memory of the exporter with 1,000 instances and 100,000 events", peak, "MB", 200.0)
 
 
-def attempt(number: int) -> list[Happening]:
+def attempt(number: int) -> list[Event]:
     """Return the events of an attempt that serves, of any of the instances."""
     began = NOW - 5_000_000 + number * 400
-    known = {"stack_id": "stack", "name": f"chat-{number % INSTANCES}", "attempt": f"{number:x}"}
-    more = {"instance_id": number, "machine_id": number % 500, "usd_per_hour": 0.36}
-    events = [Happening(at=began, outcome="renting", **known)]
+    known: dict[str, Any] = {"stack_id": "stack", "name": f"chat-{number % INSTANCES}", "attempt": f"{number:x}"}
+    more: dict[str, Any] = {"instance_id": number, "machine_id": number % 500, "usd_per_hour": 0.36}
+    events = [Event(at=began, outcome=Outcome.RENTING, step=1, **known)]
     for index, phase in enumerate(PHASES):
-        outcome = "rented" if phase == "rent" else "passed"
+        outcome = Outcome.RENTED if phase == "rent" else Outcome.PASSED
         seconds = 10.0 * (index + 1)
-        events.append(Happening(at=began + seconds, outcome=outcome, phase=phase, seconds=seconds, **known, **more))
-    return [*events, Happening(at=began + 90, outcome="served", seconds=90.0, **known, **more)]
+        events.append(Event(at=began + seconds, outcome=outcome, step=1, phase=phase, seconds=seconds, **known, **more))
+    return [*events, Event(at=began + 90, outcome=Outcome.SERVED, step=1, seconds=90.0, **known, **more)]
 
 
 if __name__ == "__main__":

@@ -1,12 +1,10 @@
 """What a command works with: a stack, its config as Pulumi's command line tells it, and its account on the market.
 
-Keys and market come from the stack's config. If that cannot be read, they come from VAST_API_KEY and VAST_URL. Without
-Pulumi, the config is the stack's own file, and the environment gives the keys that are encrypted there.
+Keys and market come from the stack's config. If that cannot be read, they come from VAST_API_KEY and VAST_URL.
 """
 
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,31 +14,24 @@ from cli.stacks import chosen
 from components.models import load_manifests
 from components.wishes import arguments_of, disk_gb, wishes_of
 from config.base import PROJECT
-from config.dialect import DialectError, read_yaml
 from config.fleets import FleetConfig
-from config.reading import find_secret_leaves, load, own_values, structured
-from config.secret_leaves import NONE, SecretLeaves, is_ciphertext, readable, stack_sections
+from config.messages import ConfigError
+from config.reading import find_secret_leaves, load, own_values
+from config.secret_leaves import NONE, SecretLeaves, stack_sections
 from config.stack import StackConfig
 from providers.engine_watch import UnwatchedClock
 from providers.ledger.bucket_ledger import BucketLedger, open_ledger
 from providers.ledger.folder_ledger import FolderLedger
 from providers.pulumi_state import BackendError, Run, run_pulumi, stack_config
 from providers.store.client import Keys
-from providers.vast.api.account_directory import account_directory
 from providers.vast.api.breaker import Breaker
-from providers.vast.api.client import DEFAULT_URL, VastClient
-from providers.vast.api.rate_limit import SharedRateLimit
-from providers.vast.api.response_cache import ResponseCache
+from providers.vast.api.client import VastClient
 from providers.vast.limits import Limits
 from providers.vast.search.image_needs import needs_of
 from providers.vast.search.memory_fit import Fit
 from providers.vast.search.offers import Requirements
 from providers.vast.settings import GB, WishSettings
-
-STORE_KEYS = {
-    "storeAccessKey": "STORE_ACCESS_KEY",
-    "storeSecretKey": "STORE_SECRET_KEY",
-}  # by key of config: the variable
+from providers.vast.stack_market import open_market
 
 
 @dataclass(frozen=True)
@@ -54,7 +45,6 @@ class CommandContext:
     clock: UnwatchedClock
     breaker: Breaker
     limits: Limits
-    lenient: bool = False  # ignore keys of config that this version does not know
     secret_leaves: SecretLeaves = NONE  # the secret leaves of its config
 
 
@@ -87,58 +77,14 @@ def open_selected(stack: str | None, own_key: str | None = None) -> CommandConte
     return open_context(chosen(stack), os.environ, own_key)
 
 
-def context_of_file(file: Path, environ: Mapping[str, str], own_key: str | None = None) -> CommandContext:
-    """Reach an account by a stack's config file alone, without Pulumi: encrypted values count as not set.
-
-    STORE_ACCESS_KEY and STORE_SECRET_KEY give the store's keys if the file has none. Raises CommandError.
-    """
-    try:
-        config = dict(read_yaml(file.read_text())["config"])
-    except (OSError, DialectError, KeyError, TypeError, ValueError) as error:
-        raise CommandError(f"{file} is no config file of a stack: {' '.join(str(error).split())}.") from None
-    known = {key: readable(value) for key, value in config.items() if not is_ciphertext(value)}
-    for key, variable in STORE_KEYS.items():
-        if not known.get(f"{PROJECT}:{key}") and environ.get(variable):
-            known[f"{PROJECT}:{key}"] = environ[variable]
-    return _context(file.stem.removeprefix("Pulumi."), known, environ, own_key, "", lenient=True)
-
-
 def _context(
-    stack: str,
-    config: Mapping[str, Any],
-    environ: Mapping[str, str],
-    own_key: str | None,
-    trouble: str,
-    lenient: bool = False,
+    stack: str, config: Mapping[str, Any], environ: Mapping[str, str], own_key: str | None, trouble: str
 ) -> CommandContext:
-    key = own_key or config.get(f"{PROJECT}:vastApiKey") or environ.get("VAST_API_KEY")
-    if not key:
-        raise CommandError(
-            f"No key of the market is known.{trouble} Set VAST_API_KEY, or {PROJECT}:vastApiKey in the stack."
-        )
     try:
-        market = structured(config.get(f"{PROJECT}:market")) or {}
-        url = market.get("url") or environ.get("VAST_URL") or DEFAULT_URL
-        scale = float(market.get("timeScale") or 1)
-    except (AttributeError, TypeError, ValueError):  # whose texts hold the value, which may be a secret
-        raise CommandError(
-            f"{PROJECT}:market of stack {stack} cannot be read: url must be a text, and timeScale a number."
-        ) from None
-    place, clock = account_directory(url, key), UnwatchedClock()
-    client = VastClient(
-        url, key, SharedRateLimit(place, scale), clock, time_scale=scale, shared=ResponseCache(place, scale)
-    )
-    return CommandContext(
-        stack, config, scale, client, clock, Breaker(place, scale), _limits(config).at(scale), lenient
-    )
-
-
-def _limits(config: Mapping[str, Any]) -> Limits:
-    """Return the default bounds, with the boot that config allows where it says one that can be read."""
-    with suppress(AttributeError, TypeError, ValueError):
-        minutes = (structured(config.get(f"{PROJECT}:limits")) or {}).get("bootMinutes")
-        return Limits() if minutes is None else Limits(boot_seconds=float(minutes) * 60)
-    return Limits()
+        market = open_market(stack, config, environ, own_key, trouble)
+    except ConfigError as error:
+        raise CommandError(str(error)) from None
+    return CommandContext(stack, config, market.scale, market.client, market.clock, market.breaker, market.limits)
 
 
 def read_config(context: CommandContext, project: Path | None = Path()) -> StackConfig:
@@ -146,7 +92,7 @@ def read_config(context: CommandContext, project: Path | None = Path()) -> Stack
 
     Raises ConfigError.
     """
-    return load(own_values(context.config), project, context.secret_leaves, lenient=context.lenient)
+    return load(own_values(context.config), project, context.secret_leaves)
 
 
 def wishes_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
@@ -170,5 +116,5 @@ def ledger_of(context: CommandContext, stack: StackConfig) -> BucketLedger | Fol
 
 def store_keys(context: CommandContext) -> Keys:
     """Return the stack's keys at the object store; empty where config has none."""
-    access, secret = (str(context.config.get(f"{PROJECT}:{key}") or "") for key in STORE_KEYS)
+    access, secret = (str(context.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
     return Keys(access, secret)

@@ -59,7 +59,6 @@ MAY_IMPORT = {
 ALIASES = (
     "monitoring/criteria/__main__.py",
     "monitoring/dashboards/__main__.py",
-    "monitoring/exporter/__main__.py",
     "monitoring/report/__main__.py",
     "providers/store/manifest.py",
     "providers/vast/__main__.py",

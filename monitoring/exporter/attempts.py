@@ -1,19 +1,25 @@
-"""The ledger's events by attempt, pure: how long each phase took, what failed and why. Their order does not matter."""
+"""Groups the ledger's events by attempt: how long each phase took, what failed and why.
+
+Pure functions. The order of the events does not matter.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from monitoring.exporter.sources import PHASES, Happening, Rented
+from monitoring.exporter.sources import PHASES
+from providers.ledger.event import Event, Outcome, Reason
+from providers.vast.api.instance import Instance
 
-RETRY_SECONDS = 120.0  # an attempt that begins so soon after a failed one belongs to the same wait of the operator
+RETRY_SECONDS = 120.0  # an attempt that begins sooner after a failed one belongs to the same wait of the operator
 
 
 @dataclass
 class Attempt:
-    """What is known of one attempt. Moments in unix seconds; `passed` maps a phase to the seconds at which it first spoke.
+    """One attempt, as far as the ledger knows it. Moments are unix seconds.
 
-    `measured` is how long each phase took, where whoever worked on it wrote that down at the end.
+    `passed` maps a phase to the seconds, since the attempt began, at which it was through. `measured` maps a phase to the
+    seconds that it took; the create writes them into its last event, and older versions wrote none.
     """
 
     name: str
@@ -25,7 +31,7 @@ class Attempt:
     served: float | None = None
     failed: str | None = None
     given_back: bool = False
-    ended: bool = False  # its instance is not rented any more, as whoever looked last says
+    ended: bool = False  # the ledger says that its instance is not rented any more
     instance_id: int | None = None
     machine_id: int | None = None
     rented_at: float | None = None
@@ -33,7 +39,7 @@ class Attempt:
     usd: float = 0.0
 
     def phase_seconds(self) -> dict[str, float]:
-        """Return how long each phase took that is through; one whose beginning nobody wrote down is left out."""
+        """Return the seconds of each finished phase. An adopted instance has none: the ledger does not know its beginning."""
         if self.adopted:
             return {}
         if self.measured:
@@ -43,18 +49,18 @@ class Attempt:
         return {phase: max(0.0, end - before) for (phase, end), before in zip(known, befores, strict=False)}
 
     def boots(self) -> bool:
-        """Say whether the last that is known of it is its rent or its adoption: nobody saw it run."""
+        """Say whether rent or adoption is the last known event, so that no event shows the instance running."""
         return self.served is None and self.failed is None and not self.passed.keys() - {"rent"}
 
     def failing_phase(self) -> str:
-        """Return the phase in which it ended: the one after the last that is through."""
+        """Return the phase in which the attempt failed: the one after the last finished phase."""
         through = [PHASES.index(phase) for phase in self.passed if phase in PHASES]
         return PHASES[min(max(through, default=-1) + 1, len(PHASES) - 1)]
 
 
 @dataclass(frozen=True)
 class Wait:
-    """How long an operator waited for an instance, failed attempts right before it included. `served` in unix seconds."""
+    """How long an operator waited for an instance, with the failed attempts right before. `served` is in unix seconds."""
 
     name: str
     seconds: float
@@ -63,16 +69,16 @@ class Wait:
 
 
 class Attempts:
-    """All attempts of a ledger, by stack id and attempt."""
+    """All attempts of a ledger, by stack id and attempt id."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Attempt] = {}
         self._ended: set[int] = set()  # instances
 
-    def add(self, happenings: Iterable[Happening]) -> None:
-        """Take events in; each of them once."""
-        for one in happenings:
-            if one.outcome == "ended" and one.instance_id is not None:
+    def add(self, events: Iterable[Event]) -> None:
+        """Add events. Add each event once."""
+        for one in events:
+            if one.outcome is Outcome.ENDED and one.instance_id is not None:
                 self._ended.add(one.instance_id)
                 continue
             began = one.at - one.seconds
@@ -80,11 +86,11 @@ class Attempts:
             _note(attempt, one)
 
     def stack_ids(self) -> frozenset[str]:
-        """Return the stacks that have written into the ledger."""
+        """Return the ids of the stacks that have written into the ledger."""
         return frozenset(stack_id for stack_id, _ in self._known)
 
     def all(self) -> list[Attempt]:
-        """Return the attempts in the order in which they began."""
+        """Return the attempts, sorted by their beginning."""
         known = sorted(self._known.values(), key=lambda attempt: attempt.began)
         for attempt in known:
             attempt.ended = attempt.instance_id in self._ended
@@ -92,7 +98,7 @@ class Attempts:
 
 
 def provisioning(attempts: Iterable[Attempt]) -> list[Wait]:
-    """Return what it took each instance to serve, in the order in which they began; adopted ones are left out."""
+    """Return the wait for each instance that serves, sorted by beginning. Adopted instances have none."""
     waits: list[Wait] = []
     begins: dict[str, tuple[float, float]] = {}  # name -> when the wait began, and when its last attempt ended
     for attempt in attempts:
@@ -107,49 +113,51 @@ def provisioning(attempts: Iterable[Attempt]) -> list[Wait]:
 
 
 def orphaned(
-    inventory: Iterable[Rented],
+    inventory: Iterable[Instance],
     attempts: Iterable[Attempt],
     now: float = 0.0,
     abandoned_seconds: float = float("inf"),
-) -> list[Rented]:
-    """Return what is rented though no event of the ledger names it, or one says that it was given back or ended, or none says
-    anything but that it boots, since so many seconds before `now` (unix seconds).
+) -> list[Instance]:
+    """Return rented instances for which the ledger does not account.
+
+    No event names such an instance, or an event says that it was given back or ended. Or it has been booting, by the
+    ledger, for more than `abandoned_seconds` before `now` (unix seconds).
     """
     since = now - abandoned_seconds
     over = {one.instance_id for one in attempts if one.ended}
     wanted = {
         one.instance_id for one in attempts if not one.given_back and not (one.boots() and one.last < since)
     } - over
-    return [rented for rented in inventory if rented.instance_id not in wanted]
+    return [instance for instance in inventory if instance.id not in wanted]
 
 
 def failures(attempts: Iterable[Attempt]) -> Counter[tuple[str, str]]:
-    """Count failed attempts by the phase in which they ended and the reason."""
+    """Count failed attempts by (phase in which they failed, reason)."""
     return Counter((attempt.failing_phase(), attempt.failed) for attempt in attempts if attempt.failed)
 
 
 def last_failures(attempts: Iterable[Attempt]) -> dict[str, str]:
-    """Return the reason of each instance's latest attempt, where that failed."""
+    """Return the reason by instance name, for instances whose latest attempt failed."""
     latest = {attempt.name: attempt for attempt in attempts if attempt.served is not None or attempt.failed}
     return {name: attempt.failed for name, attempt in latest.items() if attempt.failed}
 
 
-def _note(attempt: Attempt, one: Happening) -> None:
+def _note(attempt: Attempt, one: Event) -> None:
     attempt.last = max(attempt.last, one.at)
-    attempt.adopted |= one.outcome == "adopted"
+    attempt.adopted |= one.outcome is Outcome.ADOPTED
     attempt.instance_id = one.instance_id if one.instance_id is not None else attempt.instance_id
     attempt.machine_id = one.machine_id if one.machine_id is not None else attempt.machine_id
     attempt.usd_per_hour = one.usd_per_hour if one.usd_per_hour is not None else attempt.usd_per_hour
-    attempt.usd = max(attempt.usd, one.usd)
-    if one.outcome == "rented":
+    attempt.usd = max(attempt.usd, one.usd - one.image_usd)  # the market bills the image as traffic
+    if one.outcome is Outcome.RENTED:
         attempt.passed["rent"] = one.seconds
         attempt.rented_at = one.at
-    elif one.outcome == "passed" and one.phase:
+    elif one.outcome is Outcome.PASSED and one.phase:
         attempt.passed[one.phase] = one.seconds
-    elif one.outcome == "served":
+    elif one.outcome is Outcome.SERVED:
         attempt.served = one.at
         attempt.measured = one.phases
-    elif one.outcome == "failed":
-        attempt.failed = one.reason or "unforeseen"
-    elif one.outcome == "given-back":
+    elif one.outcome is Outcome.FAILED:
+        attempt.failed = (one.reason or Reason.UNFORESEEN).value
+    elif one.outcome is Outcome.GIVEN_BACK:
         attempt.given_back = True

@@ -1,4 +1,7 @@
-"""The fleet's metrics out of what was last learnt. A source that fails leaves its last values, and says since when."""
+"""Makes the fleet's metrics from the last read of each source.
+
+If a source fails, its last values stay, and a gauge shows when it was last read.
+"""
 
 import threading
 from collections import Counter
@@ -14,25 +17,30 @@ from prometheus_client.registry import Collector
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts, Wait, failures, last_failures, orphaned, provisioning
 from monitoring.exporter.market_time import MarketTime
-from monitoring.exporter.sources import PHASES, Charged, Rented, SourceDown, Sources
+from monitoring.exporter.sources import PHASES, SourceDown, Sources, label_of
 from monitoring.instance_names import fleet_of
 from monitoring.metric_families import Samples, counters, gauges
+from providers.vast.api.instance import Instance
+from providers.vast.api.responses import Charge
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
-ALL = "all"  # beside the phases: from the first attempt to an answered completion
+ALL = "all"  # a row beside the phases: from the first attempt to an answered completion
 WORST_MACHINES = 50
 LABELS = ("instance_id", "name", "fleet", "status", "gpu_name", "machine_id", "location")
 SOURCES = ("ledger", "inventory", "charges")
-UNUSED = "prometheus"  # the fourth, where hosts report
+UNUSED = "prometheus"  # a fourth source, if hosts report
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What does not change while it runs. Budgets in $, 0 for none; `reasons` is the ledger's closed list."""
+    """Settings that stay the same while the exporter runs. Budgets are in $, 0 for none.
+
+    `reasons` is the ledger's closed list.
+    """
 
     reasons: Sequence[str]
     ssh_timeout_seconds: float
-    abandoned_seconds: float = 2 * 3600.0  # an instance that boots for longer is waited for by nobody
+    abandoned_seconds: float = 2 * 3600.0  # no create waits longer for an instance that boots
     time: MarketTime = field(default_factory=MarketTime)
     day_usd: float = 0.0
     month_usd: float = 0.0
@@ -40,14 +48,17 @@ class Terms:
 
 
 class FleetCollector(Collector):
-    """`learn` asks the sources, `collect` never does: a scrape waits for nobody. `now` returns unix seconds. Thread-safe."""
+    """`learn` reads the sources; `collect` never does, so that a scrape waits for none. Thread-safe.
+
+    `now` returns unix seconds.
+    """
 
     def __init__(self, sources: Sources, terms: Terms, now: Callable[[], float]) -> None:
         self._sources, self._terms, self._now = sources, terms, now
         self._lock = threading.Lock()
         self._attempts = Attempts()
-        self._inventory: Sequence[Rented] = ()
-        self._charges: Sequence[Charged] = ()
+        self._inventory: Sequence[Instance] = ()
+        self._charges: Sequence[Charge] = ()
         self._unused: dict[int, float] = {}
         self._steps: dict[str, Callable[[], None]] = dict(
             zip(SOURCES, (self._learn_ledger, self._learn_inventory, self._learn_charges), strict=True)
@@ -57,7 +68,7 @@ class FleetCollector(Collector):
         self._learnt = dict.fromkeys(self._steps, 0.0)
 
     def learn(self) -> dict[str, str]:
-        """Ask each source once, and return what went wrong by source."""
+        """Read each source once. Return the error message by source, of sources that failed."""
         troubles = {}
         for source, step in self._steps.items():
             try:
@@ -69,7 +80,7 @@ class FleetCollector(Collector):
         return troubles
 
     def collect(self) -> Iterable[Metric]:
-        """Return every family; a source that was never read has no values, not noughts."""
+        """Return every family. A source that was never read has no values; it does not show zeros."""
         with self._lock:
             return list(self._families())
 
@@ -91,7 +102,7 @@ class FleetCollector(Collector):
         yield gauges("vast_budget_usd", "Budget in $; absent where none is set.", ("period",), _positive(budgets))
         yield gauges(
             "vast_fleet_price_ceiling_usd_per_hour",
-            "What an instance of a fleet may cost, in $/h.",
+            "Highest price of an instance of a fleet, in $/h.",
             ("fleet",),
             {(fleet,): usd for fleet, usd in self._terms.ceilings.items()},
         )
@@ -103,7 +114,7 @@ class FleetCollector(Collector):
         yield from _latest(waits)
         yield counters(
             "vast_instance_provision_failures",
-            "Attempts that failed, by the phase in which they did.",
+            "Failed attempts, by the phase in which they failed.",
             ("phase", "reason"),
             dict.fromkeys(product(PHASES, self._terms.reasons), 0) | failures(attempts),
         )
@@ -114,26 +125,28 @@ class FleetCollector(Collector):
             dict.fromkeys(last_failures(attempts).items(), 1.0),
         )
         yield _scores(attempts)
-        # The account may be another stack's, too: ours is what carries the id of a stack that wrote into the ledger.
-        inventory = [rented for rented in self._inventory if rented.stack_id in own]
-        charges = [charge for charge in self._charges if charge.stack_id in own]
+        # Other stacks may use the same account. Our rows carry the id of a stack that wrote into the ledger.
+        inventory = [(one, mark.name) for one in self._inventory if (mark := label_of(one)) and mark.stack_id in own]
+        charges = [one for one in self._charges if _stack_id(one) in own and one.instance_id is not None]
         if self._learnt["inventory"]:
             known = dict.fromkeys(((stack_id,) for stack_id in own), 1.0)
             yield gauges("vast_exporter_stack_info", "1 for each stack whose rentals are known.", ("stack_id",), known)
             yield from _inventory(inventory)
             yield _ends(inventory, self._now(), self._terms.time)
-            lost = orphaned(inventory, attempts, self._now(), self._terms.abandoned_seconds)
-            orphans = {_identity(rented)[:3]: 1.0 for rented in lost}
-            yield gauges("vast_instance_orphaned", "1 for what no event accounts for.", LABELS[:3], orphans)
+            rented = [instance for instance, _name in inventory]
+            lost = {one.id for one in orphaned(rented, attempts, self._now(), self._terms.abandoned_seconds)}
+            orphans = {_identity(*one)[:3]: 1.0 for one in inventory if one[0].id in lost}
+            text = "1 for each rented instance for which no event accounts."
+            yield gauges("vast_instance_orphaned", text, LABELS[:3], orphans)
         if self._learnt["charges"]:
             unused = self._unused if self._learnt.get(UNUSED) else None
             wasted = money.waste(charges, attempts, unused)
             yield from _money(charges, wasted, self._now())
         if all(self._learnt[source] for source in SOURCES):
-            yield from _drift(money.drift(charges, attempts, inventory, self._now(), self._terms.time))
+            yield from _drift(money.drift(charges, attempts, rented, self._now(), self._terms.time))
 
     def _learn_ledger(self) -> None:
-        fresh = self._sources.happenings()
+        fresh = self._sources.events()
         with self._lock:
             self._attempts.add(fresh)
 
@@ -150,8 +163,11 @@ class FleetCollector(Collector):
     def _learn_unused(self, ask: Callable[[], Mapping[int, float]]) -> None:
         found = ask()
         with self._lock:
-            # Prometheus forgets, and extrapolates: what was known stays, so that the counter never falls.
+            # Prometheus drops old samples and extrapolates. The higher value stays, so that the counter never falls.
             self._unused |= {number: max(found[number], self._unused.get(number, 0.0)) for number in found}
+
+
+Rented = tuple[Instance, str]  # an instance and the name in its label
 
 
 def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
@@ -159,46 +175,64 @@ def _inventory(inventory: Sequence[Rented]) -> Iterator[Metric]:
         "vast_instance_info",
         "1 for each instance that is rented.",
         LABELS,
-        {_identity(rented): 1.0 for rented in inventory},
+        {_identity(*one): 1.0 for one in inventory},
     )
     yield gauges(
         "vast_instance_cost_per_hour",
-        "What an instance costs while it runs, in $/h.",
+        "Price of an instance while it runs, in $/h.",
         LABELS[:3],
-        {_identity(rented)[:3]: rented.usd_per_hour for rented in inventory},
+        {_identity(*one)[:3]: one[0].dph_total or 0.0 for one in inventory},
     )
 
 
 def _ends(inventory: Sequence[Rented], now: float, time: MarketTime) -> Metric:
-    ends = {_identity(one)[:3]: time.shown_end(now, one.ends_at) for one in inventory if one.ends_at is not None}
+    ends = {
+        _identity(one, name)[:3]: time.shown_end(now, one.end_date)
+        for one, name in inventory
+        if one.end_date is not None
+    }
     name = "vast_instance_contract_end_timestamp_seconds"
     return gauges(name, "When the contract ends and the market stops the instance.", LABELS[:3], ends)
 
 
-def _money(charges: Sequence[Charged], wasted: dict[str, float], now: float) -> Iterator[Metric]:
-    yield counters("vast_cost_usd", "What the market charged, in $.", ("kind",), _keyed(money.cost(charges)))
-    yield counters("vast_waste_usd", "What of it served nobody, in $.", ("kind",), _keyed(wasted))
+def _money(charges: Sequence[Charge], wasted: dict[str, float], now: float) -> Iterator[Metric]:
+    yield counters("vast_cost_usd", "Charges of the market, in $.", ("kind",), _keyed(money.cost(charges)))
+    yield counters("vast_waste_usd", "Charges for time in which no user was served, in $.", ("kind",), _keyed(wasted))
     spent = _keyed(money.spent(charges, now))
-    yield gauges("vast_spend_usd", "What was spent in this UTC day and month, in $.", ("period",), spent)
+    yield gauges("vast_spend_usd", "Charges of this UTC day and month, in $.", ("period",), spent)
 
 
 def _drift(found: money.Drift) -> Iterator[Metric]:
     compared = {(): float(found.instances)}
-    yield gauges("vast_cost_drift_instances", "Instances whose cost we counted, too.", (), compared)
+    yield gauges("vast_cost_drift_instances", "Instances that the drift compares.", (), compared)
     ratio = {} if found.ratio is None else {(): found.ratio}
     yield gauges("vast_cost_drift_ratio", "Charges over our own count of the same instances, less 1.", (), ratio)
 
 
-def _identity(rented: Rented) -> tuple[str, ...]:
+def _stack_id(row: Charge) -> str:
+    mark = label_of(row)
+    return mark.stack_id if mark else ""
+
+
+def _identity(instance: Instance, name: str) -> tuple[str, ...]:
     return (
-        str(rented.instance_id),
-        rented.name,
-        fleet_of(rented.name),
-        rented.status,
-        rented.gpu,
-        str(rented.machine_id),
-        rented.location,
+        str(instance.id),
+        name,
+        fleet_of(name),
+        instance.actual_status or "none",
+        instance.gpu_name or "",
+        str(instance.machine_id or 0),
+        shown_place(instance.geolocation or ""),
     )
+
+
+def shown_place(geolocation: str) -> str:
+    """Return a place as people read it: the market writes `, US` if it knows only the country.
+
+    >>> shown_place(", US"), shown_place("Sweden, SE")
+    ('US', 'Sweden, SE')
+    """
+    return ", ".join(part.strip() for part in geolocation.split(",") if part.strip())
 
 
 def _latest(waits: Sequence[Wait]) -> Iterator[Metric]:
@@ -206,7 +240,7 @@ def _latest(waits: Sequence[Wait]) -> Iterator[Metric]:
     labels = ("name", "fleet")
     yield gauges(
         "vast_instance_provisioning_last_seconds",
-        "How long an instance's latest provisioning took, failed attempts right before it included.",
+        "Duration of an instance's latest provisioning, with the failed attempts right before it.",
         labels,
         {key: wait.seconds for key, wait in last.items()},
     )
@@ -218,7 +252,7 @@ def _latest(waits: Sequence[Wait]) -> Iterator[Metric]:
     )
     yield gauges(
         "vast_instance_phase_seconds",
-        "How long each phase of an instance's latest provisioning took.",
+        "Duration of each phase of an instance's latest provisioning.",
         (*labels, "phase"),
         {(*key, phase): seconds for key, wait in last.items() for phase, seconds in wait.phases.items()},
     )

@@ -1,6 +1,7 @@
-"""A market's time against ours, pure. The wire carries real moments; what the market charges and allots is in its own hours,
-which are shorter than ours where its clock runs faster, as in the sandbox. Everything that compares the two asks here;
-PromQL does, by the gauge that tells the scale.
+"""Converts between the market's hours and ours.
+
+API rows carry real moments. Charges and contract lengths are in the market's hours. These are shorter than ours if the
+market's clock runs faster, as in the sandbox. PromQL converts by the gauge that this module exports.
 """
 
 from dataclasses import dataclass
@@ -12,16 +13,16 @@ from monitoring.metric_families import gauges
 
 @dataclass(frozen=True)
 class MarketTime:
-    """How many seconds of the market pass in one of ours: 1 on the real market."""
+    """`scale`: seconds of the market in one of ours, 1 on the real market."""
 
     scale: float = 1.0
 
     def charged(self, usd: float) -> float:
-        """Return what the market charges, in $, where a price an hour over hours of ours comes to `usd`."""
+        """Return the market's charge in $, if a price an hour comes to `usd` over our hours."""
         return usd * self.scale
 
     def shown_end(self, now: float, ends_at: float) -> float:
-        """Return the moment as far from `now` as the market's own time says it is; unix seconds of ours, all three."""
+        """Return when `ends_at` comes, counted from `now` in the market's seconds. All three are unix seconds of ours."""
         return now + (ends_at - now) * self.scale
 
     def metric(self) -> Metric:

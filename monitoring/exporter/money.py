@@ -1,5 +1,6 @@
-"""What the fleet costs, out of what the market charged, pure: by kind, by day and month, what of it was wasted, and how
-far our own count is off.
+"""Adds up the market's charges: by kind, by UTC day and month, and how much of them was wasted.
+
+Pure functions. `drift` compares the charges with the cost that our own ledger counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,41 +9,56 @@ from datetime import UTC, datetime
 
 from monitoring.exporter.attempts import Attempt
 from monitoring.exporter.market_time import MarketTime
-from monitoring.exporter.sources import KINDS, Charged, Rented
+from providers.vast.api.instance import Instance
+from providers.vast.api.responses import Charge
 
+KINDS = {"gpu": "gpu", "disk": "disk", "bwd": "traffic", "bwu": "traffic"}  # the market's word -> ours
 COST_KINDS = ("gpu", "disk", "traffic")
 WASTE_KINDS = ("failed", "orphan")
 REAL_TIME = MarketTime()
-IDLE = "idle"  # is told where hosts report: unknown never means idle
+IDLE = "idle"  # only of hosts that report: an instance with unknown use does not count as idle
 
 
 @dataclass(frozen=True)
 class Drift:
-    """How our own count compares with the charges of the same instances. `ratio` is None where none can be compared."""
+    """Charges over our own count of the same instances, less 1. `ratio` is None if no instance can be compared."""
 
     instances: int
     ratio: float | None
 
 
-def cost(charges: Iterable[Charged]) -> dict[str, float]:
-    """Return $ by kind; their sum is the bill. A kind that the market has and we do not know counts as traffic."""
+def charged_usd(charge: Charge) -> dict[str, float]:
+    """Return $ by the market's kinds. A charge without items counts as GPU."""
+    usd: dict[str, float] = {}
+    for item in charge.items:
+        usd[item.type] = usd.get(item.type, 0.0) + item.amount
+    return usd or {"gpu": charge.amount}
+
+
+def charged_total(charge: Charge) -> float:
+    """Return $ of all kinds together."""
+    return sum(charged_usd(charge).values())
+
+
+def cost(charges: Iterable[Charge]) -> dict[str, float]:
+    """Return $ by our kinds; their sum is the bill. A kind of the market that we do not know counts as traffic."""
     total = dict.fromkeys(COST_KINDS, 0.0)
     for charge in charges:
-        for kind, usd in charge.usd.items():
+        for kind, usd in charged_usd(charge).items():
             total[KINDS.get(kind, "traffic")] += usd
     return total
 
 
 def waste(
-    charges: Iterable[Charged],
+    charges: Iterable[Charge],
     attempts: Sequence[Attempt],
     unused: Mapping[int, float] | None = None,
 ) -> dict[str, float]:
     """Return $ by kind of waste, a part of `cost`.
 
-    failed: instances that never served. orphan: those that no event names, rented after the ledger began: what is older may
-    have been forgotten by it. idle: of the others, the share of their time in which they were ready and unused, which
-    `unused` tells in seconds by instance; without it nothing is said of idleness.
+    failed: instances that never served. orphan: instances that no event names, if they were rented after the ledger
+    began; the ledger may have dropped older ones. idle: of the other instances, the share of time in which they were ready
+    and unused. `unused` has those seconds by instance id; without it the result has no `idle`.
     """
     served = {attempt.instance_id for attempt in attempts if attempt.served is not None}
     failed = {attempt.instance_id for attempt in attempts if attempt.failed} - served
@@ -50,18 +66,19 @@ def waste(
     known_since = min((attempt.began for attempt in attempts), default=float("inf"))
     total = dict.fromkeys(WASTE_KINDS, 0.0) | ({} if unused is None else {IDLE: 0.0})
     for charge in charges:
-        if charge.instance_id in failed:
-            total["failed"] += charge.total
-        elif charge.instance_id not in named and charge.start > known_since:
-            total["orphan"] += charge.total
+        number = charge.instance_id or 0
+        if number in failed:
+            total["failed"] += charged_total(charge)
+        elif number not in named and charge.start > known_since:
+            total["orphan"] += charged_total(charge)
         elif unused and charge.end > charge.start:
-            share = unused.get(charge.instance_id, 0.0) / (charge.end - charge.start)
-            total[IDLE] += charge.total * min(1.0, share)
+            share = unused.get(number, 0.0) / (charge.end - charge.start)
+            total[IDLE] += charged_total(charge) * min(1.0, share)
     return total
 
 
-def spent(charges: Iterable[Charged], now: float) -> dict[str, float]:
-    """Return $ of the UTC day and month of `now`; a charge counts evenly over its time."""
+def spent(charges: Iterable[Charge], now: float) -> dict[str, float]:
+    """Return $ of the UTC day and month of `now` (unix seconds). A charge counts evenly over its time."""
     rows = list(charges)
     moment = datetime.fromtimestamp(now, UTC)
     midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -70,17 +87,17 @@ def spent(charges: Iterable[Charged], now: float) -> dict[str, float]:
 
 
 def drift(
-    charges: Iterable[Charged],
+    charges: Iterable[Charge],
     attempts: Iterable[Attempt],
-    inventory: Iterable[Rented],
+    inventory: Iterable[Instance],
     now: float,
     time: MarketTime = REAL_TIME,
 ) -> Drift:
-    """Compare instances whose rent we saw begin, and whose end we saw or that are still there.
+    """Compare the charges with our count, over instances whose rent and end the ledger knows or which are still rented.
 
-    Traffic is left out: only the market counts bytes. `time`: the market's, by which it charges.
+    Traffic does not count, because only the market counts bytes. `now` is in unix seconds.
     """
-    there = {rented.instance_id for rented in inventory}
+    there = {instance.id for instance in inventory}
     ours: dict[int, float] = {}
     for attempt in attempts:
         if attempt.instance_id is None or attempt.rented_at is None:
@@ -88,22 +105,22 @@ def drift(
         if attempt.given_back and attempt.instance_id not in there:
             ours[attempt.instance_id] = time.charged(attempt.usd)
         elif attempt.instance_id in there and attempt.usd_per_hour is not None:
-            # The GPU is billed from when the instance runs; what the disk costs before that is little.
+            # The market bills the GPU from when the instance runs. The disk costs little before that.
             runs = attempt.began + attempt.passed["wait"] if "wait" in attempt.passed else attempt.rented_at
             ours[attempt.instance_id] = time.charged((now - runs) / 3600 * attempt.usd_per_hour)
     theirs: dict[int, float] = {}
     for charge in charges:
-        if charge.instance_id in ours:
+        if charge.instance_id is not None and charge.instance_id in ours:
             theirs[charge.instance_id] = theirs.get(charge.instance_id, 0.0) + _rent(charge)
     counted = sum(ours[number] for number in theirs)
     return Drift(len(theirs), sum(theirs.values()) / counted - 1 if counted else None)
 
 
-def _rent(charge: Charged) -> float:
-    return sum(usd for kind, usd in charge.usd.items() if KINDS.get(kind) != "traffic")
+def _rent(charge: Charge) -> float:
+    return sum(usd for kind, usd in charged_usd(charge).items() if KINDS.get(kind) != "traffic")
 
 
-def _since(charge: Charged, begin: float) -> float:
+def _since(charge: Charge, begin: float) -> float:
     length = charge.end - charge.start
     share = min(1.0, max(0.0, charge.end - begin) / length) if length > 0 else float(charge.end >= begin)
-    return charge.total * share
+    return charged_total(charge) * share

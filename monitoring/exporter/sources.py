@@ -1,76 +1,38 @@
-"""What the exporter is told, in its own words; who asks the ledger and the market hands it in."""
+"""Where the exporter's facts come from: ledger, inventory, charges and unused time, each as a function.
+
+The rows are those of the providers: events of the ledger, instances and charges of the market.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from providers.ledger.event import Event
+from providers.vast.api import label
+from providers.vast.api.instance import Instance
+from providers.vast.api.label import Label
+from providers.vast.api.responses import Charge
 
 PHASES = ("rent", "wait", "connect", "preflight", "install", "fetch weights", "start", "probe")
-KINDS = {"gpu": "gpu", "disk": "disk", "bwd": "traffic", "bwu": "traffic"}  # the market's word -> ours
 
 
 class SourceDown(Exception):
-    """A source cannot be read now; the message says why."""
-
-
-@dataclass(frozen=True)
-class Happening:
-    """One event of the ledger. `at` in unix seconds, `seconds` since the attempt began, `usd` since the rent."""
-
-    at: float
-    stack_id: str
-    name: str
-    attempt: str
-    outcome: str
-    reason: str | None = None
-    phase: str | None = None
-    seconds: float = 0.0
-    usd: float = 0.0
-    usd_per_hour: float | None = None
-    instance_id: int | None = None
-    machine_id: int | None = None
-    phases: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Rented:
-    """One instance of the account that carries a label of gpu-fleet's. `usd_per_hour` as the market charges while it runs,
-    `ends_at` (unix seconds) when its contract ends.
-    """
-
-    instance_id: int
-    stack_id: str
-    name: str
-    status: str
-    gpu: str
-    machine_id: int
-    location: str
-    usd_per_hour: float
-    ends_at: float | None = None
-
-
-@dataclass(frozen=True)
-class Charged:
-    """What the market charged for one instance between two moments (unix seconds). `usd`: by the market's own kinds."""
-
-    instance_id: int
-    stack_id: str
-    name: str
-    start: float
-    end: float
-    usd: Mapping[str, float]
-
-    @property
-    def total(self) -> float:
-        """All kinds together, in $."""
-        return sum(self.usd.values())
+    """A source cannot be read now. The message says why."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """Each returns what is there, or raises SourceDown. `happenings` returns only what it has not returned before;
-    `unused` how many seconds each instance was ready and unused, by its id, where hosts report.
+    """The functions that read each source. Each of them raises SourceDown if it cannot.
+
+    `events` returns only events that it has not returned before. `inventory` and `charges` return all rows of the account.
+    `unused` returns, for hosts that report, how many seconds each instance was ready and unused, by its id.
     """
 
-    happenings: Callable[[], Sequence[Happening]]
-    inventory: Callable[[], Sequence[Rented]]
-    charges: Callable[[], Sequence[Charged]]
+    events: Callable[[], Sequence[Event]]
+    inventory: Callable[[], Sequence[Instance]]
+    charges: Callable[[], Sequence[Charge]]
     unused: Callable[[], Mapping[int, float]] | None = None
+
+
+def label_of(row: Instance | Charge) -> Label | None:
+    """Return the label of an instance or a charge; None if no fleet made it."""
+    return label.parse(row.label if isinstance(row, Instance) else row.metadata.label)

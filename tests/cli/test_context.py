@@ -1,4 +1,4 @@
-"""A stack's config file alone, without Pulumi: what an exporter in a container works with."""
+"""What commands know of a stack: its config as Pulumi tells it, its requirements, and no secret in any message."""
 
 import json
 from pathlib import Path
@@ -7,70 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.context import CommandContext, context_of_file, open_context, read_config, store_keys, wishes_for
+from cli.context import CommandContext, open_context, read_config, wishes_for
 from cli.errors import CommandError
 from config.messages import ConfigError
 from config.stack import StackConfig
-
-CONFIG = {
-    "gpu-fleet:market": {"url": "http://127.0.0.1:1", "timeScale": 30},
-    "gpu-fleet:vastApiKey": {"secure": "v1:abc:def"},
-    "gpu-fleet:store": {"endpoint": "http://127.0.0.1:2", "region": "fsn1", "bucket": "models"},
-    "gpu-fleet:storeAccessKey": {"secure": "v1:abc:def"},
-    "gpu-fleet:budget": {"usdPerDay": 5},
-}
-ENVIRON = {"VAST_API_KEY": "of the environment", "STORE_ACCESS_KEY": "access", "STORE_SECRET_KEY": "secret"}
-
-
-def file(folder: Path, text: str = "") -> Path:
-    made = folder / "Pulumi.dev.yaml"
-    made.write_text(text or yaml.safe_dump({"config": CONFIG}))
-    return made
-
-
-def test_what_is_encrypted_comes_from_the_environment(tmp_path: Path) -> None:
-    context = context_of_file(file(tmp_path), ENVIRON)
-
-    assert (context.stack, context.scale) == ("dev", 30)
-    assert (store_keys(context).access, store_keys(context).secret) == ("access", "secret")
-    assert read_config(context).budget.usd_per_day == 5
-
-
-def test_a_key_of_its_own_goes_before_the_stacks(tmp_path: Path) -> None:
-    assert context_of_file(file(tmp_path), {}, "own").market
-    with pytest.raises(CommandError, match="No key of the market is known"):
-        context_of_file(file(tmp_path), {})
-
-
-@pytest.mark.parametrize("text", ["[]", "config: [1]", "{", "config", "a: 1"])
-def test_what_is_no_config_file_is_refused_in_one_sentence(tmp_path: Path, text: str) -> None:
-    with pytest.raises(CommandError, match=r"Pulumi.dev.yaml is no config file of a stack"):
-        context_of_file(file(tmp_path, text), ENVIRON)
-    with pytest.raises(CommandError, match="is no config file"):
-        context_of_file(tmp_path / "missing.yaml", ENVIRON)
-
-
-def test_a_file_that_is_newer_or_has_encrypted_leaves_is_read(tmp_path: Path) -> None:
-    fleet = """
-        model: tiny
-        gpu: {name: RTX 4090, sparkle: 1}
-        maxUsdPerHour: 0.5
-        reliability: {secure: v1:a:b}
-        regions: [NO]
-        environment: {WANDB_API_KEY: {secure: v1:a:b}, A: 1}
-        registry: {server: ghcr.io, user: me, password: {secure: v1:a:b}}
-"""
-    text = yaml.safe_dump({"config": {**CONFIG, "gpu-fleet:ofTomorrow": {"a": 1}}})
-    text += f"  gpu-fleet:models: {{tiny: {{manifest: m.json}}}}\n  gpu-fleet:fleets:\n    chat:{fleet}"
-
-    found = read_config(context_of_file(file(tmp_path, text), ENVIRON), None)
-
-    chat = found.fleets["chat"]
-    assert (chat.regions, chat.environment, chat.reliability) == (
-        ("NO",),
-        {"WANDB_API_KEY": "[secret]", "A": "1"},
-        0.95,
-    )
 
 
 @pytest.mark.parametrize(
@@ -129,7 +69,7 @@ def test_no_message_beside_the_engine_shows_a_secret_leaf(tmp_path: Path) -> Non
 def test_the_stacks_file_tells_which_leaf_is_secret_beside_the_engine_too(tmp_path: Path) -> None:
     fleet = {**SECTIONS["fleets"]["chat"], "replicas": "many", "environment": {"WANDB_API_KEY": KEY}}
     marked = {"chat": {**fleet, "environment": {"WANDB_API_KEY": {"secure": "v1:a:b"}}}}
-    file(tmp_path, yaml.safe_dump({"config": {"gpu-fleet:fleets": marked}}))
+    (tmp_path / "Pulumi.dev.yaml").write_text(yaml.safe_dump({"config": {"gpu-fleet:fleets": marked}}))
 
     context = opened(tmp_path, {**SECTIONS, "fleets": {"chat": fleet}}, "fleets")
 

@@ -85,7 +85,7 @@ def test_a_shell_completes_commands_stacks_and_faults(tmp_path: Path) -> None:
     [
         ("providers.vast", ["sweep", "--help"], "Usage: gpu-fleet sweep"),
         ("providers.store.manifest", ["--help"], "Usage: gpu-fleet manifest"),
-        ("monitoring.exporter", ["--help"], "Usage: gpu-fleet exporter"),
+        ("monitoring.exporter", ["--help"], "usage: python -m monitoring.exporter"),
         ("monitoring.report", ["--help"], "Usage: gpu-fleet report"),
         ("monitoring.criteria", ["--help"], "Usage: gpu-fleet criteria"),
         ("monitoring.dashboards", ["--help"], "Usage: gpu-fleet dashboards"),

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.context import context_of_file, read_config
 from components.cluster import grafana_password, pinning_advice, read_kubeconfig, stack_file
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_keys import SECRETS, needed_secrets
 from config.stack import StackConfig
+from monitoring.exporter.account import read_account
 from tests.config.test_reading import GOOD, changed, project, read
 
 __all__ = ["project"]
@@ -48,11 +48,9 @@ def test_the_exporter_reads_the_same_config_without_secrets_and_without_manifest
     file = tmp_path / "stack.yaml"
     file.write_text(stack_file(config))
 
-    desk = context_of_file(file, {"STORE_ACCESS_KEY": "a", "STORE_SECRET_KEY": "b"}, "market key")
-    found = read_config(desk, None)
+    found = read_account(file, {"STORE_ACCESS_KEY": "a", "STORE_SECRET_KEY": "b"}, "market key").stack
 
     assert found == config.model_copy(update={"kubernetes": None})
-    assert isinstance(desk.config["gpu-fleet:budget"], dict)
     assert set(yaml.safe_load(file.read_text())["config"]) == {
         "gpu-fleet:market",
         "gpu-fleet:store",

@@ -8,8 +8,9 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.exporter.collector import FleetCollector, Terms
-from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown, Sources
-from tests.doubles.happenings import attempt
+from monitoring.exporter.sources import SourceDown, Sources
+from providers.ledger.event import Event
+from tests.doubles.ledger_events import attempt, charge, instance
 
 NOON = 1_772_452_800.0
 NAMES = {
@@ -42,9 +43,9 @@ class World:
     """Sources that answer what they are set to, or are down."""
 
     def __init__(self) -> None:
-        self.happenings: list[Happening] = attempt(NOON - 3600, phases={"rent": 1.0, "wait": 31.0, "probe": 46.0})
-        self.inventory = [Rented(7, "stack", 'cha"t-é-0', "running", "RTX 4090", 70, "Sweden, SE", 0.36, NOON + 60)]
-        self.charges = [Charged(7, "stack", "chat-0", NOON - 3600, NOON, {"gpu": 0.3, "disk": 0.06})]
+        self.events: list[Event] = attempt(NOON - 3600, phases={"rent": 1.0, "wait": 31.0, "probe": 46.0})
+        self.inventory = [instance(7, 'cha"t-é-0', geolocation=", SE", end_date=NOON + 60)]
+        self.charges = [charge(7, NOON - 3600, NOON, {"gpu": 0.3, "disk": 0.06})]
         self.down: set[str] = set()
         self.now = NOON
 
@@ -52,8 +53,8 @@ class World:
         sources = Sources(self._take, lambda: self._say("inventory"), lambda: self._say("charges"))
         return FleetCollector(sources, terms or Terms(("boot", "slow"), 300.0), lambda: self.now)
 
-    def _take(self) -> Sequence[Happening]:
-        found, self.happenings = self._say("happenings"), []
+    def _take(self) -> Sequence[Event]:
+        found, self.events = self._say("events"), []
         return found
 
     def _say(self, source: str) -> Any:
@@ -91,6 +92,8 @@ def test_every_name_is_there_and_no_other() -> None:
     assert seen["vast_instance_ssh_timeout_seconds",] == 300
     assert seen["vast_cost_drift_ratio",] == pytest.approx(0.36 / ((3600 - 31) / 3600 * 0.36) - 1)
     assert seen["vast_instance_contract_end_timestamp_seconds", 'cha"t-é', "7", 'cha"t-é-0'] == NOON + 60
+    told = {family.name: family for family in collector.collect()}["vast_instance_info"].samples[0].labels
+    assert (told["location"], told["status"], told["machine_id"]) == ("SE", "running", "70")
 
 
 def test_durations_are_a_histogram_by_phase() -> None:
@@ -113,8 +116,8 @@ def test_every_failure_has_a_child_at_nought_from_the_start() -> None:
     name = "vast_instance_provision_failures_total"
     assert samples(collector)[name, "connect", "slow"] == 0
 
-    world.happenings = attempt(NOON, "b", phases={"rent": 1.0, "wait": 2.0}, reason="slow", instance_id=8)
-    world.charges.append(Charged(8, "stack", "chat-0", NOON, NOON + 9, {"gpu": 0.01}))
+    world.events = attempt(NOON, "b", phases={"rent": 1.0, "wait": 2.0}, reason="slow", instance_id=8)
+    world.charges.append(charge(8, NOON, NOON + 9, {"gpu": 0.01}))
     collector.learn()
 
     seen = samples(collector)
@@ -126,8 +129,8 @@ def test_every_failure_has_a_child_at_nought_from_the_start() -> None:
 
 def test_what_is_another_stacks_is_not_shown() -> None:
     world = World()
-    world.inventory.append(Rented(9, "other", "chat-0", "running", "RTX 4090", 71, "Sweden, SE", 9.0))
-    world.charges.append(Charged(9, "other", "chat-0", NOON - 3600, NOON, {"gpu": 9.0}))
+    world.inventory.append(instance(9, stack_id="other", machine_id=71, dph_total=9.0))
+    world.charges.append(charge(9, NOON - 3600, NOON, {"gpu": 9.0}, "other"))
     collector = world.collector()
     collector.learn()
 
@@ -154,7 +157,7 @@ def test_a_market_that_is_down_leaves_the_last_values_and_says_since_when() -> N
 
 def test_what_was_never_read_is_absent_and_not_nought() -> None:
     world = World()
-    world.down = {"happenings", "inventory", "charges"}
+    world.down = {"events", "inventory", "charges"}
     collector = world.collector()
     collector.learn()
 
@@ -168,10 +171,10 @@ def test_what_was_never_read_is_absent_and_not_nought() -> None:
 
 def test_counters_go_on_where_they_were_after_a_restart() -> None:
     world = World()
-    events = list(world.happenings)
+    events = list(world.events)
     first = world.collector()
     first.learn()
-    world.happenings = events
+    world.events = events
     second = world.collector()
     second.learn()
 
@@ -196,7 +199,7 @@ def test_the_latest_provisioning_of_each_instance_is_told_with_its_phases() -> N
 
 def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
     world = World()
-    world.inventory.append(Rented(8, "stack", "chat-1", "running", "RTX 4090", 71, "Sweden, SE", 0.36))
+    world.inventory.append(instance(8, "chat-1", machine_id=71))
     collector = world.collector()
     collector.learn()
 
@@ -205,7 +208,7 @@ def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
 
 def test_what_boots_for_too_long_is_an_orphan_from_then_on() -> None:
     world = World()
-    world.happenings = attempt(NOON - 3600, phases={"rent": 1.0})[:2]
+    world.events = attempt(NOON - 3600, phases={"rent": 1.0})[:2]
     collector = world.collector(Terms((), 300.0, abandoned_seconds=7200.0))
     collector.learn()
     assert not any(key[0] == "vast_instance_orphaned" for key in samples(collector))

@@ -10,29 +10,30 @@ from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts
 from monitoring.exporter.charge_cache import SETTLED_SECONDS, ChargeCache
 from monitoring.exporter.market_time import MarketTime
-from monitoring.exporter.sources import Charged, Happening, Rented, SourceDown
-from tests.doubles.happenings import attempt, told
+from monitoring.exporter.sources import SourceDown
+from providers.ledger.event import Event
+from providers.vast.api.responses import Charge
+from tests.doubles import ledger_events
+from tests.doubles.ledger_events import attempt, event, instance
 
 HOUR = 3600.0
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC).timestamp()
 USD = st.dictionaries(st.sampled_from(["gpu", "disk", "bwd", "bwu", "new"]), st.floats(0, 100), max_size=5)
 
 
-def charge(number: int = 7, start: float = NOON - HOUR, end: float = NOON, **usd: float) -> Charged:
-    return Charged(number, "stack", "chat-0", start, end, usd or {"gpu": 0.36})
+def charge(number: int = 7, start: float = NOON - HOUR, end: float = NOON, **usd: float) -> Charge:
+    return ledger_events.charge(number, start, end, usd or {"gpu": 0.36})
 
 
-def known(*happenings: Happening) -> list[Attempt]:
+def known(*events: Event) -> list[Attempt]:
     made = Attempts()
-    made.add(happenings)
+    made.add(events)
     return made.all()
 
 
 CHARGES = st.builds(
-    Charged,
+    ledger_events.charge,
     st.integers(1, 9),
-    st.just("stack"),
-    st.just("chat-0"),
     st.floats(NOON - 100 * HOUR, NOON - HOUR),
     st.floats(NOON - HOUR, NOON),
     USD,
@@ -44,8 +45,8 @@ EVENTS = known(
 
 
 @given(st.lists(CHARGES))
-def test_kinds_sum_to_the_bill_and_waste_is_a_part_of_it(charges: list[Charged]) -> None:
-    bill = sum(one.total for one in charges)
+def test_kinds_sum_to_the_bill_and_waste_is_a_part_of_it(charges: list[Charge]) -> None:
+    bill = sum(money.charged_total(one) for one in charges)
 
     assert sum(money.cost(charges).values()) == pytest.approx(bill)
     assert 0 <= sum(money.waste(charges, EVENTS).values()) <= bill + 1e-9
@@ -88,7 +89,7 @@ def test_a_charge_over_midnight_counts_by_its_share() -> None:
 
 
 def test_our_count_is_compared_where_both_are_known() -> None:
-    there = Rented(8, "stack", "chat-1", "running", "RTX 4090", 80, "Sweden, SE", 0.36)
+    there = instance(8, "chat-1")
     ours = known(
         *attempt(NOON - 5 * HOUR, "a", {"rent": 99.0}, reason="slow", instance_id=7),
         *attempt(NOON - 2 * HOUR, "b", {"rent": 0.0}, instance_id=8),
@@ -111,7 +112,7 @@ def test_charges_that_are_settled_are_not_asked_for_again() -> None:
     market = {1: charge(1, NOON - 90 * 24 * HOUR, NOON - 80 * 24 * HOUR), 2: charge(2)}
     asked: list[float] = []
 
-    def ask(since: float, until: float) -> list[Charged]:
+    def ask(since: float, until: float) -> list[Charge]:
         asked.append(since)
         if not market:
             raise SourceDown("no market")
@@ -120,7 +121,7 @@ def test_charges_that_are_settled_are_not_asked_for_again() -> None:
     charges = ChargeCache(ask, since=0.0, now=lambda: NOON)
     assert len(charges()) == 2
     market[2] = charge(2, end=NOON + HOUR, gpu=0.72)
-    assert sorted(one.total for one in charges()) == [0.36, 0.72]
+    assert sorted(money.charged_total(one) for one in charges()) == [0.36, 0.72]
     assert asked == [0.0, NOON - SETTLED_SECONDS]
     market.clear()
     with pytest.raises(SourceDown):
@@ -130,4 +131,4 @@ def test_charges_that_are_settled_are_not_asked_for_again() -> None:
 
 
 def test_an_event_alone_is_no_attempt_of_known_cost() -> None:
-    assert money.drift([charge()], known(told(NOON, "served")), [], NOON).ratio is None
+    assert money.drift([charge()], known(event(NOON, "served")), [], NOON).ratio is None
