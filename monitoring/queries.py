@@ -12,6 +12,7 @@ STACK = "job, instance"  # two stacks may call a fleet the same, and each has an
 SILENT_SECONDS = 180
 STALE_SECONDS = 300
 FRESH_SECONDS = 120
+LEAST_TOKENS = 10_000  # fewer give no price of a million: an hour's rent over one answer says nothing
 OURS = 'vast_instance_state{state="ready"}'  # what each reporting host always says
 
 
@@ -240,6 +241,11 @@ def inventory() -> str:
     return "vast_instance_info"
 
 
+def priced_inventory() -> str:
+    """Rented instances with their labels; the value is the price in $/h."""
+    return f"vast_instance_info * on ({STACK}, instance_id) group_left () vast_instance_cost_per_hour"
+
+
 def known_stacks() -> str:
     """Stacks of which an exporter knows at this moment what they rent."""
     learnt = 'time() - vast_exporter_last_success_timestamp_seconds{source="inventory"}'
@@ -297,14 +303,20 @@ def usd_per_hour_by_model() -> str:
 
 
 def usd_per_million_tokens(window: str = "1h") -> str:
-    """What a million tokens of an instance cost, read and written ones together, the whole rent included."""
-    cost = f"sum by ({HOST}) ({_charged()})"
-    return f"{cost} / on (instance_id) group_left () (({_tokens(window)}) * 3600 / 1e6 > 0)"
+    """Price in $ of a million tokens of an instance, prompt and generated ones together, over the rent of the window.
+
+    No value below LEAST_TOKENS in the window.
+    """
+    cost = f"sum by ({HOST}) ({_charged_in(window)})"
+    return f"{cost} / on (instance_id) group_left () ((({_tokens(window)}) >= {LEAST_TOKENS}) / 1e6)"
 
 
 def usd_per_million_tokens_by_model(window: str = "1h") -> str:
-    """What a million tokens of a model cost, over all instances that serve it, busy or not."""
-    return f"{_by_model(_charged())} / ({_by_model(_tokens(window))} * 3600 / 1e6 > 0)"
+    """Price in $ of a million tokens of a model, over the rent of all instances that serve it, busy or not.
+
+    No value below LEAST_TOKENS in the window.
+    """
+    return f"{_by_model(_charged_in(window))} / (({_by_model(_tokens(window))} >= {LEAST_TOKENS}) / 1e6)"
 
 
 def spend() -> str:
@@ -375,9 +387,14 @@ def _charged() -> str:
     return f"(({price} * on ({STACK}) group_left () vast_market_time_scale) or {price})"
 
 
+def _charged_in(window: str) -> str:
+    """$ charged in a window. An instance that was rented for a part of it is charged for that part only."""
+    return f"sum_over_time(({_charged()})[{window}:1m]) / 60"
+
+
 def _tokens(window: str) -> str:
     return " + ".join(
-        f"sum by ({HOST}) (rate(vllm:{kind}_tokens_total[{window}]))" for kind in ("prompt", "generation")
+        f"sum by ({HOST}) (increase(vllm:{kind}_tokens_total[{window}]))" for kind in ("prompt", "generation")
     )
 
 

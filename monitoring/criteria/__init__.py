@@ -1,1 +1,1 @@
-"""What the fleet is judged by: provisioning, latency, cost."""
+"""The success criteria of a fleet: provisioning, latency and cost, each with a bound."""

@@ -1,4 +1,4 @@
-"""What the fleet is judged by, and each judgement with its query, its value and how many samples that is made of."""
+"""Judges provisioning, latency and cost against their bounds. A verdict has its query, value and number of samples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ PROVISIONING_SECONDS, LATENCY_SECONDS, USD_PER_HOUR = 180.0, 2.0, 0.5
 
 @dataclass(frozen=True)
 class Measure:
-    """One number to be under a bound. `count_of` says what `count` counts."""
+    """One number that should be under a bound. `count_of` names the samples that the query `count` counts."""
 
     name: str
     query: str
@@ -21,10 +21,16 @@ class Measure:
     count: str
     count_of: str
 
+    def shown(self, value: float) -> str:
+        """Return a value with its unit. A time below a second is in milliseconds, so that it never reads 0.00 s."""
+        if self.form.endswith(" s") and 0 < value < 1:
+            return f"{value * 1000:.3g} ms"
+        return self.form.format(value)
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of one criterion, and each measure with its value and its count of samples."""
+    """One criterion, and each of its measures with value and number of samples."""
 
     name: str
     rows: Sequence[tuple[Measure, float | None, int]]
@@ -62,7 +68,7 @@ def criteria(window: str = WINDOW) -> dict[str, Sequence[Measure]]:
 
 
 def judge(prometheus: Prometheus, window: str = WINDOW) -> list[Verdict]:
-    """Ask for every measure. Raises PrometheusError."""
+    """Ask Prometheus for every measure. Raises PrometheusError."""
     return [
         Verdict(
             name,
@@ -76,23 +82,22 @@ def judge(prometheus: Prometheus, window: str = WINDOW) -> list[Verdict]:
 
 
 def status(verdicts: Sequence[Verdict]) -> int:
-    """Return the exit status."""
+    """Return the exit status: 0 all pass, 1 one fails, 2 none fails but one has no data."""
     words = {verdict.word for verdict in verdicts}
     return 1 if "fail" in words else 2 if "no data" in words else 0
 
 
 def measured(verdict: Verdict) -> str:
-    """Return a verdict's values, their bound, and how many samples they are made of."""
+    """Return a verdict's values, their bound and the number of samples as one line."""
     values = [
-        f"{measure.name} {'unknown' if value is None else measure.form.format(value)}"
-        for measure, value, _ in verdict.rows
+        f"{measure.name} {'unknown' if value is None else measure.shown(value)}" for measure, value, _ in verdict.rows
     ]
     measure, _, count = verdict.rows[0]
-    bound = measure.form.format(measure.bound)
+    bound = measure.shown(measure.bound)
     return f"{', '.join(values)} (under {bound}; {count} {measure.count_of})"
 
 
 def lines(verdict: Verdict) -> list[str]:
-    """Return what is printed of a verdict: the word, what was measured, and with what it was asked for."""
+    """Return the lines that the command prints: the word with the measured values, then each query."""
     first = f"{verdict.word:8} {verdict.name}: {measured(verdict)}"
     return [first, *(f"         {measure.name}: {measure.query}" for measure, _, _ in verdict.rows)]

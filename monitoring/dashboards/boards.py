@@ -6,6 +6,7 @@ from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query
 NAME = "{{name}}"
 MODEL = "{{model_name}}"
 KIND = "{{kind}}"
+FEW_TOKENS = f"Fewer than {queries.LEAST_TOKENS:,} tokens in an hour: too few for a price."
 
 FLEET = Dashboard(
     "gpu-fleet-fleet",
@@ -28,11 +29,12 @@ FLEET = Dashboard(
             ),
             Panel(
                 "Inventory",
-                "Every rented instance, with its machine and status.",
-                [Query(queries.inventory(), NAME)],
-                "count",
+                "Every rented instance, with its machine, status and price.",
+                [Query(queries.priced_inventory(), NAME)],
+                "usd_per_hour",
                 "table",
                 columns=("name", "instance_id", "gpu_name", "machine_id", "location", "status"),
+                value_column="price",
             ),
         ],
         "Hosts": [
@@ -170,7 +172,10 @@ MONEY = Dashboard(
             Panel(
                 "Spent",
                 "In this UTC day and month, and the budget where stack config has one.",
-                [Query(queries.spend(), "{{period}}"), Query(queries.budget(), "{{period}}'s budget")],
+                [
+                    Query(queries.spend(), "{{period}}"),
+                    Query(queries.budget(), "{{period}}'s budget", limit_of="{{period}}"),
+                ],
                 "usd",
                 "bar",
             ),
@@ -182,7 +187,7 @@ MONEY = Dashboard(
                 [
                     Query(queries.forecast("day"), "day"),
                     Query(queries.forecast("month"), "month"),
-                    Query(queries.budget(), "{{period}}'s budget"),
+                    Query(queries.budget(), "{{period}}'s budget", limit_of="{{period}}"),
                 ],
                 "usd",
                 "bar",
@@ -197,15 +202,19 @@ MONEY = Dashboard(
             ),
             Panel(
                 "A million tokens",
-                "The whole rent of a model over all its tokens of the last hour, read and written; nothing without traffic.",
+                "The rent of a model's instances in the last hour, over all its tokens, read and written.",
                 [Query(queries.usd_per_million_tokens_by_model(), "{{model}}")],
                 "usd",
+                sparse=True,
+                empty=FEW_TOKENS,
             ),
             Panel(
                 "A million tokens, by instance",
                 "The same for each instance.",
                 [Query(queries.usd_per_million_tokens(), NAME)],
                 "usd",
+                sparse=True,
+                empty=FEW_TOKENS,
             ),
             Panel(
                 "Drift",

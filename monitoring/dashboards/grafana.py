@@ -72,7 +72,7 @@ def _panel(panel: Panel) -> Any:
         .description(panel.about)
         .datasource(_source())
         .unit(GRAFANA_UNITS[panel.unit])
-        .no_value("No data")
+        .no_value(panel.empty or "No data")
         .span(WIDTH)
         .height(HEIGHT)
     )

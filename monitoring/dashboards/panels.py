@@ -13,17 +13,23 @@ UNITS = ("seconds", "ratio", "usd", "usd_per_hour", "count", "per_second", "byte
 
 @dataclass(frozen=True)
 class Query:
-    """One expression and how its series are called."""
+    """One expression and the legend of its series.
+
+    `limit_of` is another query's legend in the panel: each value here is the limit of the series with that name there.
+    """
 
     expression: str
     legend: str = ""
+    limit_of: str = ""
 
 
 @dataclass(frozen=True)
 class Panel:
     """`kind`: line, bar (now, one bar a series), number (now) or table (labels of each series, now).
 
-    `bound` is what it should stay under. `sparse`: it may well be empty, because what it shows should not happen.
+    A value should stay under `bound`. `sparse`: the panel may be empty, because the event that it shows should not happen or
+    needs much traffic. `columns` are a table's labels; with `value_column` a last column of that name has the values.
+    `empty` is the text without data.
     """
 
     title: str
@@ -34,6 +40,8 @@ class Panel:
     bound: float | None = None
     sparse: bool = False
     columns: Sequence[str] = ()
+    value_column: str = ""
+    empty: str = ""
 
 
 @dataclass(frozen=True)

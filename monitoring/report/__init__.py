@@ -1,1 +1,1 @@
-"""One HTML page out of Prometheus: verdicts, money, phases, and every panel drawn."""
+"""Makes one HTML page from Prometheus: verdicts, alerts, phases of each instance, and every panel of the dashboards."""

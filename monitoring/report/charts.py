@@ -1,4 +1,4 @@
-"""Charts as SVG, by matplotlib: lines over time, bars of now, and the phases of each instance one behind the other."""
+"""Draws charts as SVG with matplotlib: lines over time, bars of the latest values, and each instance's phases in a row."""
 
 import functools
 import io
@@ -21,16 +21,17 @@ WIDTH, HEIGHT = 5.6, 2.6  # inches
 COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#0891b2", "#ca8a04", "#db2777", "#475569")
 BOUND = "#dc2626"
 MOST_NAMED = 8  # series in a legend
+FARTHEST_BOUND = 2.5  # times the highest value; a bound farther away would flatten the values
 Points = Sequence[tuple[float, float]]  # unix seconds, value
 Given = ParamSpec("Given")
 
 
 def styled(draw: Callable[Given, str]) -> Callable[Given, str]:
-    """Draw in our style, which matplotlib keeps for the whole process otherwise."""
+    """Give a drawing function our style. Without a context, matplotlib would keep the style for the whole process."""
 
     @functools.wraps(draw)
     def drawn(*given: Given.args, **named: Given.kwargs) -> str:
-        # Text is text: a price with a dollar is no formula, and signs that no font here has are drawn by the browser's.
+        # Dollar signs must not start a formula. The browser's fonts draw the characters that this machine's fonts lack.
         with rc_context({"text.parse_math": False, "svg.fonttype": "none"}), warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Glyph", UserWarning)
             return draw(*given, **named)
@@ -40,7 +41,10 @@ def styled(draw: Callable[Given, str]) -> Callable[Given, str]:
 
 @styled
 def lines(series: Mapping[str, Points], unit: str, window: tuple[float, float], bound: float | None = None) -> str:
-    """Draw series over time (UTC); `window` is the time that is looked at, in unix seconds, `bound` a dashed line."""
+    """Draw series over time (UTC). `window` is the axis of time in unix seconds; `bound` is a dashed line.
+
+    A bound far above every value is named in the legend only.
+    """
     figure, axes = _figure()
     for number, (name, points) in enumerate(series.items()):
         times = [datetime.fromtimestamp(at, UTC) for at, _ in points]
@@ -48,8 +52,13 @@ def lines(series: Mapping[str, Points], unit: str, window: tuple[float, float], 
         colour = COLOURS[number % len(COLOURS)]
         mark = "o" if len(points) == 1 else None
         axes.plot(times, [value for _, value in points], color=colour, linewidth=1.4, label=label, marker=mark)  # type: ignore[arg-type]
-    if bound is not None:
+    highest = max((value for points in series.values() for _, value in points), default=0.0)
+    if bound is not None and bound <= FARTHEST_BOUND * highest:
         axes.axhline(bound, color=BOUND, linewidth=1, linestyle="--", label=f"bound {shown(bound, unit)}")
+    elif bound is not None:
+        axes.plot(
+            [], [], color=BOUND, linewidth=1, linestyle="--", label=f"bound {shown(bound, unit)}, above the chart"
+        )
     axes.set_xlim(*(date2num(datetime.fromtimestamp(at, UTC)) for at in window))
     locator = AutoDateLocator(tz=UTC)
     axes.xaxis.set_major_locator(locator)
@@ -64,16 +73,29 @@ def lines(series: Mapping[str, Points], unit: str, window: tuple[float, float], 
 
 
 @styled
-def bars(values: Mapping[str, float], unit: str, bound: float | None = None) -> str:
-    """Draw one bar a name, with its value beside it."""
+def bars(
+    values: Mapping[str, float], unit: str, bound: float | None = None, limits: Mapping[str, float] | None = None
+) -> str:
+    """Draw one bar a name, with its value beside it.
+
+    `limits` has the limit of a name, if it has one. The text beside the bar names it, and a mark shows it if it is near.
+    """
     figure, axes = _figure(max(1.2, 0.5 + 0.32 * len(values)))
     names = list(values)
     drawn = axes.barh(range(len(names)), [values[name] for name in names], color=COLOURS[0], height=0.6)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.bar_label(drawn, [shown(values[name], unit) for name in names], padding=3, fontsize=8)
-    axes.margins(x=0.18)
-    if bound is not None:
+    limits = limits or {}
+    texts = [
+        shown(values[name], unit) + (f" of {shown(limits[name], unit)}" if name in limits else "") for name in names
+    ]
+    axes.bar_label(drawn, texts, padding=3, fontsize=8)
+    axes.margins(x=0.35 if limits else 0.18)
+    highest = max(values.values(), default=0.0)
+    for place, name in enumerate(names):
+        if name in limits and limits[name] <= FARTHEST_BOUND * highest:
+            axes.plot([limits[name]] * 2, [place - 0.4, place + 0.4], color=BOUND, linewidth=1.4)
+    if bound is not None and bound <= FARTHEST_BOUND * highest:
         axes.axvline(bound, color=BOUND, linewidth=1, linestyle="--")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: shown(value, unit)))
     _round_ticks(axes.xaxis, unit)
@@ -82,7 +104,7 @@ def bars(values: Mapping[str, float], unit: str, bound: float | None = None) -> 
 
 @styled
 def timeline(phases: Mapping[str, Mapping[str, float]], order: Sequence[str], bound: float) -> str:
-    """Draw the phases of each instance (name -> phase -> seconds) one behind the other, in their order."""
+    """Draw the phases of each instance (name -> phase -> seconds) one behind the other, in the order of `order`."""
     figure, axes = _figure(max(1.4, 0.9 + 0.34 * len(phases)), WIDTH * 2)
     names = list(phases)
     left = [0.0] * len(names)

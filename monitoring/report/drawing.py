@@ -1,4 +1,4 @@
-"""From Prometheus to what is on the page: each panel's queries asked and drawn."""
+"""Asks Prometheus for each panel's queries and draws the answers."""
 
 import math
 import re
@@ -17,11 +17,13 @@ from monitoring.report.quantities import shown
 
 POINTS = 120
 LEAST_STEP_SECONDS = 5.0
-NOTHING = "<p class=about>No data in this time.</p>"
 
 
 def report(prometheus: Prometheus, source: str, begin: float, end: float, window: str) -> Report:
-    """Ask for everything between two moments (unix seconds). Raises PrometheusError."""
+    """Ask for everything on the page between two moments (unix seconds). `window` is a PromQL duration for the verdicts.
+
+    Raises PrometheusError.
+    """
     verdicts = [
         (verdict.word, verdict.name, measured(verdict), [measure.query for measure, _, _ in verdict.rows])
         for verdict in judge(prometheus, window)
@@ -49,7 +51,7 @@ def report(prometheus: Prometheus, source: str, begin: float, end: float, window
 
 
 def timeline(found: Sequence[Series]) -> str:
-    """Draw the latest provisioning of each instance; an empty text where there was none."""
+    """Draw the latest provisioning of each instance. Without any, return an empty text."""
     phases: dict[str, dict[str, float]] = {}
     for one in found:
         phases.setdefault(one.labels["name"], {})[one.labels["phase"]] = one.value
@@ -66,7 +68,7 @@ def section(board: Dashboard, prometheus: Prometheus, begin: float, end: float, 
 
 
 def draw(panel: Panel, prometheus: Prometheus, begin: float, end: float, step: float) -> Drawn:
-    """Ask one panel's queries and draw what they answer."""
+    """Ask one panel's queries and draw their answers."""
     asked = [runnable(query.expression, max(60.0, 4 * step)) for query in panel.queries]
     if panel.kind == "line":
         body = _lines(panel, [prometheus.range(one, begin, end, step) for one in asked], (begin, end))
@@ -76,12 +78,17 @@ def draw(panel: Panel, prometheus: Prometheus, begin: float, end: float, step: f
 
 
 def name_of(query: Query, labels: Mapping[str, str]) -> str:
-    """Return what a series is called: the legend with its labels put in.
+    """Return the name of a series: the legend with its labels filled in.
 
     >>> name_of(Query("up", "{{name}} {{phase}}"), {"name": "chat-0", "phase": "wait"})
     'chat-0 wait'
     """
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), query.legend).strip() or "value"
+    return fill_in(query.legend, labels) or "value"
+
+
+def fill_in(legend: str, labels: Mapping[str, str]) -> str:
+    """Return a legend with its labels filled in."""
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: labels.get(found[1], ""), legend).strip()
 
 
 def _lines(panel: Panel, found: Sequence[Sequence[Series]], window: tuple[float, float]) -> str:
@@ -91,20 +98,38 @@ def _lines(panel: Panel, found: Sequence[Sequence[Series]], window: tuple[float,
         for one in answer
     }
     drawn = {name: points for name, points in series.items() if points}
-    return charts.lines(drawn, panel.unit, window, panel.bound) if drawn else NOTHING
+    return charts.lines(drawn, panel.unit, window, panel.bound) if drawn else nothing(panel)
 
 
 def _now(panel: Panel, found: Sequence[Sequence[Series]]) -> str:
+    answers = list(zip(panel.queries, found, strict=True))
     pairs = [
         (name_of(query, one.labels), one)
-        for query, answer in zip(panel.queries, found, strict=True)
+        for query, answer in answers
         for one in answer
-        if math.isfinite(one.value)
+        if math.isfinite(one.value) and not query.limit_of
     ]
     if not pairs:
-        return NOTHING
+        return nothing(panel)
     if panel.kind == "table":
-        return table(panel.columns, [[escape(one.labels.get(name, "")) for name in panel.columns] for _, one in pairs])
+        return _table(panel, [one for _, one in pairs])
     if panel.kind == "number":
         return f"<div class=big>{escape(shown(pairs[0][1].value, panel.unit))}</div>"
-    return charts.bars({name: one.value for name, one in pairs}, panel.unit, panel.bound)
+    limits = {
+        fill_in(query.limit_of, one.labels): one.value for query, answer in answers if query.limit_of for one in answer
+    }
+    return charts.bars({name: one.value for name, one in pairs}, panel.unit, panel.bound, limits)
+
+
+def _table(panel: Panel, series: Sequence[Series]) -> str:
+    rows = [[one.labels.get(name, "") for name in panel.columns] for one in series]
+    heads = list(panel.columns)
+    if panel.value_column:
+        heads.append(panel.value_column)
+        rows = [[*row, shown(one.value, panel.unit)] for row, one in zip(rows, series, strict=True)]
+    return table(heads, [[escape(cell) for cell in row] for row in rows])
+
+
+def nothing(panel: Panel) -> str:
+    """Return the text of a panel without data."""
+    return f"<p class=about>{escape(panel.empty or 'No data in this time.')}</p>"

@@ -1,4 +1,4 @@
-"""The report's page, pure: text and charts in, one HTML document out that needs nothing else, neither script nor network."""
+"""Makes one HTML document from texts and charts. The document needs neither script nor network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ td,th{text-align:left;padding:5px 10px;border-bottom:1px solid #e2e8f0;vertical-
 
 @dataclass(frozen=True)
 class Drawn:
-    """One panel: `body` is HTML that was made here, not text from outside."""
+    """One panel. `body` is HTML that this program made, never text from outside."""
 
     title: str
     about: str
@@ -39,7 +39,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Report:
-    """Everything on the page. `verdicts`: (word, criterion, what was measured, queries)."""
+    """Everything on the page. `verdicts`: (word, criterion, measured values, queries)."""
 
     source: str
     begin: float
@@ -63,9 +63,9 @@ def render(report: Report) -> str:
         "<h2>Alerts</h2>",
         table(("alert", "of"), [[escape(name), escape(of)] for name, of in report.alerts])
         if report.alerts
-        else "<p class=about>None fired in this time.</p>",
+        else "<p class=about>No alert fired in this time.</p>",
         "<h2>How each instance came online</h2>",
-        f"<div class=wide>{report.timeline}</div>" if report.timeline else "<p class=about>None did yet.</p>",
+        f"<div class=wide>{report.timeline}</div>" if report.timeline else "<p class=about>None came online yet.</p>",
     ]
     for section in report.sections:
         parts.append(f"<h2>{escape(section.title)}</h2><p class=about>{escape(section.about)}</p>")
@@ -75,14 +75,14 @@ def render(report: Report) -> str:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table; the cells are HTML already."""
+    """Return a table. The cells are HTML already."""
     head = "".join(f"<th>{escape(one)}</th>" for one in heads)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def queries(expressions: Sequence[str]) -> str:
-    """Return expressions behind a word that unfolds them."""
+    """Return expressions, folded behind the word `query`."""
     rows = "".join(f"<div><code>{escape(one)}</code></div>" for one in expressions)
     return f"<details><summary class=about>query</summary>{rows}</details>"
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them, by the unit of a panel."""
+"""Formats numbers for people, by the unit of a panel."""
 
 SECOND_STEPS = ((3600.0, "h"), (60.0, "min"))
 TICKS = tuple(
@@ -31,7 +31,7 @@ def shown(value: float, unit: str) -> str:
 
 
 def tick_step(span: float, unit: str, most: int = 6) -> float | None:
-    """Return a distance of ticks that people count in, of which `span` has at most `most`; None where tenths will do.
+    """Return a round distance between ticks, so that `span` has at most `most` of them. None if decimal ticks are round.
 
     >>> tick_step(1800, "seconds"), tick_step(100, "seconds"), tick_step(1, "seconds"), tick_step(90, "usd")
     (300.0, 30.0, None, None)

@@ -56,6 +56,12 @@ def test_a_verdict_says_value_bound_count_and_query() -> None:
     assert "p95: histogram_quantile(0.95, sum by (le)" in told
 
 
+def test_a_latency_of_milliseconds_is_not_shown_as_nought() -> None:
+    latency = criteria.judge(Answers({**GOOD, "p95": 0.0042}))[1]
+
+    assert criteria.measured(latency).startswith("p95 4.2 ms (under 2.00 s;")
+
+
 @pytest.mark.parametrize("body", [b"<html>", b'{"status":"success"}', b'{"status":"error","error":"parse error"}'])
 def test_what_is_no_answer_of_prometheus_is_said(body: bytes) -> None:
     def answer(_request: httpx.Request) -> httpx.Response:

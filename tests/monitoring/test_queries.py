@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,12 +18,13 @@ INSTANCES = {
     "2": ("big", 0.50, 0, "a"),
     "3": ("small", 0.10, 500, "a"),
     "4": ("quick", 0.10, 1000, "b"),
+    "5": ("quiet", 0.10, 5, "a"),
 }
 SCALES = {"a": 1, "b": 30}
 
 
 def samples(now: int) -> str:
-    """An hour of three instances; the third has just been changed from another model in place."""
+    """An hour of five instances; the third has just been changed from another model in place, the last has few tokens."""
     rows = []
     for number in range(STEPS + 1):
         at = now - (STEPS - number) * STEP
@@ -49,7 +51,7 @@ def by(prometheus: Prometheus, label: str, expression: str) -> dict[str, float]:
 def test_a_models_hour_is_that_of_all_its_instances(prometheus: Prometheus) -> None:
     found = by(prometheus, "model", queries.usd_per_hour_by_model())
 
-    assert found == pytest.approx({"big": 0.8, "small": 0.1, "old": 0.1, "quick": 0.1})
+    assert found == pytest.approx({"big": 0.8, "small": 0.1, "old": 0.1, "quick": 0.1, "quiet": 0.1})
 
 
 def test_a_million_tokens_cost_the_idle_instances_too(prometheus: Prometheus) -> None:
@@ -63,3 +65,36 @@ def test_a_million_tokens_cost_the_idle_instances_too(prometheus: Prometheus) ->
     assert instances.keys() == {"chat-1", "chat-3", "chat-4"}
     assert instances["chat-4"] == pytest.approx(30 * 0.1 / 0.12, rel=0.05)
     assert instances["chat-1"] == pytest.approx(0.3 / 0.12, rel=0.05)
+
+
+def test_a_few_tokens_have_no_price_of_a_million(prometheus: Prometheus) -> None:
+    assert "quiet" not in by(prometheus, "model", queries.usd_per_million_tokens_by_model())
+    assert "chat-5" not in by(prometheus, "name", queries.usd_per_million_tokens())
+
+
+def test_an_instance_that_was_rented_for_a_part_of_the_window_is_charged_for_that_part(tmp_path: Path) -> None:
+    now, rows = int(time.time()), []
+    for number in range(11):  # ten minutes, 20,000 tokens
+        at = now - (10 - number) * STEP
+        who = 'instance_id="1",name="chat-1",fleet="chat"'
+        rows.append((f'vast_instance_cost_per_hour{{{who},job="exporter",instance="a"}}', 0.60, at))
+        rows += [(f"vllm:{kind}_tokens_total{{{who}}}", 1000 * number, at) for kind in ("prompt", "generation")]
+    text = "".join(f"{series} {value} {at}\n" for series, value, at in sorted(rows))
+
+    with with_series(tmp_path, text) as url:
+        found = by(Prometheus(url), "name", queries.usd_per_million_tokens())
+
+    assert found["chat-1"] == pytest.approx(0.10 / 0.02, rel=0.15)
+
+
+def test_the_inventory_keeps_its_labels_and_its_value_is_the_price(tmp_path: Path) -> None:
+    now, exporter = int(time.time()), 'job="exporter",instance="a"'
+    who = f'instance_id="1",name="chat-1",fleet="chat",{exporter}'
+    rows = [(f'vast_instance_info{{{who},location="US",status="running"}}', 1, now - 30)]
+    rows.append((f"vast_instance_cost_per_hour{{{who}}}", 0.6, now - 30))
+    text = "".join(f"{series} {value} {at}\n" for series, value, at in sorted(rows))
+
+    with with_series(tmp_path, text) as url:
+        [found] = Prometheus(url).query(queries.priced_inventory())
+
+    assert (found.labels["location"], found.labels["status"], found.value) == ("US", "running", 0.6)

@@ -76,7 +76,7 @@ def test_a_page_without_data_says_so_and_does_not_fail() -> None:
 
     assert page.count("<span class=no>") == 3
     assert "svg" not in tags(page).tags
-    assert "None fired in this time." in page
+    assert "No alert fired in this time." in page
 
 
 def test_a_timeline_names_instance_phase_and_total() -> None:
@@ -111,3 +111,33 @@ def test_any_names_and_values_make_a_drawing(values: dict[str, float]) -> None:
 )
 def test_numbers_are_shown_as_people_read_them(value: float, unit: str, text: str) -> None:
     assert shown(value, unit) == text
+
+
+def test_a_budget_far_above_the_cost_is_named_and_does_not_flatten_it() -> None:
+    small = charts.bars({"day": 0.31, "month": 4.0}, "usd")
+    limited = charts.bars({"day": 0.31, "month": 4.0}, "usd", limits={"month": 5000.0})
+
+    assert "$0.310" in small
+    assert "$4.00 of $5,000.00" in limited
+    assert "$5,000" not in limited.replace("$4.00 of $5,000.00", "")  # neither a tick nor a bar
+    ticks = [text for text in ("$2.00", "$3.00", "$4.00") if text in limited]
+    assert ticks
+
+
+def test_a_bound_far_above_the_values_is_named_in_the_legend_and_does_not_flatten_them() -> None:
+    points = [(NOW - 60, 0.04), (NOW, 0.05)]
+
+    far = charts.lines({"p95": points}, "seconds", (NOW - 60, NOW), bound=2)
+    near = charts.lines({"p95": [(at, 25 * value) for at, value in points]}, "seconds", (NOW - 60, NOW), bound=2)
+
+    assert "bound 2 s, above the chart" in far
+    assert "40 ms" in far
+    assert "above the chart" not in near
+    assert "bound 2 s" in near
+
+
+def test_the_inventory_has_each_instances_price() -> None:
+    page = render(report(Known(), "http://there", NOW - 3600, NOW, "1h"))
+
+    assert "<th>price</th>" in page
+    assert "<td>$1.50/h</td>" in page
