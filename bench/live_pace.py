@@ -22,7 +22,7 @@ from bench._figures import figure
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.start_time import transfer_seconds
 from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock

@@ -29,7 +29,7 @@ from providers.vast.api.client import VastClient
 from providers.vast.limits import Limits
 from providers.vast.search.image_needs import needs_of
 from providers.vast.search.memory_fit import Fit
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.settings import GB, WishSettings
 from providers.vast.stack_market import open_market
 

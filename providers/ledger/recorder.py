@@ -15,7 +15,7 @@ from providers.ledger.ledger import Ledger
 from providers.vast.api import label
 from providers.vast.api.errors import OfferGone, RentalFailed, VastError
 from providers.vast.api.instance import Instance
-from providers.vast.search.offers import Offer
+from providers.vast.api.offer import Offer
 
 MESSAGE_LETTERS = 600
 PHASES = frozenset({"wait", "connect", "preflight", "install", "fetch weights", "start", "probe"})

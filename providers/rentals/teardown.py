@@ -17,8 +17,8 @@ from providers.vast.api.market import Market
 from providers.vast.api.rows import set_aside
 from providers.vast.create import Progress
 from providers.vast.limits import Limits
+from providers.vast.renting.give_back import give_back_all
 from providers.vast.renting.ownership import Finding, Kind, carries, hours_late, may_carry, sort_out
-from providers.vast.renting.rent import give_back_all
 
 
 class NotAsked(VastError):

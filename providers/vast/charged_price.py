@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance
 from providers.vast.api.responses import PriceIncrease
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings
 
 REPLACE = "replace"  # of `overCeiling`: a landlord's increase past the ceiling replaces the machine

@@ -19,6 +19,7 @@ from providers.ledger.recorder import AttemptRecorder
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
+from providers.vast.api.offer import Offer
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.charged_price import charged_usd_per_hour
 from providers.vast.failures import Failure, abandoned, describe_attempts, exhausted, following, noted
@@ -27,11 +28,12 @@ from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.host_key import patiently_read, with_last_named
 from providers.vast.renting.key_attachment import attach
 from providers.vast.renting.last_logs import last_logs
-from providers.vast.renting.rent import rent, rent_body, wait_until_running
+from providers.vast.renting.rent import rent, rent_body
 from providers.vast.renting.serving_marks import Marks, NoMarks
-from providers.vast.search import offers
+from providers.vast.renting.wait import wait_until_running
+from providers.vast.search import prices, ranking
 from providers.vast.search.deadline import in_time, too_late
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.search import candidates
 from providers.vast.search.unfit_gpus import UnfitGpus
 from providers.vast.search.why_not import NoMatchingOffer
@@ -125,7 +127,7 @@ def bring_online(
         rented = round(clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = (
-            offers.usd_per_hour(offer, wishes) if offer else charged_usd_per_hour(adopted, wishes) if adopted else None
+            prices.usd_per_hour(offer, wishes) if offer else charged_usd_per_hour(adopted, wishes) if adopted else None
         )
         try:
             served = _serve(patient, clock, limits, order, bootstrap, tell, instance_id, deadline)
@@ -205,7 +207,7 @@ def _rent_best(
             raise NoMatchingOffer("\n".join([str(error), *describe_attempts(failures)]), error.key) from error
         if not gone:
             machines = len({offer.machine_id for offer in ranked})
-            say("search", f"{machines} machines fit, best ${offers.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
+            say("search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
         left = deadline - clock.monotonic()
         quick = in_time(ranked, wishes, records, limits, left)
         if not quick:
@@ -216,7 +218,7 @@ def _rent_best(
             raise NoMatchingOffer(
                 "every offer that fits was taken by somebody else while we tried to rent it; run `pulumi up` again."
             )
-        choose = partial(offers.choose, quick, wishes, records)
+        choose = partial(ranking.choose, quick, wishes, records)
         try:
             with market.claim(order.label, choose) as offer:
                 instance_id = _rent_offer(market, clock, limits, offer, body, wishes, notebook)
@@ -228,7 +230,7 @@ def _rent_best(
             say("rent", f"{taken}; next offer")
             continue
         where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
-        price = offers.usd_per_hour(offer, wishes)
+        price = prices.usd_per_hour(offer, wishes)
         say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
         return instance_id, offer
 
@@ -242,8 +244,8 @@ def _rent_offer(
     wishes: Requirements,
     notebook: AttemptRecorder,
 ) -> int:
-    price, disk = offers.usd_per_hour(offer, wishes), offers.disk_usd_per_hour(offer, wishes)
-    notebook.renting(offer, price, disk, offers.image_usd(offer, wishes))
+    price, disk = prices.usd_per_hour(offer, wishes), prices.disk_usd_per_hour(offer, wishes)
+    notebook.renting(offer, price, disk, prices.image_usd(offer, wishes))
     try:
         instance_id = rent(market, clock, limits, offer, body)
     except errors.OfferGone as gone:

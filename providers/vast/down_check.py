@@ -16,7 +16,7 @@ from providers.vast.api.instance import Failed, Instance, Running, classify
 from providers.vast.changes import Changes
 from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.lifecycle import STRANGER_DRIFT, OperationContext, bootstrap_of, compare, endpoint_of
-from providers.vast.renting.rent import look_up
+from providers.vast.renting.look import look_up
 from providers.vast.running_check import Absence
 from providers.vast.settings import InstanceSettings
 

@@ -7,8 +7,8 @@ from providers.ledger.event import Reason
 from providers.ledger.recorder import reason_of
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
+from providers.vast.api.offer import Offer
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Offer
 from providers.vast.search.unfit_gpus import UnfitGpus
 
 

@@ -29,8 +29,9 @@ from providers.vast.create import InstanceRequest, Progress, Served, bring_onlin
 from providers.vast.instance_bootstrap import InstanceBootstrap, spec_of
 from providers.vast.limits import Limits
 from providers.vast.machine_facts import facts_of, filled, machine_of
+from providers.vast.renting.give_back import give_back, give_back_all
+from providers.vast.renting.look import find, is_absent, look_up, surplus
 from providers.vast.renting.onstart import script
-from providers.vast.renting.rent import find, give_back, give_back_all, is_absent, look_up, surplus
 from providers.vast.renting.serving_marks import Marks, NoMarks, forget
 from providers.vast.running_check import (
     Absence,

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from providers.progress import report_progress
+from providers.vast.api.offer import Offer
 from providers.vast.search import start_time
-from providers.vast.search.offers import Offer
 from providers.vast.search.serving_options import is_spread
 from providers.vast.settings import GB, InstanceSettings
 

@@ -9,10 +9,10 @@ from providers.pulumi_state import StackState
 from providers.vast.api.errors import StillRented
 from providers.vast.api.instance import Instance, unsound
 from providers.vast.api.market import Market
+from providers.vast.renting.look import by_id
 from providers.vast.renting.ownership import Finding, Kind
-from providers.vast.renting.rent import by_id
-from providers.vast.search import offers
-from providers.vast.search.offers import Requirements
+from providers.vast.search import mismatches, prices
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.search import find_offers
 
 
@@ -114,9 +114,9 @@ def why_not(
         return [f"The market does not list offer {offer_id}: it was rented or withdrawn, or its number was mistyped."]
     offer = rows[0]
     facts = f"{offer.num_gpus} x {offer.gpu_name}, machine {offer.machine_id}, {offer.geolocation or 'somewhere'}"
-    price = offers.usd_per_hour(offer, wishes)
+    price = prices.usd_per_hour(offer, wishes)
     lines = [f"offer {offer_id}: {facts}, ${price:.3f}/h all-in for the fleet {fleet}"]
-    failed = offers.mismatches(offer, wishes)
+    failed = mismatches.mismatches(offer, wishes)
     lines += [f"  fails {miss.key}: it {miss.text}" for miss in failed]
     until = avoided(records, now).get(offer.machine_id)
     if until is not None:

@@ -36,6 +36,7 @@ from providers.vast import operator_text
 from providers.vast.api import account
 from providers.vast.api.errors import CredentialsRefused, SettingsInvalid, VastError, looking, not_looked
 from providers.vast.api.instance import Instance
+from providers.vast.api.offer import Offer
 from providers.vast.certificate_due import with_due
 from providers.vast.fleet_previews import FleetPreviews
 from providers.vast.in_flight import InFlight
@@ -45,7 +46,8 @@ from providers.vast.renting.adopt import would_adopt
 from providers.vast.renting.serving_marks import Held
 from providers.vast.rollout import RolloutStoppedError
 from providers.vast.search import search
-from providers.vast.search.offers import Offer, Requirements, usd_per_hour
+from providers.vast.search.prices import usd_per_hour
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import NoMatchingOffer
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings, inputs_of
 from providers.vast.waves import Waves

@@ -19,7 +19,7 @@ from providers.vast.api.market import Market
 from providers.vast.charged_price import paid
 from providers.vast.create import Progress
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import find, is_absent, look_up
+from providers.vast.renting.look import find, is_absent, look_up
 from providers.vast.settings import InstanceSettings
 
 STATUS_DRIFT, WAITING_DRIFT = "status", "waiting"

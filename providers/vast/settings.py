@@ -27,7 +27,7 @@ from providers.vast.renting.registry_login import RegistryLogin
 from providers.vast.search import start_time
 from providers.vast.search.image_needs import NOTHING_NEEDED, Needs, needs_of
 from providers.vast.search.memory_fit import Fit
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from weights.manifest import Manifest
 from weights.quantities import StartCost
 

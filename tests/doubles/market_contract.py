@@ -6,10 +6,13 @@ Reading costs nothing; `renting` rents the cheapest fitting offer for a minute a
 from providers.engine_watch import RentingClock
 from providers.vast.api.client import VastClient
 from providers.vast.limits import Limits
+from providers.vast.renting.give_back import give_back
+from providers.vast.renting.look import is_absent
 from providers.vast.renting.onstart import fingerprint, script
-from providers.vast.renting.rent import give_back, is_absent, rent, rent_body, wait_until_running
-from providers.vast.search import offers
-from providers.vast.search.offers import Requirements
+from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.wait import wait_until_running
+from providers.vast.search import mismatches, query, ranking
+from providers.vast.search.requirements import Requirements
 
 WISHES = Requirements(
     gpu_names=("RTX 3090", "RTX 4090"),
@@ -26,17 +29,19 @@ def reading(market: VastClient) -> None:
     """Key, search with every filter, list."""
     market.verify_key()
     assert market.account().id, "without the account's number, nothing that is missing can be called gone"
-    found = market.search(offers.query(WISHES))
+    found = market.search(query.query(WISHES))
     assert found, "a market without a single fitting RTX 3090 or 4090 is not one to test against"
     assert len(found) <= 64
-    ranked = offers.rank(found, WISHES)
-    assert ranked, f"the market's filters and ours disagree: {[offers.mismatches(row, WISHES) for row in found[:3]]}"
+    ranked = ranking.rank(found, WISHES)
+    assert ranked, (
+        f"the market's filters and ours disagree: {[mismatches.mismatches(row, WISHES) for row in found[:3]]}"
+    )
     assert isinstance(market.instances(), list)
 
 
 def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str) -> None:
     """Rent, find by label, wait until running, read the log, give back, see it gone."""
-    best = offers.rank(market.search(offers.query(WISHES)), WISHES)[0]
+    best = ranking.rank(market.search(query.query(WISHES)), WISHES)[0]
     body = rent_body(
         "vastai/base-image:@vastai-automatic-tag",
         16,

@@ -8,9 +8,10 @@ from providers.ledger.ledger import Ledger
 from providers.vast.api import errors
 from providers.vast.api.error_responses import refusal
 from providers.vast.api.instance import Instance
+from providers.vast.api.offer import Offer
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
+from providers.vast.api.offer import Offer
 from providers.vast.api.responses import Account
-from providers.vast.search.offers import Offer
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 

@@ -16,7 +16,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.serving_marks import Marks, NoMarks
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from tests.doubles.market import FakeMarket, offer
 from tests.doubles.marks import FakeMarks
 from tests.doubles.virtual_time import VirtualTime

@@ -7,9 +7,9 @@ from typing import Any
 
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
+from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Unclaimed
 from providers.vast.api.responses import Account, PriceIncrease
-from providers.vast.search.offers import Offer
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
 from sandbox.market import filters, instances

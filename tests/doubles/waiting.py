@@ -14,7 +14,7 @@ from providers.vast.api.errors import RentalFailed
 from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import wait_until_running
+from providers.vast.renting.wait import wait_until_running
 from sandbox.market.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 

@@ -59,3 +59,13 @@ def detach(ask: Ask, instance_id: int, public_key: str) -> None:
 
 def _path(instance_id: int) -> str:
     return f"/api/v0/instances/{instance_id}/ssh/"
+
+
+class KeyRing(Protocol):
+    """The calls about SSH keys that renting needs; `client.VastClient` has them."""
+
+    def attach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let an OpenSSH public key in. One that it lets in already is none too many."""
+
+    def detach_key(self, instance_id: int, public_key: str) -> None:
+        """Have an instance let a public key in no more. One that it does not know is gone already."""

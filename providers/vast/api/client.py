@@ -26,6 +26,7 @@ from providers.vast.api.contract_calls import increases, start
 from providers.vast.api.error_responses import json_object, nothing_there, refusal
 from providers.vast.api.instance import Instance
 from providers.vast.api.log_file import fetched
+from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Unclaimed
 from providers.vast.api.rate_limit import RateLimit
 from providers.vast.api.response_cache import ResponseCache, dumped, question
@@ -43,7 +44,6 @@ from providers.vast.api.responses import (
 )
 from providers.vast.api.retry import again
 from providers.vast.api.rows import Listing, read
-from providers.vast.search.offers import Offer
 
 DEFAULT_URL = "https://console.vast.ai"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries

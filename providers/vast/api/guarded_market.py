@@ -10,9 +10,9 @@ from providers.vast.api.breaker import Breaker
 from providers.vast.api.errors import OutcomeUnknown
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
+from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Choose, Claims
 from providers.vast.api.responses import Account, PriceIncrease
-from providers.vast.search.offers import Offer
 
 LOOKS = 3  # a list that lied once is put right by the next ones
 

@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from providers.vast.api.account import Accounts
+from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import Instance
+from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Choose
 from providers.vast.api.responses import PriceIncrease
-from providers.vast.renting.key_attachment import KeyRing
-from providers.vast.search.offers import Offer
 
 
 class Market(KeyRing, Accounts, Protocol):

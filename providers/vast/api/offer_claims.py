@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from bootstrap.clock import Clock
 from providers.vast.api.errors import OfferGone
-from providers.vast.search.offers import Offer
+from providers.vast.api.offer import Offer
 
 LONGEST_SECONDS = 1200.0  # market seconds: a hundred wait for 450 s until it is their turn to rent
 LISTED_SECONDS = 60.0  # market seconds for which others may still hold a list with an offer that is gone

@@ -13,10 +13,10 @@ from providers.engine_watch import RentingClock
 from providers.vast.api.errors import DOUBTS, RateLimited, VastError
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
+from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Choose
 from providers.vast.api.responses import Account, PriceIncrease
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Offer
 
 Value = TypeVar("Value")
 JITTER = 0.5  # of a pause, so that those who wait do not come back all at once

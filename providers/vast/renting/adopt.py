@@ -15,10 +15,11 @@ from providers.vast.api.instance import Instance, unsound
 from providers.vast.api.market import Market
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import by_id, give_back, give_back_all, is_absent
+from providers.vast.renting.give_back import give_back, give_back_all
+from providers.vast.renting.look import by_id, is_absent
 from providers.vast.renting.serving_marks import Held, Marks, MarkUnknown, forget
 from providers.vast.renting.unlabelled import under_label
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 
 Say = Callable[[str, str], None]  # phase, text
 WRITES = 3  # of a mark that others write at the same time

@@ -5,21 +5,11 @@ What goes wrong here is therefore a doubt and no failure: it is said, and the lo
 """
 
 from collections.abc import Callable
-from typing import Protocol
 
 from providers.vast.api import errors
+from providers.vast.api.attached_keys import KeyRing
 
 Say = Callable[[str, str], None]
-
-
-class KeyRing(Protocol):
-    """What this needs of the market; `client.VastClient` is one."""
-
-    def attach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let an OpenSSH public key in. One that it lets in already is none too many."""
-
-    def detach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in no more. One that it does not know is gone already."""
 
 
 def attach(market: KeyRing, instance_id: int, public_key: str, say: Say) -> None:

@@ -1,24 +1,21 @@
-"""Rent, wait and give back: the rules that keep every paid instance known. The market and the clock are handed in.
+"""Rent an offer under a label. A reply that got lost is settled by looking the label up.
 
 The market has no idempotency key, its reads lag behind by up to 90 s, and its answers may be wrong in either direction.
-Hence: our label travels in the rent call; any doubt is settled by looking the label up; "gone" needs two looks that
-agree; and whoever rented gives back, or says what still costs money.
+The label therefore travels in the rent call.
 """
 
-import random
-from collections.abc import Iterable
 from typing import Any
 
 from providers.engine_watch import EngineGone, RentingClock
 from providers.vast.api import errors
-from providers.vast.api.instance import Failed, Instance, Running, classify
+from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
-from providers.vast.api.rows import set_aside
+from providers.vast.api.offer import Offer
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Offer
+from providers.vast.renting.give_back import give_back, give_back_all
+from providers.vast.renting.look import by_id
 
 RENT_TRIES = 2  # the second after the first is known to have had no effect
-DESTROY_AGAIN_LOOKS = 12  # an accepted destroy that has no effect by then is asked for again; a minute is no rare tail
 
 
 def rent_body(
@@ -122,136 +119,3 @@ def settle(
         if found or clock.monotonic() >= deadline:
             return found
         clock.sleep(limits.look_seconds)
-
-
-def wait_until_running(
-    market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str, gate_port: int, deadline: float
-) -> Instance:
-    """Wait for address and ports: by looks at the instance, or by the list that all share where many wait.
-
-    Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
-    seconds). If the deadline ends the wait, the reason is `time`, which blames no machine. No status but a failure's ends
-    the wait sooner. The last look decides, however long the market did not answer.
-    """
-    born = changed = clock.monotonic()
-    status, told = "not listed yet", None
-    chance = random.Random(instance_id)  # spreads those who wait
-    while True:
-        few = market.few_wait(instance_id)
-        instance = market.show(instance_id) if few else find(market, instance_id, label, limits.boot_look_seconds)
-        if instance is not None:
-            state = classify(instance, gate_port)
-            if isinstance(state, Running):
-                return instance
-            if isinstance(state, Failed):
-                raise errors.RentalFailed(instance_id, state.reason, state.message)
-            status = state.status
-            if told != (told := (status, instance.status_msg)):
-                changed = clock.monotonic()
-        elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id, label):
-            raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
-        if clock.monotonic() >= min(deadline, limits.boot_ends(born, changed)):
-            break
-        clock.sleep(limits.boot_look_seconds * chance.uniform(1, 2))
-    waited = clock.monotonic() - born
-    message = f"; {told[1]}" if told and told[1] else ""
-    late = f"not running after {waited:.0f} s (status: {status}{message})"
-    if deadline < limits.boot_ends(born, changed):
-        raise errors.RentalFailed(instance_id, "time", f"{late}; {errors.TIME_OVER}")
-    raise errors.RentalFailed(instance_id, "boot", late)
-
-
-def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:
-    """Return an instance out of the list; None says little, `is_absent` says when it says something.
-
-    Raises OutcomeUnknown where its row is there and does not parse.
-    """
-    rows = market.instances(label, age_seconds)
-    if odd := next((row for row in set_aside(rows) if row.id == instance_id), None):
-        raise errors.OutcomeUnknown("list", odd.told)
-    return next((instance for instance in rows if instance.id == instance_id), None)
-
-
-def look_up(market: Market, instance_id: int, label: str) -> Instance | None:
-    """Return an instance by the list, or by itself where the list lacks it."""
-    return find(market, instance_id, label) or market.show(instance_id)
-
-
-def surplus(market: Market, instance_id: int, label: str) -> list[Instance]:
-    """Return what carries the label besides an instance: somebody else who created the same died over it."""
-    return [instance for instance in by_id(market.instances(label)) if instance.id != instance_id]
-
-
-def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str | None = None) -> bool:
-    """Say whether two lists, apart in time, and a look by id agree that there is no such instance.
-
-    Only well-formed answers to an accepted key get here: anything else raises in the client. The caller sees to it that
-    the instance is older than the settling time.
-    """
-    if find(market, instance_id, label) is not None:
-        return False
-    clock.sleep(limits.look_seconds)
-    return market.show(instance_id) is None and find(market, instance_id, label) is None
-
-
-def give_back(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
-    instance_id: int,
-    usd_per_hour: float | None = None,
-    rented_at: float = float("-inf"),
-) -> None:
-    """Destroy an instance and return once the market confirms that it is gone.
-
-    Absence says nothing within the settling time after `rented_at` (monotonic seconds): a destroy that comes so early may
-    meet a market that does not know the instance yet. Works on without an engine. Only looks count against
-    `destroy_seconds`, and only from the first accepted destroy on: how long many at once wait for their turns does not. A
-    market that does not answer is waited for longer than one that answers and does nothing.
-    Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
-    """
-    believed = rented_at + limits.settle_seconds
-    again, hidden = float("-inf"), False
-    looked = lost = 0.0
-    cause = "the market still lists it"
-    with clock.patient():
-        while looked < limits.destroy_seconds and lost < limits.outage_seconds:
-            began = clock.monotonic()
-            try:
-                if began >= again:
-                    market.destroy(instance_id)
-                    again = clock.monotonic() + DESTROY_AGAIN_LOOKS * limits.look_seconds
-                absent = is_absent(market, clock, limits, instance_id)
-                if absent and clock.monotonic() >= believed:
-                    return
-                again = again if absent or not hidden else float("-inf")
-                hidden = absent
-                looked += limits.look_seconds
-            except errors.CredentialsRefused as error:
-                raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error
-            except errors.DOUBTS as doubt:
-                cause = str(doubt)
-                # In a queue of many a doubt comes late, and is still one.
-                lost += min(clock.monotonic() - began, limits.destroy_seconds) + limits.look_seconds
-            except (errors.VastError, OSError) as error:  # a full disk: our own books cannot be written
-                cause = str(error)
-                looked += limits.look_seconds
-            clock.sleep(limits.look_seconds)
-    raise errors.StillRented(instance_id, usd_per_hour, cause)
-
-
-def give_back_all(market: Market, clock: RentingClock, limits: Limits, instances: Iterable[Instance]) -> None:
-    """Give back several; every one is tried before the first failure is raised."""
-    failures: list[errors.StillRented] = []
-    for instance in instances:
-        try:
-            give_back(market, clock, limits, instance.id, instance.dph_total)
-        except errors.StillRented as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
-
-
-def by_id(instances: Iterable[Instance]) -> list[Instance]:
-    """Order instances by id: the lowest is the one that stays wherever there are several under one label."""
-    return sorted(instances, key=lambda instance: instance.id)

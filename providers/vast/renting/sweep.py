@@ -15,8 +15,8 @@ from providers.vast.api.errors import StillRented, VastError
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
 from providers.vast.limits import Limits
+from providers.vast.renting.give_back import give_back
 from providers.vast.renting.ownership import Finding, Kind
-from providers.vast.renting.rent import give_back
 
 AT_ONCE = 8  # they wait for one another's turns, and look together
 

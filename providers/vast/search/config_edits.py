@@ -8,8 +8,10 @@ from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from providers.vast.api.contract_end import DAY, WARNED_SECONDS
+from providers.vast.api.offer import Offer
 from providers.vast.search.image_needs import older_images
-from providers.vast.search.offers import Offer, Requirements, usd_per_hour
+from providers.vast.search.prices import usd_per_hour
+from providers.vast.search.requirements import Requirements
 
 CUDA, CAPABILITY, IMAGE = "minCuda", "compute capability", "image"
 LESS = "serve the model with less memory, or name a larger GPU beside"

@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from providers.ledger.machine_history import NOTHING, MachineHistory
+from providers.vast.api.offer import Offer
 from providers.vast.limits import Limits
 from providers.vast.search import start_time
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.requirements import Requirements
 
 
 def least_seconds(

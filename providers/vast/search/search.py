@@ -7,9 +7,10 @@ from typing import Any
 
 from providers.ledger.machine_history import MachineHistory, avoided
 from providers.vast.api.market import Market
+from providers.vast.api.offer import Offer
 from providers.vast.api.rows import Listing, describe_odd_rows, set_aside
-from providers.vast.search import offers
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search import query, ranking
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.unfit_gpus import queries
 from providers.vast.search.why_not import NoMatchingOffer, refusal
 
@@ -36,9 +37,9 @@ def _found(
 ) -> tuple[list[Offer], Sequence[Offer]]:
     """Return the offers that fit, and all that the market listed. Raises NoMatchingOffer."""
     listed = _listed(market, queries(wishes))
-    ranked = offers.rank(listed, wishes, records, once)
+    ranked = ranking.rank(listed, wishes, records, once)
     if not ranked:
-        near = market.search(offers.relaxed_query(wishes))
+        near = market.search(query.relaxed_query(wishes))
         odd = describe_odd_rows(set_aside(near) or set_aside(listed), "offer")
         refused = refusal(near, wishes)
         raise NoMatchingOffer("\n".join(filter(None, [refused.message, odd and f"{odd}."])), refused.key)
@@ -62,7 +63,7 @@ def candidates(
         careful = replace(wishes, avoided_machines=wishes.avoided_machines | until.keys())
         asked = queries(careful)
         listed = _listed(market, asked)
-        found = offers.rank(listed, careful, records, once=False)
+        found = ranking.rank(listed, careful, records, once=False)
         if found:
             _say_left_out(listed, say)
             say("search", f"{_machines(until)} that failed before avoided")

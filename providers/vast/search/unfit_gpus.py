@@ -11,8 +11,9 @@ from typing import Any
 
 from bootstrap.errors import EngineRefused, GpuUnfit
 from providers.vast.api.instance import Instance
-from providers.vast.search import offers
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.api.offer import Offer
+from providers.vast.search import query
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import NoMatchingOffer
 
 
@@ -79,8 +80,8 @@ def queries(wishes: Requirements) -> list[dict[str, Any]]:
     """
     small = [name for name in wishes.gpu_names if name in wishes.too_small]
     others = tuple(name for name in wishes.gpu_names if name not in wishes.too_small)
-    found = [offers.query(replace(wishes, gpu_names=others))] if others or not small else []
+    found = [query.query(replace(wishes, gpu_names=others))] if others or not small else []
     for name in small:
         least = max(wishes.gpu_ram_mb, wishes.too_small[name] + 1)
-        found.append(offers.query(replace(wishes, gpu_names=(name,), gpu_ram_mb=least)))
+        found.append(query.query(replace(wishes, gpu_names=(name,), gpu_ram_mb=least)))
     return found

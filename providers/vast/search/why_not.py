@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from bootstrap.gpu_names import is_known, near_names
 from config.base import path_of
 from providers.vast.api.errors import VastError
+from providers.vast.api.offer import Offer
 from providers.vast.search.config_edits import CAPABILITY, edit, wish
-from providers.vast.search.offers import Offer, Requirements, mismatches, usd_per_hour
+from providers.vast.search.mismatches import mismatches
+from providers.vast.search.prices import usd_per_hour
+from providers.vast.search.requirements import Requirements
 
 NOT_KEYS = {CAPABILITY: "image", "memory": "gpu.name", "machine": ""}  # by what offers miss: the key that changes it
 

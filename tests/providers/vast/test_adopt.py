@@ -11,7 +11,7 @@ from providers.vast.create import InstanceRequest, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, LeftToAnother
 from providers.vast.renting.serving_marks import Held, Marks, NoMarks
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer

@@ -13,8 +13,10 @@ from providers.vast.api import errors
 from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import NoRateLimit, SharedRateLimit
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import give_back, rent, rent_body
-from providers.vast.search.offers import query, rank
+from providers.vast.renting.give_back import give_back
+from providers.vast.renting.rent import rent, rent_body
+from providers.vast.search.query import query
+from providers.vast.search.ranking import rank
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles import market_contract
 from tests.doubles.market_contract import WISHES

@@ -8,7 +8,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer, raising

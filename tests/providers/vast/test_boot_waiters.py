@@ -6,7 +6,7 @@ import pytest
 
 from providers.vast.api.boot_waiters import Waiters
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import wait_until_running
+from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 from tests.doubles.waiting import GOAL_CALLS, calls_a_minute

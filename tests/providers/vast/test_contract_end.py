@@ -11,7 +11,9 @@ from providers.vast import lifecycle
 from providers.vast.api.contract_end import DAY, ending
 from providers.vast.api.instance import Instance
 from providers.vast.lifecycle import OperationContext
-from providers.vast.search.offers import Requirements, mismatches, query
+from providers.vast.search.mismatches import mismatches
+from providers.vast.search.query import query
+from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings
 from tests.doubles.market import offer
 from tests.doubles.schedule import World

@@ -11,7 +11,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import NoMatchingOffer
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import HOST_KEY, FakeMarket, offer, raising

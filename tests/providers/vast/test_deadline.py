@@ -9,7 +9,7 @@ from providers.vast.api import errors
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.create import bring_online
 from providers.vast.renting.host_key import patiently_read, read
-from providers.vast.renting.rent import wait_until_running
+from providers.vast.renting.wait import wait_until_running
 from providers.vast.search.start_time import longest_seconds
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger

@@ -5,7 +5,7 @@ import pytest
 from providers.vast.api import errors
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import NoMatchingOffer
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising

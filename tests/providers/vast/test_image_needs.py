@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from providers.vast.search import offers
+from providers.vast.search import mismatches, query
 from providers.vast.search.image_needs import Needs, image_cuda, needs_of
 from tests.doubles.market import offer
-from tests.providers.vast.test_offers import WISHES
+from tests.providers.vast.test_ranking import WISHES
 from weights.model_info import ModelInfo
 
 
@@ -93,10 +93,10 @@ def test_the_last_of_an_option_counts_in_any_of_its_spellings_as_in_vllm() -> No
 def test_the_floors_are_asked_for_and_looked_at_again() -> None:
     wishes = replace(WISHES, min_cuda=12.8, min_capability=890)
 
-    query = offers.query(wishes)
-    assert (query["cuda_max_good"], query["compute_cap"]) == ({"gte": 12.8}, {"gte": 890})
-    assert offers.mismatches(offer(1, cuda_max_good=12.8, compute_cap=890), wishes) == []
-    [old, early] = offers.mismatches(offer(1, cuda_max_good=12.4, compute_cap=860), wishes)
+    body = query.query(wishes)
+    assert (body["cuda_max_good"], body["compute_cap"]) == ({"gte": 12.8}, {"gte": 890})
+    assert mismatches.mismatches(offer(1, cuda_max_good=12.8, compute_cap=890), wishes) == []
+    [old, early] = mismatches.mismatches(offer(1, cuda_max_good=12.4, compute_cap=860), wishes)
     assert (old.key, old.text) == ("minCuda", "supports CUDA 12.4, 12.8 is the least")
     assert early.text == "has compute capability 8.6, 8.9 is the least"
 
@@ -105,9 +105,9 @@ def test_what_an_offer_does_not_say_keeps_no_bound() -> None:
     silent = offer(1, cuda_max_good=None, compute_cap=None, cpu_cores_effective=None, cpu_ram=None, hosting_type=None)
     wishes = replace(WISHES, min_cuda=12.8, min_capability=750, cpu_cores=4, memory_gb=32, datacenter=True)
 
-    assert offers.mismatches(silent, WISHES) == []
+    assert mismatches.mismatches(silent, WISHES) == []
     keys = ["minCuda", "compute capability", "cpuCores", "memoryGb", "hosting"]
-    assert [miss.key for miss in offers.mismatches(silent, wishes)] == keys
+    assert [miss.key for miss in mismatches.mismatches(silent, wishes)] == keys
 
 
 def test_a_slice_has_its_share_of_the_machines_memory() -> None:
@@ -115,13 +115,13 @@ def test_a_slice_has_its_share_of_the_machines_memory() -> None:
     quarter = offer(1, cpu_ram=128_000, cpu_cores=64, cpu_cores_effective=16)
 
     assert quarter.memory_gb == 32
-    assert [miss.key for miss in offers.mismatches(quarter, wishes)] == ["memoryGb"]
-    assert offers.query(wishes)["cpu_cores_effective"] == {"gte": 8}
+    assert [miss.key for miss in mismatches.mismatches(quarter, wishes)] == ["memoryGb"]
+    assert query.query(wishes)["cpu_cores_effective"] == {"gte": 8}
 
 
 def test_data_centres_are_asked_for() -> None:
     wishes = replace(WISHES, datacenter=True)
 
-    assert offers.query(wishes)["datacenter"] == {"eq": True}
-    assert offers.mismatches(offer(1, hosting_type=1), wishes) == []
-    assert [miss.key for miss in offers.mismatches(offer(1, hosting_type=0), wishes)] == ["hosting"]
+    assert query.query(wishes)["datacenter"] == {"eq": True}
+    assert mismatches.mismatches(offer(1, hosting_type=1), wishes) == []
+    assert [miss.key for miss in mismatches.mismatches(offer(1, hosting_type=0), wishes)] == ["hosting"]

@@ -15,7 +15,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.create import Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.preview_plan import report_plan
-from providers.vast.renting.rent import wait_until_running
+from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import start_time
 from providers.vast.search.deadline import least_seconds
 from providers.vast.settings import InstanceSettings

@@ -8,7 +8,7 @@ import pytest
 
 from providers.vast import down_check, lifecycle
 from providers.vast.api.instance import Failed, Instance, Pending, Running, classify
-from providers.vast.renting import rent
+from providers.vast.renting import give_back, rent, wait
 from tests.doubles.market_trouble import CASES, FAULTS, PHASES, play
 
 
@@ -34,8 +34,8 @@ def _down(instance: Instance, port: int) -> Failed | Pending | Running:
 @pytest.mark.parametrize(
     ("room", "rule", "instead", "case"),
     [
-        (rent, "classify", _down, ("rebooting", "wait")),
-        (rent, "is_absent", lambda *_a: True, ("an accepted destroy does nothing", "give back")),
+        (wait, "classify", _down, ("rebooting", "wait")),
+        (give_back, "is_absent", lambda *_a: True, ("an accepted destroy does nothing", "give back")),
         (down_check, "_is_lost", lambda *_a: True, ("offline, and it answers", "refresh")),
         (lifecycle, "is_absent", lambda *_a: True, ("nothing is there", "refresh")),
         (rent, "settle", lambda *_a: [], ("the rent's reply is lost", "rent")),

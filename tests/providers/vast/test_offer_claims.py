@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from providers.vast.api import errors
 from providers.vast.api.breaker import Breaker
 from providers.vast.api.guarded_market import GuardedMarket
+from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import LISTED_SECONDS, LONGEST_SECONDS, Claims
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.search import offers
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search import prices, ranking
+from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.full_disk import full_disk
 from tests.doubles.market import FakeMarket, offer, raising
@@ -31,7 +32,7 @@ WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weight
 
 
 def cheapest(*rows: Offer) -> partial[Offer]:
-    return partial(offers.choose, offers.rank(rows, WISHES, once=False), WISHES, {})
+    return partial(ranking.choose, ranking.rank(rows, WISHES, once=False), WISHES, {})
 
 
 def order(index: int) -> InstanceRequest:
@@ -132,8 +133,8 @@ def test_what_is_chosen_costs_nearly_what_the_cheapest_free_one_does(found: list
     chosen = cheapest(*found)(claimed)
 
     assert chosen in free
-    price = partial(offers.expected_usd_per_hour, wishes=WISHES)
-    assert price(chosen) <= offers.NEAR * min(map(price, free)) * 1.000001
+    price = partial(prices.expected_usd_per_hour, wishes=WISHES)
+    assert price(chosen) <= ranking.NEAR * min(map(price, free)) * 1.000001
 
 
 def test_gpus_that_the_model_may_not_fit_are_no_neighbours_of_those_that_it_fits() -> None:
@@ -145,9 +146,9 @@ def test_gpus_that_the_model_may_not_fit_are_no_neighbours_of_those_that_it_fits
 
     wishes = replace(WISHES, fit=Tight())  # type: ignore[arg-type]
     fits, slice_, small = offer(1), offer(2, machine_id=1001), offer(3, gpu_ram=16_000)
-    ranked = offers.rank([fits, slice_, small], wishes, once=False)
+    ranked = ranking.rank([fits, slice_, small], wishes, once=False)
 
-    assert offers.choose(ranked, wishes, {}, {fits.id: fits.machine_id}) == slice_
+    assert ranking.choose(ranked, wishes, {}, {fits.id: fits.machine_id}) == slice_
 
 
 def seen(claims: Claims, clock: FakeClock, label: str = "another") -> Mapping[int, int]:

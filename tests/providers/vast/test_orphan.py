@@ -14,7 +14,7 @@ from providers.vast.renting.adopt import Adoption, would_adopt
 from providers.vast.renting.bucket_marks import BucketMarks
 from providers.vast.renting.serving_marks import Held, NoMarks
 from providers.vast.resource import VastInstanceProvider
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from sandbox.market.contracts import Request
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from sandbox.testing import RunningMarket, running_market

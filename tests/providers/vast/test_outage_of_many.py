@@ -12,7 +12,7 @@ from providers.vast.api.patient_market import PatientMarket
 from providers.vast.api.response_cache import PROBE_SECONDS
 from providers.vast.api.retry import ATTEMPTS
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import wait_until_running
+from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.virtual_account import Computer, VirtualAccount
 

@@ -9,7 +9,7 @@ from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.create import Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import give_back
+from providers.vast.renting.give_back import give_back
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer

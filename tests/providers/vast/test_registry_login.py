@@ -11,7 +11,7 @@ from providers.vast.api.instance import Failed, Instance, classify
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.rent import rent_body
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings
 from sandbox.market.registries import login_of
 from tests.doubles.clock import FakeClock

@@ -7,7 +7,10 @@ import pytest
 from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import give_back, is_absent, rent, rent_body, settle, wait_until_running
+from providers.vast.renting.give_back import give_back
+from providers.vast.renting.look import is_absent
+from providers.vast.renting.rent import rent, rent_body, settle
+from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 

@@ -10,7 +10,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.renting.ownership import sort_out
 from providers.vast.renting.sweep import own_ids
 from providers.vast.reports import describe_findings, report, why_not, would_adopt
-from providers.vast.search.offers import Requirements
+from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 

@@ -14,13 +14,14 @@ from providers.rentals.teardown import Teardown, end_rentals
 from providers.vast.api import errors
 from providers.vast.api.client import VastClient
 from providers.vast.api.instance import Instance, all_known, unsound
+from providers.vast.api.offer import Offer
 from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.api.response_cache import ResponseCache
 from providers.vast.api.responses import Charge
 from providers.vast.api.rows import Listing, describe_odd_rows, read, set_aside
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import find, is_absent
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.renting.look import find, is_absent
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.search import candidates
 from providers.vast.search.why_not import NoMatchingOffer
 from sandbox.market import instances as emulated

@@ -10,7 +10,7 @@ import pytest
 from providers.rentals import teardown
 from providers.vast import down_check, lifecycle
 from providers.vast.api import account
-from providers.vast.renting import adopt, rent
+from providers.vast.renting import adopt, give_back, look, rent
 from providers.vast.renting.ownership import Finding, Kind
 from tests.doubles.schedule import Leak, play
 from tests.doubles.scheduled_market import ANYWHERE, FAULTS
@@ -46,7 +46,7 @@ def test_the_histories_reach_every_fault() -> None:
         (lifecycle, "is_absent", lambda *_a: True),
         (account, "confirm", lambda *_a: None),
         (teardown, "sort_out", lambda left, *_a: [Finding(one, Kind.UNKNOWN, "") for one in left]),
-        (rent, "is_absent", lambda market, _c, _l, number, _label=None: rent.find(market, number) is None),
+        (give_back, "is_absent", lambda market, _c, _l, number, _label=None: look.find(market, number) is None),
         (lifecycle, "give_back", lambda market, _c, _l, number, _price: market.destroy(number)),
         (down_check, "_is_lost", lambda *_a: True),
         (down_check.Absence, "left", lambda *_a: 0.0),

@@ -9,8 +9,8 @@ import pytest
 
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import give_back
-from providers.vast.search.offers import Requirements
+from providers.vast.renting.give_back import give_back
+from providers.vast.search.requirements import Requirements
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_account import Computer, VirtualAccount
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bootstrap import errors as host_errors
+from providers.vast.api.offer import Offer
 from providers.vast.create import bring_online
 from providers.vast.limits import Limits
-from providers.vast.search.offers import Offer
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 from tests.providers.vast.test_create import ORDER, WISHES, FakeBootstrap, online

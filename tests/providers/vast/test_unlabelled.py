@@ -3,11 +3,12 @@
 import pytest
 
 from providers.vast.api import errors
+from providers.vast.api.offer import Offer
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.rent import rent
 from providers.vast.renting.serving_marks import NoMarks
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 

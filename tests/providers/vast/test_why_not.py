@@ -7,12 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.vast.search import offers
+from providers.vast.api.offer import Offer
+from providers.vast.search import ranking
 from providers.vast.search.image_needs import needs_of
-from providers.vast.search.offers import Offer, Requirements
+from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import refusal
 from tests.doubles.market import offer
-from tests.providers.vast.test_offers import WISHES
+from tests.providers.vast.test_ranking import WISHES
 
 
 def message(near: list[Offer], wishes: Requirements) -> str:
@@ -120,8 +121,8 @@ def test_following_the_hint_opens_exactly_what_it_counts(far: list[tuple[str, fl
     }
     followed = replace(wishes, **{fields[found[1]]: float(found[2])})
     if found[1] != "diskGb":  # less disk is cheaper besides, which may open more
-        assert len(offers.rank(rows, followed)) == int(found[3])
-    assert len(offers.rank(rows, followed)) >= int(found[3]) >= 1
+        assert len(ranking.rank(rows, followed)) == int(found[3])
+    assert len(ranking.rank(rows, followed)) >= int(found[3]) >= 1
 
 
 def test_an_older_image_opens_those_machines_alone_whose_drivers_support_it() -> None:
@@ -156,8 +157,8 @@ def test_a_floor_of_ones_own_is_what_gives() -> None:
     assert "requirement; lower minCuda to 12.4, if the image runs with that CUDA (1" in message(
         rows, needing(NEWEST, least=13)
     )
-    assert not offers.rank(rows, needing("vllm/vllm-openai:v0.8.0", least=13))  # an older image alone opens nothing
-    assert offers.rank(rows, needing(NEWEST, least=12.4))
+    assert not ranking.rank(rows, needing("vllm/vllm-openai:v0.8.0", least=13))  # an older image alone opens nothing
+    assert ranking.rank(rows, needing(NEWEST, least=12.4))
 
 
 def test_drivers_of_which_nothing_is_known_are_opened_by_nothing() -> None:
@@ -178,7 +179,7 @@ def test_an_architecture_that_the_image_has_left_is_opened_by_an_older_image() -
         f"{TAKE}, because the image {NEWEST} needs newer GPUs (1 machine would match). Another image replaces" in text
     )
     assert "dtype" not in text
-    assert [one.id for one in offers.rank(rows, needing(OLDER))] == [1]
+    assert [one.id for one in ranking.rank(rows, needing(OLDER))] == [1]
 
 
 @pytest.mark.parametrize(
@@ -206,7 +207,7 @@ def test_one_older_image_opens_old_drivers_with_old_gpus() -> None:
     assert f"requirement; {TAKE}, and for CUDA 12.4 at the most (1 machine would match)." in message(
         rows, needing(NEWEST)
     )
-    assert [one.id for one in offers.rank(rows, needing("vllm/vllm-openai:v0.8.0"))] == [1]
+    assert [one.id for one in ranking.rank(rows, needing("vllm/vllm-openai:v0.8.0"))] == [1]
     assert "no single one is in the way" in message(rows, needing(NEWEST, "--dtype", "bfloat16"))
 
 
@@ -230,4 +231,4 @@ def test_fewer_days_open_exactly_what_is_counted(days: list[float], wanted: int,
     found = re.search(r"(?:lower|set) minDays to ([\d.]+) \((\d+) machine", text)
     assert found is not None
     least = (float(found[1]) + 1) * 86_400 / scale if float(found[1]) else 0.0
-    assert len(offers.rank(rows, replace(wishes, min_seconds=least))) == int(found[2]) >= min(wanted, len(days))
+    assert len(ranking.rank(rows, replace(wishes, min_seconds=least))) == int(found[2]) >= min(wanted, len(days))

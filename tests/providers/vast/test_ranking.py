@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers.ledger.machine_history import MachineHistory
-from providers.vast.search import offers
-from providers.vast.search.offers import Requirements
+from providers.vast.api.offer import Offer
+from providers.vast.search import mismatches, prices, query, ranking
+from providers.vast.search.requirements import Requirements
 from tests.doubles.market import offer
 
 WISHES = Requirements(
@@ -49,44 +50,44 @@ some_offers = st.lists(
 def test_the_all_in_price_holds_gpu_disk_and_the_download_of_the_weights() -> None:
     row = offer(1, dph_base=0.3, storage_cost=0.15, inet_down_cost=0.02)
 
-    assert offers.usd_per_hour(row, WISHES) == 0.3 + 48 * 0.15 / 720 + 16 * 0.02 / 8
+    assert prices.usd_per_hour(row, WISHES) == 0.3 + 48 * 0.15 / 720 + 16 * 0.02 / 8
 
 
 @given(some_offers)
-def test_ranked_offers_fit_every_wish_and_name_a_machine_once(rows: list[offers.Offer]) -> None:
-    ranked = offers.rank(rows, WISHES)
+def test_ranked_offers_fit_every_wish_and_name_a_machine_once(rows: list[Offer]) -> None:
+    ranked = ranking.rank(rows, WISHES)
 
-    assert all(not offers.mismatches(row, WISHES) for row in ranked)
+    assert all(not mismatches.mismatches(row, WISHES) for row in ranked)
     assert len({row.machine_id for row in ranked}) == len(ranked)
-    fitting = {row.machine_id for row in rows if not offers.mismatches(row, WISHES)}
+    fitting = {row.machine_id for row in rows if not mismatches.mismatches(row, WISHES)}
     assert {row.machine_id for row in ranked} == fitting
 
 
 @given(some_offers, st.randoms())
-def test_ranking_does_not_depend_on_the_order_of_the_answer(rows: list[offers.Offer], random: object) -> None:
+def test_ranking_does_not_depend_on_the_order_of_the_answer(rows: list[Offer], random: object) -> None:
     shuffled = list(rows)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
 
-    assert offers.rank(shuffled, WISHES) == offers.rank(rows, WISHES)
+    assert ranking.rank(shuffled, WISHES) == ranking.rank(rows, WISHES)
 
 
 @given(some_offers)
-def test_a_cheaper_twin_is_never_ranked_behind(rows: list[offers.Offer]) -> None:
-    ranked = offers.rank(rows, WISHES)
+def test_a_cheaper_twin_is_never_ranked_behind(rows: list[Offer]) -> None:
+    ranked = ranking.rank(rows, WISHES)
     twins = [
         row.model_copy(update={"id": 20_000, "machine_id": 99, "dph_base": row.dph_base / 2}) for row in ranked[:1]
     ]
 
-    assert offers.rank([*rows, *twins], WISHES)[: len(twins)] == twins
+    assert ranking.rank([*rows, *twins], WISHES)[: len(twins)] == twins
 
 
 @given(
     some_offers, st.dictionaries(st.integers(1, 20), st.builds(MachineHistory, st.integers(0, 9), st.integers(0, 9)))
 )
 def test_what_the_ledger_knows_changes_the_order_and_never_what_fits(
-    rows: list[offers.Offer], records: dict[int, MachineHistory]
+    rows: list[Offer], records: dict[int, MachineHistory]
 ) -> None:
-    plain, known = offers.rank(rows, WISHES), offers.rank(rows, WISHES, records=records)
+    plain, known = ranking.rank(rows, WISHES), ranking.rank(rows, WISHES, records=records)
 
     assert {row.machine_id for row in known} == {row.machine_id for row in plain}
 
@@ -94,21 +95,21 @@ def test_what_the_ledger_knows_changes_the_order_and_never_what_fits(
 def test_a_machine_that_was_measured_to_be_slow_is_ranked_behind_its_twin() -> None:
     twins = [offer(1), offer(2, dph_base=offer(1).dph_base)]
 
-    assert offers.rank(twins, WISHES)[0].id == 1
-    assert offers.rank(twins, WISHES, records={1001: MachineHistory(download_mbps=(210.0,))})[0].id == 2
-    assert offers.rank(twins, WISHES, records={1001: MachineHistory(boot_seconds=(900.0,))})[0].id == 2
-    assert offers.rank(twins, WISHES, records={1001: MachineHistory(failed=1)})[0].id == 2
+    assert ranking.rank(twins, WISHES)[0].id == 1
+    assert ranking.rank(twins, WISHES, records={1001: MachineHistory(download_mbps=(210.0,))})[0].id == 2
+    assert ranking.rank(twins, WISHES, records={1001: MachineHistory(boot_seconds=(900.0,))})[0].id == 2
+    assert ranking.rank(twins, WISHES, records={1001: MachineHistory(failed=1)})[0].id == 2
 
 
 def test_an_avoided_machine_does_not_fit() -> None:
     wishes = replace(WISHES, avoided_machines=frozenset({1001}))
 
-    assert [row.id for row in offers.rank([offer(1), offer(2)], wishes)] == [2]
-    assert offers.query(wishes)["machine_id"] == {"notin": [1001]}
+    assert [row.id for row in ranking.rank([offer(1), offer(2)], wishes)] == [2]
+    assert query.query(wishes)["machine_id"] == {"notin": [1001]}
 
 
 def test_the_query_never_bids_and_prices_the_disk_in() -> None:
-    body = offers.query(WISHES)
+    body = query.query(WISHES)
 
     assert "price" not in body
     assert body["type"] == "on-demand"

@@ -1,0 +1,38 @@
+"""All-in prices of an offer: GPUs, disk, and downloads spread over the expected hours; pure."""
+
+from providers.ledger.machine_history import NOTHING, MachineHistory
+from providers.vast.api.offer import Offer
+from providers.vast.search import start_time
+from providers.vast.search.requirements import Requirements
+
+HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30 / 24
+
+
+def usd_per_hour(offer: Offer, wishes: Requirements) -> float:
+    """All-in $/h: GPUs, disk, and the weights' download spread over the hours that an instance is expected to live."""
+    download = wishes.weights_gb * offer.inet_down_cost / wishes.expected_hours
+    return offer.dph_base + disk_usd_per_hour(offer, wishes) + download
+
+
+def disk_usd_per_hour(offer: Offer, wishes: Requirements) -> float:
+    """Return $/h of the disk: all that an instance costs by the hour before it runs."""
+    return wishes.disk_gb * offer.storage_cost / HOURS_A_MONTH
+
+
+def image_usd(offer: Offer, wishes: Requirements) -> float:
+    """Return $ for the traffic of pulling the image."""
+    return wishes.image_gb * offer.inet_down_cost
+
+
+def expected_usd_per_hour(offer: Offer, wishes: Requirements, record: MachineHistory = NOTHING) -> float:
+    """Price of an hour that works: all-in, with what is paid while it loads and downloads, and what fails, spread over it.
+
+    While it loads, disk and the image's traffic are paid; while it downloads the weights it runs, and costs in full.
+    What we have measured on the machine counts more than what it advertises.
+    """
+    mbps = record.believed_mbps(offer.inet_down)
+    boot = record.believed_boot_seconds(start_time.pull_seconds(wishes.image_gb, mbps))
+    loads = disk_usd_per_hour(offer, wishes) * boot / 3600 + image_usd(offer, wishes)
+    runs = usd_per_hour(offer, wishes) * start_time.transfer_seconds(wishes.weights_gb, mbps) / 3600
+    works = max(record.believed_reliability(offer.reliable), 0.01)
+    return (usd_per_hour(offer, wishes) + (loads + runs) / wishes.expected_hours) / works

@@ -1,0 +1,52 @@
+"""Rank the offers that fit, and choose the one to try; pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from providers.ledger.machine_history import NOTHING, MachineHistory
+from providers.vast.api.offer import Offer
+from providers.vast.search.mismatches import mismatches
+from providers.vast.search.prices import expected_usd_per_hour
+from providers.vast.search.requirements import Requirements
+
+NEAR = 1.05  # times the best expected price: nearly the same
+
+
+def rank(
+    offers: Iterable[Offer],
+    wishes: Requirements,
+    records: Mapping[int, MachineHistory] | None = None,
+    once: bool = True,
+) -> list[Offer]:
+    """Order the offers that fit, the best first: the expected price of an hour that works, then download speed.
+
+    `records` by machine id is what the ledger knows. Of a machine in several slices the best appears, and all of them
+    without `once`. GPUs that the model may not fit come after all that it fits.
+    """
+    known = records or {}
+    fitting = sorted(
+        (offer for offer in offers if not mismatches(offer, wishes)),
+        key=lambda offer: (*_standing(offer, wishes, known), -offer.inet_down, offer.id),
+    )
+    best: dict[int, Offer] = {}
+    for offer in fitting:
+        best.setdefault(offer.machine_id if once else offer.id, offer)
+    return list(best.values())
+
+
+def choose(
+    ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], claimed: Mapping[int, int]
+) -> Offer:
+    """Return the offer to try of those in their order, of which others claim some (offer ids, with their machines).
+
+    What others claim is as good as gone. Of offers at nearly the same price one on a machine of its own is taken, because
+    neighbours share a line and fail together.
+    """
+    free = [one for one in ranked if one.id not in claimed] or list(ranked)
+    tight, price = _standing(free[0], wishes, records)
+    near = [one for one in free if _standing(one, wishes, records) <= (tight, price * NEAR)]
+    return next((one for one in near if one.machine_id not in claimed.values()), free[0])
+
+
+def _standing(offer: Offer, wishes: Requirements, records: Mapping[int, MachineHistory]) -> tuple[bool, float]:
+    tight = wishes.fit is not None and wishes.fit.tight(offer.gpu_ram)
+    return tight, expected_usd_per_hour(offer, wishes, records.get(offer.machine_id, NOTHING))
