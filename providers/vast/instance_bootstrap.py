@@ -32,11 +32,12 @@ from providers.store.errors import StoreError, StoreUnreachable, readable
 from providers.store.throughput import measured_mbps
 from providers.store.warm_cache import WarmEntries
 from providers.vast.api import label
+from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import SSH_PORT, Instance
 from providers.vast.create import Progress, Served
 from providers.vast.key_change import admit, retire
 from providers.vast.limits import Limits
-from providers.vast.renting.key_attachment import KeyRing, attach
+from providers.vast.renting.key_attachment import attach
 from providers.vast.search.start_time import SLOW_SHARE
 from providers.vast.settings import AccessSettings, InstanceSettings
 from weights.manifest import blob_key

@@ -14,9 +14,10 @@ from bootstrap.host import Host
 from bootstrap.remote_scripts import ETC, shell
 from bootstrap.ssh import public_line
 from providers.vast.api import errors
+from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import Instance
 from providers.vast.charged_price import paid
-from providers.vast.renting.key_attachment import KeyRing, Say, attach, detach
+from providers.vast.renting.key_attachment import Say, attach, detach
 from providers.vast.settings import AccessSettings
 
 DRIFT = "previous SSH key"
