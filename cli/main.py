@@ -23,6 +23,7 @@ COMMANDS = {
     "criteria": ("cli.criteria", "criteria", "Judge provisioning, latency and cost against their bounds."),
     "dashboards": ("cli.dashboards", "dashboards", "Write the dashboards as Grafana's JSON."),
     "exporter": ("cli.exporter", "exporter", "Serve the fleet's money, failures and times to Prometheus."),
+    "receiver": ("cli.receiver", "receiver", "Serve the write-only receiver of the hosts' metrics."),
     "sandbox": ("sandbox.commands", "sandbox", "Run the emulated cloud on this machine, and break it on purpose."),
     "faults": ("sandbox.commands", "faults", "List what can be made to go wrong in the sandbox."),
     "fault": ("sandbox.commands", "fault", "Let something go wrong in the sandbox."),

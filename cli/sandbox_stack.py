@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 from cli.engine_run import run_engine
+from cli.errors import CommandError
+from offline import engine
 from tools import env, paths
 
 STACK = env.SANDBOX_STACK
@@ -48,6 +50,7 @@ class Shell:
 def in_sandbox(direction: str, go: Callable[[], None]) -> int:
     """Go up or down in the sandbox's environment; the exit status is that of the first command that failed."""
     where = paths.find(env.CHECKOUT, os.environ)
+    refuse_unready(where)
     env.enter(env.sandbox_environment(where, os.environ))
     where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.chdir(where.checkout)
@@ -60,6 +63,18 @@ def in_sandbox(direction: str, go: Callable[[], None]) -> int:
         print(f"gpu-fleet {direction}: `{' '.join(error.cmd)}` failed. {_way_on(direction)}", file=sys.stderr)
         return error.returncode if error.returncode > 0 else 1
     return 0
+
+
+def refuse_unready(where: paths.Paths) -> None:
+    """Raise CommandError with the command that helps if set-up has not run, or if the stack's committed config is gone."""
+    if not (engine.own_pulumi(where, os.environ) or where.engine_bin.is_dir()):
+        raise CommandError("set-up has not run for this checkout; `make setup` brings what is missing")
+    name = f"Pulumi.{STACK}.yaml"
+    if not (where.checkout / name).is_file():
+        raise CommandError(
+            f"{name}, the config of the sandbox's stack, is missing in {where.checkout}. It is committed: "
+            f"`git checkout {name}` brings it back."
+        )
 
 
 def _way_on(direction: str) -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from tools.table import lines
+
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def columns(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Align rows below their titles, two blanks between columns."""
-    every = [titles, *rows]
-    widths = [max(len(row[index]) for row in every) for index in range(len(titles))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in every]
+    return lines([list(titles), *map(list, rows)]).splitlines()
 
 
 def money(usd: float) -> str:

@@ -49,9 +49,18 @@ def _install(wanted: Sequence[str], environ: dict[str, str]) -> None:
         raise SetupError(f"This needs the programs of Debian's packages {names}; install them and try again.")
     prefix = become_root()
     if prefix is None:
-        raise SetupError(f"This needs Debian's {names}, which takes root: sudo apt-get install {names}")
+        raise SetupError(
+            f"This needs Debian's {names}: emulated hosts run its sshd, and its supervisor (runit) goes to each rented host. "
+            f"Only root may install them: sudo apt-get install {names}. Without them, `make check` works."
+        )
     env = environ | {"DEBIAN_FRONTEND": "noninteractive"}
     install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
+    print(
+        f"set-up: root is needed once, for Debian's {names}: emulated hosts run its sshd, and its supervisor (runit) goes to "
+        "each rented host. Without root, `make check` works.",
+        file=sys.stderr,
+        flush=True,
+    )
     with step(f"Debian packages {names}"), no_service_starts(prefix, environ):
         run([*prefix, "apt-get", "update", "-qq"], "Reading Debian's package lists", env)
         run(install, "Installing Debian packages", env)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from unittest.mock import patch
 
 import pytest
 
 from cli import sandbox_stack
 from cli.down import go_down
+from cli.errors import CommandError
 from cli.up import go_up
+from tests.doubles.pulumi_command import path_with_pulumi
+from tools.paths import Paths
 
 STACKS = ("pulumi", "stack", "ls", "--json")
 STATUS = ("python", "-m", "sandbox", "status", "--json")
@@ -238,3 +243,13 @@ def test_down_ends_the_same_way_however_it_began_and_how_often(killed):
     for _ in range(2):
         go_down(terminal)
         assert (terminal.stacks, terminal.running, terminal.bucket) == ([], False, None)
+
+
+def test_a_missing_config_of_the_stack_is_one_sentence_with_the_command_that_brings_it_back(tmp_path):
+    (tmp_path / "Pulumi.yaml").touch()
+    where = Paths(tmp_path, tmp_path / "cache", tmp_path / "state")
+    with patch.dict(os.environ, PATH=path_with_pulumi(tmp_path / "bin", {})):
+        with pytest.raises(CommandError, match=r"`git checkout Pulumi\.local\.yaml` brings it back"):
+            sandbox_stack.refuse_unready(where)
+        (tmp_path / "Pulumi.local.yaml").touch()
+        sandbox_stack.refuse_unready(where)

@@ -31,3 +31,22 @@ def test_without_one_set_up_goes_on_and_says_so(
     packages.install_browser({})
 
     assert "no browser, so the tests look at no page. Reading Debian" in capsys.readouterr().err
+
+
+def test_what_needs_root_and_what_works_without_is_said_before_root_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        packages.shutil, "which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None
+    )
+    monkeypatch.setattr(packages, "become_root", list)
+    said: list[str] = []
+    monkeypatch.setattr(packages, "run", lambda *_: said.append(capsys.readouterr().err) or "")
+
+    packages.install_packages({})
+
+    assert "root is needed once, for Debian's openssh-server runit" in said[0]
+    assert "Without root, `make check` works" in said[0]
+    monkeypatch.setattr(packages, "become_root", lambda: None)
+    with pytest.raises(SetupError, match="Only root may install them: sudo apt-get install openssh-server runit"):
+        packages.install_packages({})

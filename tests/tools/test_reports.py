@@ -13,28 +13,6 @@ from tools import bench, table
 REPO = Path(__file__).resolve().parents[2]
 
 
-def test_the_table_takes_every_output_that_speaks_of_endpoints():
-    text = table.render(
-        {
-            "endpoints": {"chat-1": "https://b", "chat-0": "https://a"},
-            "pricePerHour": {"chat-0": 0.25, "chat-1": 1.0},
-            "tokens": {"chat-0": "[secret]", "chat-1": "[secret]"},
-            "caCertificate": "PEM",
-            "other": {"x": 1},
-        }
-    )
-    assert text.splitlines() == [
-        "name    url        pricePerHour",
-        "chat-0  https://a  0.25",
-        "chat-1  https://b  1",
-    ]
-
-
-@pytest.mark.parametrize("outputs", [{}, {"endpoints": {}}, {"endpoints": "[secret]"}])
-def test_a_stack_without_endpoints_is_a_sentence(outputs):
-    assert table.render(outputs) == "The stack has no endpoints.\n"
-
-
 @given(st.lists(st.lists(st.text("ab€", max_size=5), min_size=3, max_size=3), min_size=1))
 def test_columns_begin_at_the_same_place(rows):
     widths = [max(len(row[n]) for row in rows) for n in range(3)]
