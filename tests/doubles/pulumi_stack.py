@@ -28,7 +28,7 @@ from offline import engine as offline_engine
 from tools import env as tools_env
 from tools import paths as tools_paths
 
-REPO = Path(__file__).resolve().parents[1]
+REPO = Path(__file__).resolve().parents[2]
 
 WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys that bring monitoring into a stack
 PROGRAM_FOLDERS = ("cli", "components", "config", "providers", "bootstrap", "monitoring", "weights", "models")
