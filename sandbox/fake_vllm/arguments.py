@@ -1,10 +1,12 @@
-"""The command line of vLLM's API server as far as the double understands it; anything else is refused, as there."""
+"""Parses the command line of vLLM's API server as far as the fake vLLM supports it. It refuses unknown options, as
+vLLM does.
+"""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-# Accepted and without effect here, as option -> type; the double computes nothing that they could change.
+# Option -> type. Accepted and without effect, because the fake vLLM computes nothing.
 VALUED: dict[str, type] = {
     "--tokenizer": str,
     "--dtype": str,
@@ -43,7 +45,7 @@ SWITCHES = (
 
 
 class Arguments(argparse.Namespace):
-    """What the double acts on."""
+    """The options that change the fake vLLM's behaviour."""
 
     model: Path
     served_model_name: list[str]

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on asyncio streams: enough for the double, without anything to install in a host."""
+"""HTTP/1.1 on asyncio streams for the fake vLLM, so that a host needs no further package."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ PHRASES = {
 
 @dataclass(frozen=True)
 class Request:
-    """One request; header names are in lower case, `path` is without the query."""
+    """One request; header names are in lower case, and `path` is without the query."""
 
     method: str
     path: str
@@ -47,21 +47,21 @@ def as_json(value: object, status: int = 200) -> Response:
 async def serve_connection(
     application: Application, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, keep_alive: float = 5.0
 ) -> None:
-    """Answer the requests of one connection until it closes, or until nothing is asked on it for `keep_alive` seconds."""
+    """Answer the requests of one connection until it closes, or for `keep_alive` idle seconds."""
     try:
-        # As uvicorn does in the real one: a connection on which nothing is asked is closed after a while.
+        # uvicorn, the server of the real vLLM, also closes an idle connection after a while.
         while (request := await asyncio.wait_for(read_request(reader), keep_alive)) is not None:
             await write(await application(request), writer)
             if request.headers.get("connection", "").lower() == "close":
                 break
     except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-        pass  # the client has gone, or spoke no HTTP
+        pass  # the client is gone, or its bytes were not HTTP
     finally:
         writer.close()
 
 
 async def read_request(reader: asyncio.StreamReader) -> Request | None:
-    """Read one request; None when the client is done. Raises ValueError for what is no HTTP."""
+    """Read one request; None if the client is done. Raises ValueError for bytes that are not HTTP."""
     head = await reader.readuntil(b"\r\n\r\n") if not reader.at_eof() else b""
     if not head:
         return None

@@ -1,4 +1,6 @@
-"""How the double misbehaves, from a file that the sandbox writes into the host, over what the environment says."""
+"""Reads how the fake vLLM shall misbehave: from a file that the sandbox writes into the host, else from the
+environment.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +11,11 @@ FILE = Path("/etc/sandbox-faults")
 
 @dataclass(frozen=True)
 class Knobs:
-    """`start` seconds before it listens, `latency` seconds an answer takes; `broken`: it looks healthy, and the engine
-    dies at the first request; `hangs`: it looks healthy, and no completion is answered."""
+    """The misbehaviour of the fake vLLM. `start`: seconds before it listens. `latency`: seconds of an answer.
+
+    With `broken` its health check passes and the engine dies at the first request. With `hangs` its health check
+    passes and it answers no completion.
+    """
 
     start: float = 0.0
     latency: float = 0.0
@@ -19,8 +24,11 @@ class Knobs:
 
 
 def read(environment: Mapping[str, str], file: Path = FILE) -> Knobs:
-    """Return the knobs as they are now: DOUBLE_START_S, DOUBLE_LATENCY_S and DOUBLE_BROKEN, or lines of fault and
-    value in the file. Raises ValueError for what is no number."""
+    """Return the current knobs, from lines of fault and value in the file.
+
+    A fault that the file lacks comes from DOUBLE_START_S, DOUBLE_LATENCY_S and DOUBLE_BROKEN. Raises ValueError for a
+    text that is no number.
+    """
     try:
         lines = [line.split() for line in file.read_text().splitlines()]
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A few of vLLM's metric families, with its names and labels and values that move."""
+"""Serves a few of vLLM's metric families, with vLLM's names and labels and with values that change."""
 
 import time
 from collections import Counter
@@ -32,7 +32,7 @@ class Histogram:
 
 
 class Metrics:
-    """What the server counts. `model` becomes the label model_name."""
+    """The counters of the server. `model` becomes the label model_name."""
 
     def __init__(self, model: str) -> None:
         self._labels = f'engine="0",model_name="{model}"'

@@ -1,4 +1,4 @@
-"""The routes of vLLM's API server as the double answers them, the unguarded ones included."""
+"""Answers the routes of vLLM's API server, including those without a key check."""
 
 import asyncio
 import hashlib
@@ -21,9 +21,9 @@ GUARDED = ("/v1", "/inference/v1")
 
 
 class Routes:
-    """The application. `knobs` is asked at each completion, and `engine_dies` called where they say that it is broken.
+    """The application. It asks `knobs` at each completion, and calls `engine_dies` if they say that vLLM is broken.
 
-    Without `keys` everything is open, as in the real one.
+    Without `keys` every route is open, as in the real vLLM.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Routes:
             "/v1/models": self._list_models,
             **pages,
         }
-        # The real one guards /v1 and /inference/v1 alone: whoever reaches the others needs no key.
+        # The real vLLM guards only /v1 and /inference/v1. The other routes need no key.
         self._posted = {
             "/v1/completions": self._complete,
             "/v1/chat/completions": self._complete,
@@ -180,7 +180,7 @@ class Routes:
 
 
 class Answer:
-    """One completion in the shapes that clients read; every one carries the double's mark."""
+    """One completion in the shapes that clients read. Each one carries the mark of the fake vLLM."""
 
     def __init__(self, model: str, chat: bool, words: list[str], usage: Mapping[str, int]) -> None:
         self.usage = usage
@@ -216,7 +216,7 @@ class Answer:
 
 
 async def one_pause(seconds: float) -> AsyncIterator[bytes]:
-    """Stand in for a stream of one piece."""
+    """Yield one empty piece after a pause, in place of a stream."""
     await asyncio.sleep(seconds)
     yield b""
 
@@ -232,6 +232,6 @@ def refusal(text: str, kind: str, status: int) -> Response:
 
 
 def speak(prompt: str, count: int) -> list[str]:
-    """Return `count` words, always the same for the same prompt."""
+    """Return `count` words, the same for the same prompt."""
     digest = hashlib.sha256(prompt.encode()).digest()
     return [" " + WORDS[(digest[index % len(digest)] + index // len(digest)) % len(WORDS)] for index in range(count)]

@@ -1,6 +1,6 @@
-"""The double of vLLM's API server: the same start line, routes, open doors, exits and an orphan-prone child, no model.
+"""A fake of vLLM's API server: the same start command, routes, open ports, exits and child process, and no model.
 
-How it misbehaves on demand is in knobs.py.
+knobs.py describes how it misbehaves on demand.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from sandbox.fake_vllm.weights import load
 SHM = "/dev/shm"
 SHM_MB = 160
 MIB = 1 << 20
-CHILD_NAME = b"VLLM::EngineCor"  # what the kernel keeps of the real one's name
+CHILD_NAME = b"VLLM::EngineCor"  # the kernel keeps 15 characters of the real one's name
 
 
 def main(argv: Sequence[str]) -> int:
-    """Serve until SIGTERM. Return the exit status: 0, or 1 where the model or the machine will not do."""
+    """Serve until SIGTERM. Return the exit status: 0, or 1 if it cannot serve the model on this machine."""
     asked = command_line.parse(argv)
     say(f"vLLM API server version {VERSION} (the sandbox's double: it computes nothing)")
     try:
@@ -57,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def compile_cache() -> None:
-    """Leave something where vLLM leaves what torch.compile made, where it is told a place for it; used if it is there."""
+    """Write a file at the place of vLLM's torch.compile cache if VLLM_CACHE_ROOT is set; log whether it existed."""
     root = os.environ.get("VLLM_CACHE_ROOT")
     if root:
         graph = Path(root, "torch_compile_cache", "double", "graph.py")
@@ -67,7 +67,7 @@ def compile_cache() -> None:
 
 
 async def serve(routes: Routes, host: str, port: int, child: int) -> int:
-    """Listen until told to end (0) or until the engine's process is gone (1)."""
+    """Listen until a signal (status 0) or until the engine's process is gone (status 1)."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[int] = loop.create_future()
 
@@ -96,7 +96,7 @@ async def serve(routes: Routes, host: str, port: int, child: int) -> int:
 
 
 def demand_shared_memory() -> None:
-    """Raise RuntimeError where /dev/shm is as small as containers have it by default: the real one does."""
+    """Raise RuntimeError if /dev/shm is as small as a container's default, as the real vLLM does."""
     room = os.statvfs(SHM)
     free = room.f_bavail * room.f_frsize // MIB
     if free < SHM_MB:
@@ -106,9 +106,9 @@ def demand_shared_memory() -> None:
 
 
 def fork_engine() -> int:
-    """Start the process that stands for the engine's and return its id.
+    """Start the process that stands for vLLM's engine, and return its id.
 
-    It does not notice when its parent is killed: a supervisor that forgets it leaves it running, as with the real one.
+    It does not notice the death of its parent. A supervisor that forgets it leaves it running, as with the real vLLM.
     """
     child = os.fork()
     if child == 0:
@@ -119,7 +119,7 @@ def fork_engine() -> int:
 
 
 def say(text: str) -> None:
-    """Write one line as the real one's log has it."""
+    """Write one line in the form of vLLM's log."""
     sys.stderr.write(time.strftime("(APIServer pid={}) INFO %m-%d %H:%M:%S [api_server.py] ").format(os.getpid()))
     sys.stderr.write(text + "\n")
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Looks at a model's files as closely as a loader would, so that a missing or cut download is refused at the start."""
+"""Checks a model's files as closely as a loader does, so that a missing or cut download fails at the start."""
 
 import json
 import struct
@@ -11,13 +11,13 @@ LARGEST_HEADER = 100_000_000
 
 @dataclass(frozen=True)
 class Model:
-    """What the double has to know of a model: its longest context in tokens."""
+    """The property of a model that the fake vLLM needs: its longest context in tokens."""
 
     context: int
 
 
 def load(folder: Path, max_model_len: int | None) -> Model:
-    """Check config.json and every safetensors file. Raises ValueError with what a loader would complain about."""
+    """Check config.json and every safetensors file. Raises ValueError with a loader's message."""
     config = read_config(folder)
     files = sorted(folder.glob("*.safetensors"))
     if not files:
@@ -39,7 +39,7 @@ def load(folder: Path, max_model_len: int | None) -> Model:
 
 
 def read_config(folder: Path) -> Mapping[str, object]:
-    """Return config.json. Raises ValueError where there is none or it names no architecture."""
+    """Return config.json. Raises ValueError if it is missing or names no architecture."""
     try:
         config = json.loads((folder / "config.json").read_text())
     except (OSError, ValueError) as error:

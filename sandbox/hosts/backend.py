@@ -1,4 +1,4 @@
-"""Makes emulated hosts: real Linux with a real sshd, in namespaces, on the machine that runs the sandbox."""
+"""Makes emulated hosts on this machine: real Linux with a real sshd, in namespaces."""
 
 import contextlib
 import itertools
@@ -18,7 +18,7 @@ from sandbox.hosts.host import INWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
 from sandbox.hosts.namespaces import Namespaces, Spawner
 from sandbox.hosts.spec import ONSTART, HostsError, HostSpec
 
-# As images made for CUDA set it. No session over SSH has it.
+# The variables of images for CUDA. A session over SSH does not get them, as on the market's machines.
 IMAGE_ENVIRONMENT = {
     "PATH": "/opt/vllm/bin:/usr/local/nvidia/bin:/usr/local/cuda/bin:"
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -32,18 +32,18 @@ SHARED = ("usr", "etc", "var", "opt")
 
 
 class Layers(Protocol):
-    """What knows the content of images."""
+    """Knows the content of images."""
 
     def layers(self, image: str) -> Sequence[tuple[Sequence[Path], str]]:
         """Return (read-only folders, topmost first; place inside) of an image. Raises HostsError."""
 
 
 class NamespaceHosts:
-    """Every host of one emulator. When this process ends, also by kill -9, the kernel ends them all.
+    """Makes the hosts of one emulator. When this process ends, also by kill -9, the kernel ends every host.
 
-    `cache` is a folder of the user's own; one empty directory in it is the mount point of every host. A host's disk is
-    memory of the machine, taken as it fills; with `disks` it is a folder there, for weights that memory does not hold.
-    Raises HostsError where this machine cannot make hosts.
+    `cache` is a folder of the user; one empty directory in it is the mount point of every host. Without `disks`, a
+    host's disk uses the machine's memory as it fills. With `disks`, it is a folder there, for weights that memory
+    cannot hold. Raises HostsError if this machine cannot make hosts.
     """
 
     def __init__(self, cache: Path, images: Layers, disks: Path | None = None) -> None:
@@ -62,17 +62,19 @@ class NamespaceHosts:
 
     @property
     def isolation(self) -> str:
-        """Return how hosts are kept apart, for status pages."""
+        """Return the kind of isolation between hosts, for status pages."""
         return "namespaces of an ordinary user" if self._rootless else "namespaces and a container's capabilities"
 
     def create(self, spec: HostSpec) -> NamespaceHost:
-        """Make one host and return when its SSH server answers. Raises HostsError; then nothing of it is left."""
+        """Make one host and return when its SSH server answers. On a failure, remove every part of it and raise
+        HostsError.
+        """
         layers = self._images.layers(spec.image)
         number = next(self._numbers)
         address = f"10.77.{number // 250 % 250}.{number % 250 + 2}"
         with contextlib.ExitStack() as undo:
             try:
-                # Without a name: the log ends with the last process that has it open.
+                # A file without a name: the kernel removes it when the last process closes it.
                 output = undo.enter_context(tempfile.TemporaryFile("a+b", buffering=0))
                 disk = self._disks.new(spec.name) if self._disks is not None else None
                 undo.callback(self._gone, number, disk)
@@ -84,8 +86,8 @@ class NamespaceHosts:
                 host.enter(Namespaces(self._spawner, spec.name, config, output))
             except OSError as error:
                 raise HostsError(
-                    f"The emulated host {spec.name} cannot be made: {error}. Where files or ports ran out, fewer hosts "
-                    "at once help, or a higher limit: ulimit -n"
+                    f"The emulated host {spec.name} cannot be made: {error}. If files or ports ran out, run fewer hosts "
+                    "at once, or raise the limit: ulimit -n"
                 ) from error
             undo.pop_all()
         with self._lock:
@@ -146,7 +148,7 @@ class NamespaceHosts:
 
 
 def demand_isolation() -> None:
-    """Raise HostsError where this machine cannot make hosts, with what is missing and how to get it."""
+    """Raise HostsError if this machine cannot make hosts. The error names what is missing and how to install it."""
     for program, package in (("unshare", "util-linux"), ("setpriv", "util-linux"), (sshd.COMMAND[0], "openssh-server")):
         if shutil.which(program) is None:
             raise HostsError(f"Hosts need {program}, which is missing. Install it: apt-get install {package}")
@@ -174,6 +176,6 @@ def machine_environment(host: NamespaceHost) -> dict[str, str]:
 
 
 def hosts_file(own_name: str, inward: Sequence[str]) -> str:
-    """Return /etc/hosts: the host itself and the names that lead out of it."""
+    """Return /etc/hosts with the host itself and the names of services outside the host."""
     lines = [f"127.0.0.1 localhost {own_name}", "::1 localhost", *(f"{INWARD_ADDRESS} {name}" for name in inward)]
     return "\n".join(lines) + "\n"

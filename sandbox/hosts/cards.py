@@ -1,11 +1,12 @@
-"""What the driver of a machine calls the card that the market lists, and what it can; nobody else's table is asked.
+"""Maps the market's GPU names to the driver's names and compute capabilities.
 
-The market cuts names short and the driver does not: what is `RTX 4080S` there is `NVIDIA GeForce RTX 4080 SUPER` here.
+The market shortens names and the driver does not: the market's `RTX 4080S` is the driver's `NVIDIA GeForce RTX 4080
+SUPER`.
 """
 
 from collections.abc import Mapping
 
-# By the market's name: the driver's, and the compute capability.
+# The market's name -> (the driver's name, compute capability).
 CARDS: Mapping[str, tuple[str, str]] = {
     "A100 PCIE": ("NVIDIA A100 80GB PCIe", "8.0"),
     "A100 SXM4": ("NVIDIA A100-SXM4-80GB", "8.0"),
@@ -49,7 +50,7 @@ CARDS: Mapping[str, tuple[str, str]] = {
     "Tesla T4": ("Tesla T4", "7.5"),
     "Tesla V100": ("Tesla V100-SXM2-32GB", "7.0"),
 }
-# By the branch of a driver: the newest CUDA that it supports.
+# Branch of a driver -> the newest CUDA that it supports.
 SUPPORTED = {
     525: "12.0",
     530: "12.1",
@@ -68,6 +69,8 @@ SUPPORTED = {
 
 
 def supported(driver: str) -> str:
-    """Return the newest CUDA that a driver such as 570.124.06 supports; an unknown one supports what the one before does."""
+    """Return the newest CUDA that a driver such as 570.124.06 supports. An unknown driver counts as the next older
+    one.
+    """
     branch = int(driver.partition(".")[0])
     return next((cuda for known, cuda in sorted(SUPPORTED.items(), reverse=True) if known <= branch), "11.8")

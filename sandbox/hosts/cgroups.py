@@ -1,7 +1,7 @@
-"""What a container sees of its limits, as files of its control group: version 2, or version 1 as older machines have it.
+"""Writes a container's limits as control group files: version 2, or version 1 as older machines have it.
 
-The kernel does not enforce them here: what is tested is who reads them. /proc/meminfo and the list of processors are the
-machine's, as in a real container.
+The kernel does not enforce these limits; they exist for programs that read them. /proc/meminfo and the list of
+processors show the whole machine, as in a real container.
 """
 
 from pathlib import Path
@@ -12,21 +12,21 @@ FOLDER = "/sys/fs/cgroup"
 CONTROLLERS = ("memory", "cpu", "pids")
 MIB = 2**20
 PERIOD_US = 100_000
-SHARE = 0.75  # of the memory that /proc/meminfo shows: a container never has all of its machine
+SHARE = 0.75  # of the memory that /proc/meminfo shows: a container never gets the whole machine
 NO_LIMIT_1 = 9223372036854771712
 
 
 def of(spec: HostSpec) -> dict[str, str]:
-    """Return path -> text for a new host: about every fourth machine still has version 1.
+    """Return path -> text for a new host. About every fourth machine still has version 1.
 
-    What was ordered may be more than this machine has, and /proc/meminfo tells of this machine.
+    The rental may order more memory than this machine has, so the limit is at most 75 % of this machine's memory.
     """
     version = 1 if spec.instance_id % 4 == 0 else 2
     return files(version, min(spec.memory_mb, int(SHARE * _machine_mb())), spec.cpu_cores, 0)
 
 
 def files(version: int, memory_mb: int, cpus: float, pids: int) -> dict[str, str]:
-    """Return path -> text of the limits; 0 is none. Those of the other version are empty."""
+    """Return path -> text of the limits; 0 is no limit. The files of the other version are empty."""
     quota = int(cpus * PERIOD_US)
     second = {
         "memory.max": str(memory_mb * MIB) if memory_mb else "max",

@@ -1,4 +1,4 @@
-"""Disks of hosts as folders of the machine, for what is too large for its memory."""
+"""Makes disks of hosts as folders of the machine, for weights that memory cannot hold."""
 
 import contextlib
 import fcntl
@@ -13,15 +13,15 @@ LOCK = "lock"
 
 
 class DiskFolders:
-    """The disks of one emulator, each a folder in `parent`. Their size is not limited.
+    """Makes the disks of one emulator, each a folder in `parent`. Their size has no limit.
 
-    An emulator that was killed cannot remove its disks, so the next one does: a lock, which the kernel lets go when a
-    process ends however it ends, tells whose are still in use.
+    A killed emulator cannot remove its disks, so the next one does. Each emulator holds a lock on its folder. The
+    kernel releases the lock when the process ends, also after a kill, so a free lock marks an abandoned folder.
     """
 
     def __init__(self, parent: Path) -> None:
         parent.mkdir(parents=True, exist_ok=True)
-        parent.chmod(0o700)  # what is set-uid in a host must be out of other users' reach
+        parent.chmod(0o700)  # other users must not reach a host's set-uid programs
         with _locked(parent / LOCK):
             _sweep(parent)
             self._own = parent / f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -36,17 +36,19 @@ class DiskFolders:
         return folder
 
     def remove(self, disk: Path) -> None:
-        """Remove a disk with all that is on it; harmless where it is gone."""
+        """Remove a disk and its content. Removing it twice is harmless."""
         remove_tree(disk)
 
     def close(self) -> None:
-        """Remove what is left."""
+        """Remove the disks that are left."""
         remove_tree(self._own)
         self._lock.close()
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder. An overlay leaves one in it that not even its owner may open."""
+    """Remove a folder. An overlay leaves a folder in it that even the owner may not open, so this changes modes
+    first.
+    """
 
     def open_up(function: Callable[[str], object], path: str, error: object) -> None:
         if isinstance(error, tuple) and isinstance(error[1], FileNotFoundError):

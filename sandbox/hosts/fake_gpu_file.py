@@ -1,4 +1,4 @@
-"""The state that a host's nvidia-smi reports from, and the program itself as text."""
+"""Writes the file that a host's nvidia-smi reads, and holds the program itself as text."""
 
 from pathlib import Path
 
@@ -11,8 +11,8 @@ SOURCE = Path(__file__).resolve().parent / "inside" / "nvidia_smi.py"
 
 
 def state(spec: HostSpec) -> str:
-    """Return the state file: lines of GPU index or *, key, value; the last line that fits counts."""
-    # A host that is made for one test has any name; the market's cards are all in the table.
+    """Return the state file: lines of GPU index or *, key, value. The last line that matches counts."""
+    # A test may name any GPU; the table has every GPU of the market.
     name, capability = CARDS.get(spec.gpu_name, (spec.gpu_name, "8.9"))
     values = {
         "count": spec.gpu_count,

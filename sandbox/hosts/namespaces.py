@@ -1,4 +1,6 @@
-"""Starts a host's first process in fresh namespaces and talks to it over the socket that is also its lifeline."""
+"""Starts a host's first process in new namespaces and talks to it over a socket. When the socket closes, the host
+ends.
+"""
 
 import contextlib
 import json
@@ -28,10 +30,10 @@ NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child=KILL", "--net", "--uts
 
 
 class Spawner:
-    """One thread that starts every host.
+    """Starts every host from one thread.
 
-    The kernel's death signal follows the *thread* that started a process, so a thread that lives as long as the
-    emulator has to do it: then a SIGKILL of the emulator takes even a host that is frozen.
+    The kernel's death signal follows the *thread* that started a process. So one thread that lives as long as the
+    emulator starts them all. Then a SIGKILL of the emulator ends every host, also a frozen one.
     """
 
     def __init__(self) -> None:
@@ -42,7 +44,7 @@ class Spawner:
     def spawn(
         self, command: Sequence[str], output: IO[bytes], kept: int, environment: Mapping[str, str]
     ) -> "subprocess.Popen[bytes]":
-        """Start a program whose only inherited descriptors are `output` (1 and 2) and `kept`."""
+        """Start a program that inherits only the descriptors `output` (1 and 2) and `kept`."""
         started: Future[subprocess.Popen[bytes]] = Future()
 
         def start() -> None:
@@ -65,7 +67,7 @@ class Spawner:
         return started.result()
 
     def close(self) -> None:
-        """End the thread. What it started and still runs is killed with it."""
+        """End the thread. The kernel then kills the processes that it started."""
         self._work.put(None)
         self._thread.join()
 
@@ -75,7 +77,7 @@ class Spawner:
 
 
 class Namespaces:
-    """One host's namespaces. Requests are answered one at a time; each raises HostsError when the host is gone."""
+    """The namespaces of one host. They answer one request at a time; each raises HostsError if the host is gone."""
 
     def __init__(self, spawner: Spawner, name: str, config: Mapping[str, Any], output: IO[bytes]) -> None:
         self._name = name
@@ -84,14 +86,14 @@ class Namespaces:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         as_user = ["--map-root-user"] if config["rootless"] else []
         python = ["/usr/bin/python3", "-I", "-S", "-c", FIRST_PROCESS, str(REPOSITORY), str(theirs.fileno())]
-        # By absolute paths, because the environment is the container's: /proc/1/environ shows that one.
+        # Absolute paths, because the process gets the container's environment, which /proc/1/environ shows.
         setpriv, unshare = (shutil.which(name) or name for name in ("setpriv", "unshare"))
         command = [setpriv, "--pdeathsig", "KILL", unshare, *NAMESPACES, *as_user, *python]
         with theirs:
             self._process = spawner.spawn(command, output, theirs.fileno(), config["env"])
         self._pid1: int | None = None
         try:
-            # Not in argv, which the host's user can read as /proc/1/cmdline.
+            # Not in argv: the host's user can read that as /proc/1/cmdline.
             self._control.send(json.dumps(config).encode())
             self._control.settimeout(READY_SECONDS)
             first = json.loads(self._control.recv(MESSAGE_BYTES) or b"{}")
@@ -105,28 +107,28 @@ class Namespaces:
             self.destroy()
             raise HostsError(
                 f"The emulated host {name} could not be set up: {first.get('error', 'its first process ended.')} "
-                f"Whether this machine allows it at all is said by: unshare -mpnf true. {_end_of(output)}"
+                f"Check whether this machine allows namespaces: unshare -mpnf true. {_end_of(output)}"
             )
         self._control.settimeout(ANSWER_SECONDS)
 
     @property
     def pid1(self) -> int:
-        """Return the first process's id as the machine counts."""
+        """Return the first process's id as the machine counts it."""
         if self._pid1 is None:
             raise HostsError(f"The emulated host {self._name} has no first process any more.")
         return self._pid1
 
     def children(self) -> list[str]:
-        """Return the first process's children as the machine counts. Raises OSError where there is no such process."""
+        """Return the first process's children as the machine counts them. Raises OSError if the process is gone."""
         return Path(f"/proc/{self.pid1}/task/{self.pid1}/children").read_text().split()
 
     def dial(self, host: str, port: int) -> tuple[int, socket.socket]:
-        """Begin a TCP connection inside: return connect's error number (EINPROGRESS is normal) and the socket."""
+        """Begin a TCP connection inside. Return connect's error number (EINPROGRESS is normal) and the socket."""
         answer, sockets = self._ask("dial", host=host, port=port)
         return int(answer["errno"]), sockets[0]
 
     def listen(self, host: str, port: int) -> socket.socket:
-        """Return a listening socket that lives inside and is accepted from here."""
+        """Return a socket that listens inside the host; this process accepts its connections."""
         return self._ask("listen", host=host, port=port)[1][0]
 
     def signal(self, number: int) -> None:
@@ -150,18 +152,18 @@ class Namespaces:
         self._ask("write", path=path, text=text, how="a", mode=mode)
 
     def read(self, path: str) -> str:
-        """Return a small file inside, of a larger one its end. Raises HostsError where there is none."""
+        """Return a small file inside, or the end of a larger one. Raises HostsError if it is missing."""
         return str(self._ask("read", path=path)[0]["text"])
 
     def read_or_empty(self, path: str) -> str:
-        """Return a small file inside, or nothing where there is none."""
+        """Return a small file inside, or an empty text if it is missing."""
         try:
             return self.read(path)
         except HostsError:
             return ""
 
     def destroy(self) -> None:
-        """Kill the first process, by which the kernel ends all others, mounts and the network. Harmless twice."""
+        """Kill the first process; the kernel then ends all others, the mounts and the network. Harmless twice."""
         if self._process.poll() is None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._pid1 or self._process.pid, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""Faults of a host's line and ports."""
+"""Faults of a host's network line and of its ports."""
 
 from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.spec import SSH_PORT
@@ -15,7 +15,7 @@ def gate_closed(host: NamespaceHost, *, on: bool = True) -> None:
 
 
 def moved_ports(host: NamespaceHost, *, on: bool = True) -> None:
-    """Publish every port under another number from now on. There is no way back: mending does nothing."""
+    """Publish every port under another number from now on. Nothing can undo this, so mending does nothing."""
     if on:
         host.move_ports()
 
@@ -26,18 +26,18 @@ def slow(host: NamespaceHost, *, on: bool = True, mbps: float = 1.0) -> None:
 
 
 def silent(host: NamespaceHost, *, on: bool = True) -> None:
-    """Take connections and let nothing through."""
+    """Accept connections and carry no byte."""
     host.line.blackhole = on
 
 
 def dead_link(host: NamespaceHost, *, on: bool = True, kib: int = 256) -> None:
-    """Let the whole line go dead as soon as one connection has brought so many KiB to the host."""
+    """Let the whole line go dead after one connection has brought so many KiB to the host."""
     host.line.dead_after = kib * 1024 if on else None
     host.line.blackhole = False
 
 
 def cut_link(host: NamespaceHost, *, on: bool = True, kib: int = 256) -> None:
-    """Cut each connection that has brought so many KiB to the host."""
+    """Cut each connection after it has brought so many KiB to the host."""
     host.line.cut_download_after = kib * 1024 if on else None
 
 

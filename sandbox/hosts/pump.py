@@ -1,4 +1,4 @@
-"""Moves bytes between two sockets, with what goes wrong on a path."""
+"""Moves bytes between two sockets and plays the faults of a network path."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ SLICE_SECONDS = 0.05
 class Way:
     """One direction of a host's line, shared by all its connections. `bytes_per_second` None is unlimited.
 
-    `carried` is how many bytes went through so far: the market bills them.
+    `carried` counts the bytes so far, which the market bills.
     """
 
     bytes_per_second: float | None = None
@@ -21,12 +21,12 @@ class Way:
     _free_at: float = field(default=0.0, repr=False)
 
     def chunk(self) -> int:
-        """Return how much to read at once, so that a slow line trickles instead of coming in gulps."""
+        """Return the bytes to read at once, so that a slow line trickles instead of coming in gulps."""
         rate = self.bytes_per_second
         return CHUNK if rate is None else max(1024, min(CHUNK, int(rate * SLICE_SECONDS)))
 
     def seconds_for(self, size: int, now: float) -> float:
-        """Book `size` bytes on the line and return how long they keep it busy from `now`, in seconds."""
+        """Book `size` bytes on the line and return the seconds from `now` until the line is free."""
         if self.bytes_per_second is None:
             return 0.0
         self._free_at = max(self._free_at, now) + size / self.bytes_per_second
@@ -35,10 +35,11 @@ class Way:
 
 @dataclass
 class Line:
-    """A host's connection to the world. Changing a field works on open connections too.
+    """A host's connection to the world. A changed field also affects open connections.
 
-    `blackhole` holds every byte back; `cut_after` cuts a connection after that many bytes from the host,
-    `cut_download_after` after that many to it; `dead_after` that many to it on one connection make a black hole of all.
+    `blackhole` holds every byte back. `cut_after` cuts a connection after that many bytes from the host,
+    `cut_download_after` after that many bytes to it. After `dead_after` bytes to the host on one connection, every
+    connection becomes a black hole.
     """
 
     to_host: Way = field(default_factory=Way)
@@ -52,7 +53,7 @@ class Line:
 async def carry(inner: socket.socket, outer: socket.socket, line: Line) -> None:
     """Carry bytes both ways between a host's socket and the machine's until both sides are done.
 
-    Raises OSError when either side breaks off.
+    Raises OSError if either side breaks the connection.
     """
     pumps = [
         asyncio.ensure_future(_pump(outer, inner, line, line.to_host)),

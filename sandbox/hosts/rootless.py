@@ -1,4 +1,4 @@
-"""What an ordinary user's hosts need besides: the machine's files belong to nobody there, and there is one user id."""
+"""Prepares hosts of an ordinary user, whose namespace has one user id and sees the machine's files as nobody's."""
 
 import contextlib
 import os
@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-# sshd and apt give up privileges to these; in a user namespace of one id that can only be root itself.
+# sshd and apt switch to these users; in a user namespace of one id only root exists.
 AS_ROOT = ("sshd", "_apt", "nobody")
-# Copied into each host, because files in it are edited in place.
+# Each host gets a copy, because programs edit files in it in place.
 COPIED = ("etc",)
 DEEP = ("var", "opt", "usr/local")
 SHALLOW = ("usr",)
@@ -16,9 +16,9 @@ EDITION = "1"
 
 
 def skeleton(cache: Path) -> Path:
-    """Return a folder with the machine's directories as empty directories of the user's own, made once.
+    """Return a folder that mirrors the machine's directories as empty directories of the user, made once.
 
-    Laid over the machine's, it makes those directories the host's root's, who may then write in them.
+    An overlay of it on the machine's folders gives those directories to the host's root, who may then write in them.
     """
     folder = cache / "hosts" / f"skeleton-{EDITION}"
     if not folder.is_dir():
@@ -40,7 +40,7 @@ def skeleton(cache: Path) -> Path:
 
 
 def passwd(text: str) -> str:
-    """Return /etc/passwd with the users that services turn into made root."""
+    """Return /etc/passwd with root's ids for the users that services switch to."""
     return "".join(_as_root(line) for line in text.splitlines(keepends=True))
 
 
@@ -48,7 +48,7 @@ def _mirror(made: Path, path: str, names: list[str]) -> None:
     target = made / path.lstrip("/")
     target.mkdir(parents=True, exist_ok=True)
     for name in names:
-        # What is a link on the machine stays one: a directory over it would hide where it leads.
+        # A link of the machine stays a link: a directory over it would hide its target.
         if not Path(path, name).is_symlink():
             (target / name).mkdir(exist_ok=True)
 

@@ -1,6 +1,7 @@
-"""The host's SSH server: its configuration, its key and the files it insists on.
+"""The host's SSH server: its configuration, its key and the files that it requires.
 
-A session has sshd's own environment: what the image and the rent call set is the container's, and its first process has it.
+A session has sshd's own environment. The variables of the image and of the rent call belong to the container's first
+process.
 """
 
 import base64
@@ -14,11 +15,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 CONFIGURATION_FILE = "/etc/ssh/sshd_emulated"
 PID_FILE = "/run/sshd.pid"
-# Of its own: the container log is for what onstart and the services say.
+# A separate file: the container log holds the output of onstart and of the services.
 LOG_FILE = "/run/sshd.log"
 KEYS_FILE = "/root/.ssh/authorized_keys"
 KEY_FILE = "/etc/ssh/ssh_host_ed25519_key"
-# An absolute path: sshd starts itself again for each connection, and refuses to without one.
+# An absolute path: sshd starts itself again for each connection, and refuses a relative path.
 COMMAND = ("/usr/sbin/sshd", "-D", "-E", LOG_FILE, "-f", CONFIGURATION_FILE)
 
 # MaxStartups: the default drops logins beyond ten at once.
@@ -63,29 +64,29 @@ class HostKey:
 
 
 def files(key: HostKey, authorized_keys: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Return path -> (text, mode) of what the SSH server of a host needs."""
+    """Return path -> (text, mode) of the files that a host's SSH server needs."""
     return {
         CONFIGURATION_FILE: (CONFIGURATION, 0o644),
         KEY_FILE: (key.private, 0o600),
         KEY_FILE + ".pub": (key.public, 0o644),
         KEYS_FILE: ("".join(f"{line}\n" for line in authorized_keys), 0o600),
-        # A locked or unreadable account is refused even with the right key.
+        # sshd refuses a locked or unreadable account even with the right key.
         "/etc/shadow": ("root:*:19000:0:99999:7:::\nsshd:!:19000::::::\n", 0o640),
     }
 
 
 def bare(key: str) -> list[str]:
-    """Return what counts of a public key's line, which are its type and its base64. A comment does not."""
+    """Return a public key's type and base64, which identify it. The comment does not count."""
     return key.split()[:2]
 
 
 def with_key(lines: Iterable[str], key: str, on: bool) -> list[str]:
-    """Return the lines of public keys with a key once, at the end; with on=False without it."""
+    """Return the lines of public keys with this key once, at the end; with on=False without it."""
     return [line for line in lines if bare(line) != bare(key)] + [key] * on
 
 
 def with_other_key(text: str, key_file: str, pid_file: str) -> str:
-    """Return a configuration with another host key. The file for the process id tells when it is in force."""
+    """Return a configuration with another host key. sshd writes its process id file once the key is in force."""
     changes = {"HostKey": key_file, "PidFile": pid_file}
     lines = [line.split(" ", 1) for line in text.splitlines()]
     return "".join(f"{word} {changes.get(word, *rest)}\n" for word, *rest in lines)
@@ -97,5 +98,5 @@ def setting(text: str, word: str) -> str:
 
 
 def exported(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that a shell could name; Docker options that travel as keys are no variables."""
+    """Return the variables that a shell can name. Docker options that travel as keys are not variables."""
     return {name: value for name, value in environment.items() if NAME.fullmatch(name) and "\0" not in value}

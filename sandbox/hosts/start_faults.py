@@ -1,4 +1,4 @@
-"""Faults of what a host does before anybody logs in, and of what a login finds: its SSH server, onstart, keys and shell."""
+"""Faults of a host's start and of logins: its SSH server, onstart, keys and shell."""
 
 import signal
 
@@ -15,7 +15,7 @@ printf '0%% [Working]\\r'; printf '\\033[33m47%% [2 Packages 8,316 B/17.5 MB]\\0
 for number in $(seq 300); do echo "Selecting previously unselected package number $number."; done
 printf 'Progress: [ 50%%]'
 """
-# The last words are a line without an end: what comes next does not begin a line.
+# The last line has no end, so the next output does not begin a line.
 NOISE = f"""\
 {APT}( for number in $(seq 200); do sleep 0.05; printf '\\rwaiting %s' $number; done ) &
 """
@@ -28,9 +28,9 @@ cd /
 
 
 def late_ssh(host: NamespaceHost, *, on: bool = True, seconds: float = 4.0, apt: bool = False) -> None:
-    """Start onstart anew, on a host whose sshd, host key and ssh-keygen come so many seconds later; with `apt` noisily.
+    """Restart onstart on a host whose sshd, host key and ssh-keygen appear so many seconds later.
 
-    They come by themselves, so there is nothing to mend.
+    With `apt`, an installation writes its noise meanwhile. They appear by themselves, so there is nothing to mend.
     """
     if not on:
         return
@@ -49,22 +49,22 @@ def late_ssh(host: NamespaceHost, *, on: bool = True, seconds: float = 4.0, apt:
 
 
 def onstart_unlogged(host: NamespaceHost, *, on: bool = True) -> None:
-    """Start anew with onstart's output in a file inside alone, not in the container's log."""
+    """Restart the host and send onstart's output to a file inside, not to the container's log."""
     _start_anew(host, f"exec >>{ONSTART_LOG} 2>&1\n" if on else "")
 
 
 def noisy_log(host: NamespaceHost, *, on: bool = True) -> None:
-    """Start anew with much else in the container's log: colours, progress bars, lines that do not end."""
+    """Restart the host with noise in the container's log: colours, progress bars, lines that do not end."""
     _start_anew(host, NOISE if on else "")
 
 
 def talking_shell(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let root's shell say things on both outputs before every command."""
+    """Let root's shell write text to both outputs before every command."""
     host.namespaces.write(SHELL_FILE, TALK if on else "")
 
 
 def keys_rewritten(host: NamespaceHost, *, on: bool = True) -> None:
-    """Leave only those keys in authorized_keys that the market knows. What was there before does not come back."""
+    """Leave only the market's keys in authorized_keys. Mending does not restore the removed keys."""
     if on:
         host.namespaces.write(sshd.KEYS_FILE, "".join(f"{key}\n" for key in host.admitted), 0o600)
 

@@ -1,4 +1,4 @@
-"""Faults of vLLM on a host, by a file that is read inside: by the double, and by what every start of vLLM loads."""
+"""Faults of vLLM on a host. A file inside carries them; the fake vLLM and each start of the real vLLM read it."""
 
 from sandbox.hosts.host import NamespaceHost
 
@@ -6,42 +6,42 @@ FAULTS_FILE = "/etc/sandbox-faults"
 
 
 def vllm_dies(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let vLLM end at each start, as one that is killed for its memory."""
+    """Let each start of vLLM end as if the kernel had killed it for its memory."""
     _mark(host, vllm_dies=int(on))
 
 
 def vllm_out_of_memory(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let vLLM end at each start, saying what it says when the warm-up does not fit into the GPU's memory."""
+    """Let each start of vLLM end with vLLM's message that the warm-up does not fit into the GPU's memory."""
     _mark(host, vllm_out_of_memory=int(on))
 
 
 def vllm_gpu_too_small(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let vLLM end at each start, saying what it says when the weights leave no room for the cache."""
+    """Let each start of vLLM end with vLLM's message that the weights leave no room for the cache."""
     _mark(host, vllm_gpu_too_small=int(on))
 
 
 def vllm_gpu_too_old(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let vLLM end at each start, saying what it says on a GPU without the model's data type."""
+    """Let each start of vLLM end with vLLM's message that the GPU lacks the model's data type."""
     _mark(host, vllm_gpu_too_old=int(on))
 
 
 def vllm_hangs(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let vLLM's engine stand still: it stays healthy, and no completion is answered."""
+    """Freeze vLLM's engine: its health check passes, and it answers no completion."""
     _mark(host, vllm_hangs=int(on))
 
 
 def vllm_dies_later(host: NamespaceHost, *, on: bool = True, seconds: float = 20) -> None:
-    """Let vLLM be killed so many seconds after each of its starts."""
+    """Kill vLLM so many seconds after each of its starts."""
     _mark(host, vllm_lives_s=seconds if on else 0)
 
 
 def vllm_broken(host: NamespaceHost, *, on: bool = True) -> None:
-    """Let vLLM look healthy and end at the first request. The double alone can."""
+    """Let vLLM pass its health check and end at the first request. Only the fake vLLM can do this."""
     _mark(host, vllm_broken=int(on))
 
 
 def vllm_slow(host: NamespaceHost, *, on: bool = True, start_s: float = 0, latency_s: float = 0) -> None:
-    """Let vLLM take so many seconds to start and to answer. The double alone can."""
+    """Delay vLLM's start and its answers by so many seconds. Only the fake vLLM can do this."""
     _mark(host, vllm_start_s=start_s if on else 0, vllm_latency_s=latency_s if on else 0)
 
 

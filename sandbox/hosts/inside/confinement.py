@@ -1,4 +1,4 @@
-"""What a host may not do to the machine it stands on, though its user is root."""
+"""Keeps a host's root user from changing the machine under the host."""
 
 import ctypes
 import platform
@@ -9,8 +9,8 @@ from sandbox.hosts.inside import kernel
 
 READ_ONLY = ("sys", "sysrq-trigger", "irq", "bus")
 HIDDEN = ("kcore", "keys", "timer_list")
-# chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap, net_bind_service, net_raw, sys_chroot, mknod,
-# audit_write, setfcap: what Docker leaves to a container.
+# The capabilities that Docker leaves to a container: chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap,
+# net_bind_service, net_raw, sys_chroot, mknod, audit_write, setfcap.
 KEPT_CAPABILITIES = {0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31}
 LAST_CAPABILITY_FILE = "/proc/sys/kernel/cap_last_cap"
 
@@ -23,7 +23,7 @@ SECCOMP_FILTER = 2
 
 
 def confine() -> None:
-    """Leave a container's capabilities alone and take the machine's switches away. Call it last."""
+    """Keep only a container's capabilities and hide the machine's switches. Call it last."""
     for name in READ_ONLY:
         path = f"/proc/{name}"
         if Path(path).exists():
@@ -35,15 +35,15 @@ def confine() -> None:
     for capability in range(int(Path(LAST_CAPABILITY_FILE).read_text()) + 1):
         if capability not in KEPT_CAPABILITIES:
             kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
-    # This process, too: nobody inside may look at one that may more, and logins read /proc/1/environ.
+    # This process too: the kernel hides a process with more capabilities, and logins read /proc/1/environ.
     kernel.limit_capabilities(KEPT_CAPABILITIES)
 
 
 def pretend_ownership() -> None:
-    """Let setgroups and chown succeed without doing anything.
+    """Let setgroups and chown succeed without an effect.
 
-    In a user namespace of one id both are refused, and sshd ends every login there. Needs no privilege beyond being
-    root of that namespace.
+    A user namespace of one id refuses both, and sshd then ends every login. This needs no privilege beyond root of
+    that namespace.
     """
     machine = platform.machine()
     calls = OWNERSHIP_CALLS[machine]

@@ -33,10 +33,10 @@ DEVICE_LINKS = {
 
 
 class Disk:
-    """The file system of one host under construction: in memory of that size, or in a folder of the machine.
+    """Builds the file system of one host: in memory of that size, or in a folder of the machine.
 
-    `root` is what becomes the host's /. Every shared folder of the machine is the read-only lower layer of an overlay,
-    so that the host may change everything and the machine stays as it is.
+    `root` becomes the host's /. Each shared folder of the machine is the read-only lower layer of an overlay, so the
+    host may change everything and the machine stays as it is.
     """
 
     def __init__(self, mount_point: str, size: str, folder: str, rootless: bool) -> None:
@@ -49,13 +49,13 @@ class Disk:
         self.root = Path(mount_point, "root")
         for made in (self._upper, self._work, self.root):
             made.mkdir()
-        kernel.bind(str(self.root), str(self.root))  # the call that changes the root wants a mount point
+        kernel.bind(str(self.root), str(self.root))  # pivot_root needs a mount point
 
     def share_machine(self, shared: list[str], copied: list[str], skeleton: str) -> None:
         """Show the machine's own top folders of these names.
 
-        `copied` ones are copied instead of overlaid (an ordinary user cannot edit the machine's files in place);
-        `skeleton` is a folder of empty directories of the user's own that is put on top, or empty.
+        The host gets a copy of each `copied` folder, because an ordinary user cannot edit the machine's files in
+        place. `skeleton` is a folder of empty directories of the user on top of the machine's, or empty.
         """
         for entry in sorted(Path("/").iterdir()):
             if entry.is_symlink():
@@ -70,7 +70,7 @@ class Disk:
                 self.overlay([*top, str(entry)], entry.name)
 
     def overlay(self, lower: list[str], place: str) -> None:
-        """Lay read-only folders, topmost first, at a place relative to the root, writable by the host."""
+        """Overlay read-only folders, topmost first, on a place relative to the root. The host may write there."""
         key = place.replace("/", "_")
         for folder in (self._upper / key, self._work / key, self.root / place):
             folder.mkdir(parents=True, exist_ok=True)
@@ -80,18 +80,18 @@ class Disk:
         kernel.mount("overlay", str(self.root / place), "overlay", 0, options + extra)
 
     def make_folders(self) -> None:
-        """Make the folders that are a host's own from the beginning."""
+        """Make the folders that every host starts with."""
         for name, mode in FOLDERS.items():
             folder = self.root / name
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
 
     def mount_devices(self, shm: str) -> None:
-        """Mount /proc, /sys with its own control groups, and a /dev of six devices, terminals and that much shared memory."""
+        """Mount /proc, /sys with control groups, and a /dev of six devices, terminals and that much shared memory."""
         proc, sys, dev = self.root / "proc", self.root / "sys", self.root / "dev"
         harmless = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
         kernel.mount("proc", str(proc), "proc", harmless)
-        with contextlib.suppress(OSError):  # refused where the network namespace is not ours; nothing needs it
+        with contextlib.suppress(OSError):  # the kernel refuses it in a foreign network namespace; nothing needs it
             kernel.mount("sysfs", str(sys), "sysfs", harmless | kernel.MS_RDONLY)
         limits = sys / "fs" / "cgroup"
         limits.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ class Disk:
         terminals = "newinstance,ptmxmode=0666,mode=620"
         try:
             kernel.mount("devpts", str(dev / "pts"), "devpts", 0, terminals + ",gid=5")
-        except OSError:  # group 5 is not mapped for an ordinary user
+        except OSError:  # an ordinary user's namespace does not map group 5
             kernel.mount("devpts", str(dev / "pts"), "devpts", 0, terminals)
         (dev / "shm").mkdir()
         kernel.mount("tmpfs", str(dev / "shm"), "tmpfs", kernel.MS_NOSUID | kernel.MS_NODEV, f"size={shm},mode=1777")
@@ -114,7 +114,7 @@ class Disk:
             (dev / name).symlink_to(target)
 
     def write(self, path: str, text: str, mode: int) -> None:
-        """Write one file of the host, never through a link that the machine may have there."""
+        """Write one file of the host, and replace a link of the machine instead of writing through it."""
         file = self.root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         file.unlink(missing_ok=True)
@@ -123,14 +123,14 @@ class Disk:
         file.chmod(mode)
 
     def append(self, path: str, text: str) -> None:
-        """Add to the end of one file, which is made where it is missing."""
+        """Add text to the end of a file. A missing file is made first."""
         file = self.root / path.lstrip("/")
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("a") as stream:
             stream.write(text)
 
 
-# What cannot be read is left out: an ordinary user's host goes without the machine's secrets.
+# Leaves unreadable files out: an ordinary user's host does not get the machine's secrets.
 def _copy_readable(source: str, target: str) -> None:
     with contextlib.suppress(PermissionError):
         shutil.copy2(source, target)

@@ -1,7 +1,7 @@
-"""The system calls that Python has no name for, each raising OSError with what it was asked.
+"""Calls the system calls that Python lacks. Each raises OSError with its arguments.
 
-Standard library only, and everything is imported at the top: this runs as a host's first process, which loses sight of
-its own Python when it changes the root.
+Standard library only, with every import at the top: a host's first process runs this, and it loses sight of its own
+Python when it changes the root.
 """
 
 import ctypes
@@ -37,7 +37,7 @@ def mount(source: str, target: str, kind: str = "none", flags: int = 0, options:
 
 
 def bind(source: str, target: str) -> None:
-    """Show a file or folder at a second place, with what is mounted below it."""
+    """Show a file or folder at a second place, with the mounts below it."""
     mount(source, target, flags=MS_BIND | MS_REC)
 
 
@@ -47,7 +47,7 @@ def prctl(option: int, value: object, extra: object = 0) -> None:
 
 
 def limit_capabilities(kept: Collection[int]) -> None:
-    """Give up every capability of this process but these numbers."""
+    """Give up every capability of this process except these numbers."""
     bits = sum(1 << number for number in kept)
     header = ctypes.create_string_buffer(struct.pack("=Ii", CAPABILITY_VERSION, 0))
     # effective, permitted and inheritable; the lower half of the numbers and then the upper one
@@ -68,7 +68,7 @@ def change_root(root: str) -> None:
 
 
 def enter_network(namespace: int) -> None:
-    """Move this thread into the network namespace that a descriptor is of."""
+    """Move this thread into the network namespace of a descriptor."""
     _checked(_libc.setns(namespace, CLONE_NEWNET), "setns", namespace)
 
 
@@ -79,10 +79,10 @@ def set_host_name(name: str) -> None:
 
 
 def loopback_up(own_address: str) -> None:
-    """Bring loopback up and give the host an address of its own on it.
+    """Bring loopback up and give the host its own address on it.
 
-    Published ports are dialled at that address, so that a service that listens on 127.0.0.1 alone is refused, as a
-    container's port mapping refuses it.
+    The emulator dials published ports at that address. So it cannot reach a service that listens only on 127.0.0.1,
+    as with a container's port mapping.
     """
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
 

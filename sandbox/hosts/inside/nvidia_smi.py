@@ -1,8 +1,8 @@
 #!/usr/bin/python3 -IS
-"""A host's nvidia-smi: answers what scripts ask of the real one, from /etc/fake-gpus, which is read at every call.
+"""A host's nvidia-smi: answers the calls of scripts to the real one, from the file /etc/fake-gpus.
 
-Lines there are a GPU index or *, a key and a value; the last that fits counts. A GPU whose `lost` is 1 is left out of
-every list, as the real tool leaves out one that fell off the bus.
+Every call reads the file again. A line holds a GPU index or *, a key and a value; the last match counts. A GPU with
+`lost` 1 is in no list, as in the real tool after a GPU fell off the bus.
 """
 
 import os
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 STATE = "/etc/fake-gpus"
-UMD_SINCE = 610  # from this driver on the banner has other words
+UMD_SINCE = 610  # from this driver branch on, the banner has other words
 NO_DEVICE, BAD_ARGUMENT, NO_DRIVER = 6, 2, 9
 DEFAULTS = {
     "count": "1",
@@ -82,13 +82,13 @@ def pairs(arguments: list[str]) -> list[str]:
 
 
 def value(lines: list[list[str]], gpu: str, key: str) -> str:
-    """Return the last value of a key that fits this GPU."""
+    """Return the last value of a key that matches this GPU."""
     fitting = [line[2] for line in lines if len(line) == 3 and line[0] in ("*", gpu) and line[1] == key]
     return fitting[-1] if fitting else DEFAULTS[key]
 
 
 def field(lines: list[list[str]], gpu: str, name: str) -> tuple[str, str]:
-    """Return (value, unit) of a queryable field. Raises KeyError for one that there is not."""
+    """Return (value, unit) of a field. Raises KeyError for an unknown field."""
 
     def number(key: str) -> int:
         return int(value(lines, gpu, key))

@@ -1,7 +1,7 @@
-"""The first process of an emulated host: makes the host out of empty namespaces, runs its services, does as it is told.
+"""The first process of an emulated host: builds the host, runs its services and answers the emulator's requests.
 
-Started as `python3 -I -S -c "..." FOLDER DESCRIPTOR` by namespaces.py; the descriptor is a socket that is both the
-control channel and the lifeline. When its other end closes, this process exits and the kernel ends the whole host.
+namespaces.py starts it as `python3 -I -S -c "..." FOLDER DESCRIPTOR`. The descriptor is a socket for requests. When
+its other end closes, this process exits and the kernel ends the whole host.
 """
 
 import json
@@ -29,11 +29,11 @@ NOT_FOUND = (
 
 
 class NotStarted(Exception):
-    """The container was made, and its command cannot be started; the message is the container runtime's."""
+    """The container exists and its command cannot start. The message is the container runtime's."""
 
 
 def main(descriptor: int) -> NoReturn:
-    """Be the host until the control socket closes. The first message on it is the host's configuration."""
+    """Run the host until the control socket closes. The first message on it is the host's configuration."""
     kernel.prctl(kernel.PR_SET_PDEATHSIG, signal.SIGKILL)
     control = socket.socket(fileno=descriptor)
     control.set_inheritable(False)
@@ -45,7 +45,7 @@ def main(descriptor: int) -> NoReturn:
     except NotStarted as error:
         control.send(json.dumps({"refused": str(error)}).encode())
         os._exit(1)
-    except BaseException:  # noqa: BLE001 - whatever it was, the machine's side is told and this host ends
+    except BaseException:  # noqa: BLE001 - report any failure to the emulator, then end this host
         control.send(json.dumps({"error": traceback.format_exc(limit=-2)}).encode())
         os._exit(1)
     host.loop()
@@ -73,7 +73,7 @@ def set_up(config: dict[str, Any]) -> None:
 
 
 class Host:
-    """The running host: its services, the requests it answers and the children it reaps."""
+    """The running host: its services, its answers to requests, and its ended children."""
 
     def __init__(self, control: socket.socket, config: dict[str, Any]) -> None:
         self._control = control
@@ -90,7 +90,7 @@ class Host:
             signal.signal(number, signal.SIG_IGN)
 
     def start(self) -> None:
-        """Run every service of the host. A container ends with its command, so such a host has that one alone."""
+        """Run every service of the host. A host with its own command runs only that, and ends with it."""
         for command in self._commands:
             if self._contained and not self._found(command[0]):
                 raise NotStarted(NOT_FOUND.format(command[0]))
@@ -98,7 +98,7 @@ class Host:
             self._first = pid if self._contained else None
 
     def loop(self) -> NoReturn:
-        """Answer requests and reap children until the lifeline closes."""
+        """Answer requests and collect ended children until the socket closes."""
         self._control.send(json.dumps({"ready": True}).encode())
         control = self._control.fileno()
         while True:
@@ -118,13 +118,13 @@ class Host:
             more, passed = self._do(request["op"], request)
             answer |= more
         except ProcessLookupError:
-            pass  # nobody to signal: the host is as silent as it was asked to be
+            pass  # no process is left to signal
         except (
             NotStarted,
             OSError,
             OverflowError,
             ValueError,
-        ) as error:  # a wish that cannot be: this process has to go on
+        ) as error:  # the request fails and this process goes on
             answer["error"] = f"{type(error).__name__}: {error}"
         socket.send_fds(self._control, [json.dumps(answer).encode()], [one.fileno() for one in passed])
         for one in passed:
@@ -184,7 +184,7 @@ class Host:
             for number in (*IGNORED, signal.SIGPIPE, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
             os.dup2(os.open("/dev/null", os.O_RDONLY), 0)
-            # A name is looked up in the image's PATH.
+            # execvpe looks the name up in the image's PATH.
             os.execvpe(command[0], list(command), self._environment)
         except OSError as error:
             sys.stderr.write(f"{command[0]} cannot be run: {error.strerror}\n")
@@ -196,6 +196,6 @@ class Host:
             os.read(self._wake, 4096)
             while pid := os.waitpid(-1, os.WNOHANG)[0]:
                 if pid == self._first:
-                    os.kill(-1, signal.SIGKILL)  # what the command left behind ends with the container
+                    os.kill(-1, signal.SIGKILL)  # its other processes end with the container
         except (BlockingIOError, ChildProcessError, ProcessLookupError):
             pass

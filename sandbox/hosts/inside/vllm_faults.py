@@ -1,4 +1,4 @@
-"""Laid into an image's Python and imported at its every start: lets vLLM's API server fail as the fault file says."""
+"""Makes vLLM's API server fail as the fault file asks. The image's Python imports this at every start."""
 
 import itertools
 import os
@@ -9,7 +9,7 @@ import time
 
 FAULTS_FILE = "/etc/sandbox-faults"
 API_SERVER = "vllm.entrypoints.openai.api_server"
-ENGINE = "VLLM::EngineCor"  # what the kernel keeps of the engine process's name
+ENGINE = "VLLM::EngineCor"  # the kernel keeps 15 characters of the engine process's name
 LOOK_SECONDS = 0.1
 OUT_OF_MEMORY = """(EngineCore) INFO [gpu_worker.py] Warming up
 (EngineCore) ERROR [core.py] EngineCore failed to start.
@@ -18,7 +18,7 @@ OUT_OF_MEMORY = """(EngineCore) INFO [gpu_worker.py] Warming up
 RuntimeError: Engine core initialization failed. See root cause above.
 """
 
-# vLLM's API server ends with this, whatever its engine died of.
+# vLLM's API server ends with this line after any failure of its engine.
 ENGINE_FAILED = "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}\n"
 GPU_TOO_SMALL = f"""(EngineCore) ERROR [core.py:1100] EngineCore failed to start.
 (EngineCore) ERROR [core.py:1100] ValueError: No available memory for the cache blocks. Try increasing \
@@ -38,7 +38,7 @@ LAST_WORDS = {
 def faults() -> dict[str, float]:
     """Return the fault file's lines, name -> value."""
     try:
-        with open(FAULTS_FILE) as file:  # noqa: PTH123 - pathlib would cost every start of Python in the host
+        with open(FAULTS_FILE) as file:  # noqa: PTH123 - importing pathlib would slow every start of Python in the host
             lines = [line.split() for line in file]
     except OSError:
         return {}
@@ -46,7 +46,9 @@ def faults() -> dict[str, float]:
 
 
 def begin() -> None:
-    """Fail at once, if that is asked for; else look after what is to fail later. The API server's process alone."""
+    """Fail at once if the file asks for it, or else start the watch for later faults. Acts in the API server's
+    process only.
+    """
     if API_SERVER not in sys.orig_argv and not any(
         program.endswith("/vllm") and command == "serve" for program, command in itertools.pairwise(sys.orig_argv)
     ):
@@ -63,7 +65,7 @@ def begin() -> None:
 
 
 def watch() -> None:
-    """Kill this process when its time is over, and let its engine stand still while it is to hang."""
+    """Kill this process when its time is over, and stop its engine while the file asks for a hang."""
     began, hangs = time.monotonic(), False
     while True:
         asked = faults()
@@ -78,14 +80,14 @@ def watch() -> None:
 
 
 def engines() -> list[int]:
-    """Return the process ids of the engine, which has its own process."""
+    """Return the process ids of the engine, which runs in its own process."""
     with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123 - as above
         children = file.read().split()
     return [int(child) for child in children if name(child) == ENGINE]
 
 
 def name(process: str) -> str:
-    """Return what the kernel calls a process."""
+    """Return the kernel's name of a process."""
     try:
         with open(f"/proc/{process}/comm") as file:  # noqa: PTH123 - as above
             return file.read().strip()
