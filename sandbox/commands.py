@@ -1,4 +1,4 @@
-"""The sandbox's command line. `python -m sandbox` and `gpu-fleet sandbox` are the same commands."""
+"""The sandbox's command line. `python -m sandbox` and `gpu-fleet sandbox` run the same commands."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ ARMING = {
 
 
 class Refusal(click.ClickException):
-    """A SandboxError on its way to the operator: one sentence on stderr."""
+    """Shows a SandboxError to the operator as one sentence on stderr."""
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print it."""
@@ -38,7 +38,7 @@ class Refusal(click.ClickException):
 
 
 class Command(click.Command):
-    """A command whose SandboxError becomes one sentence."""
+    """Turns a SandboxError of a command into one sentence."""
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command."""
@@ -101,23 +101,23 @@ def _ports(command: Callable[..., Any]) -> Callable[..., Any]:
     type=click.FloatRange(min=0, min_open=True),
     default=defaults.TIME_SCALE,
     show_default=True,
-    help="Market seconds a second.",
+    help="Market seconds in a real second.",
 )
 @click.option("--seed", default=1, show_default=True, help="Which machines the market has.")
 @click.option("--old-list", is_flag=True, help="The market's list also has its first version.")
-@click.option("--market-only", is_flag=True, help="No object store, and hosts without a login.")
+@click.option("--market-only", is_flag=True, help="Without an object store, and with hosts without a login.")
 @click.option("--foreground", is_flag=True, help="Stay in this process until it is terminated.")
 @_ports
 @state_option
 @click.pass_context
 def up(ctx: click.Context, /, foreground: bool, monitoring: str, **wanted: Any) -> None:
-    """Start the sandbox, or say that it runs."""
+    """Start the sandbox. If it runs, print its status."""
     settings = Settings(cache=folders(os.environ)[1], monitoring=monitoring == "on", **wanted)
     lifecycle.up(settings, _words(ctx), foreground)
 
 
 def _words(ctx: click.Context) -> list[str]:
-    """Return the options that differ from their defaults as words of the command line, for the daemon's process."""
+    """Return the options that differ from their defaults as command-line arguments for the daemon's process."""
     words: list[str] = []
     for parameter in ctx.command.params:
         value = ctx.params.get(str(parameter.name))
@@ -137,7 +137,7 @@ def down(state: Path) -> None:
 @sandbox.command("clean")
 @state_option
 def clean(state: Path) -> None:
-    """Remove what the object store of an ended sandbox has kept."""
+    """Remove the data that an ended sandbox's object store has kept."""
     lifecycle.clean(state)
 
 
@@ -145,53 +145,55 @@ def clean(state: Path) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 @state_option
 def status(as_json: bool, state: Path) -> None:
-    """Say what runs, and what the market's meter shows."""
+    """Print the running services, and the market's meter."""
     lifecycle.status(state, as_json)
 
 
 @sandbox.command("faults")
-@click.option("--armed", is_flag=True, help="What is armed here, and how often it struck.")
+@click.option("--armed", is_flag=True, help="List the armed faults, and how often each struck.")
 @state_option
 def faults(armed: bool, state: Path) -> None:
-    """List what can be made to go wrong, or what is armed."""
+    """List the faults that you can arm, or the armed ones."""
     print(_armed(lifecycle.reach(state, "faults")["armed"]) if armed else _listed())
 
 
 @sandbox.command("fault")
 @click.argument("name", shell_complete=known_faults)
-@click.option("--times", type=int, help="Strike so many times at most; once, unless told otherwise.")
+@click.option("--times", type=int, help="Strike at most so many times; the default is once.")
 @click.option("--nth", type=int, help="Strike from the n-th occasion on.")
 @click.option("--instance", help="Strike this instance: its id, or the end of its label, such as chat-0.")
 @click.option("--call", help="Strike this kind of call to the market: search, create, list, destroy, ...")
 @click.option("--field", help="Spoil this field of the row, for faults of one row.")
 @click.option("--probability", type=float, help="Strike each occasion with this probability, from 0 to 1.")
-@click.option("--seed", type=int, help="What the probability's dice start from.")
+@click.option("--seed", type=int, help="Seed of the random numbers for --probability.")
 @click.option("--after", type=float, help="Strike only after so many market seconds.")
-@click.option("--for", "seconds", type=float, help="Strike for so many market seconds, and mend what can be mended.")
-@click.option("--off", is_flag=True, help="Switch the fault off, and mend what can be mended.")
+@click.option(
+    "--for", "seconds", type=float, help="Strike for so many market seconds, then mend the damage if possible."
+)
+@click.option("--off", is_flag=True, help="Switch the fault off, and mend the damage if possible.")
 @state_option
 def fault(name: str, off: bool, state: Path, **arming: Any) -> None:
-    """Let something go wrong. `faults` lists the names."""
+    """Arm a fault. `faults` lists the names."""
     given = {field: value for field, value in arming.items() if value is not None}
     lifecycle.arm(state, {"name": name, "off": off, **given})
 
 
 @sandbox.command("key")
-@click.option("--account", help="The account's name, made if there is none of that name; without it, the first one.")
+@click.option("--account", help="Name of the account, made if it does not exist; the default is the first account.")
 @click.option("--scopes", required=True, help=f"Comma-separated: {', '.join(SCOPES)}.")
 @state_option
 def key(account: str | None, scopes: str, state: Path) -> None:
-    """Make a key for the market that opens the calls of its scopes alone."""
+    """Make a market key that opens only the calls of its scopes."""
     lifecycle.make_key(state, scopes, account)
 
 
 def _listed() -> str:
-    """Return every fault with its room, a line each."""
+    """Return every fault with its room, one a line."""
     return "\n".join(f"{fault.name:30}{fault.room:8}{fault.sentence}" for fault in FAULTS.values())
 
 
 def _armed(report: list[Mapping[str, Any]]) -> str:
-    """Return every arming with how often it struck, a line each."""
+    """Return every arming with its strikes, one a line."""
     return "\n".join(_line(one) for one in report) or "No fault is armed."
 
 

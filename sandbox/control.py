@@ -1,4 +1,4 @@
-"""The control socket: how the commands talk to the daemon. HTTP over a unix socket that only its user can open."""
+"""The control socket between the commands and the daemon: HTTP over a unix socket that only its user can open."""
 
 import asyncio
 import os
@@ -21,11 +21,14 @@ Answer = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
 class Unreachable(Exception):
-    """Nobody answers on the control socket."""
+    """No daemon answers on the control socket."""
 
 
 class ControlSocket:
-    """The daemon's end, in the folder `state`. Whoever starts it holds the folder's lock, so an old socket is nobody's."""
+    """The daemon's end, in the folder `state`. `answer` maps a command and its options to the reply.
+
+    The daemon holds the folder's lock, so an old socket file belongs to no running daemon.
+    """
 
     def __init__(self, state: Path, answer: Answer) -> None:
         self._path = state / NAME
@@ -50,13 +53,13 @@ class ControlSocket:
         self._server.start()
 
     def stop(self) -> None:
-        """Answer no more, and remove the socket."""
+        """Stop answering, and remove the socket."""
         self._server.stop()
         self._path.unlink(missing_ok=True)
 
 
 def ask(state: Path, word: str, **options: object) -> dict[str, Any]:
-    """Say one word to the daemon whose folder this is. Raises Unreachable."""
+    """Send one command to the daemon of this folder and return its reply. Raises Unreachable."""
     try:
         folder = os.open(state, os.O_PATH)
     except OSError as error:
@@ -72,5 +75,5 @@ def ask(state: Path, word: str, **options: object) -> dict[str, Any]:
 
 
 def _short(folder: int) -> str:
-    """Name the socket by way of its open folder: the kernel takes no more than 107 bytes of a path."""
+    """Return the socket's path through its open folder: the kernel accepts at most 107 bytes of a path."""
     return f"/proc/self/fd/{folder}/{NAME}"

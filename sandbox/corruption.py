@@ -1,4 +1,4 @@
-"""Damage to the object store's content, for the faults that strike what is stored."""
+"""Damages objects in the store, for the faults that strike stored content."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,12 +13,12 @@ BLOBS = "blobs/"
 
 
 def corrupt_largest_blob(endpoint: str) -> None:
-    """Change one byte in the middle of the largest blob of the store. Raises FaultUnknown where there is no blob."""
+    """Change one byte in the middle of the store's largest blob. Raises FaultUnknown if there is no blob."""
     _damage_largest("corrupt-blob", endpoint, flipped)
 
 
 def truncate_largest_blob(endpoint: str) -> None:
-    """Cut the second half of the largest blob of the store. Raises FaultUnknown where there is no blob."""
+    """Cut the second half of the store's largest blob. Raises FaultUnknown if there is no blob."""
     _damage_largest("truncated-blob", endpoint, lambda content: content[: len(content) // 2])
 
 

@@ -1,4 +1,4 @@
-"""One sandbox: market, hosts and object store together, and the process that holds them."""
+"""One sandbox: market, hosts, object store and monitoring, and the process that holds them."""
 
 import json
 import os
@@ -41,11 +41,11 @@ MARKET_FOR_HOSTS = "market.sandbox.internal"
 
 
 class SandboxError(Exception):
-    """A sandbox that cannot be started or reached; the message is a sentence for the operator."""
+    """A sandbox that fails to start or to answer. The message is a sentence for the operator."""
 
 
 class Sandbox:
-    """Market, hosts and store of one process. Start it once; stopping ends every host and the store."""
+    """Market, hosts and store of one process. Start it once; `stop` ends every host and the store."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -59,7 +59,7 @@ class Sandbox:
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
-        """Start everything and return when all of it answers. Raises SandboxError, and then nothing is left."""
+        """Start everything and return when all of it answers. On a failure, end everything and raise SandboxError."""
         try:
             with ThreadPoolExecutor(1) as beside:
                 self._start(beside)
@@ -71,7 +71,7 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """End everything, last things first. Stopping twice is harmless."""
+        """End everything in reverse order. Stopping twice is harmless."""
         while self._undo:
             self._undo.pop()()
 
@@ -80,24 +80,24 @@ class Sandbox:
         self.books.faults.arm(name, times, **options)
 
     def disarm(self, name: str) -> int:
-        """Switch every arming of a fault off, and return how many there were. Raises FaultUnknown."""
+        """Switch every arming of a fault off and return their number. Raises FaultUnknown."""
         return self.books.faults.disarm(name)
 
     def switch_vllm(self, vllm: Vllm) -> None:
-        """Decide what images bring to hosts that are made from now on."""
+        """Choose the vLLM of hosts that the market makes from now on."""
         if self._images is not None:
             self._images.vllm = vllm
 
     @property
     def books(self) -> Market:
-        """Return the market's books. Raises SandboxError before the start."""
+        """Return the market of the first account. Raises SandboxError before the start."""
         if self._books is None:
             raise SandboxError("The sandbox has not been started.")
         return self._books
 
     @property
     def desk(self) -> MarketApi:
-        """Return the market's first account. Raises SandboxError before the start."""
+        """Return the API of the first account. Raises SandboxError before the start."""
         return self.accounts.first
 
     @property
@@ -108,12 +108,12 @@ class Sandbox:
         return self._accounts
 
     def make_key(self, scopes: Collection[str], account: str = "") -> str:
-        """Return a new key of an account, the first one if none is named. Raises ScopeUnknown."""
+        """Return a new key of this account, by default of the first one. Raises ScopeUnknown."""
         desk = self.accounts.named(account) if account else self.desk
         return desk.keys.make("made by hand", scopes, desk.account).secret
 
     def status(self) -> dict[str, Any]:
-        """Return what runs and what it costs, as `python -m sandbox status --json` prints it."""
+        """Return the running services and their cost, as `python -m sandbox status --json` prints them."""
         books, store, desk = self.books, self._front, self.desk
         assert self._market is not None
         return {
@@ -149,11 +149,11 @@ class Sandbox:
 
     def _start(self, beside: ThreadPoolExecutor) -> None:
         settings = self.settings
-        # First, because it is what two sandboxes are most likely to quarrel about.
+        # First, because two sandboxes most often collide on this port.
         bound = listener(settings.market_port, "the market", MOVE)
         self._undo.append(bound.close)
-        ready = beside.submit(self._start_kubernetes)  # it takes the longest, and waits for nothing here
-        surroundings, hosts = HostNetwork(), self._hosts()
+        ready = beside.submit(self._start_kubernetes)  # it takes the longest and depends on nothing here
+        network, hosts = HostNetwork(), self._hosts()
         faults = Faults(missing=frozenset({"store"}))
         self._undo.append(hosts.close)
         if not settings.market_only:
@@ -174,9 +174,9 @@ class Sandbox:
                 trusted += self._monitoring.ca_pem
             proxy = SshProxy()
             self._undo.append(proxy.stop)
-            surroundings = HostNetwork(inward, trusted, proxy)
+            network = HostNetwork(inward, trusted, proxy)
         machines = generate(settings.seed, settings.machines)
-        self._books = Market(MarketClock(settings.time_scale), machines, hosts, faults, surroundings)
+        self._books = Market(MarketClock(settings.time_scale), machines, hosts, faults, network)
         self._undo.append(self._books.close)
         app = application(self._books, KEY, settings.thresholds, old_list=settings.old_list)
         self._accounts = app.state.accounts
@@ -202,7 +202,7 @@ class Sandbox:
     def _hosts(self) -> Hosts:
         if self.settings.market_only:
             return NoHosts()
-        # Only now: what hosts need (Linux, root, namespaces) a market alone does not.
+        # Only now: hosts need Linux, root and namespaces, and a market alone does not.
         from sandbox.hosts.backend import NamespaceHosts  # noqa: PLC0415
         from sandbox.hosts.images import Images  # noqa: PLC0415
 
@@ -220,7 +220,7 @@ class Sandbox:
 
 
 def serve(settings: Settings) -> None:
-    """Be the daemon: run a sandbox until somebody says `down` or the process is terminated.
+    """Run a sandbox until the command `down` or a signal to end.
 
     The caller holds the lock of the state folder until the process ends. Raises SandboxError.
     """
@@ -239,7 +239,7 @@ def serve(settings: Settings) -> None:
 
 
 def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Return what answers the words of the control socket: status, fault, faults, key, vllm, down."""
+    """Return the function that answers the commands of the control socket: status, fault, faults, key, vllm, down."""
 
     def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
         if word == "fault":
@@ -277,7 +277,7 @@ def _make_key(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_log(log: Path) -> str:
-    """Return the last line that a daemon wrote, which says why it ended."""
+    """Return the last line of a daemon's log, which says why it ended."""
     try:
         lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     except OSError:

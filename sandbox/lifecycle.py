@@ -1,6 +1,6 @@
-"""Start, end and ask the daemon that is the cloud on this machine.
+"""Starts, ends and asks the daemon, the process that is the cloud on this machine.
 
-One daemon holds the market, its hosts and the object store; when it ends, in whatever way, all of that ends with it.
+One daemon holds the market, its hosts and the object store. When it ends, also by kill -9, all of that ends with it.
 """
 
 import fcntl
@@ -23,9 +23,10 @@ LOOK_SECONDS = 0.05
 
 
 def up(wanted: Settings, words: list[str], foreground: bool) -> None:
-    """Start the daemon and return when everything answers; one that runs is told which vLLM to bring from now on.
+    """Start the daemon and return when everything answers. A running daemon switches to the wanted vLLM for new
+    hosts.
 
-    `words` are the options of `up` for the process of the daemon.
+    `words` are the options of `up` for the daemon's process.
     """
     lock = _lock(wanted.state)
     if lock is None:
@@ -53,7 +54,7 @@ def up(wanted: Settings, words: list[str], foreground: bool) -> None:
 
 
 def down(state: Path) -> None:
-    """End the daemon and return when its process is gone, and all that it held with it."""
+    """End the daemon and return when its process and everything in it is gone."""
     lock = _lock(state)
     if lock is not None:
         os.close(lock)
@@ -70,9 +71,9 @@ def down(state: Path) -> None:
 
 
 def clean(state: Path) -> None:
-    """Remove the buckets that outlived their sandbox: a killed one empties none, and they belong to stacks.
+    """Remove the buckets that a killed sandbox left; they belong to stacks, and only a stack empties its own.
 
-    Refused while a sandbox runs, whose stacks may need them. Cleaning twice is harmless.
+    Refuses while a sandbox runs, because its stacks may need them. Cleaning twice is harmless.
     """
     lock = _lock(state)
     if lock is None:
@@ -89,7 +90,7 @@ def clean(state: Path) -> None:
 
 
 def status(state: Path, as_json: bool) -> None:
-    """Print what runs. As JSON, a sandbox that does not run is an answer like any other: its market is null."""
+    """Print the running services. As JSON, a stopped sandbox is a normal answer: its market is null."""
     try:
         found = ask(state, "status")
     except Unreachable:
@@ -120,7 +121,7 @@ def make_key(state: Path, scopes: str, account: str | None) -> None:
 
 
 def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[str, Any]:
-    """Return the status as soon as there is one. `daemon` is the process that was started for it, if any."""
+    """Return the status as soon as the daemon answers. `daemon` is the process that this call started, if any."""
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
@@ -135,7 +136,7 @@ def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[s
 
 
 def reach(state: Path, word: str, **options: object) -> dict[str, Any]:
-    """Ask the daemon that runs. Raises SandboxError if none does."""
+    """Ask the running daemon. Raises SandboxError if none runs."""
     try:
         return ask(state, word, **options)
     except Unreachable:
@@ -147,7 +148,7 @@ def _not_running() -> str:
 
 
 def _lock(state: Path) -> int | None:
-    """Take the lock that a running daemon holds; None where one does. Raises SandboxError."""
+    """Take the lock that a running daemon holds; None if a daemon holds it. Raises SandboxError."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -1,12 +1,11 @@
-"""The tiny model: a complete Llama checkpoint of 290 KB that the real vLLM serves on a CPU. It speaks
-nonsense.
+"""Writes the tiny model: a complete Llama checkpoint of 281 KB that the real vLLM serves on a CPU.
 
     python -m sandbox.model [FOLDER]      writes it (default: models/tiny) unless it is there already
 
-Byte-identical on every machine, so that its manifest can be committed like that of any other model. Three
-choices are forced: heads of 32 (vLLM's CPU attention has none of 16, and finds out at the first request
-only), float16 (bfloat16 kills the worker on some CPUs), and a vocabulary that is exactly the tokenizer's, so
-that every sampled id decodes.
+Its answers are noise. Its bytes are the same on every machine, so git can hold its manifest as any other model's. Three choices have
+reasons. The heads have 32 dimensions: vLLM's CPU attention lacks 16, and fails only at the first request. The numbers
+are float16: bfloat16 kills the worker on some CPUs. The vocabulary is exactly the tokenizer's, so every sampled id
+decodes.
 """
 
 import hashlib
@@ -34,7 +33,7 @@ CONTEXT = 2048
 SPREAD = 0.05
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ("<|pad|>", "<|bos|>", "<|eos|>", "<|im_start|>", "<|im_end|>")
-VOCABULARY = 416  # fewer than the corpus would yield, so the tokenizer has exactly as many
+VOCABULARY = 416  # fewer than the corpus yields, so the tokenizer has exactly this many
 CORPUS = (
     "A fleet is a named group of like instances in stack config.",
     "An instance is one rented machine, and a host is an instance seen over SSH.",
@@ -57,8 +56,8 @@ TEMPLATE = (
 def write(folder: Path) -> Manifest:
     """Write the model to `folder` unless a complete one is there, and return its manifest.
 
-    The folder appears whole or not at all; an old or damaged one is replaced. Raises OSError (disk full, no permission),
-    and FileExistsError where the folder holds anything else: a slip in its name must not cost somebody's files.
+    The folder appears whole or not at all; this replaces an old or damaged one. Raises OSError (disk full, no
+    permission), and FileExistsError if the folder holds other files: a typing error must not cost somebody's files.
     """
     files = _files()
     if folder.exists() and (strangers := sorted(path.name for path in folder.iterdir() if path.name not in files)):
@@ -125,9 +124,7 @@ def _json(value: dict[str, Any]) -> bytes:
 
 
 def _tokenizer() -> Tokenizer:
-    """Train byte-level BPE on the corpus: 256 bytes, five special tokens and the merges that the corpus
-    yields.
-    """
+    """Train byte-level BPE on the corpus: 256 bytes, five special tokens and the corpus's merges."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -167,8 +164,8 @@ def _tensors() -> Iterator[tuple[str, Tensor]]:
 def _normal(name: str, rows: int, columns: int) -> Tensor:
     """Return nearly normal float16 numbers from SHAKE-256, in whole-number arithmetic until the last step.
 
-    A sum of twelve uniform numbers is normal enough for weights. Unlike a library's generator or a logarithm,
-    it gives the same bits with every version and on every CPU.
+    A sum of twelve uniform numbers is normal enough for weights. Unlike a library's generator or a logarithm, it
+    gives the same bits with every version and on every CPU.
     """
     count = rows * columns
     stream = hashlib.shake_256(SEED + name.encode()).digest(count * 12 * 2)
@@ -179,9 +176,7 @@ def _normal(name: str, rows: int, columns: int) -> Tensor:
 
 
 def _safetensors(tensors: dict[str, Tensor]) -> bytes:
-    """Return the file: length of the header, the header padded to 8 bytes, then the tensors in the header's
-    order.
-    """
+    """Return the file: length of the header, the header padded to 8 bytes, then the tensors in the header's order."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     offset = 0
     for name, tensor in tensors.items():
@@ -194,7 +189,7 @@ def _safetensors(tensors: dict[str, Tensor]) -> bytes:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the model to the folder named by the first argument, say so, and return the exit status."""
+    """Write the model to the folder of the first argument, print its size, and return the exit status."""
     folder = Path(arguments[0]) if arguments else Path(os.curdir) / "models" / NAME
     try:
         manifest = write(folder)

@@ -1,4 +1,4 @@
-"""How one sandbox is set up: ports, pace, and where it keeps its state."""
+"""The settings of one sandbox: ports, speed of time, and folders."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +15,11 @@ TIME_SCALE = 30.0
 
 @dataclass(frozen=True)
 class Settings:
-    """One sandbox. A port of 0 means any free one. `market_only` leaves store and hosts out: nobody can log in;
-    `monitoring` brings Prometheus, Alertmanager, exporter, door and a cluster without nodes."""
+    """The settings of one sandbox. A port of 0 means any free port.
+
+    `market_only` leaves the store and real hosts out, so nobody can log in. `monitoring` adds Prometheus,
+    Alertmanager, exporter, receiver (`door_port`) and a cluster without nodes.
+    """
 
     state: Path
     cache: Path
@@ -34,18 +37,18 @@ class Settings:
     kubernetes_port: int = 0
     market_only: bool = False
     monitoring: bool = False
-    stack_config: Path = STACK_CONFIG  # of the stack that the exporter watches
+    stack_config: Path = STACK_CONFIG  # the stack that the exporter watches
     thresholds: bool = True
-    old_list: bool = False  # whether the account still has the first version of the market's list
+    old_list: bool = False  # the account still has the first version of the market's list
 
     @property
     def log(self) -> Path:
-        """Where the daemon writes what it has to say."""
+        """The daemon's log file."""
         return self.state / "sandbox.log"
 
     @property
     def store(self) -> Path:
-        """Where the object store keeps its objects and its certificate, also while no sandbox runs."""
+        """The folder of the object store's objects and certificate, also while no sandbox runs."""
         return store_folder(self.state)
 
 
@@ -55,7 +58,7 @@ def store_folder(state: Path) -> Path:
 
 
 def folders(environ: Mapping[str, str]) -> tuple[Path, Path]:
-    """Return (state folder, cache folder) as the XDG base directory specification says; relative values are ignored."""
+    """Return (state folder, cache folder) by the XDG base directory specification, which ignores relative values."""
     home = Path(environ.get("HOME") or Path.home())
 
     def base(variable: str, default: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What can be made to go wrong on purpose, and when it does."""
+"""The faults that a user can arm, and the rules that decide when each strikes."""
 
 from sandbox.faults.arming import Arming, Occasion, Subject
 from sandbox.faults.board import Armed, Faults

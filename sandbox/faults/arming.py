@@ -1,4 +1,4 @@
-"""When an armed fault strikes: what was asked for, and the rule that decides, pure."""
+"""Decides when an armed fault strikes: the user's order, and pure rules."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -9,10 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class Arming(BaseModel):
     """One order to let a fault strike.
 
-    An occasion counts where it is in scope (`instance`, `call`) and within the window, which opens `after` market
-    seconds from the arming and stays open for `seconds`, or for good. From the `nth` such occasion on the fault strikes,
-    each time with `probability`, until it has struck `times` times. Without `times` that is once; without end where a
-    probability or `seconds` says how often, or where it is in the fault's nature to last.
+    An occasion counts if it is in scope (`instance`, `call`) and inside the window. The window opens `after` market
+    seconds from the arming and stays open for `seconds`, or for good. From the `nth` such occasion on, the fault
+    strikes with `probability`, until it has struck `times` times.
+
+    Without `times` it strikes once. It strikes without end if `probability` or `seconds` is given, or if the fault
+    itself lasts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,7 +26,7 @@ class Arming(BaseModel):
     instance: str | None = Field(default=None, min_length=1)
     # The kind of call to the market, such as list or destroy, for faults that any call can meet.
     call: str | None = None
-    # The field that a fault of one row spoils; without it each strike takes the next of the fault's fields.
+    # The field that a fault of one row spoils; without it, each strike spoils the next of the fault's fields.
     field: str | None = None
     probability: float | None = Field(default=None, gt=0, le=1)
     seed: int = 0
@@ -39,7 +41,7 @@ class Arming(BaseModel):
 
     @property
     def limit(self) -> int | None:
-        """How often it strikes at most; None is without end."""
+        """The most times that it strikes; None is without end."""
         if self.times is None and self.probability is None and self.seconds is None:
             return 1
         return self.times
@@ -47,7 +49,7 @@ class Arming(BaseModel):
 
 @dataclass(frozen=True)
 class Subject:
-    """An instance that an occasion is about."""
+    """An instance that an occasion concerns."""
 
     id: int
     label: str | None = None
@@ -55,7 +57,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Occasion:
-    """A moment at which a fault could strike. A list of instances is about all of them, other calls about one or none."""
+    """A moment at which a fault could strike. A list of instances concerns all of them, another call one or none."""
 
     subjects: tuple[Subject, ...] = ()
     call: str | None = None
@@ -63,7 +65,7 @@ class Occasion:
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of one arming. `armed_at` in market seconds; `seen` occasions counted, of which `struck` struck."""
+    """The result of one arming so far. `armed_at` is in market seconds; of `seen` counted occasions, `struck` struck."""
 
     armed_at: float
     seen: int = 0
@@ -71,7 +73,7 @@ class Tally:
 
 
 def decide(arming: Arming, tally: Tally, occasion: Occasion, now: float, draw: float) -> tuple[Tally, bool]:
-    """Return the tally after this occasion, and whether the fault strikes. `draw` is random, from 0 up to but not 1."""
+    """Return the tally after this occasion, and whether the fault strikes. `draw` is random in [0, 1)."""
     if not opened(arming, tally, now) or over(arming, tally, now) or not in_scope(arming, occasion):
         return tally, False
     seen = tally.seen + 1
@@ -80,22 +82,22 @@ def decide(arming: Arming, tally: Tally, occasion: Occasion, now: float, draw: f
 
 
 def opened(arming: Arming, tally: Tally, now: float) -> bool:
-    """Say whether the window has opened."""
+    """Return whether the window has opened."""
     return now >= tally.armed_at + arming.after
 
 
 def closed(arming: Arming, tally: Tally, now: float) -> bool:
-    """Say whether the window has closed for good."""
+    """Return whether the window has closed for good."""
     return arming.seconds is not None and now >= tally.armed_at + arming.after + arming.seconds
 
 
 def over(arming: Arming, tally: Tally, now: float) -> bool:
-    """Say whether it will never strike again."""
+    """Return whether it will never strike again."""
     return closed(arming, tally, now) or (arming.limit is not None and tally.struck >= arming.limit)
 
 
 def in_scope(arming: Arming, occasion: Occasion) -> bool:
-    """Say whether an occasion is of the kind and about the instance that was asked for."""
+    """Return whether an occasion is of the ordered kind and concerns the ordered instance."""
     if arming.call is not None and arming.call != occasion.call:
         return False
     return arming.instance is None or any(_named(arming.instance, subject) for subject in occasion.subjects)

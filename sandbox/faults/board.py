@@ -1,4 +1,4 @@
-"""Which faults are armed in a sandbox, and what became of each arming."""
+"""Keeps the armed faults of a sandbox and the result of each arming."""
 
 import random
 import threading
@@ -18,8 +18,10 @@ ANYTHING = Occasion()
 
 @dataclass
 class Armed:
-    """One arming and its tally. `judged`: the instances that have had their one occasion already; `spell_until`: the end,
-    in market seconds, of a spell that has begun."""
+    """One arming and its tally. `judged` holds the instances that already had their one occasion.
+
+    `spell_until` is the end, in market seconds, of a spell that has begun.
+    """
 
     arming: Arming
     fault: Fault
@@ -32,8 +34,8 @@ class Armed:
 class Faults:
     """The armed faults of one sandbox. Thread-safe.
 
-    `at_once` plays the faults that wait for no occasion, by name. `missing`: rooms that this sandbox runs without.
-    `clock` returns market seconds; the market brings its own when it takes the board over.
+    `at_once` maps the name of a fault without an occasion to the function that plays it. `missing` names the rooms
+    that this sandbox runs without. `clock` returns market seconds; the market replaces it with its own.
     """
 
     def __init__(
@@ -52,12 +54,13 @@ class Faults:
     def arm(self, name: str, times: int | None = None, **options: Any) -> Arming:
         """Arm a fault; the options are those of Arming. Arming twice counts twice.
 
-        Raises FaultUnknown for what makes no sense; a fault that strikes at once also raises what its room raises.
+        Raises FaultUnknown for an order that makes no sense. A fault that strikes at once also raises the errors of
+        its room.
         """
         fault = named(name)
         arming = _validated(fault, {"name": name, "times": times, **options})
         if fault.room in self._missing or (fault.at_once and name not in self._at_once):
-            raise FaultUnknown(f"'{name}' needs the {_WHOSE[fault.room]}, and this sandbox runs without one.")
+            raise FaultUnknown(f"'{name}' needs the {_PART[fault.room]}, and this sandbox runs without one.")
         armed = Armed(arming, fault, Tally(self.clock()))
         if fault.at_once:
             self._play_at_once(armed)
@@ -67,8 +70,11 @@ class Faults:
         return arming
 
     def disarm(self, name: str) -> int:
-        """Switch every arming of a fault off and return how many there were; what it broke and can be mended is mended.
-        Raises FaultUnknown."""
+        """Switch every arming of a fault off and return their number. The sandbox then mends the damage that it can
+        mend.
+
+        Raises FaultUnknown.
+        """
         named(name)
         with self._lock:
             ended = [one for one in self._armed if one.fault.name == name and not one.off]
@@ -78,10 +84,10 @@ class Faults:
         return len(ended)
 
     def take(self, name: str, occasion: Occasion = ANYTHING, once: int | None = None) -> Armed | None:
-        """Say whether a fault strikes now, and count it: return what struck, or None.
+        """Count this occasion and return the arming that strikes now, or None.
 
-        Every arming of the name counts the occasion until one strikes. With `once`, an instance's id, an arming counts
-        this instance no second time.
+        Every arming of the name counts the occasion until one strikes. `once` is an instance's id; an arming counts
+        that instance only once.
         """
         now = self.clock()
         with self._lock:
@@ -112,17 +118,17 @@ class Faults:
             ]
 
     def pending(self, room: Room) -> bool:
-        """Say whether a fault of this room may strike, now or later."""
+        """Return whether a fault of this room may strike, now or later."""
         now = self.clock()
         with self._lock:
             return any(one.fault.room == room and not self._ended(one, now) for one in self._armed)
 
     def lasting(self, armed: Armed) -> bool:
-        """Say whether what an arming broke stays broken: it was not switched off, and its window has not closed."""
+        """Return whether an arming's damage stays: the arming is not switched off and its window has not closed."""
         return not armed.off and not closed(armed.arming, armed.tally, self.clock())
 
     def armed(self) -> dict[str, int | None]:
-        """Return name -> how often it will still strike, None for without end; without those that will not."""
+        """Return name -> strikes that are left, None for without end. Finished faults are left out."""
         now, left = self.clock(), dict[str, int | None]()
         with self._lock:
             for one in self._armed:
@@ -133,7 +139,7 @@ class Faults:
         return left
 
     def report(self) -> list[dict[str, Any]]:
-        """Return every arming with what became of it: counts, and whether it is over."""
+        """Return every arming with its counts, and whether it is over."""
         now = self.clock()
         with self._lock:
             return [
@@ -155,7 +161,7 @@ class Faults:
             armed.tally = Tally(armed.tally.armed_at, armed.tally.seen + 1, armed.tally.struck + 1)
 
 
-_WHOSE: Mapping[Room, str] = {"market": "market", "host": "hosts", "store": "object store", "vllm": "hosts"}
+_PART: Mapping[Room, str] = {"market": "market", "host": "hosts", "store": "object store", "vllm": "hosts"}
 
 
 def _validated(fault: Fault, options: dict[str, Any]) -> Arming:
@@ -166,8 +172,8 @@ def _validated(fault: Fault, options: dict[str, Any]) -> Arming:
         arming = Arming.model_validate({key: value for key, value in options.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "arming"
-        raise FaultUnknown(f"'{fault.name}' cannot be armed so: {where}: {first['msg']}.") from None
+        option = ".".join(map(str, first["loc"])) or "arming"
+        raise FaultUnknown(f"'{fault.name}' cannot be armed so: {option}: {first['msg']}.") from None
     if fault.calls and arming.call not in (None, *fault.calls):
         raise FaultUnknown(f"'{fault.name}' strikes {' and '.join(fault.calls)} calls, not {arming.call} calls.")
     if arming.field is not None and arming.field not in fault.fields:
@@ -175,7 +181,7 @@ def _validated(fault: Fault, options: dict[str, Any]) -> Arming:
         raise FaultUnknown(f"'{fault.name}' {known}, not {arming.field}.")
     if fault.room == "store" and arming.instance is not None:
         raise FaultUnknown(
-            f"'{fault.name}' strikes whoever asks the store, which cannot tell one instance from another."
+            f"'{fault.name}' strikes every client of the store, which cannot tell one instance from another."
         )
     given = {"nth", "instance", "call", "probability", "after", "seconds"} & arming.model_fields_set
     if fault.at_once and given:

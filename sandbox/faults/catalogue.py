@@ -1,4 +1,4 @@
-"""Every fault by its name."""
+"""Lists every fault by its name."""
 
 import difflib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in (*MARKET, *HOSTS, 
 
 
 def named(name: str) -> Fault:
-    """Return a fault. Raises FaultUnknown with a near name, where there is one."""
+    """Return a fault. Raises FaultUnknown, with a similar name if there is one."""
     if name not in FAULTS:
         near = difflib.get_close_matches(name, FAULTS, 1)
         hint = f"Did you mean '{near[0]}'?" if near else "They are listed by: python -m sandbox faults"

@@ -1,4 +1,4 @@
-"""What a fault is: its name, whose it is, and the sentence that says what happens."""
+"""The description of a fault: its name, the part of the sandbox that plays it, and a sentence about its effect."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ Room = Literal["market", "host", "store", "vllm"]
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault. `sentence` says what happens when it strikes.
+    """One fault. `sentence` describes its effect.
 
-    `calls`: the kinds of call to the market that it can strike, empty for any. `fields`: those of a row that it can
-    spoil. `lasts`: unless told otherwise it strikes until it is switched off. `on_host`: the host's own name and options
-    for it, where a host plays it. `at_once`: it strikes when it is armed and waits for no occasion. `spell`: struck once,
-    it goes on for so many market seconds and strikes every call of any kind.
+    `calls`: the kinds of market call that it can strike, empty for any. `fields`: the fields of a row that it can
+    spoil. `lasts`: by default it strikes until it is switched off. `on_host`: the host's own name and options for it,
+    if a host plays it. `at_once`: it strikes when it is armed, without an occasion. `spell`: after a strike it goes
+    on for so many market seconds and strikes every call of any kind.
     """
 
     name: str
@@ -29,4 +29,4 @@ class Fault:
 
 
 class FaultUnknown(Exception):
-    """A name that no fault has, or an arming that makes no sense; the message is a sentence for the operator."""
+    """An unknown fault, or an arming that makes no sense. The message is a sentence for the operator."""

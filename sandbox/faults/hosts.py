@@ -1,5 +1,7 @@
-"""Faults of a machine and its line, and of vLLM on it. Armed for an instance that runs they strike it at once, else the
-next host that is made."""
+"""Faults of a machine, of its network line and of vLLM on it.
+
+Armed for a running instance, they strike it at once. Otherwise they strike the next host that the market makes.
+"""
 
 from sandbox.faults.fault import Fault
 
@@ -9,7 +11,7 @@ HOSTS = (
     Fault(
         "other-host-key-first",
         "host",
-        "The host shows another SSH key at the first login than its log names.",
+        "The host shows another SSH key at the first login than the one in its log.",
         on_host=("other_host_key", {}),
     ),
     Fault(
@@ -24,11 +26,11 @@ HOSTS = (
         "The host downloads at 2 Mbit/s instead of what the offer says.",
         on_host=("slow", {"mbps": 2.0}),
     ),
-    Fault("silent-host", "host", "The host takes connections and lets nothing through.", on_host=("silent", {})),
+    Fault("silent-host", "host", "The host accepts connections and carries no byte.", on_host=("silent", {})),
     Fault(
         "dead-link",
         "host",
-        "After 256 KiB the host's line goes dead in the middle of a transfer: connections stay open and nothing comes.",
+        "After 256 KiB the host's line goes dead in the middle of a transfer: connections stay open and carry no byte.",
         on_host=("dead_link", {"kib": 256}),
     ),
     Fault(
@@ -75,7 +77,7 @@ HOSTS = (
     Fault(
         "onstart-unlogged",
         "host",
-        "What the start script says is in a file on the host alone, and not in the instance's log.",
+        "The output of the start script goes to a file on the host, not to the instance's log.",
         on_host=("onstart_unlogged", {}),
     ),
     Fault(
@@ -122,7 +124,7 @@ VLLM = (
     Fault(
         "vllm-hangs",
         "vllm",
-        "vLLM is alive and healthy, and no completion is ever answered.",
+        "vLLM is alive and healthy, and it never answers a completion.",
         on_host=("vllm_hangs", {}),
     ),
     Fault(

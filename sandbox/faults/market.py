@@ -1,4 +1,4 @@
-"""Faults of the market: refusals, lost and garbled answers, lies of the list, and what becomes of an instance."""
+"""Faults of the market: refusals, lost and garbled answers, wrong lists, and bad ends of an instance."""
 
 from sandbox.faults.fault import Fault
 
@@ -10,7 +10,7 @@ _REFUSALS = (
     ("edge-forbids", "never sees the call: the edge in front of it answers HTTP 403 with a page."),
     ("auth-error", "answers HTTP 404 auth_error, although the key is good."),
     ("session-expired", "answers HTTP 404 and asks to log in again, although the key is good."),
-    ("key-revoked", "does not know the account's key any more: HTTP 404 auth_error to every call, until switched off."),
+    ("key-revoked", "no longer knows the account's key: HTTP 404 auth_error to every call, until switched off."),
     ("deprecated-route", "answers HTTP 410 deprecated_endpoint, as it did when the list's first version was ended."),
     ("server-error", "answers HTTP 500 and has done nothing."),
     ("bad-gateway", "answers HTTP 502 with a page of the proxy in front of it, and has done nothing."),
@@ -23,10 +23,10 @@ _REFUSALS = (
 )
 OUTAGE_SECONDS = 600.0
 _REPLIES = (
-    ("slow-answer", "does as it was told and takes 60 market seconds to answer.", ()),
+    ("slow-answer", "does the work and takes 60 market seconds to answer.", ()),
     ("hung-answer", "takes the call and never answers.", ()),
-    ("cut-answer", "does as it was told, and the connection breaks in the middle of the answer.", ()),
-    ("lost-reply", "does as it was told, and the connection drops before it answers.", ()),
+    ("cut-answer", "does the work, and the connection breaks in the middle of the answer.", ()),
+    ("lost-reply", "does the work, and the connection drops before it answers.", ()),
     ("lost-create-reply", "rents the instance, and the connection drops before it answers.", ("create",)),
     ("lost-destroy-reply", "destroys the instance, and the connection drops before it answers.", ("destroy",)),
     ("create-error-but-rented", "rents the instance and answers HTTP 500.", ("create",)),
@@ -35,17 +35,17 @@ _REPLIES = (
     ("destroy-error-but-gone", "destroys the instance and answers HTTP 500.", ("destroy",)),
 )
 _RENTS = (
-    ("offer-taken", "has given the offer to somebody else in this moment: HTTP 410 no_such_ask."),
-    ("offer-taken-404", "has given the offer to somebody else in this moment: HTTP 404 invalid_args."),
-    ("offer-taken-400", "has given the offer to somebody else in this moment: HTTP 400 no_such_ask."),
+    ("offer-taken", "has just given the offer to another customer: HTTP 410 no_such_ask."),
+    ("offer-taken-404", "has just given the offer to another customer: HTTP 404 invalid_args."),
+    ("offer-taken-400", "has just given the offer to another customer: HTTP 400 no_such_ask."),
     ("no-credit", "refuses to rent, because the account lacks credit."),
     (
         "no-credit-but-rented",
-        "refuses to rent, because the account lacks credit, and leaves a stopped instance behind all the same.",
+        "refuses to rent, because the account lacks credit, and still leaves a stopped instance behind.",
     ),
     ("stopped-contract", "refuses to rent with HTTP 400 and leaves a stopped instance behind, which costs its disk."),
     ("price-rises", "charges half as much again as the offer said, from the rental on."),
-    ("late-in-reads", "rents the instance, and neither list nor look show it for 60 market seconds."),
+    ("late-in-reads", "rents the instance, and neither the list nor a single look shows it for 60 market seconds."),
     ("duplicate-instance", "rents two instances under one label and names one of them."),
 )
 _READS = (
@@ -56,14 +56,14 @@ _READS = (
         ("list",),
     ),
     ("lying-empty-list", "lists no instances, although there are.", ("list",)),
-    ("list-row-missing", "leaves one instance out of the list and counts it all the same.", ("list",)),
+    ("list-row-missing", "leaves one instance out of the list and still counts it.", ("list",)),
     ("list-page-missing", "leads no further than this page of the list, although there are more.", ("list",)),
     ("stale-list", "lists the instances as they were at the last list before.", ("list",)),
     ("missing-in-show", "shows null for an instance that exists.", ("show",)),
     ("log-empty", "has an empty log of the instance.", ("logs",)),
-    ("log-late", "says under which URL the log will be, and there is nothing there.", ("logs",)),
-    ("log-missing", "never gets the log of the instance: HTTP 404, and a URL with nothing there, in turn.", ("logs",)),
-    ("log-cut", "has the first half of the log alone.", ("logs",)),
+    ("log-late", "names the URL of the log, and the URL stays empty.", ("logs",)),
+    ("log-missing", "never gets the log of the instance: HTTP 404 and an empty URL, in turn.", ("logs",)),
+    ("log-cut", "has only the first half of the log.", ("logs",)),
     ("destroy-without-effect", "says that the instance is destroyed, and it lives on.", ("destroy",)),
     ("destroy-404-but-alive", "answers HTTP 404 no_such_instance, and the instance lives on.", ("destroy",)),
     ("start-unavailable", "cannot start the instance, as its GPU is taken: resources_unavailable.", ("change",)),
@@ -81,7 +81,7 @@ _LIVES = (
     ),
     (
         "unknown-for-a-while",
-        "The market hears no heartbeat of the instance for five minutes: unknown, though it runs on.",
+        "The market hears no heartbeat of the instance for five minutes: status unknown, and the instance runs on.",
     ),
     (
         "reboots-slowly",
@@ -93,7 +93,7 @@ _LIVES = (
     ),
     (
         "price-rises-later",
-        "The instance costs half as much again from a minute after it runs, and nobody announced it.",
+        "The instance costs half as much again from a minute after it runs, without an announcement.",
     ),
     (
         "price-rise-announced",
@@ -107,13 +107,13 @@ _LIVES = (
 _ADDRESSES = (
     ("ports-late", "The instance runs, and the market names its ports a minute later."),
     ("ports-missing", "The instance runs, and the market names no ports for it."),
-    ("wrong-ports", "The market names ports of the instance on which nobody listens."),
-    ("wrong-address", "The market names an address at which nobody listens."),
+    ("wrong-ports", "The market names ports of the instance without a listener."),
+    ("wrong-address", "The market names an address without a listener."),
     ("moved-ports", "The instance's ports move, and the market names the new ones."),
-    ("stranger-at-address", "The market names the ports of another instance, as of an address that was given away."),
+    ("stranger-at-address", "The market names the ports of another instance, as after an address changed hands."),
 )
 
-# Fault of one row -> the fields that it can spoil. The first of each is the one that hurts most.
+# Fault of one row -> the fields that it can spoil. The first one hurts most.
 SPOILT = {
     "odd-offer": (
         "num_gpus",

@@ -1,4 +1,4 @@
-"""Faults of the object store: refusals and slow or damaged answers on the way, and damage to what is stored."""
+"""Faults of the object store: refusals, slow or damaged answers, and damage to stored objects."""
 
 from sandbox.faults.fault import Fault
 
@@ -13,19 +13,22 @@ STORE = (
     Fault(
         "store-slow-for-all",
         "store",
-        "The store sends everybody together 1 Mb/s, so that every download is slow.",
+        "The store sends all clients together 1 Mb/s, so that every download is slow.",
         lasts=True,
     ),
     Fault("store-times-out", "store", "The store does not answer a request for 20 s, and then the connection breaks."),
     Fault(
         "store-bucket-late",
         "store",
-        "A bucket that was made answers NoSuchBucket for 8 s, as Hetzner's does for up to minutes.",
+        "A new bucket answers NoSuchBucket for 8 s, as Hetzner's does for up to minutes.",
     ),
-    Fault("store-has-tags", "store", "The store takes tags, as it did for older stacks; else it has none.", lasts=True),
     Fault(
-        "store-wants-md5", "store", "The store refuses a bucket's settings that come without Content-MD5.", lasts=True
+        "store-has-tags",
+        "store",
+        "The store accepts tags, as it did for older stacks. Without this fault it refuses them.",
+        lasts=True,
     ),
+    Fault("store-wants-md5", "store", "The store refuses a bucket's settings without a Content-MD5.", lasts=True),
     Fault("store-truncated", "store", "The connection breaks in the middle of an object that the store sends."),
     Fault("store-flipped", "store", "One byte of an object changes on its way from the store."),
     Fault(

@@ -1,4 +1,4 @@
-"""A certificate authority for the sandbox's own TLS services, and one certificate from it."""
+"""Issues a certificate authority and one certificate for a TLS service of the sandbox."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,7 @@ SKEW = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Certificate:
-    """PEM texts. Clients trust `ca`; the service shows `chain` and holds `key`. The CA's key is thrown away."""
+    """PEM texts. Clients trust `ca`; the service shows `chain` and holds `key`. Nothing keeps the CA's key."""
 
     ca: str
     chain: str

@@ -1,4 +1,4 @@
-"""A service's process that cannot outlive us: it is killed by the kernel when this process ends, also by kill -9."""
+"""Runs a service's process that cannot outlive this one: the kernel kills it when this process ends, also by kill -9."""
 
 import os
 import shutil
@@ -12,15 +12,17 @@ TAIL_BYTES = 4000
 
 
 class ServiceError(Exception):
-    """A service of the sandbox that cannot be started or used; the message says which, why, and what to do."""
+    """A service of the sandbox that fails to start or to work. The message names the service, the cause and the next
+    step.
+    """
 
 
 class Child:
     """One running process. Its output goes to `log`, which starts empty.
 
-    The kernel's death signal follows the *thread* that started the process, so that thread is ours and lives exactly as
-    long as the child: a caller may start services from a thread that ends.
-    Raises ServiceError where setpriv (util-linux) or the program is missing.
+    The kernel's death signal follows the *thread* that started the process. So a thread of this class starts it and
+    lives exactly as long as the child. A caller may start services from a thread that ends. Raises ServiceError if
+    setpriv (util-linux) or the program is missing.
     """
 
     def __init__(self, program: str, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
@@ -41,7 +43,7 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Return the process id; setpriv becomes the program, so it is the program's."""
+        """Return the program's process id: setpriv becomes the program."""
         return self._running.pid
 
     def status(self) -> int | None:
@@ -49,7 +51,7 @@ class Child:
         return self._running.poll()
 
     def stop(self, grace_seconds: float) -> None:
-        """Ask it to end, kill it after the grace, and return when it has ended. Stopping twice is harmless."""
+        """Ask the process to end, kill it after the grace, and return when it has ended. Stopping twice is harmless."""
         for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, None)):
             if self.status() is None:
                 self._running.send_signal(number)
@@ -77,7 +79,7 @@ class Child:
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     env=self._environment,
-                    start_new_session=True,  # Ctrl-C in the terminal is for us; we stop it in our own order
+                    start_new_session=True,  # Ctrl-C reaches only this process, which ends its children in order
                 )
         except OSError as error:
             self._failure = error

@@ -1,4 +1,4 @@
-"""An answer that never comes: the connection ends."""
+"""An HTTP response that closes the connection without an answer."""
 
 import asyncio
 from typing import Any
@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 
 class Dropped(Response):
-    """No answer at all: the connection ends."""
+    """Closes the connection without an answer."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
         """Abort the connection."""
@@ -15,6 +15,6 @@ class Dropped(Response):
 
 
 async def abort(receive: Any) -> None:
-    """End the connection. ASGI has no word for that, so the server's own transport is reached for."""
+    """Close the connection. ASGI has no call for that, so this uses the transport of uvicorn."""
     receive.__self__.transport.abort()
-    await asyncio.sleep(0.01)  # until the server has noticed, else it would try to answer 500
+    await asyncio.sleep(0.01)  # until the server notices; otherwise it would answer 500

@@ -1,7 +1,7 @@
-"""The sandbox's cluster: a real etcd, kube-apiserver and kube-controller-manager on loopback, and no node.
+"""The sandbox's cluster: a real etcd, kube-apiserver and kube-controller-manager on loopback, without a node.
 
-Objects are accepted, defaulted, admitted (Pod Security too), watched and deleted as in any cluster; no pod ever runs. What
-they keep lies in a folder of the sandbox's state and is removed when they end.
+It accepts, defaults, admits (Pod Security too), watches and deletes objects as any cluster does; no pod ever runs.
+Its data lies in a folder of the sandbox's state, and `stop` removes it.
 """
 
 import secrets
@@ -20,7 +20,7 @@ from sandbox.services.programs import Program
 
 TOKEN = "sandbox-cluster-token"  # public by design, as sandbox/kubeconfig.yaml has it
 NAME = "cluster.sandbox.internal"
-# What takes part in the life of plain objects; the rest would make pods that no node runs.
+# The controllers of plain objects. The others would make pods, which no node runs.
 CONTROLLERS = (
     "namespace-controller",
     "serviceaccount-controller",
@@ -30,7 +30,7 @@ CONTROLLERS = (
 
 
 class Kubernetes:
-    """An API server over the folder `home`; a port of 0 means any free one."""
+    """An API server with its data in the folder `home`; port 0 means any free port."""
 
     def __init__(self, home: Path, port: int = 0) -> None:
         if port and not free(port):
@@ -48,12 +48,12 @@ class Kubernetes:
 
     @property
     def url(self) -> str:
-        """Return where the API server is."""
+        """Return the URL of the API server."""
         return f"https://{LOOPBACK}:{self.port}"
 
     def kubeconfig(self, token: str = TOKEN) -> str:
-        """Return a kubeconfig for whoever has the token."""
-        cluster = {"server": self.url, "insecure-skip-tls-verify": True}  # a port of loopback, a key known to everybody
+        """Return a kubeconfig with this token."""
+        cluster = {"server": self.url, "insecure-skip-tls-verify": True}  # a port of loopback and a public token
         document = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -65,7 +65,9 @@ class Kubernetes:
         return yaml.safe_dump(document, sort_keys=False)
 
     def start(self) -> None:
-        """Start all and return when the API server answers that it is ready. Raises ServiceError; nothing is left then."""
+        """Start the programs and return when the API server is ready. On a failure, end them all and raise
+        ServiceError.
+        """
         self._write()
         try:
             for program in self._programs:
@@ -76,9 +78,9 @@ class Kubernetes:
             raise
 
     def stop(self) -> None:
-        """End all and remove what they kept. Stopping twice is harmless."""
+        """End the programs and remove their data. Stopping twice is harmless."""
         for program in reversed(self._programs):
-            program.stop(0)  # nothing is kept, so nothing need be finished
+            program.stop(0)  # the data goes anyway, so no program has to finish its work
         shutil.rmtree(self._home, ignore_errors=True)
 
     def __enter__(self) -> "Kubernetes":
@@ -89,7 +91,7 @@ class Kubernetes:
         self.stop()
 
     def _write(self) -> None:
-        shutil.rmtree(self._home, ignore_errors=True)  # of a sandbox that was killed
+        shutil.rmtree(self._home, ignore_errors=True)  # left by a killed sandbox
         (self._home / "etcd").mkdir(mode=0o700, parents=True)
         self._home.chmod(0o700)
         accounts = ec.generate_private_key(ec.SECP256R1())

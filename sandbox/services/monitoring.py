@@ -1,7 +1,8 @@
-"""The sandbox's monitoring: the real Prometheus and Alertmanager on loopback with the project's own rules, exporter and door.
+"""The sandbox's monitoring: the real Prometheus and Alertmanager on loopback, with this project's rules, exporter and
+receiver.
 
-What they keep lies in a folder of the sandbox's state and is removed when they end: a new sandbox has another market, whose
-history the old one's is not.
+Their data lies in a folder of the sandbox's state, and `stop` removes it: a new sandbox has another market, and the
+old history is not its own.
 """
 
 import shutil
@@ -28,7 +29,7 @@ REPO = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class MonitoringPorts:
-    """Ports on loopback; 0 means any free one."""
+    """Ports on loopback; 0 means any free port. `door` is the receiver's."""
 
     prometheus: int = 0
     alertmanager: int = 0
@@ -37,7 +38,9 @@ class MonitoringPorts:
 
 
 class Monitoring:
-    """Prometheus, Alertmanager, exporter and door over the folder `home`; `stack_config` is that of the stack watched."""
+    """Prometheus, Alertmanager, exporter and receiver with data in `home`. `stack_config` belongs to the watched
+    stack.
+    """
 
     def __init__(self, home: Path, stack_config: Path, ports: MonitoringPorts = MonitoringPorts()) -> None:
         self._home = home
@@ -57,16 +60,16 @@ class Monitoring:
 
     @property
     def urls(self) -> dict[str, str]:
-        """Return where each of them is, by name."""
+        """Return the URL of each program, by name."""
         return {name: program.url for name, program in self._programs.items()}
 
     @property
     def ca_pem(self) -> str:
-        """Return the certificate that hosts must trust to reach the door."""
+        """Return the certificate that hosts must trust to reach the receiver."""
         return self._certificate.ca
 
     def start(self) -> None:
-        """Start all and return when all answer. Raises ServiceError, and then nothing is left."""
+        """Start the programs and return when all answer. On a failure, end them all and raise ServiceError."""
         self._write()
         try:
             for program in self._programs.values():
@@ -78,7 +81,7 @@ class Monitoring:
             raise
 
     def stop(self) -> None:
-        """End all and remove what they kept. Stopping twice is harmless."""
+        """End the programs and remove their data. Stopping twice is harmless."""
         for program in self._programs.values():
             program.stop()
         shutil.rmtree(self._home, ignore_errors=True)
@@ -91,16 +94,16 @@ class Monitoring:
         self.stop()
 
     def stop_one(self, name: str) -> None:
-        """End one of them, as an outage would."""
+        """End one program, as an outage would."""
         self._programs[name].stop()
 
     def start_one(self, name: str) -> None:
-        """Start one of them again. Raises ServiceError."""
+        """Start one program again. Raises ServiceError."""
         self._programs[name].start()
         self._programs[name].wait()
 
     def _write(self) -> None:
-        shutil.rmtree(self._home, ignore_errors=True)  # of a sandbox that was killed
+        shutil.rmtree(self._home, ignore_errors=True)  # left by a killed sandbox
         self._home.mkdir(mode=0o700, parents=True)
         jobs = {name: program.url.partition("://")[2] for name, program in self._programs.items()}
         jobs["door"] = f"{LOOPBACK}:{self._door_metrics}"
@@ -126,7 +129,7 @@ class Monitoring:
             f"--web.listen-address={LOOPBACK}:{port}",
             "--web.enable-remote-write-receiver",
             "--storage.tsdb.retention.time=2d",
-            # The first alerts come before Alertmanager is known, and would be told again after a minute only.
+            # Prometheus raises the first alerts before it knows Alertmanager; by default it repeats them only after a minute.
             f"--rules.alert.resend-delay={EVERY_SECONDS}s",
             "--log.level=warn",
         ]

@@ -1,8 +1,8 @@
 """The sandbox's object store: a real S3 server (SeaweedFS) on loopback, with and without TLS.
 
-The http port is for this machine, the https port for hosts, which know it as https://s3.sandbox.internal. Its
-flags make it behave as a store on the market does: a bucket with objects is not deleted, and none springs up
-by being written to.
+The http port is for this machine, the https port for hosts, which know it as https://s3.sandbox.internal. Its flags
+give it the manners of a commercial store: it refuses to delete a bucket with objects, and a write does not make a
+missing bucket.
 """
 
 import json
@@ -25,18 +25,18 @@ START_SECONDS = 60.0
 STOP_GRACE_SECONDS = 1.0
 LEAST_FREE_BYTES = 2**30
 ATTEMPTS = 3
-# How the http and the https port are changed; hosts are told the latter by the sandbox itself.
+# How a user changes the http and the https port; the sandbox itself tells hosts the latter.
 MOVES = (
     "run `python -m sandbox up --store-port PORT` and write that port into store.endpoint of Pulumi.local.yaml",
     "run `python -m sandbox up --store-https-port PORT`",
 )
-SOCKETS = Path("/tmp")  # where weed puts a socket for each of its ports, whatever TMPDIR says
+SOCKETS = Path("/tmp")  # weed puts a socket for each of its ports here and ignores TMPDIR
 INNER_PORTS = ("master", "master.grpc", "volume", "volume.grpc", "filer", "filer.grpc", "s3.grpc", "metrics")
 
 
 @dataclass(frozen=True)
 class Account:
-    """One S3 account. `actions` in SeaweedFS's words, such as `Read:bucket`; without a bucket they hold for all."""
+    """One S3 account. `actions` are SeaweedFS's, such as `Read:bucket`; without a bucket they apply to all."""
 
     access_key: str
     secret_key: str
@@ -49,10 +49,10 @@ STRANGER = Account("stranger", "stranger-secret-key", ("Admin:stranger", "Read:s
 
 
 class ObjectStore:
-    """One S3 server over the folder `data_dir`; port 0 means any free one.
+    """One S3 server with its data in the folder `data_dir`; port 0 means any free port.
 
-    It dies with this process. Starting again over the same folder finds the objects, and the same CA.
-    `free_bytes` says how much the disk under a folder still takes.
+    The server ends with this process. A later start on the same folder finds the objects and the same CA.
+    `free_bytes` returns the free bytes of the disk under a folder.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ObjectStore:
 
     @property
     def ports(self) -> Sequence[int]:
-        """Return every port that it has while it runs."""
+        """Return every port of the running server."""
         return (self.http_port, self.https_port, *self._inner.values())
 
     @property
@@ -95,9 +95,9 @@ class ObjectStore:
         return self._child.pid if self._child else None
 
     def start(self) -> None:
-        """Start the server and return when it takes objects.
+        """Start the server and return when it accepts objects.
 
-        Raises ServiceError: a wanted port is in use, the disk is full, or the server ended or did not get ready.
+        Raises ServiceError if a wanted port is in use, the disk is full, or the server ended or did not get ready.
         """
         self._prepare()
         for attempt in range(1, ATTEMPTS + 1):
@@ -105,13 +105,13 @@ class ObjectStore:
             try:
                 return self._start_once()
             except _PortTaken:
-                # Somebody was faster between our look at a port and the server's use of it.
+                # Another process took the port between our look and the server's use.
                 if attempt == ATTEMPTS:
                     raise
         return None
 
     def stop(self) -> None:
-        """End the server. What was written stays in the folder; stopping a stopped server is harmless."""
+        """End the server. The objects stay in the folder; stopping a stopped server is harmless."""
         if self._child is not None:
             self._child.stop(STOP_GRACE_SECONDS)
             self._child = None
@@ -161,7 +161,7 @@ class ObjectStore:
         self._inner = dict(zip(INNER_PORTS, spare, strict=False))
 
     def _start_once(self) -> None:
-        environment = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # else each bucket claims seven volumes
+        environment = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}  # without it, each bucket claims seven volumes
         child = Child(_weed(), self._flags(), environment, self._data / "weed.log")
         deadline = time.monotonic() + START_SECONDS
         while not self._ready():
@@ -209,7 +209,7 @@ class ObjectStore:
         ]
 
     def _ready(self) -> bool:
-        """S3 refuses us properly (it checks signatures), and the volume server behind it gives out places."""
+        """Return whether S3 refuses an unsigned request and the volume server behind it assigns places."""
         return status(self.endpoint) == 403 and status(f"http://{LOOPBACK}:{self._inner['master']}/dir/assign") == 200
 
 

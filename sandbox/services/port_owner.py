@@ -1,4 +1,4 @@
-"""Who listens on a TCP port of this machine: read from /proc, for the message about a port that is in use."""
+"""Finds the process that listens on a TCP port of this machine, in /proc, for the error about a port in use."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ PROC = Path("/proc")
 
 
 def port_owner(port: int, proc: Path = PROC) -> str:
-    """Return `process 123 (python3)` for who listens on the port, an empty text where that is not seen.
+    """Return `process 123 (python3)` for the process that listens on the port, or an empty text if it is not visible.
 
-    Another user's process, or one in another namespace of processes, is not seen.
+    Processes of another user or of another process namespace are not visible.
     """
     sockets = {f"socket:[{inode}]" for inode in _listening(port, proc)}
     if not sockets:
@@ -25,14 +25,16 @@ def port_owner(port: int, proc: Path = PROC) -> str:
 
 
 def taken(port: int, purpose: str, move: str) -> str:
-    """Say that a port is in use, by whom, and what to do. `move`: how the sandbox is told to use another one."""
+    """Return a sentence: the port is in use, by this process, and the next step. `move` is how the user chooses
+    another port.
+    """
     found = port_owner(port)
     end = "End that process" if found else "End what listens there"
     return f"Port {port} is in use{found and f' by {found}'} and {purpose} is to listen there. {end}, or {move}."
 
 
 def _listening(port: int, proc: Path) -> Iterator[str]:
-    """Give the inodes of the sockets that listen on the port, on whatever address."""
+    """Yield the inodes of the sockets that listen on the port, on any address."""
     for table in ("tcp", "tcp6"):
         try:
             rows = (proc / "net" / table).read_text().splitlines()[1:]
@@ -45,7 +47,7 @@ def _listening(port: int, proc: Path) -> Iterator[str]:
 
 
 def _open(process: Path) -> Iterator[str]:
-    """Give what a process has open; nothing where it has ended or is not ours to look at."""
+    """Yield the open files of a process; none if it has ended or belongs to another user."""
     try:
         files = list((process / "fd").iterdir())
     except OSError:
@@ -56,7 +58,7 @@ def _open(process: Path) -> Iterator[str]:
 
 
 def _name(process: Path) -> str:
-    # Not its arguments: they are not ours to write into a log.
+    # Without its arguments: they may hold secrets, which do not belong in a log.
     try:
         return f" ({(process / 'comm').read_text(errors='replace').strip()})"
     except OSError:

@@ -1,4 +1,4 @@
-"""Free TCP ports on loopback for services that cannot be told to choose their own."""
+"""Chooses free TCP ports on loopback for services that cannot choose their own."""
 
 import random
 import socket
@@ -9,7 +9,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def free(port: int) -> bool:
-    """Say whether a listener could be bound to this port of loopback right now."""
+    """Return whether a listener can bind this port of loopback right now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -20,7 +20,7 @@ def free(port: int) -> bool:
 
 
 def choose(count: int) -> list[int]:
-    """Return `count` different free ports. Another process may still take one: who uses them tries again."""
+    """Return `count` different free ports. Another process may still take one; then the caller tries again."""
     chosen: set[int] = set()
     while len(chosen) < count:
         port = random.SystemRandom().randrange(LOWEST, HIGHEST)

@@ -1,4 +1,4 @@
-"""A service of the sandbox that is one program with one HTTP port: found, started, waited for, ended."""
+"""Finds, starts, awaits and ends a service of the sandbox that is one program with one HTTP port."""
 
 import shutil
 import ssl
@@ -18,7 +18,7 @@ STOP_GRACE_SECONDS = 5.0
 
 @dataclass
 class Program:
-    """`ready` is the path, or the URL, that answers 200 once it serves; `folder` takes its log."""
+    """One program. `ready` is the path or URL that answers 200 once it serves; its log goes to `folder`."""
 
     name: str
     arguments: Sequence[str]
@@ -36,11 +36,11 @@ class Program:
         return f"{self.scheme}://{LOOPBACK}:{self.port}"
 
     def start(self) -> None:
-        """Start it; `wait` says when it answers. Raises ServiceError."""
+        """Start it; `wait` returns when it answers. Raises ServiceError."""
         self._child = Child(find(self.program or self.name), self.arguments, self.environment, self._log)
 
     def wait(self) -> None:
-        """Return when it answers. Raises ServiceError where it ended, or takes longer than a minute."""
+        """Return when it answers. Raises ServiceError if it ended or takes longer than a minute."""
         assert self._child is not None
         deadline = time.monotonic() + START_SECONDS
         ready = self.ready if "://" in self.ready else self.url + self.ready
@@ -63,7 +63,7 @@ class Program:
 
 
 def find(program: str) -> str:
-    """Return a program of PATH. Raises ServiceError with what brings it."""
+    """Return the path of a program on PATH. If it is missing, raise ServiceError with the command that brings it."""
     found = shutil.which(program)
     if found is None:
         raise ServiceError(f"The program {program} is missing. `make setup` builds it; MONITORING=off does without.")
@@ -71,11 +71,11 @@ def find(program: str) -> str:
 
 
 def status(url: str) -> int | None:
-    """Return the HTTP status with which a URL of this machine answers; None where nobody does within two seconds."""
-    nobody_to_prove = ssl.create_default_context()
-    nobody_to_prove.check_hostname, nobody_to_prove.verify_mode = False, ssl.CERT_NONE
+    """Return the HTTP status of a URL of this machine; None without an answer within two seconds."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
-        with urllib.request.urlopen(url, timeout=2, context=nobody_to_prove) as answer:
+        with urllib.request.urlopen(url, timeout=2, context=unverified) as answer:
             found: int = answer.status
             return found
     except urllib.error.HTTPError as error:

@@ -1,4 +1,4 @@
-"""Carries TCP connections of one port to one of two places, and lets clients change over between two requests."""
+"""Carries TCP connections from a port to one of two places, and lets clients change over between two requests."""
 
 import asyncio
 import contextlib
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from sandbox.services.ports import LOOPBACK
 
 CHUNK = 262_144
-IDLE_SECONDS = 0.02  # without a byte since the last answer
+IDLE_SECONDS = 0.02  # time without a byte since the last answer
 CHANGE_SECONDS = 0.5
-REFUSED_SECONDS = 1.0  # for a client to end a connection on which it was refused
+REFUSED_SECONDS = 1.0  # time for a client to end a refused connection
 
 
 @dataclass(eq=False)
@@ -25,11 +25,11 @@ class _Link:
 
 
 class Relay:
-    """Listens on bound sockets of loopback. `choose` maps a listening port to the port that it leads to at the moment.
+    """Listens on bound sockets of loopback. `choose` returns the current target port for a listening port.
 
-    All is carried byte by byte in one event loop of its own thread. Bytes do not show where a request ends: a connection
-    counts as idle when the last bytes came from the server, and none for 20 ms. Before a request is carried on, which is
-    what a client sends first and after each answer, `refuse` may answer it in the server's place, with whole bytes.
+    One event loop in a thread carries all bytes. Bytes do not show where a request ends. So a connection counts as
+    idle if its last bytes came from the server and 20 ms have passed. `refuse` gets the first bytes that a client
+    sends at the start and after each answer. It may return whole bytes that answer in the server's place.
     """
 
     def __init__(
@@ -49,8 +49,11 @@ class Relay:
         asyncio.run_coroutine_threadsafe(self._listen(bound), self._loop).result()
 
     def change(self) -> None:
-        """Ask `choose` again. Idle connections that lead elsewhere are closed before this returns, busy ones as they
-        become idle: clients open new ones."""
+        """Ask `choose` again. This closes idle connections with another target before it returns, and busy ones as
+        they become idle.
+
+        Clients then open new connections.
+        """
         begun = threading.Event()
 
         async def begin() -> None:
@@ -63,7 +66,7 @@ class Relay:
         begun.wait(CHANGE_SECONDS * 4)
 
     def stop(self) -> None:
-        """Close every connection, the ports, and end the thread."""
+        """Close every connection and port, and end the thread."""
 
         async def end() -> None:
             for server in self._servers:
@@ -103,7 +106,7 @@ class Relay:
             with contextlib.closing(far_writer):
                 up = asyncio.create_task(self._pump(reader, far_writer, link, answers=False))
                 down = asyncio.create_task(self._pump(far_reader, writer, link, answers=True))
-                # Over when the server has said its last word; a client may have said its own long before.
+                # The connection is over when the server has sent its last byte; the client's last may be long ago.
                 try:
                     await down
                 finally:
@@ -122,20 +125,20 @@ class Relay:
             while data := await reader.read(CHUNK):
                 if not answers and (link.answered or not link.begun) and (refusal := self._refuse(data)):
                     await self._answer(reader, link, refusal)
-                    writer.transport.abort()  # nothing more is carried
+                    writer.transport.abort()  # the relay carries no more bytes
                     return
                 link.answered, link.moved_at, link.begun = answers, self._loop.time(), True
                 writer.write(data)
                 await writer.drain()
                 link.moved_at = self._loop.time()
         except OSError:
-            writer.transport.abort()  # by which the other direction ends, too
+            writer.transport.abort()  # this also ends the other direction
             raise
         if not answers and writer.can_write_eof():
             writer.write_eof()
 
     async def _answer(self, reader: asyncio.StreamReader, link: _Link, refusal: bytes) -> None:
-        """Say a refusal, then read what the client still sends: a connection that is closed before loses the answer."""
+        """Send a refusal, then read the client's remaining bytes: an earlier close would lose the answer."""
         link.writer.write(refusal)
         await link.writer.drain()
         link.writer.write_eof()

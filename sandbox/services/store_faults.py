@@ -26,7 +26,7 @@ from sandbox.services.store_manners import (
 
 SLOW_SECONDS = 10.0
 SILENT_SECONDS = 20.0
-SLICE = 4096  # of a slow answer: small, so that all who wait get some of it often
+SLICE = 4096  # of a slow answer: small, so that every waiting client often gets a part
 METHODS = ["GET", "HEAD", "PUT", "POST", "DELETE"]
 HOP_BY_HOP = {b"connection", b"keep-alive", b"transfer-encoding", b"expect", b"te", b"upgrade"}
 # Fault -> HTTP status, S3's code, S3's message.
@@ -40,7 +40,7 @@ REFUSALS = {
 
 @dataclass(frozen=True)
 class Manners:
-    """How long the faults of a store take in seconds, and what its two proxies have in common."""
+    """The duration of a store's faults in seconds, and the state that its two proxies share."""
 
     slow_seconds: float = SLOW_SECONDS
     silent_seconds: float = SILENT_SECONDS
@@ -92,7 +92,7 @@ def _refused(request: Request, faults: Faults, about: Occasion) -> Response | No
 
 async def _forward(store: httpx.AsyncClient, request: Request) -> httpx.Response:
     raw = request.scope["raw_path"] + (b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
-    # As it came, because the signature covers path, query, host and more.
+    # Unchanged, because the signature covers path, query, host and more.
     headers = [(name, value) for name, value in request.headers.raw if name not in HOP_BY_HOP]
     has_body = "content-length" in request.headers or "transfer-encoding" in request.headers
     outgoing = httpx.Request(
@@ -105,7 +105,7 @@ async def _forward(store: httpx.AsyncClient, request: Request) -> httpx.Response
 
 
 class _Passed(Response):
-    """The store's answer, whole or damaged."""
+    """Passes the store's answer on, whole or damaged."""
 
     def __init__(self, answer: httpx.Response, damage: str | None) -> None:
         super().__init__(status_code=answer.status_code)
@@ -113,7 +113,7 @@ class _Passed(Response):
         self._damage = damage
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
-        """Send it on."""
+        """Send the answer."""
         kept = [(name.lower(), value) for name, value in self._answer.headers.raw if name.lower() not in HOP_BY_HOP]
         await send({"type": "http.response.start", "status": self.status_code, "headers": kept})
         try:
@@ -131,7 +131,7 @@ class _Passed(Response):
 
 
 class _Slowly(_Passed):
-    """The store's answer over a line that all share, for as long as `lasts` says, and until the client has gone."""
+    """Passes the store's answer on over the shared line, while `lasts` returns True and the client is there."""
 
     def __init__(self, answer: httpx.Response, damage: str | None, line: SharedLine, lasts: Callable[[], bool]) -> None:
         super().__init__(answer, damage)
@@ -139,7 +139,7 @@ class _Slowly(_Passed):
         self._lasts = lasts
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Send it on."""
+        """Send the answer."""
         sending = asyncio.create_task(super().__call__(scope, receive, send))
         gone = asyncio.create_task(_disconnected(receive))
         await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -160,10 +160,10 @@ async def _disconnected(receive: Any) -> None:
 
 
 class _NoAnswer(Response):
-    """The connection ends without a word."""
+    """Closes the connection without an answer."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ARG002 -- ASGI's three
-        """End it."""
+        """Close the connection."""
         await abort(receive)
 
 
@@ -182,5 +182,5 @@ async def _damaged(answer: httpx.Response, damage: str | None) -> AsyncIterator[
 
 
 def _refusal(status: int, code: str, message: str) -> Response:
-    # A client that asked first whether to send its body never sends it: the connection would wait for it.
+    # Close: a client that sent `Expect: 100-continue` never sends its body after a refusal, and the connection would wait.
     return Response(error_text(code, message), status, {"Connection": "close"}, media_type="application/xml")

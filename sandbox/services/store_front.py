@@ -1,5 +1,8 @@
-"""The ports under which the object store is known. They lead straight to it, save for requests about tags, which it does not
-take; and through a proxy that plays faults while one of the store's faults is armed."""
+"""Opens the ports of the object store and leads each connection to the store.
+
+It refuses requests about tags itself, because the store shall take none. While a fault of the store is armed,
+connections go through a proxy that plays faults.
+"""
 
 from sandbox.faults import Faults
 from sandbox.services.child import ServiceError
@@ -13,7 +16,7 @@ from sandbox.services.store_manners import NO_TAGS, asks_for_tags, error_text
 
 
 class StoreFront:
-    """Stands in front of a store that runs; port 0 means any free one. Raises ServiceError where one is in use."""
+    """Stands in front of a running store; port 0 means any free port. Raises ServiceError if a port is in use."""
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class StoreFront:
         return f"http://{LOOPBACK}:{self.http_port}"
 
     def stop(self) -> None:
-        """Close the ports; the store goes on."""
+        """Close the ports; the store runs on."""
         self._faults.changed = lambda: None
         self._relay.stop()
         for server in self._proxies.values():
@@ -70,9 +73,9 @@ class StoreFront:
         self._proxies = {self.http_port: plain, self.https_port: encrypted}
 
     def _untagged(self, first: bytes) -> bytes | None:
-        """Return the answer to a request about tags, which begins with these bytes; None for any other."""
+        """Return the answer to a request about tags that begins with these bytes; None for any other request."""
         if self._by_proxy():
-            return None  # which judges them itself
+            return None  # the proxy answers them itself
         words = first[:8192].partition(b"\r\n")[0].split(b" ")
         if len(words) != 3 or not words[2].startswith(b"HTTP/1.") or b"?" not in words[1]:
             return None

@@ -1,4 +1,4 @@
-"""How the sandbox's store behaves as Hetzner's does: no tags, buckets that come late, one line for everybody."""
+"""Gives the sandbox's store the manners of Hetzner's: no tags, buckets that appear late, one line for all clients."""
 
 import asyncio
 import threading
@@ -7,14 +7,14 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 NO_TAGS = (501, "NotImplemented", "A header you provided implies functionality that is not implemented")
-# Of a request's query: settings that S3 once took with a Content-MD5 only.
+# Names in a request's query: settings that S3 once accepted only with a Content-MD5.
 WANT_MD5 = {"lifecycle", "cors", "policy", "versioning", "publicAccessBlock", "delete"}
 LATE_SECONDS = 8.0
-SHARED_BYTES_PER_SECOND = 125_000.0  # 1 Mb/s for everybody together
+SHARED_BYTES_PER_SECOND = 125_000.0  # 1 Mb/s for all clients together
 
 
 class LateBuckets:
-    """Buckets that were made and are not to be seen yet. `clock` returns seconds. For many threads: one name at a time."""
+    """New buckets that clients cannot see yet. `clock` returns seconds. Thread-safe for one name at a time."""
 
     def __init__(self, seconds: float = LATE_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self._seconds = seconds
@@ -22,20 +22,20 @@ class LateBuckets:
         self._until: dict[str, float] = {}
 
     def hide(self, bucket: str) -> None:
-        """Let a bucket be missing for a while."""
+        """Hide a bucket for a while."""
         self._until[bucket] = self._clock() + self._seconds
 
     def hides(self, bucket: str) -> bool:
-        """Say whether a bucket is missing at this moment."""
+        """Return whether a bucket is hidden now."""
         return self._clock() < self._until.get(bucket, float("-inf"))
 
     def pending(self) -> bool:
-        """Say whether any bucket is missing at this moment."""
+        """Return whether any bucket is hidden now."""
         return any(map(self.hides, tuple(self._until)))
 
 
 class SharedLine:
-    """One line for all answers together, in bytes a second. Thread-safe."""
+    """One line that all answers share, in bytes a second. Thread-safe."""
 
     def __init__(self, bytes_per_second: float = SHARED_BYTES_PER_SECOND) -> None:
         self._rate = bytes_per_second
@@ -43,7 +43,7 @@ class SharedLine:
         self._lock = threading.Lock()
 
     async def carry(self, count: int) -> None:
-        """Return when these bytes have been carried, after all that came before."""
+        """Return when the line has carried these bytes, after all earlier ones."""
         now = time.monotonic()
         with self._lock:
             self._free_at = max(now, self._free_at) + count / self._rate
@@ -52,28 +52,28 @@ class SharedLine:
 
 
 def bucket_of(path: str) -> str:
-    """Return the bucket of a request's path, empty where it has none."""
+    """Return the bucket in a request's path, or an empty text."""
     return path.lstrip("/").partition("/")[0]
 
 
 def bucket_made(method: str, path: str, query: str) -> str:
-    """Return the bucket that a request would make, empty for any other request."""
+    """Return the bucket that a request would make, or an empty text for any other request."""
     bucket, _, key = path.strip("/").partition("/")
     return bucket if method == "PUT" and not key and not query else ""
 
 
 def asks_for_tags(query: str) -> bool:
-    """Say whether a request reads or writes the tags of a bucket or an object."""
+    """Return whether a request reads or writes the tags of a bucket or an object."""
     return any(name == "tagging" for name, _ in parse_qsl(query, keep_blank_values=True))
 
 
 def error_text(code: str, message: str) -> str:
-    """Return an error as S3 words it."""
+    """Return an error in S3's form."""
     return f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
 
 
 def wants_md5(method: str, query: str) -> bool:
-    """Say whether a request sets what S3 once took with a Content-MD5 only."""
+    """Return whether a request changes a setting that S3 once accepted only with a Content-MD5."""
     return method in {"PUT", "POST"} and not WANT_MD5.isdisjoint(
         name for name, _ in parse_qsl(query, keep_blank_values=True)
     )
