@@ -2,10 +2,10 @@
 
     python -m sandbox.model [FOLDER]      writes it (default: models/tiny) unless it is there already
 
-Its answers are noise. Its bytes are the same on every machine, so git can hold its manifest as any other model's. Three choices have
-reasons. The heads have 32 dimensions: vLLM's CPU attention lacks 16, and fails only at the first request. The numbers
-are float16: bfloat16 kills the worker on some CPUs. The vocabulary is exactly the tokenizer's, so every sampled id
-decodes.
+Its answers are noise. Its bytes are the same on every machine, so git can hold its manifest as any other model's.
+Three choices have reasons. The heads have 32 dimensions: vLLM's CPU attention lacks 16, and fails only at the first
+request. The numbers are float16: bfloat16 kills the worker on some CPUs. The vocabulary is exactly the tokenizer's,
+so every sampled id decodes.
 """
 
 import hashlib
