@@ -5,7 +5,7 @@ import subprocess
 import click
 
 from cli.command import command, stack_option
-from cli.context import CommandContext, open_selected, read_config, wishes_for
+from cli.context import CommandContext, open_selected, read_config, requirements_for
 from cli.errors import CommandError
 from config.base import PROJECT
 from config.messages import ConfigError
@@ -68,7 +68,7 @@ def adoption(context: CommandContext, label_text: str) -> str:
             f"the stack's config has no instance {mark.name}; {edit}, or give the instance back: "
             "gpu-fleet sweep --destroy"
         )
-    wishes = wishes_for(stack, fleet)
+    wishes = requirements_for(stack, fleet)
     found = reports.would_adopt(context.market.instances(label_text), fleet.image, wishes)
     if not found.adopts:
         raise CommandError(found.text)

@@ -12,7 +12,7 @@ from typing import Any
 from cli.errors import CommandError
 from cli.stacks import chosen
 from components.models import load_manifests
-from components.wishes import arguments_of, disk_gb, wishes_of
+from components.requirements import arguments_of, disk_gb, requirements_of
 from config.base import PROJECT
 from config.fleets import FleetConfig
 from config.messages import ConfigError
@@ -30,7 +30,7 @@ from providers.vast.limits import Limits
 from providers.vast.search.image_needs import needs_of
 from providers.vast.search.memory_fit import Fit
 from providers.vast.search.requirements import Requirements
-from providers.vast.settings import GB, WishSettings
+from providers.vast.settings import GB, RequirementSettings
 from providers.vast.stack_market import open_market
 
 
@@ -95,15 +95,15 @@ def read_config(context: CommandContext, project: Path | None = Path()) -> Stack
     return load(own_values(context.config), project, context.secret_leaves)
 
 
-def wishes_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
+def requirements_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
     """Return a fleet's wishes in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
-    settings = WishSettings.model_validate(wishes_of(fleet))
+    settings = RequirementSettings.model_validate(requirements_of(fleet))
     fit = Fit.of(model.about, arguments_of(fleet, model.about), fleet.environment)
     needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
     instances = max(fleet.replicas, 1)
-    wishes = settings.to_wishes(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
+    wishes = settings.to_requirements(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
     scale = stack.market.time_scale
     return replace(wishes, min_seconds=settings.min_seconds(scale), time_scale=scale)
 

@@ -3,7 +3,7 @@
 import click
 
 from cli.command import command, json_option, stack_option
-from cli.context import ledger_of, open_selected, read_config, wishes_for
+from cli.context import ledger_of, open_selected, read_config, requirements_for
 from cli.errors import CommandError
 from config.messages import ConfigError
 from providers.ledger.explain import explained
@@ -45,5 +45,5 @@ def why_not(offer: int, fleet: str, stack: str | None) -> None:
     config = read_config(context)
     if fleet not in config.fleets:
         raise CommandError(f"there is no fleet {fleet}; the stack has {', '.join(sorted(config.fleets)) or 'none'}")
-    wishes, records = wishes_for(config, config.fleets[fleet]), ledger_of(context, config).records()
+    wishes, records = requirements_for(config, config.fleets[fleet]), ledger_of(context, config).records()
     print("\n".join(reports.why_not(context.market, offer, fleet, wishes, records, context.clock.time())))

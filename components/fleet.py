@@ -8,8 +8,8 @@ import pulumi
 
 from components.models import Model
 from components.provider_pool import ProviderPool
+from components.requirements import arguments_of, disk_gb, requirements_of
 from components.store import Store
-from components.wishes import arguments_of, disk_gb, wishes_of
 from config.fleets import FleetConfig
 from config.registry import RegistryConfig
 from config.secret_leaves import NONE, SecretLeaves
@@ -142,7 +142,7 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             "bucket": stack.store.bucket,
             **({"referenceUrl": stack.store.reference_url} if stack.store.reference_url else {}),
         },
-        "wishes": wishes_of(fleet),
+        "wishes": requirements_of(fleet),
         "preflight": fleet.preflight.model_dump(by_alias=True),
         "limits": stack.limits.model_dump(by_alias=True),
         "server": {

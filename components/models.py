@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from components.wishes import arguments_of
+from components.requirements import arguments_of
 from config.base import path_of
 from config.fleets import FleetConfig
 from config.messages import ConfigError

@@ -26,8 +26,8 @@ def arguments_of(fleet: FleetConfig, about: ModelInfo | None) -> tuple[str, ...]
     return spread(about, fleet.vllm_arguments, fleet.gpu.count)
 
 
-def wishes_of(fleet: FleetConfig) -> dict[str, Any]:
-    """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.WishSettings`."""
+def requirements_of(fleet: FleetConfig) -> dict[str, Any]:
+    """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.RequirementSettings`."""
     return {
         "gpuNames": list(fleet.gpu.name),
         "gpuCount": fleet.gpu.count,

@@ -10,7 +10,7 @@ from typing import Any
 
 STATE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     "preflight": {"cpuCores": 0, "memoryGb": 0, "diskMbps": 0, "clockSeconds": 0, "gpuCelsius": 0},
-    "wishes": {"reliability": 0, "downloadMbps": 0, "minDays": 0},
+    "requirements": {"reliability": 0, "downloadMbps": 0, "minDays": 0},  # `wishes` in state
 }
 
 

@@ -64,15 +64,15 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
     before, after = _what_runs(old), _what_runs(new)
     found.in_place.extend(key for key, value in before.items() if value != after[key])
     compared = {"name", "label", "replicas", "rollout", "model", "kit", "server", "access", "metrics", "secrets"}
-    for name in InstanceSettings.model_fields:
+    for name, declared in InstanceSettings.model_fields.items():
         if name not in compared and getattr(old, name) != getattr(new, name):
-            found.recorded.append(name)
+            found.recorded.append(declared.alias or name)
     return found
 
 
 def _named(keys: list[str]) -> str:
     """Write keys as config spells them: `maxUsdPerHour` rather than `wishes.maxUsdPerHour`."""
-    words = {"disk_gb": "diskGb", "access": "access (token, key or certificate)", "server": "vLLM's arguments"}
+    words = {"access": "access (token, key or certificate)", "server": "vLLM's arguments"}
     return ", ".join(words.get(key, key.rpartition(".")[2]) for key in dict.fromkeys(keys))
 
 
@@ -92,7 +92,7 @@ def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) ->
 
     A fact that the market left out replaces no machine, and neither does one that it names later on: only an edit does.
     """
-    was, wishes = old.wishes, new.wishes
+    was, wishes = old.requirements, new.requirements
     rules = {
         "wishes.gpuNames": was.gpu_names == wishes.gpu_names
         or not machine.gpu_name
@@ -112,8 +112,12 @@ def _is_too_dear(old: InstanceSettings, new: InstanceSettings, machine: Machine)
     """Say whether the price replaces the machine. A ceiling that was lowered below it does; a landlord's increase past the
     ceiling only if the fleet says so.
     """
-    ceiling, rented, charged = new.wishes.max_usd_per_hour + 1e-9, machine.usd_per_hour, machine.charged_usd_per_hour
+    ceiling, rented, charged = (
+        new.requirements.max_usd_per_hour + 1e-9,
+        machine.usd_per_hour,
+        machine.charged_usd_per_hour,
+    )
     if (rented if charged is None else charged) <= ceiling:
         return False
-    lowered = new.wishes.max_usd_per_hour < old.wishes.max_usd_per_hour
-    return rented > ceiling or lowered or (new.wishes.over_ceiling == REPLACE and has_risen(rented, charged))
+    lowered = new.requirements.max_usd_per_hour < old.requirements.max_usd_per_hour
+    return rented > ceiling or lowered or (new.requirements.over_ceiling == REPLACE and has_risen(rented, charged))

@@ -61,13 +61,13 @@ def describe_rise(name: str, rented: float, charged: float | None, ceiling: floa
 
 def charged_now(instance: Instance, settings: InstanceSettings, outs: Mapping[str, Any]) -> float | None:
     """Return what an instance is charged by its row, in $/h; what state says if the row does not: silence is no change."""
-    charged = charged_usd_per_hour(instance, settings.to_wishes())
+    charged = charged_usd_per_hour(instance, settings.to_requirements())
     return outs.get("chargedUsdPerHour") if charged is None else round(charged, 6)
 
 
 def report_rise(settings: InstanceSettings, outs: Mapping[str, Any], say: Callable[[str, str], None]) -> None:
     """Say that the landlord has raised the price since the rent, if the outputs in state hold that."""
-    wishes, rented = settings.wishes, float(outs.get("usdPerHour") or 0)
+    wishes, rented = settings.requirements, float(outs.get("usdPerHour") or 0)
     charged, ceiling = outs.get("chargedUsdPerHour"), wishes.max_usd_per_hour
     if told := describe_rise(settings.name, rented, charged, ceiling, wishes.over_ceiling == REPLACE):
         say("price", told)

@@ -81,7 +81,7 @@ def _left(work: Work, now: float) -> str:
 
 def expected_seconds(settings: InstanceSettings) -> float:
     """Return how long a create usually takes: the image at the wished rate, the weights, and the start of vLLM."""
-    rate = settings.wishes.download_mbps or start_time.LEAST_LINE_MBPS
+    rate = settings.requirements.download_mbps or start_time.LEAST_LINE_MBPS
     pull = start_time.pull_seconds(start_time.image_gb(settings.server.image), rate) / settings.market.time_scale
     return pull + start_time.transfer_seconds(settings.start_cost.bytes / GB, rate) + START_SECONDS
 

@@ -253,7 +253,7 @@ def _artifacts(endpoint: str, region: str, bucket: str, keys: Keys) -> Artifacts
 
 def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> EndpointSpec:
     """Return what the host of this instance, behind this address, must become."""
-    wishes, server = settings.wishes, settings.server
+    wishes, server = settings.requirements, settings.server
     return EndpointSpec(
         name=settings.name,
         model=settings.model,

@@ -72,7 +72,7 @@ def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]
     order = InstanceRequest(
         name=settings.name,
         label=settings.label,
-        wishes=settings.to_wishes(),
+        wishes=settings.to_requirements(),
         image=settings.server.image,
         onstart=script(settings.access.ssh_public_key, settings.market.url_of_hosts, limits.unattended_seconds),
         gate_port=settings.server.port,

@@ -17,7 +17,7 @@ def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
             f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
             f"{' or '.join(map(str, sizes))} GiB"
         )
-        for sentence in settings.fit.doubts(settings.wishes.gpu_count):
+        for sentence in settings.fit.doubts(settings.requirements.gpu_count):
             report_progress(f"{settings.name}  fit  {sentence}")
         if any(settings.fit.tight(offer.gpu_ram) for offer in offers):
             report_progress(
@@ -28,7 +28,7 @@ def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
             f"{settings.name}  fit unknown: the model's manifest does not say what it is, so memory is not looked at; "
             "gpu.ramGb sets a bound"
         )
-        count = settings.wishes.gpu_count
+        count = settings.requirements.gpu_count
         if count > 1 and not is_spread(settings.server.arguments):
             report_progress(
                 f"{settings.name}  fit unknown: vLLM uses 1 of the {count} GPUs that are paid for; to use them all, give "
@@ -46,6 +46,8 @@ def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
     report_progress(f"{settings.name}  fetch weights  {settings.start_cost.told(settings.store.endpoint)}")
     weights_gb, image_gb = settings.start_cost.bytes / GB, start_time.image_gb(settings.server.image)
     total = settings.to_limits().total_seconds
-    late = start_time.too_late(weights_gb, settings.wishes.download_mbps, image_gb, settings.market.time_scale, total)
+    late = start_time.too_late(
+        weights_gb, settings.requirements.download_mbps, image_gb, settings.market.time_scale, total
+    )
     if late:
         report_progress(f"{settings.name}  wait  {late}")

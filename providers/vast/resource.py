@@ -121,7 +121,7 @@ class VastInstanceProvider(ResourceProvider):
                     self._rented = error
             if isinstance(rented := self._rented, VastError):
                 raise rented
-        wishes, image = settings.to_wishes(), settings.server.image
+        wishes, image = settings.to_requirements(), settings.server.image
         found = would_adopt(rented, settings.label, image, wishes, lambda: self._mark(settings))
         if found:
             price = "an unknown price" if found.dph_total is None else f"${found.dph_total:.3f}/h"
@@ -138,7 +138,7 @@ class VastInstanceProvider(ResourceProvider):
 
     def _search_once(self, settings: InstanceSettings) -> list[float]:
         """Ask the market once a process for each distinct query: a fleet's instances all wish the same. Return the prices."""
-        wishes = settings.to_wishes()
+        wishes = settings.to_requirements()
         with self._lock:
             if wishes not in self._searched:
                 try:

@@ -45,7 +45,7 @@ class StoreSettings(StorePlace):
     own_endpoint: str = Field("", alias="ownEndpoint")
 
 
-class WishSettings(RequirementsConfig):
+class RequirementSettings(RequirementsConfig):
     """What the machine must have, in the units of stack config."""
 
     gpu_names: tuple[str, ...] = Field(alias="gpuNames", min_length=1)
@@ -65,7 +65,7 @@ class WishSettings(RequirementsConfig):
         """
         return (self.min_days * DAY + WARNED_SECONDS) / time_scale if self.min_days else 0.0
 
-    def to_wishes(
+    def to_requirements(
         self,
         disk_gb: float,
         weights_gb: float,
@@ -150,7 +150,7 @@ class InstanceSettings(Section):
     rollout: RolloutSettings | None = None
     market: WrittenMarket
     store: StoreSettings
-    wishes: WishSettings
+    requirements: RequirementSettings = Field(alias="wishes")
     preflight: PreflightConfig = Field(default_factory=dict, validate_default=True)
     limits: LimitsConfig = LimitsConfig()
     server: ServerSettings
@@ -163,7 +163,7 @@ class InstanceSettings(Section):
     # Texts of inputs that are secret leaves of stack config: no line and no kept log shows them.
     secrets: tuple[SecretStr, ...] = ()
 
-    @field_validator("preflight", "wishes", mode="before")
+    @field_validator("preflight", "requirements", mode="before")
     @classmethod
     def _as_states_mean_it(cls, value: Any, info: ValidationInfo) -> Any:
         return with_state_defaults(str(info.field_name), value)
@@ -197,21 +197,23 @@ class InstanceSettings(Section):
     @property
     def needs(self) -> Needs:
         """What the image, vLLM's arguments and the model need of driver and GPU."""
-        return needs_of(self.server.image, self.server.arguments, self.model.about, self.wishes.min_cuda)
+        return needs_of(self.server.image, self.server.arguments, self.model.about, self.requirements.min_cuda)
 
-    def to_wishes(self) -> Requirements:
+    def to_requirements(self) -> Requirements:
         """Return the wishes in the market's units."""
         weights_gb, hours = self.start_cost.bytes / GB, self.limits.expected_hours
         image = self.server.image
         hardware = self.disk_gb, weights_gb, hours, self.fit, image, self.needs, self.replicas
-        least = self.wishes.min_seconds(self.market.time_scale)
-        return replace(self.wishes.to_wishes(*hardware), min_seconds=least, time_scale=self.market.time_scale)
+        least = self.requirements.min_seconds(self.market.time_scale)
+        return replace(
+            self.requirements.to_requirements(*hardware), min_seconds=least, time_scale=self.market.time_scale
+        )
 
     def to_limits(self) -> Limits:
         """Return the bounds, those of the market's clock scaled to it."""
         boot, connect = self.limits.boot_minutes * 60, self.limits.connect_minutes * 60
         weights_gb, host_key = self.start_cost.bytes / GB, Limits.host_key_seconds
-        derived = start_time.longest_seconds(boot, connect, host_key, weights_gb, self.wishes.download_mbps)
+        derived = start_time.longest_seconds(boot, connect, host_key, weights_gb, self.requirements.download_mbps)
         return Limits(
             attempts=self.limits.attempts,
             boot_seconds=boot,

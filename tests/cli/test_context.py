@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from cli.context import CommandContext, open_context, read_config, wishes_for
+from cli.context import CommandContext, open_context, read_config, requirements_for
 from cli.errors import CommandError
 from config.messages import ConfigError
 from config.stack import StackConfig
@@ -35,7 +35,7 @@ def test_the_commands_wish_what_the_provider_does(
     models = {"tiny": {"manifest": "models/tiny.json"}}
     stack = StackConfig.model_validate({"store": store, "models": models, "fleets": {"chat": chat}})
 
-    wishes = wishes_for(stack, stack.fleets["chat"])
+    wishes = requirements_for(stack, stack.fleets["chat"])
 
     assert (wishes.min_cuda, wishes.instances, wishes.datacenter, wishes.regions) == (cuda, 3, True, ("US",))
     assert wishes.gpu_names == ("H100 SXM", "H100 PCIE", "H100 NVL")

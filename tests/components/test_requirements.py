@@ -2,7 +2,7 @@
 
 from copy import deepcopy
 
-from components.wishes import arguments_of
+from components.requirements import arguments_of
 from config.fleets import FleetConfig
 from providers.vast.instance_bootstrap import spec_of
 from providers.vast.settings import InstanceSettings

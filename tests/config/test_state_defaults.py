@@ -13,7 +13,7 @@ from config.state_defaults import STATE_DEFAULTS
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 
-MODELS = {"preflight": PreflightConfig, "wishes": RequirementsConfig}
+MODELS = {"preflight": PreflightConfig, "requirements": RequirementsConfig}
 
 
 def old_state(**sections: Mapping[str, Any]) -> InstanceSettings:
@@ -35,7 +35,7 @@ def test_a_state_without_preflight_has_no_bound() -> None:
 
 
 def test_a_state_without_a_requirement_was_rented_without_it() -> None:
-    wishes = old_state(wishes={"gpuNames": ["RTX 4090"], "maxUsdPerHour": 0.5}).wishes
+    wishes = old_state(wishes={"gpuNames": ["RTX 4090"], "maxUsdPerHour": 0.5}).requirements
 
     assert (wishes.reliability, wishes.download_mbps, wishes.min_days) == (0, 0, 0)
     assert (wishes.verified, wishes.over_ceiling, wishes.regions) == (True, "report", ())

@@ -52,7 +52,7 @@ FILE = {"path": "a", "size": 1, "sha256": "1" * 64, "parts": ["1" * 64]}
         ("wishes.datacenter", True, "recorded", "wishes"),
         ("limits", {"attempts": 5}, "recorded", "limits"),
         ("turn", 4, "recorded", "turn"),
-        ("diskGb", 30, "recorded", "disk_gb"),
+        ("diskGb", 30, "recorded", "diskGb"),
         ("store.region", "nbg1", "recorded", "store"),
     ],
 )

@@ -36,7 +36,7 @@ def wishing(ceiling: float, over: str = "report") -> InstanceSettings:
 
 
 def test_the_price_of_an_offer_and_of_its_instance_are_one() -> None:
-    rented, wishes = offer(1, inet_down_cost=0.02), SETTINGS.to_wishes()
+    rented, wishes = offer(1, inet_down_cost=0.02), SETTINGS.to_requirements()
     total = usd_per_hour(rented, wishes) - wishes.weights_gb * 0.02 / wishes.expected_hours
     row = Instance(id=1, dph_total=total, inet_down_cost=0.02)
 
@@ -59,7 +59,7 @@ def test_the_emulated_market_charges_what_its_offer_said_and_more_once_the_price
 def test_a_row_without_a_price_says_nothing(absent: dict[str, Any]) -> None:
     row = Instance.model_validate({"id": 1, "dph_total": 0.4, "inet_down_cost": 0.01, **absent})
 
-    assert charged_usd_per_hour(row, SETTINGS.to_wishes()) is None
+    assert charged_usd_per_hour(row, SETTINGS.to_requirements()) is None
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ WISHES = Requirements(("RTX 4090",), 1, 0.5, 20, 1, min_seconds=DAY)
 def wished(days: float | None, scale: float = 1) -> Requirements:
     wishes = PROPS["wishes"] if days is None else {**PROPS["wishes"], "minDays": days}
     market = {**PROPS["market"], "timeScale": scale}
-    return InstanceSettings.from_props({**PROPS, "wishes": wishes, "market": market}).to_wishes()
+    return InstanceSettings.from_props({**PROPS, "wishes": wishes, "market": market}).to_requirements()
 
 
 @pytest.mark.parametrize(
