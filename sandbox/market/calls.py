@@ -146,41 +146,62 @@ class Caller:
     scopes: frozenset[str] | None = None
 
 
+@dataclass(frozen=True)
+class Done:
+    """A call that was carried out.
+
+    `answer` is a Response, or a value to send as JSON. Faults may strike it on its way at `occasion`, and not without one.
+    """
+
+    answer: Any
+    occasion: Occasion | None = None
+
+
+def carry_out(accounts: Accounts, endpoint: Endpoint, request: Request, raw: bytes) -> Done:
+    """Do what a call asks for; `raw` is its body. Calls over HTTP and calls in process both come through here."""
+    desk, kind = accounts.first, endpoint.threshold
+    faults = desk.books.faults
+    if request.headers.get("user-agent", "").startswith(ROBOTS):
+        return Done(answers.edge_forbids())
+    try:
+        caller = _who(accounts, request, endpoint.is_open)
+        desk = caller.desk
+        occasion = _occasion(desk, kind, request, raw)
+        played = answers.instead(faults, desk.thresholds, kind, occasion)
+        if played is not None:
+            return Done(played)
+        refusal = desk.thresholds.check(caller.identity, kind)
+        if refusal is not None:
+            return Done(answers.too_many(refusal))
+        if caller.guest is not None and not endpoint.guests:
+            raise out_of_scope()
+        if caller.scopes is not None and endpoint.scope not in caller.scopes:
+            raise lacks_scope(endpoint.scope)
+        return Done(endpoint.handler(Call(desk, request, _body(raw), caller.guest, occasion)), occasion)
+    except ApiError as refused:
+        if refused.code == NOT_EMULATED:
+            desk.not_emulated[f"{_route(request)}: {refused}"] += 1
+        return Done(answers.refused(refused))
+    except FilterInvalid as wrong:
+        return Done(JSONResponse(invalid(str(wrong), wrong.code).body(), 400))
+
+
 def answering(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """Wrap a handler, which returns what is to be sent as JSON, or a Response."""
-    threshold = endpoint.threshold
 
     async def call(request: Request) -> Response:
-        desk = accounts.first
-        faults = desk.books.faults
-        if request.headers.get("user-agent", "").startswith(ROBOTS):
-            return answers.edge_forbids()
-        try:
-            caller = _who(accounts, request, endpoint.is_open)
-            desk = caller.desk
-            raw = await request.body()
-            occasion = _occasion(desk, threshold, request, raw)
-            played = answers.instead(faults, desk.thresholds, threshold, occasion)
-            if played is not None:
-                return played
-            refusal = desk.thresholds.check(caller.identity, threshold)
-            if refusal is not None:
-                return answers.too_many(refusal)
-            if caller.guest is not None and not endpoint.guests:
-                raise out_of_scope()
-            if caller.scopes is not None and endpoint.scope not in caller.scopes:
-                raise lacks_scope(endpoint.scope)
-            answer = endpoint.handler(Call(desk, request, _body(raw), caller.guest, occasion))
-        except ApiError as refused:
-            if refused.code == NOT_EMULATED:
-                desk.not_emulated[f"{_route(request)}: {refused}"] += 1
-            return answers.refused(refused)
-        except FilterInvalid as wrong:
-            return JSONResponse(invalid(str(wrong), wrong.code).body(), 400)
-        response = answer if isinstance(answer, Response) else JSONResponse(answer)
-        return await garbled(faults, threshold, occasion, request, response, desk.books.clock.time_scale)
+        return await sent(accounts, endpoint, request, carry_out(accounts, endpoint, request, await request.body()))
 
     return call
+
+
+async def sent(accounts: Accounts, endpoint: Endpoint, request: Request, done: Done) -> Response:
+    """Return the answer of a call as it is sent, or what faults make of it on its way."""
+    books = accounts.first.books
+    response = done.answer if isinstance(done.answer, Response) else JSONResponse(done.answer)
+    if done.occasion is None:
+        return response
+    return await garbled(books.faults, endpoint.threshold, done.occasion, request, response, books.clock.time_scale)
 
 
 def not_emulated(desk: MarketApi, request: Request) -> Response:
@@ -203,6 +224,8 @@ def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
         if is_open:
             return Caller(accounts.first, request.client.host if request.client else "")
         raise login_required()
+    if key == accounts.first.key:
+        return Caller(accounts.first, key)
     scoped = accounts.first.keys.known(key)
     for desk in accounts.all():
         if key == desk.key:

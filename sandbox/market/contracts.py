@@ -5,6 +5,7 @@ import re
 import secrets
 import shlex
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -153,6 +154,7 @@ class Contract:
     holds_gpu: bool = True  # not where a bid was too low: somebody else may rent the machine
     proxy_port: int = NO_PROXY  # of the market's SSH proxy
     hidden_until: float = 0.0  # before it reads do not show the contract
+    row: dict[str, Any] = field(default_factory=dict, repr=False)  # the part of its row that never changes
     api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
     def __post_init__(self) -> None:
@@ -190,12 +192,12 @@ class Contract:
         """Return what it cost up to now in $."""
         return sum(self.items(now).values())
 
-    @property
+    @cached_property
     def published(self) -> tuple[int, ...]:
         """Container ports that the machine maps: as many as it has to give."""
         return tuple(self.request.tcp_ports[: self.machine.direct_ports])
 
-    @property
+    @cached_property
     def published_udp(self) -> tuple[int, ...]:
         """The same of UDP ports, which come after those of TCP."""
         return tuple(self.request.udp_ports[: self.machine.direct_ports - len(self.published)])

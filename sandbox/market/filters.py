@@ -39,7 +39,7 @@ def matches_offer(offer: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
     for name, condition in query.items():
         if name in CONTROLS:
             continue
-        if not isinstance(condition, Mapping):
+        if not isinstance(condition, (dict, Mapping)):  # the dict first: it is, and is seen to be so sooner
             raise FilterInvalid("bad_request", f"q.{name}: Input should be a valid dictionary")
         if name == "id":
             # The live market never finds an offer by "id"; its number goes by ask_contract_id.
@@ -56,7 +56,7 @@ def fulfils(have: object, condition: Mapping[str, Any]) -> bool:
         compare = OPERATORS.get(operator)
         if compare is None:
             raise FilterInvalid("bad_request", f"Unknown operator {operator}: use one of {', '.join(OPERATORS)}")
-        wanted = _wanted(operator, want, have)
+        wanted = coerce(want, have) if operator not in ("in", "notin") else _wanted(operator, want, have)
         if have is None and operator not in ("neq", "notin", "eq", "in"):
             return False
         try:
@@ -93,7 +93,7 @@ def coerce(want: Any, have: object) -> Any:
     """Turn text into what it is compared with: clients send numbers as strings. Raises FilterInvalid."""
     if isinstance(have, bool):
         return want.lower() == "true" if isinstance(want, str) else bool(want)
-    if isinstance(have, int | float) and isinstance(want, str):
+    if isinstance(want, str) and isinstance(have, (int, float)):
         try:
             return int(want) if want.lstrip("-").isdigit() else float(want)
         except ValueError:
@@ -102,8 +102,6 @@ def coerce(want: Any, have: object) -> Any:
 
 
 def _wanted(operator: str, want: Any, have: object) -> Any:
-    if operator not in ("in", "notin"):
-        return coerce(want, have)
     if not isinstance(want, list):
         raise FilterInvalid("bad_request", f"{operator}: Input should be a valid list")
     return [coerce(one, have) for one in want]

@@ -13,6 +13,36 @@ COLUMNS = {
     "id", "label", "actual_status", "intended_status", "cur_state", "machine_id", "host_id", "gpu_name",
     "gpu_ram", "verification", "geolocation", "image_uuid", "start_date", "is_bid", "disk_space",
 }  # fmt: skip
+# The same for every instance. Clients read these fields and act upon none.
+SAME: Mapping[str, Any] = {
+    "external": False,
+    "rentable": False,
+    "time_remaining": "",
+    "time_remaining_isbid": "",
+    "client_run_time": 1.1,
+    "host_run_time": 86_400.0,
+    "credit_balance": 0.0,
+    "credit_discount": 0.0,
+    "credit_discount_max": 0.1,
+    "cpu_util": 0.0,
+    "disk_util": -1.0,
+    "disk_usage": -1.0,
+    "template_id": None,
+    "template_hash_id": None,
+    "template_name": None,
+    "volume_info": [],
+    "local_ipaddrs": "172.17.0.2\n",
+    "disk_name": "nvme",
+    "gpu_arch": "nvidia",
+    "gpu_frac": 1.0,
+    "gpu_lanes": 16,
+    "pci_gen": 4.0,
+    "cpu_arch": "amd64",
+    "os_version": "22.04",
+    "mobo_name": "",
+    "webpage": None,
+    "logo": "",
+}
 # Of what an offer says of its machine, what an instance has under another name or not at all.
 NOT_AN_INSTANCE_S = {"reliability", "vms_enabled", "driver_vers", "direct_port_count", "datacenter"}
 
@@ -20,106 +50,82 @@ NOT_AN_INSTANCE_S = {"reliability", "vms_enabled", "driver_vers", "direct_port_c
 def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
     """Return one instance. Times are real unix seconds, prices $/h."""
     now = clock.now()
-    machine, meter = contract.machine, contract.meter
-    hardware = {name: value for name, value in offers.hardware(machine).items() if name not in NOT_AN_INSTANCE_S}
+    meter, same = contract.meter, contract.row or _constant(contract, clock)
     gpus, disk = meter.gpu_usd_per_hour, meter.disk_usd_per_hour
+    total = gpus + disk
     return {
-        **hardware,
+        **same,
         **_state(contract, now),
-        **_request(contract),
         **_reach(contract),
         "id": contract.id,
-        "bundle_id": machine.machine_id + 5_000_000,
         "label": contract.label,
-        "country_code": machine.country,
-        "external": False,
-        "rentable": False,
-        "is_bid": contract.request.price is not None,
-        "min_bid": offers.gpu_usd_per_hour(machine, bid=True),
-        "gpu_totalram": machine.gpu.ram_mb * machine.num_gpus,
         "dph_base": gpus,
-        "dph_total": gpus + disk,
+        "dph_total": total,
         "storage_total_cost": disk,
         "search": offers.prices(gpus, disk),
         "instance": offers.prices(gpus if meter.running_since is not None else 0.0, disk),
-        "start_date": clock.on_the_wire(contract.born),
         "end_date": clock.on_the_wire(contract.ends),
         "duration": clock.length_on_the_wire(now - contract.born),
         "uptime_mins": clock.length_on_the_wire(now - up) / 60 if (up := contract.up_since) is not None else None,
-        "time_remaining": "",
-        "time_remaining_isbid": "",
-        "client_run_time": 1.1,
-        "host_run_time": 86_400.0,
-        "credit_balance": 0.0,
-        "credit_discount": 0.0,
-        "credit_discount_max": 0.1,
-        "dlperf_per_dphtotal": hardware["dlperf"] / (gpus + disk),
-        "flops_per_dphtotal": hardware["total_flops"] / (gpus + disk),
-        "vram_costperhour": (gpus + disk) / (machine.gpu.ram_mb * machine.num_gpus),
+        "dlperf_per_dphtotal": same["dlperf"] / total,
+        "flops_per_dphtotal": same["total_flops"] / total,
+        "vram_costperhour": total / same["gpu_totalram"],
         **contract.told,
     }
 
 
-def _state(contract: Contract, now: float) -> dict[str, Any]:
-    reported = contract.phase == "up"
-    return {
-        "actual_status": states.actual_status(contract, now),
-        "intended_status": contract.intended,
-        "cur_state": contract.intended,
-        "next_state": contract.intended,
-        "status_msg": states.status_message(contract, now),
-        "gpu_util": 0.0 if reported else None,
-        "gpu_temp": 41.0 if reported else None,
-        "cpu_util": 0.0,
-        "mem_limit": contract.machine.cpu_ram_mb / 1000 if reported else None,
-        "mem_usage": 0.5 if reported else None,
-        "vmem_usage": 0.0 if reported else None,
-        "disk_util": -1.0,
-        "disk_usage": -1.0,
-    }
-
-
-def _request(contract: Contract) -> dict[str, Any]:
-    request = contract.request
-    return {
-        "template_id": None,
-        "template_hash_id": None,
-        "template_name": None,
+def _constant(contract: Contract, clock: MarketClock) -> Mapping[str, Any]:
+    """Return the part of a row that never changes, and keep it with the contract, because rows are read often."""
+    machine, request = contract.machine, contract.request
+    hardware = {name: value for name, value in offers.hardware(machine).items() if name not in NOT_AN_INSTANCE_S}
+    contract.row = {
+        **hardware,
+        **SAME,
+        "bundle_id": machine.machine_id + 5_000_000,
+        "country_code": machine.country,
+        "is_bid": request.price is not None,
+        "min_bid": offers.gpu_usd_per_hour(machine, bid=True),
+        "gpu_totalram": machine.gpu.ram_mb * machine.num_gpus,
+        "start_date": clock.on_the_wire(contract.born),
         "image_uuid": request.image,
         "image_args": request.args or [],
         "image_runtype": request.runtype,
         "onstart": request.onstart,
         "extra_env": [[key, value] for key, value in request.env.items()],
         "disk_space": request.disk,
-        "disk_name": "nvme",
         "jupyter_token": contract.api_key[:32],
-        "volume_info": [],
-        "gpu_arch": "nvidia",
-        "gpu_frac": 1.0,
-        "gpu_lanes": 16,
-        "pci_gen": 4.0,
-        "cpu_arch": "amd64",
-        "os_version": "22.04",
-        "mobo_name": "",
-        "webpage": None,
-        "logo": "",
+        "ssh_host": offers.LOOPBACK,
+        "ssh_idx": str(contract.id % 9 + 1),
+        # The live market pads the address with blanks, so does this one.
+        "public_ipaddr": f"{offers.LOOPBACK} ",
+        "direct_port_count": machine.direct_ports,
+    }
+    return contract.row
+
+
+def _state(contract: Contract, now: float) -> dict[str, Any]:
+    reported, intended = contract.phase == "up", contract.intended
+    return {
+        "actual_status": states.actual_status(contract, now),
+        "intended_status": intended,
+        "cur_state": intended,
+        "next_state": intended,
+        "status_msg": states.status_message(contract, now),
+        "gpu_util": 0.0 if reported else None,
+        "gpu_temp": 41.0 if reported else None,
+        "mem_limit": contract.machine.cpu_ram_mb / 1000 if reported else None,
+        "mem_usage": 0.5 if reported else None,
+        "vmem_usage": 0.0 if reported else None,
     }
 
 
 def _reach(contract: Contract) -> dict[str, Any]:
-    """Addresses. The proxy's is there early and answers once the instance runs."""
+    """Ports. The proxy's is there early and answers once the instance runs."""
     ports = docker_ports(contract)
-    numbers = sorted(int(rows[0]["HostPort"]) for rows in (ports or {}).values())
-    idx = contract.id % 9 + 1
+    numbers = sorted(int(rows[0]["HostPort"]) for rows in ports.values()) if ports else []
     return {
-        "ssh_host": offers.LOOPBACK,
-        "ssh_idx": str(idx),
         "ssh_port": contract.proxy_port,
-        # The live market pads the address with blanks, so does this one.
-        "public_ipaddr": f"{offers.LOOPBACK} ",
-        "local_ipaddrs": "172.17.0.2\n",
         "ports": ports,
-        "direct_port_count": contract.machine.direct_ports,
         "direct_port_start": numbers[0] if numbers else -1,
         "direct_port_end": numbers[-1] if numbers else -1,
         "machine_dir_ssh_port": numbers[0] if numbers else contract.proxy_port,

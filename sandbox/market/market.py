@@ -185,9 +185,9 @@ class Market:
         if host is not None:
             self.handle(contract, host.destroy)
 
-    def list_again(self, machine: Machine) -> None:
+    def list_again(self, machine: Machine, number: int | None = None) -> None:
         """Offer a machine that was rented, under another number. Whoever calls holds the lock."""
-        self._listed[next(self._offer_ids)] = machine
+        self._listed[next(self._offer_ids) if number is None else number] = machine
 
     def unlist(self, machine: Machine) -> bool:
         """Offer a machine no longer, and say whether it was on offer. Whoever calls holds the lock."""

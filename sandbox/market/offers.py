@@ -1,5 +1,7 @@
 """What the market lists of a machine, in the fields and units of its search answer."""
 
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sandbox.market.clock import MarketClock
@@ -91,8 +93,9 @@ def row(machine: Machine, offer_id: int, clock: MarketClock, storage_gb: float, 
     }
 
 
-def hardware(machine: Machine) -> dict[str, Any]:
-    """Return what an offer and an instance say alike of their machine."""
+@lru_cache(maxsize=4096)
+def hardware(machine: Machine) -> Mapping[str, Any]:
+    """Return what an offer and an instance say alike of their machine, which never changes."""
     gpu = machine.gpu
     return {
         "machine_id": machine.machine_id,

@@ -15,7 +15,7 @@ from functools import lru_cache, partial
 from typing import Any, TypeVar
 
 import httpx
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from bootstrap.clock import Clock, Until
 from bootstrap.errors import TookTooLong
@@ -23,7 +23,7 @@ from providers.vast.api import errors
 from providers.vast.api.attached_keys import Ask, attach, detach
 from providers.vast.api.charges import charged
 from providers.vast.api.contract_calls import increases, start
-from providers.vast.api.error_responses import json_object, nothing_there, refusal
+from providers.vast.api.error_responses import json_object, understood
 from providers.vast.api.instance import Instance
 from providers.vast.api.log_file import fetched
 from providers.vast.api.offer import Offer
@@ -296,6 +296,18 @@ class VastClient(Unclaimed):
         params: dict[str, str] | None = None,
         seconds: float = TIMEOUT_SECONDS,
     ) -> Answer:
+        return understood(call, model, *self._send(call, method, path, body, params, seconds))
+
+    def _send(
+        self,
+        call: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        params: dict[str, str] | None,
+        seconds: float,
+    ) -> tuple[int, str | None, dict[str, Any]]:
+        """Return the status, the text of Retry-After, and the body's object; an empty one if the body is none."""
         try:
             answer = self._http.request(method, path, json=body, params=params, timeout=seconds)
         except httpx.ConnectError as error:
@@ -303,13 +315,4 @@ class VastClient(Unclaimed):
             raise errors.OutcomeUnknown(call, f"nobody answers at {place}; for the sandbox: `make up`") from error
         except httpx.TransportError as error:
             raise errors.OutcomeUnknown(call, f"{type(error).__name__} at {self._http.base_url.host}") from error
-        payload = json_object(answer.content)
-        if answer.status_code == 200 and payload.get("success") is not False:
-            try:
-                return model.model_validate(payload)
-            except ValidationError as error:
-                fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
-                raise errors.OutcomeUnknown(call, f"an answer of another shape, at: {fields or 'the top'}") from error
-        if (nothing := nothing_there(call, answer.status_code, payload)) is not None:
-            return model.model_validate(nothing)
-        raise refusal(call, answer.status_code, answer.headers.get("retry-after"), payload)
+        return answer.status_code, answer.headers.get("retry-after"), json_object(answer.content)

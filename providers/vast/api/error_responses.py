@@ -7,9 +7,13 @@ no answer is a doubt.
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
 
 from providers.vast.api import errors
+
+Answer = TypeVar("Answer", bound=BaseModel)
 
 OF_THE_KEY = frozenset({"auth_error", "not_authorized"})
 OF_THE_MONEY = frozenset({"insufficient_credit", "spend_rate_limit", "missing_billing"})
@@ -17,6 +21,22 @@ DOUBTFUL = frozenset({401, 403, 408})  # without a code about the key: an edge, 
 NOT_FOUND = frozenset({"no_such_instance", "not_found"})
 # What an answer that says so amounts to.
 NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
+
+
+def understood(call: str, model: type[Answer], status: int, retry_after: str | None, payload: dict[str, Any]) -> Answer:
+    """Return an answer as its model. Raises VastError for a refusal, and for an answer of another shape.
+
+    The last three are those of `refusal`.
+    """
+    if status == 200 and payload.get("success") is not False:
+        try:
+            return model.model_validate(payload)
+        except ValidationError as error:
+            fields = ", ".join(".".join(map(str, row["loc"])) for row in error.errors()[:3])
+            raise errors.OutcomeUnknown(call, f"an answer of another shape, at: {fields or 'the top'}") from error
+    if (nothing := nothing_there(call, status, payload)) is not None:
+        return model.model_validate(nothing)
+    raise refusal(call, status, retry_after, payload)
 
 
 def nothing_there(call: str, status: int, payload: dict[str, Any]) -> dict[str, Any] | None:
