@@ -26,7 +26,7 @@ from providers.vast.search.requirements import Requirements
 from providers.vast.search.start_time import transfer_seconds
 from sandbox.market.machines import generate
 from tests.doubles.clock import FakeClock
-from tests.doubles.virtual_market import VirtualMarket
+from tests.doubles.market import FakeMarket
 
 LINES_MBPS = (500, 1000, 2000)
 GOAL_SECONDS = 180
@@ -73,7 +73,7 @@ def pace(mbps: float) -> tuple[float, dict[str, float]]:
     new = {"driver": "580.65.06", "cuda": 13.0, "inet_down": mbps, "disk_mbs": 2000.0, "disk_gb": 500.0}
     machine = replace(like, **new, boot_seconds=START_OF_CONTAINER, verification="verified", reliability=0.99)
     clock = FakeClock()
-    market = VirtualMarket(clock, [machine])
+    market = FakeMarket(clock, [machine], boot_seconds=None)
     wishes = Requirements(("RTX 4090",), 1, 2.0, 48, WEIGHTS_GB)
     order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", wishes, IMAGE, "true", 8443)
     served = bring_online(market, clock, Limits(), order, Reckoned(clock, mbps), lambda *_: None)

@@ -1,175 +1,243 @@
-"""A market in memory for the renting rules: instances boot as the clock moves, and any call can be told to go wrong.
+"""Run the emulated market in process, on a fake clock, behind the client's own reading of its answers.
 
-The HTTP client has the emulator for its tests; this one is for rules that need exact moments.
+    market = FakeMarket(FakeClock())                  # satisfies providers.vast.api.market.Market
+    market.faults.arm("lost-create-reply")            # any fault of the emulator
+    market.before["rent"] = [raising(error)]          # or an error of the client, at exactly this call
+
+Every answer is the emulator's. Three things differ from HTTP: there is no wire, no request threshold holds, and the client
+tries each call once.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from providers.vast.api import errors
+import httpx
+
+from providers.vast.api.client import VastClient
 from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
-from providers.vast.api.offer_claims import Unclaimed
+from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.api.responses import Account, PriceIncrease
+from providers.vast.api.rows import Listing
+from providers.vast.renting.rent import rent_body
+from sandbox.faults import Faults
+from sandbox.market.calls import Accounts, MarketApi
+from sandbox.market.clock import MarketClock
+from sandbox.market.contracts import Contract, Request
+from sandbox.market.faults.lists import Lists
+from sandbox.market.machines import Machine
+from sandbox.market.market import Market
+from sandbox.market.server import KEY
+from sandbox.market.thresholds import Thresholds
 from tests.doubles.clock import FakeClock
+from tests.doubles.in_process import HOST, Door, Reachable
+from tests.doubles.machines import machine_of, offer
+from tests.doubles.rented_rows import Rows
+
+__all__ = ["HOST_KEY", "FakeMarket", "offer", "raising"]
 
 HOST_KEY = "SHA256:" + "A" * 43
+FIRST_INSTANCE = 501
+CREDIT_USD = 1e6
+Hook = Callable[[Any], None]
 
 
-def offer(number: int, **changes: Any) -> Offer:
-    """An offer that fits `wishes()` below unless changed."""
-    row: dict[str, Any] = {
-        "id": number,
-        "machine_id": 1000 + number,
-        "gpu_name": "RTX 4090",
-        "num_gpus": 1,
-        "gpu_ram": 24_000,
-        "dph_base": 0.30 + number / 100,
-        "storage_cost": 0.1,
-        "inet_down": 900,
-        "inet_down_cost": 0.001,
-        "disk_space": 200,
-        "reliability2": 0.99,
-        "verification": "verified",
-        "geolocation": "Texas, US",
-        "direct_port_count": 20,
-        "cuda_max_good": 13.0,
-        "compute_cap": 890,
-    }
-    return Offer.model_validate({**row, **changes})
+class FakeMarket(VastClient):
+    """One account on the emulated market, and its client without the wire.
 
+    The market lists `offers`, which may also be machines. `boot_seconds`: rent -> running; None for as long as the
+    emulator takes. `before[call]` and `after[call]` hold functions for its next calls,
+    None leaves a call alone. `never_boots` holds machines that never run, `messages` docker's text by machine that cannot.
+    """
 
-class FakeMarket(Unclaimed):
-    """Satisfies `Market`. `boot_seconds`: rent -> running. `fail[call]` holds functions called before the n-th call."""
-
-    def __init__(self, clock: FakeClock, offers: list[Offer] | None = None, boot_seconds: float = 30) -> None:
-        self.clock = clock
-        self.offers = [offer(n) for n in range(1, 6)] if offers is None else offers
-        self.boot_seconds = boot_seconds
-        self.few = True
-        self.owner = Account(id=7, username="team")
-        self.rows: dict[int, dict[str, Any]] = {}
-        self.keys: dict[int, set[str]] = {}  # public keys that are attached
+    def __init__(
+        self,
+        clock: FakeClock,
+        offers: Sequence[Offer | Machine] | None = None,
+        boot_seconds: float | None = 30,
+    ) -> None:
+        super().__init__(f"http://{HOST}", KEY, NoRateLimit(), clock, httpx.MockTransport(_no_wire))
+        self.clock, self.boot_seconds, self.few = clock, boot_seconds, True
+        self.faults = Faults()
+        time = MarketClock(1.0, start=clock.time(), real=clock.monotonic)
+        self.books = Market(time, [], Reachable(), self.faults, spawn=lambda work: work(), ids_from=FIRST_INSTANCE)
+        thresholds = Thresholds(1.0, clock.monotonic, enforced=False)
+        desk = MarketApi(self.books, thresholds, KEY, CREDIT_USD, {}, Lists(self.faults), account=7, name="team")
+        self.accounts, self.key = Accounts(desk), KEY
+        self._door = Door(self.accounts)
+        self._plain = self._door  # type: ignore[assignment]  # which also has the files with the logs
         self.calls: list[tuple[str, Any]] = []
-        self.before: dict[str, list[Callable[..., None] | None]] = {}
-        self.after: dict[str, list[Callable[..., None] | None]] = {}
+        self.before: dict[str, list[Hook | None]] = {}
+        self.after: dict[str, list[Hook | None]] = {}
         self.never_boots: set[int] = set()
-        self.messages: dict[int, str] = {}  # by machine: the market's text about one that boots
-        self._next = 500
+        self.messages: dict[int, str] = {}
+        self._known: set[int] = set()
+        self.offers = [offer(n) for n in range(1, 6)] if offers is None else offers
+
+    @property
+    def rows(self) -> Rows:
+        """Return the instances that are rented in truth."""
+        return Rows(self.books)
+
+    @property
+    def owner(self) -> Account:
+        """Return the first account, on which the tests rent."""
+        return Account(id=self.accounts.first.account, username=self.accounts.first.name)
+
+    @property
+    def keys(self) -> dict[int, set[str]]:
+        """Return the public keys that are attached, by instance."""
+        return {one.id: set(one.keys.values()) for one in self.books.all() if one.keys}
+
+    @property
+    def offers(self) -> list[Offer]:
+        """Return all offers, without a filter."""
+        return [Offer.model_validate(row) for row in self.books.listed()]
+
+    @offers.setter
+    def offers(self, rows: Sequence[Offer | Machine]) -> None:
+        self.books._listed.clear()
+        for row in rows:
+            if isinstance(row, Machine):
+                self.books.list_again(row)
+            else:
+                self.books.list_again(machine_of(row), row.id)
+
+    def use_key_of(self, name: str) -> None:
+        """Make the next calls with the key of an account, by its name: `team` is the first, any other is made."""
+        self.key = self.accounts.named(name).key
+
+    def add(self, label: str, source: Offer, image: str = "image", disk: float = 20) -> int:
+        """Rent an offer now in the name of somebody else, and return the instance's id."""
+        self.books.list_again(machine_of(source), source.id)
+        body = rent_body(image, disk, label, "true", 8443)
+        contract = self.books.rent(source.id, Request.model_validate(body))
+        self._fresh(contract)
+        return contract.id
+
+    @contextlib.contextmanager
+    def playing(self, fault: str | None, **options: Any) -> Iterator[None]:
+        """Let a fault of the emulator strike the calls of the block, and none after it; None for no fault."""
+        if fault:
+            self.faults.arm(fault, **options)
+        try:
+            yield
+        finally:
+            if fault:
+                self.faults.disarm(fault)
+
+    def passes(self) -> None:
+        """Let the market's time pass: boots end, faults strike. It runs before each answer."""
+        for contract in self.books.all():
+            if contract.id not in self._known:
+                self._fresh(contract)
+        self.books.tick()
+
+    def _fresh(self, contract: Contract) -> None:
+        """Set how a fresh contract boots."""
+        machine = contract.machine.machine_id
+        self._known.add(contract.id)
+        if self.boot_seconds is not None:
+            contract.due = contract.born + self.boot_seconds
+        contract.never_boots = contract.never_boots or machine in self.never_boots
+        if machine in self.messages:
+            contract.phase, contract.message = "failed", self.messages[machine]
 
     def verify_key(self) -> None:
         self._step("account", None)
+        super().verify_key()
 
     def account(self) -> Account:
         self._step("whose", None)
-        return self.owner
+        return super().account()
 
-    def search(self, query: dict[str, Any]) -> list[Offer]:
+    def search(self, query: dict[str, Any]) -> Listing[Offer]:
         self._step("search", query)
-        return list(self.offers)
-
-    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        self._step("rent", offer_id)
-        found = next((row for row in self.offers if row.id == offer_id), None)
-        if found is None:
-            raise errors.OfferGone(offer_id, "no_such_ask")
-        self.offers.remove(found)
-        instance_id = self.add(body["label"], found, image=body["image"], disk=body["disk"])
-        self._run(self.after, "rent", instance_id)
-        return instance_id
-
-    def add(self, label: str, source: Offer, image: str = "image", disk: float = 20) -> int:
-        """Put an instance on the books, as if somebody had rented it now."""
-        self._next += 1
-        self.rows[self._next] = {
-            "id": self._next,
-            "label": label,
-            "machine_id": source.machine_id,
-            "gpu_name": source.gpu_name,
-            "num_gpus": source.num_gpus,
-            "gpu_ram": source.gpu_ram,
-            "image_uuid": image,
-            "disk_space": disk,
-            "dph_total": source.dph_base,
-            "geolocation": source.geolocation,
-            "born": self.clock.now,
-        }
-        return self._next
-
-    def show(self, instance_id: int) -> Instance | None:
-        self._step("show", instance_id)
-        row = self.rows.get(instance_id)
-        return self._instance(row) if row else None
-
-    def few_wait(self, _instance_id: int) -> bool:
-        return self.few
+        return super().search(query)
 
     def forget_search(self, query: dict[str, Any]) -> None:
         self.calls.append(("forget", query))
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
+        self._step("rent", offer_id)
+        number = super().rent(offer_id, body)
+        self._run(self.after, "rent", number)
+        return number
+
+    def show(self, instance_id: int) -> Instance | None:
+        self._step("show", instance_id)
+        return super().show(instance_id)
+
+    def few_wait(self, _instance_id: int) -> bool:
+        return self.few
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         self._step("list", label)
-        rows = [self._instance(row) for row in self.rows.values()]
-        return [row for row in rows if label in {None, row.label}]
+        return super().instances(label, age_seconds)
 
     def destroy(self, instance_id: int) -> None:
         self._step("destroy", instance_id)
-        self.rows.pop(instance_id, None)
+        super().destroy(instance_id)
 
     def start(self, instance_id: int) -> None:
         self._step("start", instance_id)
-        for key in ("seen", "until", "answers"):
-            self.rows.get(instance_id, {}).pop(key, None)
+        super().start(instance_id)
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
         self._step("attach", instance_id)
-        self.keys.setdefault(instance_id, set()).add(public_key)
+        super().attach_key(instance_id, public_key)
 
     def detach_key(self, instance_id: int, public_key: str) -> None:
         self._step("detach", instance_id)
-        self.keys.get(instance_id, set()).discard(public_key)
+        super().detach_key(instance_id, public_key)
 
-    def price_increases(self) -> list[PriceIncrease]:
-        return []
+    def price_increases(self) -> Listing[PriceIncrease]:
+        self._step("increases", None)
+        return super().price_increases()
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         self._step("log", instance_id)
-        return f"start\ngpu-fleet host key {HOST_KEY}\n" if instance_id in self.rows else ""
+        return super().log(instance_id, lines)
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
         self._step("last log", (instance_id, daemon, seconds))
-        return f"{'daemon' if daemon else 'container'} of {instance_id}\n" if instance_id in self.rows else ""
-
-    def _instance(self, row: dict[str, Any]) -> Instance:
-        up = self.clock.now - row["born"] >= self.boot_seconds and row["machine_id"] not in self.never_boots
-        running = {
-            "actual_status": "running",
-            "public_ipaddr": "203.0.113.7 ",
-            "ports": {
-                "22/tcp": [{"HostIp": "0.0.0.0", "HostPort": "40022"}],
-                "8443/tcp": [{"HostPort": "48443"}],
-            },
-        }
-        said = {"status_msg": self.messages.get(row["machine_id"])}
-        status = running if up else {"actual_status": "loading", "ports": None, **said}
-        seen = row.get("seen", {})  # what a test has the market say in place of the truth
-        return Instance.model_validate({"intended_status": "running", "cur_state": "running", **row, **status, **seen})
+        return super().last_log(instance_id, daemon, seconds)
 
     def _step(self, call: str, argument: Any) -> None:
         self.calls.append((call, argument))
         self._run(self.before, call, argument)
 
-    def _run(self, hooks: dict[str, list[Callable[..., None] | None]], call: str, argument: Any) -> None:
+    def _run(self, hooks: dict[str, list[Hook | None]], call: str, argument: Any) -> None:
         queue = hooks.get(call) or []
         hook = queue.pop(0) if queue else None
         if hook:
             hook(argument)
 
+    def _again(self, _call: str, once: Callable[[], Any], *_repeat: Any, **_more: Any) -> Any:
+        return once()
 
-def raising(error: Exception) -> Callable[..., None]:
+    def _send(
+        self,
+        call: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None,
+        params: dict[str, str] | None,
+        _seconds: float,
+    ) -> tuple[int, str | None, dict[str, Any]]:
+        self.passes()
+        return self._door.ask(self.key, call, method, path, body, params)
+
+
+def raising(error: BaseException) -> Hook:
     """A hook that raises."""
 
     def hook(_argument: Any) -> None:
         raise error
 
     return hook
+
+
+def _no_wire(request: httpx.Request) -> httpx.Response:
+    raise AssertionError(f"{request.url} was asked over a wire")

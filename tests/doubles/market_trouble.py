@@ -13,19 +13,25 @@ from functools import cache
 from typing import Any
 
 from config.limits import LimitsConfig
-from providers.vast.api import errors
-from providers.vast.api.instance import Instance
-from providers.vast.api.rows import Listing, read
 from providers.vast.settings import InstanceSettings
 from tests.doubles.odd_lives import LIVES
 from tests.doubles.outages import CLIENT_SECONDS, TROUBLES
 from tests.doubles.schedule import Leak, World
 from tests.doubles.scheduled_host import settings_of
-from tests.doubles.scheduled_market import LIES, Clock, Market
+from tests.doubles.scheduled_market import LIES, OFFERS, Clock, Market
 
 SILENT = ("nothing is there", "the list lacks it", "the look by id lacks it")
 AT_RENT = ("the rent's reply is lost",)
 AT_END = ("the destroy's reply is lost", "an accepted destroy does nothing")
+ONCE = (*AT_RENT, AT_END[0])
+# What the emulator plays at a call.
+PLAYED = {
+    ("rent", AT_RENT[0]): "lost-create-reply",
+    ("destroy", AT_END[0]): "lost-destroy-reply",
+    ("destroy", AT_END[1]): "destroy-without-effect",
+    ("list", SILENT[1]): "lying-empty-list",
+    ("show", SILENT[2]): "missing-in-show",
+}
 # What condemns a machine that boots, and not one that answers.
 DOWN: Mapping[str, Mapping[str, Any]] = {
     "offline, and it answers": {"actual_status": "offline"},
@@ -87,7 +93,7 @@ class Troubled(Market):
     def __init__(self, fault: str, phase: str, chance: random.Random) -> None:
         super().__init__(Clock())
         self.boot_seconds = chance.uniform(QUICKEST, SLOWEST)
-        self.few, self.offers = chance.random() < 0.5, self.offers[:9]
+        self.few, self.offers = chance.random() < 0.5, OFFERS[:9]
         self.fault, self.phase = fault, phase
         self.seconds = chance.uniform(SHORTEST, LONGEST_LIE if fault in SILENT or fault in WORDS else LONGEST)
         self.operation, self.met = "", 0
@@ -99,53 +105,23 @@ class Troubled(Market):
     def lasts(self) -> bool:
         return self.until is not None and self.clock.now < self.until
 
-    def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        number = super().rent(offer_id, body)
-        self._lose("rent", AT_RENT[0])
-        return number
-
     def destroy(self, instance_id: int) -> None:
         if instance_id in self.rows and self.operation != "destroy":
             self.history.append(f"  instance {instance_id} is asked to end")
             self.destroyed.add(instance_id)
-        if self.lasts and self.fault == AT_END[1]:
-            self._begin("destroy")
-            return
         super().destroy(instance_id)
-        self._lose("destroy", AT_END[0])
 
-    def show(self, instance_id: int) -> Instance | None:
-        found = super().show(instance_id)
-        if self.lasts and self.fault == "the look by id lacks it":
-            return None
-        if found is None or not self._is_odd():
-            return found
-        seen = read([self._said(found)], Instance)
-        if seen.odd:
-            raise errors.OutcomeUnknown("show", seen.odd[0].told)
-        return seen[0]
+    def passes(self) -> None:
+        super().passes()
+        words = WORDS[self.fault] if self.lasts and self.fault in WORDS else {}
+        for row in self.rows.values():
+            row.says(words)
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        found = Listing(super().instances(None, age_seconds))
-        if self.lasts and self.fault == "the list lacks it":
-            return Listing()
-        if self._is_odd():
-            found = read([self._said(one) for one in found], Instance)
-        if label is None:
-            return found
-        if odd := [row for row in found.odd if row.label == label]:
-            raise errors.OutcomeUnknown("list", odd[0].told)
-        return Listing([one for one in found if one.label == label], found.odd)
-
-    def _is_odd(self) -> bool:
-        odd = self.lasts and self.fault in WORDS
-        for number, row in self.rows.items():
-            # What the host answers, whatever the market says of it.
-            row |= {"seen": {}, "answers": number in self.online}
-        return odd
-
-    def _said(self, one: Instance) -> dict[str, Any]:
-        return {**one.model_dump(mode="json"), **WORDS[self.fault]}
+    def _played(self, call: str) -> str | None:
+        played = PLAYED.get((call, self.fault)) if self.lasts else None
+        if played and self.fault in ONCE:
+            self.until = self.clock.now
+        return played or super()._played(call)
 
     def _begin(self, call: str) -> None:
         operation, calls, before = PHASES[self.phase]
@@ -159,11 +135,6 @@ class Troubled(Market):
             self.clock.sleep(CLIENT_SECONDS)
             raise TROUBLES[self.fault](call)
         super()._begin(call)
-
-    def _lose(self, call: str, fault: str) -> None:
-        if self.lasts and self.fault == fault:
-            self.until = self.clock.now  # once
-            raise errors.OutcomeUnknown(call, "the connection broke")
 
 
 def fits(fault: str, phase: str) -> bool:

@@ -12,8 +12,6 @@ from providers.ledger.ledger import NoLedger
 from providers.store.client import Keys
 from providers.vast import lifecycle
 from providers.vast.api import errors
-from providers.vast.api.instance import Instance
-from providers.vast.api.rows import Listing, read
 from providers.vast.lifecycle import OperationContext
 from providers.vast.settings import InstanceSettings
 from tests.doubles.scheduled_host import Host, settings_of
@@ -72,29 +70,13 @@ class OddMarket(Market):
     def begin(self) -> None:
         self.until = self.clock.now + SECONDS
 
-    def show(self, instance_id: int) -> Instance | None:
-        row = self.rows.get(instance_id)
-        if row is None:
-            return super().show(instance_id)
-        found = read([self._seen(row)], Instance)
-        if found.odd:
-            raise errors.OutcomeUnknown("show", found.odd[0].told)
-        return found[0]
-
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
-        found = read([self._seen(row) for row in self.rows.values()], Instance)
-        if label is not None and any(row.label == label for row in found.odd):
-            raise errors.OutcomeUnknown("list", found.odd[0].told)
-        return found if label is None else Listing([one for one in found if one.label == label], found.odd)
-
-    def _seen(self, row: dict[str, Any]) -> dict[str, Any]:
-        truth = self._instance(row).model_dump(mode="json")
-        runs = truth["actual_status"] == "running"
-        starts = {"boot": not runs, "running": runs, "last look": row["id"] in self.serving}
-        if self.until is None and starts.get(self.phase):
-            self.begin()
-        odd = self.until is not None and self.clock.now < self.until
-        return {**truth, **self.says} if odd else truth
+    def passes(self) -> None:
+        super().passes()
+        for number, row in self.rows.items():
+            starts = {"boot": not row.runs, "running": row.runs, "last look": number in self.serving}
+            if self.until is None and starts.get(self.phase):
+                self.begin()
+            row.says(self.says if self.until is not None and self.clock.now < self.until else {})
 
 
 def machines_given_back(says: Mapping[str, Any], phase: str) -> int:

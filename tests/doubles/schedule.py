@@ -74,7 +74,7 @@ class World:
         if name in self.state:
             number, old, outs = self.state[name]
             if down_check.judge(number, old, wanted, outs, self.desk()).replace:
-                if self.market.rows.get(number, {}).get("answers", number in self.market.rows):
+                if number in self.market.rows and self.market.rows[number].runs:
                     raise Leak(f"instance {number} serves, and another is to take its place\n{self.told()}")
                 self.destroy(name)
                 self._create(name, wanted)
@@ -146,7 +146,7 @@ class World:
         """Let so much time pass that hosts which nobody attends to have ended themselves."""
         self.clock.now += LONG
         for number in [row for row in self.market.rows if row not in self.market.online]:
-            self.market.rows.pop(number)
+            self.market.books.destroy(number)
 
     def end(self, names: Iterable[str]) -> None:
         """`pulumi destroy` of the stack: every instance that state knows, then whatever else carries its id."""
@@ -217,10 +217,10 @@ def play(seed: int) -> World:
     span = 20 * len(plan)
     world.market.chance = chance
     world.market.few = seed % 2 == 0
-    world.market.faults = {chance.randint(1, span) for _fault in range(chance.randint(1, 6))}
+    world.market.strikes = {chance.randint(1, span) for _fault in range(chance.randint(1, 6))}
     for step, name in [("up", name) for name in names] + plan:
         world.attempt(step, name)
-    world.market.faults.clear()
+    world.market.strikes.clear()
     world.market.hush(world.clock.now + LONG)
     world.market.never_boots.clear()
     (_goes_on if chance.random() < 0.5 else _gives_up)(world, names)

@@ -10,13 +10,14 @@ from providers.vast.api.instance import Instance
 from providers.vast.create import Served
 from providers.vast.instance_bootstrap import spec_of
 from providers.vast.settings import InstanceSettings
+from sandbox.market.offers import LOOPBACK
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
 from tests.doubles.market import HOST_KEY
 from tests.doubles.scheduled_market import Market
 from tests.doubles.settings import PROPS
 
-ADDRESS = "203.0.113.7"
+ADDRESS = LOOPBACK
 
 
 class Host:
@@ -43,9 +44,8 @@ class Host:
         return facts_of(self.serving.get(instance.id))
 
     def answers(self, _endpoint: str) -> bool:
-        """What the market reports wrongly of a host is told by the row: `answers` is the truth."""
-        rows = [row for row in self.market.rows.values() if row["label"] == self.settings.label]
-        return any(row.get("answers", not row.get("seen")) for row in rows)
+        """What the market reports wrongly of a host does not count: what runs answers."""
+        return any(row.runs for row in self.market.rows.values() if row.contract.label == self.settings.label)
 
     def drain(self, instance: Instance, _host_key: str, _say: object) -> None:
         self.market.step("drain")

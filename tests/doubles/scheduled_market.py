@@ -6,7 +6,7 @@ from typing import Any
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
-from providers.vast.api.responses import Account
+from providers.vast.api.rows import Listing
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 
@@ -45,7 +45,18 @@ LIES = 2  # reads on end that say that nothing is there; more than that cannot b
 QUIET = 4  # moments: after them nobody overlooks what was rented before
 
 
-OFFERS = tuple(offer(number) for number in range(1, 80))
+OFFERS = tuple(offer(number) for number in range(1, 25))
+# What the emulator plays at a call for a fault that strikes there.
+PLAYED = {
+    ("rent", "taken"): "offer-taken",
+    ("rent", "taken-but-rented"): "stopped-contract",
+    ("rent", "rented-twice"): "duplicate-instance",
+    ("rent", "never-boots"): "never-boots",
+    ("rent", "lost-reply"): "lost-create-reply",
+    ("destroy", "deaf"): "destroy-without-effect",
+    ("destroy", "lost-reply"): "lost-destroy-reply",
+}
+LIED = {"list": "lying-empty-list", "show": "missing-in-show"}
 
 
 class Killed(BaseException):
@@ -69,40 +80,39 @@ class Market(FakeMarket):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, list(OFFERS))
         self.moment = 0
-        self.faults: set[int] = set()  # moments
+        self.strikes: set[int] = set()  # moments
         self.chance = random.Random()
         self.lies = self.lied = self.strangers = 0
         self.online: set[int] = set()
         self.arrived: dict[int, int] = {}  # what second creators rented -> the moment
+        self.odd_until: dict[int, float] = {}  # of which instance the market says odd words -> the moment of their end
         self.history: list[str] = []
         self._fault = ""
-        self.elsewhere = False  # the key is one of another account, on which nothing is rented
 
-    def account(self) -> Account:
-        return Account(id=8, username="alice") if self.elsewhere else super().account()
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the key is one of another account, on which nothing is rented."""
+        return self.key != self.accounts.first.key
+
+    @elsewhere.setter
+    def elsewhere(self, there: bool) -> None:
+        self.use_key_of("alice" if there else self.accounts.first.name)
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         self._begin("rent")
-        if self._fault == "taken":
-            raise errors.OfferGone(offer_id, "no_such_ask")
-        number = super().rent(offer_id, body)
-        if self._fault == "taken-but-rented":
-            raise errors.OfferGone(offer_id, "no_such_ask", number)
-        if self._fault == "rented-twice":
-            self.add(body["label"], offer(700 + self.moment), body["image"])
-        if self._fault == "never-boots":
-            self.never_boots.add(self.rows[number]["machine_id"])
-        self._end("rent")
+        with self.playing(self._played("rent")):
+            number = super().rent(offer_id, body)
+        self._end()
         return number
 
     def destroy(self, instance_id: int) -> None:
         if self.elsewhere:
+            super().destroy(instance_id)
             return
         self._begin("destroy")
-        if self._fault == "deaf":
-            return  # accepted, and nothing happens
-        super().destroy(instance_id)
-        self._end("destroy")
+        with self.playing(self._played("destroy")):
+            super().destroy(instance_id)
+        self._end()
 
     def start(self, instance_id: int) -> None:
         self._begin("start")
@@ -110,20 +120,21 @@ class Market(FakeMarket):
 
     def show(self, instance_id: int) -> Instance | None:
         if self.elsewhere:
-            return None
+            return super().show(instance_id)
         self._begin("show")
-        return None if self._lies() else super().show(instance_id)
+        with self.playing(self._played("show")):
+            return super().show(instance_id)
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         if self.elsewhere:
-            return []
+            return super().instances(label, age_seconds)
         self._begin("list")
-        return [] if self._lies() else super().instances(label, age_seconds)
+        with self.playing(self._played("list")):
+            return super().instances(label, age_seconds)
 
-    def search(self, query: dict[str, Any]) -> list[Offer]:
+    def search(self, query: dict[str, Any]) -> Listing[Offer]:
         self._begin("search")
-        avoided = set(query.get("machine_id", {}).get("notin", []))
-        return [row for row in super().search(query) if row.machine_id not in avoided]
+        return super().search(query)
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         self._begin("log")
@@ -145,7 +156,7 @@ class Market(FakeMarket):
             raise Killed
         self.moment += 1
         self._fault = ""
-        if self.moment in self.faults:
+        if self.moment in self.strikes:
             self._fault = self.chance.choice(FAULTS.get(call, FAULTS[""]) + ANYWHERE)
             self.history.append(f"  {self._fault} at {call} (moment {self.moment})")
         if self._fault == "lying-spell" and self.moment > self.lied + 2 * LIES:
@@ -163,7 +174,7 @@ class Market(FakeMarket):
             raise errors.RateLimited(call)
         self._speak()
         if self._fault == "landlord" and self.rows:
-            self.rows.pop(min(self.rows))
+            self.books.destroy(min(self.rows))
         if self._fault == "second-creator":
             self.strangers += 1
             number = self.add("gpu-fleet/abc/chat-0", offer(70 + self.moment), "vllm/vllm-openai:v0.32.0")
@@ -175,11 +186,19 @@ class Market(FakeMarket):
         serving = sorted(number for number in self.rows if number in self.online)
         if not serving or self._fault not in ("odd-words", "stopped"):
             return
-        row = self.rows[self.chance.choice(serving)]
+        number = self.chance.choice(serving)
         if self._fault == "odd-words":
-            row |= {"seen": self.chance.choice(ODD_WORDS), "until": self.clock.now + ODD_SECONDS, "answers": True}
+            self.rows[number].says(self.chance.choice(ODD_WORDS))
+            self.odd_until[number] = self.clock.now + ODD_SECONDS
         else:
-            row |= {"seen": {"intended_status": "stopped"}, "until": float("inf"), "answers": False}
+            self.books.stop(number)
+
+    def _played(self, call: str) -> str | None:
+        """Return the fault of the emulator for this moment."""
+        if call in LIED:
+            self.lies -= 1
+            return LIED[call] if self.lies >= 0 else None
+        return PLAYED.get((call, self._fault))
 
     def overlooked(self, label: str, kept: int) -> list[int]:
         """Return what a second creator rented under a label well before now, in quiet, and what does not run yet."""
@@ -190,26 +209,20 @@ class Market(FakeMarket):
         return [
             number
             for number in boots
-            if self.rows[number]["label"] == label and self.clock.now - self.rows[number]["born"] < self.boot_seconds
+            if self.rows[number]["label"] == label and self.rows[number].age < self.boot_seconds
         ]
 
     def _struck_since(self, moment: int) -> bool:
-        return self.lies > 0 or any(moment < one <= self.moment for one in self.faults)
+        return self.lies > 0 or any(moment < one <= self.moment for one in self.strikes)
 
     def hush(self, until: float) -> None:
         """End the odd words that last until a moment at most."""
-        for row in self.rows.values():
-            if row.get("until", float("inf")) <= until:
-                for key in ("seen", "until", "answers"):
-                    row.pop(key, None)
+        for number in [number for number, end in self.odd_until.items() if end <= until]:
+            del self.odd_until[number]
+            if number in self.rows:
+                self.rows[number].says({})
 
-    def _lies(self) -> bool:
-        self.lies -= 1
-        return self.lies >= 0
-
-    def _end(self, call: str) -> None:
+    def _end(self) -> None:
         if self._fault == "killed-after":
             self.clock.dead = True  # type: ignore[attr-defined]
             raise Killed
-        if self._fault == "lost-reply":
-            raise errors.OutcomeUnknown(call, "the connection broke")

@@ -5,7 +5,6 @@ given_up(seed) == 0     # machines given back though they would have come
 
 import random
 from dataclasses import replace
-from typing import Any
 
 from providers.vast.api.errors import RentalFailed
 from providers.vast.api.instance import Instance
@@ -30,13 +29,14 @@ class SlowBoots(FakeMarket):
         self.chance = random.Random(seed)
         super().__init__(FakeClock(), boot_seconds=self.chance.uniform(SHORTEST, LONGEST))
 
-    def _instance(self, row: dict[str, Any]) -> Instance:
-        found = super()._instance(row)
-        if found.actual_status == "running":
-            # Now and then the ports are missing for a moment.
-            return found.model_copy(update={"ports": {}}) if self.chance.random() < 0.2 else found
-        frozen = {"actual_status": self.chance.choice(WORDS), "status_msg": "3f4a5b6c7d8e: Extracting"}
-        return found.model_copy(update=frozen)
+    def passes(self) -> None:
+        super().passes()
+        for row in self.rows.values():
+            if row.runs:
+                # Now and then the ports are missing for a moment.
+                row.says({"ports": None} if self.chance.random() < 0.2 else {})
+            else:
+                row.says({"actual_status": self.chance.choice(WORDS), "status_msg": "3f4a5b6c7d8e: Extracting"})
 
 
 class Serves:

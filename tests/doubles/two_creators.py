@@ -13,6 +13,7 @@ from bootstrap.errors import EngineRefused, HostUnreachable
 from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
+from providers.vast.api.rows import Listing
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.serving_marks import Marks, NoMarks
@@ -44,13 +45,13 @@ class Reads(FakeMarket):
     def __init__(self, time: Any, chance: random.Random) -> None:
         super().__init__(time, [offer(number) for number in range(1, 30)], boot_seconds=chance.uniform(20, 300))
         self._chance = chance
-        self._ghosts: dict[int, tuple[float, dict[str, Any]]] = {}
+        self.ending: dict[int, float] = {}  # accepted destroys -> the moment of the end
         self.destroyed: list[int] = []
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         self.clock.sleep(self._chance.uniform(0, 5))
         number = super().rent(offer_id, body)
-        self.rows[number]["shows"] = self.clock.now + self._chance.choice((0, 0, 20, 85))
+        self.books.get(number).hidden_until = self.books.clock.now() + self._chance.choice((0, 0, 20, 85))
         if self._chance.random() < 0.15:
             self.clock.sleep(self._chance.uniform(0, 30))
             raise errors.OutcomeUnknown("rent", "the connection broke")
@@ -58,25 +59,32 @@ class Reads(FakeMarket):
 
     def destroy(self, instance_id: int) -> None:
         self.clock.sleep(self._chance.uniform(0, 3))
-        row = self.rows.get(instance_id)
-        if row and row["shows"] <= self.clock.now:  # what it does not know yet it does not end
-            self._ghosts[instance_id] = self.clock.now + self._chance.choice((0, 0, 40)), row
-            self.destroyed.append(instance_id)
+        if not self.lives(instance_id):
+            return
+        shows = any(one.id == instance_id for one in self.books.visible())
+        # What it does not know yet it does not end.
+        with self.playing("destroy-without-effect" if shows else "destroy-404-but-alive"):
             super().destroy(instance_id)
+        if shows:
+            self.ending[instance_id] = self.clock.now + self._chance.choice((0, 0, 40))
+            self.destroyed.append(instance_id)
 
     def show(self, instance_id: int) -> Instance | None:
         self.clock.sleep(0.5)
-        return next((one for one in self._seen() if one.id == instance_id), None)
+        return super().show(instance_id)
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         self.clock.sleep(0.5)
-        return [one for one in self._seen() if label in {None, one.label}]
+        return super().instances(label, age_seconds)
 
-    def _seen(self) -> list[Instance]:
-        rows = [row for row in self.rows.values() if row["shows"] <= self.clock.now]
-        return [
-            self._instance(row) for row in rows + [row for end, row in self._ghosts.values() if end > self.clock.now]
-        ]
+    def lives(self, number: int) -> bool:
+        """Say whether an instance is rented, and nobody has ended it."""
+        return number in self.rows and number not in self.ending
+
+    def passes(self) -> None:
+        for number in [number for number, end in self.ending.items() if end <= self.clock.now and number in self.rows]:
+            self.books.destroy(number)
+        super().passes()
 
 
 @dataclass
@@ -146,7 +154,7 @@ class Creator:
 
     def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.works)
-        if instance.id not in self.world.market.rows:
+        if not self.world.market.lives(instance.id):
             raise HostUnreachable("the machine is gone")
         end, self.end = self.end, None
         if end is not None:
@@ -168,6 +176,7 @@ class Meeting:
         self.creators = [self._creator(chance, calm) for _each in range(2)]
         self.time.run(*(creator.run for creator in self.creators))
         self.time.sleep(3600)
+        self.market.passes()
 
     def _pause(self, _step: str) -> None:
         self.time.sleep(0.2)

@@ -64,8 +64,10 @@ def test_what_does_not_go_is_said(market: FakeMarket) -> None:
 class Booting(FakeMarket):
     """A market that says of every instance that it has been booting since the clock began."""
 
-    def _instance(self, row: dict[str, Any]) -> Instance:
-        return super()._instance(row).model_copy(update={"actual_status": "loading", "start_date": 0.0})
+    def passes(self) -> None:
+        super().passes()
+        for row in self.rows.values():
+            row |= {"actual_status": "loading", "start_date": 0.0}
 
 
 def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that_ends_it() -> None:
@@ -143,7 +145,7 @@ def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: st
         return [trouble] if doubt == "own" else [*NOTHING_KNOWN, trouble]
 
     with pytest.raises(
-        NotAsked, match=rf"{number} \(\$0\.310/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*Mend that"
+        NotAsked, match=rf"{number} \(\$0\.313/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*Mend that"
     ) as told:
         end_rentals(market, market.clock, Limits(), Teardown(["new", "abc"]), states, lambda *_: None)
 

@@ -28,7 +28,7 @@ DOUBT = errors.OutcomeUnknown("account", "HTTP 502")
 
 
 class Rented:
-    """A world in which chat-0 serves; `see_nothing` has the key be one that does not see it, as of another account."""
+    """A world in which chat-0 serves; `see_nothing` lets it vanish, or has the key be one of another account."""
 
     def __init__(self) -> None:
         self.world = World(1)
@@ -37,13 +37,12 @@ class Rented:
         desk = self.world.desk()
         self.desk = OperationContext(desk.market, desk.clock, Keys("", ""), lambda *_: None, hosting=desk.hosting)
         self.market = self.world.market
-        self.hidden: dict[int, dict[str, Any]] = {}
 
-    def see_nothing(self, **owner: Any) -> None:
-        self.hidden = dict(self.market.rows)
-        self.market.rows.clear()
-        if owner:
-            self.market.owner = Account(**owner)
+    def see_nothing(self, account: str = "") -> None:
+        if account:
+            self.market.use_key_of(account)
+        else:
+            self.market.rows.clear()
 
     def read(self, outs: dict[str, Any] | None = None) -> dict[str, Any] | None:
         return lifecycle.read(self.number, SETTINGS, self.outs if outs is None else outs, self.desk)
@@ -73,7 +72,7 @@ def test_an_instance_is_written_down_with_the_account_that_rented_it(rented: Ren
 def test_a_key_of_another_account_drops_and_ends_nothing_and_both_accounts_are_named(
     rented: Rented, operation: Callable[[Rented], object]
 ) -> None:
-    rented.see_nothing(id=8, username="alice")
+    rented.see_nothing("alice")
 
     with pytest.raises(
         errors.OtherAccount, match=r"INSTANCE \d+ MAY STILL BE RENTED at \$0\.\d+/h.*account 7.*account 8 \(alice\)"
@@ -96,7 +95,8 @@ def test_an_account_that_cannot_be_read_is_a_doubt(
 
 
 def test_a_market_that_leaves_the_account_s_id_out_is_a_doubt_too(rented: Rented) -> None:
-    rented.see_nothing(username="alice")
+    rented.see_nothing()
+    rented.market.account = lambda: Account(username="alice")  # type: ignore[method-assign]
 
     with pytest.raises(errors.AccountUnknown, match="no account's id"):
         rented.read()
@@ -112,7 +112,7 @@ def test_what_is_gone_from_its_own_account_is_gone(rented: Rented) -> None:
 @pytest.mark.parametrize("error", [None, DENIED])
 def test_a_state_without_account_is_believed_as_before(rented: Rented, error: errors.VastError | None) -> None:
     outs = {key: value for key, value in rented.outs.items() if key != "account"}
-    rented.see_nothing(id=8)
+    rented.see_nothing("alice")
     rented.market.before["whose"] = [raising(error)] * 999 if error else []
 
     assert rented.read(outs) is None
@@ -144,7 +144,7 @@ def test_an_update_that_only_records_learns_the_account_where_state_has_none(ren
     outs = {**rented.outs, "account": None}
 
     assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.desk)["account"] == 7
-    rented.see_nothing(id=8)
+    rented.see_nothing("alice")
     assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.desk)["account"] is None
 
 

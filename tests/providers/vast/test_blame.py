@@ -16,7 +16,6 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket
 from tests.doubles.slow_boots import ORDER
-from tests.doubles.virtual_market import VirtualMarket
 from tests.providers.vast.test_lives import machine
 
 LIMITS = replace(Limits(), total_seconds=3600.0, attempts=1)
@@ -96,7 +95,7 @@ def test_an_image_that_does_not_exist_ends_the_create_at_the_first_machine() -> 
 
 
 def test_a_tag_that_no_registry_has_costs_one_machine_its_boot() -> None:
-    market = VirtualMarket(FakeClock(), [machine(number) for number in (1, 2, 3)])
+    market = FakeMarket(FakeClock(), [machine(number) for number in (1, 2, 3)], boot_seconds=None)
     wishes = replace(ORDER.wishes, max_usd_per_hour=2)
     order = replace(ORDER, image=f"vllm/vllm-openai:{NO_SUCH_TAG}", wishes=wishes)
 

@@ -179,7 +179,7 @@ def test_what_the_guard_ends_is_no_surprise(tmp_path: Path) -> None:
         guard.destroy(number)
     breaker.listed([], 1.0, UNIX + 1)
 
-    guard.rent(1, BODY)
+    guard.rent(market.offers[0].id, BODY)
 
     assert len(market.rows) == 1
 

@@ -24,7 +24,6 @@ from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import settings_of
 from tests.doubles.settings import PROPS
 from tests.doubles.slow_boots import ORDER
-from tests.doubles.virtual_market import VirtualMarket
 
 SETTINGS = InstanceSettings.from_props(PROPS)  # a ceiling of 0.5
 
@@ -45,7 +44,9 @@ def test_the_price_of_an_offer_and_of_its_instance_are_one() -> None:
 
 def test_the_emulated_market_charges_what_its_offer_said_and_more_once_the_price_has_risen() -> None:
     like = next(one for one in generate(1) if one.gpu.name == "RTX 4090")
-    market = VirtualMarket(FakeClock(), [replace(like, num_gpus=1, cuda=13.0, direct_ports=9, verification="verified")])
+    market = FakeMarket(
+        FakeClock(), [replace(like, num_gpus=1, cuda=13.0, direct_ports=9, verification="verified")], boot_seconds=None
+    )
     wishes = replace(ORDER.wishes, max_usd_per_hour=2)
     (rented,) = market.search(query(wishes))
     number = market.rent(rented.id, rent_body("image", wishes.disk_gb, "label", "true", 8443))
@@ -113,16 +114,6 @@ def test_an_announced_increase_is_told_of_its_contract_alone() -> None:
     assert "2023-11-14 22:13 UTC" in told
 
 
-class Dearer(FakeMarket):
-    """A market with one increase that a landlord has announced."""
-
-    increase: PriceIncrease | None = None
-
-    def price_increases(self) -> list[PriceIncrease]:
-        self._step("increases", None)
-        return [self.increase] if self.increase else []
-
-
 def served(said: list[tuple[str, str]]) -> tuple[World, OperationContext, int, dict[str, Any]]:
     world = World(1)
     world.up("chat-0")
@@ -152,11 +143,9 @@ def test_a_refresh_reads_the_price_and_an_update_keeps_it() -> None:
 def test_what_cannot_be_read_about_announcements_is_left_out() -> None:
     said: list[tuple[str, str]] = []
     world, desk, number, outs = served(said)
-    market = Dearer(world.clock)
-    market.rows = world.market.rows
-    market.increase = PriceIncrease(contract_id=number, new_gpu_costpersec=0.0002)
+    market = world.market
+    market.rows[number].contract.announced = (world.clock.time(), 0.72)
     market.before["increases"] = [raising(errors.CredentialsRefused("no scope"))]
-    desk = replace(desk, market=market)
 
     assert lifecycle.read(number, settings_of("chat-0", 0), outs, desk) is not None
     assert "price" not in [phase for phase, _text in said]

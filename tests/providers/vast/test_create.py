@@ -110,7 +110,7 @@ class LateLog(FakeMarket):
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         whole = super().log(instance_id, lines)
-        since = self.clock.now - float(self.rows[instance_id]["born"])
+        since = self.rows[instance_id].age
         if since < 600:
             return ""
         noise = "Get:1 http://archive.example jammy InRelease\\rProgress: 50%\x1b[0m"
@@ -260,7 +260,7 @@ def test_two_creators_at_once_end_with_the_lowest_id(market: FakeMarket) -> None
     def another_creator_shows_up() -> None:
         if not older:
             older.append(market.add(LABEL, offer(9)))
-            market.rows[400] = {**market.rows.pop(older[0]), "id": 400}
+            market.rows[400] = market.rows.pop(older[0])
 
     served = online(market, FakeBootstrap(during=another_creator_shows_up))
 

@@ -11,6 +11,7 @@ from providers.vast.api.breaker import Breaker
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.api.instance import Instance
 from providers.vast.api.rate_limit import SharedRateLimit
+from providers.vast.api.rows import Listing
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import DESTROY_AGAIN_LOOKS, give_back
 from providers.vast.renting.rent import rent, rent_body
@@ -30,27 +31,26 @@ class Queued(FakeMarket):
     def __init__(self, clock: FakeClock, folder: Path, deaf: frozenset[int] = frozenset()) -> None:
         super().__init__(clock, [])
         self._pace, self._deaf = SharedRateLimit(folder), deaf
+        self._ends: dict[int, float] = {}
 
     def destroy(self, instance_id: int) -> None:
-        with self._pace.turn("destroy", self.clock):
-            self._step("destroy", instance_id)
-            row = self.rows.get(instance_id)
-            if row and instance_id not in self._deaf:
-                row.setdefault("until", self.clock.now + TAIL_SECONDS)
+        with self._pace.turn("destroy", self.clock), self.playing("destroy-without-effect"):
+            super().destroy(instance_id)
+            if instance_id in self.rows and instance_id not in self._deaf:
+                self._ends.setdefault(instance_id, self.clock.now + TAIL_SECONDS)
 
     def show(self, instance_id: int) -> Instance | None:
         with self._pace.turn("show", self.clock):
-            self._tidy()
             return super().show(instance_id)
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         self.clock.sleep(1.0)  # a list that all share
-        self._tidy()
         return super().instances(label, age_seconds)
 
-    def _tidy(self) -> None:
-        for number in [number for number, row in self.rows.items() if row.get("until", 1e9) <= self.clock.now]:
-            del self.rows[number]
+    def passes(self) -> None:
+        for number in [number for number, end in self._ends.items() if end <= self.clock.now and number in self.rows]:
+            self.books.destroy(number)
+        super().passes()
 
 
 def test_a_hundred_at_once_are_all_confirmed(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ class Lagging(FakeMarket):
         return [one for one in super().instances(label, age_seconds) if self._shows(one.id)]
 
     def _shows(self, number: int) -> bool:
-        return number not in self.rows or self.clock.now - self.rows[number]["born"] >= self.LAG
+        return number not in self.rows or self.rows[number].age >= self.LAG
 
 
 def test_absence_right_after_a_rent_is_not_believed() -> None:

@@ -23,7 +23,7 @@ def test_after_a_gone_offer_the_others_of_its_list_are_looked_for_anew() -> None
     market = FakeMarket(FakeClock())
 
     def others_take_them(_id: int) -> None:
-        market.offers[:] = [offer(9)]
+        market.offers = [offer(9)]
         raise errors.OfferGone(1, "taken")
 
     market.before["rent"] = [others_take_them]

@@ -14,6 +14,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.lifecycle import OperationContext
 from tests.doubles.ledger import FakeLedger
+from tests.doubles.market import offer
 from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import settings_of
 
@@ -97,8 +98,7 @@ def test_what_may_still_be_rented_has_not_ended() -> None:
 @pytest.mark.parametrize("step", ["delete", "update"])
 def test_what_was_surplus_under_the_label_ended_too(step: str) -> None:
     rented = Rented()
-    row = rented.world.market.rows[rented.number]
-    rented.world.market.rows[9999] = {**row, "id": 9999}
+    surplus = rented.world.market.add(SETTINGS.label, offer(70), SETTINGS.server.image)
 
     if step == "delete":
         rented.delete()
@@ -106,7 +106,7 @@ def test_what_was_surplus_under_the_label_ended_too(step: str) -> None:
         lifecycle.update(rented.number, SETTINGS, settings_of("chat-0", 1), rented.outs, rented.desk)
 
     told = {event.instance_id: event.message for event in rented.ledger.events}
-    assert told[9999] == instance_end.SURPLUS
+    assert told[surplus] == instance_end.SURPLUS
 
 
 def test_an_output_of_an_older_version_is_enough() -> None:

@@ -73,10 +73,10 @@ def test_an_update_that_state_never_heard_of_is_begun_anew() -> None:
     assert rotating.done == ["change", "change"]
 
 
-@pytest.mark.parametrize("row", [{}, {"seen": {"actual_status": "unknown"}}])
-def test_a_refresh_forgets_no_key_that_is_to_be_locked_out(row: dict[str, Any]) -> None:
+@pytest.mark.parametrize("words", [{}, {"actual_status": "unknown"}])
+def test_a_refresh_forgets_no_key_that_is_to_be_locked_out(words: dict[str, Any]) -> None:
     rotating = Rotating()
-    rotating.world.market.rows[rotating.number] |= row
+    rotating.world.market.rows[rotating.number].says(words)
 
     seen = lifecycle.read(rotating.number, NEW, {**rotating.outs, "drift": [LEFT]}, rotating.world.desk())
 

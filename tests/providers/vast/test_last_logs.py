@@ -40,8 +40,8 @@ def test_both_logs_are_kept_before_the_machine_is_given_back(market: FakeMarket)
     failed = next(event for event in ledger.events if event.outcome is Outcome.FAILED)
     text = ledger.logs[failed.log_key]
     assert text.startswith(str(NO_GPU))
-    assert f"container of {failed.instance_id}" in text
-    assert f"daemon of {failed.instance_id}" in text
+    assert f"the container of instance {failed.instance_id}\ngpu-fleet host key" in text
+    assert f"instance {failed.instance_id}: no trouble" in text
     calls = [call for call, _ in market.calls]
     assert calls.index("last log") < calls.index("destroy")
     assert len(ledger.logs) == 1
@@ -66,7 +66,7 @@ def test_a_log_that_cannot_be_had_keeps_the_reason_and_gives_back(market: FakeMa
 
 def test_asking_takes_seconds_at_most(market: FakeMarket) -> None:
     number = market.add(LABEL, offer(1))
-    market.before["last log"] = [lambda asked: market.clock.sleep(asked[2])] * 2
+    market.passes = lambda: market.clock.sleep(SECONDS)  # type: ignore[method-assign]
 
     last_logs(market, market.clock, number, NO_GPU)
 

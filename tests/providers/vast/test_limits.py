@@ -24,7 +24,6 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 from tests.doubles.settings import PROPS
 from tests.doubles.slow_boots import LIMITS, ORDER, Serves, given_up
-from tests.doubles.virtual_market import VirtualMarket
 
 MINUTE = 60.0
 PART = 64 * 2**20
@@ -42,9 +41,10 @@ class Talking(FakeMarket):
 
     until = 0.0
 
-    def _instance(self, row: dict[str, Any]) -> Instance:
-        said = f"layer {min(self.clock.now, self.until):.0f}: Extracting"
-        return super()._instance(row).model_copy(update={"status_msg": said})
+    def passes(self) -> None:
+        super().passes()
+        for row in self.rows.values():
+            row["status_msg"] = f"layer {min(self.clock.now, self.until):.0f}: Extracting"
 
 
 @pytest.mark.parametrize(("talks_until", "ends"), [(0.0, 40.0), (15.0, 40.0), (30.0, 50.0), (39.0, 59.0), (90.0, 60.0)])
@@ -77,8 +77,10 @@ def test_no_boot_of_5_to_35_minutes_is_given_up() -> None:
 @pytest.mark.parametrize("mbps", [50, 100, 300, 1000])
 def test_no_healthy_boot_of_the_emulated_market_is_given_up(mbps: float) -> None:
     machine = replace(next(one for one in generate(1) if one.gpu.name == "RTX 4090"), num_gpus=1, inet_down=mbps)
-    market = VirtualMarket(
-        FakeClock(), [replace(machine, cuda=13.0, disk_gb=500, direct_ports=9, verification="verified")]
+    market = FakeMarket(
+        FakeClock(),
+        [replace(machine, cuda=13.0, disk_gb=500, direct_ports=9, verification="verified")],
+        boot_seconds=None,
     )
     order = replace(ORDER, image="vllm/vllm-openai:v0.32.0", wishes=replace(ORDER.wishes, max_usd_per_hour=2))
 

@@ -8,8 +8,8 @@ from providers.vast.api import errors
 from providers.vast.create import Served, bring_online
 from sandbox.market.machines import Machine, generate
 from tests.doubles.clock import FakeClock
+from tests.doubles.market import FakeMarket
 from tests.doubles.slow_boots import LIMITS, ORDER, Serves
-from tests.doubles.virtual_market import VirtualMarket
 
 VLLM = "vllm/vllm-openai:v0.32.0"
 
@@ -28,15 +28,15 @@ def machine(number: int, cuda: float = 13.0) -> Machine:
     )
 
 
-def online(market: VirtualMarket) -> Served:
+def online(market: FakeMarket) -> Served:
     order = replace(ORDER, image=VLLM, wishes=replace(ORDER.wishes, max_usd_per_hour=2))
     return bring_online(market, market.clock, LIMITS, order, Serves(), lambda *_: None)
 
 
 @pytest.mark.parametrize("fault", ["unknown-for-a-while", "ports-late", "contract-ends", "price-rise-announced"])
 def test_what_passes_gives_back_no_machine(fault: str) -> None:
-    market = VirtualMarket(FakeClock(), [machine(1), machine(2)])
-    market.books.faults.arm(fault)
+    market = FakeMarket(FakeClock(), [machine(1), machine(2)], boot_seconds=None)
+    market.faults.arm(fault)
 
     served = online(market)
 
@@ -45,8 +45,8 @@ def test_what_passes_gives_back_no_machine(fault: str) -> None:
 
 
 def test_the_end_of_a_contract_is_told_with_the_instance() -> None:
-    market = VirtualMarket(FakeClock(), [machine(1)])
-    market.books.faults.arm("contract-ends")
+    market = FakeMarket(FakeClock(), [machine(1)], boot_seconds=None)
+    market.faults.arm("contract-ends")
 
     served = online(market)
 
@@ -55,7 +55,7 @@ def test_the_end_of_a_contract_is_told_with_the_instance() -> None:
 
 
 def test_a_driver_that_is_too_old_costs_minutes_and_not_the_whole_boot() -> None:
-    market = VirtualMarket(FakeClock(), [machine(1, cuda=12.4), machine(2)])
+    market = FakeMarket(FakeClock(), [machine(1, cuda=12.4), machine(2)], boot_seconds=None)
 
     served = online(market)
 
@@ -64,7 +64,7 @@ def test_a_driver_that_is_too_old_costs_minutes_and_not_the_whole_boot() -> None
 
 
 def test_when_every_driver_is_too_old_the_message_says_so() -> None:
-    market = VirtualMarket(FakeClock(), [machine(number, cuda=12.4) for number in (1, 2, 3)])
+    market = FakeMarket(FakeClock(), [machine(number, cuda=12.4) for number in (1, 2, 3)], boot_seconds=None)
 
     with pytest.raises(errors.RentalFailed, match=r"unsatisfied condition: cuda>=13\.0"):
         online(market)

@@ -184,8 +184,8 @@ def test_the_end_of_a_stack_gives_back_what_does_not_parse() -> None:
 
 def test_the_search_says_once_what_it_left_out() -> None:
     market = FakeMarket(FakeClock())
-    market.offers = read([{**OFFER, "num_gpus": None}, *(offer(n).model_dump() for n in (1, 2))], Offer)
-    market.search = lambda _query: market.offers  # type: ignore[method-assign]
+    listed = read([{**OFFER, "num_gpus": None}, *(offer(n).model_dump() for n in (1, 2))], Offer)
+    market.search = lambda _query: listed  # type: ignore[method-assign]
     wishes = Requirements(("RTX 4090",), 1, 5.0, 20, 1)
     said: list[str] = []
 

@@ -12,7 +12,9 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Failed, Instance, Pending, Running, classify
 from providers.vast.changes import Changes
 from providers.vast.lifecycle import OperationContext
+from sandbox.market.contracts import Phase
 from tests.doubles.market import raising
+from tests.doubles.rented_rows import Row
 from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import Host, settings_of
 
@@ -31,7 +33,7 @@ SETTINGS = settings_of("chat-0", 0)
 
 
 class Served:
-    """A world in which chat-0 serves, and what was said."""
+    """A world in which chat-0 serves, and what was said. What the market says odd words of is silent, unless it `answers`."""
 
     def __init__(self) -> None:
         self.world = World(1)
@@ -42,7 +44,7 @@ class Served:
         self.desk = OperationContext(
             desk.market, desk.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=self._hosting
         )
-        self.shows_another_key = False
+        self.shows_another_key = self.answers = False
 
     def _hosting(self, *words: Any) -> Any:
         served = self
@@ -53,15 +55,23 @@ class Served:
                     raise OtherHostKey("x")
                 return super().observe(*words)
 
+            def answers(self, _endpoint: str) -> bool:
+                row = served.row
+                return served.answers or (row.runs and not row.contract.told)
+
         return ThisHost(self.world.market, self.world.serving, words[0])
 
     @property
-    def row(self) -> dict[str, Any]:
+    def row(self) -> Row:
         return self.world.market.rows[self.number]
 
     def seen(self, **changes: Any) -> dict[str, Any]:
         """Have the market report this of the instance, and return what a refresh makes of it."""
-        self.row["seen"] = changes
+        self.row.says(changes)
+        return self.read()
+
+    def read(self) -> dict[str, Any]:
+        """Return what a refresh finds."""
         found = lifecycle.read(self.number, SETTINGS, self.outs, self.desk)
         assert found is not None
         return found
@@ -92,7 +102,7 @@ def test_a_missed_heartbeat_replaces_no_machine_and_the_update_waits_until_it_is
 
 def back(served: Served, moment: float) -> None:
     if served.world.clock.now >= moment:
-        served.row["seen"] = {}
+        served.row.says({})
 
 
 def test_a_machine_that_stays_silent_is_left_rented_and_named_after_a_bounded_wait() -> None:
@@ -135,7 +145,7 @@ def test_a_machine_that_is_down_is_replaced_after_a_while_if_its_endpoint_is_sil
     served.world.clock.now, served.outs = began + BOUND, outs
     assert served.seen(**seen)["downSince"] == since  # a later refresh does not begin anew
     assert served.verdict(outs).replace == ["drift"]
-    served.row["answers"] = True
+    served.answers = True
     assert (served.verdict(outs).replace, served.verdict(outs).in_place) == ([], ["drift"])
     assert "its endpoint answers, so it stays" in served.said[-1][1]
 
@@ -148,7 +158,7 @@ def test_a_machine_that_is_up_again_or_only_silent_is_not_replaced_however_old_t
     outs = served.seen(actual_status="offline")
     served.world.clock.now += 100 * BOUND
 
-    served.row["seen"] = seen
+    served.row.says(seen)
 
     assert (served.verdict(outs).replace, served.verdict(outs).in_place) == ([], ["drift"])
 
@@ -187,10 +197,11 @@ def test_a_refresh_that_finds_it_up_forgets_since_when_it_was_down() -> None:
     assert served.seen()["downSince"] is None
 
 
-@pytest.mark.parametrize("seen", [{"intended_status": "stopped"}, {"actual_status": "exited"}])
-def test_what_was_stopped_is_started_again_and_mended_on_the_same_machine(seen: dict[str, Any]) -> None:
+@pytest.mark.parametrize("phase", ["stopped", "exited"])
+def test_what_was_stopped_is_started_again_and_mended_on_the_same_machine(phase: Phase) -> None:
     served = Served()
-    outs = served.seen(**seen)
+    served.row.contract.phase = phase
+    outs = served.read()
     served.world.market.before["start"] = [raising(errors.NoCredit("no credit")), None]
 
     after = served.update(outs)
@@ -220,7 +231,7 @@ def test_a_host_that_comes_back_is_waited_for_and_one_that_does_not_is_named() -
 def test_nothing_is_done_to_what_answers_whatever_the_market_says(seen: dict[str, Any]) -> None:
     served = Served()
     outs = served.seen(**seen)
-    served.row["answers"] = True
+    served.answers = True
     began = served.world.clock.now
 
     after = served.update(outs)

@@ -24,10 +24,10 @@ class Nameless(FakeMarket):
         super().__init__(FakeClock())
         self.until = self.clock.now + seconds
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0):
+    def passes(self) -> None:
+        super().passes()
         for row in self.rows.values():
-            row["seen"] = {"label": None} if self.clock.now < self.until else {}
-        return super().instances(label, age_seconds)
+            row.says({"label": None} if self.clock.now < self.until else {})
 
 
 def take_over(market: FakeMarket) -> tuple[int | None, list[str]]:
