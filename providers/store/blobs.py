@@ -25,6 +25,8 @@ from weights.quantities import size
 
 PREFIX = blob_key("")
 SECONDS_BETWEEN_LINES = 10.0
+KIT = "kit"  # the name of its manifest
+KIT_TOLD = "; the kit is all that a host runs beside vLLM: gate, agent, supervisor"
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Blobs:
         blobs = len({file.sha256 for file in manifest.files})
         self.say(
             f"upload {manifest.name}  {size(progress.total)} in {self.clock.monotonic() - start:.1f} s, {blobs} blobs, "
-            f"{blobs - len(missing)} were there"
+            f"{blobs - len(missing)} were there{KIT_TOLD if manifest.name == KIT else ''}"
         )
         return len(missing)
 
