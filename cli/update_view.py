@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from cli.engine_events import Event, Note, Progress, Step, Summary, Trouble
 from cli.tables import since
 
 INSTANCE = "pulumi-python:dynamic/vast:Instance"
+INSTANCE_NAME = re.compile(r".+-\d+")  # other parts of the stack, such as `store`, are done with their line
 DIGITS = re.compile(r"\d+(?:\.\d+)?")
 ENDED = {
     "create": "online",
@@ -24,6 +24,7 @@ ENDED = {
     "delete": "given back",
 }  # by operation
 COUNTED = {"create": "created", "update": "updated", "replace": "replaced", "delete": "deleted", "same": "unchanged"}
+PHASE_WIDTH, TIME_WIDTH = len("fetch weights"), len("59 min")
 ONCE = frozenset({"fit", "image", "effect", "change"})  # phases of a plan: they are said above the lines of instances
 
 
@@ -53,7 +54,7 @@ class UpdateView:
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
-            self._live = Live(console=self.console, get_renderable=self._table, refresh_per_second=4)
+            self._live = Live(console=self.console, get_renderable=self._rows, refresh_per_second=4)
             self._live.start()
         return self
 
@@ -89,7 +90,7 @@ class UpdateView:
         return self.lines.setdefault(name, Line(moment=self.clock()))
 
     def _progress(self, event: Progress) -> None:
-        if event.phase in ONCE or event.name == "rentals":
+        if event.phase in ONCE or not INSTANCE_NAME.fullmatch(event.name):
             self._once(event.name, f"{event.name}  {event.phase}  {event.text}")
             return
         line = self._at(event.name)
@@ -125,14 +126,13 @@ class UpdateView:
     def _print(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)
 
-    def _table(self) -> Table:
-        """Return the instances' lines as they are now."""
-        table = Table.grid(padding=(0, 2))
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True)
-        table.add_column(no_wrap=True, justify="right")
-        table.add_column(overflow="ellipsis", no_wrap=True, ratio=1)
+    def _rows(self) -> Group:
+        """Return the instances' lines as they are now, cut to the terminal's width."""
+        width = max(map(len, self.lines), default=0)
+        rows = []
         for name, line in sorted(self.lines.items()):
             passed = "" if line.ended else since(self.clock() - line.moment)
-            table.add_row(name, Text(line.phase, "bold" if line.ended else ""), passed, line.text)
-        return table
+            row = Text(f"{name:{width}}  ", no_wrap=True, overflow="ellipsis")
+            row.append(f"{line.phase:{PHASE_WIDTH}}", "bold" if line.ended else "")
+            rows.append(row.append(f"  {passed:>{TIME_WIDTH}}  {line.text}"))
+        return Group(*rows)
