@@ -27,7 +27,7 @@ from sandbox.services.monitoring import Monitoring
 from sandbox.services.ports import LOOPBACK, choose
 from sandbox.services.programs import Program
 from sandbox.settings import STACK_CONFIG
-from tests.doubles.door import Reports
+from tests.doubles.receiver import Reports
 from tools import paths
 
 SCRAPE_SECONDS, OUTAGE_SECONDS = 5, 600

@@ -20,7 +20,7 @@ from monitoring.prometheus import Prometheus
 from providers.identity.metrics_credentials import Reporter
 from sandbox.services.monitoring import Monitoring
 from sandbox.settings import STACK_CONFIG
-from tests.doubles.door import Reports
+from tests.doubles.receiver import Reports
 from tests.doubles.rented import Rented
 
 PROBES = 60

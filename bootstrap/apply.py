@@ -162,7 +162,7 @@ class PlanExecutor:
         else:
             self.say("report", f"metrics go to {reporting.url} every {reporting.interval_seconds:g} s")
             if unreached:
-                self.say("report", f"the host keeps its metrics, because it cannot reach the door: {unreached}")
+                self.say("report", f"the host keeps its metrics, because it cannot reach the receiver: {unreached}")
 
     def keep_timings(self, timings: Mapping[str, float]) -> None:
         """Leave on a host that reports how long each phase took, for its agent to tell; not worth a failure."""

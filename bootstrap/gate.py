@@ -11,6 +11,9 @@ What gets through, and what everything else is answered:
 
 from dataclasses import dataclass
 
+# Caddy's name of the gate's server, a label of its metrics. Running hosts have it: with another name, the next update would
+# restart every gate and cut its streams.
+SERVER = "door"
 WELL_FORMED = "[A-Za-z0-9_-]{32,128}"
 RETRY_SECONDS = 30
 # vLLM closes connections that were idle for a time (5 s unless told otherwise). A request that Caddy sends on one at that
@@ -35,7 +38,7 @@ def caddyfile(port: int, places: Places = Places()) -> str:
 
     Nothing in it is secret: tokens stay in files that Caddy reads at each request, so that rewriting one rotates it
     without a reload, which would cut streams and reset the in-flight gauge. Idleness is read from that gauge
-    (`caddy_http_requests_in_flight{server="door"}` on loopback) and from admitted.log, never from Caddy's counters:
+    (`caddy_http_requests_in_flight` of the server SERVER, on loopback) and from admitted.log, never from Caddy's counters:
     they miss every request that a client aborts.
     """
     return f"""{{
@@ -44,7 +47,7 @@ def caddyfile(port: int, places: Places = Places()) -> str:
 	persist_config off
 	metrics
 	servers {places.listen}:{port} {{
-		name door
+		name {SERVER}
 		protocols h1 h2
 		timeouts {{
 			read_header 10s

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Reporting:
-    """Where a host sends its metrics, as whom, and how often. `url` is the door's, without a path."""
+    """Where a host sends its metrics, as whom, and how often. `url` is the receiver's, without a path."""
 
     url: str
     user: str

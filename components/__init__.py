@@ -1,1 +1,1 @@
-"""The only folder that composes resources; `config` is the only reader of stack config."""
+"""Composes resources; no other folder does. `config` validates stack config for them."""

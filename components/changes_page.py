@@ -1,6 +1,7 @@
-"""docs/changes.md: what an edit of each config key does to an instance that runs, computed by the rules that decide it.
+"""Generates docs/changes.md: the effect of each config key's edit on a running instance.
 
-`python -m components.changes_page` prints the page; a test compares it with the committed one, and holds it to all keys.
+The program's own rules compute the effects. `python -m components.changes_page` prints the page. A test compares it with
+the committed page, and checks that the page has every key.
 """
 
 import copy
@@ -28,7 +29,10 @@ BASE: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Edit:
-    """A key set to a value. `when` tells two edits of one key apart; `says` stands for what instances know nothing of."""
+    """A key set to a value. `when` tells two edits of one key apart.
+
+    `says` is the effect of a key that instances do not have.
+    """
 
     key: str
     value: Any = None
@@ -38,14 +42,14 @@ class Edit:
 
 FLEET = "fleets.<name>"
 EDITS = (
-    Edit(f"{FLEET}.replicas", says="instances are added or given back from the highest number down; the others stay"),
+    Edit(f"{FLEET}.replicas", says="instances are added, or given back from the highest number down; the others stay"),
     Edit(
         f"{FLEET}.without",
-        says="those that are named are given back, and as many with other numbers come; the others stay",
+        says="the named instances are given back, and as many with other numbers come; the others stay",
     ),
-    Edit(f"{FLEET}.rollout.maxUnavailable", says="nothing; it counts at the next change"),
+    Edit(f"{FLEET}.rollout.maxUnavailable", says="nothing; the next change uses it"),
     Edit(f"{FLEET}.model", "n"),
-    Edit(f"{FLEET}.gpu.name", "H100 SXM", "the running GPU is not named any more"),
+    Edit(f"{FLEET}.gpu.name", "H100 SXM", "the running GPU is no longer named"),
     Edit(f"{FLEET}.gpu.name", ["RTX 4090", "H100 SXM"], "the running GPU is still named"),
     Edit(f"{FLEET}.gpu.name", "rtx_4090", "the same GPU in another spelling"),
     Edit(f"{FLEET}.gpu.count", 2),
@@ -55,7 +59,7 @@ EDITS = (
     Edit(f"{FLEET}.overCeiling", "replace", "the landlord's price is no higher than `maxUsdPerHour`"),
     Edit(f"{FLEET}.image", "vllm/vllm-openai:v9"),
     *(
-        Edit(f"{FLEET}.registry.{key}", says="written down")  # a secret, which no computed page may hold
+        Edit(f"{FLEET}.registry.{key}", says="written down")  # a secret, which no generated page may hold
         for key in ("server", "user", "password")
     ),
     Edit(f"{FLEET}.vllmArguments", ["--max-model-len", "512"]),
@@ -85,9 +89,9 @@ EDITS = (
     Edit("store.hostEndpoint", "https://hosts.example"),
     Edit("store.region", "nbg1"),
     Edit("store.referenceUrl", "https://files.example/100MB.bin"),
-    Edit("store.onDestroy", says="nothing; it counts when the stack is destroyed"),
-    Edit("store.verify", says="nothing; the next refresh looks at more or less of the blobs"),
-    Edit("store.versioning", says="nothing; it is set on the bucket"),
+    Edit("store.onDestroy", says="nothing; a destroy of the stack uses it"),
+    Edit("store.verify", says="nothing; the next refresh checks more or less of the blobs"),
+    Edit("store.versioning", says="nothing; the bucket gets it"),
     Edit("limits.attempts", 5),
     Edit("limits.bootMinutes", 20),
     Edit("limits.connectMinutes", 9),
@@ -113,40 +117,41 @@ EDITS = (
 )
 
 
+INTRODUCTION = """
+The table shows the effect on a running instance. The program's own rules compute it. `pulumi preview` says the same in
+words: with the instance's name, and for each fleet how many endpoints close, for about how long, and the fleet's new cost.
+
+- **in place**: over SSH, on the rented machine. The host fetches new weights while the old model serves. An endpoint
+  that restarts is closed (503) until a completion proves it. If it does not serve, the old settings come back.
+- **another machine**: the program gives the old machine back first, then rents another under the same name.
+- **written down**: nothing changes now; the next rent uses the value.
+
+Changes that close an endpoint or take another machine go in waves. A wave has `rollout.maxUnavailable` instances of a
+fleet. The next wave begins when the last one serves. If an instance fails, the rest stays as it is.
+"""
+DRIFT = """
+The next `up` repairs drift that `pulumi refresh` finds. It starts a stopped machine. It waits for a machine that is
+offline or shows another SSH host key, for `limits.downMinutes` from the refresh that found it down. After that another
+machine takes its place, unless its endpoint answers. `up` and `preview` look again before they say so.
+
+`up` also waits for a machine that the market reports as `unknown`, `loading` or `rebooting`, or without its address. It
+never replaces a machine for that. It replaces a machine whose contract ends within a day; a machine that runs past its
+contract's end stays.
+
+`up` repairs in place: a moved address, other vLLM arguments or weights, a gate or a token changed by hand, a certificate
+that ends within 30 days, and a second instance under the same label. If an instance is gone, `up` creates it again.
+"""
+
+
 def page() -> str:
     """Return docs/changes.md."""
-    lines = [
-        "# What an edit of stack config does",
-        "",
-        "To an instance that runs; computed from the rules that decide it. `pulumi preview` says the same in words, with the",
-        "instance's name, and for each fleet how many endpoints close, for about how long, and what the fleet then costs.",
-        "",
-        "- **in place**: over SSH, on the machine that is rented. New weights are fetched while the old model serves; what",
-        "  restarts is closed (503) from then until a completion has proven it. What does not come to serve goes back.",
-        "- **another machine**: the old one is given back first, then another is rented, under the same name.",
-        "- **written down**: nothing is touched; it counts at the next rent.",
-        "",
-        "What closes an endpoint or takes another machine goes in waves: of a fleet, `rollout.maxUnavailable` at once, and",
-        "the next only when the last one serves. If one fails, the rest stays as it is.",
-        "",
-        "| key | where | effect |",
-        "| --- | --- | --- |",
-        *(f"| `{edit.key}` | {edit.when} | {edit.says or effect(edit)} |" for edit in EDITS),
-        "",
-        "Drift that `pulumi refresh` finds is mended by the next `up`. A machine that was stopped is started, one that is",
-        "offline is waited for, for `limits.downMinutes` from the refresh that found it down; so is one that shows",
-        "another SSH host key. After that another machine takes its place, unless its endpoint answers. `up` and",
-        "`preview` take a fresh look before they say so. A machine that the market reports as `unknown`, `loading` or",
-        "`rebooting`, or without its address, is waited for, and never replaced for that. One whose contract ends within",
-        "a day is replaced; one that runs past its end stays. A moved address, other vLLM arguments or weights, a gate or",
-        "a token changed by hand, a certificate that ends within 30 days, and a second instance under the same label are",
-        "put right in place. What is gone is made anew.",
-    ]
-    return "\n".join(lines) + "\n"
+    rows = [f"| `{edit.key}` | {edit.when} | {edit.says or effect(edit)} |" for edit in EDITS]
+    table = "\n".join(["| key | if | effect |", "| --- | --- | --- |", *rows])
+    return f"# What an edit of stack config does\n{INTRODUCTION}\n{table}\n{DRIFT}"
 
 
 def effect(edit: Edit) -> str:
-    """Return in a few words what an edit does."""
+    """Return the effect of an edit in a few words."""
     found = changes(_settings(Edit("")), _settings(edit), MACHINE)
     if found.replace:
         return "another machine"
@@ -194,12 +199,12 @@ def _manifest(path: str) -> Manifest:
 
 
 class _Known(str):
-    """A text that stands where the engine has an output."""
+    """A text in the place of the engine's output."""
 
     __slots__ = ()
 
     def apply(self, rule: Any) -> Any:
-        """Return what the rule makes of it."""
+        """Return the rule's result."""
         return rule(str(self))
 
 

@@ -1,4 +1,4 @@
-"""`gpu-fleet:kubernetes` before any cluster is asked: the way to it, and what the manifests are made from."""
+"""Reads `gpu-fleet:kubernetes` before any call to the cluster: the kubeconfig, and the settings of the manifests."""
 
 import hashlib
 import hmac
@@ -22,16 +22,16 @@ from monitoring.kubernetes.settings import Settings
 
 
 def settings_of(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> Settings:
-    """Return what the manifests are made from."""
+    """Return the settings of the manifests."""
     assert stack.kubernetes is not None
     more = {"stack_file": stack_file(stack, secret_leaves), "runbooks": RUNBOOKS}
     return Settings.model_validate({**stack.kubernetes.model_dump(), **more})
 
 
 def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
-    """Write the stack's config as a config file for the exporter; no secret is in it, no environment of vLLM, no login.
+    """Return the stack's config as a config file for the exporter: without secrets, vLLM's environment and registry logins.
 
-    It is JSON, which every dialect of YAML reads alike. Raises ConfigError if the exporter needs a leaf that is secret.
+    The text is JSON, because every dialect of YAML reads it alike. Raises ConfigError if the exporter needs a secret leaf.
     """
     left_out: Any = {"kubernetes": True, "fleets": {"__all__": {"environment", "registry"}}}
     content = secret_leaves.without(
@@ -50,7 +50,7 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
 def read_kubeconfig(cluster: KubernetesConfig, project: Path, environ: Mapping[str, str]) -> str:
     """Return the text of the kubeconfig.
 
-    Raises ConfigError, also where it lacks the context: Pulumi's plugin says so in `up` only.
+    Raises ConfigError, also if it lacks the context: Pulumi's plugin would notice that in `up` only.
     """
     usual = (environ.get("KUBECONFIG") or "~/.kube/config").split(os.pathsep)[0]
     path = project / Path(cluster.kubeconfig or usual).expanduser()
@@ -68,23 +68,23 @@ def read_kubeconfig(cluster: KubernetesConfig, project: Path, environ: Mapping[s
     except (yaml.YAMLError, KeyError, TypeError):
         raise ConfigError(f"{PROJECT}:kubernetes.kubeconfig: {path} is no kubeconfig with contexts.") from None
     if wanted not in known:
-        told = ", ".join(map(str, known)) or "none"
-        raise ConfigError(f"{PROJECT}:kubernetes.context: {path} has no context {wanted!r} (it has: {told}).")
+        names = ", ".join(map(str, known)) or "none"
+        raise ConfigError(f"{PROJECT}:kubernetes.context: {path} has no context {wanted!r} (it has: {names}).")
     return text
 
 
 def grafana_password(metrics_key: str) -> str:
-    """Return the password of Grafana's user admin."""
+    """Return the password of Grafana's user admin, derived from the metrics key."""
     return hmac.new(metrics_key.encode(), b"grafana", hashlib.sha256).hexdigest()[:24]
 
 
 def pinning_advice(cluster: KubernetesConfig) -> str:
-    """Return a warning with the commands that pin the images; empty where all are, and where nothing runs."""
+    """Return a warning with the commands that pin the images; empty if all are pinned, or if no pod is waited for."""
     if not cluster.wait:
         return ""
     commands = unpinned(cluster.digests, cluster.image, IMAGES if cluster.mode == "plain" else {})
     if not commands:
         return ""
-    told = "\n".join(f"  {command}" for command in commands)
+    lines = "\n".join(f"  {command}" for command in commands)
     which = "an image" if len(commands) == 1 else f"{len(commands)} images"
-    return f"Tags can be moved by others, and the cluster runs {which} by tag alone. Pin by digest:\n{told}"
+    return f"Tags can be moved by others, and the cluster runs {which} by tag alone. Pin by digest:\n{lines}"

@@ -1,7 +1,7 @@
-"""Keeps secrets out of the engine's event log, which holds the SDK's debug lines as they are.
+"""Keeps secrets out of the engine's event log, which stores the SDK's debug lines unchanged.
 
-Pulumi's SDK before 3.272 writes all outputs of a stack, secret ones in plain, into such a line after `props=`
-(pulumi/pulumi#24479). The operator's own SDK may be of any version from ours on, so the program cuts these lines.
+Pulumi's SDK before 3.272 writes all outputs of a stack, also secret ones in plain, into such a line after `props=`
+(pulumi/pulumi#24479). The operator may use an SDK of any version from ours on, so the program cuts these lines.
 """
 
 import functools
@@ -13,7 +13,7 @@ MARK = ", props="
 
 
 def cut_properties() -> None:
-    """Have the SDK's debug lines end where properties begin; a second call changes nothing."""
+    """Cut the SDK's debug lines before their properties. A second call changes nothing."""
     written = pulumi.log.debug
     if getattr(written, "cuts_properties", False):
         return

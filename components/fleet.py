@@ -1,4 +1,4 @@
-"""A fleet: n like instances, each with its own label, token and certificate."""
+"""A fleet: several equal instances, each with its own label, token and certificate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,10 @@ GATE_PORT = 8443
 
 @dataclass(frozen=True)
 class FleetArgs:
-    """What a fleet is made of. `blobs` are the resources that must exist before a host can fetch; `rentals` outlives every
-    instance; `pins` are digests of compile caches by key; with `metrics_key` the instances report.
+    """The inputs of a fleet.
+
+    `blobs` must exist before a host can fetch. `rentals` outlives every instance. `pins` are digests of compile caches by
+    key. With `metrics_key` the instances report metrics.
     """
 
     name: str
@@ -45,10 +47,9 @@ class FleetArgs:
 
 
 class Fleet(pulumi.ComponentResource):
-    """`gpu-fleet:components:Fleet`: `replicas` times a VastInstance named `<fleet>-<index>`, but for indexes in `without`.
+    """`gpu-fleet:components:Fleet`: `replicas` VastInstances named `<fleet>-<index>`, without the indexes in `without`.
 
-    Outputs: `endpoints`, `tokens` (secret), `prices`, by instance name;
-    `start` (what a start takes out of the bucket).
+    Outputs: `endpoints`, `tokens` (secret) and `prices`, by instance name; `start`: what a start reads from the bucket.
     """
 
     endpoints: dict[str, pulumi.Output[str]]
@@ -116,7 +117,7 @@ def make_fleets(
 
 
 def export_fleets(fleets: list[Fleet]) -> None:
-    """Export what clients and operators need of all fleets."""
+    """Export the endpoints, tokens and costs of all fleets."""
     prices = [price for fleet in fleets for price in fleet.prices.values()]
     pulumi.export("endpoints", {name: url for fleet in fleets for name, url in fleet.endpoints.items()})
     pulumi.export("hourlyCost", pulumi.Output.all(*prices).apply(lambda each: round(sum(each), 4)))
@@ -169,13 +170,13 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         **({"registry": _login(fleet.registry)} if fleet.registry else {}),
         **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
-    # The provider gets its inputs in plain; this list tells it which of them no line may show.
+    # The provider gets its inputs in plain. This list names the values that it must redact.
     secrets = args.secret_leaves.among(inputs)
     return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
 
 
 def _price(prices: list[float | None]) -> float:
-    """Choose what is charged, or what it was rented for in a state of before."""
+    """Choose the charged price, or the price at the rent if an older state has no charged one."""
     return next((price for price in prices if price is not None), 0.0)
 
 

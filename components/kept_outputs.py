@@ -1,7 +1,7 @@
-"""The stack's outputs, kept while an update is under way: one that ends early has taken none of them away.
+"""Keeps the stack's outputs during an update, so that an update that ends early removes none of them.
 
-Pulumi registers a program's outputs at its end. If that never comes (a failure, Ctrl-C), the command shows all of them as
-removed, though the endpoints answer. So they are registered as they were before anything else is done, and again in the end.
+Pulumi registers a program's outputs at its end. If a failure or Ctrl-C prevents that, the command shows all of them as
+removed, though the endpoints answer. So the program first registers the outputs of the last update, and the new ones last.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ READ = "pulumi:pulumi:readStackOutputs"
 
 
 def keep_outputs() -> pulumi.Output[bool]:
-    """Register the outputs of before. The result is known once the engine has them: what is exported waits for it."""
+    """Register the outputs of the last update. The result is known once the engine has them; exports wait for it."""
     root = pulumi.runtime.get_root_resource()
     if root is None:
         return pulumi.Output.from_input(False)
@@ -31,9 +31,9 @@ async def _registered(urn: str, name: str) -> bool:
 
 
 def register_again(monitor: Any, urn: str, name: str) -> bool:
-    """Have the engine hand out the outputs of a stack by its full name, and register them as they come, secrets included.
+    """Read a stack's outputs from the engine by its full name, and register them unchanged, secrets included.
 
-    An engine that cannot do either leaves everything as it is.
+    Return False without any change if the engine supports neither call.
     """
     with suppress(grpc.RpcError, KeyError, ValueError):
         arguments = struct_pb2.Struct()

@@ -1,4 +1,4 @@
-"""What the kit needs to make hosts report: vmagent, our agent, and the Python libraries that it uses."""
+"""Finds the files that make hosts report metrics: vmagent, our agent, and the agent's Python libraries."""
 
 import os
 import shutil
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pulumi
 
-LIBRARIES = {"prometheus-client": "prometheus_client/", "nvidia-ml-py": "pynvml.py"}  # package -> what of it travels
+LIBRARIES = {
+    "prometheus-client": "prometheus_client/",
+    "nvidia-ml-py": "pynvml.py",
+}  # package -> prefix of its files
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = (
     "Hosts will not report their metrics: vmagent, which ships them, is not on PATH. `make setup` builds it; then run this "
@@ -17,14 +20,15 @@ MISSING = (
 
 
 def vmagent(path: str | None) -> Path | None:
-    """Return the program that ships metrics, where PATH has it."""
+    """Return the program that ships metrics, if PATH has it."""
     found = shutil.which("vmagent", path=path)
     return Path(found) if found else None
 
 
 def find_shipper() -> Path | None:
-    """Return vmagent, and warn if it is not on PATH: hosts do not report without it. A run that leaves monitoring out by
-    GPU_FLEET_KUBERNETES=off needs no warning.
+    """Return vmagent. Warn if it is not on PATH, because hosts do not report without it.
+
+    With GPU_FLEET_KUBERNETES=off the run leaves monitoring out, and no warning is due.
     """
     found = vmagent(os.environ.get("PATH"))
     if found is None and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
@@ -33,7 +37,7 @@ def find_shipper() -> Path | None:
 
 
 def libraries() -> Mapping[str, Path]:
-    """Return the files under lib/ by name: the agent with its package, and what it imports."""
+    """Return the files of the kit's folder lib/ by name: the agent's package, and the libraries that it imports."""
     return dict(sorted([*_agent(), *_packages()]))
 
 

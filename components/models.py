@@ -1,4 +1,4 @@
-"""The manifests that a stack's fleets name, read and held against what the fleets want of them."""
+"""Reads the manifests that a stack's fleets name, and checks the fleets' vLLM arguments against them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from weights.pinned_caches import pins_file, read_pins
 
 @dataclass(frozen=True)
 class Model:
-    """What is committed of a model: its manifest, and digests of compile caches that any machine may start with, by key."""
+    """The committed files of a model: its manifest, and digests of compile caches that any machine may use, by key."""
 
     manifest: Manifest
     pins: Mapping[str, str]
 
 
 def load_models(stack: StackConfig, project: Path) -> dict[str, Model]:
-    """Read what is committed of all models that a fleet names. Raises ConfigError as `load_manifests` does."""
+    """Read the committed files of all models that a fleet names. Raises ConfigError as `load_manifests` does."""
     manifests = load_manifests(stack, project)
     return {name: Model(manifest, _pins(project / stack.models[name].manifest)) for name, manifest in manifests.items()}
 
@@ -33,7 +33,7 @@ def load_models(stack: StackConfig, project: Path) -> dict[str, Model]:
 def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
     """Read the manifests of all models that a fleet names.
 
-    Raises ConfigError with the file and what is wrong in it, and where vLLM's arguments cannot be with that model.
+    Raises ConfigError with the file and its mistake, also if a fleet's vLLM arguments contradict the model.
     """
     manifests = {}
     for name in sorted({fleet.model for fleet in stack.fleets.values()}):
@@ -67,5 +67,5 @@ def _mistakes(stack: StackConfig, manifests: dict[str, Manifest]) -> list[str]:
 
 
 def _of_fleet(about: ModelInfo, fleet: FleetConfig) -> list[str]:
-    order = read_options(about, arguments_of(fleet, about), fleet.environment)
-    return contradictions(about, order, fleet.gpu.count)
+    options = read_options(about, arguments_of(fleet, about), fleet.environment)
+    return contradictions(about, options, fleet.gpu.count)

@@ -1,4 +1,4 @@
-"""The monitoring stack in a Kubernetes cluster: the manifests of `monitoring.kubernetes` as resources, and its Secrets."""
+"""Makes Pulumi resources from the manifests of `monitoring.kubernetes`, and the Secrets that the cluster's programs read."""
 
 import base64
 import hashlib
@@ -35,12 +35,12 @@ KINDS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 TAKE_OVER = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
 SKIP_WAITING = {"pulumi.com/skipAwait": "true"}
-SECRET_DIGEST = "gpu-fleet/secret-digest"  # noqa: S105 -- a changed key starts the pod anew: programs read theirs once
+SECRET_DIGEST = "gpu-fleet/secret-digest"  # noqa: S105 -- a changed key restarts the pod: programs read their keys once
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What the cluster's programs log in with; `webhook` and `watchdog` where alerts are told."""
+    """The keys of the cluster's programs. `webhook` and `watchdog` are URLs that alerts go to."""
 
     metrics: pulumi.Output[str]
     market: pulumi.Output[str]
@@ -51,9 +51,9 @@ class Keys:
 
 
 class Observability(pulumi.ComponentResource):
-    """`gpu-fleet:components:Observability`: one resource an object, each after the namespace.
+    """`gpu-fleet:components:Observability`: one resource for each object, all of them after the namespace.
 
-    Outputs: `namespace`, `grafana_password` (secret; derived from `metricsKey`, so that nobody need choose one).
+    Outputs: `namespace`, `grafana_password` (secret; derived from `metricsKey`, so that the operator need not choose one).
     """
 
     namespace: str
@@ -79,32 +79,32 @@ class Observability(pulumi.ComponentResource):
         manifests = [*make(settings_of(stack, secret_leaves))]
         files = [_secret(secret, cluster.namespace, values) for secret, values in secrets.items()]
         own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        # Neither is a secret, though the key that both follow from is one.
+        # The mark is no secret, though it follows from a key that is one.
         self._mark = pulumi.Output.unsecret(keys.metrics.apply(lambda key: marks.mark_of(key, own)))
         everything = [*first, *files, *manifests]
-        # The plugin would not ask its own variable where the provider says no.
-        told = os.environ.get(TAKE_OVER) == "true"
+        # If the provider says no, the plugin ignores its own variable. So the program reads it.
+        allowed = os.environ.get(TAKE_OVER) == "true"
         takes_over = self._mark.apply(
-            lambda mark: told or marks.may_take_over(kubeconfig, cluster.context, everything, mark)
+            lambda mark: allowed or marks.may_take_over(kubeconfig, cluster.context, everything, mark)
         )
-        # Not a secret by itself, and it holds one: state and --diff would show it.
+        # The kubeconfig holds credentials, which state and --diff would show.
         reached = pulumi.Output.secret(kubeconfig)
         provider = k8s.Provider(
             "kubernetes",
             kubeconfig=reached,
             context=cluster.context or None,
             namespace=cluster.namespace,
-            # Files that change are changed: by default the plugin makes them anew, and for a moment they are not there.
+            # Change files in place: by default the plugin replaces them, and for a moment they do not exist.
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
-            enable_patch_force=True,  # a field that was changed by hand is drift, and `up` mends drift
-            upsert_existing_objects=takes_over,  # what an update made that was killed
+            enable_patch_force=True,  # a field that was changed by hand is drift, and `up` repairs drift
+            upsert_existing_objects=takes_over,  # objects left by an update that was killed
         )
         self._options = pulumi.ResourceOptions(parent=self, provider=provider)
         self._wait = cluster.wait
         made = [self._object(manifest) for manifest in first]
         if cluster.storage_class and cluster.mode == "plain":
-            # Only read: a class that is not there would leave the disks, and so the pods, waiting for good.
+            # Only read: without the class, the disks and so the pods would wait for ever.
             k8s.storage.v1.StorageClass.get("storage-class", cluster.storage_class, opts=self._options)
         self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=made))
         for manifest in files:
@@ -118,18 +118,18 @@ class Observability(pulumi.ComponentResource):
         self.register_outputs({"namespace": self.namespace})
 
     def _secrets(self, cluster: KubernetesConfig, keys: Keys) -> dict[str, dict[str, pulumi.Output[str]]]:
-        door = {names.DOOR_SECRET: {names.DOOR_KEY: keys.metrics}}
+        receiver = {names.RECEIVER_SECRET: {names.RECEIVER_KEY: keys.metrics}}
         if cluster.mode == "existing":
-            return door
+            return receiver
         exporter = dict(zip(names.EXPORTER_KEYS, (keys.market, keys.store_access, keys.store_secret), strict=True))
-        told = pulumi.Output.all(keys.webhook, keys.watchdog).apply(
+        alerting = pulumi.Output.all(keys.webhook, keys.watchdog).apply(
             lambda urls: yaml.safe_dump(prometheus_config.alertmanager(*(url or "" for url in urls)), sort_keys=False)
         )
         return {
-            **door,
+            **receiver,
             names.EXPORTER_SECRET: exporter,
             names.GRAFANA_SECRET: {names.GRAFANA_PASSWORD: self.grafana_password},
-            names.ALERTMANAGER_SECRET: {names.ALERTMANAGER_FILE: told},
+            names.ALERTMANAGER_SECRET: {names.ALERTMANAGER_FILE: alerting},
         }
 
     def _object(self, manifest: Manifest) -> pulumi.Resource:
@@ -145,7 +145,7 @@ class Observability(pulumi.ComponentResource):
 
 
 def digest_of(values: dict[str, pulumi.Output[str]]) -> pulumi.Output[str]:
-    """Return a text that changes with a Secret's values and does not tell them: keys are long and random."""
+    """Return a digest of a Secret's values. It reveals none of them, because keys are long and random."""
     ordered = [values[key] for key in sorted(values)]
     return pulumi.Output.all(*ordered).apply(lambda each: hashlib.sha256("\0".join(each).encode()).hexdigest()[:16])
 
@@ -169,9 +169,9 @@ def _component(secret: str) -> str:
 def observe(
     stack: StackConfig, source: pulumi.Config, known: Container[str], project: Path, secret_leaves: SecretLeaves = NONE
 ) -> dict[str, Any]:
-    """Declare the cluster's monitoring; return where it is and how Grafana is reached, as an export.
+    """Declare the cluster's monitoring. Return an export: the namespace, and the way to Grafana.
 
-    `known` are the config keys that are set. Raises pulumi.RunError if the kubeconfig cannot be read.
+    `known` are the config keys that have a value. Raises pulumi.RunError if the kubeconfig cannot be read.
     """
     assert stack.kubernetes is not None
     try:

@@ -1,8 +1,8 @@
-"""The provider processes: one that holds the account's keys serves the whole stack.
+"""Makes the provider processes. One process, which holds the account's keys, serves the whole stack.
 
-It serves as many calls at once as the engine sends (`providers.wide_pool`), and it is there as long as the program is: a
-fleet that leaves takes no provider along, so whatever is deleted last is deleted with the keys of today's config. Where
-Python or Pulumi's SDK do not let a process serve more than four calls, every four instances get a process of their own.
+It serves as many calls at once as the engine sends (`providers.wide_pool`). It belongs to the program and to no fleet, so
+that deletes of a removed fleet also use the keys of today's config. Some versions of Python and of Pulumi's SDK limit a
+process to four calls. Then every four instances get a process of their own.
 """
 
 import pulumi
@@ -10,7 +10,7 @@ import pulumi
 from providers.wide_pool import is_wide_possible
 
 NAME = "account-provider"
-CALLS_A_PROCESS = 4  # of an SDK that cannot be widened
+CALLS_A_PROCESS = 4  # with an SDK that cannot be widened
 
 
 def name_for(instance: int, wide: bool) -> str:
@@ -21,7 +21,7 @@ def name_for(instance: int, wide: bool) -> str:
 class ProviderPool:
     """Makes `pulumi-python` provider resources, each of them one process with the given args.
 
-    `wide` says whether a process serves all calls; None: find out.
+    `wide`: whether one process serves all calls; None finds out.
     """
 
     def __init__(self, project: str, args: dict[str, pulumi.Output[str]], wide: bool | None = None) -> None:
@@ -31,11 +31,11 @@ class ProviderPool:
         self._instances = 0
 
     def common(self) -> pulumi.ProviderResource:
-        """Return the provider of everything that there is once in a stack."""
+        """Return the provider of the resources that a stack has once."""
         return self._get(NAME)
 
     def for_instance(self) -> pulumi.ProviderResource:
-        """Return the provider of the next instance; its create takes minutes, and must not wait for another's."""
+        """Return the provider of the next instance. Its create takes minutes, and must not wait for another create."""
         name = name_for(self._instances, self._wide)
         self._instances += 1
         return self._get(name)

@@ -1,4 +1,7 @@
-"""What a fleet wishes of its machines, without Pulumi: commands beside the engine and the exporter's image need it, too."""
+"""Derives from a fleet's config its requirements, disk and vLLM arguments.
+
+Without Pulumi, because commands that run beside the engine need it, too.
+"""
 
 from typing import Any
 
@@ -10,24 +13,23 @@ from weights.model_info import ModelInfo
 
 
 def disk_gb(fleet: FleetConfig, model: Manifest) -> int:
-    """Return the disk to rent: what config says, or room for two versions of the weights and 16 GB besides.
+    """Return the disk to rent, in GB: config's, or room for two versions of the weights and 16 GB more.
 
-    Disk is fixed for the life of an instance, and a model swap needs old and new weights side by side.
+    A disk is fixed for the life of an instance, and a change of the model needs old and new weights side by side.
     """
     return fleet.disk_gb or 16 + -(-2 * model.total_bytes // GB)
 
 
 def arguments_of(fleet: FleetConfig, about: ModelInfo | None) -> tuple[str, ...]:
-    """Return vLLM's arguments: the config's, with how it uses several GPUs where they do not say it.
+    """Return config's vLLM arguments, with the split over several GPUs if they do not say it.
 
-    They are added here, and not when an instance is set up, so that its state says what it runs with: an update that fails
-    goes back to that.
+    The program adds it before the instance is created, so that state has all arguments: a failed update restores those.
     """
     return spread(about, fleet.vllm_arguments, fleet.gpu.count)
 
 
 def requirements_of(fleet: FleetConfig) -> dict[str, Any]:
-    """Return what a fleet wishes of its machines, in the shape of `providers.vast.settings.RequirementSettings`."""
+    """Return a fleet's requirements as the property `wishes`, in the shape of `providers.vast.settings.RequirementSettings`."""
     return {
         "gpuNames": list(fleet.gpu.name),
         "gpuCount": fleet.gpu.count,

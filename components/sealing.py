@@ -1,4 +1,4 @@
-"""Secret leaves of stack config among a resource's inputs, handed to the engine as secrets."""
+"""Marks secret leaves of stack config among a resource's inputs as secrets for the engine."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ PLAIN_KEYS = frozenset({"__provider"})
 
 
 def sealed(value: Any, secret_leaves: SecretLeaves) -> Any:
-    """Return inputs of a resource with every secret leaf as a secret output, and so each URL that holds a password."""
+    """Return a resource's inputs with each secret leaf as a secret output. A URL with a password in it is such a leaf."""
     if isinstance(value, Mapping):
         return {key: item if key in PLAIN_KEYS else sealed(item, secret_leaves) for key, item in value.items()}
     if isinstance(value, list | tuple):

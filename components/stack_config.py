@@ -1,4 +1,4 @@
-"""The program's view of stack config: read from Pulumi, with every secret leaf sealed wherever a resource gets it."""
+"""Reads stack config from Pulumi for the program, and seals secret leaves in every resource's inputs."""
 
 import os
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from config.stack import StackConfig
 
 @dataclass(frozen=True)
 class ProgramConfig:
-    """The stack's config, validated. `values`: as Pulumi hands them over, by key; `project`: the program's folder."""
+    """The stack's validated config. `values`: Pulumi's texts by key; `project`: the program's folder."""
 
     source: pulumi.Config
     values: Mapping[str, str]
@@ -30,7 +30,7 @@ class ProgramConfig:
 
 
 def read_program_config() -> ProgramConfig:
-    """Read stack config and what it names. Raises pulumi.RunError with the operator's sentences."""
+    """Read stack config and the models that it names. Raises pulumi.RunError with sentences for the operator."""
     project = Path(pulumi.runtime.get_root_directory() or ".")
     values = own_values({**pulumi.runtime.config.get_config_env(), **pulumi.runtime.config.CONFIG.get()})
     secret_keys = [key for key in StackConfig.model_fields if pulumi.runtime.is_config_secret(f"{PROJECT}:{key}")]
@@ -48,12 +48,12 @@ def read_program_config() -> ProgramConfig:
 
 
 def seal_inputs(secret_leaves: SecretLeaves) -> None:
-    """Have every resource hand the engine its secret leaves as secrets."""
+    """Make every resource pass its secret leaves to the engine as secrets."""
     pulumi.runtime.register_stack_transformation(
         lambda args: pulumi.ResourceTransformationResult(sealed(args.props, secret_leaves), args.opts)
     )
 
 
 def stack_name() -> str:
-    """Return the stack's whole name at the backend."""
+    """Return the stack's qualified name at the backend."""
     return f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"

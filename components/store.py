@@ -1,4 +1,4 @@
-"""The object store of a stack: one bucket, the kit, and the blobs of every model that a fleet serves."""
+"""The object store of a stack: one bucket, the kit, and the blobs of each model that a fleet serves."""
 
 import hashlib
 import re
@@ -24,9 +24,9 @@ HOLDER = re.compile(r"[a-zA-Z0-9._-]{0,100}\Z")
 
 @dataclass(frozen=True)
 class StoreArgs:
-    """What the store holds: `manifests` by model name, `project` the folder that paths in config are relative to.
+    """The inputs of the store. `manifests`: by model name; `project`: the folder that paths in config are relative to.
 
-    With `vmagent` the kit brings what makes hosts report.
+    With `vmagent`, the kit has the programs that make hosts report.
     """
 
     stack: StackConfig
@@ -40,7 +40,7 @@ class StoreArgs:
 class Store(pulumi.ComponentResource):
     """`gpu-fleet:components:Store`: a Bucket, Blobs `kit`, and Blobs `model-<name>` for each model in use.
 
-    Outputs: `kit` (its manifest), `blobs_of(model)` (what must exist before a host can fetch that model).
+    Outputs: `kit` (its manifest), `blobs_of(model)` (the resources that a host needs before it can fetch that model).
     """
 
     kit: Manifest
@@ -90,12 +90,12 @@ class Store(pulumi.ComponentResource):
         self.register_outputs({"bucket": sealed(store.bucket, args.secret_leaves), "kit": self.kit.digest})
 
     def blobs_of(self, model: str) -> list[pulumi.Resource]:
-        """Return the resources that a host which serves this model fetches from."""
+        """Return the resources from which a host of this model fetches."""
         return [self._blobs["kit"], self._blobs[f"model-{model}"]]
 
 
 def holder(key: str) -> str:
-    """Return the name under which the bucket remembers who refers to blobs: a file's, whatever a model is called."""
+    """Return the file name under which the bucket notes a reference to blobs. It is safe for any model's name."""
     if HOLDER.match(key):
         return key
     plain = re.sub(r"[^a-zA-Z0-9._-]", "-", key)[:80]

@@ -1,1 +1,1 @@
-"""What is measured, and how it is shown."""
+"""Metrics of the fleet: what hosts and exporter report, the queries over it, and dashboards, alerts and report."""

@@ -1,7 +1,7 @@
-"""What somebody must know, each with the page of monitoring/runbooks.md that says what to do.
+"""The alerts. monitoring/runbooks.md has a section for each of them, with the commands that help.
 
-An alert names the instance or the fleet, what is wrong and what it costs; `severity`: page (money or service is lost now),
-ticket (look today), none (the watchdog).
+An alert names the instance or the fleet, the trouble and its cost. `severity`: page (money or service is lost now), ticket
+(look today), none (the watchdog).
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ HOST = "{{ $labels.name }} (instance {{ $labels.instance_id }})"
 
 @dataclass(frozen=True)
 class Alert:
-    """One alert. `wait` is how long the expression must hold, a PromQL duration."""
+    """One alert. `wait` is the time for which the expression must hold, a PromQL duration."""
 
     name: str
     expression: str
@@ -73,21 +73,21 @@ ALERTS: Sequence[Alert] = (
         queries.over_budget("day"),
         "10m",
         "ticket",
-        "This UTC day will have cost ${{ $value | humanize }} when it ends, more than its budget.",
+        "This UTC day will cost ${{ $value | humanize }}, more than its budget.",
     ),
     Alert(
         "BudgetMonth",
         queries.over_budget("month"),
         "1h",
         "ticket",
-        "This UTC month will have cost ${{ $value | humanize }} when it ends, more than its budget.",
+        "This UTC month will cost ${{ $value | humanize }}, more than its budget.",
     ),
     Alert(
         "InstanceIdle",
         queries.idle_hosts(),
         "0s",
         "ticket",
-        f"{HOST} has served nobody for {{{{ $value | humanizeDuration }}}}, and is billed all the same.",
+        f"{HOST} has had no request for {{{{ $value | humanizeDuration }}}}, and is billed.",
     ),
     Alert(
         "InstanceOrphaned",
@@ -122,14 +122,14 @@ ALERTS: Sequence[Alert] = (
         queries.throttled_gpus(),
         "10m",
         "ticket",
-        f"A GPU of {HOST} is slowed down: {{{{ $labels.reason }}}}.",
+        f"A GPU of {HOST} runs at a lower clock: {{{{ $labels.reason }}}}.",
     ),
     Alert(
         "GpuBroken",
         queries.broken_gpus(),
         "0s",
         "page",
-        f"A GPU of {HOST} has memory errors that could not be corrected.",
+        f"A GPU of {HOST} has uncorrectable memory errors.",
     ),
     Alert(
         "ClockWrong",
@@ -150,27 +150,27 @@ ALERTS: Sequence[Alert] = (
         queries.no_exporter(),
         "2m",
         "page",
-        "The fleet exporter does not answer: nobody watches what is rented.",
+        "The fleet exporter does not answer: rented instances are not watched.",
     ),
     Alert(
         "DoorRefusing",
         queries.refused_samples(),
         "0s",
         "ticket",
-        "The door refused {{ $value | humanize }} samples or requests of {{ $labels.instance_id }}: {{ $labels.reason }}.",
+        "The receiver refused {{ $value | humanize }} samples of {{ $labels.instance_id }}: {{ $labels.reason }}.",
     ),
     Alert(
         "Watchdog",
         "vector(1)",
         "0s",
         "none",
-        "Always firing: who no longer hears it must look after the alerting itself.",
+        "This alert always fires. If you stop receiving it, repair the alerting itself.",
     ),
 )
 
 
 def document(runbooks: str = RUNBOOKS) -> dict[str, Any]:
-    """Return the rule file with every alert. `runbooks` is where its page can be read, a URL or a path."""
+    """Return the rule file with every alert. `runbooks` is the URL or path of the page of runbooks."""
     return {"groups": [{"name": "gpu-fleet-alerts", "rules": [_rule(alert, runbooks) for alert in ALERTS]}]}
 
 

@@ -1,4 +1,4 @@
-"""How instances are called."""
+"""Names of instances: `<fleet>-<number>`."""
 
 
 def fleet_of(name: str) -> str:

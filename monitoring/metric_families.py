@@ -1,4 +1,4 @@
-"""Families of samples for a collector: values by their labels. It travels to hosts with the agent, so it imports little."""
+"""Makes metric families for a collector from values by label. The kit takes this file to hosts, so it imports little."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
-Samples = Mapping[Any, float]  # values by their labels' values, which are tuples of text
+Samples = Mapping[Any, float]  # value by the labels' values, a tuple of texts
 
 
 def gauges(name: str, text: str, labels: tuple[str, ...], values: Samples) -> Metric:

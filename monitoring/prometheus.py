@@ -1,4 +1,4 @@
-"""Asking a Prometheus: the only place that does, over its HTTP API, with every answer held to a model."""
+"""Queries a Prometheus over its HTTP API. Models validate every answer. No other module queries it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ VARIABLE = "GPU_FLEET_PROMETHEUS"
 
 
 class PrometheusError(Exception):
-    """Prometheus does not answer, or refuses a query; the message says which and why."""
+    """Prometheus does not answer, or refuses a query. The message says which and why."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """One series of an answer: its labels, and (unix seconds, value) in the order of time."""
+    """One series of an answer: its labels, and (unix seconds, value) sorted by time."""
 
     labels: Mapping[str, str]
     points: list[tuple[float, float]]
@@ -48,24 +48,24 @@ class _Answer(BaseModel):
 
 
 class Prometheus:
-    """One server. Every call raises PrometheusError only."""
+    """One server. Each call raises only PrometheusError."""
 
     def __init__(self, url: str, http: httpx.Client | None = None) -> None:
         self._url = url.rstrip("/")
         self._http = http or httpx.Client(timeout=TIMEOUT_SECONDS)
 
     def query(self, expression: str, at: float | None = None) -> list[Series]:
-        """Return what an expression is now, or at a moment (unix seconds)."""
+        """Return an expression's series now, or at a moment (unix seconds)."""
         return self._ask("query", {"query": expression} | ({"time": str(at)} if at is not None else {}))
 
     def range(self, expression: str, start: float, end: float, step: float) -> list[Series]:
-        """Return what an expression was from one moment to another (unix seconds), every `step` seconds."""
+        """Return an expression's series between two moments (unix seconds), with a point every `step` seconds."""
         return self._ask(
             "query_range", {"query": expression, "start": str(start), "end": str(end), "step": f"{step:g}"}
         )
 
     def number(self, expression: str) -> float | None:
-        """Return the one value of an expression; None where it has none, or is not a number."""
+        """Return the one value of an expression; None without a value, or if it is not a number."""
         found = self.query(expression)
         return found[0].value if len(found) == 1 and found[0].value == found[0].value else None
 

@@ -1,9 +1,9 @@
-"""Configuration of Prometheus and Alertmanager, pure."""
+"""Makes the configuration of Prometheus and Alertmanager. Pure."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-# Late pushes of a host that catches up after an outage are taken for so long; newer ones may be there already.
+# Prometheus accepts samples of a host that catches up after an outage for so long, even behind newer samples.
 OUT_OF_ORDER_SECONDS = 30 * 60
 
 
@@ -14,7 +14,7 @@ def prometheus(
     interval: str = "15s",
     external: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return prometheus.yml. `targets`: host:port by job; `rules`: files. Hosts are not scraped: they push."""
+    """Return prometheus.yml. `targets`: host:port by job; `rules`: files. Hosts push; Prometheus does not scrape them."""
     return {
         "global": {
             "scrape_interval": interval,
@@ -32,9 +32,9 @@ def prometheus(
 
 
 def alertmanager(webhook: str = "", watchdog: str = "") -> dict[str, Any]:
-    """Return alertmanager.yml: one receiver, grouped by alert and fleet. Without URLs it only shows what fires.
+    """Return alertmanager.yml: one receiver, grouped by alert and fleet. Without URLs, Alertmanager only shows alerts.
 
-    `watchdog` is told once a minute that alerting lives; who hears nothing from it must call somebody.
+    `watchdog` gets a message once a minute while alerting works. If the messages stop, the service behind it should call you.
     """
     return {
         "route": {

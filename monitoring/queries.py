@@ -1,26 +1,26 @@
-# Long because every PromQL expression is here, and nowhere else.
-"""Every PromQL expression of the project: rules, alerts, dashboards, report and criteria ask by these names.
+# Long because every PromQL expression is in this file.
+"""Every PromQL expression of the project. Rules, alerts, dashboards, report and criteria take them from here.
 
-Series of hosts carry the labels `instance_id`, `name` and `fleet`, which the door has put there; those of the fleet
-exporter say `job="exporter"`. Names and buckets are those of vLLM 0.20 to 0.33; the others are in docs/monitoring.md.
-A window is a PromQL duration. What has no traffic has no value: never nought, never infinite.
+Series of hosts have the labels `instance_id`, `name` and `fleet`, which the receiver sets. Series of the fleet exporter
+have `job="exporter"`. Names and buckets are those of vLLM 0.20 to 0.33; docs/monitoring.md lists the others.
+A window is a PromQL duration. Without traffic an expression has no value: neither 0 nor infinity.
 """
 
-ALL_PHASES = "all"  # the exporter's name for: from the first attempt to an answered completion
+ALL_PHASES = "all"  # the exporter's phase from the first attempt to an answered completion
 HOST = "instance_id, name, fleet"
-STACK = "job, instance"  # two stacks may call a fleet the same, and each has an exporter of its own
+STACK = "job, instance"  # two stacks may have a fleet of one name, and each stack has its own exporter
 SILENT_SECONDS = 180
 STALE_SECONDS = 300
 FRESH_SECONDS = 120
-LEAST_TOKENS = 10_000  # fewer give no price of a million: an hour's rent over one answer says nothing
-OURS = 'vast_instance_state{state="ready"}'  # what each reporting host always says
+LEAST_TOKENS = 10_000  # with fewer, the price of a million would be the rent over a few answers
+OURS = 'vast_instance_state{state="ready"}'  # each reporting host always has this series
 
 
 # --- the endpoints ---------------------------------------------------------------------------------------------------------
 
 
 def latency(quantile: float, window: str = "5m", by: str = "model_name") -> str:
-    """Seconds from a request's arrival at vLLM to its end, aborted requests left out: vLLM does not time them."""
+    """Seconds from a request's arrival at vLLM to its end. vLLM does not time aborted requests."""
     return _quantile(quantile, "vllm:e2e_request_latency_seconds", window, by)
 
 
@@ -40,22 +40,22 @@ def completions(window: str = "5m", by: str = "model_name") -> str:
 
 
 def timed_requests(window: str) -> str:
-    """How many requests `latency` is made of."""
+    """Number of requests behind `latency`."""
     return f"sum(increase(vllm:e2e_request_latency_seconds_count[{window}]))"
 
 
 def generated_tokens(window: str = "5m", by: str = "model_name") -> str:
-    """Tokens written a second."""
+    """Generated tokens a second."""
     return f"sum by ({by}) (rate(vllm:generation_tokens_total[{window}]))"
 
 
 def prompt_tokens(window: str = "5m", by: str = "model_name") -> str:
-    """Tokens read a second, cached ones included."""
+    """Prompt tokens a second, with cached ones."""
     return f"sum by ({by}) (rate(vllm:prompt_tokens_total[{window}]))"
 
 
 def error_ratio(window: str = "5m") -> str:
-    """Share of requests that ended in an error, 0 to 1: refused by the server, or broken off after the first byte."""
+    """Share of requests that ended in an error, 0 to 1: refused by the server, or cut after the first byte."""
     broken = f'sum by ({HOST}) (rate(vllm:request_success_total{{finished_reason="error"}}[{window}]))'
     refused = f'sum by ({HOST}) (rate(http_requests_total{{status="5xx",handler=~"/v1/.*"}}[{window}]))'
     every = f'sum by ({HOST}) (rate(http_requests_total{{handler=~"/v1/.*"}}[{window}]))'
@@ -63,7 +63,7 @@ def error_ratio(window: str = "5m") -> str:
 
 
 def waiting_requests() -> str:
-    """Requests that vLLM has taken in and not begun."""
+    """Requests that vLLM has accepted and not started."""
     return f"sum by ({HOST}) (vllm:num_requests_waiting)"
 
 
@@ -78,15 +78,17 @@ def cache_usage() -> str:
 
 
 def not_serving() -> str:
-    """Hosts that report and do not serve, nor are on their way to. One that was given back is heard for minutes on end:
-    where an exporter knows what its stack rents, only that counts."""
+    """Hosts that report, do not serve and are not starting.
+
+    A host that was given back reports for some more minutes. If an exporter knows its stack's rentals, only those count.
+    """
     given_back = f"({OURS} and on (stack_id) {known_stacks()} unless on (instance_id) {inventory()})"
     starting = 'vast_instance_state{state="starting"} == 1'
     return f"{OURS} == 0 unless on (instance_id) {starting} unless on (instance_id) {given_back}"
 
 
 def slow_endpoints(seconds: float = 2.0, window: str = "5m", least: int = 5) -> str:
-    """Models whose p95 is above a bound, where at least so many requests were timed."""
+    """Models whose p95 is above a bound, if vLLM timed at least `least` requests."""
     enough = f"sum by (model_name) (increase(vllm:e2e_request_latency_seconds_count[{window}])) >= {least}"
     return f"{latency(0.95, window)} > {seconds:g} and on (model_name) {enough}"
 
@@ -95,22 +97,22 @@ def slow_endpoints(seconds: float = 2.0, window: str = "5m", least: int = 5) -> 
 
 
 def silent_hosts() -> str:
-    """Instances that the market says run, and whose agent has not been heard for three minutes."""
+    """Instances that run by the market's word, and whose agent has been silent for SILENT_SECONDS."""
     return f'vast_instance_info{{status="running"}} unless on (instance_id) (time() - timestamp({OURS}) < {SILENT_SECONDS})'
 
 
 def idle_seconds() -> str:
-    """How long a host that serves has had no request under way."""
+    """Seconds since the last request, of hosts that serve."""
     return f"vast_instance_idle_seconds and on (instance_id) {OURS} == 1"
 
 
 def unused_seconds(window: str = "60d") -> str:
-    """How long each instance was ready and unused in all, as far back as Prometheus knows."""
+    """Seconds in which each instance was ready and unused, as far back as Prometheus has samples."""
     return f"sum by (instance_id) (increase(vast_instance_unused_seconds_total[{window}]))"
 
 
 def idle_hosts(seconds: float = 1800) -> str:
-    """Hosts that serve nobody for longer than that."""
+    """Hosts that serve and have had no request for longer than `seconds`."""
     return f"({idle_seconds()}) > {seconds:g}"
 
 
@@ -120,12 +122,12 @@ def certificate_days() -> str:
 
 
 def ending_contracts(hours: float = 24) -> str:
-    """Hours until contracts end, of those that end sooner than that."""
+    """Hours until contracts end, of contracts that end within `hours`."""
     return f"(vast_instance_contract_end_timestamp_seconds - time()) / 3600 < {hours:g}"
 
 
 def ending_certificates(days: float = 14) -> str:
-    """Certificates that end sooner than that."""
+    """Certificates that end within `days`."""
     return f"{certificate_days()} < {days:g}"
 
 
@@ -135,12 +137,12 @@ def disk_free_ratio() -> str:
 
 
 def full_disks(ratio: float = 0.1) -> str:
-    """Hosts whose disk has less free than that."""
+    """Hosts whose disk has less than `ratio` free."""
     return f"{disk_free_ratio()} < {ratio:g}"
 
 
 def gpu_utilization() -> str:
-    """Share of time in which a GPU ran anything, 0 to 1. It says nothing of how full it is."""
+    """Share of time in which a GPU ran a kernel, 0 to 1. It does not show the load within that time."""
     return "vast_gpu_utilization_ratio"
 
 
@@ -155,7 +157,7 @@ def gpu_temperature() -> str:
 
 
 def throttled_gpus() -> str:
-    """GPUs that are slowed down by heat or power of the machine, not by their own limit."""
+    """GPUs that heat or power of the machine slows down. Their own power limit does not count."""
     return 'max by (instance_id, name, fleet, uuid, reason) (vast_gpu_throttle_active{reason=~"hw_.*|sw_thermal"}) == 1'
 
 
@@ -165,7 +167,7 @@ def broken_gpus(window: str = "1h") -> str:
 
 
 def wrong_clocks(behind: float = 60, ahead: float = 15) -> str:
-    """Hosts whose samples come from another time, in seconds behind ours; one that catches up after an outage is not one."""
+    """Hosts with a wrong clock, in seconds behind ours. A host that catches up after an outage does not count."""
     lag = "vast_door_lag_seconds"
     return f"min_over_time({lag}[15m]) > {behind:g} or max_over_time({lag}[15m]) < -{ahead:g}"
 
@@ -174,13 +176,13 @@ def wrong_clocks(behind: float = 60, ahead: float = 15) -> str:
 
 
 def provisioning(quantile: float, phase: str = ALL_PHASES) -> str:
-    """Seconds by phase over the whole ledger; `all` counts failed attempts right before a served one in."""
+    """Seconds of a phase over the whole ledger. `all` includes failed attempts right before the one that served."""
     buckets = f'vast_instance_provisioning_duration_seconds_bucket{{phase="{phase}"}}'
     return f"histogram_quantile({quantile:g}, sum by (le) ({buckets})) and on () {provisioned(phase)} > 0"
 
 
 def provisioned(phase: str = ALL_PHASES) -> str:
-    """How many instances `provisioning` is made of."""
+    """Number of instances behind `provisioning`."""
     return f'sum(vast_instance_provisioning_duration_seconds_count{{phase="{phase}"}})'
 
 
@@ -196,23 +198,23 @@ def last_phases() -> str:
 
 
 def came_online(window: str = "1m") -> str:
-    """Instances that have just answered their first completion: what `pulumi up` brought."""
+    """Instances that have just answered their first completion after a `pulumi up`."""
     return f"changes(vast_instance_served_timestamp_seconds[{window}]) > 0"
 
 
 def slow_provisioning(seconds: float = 180, for_seconds: float = 3600) -> str:
-    """Instances that took longer than that to serve, for an hour after they did."""
+    """Instances that took longer than `seconds` to serve, shown for `for_seconds` after that."""
     fresh = f"time() - vast_instance_served_timestamp_seconds < {for_seconds:g}"
     return f"vast_instance_provisioning_last_seconds > {seconds:g} and on ({STACK}, name) {fresh}"
 
 
 def failures(window: str = "1h") -> str:
-    """Failed attempts by phase and reason, where there are any."""
+    """Failed attempts by phase and reason; no value without failures."""
     return f"sum by (phase, reason) (increase(vast_instance_provision_failures_total[{window}])) > 0"
 
 
 def failing(count: float = 3, window: str = "1h") -> str:
-    """More failed attempts than a market like this one explains."""
+    """Number of failed attempts, if it is at least `count`."""
     return f"sum(increase(vast_instance_provision_failures_total[{window}])) >= {count:g}"
 
 
@@ -222,8 +224,9 @@ def worst_machines(count: int = 10) -> str:
 
 
 def orphans() -> str:
-    """Instances that cost money and that no event of the ledger names, or that it says were given back, or that boot for
-    longer than anybody waits.
+    """Billed instances for which the ledger does not account.
+
+    No event names them, or an event says that they were given back, or they boot for longer than any create waits.
     """
     return "vast_instance_orphaned == 1"
 
@@ -232,12 +235,12 @@ def orphans() -> str:
 
 
 def instances() -> str:
-    """How many instances are rented, by fleet."""
+    """Number of rented instances, by fleet."""
     return "count by (fleet) (vast_instance_info)"
 
 
 def inventory() -> str:
-    """What is rented."""
+    """Rented instances."""
     return "vast_instance_info"
 
 
@@ -247,33 +250,33 @@ def priced_inventory() -> str:
 
 
 def known_stacks() -> str:
-    """Stacks of which an exporter knows at this moment what they rent."""
+    """Stacks whose rentals an exporter knows at this moment."""
     learnt = 'time() - vast_exporter_last_success_timestamp_seconds{source="inventory"}'
     return f"(vast_exporter_stack_info and on ({STACK}) {learnt} < {FRESH_SECONDS})"
 
 
 def serving_seconds() -> str:
-    """How long ago each instance that is rented answered its first completion."""
+    """Seconds since each rented instance answered its first completion."""
     return f"(time() - vast_instance_served_timestamp_seconds) and on ({STACK}, name) vast_instance_info"
 
 
 def usd_per_hour(by: str = "fleet") -> str:
-    """$/h of everything that is rented."""
+    """$/h of all rented instances."""
     return f"sum by ({by}) (vast_instance_cost_per_hour)"
 
 
 def dearest() -> str:
-    """$/h of the dearest instance."""
+    """$/h of the most expensive instance."""
     return "max(vast_instance_cost_per_hour)"
 
 
 def rented() -> str:
-    """How many instances `dearest` is chosen from."""
+    """Number of instances behind `dearest`."""
     return "count(vast_instance_cost_per_hour)"
 
 
 def over_ceiling() -> str:
-    """Instances that cost more an hour than their fleet's config allows."""
+    """Instances whose price is above their fleet's maxUsdPerHour."""
     return f"vast_instance_cost_per_hour > on ({STACK}, fleet) group_left () vast_fleet_price_ceiling_usd_per_hour"
 
 
@@ -288,17 +291,17 @@ def billed() -> str:
 
 
 def wasted() -> str:
-    """$ charged so far that served nobody, by kind."""
+    """$ charged so far for time without use, by kind."""
     return "sum by (kind) (vast_waste_usd_total)"
 
 
 def waste_ratio() -> str:
-    """Share of the bill that served nobody, 0 to 1."""
+    """Share of the bill for time without use, 0 to 1."""
     return "sum(vast_waste_usd_total) / (sum(vast_cost_usd_total) > 0)"
 
 
 def usd_per_hour_by_model() -> str:
-    """$/h of the instances that serve a model; of those that report, because only they say which."""
+    """$/h of the instances that serve a model. Only instances that report count, because they name their model."""
     return _by_model("vast_instance_cost_per_hour")
 
 
@@ -325,12 +328,12 @@ def spend() -> str:
 
 
 def budget() -> str:
-    """$ that a UTC day and month may cost, where stack config says so."""
+    """$ that a UTC day and month may cost, if stack config has a budget."""
     return "vast_budget_usd"
 
 
 def forecast(period: str) -> str:
-    """$ that a UTC day or month will have cost when it ends, if all that is rented now stays until then."""
+    """$ of the whole UTC day or month, if all present instances stay until its end."""
     hours = "(24 - hour() - minute() / 60)"
     if period == "month":
         hours = f"((days_in_month() - day_of_month()) * 24 + {hours})"
@@ -339,7 +342,7 @@ def forecast(period: str) -> str:
 
 
 def over_budget(period: str) -> str:
-    """The forecast where it is above the budget."""
+    """The forecast, if it is above the budget."""
     return f'({forecast(period)}) > on () group_left () sum(vast_budget_usd{{period="{period}"}})'
 
 
@@ -348,41 +351,41 @@ def drift() -> str:
     return "vast_cost_drift_ratio"
 
 
-# --- the watchers ----------------------------------------------------------------------------------------------------------
+# --- monitoring itself ---------------------------------------------------------------------------------------------------
 
 
 def stale_sources() -> str:
-    """Sources that the exporter has not read for five minutes."""
+    """Sources that the exporter has not read for STALE_SECONDS."""
     return f"time() - vast_exporter_last_success_timestamp_seconds > {STALE_SECONDS}"
 
 
 def no_exporter() -> str:
-    """The exporter, where it is not there at all."""
+    """1 if no exporter answers."""
     return 'absent(up{job="exporter"} == 1)'
 
 
 def refused_samples(window: str = "10m") -> str:
-    """Samples and requests that the door refused, by sender and reason."""
+    """Samples and requests that the receiver refused, by sender and reason."""
     return f"sum by (instance_id, reason) (increase(vast_door_refused_total[{window}])) > 0"
 
 
 def report_age() -> str:
-    """Seconds since a host was heard."""
+    """Seconds since a host reported."""
     return f"time() - timestamp({OURS})"
 
 
 def watched() -> str:
-    """How many targets are scraped: there is data from when this has a value."""
+    """Number of scraped targets. Data begins with the first value of this expression."""
     return "count(up)"
 
 
 def firing() -> str:
-    """Alerts that fire, the watchdog left out."""
+    """Firing alerts without the watchdog."""
     return 'ALERTS{alertstate="firing",alertname!="Watchdog"}'
 
 
 def _charged() -> str:
-    """$ that an hour of ours is charged for an instance: more than its price where the market's clock runs faster."""
+    """$ charged for an instance in an hour of ours: more than the price if the market's clock runs faster."""
     price = "vast_instance_cost_per_hour"
     return f"(({price} * on ({STACK}) group_left () vast_market_time_scale) or {price})"
 
@@ -399,7 +402,7 @@ def _tokens(window: str) -> str:
 
 
 def _by_model(expression: str) -> str:
-    # The models on the many side: for minutes after a change in place an instance has two.
+    # Models are on the many side: for minutes after a change in place, an instance has two.
     return f"sum by (model) (vast_model_info * on (instance_id) group_left () sum by (instance_id) ({expression}))"
 
 

@@ -1,4 +1,4 @@
-"""Recording rules: what is asked for often and is dear to compute, under names with colons."""
+"""Recording rules: frequent and expensive queries, stored under names with colons."""
 
 from typing import Any
 

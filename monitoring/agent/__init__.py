@@ -1,1 +1,1 @@
-"""What runs on a host to say how it is: standard library and prometheus_client only, Python 3.10 or later."""
+"""The host's agent: exports the host's metrics. Standard library and prometheus_client only; Python 3.10 or later."""

@@ -1,4 +1,4 @@
-"""The host's agent: its metrics on loopback, for vmagent. Started by the supervisor with the order as its argument."""
+"""Serve the host's metrics on loopback, for vmagent. The supervisor starts it with the file of its settings as argument."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ HEALTH = "http://127.0.0.1:8000/health"
 
 def main(arguments: list[str]) -> None:
     """Serve until a signal."""
-    order = json.loads(Path(arguments[0]).read_text())
+    settings = json.loads(Path(arguments[0]).read_text())
     registry = CollectorRegistry()
     activity = Activity(RUN / "admitted.log", GATE_METRICS)
     state = State(RUN / "open", HEALTH)
     end = CertificateEnd(ETC / "tls.crt")
-    registry.register(HostCollector(order, activity, state, Gpus(), end, partial(phases_of, ETC / "phases.json")))
+    registry.register(HostCollector(settings, activity, state, Gpus(), end, partial(phases_of, ETC / "phases.json")))
     start_http_server(PORT, "127.0.0.1", registry)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
 
 
 def phases_of(file: Path) -> dict[str, float]:
-    """Return how long each phase of the last bootstrap took; empty where that was not left, or cannot be read."""
+    """Return the seconds of each phase of the last bootstrap; empty if the file is missing or cannot be read."""
     try:
         return {str(phase): float(seconds) for phase, seconds in json.loads(file.read_text()).items()}
     except (OSError, ValueError, AttributeError, TypeError):
@@ -48,7 +48,7 @@ def phases_of(file: Path) -> dict[str, float]:
 
 
 class CertificateEnd:
-    """When the certificate in a file ends; read anew when the file is another one."""
+    """Knows when the certificate in a file ends. It reads the file again after a change."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,7 +56,7 @@ class CertificateEnd:
         self._end: float | None = None
 
     def __call__(self) -> float | None:
-        """Return unix seconds; None where there is none that can be read."""
+        """Return unix seconds; None without a readable certificate."""
         try:
             changed = self._path.stat().st_mtime_ns
         except OSError:
@@ -67,11 +67,11 @@ class CertificateEnd:
 
 
 def end_of(path: Path) -> float | None:
-    """Return when a certificate ends, by openssl: `notAfter=Feb 26 06:57:42 2027 GMT`."""
+    """Return when a certificate ends, in unix seconds. Source: openssl, which prints `notAfter=Feb 26 06:57:42 2027 GMT`."""
     command = ["openssl", "x509", "-enddate", "-noout", "-in", str(path)]
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-        return ssl.cert_time_to_seconds(said.strip().partition("=")[2])
+        printed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        return ssl.cert_time_to_seconds(printed.strip().partition("=")[2])
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
 

@@ -1,7 +1,7 @@
-"""Whether anybody uses the endpoint: the gate's in-flight gauge and its log of admitted requests, which misses nobody.
+"""Measures the use of the endpoint, from the gate's in-flight gauge and its log of admitted requests.
 
-vLLM's own counters do not know a request that its client aborted, and Caddy's miss it, too; the log has a line for each at
-its end, and while one is under way the gauge says so. Clocks of two machines are never compared.
+The log has a line for each request at its end, and the gauge counts the requests under way. Together they miss none.
+The counters of vLLM and of Caddy miss requests that the client aborted. This module never compares two machines' clocks.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-DOOR = 'server="door"'
-GRACE_SECONDS = 300.0  # a pause between two requests is not yet idleness
-LONGEST_LOOK_SECONDS = 120.0  # between two looks; what lies further apart nobody has seen, and unknown is not unused
+GATE_SERVER = 'server="door"'  # `SERVER` of bootstrap/gate.py, which is not on the host
+GRACE_SECONDS = 300.0  # a shorter pause between two requests does not count as idle
+LONGEST_LOOK_SECONDS = 120.0  # a longer time between two looks is unknown, and does not count as unused
 
 
 class Activity:
-    """Looked at again and again. `log` is the gate's log of admitted requests, `metrics_url` its metrics."""
+    """Call `look` regularly. `log` is the gate's log of admitted requests, `metrics_url` the gate's metrics."""
 
     def __init__(
         self,
@@ -30,9 +30,7 @@ class Activity:
     ) -> None:
         self._log, self._url = log, metrics_url
         self._wall, self._monotonic = wall, monotonic
-        self._place: tuple[int | None, int] | None = (
-            None  # inode and how far it was read; no inode while there is no log
-        )
+        self._place: tuple[int | None, int] | None = None  # (inode, bytes read); no inode without a log
         self._looked = monotonic()
         self.requests: Counter[str] = Counter()  # admitted requests that have ended, by status code
         self.in_flight: float | None = None
@@ -41,7 +39,7 @@ class Activity:
         self._last: float | None = None  # the same moment on the monotonic clock
 
     def look(self, ready: bool) -> None:
-        """Take in what has happened. A host that never served counts from when it was ready first."""
+        """Read log and gauge. A host that never served counts as idle from the moment at which it was ready."""
         ended = self._read_log()
         self.in_flight = self._ask_gate()
         if ended or self.in_flight or (ready and self._last is None):
@@ -54,24 +52,24 @@ class Activity:
 
     @property
     def idle_seconds(self) -> float | None:
-        """How long nobody has asked; None before it was ready, or where the gate does not say who is being served."""
+        """Return the seconds since the last request; None before the host was ready, or without the gate's gauge."""
         if self._last is None or self.in_flight is None:
             return None
         return self._monotonic() - self._last
 
     def _read_log(self) -> int:
-        """Count the lines that have come since the last look, and return how many those are."""
+        """Count the log's new lines by status code, and return their number."""
         try:
             found = self._log.stat()
         except OSError:
             self._place = self._place or (None, 0)
             return 0
         if self._place is None:
-            self._place = (found.st_ino, found.st_size)  # what was before this process is not ours to count
+            self._place = (found.st_ino, found.st_size)  # lines from before this process do not count
             return 0
         inode, place = self._place
         if inode != found.st_ino or found.st_size < place:
-            place = 0  # new, or rolled
+            place = 0  # a new or a rotated log
         if found.st_size == place:
             return 0
         with self._log.open("rb") as stream:
@@ -90,8 +88,10 @@ class Activity:
                 text: str = reply.read().decode(errors="replace")
         except OSError:
             return None
-        rows = [row for row in text.splitlines() if row.startswith("caddy_http_requests_in_flight{") and DOOR in row]
-        return sum(float(row.rsplit(" ", 1)[1]) for row in rows)  # none: nobody has asked since the gate began
+        rows = [
+            row for row in text.splitlines() if row.startswith("caddy_http_requests_in_flight{") and GATE_SERVER in row
+        ]
+        return sum(float(row.rsplit(" ", 1)[1]) for row in rows)  # no row: no request since the gate started
 
 
 def _status(line: bytes) -> str:

@@ -1,4 +1,4 @@
-"""All that the agent says, by exactly these names; gathered at each scrape, because that is the only one who asks."""
+"""The agent's metrics, by exactly these names. Each scrape reads the sources, because only vmagent scrapes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from monitoring.metric_families import Samples, counters, gauges
 
 
 class HostCollector(Collector):
-    """`order` is what the bootstrap wrote: model and its digest. `certificate_end` returns unix seconds, or None; `phases`
-    how long each phase of the bootstrap took.
+    """`settings` come from the bootstrap: the model and its digest. `certificate_end` returns unix seconds, or None.
+
+    `phases` returns the seconds of each phase of the bootstrap.
     """
 
     def __init__(
         self,
-        order: Mapping[str, str],
+        settings: Mapping[str, str],
         activity: Activity,
         state: State,
         gpus: Gpus,
@@ -31,19 +32,21 @@ class HostCollector(Collector):
         phases: Callable[[], Mapping[str, float]],
         folder: Path = Path("/workspace"),
     ) -> None:
-        self._order, self._activity, self._state, self._gpus = order, activity, state, gpus
+        self._settings, self._activity, self._state, self._gpus = settings, activity, state, gpus
         self._certificate_end, self._phases, self._folder = certificate_end, phases, folder
 
     def collect(self) -> Iterable[Metric]:
-        """Return every family; what cannot be told is left out, never said to be nought."""
+        """Return every family. An unknown value is left out; it is never shown as 0."""
         now = self._state.look()
         self._activity.look(now == "ready")
-        yield gauges("vast_instance_state", "1 for what the endpoint is.", ("state",), {(s,): s == now for s in STATES})
+        yield gauges(
+            "vast_instance_state", "1 for the state of the endpoint.", ("state",), {(s,): s == now for s in STATES}
+        )
         yield from self._activity_families()
-        model = (self._order.get("model", ""), self._order.get("digest", ""))
+        model = (self._settings.get("model", ""), self._settings.get("digest", ""))
         yield gauges(
             "vast_model_info",
-            "1 for the model that is served, by its manifest's digest.",
+            "1 for the served model, by its manifest's digest.",
             ("model", "digest"),
             {model: 1},
         )
@@ -55,7 +58,7 @@ class HostCollector(Collector):
         )
         took = {(phase,): seconds for phase, seconds in self._phases().items()}
         yield gauges(
-            "vast_instance_bootstrap_seconds", "How long each phase of the last bootstrap took.", ("phase",), took
+            "vast_instance_bootstrap_seconds", "Duration of each phase of the last bootstrap.", ("phase",), took
         )
         yield from self._machine_families()
         yield from gpu_families(self._gpus.look())
@@ -64,12 +67,12 @@ class HostCollector(Collector):
         seen = self._activity
         yield gauges("vast_instance_inflight_requests", "Requests under way.", (), one(seen.in_flight))
         yield gauges(
-            "vast_instance_last_request_timestamp_seconds", "When anybody was served last.", (), one(seen.last_at)
+            "vast_instance_last_request_timestamp_seconds", "Moment of the last request.", (), one(seen.last_at)
         )
-        yield gauges("vast_instance_idle_seconds", "How long nobody has asked.", (), one(seen.idle_seconds))
+        yield gauges("vast_instance_idle_seconds", "Seconds since the last request.", (), one(seen.idle_seconds))
         yield counters(
             "vast_instance_unused_seconds",
-            "Ready and unused, five minutes' grace left out.",
+            "Seconds ready and unused, without the five minutes after each request.",
             (),
             one(seen.unused_seconds),
         )
@@ -83,35 +86,37 @@ class HostCollector(Collector):
         yield gauges("vast_disk_free_bytes", "Free on the disk of the weights.", (), one(free))
         yield gauges("vast_disk_total_bytes", "Size of that disk.", (), one(total))
         available, everything = machine.memory(machine.read("/proc/meminfo"))
-        yield gauges("vast_memory_available_bytes", "Memory of the machine that can be had.", (), one(available))
+        yield gauges("vast_memory_available_bytes", "Available memory of the machine.", (), one(available))
         yield gauges("vast_memory_total_bytes", "Memory of the machine.", (), one(everything))
         busy, _ = machine.processors(machine.read("/proc/stat") or "cpu 0 0 0 0 0 0 0 0")
         yield counters("vast_cpu_busy_seconds", "Busy seconds of all processors of the machine.", (), one(busy))
         moved = {(way,): count for way, count in machine.network(machine.read("/proc/net/dev")).items()}
-        yield counters("vast_network_bytes", "Bytes over the network, which are billed.", ("direction",), moved)
+        yield counters("vast_network_bytes", "Bytes over the network, which the market bills.", ("direction",), moved)
 
 
 def gpu_families(gpus: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:
-    """Return the families of the GPUs; one that no GPU knows has no values."""
+    """Return the families of the GPUs. A family has no values if no GPU reports it."""
     names = ("uuid", "name", "driver")
     infos = {tuple(gpu.get(name, "") for name in names): 1 for gpu in gpus}
     yield gauges("vast_gpu_info", "1 for each GPU that answers.", ("uuid", "gpu_name", "driver"), infos)
     known = {
-        "utilization": ("vast_gpu_utilization_ratio", "Share of time in which anything ran."),
+        "utilization": ("vast_gpu_utilization_ratio", "Share of time in which a kernel ran."),
         "memory_used": ("vast_gpu_memory_used_bytes", "Memory in use."),
-        "memory_total": ("vast_gpu_memory_total_bytes", "Memory there is."),
+        "memory_total": ("vast_gpu_memory_total_bytes", "Size of the memory."),
         "celsius": ("vast_gpu_temperature_celsius", "Temperature."),
         "watts": ("vast_gpu_power_watts", "Power drawn."),
-        "watts_limit": ("vast_gpu_power_limit_watts", "Power that it may draw."),
+        "watts_limit": ("vast_gpu_power_limit_watts", "Limit of the power."),
     }
     for key, (name, text) in known.items():
         yield gauges(name, text, ("uuid",), {(gpu["uuid"],): gpu[key] for gpu in gpus if key in gpu})
     errors = {(gpu["uuid"], kind): gpu[kind] for gpu in gpus for kind in ("corrected", "uncorrected") if kind in gpu}
     yield counters("vast_gpu_ecc_errors", "Memory errors since the driver was loaded.", ("uuid", "type"), errors)
     held = {(gpu["uuid"], why): on for gpu in gpus for why, on in gpu.get("throttled", {}).items()}
-    yield gauges("vast_gpu_throttle_active", "1 while its clock is held down.", ("uuid", "reason"), held)
+    yield gauges(
+        "vast_gpu_throttle_active", "1 while the clock is held down for this reason.", ("uuid", "reason"), held
+    )
 
 
 def one(value: float | None) -> Samples:
-    """Return the one value of a family without labels; none where it is not known."""
+    """Return the one value of a family without labels; no value if it is unknown."""
     return {} if value is None else {(): value}

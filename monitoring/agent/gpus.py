@@ -1,4 +1,4 @@
-"""GPUs: by NVML where its library is in the container, else by asking nvidia-smi. What a GPU does not say is left out."""
+"""Reads the GPUs: by NVML if the container has its library, else by nvidia-smi. Values that a GPU lacks are left out."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FIELDS = {
 }
 TEXTS = ("uuid", "name", "driver")
 MIB = 2**20
-# NVML's bits of the reasons why a clock is held down -> a closed set of words (nvml.h, nvmlClocksEventReasons).
+# A closed set of words -> NVML's bit of the reason for a held-down clock (nvml.h, nvmlClocksEventReasons).
 REASONS = {
     "power_cap": 0x4,
     "hw_slowdown": 0x8,
@@ -33,14 +33,14 @@ REASONS = {
 
 
 class Gpus:
-    """`look` returns one dictionary a GPU: texts, and numbers in base units; `throttled` maps a reason to 0 or 1."""
+    """`look` returns one dictionary for each GPU: texts, and numbers in base units. `throttled` maps a reason to 0 or 1."""
 
     def __init__(self, nvml: Any = None, run: Callable[..., Any] = subprocess.run) -> None:
         self._run = run
         self._nvml = nvml or load_nvml()
 
     def look(self) -> list[dict[str, Any]]:
-        """Return every GPU that answers; none where neither way works."""
+        """Return every GPU that answers; an empty list if neither way works."""
         if self._nvml is not None:
             with contextlib.suppress(self._nvml.NVMLError):
                 return [self._by_nvml(index) for index in range(self._nvml.nvmlDeviceGetCount())]
@@ -51,26 +51,26 @@ class Gpus:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
         found: dict[str, Any] = {}
 
-        def say(key: str, ask: Callable[[], Any]) -> None:
-            with contextlib.suppress(nvml.NVMLError):  # not every GPU knows everything
+        def read(key: str, ask: Callable[[], Any]) -> None:
+            with contextlib.suppress(nvml.NVMLError):  # not every GPU reports every value
                 found[key] = ask()
 
-        say("uuid", lambda: _text(nvml.nvmlDeviceGetUUID(handle)))
-        say("name", lambda: _text(nvml.nvmlDeviceGetName(handle)))
-        say("driver", lambda: _text(nvml.nvmlSystemGetDriverVersion()))
-        say("utilization", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
-        say("memory_used", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used)
-        say("memory_total", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total)
-        say("celsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
-        say("watts", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
-        say("watts_limit", lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
+        read("uuid", lambda: _text(nvml.nvmlDeviceGetUUID(handle)))
+        read("name", lambda: _text(nvml.nvmlDeviceGetName(handle)))
+        read("driver", lambda: _text(nvml.nvmlSystemGetDriverVersion()))
+        read("utilization", lambda: nvml.nvmlDeviceGetUtilizationRates(handle).gpu / 100)
+        read("memory_used", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).used)
+        read("memory_total", lambda: nvml.nvmlDeviceGetMemoryInfo(handle).total)
+        read("celsius", lambda: nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+        read("watts", lambda: nvml.nvmlDeviceGetPowerUsage(handle) / 1000)
+        read("watts_limit", lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / 1000)
         kinds = {
             "uncorrected": nvml.NVML_MEMORY_ERROR_TYPE_UNCORRECTED,
             "corrected": nvml.NVML_MEMORY_ERROR_TYPE_CORRECTED,
         }
         for key, kind in kinds.items():
-            say(key, partial(nvml.nvmlDeviceGetTotalEccErrors, handle, kind, nvml.NVML_VOLATILE_ECC))
-        say("throttled", lambda: _reasons(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
+            read(key, partial(nvml.nvmlDeviceGetTotalEccErrors, handle, kind, nvml.NVML_VOLATILE_ECC))
+        read("throttled", lambda: _reasons(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(handle)))
         return found
 
     def _by_smi(self) -> list[dict[str, Any]]:
@@ -83,9 +83,9 @@ class Gpus:
 
 
 def load_nvml() -> Any:
-    """Return the NVML binding, ready, or None where the driver's library is not here."""
+    """Return the initialised NVML binding; None without the driver's library."""
     try:
-        import pynvml  # noqa: PLC0415 -- not everywhere
+        import pynvml  # noqa: PLC0415 -- not on every host
     except ImportError:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The machine under the container, from /proc and statvfs: disk, network, memory and processors."""
+"""Reads disk, network, memory and processors of the machine under the container, from /proc and statvfs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 
 def disk(folder: Path) -> tuple[int, int]:
     """Return (free, total) bytes of the disk that holds the weights."""
-    there = next(one for one in (folder, *folder.parents) if one.is_dir())
-    found = shutil.disk_usage(there)
+    existing = next(one for one in (folder, *folder.parents) if one.is_dir())
+    found = shutil.disk_usage(existing)
     return found.free, found.total
 
 
 def network(text: str) -> dict[str, int]:
-    """Return bytes by direction out of /proc/net/dev, loopback left out: that is what the market bills by the byte."""
+    """Return bytes by direction from /proc/net/dev, without loopback. The market bills these bytes."""
     received = sent = 0
     for row in text.splitlines():
         name, _, numbers = row.partition(":")
@@ -26,14 +26,14 @@ def network(text: str) -> dict[str, int]:
 
 
 def memory(text: str) -> tuple[int, int]:
-    """Return (available, total) bytes out of /proc/meminfo."""
+    """Return (available, total) bytes from /proc/meminfo."""
     rows = dict(row.split(":", 1) for row in text.splitlines() if ":" in row)
     available, total = (int(rows.get(name, "0").split()[0]) * 1024 for name in ("MemAvailable", "MemTotal"))
     return available, total
 
 
 def processors(text: str) -> tuple[float, float]:
-    """Return (busy, all) seconds of all processors since the start, out of /proc/stat."""
+    """Return (busy, all) seconds of all processors since the start, from /proc/stat."""
     ticks = [int(field) for field in text.split("\n", 1)[0].split()[1:9]]
     idle = ticks[3] + ticks[4]
     hertz = os.sysconf("SC_CLK_TCK")
@@ -41,7 +41,7 @@ def processors(text: str) -> tuple[float, float]:
 
 
 def read(path: str) -> str:
-    """Return a file's text, empty where it cannot be read."""
+    """Return a file's text; empty if it cannot be read."""
     try:
         return Path(path).read_text()
     except OSError:

@@ -1,1 +1,1 @@
-"""Four dashboards as data: what is drawn, with which query, in which unit. Grafana and the report draw it."""
+"""Four dashboards as data: panels with queries and units. Grafana and the report draw them."""

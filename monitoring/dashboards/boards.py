@@ -11,7 +11,7 @@ FEW_TOKENS = f"Fewer than {queries.LEAST_TOKENS:,} tokens in an hour: too few fo
 FLEET = Dashboard(
     "gpu-fleet-fleet",
     "Fleet",
-    "What runs, where, since when, what it costs, and what went wrong.",
+    "Instances, their place, age and price, and failures.",
     {
         "Now": [
             Panel(
@@ -23,7 +23,7 @@ FLEET = Dashboard(
             ),
             Panel(
                 "Price",
-                "What an hour costs now, by fleet.",
+                "Price of an hour now, by fleet.",
                 [Query(queries.usd_per_hour(), "{{fleet}}")],
                 "usd_per_hour",
             ),
@@ -40,14 +40,14 @@ FLEET = Dashboard(
         "Hosts": [
             Panel(
                 "Serving for",
-                "How long ago each rented instance answered its first completion.",
+                "Time since each rented instance answered its first completion.",
                 [Query(queries.serving_seconds(), NAME)],
                 "seconds",
                 "bar",
             ),
             Panel(
                 "Idle",
-                "How long each serving host has had nobody; a host that is silent is not idle.",
+                "Time since the last request of each serving host. A silent host does not count as idle.",
                 [Query(queries.idle_seconds(), NAME)],
                 "seconds",
                 bound=1800,
@@ -61,7 +61,7 @@ FLEET = Dashboard(
             ),
             Panel(
                 "GPU in use",
-                "Share of time in which the GPU ran anything.",
+                "Share of time in which the GPU ran a kernel.",
                 [Query(queries.gpu_utilization(), NAME)],
                 "ratio",
             ),
@@ -87,7 +87,7 @@ FLEET = Dashboard(
             ),
             Panel(
                 "Orphans",
-                "What is billed and no event accounts for.",
+                "Billed instances for which no event accounts.",
                 [Query(queries.orphans(), NAME)],
                 "count",
                 "table",
@@ -95,8 +95,8 @@ FLEET = Dashboard(
                 columns=("name", "instance_id"),
             ),
             Panel(
-                "Refused by the door",
-                "Samples and requests of hosts that were refused.",
+                "Refused by the receiver",
+                "Samples and requests of hosts that the receiver refused.",
                 [Query(queries.refused_samples(), "{{instance_id}} {{reason}}")],
                 "count",
                 sparse=True,
@@ -108,25 +108,25 @@ FLEET = Dashboard(
 ENDPOINT = Dashboard(
     "gpu-fleet-endpoint",
     "Endpoint",
-    "How fast it answers, how much it does, and what holds it back.",
+    "Latency, throughput, and the queue and cache that limit them.",
     {
         "Latency": [
             Panel(
                 "Latency",
-                "From a request's arrival at vLLM to its end; aborted ones are not timed (vllm:e2e_request_latency_seconds).",
+                "From a request's arrival at vLLM to its end, without aborted requests (vllm:e2e_request_latency_seconds).",
                 [Query(queries.latency(share, RATE), f"p{share * 100:g} {MODEL}") for share in (0.5, 0.95, 0.99)],
                 "seconds",
                 bound=2,
             ),
             Panel(
                 "First token",
-                "Until the first token of an answer (vllm:time_to_first_token_seconds).",
+                "Time to the first token of an answer (vllm:time_to_first_token_seconds).",
                 [Query(queries.first_token(share, RATE), f"p{share * 100:g} {MODEL}") for share in (0.5, 0.95)],
                 "seconds",
             ),
             Panel(
                 "Waiting",
-                "Requests that vLLM has taken in and not begun.",
+                "Requests that vLLM has accepted and not started.",
                 [Query(queries.waiting_requests(), NAME)],
                 "count",
             ),
@@ -135,9 +135,9 @@ ENDPOINT = Dashboard(
             Panel("Completed", "Completed requests a second.", [Query(queries.completions(RATE), MODEL)], "per_second"),
             Panel(
                 "Tokens",
-                "Tokens a second, written and read.",
+                "Tokens a second: generated, and read from prompts.",
                 [
-                    Query(queries.generated_tokens(RATE), f"written {MODEL}"),
+                    Query(queries.generated_tokens(RATE), f"generated {MODEL}"),
                     Query(queries.prompt_tokens(RATE), f"read {MODEL}"),
                 ],
                 "per_second",
@@ -158,20 +158,20 @@ ENDPOINT = Dashboard(
 MONEY = Dashboard(
     "gpu-fleet-money",
     "Money",
-    "What was charged, what of it served nobody, and what it will come to.",
+    "Charges, waste and forecast.",
     {
         "Charged": [
-            Panel("Bill", "What the market has charged, by kind.", [Query(queries.billed(), KIND)], "usd"),
-            Panel("Waste", "What of it served nobody, by kind.", [Query(queries.wasted(), KIND)], "usd"),
+            Panel("Bill", "Charges of the market, by kind.", [Query(queries.billed(), KIND)], "usd"),
+            Panel("Waste", "Charges for time without use, by kind.", [Query(queries.wasted(), KIND)], "usd"),
             Panel(
                 "Waste, share",
-                "Share of the bill that served nobody.",
+                "Share of the bill for time without use.",
                 [Query(queries.waste_ratio(), "share")],
                 "ratio",
             ),
             Panel(
                 "Spent",
-                "In this UTC day and month, and the budget where stack config has one.",
+                "Charges of this UTC day and month; the budget beside them, if stack config has one.",
                 [
                     Query(queries.spend(), "{{period}}"),
                     Query(queries.budget(), "{{period}}'s budget", limit_of="{{period}}"),
@@ -183,7 +183,7 @@ MONEY = Dashboard(
         "To come": [
             Panel(
                 "Forecast",
-                "What this UTC day and month will have cost, if all that is rented stays; beside it the budget.",
+                "Cost of the whole UTC day and month, if all present instances stay; the budget beside it.",
                 [
                     Query(queries.forecast("day"), "day"),
                     Query(queries.forecast("month"), "month"),
@@ -192,17 +192,23 @@ MONEY = Dashboard(
                 "usd",
                 "bar",
             ),
-            Panel("Dearest", "The dearest instance.", [Query(queries.dearest(), "dearest")], "usd_per_hour", bound=0.5),
+            Panel(
+                "Dearest",
+                "Price of the most expensive instance.",
+                [Query(queries.dearest(), "dearest")],
+                "usd_per_hour",
+                bound=0.5,
+            ),
             Panel(
                 "Models",
-                "What an hour costs now, by model; of instances that report.",
+                "Price of an hour now, by model; of instances that report.",
                 [Query(queries.usd_per_hour_by_model(), "{{model}}")],
                 "usd_per_hour",
                 "bar",
             ),
             Panel(
                 "A million tokens",
-                "The rent of a model's instances in the last hour, over all its tokens, read and written.",
+                "The last hour's rent of a model's instances, over all its tokens: prompts and answers.",
                 [Query(queries.usd_per_million_tokens_by_model(), "{{model}}")],
                 "usd",
                 sparse=True,
@@ -229,19 +235,19 @@ MONEY = Dashboard(
 COLD_START = Dashboard(
     "gpu-fleet-cold-start",
     "Cold start",
-    "How long it takes until an instance serves, and where that time goes.",
+    "Time until an instance serves, by phase.",
     {
         "All": [
             Panel(
                 "Provisioning",
-                "From the first attempt to an answered completion, failed attempts right before it included.",
+                "From the first attempt to an answered completion, with failed attempts right before.",
                 [Query(queries.provisioning(share), f"p{share * 100:g}") for share in (0.5, 0.95)],
                 "seconds",
                 bound=180,
             ),
             Panel(
                 "Counted",
-                "How many instances that is made of.",
+                "Number of instances behind these figures.",
                 [Query(queries.provisioned(), "instances")],
                 "count",
                 "number",

@@ -1,6 +1,6 @@
-"""The dashboards as Grafana's documents, by its own builders: schema 42, read-only, UTC, one look.
+"""Makes Grafana's documents of the dashboards with Grafana's own builders: schema 42, read-only, UTC.
 
-The data source is a variable, so that a dashboard works wherever it is imported; links lead to the others and keep the time.
+The data source is a variable, so that a dashboard works in any Grafana. Links lead to the other dashboards and keep the time.
 """
 
 import json
@@ -43,7 +43,7 @@ KINDS: dict[str, Callable[[], Any]] = {
 
 
 def document(board: Dashboard) -> str:
-    """Return a dashboard as JSON with sorted keys: equal boards give equal text."""
+    """Return a dashboard as JSON with sorted keys, so that equal boards give equal texts."""
     made = (
         builders.Dashboard(board.title)
         .uid(board.uid)

@@ -1,7 +1,7 @@
-"""What a dashboard is made of: rows of panels, each with one query or a few, a unit and, where there is one, a bound.
+"""The parts of a dashboard: rows of panels. A panel has one or more queries, a unit and perhaps a bound.
 
-`legend` names labels in braces, as Prometheus' templates do: `{{name}}`. Windows of rates are Grafana's $__rate_interval,
-which `runnable` replaces where there is no Grafana.
+`legend` has labels in braces, as Prometheus' templates do: `{{name}}`. The window of a rate is Grafana's $__rate_interval.
+Outside Grafana, `runnable` replaces it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard: `rows` are panels under a heading. `uid` is stable: links and bookmarks hang on it."""
+    """One dashboard. `rows` are panels under a heading. `uid` never changes, because links and bookmarks use it."""
 
     uid: str
     title: str
@@ -60,5 +60,5 @@ class Dashboard:
 
 
 def runnable(expression: str, rate_seconds: float = 60) -> str:
-    """Return an expression as Prometheus takes it, without Grafana's variables."""
+    """Return an expression without Grafana's variables, as Prometheus takes it."""
     return expression.replace(RATE, f"{rate_seconds:g}s")

@@ -1,1 +1,1 @@
-"""The monitoring stack on Kubernetes as manifests: pure documents, as kubectl would take them. Secrets are not among them."""
+"""The monitoring stack on Kubernetes: pure functions that return manifests, as kubectl takes them, without Secrets."""

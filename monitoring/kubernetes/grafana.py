@@ -1,4 +1,4 @@
-"""Grafana with its data source and dashboards laid in; nothing in it is made by hand, so it keeps no disk."""
+"""Grafana with its data source and dashboards. It needs no disk, because every setting comes from files."""
 
 from monitoring.dashboards.boards import BOARDS
 from monitoring.dashboards.grafana import document
@@ -7,13 +7,13 @@ from monitoring.kubernetes.objects import Manifest, Workload, config_map, deploy
 from monitoring.kubernetes.prometheus import PORTS, text
 from monitoring.kubernetes.settings import GRAFANA_PASSWORD, GRAFANA_SECRET, Settings
 
-USER = 472  # of the image
+USER = 472  # the image's user
 DASHBOARDS = "/etc/dashboards"
 PROVISIONING = "/etc/grafana/provisioning"
 
 
 def grafana(settings: Settings) -> list[Manifest]:
-    """Return Grafana: what it is provisioned with, its pod and its service."""
+    """Return Grafana: its provisioning files, its pod and its service."""
     boards = [dashboard(settings.namespace, uid, content) for uid, content in documents().items()]
     source = config_map("grafana-datasources", settings.namespace, "grafana", {"prometheus.yaml": text(_sources())})
     providers = config_map("grafana-dashboards", settings.namespace, "grafana", {"fleet.yaml": text(_providers())})
@@ -54,12 +54,12 @@ def grafana(settings: Settings) -> list[Manifest]:
 
 
 def documents() -> dict[str, str]:
-    """Return Grafana's JSON of every dashboard by its id."""
+    """Return the JSON document of every dashboard, by dashboard id."""
     return {board.uid: document(board) for board in BOARDS}
 
 
 def dashboard(namespace: str, uid: str, content: str) -> Manifest:
-    """Return one dashboard, with the label by which a Grafana's sidecar finds dashboards."""
+    """Return one dashboard as a ConfigMap, with the label that Grafana's sidecar looks for."""
     made = config_map(f"dashboard-{uid}", namespace, "grafana", {f"{uid}.json": content})
     made["metadata"]["labels"] |= {"grafana_dashboard": "1"}
     return made

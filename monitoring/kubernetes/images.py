@@ -1,4 +1,4 @@
-"""Which images run in the cluster: one table of tags; digests come from stack config, because tags can be moved."""
+"""The images of the cluster: a table of tags. Digests come from stack config, because a tag can be moved."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,11 @@ IMAGES = {
     "alertmanager": "prom/alertmanager:v0.28.1",
     "grafana": "grafana/grafana:12.4.11",
 }
-OWN = "monitoring"  # the project's image, which `kubernetes.image` names
+OWN = "monitoring"  # the project's own image; `kubernetes.image` names it
 
 
 def reference(name: str, digests: Mapping[str, str], own: str) -> str:
-    """Return what a pod asks for: repository, tag, and the digest where it is known.
+    """Return a pod's image: repository and tag, with the digest if config has it.
 
     >>> reference("grafana", {"grafana": "sha256:ab"}, "")
     'grafana/grafana:12.4.11@sha256:ab'
@@ -22,7 +22,7 @@ def reference(name: str, digests: Mapping[str, str], own: str) -> str:
 
 
 def unpinned(digests: Mapping[str, str], own: str, images: Mapping[str, str] = IMAGES) -> list[str]:
-    """Return a command for each image whose digest is not known: whoever can move its tag decides what runs.
+    """Return, for each image without a digest, the command that pins it. Without a digest, a moved tag changes the image.
 
     >>> unpinned({"prometheus": "sha256:a", "alertmanager": "sha256:b", "grafana": "sha256:c"}, "me/m@sha256:d")
     []

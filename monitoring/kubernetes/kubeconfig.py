@@ -1,4 +1,4 @@
-"""How to reach a cluster: what a kubeconfig's current context says, as an HTTP client."""
+"""Makes an HTTP client for the cluster of a kubeconfig's context."""
 
 import base64
 import ssl
@@ -14,7 +14,7 @@ SECONDS = 30.0  # for one answer
 
 
 class KubeconfigError(Exception):
-    """A kubeconfig that leads nowhere; the message says why."""
+    """The kubeconfig leads to no cluster. The message says why."""
 
 
 class _Part(BaseModel):
@@ -50,7 +50,7 @@ class _Kubeconfig(_Part):
 def reach(text: str, context: str = "") -> tuple[httpx.Client, str]:
     """Return a client of the context's API server, and the context's namespace. Raises KubeconfigError.
 
-    Log in by token or client certificate; users that call a program are the official plugin's matter.
+    It logs in by token or client certificate. Only Pulumi's official plugin supports users that run a program.
     """
     try:
         config = _Kubeconfig.model_validate(yaml.safe_load(text))
@@ -81,7 +81,7 @@ def _trust(cluster: _Cluster, user: _User) -> ssl.SSLContext:
     if cluster.insecure:
         trust.check_hostname, trust.verify_mode = False, ssl.CERT_NONE
     if user.certificate:
-        with tempfile.TemporaryDirectory() as folder:  # the ssl module reads certificates from files only
+        with tempfile.TemporaryDirectory() as folder:  # the ssl module reads certificates only from files
             pair = [Path(folder, name) for name in ("crt", "key")]
             for file, content in zip(pair, (user.certificate, user.key), strict=True):
                 file.touch(mode=0o600)

@@ -1,8 +1,8 @@
-"""The mark of a stack on its objects in a cluster, and whether what is there already may be taken over.
+"""Marks a stack's objects in a cluster, and decides whether the program may take over existing objects.
 
-An update that was killed leaves objects that its state does not know. Pulumi's plugin refuses to make what exists, and takes
-it over if its provider is told so, whoever made it. So the provider is told so only while each object of ours that exists
-carries this stack's mark.
+An update that was killed leaves objects that its state does not know. By default Pulumi's plugin refuses to create an
+object that exists. Its provider can allow it to take over any object, by any maker. The program allows that only if each
+existing object of ours carries this stack's mark.
 """
 
 import hashlib
@@ -32,19 +32,19 @@ class _Object(BaseModel):
 
 
 def mark_of(metrics_key: str, stack: str) -> str:
-    """Return the mark of a stack by its qualified name; two stacks of one name have different keys."""
+    """Return the mark of a stack by its qualified name. Two stacks of one name have different keys, so different marks."""
     return hmac.new(metrics_key.encode(), f"mark of {stack}".encode(), hashlib.sha256).hexdigest()[:16]
 
 
 def marked(manifest: Manifest, mark: Any) -> Manifest:
-    """Return a manifest with the mark, which may be an output of Pulumi's."""
+    """Return a manifest with the mark. The mark may be a Pulumi output."""
     metadata = manifest["metadata"]
     annotations = {**metadata.get("annotations", {}), ANNOTATION: mark}
     return {**manifest, "metadata": {**metadata, "annotations": annotations}}
 
 
 def may_take_over(kubeconfig: str, context: str, manifests: Sequence[Manifest], mark: str) -> bool:
-    """Ask the cluster of a kubeconfig; see `all_ours`. A cluster that the kubeconfig does not open for us: False."""
+    """Ask the cluster of a kubeconfig, as `all_ours` does. Return False if the kubeconfig does not open the cluster."""
     try:
         client, _namespace = reach(kubeconfig, context)
     except KubeconfigError:
@@ -54,10 +54,10 @@ def may_take_over(kubeconfig: str, context: str, manifests: Sequence[Manifest], 
 
 
 def all_ours(client: httpx.Client, manifests: Sequence[Manifest], mark: str) -> bool:
-    """Look whether each of the objects is absent from the cluster or carries the mark; False where that is not known."""
+    """Return True if each object is absent from the cluster or carries the mark; False if the cluster does not say."""
     client.timeout = httpx.Timeout(SECONDS)
     try:
-        # The first is asked alone: a cluster that does not answer, or a stranger's namespace, settles it.
+        # The first object alone decides for a cluster that does not answer, and for a namespace of another owner.
         if not all(_is_ours(client, one, mark) for one in manifests[:1]):
             return False
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -67,7 +67,7 @@ def all_ours(client: httpx.Client, manifests: Sequence[Manifest], mark: str) -> 
 
 
 class _Unknown(Exception):
-    """The cluster did not say whether there is such an object."""
+    """The cluster did not say whether the object exists."""
 
 
 def _is_ours(client: httpx.Client, manifest: Manifest, mark: str) -> bool:
@@ -80,7 +80,7 @@ def _is_ours(client: httpx.Client, manifest: Manifest, mark: str) -> bool:
 
 
 def path_of(manifest: Manifest) -> str:
-    """Return where an API server has an object.
+    """Return an object's path at the API server.
 
     >>> path_of({"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": {"namespace": "a", "name": "b"}})
     '/apis/networking.k8s.io/v1/namespaces/a/networkpolicies/b'

@@ -1,19 +1,19 @@
-"""Who may speak to whom: everything is denied, and each way of this table allowed on both of its ends."""
+"""Network policies: they deny everything, and allow each way of this table at both of its ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from monitoring.kubernetes.objects import Manifest, labels, metadata
 from monitoring.kubernetes.prometheus import PORTS
-from monitoring.kubernetes.services import DOOR_PORT
+from monitoring.kubernetes.services import RECEIVER_PORT
 
 ANYWHERE = "anywhere"
-HTTPS, NAMES = 443, 53
+HTTPS, DNS = 443, 53
 
 
 @dataclass(frozen=True)
 class Way:
-    """`source` opens connections to `target`, each of them a component or anywhere; no port is every port."""
+    """`source` opens connections to `target`. Each is a component or anywhere; without a port, every port is allowed."""
 
     source: str
     target: str
@@ -29,22 +29,22 @@ WAYS = (
     Way("grafana", "prometheus", PORTS["prometheus"]),
     Way("exporter", "prometheus", PORTS["prometheus"]),
     Way("exporter", ANYWHERE, HTTPS),  # the market and the store
-    Way("alertmanager", ANYWHERE, HTTPS),  # whoever is to be told
+    Way("alertmanager", ANYWHERE, HTTPS),  # the webhooks for alerts
     Way("door", "prometheus", PORTS["prometheus"]),
-    Way(ANYWHERE, "door", DOOR_PORT),  # the hosts
+    Way(ANYWHERE, "door", RECEIVER_PORT),  # the hosts
 )
-# With a Prometheus of somebody else's: he reads the door's metrics, and the door writes to him, wherever he is.
-WAYS_OF_THE_DOOR = (
-    Way(ANYWHERE, "door", DOOR_PORT),
+# With an existing Prometheus: it reads the receiver's metrics, and the receiver writes to it, at any place.
+RECEIVER_WAYS = (
+    Way(ANYWHERE, "door", RECEIVER_PORT),
     Way(ANYWHERE, "door", PORTS["door"]),
     Way("door", ANYWHERE, None),
 )
 
 
 def policies(namespace: str, ways: Sequence[Way]) -> list[Manifest]:
-    """Return the network policies: deny all, let everybody ask for names, and one policy for each component."""
+    """Return the network policies: deny all, allow DNS for all, and one policy for each component."""
     components = sorted({end for way in ways for end in (way.source, way.target)} - {ANYWHERE})
-    names = {"ports": [_port(NAMES, "UDP"), _port(NAMES)]}  # whoever answers: a node's own cache is no pod
+    names = {"ports": [_port(DNS, "UDP"), _port(DNS)]}  # to any address: a node's own DNS cache is no pod
     return [
         _policy("deny-all", namespace, {}, {"policyTypes": ["Ingress", "Egress"]}),
         _policy("names", namespace, {}, {"policyTypes": ["Egress"], "egress": [names]}),
@@ -62,7 +62,7 @@ def _ways_of(component: str, ways: Sequence[Way]) -> Manifest:
 
 def _rule(direction: str, peer: str, port: int | None) -> Manifest:
     ports = {"ports": [_port(port)]} if port else {}
-    # A rule without peers is open to all of them.
+    # A rule without peers allows all peers.
     return ports if peer == ANYWHERE else {direction: [{"podSelector": {"matchLabels": labels(peer)}}], **ports}
 
 

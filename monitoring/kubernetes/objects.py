@@ -1,4 +1,4 @@
-"""What every workload here has in common: restricted pods, probes, services, files, disks."""
+"""Makes the objects that every workload shares: restricted pods, probes, services, files, disks."""
 
 import hashlib
 import json
@@ -8,12 +8,15 @@ from typing import Any
 
 Manifest = dict[str, Any]
 PART_OF = "gpu-fleet"
-CONFIG_DIGEST = "gpu-fleet/config-digest"  # a changed file starts the pod anew: programs read theirs once
+CONFIG_DIGEST = "gpu-fleet/config-digest"  # a changed file restarts the pod: programs read their files once
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One pod of one container. `mounts`: volume by path; `environment`: (Secret, key) by variable; `probe`: (port, path)."""
+    """One pod with one container.
+
+    `mounts`: volume by path; `environment`: (Secret, key) by variable; `probe`: (port, path).
+    """
 
     name: str
     image: str
@@ -27,11 +30,11 @@ class Workload:
     environment: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    files: Sequence[Manifest] = ()  # ConfigMaps whose change starts the pod anew
+    files: Sequence[Manifest] = ()  # ConfigMaps whose change restarts the pod
 
 
 def labels(name: str) -> dict[str, str]:
-    """Return the labels by which a component's objects are found."""
+    """Return the labels of a component's objects."""
     return {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": PART_OF}
 
 
@@ -51,7 +54,7 @@ def config_map(name: str, namespace: str, component: str, files: Mapping[str, st
 
 
 def claim(name: str, namespace: str, component: str, gigabytes: int, storage_class: str) -> Manifest:
-    """Return a disk; the cluster's default class where none is named."""
+    """Return a disk. Without a storage class, the cluster uses its default."""
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": f"{gigabytes}Gi"}}}
     if storage_class:
         spec["storageClassName"] = storage_class
@@ -70,7 +73,7 @@ def service(
     kind: str = "ClusterIP",
     annotations: Mapping[str, str] | None = None,
 ) -> Manifest:
-    """Return a service; `ports`: (its own port, the pod's port by name) by name."""
+    """Return a service. `ports`: (the service's port, name of the pod's port) by name."""
     more = {"annotations": dict(annotations)} if annotations else {}
     return {
         "apiVersion": "v1",
@@ -90,7 +93,7 @@ def service(
 def deployment(workload: Workload, namespace: str) -> Manifest:
     """Return a workload as a Deployment of one pod that meets the restricted Pod Security level.
 
-    It is recreated, not rolled: two pods cannot share a disk, and two exporters would count twice.
+    An update ends the pod before it starts the next: two pods cannot share a disk, and two exporters would count twice.
     """
     names = {path: path.strip("/").replace("/", "-").replace(".", "-").lower() for path in workload.mounts}
     volumes = [{"name": names[path], **source} for path, source in workload.mounts.items()]
@@ -140,7 +143,7 @@ def _container(workload: Workload, names: Mapping[str, str]) -> Manifest:
                 for name, (secret, key) in workload.environment.items()
             ),
         ],
-        # Of memory no more than is asked for: what is over its limit is ended, and not a neighbour.
+        # Limit equals request, so that the kernel ends a pod over its limit instead of a neighbour.
         "resources": {
             "requests": {"cpu": workload.cpu, "memory": workload.memory},
             "limits": {"memory": workload.memory},
@@ -150,7 +153,11 @@ def _container(workload: Workload, names: Mapping[str, str]) -> Manifest:
             "readOnlyRootFilesystem": True,
             "capabilities": {"drop": ["ALL"]},
         },
-        "startupProbe": {**check, "periodSeconds": 5, "failureThreshold": 60},  # a Prometheus may read a log of days
+        "startupProbe": {
+            **check,
+            "periodSeconds": 5,
+            "failureThreshold": 60,
+        },  # Prometheus may replay days of its log
         "readinessProbe": {**check, "periodSeconds": 10},
         "livenessProbe": {**check, "periodSeconds": 30, "failureThreshold": 4},
         "volumeMounts": [

@@ -7,9 +7,16 @@ from monitoring.kubernetes.images import reference
 from monitoring.kubernetes.objects import Manifest, Workload, claim, config_map, deployment, service
 from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, Settings
 
-PORTS = {"prometheus": 9090, "alertmanager": 9093, "exporter": 9101, "door": 9102, "grafana": 3000}  # where metrics are
-NOBODY = 65534  # the user of both images
-FULL = 0.85  # of its disk that Prometheus may fill before it drops the oldest; a log of writes comes on top
+# Each component serves its metrics on its port.
+PORTS = {
+    "prometheus": 9090,
+    "alertmanager": 9093,
+    "exporter": 9101,
+    "door": 9102,
+    "grafana": 3000,
+}
+NOBODY = 65534  # both images' user
+FULL = 0.85  # share of the disk that Prometheus may fill before it drops old samples; its log of writes comes on top
 
 
 def prometheus(settings: Settings) -> list[Manifest]:
@@ -52,7 +59,7 @@ def prometheus(settings: Settings) -> list[Manifest]:
 
 
 def alertmanager(settings: Settings) -> list[Manifest]:
-    """Return Alertmanager; its config is a Secret, because the URLs that it tells hold keys."""
+    """Return Alertmanager. Its config is a Secret, because webhook URLs hold keys."""
     workload = Workload(
         name="alertmanager",
         image=reference("alertmanager", settings.digests, settings.image),
@@ -79,12 +86,12 @@ def alertmanager(settings: Settings) -> list[Manifest]:
 
 
 def rule_files(settings: Settings) -> dict[str, Manifest]:
-    """Return the rules by the name of their file."""
+    """Return the rules by file name."""
     return {"records.yml": rules.document(), "alerts.yml": alerts.document(settings.runbooks)}
 
 
 def rule_object(settings: Settings) -> Manifest:
-    """Return the rules as the Prometheus operator takes them, for a Prometheus that is there already."""
+    """Return the rules as an object of the Prometheus operator, for an existing Prometheus."""
     groups = [group for document in rule_files(settings).values() for group in document["groups"]]
     return {
         "apiVersion": "monitoring.coreos.com/v1",
@@ -95,5 +102,5 @@ def rule_object(settings: Settings) -> Manifest:
 
 
 def text(document: Manifest) -> str:
-    """Write a document as YAML."""
+    """Return a document as YAML."""
     return yaml.safe_dump(document, sort_keys=False, width=1000)

@@ -1,24 +1,27 @@
-"""The project's own two programs in the cluster, out of one image: the door and the fleet exporter."""
+"""The project's own two programs in the cluster, from one image: the receiver and the fleet exporter.
+
+The receiver's objects are named `door`, as existing clusters have them.
+"""
 
 from monitoring.kubernetes.images import OWN, reference
 from monitoring.kubernetes.objects import Manifest, Workload, config_map, deployment, service
 from monitoring.kubernetes.prometheus import PORTS
-from monitoring.kubernetes.settings import DOOR_KEY, DOOR_SECRET, EXPORTER_KEYS, EXPORTER_SECRET, Settings
+from monitoring.kubernetes.settings import EXPORTER_KEYS, EXPORTER_SECRET, RECEIVER_KEY, RECEIVER_SECRET, Settings
 
 USER = 10001  # as Containerfile has it
-DOOR_PORT = 9443
+RECEIVER_PORT = 9443
 TLS = "/etc/door"
 STACK = "/etc/gpu-fleet"
 
 
-def door(settings: Settings) -> list[Manifest]:
-    """Return the write-only door: its pod, and the service that hosts reach from outside."""
+def receiver(settings: Settings) -> list[Manifest]:
+    """Return the receiver: its pod, the service that hosts reach from outside, and the one for its metrics."""
     upstream = settings.prometheus or f"http://prometheus:{PORTS['prometheus']}"
     workload = Workload(
         name="door",
         image=reference(OWN, settings.digests, settings.image),
         user=USER,
-        ports={"https": DOOR_PORT, "metrics": PORTS["door"]},
+        ports={"https": RECEIVER_PORT, "metrics": PORTS["door"]},
         probe=("metrics", "/metrics"),
         memory="256Mi",
         cpu="100m",
@@ -26,13 +29,13 @@ def door(settings: Settings) -> list[Manifest]:
         arguments=[
             f"--upstream={upstream}",
             "--address=0.0.0.0",
-            f"--port={DOOR_PORT}",
+            f"--port={RECEIVER_PORT}",
             f"--certificate={TLS}/tls.crt",
             f"--key={TLS}/tls.key",
             "--metrics-address=0.0.0.0",
             f"--metrics-port={PORTS['door']}",
         ],
-        environment={DOOR_KEY: (DOOR_SECRET, DOOR_KEY)},
+        environment={RECEIVER_KEY: (RECEIVER_SECRET, RECEIVER_KEY)},
         mounts={TLS: {"secret": {"secretName": settings.receiver_certificate}}},
     )
     outside = service(
@@ -43,7 +46,7 @@ def door(settings: Settings) -> list[Manifest]:
         settings.receiver_annotations,
     )
     inside = service("door", settings.namespace, {"metrics": (PORTS["door"], "metrics")})
-    # Two services, so that the world is not offered the door's own metrics.
+    # Two services, so that the internet cannot read the receiver's own metrics.
     outside["metadata"]["name"] = "door-outside"
     return [deployment(workload, settings.namespace), outside, inside]
 
@@ -67,7 +70,7 @@ def exporter(settings: Settings) -> list[Manifest]:
             f"--prometheus=http://prometheus:{PORTS['prometheus']}",
         ],
         environment={key: (EXPORTER_SECRET, key) for key in EXPORTER_KEYS},
-        # The account's calls are counted in a file of the temporary folder.
+        # The exporter counts the account's calls in a file of the temporary folder.
         mounts={STACK: {"configMap": {"name": "exporter-config"}}, "/tmp": {"emptyDir": {}}},  # noqa: S108
         files=[file],
     )

@@ -1,17 +1,17 @@
-"""Everything that goes into a cluster, in the order in which it is made."""
+"""Lists every object of a cluster, in the order of creation."""
 
 from monitoring.kubernetes.grafana import dashboard, documents, grafana
-from monitoring.kubernetes.network_policies import WAYS, WAYS_OF_THE_DOOR, policies
+from monitoring.kubernetes.network_policies import RECEIVER_WAYS, WAYS, policies
 from monitoring.kubernetes.objects import PART_OF, Manifest
 from monitoring.kubernetes.prometheus import alertmanager, prometheus, rule_object
-from monitoring.kubernetes.services import door, exporter
+from monitoring.kubernetes.services import exporter, receiver
 from monitoring.kubernetes.settings import Settings
 
 LEVEL = "restricted"  # Pod Security
 
 
 def namespace(name: str) -> Manifest:
-    """Return the namespace, which refuses every pod that asks for more than it needs."""
+    """Return the namespace. It refuses pods above the restricted Pod Security level."""
     levels = {f"pod-security.kubernetes.io/{mode}": LEVEL for mode in ("enforce", "audit", "warn")}
     return {
         "apiVersion": "v1",
@@ -21,22 +21,22 @@ def namespace(name: str) -> Manifest:
 
 
 def plain(settings: Settings) -> list[Manifest]:
-    """Return the whole stack: Prometheus, Alertmanager, Grafana, door, exporter."""
+    """Return the whole stack: Prometheus, Alertmanager, Grafana, exporter, receiver."""
     return [
         *policies(settings.namespace, WAYS),
         *prometheus(settings),
         *alertmanager(settings),
         *grafana(settings),
         *exporter(settings),
-        *door(settings),
+        *receiver(settings),
     ]
 
 
 def existing(settings: Settings) -> list[Manifest]:
-    """Return what a Prometheus and a Grafana lack that are there already: rules, dashboards, the door."""
+    """Return the additions to an existing Prometheus and Grafana: rules, dashboards, the receiver."""
     return [
-        *policies(settings.namespace, WAYS_OF_THE_DOOR),
+        *policies(settings.namespace, RECEIVER_WAYS),
         rule_object(settings),
         *(dashboard(settings.namespace, uid, content) for uid, content in documents().items()),
-        *door(settings),
+        *receiver(settings),
     ]

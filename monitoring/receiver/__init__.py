@@ -1,1 +1,1 @@
-"""The write-only door in front of Prometheus: hosts that are somebody else's may write their own series, and nothing more."""
+"""The receiver: a write-only front of Prometheus. A rented host may write its own series, and nothing else."""

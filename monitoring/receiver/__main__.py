@@ -1,7 +1,7 @@
-"""The write-only door of the metrics: python -m monitoring.door --upstream http://127.0.0.1:9090 --certificate F --key F
+"""Serve the write-only front of Prometheus: python -m monitoring.receiver --upstream URL --certificate F --key F
 
-METRICS_KEY is the key under which the stack gives credentials out (config gpu-fleet:metricsKey). Its own metrics are on
-another port, because hosts have no business there.
+METRICS_KEY is the key from which the stack derives each host's credential (config gpu-fleet:metricsKey). The receiver's own
+metrics are on another port, which hosts cannot reach.
 """
 
 import argparse
@@ -25,11 +25,11 @@ VARIABLE = "METRICS_KEY"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until a signal. 0 ended; 1 it cannot start."""
+    """Serve until a signal. Exit status: 0 after a signal, 1 if the receiver cannot start."""
     options = parser().parse_args(arguments)
     key = os.environ.get(VARIABLE, "")
     if len(key) < KEY_LENGTH:
-        print(f"door: {VARIABLE} is not set, or shorter than {KEY_LENGTH} characters", file=sys.stderr)
+        print(f"receiver: {VARIABLE} is not set, or shorter than {KEY_LENGTH} characters", file=sys.stderr)
         return 1
 
     def authorise(user: str, password: str) -> Sender | None:
@@ -38,14 +38,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     rentals = Rentals(partial(rented, Prometheus(options.upstream)))
     threading.Thread(target=rentals.watch, args=(threading.Event(),), daemon=True).start()
-    door = Receiver(authorise, options.upstream, ended=rentals.ended)
+    receiver = Receiver(authorise, options.upstream, ended=rentals.ended)
     try:
-        start_http_server(options.metrics_port, options.metrics_address, door.registry)
+        start_http_server(options.metrics_port, options.metrics_address, receiver.registry)
     except OSError as error:
-        print(f"door: port {options.metrics_port} cannot be served: {error.strerror}", file=sys.stderr)
+        print(f"receiver: port {options.metrics_port} cannot be served: {error.strerror}", file=sys.stderr)
         return 1
     uvicorn.run(
-        door.app,
+        receiver.app,
         host=options.address,
         port=options.port,
         ssl_certfile=options.certificate,
@@ -60,7 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def rented(prometheus: Prometheus) -> Rented:
-    """Return what the exporters in that Prometheus know to be rented. Raises Unknown, also where it takes writes alone."""
+    """Return the instances that the exporters in this Prometheus know as rented.
+
+    Raises Unknown if Prometheus does not answer queries.
+    """
     try:
         stacks, instances = (prometheus.query(one) for one in (queries.known_stacks(), queries.inventory()))
     except PrometheusError as error:
@@ -72,11 +75,17 @@ def rented(prometheus: Prometheus) -> Rented:
 
 def parser() -> argparse.ArgumentParser:
     """Describe the command line."""
-    top = argparse.ArgumentParser(prog="python -m monitoring.door", description=(__doc__ or "").partition(":")[0] + ".")
-    top.add_argument("--upstream", required=True, metavar="URL", help="Prometheus with its remote write receiver on")
+    top = argparse.ArgumentParser(
+        prog="python -m monitoring.receiver", description=(__doc__ or "").partition(":")[0] + "."
+    )
+    top.add_argument(
+        "--upstream", required=True, metavar="URL", help="URL of a Prometheus with its remote write receiver on"
+    )
     top.add_argument("--address", default="127.0.0.1", help="address to serve on (default: %(default)s)")
     top.add_argument("--port", type=int, default=9443, help="port to serve on (default: %(default)s)")
-    top.add_argument("--certificate", metavar="FILE", help="PEM with the chain; without it the door speaks plain HTTP")
+    top.add_argument(
+        "--certificate", metavar="FILE", help="PEM with the chain; without it the receiver speaks plain HTTP"
+    )
     top.add_argument("--key", metavar="FILE", help="PEM with its private key")
     top.add_argument("--metrics-address", default="127.0.0.1", help="address of its own metrics (default: %(default)s)")
     top.add_argument("--metrics-port", type=int, default=9102, help="port of its own metrics (default: %(default)s)")

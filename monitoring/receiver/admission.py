@@ -1,6 +1,6 @@
-"""What a host may write, pure: its own series under its own name, of now, in a bounded number.
+"""Decides which samples of a host pass: its own series, under its own name, of now, in a bounded number.
 
-Every rule is about one sample or series; what keeps to them goes through though it came in one request with what does not.
+Pure functions. Each rule judges one sample or one series, so that the good part of a request passes.
 """
 
 import re
@@ -12,13 +12,13 @@ from monitoring.instance_names import fleet_of
 from monitoring.prometheus_config import OUT_OF_ORDER_SECONDS
 from monitoring.receiver.wire import Labels, Written
 
-AHEAD_SECONDS = 60.0  # Prometheus itself refuses a whole request for a sample ten minutes ahead
+AHEAD_SECONDS = 60.0  # Prometheus refuses a whole request if one sample is ten minutes ahead
 BEHIND_SECONDS = float(OUT_OF_ORDER_SECONDS)
 MOST_LABELS = 30
 LONGEST_VALUE = 256
-MOST_SERIES = 3_000  # of one sender, at once
-FORGET_SECONDS = 600.0  # a series that was not written for so long makes room for another
-# What vLLM, its HTTP server and the agent say. Anything else, the exporter's money above all, is not a host's to say.
+MOST_SERIES = 3_000  # of one sender at once
+FORGET_SECONDS = 600.0  # a series without a sample for so long makes room for another
+# The names of vLLM, its HTTP server and the agent. A host may write no other, above all none of the exporter's money.
 NAMES = re.compile(
     r"vllm:[a-z0-9_]+|http_(requests|request|response)_[a-z_]+|vast_(gpu|disk|network|memory|cpu|agent|model|certificate)_[a-z_]+"
     r"|vast_instance_(state|inflight_requests|last_request_timestamp_seconds|idle_seconds|bootstrap_seconds"
@@ -31,7 +31,7 @@ REASONS = ("credential", "ended", "label", "clock", "age", "series", "rate", "si
 
 @dataclass(frozen=True)
 class Sender:
-    """Who writes, as its credential says."""
+    """The instance that a credential belongs to."""
 
     instance_id: str
     name: str
@@ -39,13 +39,13 @@ class Sender:
 
     @property
     def labels(self) -> dict[str, str]:
-        """The labels that its series get, whatever it wrote there itself."""
+        """Return the labels that the receiver forces on each series of this sender."""
         return dict(zip(FORCED, (self.instance_id, self.name, fleet_of(self.name), self.stack_id), strict=True))
 
 
 @dataclass(frozen=True)
 class Admitted:
-    """What goes through, how many samples were refused by reason, and how many seconds the newest lies behind now."""
+    """The series that pass, the number of refused samples by reason, and the newest sample's age in seconds."""
 
     series: list[Written]
     refused: Counter[str]
@@ -54,13 +54,13 @@ class Admitted:
 
 @dataclass
 class Known:
-    """The series that one sender has written of late, by hash, each with when it did last (unix seconds)."""
+    """The latest series of one sender: the moment of the last sample (unix seconds) by the series' hash."""
 
     at: dict[int, float] = field(default_factory=dict)
 
     def takes(self, labels: Labels, now: float) -> bool:
-        """Say whether there is room for a series, and remember it."""
-        series = hash(labels)  # a set of label texts would let a flood of series take our memory
+        """Remember a series. Return False if the sender has too many."""
+        series = hash(labels)  # label texts would let a flood of series fill our memory
         if series not in self.at and len(self.at) >= MOST_SERIES:
             self.at = {one: at for one, at in self.at.items() if now - at < FORGET_SECONDS}
             if len(self.at) >= MOST_SERIES:
@@ -70,7 +70,7 @@ class Known:
 
 
 def admit(written: Iterable[Written], sender: Sender, known: Known, now: float) -> Admitted:
-    """Return what of a request goes through, under the sender's labels. `now` in unix seconds."""
+    """Return the part of a request that passes, under the sender's labels. `now` is in unix seconds."""
     refused: Counter[str] = Counter()
     through: list[Written] = []
     newest = float("-inf")
@@ -94,12 +94,12 @@ def admit(written: Iterable[Written], sender: Sender, known: Known, now: float) 
 
 
 def own_labels(labels: Sequence[tuple[str, str]], sender: Sender) -> Labels | None:
-    """Return the labels of a series as they are stored, sorted by name; None for a series that is not a host's to write."""
-    said = dict(labels)
-    if len(said) != len(labels) or len(said) > MOST_LABELS:
+    """Return a series' labels as the receiver stores them, sorted by name. None if a host may not write the series."""
+    given = dict(labels)
+    if len(given) != len(labels) or len(given) > MOST_LABELS:
         return None
-    if not NAMES.fullmatch(said.get("__name__", "")) or said.get("job") not in JOBS:
+    if not NAMES.fullmatch(given.get("__name__", "")) or given.get("job") not in JOBS:
         return None
     if any(len(value) > LONGEST_VALUE or not name for name, value in labels):
         return None
-    return tuple(sorted((said | sender.labels).items()))
+    return tuple(sorted((given | sender.labels).items()))

@@ -1,12 +1,14 @@
-"""The door as an ASGI application: POST /api/v1/write with a host's credential, and nothing else.
+"""The receiver as an ASGI application: POST /api/v1/write with a host's credential, and nothing else.
 
-    401  no credential, or not ours                 413  too large
-    403  of an instance that is not rented any more
-    400  not a write request; or some samples refused, which the text counts by reason (the rest is stored)
-    429  too much, with Retry-After                 503  Prometheus does not take it now: the sender keeps it and tries again
-    204  all of it is stored
+    204  every sample is stored
+    400  no write request; or some samples are refused: the text counts them by reason, and the rest is stored
+    401  no credential, or not one of ours
+    403  the instance is not rented any more
+    413  the body is too large
+    429  too many samples, with Retry-After
+    503  Prometheus does not accept them now; the sender keeps them and tries again
 
-One request of a sender is one request to Prometheus, so that nobody's samples hang on another's.
+Each request of a sender becomes one request to Prometheus, so that one sender's samples never delay another's.
 """
 
 import base64
@@ -45,9 +47,9 @@ class _Account:
 
 
 class Receiver:
-    """`authorise` says who a user and password are, None for nobody of ours; `upstream` is Prometheus' base URL.
+    """`authorise` returns the sender of a user and password, or None; `upstream` is Prometheus' base URL.
 
-    `ended` says whether a sender's instance was given back.
+    `ended` returns whether a sender's instance was given back.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Receiver:
         )
         self._lag = Gauge(
             "vast_door_lag_seconds",
-            "How far a sender's newest sample lay behind our clock; a minus is ahead.",
+            "Seconds by which a sender's newest sample lay behind our clock; a minus is ahead.",
             labels,
             registry=self.registry,
         )
@@ -90,17 +92,17 @@ class Receiver:
         sender = self._sender(request)
         if isinstance(sender, Response):
             return sender
-        account = self._accounts.get(sender) or self._welcome(sender)
+        account = self._accounts.get(sender) or self._new_account(sender)
         body = await _body(request)
         if body is None:
-            return self._no(sender, "size", 413, f"a body has at most {MOST_PACKED:,} bytes")
+            return self._refuse(sender, "size", 413, f"a body has at most {MOST_PACKED:,} bytes")
         try:
             written = unpack(body)
         except Malformed as error:
-            return self._no(sender, "form", 400, str(error))
+            return self._refuse(sender, "form", 400, str(error))
         wait = account.allowance.take(sum(len(one.samples) for one in written), self._monotonic())
         if wait > 0:
-            answer = self._no(sender, "rate", 429, "too many samples")
+            answer = self._refuse(sender, "rate", 429, "too many samples")
             answer.headers["Retry-After"] = str(int(wait) + 1)
             return answer
         admitted = admit(written, sender, account.known, self._wall())
@@ -113,24 +115,24 @@ class Receiver:
             return trouble
         self._samples.labels(*names).inc(sum(len(one.samples) for one in admitted.series))
         if admitted.refused:
-            told = ", ".join(f"{count} by {reason}" for reason, count in sorted(admitted.refused.items()))
-            return PlainTextResponse(f"refused: {told}; the rest is stored", 400)
+            counts = ", ".join(f"{count} by {reason}" for reason, count in sorted(admitted.refused.items()))
+            return PlainTextResponse(f"refused: {counts}; the rest is stored", 400)
         return Response(status_code=204)
 
     def _sender(self, request: Request) -> Sender | Response:
-        """Return who sends, or the answer to somebody who may not."""
+        """Return the sender, or the answer that refuses the request."""
         user, password = credential(request.headers.get("authorization", ""))
         sender = self._authorise(user, password) if user else None
         if sender is None:
-            if user:  # who shows nothing at all is a passer-by of the internet, and no alert
+            if user:  # a request without any credential comes from the internet at large and needs no alert
                 self._refused.labels(STRANGER, "", "", "credential").inc()
-            return PlainTextResponse("not a credential of this door", 401, {"WWW-Authenticate": "Basic"})
+            return PlainTextResponse("not a credential of this receiver", 401, {"WWW-Authenticate": "Basic"})
         if self._ended(sender):
-            return self._no(sender, "ended", 403, "this instance is not rented any more")
+            return self._refuse(sender, "ended", 403, "this instance is not rented any more")
         return sender
 
     async def _send(self, body: bytes) -> Response | None:
-        """Write to Prometheus; None where it took everything."""
+        """Write to Prometheus. Return None if it stored everything, else the answer for the sender."""
         try:
             reply = await self._http.post(self._url, content=body, headers=HEADERS)
         except httpx.HTTPError:
@@ -138,22 +140,22 @@ class Receiver:
         if reply.is_success:
             return None
         if reply.is_client_error:
-            # What is out of order: it will not be taken later either, so the sender must not keep it.
+            # Samples out of order. Prometheus will not accept them later either, so the sender must not keep them.
             return PlainTextResponse(f"Prometheus refuses: {reply.text.strip()[:200]}", 400)
-        return PlainTextResponse("Prometheus does not take it now; try again", 503)
+        return PlainTextResponse("Prometheus does not accept samples now; try again", 503)
 
-    def _welcome(self, sender: Sender) -> _Account:
+    def _new_account(self, sender: Sender) -> _Account:
         for reason in REASONS:
-            self._refused.labels(*_names(sender), reason)  # there at nought, so that the first refusal is an increase
+            self._refused.labels(*_names(sender), reason)  # starts at 0, so that the first refusal is an increase
         return self._accounts.setdefault(sender, _Account())
 
-    def _no(self, sender: Sender, reason: str, code: int, text: str) -> Response:
+    def _refuse(self, sender: Sender, reason: str, code: int, text: str) -> Response:
         self._refused.labels(*_names(sender), reason).inc()
         return PlainTextResponse(text, code)
 
 
 def credential(header: str) -> tuple[str, str]:
-    """Return user and password of a Basic Authorization header; two empty texts where there is none."""
+    """Return user and password of a Basic Authorization header; two empty texts without one."""
     kind, _, value = header.partition(" ")
     if kind.lower() != "basic":
         return "", ""
@@ -165,7 +167,7 @@ def credential(header: str) -> tuple[str, str]:
 
 
 async def _body(request: Request) -> bytes | None:
-    """Read the body; None where it is too large, and then it was not read to its end."""
+    """Return the body. Return None as soon as it is too large."""
     parts, length = [], 0
     async for part in request.stream():
         length += len(part)

@@ -1,4 +1,4 @@
-"""How much a sender may write, pure: a bucket that fills evenly, so that one sender's flood is its own trouble."""
+"""Bounds the samples of one sender by a token bucket, so that one sender's flood slows only itself. Pure."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,13 @@ BURST_SAMPLES = 60_000.0  # a host that catches up after an outage of half an ho
 
 @dataclass
 class Allowance:
-    """What one sender may still write. `at`: when that was true (monotonic seconds)."""
+    """The samples that one sender may still write. `at`: the moment of that count (monotonic seconds)."""
 
     left: float = BURST_SAMPLES
     at: float | None = None
 
     def take(self, samples: int, now: float) -> float:
-        """Take so many samples out; return 0, or after how many seconds there will be enough."""
+        """Take samples out of the bucket. Return 0, or the seconds until the bucket will have enough."""
         if self.at is not None:
             self.left = min(BURST_SAMPLES, self.left + (now - self.at) * SAMPLES_A_SECOND)
         self.at = now

@@ -1,7 +1,7 @@
-"""Prometheus' remote write 1.0 on the wire: snappy around protobuf, held to bounds before anything is unpacked.
+"""Reads and writes Prometheus' remote write 1.0: snappy around protobuf, with bounds checked before unpacking.
 
-The messages are those of prometheus/prompb (remote.proto, types.proto); what is not named here (exemplars, histograms,
-metadata) is read over and not sent on.
+Source: the messages of prometheus/prompb (remote.proto, types.proto). Exemplars, histograms and metadata are skipped and
+not sent on.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ Samples = tuple[tuple[float, int], ...]  # value, unix milliseconds
 
 
 class Malformed(Exception):
-    """A body that is no remote write request, or too large; the message says which."""
+    """The body is no remote write request, or is too large. The message says which."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def pack(series: list[Written]) -> bytes:
 
 
 def _announced(body: bytes) -> int:
-    """Return how long a snappy block says it is unpacked: a varint at its beginning."""
+    """Return the unpacked length that a snappy block announces: a varint at its beginning."""
     length = 0
     for place, byte in enumerate(body[:5]):
         length |= (byte & 0x7F) << (7 * place)

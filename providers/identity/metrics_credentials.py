@@ -1,7 +1,7 @@
-"""Credentials of hosts at the door of the metrics: one an instance, worked out from the door's key, none of them stored.
+"""Credentials of hosts at the metrics receiver: one for each instance, derived from the receiver's key and never stored.
 
-The user says who it is (instance, name, stack) and the password proves that the stack gave it out, so the door needs no list
-and a new instance may write from its first second. Another key is another password for everybody.
+The user names instance, name and stack. The password proves that the stack gave the credential out. So the receiver needs
+no list, and a new instance may write from its first second. Another key changes every password.
 """
 
 import base64
@@ -16,7 +16,7 @@ USER = re.compile(r"(?P<instance_id>[0-9]{1,20})\.(?P<name>[a-z0-9-]{1,60})\.(?P
 
 @dataclass(frozen=True)
 class Reporter:
-    """Who a credential belongs to."""
+    """The owner of a credential."""
 
     instance_id: str
     name: str

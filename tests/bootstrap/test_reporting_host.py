@@ -1,4 +1,4 @@
-"""A host that reports: real agent and vmagent on it, the real door and Prometheus behind it. With the double of vLLM."""
+"""A host that reports: real agent and vmagent on it, the real receiver and Prometheus behind it. With the double of vLLM."""
 
 import re
 import shutil
@@ -24,7 +24,7 @@ from tests.doubles.rented import STORE, Rented, Things, rent
 pytestmark = [pytest.mark.host, pytest.mark.monitoring, pytest.mark.xdist_group("reporting-host")]
 
 REPORTER = Reporter("4711", "chat-0", "abc")
-PATIENCE_SECONDS = 90  # beside other tests; a door that cannot be reached is tried again after 15 s
+PATIENCE_SECONDS = 90  # beside other tests; a receiver that cannot be reached is tried again after 15 s
 PASSWORD = password_for(KEY, REPORTER.user)
 REPORTING = Reporting(f"https://{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}", REPORTER.user, PASSWORD, 1)
 
@@ -43,8 +43,8 @@ def host(
     programs = {**installed_programs(), "vmagent": Path(shutil.which("vmagent") or "")}
     kit = build_kit(folder, programs, extra=libraries())
     things.blobs.add(kit, folder)
-    door = f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}"
-    inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), door: ("127.0.0.1", monitoring.door_port)}
+    receiver = f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}"
+    inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), receiver: ("127.0.0.1", monitoring.door_port)}
     rented = rent(hosts, things, inward=inward, ca_pem=monitoring.ca_pem)
     rented.spec = replace(rented.spec, kit=kit, reporting=REPORTING)
     rented.converge()
@@ -103,7 +103,7 @@ def test_agent_and_vmagent_stay_small(host: Rented) -> None:
 
 
 @pytest.mark.parametrize(("end", "bound"), [("TERM", 5), ("KILL", 15)])
-def test_an_outage_of_the_door_loses_nothing_and_a_kill_ten_seconds(
+def test_an_outage_of_the_receiver_loses_nothing_and_a_kill_ten_seconds(
     host: Rented, monitoring: Monitoring, end: str, bound: float
 ) -> None:
     metric = f'vast_disk_total_bytes{{instance_id="{REPORTER.instance_id}"}}'
@@ -161,11 +161,13 @@ def test_reporting_is_stopped_where_it_is_not_wanted_any_more_and_comes_back(hos
         (f"https://{NAME_FOR_HOSTS}:1", rf"{NAME_FOR_HOSTS}:1: .*refused"),
     ],
 )
-def test_a_door_that_cannot_be_reached_from_the_host_is_said_and_metrics_wait(host: Rented, url: str, why: str) -> None:
+def test_a_receiver_that_cannot_be_reached_from_the_host_is_said_and_metrics_wait(
+    host: Rented, url: str, why: str
+) -> None:
     host.said.clear()
     host.converge(reporting=replace(REPORTING, url=url))
 
-    assert [line for line in host.said if re.search(f"cannot reach the door: {why}", line)]
+    assert [line for line in host.said if re.search(f"cannot reach the receiver: {why}", line)]
     assert host.ask().text
     assert host.converge(reporting=REPORTING).changed
 

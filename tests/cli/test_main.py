@@ -90,7 +90,7 @@ def test_a_shell_completes_commands_stacks_and_faults(tmp_path: Path) -> None:
         ("monitoring.criteria", ["--help"], "Usage: gpu-fleet criteria"),
         ("monitoring.dashboards", ["--help"], "Usage: gpu-fleet dashboards"),
         ("sandbox", ["--help"], "Usage: python -m sandbox"),
-        ("monitoring.door", ["--help"], "usage: python -m monitoring.door"),
+        ("monitoring.door", ["--help"], "usage: python -m monitoring.receiver"),
     ],
 )
 def test_older_names_are_the_same_commands(module: str, words: list[str], says: str) -> None:

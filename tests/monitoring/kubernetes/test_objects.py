@@ -20,17 +20,17 @@ from monitoring.kubernetes import settings as keys
 from monitoring.kubernetes import stack
 from monitoring.kubernetes.network_policies import WAYS
 from monitoring.kubernetes.prometheus import PORTS
-from monitoring.kubernetes.services import DOOR_PORT
+from monitoring.kubernetes.services import RECEIVER_PORT
 from monitoring.kubernetes.settings import Settings
 from monitoring.prometheus import Prometheus
 from providers.identity.metrics_credentials import Reporter
 from sandbox.services.certificate import issue
 from sandbox.services.programs import find
 from tests.doubles.cloud import ACCOUNT, Cloud, running_cloud
-from tests.doubles.door import Reports, sample
 from tests.doubles.emulated import until
 from tests.doubles.node.container import Image, python_image
 from tests.doubles.node.node import Node
+from tests.doubles.receiver import Reports, sample
 
 pytestmark = [pytest.mark.host, pytest.mark.monitoring, pytest.mark.xdist_group("pods")]
 
@@ -93,7 +93,7 @@ def watching(
     (folder / "ca.pem").write_text(certificate.ca)
     told = prometheus_config.alertmanager(f"http://{HOOK}:443/", f"http://{HOOK}:443/watchdog")
     secrets = {
-        keys.DOOR_SECRET: {keys.DOOR_KEY: METRICS_KEY},
+        keys.RECEIVER_SECRET: {keys.RECEIVER_KEY: METRICS_KEY},
         keys.EXPORTER_SECRET: dict(zip(keys.EXPORTER_KEYS, ACCOUNT.values(), strict=True)),
         keys.GRAFANA_SECRET: {keys.GRAFANA_PASSWORD: "unused"},
         keys.ALERTMANAGER_SECRET: {keys.ALERTMANAGER_FILE: yaml.safe_dump(told)},
@@ -183,7 +183,7 @@ def test_the_exporter_reaches_market_store_and_prometheus(watching: Watching) ->
 
 
 def test_a_host_reports_through_the_door_of_the_world(watching: Watching) -> None:
-    port = watching.node.network.from_world("door", DOOR_PORT)
+    port = watching.node.network.from_world("door", RECEIVER_PORT)
     host = Reports(f"https://127.0.0.1:{port}", watching.ca, Reporter("7", "chat-0", "abc"), METRICS_KEY)
 
     assert host.send([sample("vast_instance_idle_seconds", 5, time.time())]).status_code == 204

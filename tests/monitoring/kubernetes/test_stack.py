@@ -12,12 +12,12 @@ from monitoring.kubernetes.objects import CONFIG_DIGEST, Manifest
 from monitoring.kubernetes.settings import (
     ALERTMANAGER_FILE,
     ALERTMANAGER_SECRET,
-    DOOR_KEY,
-    DOOR_SECRET,
     EXPORTER_KEYS,
     EXPORTER_SECRET,
     GRAFANA_PASSWORD,
     GRAFANA_SECRET,
+    RECEIVER_KEY,
+    RECEIVER_SECRET,
     Settings,
 )
 
@@ -31,7 +31,7 @@ THEIR_PROMETHEUS = {"prometheus": "http://prometheus.other:9090", "rule_labels":
 THEIRS = SETTINGS.model_copy(update={"mode": "existing", **THEIR_PROMETHEUS})
 BOTH = [stack.plain(SETTINGS), stack.existing(THEIRS)]
 SECRETS = {
-    DOOR_SECRET: {DOOR_KEY},
+    RECEIVER_SECRET: {RECEIVER_KEY},
     EXPORTER_SECRET: set(EXPORTER_KEYS),
     GRAFANA_SECRET: {GRAFANA_PASSWORD},
     ALERTMANAGER_SECRET: {ALERTMANAGER_FILE},

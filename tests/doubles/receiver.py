@@ -1,4 +1,4 @@
-"""The door of the sandbox's monitoring, as a host sees it."""
+"""The receiver of the sandbox's monitoring, as a host sees it."""
 
 import ssl
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from sandbox.services.monitoring import KEY
 
 @dataclass(frozen=True)
 class Reports:
-    """One sender. Its certificate is looked at under the door's name, though it is on loopback here."""
+    """One sender. The receiver's certificate is for the receiver's name, though it is on loopback here."""
 
     url: str
     ca: Path

@@ -1,4 +1,4 @@
-"""The door with a Prometheus behind it: who may write what, and that one sender's trouble is nobody else's."""
+"""The receiver with a Prometheus behind it: what a sender may write, and that its trouble stays its own."""
 
 import time
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from monitoring.receiver.wire import MOST_PACKED, pack
 from providers.identity.metrics_credentials import Reporter
 from sandbox.services.monitoring import Monitoring
 from sandbox.settings import STACK_CONFIG
-from tests.doubles.door import Reports, sample
+from tests.doubles.receiver import Reports, sample
 
 NAME = "vast_instance_idle_seconds"
 
@@ -114,7 +114,7 @@ def test_what_is_too_large_or_no_request_is_refused(monitoring: Monitoring, tmp_
     assert one.send([]).status_code == 204
 
 
-def door(upstream: httpx.MockTransport) -> tuple[TestClient, Receiver]:
+def receiver(upstream: httpx.MockTransport) -> tuple[TestClient, Receiver]:
     sender = Sender("7", "chat-0", "abc")
     made = Receiver(
         lambda user, password: sender if (user, password) == ("me", "right") else None,
@@ -131,14 +131,14 @@ def test_a_prometheus_that_does_not_take_it_now_is_the_senders_to_try_again(upst
             raise httpx.ConnectError("nobody there")
         return httpx.Response(upstream, text="out of order sample")
 
-    client, _ = door(httpx.MockTransport(behind))
+    client, _ = receiver(httpx.MockTransport(behind))
     reply = client.post(PATH, content=pack([sample(NAME, 1, time.time())]), auth=("me", "right"))
 
     assert reply.status_code == answer
 
 
 def test_a_flood_is_told_to_wait_and_counted() -> None:
-    client, made = door(httpx.MockTransport(lambda _request: httpx.Response(204)))
+    client, made = receiver(httpx.MockTransport(lambda _request: httpx.Response(204)))
     body = pack([sample(NAME, n, time.time(), code=str(n % 50)) for n in range(20_000)])
     codes = [client.post(PATH, content=body, auth=("me", "right")).status_code for _ in range(4)]
 
@@ -161,6 +161,6 @@ def test_who_was_given_back_is_shut_out_and_counted() -> None:
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !", "Basic bWU=", "Bearer right", "Basic bWU6d3Jvbmc="])
 def test_what_is_no_credential_is_401(header: str) -> None:
-    client, _ = door(httpx.MockTransport(lambda _request: httpx.Response(204)))
+    client, _ = receiver(httpx.MockTransport(lambda _request: httpx.Response(204)))
 
     assert client.post(PATH, content=b"", headers={"Authorization": header}).status_code == 401
