@@ -57,9 +57,6 @@ MAY_IMPORT = {
 
 # Older names of commands, as containers and schedules call them. Each hands its words over to `cli` and does nothing else.
 ALIASES = (
-    "monitoring/criteria/__main__.py",
-    "monitoring/dashboards/__main__.py",
-    "monitoring/report/__main__.py",
     "providers/store/manifest.py",
     "providers/vast/__main__.py",
 )

@@ -86,7 +86,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "gpu-fleet dashboards out/": WALK,
         "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,
         "openssl rand -hex 24 | pulumi config set --secret gpu-fleet:metricsKey": WALK,
-        "METRICS_KEY=... python -m monitoring.door --upstream http://127.0.0.1:9090 --certificate F --key F": WALK,
+        "METRICS_KEY=... python -m monitoring.receiver --upstream http://127.0.0.1:9090 --certificate F --key F": WALK,
         "gpu-fleet sandbox fault host-reboots": TRIED,
         "curl -s http://127.0.0.1:18805/api/v2/alerts": "no Alertmanager runs beside that test; test_alerts.py asks promtool",
         "pulumi up --refresh": TRIED,
@@ -108,6 +108,8 @@ HOW: Mapping[str, Mapping[str, str]] = {
 A_NAME = "the beginning of a command that stands elsewhere"
 # Commands within sentences, if no block has them.
 WITHIN: Mapping[str, str] = {
+    "python -m monitoring.exporter --config FILE": "monitoring/test_account.py",
+    "python -m monitoring.door": "cli/test_main.py",
     "docker buildx imagetools inspect IMAGE": "no registry is reached where the tests run",
     "git rev-parse HEAD": "it says which commit a report is about",
     "kubectl --kubeconfig F get nodes": NEEDS_KUBECTL,

@@ -131,7 +131,7 @@ def test_every_panel_criterion_and_the_report_have_measured_data(
     assert {verdict.word for verdict in verdicts} == {"pass"}
     assert verdicts[1].rows[0][2] >= 10
     report = subprocess.run(
-        [sys.executable, "-m", "monitoring.report", "--out", str(tmp_path / "report.html")],
+        [sys.executable, "-m", "cli", "report", "--out", str(tmp_path / "report.html")],
         env=os.environ | {"GPU_FLEET_PROMETHEUS": sandbox.status()["monitoring"]["prometheus"]},
         cwd=REPO,
         capture_output=True,

@@ -205,9 +205,9 @@ def settle(terminal: Terminal) -> None:
     terminal.run(
         "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=metrics.example.net -keyout key.pem -out chain.pem -days 1"
     )
-    door = "METRICS_KEY=... python -m monitoring.door --upstream http://127.0.0.1:9090 --certificate F --key F"
+    receiver = "METRICS_KEY=... python -m monitoring.receiver --upstream http://127.0.0.1:9090 --certificate F --key F"
     files = {"--certificate F --key F": "--certificate chain.pem --key key.pem --port 0 --metrics-port 0"}
-    terminal.type(door, put={"METRICS_KEY=...": "METRICS_KEY=0123456789abcdef timeout 8 env", **files}, ends=124)
+    terminal.type(receiver, put={"METRICS_KEY=...": "METRICS_KEY=0123456789abcdef timeout 8 env", **files}, ends=124)
 
 
 def test_the_walk_works_after_the_sandboxs(cloud: Cloud, terminal: Terminal, checkout: Path, tmp_path: Path) -> None:
