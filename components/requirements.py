@@ -29,7 +29,7 @@ def arguments_of(fleet: FleetConfig, about: ModelInfo | None) -> tuple[str, ...]
 
 
 def requirements_of(fleet: FleetConfig) -> dict[str, Any]:
-    """Return a fleet's requirements as the property `wishes`, in the shape of `providers.vast.settings.RequirementSettings`."""
+    """Return a fleet's requirements, the property `wishes`, in the shape of `providers.vast.settings.RequirementSettings`."""
     return {
         "gpuNames": list(fleet.gpu.name),
         "gpuCount": fleet.gpu.count,
