@@ -96,7 +96,7 @@ def read_config(context: CommandContext, project: Path | None = Path()) -> Stack
 
 
 def requirements_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
-    """Return a fleet's wishes in the market's units."""
+    """Return a fleet's requirements in the market's units."""
     model = load_manifests(stack, Path())[fleet.model]
     settings = RequirementSettings.model_validate(requirements_of(fleet))
     fit = Fit.of(model.about, arguments_of(fleet, model.about), fleet.environment)

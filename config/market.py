@@ -4,11 +4,13 @@ from pydantic import Field
 
 from config.base import Section
 
+DEFAULT_URL = "https://console.vast.ai"
+
 
 class MarketConfig(Section):
     """Where to rent."""
 
-    url: str = Field("https://console.vast.ai", description="Base URL of the vast.ai API.")
+    url: str = Field(DEFAULT_URL, description="Base URL of the vast.ai API.")
     host_url: str = Field(
         "", alias="hostUrl", description="The same API as the instances reach it, where that is another URL."
     )

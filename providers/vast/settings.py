@@ -1,7 +1,7 @@
-"""The inputs of one VastInstance as a model: what travels through the engine, validated once, used by every method.
+"""The inputs of one VastInstance as a model, validated once and used by every method.
 
-Numbers arrive as floats and keys with None vanish on the way through the engine, so every field says its type here and
-has a default where it may be absent.
+The engine hands numbers over as floats and leaves out keys with None. So every field has its type here, and a default if it
+may be absent.
 """
 
 from dataclasses import replace
@@ -46,7 +46,7 @@ class StoreSettings(StorePlace):
 
 
 class RequirementSettings(RequirementsConfig):
-    """What the machine must have, in the units of stack config."""
+    """What a fleet requires of its machines, in the units of stack config."""
 
     gpu_names: tuple[str, ...] = Field(alias="gpuNames", min_length=1)
     gpu_count: int = Field(1, alias="gpuCount", ge=1)
@@ -55,13 +55,13 @@ class RequirementSettings(RequirementsConfig):
 
     @property
     def market_gpus(self) -> tuple[str, ...]:
-        """The wished GPUs as the market lists them; `gpu_names` are as the user wrote them."""
+        """The required GPUs as the market lists them; `gpu_names` are as the user wrote them."""
         return all_market_names(self.gpu_names)
 
     def min_seconds(self, time_scale: float) -> float:
-        """Return how long an offer must last at the least, in seconds of the market; its days are short where it is fast.
+        """Return how long an offer must last at least, in seconds of real time; a fast market's days are short.
 
-        The wished days come before the last day, in which an instance is replaced.
+        The required days come before the last day, in which an instance is replaced.
         """
         return (self.min_days * DAY + WARNED_SECONDS) / time_scale if self.min_days else 0.0
 
@@ -75,8 +75,8 @@ class RequirementSettings(RequirementsConfig):
         needs: Needs = NOTHING_NEEDED,
         instances: int = 1,
     ) -> Requirements:
-        """Return the wishes in the market's units, with the disk to rent, the download to pay for, what must fit, and what
-        the image needs of a machine.
+        """Return the requirements in the market's units, with the disk to rent, the download to pay for, the memory that the
+        model needs, and the needs of the image.
         """
         return Requirements(
             gpu_names=self.market_gpus,
@@ -200,7 +200,7 @@ class InstanceSettings(Section):
         return needs_of(self.server.image, self.server.arguments, self.model.about, self.requirements.min_cuda)
 
     def to_requirements(self) -> Requirements:
-        """Return the wishes in the market's units."""
+        """Return the requirements in the market's units."""
         weights_gb, hours = self.start_cost.bytes / GB, self.limits.expected_hours
         image = self.server.image
         hardware = self.disk_gb, weights_gb, hours, self.fit, image, self.needs, self.replicas
@@ -210,7 +210,7 @@ class InstanceSettings(Section):
         )
 
     def to_limits(self) -> Limits:
-        """Return the bounds, those of the market's clock scaled to it."""
+        """Return the bounds in seconds. Those that wait for the market's clock are scaled to it."""
         boot, connect = self.limits.boot_minutes * 60, self.limits.connect_minutes * 60
         weights_gb, host_key = self.start_cost.bytes / GB, Limits.host_key_seconds
         derived = start_time.longest_seconds(boot, connect, host_key, weights_gb, self.requirements.download_mbps)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from config.base import PROJECT
+from config.market import DEFAULT_URL
 from config.messages import ConfigError
 from config.reading import structured
 from providers.engine_watch import UnwatchedClock
 from providers.vast.api.account_directory import account_directory
 from providers.vast.api.breaker import Breaker
-from providers.vast.api.client import DEFAULT_URL, VastClient
+from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits

@@ -9,9 +9,10 @@ import uuid
 
 import pytest
 
+from config.market import DEFAULT_URL
 from providers.engine_watch import EngineWatch, WatchedClock
 from providers.vast.api.account_directory import account_directory
-from providers.vast.api.client import DEFAULT_URL, VastClient
+from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.limits import Limits
 from tests.doubles import market_contract

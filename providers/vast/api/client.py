@@ -45,7 +45,6 @@ from providers.vast.api.responses import (
 from providers.vast.api.retry import again
 from providers.vast.api.rows import Listing, read
 
-DEFAULT_URL = "https://console.vast.ai"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries
 TIMEOUT_SECONDS = 30.0
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
