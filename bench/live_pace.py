@@ -22,6 +22,7 @@ from bench._figures import figure
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.start_time import transfer_seconds
 from sandbox.market.machines import generate
@@ -76,7 +77,7 @@ def pace(mbps: float) -> tuple[float, dict[str, float]]:
     market = FakeMarket(clock, [machine], boot_seconds=None)
     wishes = Requirements(("RTX 4090",), 1, 2.0, 48, WEIGHTS_GB)
     order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", wishes, IMAGE, "true", 8443)
-    served = bring_online(market, clock, Limits(), order, Reckoned(clock, mbps), lambda *_: None)
+    served = bring_online(Renter(market, clock, Limits()), order, Reckoned(clock, mbps), lambda *_: None)
     return clock.now, served.seconds
 
 

@@ -20,6 +20,7 @@ from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.instance import Instance, all_known
 from providers.vast.renting import sweep as rules
 from providers.vast.renting.ownership import sort_out
+from providers.vast.renting.renter import Renter
 
 FOUND = 2  # the exit status if an instance is in no state
 
@@ -81,7 +82,7 @@ def run_sweep(
     doomed = rules.condemned(found, interrupted) if destroy and not refusal else []
     for instance in doomed:
         context.breaker.destroyed(instance.id, context.clock.monotonic())
-    ended = rules.give_back_each(context.market, context.clock, context.limits, doomed)
+    ended = rules.give_back_each(Renter(context.market, context.clock, context.limits), doomed)
     _record(context, [one for one in doomed if ended[one.id] is None])
     report = reports.report(found, known, ended)
     print(json.dumps(report, indent=2) if as_json else reports.describe_findings(report, destroy))

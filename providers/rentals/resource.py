@@ -39,6 +39,7 @@ from providers.vast.api import account
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 
 INPUTS = ("market", "stackId", "stack")
 NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
@@ -113,7 +114,9 @@ class RentalsProvider(ResourceProvider):
             limits = Limits().at(inputs.market.time_scale)
             ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource keeps the first one that it had
             ending = Teardown(ids, account.number(props.get("account")))
-            end_rentals(market, self._clock, limits, ending, lambda: _states(str(props.get("stack") or ""), ids), say)
+            end_rentals(
+                Renter(market, self._clock, limits), ending, lambda: _states(str(props.get("stack") or ""), ids), say
+            )
 
         self._operate(props, end)
 

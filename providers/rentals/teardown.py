@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from providers.engine_watch import RentingClock
 from providers.pulumi_state import BackendError, StackState
 from providers.vast.api import account, label
 from providers.vast.api.errors import VastError
@@ -19,6 +18,7 @@ from providers.vast.create import Progress
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back_all
 from providers.vast.renting.ownership import Finding, Kind, carries, hours_late, may_carry, sort_out
+from providers.vast.renting.renter import Renter
 
 
 class NotAsked(VastError):
@@ -43,9 +43,7 @@ class Teardown:
 
 
 def end_rentals(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     ending: Teardown,
     states: Callable[[], Sequence[StackState]],
     say: Progress,
@@ -57,7 +55,7 @@ def end_rentals(
     the others are given back.
     """
     try:
-        listed = market.instances()
+        listed = renter.market.instances()
     except VastError as error:
         raise NotAsked(
             f"whether anything is still rented under {ending.told} could not be asked: {error}. "
@@ -65,12 +63,12 @@ def end_rentals(
         ) from error
     left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
     if left:
-        kept = _end_unknown(market, clock, limits, left, states, ending, say)
+        kept = _end_unknown(renter, left, states, ending, say)
         _confirm(listed, ending)
         if kept:
             return
     else:
-        account.confirm(market, ending.known_account, f"Whatever carries {ending.told} was rented")
+        account.confirm(renter.market, ending.known_account, f"Whatever carries {ending.told} was rented")
         _confirm(listed, ending)
     say("confirm gone", f"nothing is rented under {ending.told} any more")
 
@@ -98,9 +96,7 @@ def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, s
 
 
 def _end_unknown(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     left: list[Instance],
     states: Callable[[], Sequence[StackState]],
     ending: Teardown,
@@ -116,11 +112,11 @@ def _end_unknown(
         raise _in_doubt(left, ending, str(error)) from error
     if trouble := next((state for state in read if state.trouble), None):
         raise _in_doubt(left, ending, f"{trouble.stack}: {trouble.trouble}")
-    found = sort_out(left, read, frozenset(ending.stack_ids), clock.time(), limits)
+    found = sort_out(left, read, frozenset(ending.stack_ids), renter.clock.time(), renter.limits)
     doomed = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
     for one in doomed:
         say("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
-    give_back_all(market, clock, limits, [one.instance for one in doomed])
+    give_back_all(renter, [one.instance for one in doomed])
     kept = [one for one in found if one not in doomed]
     if kept:
         _keep(kept, read, say)

@@ -18,17 +18,16 @@ from providers.ledger.ledger import Ledger, NoLedger
 from providers.ledger.recorder import AttemptRecorder
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
-from providers.vast.api.market import Market
 from providers.vast.api.offer import Offer
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.charged_price import charged_usd_per_hour
 from providers.vast.failures import Failure, abandoned, describe_attempts, exhausted, following, noted
-from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.host_key import patiently_read, with_last_named
 from providers.vast.renting.key_attachment import attach
 from providers.vast.renting.last_logs import last_logs
 from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
 from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import prices, ranking
@@ -81,85 +80,82 @@ class Bootstrap(Protocol):
 
 
 def bring_online(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
-    order: InstanceRequest,
+    renter: Renter,
+    request: InstanceRequest,
     bootstrap: Bootstrap,
     say: Progress,
     ledger: Ledger | None = None,
     marks: Marks | None = None,
 ) -> Served:
-    """Return the one instance that serves under the order's label; `ledger` is told of every attempt and asked for advice.
+    """Return the one instance that serves under the request's label; `ledger` is told of every attempt and asked for advice.
     `marks` decide between several creators of it.
 
     Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted,
     StillRented where giving back failed, LeftToAnother, and LeftRented where the market gave no answer until the time was
     over.
     """
-    deadline = clock.monotonic() + limits.total_seconds
-    patient = PatientMarket(market, clock, limits, deadline, say)
-    holding = Adoption(market, clock, limits, order.label, marks or NoMarks(), say)
+    deadline = renter.clock.monotonic() + renter.limits.total_seconds
+    patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, say)
+    waiting = replace(renter, market=patient)
+    adoption = Adoption(renter, request.label, marks or NoMarks(), say)
     failures: list[Failure] = []
-    gpus = UnfitGpus(order.wishes.gpu_names)
-    notebook = AttemptRecorder(ledger or NoLedger(), clock, order.label, limits.time_scale)
+    gpus = UnfitGpus(request.wishes.gpu_names)
+    recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)
 
     def tell(phase: str, text: str) -> None:
         say(phase, text)
-        notebook.passed(phase)
+        recorder.passed(phase)
 
-    while len(failures) < limits.attempts and clock.monotonic() < deadline:
-        began = clock.monotonic()
-        adopted = holding.adopt(patient, order.image, order.wishes)
+    while len(failures) < renter.limits.attempts and renter.clock.monotonic() < deadline:
+        began = renter.clock.monotonic()
+        adopted = adoption.adopt(patient, request.image, request.wishes)
         if adopted:
-            notebook.adopted(adopted)
+            recorder.adopted(adopted)
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
-        wishes = replace(gpus.wishes(order.wishes), avoided_machines=order.wishes.avoided_machines | tried)
-        with gpus.explaining(order.name):
+        wishes = replace(gpus.wishes(request.wishes), avoided_machines=request.wishes.avoided_machines | tried)
+        with gpus.explaining(request.name):
             instance_id, offer = (
                 (adopted.id, None)
                 if adopted
-                else _rent_best(
-                    patient, clock, limits, replace(order, wishes=wishes), failures, say, notebook, deadline
-                )
+                else _rent_best(waiting, replace(request, wishes=wishes), failures, say, recorder, deadline)
             )
-        rented_at = float("-inf") if adopted else clock.monotonic()
-        rented = round(clock.monotonic() - began, 3)
+        rented_at = float("-inf") if adopted else renter.clock.monotonic()
+        rented = round(renter.clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = (
             prices.usd_per_hour(offer, wishes) if offer else charged_usd_per_hour(adopted, wishes) if adopted else None
         )
         try:
-            served = _serve(patient, clock, limits, order, bootstrap, tell, instance_id, deadline)
+            served = _serve(patient, waiting, request, bootstrap, tell, instance_id, deadline)
             served = replace(
                 served,
                 seconds={"rent": rented, **served.seconds},
                 usd_per_hour=price or served.usd_per_hour,
                 attempts=len(failures) + 1,
             )
-            holding.keep(instance_id)
-            _hand_over(served, clock)
+            adoption.keep(instance_id)
+            _hand_over(served, renter.clock)
         except (HostFault, errors.RentalFailed) as fault:
-            error = noted(failures, fault, instance_id, machine_id, clock.monotonic() >= deadline)
-            then, stop = following(error, failures, gpus, offer or adopted, order.name)
+            error = noted(failures, fault, instance_id, machine_id, renter.clock.monotonic() >= deadline)
+            then, stop = following(error, failures, gpus, offer or adopted, request.name)
             say("give back", f"{error}; {then}")
-            with notebook.giving_back(error):
-                _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
+            with recorder.giving_back(error):
+                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder)
             if stop:
                 raise stop from error
         except errors.DOUBTS as doubt:
-            with notebook.giving_back(doubt):
+            with recorder.giving_back(doubt):
                 raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
         except BaseException as error:
             say("give back", abandoned(instance_id, price, error))
-            with notebook.giving_back(error):
-                _keep_and_give_back(holding, instance_id, price, rented_at, error, notebook)
+            with recorder.giving_back(error):
+                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder)
             say("confirm gone", f"instance {instance_id}")
             raise
         else:
-            notebook.served(served.download_mbps, served.seconds)
+            recorder.served(served.download_mbps, served.seconds)
             return served
-    raise exhausted(order.name, failures, limits)
+    raise exhausted(request.name, failures, renter.limits)
 
 
 def _hand_over(served: Served, clock: RentingClock) -> None:
@@ -173,46 +169,46 @@ def _hand_over(served: Served, clock: RentingClock) -> None:
 
 
 def _keep_and_give_back(
-    holding: Adoption,
+    adoption: Adoption,
     instance_id: int,
     price: float | None,
     rented_at: float,
     error: BaseException,
-    notebook: AttemptRecorder,
+    recorder: AttemptRecorder,
 ) -> None:
     try:
-        notebook.keep(last_logs(holding.market, holding.clock, instance_id, error))
+        recorder.keep(last_logs(adoption.renter.market, adoption.renter.clock, instance_id, error))
     finally:
-        holding.give_back(instance_id, price, rented_at, error)
+        adoption.give_back(instance_id, price, rented_at, error)
 
 
 def _rent_best(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
-    order: InstanceRequest,
+    renter: Renter,
+    request: InstanceRequest,
     failures: list[Failure],
     say: Progress,
-    notebook: AttemptRecorder,
+    recorder: AttemptRecorder,
     deadline: float,
 ) -> tuple[int, Offer]:
-    wishes = order.wishes
-    body = rent_body(order.image, wishes.disk_gb, order.label, order.onstart, order.gate_port, order.image_login)
+    wishes = request.wishes
+    body = rent_body(
+        request.image, wishes.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
+    )
     gone: set[int] = set()  # machines that somebody else took before us
     while True:
         try:
-            records = notebook.ledger.records()
-            ranked, asked = candidates(market, wishes, records, clock.time(), say)
+            records = recorder.ledger.records()
+            ranked, asked = candidates(renter.market, wishes, records, renter.clock.time(), say)
         except NoMatchingOffer as error:
             raise NoMatchingOffer("\n".join([str(error), *describe_attempts(failures)]), error.key) from error
         if not gone:
             machines = len({offer.machine_id for offer in ranked})
             say("search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
-        left = deadline - clock.monotonic()
-        quick = in_time(ranked, wishes, records, limits, left)
+        left = deadline - renter.clock.monotonic()
+        quick = in_time(ranked, wishes, records, renter.limits, left)
         if not quick:
-            failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, limits, left)))
-            raise exhausted(order.name, failures, limits)
+            failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, renter.limits, left)))
+            raise exhausted(request.name, failures, renter.limits)
         quick = [one for one in quick if one.machine_id not in gone]
         if not quick:
             raise NoMatchingOffer(
@@ -220,13 +216,13 @@ def _rent_best(
             )
         choose = partial(ranking.choose, quick, wishes, records)
         try:
-            with market.claim(order.label, choose) as offer:
-                instance_id = _rent_offer(market, clock, limits, offer, body, wishes, notebook)
+            with renter.market.claim(request.label, choose) as offer:
+                instance_id = _rent_offer(renter, offer, body, wishes, recorder)
         except errors.OfferGone as taken:
             # What else is on that list may be gone by now, and each vain rent costs everybody on the account a turn.
             gone.add(offer.machine_id)
             for query in asked:
-                market.forget_search(query)
+                renter.market.forget_search(query)
             say("rent", f"{taken}; next offer")
             continue
         where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
@@ -236,49 +232,46 @@ def _rent_best(
 
 
 def _rent_offer(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     offer: Offer,
     body: dict[str, Any],
     wishes: Requirements,
-    notebook: AttemptRecorder,
+    recorder: AttemptRecorder,
 ) -> int:
     price, disk = prices.usd_per_hour(offer, wishes), prices.disk_usd_per_hour(offer, wishes)
-    notebook.renting(offer, price, disk, prices.image_usd(offer, wishes))
+    recorder.renting(offer, price, disk, prices.image_usd(offer, wishes))
     try:
-        instance_id = rent(market, clock, limits, offer, body)
+        instance_id = rent(renter, offer, body)
     except errors.OfferGone as gone:
-        notebook.taken(gone)
+        recorder.taken(gone)
         raise
     except BaseException as error:
-        notebook.failed(error)
+        recorder.failed(error)
         raise
-    notebook.rented(instance_id)
+    recorder.rented(instance_id)
     return instance_id
 
 
 def _serve(
-    market: PatientMarket,
-    clock: RentingClock,
-    limits: Limits,
-    order: InstanceRequest,
+    patient: PatientMarket,
+    renter: Renter,
+    request: InstanceRequest,
     bootstrap: Bootstrap,
     say: Progress,
     instance_id: int,
     deadline: float,
 ) -> Served:
-    began = clock.monotonic()
-    attach(market, instance_id, order.ssh_public_key, say)
-    instance = wait_until_running(market, clock, limits, instance_id, order.label, order.gate_port, deadline)
-    booted = clock.monotonic() - began
+    began = renter.clock.monotonic()
+    attach(renter.market, instance_id, request.ssh_public_key, say)
+    instance = wait_until_running(renter, instance_id, request.label, request.gate_port, deadline)
+    booted = renter.clock.monotonic() - began
     say("wait", f"instance {instance_id} is running after {booted:.1f} s")
-    host_key = patiently_read(market, clock, limits, instance_id, deadline)
-    known = clock.monotonic() - began - booted
+    host_key = patiently_read(patient, renter, instance_id, deadline)
+    known = renter.clock.monotonic() - began - booted
 
     def serve(pinned: str) -> Served:
         return bootstrap.serve(instance, pinned, say, deadline)
 
-    served = with_last_named(market, clock, limits, instance_id, host_key, serve, say)
+    served = with_last_named(renter, instance_id, host_key, serve, say)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})

@@ -32,6 +32,7 @@ from providers.vast.machine_facts import facts_of, filled, machine_of
 from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import find, is_absent, look_up, surplus
 from providers.vast.renting.onstart import script
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks, forget
 from providers.vast.running_check import (
     Absence,
@@ -79,7 +80,7 @@ def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]
         image_login=settings.registry.flags if settings.registry else None,
         ssh_public_key=settings.access.ssh_public_key,
     )
-    served = bring_online(desk.market, desk.clock, limits, order, bootstrap, desk.say, desk.ledger, desk.marks)
+    served = bring_online(Renter(desk.market, desk.clock, limits), order, bootstrap, desk.say, desk.ledger, desk.marks)
     made = {"createdAt": desk.clock.time(), "attempts": served.attempts, "account": rented_on}
     outs = {**_outputs(served), **made, "chargedUsdPerHour": charged_now(served.instance, settings, {})}
     report_rise(settings, outs, desk.say)
@@ -100,7 +101,7 @@ def read(
         account.confirm(desk.market, account.number(outs.get("account")), _was_rented(instance_id, outs))
         age = desk.clock.time() - float(outs.get("createdAt") or 0)
         desk.clock.sleep(max(0.0, limits.settle_seconds - age))
-        if is_absent(desk.market, desk.clock, limits, instance_id, settings.label):
+        if is_absent(Renter(desk.market, desk.clock, limits), instance_id, settings.label):
             state_ended(
                 desk.ledger, desk.clock.time(), settings.label, instance_id, outs, instance_end.GONE, Reason.LOST
             )
@@ -175,7 +176,9 @@ def update(
     limits = new.to_limits()
     market, absence = _patient(desk, limits), Absence.of(outs)
     try:
-        instance = wait_until_back(market, desk.clock, limits, instance_id, old, new.server.port, absence, desk.say)
+        instance = wait_until_back(
+            Renter(market, desk.clock, limits), instance_id, old, new.server.port, absence, desk.say
+        )
     except errors.RentalFailed:
         if look_up(market, instance_id, old.label) is None:
             account.confirm(market, account.number(outs.get("account")), _was_rented(instance_id, outs))
@@ -255,7 +258,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
             account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
         if instance is not None and isinstance(classify(instance, settings.server.port), Running):
             bootstrap_of(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
-        give_back(desk.market, desk.clock, limits, instance_id, paid(outs))
+        give_back(Renter(desk.market, desk.clock, limits), instance_id, paid(outs))
         state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
         forget(desk.marks, settings.label, instance_id)
         try:
@@ -271,7 +274,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], d
 
 
 def _end_surplus(desk: OperationContext, limits: Limits, others: list[Instance]) -> None:
-    give_back_all(desk.market, desk.clock, limits, others)
+    give_back_all(Renter(desk.market, desk.clock, limits), others)
     for one in others:
         row_ended(desk.ledger, desk.clock.time(), one, instance_end.SURPLUS)
 

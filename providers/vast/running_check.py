@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from providers.engine_watch import RentingClock
 from providers.vast.api import errors
 from providers.vast.api.instance import DOWN, Failed, Instance, Pending, Running, classify
 from providers.vast.api.market import Market
@@ -20,6 +19,7 @@ from providers.vast.charged_price import paid
 from providers.vast.create import Progress
 from providers.vast.limits import Limits
 from providers.vast.renting.look import find, is_absent, look_up
+from providers.vast.renting.renter import Renter
 from providers.vast.settings import InstanceSettings
 
 STATUS_DRIFT, WAITING_DRIFT = "status", "waiting"
@@ -88,9 +88,7 @@ class Absence:
 
 
 def wait_until_back(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     instance_id: int,
     settings: InstanceSettings,
     gate_port: int,
@@ -102,33 +100,38 @@ def wait_until_back(
     What is silent is waited for `limits.outage_seconds`, what is down until another machine may take its place.
     Raises RentalFailed if the instance is gone, or if it is not up in time. Nothing is given back in either case.
     """
-    began = clock.monotonic()
-    least = min(limits.down_seconds, START_LOOKS * limits.boot_look_seconds)
-    longest = {Pending: limits.outage_seconds, Failed: max(absence.left(clock.time(), limits), least)}
+    began = renter.clock.monotonic()
+    least = min(renter.limits.down_seconds, START_LOOKS * renter.limits.boot_look_seconds)
+    longest = {
+        Pending: renter.limits.outage_seconds,
+        Failed: max(absence.left(renter.clock.time(), renter.limits), least),
+    }
     chance = random.Random(instance_id)  # spreads those who wait
-    instance = look_up(market, instance_id, settings.label)
+    instance = look_up(renter.market, instance_id, settings.label)
     told, start_at = "", began
     while True:
         state = classify(instance, gate_port) if instance is not None else Pending("missing")
         if instance is not None and isinstance(state, Running):
             return instance
         assert not isinstance(state, Running)
-        if instance is None and is_absent(market, clock, limits, instance_id, settings.label):
+        if instance is None and is_absent(renter, instance_id, settings.label):
             raise errors.RentalFailed(
                 instance_id,
                 "lost",
                 "it is not rented any more, so nothing can be changed on it; run `pulumi refresh`, then `pulumi up`",
             )
-        waited = clock.monotonic() - began
+        waited = renter.clock.monotonic() - began
         if waited >= longest[type(state)]:
-            raise _not_back(instance_id, settings.name, state, waited, absence, limits)
+            raise _not_back(instance_id, settings.name, state, waited, absence, renter.limits)
         if told != (told := type(state).__name__):
             say("wait", f"{_told(state)}; waiting for {(longest[type(state)] - waited) / 60:.0f} min at most")
-        if isinstance(state, Failed) and state.reason in STARTED_AGAIN and clock.monotonic() >= start_at:
-            _start(market, instance_id, say)
-            start_at = clock.monotonic() + START_LOOKS * limits.boot_look_seconds
-        clock.sleep(limits.boot_look_seconds * chance.uniform(1, 2))
-        instance = find(market, instance_id, settings.label, limits.boot_look_seconds) or market.show(instance_id)
+        if isinstance(state, Failed) and state.reason in STARTED_AGAIN and renter.clock.monotonic() >= start_at:
+            _start(renter.market, instance_id, say)
+            start_at = renter.clock.monotonic() + START_LOOKS * renter.limits.boot_look_seconds
+        renter.clock.sleep(renter.limits.boot_look_seconds * chance.uniform(1, 2))
+        instance = find(
+            renter.market, instance_id, settings.label, renter.limits.boot_look_seconds
+        ) or renter.market.show(instance_id)
 
 
 def _start(market: Market, instance_id: int, say: Progress) -> None:

@@ -10,6 +10,7 @@ from providers.vast.renting.give_back import give_back
 from providers.vast.renting.look import is_absent
 from providers.vast.renting.onstart import fingerprint, script
 from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import mismatches, query, ranking
 from providers.vast.search.requirements import Requirements
@@ -49,10 +50,10 @@ def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str)
         script("ssh-ed25519 AAAA contract", "https://console.vast.ai", 3600),
         8443,
     )
-    instance_id = rent(market, clock, limits, best, body)
+    instance_id = rent(Renter(market, clock, limits), best, body)
     try:
         deadline = clock.monotonic() + limits.boot_seconds
-        instance = wait_until_running(market, clock, limits, instance_id, label, 8443, deadline)
+        instance = wait_until_running(Renter(market, clock, limits), instance_id, label, 8443, deadline)
         assert instance.machine_id == best.machine_id
         assert instance.label == label
         assert [row.id for row in market.instances(label)] == [instance_id]
@@ -60,6 +61,6 @@ def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str)
             clock.sleep(limits.look_seconds)
         assert fingerprint(market.log(instance_id))
     finally:
-        give_back(market, clock, limits, instance_id)
-    assert is_absent(market, clock, limits, instance_id)
+        give_back(Renter(market, clock, limits), instance_id)
+    assert is_absent(Renter(market, clock, limits), instance_id)
     assert market.instances(label) == []

@@ -11,6 +11,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
@@ -104,7 +105,7 @@ class Serving:
 
 def bring(market: TroubledMarket, say: Progress = lambda _phase, _text: None, ledger: Ledger | None = None) -> Served:
     """Bring one instance online in a market that is in trouble."""
-    return bring_online(market, market.clock, Limits(), ORDER, Serving(), say, ledger)
+    return bring_online(Renter(market, market.clock, Limits()), ORDER, Serving(), say, ledger)
 
 
 def machines_given_back(trouble: str, phase: str) -> int:

@@ -24,6 +24,7 @@ from providers.vast.api import errors
 from providers.vast.lifecycle import OperationContext
 from providers.vast.limits import Limits
 from providers.vast.renting.ownership import sort_out
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
 from providers.vast.renting.sweep import condemned, own_ids
 from providers.vast.settings import InstanceSettings
@@ -167,7 +168,9 @@ class World:
                 raise Leak(f"the end of the rentals took instance {number}, which state knows as {name}\n{self.told()}")
 
     def _end_rentals(self) -> None:
-        end_rentals(self.market, self.clock, Limits(), Teardown(["abc"]), self._states, lambda _phase, _text: None)
+        end_rentals(
+            Renter(self.market, self.clock, Limits()), Teardown(["abc"]), self._states, lambda _phase, _text: None
+        )
 
     def _states(self) -> list[StackState]:
         known = {name: frozenset({number}) for name, (number, _old, _outs) in self.state.items()}

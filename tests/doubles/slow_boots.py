@@ -10,6 +10,7 @@ from providers.vast.api.errors import RentalFailed
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
@@ -50,6 +51,6 @@ def given_up(seed: int, limits: Limits = LIMITS) -> int:
     """Bring one instance online and return how many boots were given up before it served."""
     market = SlowBoots(seed)
     try:
-        return bring_online(market, market.clock, limits, ORDER, Serves(), lambda *_: None).attempts - 1
+        return bring_online(Renter(market, market.clock, limits), ORDER, Serves(), lambda *_: None).attempts - 1
     except RentalFailed:
         return limits.attempts

@@ -16,6 +16,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Listing
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
 from providers.vast.search.requirements import Requirements
 from tests.doubles.market import FakeMarket, offer
@@ -145,7 +146,12 @@ class Creator:
         self.world.time.sleep(self.begins)
         try:
             served = bring_online(
-                self.world.market, self.clock, Limits(), ORDER, self, self.world.say(self), None, self.world.marks
+                Renter(self.world.market, self.clock, Limits()),
+                ORDER,
+                self,
+                self.world.say(self),
+                None,
+                self.world.marks,
             )
         except BaseException as error:  # noqa: BLE001 -- whatever ends it ends it
             self.error = error

@@ -14,6 +14,7 @@ from providers.vast.api.errors import RentalFailed
 from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from sandbox.market.contracts import Request
 from sandbox.testing import RunningMarket, running_market
@@ -57,7 +58,9 @@ def calls_a_minute(folder: Path, count: int) -> float:
                 ResponseCache(folder, TIME_SCALE),
             )
             with contextlib.suppress(RentalFailed):
-                wait_until_running(client, clock, Limits().at(TIME_SCALE), number, labels[number], 8443, deadline)
+                wait_until_running(
+                    Renter(client, clock, Limits().at(TIME_SCALE)), number, labels[number], 8443, deadline
+                )
 
         with ThreadPoolExecutor(count) as pool:
             list(pool.map(wait, labels))

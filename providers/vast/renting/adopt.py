@@ -7,16 +7,15 @@ back what the other holds. A mark that cannot be read gives back nothing that is
 
 import secrets
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from providers.engine_watch import RentingClock
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance, unsound
 from providers.vast.api.market import Market
 from providers.vast.api.patient_market import PatientMarket
-from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import by_id, is_absent
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Held, Marks, MarkUnknown, forget
 from providers.vast.renting.unlabelled import under_label
 from providers.vast.search.requirements import Requirements
@@ -64,9 +63,7 @@ class LeftToAnother(errors.VastError):
 class Adoption:
     """One creator's dealings with its label. `by` is the creator's name in marks."""
 
-    market: Market
-    clock: RentingClock
-    limits: Limits
+    renter: Renter
     label: str
     marks: Marks
     say: Say
@@ -78,7 +75,7 @@ class Adoption:
         `market` is asked, and waited for. While the mark is not known, only what is unsound is given back.
         """
         known, held = self._mark()
-        labelled = under_label(market, self.clock, self.limits, self.label, image, wishes.gpu_names, self.say)
+        labelled = under_label(replace(self.renter, market=market), self.label, image, wishes.gpu_names, self.say)
         under = by_id(labelled)
         if held and held.instance not in {one.id for one in under}:
             hidden = market.show(held.instance)
@@ -92,7 +89,7 @@ class Adoption:
         for one in doomed:
             why = ", ".join(flaws[one.id]) or "is surplus"
             self.say("give back", f"instance {one.id} under our label {why}")
-        give_back_all(self.market, self.clock, self.limits, doomed)
+        give_back_all(self.renter, doomed)
         if kept:
             self.say("adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}")
         return kept
@@ -105,8 +102,8 @@ class Adoption:
         the next refresh finds what is surplus.
         Raises RentalFailed where another stays; the caller gives ours back and adopts that one.
         """
-        until = self.clock.monotonic() + self.limits.outage_seconds
-        patient = PatientMarket(self.market, self.clock, self.limits, until, self.say)
+        until = self.renter.clock.monotonic() + self.renter.limits.outage_seconds
+        patient = PatientMarket(self.renter.market, self.renter.clock, self.renter.limits, until, self.say)
         try:
             under = by_id(patient.instances(self.label))
             holder = self._known_holder(patient, instance_id, [one.id for one in under])
@@ -120,7 +117,7 @@ class Adoption:
         if holder != instance_id:
             raise errors.RentalFailed(instance_id, "surplus", f"instance {holder} holds this label already")
         try:
-            give_back_all(self.market, self.clock, self.limits, [one for one in under if one.id != instance_id])
+            give_back_all(self.renter, [one for one in under if one.id != instance_id])
         except errors.StillRented as error:
             self.say("give back", str(error))
 
@@ -129,9 +126,9 @@ class Adoption:
 
         Works on without an engine, the mark included. Raises LeftToAnother where it serves for another creator, StillRented.
         """
-        with self.clock.patient():
+        with self.renter.clock.patient():
             self._withdraw(instance_id, usd_per_hour, error)
-            give_back(self.market, self.clock, self.limits, instance_id, usd_per_hour, rented_at)
+            give_back(self.renter, instance_id, usd_per_hour, rented_at)
             forget(self.marks, self.label, instance_id)
 
     def _withdraw(self, instance_id: int, usd_per_hour: float | None, error: BaseException) -> None:
@@ -161,14 +158,14 @@ class Adoption:
             return False, None
 
     def _known_holder(self, market: Market, instance_id: int, under: list[int]) -> int:
-        until = self.clock.monotonic() + self.limits.settle_seconds
+        until = self.renter.clock.monotonic() + self.renter.limits.settle_seconds
         while True:
             try:
                 return self._holder(market, instance_id, under)
             except MarkUnknown:
-                if self.clock.monotonic() >= until:
+                if self.renter.clock.monotonic() >= until:
                     raise
-            self.clock.sleep(self.limits.look_seconds)
+            self.renter.clock.sleep(self.renter.limits.look_seconds)
 
     def _holder(self, market: Market, instance_id: int, under: list[int]) -> int:
         """Write our mark where no other holds, and return who does. Raises MarkUnknown, and what the market raises."""
@@ -188,7 +185,7 @@ class Adoption:
         raise MarkUnknown("its mark is written by others again and again")
 
     def _is_gone(self, market: Market, instance_id: int, under: list[int]) -> bool:
-        return instance_id not in under and is_absent(market, self.clock, self.limits, instance_id, self.label)
+        return instance_id not in under and is_absent(replace(self.renter, market=market), instance_id, self.label)
 
 
 def _kept(sound: list[Instance], held: Held | None) -> Instance | None:

@@ -2,20 +2,16 @@
 
 from collections.abc import Iterable
 
-from providers.engine_watch import RentingClock
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
-from providers.vast.api.market import Market
-from providers.vast.limits import Limits
 from providers.vast.renting.look import is_absent
+from providers.vast.renting.renter import Renter
 
 DESTROY_AGAIN_LOOKS = 12  # an accepted destroy that has no effect by then is asked for again; a minute is no rare tail
 
 
 def give_back(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     instance_id: int,
     usd_per_hour: float | None = None,
     rented_at: float = float("-inf"),
@@ -28,42 +24,44 @@ def give_back(
     market that does not answer is waited for longer than one that answers and does nothing.
     Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
     """
-    believed = rented_at + limits.settle_seconds
+    believed = rented_at + renter.limits.settle_seconds
     again, hidden = float("-inf"), False
     looked = lost = 0.0
     cause = "the market still lists it"
-    with clock.patient():
-        while looked < limits.destroy_seconds and lost < limits.outage_seconds:
-            began = clock.monotonic()
+    with renter.clock.patient():
+        while looked < renter.limits.destroy_seconds and lost < renter.limits.outage_seconds:
+            began = renter.clock.monotonic()
             try:
                 if began >= again:
-                    market.destroy(instance_id)
-                    again = clock.monotonic() + DESTROY_AGAIN_LOOKS * limits.look_seconds
-                absent = is_absent(market, clock, limits, instance_id)
-                if absent and clock.monotonic() >= believed:
+                    renter.market.destroy(instance_id)
+                    again = renter.clock.monotonic() + DESTROY_AGAIN_LOOKS * renter.limits.look_seconds
+                absent = is_absent(renter, instance_id)
+                if absent and renter.clock.monotonic() >= believed:
                     return
                 again = again if absent or not hidden else float("-inf")
                 hidden = absent
-                looked += limits.look_seconds
+                looked += renter.limits.look_seconds
             except errors.CredentialsRefused as error:
                 raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error
             except errors.DOUBTS as doubt:
                 cause = str(doubt)
                 # In a queue of many a doubt comes late, and is still one.
-                lost += min(clock.monotonic() - began, limits.destroy_seconds) + limits.look_seconds
+                lost += (
+                    min(renter.clock.monotonic() - began, renter.limits.destroy_seconds) + renter.limits.look_seconds
+                )
             except (errors.VastError, OSError) as error:  # a full disk: our own books cannot be written
                 cause = str(error)
-                looked += limits.look_seconds
-            clock.sleep(limits.look_seconds)
+                looked += renter.limits.look_seconds
+            renter.clock.sleep(renter.limits.look_seconds)
     raise errors.StillRented(instance_id, usd_per_hour, cause)
 
 
-def give_back_all(market: Market, clock: RentingClock, limits: Limits, instances: Iterable[Instance]) -> None:
+def give_back_all(renter: Renter, instances: Iterable[Instance]) -> None:
     """Give back several; every one is tried before the first failure is raised."""
     failures: list[errors.StillRented] = []
     for instance in instances:
         try:
-            give_back(market, clock, limits, instance.id, instance.dph_total)
+            give_back(renter, instance.id, instance.dph_total)
         except errors.StillRented as error:
             failures.append(error)
     if failures:

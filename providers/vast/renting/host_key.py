@@ -4,54 +4,48 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bootstrap.errors import OtherHostKey
-from providers.engine_watch import RentingClock
 from providers.vast.api import errors
-from providers.vast.api.market import Market
 from providers.vast.api.patient_market import PatientMarket
-from providers.vast.limits import Limits
 from providers.vast.renting.onstart import fingerprint
+from providers.vast.renting.renter import Renter
 
 Done = TypeVar("Done")
 RENEWED_LOOKS = 3  # at the log of a host that shows another key than it named: its server may have made it anew
 
 
-def patiently_read(
-    market: PatientMarket, clock: RentingClock, limits: Limits, instance_id: int, deadline: float
-) -> str:
+def patiently_read(patient: PatientMarket, renter: Renter, instance_id: int, deadline: float) -> str:
     """Read it as `read` does; time in which the market gave no answer does not count against the machine."""
     while True:
-        lost = market.lost_seconds
+        lost = patient.lost_seconds
         try:
-            return read(market, clock, limits, instance_id, deadline)
+            return read(renter, instance_id, deadline)
         except errors.RentalFailed:
-            if market.lost_seconds == lost or clock.monotonic() >= deadline:
+            if patient.lost_seconds == lost or renter.clock.monotonic() >= deadline:
                 raise  # the log could be read all the time, and never had it
 
 
-def read(market: Market, clock: RentingClock, limits: Limits, instance_id: int, deadline: float) -> str:
+def read(renter: Renter, instance_id: int, deadline: float) -> str:
     """Read the fingerprint from the instance's log before `deadline` (monotonic seconds).
 
     A log that is empty, or that is not there, is one that is not there yet. Raises RentalFailed if the key never appears;
     its reason is `time`, which blames no machine, if the deadline came before the bound for the log.
     """
-    began = clock.monotonic()
-    cut_short = deadline < began + limits.host_key_seconds
-    ends = min(deadline, began + limits.host_key_seconds)
-    while clock.monotonic() < ends:
-        found = fingerprint(market.log(instance_id))
+    began = renter.clock.monotonic()
+    cut_short = deadline < began + renter.limits.host_key_seconds
+    ends = min(deadline, began + renter.limits.host_key_seconds)
+    while renter.clock.monotonic() < ends:
+        found = fingerprint(renter.market.log(instance_id))
         if found:
             return found
-        clock.sleep(limits.look_seconds)
-    waited = f"in {(clock.monotonic() - began) / 60:.0f} min its log never showed the host key's fingerprint"
+        renter.clock.sleep(renter.limits.look_seconds)
+    waited = f"in {(renter.clock.monotonic() - began) / 60:.0f} min its log never showed the host key's fingerprint"
     if cut_short:
         raise errors.RentalFailed(instance_id, "time", f"{waited}; {errors.TIME_OVER}")
     raise errors.RentalFailed(instance_id, "log", f"{waited}, so it cannot be trusted")
 
 
 def with_last_named(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     instance_id: int,
     host_key: str,
     serve: Callable[[str], Done],
@@ -65,8 +59,8 @@ def with_last_named(
         try:
             return serve(host_key)
         except OtherHostKey:
-            clock.sleep(limits.look_seconds)
-            named = fingerprint(market.log(instance_id)) or host_key
+            renter.clock.sleep(renter.limits.look_seconds)
+            named = fingerprint(renter.market.log(instance_id)) or host_key
             if named != host_key:
                 say("connect", f"the log of instance {instance_id} names another host key now: {named}")
             host_key = named

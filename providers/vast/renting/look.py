@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 
-from providers.engine_watch import RentingClock
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
 from providers.vast.api.rows import set_aside
-from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 
 
 def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:
@@ -31,16 +30,16 @@ def surplus(market: Market, instance_id: int, label: str) -> list[Instance]:
     return [instance for instance in by_id(market.instances(label)) if instance.id != instance_id]
 
 
-def is_absent(market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str | None = None) -> bool:
+def is_absent(renter: Renter, instance_id: int, label: str | None = None) -> bool:
     """Say whether two lists, apart in time, and a look by id agree that there is no such instance.
 
     Only well-formed answers to an accepted key get here: anything else raises in the client. The caller sees to it that
     the instance is older than the settling time.
     """
-    if find(market, instance_id, label) is not None:
+    if find(renter.market, instance_id, label) is not None:
         return False
-    clock.sleep(limits.look_seconds)
-    return market.show(instance_id) is None and find(market, instance_id, label) is None
+    renter.clock.sleep(renter.limits.look_seconds)
+    return renter.market.show(instance_id) is None and find(renter.market, instance_id, label) is None
 
 
 def by_id(instances: Iterable[Instance]) -> list[Instance]:

@@ -6,14 +6,14 @@ The label therefore travels in the rent call.
 
 from typing import Any
 
-from providers.engine_watch import EngineGone, RentingClock
+from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
 from providers.vast.api.offer import Offer
-from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import by_id
+from providers.vast.renting.renter import Renter
 
 RENT_TRIES = 2  # the second after the first is known to have had no effect
 
@@ -36,7 +36,7 @@ def rent_body(
     }
 
 
-def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body: dict[str, Any]) -> int:
+def rent(renter: Renter, offer: Offer, body: dict[str, Any]) -> int:
     """Rent an offer under the label in `body` and return the instance's id.
 
     A reply that got lost is settled by the label: found means that the rent took effect, absent for the whole settling
@@ -46,37 +46,35 @@ def rent(market: Market, clock: RentingClock, limits: Limits, offer: Offer, body
     """
     for tried in range(1, RENT_TRIES + 1):
         try:
-            return market.rent(offer.id, body)
+            return renter.market.rent(offer.id, body)
         except (errors.OfferGone, errors.NoCredit) as refused:
             if refused.instance_id is not None:
-                give_back(market, clock, limits, refused.instance_id, offer.dph_base, clock.monotonic())
+                give_back(renter, refused.instance_id, offer.dph_base, renter.clock.monotonic())
             raise
         except errors.OutcomeUnknown as doubt:
-            found = _settle_or_give_back(market, clock, limits, body["label"], doubt, offer)
+            found = _settle_or_give_back(renter, body["label"], doubt, offer)
             if found:
                 return found[0].id
-            _no_nameless(market, offer, body, doubt)
+            _no_nameless(renter.market, offer, body, doubt)
             if tried == RENT_TRIES:
                 raise
         except (errors.VastError, EngineGone):
             raise  # refused, or called off while it waited for its turn
         except BaseException as broken:
             unknown = errors.OutcomeUnknown("rent", f"it was broken off: {broken!r}")
-            with clock.patient():
-                found = _settle_or_give_back(market, clock, limits, body["label"], unknown, offer)
-                give_back_all(market, clock, limits, found)
+            with renter.clock.patient():
+                found = _settle_or_give_back(renter, body["label"], unknown, offer)
+                give_back_all(renter, found)
             raise
     raise AssertionError("unreachable")
 
 
-def _settle_or_give_back(
-    market: Market, clock: RentingClock, limits: Limits, label: str, doubt: errors.OutcomeUnknown, offer: Offer
-) -> list[Instance]:
+def _settle_or_give_back(renter: Renter, label: str, doubt: errors.OutcomeUnknown, offer: Offer) -> list[Instance]:
     try:
-        return settle(market, clock, limits, label, offer.machine_id)
+        return settle(renter, label, offer.machine_id)
     except EngineGone:
-        with clock.patient():
-            give_back_all(market, clock, limits, settle(market, clock, limits, label, offer.machine_id))
+        with renter.clock.patient():
+            give_back_all(renter, settle(renter, label, offer.machine_id))
         raise
     except errors.VastError as error:
         raise errors.OutcomeUnknown(
@@ -103,9 +101,7 @@ def _no_nameless(market: Market, offer: Offer, body: dict[str, Any], doubt: erro
             )
 
 
-def settle(
-    market: Market, clock: RentingClock, limits: Limits, label: str, machine_id: int | None = None
-) -> list[Instance]:
+def settle(renter: Renter, label: str, machine_id: int | None = None) -> list[Instance]:
     """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first.
 
     What is on another machine than the one asked for is another creator's, and does not count. The time counts from the first
@@ -113,9 +109,9 @@ def settle(
     """
     deadline: float | None = None
     while True:
-        listed = by_id(market.instances(label))
+        listed = by_id(renter.market.instances(label))
         found = [one for one in listed if machine_id is None or one.machine_id in {None, machine_id}]
-        deadline = deadline if deadline is not None else clock.monotonic() + limits.settle_seconds
-        if found or clock.monotonic() >= deadline:
+        deadline = deadline if deadline is not None else renter.clock.monotonic() + renter.limits.settle_seconds
+        if found or renter.clock.monotonic() >= deadline:
             return found
-        clock.sleep(limits.look_seconds)
+        renter.clock.sleep(renter.limits.look_seconds)

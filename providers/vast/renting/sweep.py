@@ -8,15 +8,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from providers.engine_watch import RentingClock
 from providers.pulumi_state import OTHER_STACKS, StackState
 from providers.vast.api import account
 from providers.vast.api.errors import StillRented, VastError
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
-from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.ownership import Finding, Kind
+from providers.vast.renting.renter import Renter
 
 AT_ONCE = 8  # they wait for one another's turns, and look together
 
@@ -63,14 +62,12 @@ def condemned(findings: Iterable[Finding], interrupted: bool) -> list[Instance]:
     return [finding.instance for finding in findings if finding.kind in kinds]
 
 
-def give_back_each(
-    market: Market, clock: RentingClock, limits: Limits, instances: Sequence[Instance]
-) -> dict[int, StillRented | None]:
+def give_back_each(renter: Renter, instances: Sequence[Instance]) -> dict[int, StillRented | None]:
     """Give all of them back, several at once; by id, None where the market has confirmed it."""
 
     def end(instance: Instance) -> StillRented | None:
         try:
-            give_back(market, clock, limits, instance.id, instance.dph_total)
+            give_back(renter, instance.id, instance.dph_total)
         except StillRented as error:
             return error
         return None

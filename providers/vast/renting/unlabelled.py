@@ -2,19 +2,15 @@
 
 from collections.abc import Callable, Collection, Iterable
 
-from providers.engine_watch import RentingClock
 from providers.vast.api.instance import Instance
-from providers.vast.api.market import Market
-from providers.vast.limits import Limits
 from providers.vast.renting.rent import could_be
+from providers.vast.renting.renter import Renter
 
 LOOKS = 4  # at a label that is missing; others on the account may have none for good
 
 
 def under_label(
-    market: Market,
-    clock: RentingClock,
-    limits: Limits,
+    renter: Renter,
     label: str,
     image: str,
     gpu_names: Collection[str],
@@ -25,17 +21,17 @@ def under_label(
     """
     doubtful: list[Instance] = []
     for look in range(LOOKS):
-        found = market.instances(label)
+        found = renter.market.instances(label)
         if found:
             return found
         # What the list just now was made of will do.
-        doubtful = _doubtful(market.instances(None, limits.boot_look_seconds), image, gpu_names)
+        doubtful = _doubtful(renter.market.instances(None, renter.limits.boot_look_seconds), image, gpu_names)
         if not doubtful:
             return []
         if look == 0:
             say("adopt", f"{_told(doubtful)}, and may be ours: looking again before anything is rented")
         if look < LOOKS - 1:
-            clock.sleep(limits.look_seconds)
+            renter.clock.sleep(renter.limits.look_seconds)
     say("adopt", f"{_told(doubtful)}; it is taken for somebody else's. `gpu-fleet sweep` lists it")
     return []
 

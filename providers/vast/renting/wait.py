@@ -2,29 +2,29 @@
 
 import random
 
-from providers.engine_watch import RentingClock
 from providers.vast.api import errors
 from providers.vast.api.instance import Failed, Instance, Running, classify
-from providers.vast.api.market import Market
-from providers.vast.limits import Limits
 from providers.vast.renting.look import find, is_absent
+from providers.vast.renting.renter import Renter
 
 
-def wait_until_running(
-    market: Market, clock: RentingClock, limits: Limits, instance_id: int, label: str, gate_port: int, deadline: float
-) -> Instance:
+def wait_until_running(renter: Renter, instance_id: int, label: str, gate_port: int, deadline: float) -> Instance:
     """Wait for address and ports: by looks at the instance, or by the list that all share where many wait.
 
     Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
     seconds). If the deadline ends the wait, the reason is `time`, which blames no machine. No status but a failure's ends
     the wait sooner. The last look decides, however long the market did not answer.
     """
-    born = changed = clock.monotonic()
+    born = changed = renter.clock.monotonic()
     status, told = "not listed yet", None
     chance = random.Random(instance_id)  # spreads those who wait
     while True:
-        few = market.few_wait(instance_id)
-        instance = market.show(instance_id) if few else find(market, instance_id, label, limits.boot_look_seconds)
+        few = renter.market.few_wait(instance_id)
+        instance = (
+            renter.market.show(instance_id)
+            if few
+            else find(renter.market, instance_id, label, renter.limits.boot_look_seconds)
+        )
         if instance is not None:
             state = classify(instance, gate_port)
             if isinstance(state, Running):
@@ -33,15 +33,15 @@ def wait_until_running(
                 raise errors.RentalFailed(instance_id, state.reason, state.message)
             status = state.status
             if told != (told := (status, instance.status_msg)):
-                changed = clock.monotonic()
-        elif clock.monotonic() - born > limits.settle_seconds and is_absent(market, clock, limits, instance_id, label):
+                changed = renter.clock.monotonic()
+        elif renter.clock.monotonic() - born > renter.limits.settle_seconds and is_absent(renter, instance_id, label):
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
-        if clock.monotonic() >= min(deadline, limits.boot_ends(born, changed)):
+        if renter.clock.monotonic() >= min(deadline, renter.limits.boot_ends(born, changed)):
             break
-        clock.sleep(limits.boot_look_seconds * chance.uniform(1, 2))
-    waited = clock.monotonic() - born
+        renter.clock.sleep(renter.limits.boot_look_seconds * chance.uniform(1, 2))
+    waited = renter.clock.monotonic() - born
     message = f"; {told[1]}" if told and told[1] else ""
     late = f"not running after {waited:.0f} s (status: {status}{message})"
-    if deadline < limits.boot_ends(born, changed):
+    if deadline < renter.limits.boot_ends(born, changed):
         raise errors.RentalFailed(instance_id, "time", f"{late}; {errors.TIME_OVER}")
     raise errors.RentalFailed(instance_id, "boot", late)

@@ -12,6 +12,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Listing, read
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 
@@ -30,7 +31,10 @@ def end(
     words = [] if said is None else said
     ending = Teardown(ids or ("abc",))
     end_rentals(
-        market, market.clock, Limits(), ending, lambda: states, lambda phase, text: words.append(f"{phase}: {text}")
+        Renter(market, market.clock, Limits()),
+        ending,
+        lambda: states,
+        lambda phase, text: words.append(f"{phase}: {text}"),
     )
 
 
@@ -147,7 +151,7 @@ def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: st
     with pytest.raises(
         NotAsked, match=rf"{number} \(\$0\.313/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*Mend that"
     ) as told:
-        end_rentals(market, market.clock, Limits(), Teardown(["new", "abc"]), states, lambda *_: None)
+        end_rentals(Renter(market, market.clock, Limits()), Teardown(["new", "abc"]), states, lambda *_: None)
 
     assert list(market.rows) == [number]
     assert re.findall(r"`.*?`", str(told.value)) == ["`gpu-fleet sweep --destroy --interrupted --stack-id abc`"]
@@ -157,7 +161,7 @@ def test_an_end_with_nothing_left_reads_no_state(market: FakeMarket) -> None:
     def states() -> Sequence[StackState]:
         raise AssertionError
 
-    end_rentals(market, market.clock, Limits(), Teardown(["abc"]), states, lambda *_: None)
+    end_rentals(Renter(market, market.clock, Limits()), Teardown(["abc"]), states, lambda *_: None)
 
 
 def test_the_id_of_the_props_and_the_one_of_before_both_end(market: FakeMarket) -> None:

@@ -10,6 +10,7 @@ from providers.vast.api import errors
 from providers.vast.create import InstanceRequest, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, LeftToAnother
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Held, Marks, NoMarks
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
@@ -39,7 +40,7 @@ class Account:
 
     def holding(self) -> Adoption:
         say = lambda phase, text: self.said.append(f"{phase} {text}")  # noqa: E731
-        return Adoption(self.market, self.market.clock, Limits(), LABEL, self.marks, say, by="us")
+        return Adoption(Renter(self.market, self.market.clock, Limits()), LABEL, self.marks, say, by="us")
 
     def adopt(self) -> int | None:
         found = self.holding().adopt(self.market, "image", WISHES)
@@ -213,7 +214,7 @@ def test_a_create_that_ends_well_leaves_its_mark_and_the_ledger_says_what_was_le
     order = InstanceRequest("chat-0", LABEL, WISHES, "image", "true", 8443)
     clock = account.market.clock
 
-    served = bring_online(account.market, clock, Limits(), order, Serves(), print, ledger, account.marks)
+    served = bring_online(Renter(account.market, clock, Limits()), order, Serves(), print, ledger, account.marks)
     assert account.mark is not None
     assert account.mark[0] == served.instance.id
 
@@ -222,7 +223,7 @@ def test_a_create_that_ends_well_leaves_its_mark_and_the_ledger_says_what_was_le
             raise host_errors.HostUnreachable("closed")
 
     with pytest.raises(LeftToAnother):
-        bring_online(account.market, clock, Limits(), order, Fails(), print, ledger, account.marks)  # type: ignore[arg-type]
+        bring_online(Renter(account.market, clock, Limits()), order, Fails(), print, ledger, account.marks)  # type: ignore[arg-type]
 
     assert list(account.market.rows) == [served.instance.id]
     assert ledger.outcomes[-1] == "still-rented"

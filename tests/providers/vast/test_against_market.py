@@ -15,6 +15,7 @@ from providers.vast.api.rate_limit import NoRateLimit, SharedRateLimit
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.renter import Renter
 from providers.vast.search.query import query
 from providers.vast.search.ranking import rank
 from sandbox.testing import RunningMarket, running_market
@@ -69,10 +70,10 @@ def test_a_lost_reply_ends_with_one_instance() -> None:
         best = rank(vast.search(query(WISHES)), WISHES)[0]
         market.arm("lost-create-reply")
 
-        instance_id = rent(vast, CLOCK, limits(market), best, rent_body("image", 16, mark, "true", 8443))
+        instance_id = rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, mark, "true", 8443))
 
         assert [row.id for row in vast.instances(mark)] == [instance_id]
-        give_back(vast, CLOCK, limits(market), instance_id)
+        give_back(Renter(vast, CLOCK, limits(market)), instance_id)
         assert market.books.usd_per_hour() == 0
 
 
@@ -83,7 +84,7 @@ def test_a_taken_offer_is_gone() -> None:
         market.arm("offer-taken")
 
         with pytest.raises(errors.OfferGone):
-            rent(vast, CLOCK, limits(market), best, rent_body("image", 16, label(), "true", 8443))
+            rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, label(), "true", 8443))
 
         assert market.books.usd_per_hour() == 0
 
@@ -105,10 +106,10 @@ def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
         vast, marks = client(market), [label(), label()]
         found = rank(vast.search(query(WISHES)), WISHES)
         ids = [
-            rent(vast, CLOCK, limits(market), best, rent_body("image", 16, mark, "true", 8443))
+            rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, mark, "true", 8443))
             for best, mark in zip(found, marks, strict=False)
         ]
-        give_back(vast, CLOCK, limits(market), ids[0])
+        give_back(Renter(vast, CLOCK, limits(market)), ids[0])
         since = time.time() - 86_400
 
         charges = vast.charges(since, since + 10 * 86_400)
@@ -117,14 +118,14 @@ def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
         assert {item.type for one in charges for item in one.items} == {"gpu", "disk", "bwd", "bwu"}
         assert sum(one.amount for one in charges) == pytest.approx(market.books.usd_billed(), abs=0.02)
         assert vast.charges(since - 2 * 86_400, since - 86_400) == []
-        give_back(vast, CLOCK, limits(market), ids[1])
+        give_back(Renter(vast, CLOCK, limits(market)), ids[1])
 
 
 def test_charges_come_page_by_page() -> None:
     with running_market() as market:
         vast = client(market)
         for best in rank(vast.search(query(WISHES)), WISHES)[:3]:
-            rent(vast, CLOCK, limits(market), best, rent_body("image", 16, label(), "true", 8443))
+            rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, label(), "true", 8443))
         days = {"select_filters": json.dumps({"day": {"gte": 0, "lte": 9e9}}), "limit": "2"}
         headers = {"Authorization": f"Bearer {market.key}"}
 

@@ -8,6 +8,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
@@ -38,7 +39,9 @@ def market() -> FakeMarket:
 
 
 def online(market: FakeMarket, ledger: FakeLedger, *outcomes: BaseException | None) -> Served:
-    return bring_online(market, market.clock, Limits(), ORDER, FakeBootstrap(*outcomes), lambda *_: None, ledger)
+    return bring_online(
+        Renter(market, market.clock, Limits()), ORDER, FakeBootstrap(*outcomes), lambda *_: None, ledger
+    )
 
 
 def failure(machine: int, at: float = 1_700_000_000.0) -> Event:
@@ -79,7 +82,9 @@ def test_an_attempt_is_written_down_from_the_announcement_to_the_end(market: Fak
 def test_a_boot_is_written_down_in_seconds_of_the_market(scale: float) -> None:
     market, ledger = FakeMarket(FakeClock(), boot_seconds=600 / scale), FakeLedger()
 
-    served = bring_online(market, market.clock, Limits().at(scale), ORDER, FakeBootstrap(), lambda *_: None, ledger)
+    served = bring_online(
+        Renter(market, market.clock, Limits().at(scale)), ORDER, FakeBootstrap(), lambda *_: None, ledger
+    )
 
     [seconds] = ledger.records()[served.instance.machine_id or 0].boot_seconds
     assert 600 <= seconds < 600 + 2 * Limits().boot_look_seconds + 5 * scale

@@ -11,6 +11,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Failed, Instance, classify
 from providers.vast.create import Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from sandbox.market.registries import NO_SUCH_TAG
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
@@ -50,7 +51,7 @@ def test_what_comes_after_our_deadline_blames_no_machine(fault: Callable[[], Exc
     bootstrap = Ends(market.clock, 3600.0 if over else 60.0, error)
 
     with pytest.raises(errors.RentalFailed) as raised:
-        bring_online(market, market.clock, LIMITS, ORDER, bootstrap, lambda *_: None, ledger)
+        bring_online(Renter(market, market.clock, LIMITS), ORDER, bootstrap, lambda *_: None, ledger)
 
     assert str(error) in str(raised.value)
     assert ("limits.totalMinutes" in str(raised.value)) == over
@@ -87,7 +88,9 @@ def test_an_image_that_does_not_exist_ends_the_create_at_the_first_machine() -> 
     with pytest.raises(
         errors.ImageMissing, match=r"manifest unknown.*no further one is tried.*Check the fleet's image"
     ):
-        bring_online(market, market.clock, Limits(), ORDER, Ends(market.clock, 0, AssertionError()), print, ledger)
+        bring_online(
+            Renter(market, market.clock, Limits()), ORDER, Ends(market.clock, 0, AssertionError()), print, ledger
+        )
 
     assert market.rows == {}
     assert [call for call, _ in market.calls].count("rent") == 1
@@ -100,7 +103,9 @@ def test_a_tag_that_no_registry_has_costs_one_machine_its_boot() -> None:
     order = replace(ORDER, image=f"vllm/vllm-openai:{NO_SUCH_TAG}", wishes=wishes)
 
     with pytest.raises(errors.ImageMissing):
-        bring_online(market, market.clock, Limits(), order, Ends(market.clock, 0, AssertionError()), lambda *_: None)
+        bring_online(
+            Renter(market, market.clock, Limits()), order, Ends(market.clock, 0, AssertionError()), lambda *_: None
+        )
 
     assert market.books.all() == []
     assert len(market.books.ever()) == 1

@@ -6,6 +6,7 @@ import pytest
 
 from providers.vast.api.boot_waiters import Waiters
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
@@ -44,7 +45,7 @@ def test_a_boot_is_looked_at_every_five_to_ten_seconds(few: bool, call: str) -> 
     market.few = few
     number = market.add("label", offer(1))
 
-    wait_until_running(market, market.clock, Limits(), number, "label", 8443, 1e9)
+    wait_until_running(Renter(market, market.clock, Limits()), number, "label", 8443, 1e9)
 
     assert {kind for kind, _ in market.calls} == {call}
     assert all(5 <= pause <= 10 for pause in market.clock.slept)

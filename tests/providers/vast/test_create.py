@@ -11,6 +11,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import NoMatchingOffer
 from tests.doubles.clock import FakeClock
@@ -53,9 +54,7 @@ def market(clock: FakeClock) -> FakeMarket:
 def online(market: FakeMarket, bootstrap: FakeBootstrap, limits: Limits | None = None) -> Served:
     said: list[str] = []
     return bring_online(
-        market,
-        market.clock,
-        limits or Limits(),
+        Renter(market, market.clock, limits or Limits()),
         ORDER,
         bootstrap,
         lambda phase, text: said.append(f"{phase} {text}"),
@@ -95,12 +94,12 @@ def test_the_hosts_fault_gives_back_and_takes_another_machine(
 def test_our_key_is_attached_while_the_machine_boots_and_doubt_about_it_costs_nothing(market: FakeMarket) -> None:
     order = replace(ORDER, ssh_public_key="ssh-ed25519 AAAA us")
     market.before["attach"] = [raising(errors.OutcomeUnknown("ssh", "HTTP 502"))]
-    served = bring_online(market, market.clock, Limits(), order, FakeBootstrap(), lambda *_: None)
+    served = bring_online(Renter(market, market.clock, Limits()), order, FakeBootstrap(), lambda *_: None)
     assert served.attempts == 1
     assert market.keys == {}
 
     market.rows.clear()
-    again = bring_online(market, market.clock, Limits(), order, FakeBootstrap(), lambda *_: None)
+    again = bring_online(Renter(market, market.clock, Limits()), order, FakeBootstrap(), lambda *_: None)
 
     assert market.keys == {again.instance.id: {"ssh-ed25519 AAAA us"}}
 
@@ -157,7 +156,7 @@ NEW_KEY = "SHA256:" + "n" * 43
 def test_a_host_key_that_was_made_anew_is_pinned_once_the_log_names_it(market: FakeMarket) -> None:
     host = Shows(NEW_KEY)
 
-    served = bring_online(Renewing(market.clock), market.clock, Limits(), ORDER, host, lambda *_: None)
+    served = bring_online(Renter(Renewing(market.clock), market.clock, Limits()), ORDER, host, lambda *_: None)
 
     assert (served.host_key, served.attempts) == (NEW_KEY, 1)
     assert host.pinned == [HOST_KEY, HOST_KEY, NEW_KEY]
@@ -167,7 +166,7 @@ def test_a_host_key_that_no_log_names_is_never_pinned(market: FakeMarket) -> Non
     host = Shows("SHA256:" + "x" * 43)
 
     with pytest.raises(errors.RentalFailed, match="shows SHA256:x"):
-        bring_online(market, market.clock, replace(Limits(), attempts=2), ORDER, host, lambda *_: None)
+        bring_online(Renter(market, market.clock, replace(Limits(), attempts=2)), ORDER, host, lambda *_: None)
 
     assert set(host.pinned) == {HOST_KEY}
     assert market.rows == {}

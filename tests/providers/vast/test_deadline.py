@@ -9,6 +9,7 @@ from providers.vast.api import errors
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.create import bring_online
 from providers.vast.renting.host_key import patiently_read, read
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from providers.vast.search.start_time import longest_seconds
 from tests.doubles.clock import FakeClock
@@ -34,7 +35,7 @@ def test_a_boot_that_the_deadline_cuts_short_is_not_the_machines(minutes: float,
     number = market.add("label", offer(1))
 
     with pytest.raises(errors.RentalFailed) as raised:
-        wait_until_running(market, market.clock, LIMITS, number, "label", 8443, minutes * MINUTE)
+        wait_until_running(Renter(market, market.clock, LIMITS), number, "label", 8443, minutes * MINUTE)
 
     assert raised.value.reason == reason
     assert ("limits.totalMinutes" in str(raised.value)) == (reason == "time")
@@ -47,7 +48,7 @@ def test_a_log_that_the_deadline_cuts_short_is_not_the_machines(minutes: float, 
     patient = PatientMarket(market, market.clock, LIMITS, deadline, lambda *_: None)
 
     with pytest.raises(errors.RentalFailed) as raised:
-        patiently_read(patient, market.clock, LIMITS, number, deadline)
+        patiently_read(patient, Renter(patient, market.clock, LIMITS), number, deadline)
 
     assert (raised.value.reason, told in str(raised.value)) == (reason, True)
     assert ("limits.totalMinutes" in str(raised.value)) == (reason == "time")
@@ -58,7 +59,7 @@ def test_a_host_key_is_looked_for_at_most_twelve_times_a_minute() -> None:
     number = market.add("label", offer(1))
 
     with pytest.raises(errors.RentalFailed):
-        read(market, market.clock, LIMITS, number, 1e9)
+        read(Renter(market, market.clock, LIMITS), number, 1e9)
 
     looks = [call for call, _ in market.calls].count("log")
     assert looks / (market.clock.now / MINUTE) <= 12
@@ -69,7 +70,7 @@ def test_the_ledger_blames_no_machine_for_the_end_of_the_time() -> None:
     limits = replace(LIMITS, total_seconds=20 * MINUTE)
 
     with pytest.raises(errors.RentalFailed):
-        bring_online(market, market.clock, limits, ORDER, Serves(), lambda *_: None, ledger)
+        bring_online(Renter(market, market.clock, limits), ORDER, Serves(), lambda *_: None, ledger)
 
     reasons = [event.reason for event in ledger.events if event.reason is not None]
     assert reasons == [Reason.TIME]

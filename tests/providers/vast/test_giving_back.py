@@ -15,6 +15,7 @@ from providers.vast.api.rows import Listing
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import DESTROY_AGAIN_LOOKS, give_back
 from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.virtual_time import VirtualTime
@@ -58,7 +59,9 @@ def test_a_hundred_at_once_are_all_confirmed(tmp_path: Path) -> None:
     market = Queued(clock, tmp_path)
     numbers = [market.add(f"gpu-fleet/s/chat-{index}", offer(index)) for index in range(100)]
 
-    ended = clock.run(*(lambda number=number: give_back(market, clock, LIMITS, number, 0.3) for number in numbers))
+    ended = clock.run(
+        *(lambda number=number: give_back(Renter(market, clock, LIMITS), number, 0.3) for number in numbers)
+    )
 
     assert ended == [None] * 100
     assert market.rows == {}
@@ -71,7 +74,9 @@ def test_of_a_hundred_at_once_those_are_named_that_the_market_does_not_end(tmp_p
     market = Queued(clock, tmp_path, deaf=frozenset({510, 600}))
     numbers = [market.add(f"gpu-fleet/s/chat-{index}", offer(index)) for index in range(100)]
 
-    ended = clock.run(*(lambda number=number: give_back(market, clock, LIMITS, number, 0.3) for number in numbers))
+    ended = clock.run(
+        *(lambda number=number: give_back(Renter(market, clock, LIMITS), number, 0.3) for number in numbers)
+    )
 
     assert [error.instance_id for error in ended if isinstance(error, errors.StillRented)] == [510, 600]
     assert [error for error in ended if error is not None and not isinstance(error, errors.StillRented)] == []
@@ -84,7 +89,7 @@ def test_an_accepted_destroy_without_effect_is_asked_for_again_and_then_told() -
     market.before["list"] = [lambda _label: market.rows.update({number: row})] * 1000
 
     with pytest.raises(errors.StillRented, match=r"still lists it.*vastai destroy instance"):
-        give_back(market, market.clock, LIMITS, number, 0.3)
+        give_back(Renter(market, market.clock, LIMITS), number, 0.3)
 
     asked = [call for call, _ in market.calls].count("destroy")
     assert asked == LIMITS.destroy_seconds / LIMITS.look_seconds / DESTROY_AGAIN_LOOKS
@@ -114,7 +119,7 @@ def test_absence_right_after_a_rent_is_not_believed() -> None:
     market = Lagging(FakeClock())
     number = market.add(LABEL, offer(1))
 
-    give_back(market, market.clock, LIMITS, number, 0.3, rented_at=market.clock.now)
+    give_back(Renter(market, market.clock, LIMITS), number, 0.3, rented_at=market.clock.now)
 
     assert market.rows == {}
     assert LIMITS.settle_seconds <= market.clock.now < 2 * LIMITS.settle_seconds
@@ -127,7 +132,7 @@ def test_a_contract_that_a_refusal_left_behind_is_given_back_though_it_shows_lat
     market.before["rent"] = [lambda _offer: raising(errors.NoCredit("no credit", market.add(LABEL, offer(1))))(None)]
 
     with pytest.raises(errors.NoCredit):
-        rent(market, market.clock, LIMITS, offer(1), BODY)
+        rent(Renter(market, market.clock, LIMITS), offer(1), BODY)
 
     assert market.rows == {}
 
@@ -139,7 +144,7 @@ def test_a_rent_call_that_broke_leaves_nothing_unowned(broken: BaseException, wh
     getattr(market, when)["rent"] = [raising(broken)]  # type: ignore[arg-type]
 
     with pytest.raises(type(broken)):
-        rent(market, market.clock, LIMITS, offer(1), BODY)
+        rent(Renter(market, market.clock, LIMITS), offer(1), BODY)
 
     assert market.rows == {}
 
@@ -150,7 +155,7 @@ def test_a_rent_call_that_broke_and_cannot_be_looked_up_names_the_label() -> Non
     market.before["list"] = [raising(errors.CredentialsRefused("key"))]
 
     with pytest.raises(errors.OutcomeUnknown, match=f"No space left.*{LABEL} may be rented, at about"):
-        rent(market, market.clock, LIMITS, offer(1), BODY)
+        rent(Renter(market, market.clock, LIMITS), offer(1), BODY)
 
 
 class FullDisk(Breaker):
@@ -167,10 +172,10 @@ def test_a_book_that_cannot_be_written_after_a_rent_loses_no_instance(tmp_path: 
     market = FakeMarket(FakeClock())
     guarded = GuardedMarket(market, FullDisk(tmp_path), market.clock, LIMITS.look_seconds)
 
-    number = rent(guarded, market.clock, LIMITS, offer(1), BODY)
+    number = rent(Renter(guarded, market.clock, LIMITS), offer(1), BODY)
 
     assert list(market.rows) == [number]
-    give_back(guarded, market.clock, LIMITS, number)
+    give_back(Renter(guarded, market.clock, LIMITS), number)
     assert market.rows == {}
 
 
@@ -180,7 +185,7 @@ def test_a_lost_reply_is_settled_though_the_book_cannot_be_written(tmp_path: Pat
     guarded = GuardedMarket(market, FullDisk(tmp_path), market.clock, LIMITS.look_seconds)
 
     assert list(market.rows) == [] == [call for call, _ in market.calls]
-    assert [rent(guarded, market.clock, LIMITS, offer(1), BODY)] == list(market.rows)
+    assert [rent(Renter(guarded, market.clock, LIMITS), offer(1), BODY)] == list(market.rows)
 
 
 @pytest.mark.parametrize("call", ["rent", "search"])
@@ -200,6 +205,6 @@ def test_giving_back_goes_on_where_our_own_books_cannot_be_written_for_a_while()
     number = market.add(LABEL, offer(1))
     market.before["destroy"] = [raising(OSError(28, "No space left on device"))] * 3
 
-    give_back(market, market.clock, LIMITS, number)
+    give_back(Renter(market, market.clock, LIMITS), number)
 
     assert market.rows == {}

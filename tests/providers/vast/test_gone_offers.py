@@ -5,6 +5,7 @@ import pytest
 from providers.vast.api import errors
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import NoMatchingOffer
 from tests.doubles.clock import FakeClock
@@ -16,7 +17,7 @@ ORDER = InstanceRequest("chat-0", "gpu-fleet/s/chat-0", WISHES, "image", "true",
 
 
 def online(market: FakeMarket) -> Served:
-    return bring_online(market, market.clock, Limits(), ORDER, Serves(), lambda *_: None)
+    return bring_online(Renter(market, market.clock, Limits()), ORDER, Serves(), lambda *_: None)
 
 
 def test_after_a_gone_offer_the_others_of_its_list_are_looked_for_anew() -> None:

@@ -14,6 +14,7 @@ from providers.vast.api import errors
 from providers.vast.create import bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.last_logs import SECONDS, last_logs
+from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer, raising
@@ -29,7 +30,7 @@ def market() -> FakeMarket:
 
 
 def online(market: FakeMarket, ledger: FakeLedger, *outcomes: BaseException | None) -> None:
-    bring_online(market, market.clock, Limits(), ORDER, FakeBootstrap(*outcomes), lambda *_: None, ledger)
+    bring_online(Renter(market, market.clock, Limits()), ORDER, FakeBootstrap(*outcomes), lambda *_: None, ledger)
 
 
 def test_both_logs_are_kept_before_the_machine_is_given_back(market: FakeMarket) -> None:

@@ -15,6 +15,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.create import Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.preview_plan import report_plan
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import start_time
 from providers.vast.search.deadline import least_seconds
@@ -55,7 +56,7 @@ def test_a_boot_is_waited_for_40_minutes_and_60_where_its_message_changes(talks_
     number = market.add("label", offer(1))
 
     with pytest.raises(errors.RentalFailed, match="not running after"):
-        wait_until_running(market, market.clock, LIMITS, number, "label", 8443, 1e9)
+        wait_until_running(Renter(market, market.clock, LIMITS), number, "label", 8443, 1e9)
 
     assert market.clock.now == pytest.approx(ends * MINUTE, abs=2 * LIMITS.boot_look_seconds)
 
@@ -84,7 +85,7 @@ def test_no_healthy_boot_of_the_emulated_market_is_given_up(mbps: float) -> None
     )
     order = replace(ORDER, image="vllm/vllm-openai:v0.32.0", wishes=replace(ORDER.wishes, max_usd_per_hour=2))
 
-    served = bring_online(market, market.clock, LIMITS, order, Serves(), lambda *_: None)
+    served = bring_online(Renter(market, market.clock, LIMITS), order, Serves(), lambda *_: None)
 
     assert (served.attempts, len(market.books.all())) == (1, 1)
     assert served.seconds["wait"] > start_time.transfer_seconds(11.4, mbps)
@@ -134,7 +135,7 @@ def test_an_attempt_that_cannot_end_before_the_deadline_is_not_begun() -> None:
     limits = replace(LIMITS, total_seconds=60 * MINUTE)
 
     with pytest.raises(errors.RentalFailed, match=r"no machine that fits can end in the \d min that are left"):
-        bring_online(market, market.clock, limits, ORDER, FailsLate(market.clock, 55 * MINUTE), lambda *_: None)
+        bring_online(Renter(market, market.clock, limits), ORDER, FailsLate(market.clock, 55 * MINUTE), lambda *_: None)
 
     assert [call for call, _ in market.calls].count("rent") == 1
     assert market.rows == {}
@@ -145,7 +146,7 @@ def test_of_the_offers_only_those_that_can_end_are_tried() -> None:
     limits = replace(LIMITS, total_seconds=60 * MINUTE)
 
     with pytest.raises(errors.RentalFailed):
-        bring_online(market, market.clock, limits, ORDER, FailsLate(market.clock, 55 * MINUTE), lambda *_: None)
+        bring_online(Renter(market, market.clock, limits), ORDER, FailsLate(market.clock, 55 * MINUTE), lambda *_: None)
 
     assert [argument for call, argument in market.calls if call == "rent"] == [2]
 

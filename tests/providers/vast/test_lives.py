@@ -6,6 +6,7 @@ import pytest
 
 from providers.vast.api import errors
 from providers.vast.create import Served, bring_online
+from providers.vast.renting.renter import Renter
 from sandbox.market.machines import Machine, generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
@@ -30,7 +31,7 @@ def machine(number: int, cuda: float = 13.0) -> Machine:
 
 def online(market: FakeMarket) -> Served:
     order = replace(ORDER, image=VLLM, wishes=replace(ORDER.wishes, max_usd_per_hour=2))
-    return bring_online(market, market.clock, LIMITS, order, Serves(), lambda *_: None)
+    return bring_online(Renter(market, market.clock, LIMITS), order, Serves(), lambda *_: None)
 
 
 @pytest.mark.parametrize("fault", ["unknown-for-a-while", "ports-late", "contract-ends", "price-rise-announced"])

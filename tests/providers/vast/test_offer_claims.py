@@ -20,6 +20,7 @@ from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import LISTED_SECONDS, LONGEST_SECONDS, Claims
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.search import prices, ranking
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
@@ -55,7 +56,7 @@ def slow(rows: list[Offer]) -> Slow:
 def bring(market: FakeMarket, folder: Path, *indexes: int) -> list[Served]:
     def one(index: int) -> Served:
         guarded = GuardedMarket(market, Breaker(folder), market.clock, 5.0, Claims(folder))
-        return bring_online(guarded, market.clock, Limits(), order(index), Serves(), lambda *_: None)
+        return bring_online(Renter(guarded, market.clock, Limits()), order(index), Serves(), lambda *_: None)
 
     clock: Any = market.clock
     served: list[Any] = clock.run(*(partial(one, index) for index in indexes))

@@ -12,6 +12,7 @@ from providers.store.client import Keys, connect
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, would_adopt
 from providers.vast.renting.bucket_marks import BucketMarks
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Held, NoMarks
 from providers.vast.resource import VastInstanceProvider
 from providers.vast.search.requirements import Requirements
@@ -91,7 +92,7 @@ def test_the_preview_and_the_create_agree_on_what_is_taken_over(mark: Held | Non
 
     told = would_adopt(market.instances(), "label", "image", wishes, lambda: marks.read("label"))
 
-    holding = Adoption(market, market.clock, Limits(), "label", marks if mark else NoMarks(), lambda *_: None)
+    holding = Adoption(Renter(market, market.clock, Limits()), "label", marks if mark else NoMarks(), lambda *_: None)
     assert told == holding.adopt(market, "image", wishes)
     assert told is not None
     assert told.id == ids[taken]

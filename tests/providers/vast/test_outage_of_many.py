@@ -12,6 +12,7 @@ from providers.vast.api.patient_market import PatientMarket
 from providers.vast.api.response_cache import PROBE_SECONDS
 from providers.vast.api.retry import ATTEMPTS
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.virtual_account import Computer, VirtualAccount
@@ -27,7 +28,9 @@ def waiting(account: VirtualAccount, computer: Computer, number: int) -> Callabl
     def work() -> float:
         market = PatientMarket(computer.client(), time, Limits(), DEADLINE, lambda *_: None)
         try:
-            wait_until_running(market, time, Limits(), number, f"gpu-fleet/abc/chat-{number}", 8443, DEADLINE + 3600)
+            wait_until_running(
+                Renter(market, time, Limits()), number, f"gpu-fleet/abc/chat-{number}", 8443, DEADLINE + 3600
+            )
         except DOUBTS:
             return time.now
         return -time.now

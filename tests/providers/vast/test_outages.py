@@ -10,6 +10,7 @@ from providers.vast.api import errors
 from providers.vast.create import Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
+from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer
@@ -77,13 +78,13 @@ def test_what_serves_is_kept_though_a_surplus_one_cannot_be_given_back() -> None
 def test_giving_back_outlasts_ten_minutes_of_trouble_and_not_an_hour() -> None:
     market = TroubledMarket(FakeClock(), TROUBLES["a time-out"], ("destroy", 0))
     number = market.add(LABEL, offer(1))
-    give_back(market, market.clock, Limits(), number)
+    give_back(Renter(market, market.clock, Limits()), number)
     assert market.rows == {}
 
     market = TroubledMarket(FakeClock(), TROUBLES["a time-out"], ("destroy", 0), FOR_GOOD)
     number = market.add(LABEL, offer(1))
     with pytest.raises(errors.StillRented, match=f"INSTANCE {number} MAY STILL BE RENTED"):
-        give_back(market, market.clock, Limits(), number)
+        give_back(Renter(market, market.clock, Limits()), number)
     assert market.clock.now < 1200
 
 
@@ -96,7 +97,7 @@ def test_a_host_keeps_its_timer_until_nothing_stands_between_it_and_state() -> N
             happened.append("served")
             return replace(served, end_timer=lambda: happened.append(f"timer ended at {market.clock.now >= 600}"))
 
-    bring_online(market, market.clock, Limits(), ORDER, Timed(), lambda phase, _text: happened.append(phase))
+    bring_online(Renter(market, market.clock, Limits()), ORDER, Timed(), lambda phase, _text: happened.append(phase))
 
     assert happened[-1] == "timer ended at True"
     assert happened.index("market") > happened.index("served")
@@ -113,7 +114,7 @@ def test_an_engine_that_dies_while_the_timer_is_ended_leaves_nothing_rented() ->
             return replace(super().serve(*words), end_timer=die)
 
     with pytest.raises(EngineGone):
-        bring_online(market, market.clock, Limits(), ORDER, Timed(), lambda *_: None)
+        bring_online(Renter(market, market.clock, Limits()), ORDER, Timed(), lambda *_: None)
 
     assert market.rows == {}
 
@@ -127,7 +128,7 @@ def test_what_cannot_be_given_back_to_an_engine_that_died_keeps_its_timer() -> N
             return replace(super().serve(*words), end_timer=lambda: ended.append("timer"))
 
     with pytest.raises(errors.StillRented):
-        bring_online(market, market.clock, Limits(), ORDER, Timed(), lambda *_: None)
+        bring_online(Renter(market, market.clock, Limits()), ORDER, Timed(), lambda *_: None)
 
     assert len(market.rows) == 1
     assert ended == []

@@ -11,6 +11,7 @@ from providers.vast.api.instance import Failed, Instance, classify
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.rent import rent_body
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings
 from sandbox.market.registries import login_of
@@ -76,7 +77,7 @@ def brought(market: FakeMarket, ledger: FakeLedger, attempts: int = 3) -> Served
     wishes = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
     order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", wishes, "image", "true", 8443)
     limits = Limits(attempts=attempts)
-    return bring_online(market, market.clock, limits, order, Serving(), lambda *_: None, ledger)
+    return bring_online(Renter(market, market.clock, limits), order, Serving(), lambda *_: None, ledger)
 
 
 class Serving:

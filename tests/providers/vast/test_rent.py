@@ -10,6 +10,7 @@ from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.look import is_absent
 from providers.vast.renting.rent import rent, rent_body, settle
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
@@ -38,7 +39,7 @@ def test_the_rent_call_is_on_demand_and_refused_rather_than_left_stopped() -> No
 def test_a_lost_reply_is_found_by_its_label_and_not_rented_again(clock: FakeClock, market: FakeMarket) -> None:
     market.after["rent"] = [raising(LOST)]
 
-    instance_id = rent(market, clock, LIMITS, offer(1), BODY)
+    instance_id = rent(Renter(market, clock, LIMITS), offer(1), BODY)
 
     assert list(market.rows) == [instance_id]
     assert [call for call, _ in market.calls].count("rent") == 1
@@ -49,7 +50,7 @@ def test_a_reply_lost_before_it_took_effect_is_tried_again_after_the_whole_lag(
 ) -> None:
     market.before["rent"] = [raising(LOST)]
 
-    instance_id = rent(market, clock, LIMITS, offer(1), BODY)
+    instance_id = rent(Renter(market, clock, LIMITS), offer(1), BODY)
 
     assert list(market.rows) == [instance_id]
     assert clock.now >= LIMITS.settle_seconds
@@ -63,7 +64,7 @@ def test_an_instance_that_shows_late_is_adopted_not_rented_again(clock: FakeCloc
 
     market.after["rent"] = [hide_then_lose]
 
-    assert rent(market, clock, LIMITS, offer(1), BODY) in market.rows
+    assert rent(Renter(market, clock, LIMITS), offer(1), BODY) in market.rows
     assert len(market.rows) == 1
 
 
@@ -77,7 +78,7 @@ def test_a_contract_left_behind_by_a_refusal_is_given_back(
     market.before["rent"] = [raising(error)]
 
     with pytest.raises(type(error)):
-        rent(market, clock, LIMITS, offer(1), BODY)
+        rent(Renter(market, clock, LIMITS), offer(1), BODY)
 
     assert market.rows == {}
 
@@ -92,7 +93,7 @@ def test_an_engine_that_dies_while_a_reply_is_lost_leaves_nothing_rented(clock: 
     market.after["rent"] = [hide]
 
     with pytest.raises(EngineGone):
-        rent(market, clock, LIMITS, offer(1), BODY)
+        rent(Renter(market, clock, LIMITS), offer(1), BODY)
 
     assert market.rows == {}
 
@@ -101,7 +102,7 @@ def test_an_instance_on_another_machine_is_not_what_a_lost_reply_rented(clock: F
     others = market.add(BODY["label"], offer(9))
     market.after["rent"] = [raising(LOST)]
 
-    instance_id = rent(market, clock, LIMITS, offer(1), BODY)
+    instance_id = rent(Renter(market, clock, LIMITS), offer(1), BODY)
 
     assert instance_id != others
     assert market.rows.keys() == {others, instance_id}
@@ -112,20 +113,20 @@ def test_a_doubt_that_cannot_be_settled_names_the_label(clock: FakeClock, market
     market.before["list"] = [raising(errors.CredentialsRefused("key"))]
 
     with pytest.raises(errors.OutcomeUnknown, match="gpu-fleet/s/chat-0 may be rented"):
-        rent(market, clock, LIMITS, offer(1), BODY)
+        rent(Renter(market, clock, LIMITS), offer(1), BODY)
 
 
 def test_settling_takes_the_lowest_id(clock: FakeClock, market: FakeMarket) -> None:
     first = market.add("label", offer(1))
     market.add("label", offer(2))
 
-    assert settle(market, clock, LIMITS, "label")[0].id == first
+    assert settle(Renter(market, clock, LIMITS), "label")[0].id == first
 
 
 def test_waiting_ends_with_the_running_instance(clock: FakeClock, market: FakeMarket) -> None:
     instance_id = market.add("label", offer(1))
 
-    running = wait_until_running(market, clock, LIMITS, instance_id, "label", 8443, LIMITS.boot_seconds)
+    running = wait_until_running(Renter(market, clock, LIMITS), instance_id, "label", 8443, LIMITS.boot_seconds)
 
     assert running.address(8443) == ("127.0.0.1", 48443)
     assert market.boot_seconds <= clock.now < market.boot_seconds + 2 * LIMITS.boot_look_seconds
@@ -136,7 +137,7 @@ def test_waiting_gives_up_at_its_deadline(clock: FakeClock, market: FakeMarket) 
     instance_id = market.add("label", offer(1))
 
     with pytest.raises(errors.RentalFailed, match="not running after"):
-        wait_until_running(market, clock, LIMITS, instance_id, "label", 8443, LIMITS.boot_seconds)
+        wait_until_running(Renter(market, clock, LIMITS), instance_id, "label", 8443, LIMITS.boot_seconds)
 
     assert clock.now < LIMITS.boot_seconds + 2 * LIMITS.boot_look_seconds
 
@@ -146,7 +147,7 @@ def test_absence_needs_two_looks_that_agree(clock: FakeClock, market: FakeMarket
     row = market.rows.pop(instance_id)
     market.before["show"] = [lambda _id: market.rows.update({instance_id: row})]
 
-    assert not is_absent(market, clock, LIMITS, instance_id)
+    assert not is_absent(Renter(market, clock, LIMITS), instance_id)
 
 
 def test_giving_back_goes_on_until_the_market_confirms(clock: FakeClock, market: FakeMarket) -> None:
@@ -156,7 +157,7 @@ def test_giving_back_goes_on_until_the_market_confirms(clock: FakeClock, market:
         raising(errors.RateLimited("destroy")),
     ]
 
-    give_back(market, clock, LIMITS, instance_id)
+    give_back(Renter(market, clock, LIMITS), instance_id)
 
     assert market.rows == {}
 
@@ -166,7 +167,7 @@ def test_giving_back_works_on_without_an_engine(market: FakeMarket, clock: FakeC
     instance_id = market.add("label", offer(1))
     market.before["destroy"] = [raising(errors.OutcomeUnknown("destroy", "502"))]
 
-    give_back(market, clock, LIMITS, instance_id)
+    give_back(Renter(market, clock, LIMITS), instance_id)
 
     assert market.rows == {}
 
@@ -181,7 +182,7 @@ def test_what_cannot_be_given_back_says_what_it_costs_and_the_command(
     market.before["destroy"] = [raising(error)] * 1000
 
     with pytest.raises(errors.StillRented) as raised:
-        give_back(market, clock, LIMITS, instance_id, 0.31)
+        give_back(Renter(market, clock, LIMITS), instance_id, 0.31)
 
     assert f"INSTANCE {instance_id} MAY STILL BE RENTED at $0.310/h" in str(raised.value)
     assert f"vastai destroy instance {instance_id} -y" in str(raised.value)

@@ -21,6 +21,7 @@ from providers.vast.api.responses import Charge
 from providers.vast.api.rows import Listing, describe_odd_rows, read, set_aside
 from providers.vast.limits import Limits
 from providers.vast.renting.look import find, is_absent
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.search import candidates
 from providers.vast.search.why_not import NoMatchingOffer
@@ -157,7 +158,7 @@ def test_a_row_under_our_label_is_a_doubt_about_that_instance_alone(tmp_path: Pa
     with pytest.raises(errors.OutcomeUnknown):
         find(market, 1)
     with pytest.raises(errors.OutcomeUnknown):
-        is_absent(market, FakeClock(), Limits(), 1)
+        is_absent(Renter(market, FakeClock(), Limits()), 1)
     assert find(market, 2) is not None
 
 
@@ -177,7 +178,9 @@ def test_the_end_of_a_stack_gives_back_what_does_not_parse() -> None:
         return read([{**LISTED, "id": number}], Instance)
 
     market.instances = odd_once  # type: ignore[method-assign]
-    end_rentals(market, market.clock, Limits(), Teardown(["abc"]), lambda: [StackState("dev", "abc")], lambda *_: None)
+    end_rentals(
+        Renter(market, market.clock, Limits()), Teardown(["abc"]), lambda: [StackState("dev", "abc")], lambda *_: None
+    )
 
     assert market.rows == {}
 

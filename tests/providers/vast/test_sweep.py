@@ -11,6 +11,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.limits import Limits
 from providers.vast.renting.ownership import Finding, Kind, sort_out
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.sweep import condemned, confirm_account, give_back_each, own_ids
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
@@ -141,7 +142,7 @@ def test_each_is_given_back_or_said_to_cost_still() -> None:
     stubborn = market.destroy
     market.destroy = lambda number: None if number == second else stubborn(number)  # type: ignore[method-assign]
 
-    ended = give_back_each(market, clock, Limits(destroy_seconds=30), market.instances())
+    ended = give_back_each(Renter(market, clock, Limits(destroy_seconds=30)), market.instances())
 
     assert ended[first] is None
     assert "MAY STILL BE RENTED" in str(ended[second])

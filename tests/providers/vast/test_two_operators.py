@@ -10,6 +10,7 @@ import pytest
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
+from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_account import Computer, VirtualAccount
@@ -25,7 +26,7 @@ def bringing(account: VirtualAccount, computer: Computer, label: str) -> Callabl
     )
 
     def work() -> tuple[float, Served]:
-        served = bring_online(computer.market(), account.time, Limits(), order, Serves(), lambda *_: None)
+        served = bring_online(Renter(computer.market(), account.time, Limits()), order, Serves(), lambda *_: None)
         return account.time.now, served
 
     return work
@@ -33,7 +34,7 @@ def bringing(account: VirtualAccount, computer: Computer, label: str) -> Callabl
 
 def ending(account: VirtualAccount, computer: Computer, number: int) -> Callable[[], int]:
     def work() -> int:
-        give_back(computer.market(), account.time, Limits(), number)
+        give_back(Renter(computer.market(), account.time, Limits()), number)
         return number
 
     return work

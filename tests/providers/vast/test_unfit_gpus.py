@@ -9,6 +9,7 @@ from bootstrap import errors as host_errors
 from providers.vast.api.offer import Offer
 from providers.vast.create import bring_online
 from providers.vast.limits import Limits
+from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 from tests.providers.vast.test_create import ORDER, WISHES, FakeBootstrap, online
@@ -28,7 +29,7 @@ def test_a_gpu_that_cannot_serve_this_is_left_out_where_others_are_named(market:
     said: list[str] = []
 
     served = bring_online(
-        market, market.clock, Limits(), order, FakeBootstrap(NO_MEMORY), lambda phase, text: said.append(text)
+        Renter(market, market.clock, Limits()), order, FakeBootstrap(NO_MEMORY), lambda phase, text: said.append(text)
     )
 
     assert served.instance.gpu_name == "RTX 5090"
@@ -59,7 +60,7 @@ def test_wishes_are_kept_by_a_cache() -> None:
 def test_a_name_that_is_sold_in_two_sizes_is_tried_in_the_larger_one(market: FakeMarket) -> None:
     market.offers = [a100(1, 40, 0.2), a100(2, 40, 0.21), a100(3, 80, 0.4)]
 
-    served = bring_online(market, market.clock, Limits(), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
+    served = bring_online(Renter(market, market.clock, Limits()), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
 
     assert (served.instance.machine_id, served.attempts) == (1003, 2)
 
@@ -77,7 +78,7 @@ def test_the_larger_size_is_found_behind_a_page_of_smaller_ones_and_beside_other
     paged = Paged(market.clock, [*(a100(number, 40, 0.2) for number in range(1, 9)), a100(9, 80, 0.4)])
     order = replace(ORDER, wishes=replace(WISHES, gpu_names=("A100 SXM4", "H200")))
 
-    served = bring_online(paged, paged.clock, Limits(), order, FakeBootstrap(NO_MEMORY), lambda *_: None)
+    served = bring_online(Renter(paged, paged.clock, Limits()), order, FakeBootstrap(NO_MEMORY), lambda *_: None)
 
     assert (served.instance.machine_id, served.attempts) == (1009, 2)
 
@@ -86,7 +87,7 @@ def test_an_adopted_instance_that_is_too_small_leaves_the_larger_ones_of_its_nam
     market.add(ORDER.label, a100(8, 40, 0.2))
     market.offers = [a100(1, 40, 0.2), a100(3, 80, 0.4)]
 
-    served = bring_online(market, market.clock, Limits(), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
+    served = bring_online(Renter(market, market.clock, Limits()), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
 
     assert (served.instance.machine_id, served.attempts) == (1003, 2)
 
@@ -98,7 +99,7 @@ def test_the_larger_size_that_costs_more_than_is_wished_is_named(market: FakeMar
         host_errors.EngineRefused,
         match=r"raise maxUsdPerHour(.|\n)*has 41 GB a GPU, on which vLLM could not(.|\n)*pulumi up",
     ):
-        bring_online(market, market.clock, Limits(), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
+        bring_online(Renter(market, market.clock, Limits()), A100S, FakeBootstrap(NO_MEMORY), lambda *_: None)
 
     assert market.rows == {}
 
@@ -107,6 +108,6 @@ def test_an_architecture_that_cannot_serve_this_is_left_out_in_every_size(market
     market.offers = [a100(1, 40, 0.2), a100(3, 80, 0.4), offer(4, gpu_name="RTX 5090", dph_base=0.45)]
     order = replace(ORDER, wishes=replace(WISHES, gpu_names=("A100 SXM4", "RTX 5090")))
 
-    served = bring_online(market, market.clock, Limits(), order, FakeBootstrap(TOO_OLD), lambda *_: None)
+    served = bring_online(Renter(market, market.clock, Limits()), order, FakeBootstrap(TOO_OLD), lambda *_: None)
 
     assert (served.instance.gpu_name, served.attempts) == ("RTX 5090", 2)

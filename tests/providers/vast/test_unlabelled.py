@@ -7,6 +7,7 @@ from providers.vast.api.offer import Offer
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.rent import rent
+from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import NoMarks
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
@@ -33,7 +34,7 @@ class Nameless(FakeMarket):
 def take_over(market: FakeMarket) -> tuple[int | None, list[str]]:
     said: list[str] = []
     say = lambda _phase, text: said.append(text)  # noqa: E731
-    kept = Adoption(market, market.clock, Limits(), LABEL, NoMarks(), say).adopt(market, "image", WISHES)
+    kept = Adoption(Renter(market, market.clock, Limits()), LABEL, NoMarks(), say).adopt(market, "image", WISHES)
     return (kept.id if kept else None), said
 
 
@@ -88,7 +89,7 @@ def test_no_second_one_is_rented_over_one_whose_label_does_not_show() -> None:
     lost(market)
 
     with pytest.raises(errors.OutcomeUnknown) as raised:
-        rent(market, market.clock, Limits(), first, BODY)
+        rent(Renter(market, market.clock, Limits()), first, BODY)
 
     [number] = market.rows
     assert f"instance {number} on the machine that was asked for shows no label" in str(raised.value)
@@ -101,5 +102,5 @@ def test_a_label_that_shows_late_settles_the_rent() -> None:
     first, _others = asked(market)
     lost(market)
 
-    assert rent(market, market.clock, Limits(), first, BODY) in market.rows
+    assert rent(Renter(market, market.clock, Limits()), first, BODY) in market.rows
     assert len(market.rows) == 1
