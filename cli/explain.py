@@ -6,7 +6,7 @@ from cli.command import command, json_option, stack_option
 from cli.context import ledger_of, open_selected, read_config, requirements_for
 from cli.errors import CommandError
 from config.messages import ConfigError
-from providers.ledger.explain import explained
+from providers.ledger.explain import describe_attempts
 from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
 from providers.vast import reports
@@ -29,7 +29,7 @@ def explain(name: str, as_json: bool, stack: str | None) -> None:
     if as_json:
         print("".join(f"{event.model_dump_json(exclude_none=True)}\n" for event in events), end="")
     else:
-        print("\n".join(explained(name, events, ledger.records(), context.clock.time(), ledger.log)))
+        print("\n".join(describe_attempts(name, events, ledger.records(), context.clock.time(), ledger.log)))
 
 
 @command("why-not", BackendError, VastError, ConfigError, StoreError)

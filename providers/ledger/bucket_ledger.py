@@ -1,8 +1,9 @@
-"""The ledger in the stack's bucket: one object an event, `ledger/<day>/<time>-<stack id>.<name>.<outcome>....json`.
+"""Keep the ledger in the stack's bucket, one object an event: `ledger/<day>/<time>-<stack id>.<name>.<outcome>....json`.
 
-An event lies in a folder of this machine before it is sent, and until it has arrived: a store that refuses or does not
-answer costs a few seconds once a minute, and what it missed is sent on by whoever writes next. Reading takes the newest
-days first, and of each attempt only its end, which the key tells. Neither ever raises: giving back must not hang on it.
+An event is first written to a folder of this machine and stays there until the bucket has it. A store that refuses or
+does not answer costs a few seconds once a minute. The next process that writes also sends the events that waited.
+Reading takes the newest days first, and of each attempt only its end, which the key names.
+Neither writing nor `records` ever raises, because giving back must not wait for the store.
 """
 
 import os
@@ -19,24 +20,24 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bootstrap.clock import Clock
 from providers.ledger.bucket_objects import PREFIX, READERS, listed, listed_at_once, read_events
 from providers.ledger.event import ENDS, Event, KeyParts
-from providers.ledger.folder_ledger import FolderLedger, ledger_home, meant
+from providers.ledger.folder_ledger import FolderLedger, is_selected, ledger_home
 from providers.ledger.ledger import LOG_BYTES
 from providers.ledger.machine_history import MachineHistory, fold
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreError, readable
 
-DAYS = 14  # a failure is avoided for a week at most, and then weighs half
-MOST_ENDS = 1000  # of attempts, the newest
+DAYS = 14  # a failed machine is avoided for a week at most; a failure weighs half after another week
+MOST_ENDS = 1000  # ends of attempts that are read, the newest
 FRESH_SECONDS = 60.0
 READ_SECONDS = 5.0
-PAUSE_SECONDS = 60.0  # after a store that failed, before it is tried again
-SENT_ON = 200  # events that waited, at a time
+PAUSE_SECONDS = 60.0  # from a failure of the store to the next try
+SENT_ON = 200  # waiting events that one write sends
 FAILURES = (BotoCoreError, ClientError, StoreError, OSError)
 
 
 @lru_cache(maxsize=8)
 def open_ledger(endpoint: str, region: str, bucket: str, keys: Keys, clock: Clock) -> "BucketLedger | FolderLedger":
-    """Return the one ledger of this process for a bucket; without keys of the store it lies on this machine alone."""
+    """Return the one ledger of this process for a bucket. Without the store's keys, the ledger is a local folder."""
     home = ledger_home(os.environ, bucket)
     if not keys.access or not keys.secret:
         return FolderLedger(home)
@@ -44,8 +45,9 @@ def open_ledger(endpoint: str, region: str, bucket: str, keys: Keys, clock: Cloc
 
 
 class BucketLedger:
-    """Satisfies `providers.ledger.ledger.Ledger`. `connect` makes the boto3 client at the first use; `waiting` is the folder
-    for events that have not arrived. Thread-safe.
+    """Write and read one bucket's ledger; satisfies `providers.ledger.ledger.Ledger`. Thread-safe.
+
+    `connect` makes the boto3 client at the first use. `waiting` is the folder for events that the bucket lacks.
     """
 
     def __init__(self, connect: Callable[[], Any], bucket: str, waiting: Path, clock: Clock) -> None:
@@ -58,7 +60,7 @@ class BucketLedger:
         self._known: Mapping[int, MachineHistory] = {}
 
     def append(self, event: Event) -> None:
-        """Write an event down, here and in the bucket."""
+        """Write an event to the folder and to the bucket."""
         try:
             file = self._folder.write(event)
         except OSError:
@@ -74,7 +76,7 @@ class BucketLedger:
             self._try_again_at = self._clock.monotonic() + PAUSE_SECONDS
 
     def keep(self, event: Event, text: str) -> None:
-        """Write a log down beside its event, here and in the bucket; one that does not arrive is sent on as events are."""
+        """Write a log beside its event, to the folder and to the bucket. The next write sends a log that waited."""
         try:
             file = self._folder.write_at(event.log_key, text)
         except OSError:
@@ -88,7 +90,7 @@ class BucketLedger:
             self._try_again_at = self._clock.monotonic() + PAUSE_SECONDS
 
     def log(self, event: Event) -> str:
-        """Return the log that is kept beside an event; empty where there is none, or none to be had."""
+        """Return the log beside an event; empty if there is none or the store does not answer."""
         return self._folder.log(event) or self._log(event)
 
     def _log(self, event: Event) -> str:
@@ -100,12 +102,12 @@ class BucketLedger:
         return text.decode(errors="replace")
 
     def records(self) -> Mapping[int, MachineHistory]:
-        """Return what is known of machines, a minute old at most; what was known before where the store does not answer."""
+        """Return each machine's history by its id, a minute old at most. If the store fails, return the last known ones."""
         with self._lock:
             now = self._clock.monotonic()
             if now - self._read_at >= FRESH_SECONDS and now >= self._try_again_at:
                 try:
-                    # What waits here has not arrived there; an event that is in both counts once.
+                    # The bucket lacks the events that wait in the folder. `fold` counts an event of both once.
                     self._known = fold([*self._ends(), *self._folder.events()])
                     self._read_at = now
                 except FAILURES:
@@ -113,14 +115,14 @@ class BucketLedger:
             return self._known or self._folder.records()
 
     def events(self, stack_id: str | None = None, name: str | None = None) -> list[Event]:
-        """Return the events of the last days in the order of time: all, or those of one stack or one instance.
+        """Return the events of the last DAYS days in the order of time: all, or those of one stack or one instance.
 
         Raises StoreError.
         """
         with readable(self._client.meta.endpoint_url, self._bucket):
-            keys = [key for key, parts in self._keys() if meant(parts, stack_id, name)]
-            there = self._read(keys)
-        found = {event.key: event for event in [*there, *self._folder.events(stack_id, name)]}
+            keys = [key for key, parts in self._keys() if is_selected(parts, stack_id, name)]
+            stored = self._read(keys)
+        found = {event.key: event for event in [*stored, *self._folder.events(stack_id, name)]}
         return [found[key] for key in sorted(found)]
 
     def _ends(self) -> Iterable[Event]:

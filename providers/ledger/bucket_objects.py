@@ -1,4 +1,4 @@
-"""The ledger's objects in a bucket: what lies there, and what they say. boto3's errors pass."""
+"""List and read the ledger's objects in a bucket. boto3's errors pass through."""
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,13 +14,13 @@ READERS = 8
 
 
 def listed(s3: Any, bucket: str, day: str = "", since: str = "") -> Iterator[tuple[str, KeyParts]]:
-    """Yield the keys of events, as an event has them: of one day (YYYY-MM-DD), or from a day on, or all."""
+    """Yield keys of events without PREFIX: of one day (YYYY-MM-DD), or from a day on, or all."""
     below, after = f"{PREFIX}{day}/" if day else PREFIX, f"{PREFIX}{since}" if since else ""
     yield from _parsed(objects(s3, bucket, below, after))
 
 
 def listed_at_once(s3: Any, bucket: str, since: str) -> list[tuple[str, KeyParts]] | None:
-    """Return the keys of events from a day on; None where they are more than one answer holds."""
+    """Return the keys of events from a day on; None if one answer of the store cannot hold them all."""
     answer = s3.list_objects_v2(Bucket=bucket, Prefix=PREFIX, StartAfter=f"{PREFIX}{since}")
     return None if answer.get("IsTruncated") else list(_parsed(answer.get("Contents", [])))
 
@@ -33,7 +33,7 @@ def _parsed(rows: Iterable[dict[str, Any]]) -> Iterator[tuple[str, KeyParts]]:
 
 
 def read_events(s3: Any, bucket: str, keys: Iterable[str]) -> list[Event]:
-    """Return the events behind keys, in that order; what was deleted since it was listed, or is no event, is left out."""
+    """Return the events behind keys, in that order. Objects that were deleted since, or hold no event, are left out."""
 
     def get(key: str) -> str:
         try:

@@ -1,8 +1,8 @@
-"""Events of the ledger, pure: an append-only record of what became of each attempt to bring an instance online.
+"""Define the ledger's events, pure: an append-only record of each attempt to bring an instance online.
 
-An event is one object; its key sorts by time and says enough to choose by: when, which stack and instance, which outcome.
-An event with money in it is written before the step that it announces, so that a process which dies in the next line has
-said what it was about to do. Words are out of closed lists, because later versions and other stacks read them.
+An event is one object. Its key sorts by time and names the stack, the instance and the outcome, so that readers choose
+by key. An event about money is written before the step that it announces. A process that dies in the next line has
+then recorded its intention. Outcomes and reasons come from closed lists, because later versions and other stacks read them.
 """
 
 import re
@@ -16,25 +16,25 @@ _KEY = re.compile(r"(\d{4}-\d\d-\d\d)/(\d{6}\.\d{6})-([^./]+)\.([^./]+)\.([a-z-]
 
 
 class Outcome(Enum):
-    """What an event says about its attempt."""
+    """Name an event's kind: how its attempt went on or ended."""
 
     RENTING = "renting"  # the rent call follows
     TAKEN = "taken"  # the offer was gone; nothing was paid
     RENTED = "rented"
-    ADOPTED = "adopted"  # an instance under our label goes on
-    PASSED = "passed"  # a phase is through
-    SERVED = "served"  # the end: it answered a completion
-    FAILED = "failed"  # the end: it is going to be given back
+    ADOPTED = "adopted"  # the create continues with an instance that already has our label
+    PASSED = "passed"  # a phase is complete
+    SERVED = "served"  # the attempt's end: the instance answered a completion
+    FAILED = "failed"  # the attempt's end: the create gives the instance back next
     GIVEN_BACK = "given-back"
-    STILL_RENTED = "still-rented"  # giving back was not confirmed
-    ENDED = "ended"  # of an instance, not of an attempt; older versions leave it aside by its key
+    STILL_RENTED = "still-rented"  # the market did not confirm that the instance is gone
+    ENDED = "ended"  # the end of an instance, not of an attempt; older versions skip it by its key
 
 
 ENDS = frozenset({Outcome.SERVED, Outcome.FAILED})
 
 
 class Reason(Enum):
-    """Why an attempt failed: every `reason` of bootstrap's errors, of the market's and of an instance's state."""
+    """Name why an attempt failed: every `reason` of bootstrap's errors, of the market's errors and of an instance's state."""
 
     BOOT = "boot"
     LOG = "log"
@@ -74,7 +74,7 @@ class Reason(Enum):
 
     @property
     def blames_machine(self) -> bool:
-        """Say whether another machine might have done better."""
+        """Return whether another machine might have done better."""
         return self not in _BLAMELESS
 
 
@@ -98,13 +98,13 @@ _BLAMELESS = frozenset(
 
 
 class Event(BaseModel):
-    """One thing that happened in one attempt. Times in unix seconds, prices in $/h all-in.
+    """Record one step of one attempt. Times are unix seconds, prices $/h all-in.
 
-    `usd`: $ since it was rented. Until the instance runs that is its disk and the image's traffic (`image_usd`). Of an
-    instance that ended, `seconds` and `usd` are the whole time for which it was rented, at its price.
+    `usd`: $ since the rent. Until the instance runs, that is its disk and the image's traffic (`image_usd`).
+    For an instance that ended, `seconds` is the whole rented time, and `usd` that time at its price.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")  # a later version may say more
+    model_config = ConfigDict(frozen=True, extra="ignore")  # a later version may add fields
 
     version: int = VERSION
     at: float
@@ -114,7 +114,7 @@ class Event(BaseModel):
     step: int  # counts the events of an attempt
     outcome: Outcome
     reason: Reason | None = None
-    phase: str | None = None  # the last one that was through, a verb such as "wait" or "fetch weights"
+    phase: str | None = None  # the last complete phase, a verb such as "wait" or "fetch weights"
     message: str = ""
     offer_id: int | None = None
     machine_id: int | None = None
@@ -127,23 +127,23 @@ class Event(BaseModel):
     advertised_mbps: float | None = None
     download_mbps: float | None = None  # as measured on the weights
     boot_seconds: float | None = None  # rent -> running, by the market's clock
-    phases: dict[str, float] = Field(default_factory=dict)  # of one that served: how long each took, in seconds
+    phases: dict[str, float] = Field(default_factory=dict)  # if it served: seconds that each phase took
 
     @property
     def key(self) -> str:
-        """Return where it is kept: `<day>/<time>-<stack id>.<name>.<outcome>.<attempt>-<step>.json`, below some folder."""
+        """Return the event's path below the ledger: `<day>/<time>-<stack id>.<name>.<outcome>.<attempt>-<step>.json`."""
         moment = datetime.fromtimestamp(self.at, UTC)
         who = f"{self.stack_id}.{self.name}.{self.outcome.value}.{self.attempt}-{self.step}"
         return f"{moment:%Y-%m-%d}/{moment:%H%M%S.%f}-{who}.json"
 
     @property
     def log_key(self) -> str:
-        """Return where the log that belongs to it is kept, beside it; no reader of events takes it for one."""
+        """Return the path of the event's log, beside the event. Readers of events skip it by its name."""
         return f"{self.key.removesuffix('.json')}-log.txt"
 
 
 class KeyParts(BaseModel):
-    """What a key says without its object being read."""
+    """Hold the parts of an event's key, known without reading the object."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -154,7 +154,7 @@ class KeyParts(BaseModel):
 
 
 def parse_key(key: str) -> KeyParts | None:
-    """Read a key below the ledger's folder; None for anything that is not one of ours or of a later version."""
+    """Parse a key below the ledger's folder; None if it is not ours or a later version wrote it."""
     found = _KEY.match(key)
     if not found:
         return None
@@ -166,7 +166,7 @@ def parse_key(key: str) -> KeyParts | None:
 
 
 def parse(text: str) -> Event | None:
-    """Read an event; None for what is damaged or of a later version: one bad object must not cost the rest."""
+    """Parse an event; None if it is damaged or of a later version, so that one bad object does not cost the rest."""
     try:
         event = Event.model_validate_json(text)
     except ValidationError:

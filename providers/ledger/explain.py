@@ -1,4 +1,4 @@
-"""What became of the attempts to bring an instance online, in words, pure: events of the ledger in, lines out."""
+"""Describe the attempts to bring an instance online, pure: events of the ledger in, lines of text out."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -11,16 +11,16 @@ from providers.ledger.machine_history import MachineHistory
 LOGS, LINES, LINE_LETTERS = 10, 12, 200
 
 
-def explained(
+def describe_attempts(
     name: str,
     events: Sequence[Event],
     records: Mapping[int, MachineHistory],
     now: float,
     log: Callable[[Event], str] = lambda _event: "",
 ) -> list[str]:
-    """Return the attempts of one instance in the order of time, and what is thought of its machines (`now`: unix seconds).
+    """Return lines about one instance's attempts in the order of time, then about its machines. `now`: unix seconds.
 
-    `log` returns what is kept of a failed attempt's machine; its end is shown for the newest attempts.
+    `log` returns the log of a failed attempt's machine. Its last LINES lines are shown for the newest LOGS attempts.
     """
     if not events:
         return [f"The ledger knows no attempt to bring {name} online."]
@@ -36,46 +36,45 @@ def explained(
     for attempt in attempts:
         number = attempt[-1].instance_id
         end = ended.pop(number, None) if number and last_of[number] == attempt[0].attempt else None
-        lines += ["", *_attempt(attempt, log if attempt in attempts[-LOGS:] else lambda _event: "", end)]
-    for end in ended.values():  # of instances whose attempts are older than what was read
-        lines += ["", f"{_moment(end.at)}  {_where(end)}", _ended(end)]
+        lines += ["", *_describe_attempt(attempt, log if attempt in attempts[-LOGS:] else lambda _event: "", end)]
+    for end in ended.values():  # ends of instances whose attempts are older than the events that were read
+        lines += ["", f"{_moment(end.at)}  {_describe_rental(end)}", _describe_end(end)]
     machines = {event.machine_id for event in events if event.machine_id is not None}
-    told = [line for machine in sorted(machines) if (line := _machine(machine, records.get(machine), now))]
-    return [*lines, "", *told] if told else lines
+    known = [line for machine in sorted(machines) if (line := _describe_machine(machine, records.get(machine), now))]
+    return [*lines, "", *known] if known else lines
 
 
-def _attempt(attempt: list[Event], log: Callable[[Event], str], end: Event | None) -> list[str]:
+def _describe_attempt(attempt: list[Event], log: Callable[[Event], str], end: Event | None) -> list[str]:
     first, last = attempt[0], attempt[-1]
-    lines = [f"{_moment(first.at)}  {_where(last)}"]
+    lines = [f"{_moment(first.at)}  {_describe_rental(last)}"]
     passed = [f"{event.phase} {event.seconds:.1f} s" for event in attempt if event.outcome is Outcome.PASSED]
     if passed:
         lines.append(f"  passed   {', '.join(passed)}")
     for event in attempt:
-        lines += [line for line in (_outcome(event),) if line]
+        lines += [line for line in (_describe_outcome(event),) if line]
         if event.outcome is Outcome.FAILED:
             lines += [f"  log      {line}" for line in _tail(log(event))]
     if end:
-        lines.append(_ended(end))
+        lines.append(_describe_end(end))
     elif last.outcome is Outcome.RENTING:
         lines.append(
-            "  then     nothing: whoever rented has died, or is at it now; `gpu-fleet sweep` says whether it is rented"
+            "  then     nothing: the renting process died or still runs; `gpu-fleet sweep` says whether it is rented"
         )
     elif last.outcome in {Outcome.RENTED, Outcome.ADOPTED, Outcome.PASSED}:
-        lines.append(
-            f"  then     nothing after {last.phase or last.outcome.value}: whoever worked on it has died, or is at it now"
-        )
+        step = last.phase or last.outcome.value
+        lines.append(f"  then     nothing after {step}: the process that worked on it died or still runs")
     return lines
 
 
 def _tail(text: str) -> list[str]:
-    """Return the last lines of a log as they may be printed: it is the landlord's, who may write at the terminal."""
+    """Return a log's last lines, printable letters only: the landlord wrote it and could send terminal commands."""
     printable = ("".join(letter if letter.isprintable() else " " for letter in line) for line in text.splitlines())
     return [line.rstrip()[:LINE_LETTERS] for line in printable if line.strip()][-LINES:]
 
 
-def _where(event: Event) -> str:
-    there = [] if event.outcome is Outcome.ENDED else ["an instance that was there already"]
-    parts = there if event.offer_id is None else [f"offer {event.offer_id}"]
+def _describe_rental(event: Event) -> str:
+    adopted = [] if event.outcome is Outcome.ENDED else ["an instance that was there already"]
+    parts = adopted if event.offer_id is None else [f"offer {event.offer_id}"]
     if event.machine_id is not None:
         landlord = f" of host {event.host_id}" if event.host_id is not None else ""
         parts.append(f"machine {event.machine_id}{landlord}")
@@ -86,7 +85,7 @@ def _where(event: Event) -> str:
     return ", ".join(parts)
 
 
-def _outcome(event: Event) -> str:
+def _describe_outcome(event: Event) -> str:
     if event.outcome is Outcome.TAKEN:
         return "  taken    somebody else was faster; nothing was paid"
     if event.outcome is Outcome.SERVED:
@@ -102,13 +101,13 @@ def _outcome(event: Event) -> str:
     return ""
 
 
-def _ended(end: Event) -> str:
+def _describe_end(end: Event) -> str:
     hours, minutes = divmod(round(end.seconds / 60), 60)
     long = f"{hours} h {minutes} min" if hours else f"{minutes} min" if minutes else f"{end.seconds:.0f} s"
     return f"  ended    {_moment(end.at)}, rented for {long}, about ${end.usd:.4f}: {' '.join(end.message.split())}"
 
 
-def _machine(machine: int, record: MachineHistory | None, now: float) -> str:
+def _describe_machine(machine: int, record: MachineHistory | None, now: float) -> str:
     if record is None:
         return ""
     until = record.avoided_until

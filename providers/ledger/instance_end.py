@@ -1,8 +1,7 @@
-"""The end of an instance as the ledger learns it, pure but for the ledger: how long it was rented, what that cost, and why it
-ended.
+"""Record an instance's end in the ledger: how long it was rented, its cost, and why it ended. Pure but for the ledger.
 
-The event has an attempt of its own, named after the instance: whoever ends an instance does not know which attempt brought
-it. It may be written twice, by a delete that was cut short and by the next; the first one counts.
+The event has an attempt of its own, named after the instance, because a delete does not know the attempt that rented it.
+It may be written twice: by a delete that was interrupted and by the next delete. `ends` counts the first.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,7 +23,7 @@ MESSAGE_LETTERS = 600
 def state_ended(
     ledger: Ledger, now: float, mark: str, instance_id: int, outs: Mapping[str, Any], why: str, reason: Reason | None
 ) -> None:
-    """Write down the end of an instance that state knew, by its outputs; `mark` is its label, `now` in unix seconds."""
+    """Record the end of an instance from its outputs in state. `mark`: its label; `now`: unix seconds."""
     drift = "; ".join(str(one) for one in outs.get("drift") or [])
     phases, machine = seconds_of(outs), (outs.get("machine") or {}).get("id")
     created = float(outs.get("createdAt") or now)
@@ -39,7 +38,7 @@ def state_ended(
 
 
 def row_ended(ledger: Ledger, now: float, instance: Instance, why: str) -> None:
-    """Write down the end of an instance that no state knew, by its last row of the market's list."""
+    """Record the end of an instance that is in no state, from its last row of the market's list. `now`: unix seconds."""
     began = now if instance.start_date is None else instance.start_date
     known = {"machine_id": instance.machine_id, "usd_per_hour": instance.dph_total, "message": why}
     _write(ledger, instance.label or "", instance.id, began, now, known)
@@ -65,7 +64,7 @@ def _write(ledger: Ledger, mark: str, instance_id: int, began: float, ended: flo
 
 
 def ends(events: Iterable[Event]) -> dict[int, Event]:
-    """Return the end of each instance by its id, where events tell of it: the first, if several do."""
+    """Return the end of each instance by its id. If several events name its end, return the first."""
     found: dict[int, Event] = {}
     for event in sorted(events, key=lambda each: each.at):
         if event.outcome is Outcome.ENDED and event.instance_id is not None:

@@ -1,8 +1,7 @@
-"""What the ledger's events add up to for one machine, pure: how long to avoid it, and what to believe of it.
+"""Add up the ledger's events for each machine, pure: how long to avoid it, and which rates to expect of it.
 
-A machine that failed is avoided for an hour, twice as long after each further failure without a success in between, a
-week at most; and failures are forgotten by halves every week. What was measured counts more than what is advertised, from
-the first measurement on.
+A machine that failed is avoided for an hour, twice as long after each further failure without a success in between, and
+for a week at most. A failure's weight halves every week. One measurement already counts more than the advertised value.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,14 +13,14 @@ HOUR = 3600.0
 AVOIDED_SECONDS = HOUR  # after the first failure
 LONGEST_AVOIDED_SECONDS = 7 * 24 * HOUR
 HALF_LIFE_SECONDS = 7 * 24 * HOUR  # of a failure's weight
-MEASUREMENTS = 5  # the latest ones are believed
-ADVERTISED_WEIGHT = 0.5  # in measurements: one of ours outweighs what is advertised
-RELIABILITY_WEIGHT = 4.0  # attempts of ours that an advertised reliability is worth
+MEASUREMENTS = 5  # the latest measurements that count
+ADVERTISED_WEIGHT = 0.5  # of an advertised value, in measurements: one measurement outweighs it
+RELIABILITY_WEIGHT = 4.0  # of an advertised reliability, in attempts of ours
 
 
 @dataclass(frozen=True)
 class MachineHistory:
-    """One machine as we have seen it. `strikes`: failures since the last success, with their weight at `last_failure`."""
+    """Hold our experience with one machine. `strikes`: weight of the failures since the last success, at `last_failure`."""
 
     served: int = 0
     failed: int = 0
@@ -32,24 +31,24 @@ class MachineHistory:
     boot_seconds: tuple[float, ...] = ()  # by the market's clock
 
     def believed_mbps(self, advertised: float) -> float:
-        """Return a download rate between the advertised one and those measured."""
+        """Return the expected download rate in Mb/s, between the advertised rate and the measured ones."""
         return _believed(advertised, self.download_mbps)
 
     def believed_boot_seconds(self, reckoned: float) -> float:
-        """Return how long it will take from rent to running: between what size and line say, and what was measured."""
+        """Return the expected seconds from rent to running, between the estimate by size and line and the measured ones."""
         return _believed(reckoned, self.boot_seconds)
 
     def believed_reliability(self, advertised: float) -> float:
-        """Return a share between 0 and 1: the advertised one, moved by what became of our own attempts."""
+        """Return the expected reliability from 0 to 1: the advertised one, corrected by our own attempts."""
         tried = self.served + self.failed
         return (RELIABILITY_WEIGHT * advertised + self.served) / (RELIABILITY_WEIGHT + tried)
 
     @property
     def avoided_until(self) -> float | None:
-        """Return the moment (unix seconds) from which it may be rented again; None where it has not failed."""
+        """Return the unix seconds from which it may be rented again; None if it has not failed."""
         if self.last_failure is None or self.strikes <= 0:
             return None
-        # Strikes below one are no shorter time: whatever failed just now is avoided for the first span at least.
+        # Fewer strikes than one do not shorten the time: a machine that just failed is avoided for AVOIDED_SECONDS.
         doublings = max(0.0, self.strikes - 1)
         if doublings > 20:  # far past the longest time, and 2.0 ** n overflows for large n
             return self.last_failure + LONGEST_AVOIDED_SECONDS
@@ -61,7 +60,7 @@ NOTHING = MachineHistory()
 
 
 def fold(events: Iterable[Event]) -> dict[int, MachineHistory]:
-    """Add up the ends of attempts by machine id; the order in which they come does not matter, repeats count once."""
+    """Add up the ends of attempts by machine id. The events' order does not matter, and repeats count once."""
     ends = {event.key: event for event in events if event.machine_id is not None and _counts(event)}
     records: dict[int, MachineHistory] = {}
     for event in sorted(ends.values(), key=lambda each: (each.at, each.key)):
@@ -71,7 +70,7 @@ def fold(events: Iterable[Event]) -> dict[int, MachineHistory]:
 
 
 def avoided(records: Mapping[int, MachineHistory], now: float) -> dict[int, float]:
-    """Return the machines that are avoided at `now` (unix seconds), each with the moment when that ends."""
+    """Return the machines to avoid at `now`, each with the time until which. Both in unix seconds."""
     until = {machine: record.avoided_until for machine, record in records.items()}
     return {machine: end for machine, end in until.items() if end is not None and end > now}
 

@@ -1,6 +1,6 @@
-"""Writes the attempts of one create into the ledger, one after the other; knows no rule of renting and never raises.
+"""Write the attempts of one create into the ledger, one after the other. Knows no rule of renting and never raises.
 
-`renting` (or `adopted`) opens an attempt; everything until the next one belongs to it.
+`renting` or `adopted` opens an attempt. Every later event belongs to it until one of the two is called again.
 """
 
 import secrets
@@ -22,7 +22,7 @@ PHASES = frozenset({"wait", "connect", "preflight", "install", "fetch weights", 
 
 
 class AttemptRecorder:
-    """What one create writes down. `mark`: the instance's label; `time_scale`: market seconds in one of ours."""
+    """Write the events of one create. `mark`: the instance's label; `time_scale`: market seconds in one of ours."""
 
     def __init__(self, ledger: Ledger, clock: Clock, mark: str, time_scale: float = 1.0) -> None:
         self.ledger = ledger
@@ -33,13 +33,14 @@ class AttemptRecorder:
         self._blank = Event(at=0, stack_id=who[0], name=who[1], attempt="0", step=0, outcome=Outcome.RENTING)
         self._last = self._blank
         self._began = self._paid_from = 0.0
-        self._running_from: float | None = None  # from when the GPU is billed
+        self._running_from: float | None = None  # when the market began to bill the GPU
         self._disk_usd_per_hour = 0.0
         self._passed: set[str] = set()
 
     def renting(self, offer: Offer, usd_per_hour: float, disk_usd_per_hour: float, image_usd: float) -> None:
-        """Open an attempt; the rent call for this offer follows. The last two are what it costs until it runs: the disk by
-        the hour, and the image's traffic once.
+        """Open an attempt, right before the rent call for this offer.
+
+        Until the instance runs it costs `disk_usd_per_hour`, and once `image_usd` for the image's traffic.
         """
         self._open()
         self._disk_usd_per_hour = disk_usd_per_hour
@@ -54,16 +55,16 @@ class AttemptRecorder:
         )
 
     def taken(self, gone: OfferGone) -> None:
-        """Close an attempt that cost nothing."""
+        """Close an attempt whose offer was gone; it cost nothing."""
         self._write(Outcome.TAKEN, reason=Reason.TAKEN, message=_short(str(gone)))
 
     def rented(self, instance_id: int) -> None:
-        """Note the instance; from here on it costs."""
+        """Record the instance; from now on it costs money."""
         self._paid_from = self._clock.monotonic()
         self._write(Outcome.RENTED, instance_id=instance_id)
 
     def adopted(self, instance: Instance) -> None:
-        """Open an attempt with an instance that was there already; nothing about its boot can be measured any more."""
+        """Open an attempt with an instance that already exists; its boot can no longer be measured."""
         self._open()
         self._paid_from = self._began
         self._running_from = self._began if instance.actual_status == "running" else None
@@ -75,7 +76,7 @@ class AttemptRecorder:
         )
 
     def passed(self, phase: str) -> None:
-        """Note that a phase is through; repeats, and words that are no phase of an attempt, are left out."""
+        """Record that a phase is complete. Repeats, and words that are no phase of an attempt, are ignored."""
         if phase in PHASES and phase not in self._passed:
             self._passed.add(phase)
             booted = None
@@ -86,26 +87,27 @@ class AttemptRecorder:
             self._write(Outcome.PASSED, phase=phase, boot_seconds=booted)
 
     def served(self, download_mbps: float | None, phases: Mapping[str, float]) -> None:
-        """Close an attempt that serves. `download_mbps` is what the weights came with, None where that was not measured.
+        """Close an attempt that serves.
 
-        `phases`: how long each took, in seconds. What `passed` says is the moment of a phase's first line.
+        `download_mbps`: measured rate of the weights, None if too little came to measure. `phases`: seconds that each took.
+        The times of `passed` are those of a phase's first progress line.
         """
         measured = download_mbps if self._was_rented() else None
         self._write(Outcome.SERVED, download_mbps=measured, phases=dict(phases))
 
     def failed(self, error: BaseException) -> None:
-        """Note why an attempt failed; giving back follows."""
+        """Record why an attempt failed; the caller gives the instance back next."""
         mbps = error.mbps if isinstance(error, PreflightFailed) else None
         self._write(Outcome.FAILED, reason=reason_of(error), message=_short(str(error)), download_mbps=mbps)
 
     def keep(self, text: str) -> None:
-        """Keep what the machine of the attempt that failed said; nothing where it said nothing."""
+        """Keep the log of the failed attempt's machine; an empty log is not written."""
         if text:
             self.ledger.keep(self._last, text)
 
     @contextmanager
     def giving_back(self, error: BaseException) -> Iterator[None]:
-        """Note why an attempt failed, and after the block whether it still costs."""
+        """Record why an attempt failed, and after the block whether the instance is given back or still rented."""
         self.failed(error)
         try:
             yield
@@ -121,7 +123,7 @@ class AttemptRecorder:
         self._last = self._blank.model_copy(update={"attempt": secrets.token_hex(6)})
 
     def _paid(self, now: float, usd_per_hour: float) -> float:
-        """Return $ since the rent: disk and the image's traffic while it loads, the whole price from when it runs."""
+        """Return $ since the rent: disk and the image's traffic until it runs, the whole price afterwards."""
         running_from = now if self._running_from is None else self._running_from
         loading = (running_from - self._paid_from) / 3600 * self._disk_usd_per_hour + self._last.image_usd
         return loading + (now - running_from) / 3600 * usd_per_hour
@@ -130,7 +132,7 @@ class AttemptRecorder:
         return self._last.offer_id is not None
 
     def _write(self, outcome: Outcome, **known: object) -> None:
-        """Append an event: what is known of the attempt stays known in those that follow; `reason` and `message` do not."""
+        """Append an event. Its facts are repeated in the attempt's later events, except `reason` and `message`."""
         now = self._clock.monotonic()
         last = self._last.model_copy(update={key: value for key, value in known.items() if value is not None})
         costs = last.instance_id is not None and last.usd_per_hour is not None
@@ -148,15 +150,15 @@ class AttemptRecorder:
 
 
 def reason_of(error: BaseException) -> Reason:
-    """Return the closed list's word for an error that ended an attempt."""
+    """Return the Reason for an error that ended an attempt."""
     word = getattr(error, "reason", None)
     if isinstance(error, BootstrapError | RentalFailed) and word in {reason.value for reason in Reason}:
         return Reason(word)
     if isinstance(error, VastError):
         return Reason.MARKET
-    # An engine that has gone, and Ctrl-C: somebody ended it from outside.
-    outside = isinstance(error, EngineGone | KeyboardInterrupt | SystemExit)
-    return Reason.INTERRUPTED if outside else Reason.UNFORESEEN
+    # The engine has gone, or the operator pressed Ctrl-C.
+    stopped = isinstance(error, EngineGone | KeyboardInterrupt | SystemExit)
+    return Reason.INTERRUPTED if stopped else Reason.UNFORESEEN
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The ledger as somebody reads it who adds it up for long: everything at first, and then only what has come since."""
+"""Read a bucket's ledger again and again, as the exporter does: everything at first, then only the new events."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,7 @@ from providers.store.errors import readable
 
 
 class LedgerTail:
-    """Reads one bucket's ledger. `connect` makes the boto3 client at the first use. For one thread."""
+    """Read one bucket's ledger. `connect` makes the boto3 client at the first use. For one thread."""
 
     def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
         self._connect, self._bucket, self._clock = connect, bucket, clock
@@ -21,10 +21,10 @@ class LedgerTail:
         self._whole = False
 
     def fresh(self) -> list[Event]:
-        """Return the events that no call has returned yet, in the order of time. Raises StoreError, and then has lost none.
+        """Return the events that no call has returned yet, in the order of time.
 
-        An event may arrive late, because it waited on a machine that did not reach the store: two weeks are looked through
-        again each time.
+        Raises StoreError; the next call then returns the same events. An event may arrive days late, if it waited on a
+        machine that could not reach the store, so that each call lists the last DAYS days again.
         """
         if self._s3 is None:
             self._s3 = self._connect()

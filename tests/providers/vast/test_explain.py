@@ -3,7 +3,7 @@
 import pytest
 
 from providers.ledger.event import Event, Outcome, Reason
-from providers.ledger.explain import explained
+from providers.ledger.explain import describe_attempts
 from providers.ledger.machine_history import fold
 
 AT = 1_700_000_000.0
@@ -27,12 +27,12 @@ BACK = {"outcome": Outcome.GIVEN_BACK, "instance_id": 501, "usd": 0.0125}
 SERVED = {"outcome": Outcome.SERVED, "instance_id": 502, "download_mbps": 850.0, "usd": 0.02}
 
 
-def told(events: list[Event], now: float = AT + 60) -> str:
-    return "\n".join(explained("chat-0", events, fold(events), now))
+def described(events: list[Event], now: float = AT + 60) -> str:
+    return "\n".join(describe_attempts("chat-0", events, fold(events), now))
 
 
 def test_a_failed_and_a_served_attempt_are_told_in_the_order_of_time() -> None:
-    text = told([*attempt("b", AT + 100, SERVED, machine=8), *attempt("a", AT, RENTED, WAITED, FAILED, BACK)])
+    text = described([*attempt("b", AT + 100, SERVED, machine=8), *attempt("a", AT, RENTED, WAITED, FAILED, BACK)])
 
     assert text.startswith("chat-0: 2 attempts in the ledger, $0.0125 for those that did not serve")
     assert text.index("machine 7 of host 5, instance 501, $0.300/h") < text.index("machine 8")
@@ -43,34 +43,34 @@ def test_a_failed_and_a_served_attempt_are_told_in_the_order_of_time() -> None:
 
 
 def test_what_is_thought_of_each_machine_follows() -> None:
-    text = told(attempt("a", AT, RENTED, WAITED, FAILED, BACK))
+    text = described(attempt("a", AT, RENTED, WAITED, FAILED, BACK))
 
     assert "machine 7: served 0 x, failed 1 x, avoided until 2023-11-14 23:13:23 UTC (gpu)" in text
-    assert "avoided until" not in told(attempt("a", AT, RENTED, WAITED, FAILED, BACK), now=AT + 1e7)
+    assert "avoided until" not in described(attempt("a", AT, RENTED, WAITED, FAILED, BACK), now=AT + 1e7)
 
 
 @pytest.mark.parametrize(
     ("events", "says"),
     [
-        (attempt("a", AT), "whoever rented has died, or is at it now"),
+        (attempt("a", AT), "the renting process died or still runs"),
         (attempt("a", AT, RENTED, WAITED), "nothing after wait"),
         (attempt("a", AT, {"outcome": Outcome.TAKEN}), "nothing was paid"),
         (attempt("a", AT, RENTED, FAILED, {"outcome": Outcome.STILL_RENTED, "message": "END IT"}), "STILL RENTED"),
     ],
 )
 def test_an_attempt_without_its_end_says_so(events: list[Event], says: str) -> None:
-    assert says in told(events)
+    assert says in described(events)
 
 
 def test_nothing_known_is_said() -> None:
-    assert explained("chat-0", [], {}, AT) == ["The ledger knows no attempt to bring chat-0 online."]
+    assert describe_attempts("chat-0", [], {}, AT) == ["The ledger knows no attempt to bring chat-0 online."]
 
 
 def test_the_end_of_a_failed_machines_log_is_shown_as_it_may_be_printed() -> None:
     events = [*attempt("a", AT, RENTED, FAILED, BACK), *attempt("b", AT + 100, SERVED, machine=8)]
     logs = {events[2].log_key: "first\n" + "line\n" * 50 + "\x1b[31mred\x07 \u202eevil\n" + "y" * 999}
 
-    lines = explained("chat-0", events, fold(events), AT + 200, lambda event: logs.get(event.log_key, ""))
+    lines = describe_attempts("chat-0", events, fold(events), AT + 200, lambda event: logs.get(event.log_key, ""))
 
     shown = [line.removeprefix("  log      ") for line in lines if line.startswith("  log ")]
     assert len(shown) == 12

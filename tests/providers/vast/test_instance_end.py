@@ -7,7 +7,7 @@ import pytest
 
 from providers.ledger import instance_end
 from providers.ledger.event import Event, Outcome, Reason, parse, parse_key
-from providers.ledger.explain import explained
+from providers.ledger.explain import describe_attempts
 from providers.ledger.machine_history import fold
 from providers.vast import lifecycle
 from providers.vast.api import errors
@@ -148,8 +148,8 @@ def test_an_older_version_leaves_the_word_aside_and_no_machine_is_judged_by_it()
     assert parse_key(end.key.replace(".ended.", ".a-word-of-later.")) is None
 
 
-def told(*events: Event) -> str:
-    return "\n".join(explained("chat-0", events, {}, 9000.0))
+def described(*events: Event) -> str:
+    return "\n".join(describe_attempts("chat-0", events, {}, 9000.0))
 
 
 def event(attempt: str, at: float, outcome: Outcome, **known: Any) -> Event:
@@ -162,7 +162,7 @@ def test_explain_tells_the_end_with_the_attempt_that_brought_it_online() -> None
     first = event("7", 8000.0, Outcome.ENDED, instance_id=7, seconds=7500.0, usd=0.75, message=instance_end.GIVEN_BACK)
     again = event("7", 8500.0, Outcome.ENDED, instance_id=7, seconds=8000.0, usd=0.8, message=instance_end.GONE)
 
-    text = told(served, again, adopted, first)
+    text = described(served, again, adopted, first)
 
     assert text.startswith("chat-0: 2 attempts in the ledger")
     assert text.count("ended ") == 1
@@ -172,13 +172,15 @@ def test_explain_tells_the_end_with_the_attempt_that_brought_it_online() -> None
 
 
 def test_explain_tells_an_end_whose_attempt_is_too_old_to_be_read() -> None:
-    text = told(event("7", 8000.0, Outcome.ENDED, instance_id=7, seconds=59.0, usd=0.01, message=instance_end.GONE))
+    text = described(
+        event("7", 8000.0, Outcome.ENDED, instance_id=7, seconds=59.0, usd=0.01, message=instance_end.GONE)
+    )
 
     assert "machine 70, instance 7\n  ended    1970-01-01 02:13:20 UTC, rented for 1 min" in text
 
 
 def test_an_attempt_whose_instance_ended_is_not_said_to_be_under_way() -> None:
-    text = told(
+    text = described(
         event("a", 1000.0, Outcome.RENTED, instance_id=7), event("7", 8000.0, Outcome.ENDED, instance_id=7, seconds=9.0)
     )
 
