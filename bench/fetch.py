@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
 from bench._store import MIB, Shelf, empty, raw_downloads, say, shelf, timed
-from bootstrap import fetch
+from bootstrap.download import fetch_settings
 from bootstrap.remote_scripts import program
 from weights.manifest import PART_BYTES, Manifest
 
@@ -70,13 +70,13 @@ def over_best_raw(here: Shelf, manifest: Manifest, mbps: float | None, what: str
 
 
 def ours(here: Shelf, manifest: Manifest, endpoint: str, target: Path) -> tuple[list[str], bytes]:
-    """Return the command of our fetch and what it gets on stdin, as `bootstrap.fetch` would send it."""
+    """Return the command of our fetch and what it gets on stdin, as `bootstrap.download` would send it."""
     urls = here.urls(manifest, endpoint)
     order = {
         "target": str(target / "model"),
         "files": [{**file.model_dump(mode="json"), "url": url} for file, url in zip(manifest.files, urls, strict=True)],
         "part_bytes": PART_BYTES,
-        **fetch.order_of(0, 90),
+        **fetch_settings(0, 90),
     }
     return ["python3", "-S", "-"], program("fetch.py", order).encode()
 

@@ -1,4 +1,5 @@
-"""From "reachable over SSH" to "answers a completion". Knows neither Pulumi nor the market.
+"""Bring a host from "reachable over SSH" to "answers a completion". Knows neither Pulumi nor a market.
 
-Facts are read, a plan is made from facts and spec, the plan is applied, and the facts are read again.
+`converge` reads facts, plans steps from facts and spec, applies them, and reads the facts again.
+One file a step: connect, preflight, install, fetch, start, probe.
 """

@@ -1,8 +1,8 @@
-"""Presigned URLs: how a host gets a blob without ever seeing a key of the store.
+"""Sign URLs by which a host gets a blob without ever seeing a key of the store.
 
-Signing is offline. What is signed about the place is the host name (and port), so `endpoint` is the store's
-URL as *hosts* reach it; whether this machine reaches it does not matter. A presigned URL is a secret while it
-lasts: it goes to the host on stdin and appears in no argument list, log or message.
+Signing is offline. The signature covers the URL's host name and port, so that `endpoint` must be the store's URL as
+*hosts* reach it; this machine need not reach it. A presigned URL is a secret until it expires: it goes to the host on
+stdin and appears in no argument list, log or message.
 """
 
 import functools
@@ -18,9 +18,9 @@ _making = threading.Lock()  # a session makes one client at a time
 
 
 class Artifacts:
-    """The blobs of one bucket as URLs that anybody may fetch until they expire.
+    """Sign URLs of one bucket's blobs; anybody may fetch them until they expire.
 
-    Raises ValueError where the endpoint is not an http(s) URL or a key is empty.
+    Raises ValueError if the endpoint is not an http(s) URL or a key is empty.
     """
 
     def __init__(self, endpoint: str, region: str, bucket: str, access_key: str, secret_key: str) -> None:
@@ -31,17 +31,16 @@ class Artifacts:
         """Return a URL that serves the blob with this digest for `seconds`: 1 s to 7 days, else ValueError."""
         if not 1 <= seconds <= LONGEST_SECONDS:
             raise ValueError(f"A presigned URL lasts 1 to {LONGEST_SECONDS} seconds, not {seconds}.")
-        where = {"Bucket": self._bucket, "Key": blob_key(sha256)}
-        url: str = self._client.generate_presigned_url("get_object", Params=where, ExpiresIn=seconds)
+        blob = {"Bucket": self._bucket, "Key": blob_key(sha256)}
+        url: str = self._client.generate_presigned_url("get_object", Params=blob, ExpiresIn=seconds)
         return url
 
 
 def s3_client(endpoint: str, region: str, access_key: str, secret_key: str, **settings: Any) -> Any:
-    """Return a boto3 S3 client: version 4 signatures, path style, checksums only where the protocol asks for
-    them.
+    """Return a boto3 S3 client: version 4 signatures, path style, checksums only if the protocol asks for them.
 
-    `settings` are further botocore Config settings. Nothing is read from the operator's own AWS profile, so
-    that another account's keys, region or endpoint can never slip in. Raises ValueError as Artifacts does.
+    `settings` are further botocore Config settings. The client ignores the operator's own AWS profile, so that it never
+    uses another account's keys, region or endpoint. Raises ValueError as Artifacts does.
     """
     from botocore.config import Config  # noqa: PLC0415 -- as in _session
 
@@ -70,8 +69,9 @@ def s3_client(endpoint: str, region: str, access_key: str, secret_key: str, **se
 
 @functools.lru_cache(maxsize=1)
 def _session() -> Any:
-    """Return the session of this process: it reads what S3 is from disk once, a fifth of a second, for all clients."""
-    # A third of a provider process's start-up, which a preview pays once for every four instances and has no use for.
+    """Return the process's session for all clients: reading S3's description from disk takes a fifth of a second."""
+    # Imported here: it takes a third of a provider process's start-up. A preview starts one for every four instances and
+    # never needs S3.
     import boto3  # noqa: PLC0415
     import botocore.session  # noqa: PLC0415
 

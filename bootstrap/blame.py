@@ -1,22 +1,22 @@
-"""Whose fault it is that vLLM ended while it started, pure: by its exit codes and its last words."""
+"""Decide whose fault it is that vLLM ended while it started, pure: by its exit codes and its log."""
 
 import re
 from enum import Enum
 
 ARGPARSE_STATUS = "2"
-OWN_SHARE = 0.8  # of a GPU's memory that vLLM itself holds when it runs out: nobody else is in its way
+OWN_SHARE = 0.8  # if vLLM holds this share of a GPU's memory when it runs out, no other process took the memory
 
 
 class Blame(Enum):
-    """What would have to be another one for vLLM to start."""
+    """Name the thing that must change before vLLM can start."""
 
-    ORDER = "order"  # its arguments or the model: no machine would do
-    MEMORY = "memory"  # a GPU with more memory; it may be sold under the same name
-    GPU = "gpu"  # a newer model of GPU: this one is too old for a data type or a kernel
+    REQUEST = "request"  # the arguments or the model: vLLM would fail on every machine
+    MEMORY = "memory"  # the GPU's memory: a larger one may be sold under the same name
+    GPU = "gpu"  # the GPU's model: this one is too old for a data type or a kernel
     MACHINE = "machine"
 
 
-# What vLLM says when no machine would do: arguments and the model's configuration, both refused before a GPU is used.
+# vLLM logs these on every machine: it refuses arguments or the model's configuration before it uses a GPU.
 REFUSALS = (
     "error: unrecognized arguments",
     "error: argument",
@@ -24,14 +24,14 @@ REFUSALS = (
     "ValueError: ",
     "NotImplementedError: ",
 )
-# ... what it says in the same form when this machine is short of something that was rented ...
+# vLLM logs these in the same form if this machine lacks something that was rented.
 CIRCUMSTANCES = (
     "ValueError: Free memory on device",
     "ValueError: Memory profiling",
     "No CUDA GPUs are available",
 )
-# ... and what it says on every GPU of this model, and perhaps on no other. Looked for where an error stands, because
-# warnings speak of the same things.
+# vLLM logs these on every GPU of this model, and perhaps on no other. The pattern wants an error's line, because warnings
+# use the same words.
 OF_THE_GPU = re.compile(
     r"(?:Error: |Value error, ).*(?:"
     r"compute capability|Minimum capability|not supported for the current GPU|No valid attention backend|"
@@ -51,16 +51,16 @@ MIB = {"MiB": 1, "GiB": 1024}
 
 
 def blame(ends: list[str], log: str) -> Blame:
-    """Return whose fault the end is. `ends`: "<exit code> <status>" each; `log`: what vLLM said since its start."""
+    """Return whose fault the end is. `ends`: "<exit code> <status>" each; `log`: vLLM's log since its start."""
     if any(end.split()[:1] == [ARGPARSE_STATUS] for end in ends):
-        return Blame.ORDER
+        return Blame.REQUEST
     if any(sign in log for sign in CIRCUMSTANCES):
         return Blame.MACHINE
     if OF_THE_GPU.search(log):
         return Blame.GPU
     if TOO_SMALL.search(log) or _ran_out_of_its_own(log):
         return Blame.MEMORY
-    return Blame.ORDER if any(sign in log for sign in REFUSALS) else Blame.MACHINE
+    return Blame.REQUEST if any(sign in log for sign in REFUSALS) else Blame.MACHINE
 
 
 def _ran_out_of_its_own(log: str) -> bool:

@@ -1,4 +1,4 @@
-"""Time, handed in: every wait of the project goes through a clock, so that tests move it and a wait can be called off."""
+"""Define the clock that callers hand in. Every wait goes through it, so that tests move time and waits can be cancelled."""
 
 import time
 from typing import Protocol
@@ -7,7 +7,7 @@ from bootstrap.errors import TookTooLong
 
 
 class Clock(Protocol):
-    """What a waiting rule needs."""
+    """Read and wait for time."""
 
     def time(self) -> float:
         """Return unix seconds."""
@@ -16,11 +16,11 @@ class Clock(Protocol):
         """Return seconds that never go back."""
 
     def sleep(self, seconds: float) -> None:
-        """Wait. May raise where nobody waits for the result any more."""
+        """Wait. May raise if the result is no longer needed."""
 
 
 class Until:
-    """Another clock whose waits end at a moment (its monotonic seconds): from then on each raises `TookTooLong`."""
+    """Bound another clock's waits: from `deadline` on, in its monotonic seconds, each wait raises `TookTooLong`."""
 
     def __init__(self, clock: Clock, deadline: float) -> None:
         self._clock = clock
@@ -35,14 +35,14 @@ class Until:
         return self._clock.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait. Raises TookTooLong, and what the other clock raises."""
+        """Wait. Raises TookTooLong, and the other clock's errors."""
         self._clock.sleep(min(seconds, max(0.0, self._deadline - self._clock.monotonic())))
         if self._clock.monotonic() >= self._deadline:
             raise TookTooLong("it was not done when the time allowed for all attempts together had passed")
 
 
 class SystemClock:
-    """The machine's clock."""
+    """Read this machine's clock."""
 
     def time(self) -> float:
         """Return unix seconds."""

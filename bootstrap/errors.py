@@ -1,54 +1,54 @@
-"""What can go wrong on a host, in two branches that tell the caller what to do.
+"""Define the errors of a host, in two branches that tell the caller what to do.
 
     BootstrapError
       HostFault            give the instance back, remember the machine, take the next offer
-        HostUnreachable      nobody answers on SSH or on the endpoint, within the deadline
-        HostKeyMismatch      somebody else answers on SSH
-        HostLost             it answered before, and does not any more
-        PreflightFailed      the machine is not what was advertised: reason gpu, shm, disk, slow,
+        HostUnreachable      neither SSH nor the endpoint answers within the deadline
+        HostKeyMismatch      another server answers on SSH
+        HostLost             the host answered before and does not any more
+        PreflightFailed      the machine is not as advertised: reason gpu, shm, disk, slow,
                              cpu, memory, clock, system
-        FetchFailed          files could not be brought over, or arrived damaged
-        StepFailed           a command of ours failed there
-        EngineDied           vLLM dies or hangs although nothing is wrong with what we asked for
+        FetchFailed          files did not arrive, or arrived damaged
+        StepFailed           a command of ours failed on the host
+        EngineDied           vLLM dies or hangs although its arguments and the model are fine
         GpuUnfit             vLLM cannot serve this on this model of GPU: take another model, or stop
-        GateOpen             something is served without a token
-        TookTooLong          the time for everything together has passed
+        GateOpen             the endpoint serves a client without a token
+        TookTooLong          the time for all attempts together has passed
       OurFault             give the instance back and stop: every machine would fail the same way
         EngineRefused        vLLM refuses its arguments or the model
-        SpecInvalid          what was asked for cannot be: a token, an argument or a variable that is ours to set
+        SpecInvalid          the spec is impossible: its token, or an argument or a variable that only we may set
         WeightsMissing       the store refuses a blob: not uploaded, or wrong keys
-        StoreDown            the store does not answer this machine either, or is too slow for everybody
+        StoreDown            the store does not answer this machine either, or is too slow for both
 
-`reason` is one word out of the ledger's closed list. Messages carry no secret.
+`reason` is one word of the ledger's closed list. Messages carry no secret.
 """
 
 
 class BootstrapError(Exception):
-    """Anything that kept a host from serving."""
+    """Something kept a host from serving."""
 
     reason = "bootstrap"
 
 
 class HostFault(BootstrapError):
-    """The host's fault: another machine may do."""
+    """The host is at fault: another machine may do."""
 
     reason = "host"
 
 
 class HostUnreachable(HostFault):
-    """Nobody answers, within the deadline."""
+    """The host does not answer within the deadline."""
 
     reason = "unreachable"
 
 
 class HostKeyMismatch(HostFault):
-    """The host key is not the one that the instance's log named; nothing was sent to it."""
+    """The host key is not the one in the instance's log; nothing was sent to it."""
 
     reason = "host-key"
 
 
 class OtherHostKey(HostKeyMismatch):
-    """A server shows another SSH key than the pinned one; not even a login was tried."""
+    """The SSH server shows another key than the pinned one; we did not try to log in."""
 
 
 class HostLost(HostFault):
@@ -58,8 +58,9 @@ class HostLost(HostFault):
 
 
 class PreflightFailed(HostFault):
-    """The machine is not what was advertised. `mbps`: the download rate in Mb/s, where that was measured; `came_bytes`: what
-    the download got before.
+    """The machine is not as advertised.
+
+    `mbps`: the download rate in Mb/s, None if it was not measured. `came_bytes`: bytes that the download got before.
     """
 
     def __init__(self, reason: str, message: str, mbps: float | None = None, came_bytes: int = 0) -> None:
@@ -70,8 +71,11 @@ class PreflightFailed(HostFault):
 
 
 class FetchFailed(HostFault):
-    """A file could not be brought over, or arrived damaged. `line`: nothing came over the line, which may be the store's;
-    `store_said`: the store itself answered with an error; `came_bytes`: what came before."""
+    """A file did not arrive, or arrived damaged.
+
+    `line`: no bytes came, by a fault of the host's line or the store's. `store_said`: the store answered with an error.
+    `came_bytes`: bytes that came before.
+    """
 
     reason = "fetch"
 
@@ -95,10 +99,12 @@ class EngineDied(HostFault):
 
 
 class GpuUnfit(HostFault):
-    """Every GPU of this model would do the same: too little memory (`too_small`; it may be sold in a larger size too), or
-    too old. The message ends with vLLM's last lines."""
+    """No GPU of this model can serve this: it is too old, or has too little memory (`too_small`).
 
-    reason = "arguments"  # the machine is not to blame, and is rented again for other models
+    The same GPU may also be sold with more memory. The message ends with vLLM's last lines.
+    """
+
+    reason = "arguments"  # the machine is not to blame and is rented again for other models
 
     def __init__(self, message: str, *, too_small: bool = False) -> None:
         super().__init__(message)
@@ -106,19 +112,19 @@ class GpuUnfit(HostFault):
 
 
 class GateOpen(HostFault):
-    """The endpoint serves somebody without a token."""
+    """The endpoint serves a client without a token."""
 
     reason = "gate"
 
 
 class TookTooLong(HostFault):
-    """The time for everything together has passed."""
+    """The time for all attempts together has passed."""
 
     reason = "time"
 
 
 class OurFault(BootstrapError):
-    """Our fault: no other machine would do."""
+    """The fault is ours: no other machine would do."""
 
     reason = "ours"
 
@@ -136,12 +142,12 @@ class WeightsMissing(OurFault):
 
 
 class StoreDown(OurFault):
-    """The store answers neither the host nor this machine, or is slow for both: no other host would get more from it."""
+    """The store answers neither the host nor this machine, or is slow for both. Another host would fare no better."""
 
     reason = "store"
 
 
 class SpecInvalid(OurFault, ValueError):
-    """What a host should become cannot be; found before anything is done."""
+    """A host cannot become what the spec says; found before anything is done."""
 
     reason = "spec"

@@ -1,4 +1,4 @@
-"""What is true of a host, pure: the answer of scripts/facts.py as a model."""
+"""Parse a host's facts, pure: the output of scripts/facts.py as a model."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from bootstrap.errors import StepFailed
 
 
 class Gpu(BaseModel):
-    """One GPU as nvidia-smi reports it. `ecc_errors`: uncorrected ones since the driver was loaded."""
+    """Describe one GPU as nvidia-smi reports it. `ecc_errors`: uncorrected errors since the driver was loaded."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -21,7 +21,7 @@ class Gpu(BaseModel):
 
 
 def _gpus(text: object) -> object:
-    # name, memory.total [MiB], driver_version, temperature, ECC errors; None where nvidia-smi is missing or fails.
+    # name, memory.total [MiB], driver_version, temperature, ECC errors; None if nvidia-smi is missing or fails.
     if not isinstance(text, str):
         return ()
     rows = [[field.strip() for field in line.split(",")] for line in text.splitlines() if line.count(",") >= 2]
@@ -43,7 +43,7 @@ def _at(row: list[str], place: int) -> int | None:
 
 
 def _capabilities(text: object) -> object:
-    # One a line; older drivers do not know the question, and then nobody answers.
+    # One a line. Older drivers do not know this field, and nvidia-smi then prints none.
     if not isinstance(text, str):
         return text or ()
     words = [line.strip() for line in text.splitlines() if line.strip()]
@@ -51,7 +51,7 @@ def _capabilities(text: object) -> object:
 
 
 class Facts(BaseModel):
-    """Everything that the plan is made of. Digests are SHA-256 in hex; sizes say their unit."""
+    """Hold all facts that the plan is made of. Digests are SHA-256 in hex; sizes name their unit."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,9 +68,9 @@ class Facts(BaseModel):
     vllm: str | None  # the `vllm` program that belongs to it
     kit: str | None
     model_files: dict[str, int]
-    model_verified: bool  # no file was written to since it was held to its digests
+    model_verified: bool  # no file was written to since its digests were checked
     vllm_wanted: str | None
-    vllm_started: str | None  # the order that the running vLLM carries out
+    vllm_started: str | None  # digest of the configuration that the running vLLM was started with
     vllm_healthy: bool
     gate_wanted: str | None
     gate_started: str | None
@@ -88,7 +88,7 @@ class Facts(BaseModel):
 
     @classmethod
     def from_answer(cls, text: str) -> "Facts":
-        """Read the script's answer. Raises StepFailed where it is not what the script prints."""
+        """Parse the script's output. Raises StepFailed if it does not validate."""
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
@@ -97,18 +97,18 @@ class Facts(BaseModel):
 
     @property
     def served(self) -> bool:
-        """Whether the host serves, or did."""
+        """Return whether the host serves, or served before."""
         return self.online or (self.vllm_healthy and self.gate_open)
 
     @property
     def certificate_end(self) -> float:
-        """Unix seconds at which the gate's certificate ends; 0 where there is none that can be read."""
+        """Return the unix seconds at which the gate's certificate ends; 0 if there is none that parses."""
         parsed = self._certificate()
         return parsed.not_valid_after_utc.timestamp() if parsed else 0.0
 
     @property
     def certificate_addresses(self) -> frozenset[str]:
-        """Addresses and names that the gate's certificate is good for."""
+        """Return the addresses and names for which the gate's certificate is valid."""
         parsed = self._certificate()
         if parsed is None:
             return frozenset()

@@ -1,29 +1,29 @@
-"""The gate's configuration, pure: TLS and bearer in front of vLLM, closed unless a file says open.
+"""Render the gate's configuration, pure: TLS and a bearer token in front of vLLM, closed unless a file says open.
 
-What gets through, and what everything else is answered:
+The gate's answers:
 
     GET /health                         vLLM's answer, for anybody
     /v1/* without a good token          401
     /v1/* with it, open file missing    503, Retry-After
-    /v1/* with it                       vLLM's answer; one line in admitted.log at its end, but for who only looks (GET)
+    /v1/* with it                       vLLM's answer; at its end one line in admitted.log, but not for GET
     anything else                       404, token or not: vLLM serves inference and metrics there without any key
 """
 
 from dataclasses import dataclass
 
-# Caddy's name of the gate's server, a label of its metrics. Running hosts have it: with another name, the next update would
+# Caddy's name of the gate's server, a label of its metrics. Running hosts use it; another name would make the next update
 # restart every gate and cut its streams.
 SERVER = "door"
 WELL_FORMED = "[A-Za-z0-9_-]{32,128}"
 RETRY_SECONDS = 30
-# vLLM closes connections that were idle for a time (5 s unless told otherwise). A request that Caddy sends on one at that
-# moment gets an empty 502, and a POST is not sent again. So Caddy closes them first; on loopback a new one costs nothing.
+# vLLM closes connections that were idle for a time, 5 s by default. A request that Caddy sends at that moment gets an
+# empty 502, and Caddy does not repeat a POST. So Caddy closes them first; on loopback a new one costs nothing.
 ENGINE_IDLE = "4s"
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where things are on a host; tests put them elsewhere. Folders are absolute, ports are TCP."""
+    """Name folders, ports and addresses on a host; tests use others. Folders are absolute, ports are TCP."""
 
     etc: str = "/opt/gpu-fleet/etc"
     run: str = "/run/gpu-fleet"
@@ -36,9 +36,9 @@ class Places:
 def caddyfile(port: int, places: Places = Places()) -> str:
     """Return the Caddyfile of a gate on `port`.
 
-    Nothing in it is secret: tokens stay in files that Caddy reads at each request, so that rewriting one rotates it
-    without a reload, which would cut streams and reset the in-flight gauge. Idleness is read from that gauge
-    (`caddy_http_requests_in_flight` of the server SERVER, on loopback) and from admitted.log, never from Caddy's counters:
+    It holds no secret: Caddy reads tokens from files at each request. Rewriting such a file rotates the token without a
+    reload, which would cut streams and reset the in-flight gauge. The agent reads idleness from that gauge
+    (`caddy_http_requests_in_flight` of SERVER, on loopback) and from admitted.log. Caddy's counters do not serve:
     they miss every request that a client aborts.
     """
     return f"""{{
@@ -156,10 +156,10 @@ def _bind(places: Places) -> str:
 
 
 def _tokens(places: Places) -> str:
-    # Two files: while a token is changed, the old one opens too until the new one is proven. The file's content is
-    # guarded as well as the header: a missing or empty file would make "Bearer " a good header over HTTP/2, which keeps
-    # the blank, and a lone `*` in it would be a pattern that lets everybody in. Guarding the header alone is not enough,
-    # because a request may carry two.
+    # Two files: during a rotation the old token is valid too, until the new one is proven. The rule checks the file's
+    # content as well as the header. Otherwise a missing or empty file would make "Bearer " a valid header over HTTP/2,
+    # which keeps the blank, and a lone `*` in it would be a pattern that lets everybody in. Checking the header alone is
+    # not enough, because a request may carry two.
     return "\n".join(
         f"""			@{name} {{
 				vars_regexp {{file.{places.etc}/{file}}} ^{WELL_FORMED}$

@@ -1,14 +1,14 @@
-"""GPU names, pure: what users write, what the market lists, and what nvidia-smi prints for the same card.
+"""Translate GPU names, pure: as users write them, as the market lists them, and as nvidia-smi prints them.
 
-The market's names are those of its listings in 2026, its filter takes them letter by letter only. A card that is not in the
-table is still found under the market's own spelling; whether nvidia-smi shows that card is then not known.
+The market's names are those of its listings in 2026; its filter wants the exact spelling. A card that is not in the table
+is still found under the market's own spelling; nvidia-smi's name then cannot be checked.
 """
 
 import difflib
 import re
 from collections.abc import Iterable, Mapping
 
-# By the market's name: what nvidia-smi prints, without the maker's words (NVIDIA, GeForce). Most are the same in both.
+# nvidia-smi's names by the market's name, without the maker's words (NVIDIA, GeForce). Most names are the same in both.
 SAME = (
     "A10 A10G A16 A30 A40 A100X B200 GH200 L4 L40 L40S RTX_2060 RTX_2070 RTX_2080 RTX_2080_Ti RTX_3050 RTX_3060 "
     "RTX_3060_Ti RTX_3070 RTX_3070_Ti RTX_3080 RTX_3080_Ti RTX_3090 RTX_3090_Ti RTX_4060 RTX_4060_Ti RTX_4070 RTX_4070_Ti "
@@ -78,7 +78,7 @@ CARDS: Mapping[str, tuple[str, ...]] = {
     **{name.replace("\t", " "): (name.replace("\t", " "),) for name in SAME.split(" ")},
     **DIFFERENT,
 }
-# What people call several cards by, or one by another word than market and driver do.
+# Names that people use for several cards, or for one card that market and driver call otherwise.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
     "A100": ("A100 SXM4", "A100 PCIE"),
     "A100 SXM": ("A100 SXM4",),
@@ -92,50 +92,48 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "V100": ("Tesla V100",),
 }
 MAKER = re.compile(r"\b(NVIDIA|GEFORCE|GENERATION)\b")
-LINES = ("", "RTX", "GTX", "TESLA", "QUADRO")  # `4090`, `A6000`, `T4` and `P4000` leave their line out
+LINES = ("", "RTX", "GTX", "TESLA", "QUADRO")  # users write `4090`, `A6000`, `T4` and `P4000` without these
 
 
-def market_names(wish: str) -> tuple[str, ...]:
-    """Return the market's names of the cards that a wish means, in any spelling; one that is not known as it was written,
-    with spaces for underscores.
-    """
-    return _known(wish) or (" ".join(wish.replace("_", " ").split()),)
+def market_names(required: str) -> tuple[str, ...]:
+    """Return the market's names of a required GPU in any spelling; an unknown one with spaces for underscores."""
+    return _known(required) or (" ".join(required.replace("_", " ").split()),)
 
 
-def all_market_names(wishes: Iterable[str]) -> tuple[str, ...]:
-    """Return the market's names of several wishes, each once, in the order of the wishes."""
-    return tuple(dict.fromkeys(name for wish in wishes for name in market_names(wish)))
+def all_market_names(required: Iterable[str]) -> tuple[str, ...]:
+    """Return the market's names of several required GPUs, each once, in their order."""
+    return tuple(dict.fromkeys(name for gpu in required for name in market_names(gpu)))
 
 
-def is_known(wish: str) -> bool:
-    """Say whether the table knows what a wish means."""
-    return bool(_known(wish))
+def is_known(required: str) -> bool:
+    """Return whether the table holds a name."""
+    return bool(_known(required))
 
 
-def near_names(wish: str, shown: int = 3) -> list[str]:
-    """Return known names that look like a wish that is not known."""
-    near = difflib.get_close_matches(_key(wish), SPELLINGS, n=4 * shown, cutoff=0.6)
-    holding = [key for key in SPELLINGS if len(_key(wish)) > 2 and _key(wish) in key]
+def near_names(required: str, shown: int = 3) -> list[str]:
+    """Return known names that look like an unknown one."""
+    near = difflib.get_close_matches(_key(required), SPELLINGS, n=4 * shown, cutoff=0.6)
+    holding = [key for key in SPELLINGS if len(_key(required)) > 2 and _key(required) in key]
     return list(dict.fromkeys(name for key in [*holding, *near] for name in SPELLINGS[key]))[:shown]
 
 
-def shows(wish: str, driver: str) -> bool | None:
-    """Say whether nvidia-smi's name is that of a wished card; None where the table knows neither of them."""
+def shows(required: str, driver: str) -> bool | None:
+    """Return whether nvidia-smi's name is that of a required GPU; None if the table knows neither of them."""
     shown = _BY_DRIVER.get(_key(driver))
-    if is_known(wish):
-        return shown is not None and shown in market_names(wish)
+    if is_known(required):
+        return shown is not None and shown in market_names(required)
     return None if shown is None else False
 
 
-def _known(wish: str) -> tuple[str, ...]:
-    key = _key(wish)
-    # Not `RTX 6000`: there is one of Quadro, one of Ada and one of Blackwell, and who writes it means one of them.
+def _known(required: str) -> tuple[str, ...]:
+    key = _key(required)
+    # Not for `RTX 6000`: Quadro, Ada and Blackwell each have one, and a user means one of them.
     lines = LINES if not key.startswith("RTX") else ("",)
     return next((SPELLINGS[line + key] for line in lines if line + key in SPELLINGS), ())
 
 
 def _key(name: str) -> str:
-    """Return a name without what spellings differ in: case, maker, spaces, dashes and underscores."""
+    """Return a name without case, maker, spaces, dashes and underscores, in which spellings differ."""
     return re.sub(r"[^A-Z0-9]", "", MAKER.sub(" ", name.upper().replace("_", " ")))
 
 

@@ -1,4 +1,4 @@
-"""A host as the bootstrap needs it: run a command, put a file, close."""
+"""Declare a host as the bootstrap needs it: run a command, put a file, close."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -6,7 +6,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left behind."""
+    """Hold a command's exit status and outputs."""
 
     status: int
     stdout: str
@@ -18,12 +18,12 @@ class Result:
 
 
 class Host(Protocol):
-    """One reachable host. Raises HostLost where the connection ends."""
+    """Reach one host. Raises HostLost if the connection ends."""
 
     def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         """Run a shell command to its end. Secrets go to `stdin`, never into `command`.
 
-        Raises StepFailed where it takes longer than `timeout` seconds.
+        Raises StepFailed if it takes longer than `timeout` seconds.
         """
 
     def put(self, data: bytes, path: str, mode: int) -> None:

@@ -1,4 +1,4 @@
-"""Calls that block, made while the clock goes on: whoever waits notices within a second that nobody needs the result."""
+"""Make blocking calls interruptible: the clock goes on meanwhile, and may raise if the result is no longer needed."""
 
 import threading
 from collections.abc import Callable
@@ -12,10 +12,9 @@ Value = TypeVar("Value")
 
 
 def patiently(call: Callable[[], Value], clock: Clock, seconds: float) -> Value:
-    """Return what `call` returns, or raise what it raises; the clock may raise in between.
+    """Return or raise the result of `call`; the clock may raise in between. Raises TimeoutError after `seconds`.
 
-    Raises TimeoutError after `seconds`. The call runs in a daemon thread, so that one which never returns keeps no process
-    from ending.
+    The call runs in a daemon thread, so that a call which never returns does not keep the process alive.
     """
     result, deadline = begin(call), clock.monotonic() + seconds
     while not result.done():
@@ -28,7 +27,7 @@ def patiently(call: Callable[[], Value], clock: Clock, seconds: float) -> Value:
 def begin(call: Callable[[], Value]) -> "Future[Value]":
     """Start a call in a daemon thread.
 
-    A process that ends may refuse new threads, as Python 3.12 does: the call then counts as one that timed out.
+    A process that ends may refuse new threads, as Python 3.12 does: the call then counts as timed out.
     """
     result: Future[Value] = Future()
     try:
@@ -41,5 +40,5 @@ def begin(call: Callable[[], Value]) -> "Future[Value]":
 def _settle(result: "Future[Value]", call: Callable[[], Value]) -> None:
     try:
         result.set_result(call())
-    except BaseException as error:  # noqa: BLE001 -- handed to whoever waits
+    except BaseException as error:  # noqa: BLE001 -- the waiting thread raises it
         result.set_exception(error)

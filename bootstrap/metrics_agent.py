@@ -1,4 +1,4 @@
-"""How a host reports: what is written for its agent and for vmagent, pure."""
+"""Render the configuration of a host's agent and of vmagent, pure."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Reporting:
-    """Where a host sends its metrics, as whom, and how often. `url` is the receiver's, without a path."""
+    """Say to which receiver a host sends its metrics, as which user, and how often. `url` has no path."""
 
     url: str
     user: str
@@ -16,12 +16,12 @@ class Reporting:
 
 
 def agent_config(kit: str, model: str, digest: str) -> str:
-    """Return the text of agent.wanted. Another kit may bring another agent, so it is part of it."""
+    """Return the text of agent.wanted. It names the kit, because another kit may bring another agent."""
     return json.dumps({"kit": kit, "model": model, "digest": digest}, sort_keys=True, indent=1)
 
 
 def vmagent_config(kit: str, reporting: Reporting) -> str:
-    """Return the text of vmagent.wanted, which its run script reads as shell."""
+    """Return the text of vmagent.wanted, which vmagent's run script reads as shell."""
     return "\n".join(
         [
             f"# kit {kit}",

@@ -1,5 +1,6 @@
-"""What has to be done on a host, pure: a spec and facts in, steps out. On a host that is as it should be: none."""
+"""Plan the steps that a host needs, pure: a spec and facts in, steps out. A host that matches its spec needs none."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,7 +10,7 @@ from bootstrap.spec import RENEW_SECONDS, EndpointSpec
 
 
 class Action(Enum):
-    """What a step does; `run` knows how."""
+    """Name a step; `apply` maps it to its function."""
 
     INSTALL_KIT = "install kit"
     FETCH_MODEL = "fetch model"
@@ -25,7 +26,7 @@ class Action(Enum):
 
 @dataclass(frozen=True)
 class Step:
-    """One thing to do: in which phase, and why."""
+    """Name one action, its phase and its reason."""
 
     phase: str
     action: Action
@@ -33,7 +34,7 @@ class Step:
 
 
 def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
-    """Return the steps that make the host what the spec says, in their order. `now` is in unix seconds."""
+    """Return the steps that make the host match the spec, in their order. `now` is in unix seconds."""
     rules = [
         Step("install", Action.INSTALL_KIT, _kit(spec, facts)),
         Step("fetch weights", Action.FETCH_MODEL, _model(spec, facts)),
@@ -45,7 +46,7 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     steps = [step for step in rules if step.why]
     proven = facts.gate_open and not steps
     if why := _reporting(spec, facts):
-        # Before the gate is opened, which waits for vLLM: until then there is nothing else to do.
+        # Before the gate is opened, because that waits for vLLM and leaves time for this.
         steps.append(Step("start", Action.REPORT if spec.reporting else Action.STOP_REPORTING, why))
     if not proven:
         steps.append(Step("start", Action.OPEN_GATE, "the gate is closed" if not facts.gate_open else "proven anew"))
@@ -53,6 +54,11 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     if facts.previous_token or changes_token:
         steps.append(Step("start", Action.DROP_PREVIOUS_TOKEN, "the previous token still opens the gate"))
     return steps
+
+
+def describe_steps(steps: Iterable[Step]) -> str:
+    """Return the steps and their reasons in one line."""
+    return "; ".join(f"{step.action.value}: {step.why}" for step in steps)
 
 
 def _kit(spec: EndpointSpec, facts: Facts) -> str:

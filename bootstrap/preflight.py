@@ -1,7 +1,7 @@
-"""Whether a machine is what was advertised, looked at before anything big is downloaded.
+"""Check that a machine is as advertised, before anything big is downloaded.
 
-The rules are pure but for `disk`, which has the host write for a few seconds. Each has a bound in stack config and a reason
-out of the ledger's closed list.
+The rules are pure but for `disk`, which lets the host write for a few seconds. Each rule has a bound in stack config and a
+reason of the ledger's closed list.
 """
 
 from bootstrap.errors import PreflightFailed
@@ -11,7 +11,7 @@ from bootstrap.host import Host
 from bootstrap.remote_scripts import answer, python
 from bootstrap.spec import EndpointSpec, Preflight
 
-LARGE_BYTES = 1e9  # smaller weights do not care about the disk
+LARGE_BYTES = 1e9  # the disk's speed does not matter for smaller weights
 WRITTEN_BYTES, WRITING_SECONDS = 256 * 2**20, 4.0
 ROUNDING = 0.001
 LEAST_PIDS = 512  # vLLM, its compilers and our services together
@@ -19,15 +19,15 @@ MANY_PIDS = 8192
 
 
 def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
-    """Look at the facts and return what was seen; `now` in unix seconds. Raises PreflightFailed.
+    """Check the facts and describe the machine in one line; `now` in unix seconds. Raises PreflightFailed.
 
-    A machine that serves, or served before, is held to what an update needs alone. It was rented by other rules, and what
-    it lacks by these is said: serving says more than they do.
+    A machine that serves, or served before, must only pass the checks that an update needs. It was rented by other rules,
+    and its serving proves more than these do. The line still names the bound that it breaks.
     """
-    _needed(spec.preflight, facts)
+    _check_needed(spec.preflight, facts)
     unknown, lacks = [], ""
     try:
-        unknown = _advertised(spec.preflight, facts, now)
+        unknown = _check_advertised(spec.preflight, facts, now)
     except PreflightFailed as error:
         if not facts.served:
             raise
@@ -36,7 +36,7 @@ def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
     few = facts.pids_max is not None and facts.pids_max < MANY_PIDS
     threads = f", at most {facts.pids_max} processes and threads" if few else ""
     return (
-        f"{_seen(facts)}{driver}, {facts.cpu_cores:g} processors, {facts.memory_mb / 1000:.0f} GB memory, "
+        f"{_describe_gpus(facts)}{driver}, {facts.cpu_cores:g} processors, {facts.memory_mb / 1000:.0f} GB memory, "
         f"{facts.shm_free_mb} MB shared memory, {facts.disk_free_mb / 1000:.1f} GB disk free{threads}"
         + "".join(f"; not known: {one}" for one in unknown)
         + lacks
@@ -44,23 +44,23 @@ def preflight(spec: EndpointSpec, facts: Facts, now: float) -> str:
 
 
 def disk(host: Host, spec: EndpointSpec) -> str:
-    """Have the host write where the weights will lie, and return how fast that was; empty where nobody asks.
+    """Let the host write to the weights' disk and describe its speed; empty without a bound or for small weights.
 
-    Raises PreflightFailed, and StepFailed where nothing could be written.
+    Raises PreflightFailed, and StepFailed if nothing could be written.
     """
     least = spec.preflight.disk_mbps
     if not least or spec.model.total_bytes < LARGE_BYTES:
         return ""
-    order = {"folder": "/workspace", "bytes": WRITTEN_BYTES, "seconds": WRITING_SECONDS}
-    seen = answer(python(host, "disk_speed.py", order, timeout=30), "the disk's speed")
+    request = {"folder": "/workspace", "bytes": WRITTEN_BYTES, "seconds": WRITING_SECONDS}
+    seen = answer(python(host, "disk_speed.py", request, timeout=30), "the disk's speed")
     mbps = float(seen["bytes"]) * 8 / 1e6 / max(float(seen["seconds"]), 0.001)
     if mbps < least:
         raise PreflightFailed("disk", f"the disk takes {mbps:.0f} Mb/s, {least:.0f} Mb/s are the least")
     return f"the disk takes {mbps:.0f} Mb/s"
 
 
-def _needed(bounds: Preflight, facts: Facts) -> None:
-    """Look at what new weights and a start of vLLM need on any machine. Raises PreflightFailed."""
+def _check_needed(bounds: Preflight, facts: Facts) -> None:
+    """Check the needs of new weights and of a start of vLLM on any machine. Raises PreflightFailed."""
     needed = bounds.disk_gb * 1000 if not facts.model_files else 0
     if facts.disk_free_mb * 1.048576 < needed:
         raise PreflightFailed("disk", f"{facts.disk_free_mb} MB of disk are free, {needed:.0f} MB are needed")
@@ -68,10 +68,10 @@ def _needed(bounds: Preflight, facts: Facts) -> None:
         raise PreflightFailed("system", "no Python on the host knows vLLM: is the image one with vLLM in it?")
 
 
-def _advertised(bounds: Preflight, facts: Facts, now: float) -> list[str]:
-    """Look at the hardware and return what could not be checked. Raises PreflightFailed."""
-    unknown = _gpus(bounds, facts)
-    started = facts.vllm_started is not None  # a running vLLM uses what it needs of shared memory
+def _check_advertised(bounds: Preflight, facts: Facts, now: float) -> list[str]:
+    """Check the hardware and return the facts that could not be checked. Raises PreflightFailed."""
+    unknown = _check_gpus(bounds, facts)
+    started = facts.vllm_started is not None  # a running vLLM already holds its shared memory
     if facts.shm_free_mb < bounds.shm_mb and not started:
         raise PreflightFailed(
             "shm",
@@ -88,10 +88,10 @@ def _advertised(bounds: Preflight, facts: Facts, now: float) -> list[str]:
             "system",
             f"the container may have {facts.pids_max} processes and threads, {LEAST_PIDS} are the least for vLLM",
         )
-    return [*unknown, *_clock(bounds, facts, now)]
+    return [*unknown, *_check_clock(bounds, facts, now)]
 
 
-def _clock(bounds: Preflight, facts: Facts, now: float) -> list[str]:
+def _check_clock(bounds: Preflight, facts: Facts, now: float) -> list[str]:
     if not bounds.clock_seconds:
         return []
     if facts.clock is None:
@@ -104,9 +104,9 @@ def _clock(bounds: Preflight, facts: Facts, now: float) -> list[str]:
     return []
 
 
-def _gpus(bounds: Preflight, facts: Facts) -> list[str]:
-    """Look at the GPUs and return what could not be checked. Raises PreflightFailed."""
-    seen = _seen(facts)
+def _check_gpus(bounds: Preflight, facts: Facts) -> list[str]:
+    """Check the GPUs and return the facts that could not be checked. Raises PreflightFailed."""
+    seen = _describe_gpus(facts)
     unknown = []
     if bounds.gpu_count and len(facts.gpus) != bounds.gpu_count:
         raise PreflightFailed("gpu", f"nvidia-smi shows {seen}, {bounds.gpu_count} GPUs were rented")
@@ -118,15 +118,15 @@ def _gpus(bounds: Preflight, facts: Facts) -> list[str]:
             unknown.append(f"whether {gpu.name} is {' or '.join(bounds.gpu_names)}")
         if gpu.memory_mb < bounds.gpu_ram_mb * 0.95:
             raise PreflightFailed("gpu", f"{gpu.name} has {gpu.memory_mb} MB, {bounds.gpu_ram_mb} MB were asked for")
-        unknown += _healthy(bounds, gpu)
-    return [*unknown, *_cuda(bounds, facts), *_capabilities(bounds, facts)]
+        unknown += _check_health(bounds, gpu)
+    return [*unknown, *_check_cuda(bounds, facts), *_check_capability(bounds, facts)]
 
 
-def _cuda(bounds: Preflight, facts: Facts) -> list[str]:
+def _check_cuda(bounds: Preflight, facts: Facts) -> list[str]:
     if not bounds.cuda:
         return []
     if facts.cuda is None:
-        if bounds.cuda_wished:
+        if bounds.cuda_required:
             raise PreflightFailed(
                 "gpu", f"which CUDA the driver supports cannot be read, and minCuda asks for {bounds.cuda:g}"
             )
@@ -136,19 +136,19 @@ def _cuda(bounds: Preflight, facts: Facts) -> list[str]:
     return []
 
 
-def _capabilities(bounds: Preflight, facts: Facts) -> list[str]:
+def _check_capability(bounds: Preflight, facts: Facts) -> list[str]:
     known = [capability for capability in facts.capabilities if capability is not None]
     if known and min(known) + ROUNDING < bounds.capability:
         raise PreflightFailed(
-            "gpu", f"{_seen(facts)} has compute capability {min(known):g}, {bounds.capability:g} is needed"
+            "gpu", f"{_describe_gpus(facts)} has compute capability {min(known):g}, {bounds.capability:g} is needed"
         )
     if bounds.capability and len(known) < max(1, len(facts.gpus)):
         return [f"whether the GPU has compute capability {bounds.capability:g}"]
     return []
 
 
-def _healthy(bounds: Preflight, gpu: Gpu) -> list[str]:
-    if gpu.ecc_errors:  # None on GPUs whose memory corrects nothing
+def _check_health(bounds: Preflight, gpu: Gpu) -> list[str]:
+    if gpu.ecc_errors:  # None on GPUs without error correction
         raise PreflightFailed("gpu", f"{gpu.name} has {gpu.ecc_errors} uncorrected memory errors")
     if not bounds.gpu_celsius:
         return []
@@ -161,5 +161,5 @@ def _healthy(bounds: Preflight, gpu: Gpu) -> list[str]:
     return []
 
 
-def _seen(facts: Facts) -> str:
+def _describe_gpus(facts: Facts) -> str:
     return f"{len(facts.gpus)} x {facts.gpus[0].name}" if facts.gpus else "no GPU"

@@ -1,6 +1,6 @@
-"""The proof that a client outside is served, and nobody else: one completion through the public endpoint.
+"""Prove that the public endpoint serves a client with the token and no other: ask it for one completion.
 
-TLS is verified against the fleet's CA alone. /health proves nothing: an engine that cannot infer answers it.
+TLS is verified against the fleet's CA alone. /health proves nothing, because a vLLM that cannot infer answers it.
 """
 
 import ssl
@@ -20,13 +20,13 @@ COMPLETIONS = "/v1/completions"
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 60.0
 RETRY_SECONDS = 0.5
 LAST_ATTEMPT_SECONDS = 1.0
-REFUSED = {400, 404, 422}  # the request, or the name of the model
+REFUSED = {400, 404, 422}  # vLLM refuses the request or the model's name
 FORBIDDEN = ("/metrics", "/invocations", "/docs")  # vLLM serves these without any key
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A completion: what was answered, and in how many seconds."""
+    """Hold a completion's text and the seconds until it came."""
 
     seconds: float
     text: str
@@ -41,15 +41,15 @@ class _Completion(BaseModel):
 
 
 def probe(url: str, ca_pem: str, token: str, model: str, clock: Clock, deadline_s: float) -> Probe:
-    """Ask `https://address:port` for a completion, again until the deadline, after proving that strangers get nothing.
+    """Prove that `https://address:port` refuses clients without a token, then ask it for a completion until the deadline.
 
-    At once raises GateOpen where somebody without a token is served, HostKeyMismatch where the certificate is not of our
-    CA, StepFailed where the gate does not take the token or refuses the request; waiting would change none of them. At the
-    deadline raises EngineDied where the gate answers and vLLM does not, HostUnreachable where nobody does.
+    Some errors are raised at once, because waiting would not help. GateOpen: a client without a token is served.
+    HostKeyMismatch: the certificate is not of our CA. StepFailed: the gate refuses the token or the request.
+    At the deadline raises EngineDied if the gate answers and vLLM does not, HostUnreachable if neither does.
     """
     context = ssl.create_default_context(cadata=ca_pem)
     timeout = httpx.Timeout(ANSWER_SECONDS, connect=CONNECT_SECONDS)
-    # The proxies and certificates of the operator's environment are not ours to trust.
+    # Ignore proxies and certificates of the operator's environment: the probe trusts only the fleet's CA.
     with httpx.Client(base_url=url, verify=context, timeout=timeout, trust_env=False) as client:
         asker = _Asker(client, clock, clock.monotonic() + deadline_s, url)
         asker.refuses_strangers(model)
@@ -88,7 +88,7 @@ class _Asker:
                 f"{self._url} answers {status} to the token that was written there; its gate holds another"
             )
         if status in REFUSED:
-            # vLLM has answered the same request inside: what refuses it out here is not vLLM, or not the one we started.
+            # vLLM answered the same request inside, so that another server, or another vLLM, refuses it here.
             raise StepFailed(
                 f"{self._url} answers {status} to a completion of {model!r} that vLLM answered on the host: "
                 f"{answer.text[:200]!r}"
@@ -100,7 +100,7 @@ class _Asker:
         return self._client.post(COMPLETIONS, headers=headers, json=body)
 
     def _until(self, ask: Callable[[], httpx.Response], good: Callable[[httpx.Response], bool]) -> httpx.Response:
-        """Ask until the answer is good. Raises as `probe` does at the deadline, at once where TLS is not ours."""
+        """Ask until the answer is good. Raises as `probe` does: at the deadline, and at once if TLS does not verify."""
         last: Exception | httpx.Response
         while True:
             try:
@@ -109,17 +109,17 @@ class _Asker:
                 if good(last):
                     return last
             except (httpx.HTTPError, TimeoutError) as error:
-                if (doubt := _doubt(error)) is not None:
+                if (why := _tls_problem(error)) is not None:
                     raise HostKeyMismatch(
-                        f"{self._url} shows a certificate that does not verify against the fleet's CA ({doubt}): "
+                        f"{self._url} shows a certificate that does not verify against the fleet's CA ({why}): "
                         "somebody else may be answering there; no token was sent."
                     ) from None
                 last = error
             if self._clock.monotonic() > self._deadline:
-                raise self._verdict(last)
+                raise self._deadline_error(last)
             self._clock.sleep(RETRY_SECONDS)
 
-    def _verdict(self, last: Exception | httpx.Response) -> Exception:
+    def _deadline_error(self, last: Exception | httpx.Response) -> Exception:
         if isinstance(last, httpx.Response):
             return EngineDied(f"{self._url} answers {last.status_code} instead of a completion: {last.text[:200]!r}")
         return HostUnreachable(f"{self._url} does not answer ({type(last).__name__}: {last})")
@@ -129,8 +129,8 @@ def _is_final(answer: httpx.Response) -> bool:
     return answer.status_code in {200, 401, 403, *REFUSED}
 
 
-def _doubt(error: BaseException | None) -> str | None:
-    """Return why TLS did not verify, None where that was not the trouble."""
+def _tls_problem(error: BaseException | None) -> str | None:
+    """Return why TLS did not verify; None if the error is another one."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message

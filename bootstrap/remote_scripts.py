@@ -1,4 +1,4 @@
-"""Our scripts on a host, run with an order: both travel on stdin, because orders carry URLs, and URLs are secrets."""
+"""Run our scripts on a host with a request. Both travel on stdin, because requests carry URLs, which are secrets."""
 
 import json
 from collections.abc import Mapping
@@ -18,18 +18,18 @@ KIT = "/opt/gpu-fleet/kit"
 _OBJECT = TypeAdapter(dict[str, JsonValue])
 
 
-def program(script: str, order: Mapping[str, Any]) -> str:
-    """Return the text of scripts/<script> with `ORDER` set before it."""
-    return f"import json\nORDER = json.loads({json.dumps(order)!r})\n" + (SCRIPTS / script).read_text()
+def program(script: str, request: Mapping[str, Any]) -> str:
+    """Return the text of scripts/<script> with `REQUEST` set before it."""
+    return f"import json\nREQUEST = json.loads({json.dumps(request)!r})\n" + (SCRIPTS / script).read_text()
 
 
-def python(host: Host, script: str, order: dict[str, Any], timeout: float) -> Result:
-    """Run scripts/<script> on the host's own Python with `ORDER` set. Raises HostLost, StepFailed."""
-    return host.run("exec python3 -S -", program(script, order).encode(), timeout)
+def python(host: Host, script: str, request: dict[str, Any], timeout: float) -> Result:
+    """Run scripts/<script> on the host's own Python with `REQUEST` set. Raises HostLost, StepFailed."""
+    return host.run("exec python3 -S -", program(script, request).encode(), timeout)
 
 
 def shell(host: Host, command: str, failed: str, stdin: bytes = b"", timeout: float = 60) -> Result:
-    """Run a command that must succeed; `failed` says what did not happen where it does not. Raises StepFailed."""
+    """Run a command that must succeed; `failed` begins the message if it does not. Raises StepFailed, HostLost."""
     result = host.run(command, stdin, timeout)
     if result.status != 0:
         raise StepFailed(f"{failed}: {result.tail()}")
@@ -37,7 +37,7 @@ def shell(host: Host, command: str, failed: str, stdin: bytes = b"", timeout: fl
 
 
 def answer(result: Result, what: str) -> dict[str, Any]:
-    """Read the JSON object that a script printed. Raises StepFailed."""
+    """Parse the JSON object that a script printed; `what` names it in the message. Raises StepFailed."""
     try:
         if result.status == 0:
             return _OBJECT.validate_json(result.stdout)

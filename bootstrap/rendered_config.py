@@ -1,4 +1,4 @@
-"""What is written to a host, pure: vLLM's order, the gate's configuration and their digests, from a spec and facts."""
+"""Render the configuration files of a host's services, and their digests, pure: a spec and facts in, texts out."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ ENVIRONMENT = {
     "VLLM_HOST_IP": "127.0.0.1",
     "VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "75",  # well above the gate's own, which closes idle connections after 4 s
 }
-# vLLM's own cache holds graphs; what the compilers under it made lies elsewhere unless they are told.
+# vLLM's own cache holds graphs; the compilers under it write elsewhere unless these variables say otherwise.
 CACHES = {
     "VLLM_CACHE_ROOT": CACHE_FOLDER,
     "TORCHINDUCTOR_CACHE_DIR": f"{CACHE_FOLDER}/inductor",
@@ -32,14 +32,14 @@ def vllm_config(spec: EndpointSpec, facts: Facts) -> str:
 
 
 def _program(spec: EndpointSpec, facts: Facts) -> list[str]:
-    # `vllm serve` is how the image's own entry point starts it; the module is the older way, which newer versions drop.
+    # The image's own entry point runs `vllm serve`. The module is the older way, which newer versions drop.
     if facts.vllm is not None:
         return [facts.vllm, "serve", spec.model_folder]
     return [facts.python or "python3", "-m", "vllm.entrypoints.openai.api_server", "--model", spec.model_folder]
 
 
 def gate_config(spec: EndpointSpec) -> str:
-    """Return the text of gate.wanted, the gate's configuration. Another kit may bring another gate, so it is part of it."""
+    """Return the text of gate.wanted, the gate's configuration. It names the kit, which may bring another gate."""
     return f"# kit {spec.kit.digest}\n{caddyfile(spec.port)}"
 
 
@@ -54,5 +54,5 @@ def vmagent_text(spec: EndpointSpec, reporting: Reporting) -> str:
 
 
 def digest(text: str) -> str:
-    """Return the digest that the host's facts give of a file with this text: blanks at both ends do not count."""
+    """Return the digest that scripts/facts.py gives a file with this text: SHA-256 without blanks at both ends."""
     return hashlib.sha256(text.strip().encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""A host that nobody attends to ends itself: the marks by which its timer knows that somebody does.
+"""Set the marks that keep a host's self-destruct timer from ending it: a host without attention ends itself.
 
-The timer itself is armed by the start script of the rent call (providers/vast/renting/onstart.py), because it must run before
-anybody can log in. Whoever works on the host gives a sign of attention at least once a minute, so the timer measures a
-silence and not the length of the work. It counts in seconds of uptime, which a host whose clock is wrong counts right.
+The start script of the rent call (providers/vast/renting/onstart.py) starts the timer, because it must run before anybody
+can log in. A process that works on the host gives a sign of attention at least once a minute. So the timer measures
+silence, not the length of the work. It counts seconds of uptime, which a wrong clock does not change.
 """
 
 import math
@@ -10,18 +10,17 @@ import math
 from bootstrap.host import Host
 from bootstrap.remote_scripts import ETC, shell
 
-ATTENDED = f"{ETC}/attended"  # uptime, in whole seconds, from which the timer counts; later than now gives it more time
+ATTENDED = f"{ETC}/attended"  # uptime in whole seconds from which the timer counts; a later one than now adds time
 TIMER = "/root/gpu-fleet-timer.sh"
-ONLINE = f"{ETC}/online"  # the host serves, and its creator hands it to state: the timer is over for good
+ONLINE = f"{ETC}/online"  # the host serves and its creator hands it to state: the timer never ends it any more
 UPTIME = "cut -d. -f1 /proc/uptime"
 
 
 def sign_of_attention(seconds: float) -> str:
-    """Return the command that is a sign of attention: the host's timer ends it so many seconds from now, unless another
-    sign comes.
+    """Return the command for a sign of attention: the timer ends the host in `seconds`, unless another sign comes.
 
-    An instance that is adopted may have been rented by another version, or with other limits: the limit in its timer's
-    text stays what it was, so the mark is set as much later, or earlier, as that limit is shorter, or longer.
+    Another version, or other limits, may have rented an adopted instance. The limit in its timer's text stays as it was,
+    so that the mark is moved by the difference: later for a shorter limit, earlier for a longer one.
     """
     wanted = math.ceil(seconds)
     limit = f"$(sed -n 's/.* -gt \\([0-9][0-9]*\\) ].*/\\1/p' {TIMER} 2>/dev/null | head -n 1)"

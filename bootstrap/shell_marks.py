@@ -1,7 +1,7 @@
-"""A command on a host whose shell talks, pure: marks around what the command itself prints, and the image's paths for it.
+"""Wrap a command in marks and give it the image's paths, pure, because a host's shell prints text of its own.
 
-An SSH session starts the user's shell, and that one reads start-up files of the image and of the landlord: they greet, warn,
-and give a PATH of their own. The container's own PATH and LD_LIBRARY_PATH are those of its first process.
+An SSH session starts the user's shell, which reads start-up files of the image and of the landlord. They greet, warn, and
+set a PATH of their own. The container's own PATH and LD_LIBRARY_PATH are those of its first process.
 """
 
 import re
@@ -19,9 +19,9 @@ export PATH; unset name value"""
 
 
 def marked(command: str, mark: str) -> str:
-    """Return a command for any shell: `command` for sh, with the image's paths and the mark around both of its outputs.
+    """Return a command for any shell: it runs `command` in sh, with the image's paths and the mark around both outputs.
 
-    The status is the command's own. `mark` is a word that no output holds by chance.
+    The exit status is the command's own. `mark` is a word that no output holds by chance.
     """
     script = f"""\
 printf '\\n%s<' {mark}; printf '\\n%s<' {mark} >&2
@@ -36,11 +36,11 @@ exit $status"""
 
 
 def began(text: str, mark: str) -> bool:
-    """Say whether an output shows that the command was begun."""
+    """Return whether an output shows that the command was started."""
     return f"{mark}<" in text
 
 
 def within(text: str, mark: str) -> str:
-    """Return what stands between the marks; all before the first where the second is missing, all where both are."""
+    """Return the text between the marks: up to the end without the second mark, the whole text without the first."""
     found = re.search(rf"{mark}<(.*?)(?:>{mark}|\Z)", text, flags=re.DOTALL)
     return found[1] if found else text

@@ -1,9 +1,9 @@
-"""Whose fault is a slow download, the host's or the store's? Pure.
+"""Decide whether a slow download is the host's fault or the store's, pure.
 
-What the host gets from elsewhere decides, where the operator has named such a place. Else what this machine gets from the
-same store at the same time does. Its own line may be slower than what a host is wished to have, so only the comparison
-counts: a host that gets far less than this machine has a slow line of its own, and in all other cases the store is in doubt.
-A doubt never costs a machine.
+If the operator names a reference URL, the host's rate from there decides. Otherwise this machine's rate from the same
+store at the same time decides. This machine's line may be slower than the line that a host should have, so that only the
+comparison counts. A host that gets far less than this machine has a slow line. In all other cases the store may be to
+blame, and the host is kept.
 """
 
 from dataclasses import dataclass
@@ -13,8 +13,11 @@ FAR_LESS = 2.0  # times; below that, two measurements of one line differ
 
 @dataclass(frozen=True)
 class Rates:
-    """Download rates in Mb/s. `elsewhere`: what the host gets from the reference, `here`: what this machine gets from the
-    store; None where that was not measured."""
+    """Hold download rates in Mb/s; None if not measured.
+
+    `host`: the host from the store. `least`: the bound. `elsewhere`: the host from the reference. `here`: this machine
+    from the store.
+    """
 
     host: float
     least: float
@@ -23,7 +26,7 @@ class Rates:
 
 
 def store_to_blame(rates: Rates) -> str:
-    """Say why the store is to blame, or may be; empty where the host is."""
+    """Return why the store is, or may be, to blame; empty if the host is."""
     if rates.elsewhere is not None:
         if rates.elsewhere < rates.least:
             return ""

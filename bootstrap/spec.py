@@ -1,4 +1,4 @@
-"""What a host must become, pure."""
+"""Describe what a host must become, pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from bootstrap.metrics_agent import Reporting
 from config.vllm_options import argument_problems, variable_problems
 from weights.manifest import Manifest
 
-RENEW_SECONDS = 30 * 86400.0  # a host's certificate is renewed when it has less than this to live
+RENEW_SECONDS = 30 * 86400.0  # a host's certificate is renewed this long before it ends
 
 CACHE_FOLDER = "/workspace/vllm-cache"  # where vLLM keeps what it compiled, with `warm_start`
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
@@ -16,29 +16,29 @@ TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
 
 @dataclass(frozen=True)
 class Preflight:
-    """Bounds that the machine must keep, looked at before anything big is downloaded; 0 is no bound."""
+    """Hold the bounds that a machine must keep, checked before anything big is downloaded; 0 is no bound."""
 
     gpu_names: tuple[str, ...] = ()
     gpu_count: int = 0
     gpu_ram_mb: int = 0
     shm_mb: int = 160  # vLLM 0.32 asks for 160 MiB; Docker's default of 64 MiB kills it
     disk_gb: float = 0
-    download_mbps: float = 0  # measured on the kit's download; 0: not looked at
-    cuda: float = 0  # what the image needs of the driver
-    cuda_wished: bool = False  # somebody asked for it by name: not known is not enough
+    download_mbps: float = 0  # measured on the kit's download; 0: not checked
+    cuda: float = 0  # CUDA version that the driver must support for the image
+    cuda_required: bool = False  # stack config asks for it: an unknown version fails
     capability: float = 0  # compute capability that image, dtype or quantization need of each GPU
     gpu_celsius: float = 0
     cpu_cores: float = 0
     memory_mb: float = 0
-    disk_mbps: float = 0  # Mbit/s written, looked at before weights of more than a gigabyte
+    disk_mbps: float = 0  # Mbit/s written, checked before weights of more than a gigabyte
     clock_seconds: float = 0  # how far the host's clock may be off
 
 
 @dataclass(frozen=True)
 class EndpointSpec:
-    """One serving host: model, kit, vLLM's arguments, who may ask, and under which addresses.
+    """Describe one serving host: model, kit, vLLM's arguments, the clients' token, and the addresses that they use.
 
-    `token` lets clients in; it must be letters, digits, `_` and `-`, because `*` is a wildcard to the gate.
+    `token` lets clients in. It holds only letters, digits, `_` and `-`, because the gate takes `*` for a wildcard.
     """
 
     name: str
@@ -55,12 +55,12 @@ class EndpointSpec:
     image: str = ""
     warm_start: bool = False
     reporting: Reporting | None = None
-    store_patience_seconds: float = 90.0  # without a byte from the store: it is down for a minute at times
-    advertised_mbps: float = 0  # what the machine's line is said to do, in Mbit/s; 0: nobody says
-    reference_url: str = ""  # of a file elsewhere, by which a slow host is told from a slow store
+    store_patience_seconds: float = 90.0  # without a byte from the store, which is down for a minute at times
+    advertised_mbps: float = 0  # of the machine's line, in Mbit/s; 0: the market does not say
+    reference_url: str = ""  # of a file elsewhere; it tells a slow host from a slow store
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be, with all reasons at once. Raises SpecInvalid."""
+        """Check the spec and report all problems at once. Raises SpecInvalid."""
         problems = [] if TOKEN.match(self.token) else ["a token has 32 to 128 letters, digits, '_' or '-'"]
         problems += argument_problems(self.vllm_args) + variable_problems(self.env)
         if not self.addresses:
@@ -70,15 +70,15 @@ class EndpointSpec:
 
     @property
     def model_folder(self) -> str:
-        """Where the model lies on the host: named by its digest, so that two versions lie side by side."""
+        """Return the model's folder on the host. Its name is the digest, so that two versions lie side by side."""
         return f"/workspace/models/{self.model.digest}"
 
     @property
     def vllm_arguments(self) -> tuple[str, ...]:
-        """What vLLM is started with, after its program and the model."""
+        """Return vLLM's arguments after its program and the model."""
         return (
             "--host=127.0.0.1",
             "--port=8000",
-            f"--served-model-name={self.served_model}",  # with `=` it takes one name, and not also what comes after it
+            f"--served-model-name={self.served_model}",  # `=` gives it one name; without it takes the next words too
             *self.vllm_args,
         )

@@ -1,7 +1,7 @@
-"""vLLM's compile cache from one start to the next: what torch.compile made on a machine, brought back before the next start.
+"""Carry vLLM's compile cache, the output of torch.compile, from one start on a machine to the next.
 
-It is executable code. An archive of a stranger's machine is given to nobody but that machine again, or to those whose
-stack pins its digest in a committed file; it holds plain files only, none of our secrets, and comes and goes over SSH.
+The cache is executable code. An archive from a landlord's machine goes only to that machine again, or to stacks that pin
+its digest in a committed file. It holds plain files only, none of our secrets, and travels over SSH.
 """
 
 import base64
@@ -20,13 +20,13 @@ from bootstrap.spec import CACHE_FOLDER, EndpointSpec
 
 MOST_BYTES = 200 * 2**20  # packed; and eight times that unpacked
 UNPACKED = 8
-PARTS = ("torch_compile_cache", "inductor", "triton")  # what else lies in vLLM's cache is no code
+PARTS = ("torch_compile_cache", "inductor", "triton")  # the folders of vLLM's cache that hold compiled code
 MARKS = (b"PRIVATE KEY", b"X-Amz-Signature", b"Authorization: Bearer")
 TAKE_SECONDS = 120.0
 
 
 def warm_key(spec: EndpointSpec, facts: Facts) -> str:
-    """Return the digest of all that a compiled cache depends on: image, GPUs, driver, model, arguments and environment."""
+    """Return the digest of everything that a cache depends on: image, GPUs, driver, model, arguments and environment."""
     parts = {
         "image": spec.image,
         "gpus": [(gpu.name, gpu.driver) for gpu in facts.gpus],
@@ -38,9 +38,9 @@ def warm_key(spec: EndpointSpec, facts: Facts) -> str:
 
 
 def bring(host: Host, name: str, archive: bytes) -> str:
-    """Put a cache in place before vLLM starts; return why it is not used, empty where it is. Raises StepFailed, HostLost.
+    """Put a cache in place before vLLM starts; return why it is not used, empty if it is. Raises StepFailed, HostLost.
 
-    An archive that is not fit is no fault of the host: vLLM compiles anew, as it does without any.
+    An unfit archive is no fault of the host: vLLM then compiles, as it does without a cache.
     """
     if problem := unfit(archive, ()):
         return problem
@@ -55,8 +55,8 @@ def bring(host: Host, name: str, archive: bytes) -> str:
 
 
 def take(host: Host, name: str) -> bytes:
-    """Return the cache as a tar.gz; empty where vLLM has made none. Raises StepFailed, HostLost."""
-    # Text, because that is what commands answer; one byte more than is accepted shows that there is too much.
+    """Return the cache as a tar.gz; empty if vLLM has made none. Raises StepFailed, HostLost."""
+    # base64, because a host's commands print text. One byte more than is accepted shows that the archive is too long.
     command = (
         f"cd {CACHE_FOLDER} 2>/dev/null || exit 0; set -- $(ls -d {' '.join(PARTS)} 2>/dev/null); "
         f'[ $# = 0 ] || tar -cz "$@" | head -c {MOST_BYTES + 1} | base64 -w0'
@@ -69,7 +69,7 @@ def take(host: Host, name: str) -> bytes:
 
 
 def unfit(archive: bytes, secrets: Collection[str]) -> str:
-    """Say why an archive may neither be kept nor used; empty where it may. Nothing is unpacked to a disk."""
+    """Return why an archive may neither be kept nor used; empty if it may. Nothing is unpacked to a disk."""
     if len(archive) > MOST_BYTES:
         return f"it has more than {MOST_BYTES >> 20} MB"
     hidden = [*MARKS, *(secret.encode() for secret in secrets if secret)]

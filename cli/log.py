@@ -12,8 +12,8 @@ from typing import Any
 import click
 
 from bootstrap.clock import SystemClock
+from bootstrap.connect import connect
 from bootstrap.errors import BootstrapError
-from bootstrap.ssh import connect
 from cli.command import command, stack_option
 from cli.errors import CommandError
 from cli.stacks import chosen, maker, read, silent

@@ -86,7 +86,7 @@ LIBRARY_PLACES = {
         "tests/*",
         "bench/*",
     ),
-    "paramiko": ("bootstrap/ssh.py", "tests/*", "bench/*"),
+    "paramiko": ("bootstrap/connect.py", "bootstrap/ssh_host.py", "tests/*", "bench/*"),
     "boto3": ("providers/ledger/*", "bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
     "botocore": (
         "providers/ledger/*",
@@ -184,7 +184,7 @@ def fits(path: str, place: str) -> bool:
 
 
 def test_the_rules_know_right_from_wrong():
-    assert wrong_room("bootstrap/run.py", "providers.vast.api.client")
+    assert wrong_room("bootstrap/converge.py", "providers.vast.api.client")
     assert wrong_room("providers/vast/create.py", "sandbox.market")
     assert wrong_room("components/fleet.py", "tests.doubles")
     assert wrong_room("monitoring/exporter.py", "components.fleet")
@@ -192,7 +192,7 @@ def test_the_rules_know_right_from_wrong():
     assert wrong_room("monitoring/receiver/__main__.py", "components.fleet")
     assert wrong_room("config/fleets.py", "bootstrap.spec")
     assert not wrong_room("cli/sandbox_stack.py", "sandbox.control")
-    assert not wrong_room("providers/vast/create.py", "bootstrap.run")
+    assert not wrong_room("providers/vast/create.py", "bootstrap.converge")
     assert not wrong_room("providers/vast/__main__.py", "cli.main")
     assert wrong_room("providers/vast/__main__.py", "monitoring.exporter")
     assert wrong_place("providers/vast/renting/rent.py", "pulumi.dynamic")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The agent: what it says of this host is on loopback, for vmagent.
+# Runs our agent, which serves this host's metrics on loopback for vmagent.
 exec >>/var/log/gpu-fleet/agent.log 2>&1
 sha256sum /opt/gpu-fleet/etc/agent.wanted | cut -d' ' -f1 >/run/gpu-fleet/agent.started
 export PYTHONPATH=/opt/gpu-fleet/kit/lib PYTHONDONTWRITEBYTECODE=1

@@ -1,7 +1,7 @@
 """Wait until vLLM answers one completion, ends, or the time is over; print which. Sent on stdin.
 
-The order, in ORDER: {"seconds": number, "model": name}. /health alone proves nothing: an engine that cannot infer
-answers it with 200 and dies at the first request.
+REQUEST: {"seconds": number, "model": name}. /health alone proves nothing: a vLLM that cannot infer answers it with 200
+and dies at the first request.
 """
 
 import json
@@ -26,7 +26,7 @@ def healthy():
 
 
 def completes():
-    body = json.dumps({"model": ORDER["model"], "prompt": "Hello", "max_tokens": 1}).encode()
+    body = json.dumps({"model": REQUEST["model"], "prompt": "Hello", "max_tokens": 1}).encode()
     request = urllib.request.Request(BASE + "/v1/completions", body, {"Content-Type": "application/json"})
     try:
         return bool(json.load(urllib.request.urlopen(request, timeout=60))["choices"])
@@ -42,7 +42,7 @@ def ends():
 
 
 def tail():
-    """What this very start, or the one that ended last, has said: older lines would put the blame on the wrong order."""
+    """Return the log of this start, or of the one that ended last; older lines belong to another configuration."""
     try:
         with (LAST if ends() else LOG).open("rb") as stream:
             stream.seek(max(0, os.fstat(stream.fileno()).st_size - 20000))
@@ -51,7 +51,7 @@ def tail():
         return ""
 
 
-deadline = time.monotonic() + ORDER["seconds"]
+deadline = time.monotonic() + REQUEST["seconds"]
 ready = False
 while time.monotonic() < deadline and not ready and not ends():
     ready = healthy() and completes()

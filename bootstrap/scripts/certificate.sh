@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the gate's key where it will stay, and prints a request for its certificate. The key never leaves this host.
+# Makes the gate's key in its final folder, and prints a request for its certificate. The key never leaves this host.
 set -e
 umask 077
 cd /opt/gpu-fleet/etc

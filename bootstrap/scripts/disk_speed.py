@@ -1,7 +1,6 @@
-"""Write a file for a bounded time, wait until it is on the disk, and say how fast that was. Standard library only.
+"""Measure the disk: write a file for a bounded time and wait until it is on the disk. Standard library only.
 
-The order, in ORDER: {"folder": path, "bytes": how much at most, "seconds": how long at most}.
-Ends with one JSON line {"bytes", "seconds"}.
+REQUEST: {"folder": path, "bytes": at most, "seconds": at most}. Prints one JSON line {"bytes", "seconds"}.
 """
 
 import json
@@ -9,15 +8,15 @@ import os
 import time
 from pathlib import Path
 
-BLOCK = os.urandom(4 << 20)  # a disk that compresses does not get away with zeros
+BLOCK = os.urandom(4 << 20)  # random, because a disk that compresses writes zeros too fast
 
-path = Path(ORDER["folder"]) / ".gpu-fleet-disk-speed"
+path = Path(REQUEST["folder"]) / ".gpu-fleet-disk-speed"
 path.parent.mkdir(parents=True, exist_ok=True)
 began = time.monotonic()
 written = 0
 try:
     with path.open("wb", buffering=0) as stream:
-        while written < ORDER["bytes"] and time.monotonic() - began < ORDER["seconds"]:
+        while written < REQUEST["bytes"] and time.monotonic() - began < REQUEST["seconds"]:
             written += stream.write(BLOCK)
             os.fdatasync(stream.fileno())
     print(json.dumps({"bytes": written, "seconds": round(time.monotonic() - began, 3)}))

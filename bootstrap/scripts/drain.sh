@@ -1,5 +1,5 @@
 #!/bin/sh
-# Closes the gate and waits, $1 seconds at most, until no admitted request is under way.
+# Closes the gate and waits until no admitted request is under way, $1 seconds at most.
 rm -f /run/gpu-fleet/open
 sleep 0.5
 end=$(($(date +%s) + ${1:-30}))

@@ -1,7 +1,7 @@
-"""Print what is true of this host, as one JSON object. Standard library only; sent on stdin, so it needs no kit.
+"""Print this host's facts as one JSON object. Standard library only; sent on stdin, so that it needs no kit.
 
-The order, in ORDER: {"model_folder": path, "python": candidates of vLLM's interpreter}.
-Secrets do not leave: of the token only a digest.
+REQUEST: {"model_folder": path, "python": candidates for vLLM's interpreter}.
+Prints no secret; of the token only its digest.
 """
 
 import hashlib
@@ -41,14 +41,14 @@ def output(*command):
 
 
 def cuda():
-    """The CUDA that the driver supports, as its overview says."""
-    # Drivers from 610 on name two: that of their user-mode part is the one that programs see.
+    """Return the CUDA version that the driver supports, from nvidia-smi's overview."""
+    # Drivers from 610 on print two versions; programs see that of the user-mode driver.
     found = re.search(r"CUDA (?:UMD )?Version: *([\d.]+)", output("nvidia-smi") or "")
     return float(".".join(found[1].split(".")[:2])) if found else None
 
 
 def limits(*names):
-    """The texts of a limit of this container's control group: version 2 first, then version 1, the group's own folder too."""
+    """Return a limit's texts in this container's control group: version 2, then version 1, then the group's own folder."""
     found = []
     for name in names:
         controller = name.partition(".")[0]
@@ -62,7 +62,7 @@ def limits(*names):
 
 
 def cpu_cores(quotas, whole):
-    """The processors that this container may use: its quota may be smaller than the machine."""
+    """Return the processors that this container may use; its quota may be smaller than the machine."""
     pairs = [quota.split() for quota in quotas]
     return min([whole, *(int(q) / int(p) for q, p in pairs if q.isdigit() and p.isdigit() and int(q) and int(p))])
 
@@ -72,7 +72,7 @@ def cpu_quotas():
 
 
 def memory_mb():
-    """The memory that this container may use: MemTotal is the machine's."""
+    """Return the MB of memory that this container may use; MemTotal is the machine's."""
     lines = (text(Path("/proc/meminfo")) or "").splitlines()
     whole = next((int(line.split()[1]) // 1024 for line in lines if line.startswith("MemTotal")), 0)
     slices = limits("memory.max", "memory.limit_in_bytes")
@@ -80,7 +80,7 @@ def memory_mb():
 
 
 def pids_max():
-    """How many processes and threads this container may have; None without a limit."""
+    """Return how many processes and threads this container may have; None without a limit."""
     return min((int(one) for one in limits("pids.max") if one.isdigit()), default=None)
 
 
@@ -107,7 +107,7 @@ def service_pid(name):
     return int(state) if state and state.isdigit() and alive(int(state)) else None
 
 
-# `vllm serve` reads its version out of its package's metadata, and does not start without.
+# `vllm serve` reads its version from its package's metadata and does not start without it.
 LOOK = """
 import importlib.metadata as m, importlib.util as u, sysconfig as s
 if u.find_spec("vllm"):
@@ -119,10 +119,10 @@ if u.find_spec("vllm"):
 
 
 def engine(candidates):
-    """vLLM's interpreter and, where it can be started by it, its `vllm` program."""
+    """Return vLLM's interpreter and its `vllm` program; the second is None if it would not start."""
     for candidate in candidates:
         path = shutil.which(candidate)
-        # Whatever a start of Python says here beside, the last line is ours.
+        # Python may print more at its start; the last line is ours.
         lines = (output(path, "-c", LOOK) or "").splitlines()[-1:] if path else []
         if lines and lines[0].split()[:1] == ["vllm"]:
             return path, shutil.which("vllm", path=lines[0].partition(" ")[2] or "/nowhere")
@@ -135,7 +135,7 @@ def files_in(folder):
 
 
 def untouched(folder):
-    """Whether every file is the one that was held to its digests when it was fetched, since the machine started."""
+    """Return whether no file changed since the fetch checked its digest, and the machine did not restart since."""
     try:
         mark = json.loads(Path(folder + ".verified").read_text())
         return mark["boot"] == (text(Path("/proc/sys/kernel/random/boot_id")) or "") and all(
@@ -148,7 +148,7 @@ def untouched(folder):
 
 
 kit = Path("/opt/gpu-fleet/kit")
-python, program = engine(ORDER["python"])
+python, program = engine(REQUEST["python"])
 print(
     json.dumps(
         {
@@ -157,7 +157,7 @@ print(
                 "--query-gpu=name,memory.total,driver_version,temperature.gpu,ecc.errors.uncorrected.volatile.total",
                 "--format=csv,noheader,nounits",
             ),
-            # By itself: a driver that does not know this field answers the whole question with an error.
+            # A query of its own: a driver that does not know this field answers the whole query with an error.
             "capabilities": output("nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"),
             "cuda": cuda(),
             "cpu_cores": cpu_cores(cpu_quotas(), float(len(os.sched_getaffinity(0)))),
@@ -169,8 +169,8 @@ print(
             "python": python,
             "vllm": program,
             "kit": kit.resolve().name if kit.is_dir() else None,
-            "model_files": files_in(ORDER["model_folder"]),
-            "model_verified": untouched(ORDER["model_folder"]),
+            "model_files": files_in(REQUEST["model_folder"]),
+            "model_verified": untouched(REQUEST["model_folder"]),
             "vllm_wanted": digest(ETC / "vllm.wanted"),
             "vllm_started": text(RUN / "vllm.started") if service_pid("vllm") else None,
             "vllm_healthy": answers("http://127.0.0.1:8000/health"),

@@ -1,18 +1,17 @@
 # Long because a host gets it as one file.
-"""Fetch files by presigned URL, each part held to its digest as it lands. Standard library only; sent on stdin.
+"""Fetch files by presigned URL and check each part's digest as it arrives. Standard library only; sent on stdin.
 
-The order, in ORDER: {"target": folder, "files": [{"path", "size", "parts", "url"}], "part_bytes", "connections",
-"least_mbps": below it the machine is slow, "pause_seconds": before the second try, doubled from try to try,
-"patience_seconds": how long no byte may arrive, "urls_last_seconds", "rate_after_seconds": from when on the rate is judged,
-"rate_over_seconds": and over how long}.
+REQUEST: {"target": folder, "files": [{"path", "size", "parts", "url"}], "part_bytes", "connections",
+"least_mbps": a slower machine fails, "pause_seconds": before the second try, doubled from try to try,
+"patience_seconds": how long no byte may arrive, "urls_last_seconds", "rate_after_seconds": until then the rate is not judged,
+"rate_over_seconds": span over which the rate is measured}.
 
-The target folder appears under its name when everything in it is verified. What arrived stays when the line drops, the
-process is killed or the machine restarts: `<target>.progress` says how far each part has come, and the digest at a part's
-end tells whether that was true.
+The target folder appears under its name when everything in it is verified. Bytes that arrived stay if the line drops, the
+process is killed or the machine restarts. `<target>.progress` holds how far each part has come. The digest at a part's end
+proves it.
 
-Prints one JSON line {"bytes", "kept"}, with "seconds" where everything came. Ends with 0, or with the number that says whose
-fault it was:
-3 digest, 4 refused by the store, 5 no space, 6 network, 7 too slow, 8 the URLs have expired.
+Prints one JSON line {"bytes", "kept"}, with "seconds" if everything came. Exits with 0, or with a number that names the
+fault: 3 digest, 4 refused by the store, 5 no space, 6 network, 7 too slow, 8 the URLs have expired.
 """
 
 import collections
@@ -31,7 +30,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 DIGEST_TRIES = 4
-BLOCK = 1 << 17  # what a cut loses of each connection at most; and the rate is counted in these
+BLOCK = 1 << 17  # bytes that a cut connection loses at most; the rate is counted in these
 LONGEST_PAUSE_SECONDS = 8.0
 NOTE_SECONDS = 0.1
 FILL = 4
@@ -45,11 +44,11 @@ class Refused(Exception):
 
 
 class NoBucketYet(http.client.HTTPException):
-    """The store does not show the bucket, as it does for minutes after one is made."""
+    """The store does not show the bucket yet; that lasts for minutes after a bucket is made."""
 
 
 class Part:
-    """One part of a file on its way; `offset` is how far it has come, and `checksum` is of what lies before it."""
+    """Track one part of a file: `offset` is how far it has come, `checksum` that of the bytes before it."""
 
     def __init__(self, file, path, index, part_bytes):
         self.file, self.path, self.index = file, path, index
@@ -63,7 +62,7 @@ class Part:
         self.offset, self.checksum = self.start, hashlib.sha256()
 
     def take_up(self, end):
-        """Go through what lies on disk, up to `end`."""
+        """Read the part's bytes on disk up to `end`."""
         self.reset()
         with self.path.open("rb") as stream:
             stream.seek(self.start)
@@ -77,27 +76,29 @@ class Part:
 
 
 class Transfer:
-    def __init__(self, order):
-        self.order = order
-        self.target = Path(order["target"])
+    def __init__(self, request):
+        self.request = request
+        self.target = Path(request["target"])
         self.partial = self.target.with_name(self.target.name + ".part")
         self.note = self.target.with_name(self.target.name + ".progress")
-        self.parts = queue.Queue()  # to be fetched
-        self.found = queue.Queue()  # on disk already, to be looked through: part, and how far it had come
+        self.parts = queue.Queue()  # parts to fetch
+        self.found = queue.Queue()  # parts on disk to check, each with how far it had come
         self.all = []
         self.left = self.fetched = self.kept = 0
         self.failure = None
         self.lock = threading.Lock()
         self.began = self.last_byte = time.monotonic()
-        self.working = 0  # threads that have a part: a line's rate is judged by what they can take
-        self.failing = set()  # threads that wait for the line or the store to come back
+        self.working = 0  # threads that have a part; the least rate shrinks with their number
+        self.failing = set()  # threads that wait until the line or the store comes back
         self.rates = collections.deque()
         self.noted = 0.0
 
     def prepare(self):
-        total = sum(f["size"] for f in self.order["files"])
+        total = sum(f["size"] for f in self.request["files"])
         came = self.read_note()
-        if self.target.exists() and not self.partial.exists():  # damaged, or we would not be asked: keep its good parts
+        if (
+            self.target.exists() and not self.partial.exists()
+        ):  # damaged, else no fetch was planned: keep its good parts
             self.target.rename(self.partial)
             came = None
         self.partial.mkdir(parents=True, exist_ok=True)
@@ -106,14 +107,14 @@ class Transfer:
         )
         if free < total:
             raise Refused(5, f"{total >> 20} MB are needed in {self.partial.parent}, {free >> 20} MB are free")
-        for file in self.order["files"]:
+        for file in self.request["files"]:
             path = self.partial / file["path"]
             path.parent.mkdir(parents=True, exist_ok=True)
             fresh = not path.exists() or path.stat().st_size != file["size"]
             with path.open("ab") as stream:
                 stream.truncate(file["size"])
             for index in range(len(file["parts"])):
-                part = Part(file, path, index, self.order["part_bytes"])
+                part = Part(file, path, index, self.request["part_bytes"])
                 self.all.append(part)
                 reached = part.end if came is None else min(part.end, part.start + came.get(part.name, 0))
                 if fresh or reached == part.start:
@@ -122,15 +123,15 @@ class Transfer:
                     self.found.put((part, reached))
 
     def run(self):
-        """Look through what is there first, so that the time for it does not count as a slow line."""
-        self.all_at_once(self.look_through, lambda _: None)
+        """Check the parts on disk first, so that the time for it does not count as a slow line. Return the seconds."""
+        self.run_threads(self.check_found, lambda _: None)
         self.left = sum(part.end - part.offset for part in self.parts.queue)
         self.began = self.last_byte = time.monotonic()
-        self.working = self.order["connections"]
-        return self.all_at_once(self.work, self.watch)
+        self.working = self.request["connections"]
+        return self.run_threads(self.work, self.watch)
 
-    def all_at_once(self, work, watch):
-        threads = [threading.Thread(target=work, daemon=True) for _ in range(self.order["connections"])]
+    def run_threads(self, work, watch):
+        threads = [threading.Thread(target=work, daemon=True) for _ in range(self.request["connections"])]
         began = time.monotonic()
         for thread in threads:
             thread.start()
@@ -148,20 +149,20 @@ class Transfer:
             self.write_note()
 
     def watch_rate(self, seconds):
-        over = self.order["rate_over_seconds"]
+        over = self.request["rate_over_seconds"]
         self.rates.append((seconds, self.fetched))
         while seconds - self.rates[0][0] > over:
             self.rates.popleft()
-        # A few connections fill a line; fewer than those get their share and no more.
-        least = self.order["least_mbps"] * min(1, self.working / min(FILL, self.order["connections"]))
-        if not least or self.failing or seconds <= self.order["rate_after_seconds"] or self.fetched >= self.left:
+        # FILL connections fill a line; fewer connections must reach their share of the least rate only.
+        least = self.request["least_mbps"] * min(1, self.working / min(FILL, self.request["connections"]))
+        if not least or self.failing or seconds <= self.request["rate_after_seconds"] or self.fetched >= self.left:
             return
         since, then = self.rates[0] if seconds > over else (0.0, 0)
         rate = (self.fetched - then) * 8 / 1e6 / (seconds - since)
         if rate < least:
             raise Refused(7, f"{rate:.1f} Mb/s after {seconds:.0f} s, {least:.1f} Mb/s are the least")
 
-    def look_through(self):
+    def check_found(self):
         try:
             while not self.failure:
                 part, reached = self.found.get_nowait()
@@ -203,14 +204,14 @@ class Transfer:
             except BROKEN as error:
                 connections.clear()
                 silent = time.monotonic() - self.last_byte
-                if silent > self.order["patience_seconds"]:
-                    told = str(error) if str(error).startswith("the store") else type(error).__name__
+                if silent > self.request["patience_seconds"]:
+                    cause = str(error) if str(error).startswith("the store") else type(error).__name__
                     raise Refused(
                         4 if isinstance(error, NoBucketYet) else 6,
-                        f"{part.file['path']}: {told}, and no byte for {silent:.0f} s",
+                        f"{part.file['path']}: {cause}, and no byte for {silent:.0f} s",
                     ) from error
                 self.failing.add(threading.get_ident())
-                time.sleep(min(LONGEST_PAUSE_SECONDS, self.order["pause_seconds"] * 2**broken))
+                time.sleep(min(LONGEST_PAUSE_SECONDS, self.request["pause_seconds"] * 2**broken))
                 broken += 1
                 continue
             if part.good:
@@ -223,14 +224,14 @@ class Transfer:
                     f"{part.digest[:16]}... is in the manifest",
                 )
             part.reset()
-            time.sleep(min(LONGEST_PAUSE_SECONDS, self.order["pause_seconds"] * 2**wrong))
+            time.sleep(min(LONGEST_PAUSE_SECONDS, self.request["pause_seconds"] * 2**wrong))
 
     def download(self, connections, part):
         place = urlsplit(part.file["url"])
         key = (place.scheme, place.netloc)
         if key not in connections:
             kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-            connections[key] = kind(place.netloc, timeout=min(30, self.order["patience_seconds"] + 1))
+            connections[key] = kind(place.netloc, timeout=min(30, self.request["patience_seconds"] + 1))
         connection = connections[key]
         wanted = f"bytes={part.offset}-{part.end - 1}"
         connection.request("GET", f"{place.path}?{place.query}", headers={"Range": wanted})
@@ -252,21 +253,21 @@ class Transfer:
                     self.failing.discard(threading.get_ident())
 
     def refuse(self, place, answer):
-        """Of the store's own words only the code is passed on: the rest may quote keys."""
+        """Raise for the store's error answer. Only its code is passed on, because the rest may quote keys."""
         body = answer.read(20_000).decode(errors="replace")
         code = re.search(r"<Code>(\w{1,60})</Code>", body)
-        told = f"the store answers {answer.status}{f' ({code[1]})' if code else ''} for {place.path}"
+        message = f"the store answers {answer.status}{f' ({code[1]})' if code else ''} for {place.path}"
         if answer.status == 403 and "expired" in body.lower():
-            young = time.monotonic() - self.began < self.order["urls_last_seconds"]
-            raise Refused(4 if young else 8, f"{told}: the URL has expired")
+            young = time.monotonic() - self.began < self.request["urls_last_seconds"]
+            raise Refused(4 if young else 8, f"{message}: the URL has expired")
         if code and code[1] == "NoSuchBucket":
-            raise NoBucketYet(told)
+            raise NoBucketYet(message)
         if answer.status in (301, 307, 401, 403, 404):
-            raise Refused(4, told)
-        raise http.client.HTTPException(told)
+            raise Refused(4, message)
+        raise http.client.HTTPException(message)
 
     def read_note(self):
-        """How far each part had come, by name; None where nobody has noted it."""
+        """Return how far each part had come, by its name; None if there is no note that parses."""
         try:
             return {str(name): int(count) for name, count in json.loads(self.note.read_text()).items()}
         except (OSError, ValueError, AttributeError, TypeError):
@@ -278,7 +279,7 @@ class Transfer:
         fresh.replace(self.note)
 
     def finish(self):
-        wanted = {self.partial / file["path"] for file in self.order["files"]}
+        wanted = {self.partial / file["path"] for file in self.request["files"]}
         for path in sorted(self.partial.rglob("*"), reverse=True):
             if path.is_symlink() or (path.is_file() and path not in wanted):
                 path.unlink()
@@ -286,22 +287,24 @@ class Transfer:
                 path.rmdir()
         if self.target.exists():
             shutil.rmtree(self.target)
-        # The mark first: without a folder it says nothing, while a folder without its mark would be fetched again.
+        # The mark first: a mark without its folder has no effect, but a folder without its mark is fetched again.
         mark = self.target.with_name(self.target.name + ".verified")
-        prints = {file["path"]: self.print_of(file) for file in self.order["files"]}
+        prints = {file["path"]: self.print_of(file) for file in self.request["files"]}
         mark.write_text(json.dumps({"boot": boot(), "files": prints}))
         self.partial.rename(self.target)
         self.note.unlink(missing_ok=True)
 
     def print_of(self, file):
-        """What changes when a file is written to. facts.py compares it: hashing 100 GB at every look takes minutes."""
+        """Return size, time and inode, which change with each write. facts.py compares them: hashing 100 GB takes minutes."""
         status = (self.partial / file["path"]).stat()
         return [status.st_size, status.st_mtime_ns, status.st_ino]
 
 
 def boot():
-    """Which boot of the machine this is: what was not on disk yet when the power went is not what was verified, and
-    waiting for the disk here would cost a start as long as the download.
+    """Return the id of this boot of the machine.
+
+    A power cut may lose verified bytes that were not on disk yet, so that files of an earlier boot are checked again.
+    Waiting for the disk instead would delay a start by as long as the download took.
     """
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -310,7 +313,7 @@ def boot():
 
 
 def main():
-    transfer = Transfer(ORDER)
+    transfer = Transfer(REQUEST)
     try:
         transfer.prepare()
         seconds = transfer.run()

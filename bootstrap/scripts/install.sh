@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts a fetched and verified kit in place: $1 is its digest. The folder appears under its name when it is whole.
+# Unpacks a fetched and verified kit and switches to it; $1 is its digest. Its folder appears under its name when whole.
 set -e
 umask 077
 kits=/opt/gpu-fleet/kits

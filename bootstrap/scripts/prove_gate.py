@@ -1,8 +1,7 @@
-"""Ask the gate from inside, as a client would: refused without a token, served with it. Prints what it answered. Sent on
-stdin.
+"""Ask the gate for a completion from inside, without a token and with it, and print both statuses. Sent on stdin.
 
-The order, in ORDER: {"port": number, "model": name}. The certificate is not verified here: it is for the address that clients
-use, and whoever can answer on this host's loopback is this host. Who asks from outside verifies it.
+REQUEST: {"port": number, "model": name}. The certificate is not verified here: it names the address that clients use, and
+only this host answers on its loopback. The probe from outside verifies it.
 """
 
 import http.client
@@ -18,8 +17,8 @@ TRIES = 20
 def ask(headers):
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", ORDER["port"], timeout=90, context=context)
-    body = json.dumps({"model": ORDER["model"], "prompt": "Hello", "max_tokens": 1})
+    connection = http.client.HTTPSConnection("127.0.0.1", REQUEST["port"], timeout=90, context=context)
+    body = json.dumps({"model": REQUEST["model"], "prompt": "Hello", "max_tokens": 1})
     try:
         connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json", **headers})
         return connection.getresponse().status

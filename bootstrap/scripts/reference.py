@@ -1,7 +1,7 @@
-"""Measure this host's line by a file from elsewhere. Standard library only; sent on stdin.
+"""Measure this host's line by downloading a file from elsewhere. Standard library only; sent on stdin.
 
-The order, in ORDER: {"url", "connections", "seconds": how long at most, "bytes": how much at most over all connections}.
-Prints {"mbps": rate in Mb/s, or null where nothing came}.
+REQUEST: {"url", "connections", "seconds": at most, "bytes": at most over all connections}.
+Prints {"mbps": rate in Mb/s, or null if nothing came}.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ class Measured:
         self.first = self.last = None
 
     def get(self):
-        wanted = {"User-Agent": "gpu-fleet", "Range": f"bytes=0-{ORDER['bytes'] - 1}"}
-        request = urllib.request.Request(ORDER["url"], headers=wanted)
-        with urllib.request.urlopen(request, timeout=ORDER["seconds"]) as answer:
+        wanted = {"User-Agent": "gpu-fleet", "Range": f"bytes=0-{REQUEST['bytes'] - 1}"}
+        request = urllib.request.Request(REQUEST["url"], headers=wanted)
+        with urllib.request.urlopen(request, timeout=REQUEST["seconds"]) as answer:
             while block := answer.read1(BLOCK):
                 with self.lock:
                     self.last = time.monotonic()
                     self.first = self.first or self.last
                     self.count += len(block)
-                    if self.count >= ORDER["bytes"]:
+                    if self.count >= REQUEST["bytes"]:
                         return
 
     def work(self):
@@ -39,10 +39,10 @@ class Measured:
 
 
 def main():
-    if not ORDER["url"].startswith(("http://", "https://")):
+    if not REQUEST["url"].startswith(("http://", "https://")):
         return {"mbps": None}
-    measured, ends = Measured(), time.monotonic() + ORDER["seconds"]
-    threads = [threading.Thread(target=measured.work, daemon=True) for _ in range(ORDER["connections"])]
+    measured, ends = Measured(), time.monotonic() + REQUEST["seconds"]
+    threads = [threading.Thread(target=measured.work, daemon=True) for _ in range(REQUEST["connections"])]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Declares one supervised service (vllm, gate, agent, vmagent); it starts with the supervisor once there is an order for it.
-# All are declared before the supervisor starts, because it looks for new ones every five seconds only.
+# Declares one supervised service (vllm, gate, agent, vmagent). It starts with the supervisor once <name>.wanted exists.
+# boot.sh declares all before the supervisor starts, which looks for new services every five seconds only.
 set -e
 name=$1
 kit=/opt/gpu-fleet/kit

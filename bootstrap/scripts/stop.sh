@@ -1,7 +1,8 @@
 #!/bin/sh
-# Stops a service, by force after $2 seconds, and returns once its supervisor knows that it is to stay down.
-# `sv` alone is not enough: between an end and the restart a second later it says "ok: down" before its request was read,
-# and an `sv up` right after is then dropped, because the service still counts as wanted up: it would stay down for good.
+# Stops a service, by force after $2 seconds, and returns once its supervisor keeps it down.
+# `sv` alone is not enough. Between an end and the restart a second later, it says "ok: down" before the supervisor reads
+# its request. The supervisor then drops an `sv up` right after, because the service still counts as wanted up. The
+# service would stay down for good.
 kit=/opt/gpu-fleet/kit
 folder=/opt/gpu-fleet/service/$1
 PATH=$kit/bin:$PATH

@@ -1,7 +1,7 @@
 #!/bin/sh
-# After every end of vLLM, however it came: its children end too, what it left in shared memory goes, its end is noted
-# together with its last words. `kill -9 -GROUP` and not `kill -KILL -- -GROUP`: dash does not know the latter. A killed
-# process takes a while to let go of its memory, also the GPU's: the next vLLM must not start into that.
+# Runs after every end of vLLM: kills its children, removes its files in shared memory, and keeps its exit code and the end
+# of its log. `kill -9 -GROUP`, because dash does not know `kill -KILL -- -GROUP`. A killed process takes a while to free
+# its memory and the GPU's; the next vLLM must not start before that.
 run=/run/gpu-fleet
 rm -f $run/vllm.started
 group=$(cat $run/vllm.group 2>/dev/null)

@@ -1,8 +1,8 @@
-"""Replace this process by vLLM as vllm.wanted says: own session, own log, and a mark of what was started.
+"""Replace this process by vLLM as vllm.wanted says: own session, own log, and a mark of the configuration.
 
-Standard library only; runs on the host's own Python. The environment is the container's own, which an SSH session does not
-have: it is the same whoever starts vLLM. The mark is the digest of the order that this very process carries
-out, so that an order changed later, or by hand, shows as a difference.
+Standard library only; runs on the host's own Python. The environment is the container's own, which an SSH session lacks,
+so that every start of vLLM gets the same. The mark, vllm.started, is the digest of the configuration that this process
+read. A later change of the file, also by hand, shows as a difference.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ import shutil
 import time
 from pathlib import Path
 
-ORDER = Path("/opt/gpu-fleet/etc/vllm.wanted")
+WANTED = Path("/opt/gpu-fleet/etc/vllm.wanted")
 RUN = Path("/run/gpu-fleet")
 LOG = Path("/var/log/gpu-fleet/vllm.log")
 LOG_BYTES = 32 * 2**20
@@ -22,24 +22,27 @@ LOOK_SECONDS = 30
 
 def main() -> None:
     """Become vLLM."""
-    text = ORDER.read_bytes()
-    order = json.loads(text)
+    text = WANTED.read_bytes()
+    config = json.loads(text)
     digest = hashlib.sha256(text.strip()).hexdigest()
     if os.getpid() != os.getsid(0):
         os.setsid()
     (RUN / "vllm.group").write_text(str(os.getpid()))
     log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    os.write(log, f"\n=== gpu-fleet starts vLLM, order {digest[:12]}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode())
+    os.write(
+        log,
+        f"\n=== gpu-fleet starts vLLM, configuration {digest[:12]}, {time.strftime('%Y-%m-%d %H:%M:%S')}\n".encode(),
+    )
     nothing = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((nothing, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     keep_log_short()
     (RUN / "vllm.started").write_text(digest)
-    os.execvpe(order["argv"][0], order["argv"], {**container(), **order["environment"]})
+    os.execvpe(config["argv"][0], config["argv"], {**container(), **config["environment"]})
 
 
 def container():
-    """Return the environment of the container's first process, or our own if that one shows none."""
+    """Return the environment of the container's first process, or our own if that cannot be read."""
     try:
         lines = CONTAINER.read_bytes().split(b"\0")
     except OSError:
@@ -52,9 +55,9 @@ def container():
 
 
 def keep_log_short() -> None:
-    """Leave a process behind that starts the log anew when it is long; it ends with vLLM's group.
+    """Start a process that copies and truncates a long log; it ends with vLLM's group.
 
-    A grandchild, so that vLLM has no child that it does not know. Copied and truncated, because vLLM keeps the file open.
+    It is a grandchild, so that vLLM has no unknown child. It truncates, because vLLM keeps the file open.
     """
     if os.fork():
         os.wait()

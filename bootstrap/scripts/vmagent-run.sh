@@ -1,6 +1,6 @@
 #!/bin/sh
-# Ships what vLLM and the agent say to the door, and keeps it on disk while the door does not take it. The order sets URL,
-# INTERVAL and METRICS_USER; the password is in a file, so that no process's arguments show it.
+# Sends the metrics of vLLM and the agent to the receiver, and keeps them on disk while the receiver does not take them.
+# vmagent.wanted sets URL, INTERVAL and METRICS_USER. The password is in a file, so that no process's arguments show it.
 exec >>/var/log/gpu-fleet/vmagent.log 2>&1
 etc=/opt/gpu-fleet/etc
 kit=/opt/gpu-fleet/kit

@@ -11,17 +11,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from bootstrap.apply import Report
 from bootstrap.artifacts import Artifacts
 from bootstrap.clock import Clock, Until
+from bootstrap.connect import connect
+from bootstrap.converge import converge, observe
 from bootstrap.errors import BootstrapError, GateOpen, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.metrics_agent import Reporting
 from bootstrap.probe import probe
-from bootstrap.run import KIT, Report, converge, observe
+from bootstrap.remote_scripts import KIT
 from bootstrap.self_destruct import attend, report_online, sign_of_attention
 from bootstrap.spec import EndpointSpec, Preflight
-from bootstrap.ssh import connect
 from bootstrap.warm_cache import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.identity.metrics_credentials import Reporter, password_for
@@ -118,7 +120,9 @@ class InstanceBootstrap:
         refused = functools.partial(attach, self.keyring, instance.id, say=say)
         sign = sign_of_attention(self.limits.unattended_seconds)
         bound = self.limits.connect_seconds
-        return connect(*mapped, self.private_key, host_key, self.clock, bound, say, refused, also=self.also, sign=sign)
+        return connect(
+            *mapped, self.private_key, host_key, self.clock, bound, say, refused, other_keys=self.also, attention=sign
+        )
 
     def observe(self, instance: Instance, host_key: str, say: Progress) -> Facts:
         """Look at what really runs, and end the timer that a container which was made anew has. Raises bootstrap errors."""
@@ -277,7 +281,7 @@ def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> Endpo
             disk_gb=settings.start_cost.bytes / 1e9,
             download_mbps=wishes.download_mbps * SLOW_SHARE,
             cuda=settings.needs.cuda or 0,
-            cuda_wished=wishes.min_cuda > 0,
+            cuda_required=wishes.min_cuda > 0,
             capability=settings.needs.capability / 100,
             gpu_celsius=settings.preflight.gpu_celsius,
             cpu_cores=max(settings.preflight.cpu_cores, wishes.cpu_cores),

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from bootstrap.connect import public_line
 from bootstrap.errors import BootstrapError
 from bootstrap.host import Host
 from bootstrap.remote_scripts import ETC, shell
-from bootstrap.ssh import public_line
 from providers.vast.api import errors
 from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import Instance

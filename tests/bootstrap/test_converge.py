@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from bootstrap.clock import SystemClock
+from bootstrap.connect import connect
+from bootstrap.converge import converge
 from bootstrap.errors import EngineDied, HostKeyMismatch, HostLost, PreflightFailed, WeightsMissing
-from bootstrap.run import converge
-from bootstrap.ssh import connect
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.emulated import USER_KEY
 from tests.doubles.rented import SECRET_IN_URL, TOKEN, Rented, Things, rent

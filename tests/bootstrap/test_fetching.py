@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from bootstrap.artifacts import Artifacts
+from bootstrap.download import download
 from bootstrap.errors import FetchFailed, PreflightFailed, WeightsMissing
-from bootstrap.fetch import fetch
 from bootstrap.host import Result
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreUnreachable, readable
@@ -61,7 +61,7 @@ def artifacts(store: ObjectStore, **changes: str) -> Artifacts:
 
 
 def bring(signs: Artifacts, manifest: Manifest, target: Path, patience: float = 1.0) -> str:
-    return fetch(Here(), "chat-0", manifest, signs.presign, str(target), 0, patience).text
+    return download(Here(), "chat-0", manifest, signs.presign, str(target), 0, patience).text
 
 
 def test_a_model_arrives_whole(store: ObjectStore, manifest: Manifest, tmp_path: Path) -> None:
@@ -116,14 +116,14 @@ def test_a_url_that_counts_as_expired_at_once_is_a_clock(
         return url
 
     with pytest.raises(WeightsMissing, match="clock differs from the store's"):
-        fetch(Here(), "chat-0", manifest, long_ago, str(tmp_path / "model"), 0, 1.0)
+        download(Here(), "chat-0", manifest, long_ago, str(tmp_path / "model"), 0, 1.0)
 
 
 def test_urls_that_expire_on_the_way_are_renewed(
     store: ObjectStore, manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signs, given = artifacts(store), []
-    monkeypatch.setattr("bootstrap.fetch.URLS_LAST_SECONDS", 0)
+    monkeypatch.setattr("bootstrap.download.URLS_LAST_SECONDS", 0)
 
     def presign(sha256: str, _seconds: int) -> str:
         given.append(sha256)
@@ -133,7 +133,7 @@ def test_urls_that_expire_on_the_way_are_renewed(
         time.sleep(1.2)
         return url
 
-    fetch(Here(), "chat-0", manifest, presign, str(tmp_path / "model"), 0, 1.0)
+    download(Here(), "chat-0", manifest, presign, str(tmp_path / "model"), 0, 1.0)
 
     assert len(given) == 2 * len(manifest.files)
     assert {path.name for path in (tmp_path / "model").iterdir()} == set(FILES)
@@ -198,7 +198,7 @@ def test_no_secret_is_in_any_message_or_argument(store: ObjectStore, manifest: M
             return super().run(command, stdin, timeout)
 
     host = Watched()
-    told = fetch(host, "chat-0", manifest, artifacts(store).presign, str(tmp_path / "model"), 0, 1.0).text
+    text = download(host, "chat-0", manifest, artifacts(store).presign, str(tmp_path / "model"), 0, 1.0).text
 
     assert commands == ["exec python3 -S -"]
-    assert "Signature" not in told
+    assert "Signature" not in text

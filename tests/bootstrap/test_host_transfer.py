@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from bootstrap.clock import Until
+from bootstrap.download import EXPIRED, NETWORK, NO_SPACE, REFUSED, TOO_SLOW
 from bootstrap.errors import FetchFailed, PreflightFailed, StoreDown, WeightsMissing
-from bootstrap.fetch import EXPIRED, NETWORK, NO_SPACE, REFUSED, TOO_SLOW
+from bootstrap.fetch import HostTransfer
 from bootstrap.host import Result
-from bootstrap.host_transfer import HostTransfer
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.clock import FakeClock
 from weights.manifest import File, Manifest

@@ -211,14 +211,14 @@ def test_the_script_writes_what_it_says_and_leaves_nothing(tmp_path: Path, capsy
     script = Path(__file__).parents[2] / "bootstrap/scripts/disk_speed.py"
     order = {"folder": str(tmp_path / "workspace"), "bytes": 5 << 20, "seconds": 5}
 
-    exec(compile(script.read_text(), str(script), "exec"), {"ORDER": order})
+    exec(compile(script.read_text(), str(script), "exec"), {"REQUEST": order})
 
     assert json.loads(capsys.readouterr().out)["bytes"] == 8 << 20
     assert list((tmp_path / "workspace").iterdir()) == []
 
 
 def test_a_cuda_that_cannot_be_read_fails_where_somebody_asked_for_one() -> None:
-    wished = replace(SPEC, preflight=replace(BOUNDS, cuda_wished=True))
+    wished = replace(SPEC, preflight=replace(BOUNDS, cuda_required=True))
 
     assert "not known: whether the driver supports CUDA 12.8" in preflight(SPEC, facts(cuda=None), NOW)
     with pytest.raises(PreflightFailed, match=r"cannot be read, and minCuda asks for 12\.8"):

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.clock import Clock, SystemClock
+from bootstrap.connect import connect, public_line
 from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFailed
-from bootstrap.ssh import SshHost, connect, public_line
+from bootstrap.ssh_host import SshHost
 from tests.doubles.sshd import Sshd, new_key, running_sshd
 
 
@@ -87,7 +88,7 @@ def test_every_key_that_may_open_the_host_is_tried(sshd: Sshd) -> None:
 
     def enter(first: str, *also: str) -> SshHost:
         where = ("127.0.0.1", sshd.port, first, sshd.host_key, SystemClock())
-        return connect(*where, 0, lambda *_: None, refused.append, also=also)
+        return connect(*where, 0, lambda *_: None, refused.append, other_keys=also)
 
     enter(other, sshd.private_key).close()
     enter(sshd.private_key, other).close()
@@ -166,7 +167,7 @@ def test_a_sign_is_given_while_a_command_runs_and_between_commands(sshd: Sshd, t
     sign = f"echo given >> {shlex.quote(str(signs))}"
     given = f"[ $(cat {shlex.quote(str(signs))} 2>/dev/null | wc -l) -ge"
     host = connect(
-        "127.0.0.1", sshd.port, sshd.private_key, sshd.host_key, HastyClock(), 600, lambda *_: None, sign=sign
+        "127.0.0.1", sshd.port, sshd.private_key, sshd.host_key, HastyClock(), 600, lambda *_: None, attention=sign
     )
 
     with contextlib.closing(host):

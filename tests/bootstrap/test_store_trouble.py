@@ -15,7 +15,7 @@ import pytest
 
 from bootstrap.artifacts import Artifacts
 from bootstrap.clock import SystemClock
-from bootstrap.host_transfer import HostTransfer
+from bootstrap.fetch import HostTransfer
 from bootstrap.spec import EndpointSpec, Preflight
 from providers.store.client import Keys, connect
 from providers.store.errors import StoreError, StoreUnreachable, readable

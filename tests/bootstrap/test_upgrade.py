@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from bootstrap.converge import converge
 from bootstrap.errors import BootstrapError, HostLost, PreflightFailed
 from bootstrap.host import Result
-from bootstrap.host_transfer import Store
-from bootstrap.run import converge
+from bootstrap.services import Store
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.clock import FakeClock
 from tests.doubles.facts import EMPTY

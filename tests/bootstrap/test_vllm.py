@@ -23,7 +23,7 @@ class Host:
         self.commands: list[str] = []
 
     def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
-        if b"ORDER" not in stdin:
+        if b"REQUEST" not in stdin:
             self.commands.append(command)
             return Result(0, "", "")
         look = self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.apply import Report
 from bootstrap.clock import Clock, SystemClock
+from bootstrap.connect import connect
+from bootstrap.converge import converge, observe
 from bootstrap.facts import Facts
 from bootstrap.kit import build_kit
 from bootstrap.probe import Probe, probe
-from bootstrap.run import Report, converge, observe
 from bootstrap.spec import EndpointSpec, Preflight
-from bootstrap.ssh import SshHost, connect
+from bootstrap.ssh_host import SshHost
 from providers.identity.authority import Authority, new_ca, sign_csr
 from sandbox import model
 from sandbox.hosts.backend import NamespaceHosts

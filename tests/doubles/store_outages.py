@@ -2,7 +2,7 @@
 
 machines_given_back("no answer", "half-way") == 0
 
-The rule is the real one, `bootstrap.host_transfer`; the host's fetch, the store and the clock are in memory.
+The rule is the real one, `bootstrap.fetch`; the host's fetch, the store and the clock are in memory.
 """
 
 import json
@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bootstrap.clock import Until
+from bootstrap.download import NETWORK, TOO_SLOW
 from bootstrap.errors import BootstrapError
-from bootstrap.fetch import NETWORK, TOO_SLOW
+from bootstrap.fetch import HostTransfer
 from bootstrap.host import Result
-from bootstrap.host_transfer import HostTransfer
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.clock import FakeClock
 from weights.manifest import PART_BYTES, File, Manifest

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bootstrap.clock import SystemClock
-from bootstrap.ssh import connect
+from bootstrap.connect import connect
 from cli.log import TYPE, plain
 from tests.doubles.certificates import certificate
 from tests.doubles.cloud import REPO, Cloud, running_cloud

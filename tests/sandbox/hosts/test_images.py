@@ -43,7 +43,7 @@ def test_a_host_has_the_program_that_the_image_starts_and_its_facts_name_it(tmp_
     hosts = NamespaceHosts(tmp_path, Images("double", tmp_path))
     try:
         login = Login(hosts.create(spec(image="vllm/vllm-openai:latest")))
-        order = "ORDER = {'model_folder': '/nothing', 'python': ['/opt/vllm/bin/python']}\n"
+        order = "REQUEST = {'model_folder': '/nothing', 'python': ['/opt/vllm/bin/python']}\n"
         with login.client.open_sftp() as files, files.open("/root/facts.py", "w") as file:
             file.write(order + (SCRIPTS / "facts.py").read_text())
         status, output = login.run("python3 /root/facts.py")
