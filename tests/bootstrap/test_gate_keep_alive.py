@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bootstrap.gate import ENGINE_IDLE
 from bootstrap.rendered_config import ENVIRONMENT
-from bootstrap.spec import LEAST_KEEP_ALIVE
+from config.vllm_options import LEAST_KEEP_ALIVE
 from tests.doubles.gate import CLOSING_S, TOKEN, Gate, running_gate
 
 CLIENTS, EACH = 50, 20

@@ -40,9 +40,9 @@ class Machine:
 
     def run(self, _command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         assert timeout > 0
-        if b"Print what is true of this host" in stdin:
+        if b"Print this host's facts" in stdin:
             return Result(0, self.facts, "")
-        if b"Write a file for a bounded time" in stdin:
+        if b"write a file for a bounded time" in stdin:
             self.speeds += 1
             return Result(0, json.dumps({"bytes": 1, "seconds": 1.0}), "")
         raise HostLost("something is changed on it")
