@@ -20,7 +20,7 @@ from weights.hash_cache import HashCache
 from weights.hashing import bytes_to_read
 from weights.hub import Hub, damaged, fetch
 from weights.manifest import PART_BYTES, Manifest, ManifestError, Source, mismatches, of_folder, paths_of
-from weights.model_folder import about, problems
+from weights.model_folder import problems, read_model_info
 from weights.model_info import ModelInfo
 from weights.quantities import size
 
@@ -74,7 +74,9 @@ def make(
     paths = paths_of(folder)
     if found := problems(folder, paths, allow):
         raise CommandError("\n".join([f"No manifest was made of {folder}:", *(f"  {sentence}" for sentence in found)]))
-    made = _digested(name or folder.name.lower(), folder, paths).model_copy(update={"about": about(folder, paths)})
+    made = _digested(name or folder.name.lower(), folder, paths).model_copy(
+        update={"about": read_model_info(folder, paths)}
+    )
     if not wanted:
         return made
     if broken := damaged(made, folder, wanted):

@@ -1,1 +1,1 @@
-"""Model weights: manifests, hashing, what a model is, and downloads from a hub."""
+"""Describe model weights: manifests, hashing, facts about a model, and downloads from a hub."""

@@ -1,6 +1,6 @@
-"""Digests that an interrupted `manifest` has found already: a file that was not written to since is not read again.
+"""Keep digests for an interrupted `gpu-fleet manifest`, so that it does not read an unchanged file again.
 
-They lie in the user's cache, one line a file, and are only taken for a file with the same size, time of change and inode.
+They lie in the user's cache, one line a file. A digest counts only for the same size, time of change and inode.
 """
 
 import json
@@ -15,13 +15,13 @@ from weights.manifest import File
 
 @dataclass(frozen=True)
 class HashCache:
-    """The digests of one folder in one file of the cache. A cache that cannot be read or written only costs time."""
+    """Keep one folder's digests in one file of the cache. A cache that cannot be read or written only costs time."""
 
     folder: Path
     cache: Path
 
     def files(self) -> Mapping[str, File]:
-        """Return by path the files whose digests are known and still good."""
+        """Return by path the files whose digests are known and still valid."""
         try:
             lines = self.cache.read_text().splitlines()
         except OSError:
@@ -38,7 +38,7 @@ class HashCache:
         return found
 
     def keep(self, file: File) -> None:
-        """Add a file whose digests are known now."""
+        """Add a file with its digests."""
         try:
             row = {"print": self._print(file.path), "file": file.model_dump(mode="json")}
             self.cache.parent.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""Digests of many large files at once, pure but for reading: every core hashes, each file whole and in parts.
+"""Hash many large files at once, whole and in parts, on every core. Pure but for reading.
 
-Each byte is hashed twice, for the file's digest (the name of its blob) and for its part's (what a host checks as it
-lands); SHA-256 of a whole does not follow from those of its parts. The whole files go first, the largest before the
-others, because one file cannot be split over cores.
+Each byte is hashed twice: for the file's digest, which names its blob, and for its part's, which a host checks on arrival.
+The SHA-256 of a file does not follow from those of its parts. The largest whole file goes first, because one file cannot be
+split over cores.
 """
 
 import hashlib
@@ -17,8 +17,9 @@ READ_BYTES = 2**20
 def digests(
     folder: Path, sizes: Sequence[tuple[str, int]], part_bytes: int, read: Callable[[int], None] = lambda _: None
 ) -> Iterator[tuple[str, int, str, tuple[str, ...]]]:
-    """Yield path, size, SHA-256 of the whole file and of each of its parts, the largest file first; `read` is told of bytes
-    that went by. A file of one part is read once. Raises OSError, which names the file.
+    """Yield path, size, SHA-256 of the whole file and of each of its parts, the largest file first.
+
+    `read` gets the number of bytes after each read. A file of one part is read once. Raises OSError, which names the file.
     """
     largest_first = sorted(sizes, key=lambda each: -each[1])
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
@@ -50,5 +51,5 @@ def digests(
 
 
 def bytes_to_read(sizes: Sequence[tuple[str, int]], part_bytes: int) -> int:
-    """Return how many bytes `digests` will go through: twice those of files of several parts."""
+    """Return how many bytes `digests` will read: files of several parts count twice."""
     return sum(size if size <= part_bytes else 2 * size for _, size in sizes)

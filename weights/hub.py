@@ -1,6 +1,6 @@
-"""A model from a hub of models into a plain folder: one pinned revision, only what vLLM loads, held to the hub's digests.
+"""Download a model from a hub into a plain folder: one pinned revision, only files that vLLM loads, checked by digest.
 
-The hub is https://huggingface.co, or what HF_ENDPOINT says. HF_TOKEN opens gated models; it is neither kept nor printed.
+The hub is https://huggingface.co or HF_ENDPOINT. HF_TOKEN opens gated models; it is neither kept nor printed.
 """
 
 import fnmatch
@@ -22,12 +22,12 @@ from weights.quantities import size
 
 ENDPOINT = "https://huggingface.co"
 SHA = re.compile(r"[0-9a-f]{40}\Z")
-SPARE_BYTES = 100_000_000  # of the disk, for what is written beside
+SPARE_BYTES = 100_000_000  # of the disk, for other files
 
 
 @dataclass(frozen=True)
 class HubFile:
-    """One file of a revision. `sha256` of large ones, else `sha1` of the git blob."""
+    """Describe one file of a revision. Large files have a `sha256`, others the `sha1` of the git blob."""
 
     path: str
     size: int
@@ -37,7 +37,7 @@ class HubFile:
 
 @dataclass(frozen=True)
 class Hub:
-    """A hub as it is reached; `token` may be empty."""
+    """Reach one hub; `token` may be empty."""
 
     endpoint: str
     token: str = field(repr=False)
@@ -49,7 +49,7 @@ class Hub:
         return cls(endpoint.rstrip("/"), environment.get("HF_TOKEN", "").strip())
 
     def files(self, repo: str, revision: str | None) -> dict[str, HubFile]:
-        """Return the files of a revision by path. Raises ManifestError, also where the revision is a branch or a tag."""
+        """Return the files of a revision by path. Raises ManifestError, also if the revision is a branch or a tag."""
         with readable(self.endpoint, repo, revision, bool(self.token)):
             api = HfApi(endpoint=self.endpoint, token=self.token or False)
             info = api.model_info(repo, revision=revision, files_metadata=True)
@@ -64,7 +64,7 @@ class Hub:
         }
 
     def download(self, repo: str, revision: str, path: str, folder: Path) -> None:
-        """Bring one file into a folder; one that is there whole stays, and one that was cut goes on. Raises ManifestError."""
+        """Download one file into a folder, keep a complete one, and resume a partial one. Raises ManifestError."""
         with readable(self.endpoint, repo, revision, bool(self.token)):
             hf_hub_download(
                 repo, path, revision=revision, local_dir=folder, endpoint=self.endpoint, token=self.token or False
@@ -72,14 +72,14 @@ class Hub:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return what the disk of a folder has left."""
+    """Return the free bytes on a folder's disk."""
     return shutil.disk_usage(folder).free
 
 
 def fetch(
     hub: Hub, repo: str, revision: str | None, folder: Path, free: Callable[[Path], int] = free_bytes
 ) -> dict[str, HubFile]:
-    """Bring what vLLM loads of a model into a folder, and return those files by path. Raises ManifestError."""
+    """Download the files of a model that vLLM loads into a folder, and return them by path. Raises ManifestError."""
     there = hub.files(repo, revision)
     assert revision is not None
     folder.mkdir(parents=True, exist_ok=True)
@@ -95,7 +95,10 @@ def fetch(
 
 
 def needed(there: Mapping[str, HubFile], shards: frozenset[str] | None) -> list[str]:
-    """Return the paths that vLLM loads, pure: no code, nothing in folders, and the weights once. `shards`: the index's."""
+    """Return the paths that vLLM loads, pure: no code, nothing in folders, and the weights once.
+
+    `there`: files of the hub by path. `shards`: the files that the index names, None without an index.
+    """
     top = [path for path in there if "/" not in path and not path.startswith(".") and there[path].size > 0]
     plain = [path for path in top if _matches(path, BELONGS) and not _matches(path, CODE)]
     weights = [path for path in plain if path.endswith(".safetensors")]
@@ -111,16 +114,16 @@ def needed(there: Mapping[str, HubFile], shards: frozenset[str] | None) -> list[
 
 
 def damaged(made: Manifest, folder: Path, wanted: Mapping[str, HubFile]) -> list[str]:
-    """Return the files that are not what the hub says, by its own digests; `made` holds what was read from the disk."""
+    """Return the paths of files that differ from the hub's digests; `made` holds the digests of the disk's files."""
     found = []
     for file in made.files:
-        said = wanted.get(file.path)
-        if said is None:
+        expected = wanted.get(file.path)
+        if expected is None:
             continue
-        if said.sha256:
-            good = said.sha256 == file.sha256 and said.size == file.size
+        if expected.sha256:
+            good = expected.sha256 == file.sha256 and expected.size == file.size
         else:
-            good = said.sha1 == git_blob((folder / file.path).read_bytes())
+            good = expected.sha1 == git_blob((folder / file.path).read_bytes())
         if not good:
             found.append(file.path)
     return found
@@ -152,7 +155,7 @@ def _no_weights(repo: str, there: Mapping[str, HubFile]) -> str:
 
 
 def _demand_room(folder: Path, wanted: Mapping[str, HubFile], free: int) -> None:
-    # A file that was begun counts whole: a little is kept free.
+    # A partial file counts with its whole size, so that a little stays free.
     lacking = sum(file.size for path, file in wanted.items() if not (folder / path).is_file())
     if lacking + SPARE_BYTES > free:
         raise ManifestError(

@@ -1,8 +1,8 @@
-"""What a model or a kit consists of: files with sizes and digests, and how a folder is held to that.
+"""Describe a model or a kit by its files' sizes and digests, and compare a folder with that description.
 
-A manifest is committed to git and reviewed; everything after it (upload, fetch, refresh) is checked against
-it, so no accident and no change in the store serves other weights than the reviewed ones. Parts of 64 MiB
-have digests of their own, so that a broken download is fetched again in parts and not as a whole.
+A manifest is committed to git and reviewed. Upload, fetch and refresh check against it, so that neither an accident nor a
+change in the store makes a host serve other weights than the reviewed ones. Parts of 64 MiB have digests of their own, so
+that a broken download is fetched again in parts and not as a whole.
 """
 
 import hashlib
@@ -28,8 +28,7 @@ from weights.model_info import ModelInfo
 
 PART_BYTES = 64 * 2**20
 EMPTY = hashlib.sha256().hexdigest()
-# Paths end in shell scripts and in curl's config file on the host: nothing that could be quoted, expanded or
-# broken there.
+# Paths end up in shell scripts and in curl's config file on the host, so that they hold nothing to quote or expand.
 SEGMENT = re.compile(r"[A-Za-z0-9_.+=@,-]+\Z")
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -37,7 +36,7 @@ Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 
 
 class ManifestError(ValueError):
-    """A folder that no manifest can describe; the message says which file and what to do about it."""
+    """No manifest can describe a folder; the message names the file and says what to do."""
 
 
 class _Record(BaseModel):
@@ -45,7 +44,7 @@ class _Record(BaseModel):
 
 
 class File(_Record):
-    """One file. `path` is relative and posix, `size` in bytes, `parts` the SHA-256 of each 64 MiB part."""
+    """Describe one file. `path` is relative and posix, `size` in bytes, `parts` the SHA-256 of each 64 MiB part."""
 
     path: Annotated[str, StringConstraints(min_length=1, max_length=240)]
     size: Annotated[int, Field(ge=0, le=2**50)]
@@ -74,14 +73,14 @@ class File(_Record):
 
 
 class Source(_Record):
-    """Where a model was taken from: a repository of a hub and the commit."""
+    """Name a model's origin: a repository of a hub and the commit."""
 
     repo: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")]
     revision: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
 
 class Manifest(_Record):
-    """All files of one model or kit, sorted by path, and what the model is. Equal files have equal digests."""
+    """List all files of one model or kit, sorted by path, with facts about the model. Equal files have equal digests."""
 
     name: Name
     files: Annotated[tuple[File, ...], Field(min_length=1)]
@@ -105,7 +104,7 @@ class Manifest(_Record):
 
     @property
     def digest(self) -> str:
-        """Return the SHA-256 of the canonical JSON of all files; name, `about` and `source` are no part of it."""
+        """Return the SHA-256 of the canonical JSON of all files, without name, `about` and `source`."""
         files = [file.model_dump(mode="json") for file in self.files]
         return hashlib.sha256(json.dumps(files, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
@@ -115,18 +114,16 @@ class Manifest(_Record):
         return sum(file.size for file in self.files)
 
     def to_props(self) -> dict[str, Any]:
-        """Return it as plain values, without what is not known."""
+        """Return it as plain values, without unknown ones."""
         return self.model_dump(mode="json", exclude_none=True)
 
     @classmethod
     def from_json(cls, text: str) -> "Manifest":
-        """Parse a committed manifest. Raises pydantic.ValidationError (a ValueError) that names every bad
-        field.
-        """
+        """Parse a committed manifest. Raises pydantic.ValidationError, a ValueError, which names every bad field."""
         return cls.model_validate_json(text)
 
     def to_json(self) -> str:
-        """Return the text that is committed: indented, one line a part, ending in a newline."""
+        """Return the text to commit: indented, one line a part, ending in a newline."""
         return json.dumps(self.to_props(), indent=2) + "\n"
 
 
@@ -142,11 +139,11 @@ def of_folder(
     read: Callable[[int], None] = lambda _: None,
     done: Callable[[File], None] = lambda _: None,
 ) -> Manifest:
-    """Digest every file under `folder`, all cores at once, and return its manifest.
+    """Hash every file under `folder` on all cores, and return its manifest.
 
-    `known` holds files by path that need not be read again; `read` is told of bytes that went by, `done` of each file.
-    Hidden files are left out: download tools keep their bookkeeping there. Raises ManifestError where the folder is missing
-    or empty, or holds a symlink or a path that no manifest can carry.
+    `known` holds files by path that need not be read again. `read` gets the bytes of each read, `done` each finished file.
+    Hidden files are left out, because download tools keep their own records there. Raises ManifestError if the folder is
+    missing or empty, or holds a symlink or a path that no manifest can carry.
     """
     paths = paths_of(folder)
     if not paths:
@@ -165,11 +162,9 @@ def of_folder(
 
 
 def mismatches(manifest: Manifest, folder: Path, *, contents: bool = True) -> list[str]:
-    """Return one sentence for each way in which `folder` differs from `manifest`; an empty list where it does
-    not.
+    """Return one sentence for each difference between `folder` and `manifest`.
 
-    `contents=False` compares names and sizes only: instant, and enough to notice a wrong or half-copied
-    folder.
+    `contents=False` compares names and sizes only: instant, and enough to notice a wrong or half-copied folder.
     """
     try:
         present = set(paths_of(folder))
@@ -181,7 +176,7 @@ def mismatches(manifest: Manifest, folder: Path, *, contents: bool = True) -> li
         if path not in present:
             found.append(f"{path} is in the manifest but not in {folder}.")
         elif (size := (folder / path).stat().st_size) != file.size:
-            found.append(f"{path} has {size} bytes where the manifest says {file.size}.")
+            found.append(f"{path} has {size} bytes, and the manifest says {file.size}.")
         elif contents and list(_of_files(folder, [path], lambda _: None)) != [file]:
             found.append(f"{path} has the right size but another content than the manifest says.")
     return found

@@ -1,7 +1,7 @@
-"""How large a model is at run time, pure: from its config.json, as vLLM reads it.
+"""Compute a model's size at run time from its config.json, pure, as vLLM reads it.
 
-Authors leave out what has its default, call the same thing by several names, and nest the text model's part in that of a
-model with images or sound. The defaults by `model_type` are those of the transformers library, in model_defaults.json.
+Authors leave out defaults, use several names for the same thing, and nest the text model's part in that of a model with
+images or sound. model_defaults.json holds the transformers library's defaults by `model_type`.
 """
 
 import functools
@@ -16,7 +16,7 @@ NESTED = ("thinker_config", "text_config", "llm_config", "language_config", "lan
 LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers")
 HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads")
 KV_HEADS = ("n_head_kv", "num_kv_heads", "num_key_value_heads", "multi_query_group_num", "num_attention_groups")
-MOST_LAYERS = 10_000  # the deepest model has some hundred; a list is made of them
+MOST_LAYERS = 10_000  # the deepest model has some hundred; the code makes a list of them
 HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
 # vLLM takes the smallest of these.
 CONTEXTS = (
@@ -30,10 +30,10 @@ CONTEXTS = (
     "max_seq_length",
     "seq_len",
 )
-USUAL_CONTEXT = 2048  # vLLM's, where none of them is there
-# Kinds of rope scaling whose factor is in the context already.
+USUAL_CONTEXT = 2048  # vLLM's default if none of them is given
+# Kinds of rope scaling whose factor is already in the context.
 SCALED = ("su", "longrope", "llama3", "yarn", "deepseek_yarn", "deepseek_llama_scaling", "default", "mrope", None)
-# Where no list says so: every n-th layer sees the whole context, the others a window of it.
+# Without a list of layers: every n-th layer sees the whole context, the others a window of it.
 FULL_EVERY = {
     "gemma2": 2,
     "gemma3_text": 6,
@@ -51,13 +51,13 @@ KINDS: dict[object, str] = {
     **dict.fromkeys(("qwen_sparse_attention", "*", 1), FULL),
     **dict.fromkeys(("sliding_attention", "chunked_attention"), WINDOWED),
 }
-# They say that some layers have no cache, or a compressed one, in ways of their own.
+# With these keys, some layers have no cache, or a compressed one, in forms that this module does not read.
 UNREADABLE = ("mamba_d_state", "ssm_state_size", "state_size", "compress_ratios", "ssm_cfg", "mamba_d_ssm")
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What planning needs of it. Values a token are those of all layers; `window` in tokens, 0 where no layer has one."""
+    """Hold the facts that planning needs. Values a token are those of all layers; `window` in tokens, 0 without one."""
 
     layers: int
     attention_heads: int
@@ -65,17 +65,17 @@ class Shape:
     kv_values_per_token: int
     windowed_values_per_token: int
     window: int
-    context_length: int  # the longest that vLLM accepts as it is
-    default_context: int  # what vLLM serves where nothing is said
+    context_length: int  # the longest context that vLLM accepts without an override
+    default_context: int  # the context that vLLM serves by default
 
 
 def model_type(raw: Mapping[str, Any]) -> str:
-    """Return the text model's type; empty where it is not said."""
+    """Return the text model's type; empty if the config does not name it."""
     return str(_text(raw).get("model_type") or raw.get("model_type") or "")
 
 
 def shape(raw: Mapping[str, Any]) -> Shape | None:
-    """Read a config.json; None where it does not say how large the cache is in a way that is known here."""
+    """Read a config.json; None if this module cannot tell the size of the cache from it."""
     try:
         return _shape(raw)
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError, OverflowError):
@@ -83,7 +83,7 @@ def shape(raw: Mapping[str, Any]) -> Shape | None:
 
 
 def quantization(raw: Mapping[str, Any]) -> tuple[str | None, int | None]:
-    """Return the method of a quantised checkpoint, and the bits of a number of the cache where it says them."""
+    """Return a quantised checkpoint's method, and the bits of a number in the cache; None if not given."""
     config = raw.get("quantization_config") or _text(raw).get("quantization_config") or raw.get("compression_config")
     if not isinstance(config, Mapping):
         return None, None
@@ -138,7 +138,7 @@ def _shape(raw: Mapping[str, Any]) -> Shape | None:
 
 
 def _kinds(text: Mapping[str, Any], given: Mapping[str, Any], kind: str, layers: int) -> list[str] | None:
-    """Return what each layer keeps of the tokens; None where that cannot be known."""
+    """Return which tokens each layer keeps, as FULL, WINDOWED or NO_CACHE; None if that cannot be known."""
     for key in ("layer_types", "layers_block_type", "attn_type_list", "hybrid_override_pattern"):
         if listed := given.get(key):
             return [KINDS.get(one, NO_CACHE) for one in listed]
@@ -154,7 +154,7 @@ def _kinds(text: Mapping[str, Any], given: Mapping[str, Any], kind: str, layers:
         if isinstance(every, str):
             return [WINDOWED if every[at % len(every)] == "L" else FULL for at in range(kept)]
         return [FULL if (at + 1) % int(every) == 0 else WINDOWED for at in range(kept)]
-    # Types with a switch have a window by default, and do not use it.
+    # Types with `use_sliding_window` have a window by default and do not use it.
     if not _window(text, given) or text.get("use_sliding_window") is False:
         return [FULL] * kept
     first = int(text["max_window_layers"]) if text.get("use_sliding_window") and "max_window_layers" in text else 0
@@ -162,7 +162,7 @@ def _kinds(text: Mapping[str, Any], given: Mapping[str, Any], kind: str, layers:
 
 
 def _window(text: Mapping[str, Any], given: Mapping[str, Any]) -> int:
-    # Null is no window, also where the type has one by default.
+    # Null means no window, even if the type has one by default.
     return int((given["sliding_window"] if "sliding_window" in given else text.get("sliding_window")) or 0)
 
 
@@ -175,7 +175,7 @@ def _kv_heads(text: Mapping[str, Any], given: Mapping[str, Any], kind: str, head
     for key in KV_HEADS:
         if given.get(key):
             return int(given[key])
-    # A default goes with the default number of heads; where only that was changed, it may not fit.
+    # A default belongs to the default number of heads; if only that was changed, it may not fit.
     usual = int(next((text[key] for key in KV_HEADS if text.get(key)), heads))
     return usual if usual <= heads and heads % usual == 0 else heads
 
@@ -205,7 +205,7 @@ def _text(raw: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _first(given: Mapping[str, Any], names: tuple[str, ...], otherwise: Mapping[str, Any]) -> Any:
-    """Return the value under the first name that is given, else that of the defaults. Raises KeyError."""
+    """Return the value of the first of `names` in `given`, else in the defaults. Raises KeyError."""
     for source in (given, otherwise):
         for name in names:
             if source.get(name):

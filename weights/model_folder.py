@@ -1,7 +1,7 @@
-"""A folder as a model that vLLM loads: what it is, and what in it does not belong. Reads headers, never whole files.
+"""Read the facts of a model from its folder, and find files that do not belong. Reads headers, never whole files.
 
-vLLM serves a checkpoint with a shard too few, or with garbage in one, without a word; so a folder is held to its own index
-and headers before a manifest is made of it.
+vLLM serves a checkpoint with a missing or damaged shard without any warning. So a folder is compared with its own index and
+headers before a manifest is made of it.
 """
 
 import fnmatch
@@ -19,15 +19,15 @@ from weights.model_config import model_type, quantization, shape
 from weights.model_info import ModelInfo
 
 INDEX = "model.safetensors.index.json"
-# Unpickling runs code of whoever wrote the file; Python beside the weights is run with --trust-remote-code.
+# Unpickling runs the code of the file's author; vLLM runs Python beside the weights with --trust-remote-code.
 CODE = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.pickle", "*.py")
 BELONGS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "*.md", "LICENSE*", "NOTICE*")
-LONGEST_HEADER = 100_000_000  # bytes; what the safetensors library itself accepts
-ITEM_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}  # others take one
+LONGEST_HEADER = 100_000_000  # bytes; the safetensors library accepts no longer one
+ITEM_BYTES = {"F64": 8, "I64": 8, "F32": 4, "I32": 4, "BF16": 2, "F16": 2, "I16": 2}  # other types take one byte
 
 
 class Tensor(BaseModel):
-    """One row of a safetensors header; offsets in bytes from the header's end."""
+    """Hold one row of a safetensors header; offsets in bytes from the header's end."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -38,9 +38,9 @@ _TENSORS: TypeAdapter[dict[str, Tensor | None]] = TypeAdapter(dict[str, Tensor |
 
 
 def problems(folder: Path, paths: Sequence[str], allowed: Sequence[str] = ()) -> list[str]:
-    """Return a sentence for everything in a model's folder that does not belong, or is missing.
+    """Return a sentence for each file in a model's folder that does not belong or is missing.
 
-    `paths` are relative; `allowed` are patterns of files that may stay although they look foreign.
+    `paths` are relative. `allowed` are patterns of files that may stay although they look foreign.
     """
     if other := _other_format(paths):
         return [other]
@@ -48,10 +48,10 @@ def problems(folder: Path, paths: Sequence[str], allowed: Sequence[str] = ()) ->
     return found + _of_weights(folder, [path for path in paths if path.endswith(".safetensors")])
 
 
-def about(folder: Path, paths: Iterable[str]) -> ModelInfo | None:
-    """Read what the model is; None where config.json does not say it in a way that is known here.
+def read_model_info(folder: Path, paths: Iterable[str]) -> ModelInfo | None:
+    """Read the facts of a model; None if config.json has a form that this project does not know.
 
-    Raises ManifestError where a file cannot be read.
+    Raises ManifestError if a file cannot be read.
     """
     raw = _json(folder / "config.json")
     found = shape(raw)
@@ -89,7 +89,7 @@ def about(folder: Path, paths: Iterable[str]) -> ModelInfo | None:
 def header(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a safetensors file by name.
 
-    Raises ManifestError where the file is cut short, longer than its tensors, or no such file at all.
+    Raises ManifestError if the file is too short, longer than its tensors, or no safetensors file.
     """
     size = path.stat().st_size
     with path.open("rb") as stream:
@@ -107,7 +107,7 @@ def header(path: Path) -> dict[str, Tensor]:
 
 
 def _other_format(paths: Sequence[str]) -> str:
-    """Say what the folder is where it is a model in a form that is not served from here; empty where it is none of them."""
+    """Return a sentence if the folder holds a model in a known form that gpu-fleet does not serve; else empty."""
     present = {*paths}
     if "config.json" in present:
         return ""

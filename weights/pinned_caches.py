@@ -1,4 +1,4 @@
-"""Pinned compile caches, pure: a committed file beside a model's manifest says which archives may start it on any machine.
+"""Read and write pins of compile caches, pure: a file beside the manifest lists archives that any machine may use.
 
 {"<key>": "<sha256 of the archive>"}          models/<name>.warm.json
 """
@@ -12,12 +12,12 @@ DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
 def pins_file(manifest: Path) -> Path:
-    """Return where the pins of a model lie, whose manifest lies here."""
+    """Return the path of a model's pins, given the path of its manifest."""
     return manifest.with_suffix(".warm.json")
 
 
 def read_pins(text: str) -> dict[str, str]:
-    """Read the file's text. Raises ValueError where it is anything else than digests by digests."""
+    """Parse the file's text. Raises ValueError if it does not map digests to digests."""
     found = json.loads(text)
     if not isinstance(found, dict) or not all(DIGEST.match(str(part)) for pair in found.items() for part in pair):
         raise ValueError("it must map keys of 64 hex digits to SHA-256 digests")

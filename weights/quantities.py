@@ -1,10 +1,10 @@
-"""Bytes, seconds and euros in the words of a progress line, pure."""
+"""Format bytes and euros for a progress line, pure."""
 
 from dataclasses import dataclass
 
 TB = 1_000_000_000_000
 EUROS_A_STARTED_TB = 5
-# Hetzner's price for what leaves a bucket: a terabyte a month is in the base price, each further one costs this.
+# Hetzner's price of egress: the base price includes a terabyte a month, and each further terabyte costs this.
 INCLUDED_EGRESS_BYTES = TB
 EGRESS_EUROS_A_TB = 1.0
 HETZNER = ".your-objectstorage.com"  # the end of its endpoints
@@ -21,32 +21,28 @@ def size(count: int) -> str:
 
 
 def monthly_euros(count: int) -> int:
-    """Return what a bucket of this many bytes costs a month at Hetzner: a price for each started TB, the
-    first also when empty.
-    """
+    """Return the monthly price in euros of a bucket at Hetzner: a price for each started TB, the first also when empty."""
     return EUROS_A_STARTED_TB * max(1, -(-count // TB))
 
 
 @dataclass(frozen=True)
 class StartCost:
-    """What the bucket's egress costs for one instance that starts: bytes, euros past the included terabyte, and how many
-    starts a month are within it.
-    """
+    """Compute the cost of the bucket's egress when one instance starts. `bytes`: those that leave the bucket."""
 
     bytes: int
 
     @property
     def euros(self) -> float:
-        """Price of one start once the included terabyte is used up."""
+        """Return the price of one start in euros, after the included terabyte is used up."""
         return self.bytes / TB * EGRESS_EUROS_A_TB
 
     @property
     def included(self) -> int:
-        """Starts a month that cost nothing."""
+        """Return how many starts a month the included terabyte covers."""
         return INCLUDED_EGRESS_BYTES // max(1, self.bytes)
 
-    def told(self, endpoint: str) -> str:
-        """Describe it in one line; only Hetzner's prices are known, so another store's `endpoint` gets none."""
+    def describe(self, endpoint: str) -> str:
+        """Describe the cost in one line; only Hetzner's prices are known, so that another store's `endpoint` gets none."""
         leaves = f"{size(self.bytes)} leave the bucket at each start"
         if HETZNER not in endpoint:
             return leaves

@@ -43,7 +43,7 @@ def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
     elif needs.cuda:
         capability = f", compute capability {needs.capability / 100:g} ({needs.why})" if needs.capability else ""
         report_progress(f"{settings.name}  image  drivers for CUDA {needs.cuda:g} and newer are asked for{capability}")
-    report_progress(f"{settings.name}  fetch weights  {settings.start_cost.told(settings.store.endpoint)}")
+    report_progress(f"{settings.name}  fetch weights  {settings.start_cost.describe(settings.store.endpoint)}")
     weights_gb, image_gb = settings.start_cost.bytes / GB, start_time.image_gb(settings.server.image)
     total = settings.to_limits().total_seconds
     late = start_time.too_late(

@@ -151,7 +151,7 @@ def test_every_difference_is_named(tmp_path):
     found = mismatches(manifest, place)
     assert [sentence.split()[0] for sentence in found] == ["new", "flipped", "gone", "longer"]
     assert "another content" in found[1]
-    assert "3 bytes where the manifest says 1" in found[3]
+    assert "3 bytes, and the manifest says 1" in found[3]
 
 
 def test_the_quick_look_compares_sizes_only(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.doubles.model_folder import CONFIG, make_model, safetensors
 from weights.manifest import ManifestError, paths_of
-from weights.model_folder import INDEX, about, header, problems
+from weights.model_folder import INDEX, header, problems, read_model_info
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def found(folder: Path, *allowed: str) -> list[str]:
 
 def test_a_whole_model_has_no_problems_and_says_what_it_is(model: Path) -> None:
     assert found(model) == []
-    what = about(model, paths_of(model))
+    what = read_model_info(model, paths_of(model))
     assert (what.parameters, what.weight_bytes, what.dtype) == (50, 104, "F16")
     assert what.kv_values_per_token == 2 * 2 * 2 * 16
     assert what.tensor_parallel_sizes == (1, 2, 4)
@@ -73,31 +73,31 @@ def test_a_folder_without_weights_is_no_model(tmp_path: Path) -> None:
 def test_a_config_that_does_not_say_how_large_the_model_is_leaves_that_open(model: Path, text: str) -> None:
     (model / "config.json").write_text(text)
 
-    assert about(model, paths_of(model)) is None
+    assert read_model_info(model, paths_of(model)) is None
 
 
 @pytest.mark.parametrize("text", ["", "[]"])
 def test_a_config_that_is_none_is_refused(model: Path, text: str) -> None:
     (model / "config.json").write_text(text)
     with pytest.raises(ManifestError, match=r"config\.json"):
-        about(model, paths_of(model))
+        read_model_info(model, paths_of(model))
 
 
 def test_a_model_inside_a_multimodal_one_is_read(model: Path) -> None:
     outer = {"architectures": ["Vision"], "text_config": {key: CONFIG[key] for key in CONFIG if key != "architectures"}}
     (model / "config.json").write_text(json.dumps(outer))
-    assert about(model, paths_of(model)).architecture == "Vision"
+    assert read_model_info(model, paths_of(model)).architecture == "Vision"
 
 
 def test_latent_attention_keeps_one_vector_a_layer(model: Path) -> None:
     (model / "config.json").write_text(json.dumps(CONFIG | {"kv_lora_rank": 512, "qk_rope_head_dim": 64}))
-    assert about(model, paths_of(model)).kv_values_per_token == 2 * 576
+    assert read_model_info(model, paths_of(model)).kv_values_per_token == 2 * 576
 
 
 @pytest.mark.parametrize("where", ["chat_template.jinja", "tokenizer_config.json"])
 def test_a_chat_template_is_found(model: Path, where: str) -> None:
     (model / where).write_text(json.dumps({"chat_template": "{{ x }}"}))
-    assert about(model, paths_of(model)).chat_template is True
+    assert read_model_info(model, paths_of(model)).chat_template is True
 
 
 @given(st.binary(max_size=200))

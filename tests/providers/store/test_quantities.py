@@ -33,7 +33,7 @@ def test_more_never_costs_less(one, two):
 def test_only_hetzners_prices_are_named():
     cost = StartCost(50_000_000_000)
 
-    assert cost.told("https://fsn1.your-objectstorage.com") == (
+    assert cost.describe("https://fsn1.your-objectstorage.com") == (
         "50.0 GB leave the bucket at each start: 20 starts a month are in Hetzner's included TB, EUR 0.0500 each after that"
     )
-    assert cost.told("http://127.0.0.1:18802") == "50.0 GB leave the bucket at each start"
+    assert cost.describe("http://127.0.0.1:18802") == "50.0 GB leave the bucket at each start"

@@ -227,7 +227,7 @@ def test_another_folder_for_the_same_files_is_no_change_and_another_manifest_is_
 def test_a_folder_that_does_not_fit_its_manifest_is_refused_in_the_preview(blobs, blobs_props, folder):
     (folder / "sub" / "weights").write_bytes(b"half")
     failure = blobs.check(blobs_props).failures["source"]
-    assert "sub/weights has 4 bytes where the manifest says 7000" in failure
+    assert "sub/weights has 4 bytes, and the manifest says 7000" in failure
     assert "gpu-fleet manifest" in failure
 
 
