@@ -4,11 +4,16 @@ a clock. `--hypothesis-profile=search` looks for new examples."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests import tiers
+
+if TYPE_CHECKING:
+    from tests.doubles.cloud import Cloud
 
 ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("same", ANY_PACE, derandomize=True)
@@ -32,6 +37,27 @@ def pytest_report_header(config: pytest.Config) -> str:
 def tier(pytestconfig: pytest.Config) -> tiers.Tier:
     """What this run takes, for tests that find their cases while they run."""
     return pytestconfig.stash[TIER]
+
+
+@pytest.fixture(scope="session")
+def worker_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    """One emulated cloud for all tests of a worker; take it through `cloud`, which leaves it empty."""
+    from tests.doubles.cloud import running_cloud  # noqa: PLC0415 -- pure tests need nothing of it
+
+    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
+        yield running
+
+
+@pytest.fixture
+def cloud(worker_cloud: Cloud) -> Iterator[Cloud]:
+    """The worker's cloud: no fault strikes and nothing is rented when the test begins and when it has ended.
+
+    Each test brings a stack, a bucket and a label of its own. A test that strikes the whole store or needs another time
+    scale runs a cloud of its own, by `running_cloud`.
+    """
+    worker_cloud.clear()
+    yield worker_cloud
+    worker_cloud.clear()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -29,6 +29,7 @@ from providers.store.client import Keys, connect
 from providers.store.inputs import BlobsInputs, BucketInputs
 from providers.vast.api.label import Label
 from sandbox.daemon import Sandbox
+from sandbox.faults.catalogue import FAULTS
 from sandbox.model import write as write_model
 from sandbox.services.object_store import ADMIN, REGION
 from sandbox.settings import Settings, Vllm, folders
@@ -69,6 +70,13 @@ class Cloud:
     def rented(self) -> list[dict[str, Any]]:
         """What the market's books charge for now."""
         return list(self.sandbox.status()["market"]["instances"])
+
+    def clear(self) -> None:
+        """End every fault, those that have struck included, and everything that is rented."""
+        for name in FAULTS:
+            self.sandbox.disarm(name)
+        for row in self.rented():
+            self.sandbox.books.destroy(row["id"])
 
     def upload(self) -> None:
         """Make identity, bucket, tiny model and kit, and bring the blobs into a bucket of their own."""

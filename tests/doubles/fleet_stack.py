@@ -1,6 +1,6 @@
 """A stack in a cloud for tests that break things: its size, what state and books say, and the operator's next steps.
 
-`cloud` and `stack` are fixtures for modules whose every test has the cloud for itself.
+`stack` is a fixture.
 """
 
 import contextlib
@@ -12,14 +12,8 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from sandbox.faults.catalogue import FAULTS
-from tests.doubles.cloud import LIMITS, REPO, Cloud, running_cloud
+from tests.doubles.cloud import LIMITS, REPO, Cloud
 from tests.doubles.pulumi_stack import Engine, Stack
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture
@@ -56,8 +50,6 @@ def calm(cloud: Cloud) -> None:
 def stack_of_its_own(cloud: Cloud, engine: Engine, name: str = "test") -> Iterator[Stack]:
     """Make a stack; when the block ends no fault strikes any more and the books are empty, whatever happened."""
     made = engine.stack(REPO, name)
-    # Rents of other tests are none of this account's: its meeting place lies among the temporary files.
-    made.env["TMPDIR"] = str(made.folder.parent)
     yield made
     calm(cloud)
     for row in cloud.rented():

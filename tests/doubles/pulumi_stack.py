@@ -257,4 +257,6 @@ def environment(folder: Path, path: str) -> dict[str, str]:
         "PULUMI_RUN_PROGRAM": "true",
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PYDANTIC_DISABLE_PLUGINS": "__all__",  # as in tools/env.py
+        # What processes of one account share on a computer: the rents of other tests are none of this one's.
+        "TMPDIR": str(folder),
     }

@@ -15,11 +15,8 @@ import pytest
 
 from components.changes_page import EDITS, effect
 from tests.doubles.cloud import REPO, Cloud
-from tests.doubles.fleet_stack import cloud
 from tests.doubles.pulumi_stack import Engine, Stack
 from weights.manifest import of_folder
-
-__all__ = ["cloud"]
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.deep, pytest.mark.timeout(900)]
 

@@ -12,17 +12,11 @@ from bootstrap.clock import SystemClock
 from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.renting.rent import rent_body
-from tests.doubles.cloud import ACCOUNT_KEY, IMAGE, REPO, Cloud, running_cloud
+from tests.doubles.cloud import ACCOUNT_KEY, IMAGE, REPO, Cloud
 from tests.doubles.fleet_stack import stack_id
 from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("commands")]
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

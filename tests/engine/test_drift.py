@@ -2,8 +2,6 @@
 
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +10,7 @@ from bootstrap.clock import SystemClock
 from bootstrap.connect import connect
 from cli.log import TYPE, plain
 from tests.doubles.certificates import certificate
-from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import assert_all_serve, calm, want
 from tests.doubles.pulumi_stack import Engine, Stack
 
@@ -29,12 +27,6 @@ BY_HAND = {
     "chat-5": (f"echo '{{}}' > {ETC}/gate.wanted", "install: the gate's configuration was changed"),
     "chat-6": (f"cat > {ETC}/tls.crt", "install: the certificate ends in 0 days"),
 }
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running_cloud(tmp_path / "cloud") as running:
-        yield running
 
 
 def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from tests.doubles.cloud import Cloud
-from tests.doubles.fleet_stack import PATIENT, cloud, known, stack, stack_id, want  # noqa: F401 -- fixtures
+from tests.doubles.fleet_stack import PATIENT, known, stack, stack_id, want  # noqa: F401 -- fixtures
 from tests.doubles.pulumi_stack import Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("kept")]

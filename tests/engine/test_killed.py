@@ -10,19 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import known
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

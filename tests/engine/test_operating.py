@@ -10,12 +10,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud
-from tests.doubles.fleet_stack import cloud, stack_id, stack_of_its_own
+from tests.doubles.fleet_stack import stack_id, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
-
-__all__ = ["cloud"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("operating")]
 

@@ -3,12 +3,12 @@
 import pytest
 
 from tests.doubles.cloud import Cloud
-from tests.doubles.fleet_stack import assert_all_serve, cloud
+from tests.doubles.fleet_stack import assert_all_serve
 from tests.doubles.processes import wait_until
 from tests.doubles.pulumi_stack import Stack
 from tests.engine.test_operating import blocks, follow, stack
 
-__all__ = ["cloud", "stack"]
+__all__ = ["stack"]
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 

@@ -1,7 +1,6 @@
 """A private image, pinned by its digest, on a GPU in a user's spelling, serving a model under a name as clients send it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from sandbox.market.registries import PRIVATE
-from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.pulumi_stack import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
@@ -17,12 +16,6 @@ pytestmark = [pytest.mark.engine, pytest.mark.host]
 SERVER, (USER, PASSWORD) = next(iter(PRIVATE.items()))
 IMAGE = f"{SERVER}/vllm/vllm-openai-cpu:v0.32.0@sha256:{'a' * 64}"
 MODEL = "Org/Tiny-1.5:fp8"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def test_a_private_image_is_pulled_with_its_login_alone(cloud: Cloud, engine: Engine) -> None:

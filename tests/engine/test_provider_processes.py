@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud, running_cloud
+from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud
 from tests.doubles.fleet_stack import assert_books_agree, known, rents
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants
@@ -19,12 +19,6 @@ from tests.doubles.pulumi_stack import Engine, Stack
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 
 SCOPES = ("misc", "instance_read", "instance_write", "user_read")
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 @pytest.fixture

@@ -12,12 +12,10 @@ import pytest
 from cli import sandbox_stack
 from cli.down import go_down
 from tests.doubles.cloud import REPO, Cloud
-from tests.doubles.fleet_stack import cloud, stack_of_its_own
+from tests.doubles.fleet_stack import stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
-
-__all__ = ["cloud"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("records")]
 

@@ -11,10 +11,8 @@ from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from providers.pulumi_state import INSTANCE
 from tests.doubles.cloud import REPO, Cloud
-from tests.doubles.fleet_stack import cloud, known, stack_of_its_own
+from tests.doubles.fleet_stack import known, stack_of_its_own
 from tests.doubles.pulumi_stack import Engine, Stack
-
-__all__ = ["cloud"]  # a fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("renewal")]
 

@@ -2,13 +2,12 @@
 
 import base64
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.pulumi_stack import Engine, Stack
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
@@ -21,12 +20,6 @@ ACCOUNT = {
     "gpu-fleet:storeSecretKey": "sandbox-secret-key",
 }
 LEAF = "gpu-fleet:fleets.chat.environment.WANDB_API_KEY"
-
-
-@pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as running:
-        yield running
 
 
 def forms(secret: str) -> set[str]:

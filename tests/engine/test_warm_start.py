@@ -5,13 +5,12 @@ The double of vLLM leaves a file where the real one leaves its cache; bench/warm
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.doubles.cloud import REPO, Cloud, running_cloud
+from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import known
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_commands import command
@@ -19,12 +18,6 @@ from tests.engine.test_commands import command
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 
 BROUGHT = "compile cache of an earlier start"
-
-
-@pytest.fixture
-def cloud(tmp_path: Path) -> Iterator[Cloud]:
-    with running_cloud(tmp_path / "cloud") as running:
-        yield running
 
 
 @pytest.fixture

@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.doubles.cloud import Cloud
-from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, cloud, rents, stack_of_its_own
+from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, rents, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.pulumi_stack import Engine, Stack
-
-__all__ = ["cloud"]  # a fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("waves")]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from providers.vast.resource import VastInstanceProvider
-from tests.doubles.cloud import ACCOUNT, Cloud, running_cloud
+from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess
 from tests.doubles.engine import engine, pulumi_on_path
 
@@ -13,17 +13,18 @@ __all__ = ["engine", "pulumi_on_path"]
 
 
 @pytest.fixture(scope="session")
-def shared_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with running_cloud(tmp_path_factory.mktemp("cloud")) as cloud:
-        cloud.upload()
-        yield cloud
+def shared_cloud(worker_cloud: Cloud) -> Cloud:
+    """The worker's cloud with an identity, a bucket and the tiny model for providers that are called without a stack."""
+    worker_cloud.upload()
+    return worker_cloud
 
 
 @pytest.fixture
 def cloud(shared_cloud: Cloud) -> Iterator[Cloud]:
+    """That cloud, as the fixture of all rooms leaves it."""
+    shared_cloud.clear()
     yield shared_cloud
-    for instance in shared_cloud.rented():
-        shared_cloud.sandbox.books.destroy(instance["id"])
+    shared_cloud.clear()
 
 
 @pytest.fixture

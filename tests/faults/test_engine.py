@@ -16,7 +16,6 @@ from tests.doubles.fleet_stack import (
     assert_all_serve,
     assert_books_agree,
     calm,
-    cloud,
     known,
     sets_right,
     stack,
@@ -25,7 +24,7 @@ from tests.doubles.fleet_stack import (
 from tests.doubles.pulumi_stack import Engine, Stack
 from weights.manifest import blob_key
 
-__all__ = ["cloud", "stack"]  # fixtures
+__all__ = ["stack"]  # a fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
 

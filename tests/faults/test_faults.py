@@ -3,6 +3,8 @@
 The market's own books are the witness, never our idea of them.
 """
 
+from pathlib import Path
+
 import pytest
 
 from bootstrap.clock import SystemClock
@@ -10,7 +12,7 @@ from bootstrap.probe import probe
 from providers.store.client import Keys, connect, objects
 from sandbox.hosts.machine_faults import other_host_key
 from sandbox.services.object_store import ADMIN, REGION
-from tests.doubles.cloud import Cloud
+from tests.doubles.cloud import Cloud, running_cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
 pytestmark = pytest.mark.host
@@ -58,15 +60,15 @@ def test_a_fault_that_is_borne_costs_no_machine(cloud: Cloud, process: DynamicPr
     assert_sound(cloud, outs, "chat-0")
 
 
-def test_a_damaged_blob_is_never_served_and_leaves_nothing_rented(cloud: Cloud, process: DynamicProcess) -> None:
-    cloud.arm("corrupt-blob")
-    try:
+def test_a_damaged_blob_is_never_served_and_leaves_nothing_rented(tmp_path: Path, process: DynamicProcess) -> None:
+    with running_cloud(tmp_path / "cloud") as cloud:  # of its own: the largest blob of the whole store is struck
+        cloud.upload()
+        cloud.arm("corrupt-blob")
+
         with pytest.raises(ProviderError, match="SHA-256"):
             process.create(cloud.props("chat-0", limits={**cloud.props("x")["limits"], "attempts": 1}))
-    finally:
-        cloud.upload()
 
-    assert cloud.rented() == []
+        assert cloud.rented() == []
 
 
 def test_another_host_key_at_a_later_login_is_reported_and_nothing_is_sent(

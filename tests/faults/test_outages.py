@@ -3,10 +3,10 @@
 import pytest
 
 from tests.doubles.cloud import Cloud
-from tests.doubles.fleet_stack import PATIENT, assert_all_serve, cloud, rents, sets_right, stack, want
+from tests.doubles.fleet_stack import PATIENT, assert_all_serve, rents, sets_right, stack, want
 from tests.doubles.pulumi_stack import Stack
 
-__all__ = ["cloud", "stack"]  # fixtures
+__all__ = ["stack"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
 

@@ -12,14 +12,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.cloud import Cloud
-from tests.doubles.fleet_stack import calm, cloud, sets_right, stack_of_its_own, want
+from tests.doubles.fleet_stack import calm, sets_right, stack_of_its_own, want
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.faults.test_engine import AT_DESTROY, BORNE, OF_ONE_INSTANCE, REFUSED
 from tests.tiers import head, tier_of
-
-__all__ = ["cloud"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600)]
 

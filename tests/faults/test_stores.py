@@ -9,7 +9,6 @@ from tests.doubles.fleet_stack import (
     PATIENT,
     assert_all_serve,
     calm,
-    cloud,
     rents,
     sets_right,
     stack,
@@ -18,7 +17,7 @@ from tests.doubles.fleet_stack import (
 )
 from tests.doubles.pulumi_stack import Engine, Stack
 
-__all__ = ["cloud", "stack"]  # fixtures
+__all__ = ["stack"]  # a fixture
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
 
