@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -61,39 +62,37 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
     """Do each wanted part under the cache's lock; every part returns at once where its work is done."""
     if sys.version_info[:2] < PYTHON:
         raise SetupError(f"Python {sys.version.split()[0]} is too old; this project needs 3.11 or later as python3.")
+    environ = os.environ
+    first: dict[str, Callable[[], None]] = {
+        "packages": lambda: packages.install_packages(dict(environ)),
+        "venv": lambda: environments.install_venv(where),
+        CHECKS: lambda: environments.install_test_requirements(where),
+        "model": lambda: make_model(where),
+    }
+    builds: dict[str, Callable[[], None]] = {
+        "engine": lambda: engine.install_engine(where, environ),
+        "monitoring": lambda: monitoring.install_monitoring(where, environ),
+        "kubernetes-plugin": lambda: official_kubernetes_plugin.install_plugin(where, environ),
+        "clients": lambda: environments.install_clients(where),
+        "types": lambda: grafana.install_types(where, environ),
+        "browser": lambda: packages.install_browser(dict(environ)),
+    }
     with alone(where.cache):
         refuse_full_disk(where.cache, missing_bytes(where, wanted), "What is missing")
-        if "packages" in wanted:
-            packages.install_packages(dict(os.environ))
-        if "venv" in wanted:
-            environments.install_venv(where)
-        if CHECKS in wanted:
-            environments.install_test_requirements(where)
+        bring(first, wanted)
         with ThreadPoolExecutor(1) as beside:
             # Downloads while the processors build: the two do not wait for each other's resource.
             vllm = beside.submit(environments.install_vllm, where) if "vllm" in wanted else None
-            if "engine" in wanted:
-                engine.install_engine(where, os.environ)
-                where.backend.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if "monitoring" in wanted:
-                monitoring.install_monitoring(where, os.environ)
-            if "kubernetes-plugin" in wanted:
-                official_kubernetes_plugin.install_plugin(where, os.environ)
-            if "clients" in wanted:
-                environments.install_clients(where)
-            for_tests(where, wanted)
+            bring(builds, wanted)
             if vllm:
                 vllm.result()
-        if "model" in wanted:
-            make_model(where)
 
 
-def for_tests(where: paths.Paths, wanted: set[str]) -> None:
-    """Bring what tests look with; where it cannot be had, they say so and skip."""
-    if "types" in wanted:
-        grafana.install_types(where, os.environ)
-    if "browser" in wanted:
-        packages.install_browser(dict(os.environ))
+def bring(parts: Mapping[str, Callable[[], None]], wanted: set[str]) -> None:
+    """Do the wanted ones of some parts, in their order."""
+    for name, install in parts.items():
+        if name in wanted:
+            install()
 
 
 def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
