@@ -44,7 +44,7 @@ down: ## give everything back, show the market's meter at nought, stop the sandb
 # One more at once than there are processors: much of the time is waiting for hosts, markets and Prometheus.
 test test-deep: TESTS = on
 test: setup lint ## what every commit must pass: format, lint, types, and every test but slow ones that decide little
-	@$(IN) pytest -n $(JOBS) --dist loadgroup -m "not live and not deep $(NO_VLLM)"
+	@$(IN) pytest -n $(JOBS) --dist loadgroup --junitxml=.pytest_cache/test.xml -m "not live and not deep $(NO_VLLM)"
 
 test-deep: setup lint ## every test, in parts; run again, it goes on with those that have not passed (PARTS="seams soak-1": these)
 	@$(IN) python -m tools.deep $(PARTS)

@@ -140,6 +140,7 @@ WITHIN: Mapping[str, str] = {
     "gpu-fleet sweep --destroy": WALK,
     "gpu-fleet sandbox clean": "sandbox/test_commands.py",
     "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
+    "python -m tools.durations": "it reads the report of a whole run; tests/tools/test_durations.py has its parts",
     "vastai destroy instance 1234567 -y": "clients/test_clients.py",
 }
 
