@@ -3,6 +3,7 @@
 `python -m config.page` prints the page; a test compares it with the committed one.
 """
 
+import inspect
 import types
 import typing
 from typing import Any
@@ -31,7 +32,7 @@ def page() -> str:
         *(f"| `{key}` | {text} | `pulumi config set --secret {PROJECT}:{key}` |" for key, text in ALL_SECRETS.items()),
     ]
     for path, model in SECTIONS.items():
-        lines += ["", f"## {path}", "", str(model.__doc__).strip(), "", "| key | type | default | meaning |"]
+        lines += ["", f"## {path}", "", inspect.cleandoc(str(model.__doc__)), "", "| key | type | default | meaning |"]
         lines += ["| --- | --- | --- | --- |"]
         fields = sorted(
             model.model_fields.items(),
