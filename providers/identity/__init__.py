@@ -1,4 +1,4 @@
-"""What a stack makes itself, once, and keeps in its state: stack id, SSH key, CA and token secret.
+"""Make a stack's identity once and keep it in state: stack id, SSH key, CA and token secret.
 
 Nothing here needs an account or a network.
 """

@@ -1,7 +1,7 @@
-"""The fleet's own certificate authority: clients trust it and nothing else, and hosts get leaves of 90 days from it.
+"""Run the fleet's certificate authority: clients trust only it, and it signs certificates of 90 days for hosts.
 
-A host makes its key itself and sends a request; only the public key is taken from it. Names and lifetime come from us, so
-a landlord who forges a request gets nothing but a certificate for his own address.
+A host makes its key itself and sends a request; only the public key is taken from it. We set names and lifetime, so that a
+landlord who forges a request only gets a certificate for his own address.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from bootstrap.errors import SpecInvalid
 
 CA_DAYS = 5 * 365
-CA_RENEW_DAYS = 180  # before its end an update renews the CA's certificate: clients have so long to take the new one
+CA_RENEW_DAYS = 180  # before the CA's end an update renews its certificate; clients have that long to take the new one
 LEAF_DAYS = 90
 DNS_NAME = re.compile(
     r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z][a-z0-9-]{0,61}[a-z0-9]\Z", re.IGNORECASE
@@ -28,7 +28,7 @@ BACKDATED = timedelta(hours=1)  # clocks of clients may be late
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA, both parts PEM."""
+    """Hold a CA's key and certificate, both PEM."""
 
     key: str = field(repr=False)
     certificate: str
@@ -49,18 +49,18 @@ def new_ca(stack_id: str, now: datetime, days: int = CA_DAYS) -> Authority:
 
 
 def renewed_ca(authority: Authority, now: datetime, days: int = CA_DAYS) -> Authority:
-    """Return the same CA with a new certificate, under the same name and key: what it signed, or signs, suits both.
+    """Return the CA with a new certificate under the same name and key, so that its signatures fit both certificates.
 
-    Raises SpecInvalid where key and certificate are not of one CA.
+    Raises SpecInvalid if key and certificate do not belong together.
     """
     key, certificate = _loaded(authority.key, authority.certificate)
     return Authority(authority.key, _ca_certificate(key, certificate.subject, now, days))
 
 
 def ends_soon(ca_certificate_pem: str, now: datetime) -> bool:
-    """Say whether an update is to renew the CA's certificate, because it ends within half a year or has ended.
+    """Return whether an update should renew the CA's certificate: it ends within CA_RENEW_DAYS or has ended.
 
-    One that cannot be read is left to who signs with it, and says why it cannot.
+    Returns False for an unreadable certificate; `sign_csr` then raises the error.
     """
     try:
         end = end_of(ca_certificate_pem)
@@ -104,9 +104,9 @@ def sign_csr(
 ) -> str:
     """Return a server certificate, PEM, for the public key of a request and for our `addresses` (IPs or DNS names).
 
-    It never outlives the CA. Raises RequestRefusedError where the request is not one, is not signed by the key that it
-    carries, carries a key that is not on P-256, or comes from an address that is neither an IP nor a DNS name (a machine's
-    address is what its market says); ValueError where the CA has ended or there are no addresses.
+    It never outlives the CA. Raises RequestRefusedError if the request cannot be parsed, is not signed by its own key, or
+    has a key that is not on P-256. Also if an address, which comes from the market, is neither an IP nor a DNS name.
+    Raises ValueError if the CA has ended or there are no addresses.
     """
     if not addresses:
         raise ValueError("a certificate needs at least one address")
@@ -136,7 +136,7 @@ def sign_csr(
 
 
 def end_of(certificate_pem: str) -> float:
-    """Return the unix seconds at which a certificate ends. Raises ValueError where it is none."""
+    """Return the unix seconds at which a certificate ends. Raises ValueError if it does not parse."""
     return x509.load_pem_x509_certificate(certificate_pem.encode()).not_valid_after_utc.timestamp()
 
 

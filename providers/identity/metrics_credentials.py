@@ -24,7 +24,7 @@ class Reporter:
 
     @property
     def user(self) -> str:
-        """The user that it logs in as."""
+        """Return the user name of the credential."""
         return f"{self.instance_id}.{self.name}.{self.stack_id}"
 
 

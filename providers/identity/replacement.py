@@ -1,12 +1,12 @@
-"""What replacing the identity means: every label is made of its id, so every instance would be another one."""
+"""Refuse to replace the identity while instances run: every label holds its id, so that all would be replaced."""
 
 from providers.pulumi_state import Run, state_named
 
 
 def refusal(run: Run, stack: str) -> str:
-    """Return why a stack's identity is not made anew; empty where no instance of the stack is in its state.
+    """Return why a stack's identity must not be replaced; empty if the stack's state has no instance.
 
-    A state that cannot be read refuses nothing: that of a new stack is not there yet.
+    Also empty if the state cannot be read, because a new stack has none yet.
     """
     state = state_named(run, stack) if stack else None
     if state is None or state.trouble or not state.stack_id or not state.instances:

@@ -1,4 +1,4 @@
-"""`Identity`, token `pulumi-python:dynamic/identity:Identity`: what a stack makes itself, as one resource.
+"""Define `Identity`, token `pulumi-python:dynamic/identity:Identity`: keys and marks that a stack makes itself.
 
 Module path and class names are persisted in every stack's state: a rename is a migration. The provider class has no
 attributes, so that it is pickled by reference and state carries no code.
@@ -30,8 +30,8 @@ from providers.identity.state import (
     fresh,
     is_changed,
     renewed,
+    requested_rotation,
     rotation_of,
-    wished_rotation,
     written,
 )
 from providers.provider_process import take_over
@@ -39,30 +39,28 @@ from providers.pulumi_state import run_pulumi
 
 
 class IdentityProvider(ResourceProvider):
-    """Translates between the engine's calls and `state`. Nothing outside the stack's state is touched."""
+    """Translate between the engine's calls and `state`. Changes nothing outside the stack's state."""
 
     serialize_as_secret_always = False
 
     def configure(self, _req: ConfigureRequest) -> None:
-        """Take no args; only see to it that this process does not outlive its engine."""
+        """Take no args; only make this process end with its engine."""
         take_over(EngineWatch.of_this_process(), lambda: False)
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the counters; they arrive as floats and leave as whole numbers.
 
-        Without olds it is made for the first time or replaced, and the latter is refused while instances run.
+        Without olds it is created or replaced; a replacement is refused while instances run.
         """
         try:
-            inputs = {"rotation": written(wished_rotation(news))}
+            inputs = {"rotation": written(requested_rotation(news))}
         except InputsInvalidError as error:
             return CheckResult(news, [CheckFailure("", f"gpu-fleet:{error}")])
         refused = refusal(run_pulumi, str(news.get("stack") or "")) if not olds else ""
         return CheckResult(inputs, [CheckFailure("stack", refused)] if refused else [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Any other counter is an update in place, and so is a CA that ends soon; nothing ever replaces the identity, because
-        labels are made of it.
-        """
+        """Update in place for another counter or a CA that ends soon; never replace, because labels hold the identity."""
         return DiffResult(changes=is_changed(olds, rotation_of(news), datetime.now(UTC)), replaces=[])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
@@ -71,18 +69,18 @@ class IdentityProvider(ResourceProvider):
         return CreateResult(state["stackId"], state)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return what is in state: there is no other truth about it."""
+        """Return the state, which is the only source."""
         state = {name: value for name, value in props.items() if name[0] != "_"}
         rotation = {"rotation": written(rotation_of(props))}
         return ReadResult(id_, {**rotation, **state}, rotation)
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Record the counters, and renew what theirs changed: the SSH key, the CA's certificate."""
+        """Record the counters, and renew the SSH key or the CA's certificate if their counter changed."""
         return UpdateResult(renewed(olds, rotation_of(news), datetime.now(UTC)))
 
 
 class Identity(Resource, module="identity", name="Identity"):
-    """The stack's identity. Inputs: rotation {tokens, ssh, certificates, ca}, counters; `stack`, its name at the backend.
+    """Hold the stack's identity. Inputs: rotation {tokens, ssh, certificates, ca}, counters; `stack`, its backend name.
 
     Everything but `stackId`, `sshPublicKey` and `caCertificate` is a secret. `previousSshPrivateKey` is the key before the
     last change of `rotation.ssh`, or empty.

@@ -1,4 +1,4 @@
-"""The stack id: the random mark by which a stack tells its instances from everybody else's on the same account."""
+"""Make the stack id: the random mark that tells a stack's instances from others on the same account."""
 
 import base64
 import re
@@ -15,5 +15,5 @@ def new_stack_id(random: Callable[[int], bytes] = token_bytes) -> str:
 
 
 def is_stack_id(text: str) -> bool:
-    """Say whether a text has the form of a stack id."""
+    """Return whether a text has the form of a stack id."""
     return PATTERN.match(text) is not None

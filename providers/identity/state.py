@@ -1,6 +1,6 @@
-"""What the identity keeps, pure but for randomness: how it comes to be, and what a raised counter renews.
+"""Make and renew the identity's state, pure but for randomness.
 
-Certificates and keys are imported by the functions that make or read them: most commands have no use for them.
+Functions import certificates and keys themselves, because most commands do not need them.
 """
 
 from datetime import datetime
@@ -18,16 +18,16 @@ OUTPUTS = ("stackId", "sshPublicKey", "caCertificate", *SECRETS)
 
 
 class InputsInvalidError(ValueError):
-    """The identity's inputs are not what they must be; the message names the field and no value."""
+    """The identity's inputs are invalid; the message names the field and no value."""
 
 
 def rotation_of(state: dict[str, Any]) -> RotationConfig:
-    """Read the counters that this or another version wrote: what does not count here is left aside."""
+    """Read the counters that this or another version wrote; unknown ones are ignored."""
     return old_state.read_state(RotationConfig, state.get("rotation") or {})[0]
 
 
-def wished_rotation(props: dict[str, Any]) -> RotationConfig:
-    """Read the counters that a program has written. Raises InputsInvalidError."""
+def requested_rotation(props: dict[str, Any]) -> RotationConfig:
+    """Read the counters that a program wrote. Raises InputsInvalidError."""
     try:
         return RotationConfig.model_validate(props.get("rotation") or {})
     except ValidationError as error:
@@ -36,12 +36,12 @@ def wished_rotation(props: dict[str, Any]) -> RotationConfig:
 
 
 def written(rotation: RotationConfig) -> dict[str, int]:
-    """Return the property map; `ca` is in it once it was raised, because older versions do not know it."""
+    """Return the property map; without `ca` until it is raised, because older versions do not know it."""
     return rotation.model_dump(exclude=set() if rotation.ca else {"ca"})
 
 
 def fresh(rotation: RotationConfig, now: datetime) -> dict[str, Any]:
-    """Make everything anew; done once in a stack's life."""
+    """Make a new identity, once in a stack's life."""
     from providers.identity.authority import new_ca  # noqa: PLC0415
     from providers.identity.ssh_key import new_ssh_key  # noqa: PLC0415
 
@@ -60,23 +60,23 @@ def fresh(rotation: RotationConfig, now: datetime) -> dict[str, Any]:
 
 
 def is_changed(state: dict[str, Any], rotation: RotationConfig, now: datetime) -> bool:
-    """Say whether an update has anything to renew or to write down."""
+    """Return whether an update has anything to renew or to record."""
     from providers.identity.authority import ends_soon  # noqa: PLC0415
 
     return rotation_of(state) != rotation or ends_soon(state["caCertificate"], now)
 
 
 def renewed(state: dict[str, Any], rotation: RotationConfig, now: datetime) -> dict[str, Any]:
-    """Return the state after a change of counters. Another `ssh` makes another key and keeps the one before; another `ca`,
-    or an end that is near, makes another certificate of the CA under the same key.
+    """Return the state after a change of counters.
 
-    `tokens` and `certificates` renew nothing here: they are part of what each instance's token and certificate are made
-    of, so recording them is enough.
+    Another `ssh` makes a new key and keeps the previous one. Another `ca`, or a CA that ends soon, makes a new certificate
+    of the CA under the same key. `tokens` and `certificates` renew nothing here: each instance's token and certificate
+    derive from them, so that recording them is enough.
     """
     from providers.identity.authority import Authority, ends_soon, renewed_ca  # noqa: PLC0415
     from providers.identity.ssh_key import new_ssh_key  # noqa: PLC0415
 
-    # What a later version keeps here besides goes: this one does not know whether it is a secret.
+    # Drop the outputs of a later version: this one does not know whether they are secrets.
     kept = {name: state[name] for name in OUTPUTS}
     if rotation.ssh != rotation_of(state).ssh:
         key = new_ssh_key(_comment(state["stackId"]))

@@ -1,4 +1,4 @@
-"""Bearer tokens: one for each instance, so that no landlord reads another host's, and none is stored but the secret."""
+"""Derive a bearer token for each instance, so that no landlord learns another host's. Only the secret is stored."""
 
 import base64
 import hashlib
@@ -19,8 +19,8 @@ def new_token_secret(random: Callable[[int], bytes] = token_bytes) -> str:
 def token_for(secret: str, name: str, epoch: int) -> str:
     """Return the token of the instance `name`: 43 characters of letters, digits, `_` and `-`.
 
-    HMAC-SHA256 of name and epoch, so another epoch is another token for everybody. `name` and `epoch` are kept apart by a
-    character that no name has: `a-1` at epoch 2 and `a-12` at no epoch must never be the same.
+    HMAC-SHA256 of name and epoch, so that another epoch changes every token. A character that no name has separates them:
+    `a-1` at epoch 2 and `a-12` at no epoch must never be the same.
     """
     if not SECRET.match(secret):
         raise ValueError("the stack's token secret is not 64 hexadecimal digits; its state was edited or damaged")

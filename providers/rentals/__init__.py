@@ -1,1 +1,1 @@
-"""Everything that is rented under one stack's id, as one resource."""
+"""Manage all rentals under one stack's id as one resource."""

@@ -1,9 +1,9 @@
-"""`Rentals`, token `pulumi-python:dynamic/rentals:Rentals`: what a stack rents; its end gives everything back.
+"""Define `Rentals`, token `pulumi-python:dynamic/rentals:Rentals`: all rentals of a stack; its end gives them back.
 
-Every instance depends on it, so the engine deletes it after all of them: what a killed update left behind, and state never
-knew, goes with the stack. It comes before all of them, too, so it is where a key of another account is noticed before
-anything is rented with it. It is never replaced by a change of inputs. Module path and class names are persisted in every
-stack's state: a rename is a migration.
+Every instance depends on it, so that the engine deletes it after all of them. Its delete gives back instances that a killed
+update left and state never knew. The engine also creates it before all of them. So it notices a key of another account
+before anything is rented. A change of inputs never replaces it. Module path and class names are persisted in every stack's
+state: a rename is a migration.
 """
 
 import os
@@ -54,7 +54,7 @@ class _Inputs(BaseModel):
 
 
 class RentalsProvider(ResourceProvider):
-    """Translates between the engine's calls, `end_rentals` and the rules of `account`; nothing else."""
+    """Translate between the engine's calls, `end_rentals` and the rules of `account`."""
 
     serialize_as_secret_always = False
 
@@ -67,7 +67,7 @@ class RentalsProvider(ResourceProvider):
         take_over(watch, lambda: self._calls > 0)
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate what is known."""
+        """Validate the known inputs."""
         try:
             WrittenMarket.model_validate(news.get("market"))
         except ValidationError as error:
@@ -75,8 +75,8 @@ class RentalsProvider(ResourceProvider):
         return CheckResult(news, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Any other input is only written down. A key of another account than state's ends the preview."""
-        # What a preview does not know yet is no difference: the id, while counters of the identity change.
+        """Only record changed inputs. A key of another account than state's ends the preview."""
+        # Unknown values are no difference: in a preview the id is unknown while counters of the identity change.
         changes = any(
             olds.get(key) != news.get(key) for key in INPUTS if not isinstance(news.get(key), pulumi.output.Unknown)
         )
@@ -85,12 +85,13 @@ class RentalsProvider(ResourceProvider):
         return DiffResult(changes=changes, replaces=[], stables=[], delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Note the stack's id, and the account as far as the market tells; nothing is rented by this."""
+        """Record the stack's id, and the account if the market tells it; rents nothing."""
         return CreateResult(str(props["stackId"]), {**props, "account": self._first_account(props)})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return what is in state, and the account if a look teaches it; say what boots for too long. A key of another
-        account raises.
+        """Return the state, with the account if the market tells it, and report late boots.
+
+        Raises for a key of another account.
         """
 
         def look(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
@@ -103,16 +104,16 @@ class RentalsProvider(ResourceProvider):
         )
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Write the inputs down, and the account."""
+        """Record the inputs and the account."""
         known = self._account(olds) if _url(olds) == _url(news) else self._first_account(news)
         return UpdateResult({**news, "account": known})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Give back what carries the stack's id and no state knows, and have it confirmed."""
+        """Give back instances with the stack's id that no state knows, and confirm that they are gone."""
 
         def end(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
             limits = Limits().at(inputs.market.time_scale)
-            ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource keeps the first one that it had
+            ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource's own id is the first stack id that it had
             ending = Teardown(ids, account.number(props.get("account")))
             end_rentals(
                 Renter(market, self._clock, limits), ending, lambda: _states(str(props.get("stack") or ""), ids), say
@@ -121,7 +122,7 @@ class RentalsProvider(ResourceProvider):
         self._operate(props, end)
 
     def _account(self, state: dict[str, Any]) -> int | None:
-        """Return the account that state should name. Raises where the key is of another one, and nothing of ours is there."""
+        """Return the account that state should name. Raises if the key is another account's, without our instances."""
         known = account.number(state.get("account"))
 
         def look(market: GuardedMarket, inputs: _Inputs, _say: Callable[[str, str], None]) -> int | None:
@@ -134,7 +135,7 @@ class RentalsProvider(ResourceProvider):
         return self._operate(state, look)
 
     def _first_account(self, props: dict[str, Any]) -> int | None:
-        """Return whose account the key is of, as far as the market tells, for a state that knows of no instance there yet."""
+        """Return the key's account if the market tells it, for a state without instances there."""
         return self._operate(props, lambda market, _inputs, _say: account.learned(market, None, lambda: True))
 
     def _operate(
@@ -164,20 +165,23 @@ def _market_problem(error: ValidationError) -> str:
 
 
 def _states(stack: str, stack_ids: Sequence[str]) -> list[StackState]:
-    """Read the states that may know what is rented under the ids. Raises BackendError."""
+    """Read the states that may hold instances under the ids. Raises BackendError."""
     if os.environ.get(NO_CHECKPOINTS, "").lower() in ("1", "true"):
         raise BackendError(f"{NO_CHECKPOINTS} is set, so the state lacks what this update has made")
     return family(run_pulumi, stack, stack_ids[0])
 
 
 def _url(props: dict[str, Any]) -> object:
-    """Return which market it is; another one has other accounts."""
+    """Return the market's URL; another market has other accounts."""
     return (props.get("market") or {}).get("url")
 
 
 class Rentals(Resource, module="rentals", name="Rentals"):
-    """What a stack rents. Inputs: `market` (url, hostUrl, timeScale), `stackId`, and `stack`, its name at the backend.
-    Output: `account`, the number of the market's account that it is rented on."""
+    """Manage the rentals of a stack.
+
+    Inputs: `market` (url, hostUrl, timeScale), `stackId`, and `stack`, its backend name. Output: `account`, the number of
+    the market's account that pays for the rentals.
+    """
 
     stackId: pulumi.Output[str]  # noqa: N815 -- a property of the resource, spelt as in state
     account: pulumi.Output[int | None]

@@ -1,7 +1,7 @@
-"""The end of a stack's rentals: whatever carries its id and no state knows is given back.
+"""End a stack's rentals: give back the instances with its id that no state knows.
 
-The resource ends when the stack does, but also when it is replaced, renamed, or gone from the program while its instances
-serve. So what a state knows stays, and so does everything where no state can be read. `belonging` says what is known.
+The resource ends with the stack, but also if it is replaced, renamed, or removed from the program while its instances serve.
+So instances that a state knows stay. If no state can be read, all stay. `renting/ownership` decides which are known.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,23 +22,23 @@ from providers.vast.renting.renter import Renter
 
 
 class NotAsked(VastError):
-    """What is rented under a stack's id could not be asked, or whether a state knows it, or an answer leaves it in doubt."""
+    """The market or a state could not be asked about a stack's rentals, or an answer leaves doubt."""
 
 
 class StillWanted(VastError):
-    """The stack ends while stacks that are named after it have instances under its id."""
+    """The stack ends while other stacks still have instances under its id."""
 
 
 @dataclass(frozen=True)
 class Teardown:
-    """What ends: the ids under which the stack has rented, the last one first, and the account, if state knows it."""
+    """Hold the stack ids that end, the latest first, and their account if state knows it."""
 
     stack_ids: Sequence[str]
     known_account: int | None = None
 
     @property
-    def told(self) -> str:
-        """Say whose labels they are."""
+    def labels(self) -> str:
+        """Return the beginnings of the labels that end."""
         return " and ".join(f"{label.PREFIX}/{one}/" for one in self.stack_ids)
 
 
@@ -48,17 +48,17 @@ def end_rentals(
     states: Callable[[], Sequence[StackState]],
     say: Progress,
 ) -> None:
-    """Give back what carries the stack's id and is in no state; `states` reads them, the stack's own first.
+    """Give back instances with the stack's id that are in no state; `states` reads the states, the stack's own first.
 
-    Raises StillRented for what is not confirmed, NotAsked, StillWanted, and OtherAccount or AccountUnknown where nothing is
-    there to be seen with this key. A row without a readable id or label may be of the stack: it is counted in NotAsked, after
+    Raises StillRented for an instance whose end is not confirmed, NotAsked, StillWanted, and OtherAccount or AccountUnknown
+    if this key shows no instance. A row without a readable id or label may belong to the stack: NotAsked counts it, after
     the others are given back.
     """
     try:
         listed = renter.market.instances()
     except VastError as error:
         raise NotAsked(
-            f"whether anything is still rented under {ending.told} could not be asked: {error}. "
+            f"whether anything is still rented under {ending.labels} could not be asked: {error}. "
             "Run `pulumi destroy` again, or look on the market's console."
         ) from error
     left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
@@ -68,20 +68,20 @@ def end_rentals(
         if kept:
             return
     else:
-        account.confirm(renter.market, ending.known_account, f"Whatever carries {ending.told} was rented")
+        account.confirm(renter.market, ending.known_account, f"Whatever carries {ending.labels} was rented")
         _confirm(listed, ending)
-    say("confirm gone", f"nothing is rented under {ending.told} any more")
+    say("confirm gone", f"nothing is rented under {ending.labels} any more")
 
 
 def is_rented(market: Market, stack_id: str) -> bool:
-    """Say whether the account has anything that carries the stack's id."""
+    """Return whether the account has an instance with the stack's id."""
     return any(carries(row.label, [stack_id]) for row in all_known(market.instances()))
 
 
 def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, say: Progress) -> None:
-    """Say which instances with the stack's id boot for longer than anybody waits: no timer of theirs runs. Never raises.
+    """Report instances with the stack's id that boot for longer than a create waits; their timers do not run. Never raises.
 
-    Which of them a state knows cannot be told from here, and a machine that is started again says the same of itself.
+    This function cannot know which of them are in a state. A machine that starts again has the same status.
     """
     with suppress(VastError):
         for row in all_known(market.instances()):
@@ -102,9 +102,9 @@ def _end_unknown(
     ending: Teardown,
     say: Progress,
 ) -> bool:
-    """Sort out what carries the id, and say whether something of it stays.
+    """Give back the unknown instances with the id, and return whether some stay.
 
-    The list was read before the states: what it has was known or being created by then.
+    The list was read before the states, so that each of its instances was already in a state or being created.
     """
     try:
         read = states()
@@ -124,7 +124,7 @@ def _end_unknown(
 
 
 def _is_dead_create(finding: Finding, states: Sequence[StackState]) -> bool:
-    """Say whether a create that the own state records was killed: every instance waits for the rentals, so none runs now."""
+    """Return whether a killed create left this instance: all creates wait for the rentals, so that none runs now."""
     mark = label.parse(finding.instance.label)
     elsewhere = any(mark.name in state.creating for state in states[1:]) if mark else False
     return finding.kind is Kind.CREATING and not elsewhere
@@ -154,7 +154,7 @@ def _confirm(listed: list[Instance], ending: Teardown) -> None:
         rows = "1 row" if len(doubtful) == 1 else f"{len(doubtful)} rows"
         raise NotAsked(
             f"{rows} of the market's list cannot be read ({doubtful[0].told}), so an instance may still be rented, and cost, "
-            f"under {ending.told}. Run `pulumi destroy` again, or look on the market's console."
+            f"under {ending.labels}. Run `pulumi destroy` again, or look on the market's console."
         )
 
 
@@ -166,7 +166,7 @@ def _in_doubt(left: list[Instance], ending: Teardown, why: str) -> NotAsked:
         if any(carries(row.label, [one]) for row in left)
     )
     return NotAsked(
-        f"instances are rented under {ending.told}: {rows}. Whether a state knows them cannot be read ({why}), so none of "
+        f"instances are rented under {ending.labels}: {rows}. Whether a state knows them cannot be read ({why}), so none of "
         "them is given back, and they go on costing. Mend that, then run the command again. If a state is lost, give back "
         f"first what is in no state that can be read: {sweeps}."
     )

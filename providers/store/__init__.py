@@ -1,4 +1,4 @@
-"""The object store: the bucket, the blobs of every manifest, and who may touch them.
+"""Manage the object store: the bucket, its owner mark, and the blobs of every manifest.
 
-`resource` -> `bucket`, `blobs` -> `ownership`, `upload`, `inputs` -> `client` -> `errors`: imports go this way only.
+Imports go one way: `resource` -> `bucket`, `blobs` -> `bucket_owner`, `upload`, `inputs` -> `client` -> `errors`.
 """

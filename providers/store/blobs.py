@@ -1,4 +1,4 @@
-"""The blobs of one manifest: which the store lacks, and bringing them there."""
+"""Find the blobs of one manifest that the store lacks, and upload them."""
 
 import random
 import threading
@@ -31,7 +31,7 @@ KIT_TOLD = "; the kit is all that a host runs beside vLLM: gate, agent, supervis
 
 @dataclass(frozen=True)
 class Blobs:
-    """The blobs of one manifest through one boto3 client."""
+    """Check and upload the blobs of one manifest through one boto3 client."""
 
     s3: Any
     inputs: BlobsInputs
@@ -47,7 +47,7 @@ class Blobs:
         return [file for file in wanted.values() if present.get(blob_key(file.sha256)) != file.size]
 
     def damaged(self, missing: Collection[File]) -> list[File]:
-        """Return the files whose blobs are not among the missing and hold something else, as far as `verify` looks.
+        """Return the files whose blobs are present with other content, as far as `verify` reads them.
 
         Raises StoreError.
         """
@@ -58,7 +58,7 @@ class Blobs:
         return list({part.file.sha256: part.file for part in found}.values())
 
     def delete_unneeded(self) -> None:
-        """Take our reference away, and with it the blobs that nobody else refers to. Raises StoreError."""
+        """Remove our reference, then the blobs without any reference. Raises StoreError."""
         references = References(self.s3, self.inputs.bucket)
         with readable(self.inputs.endpoint, self.inputs.bucket):
             references.remove(self.inputs.owner)
@@ -66,12 +66,12 @@ class Blobs:
         self.say(f"delete {self.inputs.manifest.name}  {deleted} blobs that nothing refers to any more")
 
     def upload_missing(self, also: Collection[str] = ()) -> int:
-        """Upload what is missing, verified part by part, and return how many blobs that were. Raises StoreError.
+        """Upload the missing blobs, verified part by part, and return their number. Raises StoreError.
 
-        `also` are digests of blobs that are there and known to be damaged.
+        `also` holds digests of blobs that are present and known to be damaged.
         """
         manifest, start = self.inputs.manifest, self.clock.monotonic()
-        # The bucket may have been made a moment ago, and is not to be seen at once everywhere.
+        # The store may not show a new bucket everywhere at once.
         missing = when_there(self._begin, self.clock, self.say, self.inputs.bucket)
         known = {file.sha256 for file in missing}
         spoilt = {file.sha256: file for file in manifest.files if file.sha256 in {*also} - known}
@@ -79,7 +79,7 @@ class Blobs:
         total = sum(file.size for file in missing)
         progress = _Progress(manifest.name, total, self.say, self.clock.monotonic)
         for file in missing:
-            # A store that has answered may be in trouble for a while: what has arrived of a file is not sent again.
+            # The store answered before, so that trouble may pass. Parts that arrived are not sent again.
             through_trouble(
                 partial(self._upload, file, progress),
                 self.clock,
@@ -109,7 +109,7 @@ class Blobs:
         progress.end()
 
     def _abort_stale(self) -> None:
-        """Clear away uploads that broke days ago, for stores that do not do so themselves. It never fails an upload."""
+        """Abort uploads that broke days ago, for stores that do not do so themselves. Errors are ignored."""
         before = datetime.fromtimestamp(self.clock.time(), UTC) - timedelta(days=ABORT_UPLOADS_AFTER_DAYS)
         with suppress(BotoCoreError, ClientError):
             for page in self.s3.get_paginator("list_multipart_uploads").paginate(
@@ -122,7 +122,7 @@ class Blobs:
 
 
 class _Progress:
-    """Counts what has arrived, over threads, and says so now and then: a 100 GB upload must not look dead."""
+    """Count uploaded bytes over threads and report them every SECONDS_BETWEEN_LINES, so that a long upload looks alive."""
 
     def __init__(self, name: str, total: int, say: Say, monotonic: Callable[[], float]) -> None:
         self.total = total
@@ -130,14 +130,14 @@ class _Progress:
         self._lock = threading.Lock()
         self._arrived = self._of_this_try = 0
         self._said = monotonic()
-        self.furthest = 0  # over all tries: what is sent again is no progress
+        self.furthest = 0  # over all tries: bytes that are sent again are no progress
 
     def begin(self) -> None:
-        """Begin a file, or begin it again."""
+        """Start a file, or start it again."""
         self._of_this_try = 0
 
     def end(self) -> None:
-        """Count a file that has arrived whole."""
+        """Count a file that arrived whole."""
         self._arrived += self._of_this_try
         self._of_this_try = 0
 

@@ -1,4 +1,4 @@
-"""The bucket: make it or take it over, mark it, set it up, look at it, and give it up."""
+"""Make a bucket or take it over, mark it, set it up, report its drift, and give it up."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ EMPTYING_ROUNDS = 3
 
 
 def is_listed(s3: Any, endpoint: str, name: str) -> bool:
-    """Say whether the account's list of buckets has one, whatever that bucket itself answers."""
+    """Return whether the account's list of buckets names this one, whatever the bucket itself answers."""
     with suppress(StoreError), readable(endpoint, name):
         return any(row["Name"] == name for row in s3.list_buckets().get("Buckets", []))
     return False
@@ -40,7 +40,7 @@ def is_listed(s3: Any, endpoint: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Bucket:
-    """One bucket through one boto3 client. Every method raises StoreError only; `say` takes one progress line."""
+    """Manage one bucket through one boto3 client. Every method raises StoreError only; `say` takes one progress line."""
 
     s3: Any
     inputs: BucketInputs
@@ -48,7 +48,7 @@ class Bucket:
     clock: Clock = field(default_factory=SystemClock)
 
     def refusal(self, stack_id: str) -> str:
-        """Say why a stack may not have this bucket, empty where it may. Raises BucketMissing on the store's own word."""
+        """Return why a stack may not have this bucket; empty if it may. Raises BucketMissing if the store says so."""
         mark = self._marking.read().mark
         found = owner(mark, stack_id)
         if found.may_take or (found is Owner.UNMARKED and self._left_unmarked()):
@@ -58,9 +58,8 @@ class Bucket:
     def ensure(self, former_id: str = "") -> list[str]:
         """Make the bucket, or take over one that is ours or was given up, and set it up.
 
-        `former_id` is the id with which state says that this very bucket is ours: then it may still carry that mark, or
-        have lost it. Returns the settings that the store refused.
-        Raises StoreError, having touched nothing, where the bucket is somebody else's.
+        `former_id` is the stack id with which state claims this bucket. The bucket may then still have that mark, or none.
+        Returns the settings that the store refused. Raises StoreError without any change if the bucket is another's.
         """
         try:
             seen: Seen | None = self._marking.read()
@@ -78,7 +77,7 @@ class Bucket:
         return self._set_up()
 
     def drift(self, refused: list[str]) -> list[str]:
-        """Return what is not as we left it, one sentence each; settings that the store had refused do not count."""
+        """Return one sentence for each change since we set it up; settings that the store refused do not count."""
         seen = self._marking.read()
         found = []
         if owner(seen.mark, self.inputs.stack_id) is not Owner.OURS or not seen.etag:
@@ -95,7 +94,7 @@ class Bucket:
         return found
 
     def give_up(self) -> None:
-        """Do what `on_destroy` says, if the bucket is still ours; a bucket that is gone or not ours is left alone."""
+        """Keep or delete the bucket as `on_destroy` says, if it is still ours. Leave a missing or foreign one alone."""
         name = self.inputs.name
         try:
             seen = self._marking.read()
@@ -109,7 +108,7 @@ class Bucket:
             self.say(f"{name} is gone already")
 
     def _make(self) -> Seen | None:
-        """Make the bucket and mark it. Returns what it says instead if it was there before."""
+        """Make the bucket and mark it. Returns its mark instead if it existed before."""
         made = self._create()
         if made:
             self.say(f"make {self.inputs.name} in {self.inputs.region}")
@@ -121,30 +120,30 @@ class Bucket:
                 "that there is none. Run `pulumi up` again in some minutes: it takes the bucket over."
             ) from None
         except StoreError:
-            # Without a mark the bucket would be nobody's; one that is not empty, and so another's, is not deleted.
+            # Delete the bucket again, because it has no mark. The store keeps one that is not empty, so another's.
             if made:
                 with suppress(StoreError), self._readable():
                     self.s3.delete_bucket(Bucket=self.inputs.name)
             raise
 
     def _create(self) -> bool:
-        """Have the bucket made; say whether the store has made it now, as far as it tells."""
+        """Ask the store to make the bucket; return whether it says that it made it now."""
         arguments: dict[str, Any] = {"Bucket": self.inputs.name}
         host = urlsplit(self.inputs.endpoint).hostname or ""
         if host.endswith(".amazonaws.com") and self.inputs.region != "us-east-1":
-            # Only Amazon wants to be told; elsewhere the endpoint is the region and its name is refused.
+            # Only Amazon wants the region; other stores take it from the endpoint and refuse its name.
             arguments["CreateBucketConfiguration"] = {"LocationConstraint": self.inputs.region}
         with self._readable():
             try:
                 self.s3.create_bucket(**arguments)
             except ClientError as error:
-                if code_of(error) not in OURS_ALREADY:  # it was made before, and is not to be seen yet
+                if code_of(error) not in OURS_ALREADY:  # made before, but the store does not show it yet
                     raise
                 return False
         return True
 
     def _mark_fresh(self, made: bool) -> Seen | None:
-        """Mark a bucket that was made just now; return what any other one says. Some stores `make` what they have."""
+        """Mark a bucket that was made just now; return another one's mark. Some stores "make" an existing bucket."""
         seen = self._marking.read()
         if not made or seen.mark is not None or not self._is_empty():
             return seen
@@ -156,7 +155,7 @@ class Bucket:
             return next(self._versions(), None) is None
 
     def _left_unmarked(self) -> bool:
-        """Say whether this is what an interrupted create leaves: made by this account within the hour, and empty."""
+        """Return whether an interrupted create left this bucket: empty, and made by this account within the hour."""
         with suppress(StoreError, KeyError, ValueError), self._readable():
             answer = self.s3.list_buckets()
             now = parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"])
@@ -234,7 +233,7 @@ class Bucket:
                 left = list(self._versions())
                 if any(row["Key"] != OWNER_KEY for row in left):
                     continue  # others were still writing
-                self._delete(left)  # last: until then the bucket says whose it is
+                self._delete(left)  # last: until then the bucket names its owner
             try:
                 self.s3.delete_bucket(Bucket=self.inputs.name)
             except ClientError as error:

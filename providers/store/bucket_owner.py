@@ -1,8 +1,8 @@
-"""Whose bucket is it? Decided by one mark, pure.
+"""Decide by one mark which stack owns a bucket, pure.
 
-A bucket outlives its stack (`onDestroy: keep`), and the next stack has another id. So giving a bucket up means to mark
-it as kept: who has keys for it may then take it over. A bucket with no mark, or with that of a living stack, is never
-touched. The mark lies in an object, because Hetzner's store has no tags; stacks of older versions wrote it as a tag.
+A bucket outlives its stack (`onDestroy: keep`), and the next stack has another id. So a stack that gives a bucket up marks
+it as kept, and any stack with keys for it may take it over. A bucket without a mark, or with the mark of a living stack, is
+never touched. The mark is an object, because Hetzner's store has no tags; older versions wrote it as a tag.
 """
 
 import json
@@ -17,7 +17,7 @@ KEPT = "kept"
 
 
 class Owner(Enum):
-    """What a bucket's mark says to one stack."""
+    """Name the meaning of a bucket's mark to one stack."""
 
     OURS = "ours"
     KEPT = "kept"  # given up by its stack, free to take over
@@ -26,7 +26,7 @@ class Owner(Enum):
 
     @property
     def may_take(self) -> bool:
-        """Say whether this stack may write its own mark onto the bucket."""
+        """Return whether this stack may write its own mark onto the bucket."""
         return self in {Owner.OURS, Owner.KEPT}
 
 
@@ -40,7 +40,7 @@ def to_text(mark: str) -> str:
 
 
 def from_text(text: bytes) -> str:
-    """Return the mark in an owner object. Raises ValueError where it has none."""
+    """Return the mark in an owner object. Raises ValueError if it has none."""
     try:
         return _Object.model_validate_json(text).stack_id
     except ValidationError:
@@ -48,7 +48,7 @@ def from_text(text: bytes) -> str:
 
 
 def owner(mark: str | None, stack_id: str) -> Owner:
-    """Compare a bucket's mark (None: it has none) with a stack id. A stack without id yet passes an empty one."""
+    """Compare a bucket's mark, None if it has none, with a stack id. A stack that has no id yet passes an empty one."""
     if mark is None:
         return Owner.UNMARKED
     if mark == KEPT:
@@ -71,7 +71,7 @@ def refusal(name: str, endpoint: str, found: Owner, mark: str | None) -> str:
 
 
 def unreadable(name: str, endpoint: str) -> str:
-    """Return the sentence for a bucket whose owner object says nothing."""
+    """Return the sentence for a bucket whose owner object holds no mark."""
     return (
         f"The object {OWNER_KEY!r} of bucket {name!r} at {endpoint} does not say whose the bucket is. It was not touched. "
         f"If the bucket is yours, hand it over: {by_hand(name, endpoint)}"

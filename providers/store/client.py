@@ -1,4 +1,4 @@
-"""The one place where a boto3 client for the store is made: bounded waits, few retries, keys that never print."""
+"""Make every boto3 client of the store: bounded waits, few retries, keys that never print."""
 
 import base64
 import hashlib
@@ -13,13 +13,13 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 60  # a part of 64 MiB is acknowledged only after the store has written it
 TRIES = 4
 CONNECTIONS = 16
-# What S3 once took with a Content-MD5 only, and other stores still do. boto3 sends a CRC32 in its place since 1.36.
+# S3 once took these operations with a Content-MD5 only, and other stores still do. Since 1.36, boto3 sends a CRC32 instead.
 WITH_MD5 = ("PutBucketLifecycleConfiguration", "PutPublicAccessBlock", "PutBucketVersioning", "DeleteObjects")
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The account's keys at the object store."""
+    """Hold the account's keys at the object store."""
 
     access: str = field(repr=False)
     secret: str = field(repr=False)
@@ -28,7 +28,7 @@ class Keys:
 def connect(
     endpoint: str, region: str, keys: Keys | None, tries: int = TRIES, read_seconds: float = READ_SECONDS
 ) -> Any:
-    """Return a boto3 S3 client; nothing is sent yet. Raises StoreError: keys missing, or an endpoint that is no URL."""
+    """Return a boto3 S3 client; sends nothing. Raises StoreError if keys are missing or the endpoint is no URL."""
     if keys is None or not keys.access or not keys.secret:
         raise StoreError(f"The object store's keys are not set. Set {KEYS} with `pulumi config set --secret`.")
     try:

@@ -1,7 +1,7 @@
-"""Writes that hold only where nobody was faster, on stores that keep to conditions and on those that do not.
+"""Write an object only if no other writer was faster, on stores with conditional writes and on those without.
 
-Amazon's store refuses a conditional write that comes second; Ceph, which Hetzner runs, ignored the condition in reports of
-2026, and other stores refuse conditions as such.
+Amazon's store refuses a conditional write that comes second. Ceph, which Hetzner runs, ignored the condition in reports of
+2026. Other stores refuse every condition.
 """
 
 from typing import Any
@@ -12,17 +12,17 @@ from providers.store.errors import code_of
 
 LOST = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 NO_CONDITIONS = {"NotImplemented", "InvalidArgument", "InvalidRequest"}
-SETTLE_SECONDS = 3.0  # after which a store without conditions shows to all who wrote last
+SETTLE_SECONDS = 3.0  # until a store without conditions shows the last write to all readers
 
 
-def put_if(s3: Any, order: dict[str, Any], **condition: str) -> bool:
-    """Write the object of an order (arguments of put_object) and say whether the condition held. boto3's errors pass."""
+def put_if(s3: Any, arguments: dict[str, Any], **condition: str) -> bool:
+    """Call put_object with the arguments and return whether the condition held. boto3's errors pass through."""
     try:
-        s3.put_object(**order, **condition)
+        s3.put_object(**arguments, **condition)
     except ClientError as error:
         if code_of(error) in LOST:
             return False
         if code_of(error) not in NO_CONDITIONS:
             raise
-        s3.put_object(**order)
+        s3.put_object(**arguments)
     return True

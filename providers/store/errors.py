@@ -1,6 +1,6 @@
-"""What can go wrong with the store, as sentences that end in the next step. No key and no signed URL is in any of them.
+"""Turn the store's failures into sentences that end in the next step. None holds a key or a signed URL.
 
-boto3's own messages are left out: a store may quote the key and what was signed in them.
+boto3's own messages are left out, because a store may quote the key and the signed text in them.
 """
 
 from collections.abc import Iterator
@@ -20,10 +20,10 @@ SKEWED = {"RequestTimeTooSkewed"}
 
 
 class StoreError(Exception):
-    """The store cannot do what is asked; the message is a sentence for the operator."""
+    """The store cannot carry out a request; the message is a sentence for the operator."""
 
     def __str__(self) -> str:
-        """Return the message without the passwords of URLs in it."""
+        """Return the message with passwords in URLs masked."""
         return masked(super().__str__())
 
 
@@ -32,15 +32,15 @@ class KeysRefused(StoreError):
 
 
 class BucketMissing(StoreError):
-    """An authenticated answer said that there is no such bucket."""
+    """The store answered valid keys that there is no such bucket."""
 
 
 class BucketDenied(StoreError):
-    """The keys are good, and the bucket is not for them: it belongs to another account."""
+    """The keys are valid, but the bucket belongs to another account."""
 
 
 class StoreUnreachable(StoreError):
-    """No usable answer; nothing is known about what is in the store."""
+    """The store gave no usable answer, so that its content is unknown."""
 
 
 @contextmanager

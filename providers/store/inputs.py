@@ -1,4 +1,4 @@
-"""The inputs of Bucket and Blobs as models: numbers arrive from the engine as floats, and keys with None vanish."""
+"""Validate the inputs of Bucket and Blobs: the engine sends numbers as floats and drops keys with None."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +11,7 @@ from providers import old_state
 from providers.store.errors import StoreError
 from weights.manifest import Manifest
 
-ABORT_UPLOADS_AFTER_DAYS = 2  # longer than any upload takes, and what a broken one left behind costs little until then
+ABORT_UPLOADS_AFTER_DAYS = 2  # longer than any upload takes; until then the parts of a broken one cost little
 
 
 class _Inputs(BaseModel):
@@ -22,7 +22,7 @@ class _Inputs(BaseModel):
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> Self:
-        """Read the engine's property map, which another version may have written, leaving our own outputs aside.
+        """Read the engine's property map, which another version may have written, without our own outputs.
 
         Raises StoreError naming every bad field.
         """
@@ -38,7 +38,7 @@ class _Inputs(BaseModel):
 
     @classmethod
     def checked(cls, news: dict[str, Any]) -> Self:
-        """Read what a program has written, where an unknown key is a slip and not an output. Raises StoreError."""
+        """Read a program's inputs, in which an unknown key is a mistake. Raises StoreError."""
         unknown = sorted(news.keys() - cls.names() - {"__provider"})
         if unknown:
             known = ", ".join(sorted(cls.names()))
@@ -58,7 +58,7 @@ class _Inputs(BaseModel):
 
 
 class BucketInputs(_Inputs):
-    """One bucket. `stack_id` marks it as ours; `on_destroy` says what becomes of it and of what is in it."""
+    """Describe one bucket. `stack_id` marks it as ours; `on_destroy` says whether destroy keeps or empties it."""
 
     name: BucketName
     stack_id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]{4,64}$")] = Field(alias="stackId")
@@ -68,10 +68,10 @@ class BucketInputs(_Inputs):
 
 
 class BlobsInputs(_Inputs):
-    """The blobs of one manifest. `source` is the folder with the files on this machine; it may be absent elsewhere.
+    """Describe the blobs of one manifest. `source` is the folder with the files; other machines may lack it.
 
-    `owner` names who refers to them, one a bucket; `verify` says how much a refresh looks at; `on_destroy` whether blobs that
-    nobody refers to any more are deleted with the resource.
+    `owner` names the reference to them, unique in the bucket. `verify` says how much a refresh reads. `on_destroy` says
+    whether the end of the resource also deletes blobs without any reference.
     """
 
     bucket: BucketName

@@ -1,6 +1,6 @@
-"""A bucket's mark in the store: read from the owner object or an old tag, and written so that one of two stacks wins.
+"""Read and write a bucket's mark in the store, so that one of two stacks wins. The mark is an object or an old tag.
 
-A mark is written with a condition, a second write shows whether the store holds to it, and where it does not the mark is
+A mark is written with a condition. A second write shows whether the store obeys conditions. If it does not, the mark is
 read again after a pause: the last writer has won, and every other stack sees that.
 """
 
@@ -21,7 +21,7 @@ NO_TAGS = {"NoSuchTagSet", "NoSuchTagSetError", "NotImplemented", "MethodNotAllo
 
 @dataclass(frozen=True)
 class Seen:
-    """What a bucket says: its mark (None: it has none), and the owner object's ETag, empty where the mark is a tag's."""
+    """Hold a bucket's mark, None if it has none, and the owner object's ETag, empty if the mark is a tag."""
 
     mark: str | None
     etag: str = ""
@@ -29,7 +29,7 @@ class Seen:
 
 @dataclass(frozen=True)
 class Marking:
-    """The mark of one bucket through one boto3 client. Every method raises StoreError only."""
+    """Read and write the mark of one bucket through one boto3 client. Every method raises StoreError only."""
 
     s3: Any
     endpoint: str
@@ -37,7 +37,7 @@ class Marking:
     sleep: Callable[[float], None]
 
     def read(self) -> Seen:
-        """Return what the bucket says. Raises BucketMissing on the store's own word."""
+        """Return the bucket's mark. Raises BucketMissing if the store says that there is no bucket."""
         with readable(self.endpoint, self.bucket):
             try:
                 answer = self.s3.get_object(Bucket=self.bucket, Key=OWNER_KEY)
@@ -52,32 +52,33 @@ class Marking:
             raise StoreError(unreadable(self.bucket, self.endpoint)) from None
 
     def write(self, mark: str, seen: Seen) -> None:
-        """Replace what was seen. Raises StoreError where another stack has marked the bucket meanwhile."""
+        """Replace the mark that was read. Raises StoreError if another stack has marked the bucket meanwhile."""
         with readable(self.endpoint, self.bucket):
             if not self._put(mark, **({"IfMatch": seen.etag} if seen.etag else {"IfNoneMatch": "*"})):
-                self._stand_by(mark)
-            elif mark != KEPT and self._put(mark, IfNoneMatch="*"):  # the store does not hold to conditions
+                self._demand(mark)
+            elif mark != KEPT and self._put(mark, IfNoneMatch="*"):  # the store ignores conditions
                 self.sleep(SETTLE_SECONDS)
-                self._stand_by(mark)
-            self._tell_older_versions(mark)
+                self._demand(mark)
+            self._update_tag(mark)
 
-    def _stand_by(self, mark: str) -> None:
-        said = self.read().mark
-        if said != mark:
-            raise StoreError(refusal(self.bucket, self.endpoint, owner(said, mark), said))
+    def _demand(self, mark: str) -> None:
+        """Read the mark. Raises StoreError if it is another one."""
+        found = self.read().mark
+        if found != mark:
+            raise StoreError(refusal(self.bucket, self.endpoint, owner(found, mark), found))
 
     def _put(self, mark: str, **condition: str) -> bool:
-        """Write the object and say whether the condition held."""
-        order = {
+        """Write the object and return whether the condition held."""
+        arguments = {
             "Bucket": self.bucket,
             "Key": OWNER_KEY,
             "Body": to_text(mark).encode(),
             "ContentType": "application/json",
         }
-        return put_if(self.s3, order, **condition)
+        return put_if(self.s3, arguments, **condition)
 
-    def _tell_older_versions(self, mark: str) -> None:
-        """A bucket that has our tag keeps it true: an older version of this program reads nothing else."""
+    def _update_tag(self, mark: str) -> None:
+        """Update our tag if the bucket has it, because older versions of this program read nothing else."""
         with suppress(ClientError):
             tags = self._tags()
             if TAG in tags and tags[TAG] != mark:

@@ -1,7 +1,7 @@
-"""Which manifests in a bucket refer to which blobs: one small object for each owner, written before its blobs are.
+"""Record which manifests refer to which blobs: one small object for each owner, written before its blobs.
 
-Blobs are shared by every manifest with the same file, so only a look at all references tells which are needed. What
-cannot be read refers to everything: nothing is deleted then.
+Manifests with the same file share its blob, so that only all references together tell which blobs are needed. If one
+reference cannot be read, nothing is deleted.
 """
 
 from dataclasses import dataclass
@@ -18,21 +18,21 @@ PREFIX = "manifests/"
 
 @dataclass(frozen=True)
 class References:
-    """The references in one bucket, through one boto3 client; boto3's own errors pass."""
+    """Read and write the references in one bucket through one boto3 client; boto3's own errors pass through."""
 
     s3: Any
     bucket: str
 
     def write(self, owner: str, manifest: Manifest) -> None:
-        """Say that `owner` needs the blobs of this manifest, and of no other."""
+        """Record that `owner` needs the blobs of this manifest, and of no other."""
         self.s3.put_object(Bucket=self.bucket, Key=f"{PREFIX}{owner}.json", Body=manifest.to_json().encode())
 
     def remove(self, owner: str) -> None:
-        """Say that `owner` needs nothing any more."""
+        """Record that `owner` needs no blob any more."""
         self.s3.delete_object(Bucket=self.bucket, Key=f"{PREFIX}{owner}.json")
 
     def needed(self) -> set[str]:
-        """Return the keys of all blobs that somebody refers to. Raises StoreError where a reference cannot be read."""
+        """Return the keys of all blobs with a reference. Raises StoreError if a reference cannot be read."""
         found: set[str] = set()
         for key in self._keys(PREFIX):
             try:
@@ -50,7 +50,7 @@ class References:
         return found
 
     def delete_unneeded(self) -> int:
-        """Delete every blob that nobody refers to, and return how many those were. Raises StoreError as `needed` does."""
+        """Delete every blob without a reference, and return their number. Raises StoreError as `needed` does."""
         needed = self.needed()
         unneeded = [key for key in self._keys(blob_key("")) if key not in needed]
         for key in unneeded:

@@ -1,4 +1,4 @@
-"""The store's resources: `Bucket`, and `Blobs` for the blobs of one manifest.
+"""Define the store's resources: `Bucket`, and `Blobs` for the blobs of one manifest.
 
 The provider classes are pickled by reference into every stack's state: a rename of this module or of them is a
 migration. They keep nothing but the account's keys, which `configure` reads from the provider's args.
@@ -44,11 +44,11 @@ class _StoreProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Take the account's keys from the provider's args."""
         self._keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
-        # An upload that nobody waits for any more may be cut: the next one takes it up where it was.
+        # An upload whose engine has gone may be cut: the next one resumes it.
         take_over(EngineWatch.of_this_process(), lambda: False)
 
     def _gone_for_good(self, inputs: BucketInputs | BlobsInputs, name: str) -> None:
-        """Raise StoreError where the store lists a bucket of which it says that it is not there."""
+        """Raise StoreError if the store lists a bucket but says that it does not exist."""
         if is_listed(connect(inputs.endpoint, inputs.region, self._keys), inputs.endpoint, name):
             raise StoreError(
                 f"The store says that there is no bucket {name!r}, and lists it. One that was just made is not to be seen "
@@ -57,12 +57,12 @@ class _StoreProvider(ResourceProvider):
 
 
 class BucketProvider(_StoreProvider):
-    """Makes one bucket, or takes over one that is ours; never touches another's."""
+    """Make one bucket, or take over one that is ours; never touch another's."""
 
     def check(self, olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate; before the first create also ask the store, so that wrong keys and a taken name show in preview."""
         try:
-            # A stack id that is still to be made is nobody's mark yet; any valid text stands for it.
+            # A stack id that is not made yet marks no bucket; any valid text may stand for it.
             unknown = _has_unknown(news.get("stackId"))
             known = BucketInputs.checked({**news, "stackId": "unknown"} if unknown else news)
             if not olds:
@@ -72,19 +72,19 @@ class BucketProvider(_StoreProvider):
         return CheckResult({**known.to_props(), "stackId": news["stackId"]}, [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Another name or region is another bucket; everything else is set on the one that is there."""
+        """Replace for another name or region; set everything else on the existing bucket."""
         keys = BucketInputs.names()
         changed = sorted(key for key in keys if olds.get(key) != news.get(key))
         replaces = [key for key in changed if key in {"name", "region"}]
         return DiffResult(changes=bool(changed or olds.get("drift")), replaces=replaces, delete_before_replace=True)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Make the bucket or take it over. Raises StoreError where it is somebody else's."""
+        """Make the bucket or take it over. Raises StoreError if it is another's."""
         inputs = BucketInputs.from_props(props)
         return CreateResult(inputs.name, _bucket_outs(inputs, self._bucket(inputs).ensure()))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Report drift. Only the store's own word, to keys that it knows, makes a bucket gone; all else raises."""
+        """Report drift. A bucket is gone only if the store says so to valid keys; every other failure raises."""
         inputs = BucketInputs.from_props(props)
         refused = list(props.get("refused") or [])
         try:
@@ -95,9 +95,9 @@ class BucketProvider(_StoreProvider):
         return ReadResult(id_, {**_bucket_outs(inputs, refused), "drift": drift}, inputs.to_props())
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Mark and set up again what drifted or changed. Raises StoreError where another stack has taken it."""
+        """Mark the bucket and set it up again after drift or change. Raises StoreError if another stack has taken it."""
         inputs = BucketInputs.from_props(news)
-        # What state says of the old place says nothing about a bucket of that name in another.
+        # State's id counts only for the same endpoint: another store's bucket of that name is another bucket.
         former_id = str(olds.get("stackId") or "") if olds.get("endpoint") == inputs.endpoint else ""
         return UpdateResult(_bucket_outs(inputs, self._bucket(inputs).ensure(former_id)))
 
@@ -116,10 +116,10 @@ class BucketProvider(_StoreProvider):
 
 
 class BlobsProvider(_StoreProvider):
-    """Brings the blobs of one manifest into the bucket."""
+    """Upload the blobs of one manifest into the bucket."""
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate, and compare the folder's names and sizes with the manifest, where this machine has the folder.
+        """Validate, and compare the folder's names and sizes with the manifest, if this machine has the folder.
 
         The digests are compared when a blob is uploaded: hashing 100 GB in every preview would make previews useless.
         """
@@ -135,19 +135,19 @@ class BlobsProvider(_StoreProvider):
         return CheckResult(inputs.to_props(), failures)
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Any other content or place is an upload in place; where the files lie on this machine is no difference."""
-        keys = BlobsInputs.names() - {"source"}  # not `damaged`: what is in it, `drift` says
+        """Upload in place for other content or another bucket; another folder of the files is no difference."""
+        keys = BlobsInputs.names() - {"source"}  # `damaged` is not compared, because `drift` covers it
         changed = any(olds.get(key) != news.get(key) for key in keys)
         return DiffResult(changes=changed or bool(olds.get("drift")), replaces=[])
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Upload the blobs that are not there yet. Raises StoreError naming the file and what to do."""
+        """Upload the missing blobs. Raises StoreError, which names the file and the next step."""
         inputs = BlobsInputs.from_props(props)
         uploaded = self._blobs(inputs).upload_missing()
         return CreateResult(f"{inputs.bucket}/{inputs.manifest.name}", _blobs_outs(inputs, uploaded))
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Report blobs that the store lacks. A bucket that is gone has taken them all with it."""
+        """Report missing and damaged blobs as drift. Without their bucket, all blobs are gone."""
         inputs = BlobsInputs.from_props(props)
         try:
             blobs = self._blobs(inputs)
@@ -168,13 +168,13 @@ class BlobsProvider(_StoreProvider):
         return ReadResult(id_, outs, inputs.to_props())
 
     def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Upload what the new manifest adds and what drift has taken away; the old manifest's blobs stay."""
+        """Upload the new manifest's missing blobs and the damaged ones; the old manifest's blobs stay."""
         inputs = BlobsInputs.from_props(news)
         damaged = [str(digest) for digest in olds.get("damaged") or []]
         return UpdateResult(_blobs_outs(inputs, self._blobs(inputs).upload_missing(damaged)))
 
     def delete(self, _id: str, props: dict[str, Any]) -> None:
-        """Delete the blobs that no other manifest in the bucket refers to, where `onDestroy` is `empty`; else keep all."""
+        """Delete the blobs without another reference if `onDestroy` is `empty`; else keep all."""
         inputs = BlobsInputs.from_props(props)
         if inputs.on_destroy == "keep" or not inputs.owner:
             _say(f"keep the blobs of {inputs.manifest.name}: they stay as long as bucket {inputs.bucket} does")
@@ -188,26 +188,27 @@ class BlobsProvider(_StoreProvider):
 
 
 class Bucket(Resource, module="store", name="Bucket"):
-    """One bucket. Inputs: endpoint, region, name, stackId, onDestroy (keep or empty), versioning,
-    abortUploadsAfterDays.
+    """Manage one bucket.
 
-    `drift` and `refused` are sentences and settings that the last look or set-up found.
+    Inputs: endpoint, region, name, stackId, onDestroy (keep or empty), versioning, abortUploadsAfterDays.
+    `drift`: the last refresh's sentences. `refused`: settings that the store refused.
     """
 
     drift: pulumi.Output[list[str]]
     refused: pulumi.Output[list[str]]
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        # In the options, so that `--replace` obeys too: else the new one takes the bucket over and the old one empties it.
+        # In the options, so that `--replace` obeys too. Otherwise the new resource takes the bucket over, and the end of the
+        # old one empties it.
         forced = pulumi.ResourceOptions(delete_before_replace=True)
         props = {**inputs, "drift": None, "refused": None}
         super().__init__(BucketProvider(), name, props, pulumi.ResourceOptions.merge(opts, forced))
 
 
 class Blobs(Resource, module="store", name="Blobs"):
-    """The blobs of one manifest. Inputs: those of BlobsInputs.
+    """Manage the blobs of one manifest. Inputs: those of BlobsInputs.
 
-    `digest` is the manifest's, `bytes` its size, `uploaded` how many blobs the last upload had to bring.
+    `digest` is the manifest's, `bytes` its size, `uploaded` the number of blobs in the last upload.
     """
 
     digest: pulumi.Output[str]
@@ -237,7 +238,7 @@ def _blobs_outs(inputs: BlobsInputs, uploaded: int) -> dict[str, Any]:
 
 
 def _has_unknown(value: Any) -> bool:
-    """In a preview, what is still to be made arrives as objects of their own class, equal to nothing."""
+    """Return whether a value holds unknowns, as the engine sends them in a preview."""
     if isinstance(value, dict):
         return any(_has_unknown(each) for each in value.values())
     return any(map(_has_unknown, value)) if isinstance(value, list) else isinstance(value, Unknown)

@@ -1,4 +1,4 @@
-"""Waits for a bucket that the store does not show yet, and through a store that times out after it has answered."""
+"""Wait for a bucket that the store does not show yet, and for a store that answered before and now times out."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,9 +14,9 @@ LONGEST_PAUSE_SECONDS = 15.0
 
 
 def when_there(call: Callable[[], T], clock: Clock, say: Callable[[str], None], name: str) -> T:
-    """Return what `call` returns, asked again while the store says that the bucket `name` is not there.
+    """Return the result of `call`, repeated while the store says that there is no bucket `name`.
 
-    Raises BucketMissing when it has said so for LATE_SECONDS, and all else at once.
+    Raises BucketMissing after LATE_SECONDS of that answer, and every other error at once.
     """
     return _again(
         call, clock, say, f"bucket {name} is not to be seen yet", lambda error: isinstance(error, BucketMissing)
@@ -26,9 +26,9 @@ def when_there(call: Callable[[], T], clock: Clock, say: Callable[[str], None], 
 def through_trouble(
     call: Callable[[], T], clock: Clock, say: Callable[[str], None], name: str, progress: Callable[[], float]
 ) -> T:
-    """Return what `call` returns, asked again while the bucket is not there, or while a store that did answer does not.
+    """Return the result of `call`, repeated while the store shows no bucket or does not answer.
 
-    `progress` grows with what has arrived: the time counts from its last growth. Raises the last StoreError.
+    `progress` grows with the bytes that arrived; TROUBLE_SECONDS count from its last growth. Raises the last StoreError.
     """
     what = f"the store of bucket {name} is in trouble"
     return _again(

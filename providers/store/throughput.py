@@ -1,4 +1,4 @@
-"""How fast this machine gets a blob from the store: a few megabytes over a few connections, for some seconds at most."""
+"""Measure how fast this machine gets a blob from the store: a few megabytes over a few connections, for some seconds."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ SECONDS = 5.0
 
 
 def measured_mbps(s3: Any, bucket: str, key: str, size: int, monotonic: Callable[[], float]) -> float | None:
-    """Return the rate in Mb/s, None where nothing came; boto3's errors pass. `monotonic` is a clock in seconds."""
+    """Return the rate in Mb/s, None if nothing came. `monotonic` is a clock in seconds. boto3's errors pass through."""
     began = monotonic()
     starts = range(0, min(size, READERS * BYTES), BYTES)
 

@@ -1,12 +1,11 @@
-"""One file into one blob, so that what lies under a digest has that digest.
+"""Upload one file as one blob, so that the blob under a digest has that digest.
 
-Each part of 64 MiB is read once, compared with the manifest, and sent with two digests that the store compares with what
-arrived: its SHA-256, signed, and its MD5, because not every store compares the first. The blob appears only
-when the whole file's digest fits too: a file that changes while it is read, or a line that flips a bit, never
-leaves a wrong blob under a right name.
+Each part of 64 MiB is read once, compared with the manifest, and sent with two digests for the store to compare: its
+SHA-256, signed, and its MD5, because not every store compares the first. The blob appears only if the whole file's digest
+fits too. So neither a file that changes during the upload nor a flipped bit leaves a wrong blob under a right name.
 
-An upload that was cut stays in the store, and the next one sends only the parts that are not there yet; what nobody takes
-up again the bucket clears away after days.
+An interrupted upload stays in the store, and the next one sends only the missing parts. After some days the bucket deletes
+an upload that was not resumed.
 """
 
 import base64
@@ -26,9 +25,9 @@ PARTS_AT_ONCE = 4  # each holds 64 MiB of memory
 
 
 def upload(s3: Any, bucket: str, file: File, path: Path, sent: Callable[[int], None]) -> None:
-    """Upload `path` as the blob that `file` describes; `sent` is told the bytes of each part that has arrived.
+    """Upload `path` as the blob that `file` describes; `sent` gets the bytes of each part that arrived.
 
-    Raises StoreError where the content is not what the manifest says, and whatever boto3 raises.
+    Raises StoreError if the content differs from the manifest, and boto3's errors.
     """
     target = {"Bucket": bucket, "Key": blob_key(file.sha256)}
     if file.size <= PART_BYTES:
@@ -43,7 +42,7 @@ def upload(s3: Any, bucket: str, file: File, path: Path, sent: Callable[[int], N
         done = _send_parts(s3, started, _parts(file, path), begun.get(furthest or "", {}), sent)
         s3.complete_multipart_upload(**started, MultipartUpload={"Parts": done})
     except StoreError:
-        # The folder is not what was reviewed: what has been sent of it is of no use.
+        # The folder differs from the reviewed manifest, so that the parts that were sent are useless.
         _abort(s3, target, started["UploadId"])
         raise
     for other in begun.keys() - {furthest}:
@@ -51,14 +50,14 @@ def upload(s3: Any, bucket: str, file: File, path: Path, sent: Callable[[int], N
 
 
 def _begun(s3: Any, target: Mapping[str, str]) -> dict[str, dict[int, str]]:
-    """Return the uploads of this very blob that somebody began and did not end, with what has arrived of each."""
+    """Return the unfinished uploads of this blob, each with the parts that arrived."""
     pages = s3.get_paginator("list_multipart_uploads").paginate(Bucket=target["Bucket"], Prefix=target["Key"])
     rows = [row for page in pages for row in page.get("Uploads", []) if row["Key"] == target["Key"]]
     return {str(row["UploadId"]): _there(s3, {**target, "UploadId": row["UploadId"]}) for row in rows}
 
 
 def _there(s3: Any, started: Mapping[str, str]) -> dict[int, str]:
-    """Return the MD5 of the parts that have arrived, by number; a store that does not say them gets all parts again."""
+    """Return the MD5 of the parts that arrived, by number. A store that does not list them gets all parts again."""
     with contextlib.suppress(ClientError):
         pages = s3.get_paginator("list_parts").paginate(**started)
         return {int(row["PartNumber"]): str(row["ETag"]).strip('"') for page in pages for row in page.get("Parts", [])}
@@ -77,7 +76,7 @@ def _send_parts(
     there: Mapping[int, str],
     sent: Callable[[int], None],
 ) -> list[dict[str, Any]]:
-    """Send parts as they are read, a few at once, and return what completing the upload wants to know."""
+    """Send parts as they are read, a few at once, and return their list for completing the upload."""
 
     def send(number: int, part: bytes) -> dict[str, Any]:
         digest = hashlib.md5(part, usedforsecurity=False)
@@ -106,7 +105,7 @@ def _body(content: bytes, md5: bytes | None = None) -> dict[str, Any]:
 
 
 def _parts(file: File, path: Path) -> Iterator[bytes]:
-    """Yield the file's parts, each of them proven; the last is yielded only when the whole file is."""
+    """Yield the file's parts, each checked against its digest, and the last one only if the whole file's digest fits."""
     whole = hashlib.sha256()
     try:
         with path.open("rb") as stream:

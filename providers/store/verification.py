@@ -1,7 +1,6 @@
-"""Whether blobs still hold what the manifest says: one part taken at random, or all of them, read from the store.
+"""Compare blobs with their manifest by reading them from the store: one part at random, or all parts.
 
-Reading leaves the store as egress, which costs: a sample is one part of 64 MiB at most. A size that is right says
-nothing of content that somebody overwrote.
+Reading costs egress, so that a sample is one part of 64 MiB at most. A right size does not prove the right content.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ BLOCK = 2**20
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a blob."""
+    """Name one part of a blob."""
 
     file: File
     index: int
@@ -39,7 +38,7 @@ def to_read(verify: str, manifest: Manifest, choose: Callable[[Sequence[Part]], 
 
 
 def damaged(s3: Any, bucket: str, parts: Sequence[Part]) -> list[Part]:
-    """Return those parts whose content is not what the manifest says; boto3's errors pass."""
+    """Return the parts whose content differs from the manifest; boto3's errors pass through."""
     with ThreadPoolExecutor(PARTS_AT_ONCE) as pool:
         good = pool.map(lambda part: _digest(s3, bucket, part) == part.file.parts[part.index], parts)
         return [part for part, fine in zip(parts, good, strict=True) if not fine]

@@ -1,4 +1,4 @@
-"""Compile caches in the bucket: `warm/<key>/<machine id>/<sha256>.tar.gz`, taken by key and machine, or by pinned digest."""
+"""Keep compile caches in the bucket as `warm/<key>/<machine id>/<sha256>.tar.gz`; get them by machine or pinned digest."""
 
 import hashlib
 from collections.abc import Mapping
@@ -13,14 +13,17 @@ MOST_KEPT = 3  # of one key and machine
 
 @dataclass(frozen=True)
 class WarmEntries:
-    """The entries in one bucket, through one boto3 client; boto3's errors pass. `pins` map keys to digests."""
+    """Read and write the entries in one bucket through one boto3 client. `pins` map keys to digests.
+
+    boto3's errors pass through.
+    """
 
     s3: Any
     bucket: str
     pins: Mapping[str, str]
 
     def get(self, key: str, machine_id: int) -> bytes | None:
-        """Return the archive that is pinned for this key, else the latest of this very machine; None where there is none."""
+        """Return the archive that is pinned for this key, else this machine's latest; None if there is none."""
         rows = self._rows(f"{PREFIX}{key}/")
         pinned = [row for row in rows if _digest_in(row["Key"]) == self.pins.get(key)]
         own = [row for row in rows if row["Key"].startswith(f"{PREFIX}{key}/{machine_id}/")]
@@ -31,7 +34,7 @@ class WarmEntries:
         return None
 
     def put(self, key: str, machine_id: int, archive: bytes) -> str:
-        """Keep an archive and return its digest; of older ones of this machine that are not pinned few stay."""
+        """Keep an archive and return its digest. Of this machine's archives for the key, the latest and pinned ones stay."""
         digest = hashlib.sha256(archive).hexdigest()
         place = f"{PREFIX}{key}/{machine_id}/"
         self.s3.put_object(Bucket=self.bucket, Key=f"{place}{digest}.tar.gz", Body=archive)
