@@ -25,7 +25,7 @@ from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.start_time import transfer_seconds
-from sandbox.market.machines import generate
+from sandbox.market.records.machines import generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
 

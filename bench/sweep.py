@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench._figures import figure
 from providers.vast.api.client import PAGE
 from providers.vast.api.rate_limit import INTERVALS
-from sandbox.market.contracts import Request
-from sandbox.market.machines import generate
+from sandbox.market.records.contracts import Request
+from sandbox.market.records.machines import generate
 from sandbox.testing import running_market
 from tests.doubles.pulumi_stack import REPO, Engine, environment, path_with_engine, sandbox_config
 

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
 from providers.vast.api.rate_limit import INTERVALS
-from sandbox.market.contracts import Contract
+from sandbox.market.records.contracts import Contract
 from tests.doubles.pulumi_stack import Stack
 
 SIZES = (1, 2, 4, 8, 16)  # 32 are brought up by courtesy.py, which needs them anyway

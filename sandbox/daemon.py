@@ -14,15 +14,15 @@ from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.faults import FAULTS, Faults, FaultUnknown
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
 from sandbox.market.calls import Accounts, MarketApi
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.keys import ScopeUnknown
-from sandbox.market.machines import generate
 from sandbox.market.market import Market
 from sandbox.market.proxy import SshProxy
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract
+from sandbox.market.records.machines import generate
+from sandbox.market.records.states import actual_status
 from sandbox.market.server import KEY, MOVE, application
-from sandbox.market.states import actual_status
 from sandbox.services.child import ServiceError
 from sandbox.services.http_server import Server, listener
 from sandbox.services.kubernetes import Kubernetes

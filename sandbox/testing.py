@@ -8,10 +8,10 @@ from typing import Any
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, NoHosts
 from sandbox.market.calls import Accounts, MarketApi
-from sandbox.market.clock import MarketClock
 from sandbox.market.host_network import HostNetwork
-from sandbox.market.machines import Machine, generate
 from sandbox.market.market import Market
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.machines import Machine, generate
 from sandbox.market.server import CREDIT_USD, KEY, application
 from sandbox.services.http_server import Server, listener
 

@@ -106,7 +106,6 @@ SINGLE = ("", "providers", "providers/vast", "sandbox")
 # Circles between rooms that still exist. They may shrink; no new one may come.
 KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
     frozenset({"offline", "tools"}),
-    frozenset({"sandbox/market", "sandbox/market/faults"}),
     frozenset(
         {
             "providers.pulumi_state",

@@ -9,10 +9,10 @@ from starlette.responses import JSONResponse
 
 from sandbox.hosts.sshd import bare
 from sandbox.market import charges, invoices
-from sandbox.market.api_errors import ApiError, invalid
 from sandbox.market.calls import Call
 from sandbox.market.keys import ScopeUnknown, wanted
-from sandbox.market.machines import GPUS, RARE
+from sandbox.market.protocol.api_errors import ApiError, invalid
+from sandbox.market.records.machines import GPUS, RARE
 
 _key_ids = itertools.count(1)
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sandbox.market import offers
-from sandbox.market.api_errors import invalid
 from sandbox.market.calls import Call
+from sandbox.market.protocol.api_errors import invalid
+from sandbox.market.records import offers
 
 LOWEST, HIGHEST = 0.001, 32.0  # $/h that the market's description allows
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox.market import rentals
-from sandbox.market.api_errors import ApiError, invalid
 from sandbox.market.calls import Call
+from sandbox.market.protocol.api_errors import ApiError, invalid
 
 MOST = 64  # instances in one call
 

@@ -13,7 +13,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from sandbox.faults import Occasion, Subject
-from sandbox.market.api_errors import (
+from sandbox.market.faults import answers
+from sandbox.market.faults.lists import Lists
+from sandbox.market.faults.replies import garbled
+from sandbox.market.keys import Keys
+from sandbox.market.market import Market
+from sandbox.market.protocol.api_errors import (
     NOT_EMULATED,
     ApiError,
     invalid,
@@ -23,14 +28,9 @@ from sandbox.market.api_errors import (
     out_of_scope,
     unemulated,
 )
-from sandbox.market.contracts import Contract
-from sandbox.market.faults import answers
-from sandbox.market.faults.lists import Lists
-from sandbox.market.faults.replies import garbled
-from sandbox.market.filters import FilterInvalid
-from sandbox.market.keys import Keys
-from sandbox.market.market import Market
-from sandbox.market.thresholds import Thresholds
+from sandbox.market.protocol.filters import FilterInvalid
+from sandbox.market.protocol.thresholds import Thresholds
+from sandbox.market.records.contracts import Contract
 
 ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away whoever names no program
 

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sandbox.market import tokens
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract
-from sandbox.market.filters import FilterInvalid, coerce, fulfils
+from sandbox.market.protocol import tokens
+from sandbox.market.protocol.filters import FilterInvalid, coerce, fulfils
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract
 
 LARGEST_PAGE = 500
 RANGE = "select_filters.day needs gte and lte in unix seconds"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sandbox.market.contracts import Contract
 from sandbox.market.proxy import SshProxy
+from sandbox.market.records.contracts import Contract
 
 
 @dataclass(frozen=True)

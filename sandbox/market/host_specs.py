@@ -1,9 +1,9 @@
 """What a contract orders from whatever makes hosts."""
 
 from sandbox.hosts.spec import SSH_PORT, HostSpec
-from sandbox.market import offers
-from sandbox.market.contracts import Contract
 from sandbox.market.host_network import HostNetwork
+from sandbox.market.records import offers
+from sandbox.market.records.contracts import Contract
 
 MIB = 2**20
 LARGEST_SHM_MB = 8192

@@ -4,8 +4,8 @@ only for those who accept, and accepting is not emulated."""
 from typing import Any
 
 from sandbox.market.calls import Call
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract
 
 
 def pending(call: Call) -> Any:

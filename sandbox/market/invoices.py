@@ -8,9 +8,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.market.api_errors import ApiError
 from sandbox.market.charges import cut
-from sandbox.market.filters import fulfils
+from sandbox.market.protocol.api_errors import ApiError
+from sandbox.market.protocol.filters import fulfils
 
 SERVICE = "stripe_payments"
 RANGE = "select_filters.when needs gte and lte in unix seconds"

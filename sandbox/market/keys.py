@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.market.api_errors import ApiError, invalid, unemulated
+from sandbox.market.protocol.api_errors import ApiError, invalid, unemulated
 
 SCOPES = ("misc", "instance_read", "instance_write", "user_read", "user_write", "billing_read")
 # Categories that the live market has besides, whose routes are not emulated.

@@ -14,18 +14,18 @@ from typing import Any
 
 from sandbox.faults import FAULTS, Faults, Occasion, Subject
 from sandbox.hosts.spec import Host, Hosts, HostsError
-from sandbox.market import offers, states
-from sandbox.market.api_errors import ApiError, bid_too_low, left_stopped, no_credit, no_such_ask, no_such_instance
-from sandbox.market.api_errors import resources_unavailable as unavailable
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults.fault_scheduler import FaultScheduler
 from sandbox.market.faults.rents import lost_race, price_after, twin_offer
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.host_specs import host_spec
 from sandbox.market.ids import first_id
-from sandbox.market.machines import Machine
-from sandbox.market.meter import Meter
+from sandbox.market.protocol import api_errors
+from sandbox.market.protocol.api_errors import ApiError
+from sandbox.market.records import offers, states
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract, Request
+from sandbox.market.records.machines import Machine
+from sandbox.market.records.meter import Meter
 from sandbox.market.threads import Threads
 
 LATE_SECONDS = 60.0  # for which reads do not show an instance that comes late
@@ -85,10 +85,10 @@ class Market:
             lost = lost_race(self.faults, occasion) if offer_id in self._listed else None
             if lost is not None:
                 del self._listed[offer_id]
-                raise no_such_ask(offer_id, lost)
+                raise api_errors.no_such_ask(offer_id, lost)
             machine = self._listed.get(offer_id)
             if machine is None:
-                raise no_such_ask(offer_id)
+                raise api_errors.no_such_ask(offer_id)
             if request.disk > machine.disk_gb:
                 more = f"disk {request.disk} GB is more than the {machine.disk_gb} GB there"
                 raise ApiError(400, "invalid_args", more)
@@ -96,16 +96,16 @@ class Market:
             lowest = offers.gpu_usd_per_hour(machine, bid=True)
             if request.price is not None and request.price < lowest:
                 contract.phase, contract.holds_gpu = "stopped", False
-                raise bid_too_low(offer_id, contract.id, lowest)
+                raise api_errors.bid_too_low(offer_id, contract.id, lowest)
             del self._listed[offer_id]
             if request.target_state == "stopped":
                 contract.phase = "stopped"
             if self.faults.take("no-credit-but-rented", occasion):
                 contract.phase = "stopped"
-                raise no_credit(contract.id)
+                raise api_errors.no_credit(contract.id)
             if self.faults.take("stopped-contract", occasion):
                 contract.phase = "stopped"
-                raise left_stopped(offer_id, contract.id)
+                raise api_errors.left_stopped(offer_id, contract.id)
             twin = twin_offer(self.faults, occasion, self._listed, request.disk)
             if twin is not None:
                 self._contract(self._listed.pop(twin), request, now)
@@ -117,7 +117,7 @@ class Market:
             contract = self._contracts.get(instance_id)
         if contract and (self._visible(contract) or not visible_only):
             return contract
-        raise no_such_instance(instance_id)
+        raise api_errors.no_such_instance(instance_id)
 
     def visible(self) -> list[Contract]:
         """Return every contract that reads show, by id."""
@@ -155,7 +155,7 @@ class Market:
         with self.lock:
             contract = self.get(instance_id)
             if not contract.holds_gpu or now >= contract.ends:
-                raise unavailable()
+                raise api_errors.resources_unavailable()
             if contract.phase in ("stopped", "exited"):
                 contract.phase, contract.first_boot = "booting", contract.host is None
                 boot = states.boot_of(contract.machine, contract.request.image)

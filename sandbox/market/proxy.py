@@ -7,8 +7,8 @@ import threading
 from sandbox.hosts.forwarder import Forwarder, Listener, dial_machine, listen
 from sandbox.hosts.pump import Line
 from sandbox.hosts.spec import SSH_PORT, HostsError
-from sandbox.market.contracts import Contract
-from sandbox.market.offers import LOOPBACK
+from sandbox.market.records.contracts import Contract
+from sandbox.market.records.offers import LOOPBACK
 
 
 class SshProxy:

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sandbox.market import states
-from sandbox.market.api_errors import invalid, resources_unavailable
 from sandbox.market.calls import Call
+from sandbox.market.protocol.api_errors import invalid, resources_unavailable
+from sandbox.market.records import states
 
 
 def recycle(call: Call) -> Any:

@@ -7,13 +7,21 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from sandbox.market import filters, instances
-from sandbox.market.api_errors import ApiError, invalid, no_credit, no_log_of, resources_unavailable, template_unknown
 from sandbox.market.calls import Call, LogFile, MarketApi
-from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults import answers
 from sandbox.market.faults.odd import spoil_offer
-from sandbox.market.offers import DEFAULT_STORAGE_GB
+from sandbox.market.protocol import filters
+from sandbox.market.protocol.api_errors import (
+    ApiError,
+    invalid,
+    no_credit,
+    no_log_of,
+    resources_unavailable,
+    template_unknown,
+)
+from sandbox.market.records import instances
+from sandbox.market.records.contracts import Contract, Request
+from sandbox.market.records.offers import DEFAULT_STORAGE_GB
 
 LONGEST_LABEL = 1024
 CHOICES = ("actual_status", "verification", "gpu_name")

@@ -14,7 +14,7 @@ from sandbox.market import account, bids, bulk, increases, recycling, rentals
 from sandbox.market.calls import Accounts, Endpoint, MarketApi, answering, not_emulated
 from sandbox.market.faults.lists import Lists
 from sandbox.market.market import Market
-from sandbox.market.thresholds import Thresholds
+from sandbox.market.protocol.thresholds import Thresholds
 
 KEY = "sandbox-account-key"  # public by design: it opens this machine's sandbox and nothing else
 CREDIT_USD = 1000.0

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from providers.vast.api.offer import Offer
-from sandbox.market.machines import GPUS, Gpu, Machine
+from sandbox.market.records.machines import GPUS, Gpu, Machine
 
 YEARS = 10 * 365 * 86_400.0  # an offer without a duration lasts so long
 WHOLE = {"reliability", "cpu_cores", "cpu_cores_effective", "cpu_ram", "hosting_type", "host_id"}  # the machine's own

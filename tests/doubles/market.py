@@ -23,13 +23,13 @@ from providers.vast.api.rows import Listing
 from providers.vast.renting.rent import rent_body
 from sandbox.faults import Faults
 from sandbox.market.calls import Accounts, MarketApi
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract, Request
 from sandbox.market.faults.lists import Lists
-from sandbox.market.machines import Machine
 from sandbox.market.market import Market
+from sandbox.market.protocol.thresholds import Thresholds
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract, Request
+from sandbox.market.records.machines import Machine
 from sandbox.market.server import KEY
-from sandbox.market.thresholds import Thresholds
 from tests.doubles.clock import FakeClock
 from tests.doubles.in_process import HOST, Door, Reachable
 from tests.doubles.machines import machine_of, offer

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Self
 
-from sandbox.market import instances
-from sandbox.market.contracts import Contract
 from sandbox.market.market import Market
+from sandbox.market.records import instances
+from sandbox.market.records.contracts import Contract
 
 
 class Row(MutableMapping[str, Any]):

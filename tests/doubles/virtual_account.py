@@ -25,10 +25,10 @@ from providers.vast.limits import Limits
 from providers.vast.renting.rent import rent_body
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Request
-from sandbox.market.machines import generate
 from sandbox.market.market import Market
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Request
+from sandbox.market.records.machines import generate
 from sandbox.market.server import KEY, application
 from tests.doubles.virtual_time import VirtualTime
 

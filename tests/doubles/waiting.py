@@ -16,7 +16,7 @@ from providers.vast.api.response_cache import ResponseCache
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
-from sandbox.market.contracts import Request
+from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 
 TIME_SCALE = 60.0

@@ -7,7 +7,7 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
-from sandbox.market.registries import PRIVATE
+from sandbox.market.records.registries import PRIVATE
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.pulumi_stack import Engine
 

@@ -15,7 +15,7 @@ from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.key_change import LEFT
 from providers.vast.limits import Limits
 from providers.vast.settings import InstanceSettings
-from sandbox.market.contracts import Contract
+from sandbox.market.records.contracts import Contract
 from tests.doubles.clock import FakeClock
 from tests.doubles.cloud import Cloud
 from tests.doubles.dynamic_process import DynamicProcess

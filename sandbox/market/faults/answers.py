@@ -6,8 +6,8 @@ from itertools import cycle
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from sandbox.faults import Faults, Occasion
-from sandbox.market.api_errors import ApiError, key_unknown, no_such_instance
-from sandbox.market.thresholds import Refusal, Thresholds
+from sandbox.market.protocol.api_errors import ApiError, key_unknown, no_such_instance
+from sandbox.market.protocol.thresholds import Refusal, Thresholds
 from sandbox.services.dropped import Dropped
 
 HINT_SECONDS = 0.1

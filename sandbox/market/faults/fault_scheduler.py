@@ -6,9 +6,9 @@ from typing import Protocol
 
 from sandbox.faults import FAULTS, Armed, Arming, Fault, Faults, Occasion
 from sandbox.hosts.spec import Host
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract
 from sandbox.market.faults.instance_faults import MISHAPS, InstanceFault
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract
 
 DELETED_SECONDS = 48 * 3600.0  # after the end of a contract
 SETTLED_SECONDS = 60.0  # after which a running instance is struck by what strikes later

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sandbox.market.contracts import Contract
 from sandbox.market.faults.rents import RISE
-from sandbox.market.instances import docker_form
+from sandbox.market.records.contracts import Contract
+from sandbox.market.records.instances import docker_form
 
 GIVEN_UP_SECONDS = 420.0  # after which the market stops to try a broken image
 UNHEARD_SECONDS, REBOOT_SECONDS, LATE_SECONDS, HOUR = 300.0, 300.0, 60.0, 3600.0

@@ -5,8 +5,8 @@ from typing import Any
 
 from sandbox.faults import Faults, Occasion, Subject
 from sandbox.faults.arming import in_scope
-from sandbox.market import pages
 from sandbox.market.faults.odd import spoil_instance
+from sandbox.market.protocol import pages
 
 Row = dict[str, Any]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from sandbox.faults import Faults, Occasion
-from sandbox.market.machines import Machine
+from sandbox.market.records.machines import Machine
 
 RISE = 1.5
 # Fault -> the HTTP status with which the market says that somebody else was faster.

@@ -11,8 +11,8 @@ from pulumi.runtime import rpc
 
 from providers.pulumi_state import IDENTITY
 from providers.rentals.resource import RentalsProvider
-from sandbox.market.contracts import Request
 from sandbox.market.market import Market
+from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 

@@ -15,7 +15,7 @@ from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.api.response_cache import ResponseCache
 from providers.vast.api.responses import Account
 from providers.vast.lifecycle import OperationContext
-from sandbox.market.contracts import Request
+from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import raising

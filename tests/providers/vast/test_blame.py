@@ -12,7 +12,7 @@ from providers.vast.api.instance import Failed, Instance, classify
 from providers.vast.create import Progress, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
-from sandbox.market.registries import NO_SUCH_TAG
+from sandbox.market.records.registries import NO_SUCH_TAG
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket

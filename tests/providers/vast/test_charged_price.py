@@ -17,7 +17,7 @@ from providers.vast.renting.rent import rent_body
 from providers.vast.search.prices import usd_per_hour
 from providers.vast.search.query import query
 from providers.vast.settings import InstanceSettings
-from sandbox.market.machines import generate
+from sandbox.market.records.machines import generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.schedule import World

@@ -20,7 +20,7 @@ from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import start_time
 from providers.vast.search.deadline import least_seconds
 from providers.vast.settings import InstanceSettings
-from sandbox.market.machines import generate
+from sandbox.market.records.machines import generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 from tests.doubles.settings import PROPS

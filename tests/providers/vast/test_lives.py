@@ -7,7 +7,7 @@ import pytest
 from providers.vast.api import errors
 from providers.vast.create import Served, bring_online
 from providers.vast.renting.renter import Renter
-from sandbox.market.machines import Machine, generate
+from sandbox.market.records.machines import Machine, generate
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket
 from tests.doubles.slow_boots import LIMITS, ORDER, Serves

@@ -16,7 +16,7 @@ from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Held, NoMarks
 from providers.vast.resource import VastInstanceProvider
 from providers.vast.search.requirements import Requirements
-from sandbox.market.contracts import Request
+from sandbox.market.records.contracts import Request
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.clock import FakeClock

@@ -21,7 +21,7 @@ from providers.vast.api.rate_limit import (
     WINDOWS,
     SharedRateLimit,
 )
-from sandbox.market.thresholds import Thresholds
+from sandbox.market.protocol.thresholds import Thresholds
 from tests.doubles.clock import FakeClock
 from tests.doubles.full_disk import full_disk
 

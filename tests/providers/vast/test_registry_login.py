@@ -14,7 +14,7 @@ from providers.vast.renting.rent import rent_body
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings
-from sandbox.market.registries import login_of
+from sandbox.market.records.registries import login_of
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket

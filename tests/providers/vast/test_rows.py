@@ -25,12 +25,12 @@ from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.search import candidates
 from providers.vast.search.why_not import NoMatchingOffer
-from sandbox.market import instances as emulated
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract, Request
-from sandbox.market.machines import generate
-from sandbox.market.meter import Meter
-from sandbox.market.offers import row as offer_row
+from sandbox.market.records import instances as emulated
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract, Request
+from sandbox.market.records.machines import generate
+from sandbox.market.records.meter import Meter
+from sandbox.market.records.offers import row as offer_row
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 

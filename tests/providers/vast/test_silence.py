@@ -12,7 +12,7 @@ from providers.vast.api import errors
 from providers.vast.api.instance import Failed, Instance, Pending, Running, classify
 from providers.vast.changes import Changes
 from providers.vast.lifecycle import OperationContext
-from sandbox.market.contracts import Phase
+from sandbox.market.records.contracts import Phase
 from tests.doubles.market import raising
 from tests.doubles.rented_rows import Row
 from tests.doubles.schedule import World

@@ -8,7 +8,7 @@ import pytest
 from bootstrap.gpu_names import market_names, shows
 from sandbox.hosts.cards import CARDS, supported
 from sandbox.hosts.inside.nvidia_smi import UMD_SINCE
-from sandbox.market.machines import DRIVERS, GPUS, NEWEST_DRIVER, RARE, generate
+from sandbox.market.records.machines import DRIVERS, GPUS, NEWEST_DRIVER, RARE, generate
 
 
 def test_every_card_of_the_market_has_a_driver_that_knows_it() -> None:

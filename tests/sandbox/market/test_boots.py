@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from providers.vast.api.instance import Failed, Instance, classify
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
-from sandbox.market import instances, states
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract, Request
-from sandbox.market.images import image_of
-from sandbox.market.machines import Machine, generate
 from sandbox.market.market import Market as Books
+from sandbox.market.records import instances, states
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract, Request
+from sandbox.market.records.images import image_of
+from sandbox.market.records.machines import Machine, generate
 
 VLLM, SMALL = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"
 MACHINES = generate(1)

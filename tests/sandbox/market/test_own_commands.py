@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sandbox.market.contracts import Request
+from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 from tests.doubles.raw_rents import http, rented, shown

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from sandbox.hosts.spec import Traffic
-from sandbox.market import states
+from sandbox.market.records import states
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 from tests.doubles.raw_rents import http, rented

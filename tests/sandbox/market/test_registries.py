@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from sandbox.market.contracts import Request
-from sandbox.market.registries import PRIVATE, login_of, refusal
+from sandbox.market.records.contracts import Request
+from sandbox.market.records.registries import PRIVATE, login_of, refusal
 
 SERVER, (USER, PASSWORD) = next(iter(PRIVATE.items()))
 

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sandbox.hosts.spec import HostSpec, NoHost, Traffic
-from sandbox.market import instances
 from sandbox.market.charges import page
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import GIGABYTE, Contract, Request
-from sandbox.market.filters import FilterInvalid, fulfils, search
 from sandbox.market.ids import first_id
-from sandbox.market.machines import generate
-from sandbox.market.meter import Meter
-from sandbox.market.offers import row
-from sandbox.market.thresholds import Thresholds
+from sandbox.market.protocol.filters import FilterInvalid, fulfils, search
+from sandbox.market.protocol.thresholds import Thresholds
+from sandbox.market.records import instances
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import GIGABYTE, Contract, Request
+from sandbox.market.records.machines import generate
+from sandbox.market.records.meter import Meter
+from sandbox.market.records.offers import row
 
 CLOCK = MarketClock(start=1e9, real=lambda: 0.0)
 ROWS = [row(machine, 100 + index, CLOCK, 20.0) for index, machine in enumerate(generate(1))]

@@ -12,13 +12,13 @@ import httpx
 import pytest
 
 from sandbox.hosts.spec import HostSpec, NoHost, NoHosts
-from sandbox.market.contracts import of_flags
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.keys import SCOPES
-from sandbox.market.machines import generate
+from sandbox.market.protocol.thresholds import Thresholds
 from sandbox.market.proxy import SshProxy
+from sandbox.market.records.contracts import of_flags
+from sandbox.market.records.machines import generate
 from sandbox.market.server import ROUTES
-from sandbox.market.thresholds import Thresholds
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 

@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from sandbox.faults import Subject
 from sandbox.hosts.spec import Host, Traffic
-from sandbox.market.machines import Machine
-from sandbox.market.meter import Meter
-from sandbox.market.registries import login_of
+from sandbox.market.records.machines import Machine
+from sandbox.market.records.meter import Meter
+from sandbox.market.records.registries import login_of
 
 LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22

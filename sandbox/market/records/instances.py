@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from sandbox.hosts.spec import IDENTITY_PORTS, SSH_PORT
-from sandbox.market import offers, states
-from sandbox.market.clock import MarketClock
-from sandbox.market.contracts import Contract
+from sandbox.market.records import offers, states
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.contracts import Contract
 
 # Columns of the market's table: only these can be filtered and ordered by.
 COLUMNS = {

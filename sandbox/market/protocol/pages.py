@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.market import tokens
-from sandbox.market.filters import FilterInvalid, coerce, fulfils, ordered
-from sandbox.market.instances import COLUMNS
+from sandbox.market.protocol import tokens
+from sandbox.market.protocol.filters import FilterInvalid, coerce, fulfils, ordered
+from sandbox.market.records.instances import COLUMNS
 
 LARGEST_PAGE = 25
 SMALLEST_PAGE = 5  # what a limit of nought or less means

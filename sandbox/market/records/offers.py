@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sandbox.market.clock import MarketClock
-from sandbox.market.machines import Machine
+from sandbox.market.records.clock import MarketClock
+from sandbox.market.records.machines import Machine
 
 HOURS_A_MONTH = 720
 DEFAULT_STORAGE_GB = 8.0

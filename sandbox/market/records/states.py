@@ -6,10 +6,10 @@ and stands still for as long as that takes, which on a slow line is tens of minu
 
 from dataclasses import dataclass
 
-from sandbox.market.contracts import Contract
-from sandbox.market.images import image_of
-from sandbox.market.machines import Machine
-from sandbox.market.registries import refusal
+from sandbox.market.records.contracts import Contract
+from sandbox.market.records.images import image_of
+from sandbox.market.records.machines import Machine
+from sandbox.market.records.registries import refusal
 
 TOLD_SECONDS, CREATED_SECONDS = 4.0, 10.0  # after the rent: the host knows of the contract, and begins to pull
 UNPACK_MBS = 200.0  # layers are unpacked one after the other, by one process

@@ -4,7 +4,7 @@ import base64
 import json
 from typing import Any
 
-from sandbox.market.filters import FilterInvalid
+from sandbox.market.protocol.filters import FilterInvalid
 
 
 def encode(value: object) -> str:

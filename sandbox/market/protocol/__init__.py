@@ -1,0 +1,1 @@
+"""The rules of the market's API for every call: errors, thresholds, filters, pages and tokens."""

@@ -1,0 +1,1 @@
+"""The market's records: machines, offers, contracts, their meters, and the rows that show them. Pure."""
