@@ -1,1 +1,1 @@
-"""Rent, wait, adopt and give back: no paid instance is ever without an owner."""
+"""Rent, wait, adopt and give back. Every paid instance has an owner at every moment."""

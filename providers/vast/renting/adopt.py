@@ -1,8 +1,9 @@
-"""One instance a label: what carries it is taken over before anything is rented, and looked up once more at the end.
+"""Adopt the instance that already carries a label, and keep at most one instance a label.
 
-Two creators of one instance may be at work: on two computers, or one whose engine was killed beside the next. The first to
-serve writes a lasting mark, and both go by it; where there is no place for marks, the lowest id decides. So neither gives
-back what the other holds. A mark that cannot be read gives back nothing that is sound.
+A creator adopts before it rents anything, and looks the label up once more at the end. Two creators of one instance may
+be at work: on two computers, or on one if a new engine starts beside a killed one. The first to serve writes a lasting
+mark, and both obey it. Without a place for marks, the lowest id decides. So neither creator gives back the instance
+that the other holds. If the mark cannot be read, no creator gives back a sound instance.
 """
 
 import secrets
@@ -21,7 +22,7 @@ from providers.vast.renting.unlabelled import under_label
 from providers.vast.search.requirements import Requirements
 
 Say = Callable[[str, str], None]  # phase, text
-WRITES = 3  # of a mark that others write at the same time
+WRITES = 3  # writes of one mark, if others write it at the same time
 
 
 def would_adopt(
@@ -31,9 +32,9 @@ def would_adopt(
     wishes: Requirements,
     mark: Callable[[], Held | None] = lambda: None,
 ) -> Instance | None:
-    """Return the instance out of a list that would be taken over under a label; None where something must be rented.
+    """Return the listed instance that a create would adopt under a label, or None if a create must rent.
 
-    `mark` reads that of the label, None while nobody knows it; it is asked only where something is sound.
+    `mark` reads the label's mark; it returns None if the mark is unknown. It is called only if an instance is sound.
     """
     sound = [one for one in by_id(rows) if one.label == label and not _flaws(one, image, wishes)]
     held = mark() if sound else None
@@ -42,14 +43,17 @@ def would_adopt(
 
 @dataclass
 class LeftToAnother(errors.VastError):
-    """An instance that was not given back, because another create has seen it serve; `cause` is why ours ended."""
+    """An instance left rented, because another create has seen it serve.
+
+    `cause` is the reason why our own create ended.
+    """
 
     instance_id: int
     usd_per_hour: float | None
     cause: str
 
     def __str__(self) -> str:
-        """Sentence for the operator."""
+        """Return the sentence for the operator."""
         price = errors.format_price(self.usd_per_hour)
         return (
             f"{self.cause}. INSTANCE {self.instance_id} IS STILL RENTED at {price}: another create has brought it online "
@@ -61,7 +65,7 @@ class LeftToAnother(errors.VastError):
 
 @dataclass
 class Adoption:
-    """One creator's dealings with its label. `by` is the creator's name in marks."""
+    """One creator's work on its label: adopt, keep and give back. `by` is the creator's name in marks."""
 
     renter: Renter
     label: str
@@ -70,9 +74,9 @@ class Adoption:
     by: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def adopt(self, market: Market, image: str, wishes: Requirements) -> Instance | None:
-        """Take over what carries the label: the marked instance, else the lowest sound one; give back the others.
+        """Adopt the marked instance, else the sound one with the lowest id; give back the others.
 
-        `market` is asked, and waited for. While the mark is not known, only what is unsound is given back.
+        Asks `market`, and waits for its answers. While the mark is unknown, gives back unsound instances only.
         """
         known, held = self._mark()
         labelled = under_label(replace(self.renter, market=market), self.label, image, wishes.gpu_names, self.say)
@@ -95,12 +99,14 @@ class Adoption:
         return kept
 
     def keep(self, instance_id: int) -> None:
-        """Hold the label with an instance that serves, unless another one holds it; give back all others.
+        """Hold the label for a serving instance, unless another instance holds it; give back all others.
 
-        What serves is given back for one reason alone: another holds the label. A mark that is not known is asked for again
-        until a fresh instance shows. A market or a mark that stays unknown, and another that cannot be given back, are told;
-        the next refresh finds what is surplus.
-        Raises RentalFailed where another stays; the caller gives ours back and adopts that one.
+        A serving instance is given back for one reason alone: another instance holds the label. An unknown mark is read
+        again for as long as a fresh instance may be missing from reads. If the market or the mark stays unknown, the
+        operator is told. The operator is also told if another instance cannot be given back. The next refresh finds
+        surplus instances.
+
+        Raises RentalFailed if another instance stays; the caller then gives ours back and adopts the other one.
         """
         until = self.renter.clock.monotonic() + self.renter.limits.outage_seconds
         patient = PatientMarket(self.renter.market, self.renter.clock, self.renter.limits, until, self.say)
@@ -122,9 +128,10 @@ class Adoption:
             self.say("give back", str(error))
 
     def give_back(self, instance_id: int, usd_per_hour: float | None, rented_at: float, error: BaseException) -> None:
-        """Give back an instance whose attempt ended in an error; returns once the market confirms it.
+        """Give back an instance whose attempt ended in an error; return once the market confirms it.
 
-        Works on without an engine, the mark included. Raises LeftToAnother where it serves for another creator, StillRented.
+        Continues without an engine, the mark included. Raises LeftToAnother if the instance serves for another creator,
+        and StillRented.
         """
         with self.renter.clock.patient():
             self._withdraw(instance_id, usd_per_hour, error)
@@ -132,9 +139,9 @@ class Adoption:
             forget(self.marks, self.label, instance_id)
 
     def _withdraw(self, instance_id: int, usd_per_hour: float | None, error: BaseException) -> None:
-        """Write that an instance is given back, so that nobody counts on it from now on.
+        """Mark an instance as being given back, so that no creator counts on it any more.
 
-        Raises LeftToAnother where another creator has seen it serve, who may have it in state.
+        Raises LeftToAnother if another creator has seen it serve: that creator may have it in state.
         """
         if not self.marks.lasting:
             return
@@ -150,7 +157,7 @@ class Adoption:
             self.say("give back", f"{unknown}; instance {instance_id} is given back all the same")
 
     def _mark(self) -> tuple[bool, Held | None]:
-        """Return whether the mark is known, and it."""
+        """Return whether the mark is known, and the mark."""
         try:
             return True, self.marks.read(self.label)
         except MarkUnknown as unknown:
@@ -168,7 +175,10 @@ class Adoption:
             self.renter.clock.sleep(self.renter.limits.look_seconds)
 
     def _holder(self, market: Market, instance_id: int, under: list[int]) -> int:
-        """Write our mark where no other holds, and return who does. Raises MarkUnknown, and what the market raises."""
+        """Write our mark if no other instance holds the label, and return the holder's id.
+
+        Raises MarkUnknown, and the market's errors.
+        """
         if not self.marks.lasting:
             return min([instance_id, *under])
         for _write in range(WRITES):

@@ -1,4 +1,7 @@
-"""Marks in the stack's bucket: one object a label, `serving/<stack id>.<name>.json`, written so that one of two wins."""
+"""Marks in the stack's bucket, one object a label: `serving/<stack id>.<name>.json`.
+
+Conditional writes let exactly one of two writers win.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,24 +31,27 @@ class _Object(BaseModel):
 
 @lru_cache(maxsize=8)
 def open_marks(endpoint: str, region: str, bucket: str, keys: Keys, clock: Clock) -> "BucketMarks | NoMarks":
-    """Return the marks of a bucket; none without keys of the store."""
+    """Return the marks of a bucket, or NoMarks if the store has no keys."""
     if not keys.access or not keys.secret:
         return NoMarks()
     return BucketMarks(lambda: connect(endpoint, region, keys, 2, READ_SECONDS), bucket, clock)
 
 
 class BucketMarks:
-    """Satisfies `providers.vast.renting.serving_marks.Marks`. `connect` makes the boto3 client at the first use."""
+    """Marks in a bucket; satisfies `providers.vast.renting.serving_marks.Marks`.
+
+    `connect` makes the boto3 client at the first use.
+    """
 
     lasting = True
 
     def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
         self._connect, self._bucket, self._clock = connect, bucket, clock
         self._s3: Any = None
-        self._lock = Lock()  # boto3 makes one client at a time
+        self._lock = Lock()  # boto3 cannot make two clients at once
 
     def read(self, mark: str) -> Held | None:
-        """Return the mark of a label; None where it has none."""
+        """Return a label's mark, or None if it has none."""
         with _knowable():
             try:
                 answer = self._client.get_object(Bucket=self._bucket, Key=_key(mark))
@@ -58,7 +64,7 @@ class BucketMarks:
         return Held(found.instance, found.by, str(answer["ETag"]))
 
     def write(self, mark: str, held: Held, seen: Held | None) -> None:
-        """Replace what was seen, unless somebody else has replaced it meanwhile."""
+        """Replace the mark that was seen, unless another creator has replaced it meanwhile."""
         text = _Object(instance=held.instance, by=held.by).model_dump_json()
         order = {
             "Bucket": self._bucket,
@@ -68,12 +74,12 @@ class BucketMarks:
         }
         condition = {"IfMatch": seen.version} if seen else {"IfNoneMatch": "*"}
         with _knowable():
-            # The second write shows whether the store holds to conditions; where it does not, the last writer has won.
+            # The second write tells whether the store obeys conditions. If it does not, the last writer has won.
             if put_if(self._client, order, **condition) and put_if(self._client, order, IfNoneMatch="*"):
                 self._clock.sleep(SETTLE_SECONDS)
 
     def clear(self, mark: str, instance_id: int) -> None:
-        """Take away the mark that names an instance."""
+        """Remove the mark that names an instance."""
         held = self.read(mark)
         if held and held.instance == instance_id:
             with _knowable():

@@ -1,4 +1,4 @@
-"""Give back: destroy, and confirm that the instance is gone; or say what still costs money."""
+"""Give an instance back: destroy it and confirm that it is gone, or name what still costs money."""
 
 from collections.abc import Iterable
 
@@ -7,7 +7,8 @@ from providers.vast.api.instance import Instance
 from providers.vast.renting.look import is_absent
 from providers.vast.renting.renter import Renter
 
-DESTROY_AGAIN_LOOKS = 12  # an accepted destroy that has no effect by then is asked for again; a minute is no rare tail
+# Looks after which an accepted destroy without effect is asked for again. A delay of a minute is not rare.
+DESTROY_AGAIN_LOOKS = 12
 
 
 def give_back(
@@ -18,11 +19,13 @@ def give_back(
 ) -> None:
     """Destroy an instance and return once the market confirms that it is gone.
 
-    Absence says nothing within the settling time after `rented_at` (monotonic seconds): a destroy that comes so early may
-    meet a market that does not know the instance yet. Works on without an engine. Only looks count against
-    `destroy_seconds`, and only from the first accepted destroy on: how long many at once wait for their turns does not. A
-    market that does not answer is waited for longer than one that answers and does nothing.
-    Raises StillRented, with the command that ends the cost, where the market could not be brought to confirm it.
+    Absence proves nothing within the settling time after `rented_at` (monotonic seconds). A destroy that early may
+    reach a market that does not know the instance yet. Continues without an engine.
+
+    Only looks count against `destroy_seconds`, and only after the first accepted destroy. So the time that many callers
+    queue at once does not count. A market that does not answer gets more time than one that answers and does nothing.
+
+    Raises StillRented, with the command that ends the cost, if the market does not confirm the end.
     """
     believed = rented_at + renter.limits.settle_seconds
     again, hidden = float("-inf"), False
@@ -45,11 +48,11 @@ def give_back(
                 raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error
             except errors.DOUBTS as doubt:
                 cause = str(doubt)
-                # In a queue of many a doubt comes late, and is still one.
+                # In a long queue a doubt comes late. It still counts as a doubt.
                 lost += (
                     min(renter.clock.monotonic() - began, renter.limits.destroy_seconds) + renter.limits.look_seconds
                 )
-            except (errors.VastError, OSError) as error:  # a full disk: our own books cannot be written
+            except (errors.VastError, OSError) as error:  # a full disk: our own records cannot be written
                 cause = str(error)
                 looked += renter.limits.look_seconds
             renter.clock.sleep(renter.limits.look_seconds)
@@ -57,7 +60,7 @@ def give_back(
 
 
 def give_back_all(renter: Renter, instances: Iterable[Instance]) -> None:
-    """Give back several; every one is tried before the first failure is raised."""
+    """Give back several instances; try all of them before raising the first failure."""
     failures: list[errors.StillRented] = []
     for instance in instances:
         try:

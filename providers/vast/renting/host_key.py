@@ -1,4 +1,4 @@
-"""The fingerprint of an instance's host key, out of its log: what is pinned before the first login."""
+"""Read an instance's host key fingerprint from its log, to pin it before the first login."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -10,25 +10,29 @@ from providers.vast.renting.onstart import fingerprint
 from providers.vast.renting.renter import Renter
 
 Done = TypeVar("Done")
-RENEWED_LOOKS = 3  # at the log of a host that shows another key than it named: its server may have made it anew
+# Looks at the log if the host shows another key than the log named: its SSH server may have made a new key.
+RENEWED_LOOKS = 3
 
 
 def patiently_read(patient: PatientMarket, renter: Renter, instance_id: int, deadline: float) -> str:
-    """Read it as `read` does; time in which the market gave no answer does not count against the machine."""
+    """Read the fingerprint as `read` does, and do not charge the machine for the market's silence.
+
+    Time without an answer of the market does not count against the machine.
+    """
     while True:
         lost = patient.lost_seconds
         try:
             return read(renter, instance_id, deadline)
         except errors.RentalFailed:
             if patient.lost_seconds == lost or renter.clock.monotonic() >= deadline:
-                raise  # the log could be read all the time, and never had it
+                raise  # the log was readable all the time, and never had the key
 
 
 def read(renter: Renter, instance_id: int, deadline: float) -> str:
     """Read the fingerprint from the instance's log before `deadline` (monotonic seconds).
 
-    A log that is empty, or that is not there, is one that is not there yet. Raises RentalFailed if the key never appears;
-    its reason is `time`, which blames no machine, if the deadline came before the bound for the log.
+    An empty or missing log counts as a log that has not appeared yet. Raises RentalFailed if the key never appears. If
+    the deadline came before the bound for the log, the reason is `time`, which blames no machine.
     """
     began = renter.clock.monotonic()
     cut_short = deadline < began + renter.limits.host_key_seconds
@@ -51,9 +55,10 @@ def with_last_named(
     serve: Callable[[str], Done],
     say: Callable[[str, str], None],
 ) -> Done:
-    """Serve with a host key; if the server shows another one, with the one that the log names last, a few times.
+    """Serve with a host key; if the server shows another key, retry with the key that the log named last.
 
-    Only what the log names is ever pinned. Raises OtherHostKey if the server still shows another one, and what `serve` does.
+    Makes `RENEWED_LOOKS` such retries. Only a key from the log is ever pinned. Raises OtherHostKey if the server still
+    shows another key, and the errors of `serve`.
     """
     for _look in range(RENEWED_LOOKS):
         try:

@@ -1,7 +1,8 @@
-"""Our public key at the market: attached to one instance, never to the account, which would open every other instance.
+"""Attach our public SSH key to one instance at the market.
 
-The start script puts the key on the host, too. But the market rewrites a host's keys at times, and only attached ones remain.
-What goes wrong here is therefore a doubt and no failure: it is said, and the login decides.
+A key of the account would open every other instance of the account, so the key is never attached there. The start
+script puts the key on the host, too. But the market rewrites a host's keys at times, and then only attached keys
+remain. So an error here is no failure: the operator is told, and the login decides.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ Say = Callable[[str, str], None]
 
 
 def attach(market: KeyRing, instance_id: int, public_key: str, say: Say) -> None:
-    """Attach a key, as far as the market lets us."""
+    """Attach a key to an instance. Reports a refusal of the market, and does not raise."""
     if not public_key:
         return
     try:
@@ -23,7 +24,7 @@ def attach(market: KeyRing, instance_id: int, public_key: str, say: Say) -> None
 
 
 def detach(market: KeyRing, instance_id: int, public_key: str, say: Say) -> None:
-    """Take a key from an instance, as far as the market lets us."""
+    """Detach a key from an instance. Reports a refusal of the market, and does not raise."""
     try:
         market.detach_key(instance_id, words(public_key))
     except errors.VastError as error:
@@ -31,5 +32,5 @@ def detach(market: KeyRing, instance_id: int, public_key: str, say: Say) -> None
 
 
 def words(public_key: str) -> str:
-    """Return a public key's line as it is compared: one blank between its words, none around."""
+    """Return a public key's line in the form for comparisons: one blank between words, none around."""
     return " ".join(public_key.split())

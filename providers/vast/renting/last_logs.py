@@ -1,7 +1,8 @@
-"""What a machine that failed said, before it is given back: its container's log and the log of its landlord's daemon.
+"""Fetch the last logs of a failed machine before it is given back.
 
-It is asked for once and within a few seconds, because giving back must not hang on it. Both texts are the landlord's: they
-are kept to be read by people, and nothing acts on them.
+The logs are the container's and that of the landlord's daemon. The market is asked once, for a few seconds, because
+giving back must not wait for logs. The landlord controls both texts: they are kept for people to read, and no code acts
+on them.
 """
 
 from providers.engine_watch import EngineGone, RentingClock
@@ -9,15 +10,16 @@ from providers.ledger.event import Reason
 from providers.ledger.recorder import reason_of
 from providers.vast.api.market import Market
 
-SECONDS = 10.0  # of ours, for both logs together
+SECONDS = 10.0  # our time for both logs together
 LEAST_SECONDS = 1.0
-UNTOLD = frozenset({Reason.SURPLUS, Reason.INTERRUPTED})  # nothing to learn from the machine
+UNTOLD = frozenset({Reason.SURPLUS, Reason.INTERRUPTED})  # reasons that say nothing about the machine
 
 
 def last_logs(market: Market, clock: RentingClock, instance_id: int, error: BaseException) -> str:
-    """Return why an attempt ended and the ends of both logs, as far as they can be had; empty where nothing is to be learnt.
+    """Return why an attempt ended, and the ends of both logs if the market gives them.
 
-    Never raises but for what ends this process from outside.
+    Returns an empty text if the reason says nothing about the machine. Raises only errors that end this process from
+    outside.
     """
     if reason_of(error) in UNTOLD:
         return ""
@@ -30,7 +32,7 @@ def last_logs(market: Market, clock: RentingClock, instance_id: int, error: Base
                 text = market.last_log(instance_id, daemon, left) if left >= LEAST_SECONDS else ""
             except EngineGone:
                 raise
-            except Exception as trouble:  # noqa: BLE001 -- whatever it is, giving back goes on
+            except Exception as trouble:  # noqa: BLE001 -- whatever the error is, giving back continues
                 text = f"(not to be had: {trouble})"
             parts.append(f"--- log of the {name} of instance {instance_id}\n{text.strip() or '(none)'}")
     return "\n".join(parts) + "\n"

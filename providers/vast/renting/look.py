@@ -1,4 +1,4 @@
-"""Look instances up by id and label. Two looks that agree mean that an instance is gone."""
+"""Look instances up by id and label. Two looks that agree prove that an instance is gone."""
 
 from collections.abc import Iterable
 
@@ -10,9 +10,10 @@ from providers.vast.renting.renter import Renter
 
 
 def find(market: Market, instance_id: int, label: str | None = None, age_seconds: float = 0.0) -> Instance | None:
-    """Return an instance out of the list; None says little, `is_absent` says when it says something.
+    """Return an instance from the market's list, or None if the list lacks it.
 
-    Raises OutcomeUnknown where its row is there and does not parse.
+    None alone does not prove absence; use `is_absent` for that. Raises OutcomeUnknown if the instance's row does not
+    parse.
     """
     rows = market.instances(label, age_seconds)
     if odd := next((row for row in set_aside(rows) if row.id == instance_id), None):
@@ -21,20 +22,20 @@ def find(market: Market, instance_id: int, label: str | None = None, age_seconds
 
 
 def look_up(market: Market, instance_id: int, label: str) -> Instance | None:
-    """Return an instance by the list, or by itself where the list lacks it."""
+    """Return an instance from the list, or by its id if the list lacks it."""
     return find(market, instance_id, label) or market.show(instance_id)
 
 
 def surplus(market: Market, instance_id: int, label: str) -> list[Instance]:
-    """Return what carries the label besides an instance: somebody else who created the same died over it."""
+    """Return other instances with this label, left by a creator that crashed."""
     return [instance for instance in by_id(market.instances(label)) if instance.id != instance_id]
 
 
 def is_absent(renter: Renter, instance_id: int, label: str | None = None) -> bool:
-    """Say whether two lists, apart in time, and a look by id agree that there is no such instance.
+    """Return whether two lists, apart in time, and a look by id all lack the instance.
 
-    Only well-formed answers to an accepted key get here: anything else raises in the client. The caller sees to it that
-    the instance is older than the settling time.
+    Relies on well-formed answers to an accepted key: the client raises on anything else. The caller makes sure that the
+    instance is older than the settling time.
     """
     if find(renter.market, instance_id, label) is not None:
         return False
@@ -43,5 +44,5 @@ def is_absent(renter: Renter, instance_id: int, label: str | None = None) -> boo
 
 
 def by_id(instances: Iterable[Instance]) -> list[Instance]:
-    """Order instances by id: the lowest is the one that stays wherever there are several under one label."""
+    """Sort instances by id: of several under one label, the one with the lowest id stays."""
     return sorted(instances, key=lambda instance: instance.id)

@@ -1,16 +1,20 @@
-"""What an instance runs at every start, before anybody can log in: let our key in, and say which host key is true.
+"""Build the script that an instance runs at every start: it admits our key and prints the host key's fingerprint.
 
-It also arms a timer: an instance whose creator was killed, together with everybody who could give it back, ends itself
-with its own key (`CONTAINER_API_KEY`, which opens nothing but this instance) unless the bootstrap reported it online in
-time. The account's key never reaches a host.
+The script runs before the first login. It also arms a timer. The creator may be killed, together with every process
+that could give the instance back. Then the instance destroys itself, unless the bootstrap reported it online in time.
+It uses its own key for that (`CONTAINER_API_KEY`, which opens only this instance). The account's key never reaches a
+host.
 
-The public key comes this way and not as an account-level key, because that would open every other instance of the
-account. The fingerprint is printed into the instance's log, which the market serves over TLS to the account's owner; it
-is pinned before the first login. Where the image lacks an SSH server the market installs one while this runs, so the key
-may be minutes late: only that of a server which listens is printed. It needs no ssh-keygen. Until our first login it is
-printed again every minute, and at once if it changes. The container's own output gets it, too, because that of this
-script is not always in the log.
-Runs again after each restart, so every line may be repeated.
+The script carries the public key because an account-level key would open every other instance of the account. The
+script prints the fingerprint into the instance's log, which the market serves over TLS to the account's owner. We pin
+it before the first login.
+
+If the image lacks an SSH server, the market installs one while this script runs. So the host key may be minutes late,
+and the script prints only the key of a listening server. It needs no ssh-keygen. Until our first login it prints the
+key again every minute, and at once if the key changes. It also writes to the container's own output, because the log
+does not always contain this script's output.
+
+The script runs again after each restart, so every line may be repeated.
 """
 
 import json
@@ -25,18 +29,19 @@ HOST_KEY_MARK = "gpu-fleet host key"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in another
 KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
-USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's own
+USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's default agent
 TELLER = "/root/gpu-fleet-teller.sh"
 LOOK_SECONDS, AGAIN_SECONDS = 10, 60
 LISTEN_SECONDS, CHANGE_SECONDS = 0.2, 1
-WITHOUT_SERVER = 600  # looks after which a key is printed though no server is seen to listen: two minutes
-MOST_LOOKS = WITHOUT_SERVER + 86400 // CHANGE_SECONDS  # and a day
+WITHOUT_SERVER = 600  # looks until a key is printed without a listening server: two minutes
+MOST_LOOKS = WITHOUT_SERVER + 86400 // CHANGE_SECONDS  # and one day more
 
 
 def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
     """Return the start script for an OpenSSH public key line.
 
-    `market_url` is the market as hosts reach it; `unattended_seconds` may pass between two signs of attention.
+    `market_url` is the market's URL as hosts reach it. `unattended_seconds` bounds the time between two signs of
+    attention.
     """
     key = shlex.quote(public_key.strip())
     lines = [
@@ -52,8 +57,8 @@ def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
 
 
 def _timer(market_url: str, seconds: int) -> str:
-    # The host's own Python, which the bootstrap needs anyway; the key stays in the environment, where no list of
-    # processes shows it. A destroy that fails is tried again.
+    # The timer uses the host's own Python, which the bootstrap needs anyway. The key stays in the environment, so that
+    # no list of processes shows it. A destroy that fails is tried again.
     url = f"{market_url.rstrip('/')}/api/v0/instances/"
     return f"""mkdir -p {ETC} && {UPTIME} > {ATTENDED}
 cat > {TIMER} <<'END'
@@ -73,7 +78,7 @@ END
 
 
 def _teller() -> str:
-    # :0016 is port 22, 0A is listening. The mark of attention changes with our first login.
+    # :0016 is port 22, and 0A means listening. Our first login changes the mark of attention.
     return f"""cat > {TELLER} <<'END'
 was=$(cat {ATTENDED}) n=0 said=
 while [ $n -lt {MOST_LOOKS} ] && [ "$was" = "$(cat {ATTENDED})" ]; do
@@ -100,10 +105,10 @@ setsid sh {TELLER} </dev/null 2>/dev/null &"""
 
 
 def fingerprint(log: str) -> str | None:
-    """Read the host key's fingerprint (`SHA256:...`) from an instance's log; None while it is not there.
+    """Return the host key's fingerprint (`SHA256:...`) from an instance's log, or None if the log lacks it.
 
-    The last line counts: a start after which the host made another key prints later than the one before. Whatever stands
-    around the words does not matter.
+    The last line counts: if the host makes another key at a later start, it prints that one later. Text around the
+    words is ignored.
     """
     found = re.findall(rf"{HOST_KEY_MARK} (SHA256:[A-Za-z0-9+/]{{43}})(?![A-Za-z0-9+/])", log)
     return found[-1] if found else None

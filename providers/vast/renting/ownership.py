@@ -1,10 +1,12 @@
-"""Who belongs to a stack id, pure: the one place that says it, for sweeps and for the end of a stack's rentals.
+"""Decide which instances belong to a stack id. Pure rules, for sweeps and for the end of a stack's rentals.
 
-Several stacks may rent under one id: the stack that made it, and those that hold one instance each for an elastic fleet. So
-an instance is known if any state has it. Only what carries our own stack id is ever given back, and only if no state knows
-it. An instance whose create the state records without an end may be one that an update brings online right now, so it is
-told apart, until it has been booting for longer than any update waits. Its timer runs from the container's start on: nobody
-but us ends one whose container never starts.
+Several stacks may rent under one id: the stack that made it, and those that hold one instance each for an elastic
+fleet. So an instance counts as known if any state has it. A sweep gives back only instances with our own stack id, and
+only if no state knows them.
+
+State may record a create without an end; an update may be bringing that instance online right now. So such an instance
+has a kind of its own, until it has been booting for longer than any update waits. Its own timer starts with the
+container. Only we can end an instance whose container never starts.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,33 +20,33 @@ from providers.vast.api.rows import Odd
 from providers.vast.limits import Limits
 
 DEFAULT_LIMITS = Limits()
-BOOTING = (None, "scheduled", "created", "loading")  # words of `actual_status` before a container's first start
+BOOTING = (None, "scheduled", "created", "loading")  # values of `actual_status` before a container's first start
 
 
 def carries(text: str | None, stack_ids: Iterable[str]) -> bool:
-    """Say whether a label is of one of the stack ids."""
+    """Return whether a label belongs to one of the stack ids."""
     mark = label.parse(text)
     return mark is not None and mark.stack_id in set(stack_ids)
 
 
 def may_carry(row: Odd, stack_ids: Iterable[str]) -> bool:
-    """Say whether a row that did not parse may be of one of the stack ids, and cannot be given back."""
+    """Return whether an unparsed row may belong to one of the stack ids and cannot be given back."""
     return row.label is None or (row.id is None and carries(row.label, stack_ids))
 
 
 class Kind(Enum):
-    """What an instance is to us."""
+    """Relation of an instance to our stack."""
 
     KNOWN = "known"  # a state of this backend has it
-    UNKNOWN = "ours-but-unknown"  # our stack id, and no state has it
-    CREATING = "ours-being-created"  # our stack id, and a create of that name has no end in state
-    ANOTHER = "another-stack"  # a label of gpu-fleet's with a stack id that is not ours
+    UNKNOWN = "ours-but-unknown"  # it carries our stack id, and no state has it
+    CREATING = "ours-being-created"  # it carries our stack id, and state has an unfinished create of that name
+    ANOTHER = "another-stack"  # gpu-fleet's label, with a stack id that is not ours
     FOREIGN = "foreign"  # no label of gpu-fleet's
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One instance and what it is; `why` is for people."""
+    """One instance and its kind; `why` is a text for people."""
 
     instance: Instance
     kind: Kind
@@ -52,7 +54,7 @@ class Finding:
 
     @property
     def usd_per_hour(self) -> float:
-        """What it costs."""
+        """Price of the instance in $/h; 0 if the market gives none."""
         return self.instance.dph_total or 0.0
 
 
@@ -63,7 +65,7 @@ def sort_out(
     now: float = 0.0,
     limits: Limits = DEFAULT_LIMITS,
 ) -> list[Finding]:
-    """Say of each instance what it is at `now` (unix seconds), by id."""
+    """Classify each instance at `now` (unix seconds); return the findings by id."""
     where = {number: state.stack for state in states for ids in state.instances.values() for number in ids}
     instances = list(instances)
     late = {one.id: hours for one in instances if (hours := hours_late(one, now, limits))}
@@ -71,7 +73,7 @@ def sort_out(
 
 
 def hours_late(instance: Instance, now: float, limits: Limits) -> float | None:
-    """Return for how many hours an instance has been booting, if that is longer than any creator waits; else None."""
+    """Return for how many hours an instance has been booting, if longer than any creator waits; else None."""
     if instance.actual_status not in BOOTING or instance.start_date is None:
         return None
     seconds = now - instance.start_date

@@ -1,4 +1,4 @@
-"""The login of a private image's registry as an instance has it, and the form in which the market takes it."""
+"""Login to a private image's registry, and the form that the market takes."""
 
 import shlex
 
@@ -8,7 +8,7 @@ from config.registry import RegistryConfig
 
 
 class RegistryLogin(RegistryConfig):
-    """A login with a password: readers of the stack's file may do without it, and a rent cannot."""
+    """A login with a password. Readers of the stack's file may do without the password; a rent cannot."""
 
     @field_validator("password")
     @classmethod
@@ -21,5 +21,5 @@ class RegistryLogin(RegistryConfig):
 
     @property
     def flags(self) -> str:
-        """The login as the market takes it, in flags of `docker login`."""
+        """Return the login as the market takes it, in flags of `docker login`."""
         return shlex.join(["-u", self.user, "-p", self.password.get_secret_value(), self.server])

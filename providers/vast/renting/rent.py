@@ -1,7 +1,7 @@
-"""Rent an offer under a label. A reply that got lost is settled by looking the label up.
+"""Rent an offer under a label. If the reply is lost, look the label up.
 
-The market has no idempotency key, its reads lag behind by up to 90 s, and its answers may be wrong in either direction.
-The label therefore travels in the rent call.
+The market has no idempotency key, its reads lag by up to 90 s, and its answers may be wrong in either direction. The
+rent call therefore carries the label.
 """
 
 from typing import Any
@@ -15,13 +15,16 @@ from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import by_id
 from providers.vast.renting.renter import Renter
 
-RENT_TRIES = 2  # the second after the first is known to have had no effect
+RENT_TRIES = 2  # the second follows only if the first is known to have had no effect
 
 
 def rent_body(
     image: str, disk_gb: float, label: str, onstart: str, gate_port: int, image_login: str | None = None
 ) -> dict[str, Any]:
-    """Return the body of the rent call: on demand (no price), and refused rather than left stopped if it cannot start."""
+    """Return the body of the rent call: on demand, without a bid price.
+
+    If the instance cannot start, the market refuses the rent; it does not leave a stopped instance.
+    """
     return {
         "client_id": "me",
         "image": image,
@@ -39,10 +42,13 @@ def rent_body(
 def rent(renter: Renter, offer: Offer, body: dict[str, Any]) -> int:
     """Rent an offer under the label in `body` and return the instance's id.
 
-    A reply that got lost is settled by the label: found means that the rent took effect, absent for the whole settling
-    time means that it did not, and then it is tried again. A refusal that left a contract behind is given back, and so is
-    what shows under the label where the call ended in no answer of the market's: a full disk, Ctrl-C.
-    Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused, OutcomeUnknown, StillRented, and what broke the call.
+    If the reply is lost, the label decides. Found means that the rent took effect. Absent for the whole settling time
+    means that it did not; then the rent is tried again. If a refusal left a contract behind, it is given back. If the
+    call ended without an answer of the market (a full disk, Ctrl-C), instances that show under the label are given
+    back.
+
+    Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused, OutcomeUnknown, StillRented, and the error that
+    broke the call.
     """
     for tried in range(1, RENT_TRIES + 1):
         try:
@@ -85,12 +91,15 @@ def _settle_or_give_back(renter: Renter, label: str, doubt: errors.OutcomeUnknow
 
 
 def could_be(instance: Instance, image: str) -> bool:
-    """Say whether an instance that shows no label could be one that was rented for an image."""
+    """Return whether an instance without a label could be one that was rented for an image."""
     return not instance.label and instance.image_uuid in (None, image)
 
 
 def _no_nameless(market: Market, offer: Offer, body: dict[str, Any], doubt: errors.OutcomeUnknown) -> None:
-    """Raise OutcomeUnknown where the machine that was asked for runs our image under no label: a second is not rented."""
+    """Raise OutcomeUnknown if the offered machine runs our image without a label.
+
+    A second instance is not rented then.
+    """
     for one in market.instances():
         if could_be(one, body["image"]) and one.machine_id == offer.machine_id:
             raise errors.OutcomeUnknown(
@@ -102,10 +111,10 @@ def _no_nameless(market: Market, offer: Offer, body: dict[str, Any], doubt: erro
 
 
 def settle(renter: Renter, label: str, machine_id: int | None = None) -> list[Instance]:
-    """Look a label up until it shows, for as long as a fresh instance may be missing; lowest id first.
+    """Look a label up until an instance shows or a fresh one can no longer be missing; lowest id first.
 
-    What is on another machine than the one asked for is another creator's, and does not count. The time counts from the first
-    answer on: what was waited for one says nothing.
+    Instances on another machine than the requested one belong to another creator, and do not count. The time counts
+    from the first answer on: the wait for that answer proves nothing.
     """
     deadline: float | None = None
     while True:

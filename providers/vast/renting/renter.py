@@ -1,4 +1,4 @@
-"""What renting works with: a market, a clock and the limits, handed on together."""
+"""Bundle of a market, a clock and limits, passed on together by renting functions."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from providers.vast.limits import Limits
 
 @dataclass(frozen=True)
 class Renter:
-    """The market that is asked, the clock that waits, and the bounds of waiting."""
+    """The market to ask, the clock to wait with, and the bounds of waiting."""
 
     market: Market
     clock: RentingClock

@@ -1,7 +1,7 @@
-"""The one lasting word about which instance holds a label: the first that served. Where it is kept is handed in.
+"""Marks: lasting records of which instance holds a label. The first instance that served holds it.
 
-Two creators of one instance cannot see each other's machines in time: reads of the market lag. A mark that is written only
-where there is none decides between them, and both go by it.
+The caller hands in the place that keeps marks. Two creators of one instance cannot see each other's machines in time,
+because reads of the market lag. A mark is written only if there is none, so it decides between them, and both obey it.
 """
 
 from contextlib import suppress
@@ -10,14 +10,15 @@ from typing import Protocol
 
 
 class MarkUnknown(Exception):
-    """Nobody can say now what the mark is; nothing is destroyed because of that."""
+    """The mark cannot be determined now. No instance is destroyed because of that."""
 
 
 @dataclass(frozen=True)
 class Held:
-    """A mark: which instance serves under a label, and which creators have seen it serve; none while it is given back.
+    """A mark: the instance that serves under a label, and the creators that have seen it serve.
 
-    `version` is the object's, for its keeper.
+    `by` is empty while the instance is being given back. `version` is the object's version, for the store that keeps
+    it.
     """
 
     instance: int
@@ -26,37 +27,43 @@ class Held:
 
 
 class Marks(Protocol):
-    """Where marks are kept. Every method ends within seconds, and raises MarkUnknown only."""
+    """Storage of marks. Every method ends within seconds, and raises MarkUnknown only."""
 
-    lasting: bool  # False: there is no such place, and the lowest id decides
+    lasting: bool  # False: no storage exists, and the lowest id decides
 
     def read(self, label: str) -> Held | None:
-        """Return the mark of a label; None where it has none."""
+        """Return a label's mark, or None if it has none."""
 
     def write(self, label: str, held: Held, seen: Held | None) -> None:
-        """Replace what was seen, unless somebody else has replaced it meanwhile; `read` says who was first."""
+        """Replace the mark that was seen, unless another creator has replaced it meanwhile.
+
+        `read` tells which of them was first.
+        """
 
     def clear(self, label: str, instance_id: int) -> None:
-        """Take away the mark that names an instance, which is gone."""
+        """Remove the mark that names an instance that is gone."""
 
 
 class NoMarks:
-    """No lasting place: without keys of a store."""
+    """Marks without storage, for a store without keys."""
 
     lasting = False
 
     def read(self, _label: str) -> Held | None:
-        """There is none."""
+        """Return None: there is no mark."""
         return None
 
     def write(self, _label: str, _held: Held, _seen: Held | None) -> None:
-        """Forget it."""
+        """Do nothing: there is no storage."""
 
     def clear(self, _label: str, _instance_id: int) -> None:
-        """There is none."""
+        """Do nothing: there is no mark."""
 
 
 def forget(marks: Marks, label: str, instance_id: int) -> None:
-    """Take away the mark of an instance that is gone; one that stays names nobody, and costs the next create a look."""
+    """Remove the mark of an instance that is gone.
+
+    If removal fails, the mark names an instance that no longer exists, and costs the next create one look.
+    """
     with suppress(MarkUnknown):
         marks.clear(label, instance_id)

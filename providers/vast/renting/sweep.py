@@ -1,7 +1,7 @@
-"""Sweep: every instance of the account against every state of the backend, and an end to those that nobody knows. Pure but
-for the market that is handed in; `belonging` says what each is.
+"""Sweep: compare every instance of the account with every state of the backend, and end those in no state.
 
-What the state records as being created is left alone until the operator says that no update is under way.
+Pure, except for the market that the caller hands in; `ownership` classifies each instance. Instances that state records
+as being created stay, until the operator says that no update is under way.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,18 +17,20 @@ from providers.vast.renting.give_back import give_back
 from providers.vast.renting.ownership import Finding, Kind
 from providers.vast.renting.renter import Renter
 
-AT_ONCE = 8  # they wait for one another's turns, and look together
+AT_ONCE = 8  # they wait in one queue for calls, and look together
 
 
 def own_ids(states: Sequence[StackState], given: str | None = None) -> frozenset[str]:
-    """Return the stack ids that are ours: that of the first state, or the one that the operator gave."""
+    """Return our stack ids: that of the first state, or the id that the operator gave."""
     own = given or (states[0].stack_id if states else None)
     return frozenset({own} if own else ())
 
 
 def confirm_account(market: Market, states: Sequence[StackState], given: str | None = None) -> None:
-    """Return if the key is of an account on which the first state knows something rented, or where that says nothing:
-    it knows of none, or the operator gave another stack's id. Raises OtherAccount and AccountUnknown.
+    """Return if the key belongs to an account on which the first state knows a rented instance.
+
+    Also returns if there is nothing to compare: the state knows no account, or the operator gave another stack's id.
+    Raises OtherAccount and AccountUnknown.
     """
     known = states[0].accounts if states and given in {None, states[0].stack_id} else frozenset()
     with suppress(VastError):
@@ -38,8 +40,10 @@ def confirm_account(market: Market, states: Sequence[StackState], given: str | N
 
 
 def doubt(states: Sequence[StackState], given: str | None = None) -> str | None:
-    """Say why nothing can be given back: a state that cannot be read may know what no other one knows. None: nothing is in
-    the way, or the operator gave the stack id, as for a state that is lost.
+    """Return why nothing can be given back, or None if a sweep may give back.
+
+    A state that cannot be read may know instances that no other state knows. Returns None if every state can be read,
+    or if the operator gave the stack id, for example of a lost state.
     """
     unread = next((state for state in states if state.trouble), None)
     if given or unread is None:
@@ -57,13 +61,16 @@ def _named(state: StackState) -> str:
 
 
 def condemned(findings: Iterable[Finding], interrupted: bool) -> list[Instance]:
-    """Return what `--destroy` gives back; `interrupted`: also where state says that a create is under way."""
+    """Return the instances that `--destroy` gives back.
+
+    With `interrupted`, also those that state records as being created.
+    """
     kinds = {Kind.UNKNOWN, Kind.CREATING} if interrupted else {Kind.UNKNOWN}
     return [finding.instance for finding in findings if finding.kind in kinds]
 
 
 def give_back_each(renter: Renter, instances: Sequence[Instance]) -> dict[int, StillRented | None]:
-    """Give all of them back, several at once; by id, None where the market has confirmed it."""
+    """Give back all instances, several at once; return by id an error, or None if the market confirms the end."""
 
     def end(instance: Instance) -> StillRented | None:
         try:

@@ -1,4 +1,7 @@
-"""Instances that show no label. The market leaves one out at times: a row that could be ours is a doubt, and no absence."""
+"""Handle instances that show no label.
+
+The market leaves a label out at times. A row without one may be ours: that is a doubt, and no proof of absence.
+"""
 
 from collections.abc import Callable, Collection, Iterable
 
@@ -6,7 +9,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.renting.rent import could_be
 from providers.vast.renting.renter import Renter
 
-LOOKS = 4  # at a label that is missing; others on the account may have none for good
+LOOKS = 4  # at a missing label; other instances of the account may never have one
 
 
 def under_label(
@@ -16,15 +19,17 @@ def under_label(
     gpu_names: Collection[str],
     say: Callable[[str, str], None],
 ) -> list[Instance]:
-    """Return what carries a label. If nothing does, but an instance without one runs our image on a GPU that we wish for,
-    it is looked at some more times before that is believed.
+    """Return the instances with a label.
+
+    If there are none, an instance without a label may be ours: it runs our image on a required GPU. Then the list is
+    read again some more times before the absence is believed.
     """
     doubtful: list[Instance] = []
     for look in range(LOOKS):
         found = renter.market.instances(label)
         if found:
             return found
-        # What the list just now was made of will do.
+        # The rows that the list was just made of will do.
         doubtful = _doubtful(renter.market.instances(None, renter.limits.boot_look_seconds), image, gpu_names)
         if not doubtful:
             return []

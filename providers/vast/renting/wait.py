@@ -9,15 +9,16 @@ from providers.vast.renting.renter import Renter
 
 
 def wait_until_running(renter: Renter, instance_id: int, label: str, gate_port: int, deadline: float) -> Instance:
-    """Wait for address and ports: by looks at the instance, or by the list that all share where many wait.
+    """Wait for address and ports, and return the instance's row.
 
-    Raises RentalFailed where it will not come up, not within the limits of a boot, or not before the deadline (monotonic
-    seconds). If the deadline ends the wait, the reason is `time`, which blames no machine. No status but a failure's ends
-    the wait sooner. The last look decides, however long the market did not answer.
+    Looks at the instance itself, or at the list that all waiting callers share if many wait. Raises RentalFailed if the
+    instance will not come up, not within the limits of a boot, or not before the deadline (monotonic seconds). If the
+    deadline ends the wait, the reason is `time`, which blames no machine. Only a failure status ends the wait sooner.
+    The last look decides, however long the market did not answer.
     """
     born = changed = renter.clock.monotonic()
     status, told = "not listed yet", None
-    chance = random.Random(instance_id)  # spreads those who wait
+    chance = random.Random(instance_id)  # spreads the waiting callers in time
     while True:
         few = renter.market.few_wait(instance_id)
         instance = (
