@@ -1,4 +1,4 @@
-"""The vast.ai market: pure rules, one HTTP client, renting, and the `VastInstance` resource.
+"""vast.ai market: pure rules, one HTTP client, renting, and the `VastInstance` resource.
 
-`resource` -> `online` -> `renting` -> `client` -> `instances`, `offers`, `label` -> `errors`: imports go this way only.
+Imports go one way: `resource` -> `lifecycle` -> `create` -> `renting` -> `search` -> `api`.
 """

@@ -1,4 +1,4 @@
-"""`python -m providers.vast COMMAND`: an older name of `gpu-fleet COMMAND`."""
+"""Run `gpu-fleet COMMAND` under its older name, `python -m providers.vast COMMAND`."""
 
 import sys
 

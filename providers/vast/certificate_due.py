@@ -1,4 +1,7 @@
-"""Certificates of hosts that end soon, pure: any update renews them, whether a refresh has looked at the host or not."""
+"""Find host certificates that end soon. Pure rules.
+
+Any update renews them, even if no refresh has looked at the host.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,12 +13,12 @@ CERTIFICATE_DRIFT = "certificate"
 
 
 def is_due(certificate_end: object, now: float) -> bool:
-    """Say whether a certificate ends within a month, by what the state says of it; moments in unix seconds."""
+    """Return whether a certificate ends within a month, according to the state. Times are unix seconds."""
     return isinstance(certificate_end, int | float) and 0 < certificate_end < now + RENEW_SECONDS
 
 
 def with_due(outs: Mapping[str, Any], now: float) -> dict[str, Any]:
-    """Return the outputs of an instance, with a line of drift where its certificate ends soon."""
+    """Return an instance's outputs, with a line of drift if its certificate ends soon."""
     end = outs.get("certificateEnd")
     if not is_due(end, now) or not isinstance(end, int | float):
         return dict(outs)

@@ -1,4 +1,4 @@
-"""Renew certificates that end soon, and nothing else: what a schedule runs. Pulumi does it, for those instances alone."""
+"""Renew certificates that end soon, and nothing else. A schedule runs this; Pulumi renews, for those instances only."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,15 +15,18 @@ QUIET = frozenset({"same", "read", "refresh"})
 
 @dataclass(frozen=True)
 class Due:
-    """What is to be renewed: `names` of instances, `ca` for the CA too, and the `urns` by which Pulumi is told."""
+    """The certificates to renew.
+
+    `names` are instances, `ca` says whether the CA is due too, and `urns` name both to Pulumi.
+    """
 
     names: tuple[str, ...]
     ca: bool
     urns: tuple[str, ...]
-    first: float | None = None  # when the first certificate of a host ends, in unix seconds
+    first: float | None = None  # end of the first host certificate, in unix seconds
 
     def told(self) -> str:
-        """Say it in words."""
+        """Describe the renewals for people."""
         if self.urns:
             return f"To renew: {', '.join([*(['the CA'] if self.ca else []), *self.names])}."
         if self.first is None:
@@ -32,7 +35,7 @@ class Due:
 
 
 def due(deployment: Mapping[str, Any], now: float) -> Due:
-    """Find what ends soon, in a deployment as `pulumi stack export` writes it; `now` in unix seconds."""
+    """Find certificates that end soon, in a deployment as `pulumi stack export` writes it; `now` in unix seconds."""
     rows = [row for row in deployment.get("resources") or [] if not row.get("delete")]
     hosts = {str(row["urn"]): row.get("outputs") or {} for row in rows if row.get("type") == INSTANCE}
     authorities = {
@@ -41,7 +44,7 @@ def due(deployment: Mapping[str, Any], now: float) -> Due:
         if row.get("type") == IDENTITY
         and ends_soon(str((row.get("outputs") or {}).get("caCertificate")), datetime.fromtimestamp(now, UTC))
     }
-    # Instances are handed the CA's certificate: with another one all of them are brought up to date.
+    # Every instance has the CA's certificate. So a new CA certificate updates all of them.
     urns = [urn for urn, outs in hosts.items() if authorities or is_due(outs.get("certificateEnd"), now)]
     ends = [float(outs["certificateEnd"]) for outs in hosts.values() if outs.get("certificateEnd")]
     names = tuple(sorted(urn.rpartition("::")[2] for urn in urns))
@@ -49,7 +52,10 @@ def due(deployment: Mapping[str, Any], now: float) -> Due:
 
 
 def beyond(steps: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return what a preview would do besides renewing, as sentences; `steps` are those of `pulumi preview --json`."""
+    """Return everything that a preview would do besides renewing, as sentences.
+
+    `steps` are those of `pulumi preview --json`.
+    """
     found = []
     for step in steps:
         urn = str(step.get("urn"))

@@ -1,8 +1,8 @@
-"""What a change of settings means for a running instance, pure: nothing, in place, or another machine.
+"""Decide what a change of settings means for a running instance: nothing, in place, or another machine. Pure rules.
 
-wish that the running machine violates          replace   (image, GPU, disk, region, price ceiling)
-what runs on it                                 in place  (model, vLLM's arguments, keys, certificates, kit, metrics)
-wish that only matters for the next rent        recorded  (reliability, download rate, limits, endpoints)
+requirement that the running machine violates   replace   (image, GPU, disk, region, price ceiling)
+software and access on the machine              in place  (model, vLLM's arguments, keys, certificates, kit, metrics)
+requirement that matters only for the next rent recorded  (reliability, download rate, limits, endpoints)
 name or label                                   replace   (another identity)
 another market                                  replace   (given back there, rented here)
 """
@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 from providers.vast.charged_price import REPLACE, has_risen
 from providers.vast.settings import InstanceSettings
 
-CONVERGED = ("model", "kit", "server", "access", "metrics")  # keys of what runs on a machine, put into force in place
+CONVERGED = ("model", "kit", "server", "access", "metrics")  # software and access; applied in place
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What is rented, as the state recorded it; empty or 0 where the market did not say. `usd_per_hour` is all-in, as it was
-    rented; `charged_usd_per_hour` as the market charges it now, None where that is not known.
+    """A rented machine as the state recorded it; a fact is empty or 0 if the market did not give it.
+
+    `usd_per_hour` is the all-in price at the rent. `charged_usd_per_hour` is the market's present charge, None if
+    unknown.
     """
 
     gpu_name: str
@@ -31,14 +33,14 @@ class Machine:
 
 @dataclass(frozen=True)
 class Changes:
-    """Input keys by what their change does."""
+    """Input keys by the effect of their change."""
 
     replace: list[str] = field(default_factory=list)
     in_place: list[str] = field(default_factory=list)
     recorded: list[str] = field(default_factory=list)
 
     def told(self) -> str:
-        """Say in words what would happen, with the inputs that ask for it."""
+        """Describe what an update would do, with the inputs that cause it."""
         if self.replace:
             return f"another machine, and this one is given back first, because of {_named(self.replace)}"
         if self.in_place:
@@ -47,7 +49,7 @@ class Changes:
 
     @property
     def any(self) -> bool:
-        """Say whether there is anything to do or to write down."""
+        """Return whether there is anything to do or to record."""
         return bool(self.replace or self.in_place or self.recorded)
 
 
@@ -71,7 +73,7 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
 
 
 def _named(keys: list[str]) -> str:
-    """Write keys as config spells them: `maxUsdPerHour` rather than `wishes.maxUsdPerHour`."""
+    """Format keys as config spells them: `maxUsdPerHour` instead of `wishes.maxUsdPerHour`."""
     words = {"access": "access (token, key or certificate)", "server": "vLLM's arguments"}
     return ", ".join(words.get(key, key.rpartition(".")[2]) for key in dict.fromkeys(keys))
 
@@ -88,9 +90,9 @@ def _what_runs(settings: InstanceSettings) -> dict[str, object]:
 
 
 def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> list[str]:
-    """Name the wishes that the machine violates.
+    """Return the keys of the requirements that the machine violates.
 
-    A fact that the market left out replaces no machine, and neither does one that it names later on: only an edit does.
+    Only an edit replaces a machine. A fact that the market left out does not, nor does one that it names later.
     """
     was, wishes = old.requirements, new.requirements
     rules = {
@@ -109,8 +111,10 @@ def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) ->
 
 
 def _is_too_dear(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> bool:
-    """Say whether the price replaces the machine. A ceiling that was lowered below it does; a landlord's increase past the
-    ceiling only if the fleet says so.
+    """Return whether the price replaces the machine.
+
+    A ceiling that the user lowered below the price replaces it. A landlord's increase past the ceiling replaces it only
+    if the fleet says so.
     """
     ceiling, rented, charged = (
         new.requirements.max_usd_per_hour + 1e-9,

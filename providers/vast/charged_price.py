@@ -1,6 +1,7 @@
-"""What an instance is charged now, beside what it was rented for, pure: a landlord may raise the price of a running contract.
+"""Compare an instance's present charge with the price at its rent. Pure rules.
 
-The formula is the one by which offers are ranked (see `offers.usd_per_hour`), so that both compare with `maxUsdPerHour`.
+A landlord may raise the price of a running contract. The formula is the one that ranks offers (see
+`search.prices.usd_per_hour`), so both prices compare with `maxUsdPerHour`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,38 +15,38 @@ from providers.vast.api.responses import PriceIncrease
 from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings
 
-REPLACE = "replace"  # of `overCeiling`: a landlord's increase past the ceiling replaces the machine
-ROUNDING = 1.005  # the market rounds its sums; less than that is no rise
+REPLACE = "replace"  # value of `overCeiling`: a landlord's increase past the ceiling replaces the machine
+ROUNDING = 1.005  # the market rounds its sums; a smaller difference is no rise
 
 
 class Landlords(Protocol):
-    """What this needs of the market; `client.VastClient` is one."""
+    """Market calls that this module needs; `api.client.VastClient` has them."""
 
     def price_increases(self) -> Sequence[PriceIncrease]:
         """Return the price increases that landlords have announced for contracts of the account."""
 
 
 def charged_usd_per_hour(instance: Instance, wishes: Requirements) -> float | None:
-    """Return the all-in $/h of an instance as the market charges it now; None if its row does not say."""
+    """Return the all-in $/h that the market charges for an instance now, or None if its row does not say."""
     if not instance.dph_total or instance.inet_down_cost is None:
         return None
     return instance.dph_total + wishes.weights_gb * instance.inet_down_cost / wishes.expected_hours
 
 
 def paid(outs: Mapping[str, Any]) -> float | None:
-    """Return what an instance costs by its outputs in state, in $/h: what is charged, else what it was rented for."""
+    """Return an instance's cost in $/h by its outputs in state: the charge, else the price at the rent."""
     price = outs.get("chargedUsdPerHour")
     price = outs.get("usdPerHour") if price is None else price
     return None if price is None else float(price)
 
 
 def has_risen(rented: float, charged: float | None) -> bool:
-    """Say whether the price has risen since the rent. Both in $/h."""
+    """Return whether the price has risen since the rent. Both in $/h."""
     return charged is not None and charged > rented * ROUNDING
 
 
 def describe_rise(name: str, rented: float, charged: float | None, ceiling: float, replaces: bool) -> str | None:
-    """Say that an instance is charged more than it was rented for, and what follows; None if it is not. Prices in $/h."""
+    """Describe a rise of the charge since the rent, and its consequence; None if there is no rise. Prices in $/h."""
     if charged is None or not has_risen(rented, charged):
         return None
     rise = f"it is charged ${charged:.3f}/h now, and was rented for ${rented:.3f}/h"
@@ -60,13 +61,16 @@ def describe_rise(name: str, rented: float, charged: float | None, ceiling: floa
 
 
 def charged_now(instance: Instance, settings: InstanceSettings, outs: Mapping[str, Any]) -> float | None:
-    """Return what an instance is charged by its row, in $/h; what state says if the row does not: silence is no change."""
+    """Return an instance's charge by its row, in $/h; if the row gives none, the charge in state.
+
+    A row without a charge does not mean that the charge changed.
+    """
     charged = charged_usd_per_hour(instance, settings.to_requirements())
     return outs.get("chargedUsdPerHour") if charged is None else round(charged, 6)
 
 
 def report_rise(settings: InstanceSettings, outs: Mapping[str, Any], say: Callable[[str, str], None]) -> None:
-    """Say that the landlord has raised the price since the rent, if the outputs in state hold that."""
+    """Tell the operator that the landlord has raised the price since the rent, if the outputs in state say so."""
     wishes, rented = settings.requirements, float(outs.get("usdPerHour") or 0)
     charged, ceiling = outs.get("chargedUsdPerHour"), wishes.max_usd_per_hour
     if told := describe_rise(settings.name, rented, charged, ceiling, wishes.over_ceiling == REPLACE):
@@ -80,15 +84,15 @@ def report_prices(
     market: Landlords,
     say: Callable[[str, str], None],
 ) -> None:
-    """Say what landlords have made of the price, and what they have announced."""
+    """Tell the operator of a landlord's price rise, and of announced rises."""
     report_rise(settings, outs, say)
-    with suppress(VastError):  # what is announced is a courtesy: a key without its scope does without
+    with suppress(VastError):  # announcements are optional: a key without their scope still works
         for text in describe_announced_rise(instance_id, market.price_increases()):
             say("price", text)
 
 
 def describe_announced_rise(instance_id: int, increases: Iterable[PriceIncrease]) -> list[str]:
-    """Say what landlords have announced for an instance."""
+    """Describe the price increases that landlords have announced for an instance."""
     return [_told(one) for one in increases if one.contract_id == instance_id and one.new_gpu_costpersec]
 
 

@@ -1,10 +1,12 @@
-"""Bring one instance online: adopt, search, rank, rent, wait, then hand over to the bootstrap; or give everything back.
+"""Bring one instance online: adopt, search, rank, rent, wait, bootstrap. If that fails, give everything back.
 
 The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
-A model of GPU on which vLLM cannot serve this is left out of the further search, as long as the wish names another one.
-Our fault (bad vLLM arguments, missing weights, wrong credentials) ends it at once, because every further machine would
-fail the same way and cost money. The market's own trouble costs nothing: it is waited out until the create must end, and
-gives no machine back. Whatever is raised here, nothing stays rented, or the message says what does.
+If vLLM cannot serve the model on a GPU type, the further search leaves that type out. The fleet's requirements must
+name another type for that. Our fault (bad vLLM arguments, missing weights, wrong credentials) ends the create at once,
+because every further machine would fail in the same way and cost money.
+
+The market's own trouble costs no attempt and gives no machine back: the create waits it out until its deadline.
+Whatever error this module raises, nothing stays rented, or the message names the instance.
 """
 
 from collections.abc import Callable
@@ -37,12 +39,12 @@ from providers.vast.search.search import candidates
 from providers.vast.search.unfit_gpus import UnfitGpus
 from providers.vast.search.why_not import NoMatchingOffer
 
-Progress = Callable[[str, str], None]  # phase, text; must never raise, because it speaks before things are given back
+Progress = Callable[[str, str], None]  # phase, text; must never raise: give-backs come after it
 
 
 @dataclass(frozen=True)
 class InstanceRequest:
-    """What to bring online. `label` is the instance's identity."""
+    """Instance to bring online. `label` is its identity."""
 
     name: str
     label: str
@@ -50,13 +52,13 @@ class InstanceRequest:
     image: str
     onstart: str
     gate_port: int
-    image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, a password among them
+    image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, including a password
     ssh_public_key: str = ""  # attached to the instance through the market
 
 
 @dataclass(frozen=True)
 class Served:
-    """An instance that answered a completion."""
+    """Instance that answered a completion."""
 
     instance: Instance
     endpoint: str
@@ -65,18 +67,21 @@ class Served:
     seconds: dict[
         str, float
     ]  # by phase; "rent" begins with the look at our label, "connect" with that for the host key
-    usd_per_hour: float  # all-in where the offer is known, else what the market charges
+    usd_per_hour: float  # all-in if the offer is known, else the market's charge
     attempts: int = 1
-    download_mbps: float | None = None  # measured on the weights
-    warm: dict[str, str] | None = None  # key and digest of the compile cache that was kept
-    end_timer: Callable[[], None] = lambda: None  # has the host never end itself again; raises bootstrap errors
+    download_mbps: float | None = None  # measured during the download of the weights
+    warm: dict[str, str] | None = None  # key and digest of the stored compile cache
+    end_timer: Callable[[], None] = lambda: None  # disables the host's timer for good; raises bootstrap errors
 
 
 class Bootstrap(Protocol):
-    """From a running instance to an answered completion; see `serving.InstanceBootstrap`."""
+    """Brings a running instance to an answered completion; see `instance_bootstrap.InstanceBootstrap`."""
 
     def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
-        """Connect, converge and probe before a moment (monotonic seconds). Raises bootstrap errors: HostFault or OurFault."""
+        """Connect, converge and probe before `deadline` (monotonic seconds).
+
+        Raises bootstrap errors: HostFault or OurFault.
+        """
 
 
 def bring_online(
@@ -87,12 +92,13 @@ def bring_online(
     ledger: Ledger | None = None,
     marks: Marks | None = None,
 ) -> Served:
-    """Return the one instance that serves under the request's label; `ledger` is told of every attempt and asked for advice.
-    `marks` decide between several creators of it.
+    """Return the one instance that serves under the request's label.
 
-    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone, AttemptsExhausted,
-    StillRented where giving back failed, LeftToAnother, and LeftRented where the market gave no answer until the time was
-    over.
+    `ledger` records every attempt and gives advice. `marks` decide between several creators of the instance.
+
+    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone and AttemptsExhausted.
+    Raises StillRented if giving back failed, and LeftToAnother if another creator has the instance. Raises LeftRented
+    if the market gave no answer until the deadline.
     """
     deadline = renter.clock.monotonic() + renter.limits.total_seconds
     patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, say)
@@ -159,9 +165,10 @@ def bring_online(
 
 
 def _hand_over(served: Served, clock: RentingClock) -> None:
-    """End the timer of the host, last of all: until then an instance that nobody can give back ends itself.
+    """Disable the host's timer, as the last step. Until then an instance that no process can give back ends itself.
 
-    An engine that has gone would never hear of the instance: EngineGone. Ending the timer is a login, so look again after it.
+    Raises EngineGone if the engine is gone, because it would never learn of the instance. Disabling the timer needs a
+    login, so look for the engine again after it.
     """
     clock.confirm()
     served.end_timer()
@@ -194,7 +201,7 @@ def _rent_best(
     body = rent_body(
         request.image, wishes.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
     )
-    gone: set[int] = set()  # machines that somebody else took before us
+    gone: set[int] = set()  # machines that another customer took before us
     while True:
         try:
             records = recorder.ledger.records()
@@ -219,7 +226,7 @@ def _rent_best(
             with renter.market.claim(request.label, choose) as offer:
                 instance_id = _rent_offer(renter, offer, body, wishes, recorder)
         except errors.OfferGone as taken:
-            # What else is on that list may be gone by now, and each vain rent costs everybody on the account a turn.
+            # Other offers on that list may be gone by now. Each vain rent costs every process of the account a turn.
             gone.add(offer.machine_id)
             for query in asked:
                 renter.market.forget_search(query)

@@ -1,9 +1,12 @@
-"""Whether an instance that is down in state is really lost: a fresh look, because state is as old as its refresh.
+"""Check whether an instance that is down in state is really lost.
 
-A machine is replaced for drift only if the market still names the failure, has done so for `limits.downMinutes`, and the
-endpoint is silent. What answers a completion is never replaced because of the market's words, and neither is anything while
-the market does not answer. One that shows another host key is replaced if it does so for as long, and in a fresh login.
-In every other case an update waits for the machine, starts it, and mends it in place.
+State is as old as its refresh, so this module takes a fresh look. Drift replaces a machine only if three things hold:
+the market still names the failure, has named it for `limits.downMinutes`, and the endpoint is silent. A machine that
+answers a completion is never replaced because of the market's words. No machine is replaced while the market does not
+answer.
+
+A machine that shows another host key is replaced if it has shown it for as long, and shows it in a fresh login. In
+every other case an update waits for the machine, starts it, and repairs it in place.
 """
 
 from dataclasses import replace
@@ -24,14 +27,14 @@ DRIFT = "drift"
 
 
 def is_doubtful(found: Changes) -> bool:
-    """Say whether drift alone asks for another machine, so that a fresh look decides."""
+    """Return whether drift is the only reason for another machine, so that a fresh look decides."""
     return set(found.replace) == {DRIFT}
 
 
 def judge(
     instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
 ) -> Changes:
-    """Say what an update would do, after a fresh look where drift alone asks for another machine."""
+    """Return the changes that an update would make. If only drift asks for another machine, take a fresh look first."""
     found = compare(old, new, outs)
     if not is_doubtful(found) or _is_lost(instance_id, old, outs, desk):
         return found
@@ -45,7 +48,7 @@ def _is_lost(instance_id: int, settings: InstanceSettings, outs: dict[str, Any],
         desk.say(DRIFT, f"no other machine takes its place while nothing is known of it: {doubt}")
         return False
     if instance is None:
-        return False  # an update finds out whether that is so, and a refresh makes it anew
+        return False  # an update checks whether it is gone, and a refresh creates it anew
     now, scale = desk.clock.time(), settings.market.time_scale
     if any(str(drift).startswith(ENDING_DRIFT) for drift in outs.get("drift") or []):
         return isinstance(classify(instance, settings.server.port), Running) and bool(

@@ -1,4 +1,4 @@
-"""What became of the attempts of one create, in words: what follows a failure, and why the create ends."""
+"""Describe the attempts of one create: what follows a failure, and why the create ends."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from providers.vast.search.unfit_gpus import UnfitGpus
 
 @dataclass(frozen=True)
 class Failure:
-    """One attempt that was given up: which machine, why, and what the operator should know."""
+    """One failed attempt: the machine, the reason, and a message for the operator."""
 
     instance_id: int | None
     machine_id: int | None
@@ -29,9 +29,10 @@ def noted(
     machine_id: int | None,
     over: bool,
 ) -> HostFault | errors.RentalFailed:
-    """Add the failure of an attempt, and return its error: one that blames no machine, if our own deadline was `over`.
+    """Record the failure of an attempt, and return its error.
 
-    Whatever then looks like the machine's fault may be our own impatience: a phase that was cut, a last try without time.
+    If our own deadline was `over`, the returned error blames no machine. An apparent fault of the machine may then come
+    from our deadline: a phase cut short, or a last try without time.
     """
     error = fault
     if over and reason_of(fault).blames_machine:
@@ -43,8 +44,10 @@ def noted(
 def following(
     error: Exception, failures: list[Failure], gpus: UnfitGpus, rented: Offer | Instance | None, name: str
 ) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
-    """Say what follows the last failure, that of what was `rented`; the error ends the create, if no further machine would
-    do. A GPU that is unfit is left out from now on.
+    """Describe the next step after the last failure, that of the `rented` machine.
+
+    Also returns the error that ends the create, if no further machine would help. From now on, leaves out a GPU type
+    that is unfit.
     """
     if isinstance(error, GpuUnfit):
         gpus.add(rented, error)
@@ -52,7 +55,7 @@ def following(
     last = failures[-1]
     if last.reason == Reason.OURS.value:
         return "no machine would do better", errors.ImageMissing(last.instance_id or 0, last.message)
-    # One machine alone may have a bad login of its landlord's.
+    # On one machine alone, the landlord's own login may be bad.
     refused = {one.machine_id for one in failures[:-1] if one.reason == Reason.REGISTRY.value} - {last.machine_id, None}
     if last.reason == Reason.REGISTRY.value and refused:
         return "no further machine is tried", errors.ImageRefused(last.instance_id or 0, last.message)
@@ -60,7 +63,7 @@ def following(
 
 
 def describe_attempts(failures: list[Failure]) -> list[str]:
-    """Say what was tried, a line each."""
+    """Describe the earlier attempts, one line each."""
     return [
         f"Tried before: {failure.message}"
         if failure.instance_id is None or failure.message.startswith(f"instance {failure.instance_id}: ")
@@ -87,7 +90,10 @@ def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.Atte
 
 
 def abandoned(instance_id: int, usd_per_hour: float | None, why: object) -> str:
-    """Name an instance that is given back while nobody may wait for it: what it costs, and what to do if that fails."""
+    """Describe an instance that is being given back, in case its process ends before the confirmation.
+
+    Names its cost, and the command to run if giving back fails.
+    """
     return (
         f"instance {instance_id} at {errors.format_price(usd_per_hour)}: {why}. If no line says `confirm gone`, run "
         f"`pulumi up`, which goes on with it, or end it with `vastai destroy instance {instance_id} -y`"

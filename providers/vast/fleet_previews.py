@@ -1,4 +1,4 @@
-"""What the preview says of whole fleets: gathered from one instance after another, told once for each fleet."""
+"""Collect what the preview says of each instance, and report it once for each fleet."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from providers.vast.update_impact import FleetImpact
 
 
 class FleetPreviews:
-    """The fleets of one engine's run as this process sees them. A fleet of which it sees a part is not told of."""
+    """Fleets of one engine's run, as this process sees them. A fleet that it sees only in part is not reported."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,28 +23,31 @@ class FleetPreviews:
         self._there: set[str] = set()
 
     def is_replaced(self, settings: InstanceSettings, there: bool) -> bool:
-        """Say whether an instance is checked for a second time, as what takes its own place; `there`: the state has it."""
+        """Return whether an instance is checked for a second time, as its own replacement.
+
+        `there`: the state has the instance.
+        """
         with self._lock:
             if there:
                 self._there.add(settings.name)
             return not there and settings.name in self._there
 
     def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
-        """Note what an update does to an instance that runs."""
+        """Record what an update does to a running instance."""
         done = effect(found, old, new, outs) if found.replace or found.in_place else None
         with self._fleet(new) as fleet:
             fleet.goes_on(new.name, done, paid(outs))
 
     def taken_over(self, settings: InstanceSettings, instance: Instance) -> None:
-        """Note an instance that carries its label already."""
+        """Record an instance that carries its label already."""
         with self._fleet(settings) as fleet:
             fleet.taken_over(settings.name, instance.dph_total)
 
     def comes(self, settings: InstanceSettings, offered: Sequence[float], replaced: bool) -> None:
-        """Note an instance that is to be rented, and the prices on offer in $/h."""
+        """Record an instance to rent, and the prices on offer in $/h."""
         with self._fleet(settings) as fleet:
             if replaced and settings.name not in fleet.effects:
-                fleet.goes_on(settings.name, REPLACED, None)  # as the command line asked for
+                fleet.goes_on(settings.name, REPLACED, None)  # a replacement that the command line asked for
             fleet.comes(settings.name, offered)
 
     @contextmanager
