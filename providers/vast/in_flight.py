@@ -1,4 +1,7 @@
-"""What a provider process is doing: it ends only if that is nothing, and says what it finishes after the first Ctrl-C."""
+"""Track the calls that a provider process runs.
+
+The process ends only if no call runs. After the first Ctrl-C it tells the operator which calls it finishes.
+"""
 
 import itertools
 import threading
@@ -11,7 +14,7 @@ from providers.progress import report_progress
 from providers.vast.search import start_time
 from providers.vast.settings import GB, InstanceSettings
 
-START_SECONDS = 180.0  # from weights that are there to an answer: vLLM, usually
+START_SECONDS = 180.0  # from complete weights to the first answer; vLLM takes most of it
 UNDONE = {
     "create": "^C again gives it back",
     "update": "^C again leaves the change half done, and the next `pulumi up` goes on with it",
@@ -21,16 +24,16 @@ UNDONE = {
 
 @dataclass
 class Work:
-    """One call of the engine: `does` is create, read, update or delete; `began` in monotonic seconds."""
+    """One call of the engine. `does` is create, read, update or delete; `began` is in monotonic seconds."""
 
     name: str
     does: str
     began: float
-    settings: InstanceSettings | None = None  # None until they were read
+    settings: InstanceSettings | None = None  # None until the call has read them
 
 
 class InFlight:
-    """The calls that run in this process; `say` shows the operator a line."""
+    """Calls that run in this process; `say` shows the operator a line."""
 
     def __init__(self, clock: Clock, say: Callable[[str], None] = report_progress) -> None:
         self._clock = clock
@@ -41,7 +44,7 @@ class InFlight:
         self._lock = threading.Lock()
 
     def busy(self) -> bool:
-        """Say whether a call runs."""
+        """Return whether a call runs."""
         return bool(self._works)
 
     @contextmanager
@@ -57,9 +60,10 @@ class InFlight:
                 del self._works[number]
 
     def tell_what_is_finished(self, left_out: Collection[str] = ()) -> None:
-        """Say of each call what it takes and what the second Ctrl-C does; said once, because the engine asks again.
+        """Report for each call its remaining time and the effect of a second Ctrl-C.
 
-        `left_out`: names of instances whose calls end by themselves, and touch nothing.
+        Reports once only, because the engine asks again. `left_out` names instances whose calls end by themselves and
+        change nothing.
         """
         with self._lock:
             works, told = list(self._works.values()), self._told
@@ -80,7 +84,7 @@ def _left(work: Work, now: float) -> str:
 
 
 def expected_seconds(settings: InstanceSettings) -> float:
-    """Return how long a create usually takes: the image at the wished rate, the weights, and the start of vLLM."""
+    """Return the usual seconds of a create: the image at the required download rate, the weights, and vLLM's start."""
     rate = settings.requirements.download_mbps or start_time.LEAST_LINE_MBPS
     pull = start_time.pull_seconds(start_time.image_gb(settings.server.image), rate) / settings.market.time_scale
     return pull + start_time.transfer_seconds(settings.start_cost.bytes / GB, rate) + START_SECONDS

@@ -1,6 +1,6 @@
-"""From a running instance to an answered completion: what renting knows, handed to the bootstrap.
+"""Bring a running instance to an answered completion: connect the renting side with the bootstrap.
 
-The only place where a rented instance meets SSH, the store's presigned URLs and the fleet's CA.
+Only this module joins a rented instance with SSH, the store's presigned URLs and the fleet's CA.
 """
 
 import contextlib
@@ -47,13 +47,15 @@ from weights.manifest import blob_key
 STORE_SECONDS = 10
 DRAIN_SECONDS = 30
 ANSWER_SECONDS = 5.0
-SEEN_SHARE = 0.95  # of the advertised memory: the kernel keeps some
+SEEN_SHARE = 0.95  # share of the advertised memory: the kernel keeps some
 
 
 @dataclass(frozen=True)
 class InstanceBootstrap:
-    """Serves instances by one instance's settings. `private_key` is what opens the host now (the old one in an update);
-    `in_state`: whether state holds the instance, whose host then never ends itself.
+    """Serves instances by one instance's settings.
+
+    `private_key` opens the host now; in an update it is the old key. `in_state`: state holds the instance, so its host
+    never ends itself.
     """
 
     settings: InstanceSettings
@@ -63,14 +65,14 @@ class InstanceBootstrap:
     clock: Clock
     keyring: KeyRing
     in_state: bool = False
-    also: tuple[str, ...] = ()  # private keys that may open the host where `private_key` does not
-    machine_id: int = 0  # whose host this is, for what is kept by machine
+    also: tuple[str, ...] = ()  # private keys that may open the host if `private_key` does not
+    machine_id: int = 0  # machine of this host, for data stored by machine
 
     def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float = math.inf) -> Served:
-        """Connect, converge and probe, all of it before `deadline` (monotonic seconds).
+        """Connect, converge and probe before `deadline` (monotonic seconds).
 
-        The timer of a host that is not in state yet goes on: ending it is the last that its creator does.
-        Raises bootstrap errors, HostFault or OurFault.
+        If state does not hold the instance yet, its host's timer keeps running: the creator disables it as its last
+        step. Raises bootstrap errors, HostFault or OurFault.
         """
         clock = Until(self.clock, deadline)
         began = clock.monotonic()
@@ -116,7 +118,7 @@ class InstanceBootstrap:
         mapped = instance.address(SSH_PORT)
         if mapped is None:
             raise HostUnreachable(f"instance {instance.id} has no direct SSH port")
-        # The market may have rewritten the host's keys: what is attached stays.
+        # The market may have rewritten the host's keys. An attached key survives that.
         refused = functools.partial(attach, self.keyring, instance.id, say=say)
         sign = sign_of_attention(self.limits.unattended_seconds)
         bound = self.limits.connect_seconds
@@ -125,29 +127,29 @@ class InstanceBootstrap:
         )
 
     def observe(self, instance: Instance, host_key: str, say: Progress) -> Facts:
-        """Look at what really runs, and end the timer that a container which was made anew has. Raises bootstrap errors."""
+        """Return the facts of the host, and disable the timer that a recreated container has. Raises bootstrap errors."""
         host = self.connect(instance, host_key, say)
         try:
             if self.in_state:
-                with contextlib.suppress(StepFailed):  # a disk that is full: what else is wrong there, the facts say
+                with contextlib.suppress(StepFailed):  # the disk may be full; the facts report other faults there
                     report_online(host, self.settings.name)
             return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:
             host.close()
 
     def answers(self, endpoint: str) -> bool:
-        """Say whether an endpoint answers a completion, with a certificate of our CA, asked within a few seconds."""
+        """Return whether an endpoint answers a completion within a few seconds, with a certificate of our CA."""
         access, model = self.settings.access, self.settings.server.model_name
         try:
             probe(endpoint, access.ca_certificate, access.token.get_secret_value(), model, self.clock, ANSWER_SECONDS)
         except GateOpen:
-            return True  # too readily, but it does
+            return True  # it answers, even without a token
         except (BootstrapError, ValueError):
             return False
         return True
 
     def drain(self, instance: Instance, host_key: str, say: Progress) -> None:
-        """Close the gate and wait for admitted requests, as far as the host lets us: giving back must not hang on it."""
+        """Close the gate and wait for admitted requests. Host errors are only reported, so that giving back continues."""
         try:
             host = replace(self, limits=replace(self.limits, connect_seconds=0)).connect(
                 instance, host_key, lambda *_: None
@@ -161,13 +163,13 @@ class InstanceBootstrap:
             say("drain", f"left out: {error}")
 
     def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Progress) -> None:
-        """Let another SSH key in beside those that open the host. Raises bootstrap errors."""
+        """Admit another SSH key beside those that open the host. Raises bootstrap errors."""
         login, opening = functools.partial(self._login, instance, host_key, say), (self.private_key, *self.also)
         wanted = access.ssh_private_key.get_secret_value()
         admit(login, self.keyring, instance.id, opening, wanted, self.settings.name, say)
 
     def retire_keys(self, instance: Instance, host_key: str, say: Progress) -> None:
-        """Lock out every SSH key but the one of state. Raises bootstrap errors."""
+        """Lock out every SSH key except the one in state. Raises bootstrap errors."""
         login = functools.partial(self._login, instance, host_key, say)
         retire(login, self.keyring, instance.id, self.private_key, self.settings.name, say)
 
@@ -175,23 +177,23 @@ class InstanceBootstrap:
         return replace(self, private_key=keys[0], also=keys[1:]).connect(instance, host_key, say)
 
     def presign(self, sha256: str, seconds: int) -> str:
-        """Return a URL of a blob that a host may fetch for some seconds."""
+        """Return a URL from which a host may fetch a blob for `seconds`."""
         store = self.settings.store
         return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, seconds)
 
     def store_trouble(self) -> str:
-        """Say why this machine cannot reach the store either; empty where it can, or where it has no keys to ask with."""
+        """Return why this computer cannot reach the store either; empty if it can, or has no keys to ask with."""
         try:
             with self._store() as (s3, bucket):
                 s3.head_bucket(Bucket=bucket)
         except StoreUnreachable as error:
             return str(error)
         except StoreError:
-            return ""  # it answers; what it says about the bucket the host was told, too
+            return ""  # the store answers; its words about the bucket went to the host, too
         return ""
 
     def store_mbps(self, sha256: str, size: int) -> float | None:
-        """Return the rate in Mb/s at which this machine gets a blob of the store; None where it gets nothing."""
+        """Return the rate in Mb/s at which this computer fetches a blob from the store, or None if it gets no data."""
         try:
             with self._store() as (s3, bucket):
                 return measured_mbps(s3, bucket, blob_key(sha256), size, self.clock.monotonic)
@@ -199,7 +201,7 @@ class InstanceBootstrap:
             return None
 
     def warm_archive(self, key: str) -> bytes | None:
-        """Return the compile cache that may be used on this machine for a key; None where there is none, or no store."""
+        """Return the compile cache of a key for this machine, or None if the store has none or does not answer."""
         try:
             with self._store() as (s3, bucket):
                 return WarmEntries(s3, bucket, self.settings.server.warm_pins).get(key, self.machine_id)
@@ -207,7 +209,7 @@ class InstanceBootstrap:
             return None
 
     def keep_warm(self, host: Host, spec: EndpointSpec, report: Report, say: Progress) -> dict[str, str] | None:
-        """Keep what vLLM compiled in this start, and return its key and digest. An endpoint that serves never fails by it."""
+        """Store what vLLM compiled, and return its key and digest. Errors here never affect a serving endpoint."""
         if not (spec.warm_start and report.facts and report.started):
             return None
         key = warm_key(spec, report.facts)
@@ -227,7 +229,7 @@ class InstanceBootstrap:
 
     @contextlib.contextmanager
     def _store(self) -> Iterator[tuple[Any, str]]:
-        """Give a client of the store as this machine reaches it, and the bucket. Raises StoreError."""
+        """Yield a client of the store as this computer reaches it, and the bucket. Raises StoreError."""
         store = self.settings.store
         endpoint = store.own_endpoint or store.endpoint
         with readable(endpoint, store.bucket):
@@ -251,12 +253,12 @@ class InstanceBootstrap:
 
 @functools.lru_cache(maxsize=4)
 def _artifacts(endpoint: str, region: str, bucket: str, keys: Keys) -> Artifacts:
-    # Kept for all instances of the process: a client takes a tenth of a second to make, and signs in none.
+    # Cached for all instances of the process: making a client takes a tenth of a second, and signing takes no time.
     return Artifacts(endpoint, region, bucket, keys.access, keys.secret)
 
 
 def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> EndpointSpec:
-    """Return what the host of this instance, behind this address, must become."""
+    """Return the specification of this instance's host behind this address."""
     wishes, server = settings.requirements, settings.server
     return EndpointSpec(
         name=settings.name,

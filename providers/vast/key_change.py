@@ -1,7 +1,8 @@
-"""Another SSH key on a host, in two steps: it is let in beside the one of before, and that one is locked out later.
+"""Change the SSH key of a host in two steps: admit the new key beside the old one, and lock the old one out later.
 
-Whoever changes the key may be killed before state has the new one. So both open the host until an update finds the new key
-in state, which is the proof, and locks the others out. A login tries all keys that may open the host.
+The process that changes the key may be killed before state has the new key. So both keys open the host at first. When
+an update finds the new key in state, that is the proof, and it locks the others out. A login tries all keys that may
+open the host.
 """
 
 import contextlib
@@ -23,17 +24,20 @@ from providers.vast.settings import AccessSettings
 DRIFT = "previous SSH key"
 LEFT = f"{DRIFT}: the one of before the change still opens the host"
 KEYS = "/root/.ssh/authorized_keys"
-KEPT = f"{ETC}/authorized_keys"  # put back at every start of the host, see bootstrap/scripts/boot.sh
-MOST = 8  # keys that are detached: the file is the host's, who may write anything into it
+KEPT = f"{ETC}/authorized_keys"  # restored at every start of the host, see bootstrap/scripts/boot.sh
+MOST = 8  # most keys to detach: the host controls the file, and may write anything into it
 ADD = """umask 077; mkdir -p {folder} && touch {file} && { [ -z "$(tail -c 1 {file})" ] || echo >> {file}; } &&
 while read -r line; do grep -qF "$line" {file} || echo "$line" >> {file} || exit 1; done"""
 
-Login = Callable[[tuple[str, ...]], Host]  # private keys, in the order in which they are tried
+Login = Callable[[tuple[str, ...]], Host]  # private keys, in the order of trying
 
 
 @dataclass
 class KeyUnchanged(errors.VastError):
-    """A change of the SSH key that did not succeed, on an instance that serves. `admitted`: the new key opens it already."""
+    """Failed change of the SSH key on an instance that serves.
+
+    `admitted`: the new key opens the instance already.
+    """
 
     instance_id: int
     usd_per_hour: float | None
@@ -41,7 +45,7 @@ class KeyUnchanged(errors.VastError):
     admitted: bool
 
     def __str__(self) -> str:
-        """Sentence for the operator."""
+        """Return the sentence for the operator."""
         left = (
             "the new SSH key opens it, but the one of before could not be locked out"
             if self.admitted
@@ -54,13 +58,13 @@ class KeyUnchanged(errors.VastError):
 
 
 class Bootstrap(Protocol):
-    """What reaches the host; `serving.InstanceBootstrap` is one."""
+    """Calls that reach the host; `instance_bootstrap.InstanceBootstrap` has them."""
 
     def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
-        """Let another SSH key in beside those that open the host. Raises bootstrap errors."""
+        """Admit another SSH key beside those that open the host. Raises bootstrap errors."""
 
     def retire_keys(self, instance: Instance, host_key: str, say: Say) -> None:
-        """Lock out every SSH key but the one of state. Raises bootstrap errors."""
+        """Lock out every SSH key except the one in state. Raises bootstrap errors."""
 
 
 def go_on(
@@ -71,7 +75,7 @@ def go_on(
     outs: Mapping[str, Any],
     say: Say,
 ) -> list[str]:
-    """Do the step that is next by state, if any, on an instance that serves; return what is left to do, as drift.
+    """Do the next step by state, if any, on an instance that serves; return the remaining step as drift.
 
     Raises KeyUnchanged.
     """
@@ -87,21 +91,21 @@ def go_on(
 
 
 def left(outs: Mapping[str, Any]) -> list[str]:
-    """Return what outputs in state say is left to do, as drift."""
+    """Return the remaining step by outputs in state, as drift."""
     return [LEFT] if is_left(outs) else []
 
 
 def is_left(outs: Mapping[str, Any]) -> bool:
-    """Say whether, by outputs in state, a key is to be locked out."""
+    """Return whether outputs in state say that a key must still be locked out."""
     return any(str(one).startswith(DRIFT) for one in outs.get("drift") or [])
 
 
 def admit(
     login: Login, market: KeyRing, instance_id: int, opening: tuple[str, ...], wanted: str, name: str, say: Say
 ) -> None:
-    """Let the private key `wanted` in beside those of `opening`, restarts included, and prove it by a login.
+    """Admit the private key `wanted` beside those of `opening`, restarts included, and prove it by a login.
 
-    Raises bootstrap errors; what opened the host before opens it still.
+    Raises bootstrap errors. Keys that opened the host before still open it.
     """
     attach(market, instance_id, public_line(wanted), say)
     lines = "".join(f"{public_line(key)}\n" for key in dict.fromkeys((*opening, wanted))).encode()
@@ -114,7 +118,7 @@ def admit(
 
 
 def retire(login: Login, market: KeyRing, instance_id: int, wanted: str, name: str, say: Say) -> None:
-    """Lock out every key but the private key `wanted`, for good, restarts included. Raises bootstrap errors."""
+    """Lock out every key except the private key `wanted`, for good, restarts included. Raises bootstrap errors."""
     line = public_line(wanted)
     with contextlib.closing(login((wanted,))) as host:
         found = shell(host, f"cat {KEPT} 2>/dev/null || true", f"{name}: the SSH keys could not be read").stdout

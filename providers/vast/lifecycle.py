@@ -1,7 +1,7 @@
 # Long because create, read, update and delete share the rules of one instance.
-"""Create, read, update and delete of one instance, without Pulumi: settings and outputs in, outputs out.
+"""Create, read, update and delete one instance, without Pulumi: settings and outputs in, outputs out.
 
-Outputs are plain values: everything that was put in, and `settings.OUTPUT_KEYS`.
+Outputs are plain values: all inputs, and `settings.OUTPUT_KEYS`.
 """
 
 from collections.abc import Callable
@@ -45,14 +45,14 @@ from providers.vast.running_check import (
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
 
 SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
-SEEN_SECONDS = 600.0  # how old the list may be that teaches state an account
+SEEN_SECONDS = 600.0  # highest age of a list from which state learns an account
 
 
 @dataclass(frozen=True)
 class OperationContext:
-    """Everything one operation works with.
+    """Dependencies of one operation.
 
-    The account's market, a clock that notices when the engine is gone, the store's keys and the ledger. `hosting` makes
+    They are the account's market, a clock that notices a lost engine, the store's keys and the ledger. `hosting` makes
     the InstanceBootstrap and takes its arguments. `marks` say which instance holds a label.
     """
 
@@ -66,7 +66,7 @@ class OperationContext:
 
 
 def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]:
-    """Bring an instance online and return its outputs; raises with nothing left rented."""
+    """Bring an instance online and return its outputs. If it raises, nothing stays rented."""
     rented_on = account.learned(desk.market, None, lambda: True)
     limits = settings.to_limits()
     bootstrap = bootstrap_of(settings, settings, desk, in_state=False)
@@ -90,10 +90,10 @@ def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]
 def read(
     instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext
 ) -> dict[str, Any] | None:
-    """Return fresh outputs, with everything that is not as it should be in `drift`; None where the instance is gone.
+    """Return fresh outputs, with every deviation in `drift`; None if the instance is gone.
 
-    Gone is said only by two looks that agree, on an instance older than the market's lag, with a key of the account that
-    rented it. Any doubt raises.
+    Returns None only if two looks agree that it is gone. The instance is then older than the market's lag, and the key
+    belongs to the account that rented it. Any doubt raises.
     """
     limits = settings.to_limits()
     instance = look_up(desk.market, instance_id, settings.label)
@@ -117,7 +117,7 @@ def read(
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(desk.market, instance_id, settings.label)
     ]
-    # A market that is silent about the end for once has not changed it.
+    # A market that omits the end once has not changed it.
     ends_at = outs.get("endsAt") if instance.end_date is None else instance.end_date
     ends = ending(ends_at, desk.clock.time(), settings.market.time_scale)
     drift += [ends] if ends else []
@@ -148,8 +148,10 @@ def _said(desk: OperationContext, drift: list[str]) -> list[str]:
 
 
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
-    """Say what an update would do by what state says, drift included: a machine that is down, whose contract ends, or behind
-    whose address somebody else answers, is replaced if a fresh look agrees (see `judging`); anything else is mended in place.
+    """Return the changes that an update would make according to state, drift included.
+
+    Three kinds of drift ask for another machine: it is down, its contract ends, or another host answers at its address.
+    A fresh look must agree (see `down_check`). Any other drift is repaired in place.
     """
     found = changes(old, new, machine_of(outs))
     for drift in outs.get("drift") or []:
@@ -161,9 +163,9 @@ def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) 
 def update(
     instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
 ) -> dict[str, Any]:
-    """Converge in place, logging in with the key in the old state; settings that touch nothing are only recorded.
+    """Converge in place, logging in with the key in the old state; only record settings that do not affect the machine.
 
-    What does not come to serve is brought back to the settings of before. Raises UpdateFailed, RentalFailed.
+    If the new settings do not come to serve, the old ones are restored. Raises UpdateFailed, RentalFailed.
     """
     kept = {key: outs[key] for key in OUTPUT_KEYS if key in outs}
     if not _touches(compare(old, new, outs)):
@@ -198,11 +200,11 @@ def update(
 
 
 def learned(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], market: Market) -> int | None:
-    """Return the account that state should name: what it names already, or what a look at the instance teaches it."""
+    """Return the account for state: the one it names already, or the one that a look at the instance proves."""
     known = account.number(outs.get("account"))
     if known is not None:
         return known
-    # Whenever it was seen, it was seen on that account: a fleet needs one list for all of its instances.
+    # A sighting at any time proves the account. So one list serves all instances of a fleet.
     return account.learned(market, None, lambda: find(market, instance_id, settings.label, SEEN_SECONDS) is not None)
 
 
@@ -216,14 +218,14 @@ def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
 
 
 def _touches(found: Changes) -> bool:
-    # The engine updates what drift would replace only after a fresh look that has found it alive.
+    # The engine asks for an update despite such drift only after a fresh look found the machine alive.
     return bool(found.in_place or "drift" in found.replace)
 
 
 def _goes_back(
     instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
 ) -> Meanwhile:
-    """Have the instance serve with its settings of before, whose weights it still has; return what it really does."""
+    """Restore the old settings, whose weights the instance still has; return its real condition."""
     desk.say("start", "the change failed; going back to the settings of before")
     bootstrap, host_key = bootstrap_of(old, new, desk), str(outs.get("hostKey"))
     try:
@@ -242,9 +244,10 @@ def _goes_back(
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext) -> None:
-    """Drain as far as the host lets us, destroy, confirm gone; also what else carries the label. Works on without an engine.
+    """Drain as far as the host allows, destroy, and confirm the end; the same for other instances with this label.
 
-    Raises StillRented, and OtherAccount or AccountUnknown where the instance is not seen and may be on another account.
+    Continues without an engine. Raises StillRented. Raises OtherAccount or AccountUnknown if the instance is not
+    visible and may be on another account.
     """
     with desk.clock.patient():  # a host whose gate was closed for good must not stay rented
         limits, why = settings.to_limits(), instance_end.GIVEN_BACK
@@ -287,7 +290,10 @@ def _patient(desk: OperationContext, limits: Limits) -> PatientMarket:
 def bootstrap_of(
     settings: InstanceSettings, opening: InstanceSettings, desk: OperationContext, in_state: bool = True
 ) -> InstanceBootstrap:
-    """Return what reaches an instance's host: to have it serve by `settings`, with the keys of `opening` or of `settings`."""
+    """Return the bootstrap of an instance's host.
+
+    It serves by `settings`, and logs in with the keys of `opening` or of `settings`.
+    """
     key, other = (one.access.ssh_private_key.get_secret_value() for one in (opening, settings))
     others = (other,) if other != key else ()
     return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state, others)
@@ -312,7 +318,7 @@ def _outputs(served: Served) -> dict[str, Any]:
 
 
 def endpoint_of(instance: Instance, settings: InstanceSettings) -> str:
-    """Return the URL at which an instance that is up answers; of one without an address, no more than its scheme."""
+    """Return the URL at which a running instance answers; only the scheme if it has no address."""
     return f"https://{_mapped(instance, settings.server.port)}"
 
 

@@ -1,7 +1,7 @@
-"""All bounds of renting one instance, in seconds of real time.
+"""Bounds of renting one instance, in seconds of real time.
 
-Those that users may set have stack config's defaults. The others are what the market's own tooling and its users arrived
-at. If a market's clock runs faster than ours, as in the sandbox, its time scale divides the bounds that wait for it.
+Bounds that users may set have stack config's defaults. The others come from the market's own tooling and its users. If
+a market's clock runs faster than ours, as in the sandbox, its time scale divides the bounds that wait for it.
 """
 
 from dataclasses import dataclass, replace
@@ -21,38 +21,39 @@ class Limits:
     boot_seconds: float = DEFAULTS.boot_minutes * 60  # from the rent to running, whatever the message says
     host_key_seconds: float = (
         15 * 60
-    )  # from running to the host key's fingerprint in the log: apt may install sshd first
+    )  # from running to the host key's fingerprint in the log; apt may install sshd first
     connect_seconds: float = DEFAULTS.connect_minutes * 60  # from the known host key to the first SSH login
     total_seconds: float = LEAST_TOTAL_SECONDS  # all attempts together
     probe_seconds: float = 60
-    settle_seconds: float = 90  # a fresh instance may be missing from reads and lists for so long
+    settle_seconds: float = 90  # a fresh instance may be missing from reads and lists for this long
     look_seconds: float = 5  # between two looks that must agree
-    boot_look_seconds: float = 5  # between two looks at an instance that boots, and up to twice as much
-    store_patience_seconds: float = 90  # without a byte from the store, which is down for a minute at times
-    destroy_seconds: float = 180  # from giving back to the confirmation of a market that answers
-    down_seconds: float = DEFAULTS.down_minutes * 60  # a machine may be down for so long before another replaces it
-    outage_seconds: float = 15 * 60  # without a usable answer of the market, if nothing else bounds the wait
+    boot_look_seconds: float = 5  # between two looks at a booting instance; at most twice as long
+    store_patience_seconds: float = 90  # without a byte from the store, which fails for a minute at times
+    destroy_seconds: float = 180  # from giving back to the confirmation, while the market answers
+    down_seconds: float = DEFAULTS.down_minutes * 60  # downtime after which another machine replaces it
+    outage_seconds: float = 15 * 60  # without a usable answer of the market, if no other bound ends the wait
     time_scale: float = 1.0  # market seconds in one of ours
 
     @property
     def unattended_seconds(self) -> float:
-        """The longest time without a sign from a creator; after it an instance ends itself.
+        """Longest time in seconds without a sign from a creator; after it an instance ends itself.
 
-        A creator gives a sign every minute. The longest wait without one is that for the first login:
-        `host_key_seconds` and `connect_seconds`.
+        A creator gives a sign every minute. Its longest wait without one is for the first login: `host_key_seconds`
+        and `connect_seconds`.
         """
         return min(LONGEST_SILENCE_SECONDS, 1.25 * self.total_seconds)
 
     @property
     def abandoned_seconds(self) -> float:
-        """The time after the rent after which neither the first creator nor one that took the boot over waits."""
+        """Seconds after the rent until neither the first creator nor one that adopted the boot still waits."""
         return 2 * 1.5 * self.boot_seconds
 
     def boot_ends(self, born: float, changed: float) -> float:
-        """Return the time at which a boot fails that began at `born` and changed its message last at `changed`.
+        """Return the time at which a boot fails, in the unit of `born` and `changed`.
 
-        Healthy boots keep one message for ten minutes and more, so an old message shortens nothing. A boot whose message
-        still changes gets half as long again: 60 minutes in place of 40.
+        The boot began at `born`, and its message last changed at `changed`. Healthy boots keep one message for ten
+        minutes and more, so an old message shortens nothing. A boot whose message still changes gets half as long
+        again: 60 minutes instead of 40.
         """
         longest = born + 1.5 * self.boot_seconds
         return max(born + self.boot_seconds, min(longest, changed + 0.5 * self.boot_seconds))
@@ -60,7 +61,7 @@ class Limits:
     def at(self, time_scale: float) -> "Limits":
         """Return the bounds for a market whose clock runs `time_scale` times as fast as ours.
 
-        Only bounds that wait for the market's clock shrink; SSH, downloads and vLLM take as long as elsewhere.
+        Only bounds that wait for the market's clock shrink. SSH, downloads and vLLM take the same time everywhere.
         """
         return replace(
             self,

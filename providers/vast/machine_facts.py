@@ -1,6 +1,7 @@
-"""What state holds of a rented machine: facts that the market names, some of them only after a while.
+"""Facts of a rented machine in state. The market names some of them only after a while.
 
-A row right after the rent may lack any of them. What is absent is none, and is filled when it appears; what is known stays.
+A row right after the rent may lack any fact. A missing fact is absent, and is filled in when the market names it. A
+known fact stays.
 """
 
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from providers.vast.changes import Machine
 
 
 def facts_of(instance: Instance) -> dict[str, Any]:
-    """Return the facts of a row as state holds them: None, or an empty country, where the market is silent."""
+    """Return the facts of a row as state holds them: None, or an empty country, if the market gives none."""
     return {
         "id": instance.machine_id,
         "gpuName": instance.gpu_name,
@@ -22,13 +23,13 @@ def facts_of(instance: Instance) -> dict[str, Any]:
 
 
 def filled(known: Mapping[str, Any] | None, instance: Instance) -> dict[str, Any]:
-    """Return the facts that state holds, with those of a row where they were absent."""
+    """Return the facts in state, with absent ones filled in from a row."""
     before = known or {}
     return {**before, **{key: before.get(key) or fact for key, fact in facts_of(instance).items()}}
 
 
 def machine_of(outs: Mapping[str, Any]) -> Machine:
-    """Return the machine that outputs describe; empty or 0 where a fact is absent."""
+    """Return the machine that outputs describe; a fact is empty or 0 if absent."""
     machine = outs.get("machine") or {}
     return Machine(
         gpu_name=str(machine.get("gpuName") or ""),
