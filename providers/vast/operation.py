@@ -1,4 +1,4 @@
-"""The desk of one operation in a provider process: the market that was reached, the ledger, and lines without secrets."""
+"""Build the context of one operation in a provider process: the market, the ledger, and output without secrets."""
 
 from contextlib import suppress
 
@@ -18,7 +18,7 @@ from providers.vast.settings import InstanceSettings
 def operation_context(
     settings: InstanceSettings, market: Market, clock: WatchedClock, keys: Keys, redaction: Redaction
 ) -> OperationContext:
-    """Return what an operation on one instance works with; whatever it says or records passes the redaction."""
+    """Return the context of an operation on one instance. All its output and records pass the redaction."""
     place = _place(settings, keys, clock)
 
     def say(phase: str, text: str) -> None:
@@ -29,7 +29,7 @@ def operation_context(
 
 
 def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> Held | None:
-    """Return the mark of the instance's label; None where it has none, and where the store does not tell."""
+    """Return the mark of the instance's label, or None if it has none or the store does not tell."""
     with suppress(MarkUnknown):
         return open_marks(*_place(settings, keys, clock)).read(settings.label)
     return None

@@ -1,4 +1,4 @@
-"""What an operator is told of an error, also where this computer's disk has no room or a folder is not ours."""
+"""Format errors for the operator, including a full disk of this computer or a folder of another user."""
 
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
@@ -11,9 +11,9 @@ EXPECTED = (VastError, BootstrapError, EngineGone, RolloutStoppedError, OSError)
 
 
 def describe_for_operator(error: Exception, name: str, settings: InstanceSettings | None = None) -> str:
-    """Return an error in words that begin with the instance's name; of the disk's errors also what to do.
+    """Return an error's text, beginning with the instance's name. For a disk error it also says what to do.
 
-    An error about offers names the key of the fleet's section if the instance's settings are known.
+    If the instance's settings are known, an error about offers names the key of the fleet's section.
     """
     text = error.of_fleet(settings.fleet) if isinstance(error, NoMatchingOffer) and settings else str(error)
     if isinstance(error, OSError):

@@ -1,7 +1,8 @@
-"""Inputs that are not known in a preview, pure: what hangs on a resource that is made or changed in the same update.
+"""Replace inputs that a preview does not know. Pure rules.
 
-An unknown value is no difference: for most keys the one of before stands in. What an instance gets of its identity is the
-exception: it is unknown only where the identity changes, and then the instance takes it over in place.
+An input is unknown if it depends on a resource that the same update makes or changes. An unknown value counts as
+unchanged: for most keys the previous value stands in. The inputs from an instance's identity are the exception. They
+are unknown only if the identity changes, and then the instance adopts it in place.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ STAND_IN = "not made yet"
 
 
 def known(value: Any, unknown: type, before: Any = None) -> Any:
-    """Return inputs in which the value of before stands for each of the class `unknown`, a text where there was none."""
+    """Return inputs with the previous value, or a text if there was none, for each value of the class `unknown`."""
     if isinstance(value, unknown):
         return STAND_IN if before is None else before
     if isinstance(value, Mapping):
@@ -27,7 +28,7 @@ def known(value: Any, unknown: type, before: Any = None) -> Any:
 
 
 def made_anew(news: Mapping[str, Any], unknown: type) -> list[str]:
-    """Return the keys that an update takes over in place and that hold something unknown."""
+    """Return the keys with an unknown part that an update applies in place."""
     return [key for key in CONVERGED if _holds(news.get(key), unknown)]
 
 

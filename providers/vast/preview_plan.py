@@ -1,4 +1,4 @@
-"""What a preview says of a start: how the model fits, what image and weights ask for, and how long the download takes."""
+"""Report in the preview how a start goes: memory fit, needs of image and weights, and the time of the download."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from providers.vast.settings import GB, InstanceSettings
 
 
 def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
-    """Say in the preview, once a fleet, how the model fits the GPUs on offer and what a start takes out of the bucket."""
+    """Report once a fleet how the model fits the GPUs on offer, and what a start downloads from the bucket."""
     if settings.fit:
         sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
         report_progress(

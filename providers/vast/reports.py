@@ -1,4 +1,4 @@
-"""What the commands say, pure but for the market that `why_not` asks: reports for people and for programs."""
+"""Build the reports of the commands, for people and for programs. Pure, except for the market that `why_not` asks."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from providers.vast.search.search import find_offers
 
 @dataclass(frozen=True)
 class Adoption:
-    """Whether the next `up` takes an instance over, and why (not)."""
+    """Whether the next `up` adopts an instance, and the reason."""
 
     adopts: bool
     text: str
@@ -27,7 +27,7 @@ class Adoption:
 def report(
     found: Sequence[Finding], known: Sequence[StackState], ended: Mapping[int, StillRented | None]
 ) -> dict[str, Any]:
-    """Return a sweep as plain values: instances with their kinds, dollars an hour by kind, states that cannot be read."""
+    """Return a sweep as plain values: instances with their kinds, $/h by kind, and states that cannot be read."""
     rows = [
         {
             "id": one.instance.id,
@@ -54,7 +54,7 @@ def _outcome(finding: Finding, ended: Mapping[int, StillRented | None]) -> str |
 
 
 def describe_findings(swept: Mapping[str, Any], destroys: bool) -> str:
-    """Write a sweep's report for people."""
+    """Format a sweep's report for people."""
     lines = [f"The state of {row['stack']} cannot be read ({row['trouble']})." for row in swept["unreadable"]]
     if swept["unreadable"]:
         lines += [
@@ -91,7 +91,10 @@ def _next_steps(kinds: Mapping[str, Any], destroys: bool) -> list[str]:
 
 
 def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) -> Adoption:
-    """Say what the next `up` would do with the instances under one label: the soundest of the lowest id is taken over."""
+    """Return what the next `up` would do with the instances under one label.
+
+    It adopts the sound instance with the lowest id.
+    """
     rows = by_id(listed)
     if not rows:
         return Adoption(False, "the account has no instance under that label; `gpu-fleet sweep` lists those there are")
@@ -108,7 +111,7 @@ def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) ->
 def why_not(
     market: Market, offer_id: int, fleet: str, wishes: Requirements, records: Mapping[int, MachineHistory], now: float
 ) -> list[str]:
-    """Say which wishes of a fleet an offer fails, or at which place it is tried. Raises what the client raises."""
+    """Return which requirements of a fleet an offer fails, or its place in the ranking. Raises the client's errors."""
     rows = market.search({"ask_contract_id": {"eq": offer_id}, "limit": 1, "allocated_storage": wishes.disk_gb})
     if not rows:
         return [f"The market does not list offer {offer_id}: it was rented or withdrawn, or its number was mistyped."]

@@ -2,10 +2,10 @@
 """`VastInstance`, token `pulumi-python:dynamic/vast:Instance`: one rented instance that serves, as one resource.
 
 Module path and class names are persisted in every stack's state: a rename is a migration. The provider class has no
-attributes of its own, so that it is pickled by reference and state carries no code.
+attributes of its own. So it is pickled by reference, and state carries no code.
 
-SSH, certificates and the ledger are imported by the calls that need them: they are a third of what a process imports, and
-a preview has no use for them.
+The calls that need SSH, certificates and the ledger import them. They are a third of a process's imports, and a preview
+does not use them.
 """
 
 import threading
@@ -61,19 +61,19 @@ Value = TypeVar("Value")
 
 
 class VastInstanceProvider(ResourceProvider):
-    """Translates between the engine's calls and `lifecycle`; nothing else."""
+    """Translates between the engine's calls and `lifecycle`; does nothing else."""
 
     serialize_as_secret_always = False
 
     def configure(self, req: ConfigureRequest) -> None:
-        """Take the account's keys from the provider's args; the engine calls this once a process."""
+        """Take the account's keys from the provider's args. The engine calls this once a process."""
         self._vast_key = req.config.get("vastApiKey") or ""
         self._store_keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         watch = EngineWatch.of_this_process()
         self._watch, self._clock = watch, WatchedClock(watch)
         self._waves = Waves.of_this_process(self._clock)
         self._searched: dict[Requirements, list[Offer] | VastError] = {}
-        self._planned: set[str] = set()  # fleets whose plan was told
+        self._planned: set[str] = set()  # fleets whose plan was reported
         self._foretold = FleetPreviews()
         self._rented: list[Instance] | VastError | None = None
         self._silent = False
@@ -83,11 +83,11 @@ class VastInstanceProvider(ResourceProvider):
         on_cancel(lambda: self._in_flight.tell_what_is_finished(left_out=self._waves.interrupt()))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
-        """Validate; where there is no instance yet, search too, so that the preview says when nothing fits.
+        """Validate the inputs; if there is no instance yet, search too, so that the preview says if no offer fits.
 
-        What carries the label already is looked for before: it is taken over, and needs no offer.
+        First looks for an instance that carries the label already: an update adopts it, so it needs no offer.
         """
-        failures: list[CheckFailure] = []  # of no property, whose value the engine would print
+        failures: list[CheckFailure] = []  # with an empty property, because the engine would print a property's value
         try:
             settings = InstanceSettings.from_props(known(news, Unknown))
             self._waves.announce(settings, there=bool(_olds))
@@ -107,7 +107,10 @@ class VastInstanceProvider(ResourceProvider):
         return CheckResult(news, failures)
 
     def _goes_on(self, settings: InstanceSettings) -> bool:
-        """Say whether what carries its label would be taken over and needs no offer. The list is asked for once a process."""
+        """Return whether an instance with the label would be adopted, so that it needs no offer.
+
+        Asks for the list once a process.
+        """
         if settings.label == STAND_IN:
             return False
         with self._lock:
@@ -137,7 +140,10 @@ class VastInstanceProvider(ResourceProvider):
         return held(settings, self._clock, self._store_keys)
 
     def _search_once(self, settings: InstanceSettings) -> list[float]:
-        """Ask the market once a process for each distinct query: a fleet's instances all wish the same. Return the prices."""
+        """Ask the market once a process for each distinct query, and return the prices.
+
+        A fleet's instances all have the same requirements.
+        """
         wishes = settings.to_requirements()
         with self._lock:
             if wishes not in self._searched:
@@ -155,7 +161,7 @@ class VastInstanceProvider(ResourceProvider):
         return [usd_per_hour(offer, wishes) for offer in found]
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Say which inputs replace, which update in place, and which are only recorded."""
+        """Return which inputs replace, which update in place, and which are only recorded."""
         from providers.vast import charged_price, down_check, lifecycle  # noqa: PLC0415
 
         try:
@@ -171,7 +177,7 @@ class VastInstanceProvider(ResourceProvider):
             if not found.any and self._learns_account(int(id_), olds):
                 found.recorded.append("account")
         except SettingsInvalid:
-            # State of an older version: converge in place and write the state anew.
+            # An older version wrote this state: converge in place and rewrite the state.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
         charged_price.report_rise(new, olds, lambda phase, text: report_progress(f"{new.name}  {phase}  {text}"))
         if found.any:
@@ -180,7 +186,7 @@ class VastInstanceProvider(ResourceProvider):
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
     def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:
-        """Say whether a state that knows no account would learn it now; a market that is silent is asked once."""
+        """Return whether a state without an account would learn it now. A silent market is asked only once."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
         if account.number(olds.get("account")) is not None or self._silent:
@@ -192,7 +198,7 @@ class VastInstanceProvider(ResourceProvider):
         return learned is not None
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Adopt or rent, bootstrap, probe; raises with nothing left rented."""
+        """Adopt or rent, bootstrap, probe. If it raises, nothing stays rented."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
         def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any]:
@@ -203,7 +209,7 @@ class VastInstanceProvider(ResourceProvider):
         return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs, **WRITTEN})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return what really runs; an empty id only where the market is sure that it is gone."""
+        """Return what really runs; the id is empty only if the market proves that the instance is gone."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
         def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any] | None:
@@ -216,7 +222,7 @@ class VastInstanceProvider(ResourceProvider):
         return ReadResult(id_, {**props, **outs}, inputs_of(props))
 
     def update(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
-        """Converge in place; what closes the endpoint takes its place in the wave."""
+        """Converge in place. If that closes the endpoint, it waits for its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
         from providers.vast.update_effects import effect, serves  # noqa: PLC0415
 
@@ -235,7 +241,7 @@ class VastInstanceProvider(ResourceProvider):
         return UpdateResult({**inputs_of(news), **outs, **WRITTEN})
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
-        """Drain, destroy, confirm gone; one that is to be replaced takes its place in the wave."""
+        """Drain, destroy, confirm the end. An instance that will be replaced takes its place in the wave."""
         from providers.vast import lifecycle  # noqa: PLC0415
         from providers.vast.update_effects import serves  # noqa: PLC0415
 
@@ -253,9 +259,9 @@ class VastInstanceProvider(ResourceProvider):
         also: Mapping[str, Any] | None = None,
         past: dict[str, Any] | None = None,
     ) -> Value:
-        """Run one operation; every error leaves here as one redacted paragraph without a traceback.
+        """Run one operation. Every error leaves here as one redacted paragraph without a traceback.
 
-        `past`: the properties are those of a state, which another version may have written.
+        `past`: the properties come from a state, which another version may have written.
         """
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, props, also or {})
         with self._in_flight.work(str(props.get("name", "instance")), does) as work:
@@ -300,8 +306,8 @@ class VastInstance(Resource, module="vast", name="Instance"):
     account: pulumi.Output[int | None]
 
     def __init__(self, name: str, inputs: Mapping[str, Any], opts: pulumi.ResourceOptions | None = None) -> None:
-        # Set here and not only by diff: `--replace` asks the options, and a replacement made before the old machine is
-        # gone would adopt that very machine by its label and then see it destroyed.
+        # Set here and not only by diff, because `--replace` reads the options. A replacement made before the old
+        # machine is gone would adopt that very machine by its label. Then the engine would destroy it.
         options = pulumi.ResourceOptions.merge(opts, pulumi.ResourceOptions(delete_before_replace=True))
         props = {**dict.fromkeys(OUTPUT_KEYS), **inputs}
         super().__init__(VastInstanceProvider(), name, props, options)

@@ -1,35 +1,38 @@
-"""The board of one update, pure: which instances of a fleet are down for a change, and whether another one may follow.
+"""Board of one update: which instances of a fleet are down for a change, and whether another may follow. Pure rules.
 
-An update of the whole stack has one board, which all provider processes of that engine share; see `waves`. Instances are
-named by their labels. Moments are unix seconds; a holder is whatever tells one process from all others.
+An update of the whole stack has one board, which all provider processes of that engine share; see `waves`. Labels name
+the instances. Times are unix seconds. A holder is a text that tells one process from all others.
 """
 
 from collections.abc import Callable
 
 from pydantic import BaseModel, Field
 
-SETTLING_SECONDS = 10.0  # after the last instance was announced: others of its fleet may still come
-HANDOVER_SECONDS = 120.0  # from the end of a delete to the begin of its create, which the engine asks for at once
+SETTLING_SECONDS = 10.0  # after the last announcement: more instances of its fleet may still come
+HANDOVER_SECONDS = 120.0  # from the end of a delete to the start of its create, which the engine requests at once
 REASON_LETTERS = 300
 
 Alive = Callable[[str], bool]
 
 
 class RolloutStoppedError(Exception):
-    """This instance is not to be changed in this update; the message is a sentence for the operator."""
+    """This update must not change the instance; the message is a sentence for the operator."""
 
 
 class Down(BaseModel):
-    """One instance that is being changed, replaced or created. `given_back`: when it was, if its successor has not begun."""
+    """Instance that is being changed, replaced or created.
+
+    `given_back`: the time at which it was given back, if its successor has not begun.
+    """
 
     holder: str
     given_back: float | None = None
 
 
 class FleetBoard(BaseModel):
-    """One fleet. `most` may be down at once; `members` is how many instances it has by config.
+    """One fleet. `most` may be down at once; `members` is its number of instances by config.
 
-    `there` are those that the state has, `coming` those that it does not have and whose create has not begun.
+    `there`: the state has them. `coming`: the state does not have them, and their create has not begun.
     """
 
     most: int = 1
@@ -41,13 +44,13 @@ class FleetBoard(BaseModel):
 
 
 class Board(BaseModel):
-    """All fleets of an update. `stopped` says what failed; nothing further is begun then."""
+    """All fleets of an update. `stopped` names the failure; after it no further change begins."""
 
     stopped: str = ""
     fleets: dict[str, FleetBoard] = Field(default_factory=dict)
 
     def announce(self, fleet: str, label: str, most: int, members: int, there: bool, now: float) -> None:
-        """Note that this update has an instance in its config; the first word says whether the state has it."""
+        """Record that this update has an instance in its config. The first call tells whether the state has it."""
         board = self.fleets.setdefault(fleet, FleetBoard())
         board.most, board.members = most, members
         if label in board.there | board.coming | board.down.keys():
@@ -56,13 +59,13 @@ class Board(BaseModel):
         (board.there if there else board.coming).add(label)
 
     def fleet_of(self, label: str) -> FleetBoard | None:
-        """Return the fleet of an announced instance. One that is not announced is leaving, and waits for nobody."""
+        """Return the fleet of an announced instance. An instance without an announcement is leaving, and never waits."""
         return next((one for one in self.fleets.values() if label in one.there | one.coming | one.down.keys()), None)
 
     def enter(self, label: str, holder: str, now: float, alive: Alive, waits: bool = True) -> list[str] | None:
-        """Take an instance down for a change; return None where that is done, else the labels that are waited for.
+        """Take an instance down for a change; return None if done, else the labels to wait for.
 
-        An empty list: the update has not told yet all that it has. Raises RolloutStoppedError.
+        An empty list: the update has not announced all its instances yet. Raises RolloutStoppedError.
         """
         board = self.fleet_of(label)
         if board is None:
@@ -84,19 +87,19 @@ class Board(BaseModel):
         return None
 
     def given_back(self, label: str, now: float) -> None:
-        """Note that a machine is gone and that its successor is to come: it goes on being down."""
+        """Record that a machine is gone and its successor will come. It still counts as down."""
         board = self.fleet_of(label)
         if board is not None and label in board.down:
             board.down[label].given_back = now
 
     def leave(self, label: str) -> None:
-        """Note that an instance serves."""
+        """Record that an instance serves."""
         board = self.fleet_of(label)
         if board is not None:
             board.down.pop(label, None)
 
     def stop(self, label: str, reason: str) -> None:
-        """Let nothing further begin; the first reason stays."""
+        """Stop all further changes; the first reason stays."""
         name = label.rpartition("/")[2]
         self.stopped = self.stopped or f"{name} failed ({_shortened(reason, name)})"
 

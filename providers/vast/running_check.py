@@ -1,9 +1,10 @@
-"""What the market says of an instance that served: a failure that it names, or a silence that passes.
+"""Check what the market says of an instance that served: a named failure, or a silence that passes.
 
-Healthy instances show `unknown`, `loading` or `rebooting`, or no port or address, for minutes: after a missed heartbeat,
-after a reboot of their host. An account without credit has all of its instances stopped, and a host that was offline comes
-back. So an update waits for either, and starts what was stopped. Only a failure that the market names replaces a machine,
-and that only after a while; see `judging`.
+Healthy instances show `unknown`, `loading` or `rebooting`, or no port or address, for minutes. This follows a missed
+heartbeat, or a reboot of their host. If an account runs out of credit, the market stops all its instances. A host that
+was offline comes back. So an update waits for either, and starts stopped instances.
+
+Only a failure that the market names replaces a machine, and only after a while; see `down_check`.
 """
 
 import random
@@ -23,32 +24,32 @@ from providers.vast.renting.renter import Renter
 from providers.vast.settings import InstanceSettings
 
 STATUS_DRIFT, WAITING_DRIFT = "status", "waiting"
-STARTED_AGAIN = ("stopped", "offline")  # reasons of a failure that a start may end
-START_LOOKS = 12  # between two requests to start what is stopped: it shows its old state for a while
+STARTED_AGAIN = ("stopped", "offline")  # failure reasons that a start may end
+START_LOOKS = 12  # looks between two start requests: a stopped instance shows its old state for a while
 # Older versions wrote a silence into state as a status, too, in these words.
 OLD_SILENCE = re.compile(rf"{STATUS_DRIFT}: the market reports it as (?!(?:{'|'.join(DOWN)})\b)")
 
 
 def standing_drift(state: Pending | Failed) -> str:
-    """Say of an instance that is not up what `drift` holds of it."""
+    """Return the line of `drift` for an instance that is not up."""
     return f"{STATUS_DRIFT if isinstance(state, Failed) else WAITING_DRIFT}: {_told(state)}"
 
 
 def is_down(drift: str) -> bool:
-    """Say whether a line of `drift` is a failure that the market named."""
+    """Return whether a line of `drift` is a failure that the market named."""
     return drift.startswith(f"{STATUS_DRIFT}:") and not OLD_SILENCE.match(drift)
 
 
 def is_standing(drift: str) -> bool:
-    """Say whether a line of `drift` is the market's word alone, and nothing that was seen on the host."""
+    """Return whether a line of `drift` comes from the market alone, and not from a look at the host."""
     return drift.startswith((f"{STATUS_DRIFT}:", f"{WAITING_DRIFT}:"))
 
 
 class Answering(Protocol):
-    """What asks an endpoint; `serving.InstanceBootstrap` is one."""
+    """Can ask an endpoint; `instance_bootstrap.InstanceBootstrap` is one."""
 
     def answers(self, endpoint: str) -> bool:
-        """Say whether an endpoint answers a completion, with a certificate of our CA."""
+        """Return whether an endpoint answers a completion, with a certificate of our CA."""
 
 
 def serves_all_the_same(
@@ -58,7 +59,7 @@ def serves_all_the_same(
     outs: dict[str, Any],
     host: Answering,
 ) -> bool:
-    """Say whether all that drift holds is the market's word, which still stands and which the endpoint gives the lie."""
+    """Return whether drift holds only a claim of the market that still stands, while the endpoint answers."""
     drift = [str(one) for one in outs.get("drift") or []]
     if not drift or not all(map(is_standing, drift)):
         return False
@@ -70,8 +71,10 @@ def serves_all_the_same(
 
 @dataclass(frozen=True)
 class Absence:
-    """For how long an instance is waited for. `since`: unix seconds from which state knows that it is down, None where state
-    does not; `usd_per_hour` is what it costs while it runs.
+    """For how long to wait for an instance that is down.
+
+    `since`: unix seconds since which state records it as down, None if state does not. `usd_per_hour`: its cost while
+    it runs.
     """
 
     since: float | None = None
@@ -79,11 +82,11 @@ class Absence:
 
     @staticmethod
     def of(outs: dict[str, Any]) -> "Absence":
-        """Return what the outputs in state say."""
+        """Return the absence that outputs in state record."""
         return Absence(outs.get("downSince"), paid(outs))
 
     def left(self, now: float, limits: Limits) -> float:
-        """Return for how many seconds more a machine that is down is waited for."""
+        """Return the remaining seconds to wait for a machine that is down."""
         return limits.down_seconds - (0.0 if self.since is None else max(0.0, now - self.since))
 
 
@@ -95,10 +98,10 @@ def wait_until_back(
     absence: Absence,
     say: Progress,
 ) -> Instance:
-    """Wait until the market reports a rented instance as up, and start it where it is stopped; return its row.
+    """Wait until the market reports a rented instance as up; start it if it is stopped; return its row.
 
-    What is silent is waited for `limits.outage_seconds`, what is down until another machine may take its place.
-    Raises RentalFailed if the instance is gone, or if it is not up in time. Nothing is given back in either case.
+    A silent instance gets `limits.outage_seconds`. A down one gets the time until another machine may replace it.
+    Raises RentalFailed if the instance is gone, or not up in time. Nothing is given back in either case.
     """
     began = renter.clock.monotonic()
     least = min(renter.limits.down_seconds, START_LOOKS * renter.limits.boot_look_seconds)
@@ -106,7 +109,7 @@ def wait_until_back(
         Pending: renter.limits.outage_seconds,
         Failed: max(absence.left(renter.clock.time(), renter.limits), least),
     }
-    chance = random.Random(instance_id)  # spreads those who wait
+    chance = random.Random(instance_id)  # spreads the waiting callers in time
     instance = look_up(renter.market, instance_id, settings.label)
     told, start_at = "", began
     while True:
