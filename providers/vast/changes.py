@@ -1,4 +1,4 @@
-"""Decide what a change of settings means for a running instance: nothing, in place, or another machine. Pure rules.
+"""Decide how to apply changed settings: record them, apply them in place, or replace the machine. Pure rules.
 
 requirement that the running machine violates   replace   (image, GPU, disk, region, price ceiling)
 software and access on the machine              in place  (model, vLLM's arguments, keys, certificates, kit, metrics)
@@ -40,7 +40,7 @@ class Changes:
     recorded: list[str] = field(default_factory=list)
 
     def told(self) -> str:
-        """Describe what an update would do, with the inputs that cause it."""
+        """Describe the effect of an update, with the inputs that cause it."""
         if self.replace:
             return f"another machine, and this one is given back first, because of {_named(self.replace)}"
         if self.in_place:

@@ -2,11 +2,11 @@
 
 The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
 If vLLM cannot serve the model on a GPU type, the further search leaves that type out. The fleet's requirements must
-name another type for that. Our fault (bad vLLM arguments, missing weights, wrong credentials) ends the create at once,
-because every further machine would fail in the same way and cost money.
+name another type for that. Our fault (bad vLLM arguments, missing weights, wrong credentials) ends the create at once.
+Every further machine would fail in the same way and cost money.
 
 The market's own trouble costs no attempt and gives no machine back: the create waits it out until its deadline.
-Whatever error this module raises, nothing stays rented, or the message names the instance.
+If this module raises, nothing stays rented, or the message names the instance.
 """
 
 from collections.abc import Callable

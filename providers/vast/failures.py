@@ -1,4 +1,4 @@
-"""Describe the attempts of one create: what follows a failure, and why the create ends."""
+"""Describe the attempts of one create, the step after each failure, and the reason for its end."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Collect what the preview says of each instance, and report it once for each fleet."""
+"""Collect the preview of each instance, and report it once for each fleet."""
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ class FleetPreviews:
             return not there and settings.name in self._there
 
     def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
-        """Record what an update does to a running instance."""
+        """Record an update's effect on a running instance."""
         done = effect(found, old, new, outs) if found.replace or found.in_place else None
         with self._fleet(new) as fleet:
             fleet.goes_on(new.name, done, paid(outs))

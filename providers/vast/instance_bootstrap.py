@@ -209,7 +209,7 @@ class InstanceBootstrap:
             return None
 
     def keep_warm(self, host: Host, spec: EndpointSpec, report: Report, say: Progress) -> dict[str, str] | None:
-        """Store what vLLM compiled, and return its key and digest. Errors here never affect a serving endpoint."""
+        """Store vLLM's compile cache; return its key and digest. Errors here never affect a serving endpoint."""
         if not (spec.warm_start and report.facts and report.started):
             return None
         key = warm_key(spec, report.facts)

@@ -18,7 +18,7 @@ class Limits:
     """Bounds of bringing one instance online."""
 
     attempts: int = DEFAULTS.attempts
-    boot_seconds: float = DEFAULTS.boot_minutes * 60  # from the rent to running, whatever the message says
+    boot_seconds: float = DEFAULTS.boot_minutes * 60  # from the rent to running, regardless of the message
     host_key_seconds: float = (
         15 * 60
     )  # from running to the host key's fingerprint in the log; apt may install sshd first

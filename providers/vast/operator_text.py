@@ -11,9 +11,10 @@ EXPECTED = (VastError, BootstrapError, EngineGone, RolloutStoppedError, OSError)
 
 
 def describe_for_operator(error: Exception, name: str, settings: InstanceSettings | None = None) -> str:
-    """Return an error's text, beginning with the instance's name. For a disk error it also says what to do.
+    """Return an error's text, beginning with the instance's name.
 
-    If the instance's settings are known, an error about offers names the key of the fleet's section.
+    For a disk error the text also names the remedy. If the instance's settings are known, an error about offers names
+    the key of the fleet's section.
     """
     text = error.of_fleet(settings.fleet) if isinstance(error, NoMatchingOffer) and settings else str(error)
     if isinstance(error, OSError):

@@ -10,7 +10,7 @@ from providers.vast.settings import GB, InstanceSettings
 
 
 def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
-    """Report once a fleet how the model fits the GPUs on offer, and what a start downloads from the bucket."""
+    """Report, once for each fleet, how the model fits the GPUs on offer, and how much a start downloads."""
     if settings.fit:
         sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
         report_progress(

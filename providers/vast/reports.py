@@ -91,7 +91,7 @@ def _next_steps(kinds: Mapping[str, Any], destroys: bool) -> list[str]:
 
 
 def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) -> Adoption:
-    """Return what the next `up` would do with the instances under one label.
+    """Predict whether the next `up` adopts an instance under one label.
 
     It adopts the sound instance with the lowest id.
     """

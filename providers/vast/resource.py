@@ -209,7 +209,7 @@ class VastInstanceProvider(ResourceProvider):
         return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs, **WRITTEN})
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return what really runs; the id is empty only if the market proves that the instance is gone."""
+        """Return the real outputs; the id is empty only if the market proves that the instance is gone."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
         def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Check what the market says of an instance that served: a named failure, or a silence that passes.
+"""Classify the market's report of an instance that served: a named failure, or a silence that passes.
 
 Healthy instances show `unknown`, `loading` or `rebooting`, or no port or address, for minutes. This follows a missed
 heartbeat, or a reboot of their host. If an account runs out of credit, the market stops all its instances. A host that

@@ -1,7 +1,7 @@
-"""The inputs of one VastInstance as a model, validated once and used by every method.
+"""Model of one VastInstance's inputs, validated once and used by every method.
 
-The engine hands numbers over as floats and leaves out keys with None. So every field has its type here, and a default if it
-may be absent.
+The engine passes numbers as floats and omits keys with None. So every field has its type here, and a default if it may
+be absent.
 """
 
 from dataclasses import replace
@@ -37,8 +37,8 @@ GB = 1_000_000_000
 class StoreSettings(StorePlace):
     """The bucket that the host fetches from.
 
-    `endpoint`: the store's URL as hosts reach it, for which presigned URLs are signed; `own_endpoint`: its URL as this
-    machine reaches it to write the ledger, empty if that is the same.
+    `endpoint`: the store's URL as hosts reach it; presigned URLs are signed for it. `own_endpoint`: its URL as this
+    computer reaches it to write the ledger, empty if that is the same.
     """
 
     endpoint: str
@@ -46,7 +46,7 @@ class StoreSettings(StorePlace):
 
 
 class RequirementSettings(RequirementsConfig):
-    """What a fleet requires of its machines, in the units of stack config."""
+    """A fleet's requirements of its machines, in the units of stack config."""
 
     gpu_names: tuple[str, ...] = Field(alias="gpuNames", min_length=1)
     gpu_count: int = Field(1, alias="gpuCount", ge=1)
@@ -55,13 +55,13 @@ class RequirementSettings(RequirementsConfig):
 
     @property
     def market_gpus(self) -> tuple[str, ...]:
-        """The required GPUs as the market lists them; `gpu_names` are as the user wrote them."""
+        """Return the required GPUs as the market lists them; `gpu_names` are as the user wrote them."""
         return all_market_names(self.gpu_names)
 
     def min_seconds(self, time_scale: float) -> float:
-        """Return how long an offer must last at least, in seconds of real time; a fast market's days are short.
+        """Return how long an offer must last at least, in seconds of real time. A fast market has short days.
 
-        The required days come before the last day, in which an instance is replaced.
+        The required days end before the last day, in which an instance is replaced.
         """
         return (self.min_days * DAY + WARNED_SECONDS) / time_scale if self.min_days else 0.0
 
@@ -75,8 +75,9 @@ class RequirementSettings(RequirementsConfig):
         needs: Needs = NOTHING_NEEDED,
         instances: int = 1,
     ) -> Requirements:
-        """Return the requirements in the market's units, with the disk to rent, the download to pay for, the memory that the
-        model needs, and the needs of the image.
+        """Return the requirements in the market's units.
+
+        Adds the disk to rent, the download to pay for, the memory that the model needs, and the needs of the image.
         """
         return Requirements(
             gpu_names=self.market_gpus,
@@ -103,7 +104,7 @@ class RequirementSettings(RequirementsConfig):
 
 
 class ServerSettings(Section):
-    """What serves: image, vLLM's own arguments and environment, and the name that clients use for the model."""
+    """Image, vLLM's own arguments and environment, and the name that clients use for the model."""
 
     image: str
     model_name: str = Field(alias="modelName")
@@ -141,11 +142,11 @@ class RolloutSettings(Section):
 
 
 class InstanceSettings(Section):
-    """All inputs of a VastInstance."""
+    """Inputs of a VastInstance."""
 
     name: str
     label: str
-    turn: int = 0  # its place in its fleet; nothing depends on it any more, but it is in every state
+    turn: int = 0  # place in its fleet; no code uses it any more, but every state has it
     replicas: int = Field(1, ge=1)
     rollout: RolloutSettings | None = None
     market: WrittenMarket
@@ -160,7 +161,7 @@ class InstanceSettings(Section):
     access: AccessSettings
     registry: RegistryLogin | None = None
     metrics: MetricsConfig | None = None
-    # Texts of inputs that are secret leaves of stack config: no line and no kept log shows them.
+    # Texts of inputs that are secret leaves of stack config: no line and no stored log shows them.
     secrets: tuple[SecretStr, ...] = ()
 
     @field_validator("preflight", "requirements", mode="before")
@@ -170,7 +171,7 @@ class InstanceSettings(Section):
 
     @classmethod
     def from_props(cls, props: dict[str, Any]) -> "InstanceSettings":
-        """Read what a program has written, and the engine's own outputs beside it, which are left aside.
+        """Read a program's inputs, and ignore the engine's own outputs beside them.
 
         Raises SettingsInvalid with one line a field.
         """
@@ -181,22 +182,22 @@ class InstanceSettings(Section):
 
     @property
     def fleet(self) -> str:
-        """The fleet's name in stack config; older states have it in the instance's name only."""
+        """Return the fleet's name in stack config. Older states have it only in the instance's name."""
         return self.rollout.fleet if self.rollout else self.name.rpartition("-")[0]
 
     @property
     def start_cost(self) -> StartCost:
-        """What leaves the bucket when an instance starts."""
+        """Return the data that leaves the bucket when an instance starts."""
         return StartCost(self.model.total_bytes + self.kit.total_bytes)
 
     @property
     def fit(self) -> Fit | None:
-        """What the model needs of a GPU, where its manifest says what it is."""
+        """Return the model's needs of a GPU, or None if its manifest does not describe the model."""
         return Fit.of(self.model.about, self.server.arguments, self.server.environment)
 
     @property
     def needs(self) -> Needs:
-        """What the image, vLLM's arguments and the model need of driver and GPU."""
+        """Return the needs of the image, vLLM's arguments and the model for driver and GPU."""
         return needs_of(self.server.image, self.server.arguments, self.model.about, self.requirements.min_cuda)
 
     def to_requirements(self) -> Requirements:
@@ -246,11 +247,11 @@ OUTPUT_KEYS = (
 
 
 def invalid(error: ValidationError) -> SettingsInvalid:
-    """Return the error with one line a field, and no value."""
+    """Return an error with one line a field, without values."""
     rows = [f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in error.errors(include_input=False)]
     return SettingsInvalid("; ".join(rows))
 
 
 def inputs_of(props: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of a property map that was put in."""
+    """Return the inputs of a property map."""
     return {key: value for key, value in props.items() if key in INPUT_KEYS}

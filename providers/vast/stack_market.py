@@ -1,6 +1,6 @@
-"""The market of a stack, opened by the stack's config: client, shared limits and clock.
+"""Open a stack's market from the stack's config: client, shared limits and clock.
 
-Source of the config: Pulumi's command line, or the stack's own file.
+The config comes from Pulumi's command line, or from the stack's own file.
 """
 
 from collections.abc import Mapping
@@ -35,10 +35,10 @@ class StackMarket:
 def open_market(
     stack: str, config: Mapping[str, Any], environ: Mapping[str, str], own_key: str | None = None, trouble: str = ""
 ) -> StackMarket:
-    """Open the account that a stack's config names, with the caller's own key if it has one.
+    """Open the account that a stack's config names. The caller's own key comes first.
 
-    `config` is the stack's whole config, by key with namespace. Without a key or a URL there, VAST_API_KEY and VAST_URL
-    count. `trouble` is a sentence for the message if no key is known. Raises ConfigError.
+    `config` is the stack's whole config, by key with namespace. If it has no key or URL, VAST_API_KEY and VAST_URL
+    apply. `trouble` is a sentence for the message if no key is known. Raises ConfigError.
     """
     key = own_key or config.get(f"{PROJECT}:vastApiKey") or environ.get("VAST_API_KEY")
     if not key:

@@ -1,4 +1,4 @@
-"""What a change of an instance does to its clients, pure: which endpoint closes, and for about how long."""
+"""Estimate which endpoint a change closes for clients, and for about how long. Pure rules."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,13 +9,16 @@ from providers.vast.changes import Changes
 from providers.vast.running_check import is_down
 from providers.vast.settings import InstanceSettings
 
-RESTARTS = frozenset({"model", "server"})  # inputs whose change has vLLM start anew
-PROVES = frozenset({"kit", "drift"})  # inputs whose change exchanges programs of the host, or mends it
+RESTARTS = frozenset({"model", "server"})  # inputs whose change restarts vLLM
+PROVES = frozenset({"kit", "drift"})  # inputs whose change replaces programs of the host, or repairs it
 
 
 @dataclass(frozen=True)
 class Effect:
-    """`closes`: whether clients find the endpoint closed; `why` says it; `seconds`: about how long, where that is known."""
+    """Effect of one change on the clients.
+
+    `closes`: whether clients find the endpoint closed; `why` says it. `seconds`: about how long, None if unknown.
+    """
 
     closes: bool = False
     why: str = ""
@@ -23,7 +26,7 @@ class Effect:
     replaces: bool = False
 
     def told(self) -> str:
-        """Say it in words."""
+        """Format the effect in words."""
         if not self.closes:
             return "the endpoint stays open"
         return f"endpoint closed {self.why}{about(self.seconds)}"
@@ -33,7 +36,7 @@ REPLACED = Effect(True, "until another machine serves", replaces=True)
 
 
 def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> Effect:
-    """Judge what an update would do, by the changes that were found and the times that the last start took."""
+    """Estimate the effect of an update from its changes and from the phase times of the last start."""
     phases = seconds_of(outs)
     if found.replace:
         whole = sum(phases.values()) if "wait" in phases else None
@@ -46,7 +49,7 @@ def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: M
 
 
 def serves(outs: Mapping[str, Any]) -> bool:
-    """Say whether the instance may serve: no, if the market has named its failure."""
+    """Return whether the instance may serve. It does not if the market has named its failure."""
     return not any(is_down(str(drift)) for drift in outs.get("drift") or [])
 
 
@@ -55,7 +58,7 @@ def _of(phases: Mapping[str, float], *names: str) -> float | None:
 
 
 def about(seconds: float | None) -> str:
-    """Return `, about 40 s`, `, about 3 min`; empty where nothing is known."""
+    """Format `, about 40 s` or `, about 3 min`; empty if the time is unknown."""
     if seconds is None:
         return ""
     return f", about {seconds:.0f} s" if seconds < 90 else f", about {seconds / 60:.0f} min"

@@ -1,4 +1,4 @@
-"""What an update does to the clients of a fleet and to its price, pure: one sentence, once all its instances are judged."""
+"""Describe an update's effect on a fleet's clients and price in one sentence. Pure rules."""
 
 import math
 from collections.abc import Sequence
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from providers.vast.update_effects import Effect, about
 
 LEAST_DOLLARS = 0.0005
-Price = float | None  # in $/h; None where nobody knows it
+Price = float | None  # in $/h; None if unknown
 
 
 @dataclass
 class FleetImpact:
-    """What is known of one fleet so far. `prices` are those of the instances that go on, `before` also of the replaced ones.
+    """Known facts of one fleet so far.
 
-    `coming` are instances that are to be rented; `awaited` those whose offers are not looked at yet; `offered` are the
-    prices on offer, ascending.
+    `prices` are those of the instances that stay; `before` also has the replaced ones. `coming` are instances to rent.
+    `awaited` are those whose offers are not looked at yet. `offered` are the prices on offer, ascending.
     """
 
     members: int
@@ -29,7 +29,7 @@ class FleetImpact:
     told: bool = False
 
     def goes_on(self, name: str, effect: Effect | None, usd_per_hour: Price) -> None:
-        """Note an instance that runs, and what is done to it; None for nothing."""
+        """Record a running instance and its change; None for no change."""
         self.before[name] = usd_per_hour
         if effect is not None:
             self.effects[name] = effect
@@ -39,18 +39,18 @@ class FleetImpact:
             self.prices[name] = usd_per_hour
 
     def taken_over(self, name: str, usd_per_hour: Price) -> None:
-        """Note an instance that the state does not have and the market does."""
+        """Record an instance that the market has and the state does not."""
         self.prices[name] = usd_per_hour
 
     def comes(self, name: str, offered: Sequence[float]) -> None:
-        """Note an instance that is to be rented, and the prices on offer."""
+        """Record an instance to rent, and the prices on offer."""
         self.awaited.discard(name)
         self.prices.pop(name, None)
         self.coming.add(name)
         self.offered = sorted(offered)
 
     def sentence(self) -> str:
-        """Return the sentence once, when all is known; empty before, after, and where clients notice nothing."""
+        """Return the sentence once, if all facts are known; empty before, after, or if clients notice nothing."""
         if self.told or self.awaited or len(self.prices.keys() | self.coming) < self.members:
             return ""
         self.told = True
@@ -96,5 +96,5 @@ class FleetImpact:
             return 0.0
         if not self.offered:
             return None
-        # Offers are per machine here; a machine may have room for more than one.
+        # Offers here are one a machine; a machine may have room for several instances.
         return sum(self.offered[:count]) + self.offered[-1] * max(0, count - len(self.offered))

@@ -1,11 +1,11 @@
-"""Waves: of a fleet that serves, only so many instances are changed or replaced at once, and a failure stops the rest.
+"""Limit how many instances of a serving fleet change at once, and stop the rest after a failure.
 
-The engine asks for everything at once, so the calls wait here. They share one file an engine, because a replacement may
-be two calls in two processes: the machine goes in the first, and its successor serves at the end of the second. Creating
-waits for nobody. A board whose engine has gone is of no use to anybody; it is removed after some days.
+The engine starts every call at once, so the calls wait here. They share one file an engine, because a replacement may
+be two calls in two processes. The machine goes in the first, and its successor serves at the end of the second. A
+create never waits. A board whose engine is gone has no use; it is removed after some days.
 
-On a full disk nothing is begun that the board would have to hold. What is under way goes on, and its end is owed: it is
-written with the next change that this process can write.
+On a full disk, this module begins no change that the board would have to hold. Changes under way continue, and their
+end is owed: it is written with the next change that this process can write.
 """
 
 import fcntl
@@ -32,7 +32,7 @@ Say = Callable[[str, str], None]
 
 
 class Waves:
-    """The waves of the update that this process works for. `file` is shared by all processes of one engine."""
+    """Waves of the update that this process works for. `file` is shared by all processes of one engine."""
 
     def __init__(self, file: Path, clock: Clock, holder: str = "", alive: Callable[[str], bool] | None = None) -> None:
         self._file = file
@@ -46,13 +46,16 @@ class Waves:
 
     @classmethod
     def of_this_process(cls, clock: Clock) -> "Waves":
-        """Return those of the engine that started this process."""
+        """Return the waves of the engine that started this process."""
         between = engine_and_between(os.getpid())
         engine = f"{sys.argv[-1]} {_written(between[-1] if between else None)}"
         return cls(cache_folder() / "rollouts" / f"{hashlib.sha256(engine.encode()).hexdigest()[:16]}.json", clock)
 
     def announce(self, settings: InstanceSettings, there: bool) -> None:
-        """Note that the update has this instance in its config; `there`: the state has it. Raises RolloutStoppedError."""
+        """Record that the update has this instance in its config; `there`: the state has it.
+
+        Raises RolloutStoppedError if the board cannot be written.
+        """
         rollout = settings.rollout
         if rollout is None or settings.replicas == 1:
             return
@@ -64,17 +67,17 @@ class Waves:
             raise RolloutStoppedError(_not_announced(settings.name, self._file.parent, error)) from None
 
     def interrupt(self) -> frozenset[str]:
-        """Have everybody who waits in this process leave its instance as it is; return their names.
+        """Let every waiting call of this process leave its instance as it is; return the names of these instances.
 
-        After Ctrl-C the engine asks for no successor of what is given back. The board is left alone: an engine also ends
-        processes that it has no more use for.
+        After Ctrl-C the engine requests no successor of an instance that is given back. The board is left alone,
+        because an engine also ends processes that it needs no longer.
         """
         self._interrupted = True
         return frozenset(self._waiting)
 
     @contextmanager
     def changing(self, settings: InstanceSettings, say: Say, serves: bool = True) -> Iterator[None]:
-        """Hold a place in the wave while an instance is changed; one that does not serve waits for nobody.
+        """Hold a place in the wave while an instance is changed. An instance that does not serve never waits.
 
         Raises RolloutStoppedError, EngineGone.
         """
@@ -84,9 +87,9 @@ class Waves:
 
     @contextmanager
     def replacing(self, settings: InstanceSettings, say: Say, serves: bool) -> Iterator[None]:
-        """Hold a place from here, where a machine goes, until `creating` its successor ends.
+        """Hold a place from the end of a machine until `creating` its successor ends.
 
-        One that does not serve waits for nobody. Raises RolloutStoppedError, EngineGone.
+        An instance that does not serve never waits. Raises RolloutStoppedError, EngineGone.
         """
         self._enter(settings, say, waits=serves)
         with self._stopping(settings, say):
@@ -96,7 +99,7 @@ class Waves:
 
     @contextmanager
     def creating(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
-        """Count an instance as down while it is created; this waits for nobody."""
+        """Count an instance as down while it is created, without waiting."""
         self._enter(settings, say, waits=False)
         with self._ending(settings, say):
             yield
@@ -118,7 +121,7 @@ class Waves:
             raise
 
     def _note(self, label: str, change: Callable[[Board], None], say: Say) -> None:
-        """Write down what became of an instance. It has happened, so a full disk is no error, and is said once."""
+        """Record a finished change. The change has happened, so a full disk is no error; it is reported once."""
         self._owed.append(change)
         try:
             with self._board():
@@ -157,7 +160,10 @@ class Waves:
             self._clock.sleep(LOOK_SECONDS)
 
     def _is_unannounced(self, label: str) -> bool:
-        """Say, without a lock, whether an instance is on no board, so that it waits for nobody: all of a destroy are not."""
+        """Return, without a lock, whether an instance is on no board, so that it never waits.
+
+        A destroy announces no instance.
+        """
         try:
             return _read(self._file.read_bytes()).fleet_of(label) is None
         except (FileNotFoundError, NotADirectoryError):
@@ -167,7 +173,7 @@ class Waves:
 
     @contextmanager
     def _board(self) -> Iterator[Board]:
-        """Give the board, for this process alone; what is changed of it is kept. Raises OSError."""
+        """Yield the board for this process alone, and store its changes. Raises OSError."""
         if not self._file.parent.is_dir():
             self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._file.with_suffix(".lock").open("w") as lock:
@@ -187,8 +193,8 @@ class Waves:
             self._keep(board, before, len(owed))
 
     def _keep(self, board: Board, before: bytes, owed: int) -> None:
-        """Write the board whole or not at all: one that lost its places would let all go down at once."""
-        if board != _read(before):  # text would not do: sets are written in any order
+        """Write the board whole or not at all. A board that lost its places would let all instances go down at once."""
+        if board != _read(before):  # a comparison of texts would fail, because sets are written in any order
             part = self._file.with_suffix(".part")
             part.write_text(board.model_dump_json())
             part.replace(self._file)
@@ -237,4 +243,4 @@ def _written(process: Process | None) -> str:
 
 def _is_alive(holder: str) -> bool:
     pid, _, started = holder.partition(" ")
-    return not pid or Process(int(pid), started).alive()  # without /proc nobody can tell
+    return not pid or Process(int(pid), started).alive()  # without /proc, no process can tell

@@ -1,4 +1,4 @@
-"""Reads the settings of an instance from a state that another version of the program may have written."""
+"""Read an instance's settings from a state that another version of the program may have written."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,9 +12,9 @@ WRITTEN = {old_state.WRITTEN_BY: old_state.VERSION}
 
 
 def read_settings(state: dict[str, Any], instead: Mapping[str, Any] | None = None) -> tuple[InstanceSettings, str]:
-    """Return the settings, and a sentence about the keys that were ignored; it is empty if there are none.
+    """Return the settings, and a sentence about ignored keys, empty if there are none.
 
-    `instead` gives the top-level keys that cannot be read. Raises SettingsInvalid if one cannot be read without it.
+    `instead` gives the top-level keys that cannot be read. Raises SettingsInvalid if a key cannot be read without it.
     """
     props = inputs_of(state)
     try:

@@ -1,4 +1,4 @@
-"""Give an instance back: destroy it and confirm that it is gone, or name what still costs money."""
+"""Give an instance back: destroy it and confirm that it is gone, or name the instance that still costs money."""
 
 from collections.abc import Iterable
 

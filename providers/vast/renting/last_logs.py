@@ -32,7 +32,7 @@ def last_logs(market: Market, clock: RentingClock, instance_id: int, error: Base
                 text = market.last_log(instance_id, daemon, left) if left >= LEAST_SECONDS else ""
             except EngineGone:
                 raise
-            except Exception as trouble:  # noqa: BLE001 -- whatever the error is, giving back continues
+            except Exception as trouble:  # noqa: BLE001 -- no error may stop giving back
                 text = f"(not to be had: {trouble})"
             parts.append(f"--- log of the {name} of instance {instance_id}\n{text.strip() or '(none)'}")
     return "\n".join(parts) + "\n"
