@@ -35,7 +35,7 @@ def password_for(key: str, user: str) -> str:
 
 
 def reporter_of(key: str, user: str, password: str) -> Reporter | None:
-    """Return whose credential that is; None where it was not given out under this key."""
+    """Return the owner of a credential; None if it does not derive from this key."""
     found = USER.match(user)
     if not key or not found or not hmac.compare_digest(password_for(key, user).encode(), password.encode()):
         return None

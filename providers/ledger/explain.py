@@ -87,7 +87,7 @@ def _describe_rental(event: Event) -> str:
 
 def _describe_outcome(event: Event) -> str:
     if event.outcome is Outcome.TAKEN:
-        return "  taken    somebody else was faster; nothing was paid"
+        return "  taken    another customer was faster; nothing was paid"
     if event.outcome is Outcome.SERVED:
         rate = f", {event.download_mbps:.0f} Mb/s" if event.download_mbps else ""
         return f"  served   after {event.seconds:.1f} s{rate}"

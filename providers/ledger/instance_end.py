@@ -13,7 +13,7 @@ from providers.old_state import seconds_of
 from providers.vast.api import label
 from providers.vast.api.instance import Instance
 
-GONE = "the market does not list it any more, and nobody gave it back from here"
+GONE = "the market does not list it any more, and this stack did not give it back"
 GIVEN_BACK = "given back by `pulumi`"
 SURPLUS = "given back, because another instance held its label"
 SWEPT = "given back by `sweep`"
