@@ -19,35 +19,31 @@ from bootstrap.converge import converge, observe
 from bootstrap.errors import BootstrapError, GateOpen, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
-from bootstrap.metrics_agent import Reporting
 from bootstrap.probe import probe
 from bootstrap.remote_scripts import KIT
 from bootstrap.self_destruct import attend, report_online, sign_of_attention
-from bootstrap.spec import EndpointSpec, Preflight
+from bootstrap.spec import EndpointSpec
 from bootstrap.warm_cache import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
-from providers.identity.metrics_credentials import Reporter, password_for
 from providers.redaction import Redaction
 from providers.store.client import Keys
 from providers.store.client import connect as connect_store
 from providers.store.errors import StoreError, StoreUnreachable, readable
 from providers.store.throughput import measured_mbps
 from providers.store.warm_cache import WarmEntries
-from providers.vast.api import label
 from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import SSH_PORT, Instance
 from providers.vast.create import Progress, Served
+from providers.vast.host_spec import spec_of
 from providers.vast.key_change import admit, retire
 from providers.vast.limits import Limits
 from providers.vast.renting.key_attachment import attach
-from providers.vast.search.start_time import SLOW_SHARE
 from providers.vast.settings import AccessSettings, InstanceSettings
 from weights.manifest import blob_key
 
 STORE_SECONDS = 10
 DRAIN_SECONDS = 30
 ANSWER_SECONDS = 5.0
-SEEN_SHARE = 0.95  # share of the advertised memory: the kernel keeps some
 
 
 @dataclass(frozen=True)
@@ -255,48 +251,3 @@ class InstanceBootstrap:
 def _artifacts(endpoint: str, region: str, bucket: str, keys: Keys) -> Artifacts:
     # Cached for all instances of the process: making a client takes a tenth of a second, and signing takes no time.
     return Artifacts(endpoint, region, bucket, keys.access, keys.secret)
-
-
-def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> EndpointSpec:
-    """Return the specification of this instance's host behind this address."""
-    wishes, server = settings.requirements, settings.server
-    return EndpointSpec(
-        name=settings.name,
-        model=settings.model,
-        kit=settings.kit,
-        served_model=server.model_name,
-        vllm_args=settings.server.arguments,
-        image=server.image,
-        warm_start=server.warm_start,
-        env=tuple(sorted(server.environment.items())),
-        token=settings.access.token.get_secret_value(),
-        addresses=(address,),
-        port=server.port,
-        certificate_epoch=settings.access.certificate_epoch,
-        reporting=_reporting(settings, instance_id),
-        reference_url=settings.store.reference_url,
-        store_patience_seconds=settings.to_limits().store_patience_seconds,
-        preflight=Preflight(
-            gpu_names=wishes.gpu_names,
-            gpu_count=wishes.gpu_count,
-            gpu_ram_mb=int(wishes.gpu_ram_gb * 1000),
-            disk_gb=settings.start_cost.bytes / 1e9,
-            download_mbps=wishes.download_mbps * SLOW_SHARE,
-            cuda=settings.needs.cuda or 0,
-            cuda_required=wishes.min_cuda > 0,
-            capability=settings.needs.capability / 100,
-            gpu_celsius=settings.preflight.gpu_celsius,
-            cpu_cores=max(settings.preflight.cpu_cores, wishes.cpu_cores),
-            memory_mb=max(settings.preflight.memory_gb, wishes.memory_gb * SEEN_SHARE) * 1000,
-            disk_mbps=settings.preflight.disk_mbps,
-            clock_seconds=settings.preflight.clock_seconds,
-        ),
-    )
-
-
-def _reporting(settings: InstanceSettings, instance_id: int) -> Reporting | None:
-    key, mark = settings.access.metrics_key.get_secret_value(), label.parse(settings.label)
-    if settings.metrics is None or not key or mark is None:
-        return None
-    user = Reporter(str(instance_id), settings.name, mark.stack_id).user
-    return Reporting(settings.metrics.url, user, password_for(key, user), settings.metrics.interval_seconds)

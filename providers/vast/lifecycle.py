@@ -26,7 +26,8 @@ from providers.vast.api.patient_market import PatientMarket
 from providers.vast.changes import Changes, changes
 from providers.vast.charged_price import charged_now, paid, report_prices, report_rise
 from providers.vast.create import InstanceRequest, Progress, Served, bring_online
-from providers.vast.instance_bootstrap import InstanceBootstrap, spec_of
+from providers.vast.host_spec import spec_of
+from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.limits import Limits
 from providers.vast.machine_facts import facts_of, filled, machine_of
 from providers.vast.renting.give_back import give_back, give_back_all

@@ -4,7 +4,7 @@ from copy import deepcopy
 
 from components.requirements import arguments_of
 from config.fleets import FleetConfig
-from providers.vast.instance_bootstrap import spec_of
+from providers.vast.host_spec import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 from tests.providers.vast.test_memory_fit import LLAMA_8B

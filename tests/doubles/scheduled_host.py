@@ -8,7 +8,7 @@ from bootstrap.facts import Facts
 from bootstrap.rendered_config import digest, gate_config, vllm_config
 from providers.vast.api.instance import Instance
 from providers.vast.create import Served
-from providers.vast.instance_bootstrap import spec_of
+from providers.vast.host_spec import spec_of
 from providers.vast.settings import InstanceSettings
 from sandbox.market.records.offers import LOOPBACK
 from tests.doubles.certificates import certificate

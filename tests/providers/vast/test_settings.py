@@ -8,7 +8,7 @@ import pytest
 from providers.redaction import Redaction
 from providers.vast.api.errors import SettingsInvalid
 from providers.vast.api.label import Label
-from providers.vast.instance_bootstrap import spec_of
+from providers.vast.host_spec import spec_of
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 
