@@ -1,8 +1,10 @@
-"""Whose account a key is of. A list that lacks an instance says that it is gone only if the key is of its account.
+"""Check which account the market key belongs to.
 
-A valid key of another account sees none of our instances, and none that it is asked to end. What a look does find needs no
-account: the market shows an instance to nobody else. So a look that finds it teaches the account to a state that knows none,
-or another one.
+A valid key of another account cannot see or end our instances. So an instance missing from the list is gone only if the
+key belongs to the instance's account.
+
+A successful look needs no such check, because the market shows an instance to its own account only. So a key that sees
+our instance proves the account. State without an account, or with another one, then takes over the key's account.
 """
 
 from collections.abc import Callable
@@ -13,16 +15,17 @@ from providers.vast.api.responses import Account
 
 
 class Accounts(Protocol):
-    """What this needs of the market; `client.VastClient` is one."""
+    """The market call that this module needs. `client.VastClient` implements it."""
 
     def account(self) -> Account:
-        """Return whose account the key is of. Raises CredentialsRefused where the key may not read that."""
+        """Return the key's account. Raises CredentialsRefused if the key may not read it."""
 
 
 def confirm(market: Accounts, known: int | None, what: str) -> None:
-    """Return if the key is of the account that state knows, or if state knows none, as one of an older version.
+    """Return if the key belongs to the account in state. State of an older version has no account and always passes.
 
-    `what` begins the message. Raises OtherAccount, and AccountUnknown where that cannot be read.
+    `what` begins the message. Raises OtherAccount if the key belongs to another account. Raises AccountUnknown if the
+    account cannot be read.
     """
     if known is None:
         return
@@ -37,9 +40,10 @@ def confirm(market: Accounts, known: int | None, what: str) -> None:
 
 
 def learned(market: Accounts, known: int | None, sees: Callable[[], bool]) -> int | None:
-    """Return what state should say: the account of the key if it is another and sees what is ours, else what state knows.
+    """Return the account that state should record.
 
-    A market that does not answer changes nothing.
+    That is the key's account if it differs from state and `sees()` finds our instances with it. Otherwise it is the
+    account already in state. An error from the market changes nothing.
     """
     try:
         found = market.account().id
@@ -49,5 +53,5 @@ def learned(market: Accounts, known: int | None, sees: Callable[[], bool]) -> in
 
 
 def number(value: object) -> int | None:
-    """Read an account's id out of state, where numbers are floats; None where it is absent."""
+    """Read an account id from state, which stores numbers as floats. Return None if it is absent."""
     return int(value) if isinstance(value, int | float) and value else None

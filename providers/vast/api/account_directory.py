@@ -1,6 +1,6 @@
-"""Where all processes that use one account on one market meet: a private folder of this user, one an account.
+"""The private folder that all processes of this user share, one for each market account.
 
-It lies under the temporary directory, because nothing in it outlives a boot: losing it costs a moment's wait.
+It lies under the temporary directory, because none of its content has to outlive a boot. Losing it costs a short wait.
 """
 
 import hashlib
@@ -13,9 +13,10 @@ from providers.vast.api.errors import SettingsInvalid
 
 
 def account_directory(url: str, key: str, base: Path | None = None) -> Path:
-    """Return the folder of an account, made if need be. Raises SettingsInvalid where somebody else owns it.
+    """Return the folder of an account, and create it if needed.
 
-    What is read from there is believed, so it must be a folder that nobody else can write to.
+    Processes trust the files there, so no other user may be able to write to it. Raises SettingsInvalid if another user
+    owns the folder or can write to it.
     """
     base = base or Path(tempfile.gettempdir()) / f"gpu-fleet-{os.getuid()}"
     base.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The market's calls about the SSH keys of one instance, by whatever asks it."""
+"""The market's calls about the SSH keys of one instance."""
 
 from typing import Any, Protocol, TypeVar
 
@@ -9,12 +9,12 @@ from providers.vast.api.responses import DestroyResponse
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
-ALREADY = "already"  # "SSH key is already associated with instance": HTTP 200 that is no success, or 400
+ALREADY = "already"  # "SSH key is already associated with instance": a 400, or a 200 with success false
 GONE = "no_such_ssh_key"
 
 
 class AttachedKey(BaseModel):
-    """One key of an instance; `public_key` is its OpenSSH line."""
+    """One SSH key of an instance; `public_key` is its OpenSSH line."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -23,20 +23,20 @@ class AttachedKey(BaseModel):
 
 
 class AttachedKeys(BaseModel):
-    """Of the list: JSON in a text inside of JSON, or a plain list."""
+    """The list of an instance's keys: a plain list, or JSON text inside the JSON."""
 
     ssh_keys: Json[list[AttachedKey]] | list[AttachedKey] = Field(default_factory=list)
 
 
 class Ask(Protocol):
-    """What asks the market and validates the answer."""
+    """A function that sends a call to the market and validates the answer."""
 
     def __call__(self, method: str, path: str, model: type[Answer], body: dict[str, Any] | None, /) -> Answer:
         """Return the answer as `model`. Raises VastError."""
 
 
 def attach(ask: Ask, instance_id: int, public_key: str) -> None:
-    """Have an instance let a key in. Raises VastError."""
+    """Add a public key to an instance. Raises VastError."""
     try:
         ask("POST", _path(instance_id), DestroyResponse, {"ssh_key": public_key})
     except errors.RequestInvalid as error:
@@ -45,7 +45,7 @@ def attach(ask: Ask, instance_id: int, public_key: str) -> None:
 
 
 def detach(ask: Ask, instance_id: int, public_key: str) -> None:
-    """Have an instance let a key in no more; the comment behind the key does not count. Raises VastError."""
+    """Remove a public key from an instance; the comment after the key is ignored. Raises VastError."""
     found = ask("GET", _path(instance_id), AttachedKeys, None).ssh_keys
     for key in found:
         if (key.public_key or "").split()[:2] != public_key.split()[:2]:
@@ -62,10 +62,10 @@ def _path(instance_id: int) -> str:
 
 
 class KeyRing(Protocol):
-    """The calls about SSH keys that renting needs; `client.VastClient` has them."""
+    """The SSH key calls that renting needs. `client.VastClient` implements them."""
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let an OpenSSH public key in. One that it lets in already is none too many."""
+        """Add an OpenSSH public key to an instance. Adding a key twice is no error."""
 
     def detach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in no more. One that it does not know is gone already."""
+        """Remove a public key from an instance. Removing an unknown key is no error."""

@@ -1,11 +1,14 @@
-"""The breaker: what stops all renting on an account, because going on could rent everything a second time.
+"""The breaker: stops all renting on an account if renting on could rent a whole fleet a second time.
 
-Two things open it: instances that vanish from the market's list at once (a list that lies would have us believe that a
-whole fleet is gone), and more rents in an hour than the operator allows. Both hold for the account: other computers rent
-and give back on it, too. So what vanished is looked at stack by stack, because a stack that another computer gives back is
-no lie; and what others rented is counted from the account's own lists, by label and start. The rules are pure; the book
-that they keep lies in the account's meeting place, so that all provider processes of all updates share it. Moments are
-monotonic seconds.
+Two events open it. First, many instances vanish from the market's list at once. A wrong list would make us believe that
+a whole fleet is gone. Second, more rents happen in an hour than the operator allows.
+
+Both count for the whole account, and other computers rent and give back on it, too. So the breaker checks vanished
+instances stack by stack, because a stack that another computer gives back proves no wrong list. It counts the rents of
+other computers from the account's own lists, by label and start.
+
+The rules are pure. Their state lies in the account's directory, so all provider processes of all updates share it.
+Times are monotonic seconds.
 """
 
 import fcntl
@@ -20,15 +23,15 @@ from providers.vast.api.errors import BreakerOpen
 from providers.vast.api.instance import Instance
 
 HOUR = 3600.0
-AT_ONCE_SECONDS = 60.0  # two lists further apart say nothing of "at once"
-FEWEST = 3  # this many, and half of what was listed, must be missing
+AT_ONCE_SECONDS = 60.0  # instances missing between two lists further apart did not vanish at once
+FEWEST = 3  # at least this many, and at least half of the stack's listed instances, must be missing
 SHARE = 0.5
 STAYS_OPEN_SECONDS = 900.0
 REMEMBERED_SECONDS = 2 * HOUR
 
 
 class BreakerState(BaseModel):
-    """What the breaker knows of an account: its last list, what we ended ourselves, what vanished, and when we rented."""
+    """The breaker's state for one account: its last list, instances we ended or that vanished, and times of rents."""
 
     listed_at: float | None = None
     listed: frozenset[int] = frozenset()
@@ -36,9 +39,9 @@ class BreakerState(BaseModel):
     opened_at: float | None = None
     vanished: frozenset[int] = frozenset()
     rents: tuple[float, ...] = ()
-    ids: dict[int, float] = Field(default_factory=dict)  # those of these rents that the market answered
-    stacks: dict[int, str] = Field(default_factory=dict)  # stack id by instance, of what was listed or vanished
-    started: dict[int, float] = Field(default_factory=dict)  # what carries a label of gpu-fleet's, whoever rented it
+    ids: dict[int, float] = Field(default_factory=dict)  # rents for which the market returned an instance id
+    stacks: dict[int, str] = Field(default_factory=dict)  # stack id by instance, for listed and vanished instances
+    started: dict[int, float] = Field(default_factory=dict)  # start by instance with our label, from any computer
 
     def after_list(
         self,
@@ -48,9 +51,10 @@ class BreakerState(BaseModel):
         stacks: Mapping[int, str] | None = None,
         started: Mapping[int, float] | None = None,
     ) -> "BreakerState":
-        """Take in a list of the whole account, read at `now`; `scale` is how many market seconds pass in one of ours.
+        """Return the state after a list of the whole account, read at `now`.
 
-        `stacks` by instance: the stack id of its label; `started`: since when it is rented.
+        `scale` is the number of market seconds in one real second. `stacks` maps each instance to the stack id in its
+        label, `started` to the start of its rental.
         """
         seen, stacks = frozenset(ids), stacks or {}
         missing = self._many_of_a_stack(self.listed - seen - self.ended.keys())
@@ -75,7 +79,7 @@ class BreakerState(BaseModel):
         return self.model_copy(update=changed)
 
     def _many_of_a_stack(self, missing: frozenset[int]) -> frozenset[int]:
-        """Return what is missing of those stacks that lack so much at once that the list may lie."""
+        """Return the missing instances of each stack that lacks so many at once that the list may be wrong."""
         found: frozenset[int] = frozenset()
         for stack in {self.stacks.get(one) for one in missing}:
             gone = frozenset(one for one in missing if self.stacks.get(one) == stack)
@@ -85,24 +89,27 @@ class BreakerState(BaseModel):
         return found
 
     def missed(self, stack: str | None = None) -> frozenset[int]:
-        """Return what vanished of a stack; of all where none is named. What is of no stack that we know may be of any."""
+        """Return the vanished instances of a stack, or of all stacks if `stack` is None.
+
+        An instance of an unknown stack counts for every stack.
+        """
         if stack is None:
             return self.vanished
         return frozenset(one for one in self.vanished if self.stacks.get(one, stack) == stack)
 
     def after_destroy(self, instance_id: int, now: float) -> "BreakerState":
-        """Take in that we ended an instance, so that its absence is no surprise."""
+        """Return the state after we ended an instance. Its absence then does not open the breaker."""
         kept = {number: at for number, at in self.ended.items() if now - at < REMEMBERED_SECONDS}
         return self.model_copy(update={"ended": {**kept, instance_id: now}})
 
     def after_rent(self, now: float, scale: float, instance_id: int | None = None) -> "BreakerState":
-        """Take in a rent; `instance_id` where the market said it."""
+        """Return the state after a rent; `instance_id` is None if the market did not return it."""
         ids = {one: at for one, at in self.ids.items() if 0 <= now - at < HOUR / scale}
         ids |= {} if instance_id is None else {instance_id: now}
         return self.model_copy(update={"rents": (*self._recent(now, scale), now), "ids": ids})
 
     def refusal(self, now: float, scale: float, rents_per_hour: int, stack: str | None = None) -> str | None:
-        """Say why nothing may be rented now for a stack, by its id; None where it may."""
+        """Return the reason why a stack (by its id) may rent nothing now, or None if it may rent."""
         missed = self.missed(stack)
         if missed and self.opened_at is not None and 0 <= now - self.opened_at <= STAYS_OPEN_SECONDS / scale:
             left = STAYS_OPEN_SECONDS / scale - (now - self.opened_at)
@@ -131,13 +138,13 @@ class BreakerState(BaseModel):
         return tuple(at for one, at in self.started.items() if one not in self.ids and 0 <= now - at < HOUR / scale)
 
     def closed(self) -> "BreakerState":
-        """Take in that the operator has looked: what was rented so far counts no more."""
+        """Return the state after the operator closed the breaker: earlier rents no longer count."""
         forgotten = {"opened_at": None, "vanished": frozenset[int](), "rents": ()}
         return self.model_copy(update={**forgotten, "ids": {**self.ids, **self.started}})
 
 
 class Breaker:
-    """The book of one account, shared by all processes through `folder`; see `meeting.meeting_place`."""
+    """The breaker of one account. All processes share its state through `folder`; see `account_directory`."""
 
     def __init__(self, folder: Path, time_scale: float = 1.0, rents_per_hour: int = 200) -> None:
         self._file = folder / "breaker.json"
@@ -145,34 +152,35 @@ class Breaker:
         self._rents_per_hour = rents_per_hour
 
     def listed(self, rows: Iterable[Instance], now: float, unix: float) -> None:
-        """Note a list of the whole account, as it was read at `now`, which is `unix` in unix seconds."""
+        """Record a list of the whole account. `now` and `unix` are the same moment in monotonic and unix seconds."""
         known = list(rows)
         marks = {one.id: mark for one in known if (mark := label.parse(one.label))}
-        # Nobody's stack is "". Without any label it may be of any: the market leaves labels out at times.
+        # A foreign label gives the stack "". A row without a label counts for any stack, because the market sometimes
+        # omits labels.
         stacks = {one.id: marks[one.id].stack_id if one.id in marks else "" for one in known if one.label}
         started = {one.id: now - (unix - one.start_date) for one in known if one.start_date and one.id in marks}
         ids = [one.id for one in known]
-        with suppress(OSError):  # a full disk costs no list
+        with suppress(OSError):  # a full disk must not make the list fail
             self._change(lambda book: book.after_list(ids, now, self._scale, stacks, started))
 
     def destroyed(self, instance_id: int, now: float) -> None:
-        """Note that we end an instance."""
+        """Record that we end an instance."""
         self._change(lambda book: book.after_destroy(instance_id, now))
 
     def rented(self, now: float, instance_id: int | None = None) -> None:
-        """Note a rent, or one that may have taken effect."""
+        """Record a rent, including one whose outcome is unknown."""
         self._change(lambda book: book.after_rent(now, self._scale, instance_id))
 
     def close(self) -> None:
-        """Let renting go on: the operator has looked."""
+        """Allow renting again, on the operator's command."""
         self._change(BreakerState.closed)
 
     def vanished(self, stack: str | None = None) -> bool:
-        """Say whether instances of a stack are missing that were listed, which another list may put right."""
+        """Return True if listed instances of a stack are missing. Another list may show them again."""
         return bool(self._change(lambda book: book).missed(stack))
 
     def verify(self, now: float, stack: str | None = None) -> None:
-        """Raise BreakerOpen where nothing may be rented for a stack."""
+        """Raise BreakerOpen if a stack may rent nothing now."""
         if refused := self._change(lambda book: book).refusal(now, self._scale, self._rents_per_hour, stack):
             raise BreakerOpen(refused)
 
@@ -193,4 +201,4 @@ def _book(text: str) -> BreakerState:
     try:
         return BreakerState.model_validate_json(text)
     except ValidationError:
-        return BreakerState()  # a first use, or one that died while it wrote
+        return BreakerState()  # the first use, or a process died while it wrote the file

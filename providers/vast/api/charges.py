@@ -1,4 +1,4 @@
-"""What an account was charged, page by page."""
+"""Read an account's charges, page by page."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from providers.vast.api.rows import read
 
 
 def charged(page: Callable[[dict[str, str]], Charges], since: float, until: float) -> list[Charge]:
-    """Return the charges of a range of unix seconds; `page` asks the market for one page by its parameters."""
+    """Return the charges between two unix times. `page` asks the market for one page by its parameters."""
     params = {"select_filters": json.dumps({"day": {"gte": since, "lte": until}}), "format": "table"}
     found: list[Charge] = []
     while True:

@@ -1,10 +1,13 @@
-# Long because one class is the whole HTTP of the market, a method a verb.
-"""The only HTTP to the market: one method a verb, every answer validated, every refusal an error that says what to do.
+# Long because one class holds all HTTP calls to the market, one method for each call.
+"""The HTTP client of the market: one method for each call, every answer validated.
 
-Repeated by itself, with waits through the clock: a 429 (which never took effect), and any unusable answer to a call that
-may be asked twice (search, show, list, logs, destroy). Renting is repeated after a 429 only, because the API has no
-idempotency key: after any other doubt the caller looks its label up. The key travels in the Authorization header and
-appears nowhere else.
+Each refusal becomes an error that says what to do next.
+
+The client retries two kinds of answer, and waits through the clock. It repeats any call after a 429, which never took
+effect. It repeats search, show, list, logs and destroy after any unusable answer, because repeating these is safe.
+
+The client repeats a rent after a 429 only, because the API has no idempotency key. After any other doubt the caller
+looks for its label. The key travels in the Authorization header only.
 """
 
 import hashlib
@@ -45,14 +48,14 @@ from providers.vast.api.responses import (
 from providers.vast.api.retry import again
 from providers.vast.api.rows import Listing, read
 
-USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses names of bare HTTP libraries
+USER_AGENT = "gpu-fleet"  # the proxy in front of the market refuses default names of HTTP libraries
 TIMEOUT_SECONDS = 30.0
 RETRY_SECONDS = 1.0  # before the second try; doubled before each further one
-PAGE = 25  # the most rows a page of the instances list has
-LAST_LINES = 300  # of a log that is kept
-SHORT_LISTS = 3  # a list with fewer instances than it counts is asked for anew
-LARGE = 8 * PAGE  # an account with more instances is asked about by label, not as a whole
-FRESH_SECONDS = 30.0  # market seconds: between search and rent anybody may take an offer anyway
+PAGE = 25  # the maximum number of rows in a page of the instances list
+LAST_LINES = 300  # how many last lines of a log we keep
+SHORT_LISTS = 3  # how often we ask for a list that holds fewer instances than it counts
+LARGE = 8 * PAGE  # with more instances we ask by label, not for the whole account
+FRESH_SECONDS = 30.0  # market seconds; others may take an offer between search and rent anyway
 EVERYTHING = "instances"
 
 Answer = TypeVar("Answer", bound=BaseModel)
@@ -61,16 +64,16 @@ Value = TypeVar("Value")
 
 @lru_cache(maxsize=1)
 def _trust() -> ssl.SSLContext:
-    """Return the authorities that all connections of this process trust: each reading takes 20 ms and 0.8 MB."""
+    """Return the TLS authorities for all connections of this process. Reading them takes 20 ms and 0.8 MB each time."""
     return httpx.create_ssl_context()
 
 
 class VastClient(Unclaimed):
-    """One account on one market. Thread-safe: it keeps no state but the connection pool.
+    """One account on one market. Thread-safe: its only state is the connection pool.
 
-    `url` is the base URL of the market, `retry_seconds` the wait before a second try; `transport` lets tests hand in their
-    own wire. `time_scale`: market seconds in one of ours. With `shared` it shares answers with all other processes that use
-    the account; `on_list` is told each whole list of it. Raises only `errors.VastError`.
+    `url` is the market's base URL. Tests pass their own `transport`. `time_scale` is the number of market seconds in
+    one real second. With `shared`, all processes that use the account share answers. The client passes each whole list
+    of the account to `on_list`. Raises only `errors.VastError`.
     """
 
     def __init__(
@@ -98,14 +101,14 @@ class VastClient(Unclaimed):
         )
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close all connections."""
         self._http.close()
         self._plain.close()
 
     def search(self, query: dict[str, Any]) -> Listing[Offer]:
-        """Return the market's offers for a query, half a minute old at most; 64 at most, ordered by the market.
+        """Return the market's offers for a query, in the market's order; 64 at most, half a minute old at most.
 
-        Rows that do not parse are set aside in the listing.
+        The listing keeps rows that do not parse separately.
         """
 
         def ask() -> tuple[float, Listing[Offer]]:
@@ -120,15 +123,16 @@ class VastClient(Unclaimed):
         return read(rows, Offer)
 
     def forget_search(self, query: dict[str, Any]) -> None:
-        """Have a query asked anew, because what it listed turned out to be gone."""
+        """Drop the cached answer to a query, because a listed offer is gone."""
         if self._shared:
             self._shared.forget(question(query))
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         """Rent an offer and return the new instance's id.
 
-        Raises OfferGone, NoCredit, RequestInvalid, CredentialsRefused (nothing was rented, except where OfferGone or
-        NoCredit carries an instance id) and OutcomeUnknown (look the label up).
+        Raises OfferGone, NoCredit, RequestInvalid or CredentialsRefused if nothing was rented. Exception: OfferGone or
+        NoCredit with an instance id means that a contract exists. Raises OutcomeUnknown if the rent may have happened;
+        look for its label.
         """
 
         ask = partial(self._ask, "rent", "PUT", f"/api/v0/asks/{offer_id}/", Rented, body)
@@ -139,23 +143,23 @@ class VastClient(Unclaimed):
             raise
 
     def show(self, instance_id: int) -> Instance | None:
-        """Return an instance; None where the market, knowing our key, says that there is none.
+        """Return an instance, or None if the market accepts our key and says that no such instance exists.
 
-        None within the first minute or so of a rental means little: reads lag behind.
+        None in the first minute or so of a rental proves little, because the market's reads lag behind.
         """
         path = f"/api/v0/instances/{instance_id}/?owner=me"
         found = self._again("show", lambda: self._ask("show", "GET", path, ShowResponse)).instances
         return next(iter(found), None) if isinstance(found, list) else found
 
     def few_wait(self, instance_id: int) -> bool:
-        """Note that we wait for an instance; say whether to look at it by itself, and not at the list of all."""
+        """Note that we wait for an instance. Return True to look at it by id, False to read the shared list."""
         return self._shared is None or self._shared.waiters.few(instance_id, self._clock)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
-        """Return all instances of the account, or those with a label; every page, checked against the market's count.
+        """Return the account's instances, all or with one label. Reads every page and checks the market's count.
 
-        Asked now, or up to `age_seconds` ago by anybody who shares answers with us. Rows that do not parse are set aside
-        in the listing. Raises OutcomeUnknown where one with the label asked for stays so.
+        With `age_seconds` an answer up to that old is enough, from any process that shares answers with us. The listing
+        keeps rows that do not parse separately. Raises OutcomeUnknown if a row with the requested label never parses.
         """
         for look in range(SHORT_LISTS):
             found = self._listed(label, age_seconds if look == 0 else 0.0)
@@ -168,35 +172,35 @@ class VastClient(Unclaimed):
     def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
         if self._shared is None or (label is not None and self._is_large()):
             return self._pages(label)[1]
-        ask = lambda: dumped(*self._pages(None))  # noqa: E731 -- what it asks is here
+        ask = lambda: dumped(*self._pages(None))  # noqa: E731 -- the reader sees the question here
         rows = self._shared.get(EVERYTHING, self._clock.monotonic(), ask, self._clock, age_seconds)
         found = read(rows, Instance)
         return found if label is None else Listing([one for one in found if one.label == label], found.odd)
 
     def destroy(self, instance_id: int) -> None:
-        """Ask for the end of an instance. Returns where it is accepted or the instance is not there; confirms nothing."""
+        """Ask the market to end an instance. Returns if it accepts or has no such instance; confirms no end."""
         self._again(
             "destroy", partial(self._ask, "destroy", "DELETE", f"/api/v0/instances/{instance_id}/", DestroyResponse, {})
         )
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let an OpenSSH public key in; one that it lets in already is none too many."""
+        """Add an OpenSSH public key to an instance. Adding a key twice is no error."""
         attach(self._ask_of("ssh"), instance_id, public_key)
 
     def detach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in no more; one that it does not know is gone already."""
+        """Remove a public key from an instance. Removing an unknown key is no error."""
         detach(self._ask_of("ssh"), instance_id, public_key)
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
-        """Return the instance's log as far as the market has it; empty while there is none."""
+        """Return the part of the instance's log that the market has; empty if it has none yet."""
         path = f"/api/v0/instances/request_logs/{instance_id}/"
         url = self._again("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
         return fetched(self._plain, url, self._clock) if url else ""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of the container's log, or of the landlord's daemon's, asked for once; empty where there is none.
+        """Return the end of the container's log, or of the host's daemon log if `daemon`. Asks once; empty if none.
 
-        Raises TookTooLong where `seconds` (of ours) were not enough to have our turn, and what `log` raises.
+        Raises TookTooLong if our turn did not come within `seconds` (real), and the same errors as `log`.
         """
         clock = Until(self._clock, self._clock.monotonic() + seconds)
         body = {"tail": str(LAST_LINES), **({"daemon_logs": "true"} if daemon else {})}
@@ -209,24 +213,24 @@ class VastClient(Unclaimed):
             return ""
 
     def start(self, instance_id: int) -> None:
-        """Ask for the start of a stopped instance. Raises RequestInvalid where its GPU is taken."""
+        """Ask the market to start a stopped instance. Raises RequestInvalid if its GPU is taken."""
         start(self._ask_of("change"), instance_id)
 
     def price_increases(self) -> Listing[PriceIncrease]:
-        """Return the price increases that landlords have announced, half a minute old at most."""
+        """Return the price increases that landlords announced, half a minute old at most."""
         return increases(self._ask_of("list"), self._shared, self._recently(), self._clock)
 
     def charges(self, since: float, until: float) -> list[Charge]:
-        """Return what the account was charged in a range of unix seconds, every page. Needs a key that may read billing."""
+        """Return the account's charges between two unix times, from every page. Needs a key that may read billing."""
         ask = partial(self._ask, "charges", "GET", "/api/v0/charges/", Charges)
         return charged(lambda params: self._again("charges", partial(ask, params=params)), since, until)
 
     def verify_key(self) -> None:
-        """Raise CredentialsRefused where the market does not know the key, or did not half a minute ago."""
+        """Raise CredentialsRefused if the market rejects the key, or rejected it within the last half minute."""
         self._account(self._recently())
 
     def account(self) -> Account:
-        """Return whose account the key is of, which never changes. Raises CredentialsRefused if it may not read that."""
+        """Return the key's account, which never changes. Raises CredentialsRefused if the key may not read it."""
         return self._account(float("-inf"))
 
     def _account(self, since: float) -> Account:
@@ -257,7 +261,7 @@ class VastClient(Unclaimed):
             if not short and len(rows) >= page.expected(label):
                 found = read(rows, Instance)
                 known = [*found, *(Instance(id=one.id, label=one.label) for one in found.odd if one.id is not None)]
-                # A row without an id may be any instance, so such a list says of none that it is gone.
+                # A row without an id may be any instance, so such a list does not prove that any is gone.
                 if label is None and len(known) == len(rows):
                     self._on_list(known)
                 return began, found
@@ -306,7 +310,7 @@ class VastClient(Unclaimed):
         params: dict[str, str] | None,
         seconds: float,
     ) -> tuple[int, str | None, dict[str, Any]]:
-        """Return the status, the text of Retry-After, and the body's object; an empty one if the body is none."""
+        """Return the status, the text of Retry-After, and the body's object; empty if it is no JSON object."""
         try:
             answer = self._http.request(method, path, json=body, params=params, timeout=seconds)
         except httpx.ConnectError as error:

@@ -1,4 +1,4 @@
-"""The market's calls about a contract besides its rent and its end."""
+"""The market's calls about a contract, other than rent and destroy."""
 
 from typing import Any
 
@@ -9,17 +9,19 @@ from providers.vast.api.responses import DestroyResponse, PriceIncrease, PriceIn
 from providers.vast.api.rows import Listing, read
 
 INCREASES_PATH = "/api/v0/instances/pending-price-increases/"
-INCREASES = "increases"  # the question, among those whose answers are shared
+INCREASES = "increases"  # the key of this question in the response cache
 
 
 def start(ask: Ask, instance_id: int) -> None:
-    """Ask for the start of an instance that is stopped. Raises VastError."""
+    """Ask the market to start a stopped instance. Raises VastError."""
     ask("PUT", f"/api/v0/instances/{instance_id}/", DestroyResponse, {"state": "running"})
 
 
 def increases(ask: Ask, shared: ResponseCache | None, since: float, clock: Clock) -> Listing[PriceIncrease]:
-    """Return the price increases that landlords have announced, asked for since a moment (monotonic seconds) by anybody who
-    shares answers. Rows that do not parse are set aside. Raises VastError.
+    """Return the price increases that landlords announced.
+
+    A shared answer is enough if any process asked for it after `since` (monotonic seconds). The listing keeps rows that
+    do not parse separately. Raises VastError.
     """
 
     def once() -> tuple[float, list[dict[str, Any]]]:

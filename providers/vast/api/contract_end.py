@@ -1,19 +1,20 @@
-"""When an instance's contract ends, pure: at its end the market stops the instance and later deletes it.
+"""Tell when an instance's contract ends; pure. At the end the market stops the instance and later deletes it.
 
-Moments in unix seconds. A market whose clock runs faster than ours reaches its ends sooner, by `time_scale`.
+Times are unix seconds. A market whose clock runs faster reaches its ends sooner, by `time_scale`.
 """
 
 from datetime import UTC, datetime
 
 DAY = 86_400.0
-WARNED_SECONDS = DAY  # before the end
+WARNED_SECONDS = DAY  # how long before the end we warn
 ENDING_DRIFT = "contract: it ends at"
 
 
 def ending(ends_at: float | None, now: float, time_scale: float = 1.0) -> str | None:
-    """Say that the contract of an instance that runs ends within a day; None if it does not, or if the market names no end.
+    """Return a warning if the contract of a running instance ends within a day, else None.
 
-    An end that has passed is no end: the instance runs, so the market's word is in doubt.
+    None also if the market names no end. An end in the past counts as none: the instance runs, so the market's date is
+    in doubt.
     """
     if ends_at is None or not 0 < ends_at - now <= WARNED_SECONDS / time_scale:
         return None
