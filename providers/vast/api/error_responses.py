@@ -1,8 +1,8 @@
-"""What the market's refusals mean, pure: sorted by what the caller does about them.
+"""Turn the market's refusals into errors; pure. Each error class stands for one reaction of the caller.
 
-Codes and texts decide, because statuses mislead: a key that is not accepted is a 404, a taken offer may be a 400, and a
-403 may be a page of the edge in front of the market. Only the market's own words are about the key; anything else that is
-no answer is a doubt.
+Codes and texts decide, because statuses mislead. A rejected key is a 404, and a taken offer may be a 400. A 403 may be
+a page of the proxy in front of the market. Only the market's own codes and texts prove a rejected key. Any other
+unusable answer is a doubt.
 """
 
 import json
@@ -17,16 +17,16 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 OF_THE_KEY = frozenset({"auth_error", "not_authorized"})
 OF_THE_MONEY = frozenset({"insufficient_credit", "spend_rate_limit", "missing_billing"})
-DOUBTFUL = frozenset({401, 403, 408})  # without a code about the key: an edge, a firewall or a proxy says so
+DOUBTFUL = frozenset({401, 403, 408})  # without a code about the key, a proxy or firewall sent it
 NOT_FOUND = frozenset({"no_such_instance", "not_found"})
-# What an answer that says so amounts to.
+# By call: the success answer that stands in for a "not found" refusal.
 NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
 
 
 def understood(call: str, model: type[Answer], status: int, retry_after: str | None, payload: dict[str, Any]) -> Answer:
-    """Return an answer as its model. Raises VastError for a refusal, and for an answer of another shape.
+    """Return an answer as its model. Raises VastError for a refusal or for an answer of another shape.
 
-    The last three are those of `refusal`.
+    `status`, `retry_after` and `payload` are those of `refusal`.
     """
     if status == 200 and payload.get("success") is not False:
         try:
@@ -40,17 +40,18 @@ def understood(call: str, model: type[Answer], status: int, retry_after: str | N
 
 
 def nothing_there(call: str, status: int, payload: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the answer that a refusal amounts to, where it says that what is asked about is not there; else None."""
+    """Return the answer that stands in for a refusal that says "not found"; None for any other refusal."""
     code = payload.get("error")
-    # A log that the landlord's daemon has not uploaded is a 404 of any kind.
+    # The market answers with any kind of 404 if the host's daemon has not uploaded a log.
     no_log = call == "logs" and status == 404 and code not in OF_THE_KEY
     return NOTHING_THERE.get(call) if code in NOT_FOUND or no_log else None
 
 
 def refusal(call: str, status: int, retry_after: str | None, payload: dict[str, Any]) -> errors.VastError:
-    """Return the error for an answer that is not 200; `retry_after` is the header's text, `payload` the body's object.
+    """Return the error for a refusal: any status but 200, or a 200 with success false.
 
-    An empty payload stands for a body that is no JSON object.
+    `retry_after` is the header's text, `payload` the body's object. An empty payload means that the body is no JSON
+    object.
     """
     code, text = str(payload.get("error") or ""), str(payload.get("msg") or payload.get("detail") or "")
     said = f"HTTP {status} {code} {text}".strip()
@@ -79,7 +80,7 @@ def _contract(value: Any) -> int | None:
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """Return a body that is a JSON object; an empty one for any other."""
+    """Return the body if it is a JSON object, else an empty one."""
     try:
         payload = json.loads(body)
     except ValueError:

@@ -1,28 +1,28 @@
-"""What can go wrong on the market, named after what the caller does about it.
+"""The market's errors. Each class is named after the caller's reaction to it.
 
     VastError
-      CredentialsRefused      stop: the key is wrong; no statement about any instance follows from it
-      OtherAccount            stop: the key is of another account, so no statement about any instance of ours follows from it
-      AccountUnknown          stop: whose account the key is of cannot be read, and what is missing may be on another one
+      CredentialsRefused      stop: the key is wrong; it proves nothing about any instance
+      OtherAccount            stop: the key is of another account; it proves nothing about our instances
+      AccountUnknown          stop: the key's account cannot be read, so missing instances may be on another account
       NoCredit                stop: the account cannot pay; `instance_id` as in OfferGone
-      RequestInvalid          stop: the market did not understand us
+      RequestInvalid          stop: the market rejected the request as invalid
       RateLimited             wait `retry_after` seconds (None: unknown) and ask again
-      OfferGone               take the next offer; `instance_id` is set where a contract was left behind all the same
-      OutcomeUnknown          look the label up before any other step; the call may have taken effect
-        NotLooked               tell the operator: a look failed, and nothing was changed
-      nearest.NoMatchingOffer tell the operator: which offers came near, and what would have to give
+      OfferGone               take the next offer; `instance_id` is set if the refusal left a contract behind
+      OutcomeUnknown          look for the label before any other step; the call may have taken effect
+        NotLooked               tell the operator: a look failed, and it changed nothing
+      why_not.NoMatchingOffer tell the operator which offers came near and which requirement to relax
       RentalFailed            give back, avoid the machine, take the next offer
-        AttemptsExhausted       stop: so many machines in a row would not do; everything is given back
-      BreakerOpen             stop: renting is off for the whole account; the message says why, and for how long
-      ImageRefused            give back, stop: two machines were refused the image by its registry
-      ImageMissing            give back, stop: its registry has no such image
-      UpdateFailed            stop: an instance could not be changed; the message says what it serves meanwhile
-      LeftRented              the market did not answer for so long that an instance is left rented, which may be fine
-      holding.LeftToAnother   stop: another create has seen this very instance serve; it is left to that one
-      StillRented             giving back could not be confirmed: say what costs money and how to end it
-      SettingsInvalid         stop: an input of the resource is not what it must be
+        AttemptsExhausted       stop: every attempt failed; everything is given back
+      BreakerOpen             stop: the breaker stops all renting on the account; the message gives reason and duration
+      ImageRefused            give back, stop: the registry refused the image to two machines
+      ImageMissing            give back, stop: the registry has no such image
+      UpdateFailed            stop: an update in place failed; the message says what the instance serves meanwhile
+      LeftRented              the market gave no answer for too long; an instance stays rented and may be fine
+      adopt.LeftToAnother     stop: another create saw this same instance serve, so we leave it to that create
+      StillRented             the end of an instance is unconfirmed: name the cost and the command that ends it
+      SettingsInvalid         stop: an input of the resource is invalid
 
-No message carries a key. `str(error)` is one paragraph for the operator.
+No message contains a key. `str(error)` is one paragraph for the operator.
 """
 
 from collections.abc import Iterator
@@ -32,18 +32,19 @@ from enum import Enum
 
 
 def format_price(usd_per_hour: float | None) -> str:
-    """Write what an instance costs an hour; None where nobody knows."""
+    """Format the hourly price of an instance; None means that the price is unknown."""
     return "an unknown price" if usd_per_hour is None else f"${usd_per_hour:.3f}/h"
 
 
 class VastError(Exception):
-    """Anything that the market or the way to it refused."""
+    """Base class: the market, or the network on the way to it, refused something."""
 
 
 class CredentialsRefused(VastError):
-    """The market does not know the key, or the key may not do this.
+    """The market rejects the key, or the key may not make this call.
 
-    The live market says so with 401, 403 or, most often, **404** and `auth_error`; it never means that something is gone.
+    The live market answers with 401, 403 or, most often, **404** and `auth_error`. It never means that an instance is
+    gone.
     """
 
 
@@ -52,7 +53,7 @@ SET_KEY = "pulumi config set --secret gpu-fleet:vastApiKey"
 
 @dataclass
 class OtherAccount(VastError):
-    """A valid key of another account than the one that state names. `what` begins the sentence, `found` is that account."""
+    """The key is valid, but of another account than state names. `what` begins the sentence, `found` is its account."""
 
     what: str
     known: int
@@ -69,7 +70,7 @@ class OtherAccount(VastError):
 
 @dataclass
 class AccountUnknown(VastError):
-    """Nobody knows whose account the key is of. `what` begins the sentence, `cause` is why."""
+    """The key's account cannot be read. `what` begins the sentence, `cause` is the reason."""
 
     what: str
     known: int
@@ -87,7 +88,7 @@ class AccountUnknown(VastError):
 
 @dataclass
 class NoCredit(VastError):
-    """The account lacks credit, or meets its spend limit. `instance_id`: a contract that exists in spite of the refusal."""
+    """The account lacks credit or reached its spend limit. `instance_id`: a contract that exists nevertheless."""
 
     message: str
     instance_id: int | None = None
@@ -98,20 +99,20 @@ class NoCredit(VastError):
 
 
 class RequestInvalid(VastError):
-    """A request that the market refuses as such; repeating it does not help."""
+    """The market rejects the request as invalid; repeating it does not help."""
 
 
 class BreakerOpen(VastError):
-    """Renting is stopped for the whole account, because going on could rent everything a second time."""
+    """The breaker stops all renting on the account, because renting on could rent everything a second time."""
 
 
 class SettingsInvalid(VastError):
-    """Inputs of an instance that no market could fulfil, or that do not parse."""
+    """Inputs of an instance that do not parse or that no market could fulfil."""
 
 
 @dataclass
 class RateLimited(VastError):
-    """HTTP 429. `retry_after` is in seconds, None where the market gave no hint."""
+    """HTTP 429. `retry_after` is in seconds, None if the market gave no hint."""
 
     call: str
     retry_after: float | None = None
@@ -126,7 +127,7 @@ class RateLimited(VastError):
 
 @dataclass
 class OfferGone(VastError):
-    """The offer was taken, or cannot start now. `instance_id`: a contract that exists in spite of the refusal."""
+    """The offer is taken or cannot start now. `instance_id`: a contract that exists despite the refusal."""
 
     offer_id: int
     message: str
@@ -139,7 +140,7 @@ class OfferGone(VastError):
 
 @dataclass
 class OutcomeUnknown(VastError):
-    """Time-out, dropped connection, 5xx, or an answer that does not parse: the call may have taken effect."""
+    """Time-out, dropped connection, 5xx, or an answer that does not parse. The call may have taken effect."""
 
     call: str
     what_happened: str
@@ -151,7 +152,7 @@ class OutcomeUnknown(VastError):
 
 @dataclass
 class NotLooked(OutcomeUnknown):
-    """A preview or a refresh that the market did not answer; it is not waited for longer than the client does."""
+    """The market did not answer a preview or a refresh. These wait no longer than the client's own retries."""
 
     def __str__(self) -> str:
         """Sentence for the operator."""
@@ -166,7 +167,7 @@ TIME_OVER = "then the time for all attempts was over (limits.totalMinutes of the
 
 @dataclass
 class RentalFailed(VastError):
-    """A rented instance that will not do. `reason` is one word out of the ledger's closed list."""
+    """A rented instance failed. `reason` is one word from the ledger's closed list."""
 
     instance_id: int
     reason: str
@@ -178,7 +179,7 @@ class RentalFailed(VastError):
 
 
 class AttemptsExhausted(RentalFailed):
-    """No attempt came to serve; `instance_id` is of the last one, 0 for none, and `message` tells of all."""
+    """Every attempt failed. `instance_id` is the last attempt's, 0 if there was none; `message` describes all."""
 
     def __str__(self) -> str:
         """Sentence for the operator."""
@@ -187,7 +188,7 @@ class AttemptsExhausted(RentalFailed):
 
 @dataclass
 class ImageRefused(VastError):
-    """The registry refused the image to two machines; both are given back. `message`: of the second one's RentalFailed."""
+    """The registry refused the image to two machines; both are given back. `message` is the second RentalFailed's."""
 
     instance_id: int
     message: str
@@ -202,7 +203,7 @@ class ImageRefused(VastError):
 
 @dataclass
 class ImageMissing(ImageRefused):
-    """The registry has no such image, so no machine could pull it; what was rented is given back."""
+    """The registry has no such image, so no machine could pull it. Every rented machine is given back."""
 
     def __str__(self) -> str:
         """Sentence for the operator."""
@@ -213,7 +214,7 @@ class ImageMissing(ImageRefused):
 
 
 class Meanwhile(Enum):
-    """What an instance does after a change in place that did not succeed, in words."""
+    """The state of an instance after a failed update in place, in words."""
 
     SERVES_AS_BEFORE = "serves with its settings of before"
     STILL_SERVES = "still serves: its gate is open and vLLM answers"
@@ -224,7 +225,7 @@ class Meanwhile(Enum):
 
 @dataclass
 class UpdateFailed(VastError):
-    """A change in place that did not succeed, and what the instance does meanwhile."""
+    """An update in place failed. `meanwhile` says what the instance does now."""
 
     instance_id: int
     usd_per_hour: float | None
@@ -243,7 +244,7 @@ class UpdateFailed(VastError):
 
 @dataclass
 class LeftRented(VastError):
-    """An instance that was left as it is, because the market gave no usable answer until the create had to end."""
+    """An instance stays rented and unchanged, because the market gave no usable answer before the create had to end."""
 
     instance_id: int
     usd_per_hour: float | None
@@ -261,7 +262,7 @@ class LeftRented(VastError):
 
 @dataclass
 class StillRented(VastError):
-    """Giving back was asked for and not confirmed, so the instance may still cost `usd_per_hour`."""
+    """The market did not confirm the end of an instance, so it may still cost `usd_per_hour`."""
 
     instance_id: int
     usd_per_hour: float | None
@@ -277,18 +278,18 @@ class StillRented(VastError):
         )
 
 
-# Nothing is known after these: neither of the key nor of any instance.
+# After these errors we know nothing about the key or any instance.
 DOUBTS: tuple[type[VastError], ...] = (RateLimited, OutcomeUnknown)
 
 
 def not_looked(error: VastError) -> VastError:
-    """Return what an operator is told of a look that failed: of one without an answer what follows, of any other itself."""
+    """Return the operator's error for a failed look: NotLooked for OutcomeUnknown, any other error unchanged."""
     return NotLooked(error.call, error.what_happened) if isinstance(error, OutcomeUnknown) else error
 
 
 @contextmanager
 def looking() -> Iterator[None]:
-    """Let the block's errors be those of a look, as `not_looked` says them."""
+    """Turn OutcomeUnknown in the block into NotLooked, as `not_looked` does."""
     try:
         yield
     except OutcomeUnknown as error:

@@ -1,4 +1,4 @@
-"""A market behind the breaker: every rent asks it first, and what is rented and ended is written into its book."""
+"""A market behind the breaker. Every rent asks the breaker first, and the breaker records every rent and destroy."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -14,12 +14,14 @@ from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Choose, Claims
 from providers.vast.api.responses import Account, PriceIncrease
 
-LOOKS = 3  # a list that lied once is put right by the next ones
+LOOKS = 3  # the next lists correct one wrong list
 
 
 class GuardedMarket:
-    """Satisfies `Market` by another one, whose lists the breaker is told of by the client. `look_seconds`: between lists
-    that may show again what vanished. Raises BreakerOpen from `rent`, besides what the other one raises.
+    """Wraps a `Market` with the breaker. The client passes each list of the account to the breaker.
+
+    `look_seconds` is the pause between lists that may show vanished instances again. `rent` raises BreakerOpen, and all
+    methods raise the wrapped market's errors.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class GuardedMarket:
         self._market, self._breaker, self._clock, self._look_seconds = market, breaker, clock, look_seconds
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        """Rent, unless the breaker is open."""
+        """Rent an offer unless the breaker is open."""
         mark = label.parse(body.get("label"))
         stack = mark.stack_id if mark else None
         for _look in range(LOOKS):
@@ -52,65 +54,65 @@ class GuardedMarket:
         return instance_id
 
     def _note_rent(self, instance_id: int | None = None) -> None:
-        with suppress(OSError):  # a full disk: what is rented is ours all the same, and the next rent is refused by it
+        with suppress(OSError):  # the disk is full: we keep this instance, and the full disk refuses the next rent
             self._breaker.rented(self._clock.monotonic(), instance_id)
 
     def destroy(self, instance_id: int) -> None:
-        """Ask for the end of an instance, whose absence is no surprise from now on."""
-        with suppress(OSError):  # giving back hangs on no book
+        """Ask the market to end an instance. Its absence then does not open the breaker."""
+        with suppress(OSError):  # giving back must work without the breaker's file
             self._breaker.destroyed(instance_id, self._clock.monotonic())
         self._market.destroy(instance_id)
 
     def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
-        """Give the offer that is chosen, claimed before all who use the account on this computer."""
+        """Return a context with the chosen offer, claimed against all processes of this account on this computer."""
         return self._claims.take(label, choose, self._clock) if self._claims else nullcontext(choose({}))
 
     def start(self, instance_id: int) -> None:
-        """Ask for the start of an instance that is stopped."""
+        """Ask the market to start a stopped instance."""
         self._market.start(instance_id)
 
     def verify_key(self) -> None:
-        """Raise CredentialsRefused where the market does not know the key."""
+        """Raise CredentialsRefused if the market rejects the key."""
         self._market.verify_key()
 
     def account(self) -> Account:
-        """Return whose account the key is of."""
+        """Return the key's account."""
         return self._market.account()
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
-        """Return offers for a query."""
+        """Return the offers for a query."""
         return self._market.search(query)
 
     def forget_search(self, query: dict[str, Any]) -> None:
-        """Have a query asked anew."""
+        """Drop the cached answer to a query."""
         self._market.forget_search(query)
 
     def show(self, instance_id: int) -> Instance | None:
-        """Return one instance, None where there is none."""
+        """Return one instance, or None if it does not exist."""
         return self._market.show(instance_id)
 
     def few_wait(self, instance_id: int) -> bool:
-        """Say whether to look at an instance by itself."""
+        """Return True to look at an instance by id, False to read the shared list."""
         return self._market.few_wait(instance_id)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        """Return instances, by label or all."""
+        """Return the account's instances, all or with one label."""
         return self._market.instances(label, age_seconds)
 
     def price_increases(self) -> Sequence[PriceIncrease]:
-        """Return the price increases that landlords have announced for contracts of the account."""
+        """Return the price increases that landlords announced for contracts of the account."""
         return self._market.price_increases()
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of a log, asked for once."""
+        """Return the end of a log; asks once."""
         return self._market.last_log(instance_id, daemon, seconds)
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in."""
+        """Add a public key to an instance."""
         self._market.attach_key(instance_id, public_key)
 
     def detach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in no more."""
+        """Remove a public key from an instance."""
         self._market.detach_key(instance_id, public_key)
 
     def log(self, instance_id: int, lines: int = 1000) -> str:

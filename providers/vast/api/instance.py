@@ -1,8 +1,10 @@
-"""An instance as the market reports it, pure: validation, classification, and where to reach it.
+"""An instance as the market reports it; pure: validation, classification and address.
 
-The market's words are its own (`actual_status`, `intended_status`, ...); `classify` turns them into three answers that a
-waiting loop can act on. Facts: the market's self-test treats an instance as up when intended and actual status are
-`running` and its address and ports are there; the failure texts are those of its own test tooling.
+The market uses words of its own (`actual_status`, `intended_status`, ...). `classify` turns them into three answers
+that a waiting loop can act on.
+
+Sources: the market's self-test calls an instance up if intended and actual status are `running` and address and ports
+exist. The failure texts are those of the market's own test tooling.
 """
 
 from collections.abc import Iterable
@@ -13,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from providers.vast.api.rows import set_aside
 
-# The registry wants a login, or another one: every machine would hear the same, or the landlord has a bad one of his own.
+# The registry asks for a login, or for another one. Every machine would get this, or this landlord has a wrong login.
 REGISTRY_TEXTS = ("pull access denied", "unauthorized", "no basic auth credentials", "requested access to the resource")
-# There is no such image, or none for these machines: nobody could pull it.
+# The image does not exist, or not for these machines. No machine could pull it.
 MISSING_TEXTS = (
     "manifest unknown",
     "manifest_unknown",
@@ -32,14 +34,14 @@ FAILURE_TEXTS = (
     "unexpected eof",
     "oci runtime",
 )
-NO_SUCH_IMAGE = "ours"  # the ledger's word for what no other machine would do better
+NO_SUCH_IMAGE = "ours"  # the ledger's word for a fault of ours, which every machine would meet
 LOGIN_ADVICE = "A private image needs registry.server, registry.user and registry.password of the fleet"
-DOWN = ("exited", "stopped", "offline")  # words of `actual_status` for what does not come up by itself
+DOWN = ("exited", "stopped", "offline")  # words of `actual_status` for an instance that does not recover by itself
 SSH_PORT = 22
 
 
 class PortBinding(BaseModel):
-    """One published port in Docker's form; the market sends the number as a string."""
+    """One published port in Docker's form. The market sends the number as a string."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -53,7 +55,7 @@ class PortBinding(BaseModel):
 
 
 class Instance(BaseModel):
-    """One row of `GET /instances/`. Only what is acted upon; unknown fields are ignored."""
+    """One row of `GET /instances/`, used fields only. Validation ignores unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -74,7 +76,7 @@ class Instance(BaseModel):
     inet_down: float | None = None  # Mb/s, as advertised
     inet_down_cost: float | None = None  # $/GB
     geolocation: str | None = None
-    start_date: float | None = None
+    start_date: float | None = None  # unix seconds
     end_date: float | None = None  # unix seconds, when the contract ends
     public_ipaddr: str | None = None
     ports: dict[str, list[PortBinding]] = Field(default_factory=dict)
@@ -82,20 +84,20 @@ class Instance(BaseModel):
     @field_validator("label", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        # Labels that are numbers were seen; no label of ours is one.
+        # The market was seen to send labels as numbers; no label of ours is a number.
         return str(value) if isinstance(value, int | float) else value
 
     @field_validator("end_date")
     @classmethod
     def _believable(cls, value: float | None, info: ValidationInfo) -> float | None:
-        # A zero, or an end before the start, is no end that the market knows.
+        # The market sends zero, or an end before the start, if it knows no end.
         return value if value and value > max(0.0, info.data.get("start_date") or 0.0) else None
 
     @field_validator("ports", mode="before")
     @classmethod
     def _only_docker_form(cls, value: Any) -> Any:
-        # The single read was seen with a plain list of numbers, which maps nothing; only the Docker form is of use. A
-        # port without a number is not mapped yet.
+        # The market was seen to answer a single read with a plain list of numbers. It maps nothing, so we use only the
+        # Docker form. A port without a number is not mapped yet.
         if not isinstance(value, dict):
             return {}
         return {
@@ -109,7 +111,7 @@ class Instance(BaseModel):
         return value.strip() if value else None
 
     def address(self, container_port: int) -> tuple[str, int] | None:
-        """Return (public IP, external port) of a container port; None while the market has not mapped it."""
+        """Return (public IP, external port) of a container port; None if the market has not mapped it yet."""
         rows = self.ports.get(f"{container_port}/tcp") or []
         ipv4 = [row for row in rows if ":" not in row.HostIp] or rows
         return (self.public_ipaddr, ipv4[0].HostPort) if ipv4 and self.public_ipaddr else None
@@ -120,36 +122,36 @@ def _is_mapped(row: Any) -> bool:
 
 
 def all_known(rows: Iterable[Instance]) -> list[Instance]:
-    """Return the rows of a list, and of those that did not parse what can be read: id and label, if it has both."""
+    """Return a list's rows, and a bare instance (id, label) for each row that did not parse but has both."""
     doubtful = [Instance(id=one.id, label=one.label) for one in set_aside(rows) if one.id is not None and one.label]
     return [*rows, *doubtful]
 
 
 @dataclass(frozen=True)
 class Pending:
-    """Not up yet; `status` is the market's word for it."""
+    """The instance is not up yet; `status` is the market's word for its state."""
 
     status: str
 
 
 @dataclass(frozen=True)
 class Running:
-    """Up, with an address. Whether SSH or anything else answers is another question."""
+    """The instance is up and has an address. SSH or the gate may not answer yet."""
 
 
 @dataclass(frozen=True)
 class Failed:
-    """Will not come up by itself. `reason` is out of the ledger's closed list, `message` the market's own text."""
+    """The instance will not recover by itself. `reason` is from the ledger's closed list, `message` quotes the market."""
 
     reason: str
     message: str
 
 
 def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
-    """Say whether to wait, to connect, or to give back.
+    """Return whether to wait (Pending), to connect (Running) or to give back (Failed).
 
-    A text condemns only what is not up: it stays in the row of an instance that came up after all. Nor does it where the
-    status is `unknown`, which says that no heartbeat came: the text is then the one of before.
+    A failure text counts only while the instance is not up, because the row keeps the text of an instance that came up
+    later. It does not count at status `unknown` either: the market got no heartbeat, so the text is an older one.
     """
     status = instance.actual_status or "scheduled"
     message = (instance.status_msg or "").strip()
@@ -171,9 +173,9 @@ def classify(instance: Instance, gate_port: int) -> Pending | Running | Failed:
 
 
 def unsound(instance: Instance, image: str, gpu_names: tuple[str, ...], gpu_count: int, disk_gb: float) -> list[str]:
-    """Name what keeps an instance under our label from being taken over; empty means sound, as far as the market sees.
+    """Return the reasons not to adopt an instance with our label; an empty list means that the market shows none.
 
-    A fresh contract reports no image, GPU or disk yet; what is absent does not speak against it.
+    A fresh contract reports no image, GPU or disk yet, so an absent value is no reason.
     """
     flaws = []
     if instance.image_uuid and instance.image_uuid != image:

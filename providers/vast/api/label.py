@@ -1,7 +1,7 @@
-"""The label: our mark on an instance, written with the rent call, and the only identity that a lost reply leaves us.
+"""The label: our mark on an instance. The rent call writes it, so it identifies an instance whose rent reply got lost.
 
-`gpu-fleet/<stack id>/<fleet>-<index>`. The stack id is made once for each stack, because two laptops may share one
-account and one project name; nothing outside the own stack id is ever adopted, counted or given back.
+Form: `gpu-fleet/<stack id>/<fleet>-<index>`. Each stack gets its stack id once, because two laptops may share one
+account and one project name. A stack never adopts, counts or gives back an instance with another stack id.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ PREFIX = "gpu-fleet"
 
 @dataclass(frozen=True)
 class Label:
-    """The parts of a label. `str(label)` is what the market stores (256 characters at most)."""
+    """The parts of a label. The market stores `str(label)` (256 characters at most)."""
 
     stack_id: str
     name: str
@@ -22,7 +22,7 @@ class Label:
 
 
 def parse(text: str | None) -> Label | None:
-    """Read a label of ours; None for anything that is not exactly one."""
+    """Read a label of gpu-fleet; None for any other text."""
     parts = (text or "").split("/")
     if len(parts) != 3 or parts[0] != PREFIX or not parts[1] or not parts[2]:
         return None

@@ -1,18 +1,18 @@
-"""The file that the market has a landlord's daemon upload: an instance's log, at a storage URL of the market's own choice."""
+"""Download an instance's log file. A host's daemon uploads it to a storage URL that the market chooses."""
 
 import httpx
 
 from bootstrap.clock import Clock
 
-TRIES, PAUSE_SECONDS = 30, 0.3  # as patient as the official client
-MOST_BYTES = 8_000_000  # the landlord decides how long a line is
+TRIES, PAUSE_SECONDS = 30, 0.3  # as in the official client
+MOST_BYTES = 8_000_000  # the host decides how long a line is
 SECONDS = 30.0
 
 
 def fetched(http: httpx.Client, url: str, clock: Clock, seconds: float = SECONDS) -> str:
-    """Return the file's text; empty while it is not there: anything but 200 means "not written yet".
+    """Return the file's text, or an empty one if the file is not there. Any status but 200 means "not written yet".
 
-    `http` carries no key of ours; `seconds` bound one try. Raises what the clock raises.
+    `http` must carry no key of ours. `seconds` bounds one try. Raises the clock's errors.
     """
     for _try in range(TRIES):
         try:

@@ -1,4 +1,4 @@
-"""The market as the rules see it: what renting, waiting and giving back ask of it."""
+"""The market's interface for renting, waiting and giving back."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -13,43 +13,46 @@ from providers.vast.api.responses import PriceIncrease
 
 
 class Market(KeyRing, Accounts, Protocol):
-    """What renting needs of the market; `client.VastClient` is one."""
+    """The market calls that renting needs. `client.VastClient` implements them."""
 
     def verify_key(self) -> None:
-        """Raise CredentialsRefused where the market does not know the key."""
+        """Raise CredentialsRefused if the market rejects the key."""
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
-        """Return offers for a query."""
+        """Return the offers for a query."""
 
     def forget_search(self, query: dict[str, Any]) -> None:
-        """Have a query asked anew."""
+        """Drop the cached answer to a query."""
 
     def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
-        """Give the offer that is chosen, knowing which others are about to rent; nobody else does while the block lasts."""
+        """Return a context with the offer that `choose` picks, given the claims of others.
+
+        No other process on this computer claims the offer while the block lasts.
+        """
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        """Rent and return the instance's id."""
+        """Rent an offer and return the new instance's id."""
 
     def show(self, instance_id: int) -> Instance | None:
-        """Return one instance, None where there is none."""
+        """Return one instance, or None if it does not exist."""
 
     def few_wait(self, instance_id: int) -> bool:
-        """Note that we wait for an instance; say whether to look at it by itself, and not at the list that many share."""
+        """Note that we wait for an instance. Return True to look at it by id, False to read the shared list."""
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        """Return instances, by label or all; what others saw up to `age_seconds` ago will do."""
+        """Return the account's instances, all or with one label. A shared answer up to `age_seconds` old is enough."""
 
     def destroy(self, instance_id: int) -> None:
-        """Ask for the end of an instance."""
+        """Ask the market to end an instance."""
 
     def start(self, instance_id: int) -> None:
-        """Ask for the start of an instance that is stopped."""
+        """Ask the market to start a stopped instance."""
 
     def price_increases(self) -> Sequence[PriceIncrease]:
-        """Return the price increases that landlords have announced for contracts of the account."""
+        """Return the price increases that landlords announced for contracts of the account."""
 
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return an instance's log."""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of an instance's log, or of its landlord's daemon's, asked for once and within some seconds."""
+        """Return the end of an instance's log, or of its host's daemon log; asks once, within `seconds`."""

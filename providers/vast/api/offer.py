@@ -1,10 +1,10 @@
-"""One offer of the market, as its search answers it."""
+"""One offer of the market, as its search returns it."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class Offer(BaseModel):
-    """One row of the market's list. Prices in $, sizes as the field names say."""
+    """One row of a search. Prices in $; each field's comment gives its unit."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -26,21 +26,21 @@ class Offer(BaseModel):
     direct_port_count: int = 0
     cuda_max_good: float | None = None
     compute_cap: int | None = None  # times 100
-    cpu_cores: float | None = None  # of the machine
-    cpu_cores_effective: float | None = None  # of this slice
-    cpu_ram: float | None = None  # MB of the machine
+    cpu_cores: float | None = None  # of the whole machine
+    cpu_cores_effective: float | None = None  # of this offer's slice
+    cpu_ram: float | None = None  # MB of the whole machine
     hosting_type: int | None = None  # 1: a data centre
-    duration: float | None = None  # seconds for which it may still be rented
+    duration: float | None = None  # seconds until the offer ends
     rentable: bool = True
 
     @property
     def reliable(self) -> float:
-        """Advertised reliability, 0 to 1; 0 where the market is silent."""
+        """Advertised reliability, 0 to 1; 0 if the market gives none."""
         return self.reliability2 if self.reliability2 is not None else (self.reliability or 0.0)
 
     @property
     def memory_gb(self) -> float | None:
-        """Memory of this slice: the machine's, by the share of its processors; None where the market is silent."""
+        """Memory of this slice in GB: the machine's memory times the slice's share of cores; None if unknown."""
         if self.cpu_ram is None:
             return None
         share = self.cpu_cores_effective / self.cpu_cores if self.cpu_cores and self.cpu_cores_effective else 1.0
@@ -48,5 +48,5 @@ class Offer(BaseModel):
 
     @property
     def country(self) -> str:
-        """Two-letter country, the tail of texts such as `Texas, US`; empty where unknown."""
+        """Two-letter country, the end of texts such as `Texas, US`; empty if unknown."""
         return (self.geolocation or "").rsplit(",", 1)[-1].strip().upper()

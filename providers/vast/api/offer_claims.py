@@ -1,8 +1,10 @@
-"""Who is about to rent which offer, over all processes of this computer that use one account.
+"""Claims on offers, shared by all processes of this computer that use one account.
 
-Instances that rent at the same time would all try the cheapest offer, and all but one of them in vain, a turn of the rent
-threshold each. So whoever is about to rent says so, and the others leave that offer alone: each takes the cheapest that is
-left. One that rents alone takes the cheapest of all. Other computers are met at the market, which refuses the second.
+Without claims, instances that rent at the same time would all try the cheapest offer. All but one would fail, and each
+failure would cost one turn of the rent limit. So each process claims its offer before it rents, and the others skip it.
+Each takes the cheapest unclaimed offer; a single renter takes the cheapest of all.
+
+Claims do not reach other computers. If two computers rent the same offer, the market refuses the second.
 """
 
 import fcntl
@@ -17,17 +19,17 @@ from bootstrap.clock import Clock
 from providers.vast.api.errors import OfferGone
 from providers.vast.api.offer import Offer
 
-LONGEST_SECONDS = 1200.0  # market seconds: a hundred wait for 450 s until it is their turn to rent
-LISTED_SECONDS = 60.0  # market seconds for which others may still hold a list with an offer that is gone
+LONGEST_SECONDS = 1200.0  # market seconds; a hundred instances wait up to 450 s for their turn to rent
+LISTED_SECONDS = 60.0  # market seconds in which other processes may still hold a list with a gone offer
 
-Choose = Callable[[Mapping[int, int]], Offer]  # of offer ids that others claim, with their machines
+Choose = Callable[[Mapping[int, int]], Offer]  # gets the offer ids that others claim, mapped to their machines
 
 
 class Unclaimed:
-    """A market on which nobody claims anything: every caller has the first choice."""
+    """A market without claims: every caller has the first choice."""
 
     def claim(self, _label: str, choose: Choose) -> AbstractContextManager[Offer]:
-        """Give the offer that is chosen."""
+        """Return a context with the chosen offer."""
         return nullcontext(choose({}))
 
 
@@ -43,7 +45,7 @@ class _Book(BaseModel):
 
 
 class Claims:
-    """The claims of one account, by label. `folder` is private; see `meeting.meeting_place`."""
+    """The claims of one account, by label. `folder` is private; see `account_directory`."""
 
     def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._file = folder / "claims.json"
@@ -51,10 +53,10 @@ class Claims:
 
     @contextmanager
     def take(self, label: str, choose: Choose, clock: Clock) -> Iterator[Offer]:
-        """Give the offer that `choose` names, claimed while the block lasts; nobody else chooses meanwhile.
+        """Yield the offer that `choose` returns, and claim it while the block lasts. Processes choose one at a time.
 
-        An offer that was rented, or was gone, stays claimed until no list holds it any more. What cannot be written down is
-        no reason not to rent.
+        A rented or gone offer stays claimed until no list can hold it any more. If a claim cannot be written, the rent
+        goes on.
         """
         with self._change(clock) as book:
             others = {key: one for key, one in book.claims.items() if key != label}
@@ -74,16 +76,16 @@ class Claims:
             listed = True
             raise
         finally:
-            with suppress(OSError), self._change(clock) as book:  # the block may have rented: its id must get out
+            with suppress(OSError), self._change(clock) as book:  # a rent in the block must still return its id
                 if book.claims.pop(label, None) and listed:
                     until = clock.time() + LISTED_SECONDS / self._scale
                     book.claims[f"{label} {offer.id}"] = mine.model_copy(update={"until": until})
 
     @contextmanager
     def _change(self, clock: Clock) -> Iterator[_Book]:
-        """Give the claims that hold, and write down what becomes of them."""
+        """Yield the claims that hold now, and save the caller's changes to them."""
         try:
-            file = self._file.open("ab+", buffering=0)  # a buffer would be written once more, and fail, at the close
+            file = self._file.open("ab+", buffering=0)  # close would flush a buffer again, and fail again
         except OSError:
             yield _Book()
             return
@@ -102,7 +104,7 @@ def _book(text: bytes, now: float) -> _Book:
     try:
         book = _Book.model_validate_json(text)
     except ValidationError:
-        return _Book()  # a first use, or one that died while it wrote
+        return _Book()  # the first use, or a process died while it wrote the file
     holding = {key: one for key, one in book.claims.items() if one.until > now and (" " in key or _lives(one.process))}
     return _Book(claims=holding)
 
