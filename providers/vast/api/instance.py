@@ -141,7 +141,7 @@ class Running:
 
 @dataclass(frozen=True)
 class Failed:
-    """The instance will not recover by itself. `reason` is from the ledger's closed list, `message` quotes the market."""
+    """The instance will not recover by itself. `reason` is a word of the ledger, `message` quotes the market."""
 
     reason: str
     message: str

@@ -1,7 +1,8 @@
-"""An outage of the market, noticed once for all processes of this computer.
+"""Notice an outage of the market once for all processes of this computer.
 
-Whoever finds that no usable answer comes tries for half a minute before it says so. If each of fifty did that, one after the
-other, the last would learn it half an hour later. So the first leaves a note, and while it lies there a try is one call.
+A caller without a usable answer retries for half a minute before it reports an outage. If each of fifty callers did so
+in turn, the last would report it half an hour later. So the first caller leaves a note, and while the note holds every
+caller tries once.
 """
 
 from collections.abc import Iterator
@@ -16,14 +17,14 @@ REMEMBERED_SECONDS = 60.0  # market seconds after the last call without an answe
 
 
 class Outage:
-    """The note of one account, in its private folder; see `meeting.meeting_place`."""
+    """The outage note of one account, in its private folder; see `account_directory`."""
 
     def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._file = folder / "outage"
         self._remembered = REMEMBERED_SECONDS / time_scale
 
     def lasts(self, clock: Clock) -> bool:
-        """Say whether the market gave no answer a moment ago, and none to anybody since."""
+        """Return True if the market gave no usable answer a moment ago, and no process got one since."""
         try:
             ago = clock.monotonic() - float(self._file.read_text())
         except (OSError, ValueError):
@@ -32,11 +33,11 @@ class Outage:
 
     @contextmanager
     def noticing(self, clock: Clock) -> Iterator[int]:
-        """Give how often a call is tried, and note what becomes of it: whatever the market refuses, it answers."""
+        """Yield the number of tries for a call, and note its outcome. A refusal by the market counts as an answer."""
         try:
             yield 1 if self.lasts(clock) else ATTEMPTS
         except OutcomeUnknown:
-            with suppress(OSError):  # a full disk changes how often we ask, not what for
+            with suppress(OSError):  # without a note the other callers only try more often
                 self._file.write_text(repr(clock.monotonic()))
             raise
         except VastError:

@@ -1,7 +1,7 @@
-"""A market whose doubts are waited out: trouble on the way to it says nothing about the key, and nothing about a machine.
+"""A market that waits out doubts, because trouble on the way to the market says nothing about a key or a machine.
 
-The client repeats a call for half a minute by itself. This is the layer above: it asks again until a deadline, because an
-outage of the market lasts minutes, and a machine that was rented costs and may serve meanwhile.
+The client itself repeats a call for half a minute. This layer repeats it until a deadline, because an outage of the
+market lasts minutes. A rented machine costs money and may serve meanwhile.
 """
 
 import random
@@ -19,13 +19,13 @@ from providers.vast.api.responses import Account, PriceIncrease
 from providers.vast.limits import Limits
 
 Value = TypeVar("Value")
-JITTER = 0.5  # of a pause, so that those who wait do not come back all at once
+JITTER = 0.5  # of a pause, so that waiting callers do not return all at once
 
 
 class PatientMarket:
-    """Satisfies `Market` by another one. `deadline` in monotonic seconds; `lost_seconds` counts what went by in doubt.
+    """Wraps a `Market` and waits out its doubts. `deadline` is in monotonic seconds; `lost_seconds` is time in doubt.
 
-    From the deadline on every method raises the doubt. Renting is repeated after a 429 alone, which never takes effect.
+    After the deadline every method raises the doubt. It repeats a rent after a 429 only, which never takes effect.
     """
 
     def __init__(
@@ -35,63 +35,63 @@ class PatientMarket:
         self.lost_seconds = 0.0
 
     def verify_key(self) -> None:
-        """Raise CredentialsRefused where the market does not know the key."""
+        """Raise CredentialsRefused if the market rejects the key."""
         self._waited_out(self._market.verify_key)
 
     def account(self) -> Account:
-        """Return whose account the key is of."""
+        """Return the key's account."""
         return self._waited_out(self._market.account)
 
     def search(self, query: dict[str, Any]) -> list[Offer]:
-        """Return offers for a query."""
+        """Return the offers for a query."""
         return self._waited_out(lambda: self._market.search(query))
 
     def forget_search(self, query: dict[str, Any]) -> None:
-        """Have a query asked anew."""
+        """Drop the cached answer to a query."""
         self._market.forget_search(query)
 
     def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
-        """Give the offer that is chosen."""
+        """Return a context with the chosen offer."""
         return self._market.claim(label, choose)
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        """Rent; a doubt about whether it took effect is the caller's to settle."""
+        """Rent an offer. If the outcome is unknown, the caller has to settle it."""
         return self._waited_out(lambda: self._market.rent(offer_id, body), (RateLimited,))
 
     def show(self, instance_id: int) -> Instance | None:
-        """Return one instance, None where there is none."""
+        """Return one instance, or None if it does not exist."""
         return self._waited_out(lambda: self._market.show(instance_id))
 
     def few_wait(self, instance_id: int) -> bool:
-        """Say whether to look at an instance by itself."""
+        """Return True to look at an instance by id, False to read the shared list."""
         return self._market.few_wait(instance_id)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        """Return instances, by label or all."""
+        """Return the account's instances, all or with one label."""
         return self._waited_out(lambda: self._market.instances(label, age_seconds))
 
     def destroy(self, instance_id: int) -> None:
-        """Ask for the end of an instance, once: whoever gives back asks again, and looks."""
+        """Ask the market once to end an instance. A caller that gives back asks again and looks."""
         self._market.destroy(instance_id)
 
     def start(self, instance_id: int) -> None:
-        """Ask for the start of an instance, once: whoever waits for it asks again."""
+        """Ask the market once to start an instance. A caller that waits for it asks again."""
         self._market.start(instance_id)
 
     def price_increases(self) -> Sequence[PriceIncrease]:
-        """Return the price increases that landlords have announced for contracts of the account."""
+        """Return the price increases that landlords announced for contracts of the account."""
         return self._market.price_increases()
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of a log, asked for once."""
+        """Return the end of a log; asks once."""
         return self._market.last_log(instance_id, daemon, seconds)
 
     def attach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in, asked once: the start script brings the key, too."""
+        """Add a public key to an instance; asks once, because the start script adds the key, too."""
         self._market.attach_key(instance_id, public_key)
 
     def detach_key(self, instance_id: int, public_key: str) -> None:
-        """Have an instance let a public key in no more, asked once."""
+        """Remove a public key from an instance; asks once."""
         self._market.detach_key(instance_id, public_key)
 
     def log(self, instance_id: int, lines: int = 1000) -> str:

@@ -1,24 +1,24 @@
-"""Request thresholds, shared by every process that uses a key: the smallest interval between two calls of one kind, or
-how many of them a window holds.
+"""Rate limits for the market's calls, shared by every process that uses a key.
 
-The market counts per endpoint and identity (bearer and address), so all provider processes of all updates on this machine
-draw their turns from one small file a call in the account's meeting place: take the next free moment, push it on by one
-interval, wait for it. Turns are handed out in order, and nobody polls. The next caller leaves one interval after the
-answer to the last, not after its departure: only the answer says when the market has counted it, and 32 busy processes
-leave late. (pyrate-limiter's store across processes was tried: its file lock does not work together with the current
-filelock, and it makes waiting callers race.)
+A limit is the smallest interval between two calls of one kind, or the number of calls in a window. Intervals are the
+`threshold` values that the market publishes, in market seconds. For a market with a faster clock than ours (the
+sandbox) we divide them by its time scale.
 
-Other computers may use the same account, and the market is all that they have in common. A caller that comes at the first
-allowed moment again and again would shut them out without ever hearing of it. So a long row of calls leaves an interval free
-now and then; whoever waits gets through there, and the next call of the row is refused. A refusal therefore says that the
-account is shared: for a while this computer takes every second interval, and half of a window. The refused caller keeps its
-place and comes back after a random part of an interval, sooner than those who just had their turn.
+The market counts per endpoint and identity (bearer and address). So all provider processes of all updates on this
+machine take turns through one small file for each call, in the account's directory. A process takes the next free
+moment, moves it on by one interval and waits for it. The file hands out turns in order, without polling. The next
+caller leaves one interval after the last answer, not after the last departure. Only the answer proves that the market
+has counted the call, and 32 busy processes leave late. (We tried pyrate-limiter's store across processes. Its file lock
+does not work with the current filelock, and it makes waiting callers race.)
 
-Where nothing can be written, as on a full disk, each caller waits one interval by the clock, and the market's refusals
-do the rest: a look that failed for want of room could cost a machine that serves.
+Other computers may use the same account, and they share nothing with us but the market. A caller that always leaves at
+the first allowed moment would block them and never notice. So a long row of calls leaves an interval free now and then.
+A waiting computer gets through there, and the market refuses the next call of the row. So a refusal says that the
+account is shared. For a while this computer then takes every second interval, and half of a window. The refused caller
+keeps its place. It returns after a random part of an interval, sooner than callers that just had their turn.
 
-Intervals are the `threshold` values that the market publishes, in market seconds; a market whose clock runs faster than
-ours (the sandbox) divides them by its time scale.
+If no file can be written, as on a full disk, each caller waits one interval by the clock. The market's refusals do the
+rest. If a look failed for lack of disk space, that could cost a machine that serves.
 """
 
 from __future__ import annotations
@@ -45,39 +45,39 @@ INTERVALS: Mapping[str, float] = {
     "account": 2.0,
     "charges": 1.0,
 }
-# Calls that may come in bursts: so many in so many market seconds. The market allows ten searches in a minute; two are left
-# to other programs of the same account.
+# Calls that may come in bursts: (calls, market seconds). The market allows ten searches in a minute; we leave two to
+# other programs of the same account.
 WINDOWS: Mapping[str, tuple[int, float]] = {"search": (8, 60.0)}
 MARGIN_SECONDS = 0.01  # two clocks never run quite alike, and unix seconds are rounded
-LONGEST_ROW = 16  # calls at the first allowed moment each, before an interval is left free
-AT_ONCE = 0.25  # of an interval: who leaves so soon after the first allowed moment lets nobody between
+LONGEST_ROW = 16  # calls in a row at the first allowed moment, before we leave an interval free
+AT_ONCE = 0.25  # of an interval: a call that leaves this soon after the first allowed moment lets no other in
 SHARED_SECONDS = 120.0  # market seconds after a refusal in which the account counts as shared with other computers
-SHARES = 2  # every n-th interval is taken meanwhile
-LONGEST_BACK_SECONDS = 30.0  # after a refusal
-BACK = (0.3, 1.0)  # of an interval, after a refusal without a hint
-FURTHEST_TURNS = 200  # a moment further ahead than this many turns is a clock that was set back, not a queue
+SHARES = 2  # on a shared account we take every n-th interval
+LONGEST_BACK_SECONDS = 30.0  # the longest wait after a refusal
+BACK = (0.3, 1.0)  # parts of an interval to wait after a refusal without a hint
+FURTHEST_TURNS = 200  # a moment further ahead than this many turns means a clock that was set back, not a queue
 
 
 class RateLimit(Protocol):
-    """Whatever makes a caller wait for its turn."""
+    """A rate limit that makes callers wait for their turn."""
 
     def turn(self, call: str, clock: Clock, /, again: bool = False) -> AbstractContextManager[None]:
-        """Enter when one more call of this kind is allowed; leave when it was answered, by RateLimited where it was refused.
+        """Return a context for one call: enter waits until the call may leave, exit notes that the market answered.
 
-        `again`: it was refused before, and keeps its place among those who wait.
+        An exit by RateLimited notes a refusal. `again` is True after a refusal; the caller then keeps its place.
         """
 
 
 class NoRateLimit:
-    """Lets everybody through; for markets without thresholds."""
+    """No limit at all, for markets without thresholds."""
 
     def turn(self, _call: str, _clock: Clock, /, again: bool = False) -> AbstractContextManager[None]:  # noqa: ARG002
-        """Enter at once."""
+        """Return a context that enters at once."""
         return nullcontext()
 
 
 class SharedRateLimit:
-    """Thresholds shared by all processes through the account's folder; see `meeting.meeting_place`."""
+    """Rate limits that all processes share through the account's folder; see `account_directory`."""
 
     def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._folder = folder
@@ -85,7 +85,7 @@ class SharedRateLimit:
 
     @contextmanager
     def turn(self, call: str, clock: Clock, /, again: bool = False) -> Iterator[None]:
-        """Enter when it is this caller's turn; waits through the clock, so that a vanished engine is noticed."""
+        """Wait for this caller's turn. Waits through the clock, so that the caller notices if the engine vanishes."""
         if call in WINDOWS:
             with self._window(call, clock):
                 yield
@@ -96,7 +96,7 @@ class SharedRateLimit:
                 clock.sleep(max(0.0, self._turn(call, interval, clock.time()) - clock.time()))
             while (early := self._early(call, interval, clock.time())) > 0:
                 clock.sleep(early)
-        except OSError:  # a full disk, on which no turn can be kept
+        except OSError:  # a full disk, so the file can hand out no turn
             clock.sleep(interval)
         try:
             yield
@@ -108,12 +108,12 @@ class SharedRateLimit:
             with suppress(OSError):
                 self._answered(call, interval, clock.time())
             raise
-        with suppress(OSError):  # a full disk must not cost the answer, which may be the id of what was rented
+        with suppress(OSError):  # a full disk must not lose the answer, which may be a rented instance's id
             self._answered(call, interval, clock.time())
 
     @contextmanager
     def _window(self, call: str, clock: Clock) -> Iterator[None]:
-        """Enter when the window has room. A call counts from its answer, because only that says when the market counted."""
+        """Wait until the window has room. A call counts from its answer, the only sign that the market counted it."""
         most, seconds = WINDOWS[call]
         window = seconds / self._time_scale + MARGIN_SECONDS
         try:
@@ -128,11 +128,11 @@ class SharedRateLimit:
                 self._refused(call, window / most, clock.time(), refused.retry_after)
             raise
         finally:
-            with suppress(OSError):  # a place of a refused call, too: it comes back later, and a window holds several
+            with suppress(OSError):  # a refused call counts, too: it returns later, and a window holds several
                 self._count(call, window, clock.time())
 
     def _taken(self, call: str, most: int, window: float, now: float) -> float:
-        """Take a place and return 0, or return for how many seconds there is none."""
+        """Take a place in the window and return 0, or return the seconds until there may be a place."""
         with self._moments(call) as moments:
             back = moments.back(now)
             most = most // SHARES if moments.is_shared(now) else most
@@ -152,7 +152,7 @@ class SharedRateLimit:
 
     @contextmanager
     def _places(self, call: str, window: float, now: float) -> Iterator[list[float]]:
-        """Give the moments that the window holds, oldest first, in unix seconds; later ones are of a clock set back."""
+        """Yield the window's moments in unix seconds, oldest first. Drops future ones, left by a clock set back."""
         with (self._folder / f"window-{call}").open("a+") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             file.seek(0)
@@ -194,7 +194,7 @@ class SharedRateLimit:
             moments.shared = now + SHARED_SECONDS / self._time_scale
             back = interval * random.uniform(*BACK) if hint is None else hint + interval * random.uniform(0, BACK[0])
             moments.until = now + min(back, LONGEST_BACK_SECONDS)
-            moments.last = 0.0  # it was not counted
+            moments.last = 0.0  # the market did not count the refused call
 
     @contextmanager
     def _moments(self, call: str) -> Iterator[_Moments]:
@@ -210,8 +210,10 @@ class SharedRateLimit:
 
 @dataclass
 class _Moments:
-    """In unix seconds: `free`, the next turn to hand out; `last`, when the last call left or was answered; `until`, before
-    which none leaves; `shared`, until when the account counts as shared. `row` counts calls that left as soon as allowed.
+    """The state of one call's turns, in unix seconds.
+
+    `free`: the next turn to hand out. `last`: when the last call left, or when the market answered it. `until`: no call
+    leaves before. `shared`: the account counts as shared until then. `row` counts calls that left as soon as allowed.
     """
 
     free: float = 0.0
@@ -221,15 +223,15 @@ class _Moments:
     row: float = 0.0
 
     def spacing(self, interval: float, now: float) -> float:
-        """Return how far apart two calls of this computer are."""
+        """Return the interval between two calls of this computer."""
         return interval * SHARES if self.is_shared(now) else interval
 
     def is_shared(self, now: float) -> bool:
-        """Say whether a refusal was not long ago."""
+        """Return True soon after a refusal."""
         return now < self.shared <= now + SHARED_SECONDS
 
     def back(self, now: float) -> float:
-        """Return for how many seconds nobody leaves; a moment too far ahead is of a clock that was set back."""
+        """Return for how many seconds no call may leave; 0 if the moment is too far ahead (a clock was set back)."""
         back = self.until - now
         return back if MARGIN_SECONDS / 2 < back <= LONGEST_BACK_SECONDS else 0.0
 

@@ -1,10 +1,10 @@
-"""Answers of the market, shared by every process that uses the account: of all that want to know the same, one asks.
+"""A cache of the market's answers, shared by every process that uses the account: one asks, the others share.
 
-The market allows one list a second and ten searches a minute for the whole account. A fleet of 32 whose instances each
-asked for themselves would wait for its turns longer than for its machines. A caller says how old an answer may be; "asked
-after I came" is the strictest, and still lets everybody who came meanwhile share the next one.
+The market allows one list a second and ten searches a minute for the whole account. If each of 32 instances asked for
+itself, a fleet would wait longer for its turns than for its machines. A caller says how old an answer may be. The
+strictest demand is "asked after I came". All callers that came meanwhile still share the next answer.
 
-Moments are monotonic seconds, which on Linux are the same for all processes since boot.
+Times are monotonic seconds. On Linux all processes count them from the same boot.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from providers.vast.api.errors import OutcomeUnknown, RateLimited, VastError
 from providers.vast.api.outage import Outage
 from providers.vast.api.rows import Listing
 
-LOOK_SECONDS = 0.03  # while another one asks, at first
-LOOK_SHARE = 0.1  # of what was waited, later
+LOOK_SECONDS = 0.03  # first pause while another process asks
+LOOK_SHARE = 0.1  # later pauses, as a share of the time waited so far
 LONGEST_LOOK_SECONDS = 1.0  # market seconds
-PROBE_SECONDS = 5.0  # market seconds: in an outage one of all asks so often
+PROBE_SECONDS = 5.0  # market seconds; in an outage only one process asks in each such period
 FAILED = ".failed"
 
 Rows = list[dict[str, Any]]
@@ -42,11 +42,11 @@ class _Answer(BaseModel):
 class _Failure(BaseModel):
     failed: float  # monotonic seconds
     call: str
-    what_happened: str | None  # None: refused for too many calls
+    what_happened: str | None  # None: the market refused too many calls
 
 
 class ResponseCache:
-    """The answers of one account, one file a question. `folder` is private; see `meeting.meeting_place`."""
+    """The answers of one account, one file for each question. `folder` is private; see `account_directory`."""
 
     def __init__(self, folder: Path, time_scale: float = 1.0) -> None:
         self._folder = folder
@@ -63,12 +63,12 @@ class ResponseCache:
         clock: Clock,
         age_seconds: float = 0.0,
     ) -> Rows:
-        """Return an answer to `question` that was asked at `since` or later, by `ask` where there is none yet.
+        """Return an answer to `question` that some process asked for at `since` or later; else call `ask`.
 
-        With `age_seconds` one that was complete so long before `since` will do: an answer of many pages takes its time, and
-        if only its beginning counted, nobody could share it. `ask` returns the moment at which the market was asked, and
-        its answer. Waits through the clock while somebody else asks, and shares its doubt if that ends in one; in an outage
-        also one of a moment before. Raises what `ask` and the clock raise; another failure is shared with nobody.
+        With `age_seconds`, an answer that was complete up to so long before `since` is enough. An answer of many pages
+        takes time, and no process could share it if only its start counted. `ask` returns the moment of asking and the
+        rows. Waits through the clock while another process asks, and shares its doubt. In an outage it also shares a
+        doubt of the last moments. Raises the errors of `ask` and of the clock. Other failures stay with their process.
         """
         file, came = self._file(question), clock.monotonic()
         recent = came - self._probe if self.outage.lasts(clock) else came
@@ -98,12 +98,12 @@ class ResponseCache:
         return answer.rows
 
     def last(self, question: str, since: float, clock: Clock) -> Rows | None:
-        """Return the last answer if it was asked at `since` or later, without asking."""
+        """Return the cached answer if a process asked for it at `since` or later, else None. Never asks the market."""
         known = _read(self._file(question), since, clock, 0.0)
         return known.rows if known else None
 
     def forget(self, question: str) -> None:
-        """Have the next caller ask."""
+        """Drop an answer, so that the next caller asks the market."""
         with contextlib.suppress(OSError):
             self._file(question).unlink(missing_ok=True)
 
@@ -112,12 +112,12 @@ class ResponseCache:
 
 
 def question(query: dict[str, Any]) -> str:
-    """Return the one text by which a query is known."""
+    """Return the text that identifies a query in the cache."""
     return json.dumps(query, sort_keys=True)
 
 
 def dumped(asked: float, found: Listing[Any]) -> tuple[float, Rows]:
-    """Return a listing, and when it was asked for, as they are shared."""
+    """Return the moment of asking and the listing's rows in the cache's form."""
     return asked, found.dumped()
 
 
@@ -132,7 +132,7 @@ def _read(file: Path, since: float, clock: Clock, age_seconds: float) -> _Answer
 
 
 def _doubt(file: Path, came: float, clock: Clock) -> VastError | None:
-    """Return the doubt in which somebody's question ended after a moment."""
+    """Return the doubt that another process met at `came` or later, or None."""
     try:
         failure = _Failure.model_validate_json(file.with_suffix(FAILED).read_bytes())
     except (OSError, ValidationError):
@@ -147,7 +147,7 @@ def _doubt(file: Path, came: float, clock: Clock) -> VastError | None:
 
 
 def _write(file: Path, what: BaseModel) -> None:
-    """Share something; on a full disk whoever asked has it all the same, and the others ask for themselves."""
+    """Write an answer for other processes. On a full disk this caller still has it, and the others ask themselves."""
     part = file.with_suffix(f".{os.getpid()}")
     with contextlib.suppress(OSError):
         part.write_text(json.dumps(what.model_dump()))
@@ -156,8 +156,9 @@ def _write(file: Path, what: BaseModel) -> None:
 
 @contextlib.contextmanager
 def _only_one(file: Path) -> Iterator[bool]:
-    """Say whether the lock is ours; it ends with the block, and with the process however that ends. Where no lock can be
-    made everybody asks.
+    """Yield True if this process got the lock. The lock ends with the block, or with the process.
+
+    If the lock file cannot be created, every process asks.
     """
     try:
         lock = file.open("w")

@@ -1,4 +1,4 @@
-"""The shapes of the market's answers, as far as they are read; what is not of one is no answer at all."""
+"""Response models, used fields only. Anything that fails validation is an error."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ SOURCE = "instance-"
 
 
 class Offers(BaseModel):
-    """Of a search. Its rows are read one by one, see `rows.read`."""
+    """Response to a search. `rows.read` validates each row."""
 
     offers: list[Any]
 
 
 class Rented(BaseModel):
-    """Of the rent call."""
+    """Response to the rent call."""
 
     success: bool
     new_contract: int
 
 
 class ShowResponse(BaseModel):
-    """Of a look at one instance. Required on purpose: an empty object must not read as "there is no such instance"."""
+    """Response to a look at one instance. The field is required: an empty object must not mean "no such instance"."""
 
     instances: Instance | list[Instance] | None
 
 
 class ListResponse(BaseModel):
-    """One page of the list. Its rows are read one by one, see `rows.read`.
+    """One page of the instances list. `rows.read` validates each row.
 
     `instances_found` counts the rows of this page, `total_instances` all rows that match the filters. `label_counts`
     counts rows by label.
@@ -45,14 +45,14 @@ class ListResponse(BaseModel):
 
     @property
     def is_short(self) -> bool:
-        """Whether the page lacks rows that it counts."""
+        """True if the page holds fewer rows than it counts."""
         return self.instances_found is not None and len(self.instances) < self.instances_found
 
     def expected(self, label: str | None) -> int:
-        """Return how many rows all pages have together, of one label if it is given; 0 where the market does not say.
+        """Return the number of rows on all pages, or of one label if given; 0 if the market does not count.
 
-        A total that is counted without the filter would make every list of a label short; the label's own count puts
-        that right.
+        The market may count the total without the label filter. Every list of a label would then look short. The
+        label's own count corrects that.
         """
         total = self.total_instances or 0
         if label is None or self.label_counts is None:
@@ -61,19 +61,19 @@ class ListResponse(BaseModel):
 
 
 class Log(BaseModel):
-    """Of the request for a log."""
+    """Response to a request for a log."""
 
     result_url: str
 
 
 class DestroyResponse(BaseModel):
-    """Of a call whose effect is looked for elsewhere."""
+    """Response to a call whose effect the caller checks with another call."""
 
     success: bool | None = None
 
 
 class PriceIncrease(BaseModel):
-    """A higher price that a landlord has announced for a contract. Prices in $ a second, the end in unix seconds."""
+    """A higher price that a landlord announced for a contract. Prices in $ a second, end in unix seconds."""
 
     contract_id: int
     new_gpu_costpersec: float | None = None
@@ -82,13 +82,13 @@ class PriceIncrease(BaseModel):
 
 
 class PriceIncreases(BaseModel):
-    """Of the list of announced increases."""
+    """Response to the list of announced price increases."""
 
     pending_price_increases: list[dict[str, Any]] = Field(default_factory=list)
 
 
 class Account(BaseModel):
-    """Of the account that a key is of: a person's, or a team's, which is one of its own. `credit` in $."""
+    """The key's account: a person's, or a team's, which has an id of its own. `credit` in $."""
 
     id: int | None = None
     username: str | None = None
@@ -96,13 +96,13 @@ class Account(BaseModel):
 
     @property
     def told(self) -> str:
-        """Say which one it is."""
+        """Return the account's number and user name in words."""
         number = "of an unknown number" if self.id is None else str(self.id)
         return f"{number} ({self.username})" if self.username else number
 
 
 class Item(BaseModel):
-    """A part of a charge. `type`: gpu, disk, bwd or bwu (bytes down and up); `amount` in $."""
+    """One part of a charge. `type`: gpu, disk, bwd or bwu (bytes down and up); `amount` in $."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -111,7 +111,7 @@ class Item(BaseModel):
 
 
 class Metadata(BaseModel):
-    """What a charge is for."""
+    """The metadata of a charge: the label of its instance."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -119,7 +119,7 @@ class Metadata(BaseModel):
 
 
 class Charge(BaseModel):
-    """What one contract was charged between two moments (unix seconds). `source` names the contract: `instance-<id>`."""
+    """A charge for one contract between two unix times. `source` names the contract: `instance-<id>`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -137,13 +137,13 @@ class Charge(BaseModel):
 
     @property
     def instance_id(self) -> int | None:
-        """The contract's number; None for a charge of something else."""
+        """The contract's number, or None if the charge is not for an instance."""
         number = self.source.removeprefix(SOURCE)
         return int(number) if self.source.startswith(SOURCE) and number.isdigit() else None
 
 
 class Charges(BaseModel):
-    """One page of charges. Its rows are read one by one, see `rows.read`."""
+    """One page of charges. `rows.read` validates each row."""
 
     results: list[Any]
     next_token: str | None = None

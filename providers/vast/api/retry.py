@@ -1,7 +1,7 @@
-"""A call to the market is made again after an error of some kinds: the layer below `patient`.
+"""Retry a call to the market after chosen errors. `patient_market` is the layer above.
 
-A refusal for too many calls says that the market is well and only wants fewer of them, so it is waited out for minutes. Other
-doubts are an outage or an accident: a few tries tell which.
+A refusal for too many calls says that the market works and wants fewer calls, so we wait it out for minutes. Any other
+doubt is an outage or an accident, and a few tries tell which.
 """
 
 import random
@@ -17,19 +17,19 @@ from providers.vast.api.errors import RateLimited, VastError
 Value = TypeVar("Value")
 ATTEMPTS = 6
 LONGEST_SECONDS = 30.0
-RATE_LIMITED_WAITS = 300  # times the first wait, all refusals for too many calls together
-JITTER = 0.25  # of a wait, so that those who wait do not come back all at once
+RATE_LIMITED_WAITS = 300  # times the first wait: the limit for all refusals for too many calls together
+JITTER = 0.25  # of a wait, so that waiting callers do not return all at once
 
 
 class Turn(Protocol):
-    """Enters when a call may leave; `again`: it was refused before, and keeps its place. See `pace.Pace`."""
+    """Enters when a call may leave. With `again`, a refused call keeps its place. See `rate_limit.RateLimit`."""
 
     def __call__(self, *, again: bool) -> AbstractContextManager[None]:
         """Return the context of one try."""
 
 
 def at_once(*, again: bool) -> AbstractContextManager[None]:  # noqa: ARG001 -- a Turn
-    """Let every call leave."""
+    """Let every call leave at once."""
     return nullcontext()
 
 
@@ -41,11 +41,11 @@ def again(
     turn: Turn = at_once,
     tries: int = ATTEMPTS,
 ) -> Value:
-    """Return what `once` returns, each try at its turn; `tries` bounds those that end in another doubt than a refusal for too
-    many calls.
+    """Return the result of `once`. Each try waits for its turn.
 
-    `seconds` pass before the second try, and twice as many before each further one; after a refusal for too many calls as
-    many as the market says, or `seconds`. Raises the last error.
+    `tries` bounds the tries that end in a doubt, refusals for too many calls not included. The second try waits
+    `seconds`, and each further wait doubles. After a refusal for too many calls the wait is the market's hint, or
+    `seconds`. Raises the last error.
     """
     began, refused = clock.monotonic(), 0
 
@@ -57,7 +57,7 @@ def again(
             return min(LONGEST_SECONDS, _jittered(seconds) if error.retry_after is None else error.retry_after)
         return min(LONGEST_SECONDS, _jittered(seconds * 2.0 ** (state.attempt_number - refused - 1)))
 
-    def stop(state: Any) -> bool:  # called after `wait`
+    def stop(state: Any) -> bool:  # tenacity calls it after `wait`
         if isinstance(state.outcome.exception(), RateLimited):
             return bool(clock.monotonic() + state.upcoming_sleep - began > RATE_LIMITED_WAITS * seconds)
         return bool(state.attempt_number - refused >= tries)

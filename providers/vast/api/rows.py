@@ -1,7 +1,7 @@
-"""Rows of the market's lists, read one by one: a row that does not parse is set aside and counted, and fails no other.
+"""Read the rows of the market's lists one by one. A row that does not parse is set aside and fails no other row.
 
-Lists hold rows of strangers and of the market's own making, with nulls and other types in any field. What is set aside
-still counts for the completeness of a list. If it carries a label of ours, its instance is in doubt, and only that one.
+Lists hold rows of strangers and of the market itself, with nulls and other types in any field. A row that is set aside
+still counts for the completeness of its list. If it has one of our labels, only its own instance is in doubt.
 """
 
 from collections.abc import Iterable
@@ -9,16 +9,16 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-MARK = "odd"  # no field of the market's has this name; only our own shared rows carry it
-NAMED = 3  # fields that a sentence names
+MARK = "odd"  # no market field has this name; only rows in our own cache have it
+NAMED = 3  # how many fields a sentence names
 
 Row = TypeVar("Row", bound=BaseModel)
 
 
 class Odd(BaseModel):
-    """A row that did not parse. `odd` names its fields that are wrong; `id` and `label` are set where they can be read.
+    """A row that did not parse. `odd` names its invalid fields; `id` and `label` are set if they are readable.
 
-    An empty `label` means that the row says that it has none.
+    An empty `label` means that the row has no label.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,25 +29,25 @@ class Odd(BaseModel):
 
     @property
     def told(self) -> str:
-        """Say which row it is and what is wrong with it."""
+        """Say which row this is and which fields are invalid."""
         return f"row of {'an unknown id' if self.id is None else self.id} of another shape, at: {self.odd}"
 
 
 class Listing(list[Row], Generic[Row]):
-    """The rows that parsed, in the market's order, and those that did not."""
+    """The rows that parsed, in the market's order. `odd` holds the rows that did not."""
 
     def __init__(self, rows: Iterable[Row] = (), odd: Iterable[Odd] = ()) -> None:
         super().__init__(rows)
         self.odd = tuple(odd)
 
     def dumped(self) -> list[dict[str, Any]]:
-        """Return all of it as JSON values, for other processes; `read` gives it back."""
+        """Return all rows as JSON values for other processes; `read` restores them."""
         everything: list[BaseModel] = [*self, *self.odd]
         return [row.model_dump(mode="json") for row in everything]
 
 
 def read(rows: Iterable[Any], model: type[Row]) -> Listing[Row]:
-    """Read the market's rows, or what `dumped` returned."""
+    """Validate the market's rows, or rows that `dumped` returned."""
     good: list[Row] = []
     odd: list[Odd] = []
     for row in rows:
@@ -62,12 +62,12 @@ def read(rows: Iterable[Any], model: type[Row]) -> Listing[Row]:
 
 
 def set_aside(rows: Iterable[object]) -> tuple[Odd, ...]:
-    """Return the rows of a list that did not parse; none for a list that was never read from the market."""
+    """Return the rows of a list that did not parse; empty for a list that did not come from the market."""
     return rows.odd if isinstance(rows, Listing) else ()
 
 
 def describe_odd_rows(odd: tuple[Odd, ...], kind: str) -> str:
-    """Say how many rows were left out, and why. `kind` is the singular of what they are; empty if there are none."""
+    """Say how many rows were left out, and why; empty if none. `kind` is the singular noun for a row."""
     if not odd:
         return ""
     fields = list(dict.fromkeys(field for one in odd for field in one.odd.split(", ")))

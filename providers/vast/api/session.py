@@ -1,5 +1,6 @@
-"""The way from a provider process to the market: one client, paced and shared with all others of the account, behind the
-breaker.
+"""A provider process's session with the market.
+
+One client behind the breaker. It shares rate limits and answers with all processes of the account.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from providers.vast.limits import Limits
 
 @contextmanager
 def market_session(market: MarketConfig, key: str, clock: RentingClock, rents_per_hour: int) -> Iterator[GuardedMarket]:
-    """Give a market for as long as the block lasts. Raises SettingsInvalid."""
+    """Yield a market while the block lasts. Raises SettingsInvalid if others may write to the account's folder."""
     scale, place = market.time_scale, account_directory(market.url, key)
     breaker = Breaker(place, scale, rents_per_hour)
     client = VastClient(
