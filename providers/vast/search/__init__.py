@@ -1,1 +1,1 @@
-"""Search and rank: what a fleet requires, what the market offers, and why nothing fits."""
+"""Search and rank: a fleet's requirements, the market's offers, and the reason if none fits."""

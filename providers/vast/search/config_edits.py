@@ -1,6 +1,6 @@
-"""What in the config would have to change so that machines which fail one wish fit, pure.
+"""Propose the change to the config that makes machines fit if they fail one requirement; pure.
 
-A number that is named opens what is counted beside it: bounds are rounded away from the offers.
+The proposed number opens all machines that the text counts: rounding never excludes one of them.
 """
 
 import math
@@ -19,9 +19,9 @@ REPLACES = " Another image replaces what runs."
 
 
 class Edit(NamedTuple):
-    """What to change, how many of the machines that opens, and what the change does to what runs.
+    """A change to the config, the number of machines it opens, and its effect on running instances.
 
-    `opens` is 0 where no key of the config opens any; `text` then says why.
+    `opens` is 0 if no key of the config opens any machine; `text` then gives the reason.
     """
 
     text: str
@@ -30,9 +30,9 @@ class Edit(NamedTuple):
 
 
 def wish(keys: Collection[str], wishes: Requirements) -> str | None:
-    """Name the one wish that stands behind the keys that an offer misses; None if there are several.
+    """Return the one requirement behind the keys that an offer fails, or None if there are several.
 
-    An image has two: the CUDA of the driver, and the architecture of the GPU.
+    An image stands behind two keys: the CUDA of the driver and the architecture of the GPU.
     """
     needs = wishes.needs
     if set(keys) == {CUDA, CAPABILITY} and needs.by_image > max(needs.by_model, older_images()[1]) and not needs.is_set:
@@ -41,7 +41,7 @@ def wish(keys: Collection[str], wishes: Requirements) -> str | None:
 
 
 def edit(key: str, machines: Collection[Offer], wishes: Requirements) -> Edit:
-    """Return the change that opens as many machines as are wanted, the least one first."""
+    """Return the smallest change that opens as many machines as the fleet wants instances, if there are so many."""
     lowered: dict[str, tuple[Callable[[Offer], float], int]] = {
         "reliability": (lambda offer: offer.reliable, 3),
         "downloadMbps": (lambda offer: offer.inet_down, 0),
@@ -87,7 +87,7 @@ def _cuda(machines: Collection[Offer], wishes: Requirements) -> Edit:
         return Edit("the market does not say which CUDA their drivers support", 0)
     newest = known[: wishes.instances][-1]
     opens = sum(cuda >= newest for cuda in known)
-    if wishes.needs.is_set:  # an image for less changes nothing then
+    if wishes.needs.is_set:  # an image for an older CUDA would change nothing then
         return Edit(f"lower minCuda to {newest:g}, if the image runs with that CUDA", opens)
     text = f"take an image for CUDA {newest:g} or older, or set minCuda where you know better"
     return Edit(text, opens, f"{REPLACES} minCuda alone replaces nothing.")
@@ -130,7 +130,7 @@ def _days(machines: Collection[Offer], wishes: Requirements) -> Edit:
 
 
 def _rounded(value: float, digits: int, way: Callable[[float], int]) -> float:
-    """Round up or down, never past the value itself, whatever floats make of it."""
+    """Round up or down, but never past the value itself because of float errors."""
     unit: int = 10**digits
     whole = way(value * unit)
     if way is math.ceil and whole / unit < value:

@@ -1,4 +1,4 @@
-"""Which offers can still bring an instance online before a deadline, pure."""
+"""Tell which offers can still bring an instance online before a deadline; pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,9 +12,9 @@ from providers.vast.search.requirements import Requirements
 def least_seconds(
     offer: Offer, wishes: Requirements, record: MachineHistory = NOTHING, time_scale: float = 1.0
 ) -> float:
-    """Return what an attempt takes at the least, at the advertised rate: image and weights, without any start.
+    """Return the least seconds of an attempt at the advertised rate: image and weights, without any start.
 
-    What was measured on the machine counts where it is less. `time_scale` divides what runs by the market's clock.
+    A measurement on the machine counts if it is shorter. `time_scale` divides the part that runs by the market's clock.
     """
     boot = min([start_time.pull_seconds(wishes.image_gb, offer.inet_down), *record.boot_seconds])
     weights = start_time.transfer_seconds(wishes.weights_gb, max([offer.inet_down, *record.download_mbps]))
@@ -24,14 +24,14 @@ def least_seconds(
 def in_time(
     ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits, left: float
 ) -> list[Offer]:
-    """Return the offers whose attempt can end within `left` seconds, in their order."""
+    """Return the offers that can be online within `left` seconds, in the given order."""
     return [one for one in ranked if _least(one, wishes, records, limits) <= left]
 
 
 def too_late(
     ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits, left: float
 ) -> str:
-    """Say that none of these offers can end in time, and what would have to give."""
+    """Return the sentence for the operator if no offer can be online in time, with the config keys to change."""
     least = min(_least(one, wishes, records, limits) for one in ranked)
     return (
         f"nothing was rented, because no machine that fits can end in the {max(left, 0) / 60:.0f} min that are left of "

@@ -1,8 +1,9 @@
-"""What an image with vLLM needs of a machine, pure: the CUDA that its driver must support, and the oldest architecture.
+"""Tell what an image with vLLM needs of a machine; pure: the driver's CUDA and the oldest GPU architecture.
 
-A container whose image is of a newer CUDA than the driver supports never starts: `unsatisfied condition: cuda>=12.8`. The
-floors of vLLM's own images are those that its users and Dockerfiles reported: 12.4 from 0.4.3, 12.8 from 0.9.0, 12.9 from
-0.11.1, 13.0 from 0.20.0. One whose name tells no version counts as the newest; `minCuda` is for those who know better.
+If an image is made for a newer CUDA than the driver supports, its container never starts: `unsatisfied condition:
+cuda>=12.8`. Users and Dockerfiles of vLLM reported the floors of its own images: 12.4 from 0.4.3, 12.8 from 0.9.0, 12.9
+from 0.11.1, 13.0 from 0.20.0. An image without a version in its name counts as the newest. Users with better knowledge
+set `minCuda`.
 """
 
 import re
@@ -13,14 +14,14 @@ from providers.vast.search.serving_options import options, value
 from weights.model_info import ModelInfo
 
 FLOORS = (((0, 20, 0), 13.0), ((0, 11, 1), 12.9), ((0, 9, 0), 12.8), ((0, 4, 3), 12.4), ((0, 0, 0), 12.1))
-OWN = "vllm/vllm-openai"  # vLLM's repository: its tags are all of vLLM's making
+OWN = "vllm/vllm-openai"  # vLLM's own repository, so every tag there is an image with vLLM
 OPENAI, CPU = re.compile(r"(^|/)vllm-openai$"), re.compile(r"(^|[/-])cpu($|[-:])|vllm-cpu|-cpu$")
 NEWEST = re.compile(r"(latest|nightly)($|-)")  # nightly-<commit>, latest-x86_64
 MARK = re.compile(r"(?:^|[-_.])(?:cu|cuda-?)(\d\d)\.?(\d)(?![\d])")  # -cu129, cuda-12.8, cuda12.4
 VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
-# CUDA 13 has left Maxwell, Pascal and Volta behind; the images of before are built for 7.0 and up.
+# CUDA 13 dropped Maxwell, Pascal and Volta; older images are built for 7.0 and up.
 OLDEST = ((13.0, 750), (0.1, 700))
-# vLLM's own floors (get_min_capability of each method); what is not here has none, or one that every image has.
+# vLLM's own floors (get_min_capability of each method). Other methods have no floor, or one that every image has.
 METHODS = {
     "fp_quant": 1000,
     "experts_int8": 800,
@@ -40,9 +41,11 @@ METHODS = {
 
 @dataclass(frozen=True)
 class Needs:
-    """What a driver and a GPU must have: a CUDA version (0: none; None: nothing is known), a compute capability times 100
-    (0: none), and the words that say why. `by_image` and `by_model` are the capabilities that the image by itself needs, and
-    dtype and quantization; `is_set`: the CUDA is the user's own floor, `minCuda`.
+    """The needs of an image and a model: driver and GPU.
+
+    `cuda`: CUDA version (0: none; None: unknown). `capability`: compute capability times 100 (0: none). `why`: the
+    reason in words. `by_image` and `by_model`: capabilities that the image alone needs, and that dtype and quantization
+    need. `is_set`: the CUDA is the user's own floor, `minCuda`.
     """
 
     cuda: float | None
@@ -57,7 +60,7 @@ NOTHING_NEEDED = Needs(0, 0)
 
 
 def image_cuda(image: str) -> float | None:
-    """Return the CUDA that an image is made for; 0 for one of processors, None where its name says nothing."""
+    """Return an image's CUDA; 0 for an image for processors, None if its name gives no CUDA."""
     told = _told_cuda(image)
     if told is not None:
         return told
@@ -67,7 +70,7 @@ def image_cuda(image: str) -> float | None:
 
 
 def _told_cuda(image: str) -> float | None:
-    """Return what the name says by itself."""
+    """Return the CUDA that the image's name or tag states, or None."""
     name, tag = name_and_tag(image)
     if CPU.search(name) or CPU.search(tag):
         return 0.0
@@ -81,9 +84,9 @@ def _told_cuda(image: str) -> float | None:
 
 
 def needs_of(image: str, arguments: Sequence[str], about: ModelInfo | None, min_cuda: float = 0) -> Needs:
-    """Return what image, vLLM's arguments and model need; `min_cuda` overrides what follows from the image."""
+    """Return the needs of an image, vLLM's arguments and a model. `min_cuda` overrides the image's CUDA."""
     cuda, told, given = image_cuda(image), _told_cuda(image), options(arguments)
-    # A name that tells nothing is taken for the newest, unless its user knows better.
+    # A name without a version counts as the newest image, unless the user set minCuda.
     built_for = told if told is not None or cuda is None else min_cuda or cuda
     reasons = [(_oldest(built_for), f"the image {image}")] if built_for else []
     if value(given, "--dtype") == "bfloat16":
@@ -91,7 +94,7 @@ def needs_of(image: str, arguments: Sequence[str], about: ModelInfo | None, min_
     method = value(given, "--quantization", "-q") or (about.quantization if about else None)
     if method in METHODS:
         reasons.append((METHODS[method], f"quantization {method}"))
-    if cuda == 0.0:  # no GPU does any of the work
+    if cuda == 0.0:  # no GPU is in use
         reasons = []
     capability, why = max(reasons, default=(0, ""))
     by_image = _oldest(built_for) if built_for and reasons else 0
@@ -100,7 +103,7 @@ def needs_of(image: str, arguments: Sequence[str], about: ModelInfo | None, min_
 
 
 def older_images() -> tuple[str, int]:
-    """Name the images that run on GPUs which the newest ones have left behind, and the least capability that they need."""
+    """Return words for the images that still run on GPUs the newest dropped, and their least compute capability."""
     cuda, least = OLDEST[0][0], OLDEST[1][1]
     first = min(version for version, floor in FLOORS if floor >= cuda)
     return f"an image for a CUDA older than {cuda:g}, such as vLLM's before {'.'.join(map(str, first))}", least
@@ -111,7 +114,7 @@ def _oldest(cuda: float) -> int:
 
 
 def name_and_tag(image: str) -> tuple[str, str]:
-    """Split an image's name, a digest left aside; the tag is empty where none is named."""
+    """Split an image into name and tag, without its digest; the tag is empty if the image has none."""
     name = image.partition("@")[0]
     head, _, last = name.rpartition("/")
     last, _, tag = last.partition(":")

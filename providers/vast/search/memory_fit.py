@@ -1,10 +1,11 @@
-"""Whether a model fits a GPU, pure: what vLLM needs of each GPU's memory, and which arguments would make it need less.
+"""Tell whether a model fits a GPU; pure: vLLM's need of each GPU's memory, and arguments that lower it.
 
     a GPU's memory x gpu-memory-utilization >= weights / GPUs + KV cache of one request of full length / GPUs + the rest
 
-vLLM refuses to start where the cache does not hold one request of `--max-model-len`. The rest (CUDA context, graphs,
-activations) is an estimate: 1.5 to 2.5 GiB were reported for models of 7 to 70 billion parameters. So GPUs
-that hold all but the rest are rented too, after the larger ones; what a machine has left only vLLM itself finds out.
+vLLM refuses to start if the cache does not hold one request of `--max-model-len`. The rest (CUDA context, graphs,
+activations) is an estimate: users reported 1.5 to 2.5 GiB for models of 7 to 70 billion parameters. So we also rent
+GPUs that hold everything but the rest, after the larger ones. Only vLLM itself finds out how much memory a machine has
+left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,13 +16,13 @@ from weights.model_info import ModelInfo
 
 MIB, GIB = 2**20, 2**30
 REST_BYTES = 2 * GIB
-LEAST_REST_BYTES = GIB // 4  # what even a small model without graphs takes: below it nothing would start
-SHORTEST_CONTEXT = 1024  # below it nobody wants to be served
+LEAST_REST_BYTES = GIB // 4  # even a small model without graphs takes this much; with less, no model starts
+SHORTEST_CONTEXT = 1024  # a shorter context is of no use
 
 
 @dataclass(frozen=True)
 class Need:
-    """What one GPU must hold, in bytes, and the memory that it must have for that."""
+    """The bytes that one GPU must hold, and the memory that it must have for them."""
 
     weights: float
     cache: float
@@ -30,21 +31,21 @@ class Need:
 
     @property
     def least_mib(self) -> float:
-        """Memory in MiB below which a GPU cannot do, whatever vLLM itself takes; all of it may be given to vLLM."""
+        """Memory in MiB below which no GPU can serve the model, even with the smallest rest."""
         return (self.weights + self.cache + LEAST_REST_BYTES) / self.utilization / MIB
 
     @property
     def gpu_bytes(self) -> float:
-        """Memory that a GPU must have."""
+        """Memory in bytes that a GPU must have."""
         return (self.weights + self.cache + REST_BYTES) / self.utilization
 
     @property
     def gpu_mib(self) -> float:
-        """The same in MiB, as the market and nvidia-smi count."""
+        """The same in MiB, the unit of the market and nvidia-smi."""
         return self.gpu_bytes / MIB
 
     def told(self) -> str:
-        """Say it with the numbers it is made of."""
+        """Return the need in words, with each of its parts."""
         return (
             f"needs {self.gpu_bytes / GIB:.1f} GiB a GPU: weights {self.weights / GIB:.1f} + cache for {self.context:,} "
             f"tokens {self.cache / GIB:.1f} + about {REST_BYTES / GIB:.0f} for vLLM itself, in {self.utilization:.0%} of the "
@@ -54,7 +55,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Fit:
-    """A model and the order it is served by; what the search needs of both."""
+    """A model and its serving options; the search asks them about memory."""
 
     about: ModelInfo
     order: ServingOptions
@@ -63,38 +64,38 @@ class Fit:
     def of(
         cls, about: ModelInfo | None, arguments: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> "Fit | None":
-        """Return it where the manifest says what the model is."""
+        """Return the fit, or None if the manifest does not describe the model."""
         return cls(about, read_options(about, arguments, environment)) if about else None
 
     @property
     def least_mib(self) -> float:
-        """Memory in MiB below which a GPU is not rented; 0 where the arguments change what can be computed."""
+        """Memory in MiB below which we rent no GPU; 0 if the arguments make the estimate unreliable."""
         return 0.0 if self.order.loose else self.need.least_mib
 
     def tight(self, gpu_mib: float) -> bool:
-        """Say whether it may be too little: such a GPU is rented where no larger one fits the wishes."""
+        """Return True if the memory may be too small. We rent such a GPU only if no larger one fits."""
         return gpu_mib < self.need.gpu_mib
 
     @property
     def need(self) -> Need:
-        """What one GPU must hold."""
+        """The memory need of one GPU."""
         return need(self.about, self.order)
 
     def doubts(self, gpu_count: int) -> list[str]:
-        """Return a sentence for each thing that may work and is perhaps not meant."""
+        """Return one sentence for each setting that may work but is perhaps a mistake."""
         return doubts(self.about, self.order, gpu_count)
 
     def refused(self, gpu_mib: float) -> str:
-        """Say why GPUs with this memory will not do, and what would make them."""
+        """Return why GPUs with this memory are too small, and the arguments that would make the model fit."""
         ways = advice(self.about, self.order, gpu_mib)
         would = f"it would fit with {' or '.join(ways)}" if ways else "no argument would make it fit"
         return f"The model {self.need.told()}. On {gpu_mib * MIB / GIB:.0f} GiB {would}."
 
 
 def need(about: ModelInfo, order: ServingOptions) -> Need:
-    """Return what one GPU must hold for a model that is served by this order."""
+    """Return the memory need of one GPU for a model with these serving options."""
     context = order.context if order.context is not None else min(SHORTEST_CONTEXT, about.context_length)
-    # Fewer heads of the cache than GPUs: each GPU holds a copy of one.
+    # With fewer KV heads than GPUs, each GPU holds a copy of one head.
     split = order.pipeline * min(order.tensor, about.kv_heads)
     return Need(
         weights=max(0.0, about.weight_bytes * order.weight_factor / order.gpus - order.offload_bytes),
@@ -105,9 +106,9 @@ def need(about: ModelInfo, order: ServingOptions) -> Need:
 
 
 def contradictions(about: ModelInfo, order: ServingOptions, gpu_count: int) -> list[str]:
-    """Return a sentence for each way in which vLLM's arguments fit neither the model nor the GPUs of an instance.
+    """Return one sentence for each contradiction between vLLM's arguments and the model or the instance's GPUs.
 
-    Only what vLLM refuses whatever else is given: what may work is `doubts`.
+    Contains only settings that vLLM always refuses. `doubts` has the settings that may work.
     """
     if order.loose:
         return []
@@ -120,7 +121,7 @@ def contradictions(about: ModelInfo, order: ServingOptions, gpu_count: int) -> l
         )
     if (wanted := order.gpus * order.data) > gpu_count:
         found.append(f"vLLM's arguments ask for {wanted} GPUs and an instance has gpu.count {gpu_count}")
-    # Manifests of older versions give the context without its rope scaling, which may be shorter than what vLLM takes.
+    # Older manifests give the context without its rope scaling, so it may be shorter than vLLM's limit.
     if _too_long(about, order) and about.model_type is not None and not order.longer:
         found.append(
             f"--max-model-len {order.context} is longer than the model's context of {about.context_length}; if it is meant, "
@@ -130,7 +131,7 @@ def contradictions(about: ModelInfo, order: ServingOptions, gpu_count: int) -> l
 
 
 def doubts(about: ModelInfo, order: ServingOptions, gpu_count: int) -> list[str]:
-    """Return a sentence for each thing that may work and is perhaps not meant."""
+    """Return one sentence for each setting that may work but is perhaps a mistake."""
     found = ["vLLM's arguments change the model or its memory: the estimate may be wrong"] if order.loose else []
     if (used := order.gpus * order.data) < gpu_count:
         found.append(f"vLLM uses {used} of the {gpu_count} GPUs that are paid for")
@@ -144,7 +145,7 @@ def _too_long(about: ModelInfo, order: ServingOptions) -> bool:
 
 
 def advice(about: ModelInfo, order: ServingOptions, gpu_mib: float) -> list[str]:
-    """Return what would make the model fit a GPU with this memory, the least change first; empty where nothing would."""
+    """Return the arguments that would make the model fit a GPU with this memory, smallest change first."""
     have = gpu_mib * MIB
     found = []
     if longest := _longest(about, order, have):
@@ -161,12 +162,12 @@ def advice(about: ModelInfo, order: ServingOptions, gpu_mib: float) -> list[str]
 
 
 def _longest(about: ModelInfo, order: ServingOptions, have: float) -> int | None:
-    """Return the longest context that fits, in whole blocks of 256 tokens; None where it is not shorter, or too short."""
+    """Return the longest context that fits, in blocks of 256 tokens; None if it is too short or no shorter than now."""
     asked = order.context if order.context is not None else 0
     below, above = SHORTEST_CONTEXT // 256, asked // 256
     if above <= below or need(about, replace(order, context=below * 256)).gpu_bytes > have:
         return None
-    while above - below > 1:  # the need grows with the context: what fits lies at `below` and under it
+    while above - below > 1:  # the need grows with the context, so `below` and shorter contexts always fit
         middle = (below + above) // 2
         fits = need(about, replace(order, context=middle * 256)).gpu_bytes <= have
         below, above = (middle, above) if fits else (below, middle)

@@ -9,14 +9,14 @@ from providers.vast.search.requirements import Requirements
 
 @dataclass(frozen=True)
 class Mismatch:
-    """One wish that an offer fails: the config key, and the sentence that says by how much."""
+    """One requirement that an offer fails: the config key, and a sentence that says by how much."""
 
     key: str
     text: str
 
 
 def mismatches(offer: Offer, wishes: Requirements) -> list[Mismatch]:
-    """Name every wish that the offer fails; an empty list means that it fits."""
+    """Return every requirement that the offer fails; an empty list means that it fits."""
     price, needed = usd_per_hour(offer, wishes), wishes.fit.least_mib if wishes.fit else 0
     rules = [
         (offer.gpu_name in wishes.gpu_names, "gpu.name", f"has {offer.gpu_name}"),
@@ -56,7 +56,7 @@ def mismatches(offer: Offer, wishes: Requirements) -> list[Mismatch]:
 
 
 def _enough(has: float | None, least: float) -> bool:
-    """Say whether a bound is kept; what is not known keeps none."""
+    """Return True if the value keeps the bound. An unknown value keeps no bound."""
     return not least or (has is not None and has >= least)
 
 
@@ -77,7 +77,7 @@ def _capability(offer: Offer, wishes: Requirements) -> str:
 
 
 def _lasts(offer: Offer) -> str:
-    # Without the fact the bound stands: a machine that may be stopped any moment is not what was asked for.
+    # An offer without an end fails the bound, because the market may stop such a machine at any moment.
     if offer.duration is None:
         return "does not say when it ends"
     return f"ends in {offer.duration / 86_400:.2g} days, of which the last does not count"

@@ -9,26 +9,26 @@ HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30
 
 
 def usd_per_hour(offer: Offer, wishes: Requirements) -> float:
-    """All-in $/h: GPUs, disk, and the weights' download spread over the hours that an instance is expected to live."""
+    """Return the all-in $/h: GPUs, disk, and the weights' download spread over the instance's expected hours."""
     download = wishes.weights_gb * offer.inet_down_cost / wishes.expected_hours
     return offer.dph_base + disk_usd_per_hour(offer, wishes) + download
 
 
 def disk_usd_per_hour(offer: Offer, wishes: Requirements) -> float:
-    """Return $/h of the disk: all that an instance costs by the hour before it runs."""
+    """Return $/h of the disk, the only hourly cost of an instance before it runs."""
     return wishes.disk_gb * offer.storage_cost / HOURS_A_MONTH
 
 
 def image_usd(offer: Offer, wishes: Requirements) -> float:
-    """Return $ for the traffic of pulling the image."""
+    """Return $ for the traffic of the image pull."""
     return wishes.image_gb * offer.inet_down_cost
 
 
 def expected_usd_per_hour(offer: Offer, wishes: Requirements, record: MachineHistory = NOTHING) -> float:
-    """Price of an hour that works: all-in, with what is paid while it loads and downloads, and what fails, spread over it.
+    """Return $ for one working hour: the all-in price plus the costs of start and failure, spread over working hours.
 
-    While it loads, disk and the image's traffic are paid; while it downloads the weights it runs, and costs in full.
-    What we have measured on the machine counts more than what it advertises.
+    While the image loads, we pay for disk and image traffic. While the weights download, the instance runs at full
+    price. Our own measurements of the machine count more than its advertised values.
     """
     mbps = record.believed_mbps(offer.inet_down)
     boot = record.believed_boot_seconds(start_time.pull_seconds(wishes.image_gb, mbps))

@@ -1,7 +1,7 @@
-"""The body of the market's search, made from requirements; pure.
+"""Build the body of the market's search from requirements; pure.
 
-The market filters and orders, and returns 64 rows at most. Every filter is checked again afterwards, because the market at
-times does not apply some.
+The market filters, orders and returns 64 rows at most. We check every filter again afterwards, because the market
+sometimes ignores one.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ PAGE = 64
 
 
 def query(wishes: Requirements) -> dict[str, Any]:
-    """Translate wishes into the body of `POST /bundles/`: flat filters, order, type, limit, storage to price in."""
+    """Return the body of `POST /bundles/`: flat filters, order, type, limit, and the disk size for the price."""
     body: dict[str, Any] = {
         **relaxed_query(wishes),
         "reliability2": {"gte": wishes.min_reliability},
@@ -26,7 +26,7 @@ def query(wishes: Requirements) -> dict[str, Any]:
         "cuda_max_good": wishes.min_cuda,
         "compute_cap": wishes.min_capability,
         "cpu_cores_effective": wishes.cpu_cores,
-        "cpu_ram": wishes.memory_gb * 1000,  # of the machine; the slice's share is looked at by `misses`
+        "cpu_ram": wishes.memory_gb * 1000,  # of the whole machine; `mismatches` checks the slice's share
         "duration": wishes.min_seconds,
     }
     body |= {name: {"gte": value} for name, value in least.items() if value}
@@ -42,7 +42,7 @@ def query(wishes: Requirements) -> dict[str, Any]:
 
 
 def relaxed_query(wishes: Requirements) -> dict[str, Any]:
-    """Ask for the same GPUs without any other bound, so that a refusal can name what came near."""
+    """Return a query for the same GPUs without any other bound, so that a refusal can name near offers."""
     return {
         "gpu_name": {"in": list(wishes.gpu_names)},
         "num_gpus": {"eq": wishes.gpu_count},

@@ -8,7 +8,7 @@ from providers.vast.search.mismatches import mismatches
 from providers.vast.search.prices import expected_usd_per_hour
 from providers.vast.search.requirements import Requirements
 
-NEAR = 1.05  # times the best expected price: nearly the same
+NEAR = 1.05  # times the best expected price counts as nearly the same price
 
 
 def rank(
@@ -17,10 +17,10 @@ def rank(
     records: Mapping[int, MachineHistory] | None = None,
     once: bool = True,
 ) -> list[Offer]:
-    """Order the offers that fit, the best first: the expected price of an hour that works, then download speed.
+    """Return the offers that fit, best first: by the expected price of a working hour, then by download speed.
 
-    `records` by machine id is what the ledger knows. Of a machine in several slices the best appears, and all of them
-    without `once`. GPUs that the model may not fit come after all that it fits.
+    `records` is the ledger's knowledge by machine id. With `once`, a machine with several slices appears once, with its
+    best slice; else with all of them. GPUs that may be too small for the model come after all others.
     """
     known = records or {}
     fitting = sorted(
@@ -36,10 +36,10 @@ def rank(
 def choose(
     ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], claimed: Mapping[int, int]
 ) -> Offer:
-    """Return the offer to try of those in their order, of which others claim some (offer ids, with their machines).
+    """Return the offer to try from `ranked`. `claimed` maps offer ids that others claim to their machines.
 
-    What others claim is as good as gone. Of offers at nearly the same price one on a machine of its own is taken, because
-    neighbours share a line and fail together.
+    A claimed offer counts as gone. Among offers at nearly the same price, one on an unclaimed machine wins, because
+    instances on one machine share a line and fail together.
     """
     free = [one for one in ranked if one.id not in claimed] or list(ranked)
     tight, price = _standing(free[0], wishes, records)

@@ -1,4 +1,4 @@
-"""What a fleet requires of an instance: hard bounds on machine, line, price and place."""
+"""A fleet's requirements of an instance: hard bounds on machine, line, price and place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from providers.vast.search.memory_fit import Fit
 
 @dataclass(frozen=True)
 class Requirements:
-    """What an instance must have. Every field is a hard bound; ranking happens among what is left."""
+    """The requirements of an instance. Every field is a hard bound; ranking orders the offers that fit."""
 
     gpu_names: tuple[str, ...]
     gpu_count: int
@@ -25,21 +25,21 @@ class Requirements:
     cpu_cores: float = 0
     memory_gb: float = 0
     datacenter: bool = False
-    instances: int = 1  # that are wanted with the same wishes
+    instances: int = 1  # how many the fleet wants with these requirements
     regions: tuple[str, ...] = ()
     verified_only: bool = True
     expected_hours: float = 8
     ports: int = 2  # SSH and the gate
     avoided_machines: frozenset[int] = field(default_factory=frozenset)
     fit: Fit | None = None
-    # By GPU name: MB on which vLLM had too few.
+    # By GPU name: the MB that proved too small for vLLM in this create.
     too_small: Mapping[str, float] = field(default_factory=dict, hash=False)
     image_gb: float = start_time.IMAGE_GB  # compressed
-    min_seconds: float = 0  # of ours, until the offer ends
-    time_scale: float = 1  # market seconds in one of ours
-    needs: Needs = NOTHING_NEEDED  # why there are bounds of CUDA and capability
+    min_seconds: float = 0  # real seconds until the offer ends
+    time_scale: float = 1  # market seconds in one real second
+    needs: Needs = NOTHING_NEEDED  # the reason for the bounds of CUDA and capability
 
     @property
     def least_gpu_ram(self) -> float:
-        """MB that a GPU must have: what is wished, and what the model needs."""
+        """MB that a GPU must have, for the config and for the model."""
         return max(self.gpu_ram_mb, self.fit.least_mib if self.fit else 0)

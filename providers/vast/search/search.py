@@ -1,4 +1,4 @@
-"""Search and rank against the market: which offers are tried, in which order, with what the ledger knows of machines."""
+"""Search the market and rank: the offers to try, in order, with the ledger's knowledge of machines."""
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
@@ -16,10 +16,10 @@ from providers.vast.search.why_not import NoMatchingOffer, refusal
 
 
 def check(market: Market, wishes: Requirements) -> list[Offer]:
-    """Say in the preview what would fail later: a key that the market does not know, a wish that nobody fulfils.
+    """Check in the preview that the market accepts the key and has offers that fit. Returns these offers.
 
-    The key is asked about by itself, because the market was seen to answer searches without one. Returns the offers that
-    fit; raises NoMatchingOffer and what the client raises.
+    It asks about the key separately, because the market was seen to answer searches without a valid one. Raises
+    NoMatchingOffer and the client's errors.
     """
     market.verify_key()
     return find_offers(market, wishes)
@@ -28,14 +28,14 @@ def check(market: Market, wishes: Requirements) -> list[Offer]:
 def find_offers(
     market: Market, wishes: Requirements, records: Mapping[int, MachineHistory] | None = None
 ) -> list[Offer]:
-    """Return the offers that fit, the best first. Raises NoMatchingOffer, with the nearest misses, where nothing does."""
+    """Return the offers that fit, best first. Raises NoMatchingOffer, with the nearest misses, if none fits."""
     return _found(market, wishes, records)[0]
 
 
 def _found(
     market: Market, wishes: Requirements, records: Mapping[int, MachineHistory] | None, once: bool = True
 ) -> tuple[list[Offer], Sequence[Offer]]:
-    """Return the offers that fit, and all that the market listed. Raises NoMatchingOffer."""
+    """Return the offers that fit, and all listed offers. Raises NoMatchingOffer."""
     listed = _listed(market, queries(wishes))
     ranked = ranking.rank(listed, wishes, records, once)
     if not ranked:
@@ -53,10 +53,10 @@ def candidates(
     now: float,
     say: Callable[[str, str], None],
 ) -> tuple[list[Offer], list[dict[str, Any]]]:
-    """Return the offers to try, all slices of a machine among them, and the queries that found them: without the machines
-    that the ledger advises against (`now` is in unix seconds), and with them only where nothing else fits.
+    """Return the offers to try, with all slices of each machine, and the queries that found them.
 
-    Raises NoMatchingOffer.
+    Avoids the machines that the ledger advises against, unless no other offer fits. `now` is in unix seconds. Raises
+    NoMatchingOffer.
     """
     until = avoided(records, now)
     if until:

@@ -1,4 +1,4 @@
-"""What vLLM's arguments and environment say about memory and GPUs, pure; what they leave out has vLLM's defaults."""
+"""Read memory and GPU options from vLLM's arguments and environment; pure. Missing options get vLLM's defaults."""
 
 import math
 import re
@@ -25,10 +25,10 @@ LONGER = "VLLM_ALLOW_LONG_MAX_MODEL_LEN"
 
 @dataclass(frozen=True)
 class ServingOptions:
-    """What vLLM is asked for. `context` is None where vLLM fits it to the memory itself.
+    """The memory and GPU options of a vLLM server. `context` is None if vLLM fits it to the memory itself.
 
-    `loose`: something is given that changes the model or its memory in ways that are not counted here; then nothing that is
-    computed is a reason to refuse. `longer`: a context beyond the model's is asked for on purpose.
+    `loose`: an option changes the model or its memory in ways that we do not count. The estimate is then no reason to
+    refuse. `longer`: the user asks on purpose for a longer context than the model's.
     """
 
     context: int | None
@@ -36,19 +36,19 @@ class ServingOptions:
     pipeline: int = 1
     data: int = 1
     utilization: float = UTILIZATION
-    cache_bytes: float = 2  # a number of the KV cache
-    weight_factor: float = 1.0  # of the bytes as stored
-    offload_bytes: float = 0.0  # of the weights that stay in the machine's memory, by GPU
+    cache_bytes: float = 2  # for each number in the KV cache
+    weight_factor: float = 1.0  # of the stored bytes
+    offload_bytes: float = 0.0  # weights of each GPU that stay in the machine's memory
     loose: bool = False
     longer: bool = False
 
     @property
     def gpus(self) -> int:
-        """Over how many GPUs one copy of the model is spread."""
+        """The number of GPUs that hold one copy of the model."""
         return self.tensor * self.pipeline
 
 
-# They change what the model is, or what vLLM does with the GPU's memory.
+# These options change the model, or vLLM's use of the GPU's memory.
 LOOSE = (
     "--hf-overrides",
     "--hf-config-path",
@@ -74,7 +74,7 @@ LOOSE = (
 def read_options(
     about: ModelInfo, arguments: Sequence[str], environment: Mapping[str, str] | None = None
 ) -> ServingOptions:
-    """Read what vLLM's arguments and variables say about memory."""
+    """Read the memory and GPU options from vLLM's arguments and variables."""
     given = options(arguments)
     length = value(given, "--max-model-len", "--max-seq-len")
     usual = about.default_context or about.context_length
@@ -95,11 +95,11 @@ def read_options(
 
 
 def spread(about: ModelInfo | None, arguments: Sequence[str], gpu_count: int) -> tuple[str, ...]:
-    """Return the arguments with a --tensor-parallel-size where several GPUs are rented and none says how to use them.
+    """Return the arguments, with --tensor-parallel-size if several GPUs are rented and no argument uses them.
 
-    vLLM would use one. Where any kind of parallelism is given, how they are used was thought about, and nothing is added.
-    Where the model's heads do not divide by the GPUs, the largest number is taken by which they do. Nothing is added where
-    nothing is known of the model.
+    By default vLLM would use one GPU. The size is the largest number up to the GPU count that divides the model's
+    heads. Adds nothing if any kind of parallelism is given, because the user then made that decision. Adds nothing for
+    an unknown model.
     """
     if about is None or is_spread(arguments):
         return tuple(arguments)
@@ -108,12 +108,12 @@ def spread(about: ModelInfo | None, arguments: Sequence[str], gpu_count: int) ->
 
 
 def is_spread(arguments: Sequence[str]) -> bool:
-    """Say whether vLLM's arguments name any kind of parallelism."""
+    """Return True if vLLM's arguments name any kind of parallelism."""
     return any(_known(option, name) for option in options(arguments) for name in SPREADING)
 
 
 def options(arguments: Sequence[str]) -> dict[str, str]:
-    """Return the values by option, with dashes, in the order in which each was given last; that one counts, as in vLLM."""
+    """Return the values by option (with dashes), ordered by last use. The last use counts, as in vLLM."""
     found: dict[str, str] = {}
     for at, argument in enumerate(arguments):
         if argument.startswith("-") and not re.match(r"-\d", argument):
@@ -125,17 +125,17 @@ def options(arguments: Sequence[str]) -> dict[str, str]:
 
 
 def _known(option: str, name: str) -> bool:
-    # argparse takes abbreviations; a whole name is none, also where another one begins with it.
+    # argparse takes abbreviations. A whole name is no abbreviation, even if a longer name begins with it.
     return option == name or (len(option) > 6 and option not in SPREADING and name.startswith(option))
 
 
 def value(given: dict[str, str], *names: str) -> str | None:
-    """Return the value of an option that has several names, from what `options` returned; None if it is not given."""
+    """Return the value of an option with several names, from the result of `options`; None if absent."""
     return next((given[option] for option in reversed(given) if any(_known(option, name) for name in names)), None)
 
 
 def _tokens(text: str) -> int | None:
-    """Read `4096`, `32k` (thousands) or `32K` (1,024s); -1, `auto` and what is not a number are vLLM's to settle."""
+    """Read `4096`, `32k` (thousands) or `32K` (1,024s). Return None for -1, `auto` and other text: vLLM decides."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG]?)", text.strip())
     return int(float(match[1]) * UNITS.get(match[2], 1)) or None if match else None
 
@@ -162,7 +162,7 @@ def _cache_bytes(about: ModelInfo, dtype: str) -> float:
         return about.kv_cache_bits / 8 if about.kv_cache_bits else 2
     if dtype.startswith(("fp8", "int8")):
         return 1
-    return 2 if dtype in {"bfloat16", "float16", "half"} else 0.5  # 4 bits and less have many names
+    return 2 if dtype in {"bfloat16", "float16", "half"} else 0.5  # dtypes of 4 bits and less have many names
 
 
 def _weight_factor(about: ModelInfo, dtype: str, quantization: str | None) -> float:
@@ -171,7 +171,7 @@ def _weight_factor(about: ModelInfo, dtype: str, quantization: str | None) -> fl
         return 1.0
     wanted: float = (
         min(stored, 2) if dtype == "auto" else DTYPES.get(dtype, stored)
-    )  # what is stored in 32 bits is loaded in 16
-    if quantization:  # done while loading: to 8 bits, or to as few as 4
+    )  # vLLM loads weights stored in 32 bits as 16 bits
+    if quantization:  # vLLM quantizes while it loads: to 8 bits, or down to 4
         wanted = 1 if "fp8" in quantization or "int8" in quantization else 0.5
     return wanted / stored

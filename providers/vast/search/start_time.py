@@ -1,7 +1,7 @@
-"""How long a start takes by sizes and lines, pure: pull and unpack the image, fetch the weights, start the engine.
+"""Estimate how long a start takes; pure: pull and unpack the image, fetch the weights, start vLLM.
 
-Sizes in GB, rates in Mb/s, results in seconds. The market does not say how large an image is, so a short table does;
-an image that the table lacks counts as large as vLLM's own.
+Sizes in GB, rates in Mb/s, results in seconds. The market gives no image sizes, so a short table does. An image missing
+from the table counts as large as vLLM's own.
 """
 
 from providers.vast.search.image_needs import name_and_tag
@@ -9,33 +9,33 @@ from providers.vast.search.image_needs import name_and_tag
 IMAGE_GB = 11.4  # compressed: vllm/vllm-openai with CUDA
 IMAGES_GB = {"vllm/vllm-openai-cpu": 1.0}
 UNPACKED_RATIO = 26 / 11.4
-UNPACK_GB_PER_SECOND = 0.2  # layers are unpacked one after the other, by one process
-LEAST_LINE_MBPS = 100.0  # believed of a machine where the config wishes no rate
-SLOW_SHARE = 0.5  # of the wished download rate: below it a machine is given back
-LONGEST_START_SECONDS = 900.0  # which a starting vLLM gets at most
+UNPACK_GB_PER_SECOND = 0.2  # one process unpacks the layers one after the other
+LEAST_LINE_MBPS = 100.0  # assumed rate of a machine if the config sets none
+SLOW_SHARE = 0.5  # of the configured download rate; we give back a slower machine
+LONGEST_START_SECONDS = 900.0  # the maximum for a start of vLLM
 LEAST_TOTAL_SECONDS = 120 * 60.0
 
 
 def image_gb(image: str) -> float:
-    """Return the compressed size of an image by its name, tag or digest left aside."""
+    """Return the compressed size of an image by its name, without tag or digest."""
     name, _tag = name_and_tag(image)
     return IMAGES_GB.get(name.removeprefix("docker.io/"), IMAGE_GB)
 
 
 def transfer_seconds(gb: float, mbps: float) -> float:
-    """Return how long so much takes on a line."""
+    """Return the seconds to transfer so many GB on a line."""
     return gb * 8000 / max(mbps, 1.0)
 
 
 def pull_seconds(gb: float, mbps: float) -> float:
-    """Return how long an image of this compressed size takes from the rent to the container."""
+    """Return the seconds from the rent to the container, for an image of this compressed size."""
     return transfer_seconds(gb, mbps) + gb * UNPACKED_RATIO / UNPACK_GB_PER_SECOND
 
 
 def longest_seconds(boot: float, connect: float, host_key: float, weights_gb: float, wished_mbps: float) -> float:
-    """Return what all attempts together may take: a boot that never comes, then an attempt as slow as one may be.
+    """Return the limit for all attempts together: a boot that never succeeds, then one attempt at the slowest pace.
 
-    `boot`, `connect` and `host_key`: their own bounds. Never under two hours.
+    `boot`, `connect` and `host_key` are the bounds of these steps. Never under two hours.
     """
     slowest = (wished_mbps or LEAST_LINE_MBPS) * SLOW_SHARE
     attempt = 1.5 * boot + host_key + connect + transfer_seconds(weights_gb, slowest) + LONGEST_START_SECONDS
@@ -43,9 +43,9 @@ def longest_seconds(boot: float, connect: float, host_key: float, weights_gb: fl
 
 
 def too_late(weights_gb: float, wished_mbps: float, image: float, time_scale: float, total: float) -> str | None:
-    """Say that image and weights cannot come at the wished rate before the end of `total` seconds; None where they can.
+    """Return a sentence if image and weights cannot arrive within `total` seconds at the wished rate, else None.
 
-    The image comes by the market's clock, which runs `time_scale` times as fast as ours.
+    The image arrives by the market's clock, which runs `time_scale` times as fast as ours.
     """
     if not wished_mbps:
         return None

@@ -1,7 +1,7 @@
-"""GPUs on which vLLM cannot serve what is asked for, found in one create: left out while others are to be had.
+"""Track GPUs on which vLLM could not serve the model in this create, and leave them out of the search.
 
-The market sells cards of different memory under one name (A100 SXM4: 40 and 80 GB). So a GPU that is too small leaves those
-of its name out that are no larger; one that is too old leaves its name out.
+The market sells cards of different memory under one name (A100 SXM4: 40 and 80 GB). So a too small GPU leaves out the
+cards of its name with no more memory. A too old GPU leaves out its whole name.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,14 +19,14 @@ from providers.vast.search.why_not import NoMatchingOffer
 
 @dataclass
 class UnfitGpus:
-    """The wished `names` as the market spells them, and what was found of them."""
+    """The requested `names` in the market's spelling, and our findings about them."""
 
     names: tuple[str, ...]
     _too_old: set[str] = field(default_factory=set)
     _too_small: dict[str, float] = field(default_factory=dict)  # MB
 
     def add(self, rented: Offer | Instance | None, error: GpuUnfit) -> None:
-        """Leave out what would do the same as this GPU; nothing, where the market did not say which one it is."""
+        """Leave out all GPUs that would fail like this one. Does nothing if the market did not name the GPU."""
         if rented is None or rented.gpu_name is None:
             return
         if error.too_small and rented.gpu_ram:
@@ -37,21 +37,21 @@ class UnfitGpus:
 
     @property
     def left(self) -> tuple[str, ...]:
-        """The names that may still do, if only in a larger size."""
+        """The names that may still serve the model, some only with more memory."""
         return tuple(name for name in self.names if name not in self._too_old)
 
     def wishes(self, wishes: Requirements) -> Requirements:
-        """Return the wishes without what was found unfit."""
+        """Return the requirements without the unfit GPUs."""
         return replace(wishes, gpu_names=self.left, too_small=dict(self._too_small))
 
     def following(self) -> str:
-        """Say what is done next."""
+        """Return the next step in words."""
         ways = [f"{name} with more memory" if name in self._too_small else name for name in self.left]
         return f"trying {' or '.join(ways)}" if ways else "gpu.name names no other GPU"
 
     @contextmanager
     def explaining(self, name: str) -> Iterator[None]:
-        """Have a search that finds nothing end as vLLM's refusal, where a GPU of every name was tried and found unfit."""
+        """Turn NoMatchingOffer in the block into EngineRefused if GPUs of every name were tried and found unfit."""
         try:
             yield
         except NoMatchingOffer as error:
@@ -60,7 +60,7 @@ class UnfitGpus:
             raise
 
     def refused(self, name: str, told: Sequence[str]) -> EngineRefused:
-        """Return the error of a create for which no GPU is left. `told`: what was tried, a line each."""
+        """Return the error of a create that has no GPU left to try. `told` lists the attempts, one line each."""
         return EngineRefused(
             "\n".join(
                 [
@@ -74,9 +74,9 @@ class UnfitGpus:
 
 
 def queries(wishes: Requirements) -> list[dict[str, Any]]:
-    """Return the searches that find what fits: one, and one more for each name that is wanted in a larger size only.
+    """Return the searches to run: one, and one more for each name that now needs more memory.
 
-    The market lists 64 rows a search, the cheapest first; without a bound of their own the small ones would fill them.
+    The market lists 64 rows a search, cheapest first. Without a bound of their own the small cards would fill them.
     """
     small = [name for name in wishes.gpu_names if name in wishes.too_small]
     others = tuple(name for name in wishes.gpu_names if name not in wishes.too_small)

@@ -1,6 +1,6 @@
-"""Why no offer fits, pure: the key whose change would open most machines, and the offers that come nearest.
+"""Explain why no offer fits; pure: the key whose change opens most machines, and the nearest offers.
 
-Each machine counts once, because it can be rented once.
+Each machine counts once, because a fleet can rent it once.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,14 +15,14 @@ from providers.vast.search.mismatches import mismatches
 from providers.vast.search.prices import usd_per_hour
 from providers.vast.search.requirements import Requirements
 
-NOT_KEYS = {CAPABILITY: "image", "memory": "gpu.name", "machine": ""}  # by what offers miss: the key that changes it
+NOT_KEYS = {CAPABILITY: "image", "memory": "gpu.name", "machine": ""}  # by mismatch: the config key that changes it
 
 
 @dataclass
 class NoMatchingOffer(VastError):
-    """No offer fulfils every requirement. `message` says what would have to give, and lists the offers that come nearest.
+    """No offer fulfils every requirement. `message` names the change to make and lists the nearest offers.
 
-    `key`: the key of the fleet's section that decides, such as `gpu.name`; empty if no single key does.
+    `key`: the deciding key in the fleet's section, such as `gpu.name`; empty if no single key decides.
     """
 
     message: str
@@ -33,12 +33,12 @@ class NoMatchingOffer(VastError):
         return self.message
 
     def of_fleet(self, fleet: str) -> str:
-        """Return the sentence that begins with the whole key of stack config."""
+        """Return the message, prefixed with the whole key in stack config."""
         return f"{path_of('fleets', fleet, *filter(None, self.key.split('.')))}: {self.message}"
 
 
 def refusal(near: Iterable[Offer], wishes: Requirements, shown: int = 3) -> NoMatchingOffer:
-    """Explain why nothing fits: the one key whose change would open most machines, then the offers that come nearest."""
+    """Explain why no offer fits: the one key whose change opens most machines, then the nearest offers."""
     near = [offer for offer in near if mismatches(offer, wishes)]
     wanted = f"{wishes.gpu_count} x {' or '.join(wishes.gpu_names)}"
     if not near:
@@ -84,7 +84,7 @@ def _what_would_give(nearest: Collection[Offer], wishes: Requirements) -> tuple[
     if not alone:
         return "", "no single one is in the way: relax the two or three that the nearest offers name."
     edits = {key: edit(key, list(machines.values()), wishes) for key, machines in alone.items()}
-    # What no key opens is named last; before it, what vLLM was seen to be too large for.
+    # Changes that open no machine come last. Just before them comes `memory`: GPUs that proved too small for vLLM.
     best = max(edits, key=lambda key: (edits[key].opens > 0, key != "memory", min(edits[key].opens, wishes.instances)))
     text, opened, after = edits[best]
     if not opened:
