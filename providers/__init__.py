@@ -1,5 +1,5 @@
-"""Dynamic resources and what stands behind them.
+"""Dynamic resources and the code behind them.
 
-These packages are imported inside the engine's provider processes, so imports stay light and have no effect.
-Nothing here reads stack config and nothing here imports `components`.
+The engine's provider processes import these packages, so imports stay light and have no side effect. No module here
+reads stack config or imports `components`.
 """

@@ -1,12 +1,12 @@
-"""Notice that the engine is gone, so that a create without an audience gives back what it holds.
+"""Notice that the engine is gone, so that a create without an engine gives back its instance.
 
-`kill -9` of `pulumi up` leaves the provider process running, re-parented, in the middle of a create that no state will
-ever record. Two signs say so: the engine's gRPC address (the last word of this process's argv) refuses two connections
-half a second apart, or a process between us and the engine, the engine included, has gone. The parent alone is no sign:
-the official launcher is a shell that stays in between and outlives the engine.
+`kill -9` of `pulumi up` leaves the provider process running, with a new parent, in the middle of a create. No state
+will ever record that create. Two signs show this. First, the engine's gRPC address (the last word of this process's
+argv) refuses two connections half a second apart. Second, the engine or a process between us and the engine has ended.
+The direct parent alone is no sign: the official launcher is a shell in between that outlives the engine.
 
-The second Ctrl-C is a third sign: the engine then sends SIGINT to the process group of each plugin, and SIGKILL after 5 s.
-The SDK's main thread ends by the SIGINT, and then waits for the threads that work; these hear of it by `interrupted`.
+The second Ctrl-C is a third sign. The engine then sends SIGINT to the process group of each plugin, and SIGKILL after
+5 s. The SIGINT ends the SDK's main thread, which then waits for the working threads. These learn it from `interrupted`.
 """
 
 import contextlib
@@ -27,28 +27,28 @@ REFUSALS = 2
 
 
 class EngineGone(Exception):
-    """The engine that asked for this work no longer exists; nobody will hear of its result."""
+    """The engine that asked for this work no longer exists, so no engine receives the result."""
 
 
 class RentingClock(Clock, Protocol):
-    """A clock whose waits raise EngineGone, except while it is being patient."""
+    """A clock whose waits raise EngineGone, except inside `patient`."""
 
     def confirm(self) -> None:
-        """Return where somebody still waits for us, right now; raises EngineGone."""
+        """Check right now that the engine still waits for us. Raises EngineGone if not."""
 
     def patient(self) -> contextlib.AbstractContextManager[None]:
-        """Return a context in which this thread's waits go on without an engine: the way to give back."""
+        """Return a context in which this thread's waits ignore a missing engine, so that it can give back."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """A process that cannot be confused with a later one of the same number."""
+    """A process, told apart by its start time from a later one with the same number."""
 
     pid: int
     started: str
 
     def alive(self) -> bool:
-        """Say whether it is still there and not merely waiting to be reaped."""
+        """Return True if the process still runs and is no zombie."""
         stat = _stat(self.pid)
         return stat is not None and stat[2] == self.started and stat[0] not in {"Z", "X"}
 
@@ -57,26 +57,27 @@ _TOLD_TO_END = threading.Event()
 
 
 def interrupted() -> bool:
-    """Say whether this process has been told to end, and only waits for its threads."""
+    """Return True if this process was told to end and only waits for its threads."""
     return _TOLD_TO_END.is_set()
 
 
 def when_interrupted(act: Callable[[], None]) -> None:
-    """Have `interrupted` know when Python begins to end this process, and `act` called then, in the main thread."""
+    """Make `interrupted` True when Python begins to end this process, and call `act` then, in the main thread."""
 
     def told() -> None:
         _TOLD_TO_END.set()
         act()
 
-    # Python calls what was registered last first: before it waits for the pool's threads, which may take minutes.
+    # Python calls the last registered function first, before it waits for the pool's threads (perhaps for minutes).
     if register := getattr(threading, "_register_atexit", None):
-        with contextlib.suppress(RuntimeError):  # it has begun already
+        with contextlib.suppress(RuntimeError):  # the end has begun already
             register(told)
 
 
 class EngineWatch:
-    """Looks whether the engine is still there. `address` is host:port, None where there is none to ask; `told_to_end` says
-    whether this process got the second Ctrl-C.
+    """Checks whether the engine is still there.
+
+    `address` is host:port, or None without an engine to ask. `told_to_end` returns True after the second Ctrl-C.
     """
 
     def __init__(
@@ -92,16 +93,16 @@ class EngineWatch:
 
     @classmethod
     def of_this_process(cls) -> "EngineWatch":
-        """Watch the engine that started this provider process."""
+        """Return a watch of the engine that started this provider process."""
         word = sys.argv[-1] if len(sys.argv) > 1 else ""
         host, _, port = word.rpartition(":")
         return cls(word if host and port.isdigit() else None, engine_and_between(os.getpid()))
 
     def gone(self) -> bool:
-        """Look, twice a second at most however often it is asked.
+        """Return True if the engine is gone. Looks twice a second at most, no matter how often callers ask.
 
-        True from the second refused connection on, or from the moment when an ancestor is missing, or at once after the
-        second Ctrl-C.
+        True from the second refused connection on, as soon as an ancestor is missing, or at once after the second
+        Ctrl-C.
         """
         if self._told_to_end():
             return True
@@ -113,11 +114,11 @@ class EngineWatch:
             return self._gone
 
     def missed(self) -> bool:
-        """Look right now, once: True is a reason to look again, because one refusal may be an accident."""
+        """Look once, right now. True is a reason to look again, because one refusal may be an accident."""
         return self._told_to_end() or self._refuses() or not all(process.alive() for process in self._between)
 
     def why(self) -> str:
-        """Say in words why nobody waits any more; only where `gone` or twice `missed`."""
+        """Return in words why no engine waits. Call it only if `gone` was True, or `missed` twice."""
         return (
             "this command was interrupted" if self._told_to_end() else "the Pulumi engine that asked for this has gone"
         )
@@ -132,14 +133,14 @@ class EngineWatch:
         except ConnectionRefusedError:
             return True
         except OSError:
-            return False  # slow is not gone
+            return False  # a slow engine is not gone
 
 
 class UnwatchedClock(SystemClock):
-    """The system's clock for commands that no engine has asked for: their waits end when they end."""
+    """The system's clock for commands without an engine: their waits have no reason to end early."""
 
     def confirm(self) -> None:
-        """Return."""
+        """Return at once."""
 
     def patient(self) -> contextlib.AbstractContextManager[None]:
         """Return a context that changes nothing."""
@@ -147,14 +148,14 @@ class UnwatchedClock(SystemClock):
 
 
 class WatchedClock(SystemClock):
-    """The system's clock; its waits are cut into slices, and raise EngineGone once the watch says so."""
+    """The system's clock, with waits cut into slices. A wait raises EngineGone once the watch says so."""
 
     def __init__(self, watch: EngineWatch) -> None:
         self._watch = watch
         self._thread = threading.local()
 
     def sleep(self, seconds: float) -> None:
-        """Wait; raises EngineGone, within a second, where nobody waits for us any more."""
+        """Wait. Raises EngineGone, within a second, if the engine is gone."""
         end = self.monotonic() + seconds
         while True:
             if not getattr(self._thread, "patient", False) and self._watch.gone():
@@ -165,7 +166,7 @@ class WatchedClock(SystemClock):
             super().sleep(min(SLICE_SECONDS, left))
 
     def confirm(self) -> None:
-        """Return where the engine is there; otherwise raise EngineGone, after half a second."""
+        """Return if the engine is there; otherwise raise EngineGone, after half a second."""
         for _look in range(REFUSALS):
             if not self._watch.missed():
                 return
@@ -174,7 +175,7 @@ class WatchedClock(SystemClock):
 
     @contextlib.contextmanager
     def patient(self) -> Iterator[None]:
-        """Let this thread's waits go on without an engine."""
+        """Let this thread's waits ignore a missing engine while the block lasts."""
         before = getattr(self._thread, "patient", False)
         self._thread.patient = True
         try:
@@ -187,10 +188,10 @@ _BUSY: list[Callable[[], bool]] = []
 
 
 def end_with_engine(watch: EngineWatch, busy: Callable[[], bool]) -> None:
-    """End this process once its engine has gone and nobody in it is busy any more.
+    """End this process once its engine is gone and no provider in it is busy.
 
-    Otherwise provider processes outlive a killed engine for good: nothing else tells them. Several providers may live in
-    one process; it ends when all of them are idle.
+    Otherwise provider processes would outlive a killed engine for good, because nothing else tells them to end. Several
+    providers may live in one process; it ends when all of them are idle.
     """
     _BUSY.append(busy)
     if len(_BUSY) == 1:
@@ -205,15 +206,15 @@ def _end_when_idle(watch: EngineWatch) -> None:
 
 
 def this_process() -> Process | None:
-    """Return this process; None without /proc."""
+    """Return this process, or None without /proc."""
     stat = _stat(os.getpid())
     return Process(os.getpid(), stat[2]) if stat else None
 
 
 def engine_and_between(pid: int) -> tuple[Process, ...]:
-    """Return our ancestors up to the engine; only the parent where none of them is an engine; none without /proc.
+    """Return our ancestors up to the engine; only the parent if no ancestor is an engine; none without /proc.
 
-    What lies above the engine (a shell, a terminal, CI) may go away while the engine works on.
+    Processes above the engine (a shell, a terminal, CI) may end while the engine works on.
     """
     chain: list[Process] = []
     stat = _stat(pid)
@@ -229,7 +230,7 @@ def engine_and_between(pid: int) -> tuple[Process, ...]:
 
 
 def ancestors(pid: int) -> list[int]:
-    """Return the processes above one, its parent first, without the first process of the system."""
+    """Return the ancestors of a process, its parent first, without the system's first process."""
     found: list[int] = []
     stat = _stat(pid)
     while stat is not None and int(stat[1]) > 1:
@@ -239,7 +240,7 @@ def ancestors(pid: int) -> list[int]:
 
 
 def _stat(pid: int) -> tuple[str, str, str] | None:
-    # Fields 3, 4 and 22 of /proc/PID/stat: state, parent, start time; the name before them may hold blanks.
+    # Fields 3, 4 and 22 of /proc/PID/stat: state, parent, start time. The name before them may contain blanks.
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

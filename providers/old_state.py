@@ -1,7 +1,7 @@
-"""Reading state that another version of the program wrote: what this one does not know is left aside, and named.
+"""Read state that another version of the program wrote; unknown keys are left out and named.
 
-A program's own inputs are read strictly, because an unknown key there is a slip. State is another matter: an instance that
-cannot be read could be neither looked at nor given back.
+The program reads its own inputs strictly, because an unknown key there is a mistake. It reads state leniently. It could
+neither look at nor give back an instance with unreadable state.
 """
 
 import copy
@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-VERSION = "0.1.0"  # as in pyproject.toml; state says which one wrote it
-WRITTEN_BY = "writtenBy"  # the key of state that says so
+VERSION = "0.1.0"  # as in pyproject.toml; state names the version that wrote it
+WRITTEN_BY = "writtenBy"  # the key in state for that version
 
 Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_state(model: type[Model], props: Mapping[str, Any]) -> tuple[Model, tuple[str, ...]]:
-    """Return what a model makes of a property map, and the keys that were left aside to get there.
+    """Read a property map as a model. Return the model and the keys that it had to leave out.
 
-    Keys that the model does not know are left aside, and values that it does not understand where it has a default. Never
-    an item of a list. Raises ValidationError for what is missing.
+    It leaves out unknown keys, and invalid values of fields that have a default. It never leaves out an item of a list.
+    Raises ValidationError if a required key is missing.
     """
     rest, left = copy.deepcopy(dict(props)), dict[str, None]()
     while True:
@@ -37,14 +37,14 @@ def read_state(model: type[Model], props: Mapping[str, Any]) -> tuple[Model, tup
 
 
 def seconds_of(state: Mapping[str, Any], key: str = "phases") -> dict[str, float]:
-    """Return a map of times in state; what a later version wrote there besides is left aside."""
+    """Return a map of seconds from state, without any other entries that a later version wrote there."""
     found = state.get(key)
     rows = found.items() if isinstance(found, Mapping) else ()
     return {name: float(value) for name, value in rows if isinstance(value, int | float)}
 
 
 def describe_unknown_keys(props: Mapping[str, Any], left: tuple[str, ...]) -> str:
-    """Say who wrote a state and what of it is left aside; empty where nothing is."""
+    """Say which version wrote a state and which of its keys are left out; empty if none is."""
     if not left:
         return ""
     writer = props.get(WRITTEN_BY)
@@ -53,7 +53,7 @@ def describe_unknown_keys(props: Mapping[str, Any], left: tuple[str, ...]) -> st
 
 
 def _drop(props: Any, place: tuple[int | str, ...]) -> bool:
-    """Take one key out of nested maps; say whether it was there."""
+    """Remove one key from nested maps. Return True if it was there."""
     for step in place[:-1]:
         inside = isinstance(step, str) if isinstance(props, dict) else isinstance(props, list) and isinstance(step, int)
         if not inside or (isinstance(props, dict) and step not in props):

@@ -1,8 +1,8 @@
-"""End provider processes that no call ever reached, and whose engine was killed: nothing else tells them.
+"""End orphans: provider processes whose engine was killed before any call reached them.
 
-The SDK imports our code with the first call, and only from then on does a process look after itself. One that was started
-and not called holds nothing. It is told by the name of its main thread, which every process of ours changes at its first
-call. The next command in the same folder ends it.
+The SDK imports our code with the first call, and a process watches its engine only from then on. A process without a
+call holds nothing. We recognise it by the name of its main thread, which each of our processes changes at its first
+call. The next command in the same folder ends the orphan.
 """
 
 import contextlib
@@ -16,23 +16,23 @@ from providers.engine_watch import SLICE_SECONDS, EngineWatch, ancestors
 
 MARK = "gpu-fleet"
 PROC = Path("/proc")
-MOST_ABOVE = 2  # of an orphan: its launcher, and a service manager that takes orphans in
+MOST_ABOVE = 2  # ancestors of an orphan: its launcher, and a service manager that adopts orphans
 
 
 def mark_as_called(proc: Path = PROC) -> None:
-    """Show that this process looks after itself from now on. Does nothing where the system has no such names."""
+    """Mark this process as one that watches its engine. Does nothing on a system without such names."""
     with contextlib.suppress(OSError):
         (proc / "self" / "comm").write_text(MARK)
 
 
 def end_orphans(end: Callable[[int], None] = lambda pid: os.kill(pid, signal.SIGTERM)) -> list[int]:
-    """End what was never called, of this user and folder, where its engine refuses twice; return the process ids."""
+    """End the orphans of this user and folder whose engine refuses twice; return their process ids."""
     found = [pid for pid in _unmarked() if EngineWatch(_engine_of(pid), ()).missed()]
     if found:
         SystemClock().sleep(SLICE_SECONDS)
     ended = []
     for pid in found:
-        # Looked at once more: it may have been called, and its number may be another process's by now.
+        # Look once more: a call may have reached it, and another process may have its number by now.
         if pid in _unmarked() and EngineWatch(_engine_of(pid), ()).missed():
             with contextlib.suppress(OSError):
                 end(pid)

@@ -6,6 +6,6 @@ from config.masking import masked
 
 
 def report_progress(line: str) -> None:
-    """Have the CLI show a line. A killed engine has closed the pipe: that must not keep anybody from giving back."""
+    """Print a line for the CLI to show. A killed engine has closed the pipe; that must not stop us from giving back."""
     with suppress(OSError):
         print(masked(line), flush=True)  # noqa: T201 -- stdout is the way to the CLI

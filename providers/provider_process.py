@@ -1,4 +1,4 @@
-"""What every provider of ours does to the process that it finds itself in, once, before its first call is answered."""
+"""Prepare the provider process once, before its first call is answered. Every provider of ours does this."""
 
 import contextlib
 import os
@@ -13,15 +13,15 @@ from providers.engine_watch import EngineWatch, end_with_engine, when_interrupte
 from providers.orphans import end_orphans, mark_as_called
 from providers.wide_pool import widen
 
-# Command lines of libraries, which these import where they find them: a twelfth of what a create imports.
+# Command lines of libraries. The libraries import them if installed: a twelfth of all imports of a create.
 NOT_NEEDED = ("httpx._main", "invoke")
-OPEN_FILES = 65_536  # a hundred creates at once hold some ten files and sockets each; many systems begin with 1024
+OPEN_FILES = 65_536  # each of a hundred creates at once holds some ten files and sockets; many systems start with 1024
 
 
 def take_over(watch: EngineWatch, busy: Callable[[], bool]) -> None:
-    """Let this process serve all calls at once, and end with its engine as soon as nobody in it is `busy`.
+    """Let this process serve all calls at once, and end with its engine as soon as no provider in it is `busy`.
 
-    After a second Ctrl-C a busy process outlives the five seconds that the engine grants, because it gives back.
+    The engine grants five seconds after a second Ctrl-C. A busy process outlives them, because it gives back.
     """
     mark_as_called()
     leave_out()
@@ -33,13 +33,13 @@ def take_over(watch: EngineWatch, busy: Callable[[], bool]) -> None:
 
 
 def leave_out(names: Sequence[str] = NOT_NEEDED) -> None:
-    """Let later imports of these modules fail, as if they were not installed: httpx and paramiko do without them."""
+    """Make later imports of these modules fail, as if not installed. httpx and paramiko work without them."""
     for name in names:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # as Python documents it
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # Python documents None for this
 
 
 def allow_open_files(most: int = OPEN_FILES) -> None:
-    """Raise the soft bound of open files towards the hard one, at most to `most`; it is never lowered."""
+    """Raise the soft limit of open files to `most` or to the hard limit, if that is lower. Never lowers the limit."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = most if hard == resource.RLIM_INFINITY else min(most, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -55,7 +55,7 @@ def _outlive(busy: Callable[[], bool]) -> None:
 
 
 class _Noticing(ThreadPoolExecutor):
-    """A pool whose first task is told to `notice`, too."""
+    """A pool that also calls `notice` when a task arrives."""
 
     def __init__(self, notice: Callable[[], None]) -> None:
         super().__init__(max_workers=1)
@@ -67,9 +67,9 @@ class _Noticing(ThreadPoolExecutor):
 
 
 def on_cancel(notice: Callable[[], None]) -> None:
-    """Call `notice` when the engine cancels: after the first Ctrl-C. The SDK itself does nothing then.
+    """Call `notice` when the engine cancels, after the first Ctrl-C. The SDK itself ignores the cancel.
 
-    gRPC for Python runs a handler in the pool that the handler names; where it does not, nothing is noticed.
+    gRPC for Python runs a handler in the pool that the handler names. If it does not, `notice` is never called.
     """
     servicer = getattr(sys.modules.get("__main__"), "DynamicResourceProviderServicer", None)
     if handler := getattr(servicer, "Cancel", None):

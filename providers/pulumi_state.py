@@ -1,7 +1,7 @@
-"""What Pulumi knows: which instances are in the states of its backend, and what a stack's config says. Nothing is changed.
+"""Read Pulumi's state and config: the instances in all states of the backend, and a stack's config. Changes nothing.
 
-A state that is locked is read all the same, because `pulumi stack export` takes no lock; one that cannot be read is an
-answer like any other.
+It reads a locked state, too, because `pulumi stack export` takes no lock. An unreadable state becomes an ordinary
+result with `trouble`.
 """
 
 import json
@@ -16,20 +16,22 @@ INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynam
 RENTALS = "pulumi-python:dynamic/rentals:Rentals"
 REASON_LETTERS = 300
 NO_SUCH_STATE = "no stack of the backend has this id"
-OTHER_STACKS = "the other stacks of the backend"  # in place of a name, where the list of them fails
+OTHER_STACKS = "the other stacks of the backend"  # stands for a name if Pulumi cannot list the stacks
 
-Run = Callable[[Sequence[str]], str]  # arguments of `pulumi` -> its stdout; raises BackendError
+Run = Callable[[Sequence[str]], str]  # takes arguments of `pulumi`, returns its stdout; raises BackendError
 
 
 class BackendError(Exception):
-    """Pulumi could not be asked, or refused; the message is a sentence for the operator."""
+    """Pulumi could not be started, or it refused. The message is a sentence for the operator."""
 
 
 @dataclass(frozen=True)
 class StackState:
-    """One stack as its state tells. `instances` maps name to the ids that state knows under it; `creating` are names of
-    whose create the state has no end; `accounts` are those of the market on which state knows something rented; `labelled`
-    are the stack ids in labels of its instances. `trouble` is why the state could not be read: nothing of it is known then.
+    """One stack, as its state describes it.
+
+    `instances` maps each name to its instance ids in state. `creating` are names with an unfinished create. `accounts`
+    are the market accounts on which state records rentals. `labelled` are the stack ids in labels of its instances.
+    `trouble` is the reason why the state could not be read; all other fields are then empty.
     """
 
     stack: str
@@ -39,16 +41,16 @@ class StackState:
     accounts: frozenset[int] = frozenset()
     trouble: str | None = None
     labelled: frozenset[str] = frozenset()
-    rentals: int = 0  # that the state has; more than one while one takes the place of another
+    rentals: int = 0  # Rentals resources in state; more than one during a replacement
 
     @property
     def stack_ids(self) -> frozenset[str]:
-        """Return the stack ids under which it rents."""
+        """Return the stack ids under which this stack rents."""
         return self.labelled | ({self.stack_id} if self.stack_id else frozenset())
 
 
 def run_pulumi(arguments: Sequence[str]) -> str:
-    """Run the engine's command line in the current folder. Raises BackendError with its last words."""
+    """Run `pulumi` in the current folder and return its stdout. Raises BackendError with its last words."""
     try:
         done = subprocess.run(
             ["pulumi", "--non-interactive", *arguments],
@@ -68,7 +70,7 @@ def run_pulumi(arguments: Sequence[str]) -> str:
 
 
 def _diagnosed(stdout: str) -> str:
-    """Return the last error that a command with --json tells; its stderr says nothing of it. Empty where it tells none."""
+    """Return the last error in the output of a command with --json, whose stderr omits it. Empty if there is none."""
     try:
         rows = json.loads(stdout)["diagnostics"]
         errors = [_last_line(str(row["message"])) for row in rows if row["severity"] == "error"]
@@ -83,7 +85,7 @@ def _last_line(text: str) -> str:
 
 
 def selected_stack(run: Run) -> str:
-    """Return the name of the stack that is selected here. Raises BackendError."""
+    """Return the name of the stack selected in this folder. Raises BackendError."""
     try:
         return run(["stack", "--show-name"]).strip()
     except BackendError as error:
@@ -91,9 +93,9 @@ def selected_stack(run: Run) -> str:
 
 
 def stack_config(run: Run, stack: str) -> tuple[dict[str, Any], frozenset[str]]:
-    """Return the config of a stack by key, secrets in plain, and the keys that hold a secret; also where its state is broken.
+    """Return a stack's config by key, with plain secrets, and the keys that hold a secret.
 
-    Raises BackendError.
+    Works even if the stack's state is broken. Raises BackendError.
     """
     rows = json.loads(run(["config", "--json", "--show-secrets", "--stack", stack]))
     values = {key: row.get("objectValue", row.get("value")) for key, row in rows.items()}
@@ -101,27 +103,27 @@ def stack_config(run: Run, stack: str) -> tuple[dict[str, Any], frozenset[str]]:
 
 
 def states(run: Run, stack: str) -> list[StackState]:
-    """Return the state of every stack in the backend, `stack` first, whether it can be read or not."""
+    """Return the state of every stack in the backend, `stack` first. An unreadable state has `trouble`."""
     try:
         listed = _listed(run)
     except BackendError as error:
-        # One broken state is enough for the list to fail: then the others cannot be found, and their instances not either.
+        # One broken state makes the whole list fail. Then we cannot find the other stacks or their instances.
         return [state_named(run, stack), StackState(OTHER_STACKS, trouble=str(error))]
     others = [name for name in listed if _short(name) != _short(stack)]
     return [state_named(run, name) for name in [stack, *others]]
 
 
 def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
-    """Return the state of a stack first, and those of the stacks that are named after it: they may rent under its id.
+    """Return the state of a stack, then those of stacks named after it, because they may rent under its id.
 
-    `stack` may be empty or wrong, as in a state of an older version or after a rename: then the one with the id is looked for
-    among all, and a name that no stack has is left out. One that cannot be found has `trouble`.
+    `stack` may be empty or wrong, as in state of an older version or after a rename. It then searches all stacks for
+    the id, and leaves out a name that no stack has. A stack that cannot be found has `trouble`.
     """
     if not stack or stack_id not in (own := state_named(run, stack)).stack_ids:
         every = states(run, stack or selected_stack(run))
         found = next((one for one in every if one.stack_id == stack_id), None)
         if found and every[0].trouble and _short(every[0].stack) not in map(_short, _listed(run)):
-            del every[0]  # the name of before a rename, which inputs keep until the next `up`
+            del every[0]  # the old name after a rename; inputs keep it until the next `up`
         own = found or StackState(stack, trouble=NO_SUCH_STATE)
         return [own, *(one for one in every if one is not own)]
     try:
@@ -132,7 +134,7 @@ def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
 
 
 def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:
-    """Return what the state says of one instance, secrets as they lie there; None where it has none of that name.
+    """Return one instance's outputs in state, secrets still encrypted; None if state has no such name.
 
     Raises BackendError.
     """
@@ -142,12 +144,12 @@ def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:
 
 
 def deployment_of(run: Run, stack: str) -> dict[str, Any]:
-    """Return the `deployment` that `pulumi stack export` writes, secrets as they lie there. Raises BackendError."""
+    """Return the `deployment` that `pulumi stack export` writes, secrets still encrypted. Raises BackendError."""
     return json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}
 
 
 def state_named(run: Run, stack: str) -> StackState:
-    """Return one stack's state."""
+    """Read one stack's state; an unreadable one has `trouble`."""
     try:
         deployment = deployment_of(run, stack)
     except (BackendError, ValueError) as error:
@@ -156,7 +158,7 @@ def state_named(run: Run, stack: str) -> StackState:
 
 
 def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
-    """Read the `deployment` that `pulumi stack export` writes."""
+    """Turn the `deployment` of `pulumi stack export` into a StackState."""
     stack_id: str | None = None
     known: dict[str, set[int]] = {}
     for resource in deployment.get("resources") or []:
@@ -182,7 +184,7 @@ def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
 
 
 def _listed(run: Run) -> list[str]:
-    """Return the names of all stacks of the backend. Raises BackendError."""
+    """Return the names of all stacks in the backend. Raises BackendError."""
     return [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]
 
 

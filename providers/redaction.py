@@ -1,4 +1,4 @@
-"""The one choke point for what leaves a provider process as text: known secrets are replaced before anybody reads it."""
+"""Replace known secrets in all text that leaves a provider process. All such text passes through here."""
 
 import typing
 from collections.abc import Iterator, Mapping
@@ -14,13 +14,13 @@ from providers.vast.settings import InstanceSettings
 
 @dataclass(frozen=True)
 class Redaction:
-    """Knows the secrets of one call."""
+    """The known secrets of one call."""
 
     secrets: tuple[str, ...]
 
     @classmethod
     def of(cls, *sources: str | Mapping[str, Any] | BaseModel) -> "Redaction":
-        """Collect secrets: strings as they are, and the secret fields of property maps and of models at any depth."""
+        """Collect secrets: plain strings, and the secret fields of property maps and models at any depth."""
         return cls(forms(secret for source in sources for secret in _secrets_of(source)))
 
     def clean(self, text: str) -> str:
@@ -30,7 +30,7 @@ class Redaction:
 
 @cache
 def secret_fields(model: type[BaseModel]) -> frozenset[str]:
-    """Return the property names of all fields of a model, and of the models in it, that hold a SecretStr."""
+    """Return the property names of all SecretStr fields in a model and in its nested models."""
     found: set[str] = set()
     for name, field in model.model_fields.items():
         parts = list(_parts(field.annotation))

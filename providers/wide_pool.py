@@ -1,11 +1,12 @@
 """Serve more than four calls at once in one provider process.
 
-Pulumi's SDK serves dynamic providers by a pool of four threads, and has no setting for it. A create of ours waits for
-minutes, so four at a time would need a process for every four instances: 0.7 s of processor and 55 MB each. Our code runs
-in a thread of that pool. It finds the pool from there, and raises the bound; threads are made only for calls that wait.
+Pulumi's SDK serves dynamic providers from a pool of four threads and has no setting for it. Our creates wait for
+minutes. With four at a time, every four instances would need a process of their own: 0.7 s of processor and 55 MB each.
+Our code runs in a thread of that pool, finds the pool from there, and raises its limit. The pool makes threads only for
+waiting calls.
 
-The bound is a private attribute of Python's pool. `is_wide_possible` tries it on a pool of its own, so that a program can
-tell before it relies on it; see docs/decisions/0008.
+The limit is a private attribute of Python's pool. `is_wide_possible` tries the change on a pool of its own, so that a
+program can check it first; see docs/decisions/0008.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-MOST_CALLS = 1024  # more than an engine sends at once (--parallel); a bound only against a fault
+MOST_CALLS = 1024  # more than an engine sends at once (--parallel); protects only against a fault
 TRIAL_SECONDS = 10.0
 
 
 def widen(most: int = MOST_CALLS) -> bool:
-    """Raise the bound of the pool whose thread calls this; calls that wait in its queue get threads at once.
+    """Raise the thread limit of the pool that runs the caller. Calls in its queue get threads at once.
 
-    Return False where no pool has called, or its bound cannot be raised; nothing has changed then.
+    Returns False, and changes nothing, if no pool runs the caller or if its limit cannot be raised.
     """
     pool = _pool_of(sys._getframe())  # noqa: SLF001 -- Python's documented way to the callers
     bound = getattr(pool, "_max_workers", None)
@@ -36,17 +37,17 @@ def widen(most: int = MOST_CALLS) -> bool:
         pool._max_workers = most  # noqa: SLF001 -- tried by is_wide_possible  # type: ignore[attr-defined]
         waiting = getattr(pool, "_work_queue", None)
         for _ in range(waiting.qsize() if waiting is not None else 0):
-            pool.submit(_nothing)  # a submit is what makes a thread
+            pool.submit(_nothing)  # each submit makes the pool start a thread
     return True
 
 
 def is_wide_possible() -> bool:
-    """Say whether `widen` works with this Python and this SDK, by a trial that takes a millisecond."""
+    """Return True if `widen` works with this Python and this SDK. The trial takes a millisecond."""
     return _is_served_by_a_pool() and _is_bound_raised()
 
 
 def _pool_of(frame: FrameType | None) -> ThreadPoolExecutor | None:
-    """Return the pool among whose worker's variables are the callers of this frame."""
+    """Return the pool that runs this frame, from the local variables of the worker among its callers."""
     while frame is not None:
         for value in list(frame.f_locals.values()) if frame.f_code.co_filename == _WORKER_FILE else ():
             pool = value() if isinstance(value, weakref.ref) else value
@@ -60,7 +61,7 @@ _WORKER_FILE = ThreadPoolExecutor.submit.__code__.co_filename
 
 
 def _nothing() -> None:
-    """Be a task."""
+    """Do nothing, as a task."""
 
 
 def _is_served_by_a_pool() -> bool:
