@@ -198,7 +198,7 @@ class VastClient(Unclaimed):
         return fetched(self._plain, url, self._clock) if url else ""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of the container's log, or of the host's daemon log if `daemon`. Asks once; empty if none.
+        """Return the end of the container's log, or of the landlord's daemon's log if `daemon`. Asks once; empty if none.
 
         Raises TookTooLong if our turn did not come within `seconds` (real), and the same errors as `log`.
         """

@@ -42,7 +42,7 @@ def understood(call: str, model: type[Answer], status: int, retry_after: str | N
 def nothing_there(call: str, status: int, payload: dict[str, Any]) -> dict[str, Any] | None:
     """Return the answer that stands in for a refusal that says "not found"; None for any other refusal."""
     code = payload.get("error")
-    # The market answers with any kind of 404 if the host's daemon has not uploaded a log.
+    # The market answers with any kind of 404 if the landlord's daemon has not uploaded a log.
     no_log = call == "logs" and status == 404 and code not in OF_THE_KEY
     return NOTHING_THERE.get(call) if code in NOT_FOUND or no_log else None
 

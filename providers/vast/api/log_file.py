@@ -1,11 +1,11 @@
-"""Download an instance's log file. A host's daemon uploads it to a storage URL that the market chooses."""
+"""Download an instance's log file. A landlord's daemon uploads it to a storage URL that the market chooses."""
 
 import httpx
 
 from bootstrap.clock import Clock
 
 TRIES, PAUSE_SECONDS = 30, 0.3  # as in the official client
-MOST_BYTES = 8_000_000  # the host decides how long a line is
+MOST_BYTES = 8_000_000  # the landlord decides how long a line is
 SECONDS = 30.0
 
 

@@ -55,4 +55,4 @@ class Market(KeyRing, Accounts, Protocol):
         """Return an instance's log."""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of an instance's log, or of its host's daemon log; asks once, within `seconds`."""
+        """Return the end of an instance's log, or of its landlord's daemon's log; asks once, within `seconds`."""
