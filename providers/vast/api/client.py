@@ -1,5 +1,5 @@
 # Long because one class holds all HTTP calls to the market, one method for each call.
-"""The HTTP client of the market: one method for each call, every answer validated.
+"""The only HTTP client of the market: one method for each call, every answer validated.
 
 Each refusal becomes an error that says what to do next.
 
@@ -198,7 +198,7 @@ class VastClient(Unclaimed):
         return fetched(self._plain, url, self._clock) if url else ""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
-        """Return the end of the container's log, or of the landlord's daemon's log if `daemon`. Asks once; empty if none.
+        """Return the end of the container's log, or of the landlord's daemon's if `daemon`. Asks once; empty if none.
 
         Raises TookTooLong if our turn did not come within `seconds` (real), and the same errors as `log`.
         """
