@@ -7,13 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.doubles.cloud import Cloud
-from tests.doubles.fleet_stack import assert_all_serve, cloud, known, stack_of_its_own
+from tests.doubles.fleet_stack import assert_all_serve, known, stack_of_its_own
 from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
-
-__all__ = ["cloud"]  # fixtures
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 
