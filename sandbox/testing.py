@@ -1,4 +1,4 @@
-"""A running market for tests: on a free port, with hosts that nobody logs into unless others are handed in."""
+"""Runs a market for tests: on a free port, with hosts without a login unless the test passes others."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -18,8 +18,10 @@ from sandbox.services.http_server import Server, listener
 
 @dataclass(frozen=True)
 class RunningMarket:
-    """Where a market is and what it knows. `books` is the first account's state, for assertions about meter and contracts,
-    `desk` what its answers share, and `accounts` has the others."""
+    """A running market. `books` is the first account's state, for assertions about meter and contracts.
+
+    `desk` is the first account's MarketApi, and `accounts` has the others.
+    """
 
     url: str
     key: str
@@ -46,10 +48,11 @@ def running_market(
     credit: float = CREDIT_USD,
     corrupt_next_blob: Callable[[], None] | None = None,
 ) -> Iterator[RunningMarket]:
-    """Run a market until the block ends; then its hosts are destroyed and `hosts` is closed.
+    """Run a market until the block ends; then destroy its hosts and close `hosts`.
 
-    `time_scale`: market seconds a real second, 300 lets a machine boot in less than 0.3 s. `old_list`: see
-    `application`; `credit` in $. Without `machines` there are those of the `seed`; thresholds hold only where asked for.
+    `time_scale`: market seconds in a real second; 300 lets a machine boot in less than 0.3 s. `old_list`: see
+    `application`; `credit` in $. Without `machines`, the market has those of the `seed`. `thresholds` enforces the
+    request thresholds.
     """
     hosts = hosts or NoHosts()
     books = Market(

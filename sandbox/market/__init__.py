@@ -1,1 +1,1 @@
-"""The emulated GPU market: what vast.ai's HTTP API does, on loopback, with a clock, a meter and faults."""
+"""The emulated GPU market: vast.ai's HTTP API on loopback, with a clock, a meter and faults."""

@@ -1,4 +1,4 @@
-"""Answers about the account: who it is, its SSH keys, and the names of GPUs."""
+"""Answers calls about the account, its SSH keys and API keys, and the names of GPUs."""
 
 import itertools
 import json
@@ -18,12 +18,12 @@ _key_ids = itertools.count(1)
 
 
 def gpu_names() -> dict[str, Any]:
-    """Return the names that offers may have; the market tells them to anybody."""
+    """Return the GPU names of offers. The market needs no key for this call."""
     return {"gpu_names": sorted(gpu.name for gpu in (*GPUS, *RARE))}
 
 
 def current(call: Call) -> Any:
-    """Return the account. `credit` is the money that can be spent."""
+    """Return the account. `credit` is the spendable money in $."""
     return {
         "id": call.desk.account,
         "username": call.desk.name,
@@ -41,18 +41,18 @@ def current(call: Call) -> Any:
 
 
 def charged(call: Call) -> Any:
-    """List what the account is charged, ended contracts among it."""
+    """List the account's charges, including those of ended contracts."""
     books = call.desk.books
     return charges.page(books.ever(), call.request.query_params, books.clock)
 
 
 def paid(call: Call) -> Any:
-    """List what the account has paid."""
+    """List the account's payments."""
     return invoices.page(call.desk.credit, call.desk.books.clock.start, call.request.query_params)
 
 
 def keys(call: Call) -> Any:
-    """Return the account's SSH keys: a bare list. Raises Refused where there are none."""
+    """Return the account's SSH keys as a bare list. Raises ApiError if there are none."""
     found = [_key(number, text, call) for number, text in call.desk.books.account_keys.items()]
     if not found:
         raise ApiError(404, "no_ssh_key", "There are no SSH keys.")
@@ -60,7 +60,7 @@ def keys(call: Call) -> Any:
 
 
 def add_key(call: Call) -> Any:
-    """Register a key that new instances will let in."""
+    """Register a key that new instances admit."""
     text = _text(call)
     if _known(text, call.desk.books.account_keys):
         raise invalid("This SSH key is registered already.", "duplicate_ssh_key")
@@ -70,7 +70,7 @@ def add_key(call: Call) -> Any:
 
 
 def replace_key(call: Call) -> Any:
-    """Put another key in the place of one."""
+    """Replace a key by another one."""
     number, text = call.number("key"), _text(call)
     if number not in call.desk.books.account_keys:
         raise invalid("There is no such SSH key.", "no_ssh_key")
@@ -79,20 +79,20 @@ def replace_key(call: Call) -> Any:
 
 
 def remove_key(call: Call) -> Any:
-    """Forget a key."""
+    """Remove a key."""
     if call.desk.books.account_keys.pop(call.number("key"), None) is None:
         raise invalid("There is no such SSH key.", "no_ssh_key")
     return {"success": True}
 
 
 def instance_keys(call: Call) -> Any:
-    """Return an instance's keys: JSON inside of JSON, as the live market has it."""
+    """Return an instance's keys: JSON inside JSON, as on the live market."""
     contract = call.desk.books.get(call.number())
     return {"success": True, "ssh_keys": json.dumps([_key(n, text, call) for n, text in contract.keys.items()])}
 
 
 def attach_key(call: Call) -> Any:
-    """Give an instance one more key, which opens its host from now on."""
+    """Add a key to an instance. Its host admits the key from now on."""
     contract, text = call.desk.books.get(call.number()), _text(call)
     if _known(text, contract.keys):
         return {"success": False, "error": "already_associated", "msg": "SSH key is already associated with instance."}
@@ -103,7 +103,7 @@ def attach_key(call: Call) -> Any:
 
 
 def detach_key(call: Call) -> Any:
-    """Take a key from an instance."""
+    """Remove a key from an instance."""
     contract = call.desk.books.get(call.number())
     text = contract.keys.pop(call.number("key"), None)
     if text is None:
@@ -119,7 +119,7 @@ def api_keys(call: Call) -> Any:
 
 
 def make_api_key(call: Call) -> Any:
-    """Make an API key, whose secret is told once."""
+    """Make an API key. Only this answer holds its secret."""
     try:
         scopes = wanted(call.body.get("permissions"))
         key = call.desk.keys.make(str(call.body.get("name") or "key"), scopes, call.desk.account)
@@ -134,7 +134,7 @@ def api_key(call: Call) -> Any:
 
 
 def remove_api_key(call: Call) -> Any:
-    """Forget an API key."""
+    """Remove an API key."""
     number = call.number("key")
     call.desk.keys.remove(number, call.desk.account)
     return JSONResponse(f"API key {number} deleted.")

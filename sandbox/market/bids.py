@@ -1,4 +1,6 @@
-"""Bids for interruptible instances: a bid under the machine's minimum loses the GPU, and a high enough one wins it back."""
+"""Answers bids for interruptible instances. A bid under the machine's minimum loses the GPU; a high enough one wins
+it back.
+"""
 
 from typing import Any
 
@@ -6,11 +8,11 @@ from sandbox.market.calls import Call
 from sandbox.market.protocol.api_errors import invalid
 from sandbox.market.records import offers
 
-LOWEST, HIGHEST = 0.001, 32.0  # $/h that the market's description allows
+LOWEST, HIGHEST = 0.001, 32.0  # the bounds in $/h of the market's description
 
 
 def change(call: Call) -> Any:
-    """Bid another price in $/h for all GPUs; without one the lowest that wins. It is billed from now on."""
+    """Bid another price in $/h for all GPUs; the default is the lowest winning bid. The market bills it from now on."""
     price, books = call.body.get("price"), call.desk.books
     if price is not None and (isinstance(price, bool) or not isinstance(price, int | float)):
         raise invalid("price: Input should be a valid number", "invalid_args")

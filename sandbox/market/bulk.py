@@ -1,4 +1,4 @@
-"""Answers about several instances at once: what is done to one is done to each, and each is answered for."""
+"""Answers calls about several instances: applies the call to each, and reports each failure."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,12 +11,12 @@ MOST = 64  # instances in one call
 
 
 def change(call: Call) -> Any:
-    """Start or stop several."""
+    """Start or stop several instances."""
     return _each(call, "ids", lambda number: rentals.set_state(call, number))
 
 
 def destroy(call: Call) -> Any:
-    """End several."""
+    """End several instances."""
     return _each(call, "instance_ids", call.desk.books.destroy)
 
 

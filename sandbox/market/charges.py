@@ -1,7 +1,7 @@
-"""What the account is charged, pure: one row a contract, as the market's `GET /charges/` shows it.
+"""Builds the rows of `GET /charges/`, one for each contract. Pure.
 
-Taken from its description: amounts are rounded to three decimals, the range of days is asked for in unix seconds and is
-required. That a contract has one row for its whole life, and one while it runs, is our reading of it.
+From the market's description: amounts have three decimals, and a range of days in unix seconds is required. One row
+for a contract's whole life, also while it runs, is our reading.
 """
 
 import json
@@ -18,9 +18,9 @@ RANGE = "select_filters.day needs gte and lte in unix seconds"
 
 
 def page(contracts: Iterable[Contract], query: Mapping[str, str], clock: MarketClock) -> dict[str, Any]:
-    """Return one page of the charges that touch the days asked for. Raises FilterInvalid.
+    """Return one page of the charges that touch the requested days. Raises FilterInvalid.
 
-    Moments are real unix seconds; amounts are of the market's own time.
+    Moments are real unix seconds; amounts follow the market's own time.
     """
     since, until, kind = _range(query.get("select_filters"))
     rows = [row for row in (_row(one, clock) for one in contracts) if row["start"] <= until and row["end"] >= since]
@@ -29,7 +29,7 @@ def page(contracts: Iterable[Contract], query: Mapping[str, str], clock: MarketC
 
 
 def cut(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return the page of some rows that is asked for, in the order that is asked for. Raises FilterInvalid."""
+    """Return the requested page of some rows in the requested order. Raises FilterInvalid."""
     rows = sorted(rows, key=lambda row: (row["start"], row["source"]))
     if query.get("latest_first", "").lower() == "true":
         rows.reverse()
@@ -61,7 +61,7 @@ def _row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
 
 
 def _range(text: str | None) -> tuple[float, float, dict[str, Any]]:
-    """Return from when, until when, and the condition for the type of a charge."""
+    """Return the first moment, the last moment, and the condition for the type of a charge."""
     try:
         wanted = json.loads(text or "")
         return float(wanted["day"]["gte"]), float(wanted["day"]["lte"]), dict(wanted.get("type") or {})

@@ -1,4 +1,4 @@
-"""What every host of a market gets besides what was rented."""
+"""The network around the hosts of a market: inward names, an extra authority, and the SSH proxy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,20 @@ from sandbox.market.records.contracts import Contract
 
 @dataclass(frozen=True)
 class HostNetwork:
-    """See HostSpec for the first two. `proxy` leads to instances over SSH; without it nobody answers there."""
+    """HostSpec describes the first two fields. `proxy` leads to instances over SSH; without it the proxy's ports are
+    closed.
+    """
 
     inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     ca_pem: str = ""
     proxy: SshProxy | None = None
 
     def welcome(self, contract: Contract) -> None:
-        """Give a fresh contract its port of the proxy."""
+        """Give a new contract its port of the proxy."""
         if self.proxy is not None and contract.request.takes_logins:
             contract.proxy_port = self.proxy.open(contract)
 
     def dismiss(self, contract: Contract) -> None:
-        """Close the port of a contract that has ended."""
+        """Close the proxy's port of an ended contract."""
         if self.proxy is not None:
             self.proxy.close(contract)

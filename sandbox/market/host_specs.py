@@ -1,4 +1,4 @@
-"""What a contract orders from whatever makes hosts."""
+"""Turns a contract into the order for its host."""
 
 from sandbox.hosts.spec import SSH_PORT, HostSpec
 from sandbox.market.host_network import HostNetwork

@@ -1,5 +1,8 @@
-"""Price increases that landlords have announced: one row a contract. The price holds until the contract's end; it is extended
-only for those who accept, and accepting is not emulated."""
+"""Answers with the price increases that landlords have announced, one row for each contract.
+
+The old price holds until the contract's end. The market extends it only for customers who accept, and the sandbox
+does not emulate accepting.
+"""
 
 from typing import Any
 
@@ -9,7 +12,7 @@ from sandbox.market.records.contracts import Contract
 
 
 def pending(call: Call) -> Any:
-    """List what was announced to the account."""
+    """List the price increases of the account's contracts."""
     rows = [
         _row(contract, call.desk.books.clock)
         for contract in call.desk.books.visible()

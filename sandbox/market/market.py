@@ -1,7 +1,7 @@
-"""The market's books: what is on offer, who has rented what, and what it costs. All rules are here; HTTP is elsewhere.
+"""The state of one account on the market: offers, rentals and costs. All rules are here; HTTP is elsewhere.
 
-Every public call may come from any thread. Hosts are made and handled in threads of their own, because that blocks; a
-contract that is destroyed meanwhile takes its host along.
+Any thread may call any public method. Threads of their own make and change hosts, because that blocks. If a contract
+is destroyed meanwhile, its thread ends the host too.
 """
 
 import copy
@@ -28,11 +28,11 @@ from sandbox.market.records.machines import Machine
 from sandbox.market.records.meter import Meter
 from sandbox.market.threads import Threads
 
-LATE_SECONDS = 60.0  # for which reads do not show an instance that comes late
+LATE_SECONDS = 60.0  # until reads show an instance that appears late
 
 
 class Market:
-    """One account on a market. `spawn` runs a callable elsewhere; tests hand in one that runs it at once."""
+    """One account on a market. `spawn` runs a function in another thread; tests pass one that runs it at once."""
 
     def __init__(
         self,
@@ -63,22 +63,22 @@ class Market:
         faults.clock = clock.now
 
     def another_account(self) -> "Market":
-        """Return the books of one more account on the same market: the same machines, clock, hosts and faults."""
+        """Return the state of one more account with the same machines, clock, hosts and faults."""
         other = copy.copy(self)
-        other.account_keys, other._contracts, other._ended = {}, {}, []  # noqa: SLF001 -- books like these
+        other.account_keys, other._contracts, other._ended = {}, {}, []  # noqa: SLF001 -- another Market
         other.lives, other.credit_gone = FaultScheduler(other), False
         with self.lock:
             self._accounts.append(other)
         return other
 
     def listed(self, storage_gb: float = offers.DEFAULT_STORAGE_GB, bid: bool = False) -> list[dict[str, Any]]:
-        """Return every offer as a row; `storage_gb` is priced in."""
+        """Return every offer as a row; the prices include `storage_gb` of disk."""
         with self.lock:
             listed = self._listed.items()
             return [offers.row(machine, number, self.clock, storage_gb, bid) for number, machine in listed]
 
     def rent(self, offer_id: int, request: Request) -> Contract:
-        """Rent an offer. Raises Refused where it is gone, too small, or bid too little for."""
+        """Rent an offer. Raises ApiError if it is gone or too small, or if the bid is too low."""
         now = self.clock.now()
         with self.lock:
             occasion = Occasion((Subject(0, request.label),), "create")
@@ -112,7 +112,7 @@ class Market:
             return contract
 
     def get(self, instance_id: int, visible_only: bool = False) -> Contract:
-        """Return a contract; with `visible_only` only one that reads show already. Raises Refused."""
+        """Return a contract; with `visible_only`, only one that reads already show. Raises ApiError."""
         with self.lock:
             contract = self._contracts.get(instance_id)
         if contract and (self._visible(contract) or not visible_only):
@@ -125,22 +125,24 @@ class Market:
             return sorted(filter(self._visible, self._contracts.values()), key=lambda contract: contract.id)
 
     def all(self) -> list[Contract]:
-        """Return every contract that exists, by id."""
+        """Return every existing contract, by id."""
         with self.lock:
             return sorted(self._contracts.values(), key=lambda contract: contract.id)
 
     def ever(self) -> list[Contract]:
-        """Return every contract that exists or has existed, by id."""
+        """Return every contract, also ended ones, by id."""
         with self.lock:
             return sorted([*self._ended, *self.all()], key=lambda contract: contract.id)
 
     def owner_of(self, api_key: str) -> Contract | None:
-        """Return the contract whose container has this key."""
+        """Return the contract whose container holds this key."""
         with self.lock:
             return next((one for one in self._contracts.values() if one.api_key == api_key), None)
 
     def stop(self, instance_id: int) -> None:
-        """Stop an instance: GPU no longer billed, disk kept and billed. The machine stays reserved. Raises Refused."""
+        """Stop an instance: the GPU costs no more, the disk stays and costs. The machine stays reserved. Raises
+        ApiError.
+        """
         with self.lock:
             contract = self.get(instance_id)
             contract.phase, contract.up_since = "stopped", None
@@ -150,7 +152,7 @@ class Market:
             self.handle(contract, host.stop)
 
     def start(self, instance_id: int) -> None:
-        """Start a stopped instance; no more than a look for one that runs. Raises Refused."""
+        """Start a stopped instance; a running one stays as it is. Raises ApiError."""
         now = self.clock.now()
         with self.lock:
             contract = self.get(instance_id)
@@ -162,7 +164,7 @@ class Market:
                 contract.due = now + (boot.total if contract.first_boot else boot.start * states.RESTART_SHARE)
 
     def reboot(self, instance_id: int) -> None:
-        """Stop and start. Raises Refused."""
+        """Stop and start an instance. Raises ApiError."""
         with self.lock:
             self.stop(instance_id)
             self.start(instance_id)
@@ -170,7 +172,7 @@ class Market:
             contract.rebooting_until = now + (contract.due - now) * states.REBOOTING_SHARE
 
     def destroy(self, instance_id: int) -> None:
-        """End a contract and all its charges, list its machine again under another number. Raises Refused."""
+        """End a contract and its charges, and list its machine again under another number. Raises ApiError."""
         with self.lock:
             contract = self.get(instance_id)
             del self._contracts[instance_id]
@@ -186,28 +188,30 @@ class Market:
             self.handle(contract, host.destroy)
 
     def list_again(self, machine: Machine, number: int | None = None) -> None:
-        """Offer a machine that was rented, under another number. Whoever calls holds the lock."""
+        """Offer a rented machine again, under another number. Call it with the lock held."""
         self._listed[next(self._offer_ids) if number is None else number] = machine
 
     def unlist(self, machine: Machine) -> bool:
-        """Offer a machine no longer, and say whether it was on offer. Whoever calls holds the lock."""
+        """Withdraw a machine's offer, and return whether it had one. Call it with the lock held."""
         return any(one is machine and self._listed.pop(number) for number, one in list(self._listed.items()))
 
     def usd_per_hour(self) -> float:
-        """Return what is billed at this moment, in $/h."""
+        """Return the current cost in $/h."""
         with self.lock:
             return sum(contract.meter.usd_per_hour() for contract in self._contracts.values())
 
     def usd_billed(self) -> float:
-        """Return what was billed since the market began, in $."""
+        """Return the cost since the market's start, in $."""
         with self.lock:
             now = self.clock.now()
             return sum(one.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
 
     def tick(self) -> None:
-        """Let what is due happen on all accounts: machines that have pulled their image start their host. Called often."""
+        """Do the due work of all accounts, such as starting the host of a machine that has pulled its image. Called
+        often.
+        """
         for one in list(self._accounts):
-            one._tick()  # noqa: SLF001 -- books like these
+            one._tick()  # noqa: SLF001 -- another Market
 
     def _tick(self) -> None:
         now = self.clock.now()
@@ -220,7 +224,7 @@ class Market:
             self._spawn(lambda contract=contract: self._boot(contract))  # type: ignore[misc]
 
     def close(self) -> None:
-        """Destroy everything that is rented on any account and return when that is done."""
+        """Destroy every rental of every account and return when that is done."""
         for one in list(self._accounts):
             for contract in one.all():
                 one.destroy(contract.id)
@@ -249,7 +253,7 @@ class Market:
         host, message = contract.host, states.refused(contract)
         try:
             if message:
-                pass  # the container was created, and never starts
+                pass  # the container exists and never starts
             elif host is None:
                 host = self._hosts.create(host_spec(contract, self.surroundings))
                 self._break(contract, host)
@@ -271,15 +275,17 @@ class Market:
 
     def _break(self, contract: Contract, host: Host) -> None:
         with self.lock:
-            contract.host = host  # from here on it is told of each key that is attached
+            contract.host = host  # from now on the host gets each attached key
             waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
             actions = [self.lives.broken(FAULTS[name], contract, host) for name in waiting if FAULTS[name].on_host]
-            attached = [lambda key=key: host.admit(key) for key in contract.keys.values()]  # while the host was made
+            attached = [
+                lambda key=key: host.admit(key) for key in contract.keys.values()
+            ]  # attached while the host started
         for action in [*attached, *filter(None, actions)]:
             action()
 
     def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:
-        """Do things to a host in turn, elsewhere, because it blocks; a complaint becomes the contract's message."""
+        """Run actions on a host in another thread, because they block. An error becomes the contract's message."""
 
         def work() -> None:
             for action in actions:

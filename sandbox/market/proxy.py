@@ -1,5 +1,7 @@
-"""The market's SSH proxy: a loopback port for each instance, known from the rent on, that leads to its port 22 once it
-runs."""
+"""The market's SSH proxy: one loopback port for each instance.
+
+The port exists from the rental on and leads to the instance's port 22 while it runs.
+"""
 
 import socket
 import threading
@@ -12,7 +14,7 @@ from sandbox.market.records.offers import LOOPBACK
 
 
 class SshProxy:
-    """The ports of one market. Thread-safe. Its thread begins with the first port."""
+    """The ports of one market. Thread-safe. Its thread starts with the first port."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,7 +22,7 @@ class SshProxy:
         self._listeners: dict[int, Listener] = {}
 
     def open(self, contract: Contract) -> int:
-        """Return a port that leads to the instance for as long as it runs, and is reset by whoever dials before."""
+        """Return a port that leads to the instance while it runs. An earlier connection is reset."""
 
         def dial() -> tuple[int, socket.socket]:
             host = contract.host
@@ -32,19 +34,19 @@ class SshProxy:
             if self._forwarder is None:
                 self._forwarder = Forwarder()
             server = listen()
-            # The host's own line meters and slows what passes; here it passes as it is.
+            # The host's own line meters and slows the bytes; this one does neither.
             self._listeners[contract.id] = self._forwarder.serve(server, dial, Line(), host_dialled=False)
         return int(server.getsockname()[1])
 
     def close(self, contract: Contract) -> None:
-        """Listen no more for an instance."""
+        """Close the port of an instance."""
         with self._lock:
             listener = self._listeners.pop(contract.id, None)
             if listener is not None and self._forwarder is not None:
                 self._forwarder.close(listener)
 
     def stop(self) -> None:
-        """Close what is open and end the thread."""
+        """Close every port and end the thread."""
         with self._lock:
             forwarder, self._forwarder = self._forwarder, None
             for listener in self._listeners.values():

@@ -1,4 +1,4 @@
-"""A container that is made anew on the machine that it has: the image is pulled again, and what was on its disk is lost."""
+"""Rebuilds an instance's container on its machine: pulls the image again and loses the disk."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from sandbox.market.records import states
 
 
 def recycle(call: Call) -> Any:
-    """Recycle an instance: its id, keys and bill stay; its ports are others."""
+    """Recycle an instance. Its id, keys and bill stay; its ports change."""
     books = call.desk.books
     with books.lock:
         contract, now = books.get(call.number()), books.clock.now()
@@ -18,7 +18,7 @@ def recycle(call: Call) -> Any:
             raise invalid(f"Instance {contract.id} is being started.", "invalid_args")
         host = contract.host
         if host is None and contract.phase == "booting":
-            return {"success": True}  # the image is being pulled anyway
+            return {"success": True}  # the machine is still pulling the image
         contract.meter.halt(now)
         contract.phase, contract.message, contract.up_since = "booting", "", None
         contract.first_boot, contract.host = host is None, None

@@ -1,4 +1,4 @@
-"""Answers about offers and instances: search, rent, show, list, change, logs, destroy."""
+"""Answers calls about offers and instances: search, rent, show, list, change, logs, destroy."""
 
 import secrets
 from typing import Any
@@ -28,7 +28,7 @@ CHOICES = ("actual_status", "verification", "gpu_name")
 
 
 def search(call: Call) -> Any:
-    """Answer a search; both of the ways to ask for it."""
+    """Answer a search, in both of its forms."""
     query = call.body.get("q", call.body)
     if not isinstance(query, dict):
         raise invalid("q: Input should be a valid dictionary", "bad_request")
@@ -60,7 +60,7 @@ def rent(call: Call) -> Any:
 
 
 def show(call: Call) -> Any:
-    """Show one instance; null where there is none, or where reads do not show it yet."""
+    """Show one instance; null if it does not exist, or if reads do not show it yet."""
     try:
         contract = call.desk.books.get(call.number(), visible_only=True)
     except ApiError as refused:
@@ -78,21 +78,24 @@ def listing(call: Call) -> Any:
 
 
 def old_listing(call: Call) -> Any:
-    """List everything by the list's first version; refuse it where the account was cut over, one by one since June 2026."""
+    """List all instances by the list's first version.
+
+    Refuse it if the market has moved the account to the new version, as it has done one by one since June 2026.
+    """
     if not call.desk.old_list:
         raise ApiError(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
     return {"success": True, "instances": [_row(call.desk, contract) for contract in call.desk.books.visible()]}
 
 
 def choices(call: Call) -> Any:
-    """Say which combinations of values the list has in the fields that are offered for filters."""
+    """List the combinations of values in the fields that the market offers as filters."""
     rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
     found = dict.fromkeys(tuple(row[name] for name in CHOICES) for row in rows)
     return {"filters": [dict(zip(CHOICES, values, strict=True)) for values in found]}
 
 
 def change(call: Call) -> Any:
-    """Set a label, or start or stop."""
+    """Set a label, or start or stop an instance."""
     number, books = call.number(), call.desk.books
     if "label" in call.body and call.guest is None:
         label = str(call.body["label"] or "")
@@ -138,7 +141,7 @@ def destroy(call: Call) -> Any:
 
 
 def request_log(call: Call) -> Any:
-    """Take a copy of the container log and say under which URL it will be; always the same one for one instance."""
+    """Copy the container log and return the URL of the copy, always the same for one instance."""
     number = call.number()
     try:
         contract = call.desk.books.get(number)
@@ -167,7 +170,7 @@ def request_log(call: Call) -> Any:
 
 
 def read_log(desk: MarketApi, request: HttpRequest) -> Response:
-    """Serve a log to anybody who knows its URL. The first read of each is too early."""
+    """Serve a log without a key to clients that know its URL. The first read of each is too early."""
     file = desk.logs.get(str(request.path_params["name"]))
     if file is not None:
         file.asked += 1

@@ -58,10 +58,10 @@ ROUTES = (
 def application(
     books: Market, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD, old_list: bool = False
 ) -> Starlette:
-    """Return the market as an ASGI application. `enforced`: whether request thresholds hold; `credit` in $; `old_list`:
-    whether the account still has the list's first version.
+    """Return the market as an ASGI application. `credit` is in $.
 
-    Its `state.desk` counts the calls and makes keys; `state.accounts` has the accounts, of which that desk is the first.
+    `enforced`: the request thresholds apply. `old_list`: the account still has the list's first version. `state.desk`
+    of the application is the first account's MarketApi, and `state.accounts` holds all accounts.
     """
     thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
     desk = MarketApi(books, thresholds, key, credit, {}, Lists(books.faults), old_list)
@@ -77,7 +77,7 @@ def application(
         return not_emulated(desk, request)
 
     routes: list[BaseRoute] = [Route("/logs/{name}", log, methods=["GET"])]
-    # Both spellings are answered at once: a redirect would turn a PUT into a GET.
+    # Both spellings, without a redirect, which would turn a PUT into a GET.
     for slash in ("", "/"):
         routes.append(Route(f"/api/v0/gpu_names/unique{slash}", names, methods=["GET"]))
         routes += [Route(one.path + slash, answering(accounts, one), methods=[one.method]) for one in ROUTES]

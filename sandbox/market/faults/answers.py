@@ -1,4 +1,4 @@
-"""Faults in which the market answers in place of doing what it was asked for."""
+"""Faults in which the market answers and does not do the work."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle
@@ -21,7 +21,7 @@ UNWILLING = ApiError(200, "unavailable", "The request could not be carried out."
 
 
 def refused(error: ApiError) -> Response:
-    """Return a refusal as it is sent."""
+    """Return the HTTP response of an error."""
     return JSONResponse(error.body(), error.status)
 
 
@@ -39,7 +39,7 @@ def _quota_exceeded(now: float) -> Response:
 
 
 def edge_forbids() -> Response:
-    """Return what the edge in front of the market says to a caller whom it takes for a robot."""
+    """Return the answer of the edge in front of the market to a supposed robot."""
     return HTMLResponse(PAGE.format("403 Forbidden"), 403)
 
 
@@ -68,7 +68,7 @@ _DOWN: Iterator[Callable[[], Response]] = cycle(
     )
 )
 LIMITED = ("rate-limited", "rate-limited-with-hint", "rate-limited-without-hint", "search-quota-exceeded")
-# Of one instance, and nothing is done to it.
+# False answers about one instance, without work on it.
 OF_AN_INSTANCE: Mapping[str, Callable[[int], Response]] = {
     "missing-in-show": lambda _number: JSONResponse({"instances": None}),
     "destroy-without-effect": lambda number: JSONResponse({"success": True, "msg": f"Instance {number} destroyed."}),
@@ -77,7 +77,7 @@ OF_AN_INSTANCE: Mapping[str, Callable[[int], Response]] = {
 
 
 def instead(faults: Faults, thresholds: Thresholds, kind: str, occasion: Occasion) -> Response | None:
-    """Return what the market answers without having done anything; None where no such fault strikes."""
+    """Return the answer of a fault that replaces the work; None if none strikes."""
     waiting = {arming.name for arming in faults.waiting("market")}
     for name in sorted(waiting & {*LIMITED, *CANNED, *OUTAGES}):
         if faults.take(name, occasion):
@@ -88,7 +88,7 @@ def instead(faults: Faults, thresholds: Thresholds, kind: str, occasion: Occasio
 
 
 def of_instance(faults: Faults, name: str, number: int, occasion: Occasion) -> Response | None:
-    """Return how the market lies about one instance that exists; None where the fault of this name does not strike."""
+    """Return a false answer about an existing instance; None if the fault of this name does not strike."""
     return OF_AN_INSTANCE[name](number) if faults.take(name, occasion) else None
 
 

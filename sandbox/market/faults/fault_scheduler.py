@@ -1,4 +1,4 @@
-"""Faults in which something becomes of an instance, or of its machine, without anybody having asked for it."""
+"""Plays the faults that change an instance, or its machine, without a call."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,11 +11,11 @@ from sandbox.market.records.clock import MarketClock
 from sandbox.market.records.contracts import Contract
 
 DELETED_SECONDS = 48 * 3600.0  # after the end of a contract
-SETTLED_SECONDS = 60.0  # after which a running instance is struck by what strikes later
+SETTLED_SECONDS = 60.0  # after this time a fault of the moment `later` strikes a running instance
 
 
 class Market(Protocol):
-    """What is needed of the books. Whoever calls holds their lock."""
+    """The part of the market that faults need. Call it with the market's lock held."""
 
     clock: MarketClock
     faults: Faults
@@ -31,19 +31,19 @@ class Market(Protocol):
         """End a contract."""
 
     def handle(self, contract: Contract, *actions: Callable[[], None]) -> None:
-        """Do things in turn to a host, elsewhere, because it blocks."""
+        """Run actions on a host in another thread, because they block."""
 
 
 @dataclass
 class FaultScheduler:
-    """Strikes contracts at the moments of their lives. Every method is called with the books' lock held."""
+    """Strikes contracts at the moments of their lives. Call every method with the market's lock held."""
 
     market: Market
     _mending: list[tuple[Armed, Callable[[], None]]] = field(default_factory=list)
     _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
     def tick(self) -> None:
-        """Strike what has reached its moment, go on with what was begun, mend what is to be mended. Called often."""
+        """Strike contracts whose moment has come, continue begun faults, and mend finished ones. Called often."""
         now = self.market.clock.now()
         for arming in self.market.faults.waiting("market", "host", "vllm"):
             fault, mishap = FAULTS[arming.name], MISHAPS.get(arming.name)
@@ -61,14 +61,16 @@ class FaultScheduler:
         self._go_on(now)
 
     def came_up(self, contract: Contract) -> None:
-        """Strike a contract that runs from now on, before anybody can see it run."""
+        """Strike a contract that starts to run, before a client can see it run."""
         for arming in self.market.faults.waiting("market"):
             mishap = MISHAPS.get(arming.name)
             if mishap is not None and mishap.moment == "up":
                 self._strike(mishap, FAULTS[arming.name], contract)
 
     def broken(self, fault: Fault, contract: Contract, host: Host) -> Callable[[], None] | None:
-        """Return what lets a host play a fault, if it strikes this contract; it is mended when the fault is over."""
+        """Return the action that lets a host play a fault, if it strikes this contract. The end of the fault mends
+        it.
+        """
         armed = self.market.faults.take(fault.name, Occasion((contract.subject,)), contract.id)
         if armed is None or fault.on_host is None:
             return None

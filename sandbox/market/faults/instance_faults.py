@@ -1,5 +1,4 @@
-"""What can become of an instance, each with its moment: the change to its contract and, where there is one, the way
-back."""
+"""The faults of an instance, each with its moment, the change to its contract, and the way back if there is one."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from sandbox.market.faults.rents import RISE
 from sandbox.market.records.contracts import Contract
 from sandbox.market.records.instances import docker_form
 
-GIVEN_UP_SECONDS = 420.0  # after which the market stops to try a broken image
+GIVEN_UP_SECONDS = 420.0  # the market tries a broken image for so long
 UNHEARD_SECONDS, REBOOT_SECONDS, LATE_SECONDS, HOUR = 300.0, 300.0, 60.0, 3600.0
 REBOOTING_SHARE = 0.4  # of a reboot, before the container loads
 NOWHERE = "127.0.0.2"  # an address of this machine at which no host listens
@@ -24,8 +23,11 @@ def _always(_market: Any, _contract: Contract) -> bool:
 
 @dataclass(frozen=True)
 class InstanceFault:
-    """`moment`: half-way through the first boot, as it comes up, or a while later. The functions get the market (see
-    lives.py) and the contract; `then` happens after so many market seconds more."""
+    """`moment`: half-way through the first boot, as it comes up, or a while later.
+
+    The functions get the market (see fault_scheduler.py) and the contract. `then` happens after so many market
+    seconds more.
+    """
 
     moment: Literal["boot", "up", "later"]
     do: Action

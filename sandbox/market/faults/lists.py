@@ -1,4 +1,4 @@
-"""Faults in which the list of instances lies."""
+"""Faults in which the list of instances is false."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,14 +12,14 @@ Row = dict[str, Any]
 
 
 class Lists:
-    """Answers lists, and remembers the last one for the fault that repeats it. Called by one thread."""
+    """Answers lists, and keeps the last one for the fault that repeats it. Only one thread may call it."""
 
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._before: list[Row] = []
 
     def page(self, rows: list[Row], query: Mapping[str, str]) -> dict[str, Any]:
-        """Return one page of the list. Raises FilterInvalid. A fault that could not be seen in it is not used up."""
+        """Return one page of the list. Raises FilterInvalid. A fault without a visible effect stays armed."""
         before, self._before = self._before, rows
         about = _about(*rows)
         if _seen(rows) != _seen(before) and self._faults.take("stale-list", about):
@@ -35,7 +35,7 @@ class Lists:
         return answer
 
     def _short(self, shown: list[Row]) -> list[Row]:
-        """Leave out the instance that the fault was armed for, or else the last one."""
+        """Leave out the instance of the fault's arming, or else the last one."""
         for arming in self._faults.waiting("market"):
             meant = [row for row in shown if arming.name == "list-row-missing" and in_scope(arming, _about(row))]
             if meant and self._faults.take(arming.name, _about(meant[-1])):

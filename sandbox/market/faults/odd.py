@@ -10,13 +10,13 @@ NUMBER_AS_LABEL = 4711
 
 
 def spoil_offer(faults: Faults, rows: list[Row]) -> list[Row]:
-    """Return the offers, the first of them spoilt where `odd-offer` strikes."""
+    """Return the offers; if `odd-offer` strikes, the first one is spoilt."""
     armed = faults.take("odd-offer", Occasion((), "search")) if rows else None
     return [_spoilt(rows[0], armed), *rows[1:]] if armed else rows
 
 
 def spoil_instance(faults: Faults, rows: list[Row]) -> list[Row]:
-    """Return the instances, one of them spoilt where `odd-instance` strikes: the one it is armed for, or the last."""
+    """Return the instances; if `odd-instance` strikes, the one of its arming or the last one is spoilt."""
     for arming in faults.waiting("market"):
         meant = [row for row in rows if arming.name == "odd-instance" and in_scope(arming, _about(row))]
         armed = faults.take("odd-instance", _about(meant[-1])) if meant else None

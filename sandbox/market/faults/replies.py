@@ -1,4 +1,4 @@
-"""Faults in which the market does as it was told, and its answer is late, broken or lost."""
+"""Faults in which the market does the work, and its answer is late, broken or lost."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,12 +11,12 @@ from sandbox.faults import FAULTS, Faults, Occasion
 from sandbox.market.faults.answers import CANNED
 from sandbox.services.dropped import Dropped, abort
 
-SLOW_SECONDS = 60.0  # of the market's
+SLOW_SECONDS = 60.0  # market seconds
 LOOK_SECONDS = 0.05
 
 
 class Cut(Response):
-    """Half of an answer that announces all of it; then the connection ends."""
+    """Sends half of an answer that announces all of it; then the connection ends."""
 
     def __init__(self, whole: Response) -> None:
         super().__init__(bytes(whole.body), whole.status_code, media_type=whole.media_type)
@@ -32,7 +32,7 @@ class Cut(Response):
 async def garbled(
     faults: Faults, kind: str, occasion: Occasion, request: Request, answer: Response, time_scale: float
 ) -> Response:
-    """Return what becomes of an answer on its way."""
+    """Return the answer as the client gets it."""
     waiting = {arming.name for arming in faults.waiting("market")}
     for name in sorted(waiting & GARBLED.keys()):
         concerned = FAULTS[name].calls

@@ -20,7 +20,7 @@ OPERATORS: Mapping[str, Callable[[Any, Any], bool]] = {
 
 
 class FilterInvalid(Exception):
-    """A query that the market refuses. `code` is the machine word of its answer, the message its text."""
+    """A query that the market refuses. `code` is the answer's error code, the message its text."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -28,14 +28,14 @@ class FilterInvalid(Exception):
 
 
 def search(rows: Iterable[dict[str, Any]], query: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the offers that fulfil a flat search body, ordered, 64 at most. Raises FilterInvalid."""
+    """Return the offers that match a flat search body, ordered, 64 at most. Raises FilterInvalid."""
     found = [found for found in rows if matches_offer(found, query)]
     order = query.get("order")
     return ordered(found, [["score", "desc"]] if order is None else order)[: limit(query.get("limit"))]
 
 
 def matches_offer(offer: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
-    """Say whether an offer fulfils every filter of a search body. Raises FilterInvalid."""
+    """Return whether an offer matches every filter of a search body. Raises FilterInvalid."""
     for name, condition in query.items():
         if name in CONTROLS:
             continue
@@ -50,8 +50,11 @@ def matches_offer(offer: Mapping[str, Any], query: Mapping[str, Any]) -> bool:
 
 
 def fulfils(have: object, condition: Mapping[str, Any]) -> bool:
-    """Say whether one value fulfils one condition, such as {"gte": "24"}. A value that is missing fulfils none but neq
-    and notin. Raises FilterInvalid for operators that do not exist and for numbers that are none."""
+    """Return whether one value matches one condition, such as {"gte": "24"}.
+
+    A missing value matches only neq and notin. Raises FilterInvalid for an unknown operator and for a text that is no
+    number.
+    """
     for operator, want in condition.items():
         compare = OPERATORS.get(operator)
         if compare is None:
@@ -80,7 +83,7 @@ def ordered(rows: Iterable[dict[str, Any]], order: object) -> list[dict[str, Any
 
 
 def limit(asked: object, largest: int = LARGEST_ANSWER) -> int:
-    """Return how many rows an answer has. Raises FilterInvalid."""
+    """Return the number of rows of an answer. Raises FilterInvalid."""
     if asked is None:
         return largest
     number = coerce(asked, 0)
@@ -90,7 +93,7 @@ def limit(asked: object, largest: int = LARGEST_ANSWER) -> int:
 
 
 def coerce(want: Any, have: object) -> Any:
-    """Turn text into what it is compared with: clients send numbers as strings. Raises FilterInvalid."""
+    """Convert text to the type of its counterpart: clients send numbers as strings. Raises FilterInvalid."""
     if isinstance(have, bool):
         return want.lower() == "true" if isinstance(want, str) else bool(want)
     if isinstance(want, str) and isinstance(have, (int, float)):

@@ -1,4 +1,4 @@
-"""Pages of the instance list, pure: filters, order, columns, and a token that leads on."""
+"""Pages of the instance list, pure: filters, order, columns, and a token for the next page."""
 
 import json
 from collections import Counter
@@ -10,13 +10,13 @@ from sandbox.market.protocol.filters import FilterInvalid, coerce, fulfils, orde
 from sandbox.market.records.instances import COLUMNS
 
 LARGEST_PAGE = 25
-SMALLEST_PAGE = 5  # what a limit of nought or less means
+SMALLEST_PAGE = 5  # the size for a limit of 0 or less
 
 
 def page(rows: list[dict[str, Any]], query: Mapping[str, str]) -> dict[str, Any]:
-    """Return one page of the list as the market answers it. Raises FilterInvalid.
+    """Return one page of the list in the market's form. Raises FilterInvalid.
 
-    `instances_found` counts the rows of the page, `total_instances` all that match the filters.
+    `instances_found` counts the rows of the page, `total_instances` all matches of the filters.
     """
     conditions = _json(query, "select_filters", dict)
     found = [row for row in rows if all(_fits(row, name, one) for name, one in conditions.items())]
@@ -59,7 +59,7 @@ def _size(asked: str | None) -> int:
 
 
 def _start(rows: list[dict[str, Any]], token: str | None) -> int:
-    """Go on behind the row that was the last one, or where it was if it is gone."""
+    """Return the index behind the last row, or the old offset if that row is gone."""
     if not token:
         return 0
     try:

@@ -1,5 +1,6 @@
-"""The market's request thresholds: the smallest interval between two calls of one kind by one identity, or how many of
-them a window holds."""
+"""The market's request thresholds: the smallest interval between two calls of one kind, or the most calls in a
+window.
+"""
 
 import threading
 from collections import Counter, deque
@@ -28,7 +29,9 @@ WINDOWS: Mapping[str, tuple[int, float]] = {"search": (10, 60.0)}
 
 @dataclass(frozen=True)
 class Refusal:
-    """One 429 in one of the forms that were seen: a JSON body or, where it is None, plain text; and a hint or none."""
+    """One 429 in one of the forms of the live market: a JSON body, or plain text if `body` is None; with a hint or
+    without.
+    """
 
     body: dict[str, object] | None
     text: str
@@ -36,10 +39,10 @@ class Refusal:
 
 
 class Thresholds:
-    """Remembers when each identity last called each endpoint, and how many calls there were. Thread-safe.
+    """Remembers each identity's last call of each endpoint, and counts all calls. Thread-safe.
 
-    The intervals are in market seconds and shrink with `time_scale`; `real` returns real seconds. The refusals take the
-    forms of the market in turn.
+    The intervals are market seconds and shrink with `time_scale`; `real` returns real seconds. The refusals take the
+    market's forms in turn.
     """
 
     def __init__(self, time_scale: float, real: Callable[[], float], enforced: bool = True) -> None:
@@ -54,18 +57,18 @@ class Thresholds:
 
     @property
     def calls(self) -> dict[str, int]:
-        """Return how many calls of each endpoint came, those that came too early among them."""
+        """Return the number of calls of each endpoint, including those that came too early."""
         with self._lock:
             return dict(self._calls)
 
     @property
     def too_early(self) -> int:
-        """Return how many calls came too early and were refused with 429."""
+        """Return the number of calls that came too early and got a 429."""
         with self._lock:
             return self._too_early
 
     def check(self, identity: str, endpoint: str) -> Refusal | None:
-        """Return a refusal where this call comes too early, else None. A refused call does not count as a call."""
+        """Return a refusal if this call comes too early, else None. A refused call does not restart the interval."""
         most, seconds = WINDOWS.get(endpoint) or (1, PUBLISHED[endpoint])
         window, now = seconds / self._time_scale, self._real()
         with self._lock:

@@ -1,4 +1,4 @@
-"""Tokens that lead on to the next page of a list: opaque to clients, JSON to us."""
+"""Tokens for the next page of a list: opaque to clients, JSON for the market."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ def encode(value: object) -> str:
 
 
 def decode(token: str) -> Any:
-    """Return a token's value. Raises FilterInvalid where the token is none."""
+    """Return a token's value. Raises FilterInvalid for an invalid token."""
     try:
         return json.loads(base64.urlsafe_b64decode(token.encode()))
     except ValueError:
@@ -21,5 +21,5 @@ def decode(token: str) -> Any:
 
 
 def refused() -> FilterInvalid:
-    """Return what is said of a token that we never gave."""
+    """Return the error for an invalid token."""
     return FilterInvalid("invalid_token", "The after_token is not one of ours.")

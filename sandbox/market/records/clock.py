@@ -1,7 +1,7 @@
 """The market's own time, which runs faster than ours, so that minutes of booting take seconds.
 
-Inside the market everything happens in emulated seconds, and money is charged by them. Clients live in real time, so every
-moment and length that is sent to them goes through `on_the_wire` and `length_on_the_wire`, and through nothing else.
+Inside the market, everything happens in emulated seconds, and the meter charges by them. Clients live in real time.
+So every moment and length for them goes through `on_the_wire` and `length_on_the_wire`, and through nothing else.
 """
 
 import time
@@ -11,8 +11,7 @@ from collections.abc import Callable
 class MarketClock:
     """Emulated unix seconds: the moment of the start, plus real seconds passed times `time_scale`.
 
-    `real` returns real seconds that never go back; tests hand in their own. Raises ValueError for a scale that is not
-    above 0.
+    `real` returns real seconds that never go back; tests pass their own. Raises ValueError for a scale of 0 or less.
     """
 
     def __init__(
@@ -31,15 +30,15 @@ class MarketClock:
 
     @property
     def start(self) -> float:
-        """Return the unix second at which the market began, the same in both times."""
+        """Return the unix second of the market's start, the same in both times."""
         return self._start
 
     def on_the_wire(self, moment: float) -> float:
-        """Return the real unix second at which an emulated moment comes, or came."""
+        """Return the real unix second of an emulated moment."""
         return self._start + self.length_on_the_wire(moment - self._start)
 
     def length_on_the_wire(self, seconds: float) -> float:
-        """Return how many real seconds so many emulated ones take."""
+        """Return the real seconds that so many emulated seconds take."""
         return seconds / self.time_scale
 
     def real(self) -> float:

@@ -1,4 +1,4 @@
-"""One rental: what was asked for, on which machine, and how far it is."""
+"""One rental: the request, the machine, and its progress."""
 
 import itertools
 import re
@@ -19,12 +19,12 @@ from sandbox.market.records.registries import login_of
 LONGEST_SCRIPT = 4096  # characters of onstart and arguments together
 SSH_PORT = 22
 ENTRY_POINT = ["vllm", "serve"]  # of vLLM's image
-SHELL = "/bin/bash"  # what an image without a command of its own runs; it ends at once, for there is nothing to read
-NO_PROXY = 1  # a port of loopback at which nobody answers
-GIGABYTE = 2**30  # as the market has it: a terabyte's price is 1024 times a gigabyte's
+SHELL = "/bin/bash"  # the command of an image without one; it ends at once, because its input is empty
+NO_PROXY = 1  # a port of loopback without a listener
+GIGABYTE = 2**30  # the market's gigabyte: a terabyte's price is 1024 times a gigabyte's
 PORT_FLAG = re.compile(r"-p (\d+):(\d+)(?:/(tcp|udp))?")
 
-FLAGS = ("-e", "-p", "-v", "-n", "-h")  # of docker's that travel in `env`; others are dropped
+FLAGS = ("-e", "-p", "-v", "-n", "-h")  # docker's flags in `env`; the market drops others
 
 Phase = Literal["booting", "up", "stopped", "failed", "exited", "offline"]
 
@@ -71,24 +71,25 @@ class Request(BaseModel):
 
     @property
     def takes_logins(self) -> bool:
-        """Whether the market puts an SSH server into the container."""
+        """True if the market puts an SSH server into the container."""
         return self.runtype != "args"
 
     @property
     def direct_ssh(self) -> bool:
-        """Whether port 22 is mapped to a port of the machine."""
+        """True if the machine maps port 22 to one of its ports."""
         return "ssh_direc" in self.runtype
 
     @property
     def variables(self) -> dict[str, str]:
-        """Environment variables, without the docker flags that travel in the same object."""
+        """The environment variables, without the docker flags in the same object."""
         return {key: value for key, value in self.env.items() if not key.startswith("-")}
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What runs in place of sshd and onstart, for the runtype that keeps the image's own; empty for the others.
+        """The command in place of sshd and onstart, for the runtype with the image's own command; empty for the
+        others.
 
-        `onstart` takes the place of the image's entry point.
+        `onstart` replaces the image's entry point.
         """
         if self.takes_logins:
             return ()
@@ -97,7 +98,7 @@ class Request(BaseModel):
 
     @property
     def tcp_ports(self) -> list[int]:
-        """Container TCP ports to publish, 22 first where it is direct."""
+        """The container TCP ports to publish; 22 comes first if SSH is direct."""
         return list(dict.fromkeys([*([SSH_PORT] if self.direct_ssh else []), *self._asked("tcp")]))
 
     @property
@@ -111,8 +112,7 @@ class Request(BaseModel):
 
 
 def of_flags(text: str) -> dict[str, str]:
-    """Read docker's flags, as clients send them in one text, into the object that they would have sent. Raises
-    ValueError for quotes that do not end."""
+    """Convert docker's flags in one text into the object form. Raises ValueError for an open quote."""
     words = shlex.split(text)
     found: dict[str, str] = {}
     for flag, value in itertools.pairwise(words):
@@ -126,7 +126,7 @@ def of_flags(text: str) -> dict[str, str]:
 
 @dataclass
 class Contract:
-    """One rental. Moments in emulated unix seconds. Whoever changes it holds the books' lock."""
+    """One rental. Moments are emulated unix seconds. Change it only with the market's lock held."""
 
     id: int
     machine: Machine
@@ -139,21 +139,21 @@ class Contract:
     label: str | None = None
     first_boot: bool = True
     never_boots: bool = False
-    rebooting_until: float = 0.0  # from then on a restart loads
+    rebooting_until: float = 0.0  # a restart loads from this moment on
     ends: float = 0.0  # the contract, with the landlord's offer
     announced: tuple[float, float] | None = None  # when a higher price was announced, and the GPUs' new $/h
-    starting: bool = False  # a thread is at work on the host
+    starting: bool = False  # a thread works on the host
     destroyed: bool = False
     up_since: float | None = None
     host: Host | None = None
     carried: Traffic = field(default_factory=Traffic)  # by hosts that it had before
     keys: dict[int, str] = field(default_factory=dict)
-    # What the market says of it in place of the truth, field of its row -> value; and that it has given up on it.
+    # False values in its row, field -> value; and whether the market has given up on it.
     told: dict[str, Any] = field(default_factory=dict)
     given_up: bool = False
-    holds_gpu: bool = True  # not where a bid was too low: somebody else may rent the machine
+    holds_gpu: bool = True  # False after a too low bid: another account may rent the machine
     proxy_port: int = NO_PROXY  # of the market's SSH proxy
-    hidden_until: float = 0.0  # before it reads do not show the contract
+    hidden_until: float = 0.0  # until then reads do not show the contract
     row: dict[str, Any] = field(default_factory=dict, repr=False)  # the part of its row that never changes
     api_key: str = field(default_factory=lambda: secrets.token_hex(32), repr=False)
 
@@ -162,12 +162,12 @@ class Contract:
 
     @property
     def intended(self) -> str:
-        """What the market aims for: running or stopped."""
+        """The market's goal: running or stopped."""
         return "stopped" if self.phase == "stopped" or self.given_up else "running"
 
     @property
     def subject(self) -> Subject:
-        """What faults know it by."""
+        """The instance as faults identify it."""
         return Subject(self.id, self.label)
 
     def is_due(self, now: float) -> bool:
@@ -175,29 +175,29 @@ class Contract:
         return self.phase == "booting" and self.due <= now and not self.starting and not self.never_boots
 
     def items(self, now: float) -> dict[str, float]:
-        """Return what it cost up to now in $, in the market's words: gpu, disk, bwd and bwu (bytes down and up).
+        """Return its cost so far in $, by the market's names: gpu, disk, bwd and bwu (bytes down and up).
 
-        Bytes are billed as they are, whatever pace the market's time has.
+        The market bills bytes as they are, at any speed of time.
         """
         traffic = self.traffic(self.host)
         per_byte = self.machine.traffic_cost / GIGABYTE
         return {**self.meter.items(now), "bwd": traffic.down * per_byte, "bwu": traffic.up * per_byte}
 
     def traffic(self, host: Host | None) -> Traffic:
-        """Return the bytes that its hosts have carried; `host` is the one that it has now."""
+        """Return the bytes of all its hosts; `host` is the current one."""
         more = host.traffic if host is not None else Traffic()
         return Traffic(self.carried.down + more.down, self.carried.up + more.up)
 
     def usd(self, now: float) -> float:
-        """Return what it cost up to now in $."""
+        """Return its cost so far in $."""
         return sum(self.items(now).values())
 
     @cached_property
     def published(self) -> tuple[int, ...]:
-        """Container ports that the machine maps: as many as it has to give."""
+        """The container ports that the machine maps, up to the number of its ports."""
         return tuple(self.request.tcp_ports[: self.machine.direct_ports])
 
     @cached_property
     def published_udp(self) -> tuple[int, ...]:
-        """The same of UDP ports, which come after those of TCP."""
+        """The UDP ports that the machine maps, after those of TCP."""
         return tuple(self.request.udp_ports[: self.machine.direct_ports - len(self.published)])

@@ -1,6 +1,6 @@
-"""What the market's machines pull: how large an image is, and which CUDA its container demands of the driver.
+"""The size of each image, and the CUDA that its container requires of the driver.
 
-A table of its own, not derived from what the product believes. Sizes are rounded from what registries and users report.
+The table does not come from the product's own figures. Sizes are rounded from those of registries and users.
 """
 
 import re
@@ -11,7 +11,7 @@ _VLLM = re.compile(r"v?(\d+)\.(\d+)")
 
 @dataclass(frozen=True)
 class Image:
-    """Sizes in GB. `cuda`: the least version that the driver must support; None where the container needs no GPU."""
+    """Sizes in GB. `cuda` is the least version that the driver must support; None if the container needs no GPU."""
 
     compressed_gb: float
     unpacked_gb: float
@@ -20,7 +20,7 @@ class Image:
 
 _SIZES = {
     "vllm/vllm-openai": (11.4, 26.0),
-    "vllm/vllm-openai-cpu": (0.9, 2.4),  # what the sandbox's own stack names
+    "vllm/vllm-openai-cpu": (0.9, 2.4),  # the image of the sandbox's own stack
     "vastai/base-image": (5.1, 12.0),
     "vastai/vllm": (12.0, 28.0),
 }
@@ -28,7 +28,7 @@ _OTHER = (0.6, 1.6)
 
 
 def image_of(name: str) -> Image:
-    """Return what is known of an image by its name, such as `vllm/vllm-openai:v0.32.0`."""
+    """Return the figures of an image by its name, such as `vllm/vllm-openai:v0.32.0`."""
     path, _, tag = name.partition("@")[0].removeprefix("docker.io/").rpartition(":")
     repository, tag = (path, tag) if path and "/" not in tag else (name.partition("@")[0], "latest")
     compressed, unpacked = _SIZES.get(repository, _OTHER)

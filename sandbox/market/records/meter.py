@@ -1,4 +1,4 @@
-"""What one contract costs: GPU by the emulated second while it runs, disk for as long as it exists."""
+"""Meters one contract: the GPU by the emulated second while it runs, the disk for as long as it exists."""
 
 from dataclasses import dataclass
 
@@ -17,12 +17,12 @@ class Meter:
     gpu_usd: float = 0.0  # at earlier prices
 
     def run(self, now: float) -> None:
-        """Start to bill the GPU; running twice is once."""
+        """Start billing the GPU. Starting twice is harmless."""
         if self.running_since is None and self.ended is None:
             self.running_since = now
 
     def halt(self, now: float) -> None:
-        """Stop to bill the GPU; the disk goes on."""
+        """Stop billing the GPU; the disk goes on."""
         if self.running_since is not None:
             self.ran_seconds += now - self.running_since
             self.running_since = None
@@ -36,13 +36,13 @@ class Meter:
             self.running_since = now
 
     def end(self, now: float) -> None:
-        """Stop to bill anything, for good."""
+        """Stop billing for good."""
         if self.ended is None:
             self.halt(now)
             self.ended = now
 
     def suspend(self, now: float) -> None:
-        """Stop to bill anything while the machine is off."""
+        """Stop billing while the machine is off."""
         if self.away_since is None and self.ended is None:
             self.halt(now)
             self.away_since = now
@@ -54,14 +54,14 @@ class Meter:
             self.away_since = None
 
     def items(self, now: float) -> dict[str, float]:
-        """Return what it cost up to now in $, GPU and disk apart."""
+        """Return the cost so far in $, of the GPU and of the disk."""
         until = min(now if moment is None else moment for moment in (self.ended, self.away_since))
         running = until - self.running_since if self.running_since is not None else 0.0
         gpu = self.gpu_usd + (self.ran_seconds + running) * self.gpu_usd_per_hour / 3600
         return {"gpu": gpu, "disk": (until - self.begun) * self.disk_usd_per_hour / 3600}
 
     def usd_per_hour(self) -> float:
-        """Return what it costs at this moment: both, the disk alone, or nothing."""
+        """Return the current cost in $/h: both, only the disk, or nothing."""
         if self.ended is not None or self.away_since is not None:
             return 0.0
         return self.disk_usd_per_hour + (self.gpu_usd_per_hour if self.running_since is not None else 0.0)

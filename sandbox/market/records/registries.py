@@ -1,9 +1,9 @@
-"""Registries, pure: which images need a login, which tag no image has, and what docker says of either."""
+"""Registries, pure: the images that need a login, the tag that no image has, and docker's errors for both."""
 
 import shlex
 from collections.abc import Mapping
 
-# By server: the user and the password that open it. Public by design, as all keys of the sandbox.
+# Server -> (user, password). Public by design, as all keys of the sandbox.
 PRIVATE: Mapping[str, tuple[str, str]] = {"registry.sandbox.internal": ("sandbox", "sandbox-registry-password")}
 DENIED = (
     "Error response from daemon: pull access denied for {image}, repository does not exist or may require 'docker login': "
@@ -15,9 +15,9 @@ FLAGS = {"-u": "user", "--username": "user", "-p": "password", "--password": "pa
 
 
 def login_of(flags: str | None) -> dict[str, str]:
-    """Return user, password and server of flags as `docker login` takes them, such as `-u USER -p PASSWORD SERVER`.
+    """Return user, password and server of flags for `docker login`, such as `-u USER -p PASSWORD SERVER`.
 
-    Raises ValueError where they are none.
+    Raises ValueError for other flags.
     """
     words, found = shlex.split(flags or ""), {}
     while words:
@@ -35,7 +35,7 @@ def login_of(flags: str | None) -> dict[str, str]:
 
 
 def refusal(image: str, flags: str | None) -> str:
-    """Return docker's text where an image does not exist, or is private and pulled without its login; else nothing."""
+    """Return docker's error for a missing image, or for a private one without its login; else an empty text."""
     if image.endswith(f":{NO_SUCH_TAG}"):
         return UNKNOWN.format(image=image)
     server = image.partition("/")[0]

@@ -1,7 +1,8 @@
-"""The market's words for how far an instance is, pure: null -> created -> loading -> running, and exited when stopped.
+"""The market's names for an instance's progress, pure: null -> created -> loading -> running, and exited when
+stopped.
 
-A first boot pulls the image over the machine's line, unpacks it, and starts the container. The message names one layer
-and stands still for as long as that takes, which on a slow line is tens of minutes.
+A first boot pulls the image over the machine's line, unpacks it, and starts the container. The message names one
+layer and does not change meanwhile; on a slow line that takes tens of minutes.
 """
 
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from sandbox.market.records.machines import Machine
 from sandbox.market.records.registries import refusal
 
 TOLD_SECONDS, CREATED_SECONDS = 4.0, 10.0  # after the rent: the host knows of the contract, and begins to pull
-UNPACK_MBS = 200.0  # layers are unpacked one after the other, by one process
-RESTART_SHARE = 0.3  # of the container's start, where the image is there already
+UNPACK_MBS = 200.0  # one process unpacks one layer after the other
+RESTART_SHARE = 0.3  # of the container's start, if the machine has the image already
 REBOOTING_SHARE = 0.5  # of a restart, before the container loads
 OCI = "OCI runtime create failed"
 HOOK = (
@@ -26,7 +27,7 @@ HOOK = (
 
 @dataclass(frozen=True)
 class Boot:
-    """How long the parts of a first boot take, in market seconds."""
+    """The duration of each part of a first boot, in market seconds."""
 
     pull: float
     unpack: float
@@ -34,20 +35,21 @@ class Boot:
 
     @property
     def total(self) -> float:
-        """From the rent to a running container."""
+        """The seconds from the rental to a running container."""
         return CREATED_SECONDS + self.pull + self.unpack + self.start
 
 
 def boot_of(machine: Machine, image: str) -> Boot:
-    """Return how long an image takes on a machine."""
+    """Return the boot times of an image on a machine."""
     found = image_of(image)
     pull = found.compressed_gb * 8000 / machine.inet_down
     return Boot(pull, found.unpacked_gb * 1000 / min(UNPACK_MBS, machine.disk_mbs), machine.boot_seconds)
 
 
 def refused(contract: Contract) -> str:
-    """Return docker's text where the image cannot be pulled without a login, or needs a newer CUDA than the driver supports;
-    else nothing.
+    """Return docker's error if the image needs a login, or a newer CUDA than the driver supports.
+
+    Otherwise return an empty text.
     """
     if denied := refusal(contract.request.image, contract.request.image_login):
         return denied
@@ -56,7 +58,7 @@ def refused(contract: Contract) -> str:
 
 
 def actual_status(contract: Contract, now: float) -> str | None:
-    """Return the container's state; None while the host has not been told."""
+    """Return the container's state; None until the host knows the contract."""
     if contract.phase == "up":
         return "running"
     if contract.phase in ("stopped", "exited"):
@@ -75,7 +77,7 @@ def actual_status(contract: Contract, now: float) -> str | None:
 
 
 def status_message(contract: Contract, now: float) -> str | None:
-    """Return docker's text, which has no progress in it."""
+    """Return docker's text, which shows no progress."""
     status = actual_status(contract, now)
     if contract.phase == "failed":
         return contract.message
