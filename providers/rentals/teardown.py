@@ -54,14 +54,13 @@ def end_rentals(
     if this key shows no instance. A row without a readable id or label may belong to the stack: NotAsked counts it, after
     the others are given back.
     """
-    try:
-        listed = renter.market.instances()
-    except VastError as error:
-        raise NotAsked(
-            f"whether anything is still rented under {ending.labels} could not be asked: {error}. "
-            "Run `pulumi destroy` again, or look on the market's console."
-        ) from error
+    listed = _listed(renter, ending)
     left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
+    if not left:
+        # One list may lack rows that are there: only two lists, apart in time, mean that nothing is rented.
+        renter.clock.sleep(renter.limits.look_seconds)
+        listed = _listed(renter, ending)
+        left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
     if left:
         kept = _end_unknown(renter, left, states, ending, say)
         _confirm(listed, ending)
@@ -71,6 +70,17 @@ def end_rentals(
         account.confirm(renter.market, ending.known_account, f"Whatever carries {ending.labels} was rented")
         _confirm(listed, ending)
     say("confirm gone", f"nothing is rented under {ending.labels} any more")
+
+
+def _listed(renter: Renter, ending: Teardown) -> list[Instance]:
+    """Return the account's instances. Raises NotAsked if the market gives no answer."""
+    try:
+        return renter.market.instances()
+    except VastError as error:
+        raise NotAsked(
+            f"whether anything is still rented under {ending.labels} could not be asked: {error}. "
+            "Run `pulumi destroy` again, or look on the market's console."
+        ) from error
 
 
 def is_rented(market: Market, stack_id: str) -> bool:

@@ -224,7 +224,6 @@ def play(seed: int) -> World:
     for step, name in [("up", name) for name in names] + plan:
         world.attempt(step, name)
     world.market.strikes.clear()
-    world.market.lies = 0
     world.market.hush(world.clock.now + LONG)
     world.market.never_boots.clear()
     (_goes_on if chance.random() < 0.5 else _gives_up)(world, names)

@@ -50,6 +50,26 @@ def test_what_carries_the_id_is_given_back_and_nothing_else(market: FakeMarket) 
     assert said[-1] == "confirm gone: nothing is rented under gpu-fleet/abc/ any more"
 
 
+class LiesOnce(FakeMarket):
+    """A market whose first list is empty, whatever is rented."""
+
+    lied = False
+
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+        label, self.lied = (label if self.lied else "no such label"), True
+        return super().instances(label, age_seconds)
+
+
+def test_one_empty_list_is_not_believed() -> None:
+    market = LiesOnce(FakeClock())
+    number = market.add("gpu-fleet/abc/chat-0", offer(1))
+
+    end(market)
+
+    assert market.lied
+    assert number not in market.rows
+
+
 def test_a_market_that_cannot_be_asked_is_no_empty_one(market: FakeMarket) -> None:
     market.before["list"] = [raising(errors.CredentialsRefused("the key is not accepted"))]
 
