@@ -95,8 +95,14 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "gpu-fleet exporter --config Pulumi.dev.yaml": WALK,
     },
     "docs/weights.md": {
+        'eval "$(make -s env STACK=dev)"': WALK,
+        "pulumi login": WALK,
+        "pulumi stack init dev --secrets-provider passphrase": WALK,
+        "pulumi config set --secret gpu-fleet:vastApiKey": WALK,
         "pulumi config set --secret gpu-fleet:storeAccessKey": WALK,
         "pulumi config set --secret gpu-fleet:storeSecretKey": WALK,
+        "pulumi preview && pulumi up": WALK,
+        "make ask STACK=dev NAME=chat-0": WALK,
         "HF_TOKEN=... gpu-fleet manifest --from-hub meta-llama/Llama-3.1-8B-Instruct --revision SHA "
         "--name llama-3.1-8b": MANIFESTS,
         "git add models/llama-3.1-8b.json && git commit": MANIFESTS,
@@ -117,7 +123,6 @@ WITHIN: Mapping[str, str] = {
     "kubectl config get-contexts": NEEDS_KUBECTL,
     "kubectl get storageclasses": NEEDS_KUBECTL,
     "kubectl port-forward": NEEDS_KUBECTL,
-    "make ask STACK=dev NAME=chat-0": WALK,
     "make bench": "it measures for an hour; its results are committed",
     "make check": "it is what runs the tests",
     "make env": TRIED,
