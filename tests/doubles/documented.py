@@ -130,6 +130,7 @@ WITHIN: Mapping[str, str] = {
     "make help": TRIED,
     "make log STACK=dev NAME=chat-0": WALK,
     "make setup": TRIED,
+    "make setup VLLM=double MONITORING=off": "it is `make setup` without two of its parts, as `make up` takes these settings",
     "make test-clients": "an environment of its own, of 1 GB; the light ones of these clients are in tests/clients",
     "make test-deep": "it is what runs the tests",
     "make up MONITORING=off": TRIED,
