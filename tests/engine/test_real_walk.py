@@ -37,6 +37,9 @@ LINKED = (
     "bootstrap",
     "monitoring",
     "weights",
+    "cli",
+    "offline",
+    "sandbox",
     ".venv",
 )
 KEYS = {
