@@ -55,12 +55,12 @@ def end_rentals(
     the others are given back.
     """
     listed = _listed(renter, ending)
-    left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
+    left = _ours(listed, ending.stack_ids)
     if not left:
         # One list may lack rows that are there: only two lists, apart in time, mean that nothing is rented.
         renter.clock.sleep(renter.limits.look_seconds)
         listed = _listed(renter, ending)
-        left = [row for row in all_known(listed) if carries(row.label, ending.stack_ids)]
+        left = _ours(listed, ending.stack_ids)
     if left:
         kept = _end_unknown(renter, left, states, ending, say)
         _confirm(listed, ending)
@@ -83,9 +83,14 @@ def _listed(renter: Renter, ending: Teardown) -> list[Instance]:
         ) from error
 
 
+def _ours(listed: list[Instance], stack_ids: Sequence[str]) -> list[Instance]:
+    """Return the listed instances whose label carries one of the stack ids."""
+    return [row for row in all_known(listed) if carries(row.label, stack_ids)]
+
+
 def is_rented(market: Market, stack_id: str) -> bool:
     """Return whether the account has an instance with the stack's id."""
-    return any(carries(row.label, [stack_id]) for row in all_known(market.instances()))
+    return bool(_ours(market.instances(), [stack_id]))
 
 
 def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, say: Progress) -> None:
@@ -94,8 +99,8 @@ def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, s
     This function cannot know which of them are in a state. A machine that starts again has the same status.
     """
     with suppress(VastError):
-        for row in all_known(market.instances()):
-            hours = hours_late(row, now, limits) if carries(row.label, [stack_id]) else None
+        for row in _ours(market.instances(), [stack_id]):
+            hours = hours_late(row, now, limits)
             if hours is not None:
                 say(
                     "look",
