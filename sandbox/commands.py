@@ -121,7 +121,7 @@ def _words(ctx: click.Context) -> list[str]:
     words: list[str] = []
     for parameter in ctx.command.params:
         value = ctx.params.get(str(parameter.name))
-        if value in (None, False) or value == parameter.get_default(ctx):
+        if value is None or value is False or value == parameter.get_default(ctx):  # a port of 0 is neither
             continue
         words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
     return words

@@ -39,9 +39,9 @@ def test_facts_that_appear_are_taken_up_by_a_refresh() -> None:
     served, outs = bare()
     outs = {**outs, "drift": []}
 
-    served.row["seen"] = ABSENT
+    served.row.says(ABSENT)
     still = lifecycle.read(served.number, SETTINGS, outs, served.desk)
-    served.row["seen"] = {}
+    served.row.says({})
     found = lifecycle.read(served.number, SETTINGS, outs, served.desk)
 
     assert still is not None
