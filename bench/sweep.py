@@ -39,9 +39,9 @@ def main() -> None:
     ):
         folder = Path(name)
         (folder / "tmp").mkdir()
-        for number, offer in enumerate(market.books.listed()[:INSTANCES]):
+        for number, offer in enumerate(market.emulator.listed()[:INSTANCES]):
             label = LABELS[number % len(LABELS)].format(number)
-            market.books.rent(int(offer["id"]), Request(image="image", disk=8, label=label))
+            market.emulator.rent(int(offer["id"]), Request(image="image", disk=8, label=label))
         engine = Engine(folder, environment(folder, path) | {"TMPDIR": str(folder / "tmp")})
         stack = engine.stack(REPO, "bench")
         stack.write_config(sandbox_config(market.url, 1.0, "http://127.0.0.1:1"))

@@ -3,7 +3,7 @@
     limit = slowest of (its turn in the rent threshold + its machine's boot + its transfer) + the engine's empty run
 
 Turn: the number of instances rented before it, times the market's interval. Boot: the machine's, by the market's own
-books. Transfer: weights and kit at the machine's advertised rate. Empty run: an `up` from nothing of the same stack with
+records. Transfer: weights and kit at the machine's advertised rate. Empty run: an `up` from nothing of the same stack with
 no replicas, measured just before: identity, bucket and blobs are made in it, and all that the engine itself costs. Not
 in the limit, and so part of the ratio: searching, listing and looking (which have thresholds of their own), SSH,
 converging, the start of vLLM (its double here), the probe, and the processes that all this takes. The market keeps the pace
@@ -76,7 +76,7 @@ def timed_up(stack: Stack) -> float:
 
 def parts_of(rows: list[dict[str, Any]], cloud: Cloud) -> list[Parts]:
     """Return the parts of each instance's limit, in the order in which they were rented."""
-    contracts = {contract.id: contract for contract in cloud.sandbox.books.all()}
+    contracts = {contract.id: contract for contract in cloud.sandbox.market.all()}
     rows = sorted(rows, key=lambda row: contracts[int(row["instanceId"])].born)
     return [parts(row, place, contracts[int(row["instanceId"])]) for place, row in enumerate(rows)]
 

@@ -13,7 +13,7 @@ from sandbox.control import ControlSocket
 from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.faults import FAULTS, Faults, FaultUnknown
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
-from sandbox.market.calls import Accounts, MarketApi
+from sandbox.market.calls import Account, Accounts
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.keys import ScopeUnknown
 from sandbox.market.market import Market
@@ -50,8 +50,8 @@ class Sandbox:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._front: StoreFront | None = None
-        self._books: Market | None = None
-        self._market: Server | None = None
+        self._market: Market | None = None
+        self._server: Server | None = None
         self._accounts: Accounts | None = None
         self._monitoring: Monitoring | None = None
         self._kubernetes: Kubernetes | None = None
@@ -77,11 +77,11 @@ class Sandbox:
 
     def arm(self, name: str, times: int | None = None, **options: Any) -> None:
         """Arm a fault; the options are those of Arming. Raises FaultUnknown."""
-        self.books.faults.arm(name, times, **options)
+        self.market.faults.arm(name, times, **options)
 
     def disarm(self, name: str) -> int:
         """Switch every arming of a fault off and return their number. Raises FaultUnknown."""
-        return self.books.faults.disarm(name)
+        return self.market.faults.disarm(name)
 
     def switch_vllm(self, vllm: Vllm) -> None:
         """Choose the vLLM of hosts that the market makes from now on."""
@@ -89,15 +89,15 @@ class Sandbox:
             self._images.vllm = vllm
 
     @property
-    def books(self) -> Market:
+    def market(self) -> Market:
         """Return the market of the first account. Raises SandboxError before the start."""
-        if self._books is None:
+        if self._market is None:
             raise SandboxError("The sandbox has not been started.")
-        return self._books
+        return self._market
 
     @property
-    def desk(self) -> MarketApi:
-        """Return the API of the first account. Raises SandboxError before the start."""
+    def account(self) -> Account:
+        """Return the first account. Raises SandboxError before the start."""
         return self.accounts.first
 
     @property
@@ -109,31 +109,31 @@ class Sandbox:
 
     def make_key(self, scopes: Collection[str], account: str = "") -> str:
         """Return a new key of this account, by default of the first one. Raises ScopeUnknown."""
-        desk = self.accounts.named(account) if account else self.desk
-        return desk.keys.make("made by hand", scopes, desk.account).secret
+        owner = self.accounts.named(account) if account else self.account
+        return owner.keys.make("made by hand", scopes, owner.number).secret
 
     def status(self) -> dict[str, Any]:
         """Return the running services and their cost, as `python -m sandbox status --json` prints them."""
-        books, store, desk = self.books, self._front, self.desk
-        assert self._market is not None
+        market, store, account = self.market, self._front, self.account
+        assert self._server is not None
         return {
             "pid": os.getpid(),
             "vllm": self._images and self._images.vllm,
             "time_scale": self.settings.time_scale,
-            "faults": books.faults.armed(),
+            "faults": market.faults.armed(),
             "market": {
-                "url": self._market.url,
+                "url": self._server.url,
                 "key": KEY,
                 "instances": [
-                    _instance(contract, books.clock.now(), one)
+                    _instance(contract, market.clock.now(), one)
                     for one in self.accounts.all()
-                    for contract in one.books.all()
+                    for contract in one.market.all()
                 ],
-                "usd_per_hour": round(sum(one.books.usd_per_hour() for one in self.accounts.all()), 6),
-                "usd_billed": round(sum(one.books.usd_billed() for one in self.accounts.all()), 6),
-                "calls": desk.thresholds.calls,
-                "calls_too_early": desk.thresholds.too_early,
-                "not_emulated": dict(desk.not_emulated),
+                "usd_per_hour": round(sum(one.market.usd_per_hour() for one in self.accounts.all()), 6),
+                "usd_billed": round(sum(one.market.usd_billed() for one in self.accounts.all()), 6),
+                "calls": account.thresholds.calls,
+                "calls_too_early": account.thresholds.too_early,
+                "not_emulated": dict(account.not_emulated),
             },
             "store": store
             and {
@@ -176,13 +176,13 @@ class Sandbox:
             self._undo.append(proxy.stop)
             network = HostNetwork(inward, trusted, proxy)
         machines = generate(settings.seed, settings.machines)
-        self._books = Market(MarketClock(settings.time_scale), machines, hosts, faults, network)
-        self._undo.append(self._books.close)
-        app = application(self._books, KEY, settings.thresholds, old_list=settings.old_list)
+        self._market = Market(MarketClock(settings.time_scale), machines, hosts, faults, network)
+        self._undo.append(self._market.close)
+        app = application(self._market, KEY, settings.thresholds, old_list=settings.old_list)
         self._accounts = app.state.accounts
-        self._market = Server(app, bound)
-        self._market.start()
-        self._undo.append(self._market.stop)
+        self._server = Server(app, bound)
+        self._server.start()
+        self._undo.append(self._server.stop)
         if self._monitoring:
             self._undo.append(self._monitoring.stop)
             self._monitoring.start()
@@ -245,7 +245,7 @@ def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, 
         if word == "fault":
             return _fault(sandbox, options)
         if word == "faults":
-            return {"armed": sandbox.books.faults.report()}
+            return {"armed": sandbox.market.faults.report()}
         if word == "key":
             return _make_key(sandbox, options)
         if word == "vllm":
@@ -285,9 +285,9 @@ def read_log(log: Path) -> str:
     return lines[-1] if lines else f"It wrote nothing to {log}."
 
 
-def _instance(contract: Contract, now: float, desk: MarketApi) -> dict[str, Any]:
+def _instance(contract: Contract, now: float, account: Account) -> dict[str, Any]:
     return {
-        "account": desk.name,
+        "account": account.name,
         "id": contract.id,
         "label": contract.label,
         "status": actual_status(contract, now) or "scheduled",

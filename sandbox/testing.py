@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, NoHosts
-from sandbox.market.calls import Accounts, MarketApi
+from sandbox.market.calls import Account, Accounts
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.market import Market
 from sandbox.market.records.clock import MarketClock
@@ -18,21 +18,21 @@ from sandbox.services.http_server import Server, listener
 
 @dataclass(frozen=True)
 class RunningMarket:
-    """A running market. `books` is the first account's state, for assertions about meter and contracts.
+    """A running market. `emulator` is the first account's state, for assertions about meter and contracts.
 
-    `desk` is the first account's MarketApi, and `accounts` has the others.
+    `account` is the first account, and `accounts` has all of them.
     """
 
     url: str
     key: str
-    books: Market
+    emulator: Market
     time_scale: float
-    desk: MarketApi
+    account: Account
     accounts: Accounts
 
     def arm(self, name: str, times: int | None = None, **options: Any) -> None:
         """Arm a fault; the options are those of Arming. Raises FaultUnknown."""
-        self.books.faults.arm(name, times, **options)
+        self.emulator.faults.arm(name, times, **options)
 
 
 @contextlib.contextmanager
@@ -42,7 +42,7 @@ def running_market(
     seed: int = 1,
     machines: list[Machine] | None = None,
     hosts: Hosts | None = None,
-    surroundings: HostNetwork | None = None,
+    network: HostNetwork | None = None,
     thresholds: bool = False,
     old_list: bool = False,
     credit: float = CREDIT_USD,
@@ -55,20 +55,20 @@ def running_market(
     request thresholds.
     """
     hosts = hosts or NoHosts()
-    books = Market(
+    market = Market(
         MarketClock(time_scale),
         generate(seed) if machines is None else machines,
         hosts,
         Faults({"corrupt-blob": corrupt_next_blob} if corrupt_next_blob else {}),
-        surroundings,
+        network,
     )
-    app = application(books, KEY, thresholds, credit, old_list)
+    app = application(market, KEY, thresholds, credit, old_list)
     server = Server(app, listener())
     url = server.url
     server.start()
     try:
-        yield RunningMarket(url, KEY, books, time_scale, app.state.desk, app.state.accounts)
+        yield RunningMarket(url, KEY, market, time_scale, app.state.accounts.first, app.state.accounts)
     finally:
         server.stop()
-        books.close()
+        market.close()
         hosts.close()

@@ -68,7 +68,7 @@ _READS = (
     ("destroy-404-but-alive", "answers HTTP 404 no_such_instance, and the instance lives on.", ("destroy",)),
     ("start-unavailable", "cannot start the instance, as its GPU is taken: resources_unavailable.", ("change",)),
 )
-_LIVES = (
+_INSTANCES = (
     ("never-boots", "The instance is rented and stays at loading for ever."),
     ("image-pull-fails", "The machine cannot pull the image: an error of docker, and later the instance is stopped."),
     ("container-start-fails", "The container cannot start: created, with an error of the OCI runtime."),
@@ -173,6 +173,6 @@ MARKET = (
         "The market is down from this call on, for all calls of 600 market seconds: HTTP 502, 503, 504, no answer in turn.",
         spell=OUTAGE_SECONDS,
     ),
-    *(Fault(name, "market", says) for name, says in _LIVES),
+    *(Fault(name, "market", says) for name, says in _INSTANCES),
     *(Fault(name, "market", says) for name, says in _ADDRESSES),
 )

@@ -25,35 +25,35 @@ def gpu_names() -> dict[str, Any]:
 def current(call: Call) -> Any:
     """Return the account. `credit` is the spendable money in $."""
     return {
-        "id": call.desk.account,
-        "username": call.desk.name,
-        "email": f"{call.desk.name}@example.com",
-        "credit": round(call.desk.credit_left(), 6),
+        "id": call.account.number,
+        "username": call.account.name,
+        "email": f"{call.account.name}@example.com",
+        "credit": round(call.account.credit_left(), 6),
         "balance": 0,
         "balance_threshold": 0.0,
         "balance_threshold_enabled": False,
         "can_pay": True,
         "has_billing": True,
         "host_agreement_accepted": False,
-        "ssh_key": next(iter(call.desk.books.account_keys.values()), None),
-        "sid": call.desk.name,
+        "ssh_key": next(iter(call.account.market.account_keys.values()), None),
+        "sid": call.account.name,
     }
 
 
 def charged(call: Call) -> Any:
     """List the account's charges, including those of ended contracts."""
-    books = call.desk.books
-    return charges.page(books.ever(), call.request.query_params, books.clock)
+    market = call.account.market
+    return charges.page(market.ever(), call.request.query_params, market.clock)
 
 
 def paid(call: Call) -> Any:
     """List the account's payments."""
-    return invoices.page(call.desk.credit, call.desk.books.clock.start, call.request.query_params)
+    return invoices.page(call.account.credit, call.account.market.clock.start, call.request.query_params)
 
 
 def keys(call: Call) -> Any:
     """Return the account's SSH keys as a bare list. Raises ApiError if there are none."""
-    found = [_key(number, text, call) for number, text in call.desk.books.account_keys.items()]
+    found = [_key(number, text, call) for number, text in call.account.market.account_keys.items()]
     if not found:
         raise ApiError(404, "no_ssh_key", "There are no SSH keys.")
     return JSONResponse(found)
@@ -62,67 +62,67 @@ def keys(call: Call) -> Any:
 def add_key(call: Call) -> Any:
     """Register a key that new instances admit."""
     text = _text(call)
-    if _known(text, call.desk.books.account_keys):
+    if _known(text, call.account.market.account_keys):
         raise invalid("This SSH key is registered already.", "duplicate_ssh_key")
     number = next(_key_ids)
-    call.desk.books.account_keys[number] = text
+    call.account.market.account_keys[number] = text
     return {"success": True, "key": _key(number, text, call)}
 
 
 def replace_key(call: Call) -> Any:
     """Replace a key by another one."""
     number, text = call.number("key"), _text(call)
-    if number not in call.desk.books.account_keys:
+    if number not in call.account.market.account_keys:
         raise invalid("There is no such SSH key.", "no_ssh_key")
-    call.desk.books.account_keys[number] = text
+    call.account.market.account_keys[number] = text
     return {"success": True, "key": _key(number, text, call)}
 
 
 def remove_key(call: Call) -> Any:
     """Remove a key."""
-    if call.desk.books.account_keys.pop(call.number("key"), None) is None:
+    if call.account.market.account_keys.pop(call.number("key"), None) is None:
         raise invalid("There is no such SSH key.", "no_ssh_key")
     return {"success": True}
 
 
 def instance_keys(call: Call) -> Any:
     """Return an instance's keys: JSON inside JSON, as on the live market."""
-    contract = call.desk.books.get(call.number())
+    contract = call.account.market.get(call.number())
     return {"success": True, "ssh_keys": json.dumps([_key(n, text, call) for n, text in contract.keys.items()])}
 
 
 def attach_key(call: Call) -> Any:
     """Add a key to an instance. Its host admits the key from now on."""
-    contract, text = call.desk.books.get(call.number()), _text(call)
+    contract, text = call.account.market.get(call.number()), _text(call)
     if _known(text, contract.keys):
         return {"success": False, "error": "already_associated", "msg": "SSH key is already associated with instance."}
     contract.keys[next(_key_ids)] = text
     if (host := contract.host) is not None:
-        call.desk.books.handle(contract, lambda: host.admit(text))
+        call.account.market.handle(contract, lambda: host.admit(text))
     return {"success": True, "msg": "SSH key added to instance."}
 
 
 def detach_key(call: Call) -> Any:
     """Remove a key from an instance."""
-    contract = call.desk.books.get(call.number())
+    contract = call.account.market.get(call.number())
     text = contract.keys.pop(call.number("key"), None)
     if text is None:
         raise ApiError(404, "no_such_ssh_key", "There is no such SSH key.")
     if (host := contract.host) is not None:
-        call.desk.books.handle(contract, lambda: host.admit(text, on=False))
+        call.account.market.handle(contract, lambda: host.admit(text, on=False))
     return {"success": True}
 
 
 def api_keys(call: Call) -> Any:
     """List the account's API keys without their secrets."""
-    return {"apikeys": [key.shown() for key in call.desk.keys.all(call.desk.account)]}
+    return {"apikeys": [key.shown() for key in call.account.keys.all(call.account.number)]}
 
 
 def make_api_key(call: Call) -> Any:
     """Make an API key. Only this answer holds its secret."""
     try:
         scopes = wanted(call.body.get("permissions"))
-        key = call.desk.keys.make(str(call.body.get("name") or "key"), scopes, call.desk.account)
+        key = call.account.keys.make(str(call.body.get("name") or "key"), scopes, call.account.number)
     except ScopeUnknown as error:
         raise invalid(f"permissions: {error}", "invalid_args") from None
     return {"id": key.id, "key": key.secret, "permissions": key.shown()["rights"]}
@@ -130,13 +130,13 @@ def make_api_key(call: Call) -> Any:
 
 def api_key(call: Call) -> Any:
     """Return one API key without its secret."""
-    return call.desk.keys.get(call.number("key"), call.desk.account).shown()
+    return call.account.keys.get(call.number("key"), call.account.number).shown()
 
 
 def remove_api_key(call: Call) -> Any:
     """Remove an API key."""
     number = call.number("key")
-    call.desk.keys.remove(number, call.desk.account)
+    call.account.keys.remove(number, call.account.number)
     return JSONResponse(f"API key {number} deleted.")
 
 
@@ -152,6 +152,6 @@ def _text(call: Call) -> str:
 
 
 def _key(number: int, text: str, call: Call) -> dict[str, Any]:
-    clock = call.desk.books.clock
+    clock = call.account.market.clock
     now = clock.on_the_wire(clock.now())
-    return {"id": number, "user_id": call.desk.account, "public_key": text, "created_at": now, "deleted_at": None}
+    return {"id": number, "user_id": call.account.number, "public_key": text, "created_at": now, "deleted_at": None}

@@ -13,13 +13,13 @@ LOWEST, HIGHEST = 0.001, 32.0  # the bounds in $/h of the market's description
 
 def change(call: Call) -> Any:
     """Bid another price in $/h for all GPUs; the default is the lowest winning bid. The market bills it from now on."""
-    price, books = call.body.get("price"), call.desk.books
+    price, market = call.body.get("price"), call.account.market
     if price is not None and (isinstance(price, bool) or not isinstance(price, int | float)):
         raise invalid("price: Input should be a valid number", "invalid_args")
     if price is not None and not LOWEST <= price <= HIGHEST:
         raise invalid(f"price {price} is outside of {LOWEST} to {HIGHEST:g}", "invalid_args")
-    with books.lock:
-        contract, now = books.get(call.number()), books.clock.now()
+    with market.lock:
+        contract, now = market.get(call.number()), market.clock.now()
         if contract.request.price is None:
             raise invalid(f"Instance {contract.id} is on demand: it has no bid.", "invalid_args")
         lowest = offers.gpu_usd_per_hour(contract.machine, bid=True)
@@ -27,11 +27,11 @@ def change(call: Call) -> Any:
         contract.request.price = bid
         contract.meter.reprice(now, bid)
         if bid < lowest and contract.holds_gpu:
-            books.stop(contract.id)
+            market.stop(contract.id)
             contract.holds_gpu = False
-            books.list_again(contract.machine)
-        elif bid >= lowest and not contract.holds_gpu and now < contract.ends and call.desk.credit_left() > 0:
-            contract.holds_gpu = books.unlist(contract.machine)
+            market.list_again(contract.machine)
+        elif bid >= lowest and not contract.holds_gpu and now < contract.ends and call.account.credit_left() > 0:
+            contract.holds_gpu = market.unlist(contract.machine)
             if contract.holds_gpu:
-                books.start(contract.id)
+                market.start(contract.id)
     return {"success": True}

@@ -17,7 +17,7 @@ def change(call: Call) -> Any:
 
 def destroy(call: Call) -> Any:
     """End several instances."""
-    return _each(call, "instance_ids", call.desk.books.destroy)
+    return _each(call, "instance_ids", call.account.market.destroy)
 
 
 def _each(call: Call, name: str, do: Callable[[int], Any]) -> Any:

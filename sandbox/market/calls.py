@@ -36,15 +36,15 @@ ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away w
 
 
 @dataclass(frozen=True)
-class MarketApi:
-    """What the handlers share: one account on the market. `key` is the account's first, which opens everything; `credit` in
-    $ is what it began with.
+class Account:
+    """One account on the market: its rentals, keys and money, and the rules that its calls obey.
 
-    `old_list`: whether this account still has the list's first version. `not_emulated` counts
-    calls of unknown routes, and of known ones that want what the sandbox does not have.
+    `key` is its first key, which opens everything; `credit` is its first payment in $. `old_list`: it still has the
+    list's first version. `not_emulated` counts calls of unknown routes, and calls of known routes that want something
+    the sandbox lacks.
     """
 
-    books: Market
+    market: Market
     thresholds: Thresholds
     key: str
     credit: float
@@ -53,12 +53,12 @@ class MarketApi:
     old_list: bool = False
     keys: Keys = field(default_factory=Keys)
     not_emulated: Counter[str] = field(default_factory=Counter)
-    account: int = 4711
+    number: int = 4711
     name: str = "sandbox"
 
     def credit_left(self) -> float:
         """Return the account's spendable money in $."""
-        return 0.0 if self.books.credit_gone else self.credit - self.books.usd_billed()
+        return 0.0 if self.market.credit_gone else self.credit - self.market.usd_billed()
 
 
 @dataclass
@@ -75,7 +75,7 @@ class LogFile:
 class Call:
     """One authenticated call. `body` is {} where there is none; `guest` is the contract whose own key was used."""
 
-    desk: MarketApi
+    account: Account
     request: Request
     body: dict[str, Any]
     guest: Contract | None
@@ -112,26 +112,26 @@ class Endpoint:
 class Accounts:
     """The accounts of one market. Each has its own rentals, keys and money; the offers are there for all of them."""
 
-    def __init__(self, first: MarketApi) -> None:
+    def __init__(self, first: Account) -> None:
         self.first = first
         self._lock = threading.Lock()
-        self._desks = [first]
+        self._accounts = [first]
 
-    def all(self) -> list[MarketApi]:
+    def all(self) -> list[Account]:
         """Return every account, the oldest first."""
         with self._lock:
-            return list(self._desks)
+            return list(self._accounts)
 
-    def named(self, name: str) -> MarketApi:
+    def named(self, name: str) -> Account:
         """Return an account, made if there is none of that name."""
         with self._lock:
-            found = next((desk for desk in self._desks if desk.name == name), None)
+            found = next((account for account in self._accounts if account.name == name), None)
             if found is None:
-                number, key = self.first.account + len(self._desks), secrets.token_hex(32)
+                number, key = self.first.number + len(self._accounts), secrets.token_hex(32)
                 found = replace(
-                    self.first, books=self.first.books.another_account(), account=number, name=name, key=key
+                    self.first, market=self.first.market.another_account(), number=number, name=name, key=key
                 )
-                self._desks.append(found)
+                self._accounts.append(found)
         return found
 
 
@@ -140,7 +140,7 @@ class Caller:
     """Who calls, on which account. `identity` is what thresholds count; `guest` the contract whose own key it has; `scopes`
     None for all."""
 
-    desk: MarketApi
+    account: Account
     identity: str
     guest: Contract | None = None
     scopes: frozenset[str] | None = None
@@ -159,28 +159,28 @@ class Done:
 
 def carry_out(accounts: Accounts, endpoint: Endpoint, request: Request, raw: bytes) -> Done:
     """Do what a call asks for; `raw` is its body. Calls over HTTP and calls in process both come through here."""
-    desk, kind = accounts.first, endpoint.threshold
-    faults = desk.books.faults
+    account, kind = accounts.first, endpoint.threshold
+    faults = account.market.faults
     if request.headers.get("user-agent", "").startswith(ROBOTS):
         return Done(answers.edge_forbids())
     try:
         caller = _who(accounts, request, endpoint.is_open)
-        desk = caller.desk
-        occasion = _occasion(desk, kind, request, raw)
-        played = answers.instead(faults, desk.thresholds, kind, occasion)
+        account = caller.account
+        occasion = _occasion(account, kind, request, raw)
+        played = answers.instead(faults, account.thresholds, kind, occasion)
         if played is not None:
             return Done(played)
-        refusal = desk.thresholds.check(caller.identity, kind)
+        refusal = account.thresholds.check(caller.identity, kind)
         if refusal is not None:
             return Done(answers.too_many(refusal))
         if caller.guest is not None and not endpoint.guests:
             raise out_of_scope()
         if caller.scopes is not None and endpoint.scope not in caller.scopes:
             raise lacks_scope(endpoint.scope)
-        return Done(endpoint.handler(Call(desk, request, _body(raw), caller.guest, occasion)), occasion)
+        return Done(endpoint.handler(Call(account, request, _body(raw), caller.guest, occasion)), occasion)
     except ApiError as refused:
         if refused.code == NOT_EMULATED:
-            desk.not_emulated[f"{_route(request)}: {refused}"] += 1
+            account.not_emulated[f"{_route(request)}: {refused}"] += 1
         return Done(answers.refused(refused))
     except FilterInvalid as wrong:
         return Done(JSONResponse(invalid(str(wrong), wrong.code).body(), 400))
@@ -197,17 +197,17 @@ def answering(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awa
 
 async def sent(accounts: Accounts, endpoint: Endpoint, request: Request, done: Done) -> Response:
     """Return the answer of a call as it is sent, or what faults make of it on its way."""
-    books = accounts.first.books
+    market = accounts.first.market
     response = done.answer if isinstance(done.answer, Response) else JSONResponse(done.answer)
     if done.occasion is None:
         return response
-    return await garbled(books.faults, endpoint.threshold, done.occasion, request, response, books.clock.time_scale)
+    return await garbled(market.faults, endpoint.threshold, done.occasion, request, response, market.clock.time_scale)
 
 
-def not_emulated(desk: MarketApi, request: Request) -> Response:
+def not_emulated(account: Account, request: Request) -> Response:
     """Answer a call of a route that the sandbox does not have, so that no client takes it for an absence; and count it."""
     route = _route(request)
-    desk.not_emulated[route] += 1
+    account.not_emulated[route] += 1
     return answers.refused(unemulated(route))
 
 
@@ -227,23 +227,23 @@ def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
     if key == accounts.first.key:
         return Caller(accounts.first, key)
     scoped = accounts.first.keys.known(key)
-    for desk in accounts.all():
-        if key == desk.key:
-            return Caller(desk, key)
-        if scoped is not None and scoped.account == desk.account:
-            return Caller(desk, key, None, scoped.scopes)
-        if (guest := desk.books.owner_of(key)) is not None:
-            return Caller(desk, key, guest)
+    for account in accounts.all():
+        if key == account.key:
+            return Caller(account, key)
+        if scoped is not None and scoped.account == account.number:
+            return Caller(account, key, None, scoped.scopes)
+        if (guest := account.market.owner_of(key)) is not None:
+            return Caller(account, key, guest)
     raise key_unknown()
 
 
-def _occasion(desk: MarketApi, kind: str, request: Request, raw: bytes) -> Occasion:
+def _occasion(account: Account, kind: str, request: Request, raw: bytes) -> Occasion:
     """Say which instances a call is about: those of a list, the one in the path, or the one whose label is sent."""
-    books = desk.books
+    market = account.market
     if kind == "list":
-        return Occasion(tuple(one.subject for one in books.visible()), kind)
+        return Occasion(tuple(one.subject for one in market.visible()), kind)
     if "id" in request.path_params:
-        named = [one.subject for one in books.all() if str(one.id) == request.path_params["id"]]
+        named = [one.subject for one in market.all() if str(one.id) == request.path_params["id"]]
         return Occasion(tuple(named), kind)
     try:
         label = json.loads(raw)["label"]

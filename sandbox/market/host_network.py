@@ -17,12 +17,12 @@ class HostNetwork:
     ca_pem: str = ""
     proxy: SshProxy | None = None
 
-    def welcome(self, contract: Contract) -> None:
+    def open_proxy(self, contract: Contract) -> None:
         """Give a new contract its port of the proxy."""
         if self.proxy is not None and contract.request.takes_logins:
             contract.proxy_port = self.proxy.open(contract)
 
-    def dismiss(self, contract: Contract) -> None:
+    def close_proxy(self, contract: Contract) -> None:
         """Close the proxy's port of an ended contract."""
         if self.proxy is not None:
             self.proxy.close(contract)

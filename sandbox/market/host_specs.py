@@ -9,7 +9,7 @@ MIB = 2**20
 LARGEST_SHM_MB = 8192
 
 
-def host_spec(contract: Contract, surroundings: HostNetwork) -> HostSpec:
+def host_spec(contract: Contract, network: HostNetwork) -> HostSpec:
     """Return the order for a contract's host."""
     machine, request = contract.machine, contract.request
     return HostSpec(
@@ -38,6 +38,6 @@ def host_spec(contract: Contract, surroundings: HostNetwork) -> HostSpec:
         download_mbps=machine.inet_down,
         memory_mb=machine.cpu_ram_mb,
         cpu_cores=float(machine.cores),
-        inward=surroundings.inward,
-        ca_pem=surroundings.ca_pem,
+        inward=network.inward,
+        ca_pem=network.ca_pem,
     )

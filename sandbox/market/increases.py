@@ -14,8 +14,8 @@ from sandbox.market.records.contracts import Contract
 def pending(call: Call) -> Any:
     """List the price increases of the account's contracts."""
     rows = [
-        _row(contract, call.desk.books.clock)
-        for contract in call.desk.books.visible()
+        _row(contract, call.account.market.clock)
+        for contract in call.account.market.visible()
         if contract.announced is not None
     ]
     return {"success": True, "count": len(rows), "truncated": False, "pending_price_increases": rows}

@@ -40,13 +40,13 @@ class Market:
         machines: list[Machine],
         hosts: Hosts,
         faults: Faults,
-        surroundings: HostNetwork | None = None,
+        network: HostNetwork | None = None,
         spawn: Callable[[Callable[[], None]], None] | None = None,
         ids_from: int | None = None,
     ) -> None:
         self.clock = clock
         self.faults = faults
-        self.surroundings = surroundings or HostNetwork()
+        self.network = network or HostNetwork()
         self.account_keys: dict[int, str] = {}
         self._hosts = hosts
         self._threads = Threads()
@@ -58,7 +58,7 @@ class Market:
         self._contracts: dict[int, Contract] = {}
         self._ended: list[Contract] = []
         self.credit_gone = False
-        self.lives = FaultScheduler(self)
+        self.fault_scheduler = FaultScheduler(self)
         self._accounts = [self]
         faults.clock = clock.now
 
@@ -66,7 +66,7 @@ class Market:
         """Return the state of one more account with the same machines, clock, hosts and faults."""
         other = copy.copy(self)
         other.account_keys, other._contracts, other._ended = {}, {}, []  # noqa: SLF001 -- another Market
-        other.lives, other.credit_gone = FaultScheduler(other), False
+        other.fault_scheduler, other.credit_gone = FaultScheduler(other), False
         with self.lock:
             self._accounts.append(other)
         return other
@@ -177,7 +177,7 @@ class Market:
             contract = self.get(instance_id)
             del self._contracts[instance_id]
             contract.destroyed = True
-            self.surroundings.dismiss(contract)
+            self.network.close_proxy(contract)
             now = self.clock.now()
             contract.meter.end(now)
             self._ended.append(contract)
@@ -207,16 +207,14 @@ class Market:
             return sum(one.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
 
     def tick(self) -> None:
-        """Do the due work of all accounts, such as starting the host of a machine that has pulled its image. Called
-        often.
-        """
+        """Do the due work of all accounts, such as starting a container whose image is there. Called often."""
         for one in list(self._accounts):
             one._tick()  # noqa: SLF001 -- another Market
 
     def _tick(self) -> None:
         now = self.clock.now()
         with self.lock:
-            self.lives.tick()
+            self.fault_scheduler.tick()
             due = [one for one in self._contracts.values() if one.is_due(now)]
             for contract in due:
                 contract.starting = True
@@ -241,7 +239,7 @@ class Market:
         if self.faults.take("late-in-reads", Occasion((contract.subject,), "create")):
             contract.hidden_until = now + LATE_SECONDS
         contract.never_boots = self.faults.take("never-boots", Occasion((contract.subject,))) is not None
-        self.surroundings.welcome(contract)
+        self.network.open_proxy(contract)
         self._contracts[contract.id] = contract
         return contract
 
@@ -255,7 +253,7 @@ class Market:
             if message:
                 pass  # the container exists and never starts
             elif host is None:
-                host = self._hosts.create(host_spec(contract, self.surroundings))
+                host = self._hosts.create(host_spec(contract, self.network))
                 self._break(contract, host)
             else:
                 host.start()
@@ -269,7 +267,7 @@ class Market:
             if contract.phase == "up":
                 contract.up_since = self.clock.now()
                 contract.meter.run(contract.up_since)
-                self.lives.came_up(contract)
+                self.fault_scheduler.came_up(contract)
         if host is not None and (gone or stopped):
             self._handle(contract, host.destroy if gone else host.stop)
 
@@ -277,10 +275,10 @@ class Market:
         with self.lock:
             contract.host = host  # from now on the host gets each attached key
             waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
-            actions = [self.lives.broken(FAULTS[name], contract, host) for name in waiting if FAULTS[name].on_host]
-            attached = [
-                lambda key=key: host.admit(key) for key in contract.keys.values()
-            ]  # attached while the host started
+            faults = [FAULTS[name] for name in waiting if FAULTS[name].on_host]
+            actions = [self.fault_scheduler.broken(fault, contract, host) for fault in faults]
+            # Some keys were attached while the host started.
+            attached = [lambda key=key: host.admit(key) for key in contract.keys.values()]
         for action in [*attached, *filter(None, actions)]:
             action()
 

@@ -9,9 +9,9 @@ from sandbox.market.records import states
 
 def recycle(call: Call) -> Any:
     """Recycle an instance. Its id, keys and bill stay; its ports change."""
-    books = call.desk.books
-    with books.lock:
-        contract, now = books.get(call.number()), books.clock.now()
+    market = call.account.market
+    with market.lock:
+        contract, now = market.get(call.number()), market.clock.now()
         if not contract.holds_gpu or now >= contract.ends:
             raise resources_unavailable()
         if contract.starting:
@@ -27,5 +27,5 @@ def recycle(call: Call) -> Any:
         if host is not None:
             contract.carried = contract.traffic(host)
     if host is not None:
-        books.handle(contract, host.destroy)
+        market.handle(contract, host.destroy)
     return {"success": True}

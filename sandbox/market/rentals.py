@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from starlette.requests import Request as HttpRequest
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from sandbox.market.calls import Call, LogFile, MarketApi
+from sandbox.market.calls import Account, Call, LogFile
 from sandbox.market.faults import answers
 from sandbox.market.faults.odd import spoil_offer
 from sandbox.market.protocol import filters
@@ -36,8 +36,8 @@ def search(call: Call) -> Any:
     if not isinstance(storage, int | float) or isinstance(storage, bool) or storage < 0:
         raise invalid("allocated_storage: Input should be a valid number", "bad_request")
     bid = query.get("type", "on-demand") in ("bid", "interruptible")
-    found = filters.search(call.desk.books.listed(storage, bid), query)
-    return {"offers": spoil_offer(call.desk.books.faults, found)}
+    found = filters.search(call.account.market.listed(storage, bid), query)
+    return {"offers": spoil_offer(call.account.market.faults, found)}
 
 
 def rent(call: Call) -> Any:
@@ -53,28 +53,28 @@ def rent(call: Call) -> Any:
     except ValidationError as error:
         first = error.errors()[0]
         raise invalid(f"error 400/3467: {'.'.join(map(str, first['loc']))}: {first['msg']}", "invalid_args") from None
-    if call.desk.credit_left() <= 0 or call.desk.books.faults.take("no-credit", call.occasion):
+    if call.account.credit_left() <= 0 or call.account.market.faults.take("no-credit", call.occasion):
         raise no_credit()
-    contract = call.desk.books.rent(offer_id, wanted)
+    contract = call.account.market.rent(offer_id, wanted)
     return {"success": True, "new_contract": contract.id, "instance_api_key": contract.api_key}
 
 
 def show(call: Call) -> Any:
     """Show one instance; null if it does not exist, or if reads do not show it yet."""
     try:
-        contract = call.desk.books.get(call.number(), visible_only=True)
+        contract = call.account.market.get(call.number(), visible_only=True)
     except ApiError as refused:
         if refused.code != "no_such_instance":
             raise
         return {"instances": None}
-    lie = answers.of_instance(call.desk.books.faults, "missing-in-show", contract.id, call.occasion)
-    return lie or {"instances": _row(call.desk, contract)}
+    lie = answers.of_instance(call.account.market.faults, "missing-in-show", contract.id, call.occasion)
+    return lie or {"instances": _row(call.account, contract)}
 
 
 def listing(call: Call) -> Any:
     """List one page of instances."""
-    rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
-    return call.desk.lists.page(rows, call.request.query_params)
+    rows = [_row(call.account, contract) for contract in call.account.market.visible()]
+    return call.account.lists.page(rows, call.request.query_params)
 
 
 def old_listing(call: Call) -> Any:
@@ -82,41 +82,41 @@ def old_listing(call: Call) -> Any:
 
     Refuse it if the market has moved the account to the new version, as it has done one by one since June 2026.
     """
-    if not call.desk.old_list:
+    if not call.account.old_list:
         raise ApiError(410, "deprecated_endpoint", "Use /api/v1/instances/ instead")
-    return {"success": True, "instances": [_row(call.desk, contract) for contract in call.desk.books.visible()]}
+    return {"success": True, "instances": [_row(call.account, contract) for contract in call.account.market.visible()]}
 
 
 def choices(call: Call) -> Any:
     """List the combinations of values in the fields that the market offers as filters."""
-    rows = [_row(call.desk, contract) for contract in call.desk.books.visible()]
+    rows = [_row(call.account, contract) for contract in call.account.market.visible()]
     found = dict.fromkeys(tuple(row[name] for name in CHOICES) for row in rows)
     return {"filters": [dict(zip(CHOICES, values, strict=True)) for values in found]}
 
 
 def change(call: Call) -> Any:
     """Set a label, or start or stop an instance."""
-    number, books = call.number(), call.desk.books
+    number, market = call.number(), call.account.market
     if "label" in call.body and call.guest is None:
         label = str(call.body["label"] or "")
         if len(label) > LONGEST_LABEL:
             raise invalid(f"label has more than {LONGEST_LABEL} characters", "label_too_long")
-        books.get(number).label = label
+        market.get(number).label = label
         return {"success": True, "msg": f"label for {number} set to '{label}'"}
     return set_state(call, number)
 
 
 def set_state(call: Call, number: int) -> Any:
     """Start or stop one instance."""
-    state, books = call.body.get("state"), call.desk.books
+    state, market = call.body.get("state"), call.account.market
     if state == "stopped":
-        books.stop(number)
+        market.stop(number)
     elif state == "running":
-        if call.desk.credit_left() <= 0:
+        if call.account.credit_left() <= 0:
             raise ApiError(400, "missing_billing", "Your account lacks credit; see the billing page.")
-        if books.get(number).phase == "stopped" and books.faults.take("start-unavailable", call.occasion):
+        if market.get(number).phase == "stopped" and market.faults.take("start-unavailable", call.occasion):
             raise resources_unavailable()
-        books.start(number)
+        market.start(number)
     else:
         raise invalid(f"state {state!r} is neither running nor stopped", "invalid_args")
     return {"success": True}
@@ -124,19 +124,19 @@ def set_state(call: Call, number: int) -> Any:
 
 def reboot(call: Call) -> Any:
     """Stop and start an instance."""
-    call.desk.books.reboot(call.number())
+    call.account.market.reboot(call.number())
     return {"success": True}
 
 
 def destroy(call: Call) -> Any:
     """End an instance."""
-    number, books = call.number(), call.desk.books
-    books.get(number)
+    number, market = call.number(), call.account.market
+    market.get(number)
     for fault in ("destroy-without-effect", "destroy-404-but-alive"):
-        lie = answers.of_instance(books.faults, fault, number, call.occasion)
+        lie = answers.of_instance(market.faults, fault, number, call.occasion)
         if lie is not None:
             return lie
-    books.destroy(number)
+    market.destroy(number)
     return {"success": True, "msg": f"Instance {number} destroyed."}
 
 
@@ -144,7 +144,7 @@ def request_log(call: Call) -> Any:
     """Copy the container log and return the URL of the copy, always the same for one instance."""
     number = call.number()
     try:
-        contract = call.desk.books.get(number)
+        contract = call.account.market.get(number)
     except ApiError:
         raise no_log_of(number) from None
     daemon = str(call.body.get("daemon_logs") or "").lower() == "true"
@@ -152,7 +152,7 @@ def request_log(call: Call) -> Any:
     text = contract.host.log() if contract.host is not None else ""
     text = f"instance {contract.id}: {contract.message or 'no trouble'}\n" if daemon else text
     tail = filters.coerce(call.body.get("tail") or "1000", 0)
-    faults = call.desk.books.faults
+    faults = call.account.market.faults
     missing = faults.take("log-missing", call.occasion)
     if missing is not None and missing.tally.struck % 2:
         raise ApiError(404, "invalid_id", f"There is no log of instance {contract.id}.")
@@ -161,17 +161,17 @@ def request_log(call: Call) -> Any:
     elif text and faults.take("log-cut", call.occasion):
         text = text[: len(text) // 2]
     lines = [line for line in text.splitlines() if str(call.body.get("filter") or "") in line]
-    name = next((name for name in call.desk.logs if name.startswith(f"{whose}{contract.id}-")), "")
+    name = next((name for name in call.account.logs if name.startswith(f"{whose}{contract.id}-")), "")
     name = name or f"{whose}{contract.id}-{secrets.token_hex(16)}.log"
-    file = call.desk.logs.setdefault(name, LogFile(""))
+    file = call.account.logs.setdefault(name, LogFile(""))
     file.late = missing is not None or faults.take("log-late", call.occasion) is not None
     file.text = "".join(f"{line}\n" for line in lines[-max(1, int(tail)) :])
     return {"success": True, "result_url": f"{call.request.base_url}logs/{name}", "msg": "Log requested."}
 
 
-def read_log(desk: MarketApi, request: HttpRequest) -> Response:
+def read_log(account: Account, request: HttpRequest) -> Response:
     """Serve a log without a key to clients that know its URL. The first read of each is too early."""
-    file = desk.logs.get(str(request.path_params["name"]))
+    file = account.logs.get(str(request.path_params["name"]))
     if file is not None:
         file.asked += 1
     if file is None or file.late or file.asked == 1:
@@ -179,5 +179,5 @@ def read_log(desk: MarketApi, request: HttpRequest) -> Response:
     return PlainTextResponse(file.text)
 
 
-def _row(desk: MarketApi, contract: Contract) -> dict[str, Any]:
-    return instances.row(contract, desk.books.clock)
+def _row(account: Account, contract: Contract) -> dict[str, Any]:
+    return instances.row(contract, account.market.clock)

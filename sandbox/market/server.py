@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.market import account, bids, bulk, increases, recycling, rentals
-from sandbox.market.calls import Accounts, Endpoint, MarketApi, answering, not_emulated
+from sandbox.market.calls import Account, Accounts, Endpoint, answering, not_emulated
 from sandbox.market.faults.lists import Lists
 from sandbox.market.market import Market
 from sandbox.market.protocol.thresholds import Thresholds
@@ -56,25 +56,25 @@ ROUTES = (
 
 
 def application(
-    books: Market, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD, old_list: bool = False
+    market: Market, key: str = KEY, enforced: bool = True, credit: float = CREDIT_USD, old_list: bool = False
 ) -> Starlette:
     """Return the market as an ASGI application. `credit` is in $.
 
-    `enforced`: the request thresholds apply. `old_list`: the account still has the list's first version. `state.desk`
-    of the application is the first account's MarketApi, and `state.accounts` holds all accounts.
+    `enforced`: the request thresholds apply. `old_list`: the account still has the list's first version.
+    `state.accounts` of the application holds all accounts.
     """
-    thresholds = Thresholds(books.clock.time_scale, books.clock.real, enforced)
-    desk = MarketApi(books, thresholds, key, credit, {}, Lists(books.faults), old_list)
-    accounts = Accounts(desk)
+    thresholds = Thresholds(market.clock.time_scale, market.clock.real, enforced)
+    first = Account(market, thresholds, key, credit, {}, Lists(market.faults), old_list)
+    accounts = Accounts(first)
 
     async def names(_: Request) -> Response:
         return JSONResponse(account.gpu_names())
 
     async def log(request: Request) -> Response:
-        return rentals.read_log(desk, request)
+        return rentals.read_log(first, request)
 
     async def no_route(request: Request, _error: Exception) -> Response:
-        return not_emulated(desk, request)
+        return not_emulated(first, request)
 
     routes: list[BaseRoute] = [Route("/logs/{name}", log, methods=["GET"])]
     # Both spellings, without a redirect, which would turn a PUT into a GET.
@@ -86,7 +86,7 @@ def application(
     async def ticking(_: Starlette) -> AsyncIterator[None]:
         async def forever() -> None:
             while True:
-                books.tick()
+                market.tick()
                 await asyncio.sleep(TICK_SECONDS)
 
         task = asyncio.create_task(forever())
@@ -94,5 +94,5 @@ def application(
         task.cancel()
 
     app = Starlette(routes=routes, lifespan=ticking, exception_handlers={HTTPException: no_route})
-    app.state.desk, app.state.accounts = desk, accounts
+    app.state.accounts = accounts
     return app

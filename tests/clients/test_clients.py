@@ -50,7 +50,7 @@ def test_dstack_rents_watches_and_ends(tmp_path: Path) -> None:
     with running_market(time_scale=1000) as market:
         said = answers(market, tmp_path, "dstack_lifecycle.py")
 
-        assert market.books.all() == []
+        assert market.emulator.all() == []
     assert said["key"]
     assert said["shown at once"]
     assert said["statuses"][-1] == "running"
@@ -63,7 +63,7 @@ def test_skypilot_launches_stops_starts_and_removes(tmp_path: Path) -> None:
     with running_market(time_scale=1000) as market:
         said = answers(market, tmp_path, "skypilot_lifecycle.py")
 
-        assert market.books.all() == []
+        assert market.emulator.all() == []
     assert said["statuses"][-1] == "RUNNING"
     assert (said["label"], said["disk"]) == ("sky-head", 40)
     assert said["ssh"] == ["127.0.0.1", True]

@@ -3,7 +3,7 @@
 with running_cloud(folder) as cloud:
     props = cloud.props("chat-0")          # inputs of a VastInstance as the engine would pass them
     cloud.arm("never-boots")
-    cloud.rented() == []                   # by the market's own books
+    cloud.rented() == []                   # by the market's own records
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Cloud:
         self.sandbox.arm(name, times)
 
     def rented(self) -> list[dict[str, Any]]:
-        """What the market's books charge for now."""
+        """Return the instances that the market charges for now."""
         return list(self.sandbox.status()["market"]["instances"])
 
     def clear(self) -> None:
@@ -76,7 +76,7 @@ class Cloud:
         for name in FAULTS:
             self.sandbox.disarm(name)
         for row in self.rented():
-            self.sandbox.books.destroy(row["id"])
+            self.sandbox.market.destroy(row["id"])
 
     def upload(self) -> None:
         """Make identity, bucket, tiny model and kit, and bring the blobs into a bucket of their own."""

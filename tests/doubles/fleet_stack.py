@@ -1,4 +1,4 @@
-"""A stack in a cloud for tests that break things: its size, what state and books say, and the operator's next steps.
+"""A stack in a cloud for tests that break things: its size, what state and market say, and the operator's next steps.
 
 `stack` is a fixture.
 """
@@ -18,7 +18,7 @@ from tests.doubles.pulumi_stack import Engine, Stack
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack without instances; the books are empty afterwards, whatever happened."""
+    """A stack without instances; nothing is rented afterwards, whatever happened."""
     with stack_of_its_own(cloud, engine) as made:
         want(cloud, made, 0)
         made.up()
@@ -48,12 +48,12 @@ def calm(cloud: Cloud) -> None:
 
 @contextlib.contextmanager
 def stack_of_its_own(cloud: Cloud, engine: Engine, name: str = "test") -> Iterator[Stack]:
-    """Make a stack; when the block ends no fault strikes any more and the books are empty, whatever happened."""
+    """Make a stack; when the block ends no fault strikes any more and nothing is rented, whatever happened."""
     made = engine.stack(REPO, name)
     yield made
     calm(cloud)
     for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+        cloud.sandbox.market.destroy(row["id"])
 
 
 def stack_id(stack: Stack) -> str:

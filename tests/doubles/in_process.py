@@ -63,7 +63,7 @@ class Door:
         endpoint, values = _endpoint(method, path)
         request = Call(path, values, params or dict(parse_qsl(query)), key)
         done = carry_out(self._accounts, endpoint, request, b"" if body is None else json.dumps(body).encode())
-        if isinstance(done.answer, dict) and not self._accounts.first.books.faults.waiting("market"):
+        if isinstance(done.answer, dict) and not self._accounts.first.market.faults.waiting("market"):
             return 200, None, done.answer
         response = _at_once(sent(self._accounts, endpoint, request, done))
         if isinstance(response, Dropped | Cut):

@@ -22,7 +22,8 @@ from providers.vast.api.responses import Account, PriceIncrease
 from providers.vast.api.rows import Listing
 from providers.vast.renting.rent import rent_body
 from sandbox.faults import Faults
-from sandbox.market.calls import Accounts, MarketApi
+from sandbox.market.calls import Account as EmulatedAccount
+from sandbox.market.calls import Accounts
 from sandbox.market.faults.lists import Lists
 from sandbox.market.market import Market
 from sandbox.market.protocol.thresholds import Thresholds
@@ -61,10 +62,11 @@ class FakeMarket(VastClient):
         self.clock, self.boot_seconds, self.few = clock, boot_seconds, True
         self.faults = Faults()
         time = MarketClock(1.0, start=clock.time(), real=clock.monotonic)
-        self.books = Market(time, [], Reachable(), self.faults, spawn=lambda work: work(), ids_from=FIRST_INSTANCE)
+        self.emulator = Market(time, [], Reachable(), self.faults, spawn=lambda work: work(), ids_from=FIRST_INSTANCE)
         thresholds = Thresholds(1.0, clock.monotonic, enforced=False)
-        desk = MarketApi(self.books, thresholds, KEY, CREDIT_USD, {}, Lists(self.faults), account=7, name="team")
-        self.accounts, self.key = Accounts(desk), KEY
+        lists = Lists(self.faults)
+        first = EmulatedAccount(self.emulator, thresholds, KEY, CREDIT_USD, {}, lists, number=7, name="team")
+        self.accounts, self.key = Accounts(first), KEY
         self._door = Door(self.accounts)
         self._plain = self._door  # type: ignore[assignment]  # which also has the files with the logs
         self.calls: list[tuple[str, Any]] = []
@@ -78,31 +80,31 @@ class FakeMarket(VastClient):
     @property
     def rows(self) -> Rows:
         """Return the instances that are rented in truth."""
-        return Rows(self.books)
+        return Rows(self.emulator)
 
     @property
     def owner(self) -> Account:
         """Return the first account, on which the tests rent."""
-        return Account(id=self.accounts.first.account, username=self.accounts.first.name)
+        return Account(id=self.accounts.first.number, username=self.accounts.first.name)
 
     @property
     def keys(self) -> dict[int, set[str]]:
         """Return the public keys that are attached, by instance."""
-        return {one.id: set(one.keys.values()) for one in self.books.all() if one.keys}
+        return {one.id: set(one.keys.values()) for one in self.emulator.all() if one.keys}
 
     @property
     def offers(self) -> list[Offer]:
         """Return all offers, without a filter."""
-        return [Offer.model_validate(row) for row in self.books.listed()]
+        return [Offer.model_validate(row) for row in self.emulator.listed()]
 
     @offers.setter
     def offers(self, rows: Sequence[Offer | Machine]) -> None:
-        self.books._listed.clear()
+        self.emulator._listed.clear()
         for row in rows:
             if isinstance(row, Machine):
-                self.books.list_again(row)
+                self.emulator.list_again(row)
             else:
-                self.books.list_again(machine_of(row), row.id)
+                self.emulator.list_again(machine_of(row), row.id)
 
     def use_key_of(self, name: str) -> None:
         """Make the next calls with the key of an account, by its name: `team` is the first, any other is made."""
@@ -110,9 +112,9 @@ class FakeMarket(VastClient):
 
     def add(self, label: str, source: Offer, image: str = "image", disk: float = 20) -> int:
         """Rent an offer now in the name of somebody else, and return the instance's id."""
-        self.books.list_again(machine_of(source), source.id)
+        self.emulator.list_again(machine_of(source), source.id)
         body = rent_body(image, disk, label, "true", 8443)
-        contract = self.books.rent(source.id, Request.model_validate(body))
+        contract = self.emulator.rent(source.id, Request.model_validate(body))
         self._fresh(contract)
         return contract.id
 
@@ -129,10 +131,10 @@ class FakeMarket(VastClient):
 
     def passes(self) -> None:
         """Let the market's time pass: boots end, faults strike. It runs before each answer."""
-        for contract in self.books.all():
+        for contract in self.emulator.all():
             if contract.id not in self._known:
                 self._fresh(contract)
-        self.books.tick()
+        self.emulator.tick()
 
     def _fresh(self, contract: Contract) -> None:
         """Set how a fresh contract boots."""

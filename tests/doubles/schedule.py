@@ -38,7 +38,7 @@ LONG = 48 * 3600.0
 
 
 class Leak(AssertionError):
-    """The books say something that must never be; the message holds the seed and the history."""
+    """The market's records show something that must never be; the message holds the seed and the history."""
 
 
 @dataclass
@@ -147,7 +147,7 @@ class World:
         """Let so much time pass that hosts which nobody attends to have ended themselves."""
         self.clock.now += LONG
         for number in [row for row in self.market.rows if row not in self.market.online]:
-            self.market.books.destroy(number)
+            self.market.emulator.destroy(number)
 
     def end(self, names: Iterable[str]) -> None:
         """`pulumi destroy` of the stack: every instance that state knows, then whatever else carries its id."""

@@ -174,7 +174,7 @@ class Market(FakeMarket):
             raise errors.RateLimited(call)
         self._speak()
         if self._fault == "landlord" and self.rows:
-            self.books.destroy(min(self.rows))
+            self.emulator.destroy(min(self.rows))
         if self._fault == "second-creator":
             self.strangers += 1
             number = self.add("gpu-fleet/abc/chat-0", offer(70 + self.moment), "vllm/vllm-openai:v0.32.0")
@@ -191,7 +191,7 @@ class Market(FakeMarket):
             self.rows[number].says(self.chance.choice(ODD_WORDS))
             self.odd_until[number] = self.clock.now + ODD_SECONDS
         else:
-            self.books.stop(number)
+            self.emulator.stop(number)
 
     def _played(self, call: str) -> str | None:
         """Return the fault of the emulator for this moment."""

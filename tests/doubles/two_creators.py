@@ -52,7 +52,7 @@ class Reads(FakeMarket):
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         self.clock.sleep(self._chance.uniform(0, 5))
         number = super().rent(offer_id, body)
-        self.books.get(number).hidden_until = self.books.clock.now() + self._chance.choice((0, 0, 20, 85))
+        self.emulator.get(number).hidden_until = self.emulator.clock.now() + self._chance.choice((0, 0, 20, 85))
         if self._chance.random() < 0.15:
             self.clock.sleep(self._chance.uniform(0, 30))
             raise errors.OutcomeUnknown("rent", "the connection broke")
@@ -62,7 +62,7 @@ class Reads(FakeMarket):
         self.clock.sleep(self._chance.uniform(0, 3))
         if not self.lives(instance_id):
             return
-        shows = any(one.id == instance_id for one in self.books.visible())
+        shows = any(one.id == instance_id for one in self.emulator.visible())
         # What it does not know yet it does not end.
         with self.playing("destroy-without-effect" if shows else "destroy-404-but-alive"):
             super().destroy(instance_id)
@@ -84,7 +84,7 @@ class Reads(FakeMarket):
 
     def passes(self) -> None:
         for number in [number for number, end in self.ending.items() if end <= self.clock.now and number in self.rows]:
-            self.books.destroy(number)
+            self.emulator.destroy(number)
         super().passes()
 
 

@@ -115,10 +115,10 @@ class VirtualAccount:
         self.time = VirtualTime()
         real = MarketClock(1.0, start=self.time.start, real=self.time.monotonic)
         machines = generate(1, MACHINES)
-        self.books = Market(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
-        self._app = application(self.books)
-        for row in self.books.listed()[:others]:
-            self.books.rent(int(row["id"]), Request(image="image", disk=8, label="a person's own"))
+        self.market = Market(real, machines, NoHosts(), Faults(), spawn=lambda work: work(), ids_from=1)
+        self._app = application(self.market)
+        for row in self.market.listed()[:others]:
+            self.market.rent(int(row["id"]), Request(image="image", disk=8, label="a person's own"))
         self._computers = 0
 
     def computer(self, folder: Path) -> Computer:
@@ -127,17 +127,17 @@ class VirtualAccount:
         return Computer(self, folder, self._computers)
 
     def rented(self, *labels: str) -> list[int]:
-        """Put an instance on the books for each label, as if somebody had rented them now; return their ids."""
-        rows = [row for row in self.books.listed() if row["inet_down"] > 300 and row["direct_port_count"] > 2]
+        """Rent an instance for each label, as if somebody else did; return their ids."""
+        rows = [row for row in self.market.listed() if row["inet_down"] > 300 and row["direct_port_count"] > 2]
         bodies = [rent_body("image:1", 8, label, "true", 8443) for label in labels]
         return [
-            self.books.rent(int(row["id"]), Request.model_validate(body)).id
+            self.market.rent(int(row["id"]), Request.model_validate(body)).id
             for row, body in zip(rows, bodies, strict=False)
         ]
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Answer a call now."""
-        self.books.tick()
+        self.market.tick()
         body = request.read()
         scope = {
             "type": "http",

@@ -69,4 +69,4 @@ def calls_a_minute(folder: Path, count: int) -> float:
 
 def _rented(market: RunningMarket, label: str) -> int:
     wanted = Request(image="img:1", disk=10, label=label, env={"-p 8443:8443": "1"})
-    return market.books.rent(int(market.books.listed(10.0)[0]["id"]), wanted).id
+    return market.emulator.rent(int(market.emulator.listed(10.0)[0]["id"]), wanted).id

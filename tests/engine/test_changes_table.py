@@ -156,8 +156,8 @@ def test_what_the_preview_says_of_each_row_is_what_up_does(cloud: Cloud, engine:
     table.set("fleets.e.diskGb", 24, (f"{FLEET}diskGb", "more than was rented"))
     table.play(b0="another machine", c0="another machine", d0="another machine", e0="another machine")
 
-    dear = next(one for one in cloud.sandbox.books.all() if one.id == table.ids()["e-0"])
-    dear.meter.reprice(cloud.sandbox.books.clock.now(), 1.8)
+    dear = next(one for one in cloud.sandbox.market.all() if one.id == table.ids()["e-0"])
+    dear.meter.reprice(cloud.sandbox.market.clock.now(), 1.8)
     stack.refresh()
     seen = next(row["outputs"] for row in stack.resources() if row.get("outputs", {}).get("name") == "b-0")
     other = "RTX 3090" if seen["machine"]["gpuName"] == "RTX 4090" else "RTX 4090"

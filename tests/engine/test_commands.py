@@ -21,13 +21,13 @@ pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("com
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack whose one instance is up; its books are empty afterwards, whatever happened."""
+    """A stack whose one instance is up; nothing is rented afterwards, whatever happened."""
     made = engine.stack(REPO)
     made.write_config(cloud.stack_config())
     made.up()
     yield made
     for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+        cloud.sandbox.market.destroy(row["id"])
 
 
 def command(stack: Stack, *words: str) -> "subprocess.CompletedProcess[str]":

@@ -35,11 +35,11 @@ def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
     stack.up()
     ids = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
     outputs = secrets(stack)
-    cloud.sandbox.books.destroy(ids["chat-0"])
-    cloud.sandbox.books.stop(ids["chat-1"])
+    cloud.sandbox.market.destroy(ids["chat-0"])
+    cloud.sandbox.market.stop(ids["chat-1"])
     cloud.sandbox.arm("moved-ports", instance="chat-2")
-    dearer = next(one for one in cloud.sandbox.books.all() if one.id == ids["chat-3"])
-    dearer.meter.reprice(cloud.sandbox.books.clock.now(), 5.0)
+    dearer = next(one for one in cloud.sandbox.market.all() if one.id == ids["chat-3"])
+    dearer.meter.reprice(cloud.sandbox.market.clock.now(), 5.0)
     for name, (command, _says) in BY_HAND.items():
         old = certificate(["127.0.0.1"], time.time() - 86400) if name == "chat-6" else ""
         by_hand(outputs[name], command, old)

@@ -18,7 +18,7 @@ def stack(engine: Engine) -> Stack:
 
 
 def ids(cloud: Cloud) -> dict[str, int]:
-    """Instance ids by name, from the market's books."""
+    """Instance ids by name, from the market's records."""
     return {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
 
 
@@ -45,7 +45,7 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
     assert "unchanged" in stack.up("--expect-no-changes").text
     assert ids(cloud) == before
 
-    cloud.sandbox.books.destroy(before["chat-0"])
+    cloud.sandbox.market.destroy(before["chat-0"])
     refreshed = stack.refresh()
     assert "deleted" in refreshed.text
     stack.up()

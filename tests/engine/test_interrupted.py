@@ -29,13 +29,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack that wants two instances; the books are empty afterwards, whatever happened."""
+    """A stack that wants two instances; nothing is rented afterwards, whatever happened."""
     made = engine.stack(REPO)
     made.write_config(cloud.stack_config(replicas=2))
     yield made
     cloud.sandbox.disarm("key-revoked")
     for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+        cloud.sandbox.market.destroy(row["id"])
 
 
 def up_until_rented(cloud: Cloud, stack: Stack) -> tuple["subprocess.Popen[str]", Lines]:

@@ -1,4 +1,4 @@
-"""The real engine in the middle of a create: killed, its provider killed, both. In the end the market's books and the state
+"""The real engine in the middle of a create: killed, its provider killed, both. In the end the market's records and the state
 agree, and the operator's next steps set everything right.
 """
 
@@ -21,12 +21,12 @@ pytestmark = [pytest.mark.engine, pytest.mark.host]
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack that wants two instances; the books are empty afterwards, whatever happened."""
+    """A stack that wants two instances; nothing is rented afterwards, whatever happened."""
     made = engine.stack(REPO)
     made.write_config(cloud.stack_config(replicas=2))
     yield made
     for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+        cloud.sandbox.market.destroy(row["id"])
 
 
 def up_until(stack: Stack, phase: str) -> "tuple[subprocess.Popen[str], Lines]":

@@ -22,7 +22,7 @@ PAGE = (REPO / "docs" / "operating.md").read_text()
 
 @pytest.fixture
 def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
-    """A stack whose config wants one instance; the books are empty afterwards, whatever happened."""
+    """A stack whose config wants one instance; nothing is rented afterwards, whatever happened."""
     with stack_of_its_own(cloud, engine) as made:
         made.write_config(cloud.stack_config())
         yield made

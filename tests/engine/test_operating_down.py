@@ -18,7 +18,7 @@ def test_a_machine_is_down(cloud: Cloud, stack: Stack) -> None:
     (first,) = [row["id"] for row in cloud.rented()]
     again, at_once = blocks("A machine is down")
 
-    cloud.sandbox.books.stop(first)
+    cloud.sandbox.market.stop(first)
     told = follow(stack, again)
 
     assert "drift  status: the market stopped it" in told

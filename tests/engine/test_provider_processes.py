@@ -26,7 +26,7 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
     made = engine.stack(REPO)
     yield made
     for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+        cloud.sandbox.market.destroy(row["id"])
 
 
 def providers(stack: Stack) -> list[str]:

@@ -31,7 +31,7 @@ def rotate(stack: Stack, **counters: int) -> None:
 
 def keys_on(cloud: Cloud, instance: int) -> set[str]:
     """The public SSH keys that the market lets onto an instance, without their comments."""
-    (contract,) = [row for row in cloud.sandbox.books.all() if row.id == instance]
+    (contract,) = [row for row in cloud.sandbox.market.all() if row.id == instance]
     return {line.split()[1] for line in contract.keys.values()}
 
 
@@ -39,8 +39,8 @@ def test_everything_rotates_in_place_though_nobody_else_offers(
     cloud: Cloud, stack: Stack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = [row["id"] for row in cloud.rented()]
-    monkeypatch.setattr(cloud.sandbox.books, "_listed", {})
-    assert cloud.sandbox.books.listed() == []
+    monkeypatch.setattr(cloud.sandbox.market, "_listed", {})
+    assert cloud.sandbox.market.listed() == []
     rotate(stack, ssh=1, tokens=1, certificates=1, ca=1)
 
     told = stack.preview("--save-plan", "plan.json").text

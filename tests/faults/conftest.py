@@ -1,4 +1,4 @@
-"""One cloud a worker; each test ends with the market's books empty, whatever it did."""
+"""One cloud a worker; each test ends with nothing rented, whatever it did."""
 
 from collections.abc import Iterator
 

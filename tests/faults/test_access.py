@@ -32,7 +32,7 @@ def test_a_new_ssh_key_opens_and_the_old_one_is_locked_out_for_good(cloud: Cloud
 
     new = cloud.props("chat-0", access=access)
     admitted = process.update(id_, outs, new)
-    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
+    contract = next(row for row in cloud.sandbox.market.all() if row.id == int(id_))
     assert contract.host is not None
     for private in (props["access"]["sshPrivateKey"], key.private):
         _log_in(contract, private, outs)
@@ -79,7 +79,7 @@ def test_a_key_change_that_state_never_heard_of_locks_nobody_out(cloud: Cloud, p
 
 def test_keys_that_the_market_rewrites_lock_nobody_out(cloud: Cloud, process: DynamicProcess) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
-    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
+    contract = next(row for row in cloud.sandbox.market.all() if row.id == int(id_))
     assert contract.host is not None
 
     contract.host.fault("keys_rewritten")

@@ -1,5 +1,5 @@
 """Every fault of the sandbox through the real engine, many at a time: each strikes one instance of a fleet, or the whole
-account, while `pulumi up` makes it. The witness is the market's own books: nothing is rented that the state does not know,
+account, while `pulumi up` makes it. The witness is the market's own records: nothing is rented that the state does not know,
 nothing is known that is not rented, and what did not come up says why. Then the operator's next step sets it right.
 """
 

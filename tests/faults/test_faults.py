@@ -1,6 +1,6 @@
 """Each fault, through the real provider process: it ends with a sound instance, or with nothing rented and a reason.
 
-The market's own books are the witness, never our idea of them.
+The market's own records are the witness, never our idea of them.
 """
 
 from pathlib import Path
@@ -75,7 +75,7 @@ def test_another_host_key_at_a_later_login_is_reported_and_nothing_is_sent(
     cloud: Cloud, process: DynamicProcess
 ) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
-    other_host_key(next(row.host for row in cloud.sandbox.books.all() if row.id == int(id_)))
+    other_host_key(next(row.host for row in cloud.sandbox.market.all() if row.id == int(id_)))
 
     seen = process.read(id_, outs)
 
@@ -121,7 +121,7 @@ def test_a_lying_list_at_refresh_keeps_the_instance_in_state(cloud: Cloud, proce
 
 def test_what_really_is_gone_is_gone(cloud: Cloud, process: DynamicProcess) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
-    cloud.sandbox.books.destroy(int(id_))
+    cloud.sandbox.market.destroy(int(id_))
 
     assert process.read(id_, outs).id == ""
 

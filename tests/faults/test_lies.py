@@ -83,7 +83,7 @@ class Place:
 
     @property
     def rented(self) -> list[int]:
-        return [contract.id for contract in self.market.books.all() if contract.label == LABEL]
+        return [contract.id for contract in self.market.emulator.all() if contract.label == LABEL]
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def _unreachable(process: DynamicProcess, id_: str, outs: dict[str, object]) -> 
 
 def test_drift_made_by_hand_is_named_and_mended(cloud: Cloud, process: DynamicProcess) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
-    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(id_))
+    contract = next(row for row in cloud.sandbox.market.all() if row.id == int(id_))
     assert contract.host is not None
     contract.host.stop()
     contract.host.start()
@@ -153,7 +153,7 @@ def test_an_instance_whose_creator_never_comes_back_ends_itself(cloud: Cloud) ->
 def test_an_instance_that_serves_outlives_the_timer_of_its_start(cloud: Cloud, process: DynamicProcess) -> None:
     limits = {**cloud.props("x")["limits"], "totalMinutes": 0.5}
     _id, outs = process.create(cloud.props("chat-0", limits=limits))
-    contract = next(row for row in cloud.sandbox.books.all() if row.id == int(_id))
+    contract = next(row for row in cloud.sandbox.market.all() if row.id == int(_id))
     assert contract.host is not None
 
     began = time.monotonic()

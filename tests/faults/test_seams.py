@@ -142,7 +142,7 @@ def assert_serves(cloud: Cloud, outs: dict[str, Any], moment: str) -> None:
 
 def end_all(cloud: Cloud) -> None:
     for row in cloud.rented():
-        cloud.sandbox.books.destroy(row["id"])
+        cloud.sandbox.market.destroy(row["id"])
 
 
 def test_the_seams_of_all_rooms_are_found(recorded: dict[str, list[str]]) -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from sandbox.faults import FAULTS, Armed, Arming, Fault, Faults, Occasion
 from sandbox.hosts.spec import Host
-from sandbox.market.faults.instance_faults import MISHAPS, InstanceFault
+from sandbox.market.faults.instance_faults import INSTANCE_FAULTS, InstanceFault
 from sandbox.market.records.clock import MarketClock
 from sandbox.market.records.contracts import Contract
 
@@ -46,10 +46,10 @@ class FaultScheduler:
         """Strike contracts whose moment has come, continue begun faults, and mend finished ones. Called often."""
         now = self.market.clock.now()
         for arming in self.market.faults.waiting("market", "host", "vllm"):
-            fault, mishap = FAULTS[arming.name], MISHAPS.get(arming.name)
+            fault, instance_fault = FAULTS[arming.name], INSTANCE_FAULTS.get(arming.name)
             for contract in self.market.all():
-                if mishap is not None and self._reached(mishap, arming, contract, now):
-                    self._strike(mishap, fault, contract)
+                if instance_fault is not None and self._reached(instance_fault, arming, contract, now):
+                    self._strike(instance_fault, fault, contract)
                 elif fault.on_host and arming.instance and contract.phase == "up" and contract.host is not None:
                     action = self.broken(fault, contract, contract.host)
                     if action is not None:
@@ -63,9 +63,9 @@ class FaultScheduler:
     def came_up(self, contract: Contract) -> None:
         """Strike a contract that starts to run, before a client can see it run."""
         for arming in self.market.faults.waiting("market"):
-            mishap = MISHAPS.get(arming.name)
-            if mishap is not None and mishap.moment == "up":
-                self._strike(mishap, FAULTS[arming.name], contract)
+            instance_fault = INSTANCE_FAULTS.get(arming.name)
+            if instance_fault is not None and instance_fault.moment == "up":
+                self._strike(instance_fault, FAULTS[arming.name], contract)
 
     def broken(self, fault: Fault, contract: Contract, host: Host) -> Callable[[], None] | None:
         """Return the action that lets a host play a fault, if it strikes this contract. The end of the fault mends
@@ -78,27 +78,27 @@ class FaultScheduler:
         self._mending.append((armed, lambda: self.market.handle(contract, lambda: host.fault(name, on=False))))
         return lambda: host.fault(name, **options)
 
-    def _reached(self, mishap: InstanceFault, arming: Arming, contract: Contract, now: float) -> bool:
-        if mishap.moment == "boot":
+    def _reached(self, instance_fault: InstanceFault, arming: Arming, contract: Contract, now: float) -> bool:
+        if instance_fault.moment == "boot":
             half = (contract.born + contract.due) / 2
             return contract.phase == "booting" and contract.first_boot and not contract.starting and now >= half
         if contract.phase != "up" or contract.up_since is None:
             return False
         settled = now >= contract.up_since + SETTLED_SECONDS
-        return mishap.moment == "up" or settled or arming.instance is not None
+        return instance_fault.moment == "up" or settled or arming.instance is not None
 
-    def _strike(self, mishap: InstanceFault, fault: Fault, contract: Contract) -> None:
-        if not mishap.possible(self.market, contract):
+    def _strike(self, instance_fault: InstanceFault, fault: Fault, contract: Contract) -> None:
+        if not instance_fault.possible(self.market, contract):
             return
         armed = self.market.faults.take(fault.name, Occasion((contract.subject,)), contract.id)
         if armed is None:
             return
-        mishap.do(self.market, contract)
-        if mishap.undo is not None:
-            undo = mishap.undo
+        instance_fault.do(self.market, contract)
+        if instance_fault.undo is not None:
+            undo = instance_fault.undo
             self._mending.append((armed, lambda: undo(self.market, contract)))
-        if mishap.then is not None:
-            seconds, then = mishap.then
+        if instance_fault.then is not None:
+            seconds, then = instance_fault.then
             self._due.append((self.market.clock.now() + seconds, lambda: then(self.market, contract)))
 
     def _end_commands(self, now: float) -> None:

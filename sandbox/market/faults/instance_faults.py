@@ -107,21 +107,21 @@ def _come_back(market: Any, contract: Contract) -> None:
     contract.phase, contract.first_boot, contract.due = "booting", False, market.clock.now()
 
 
-def _tell(**fields: Any) -> Action:
-    return lambda _market, contract: contract.told.update(fields)
+def _show_falsely(**fields: Any) -> Action:
+    return lambda _market, contract: contract.false_fields.update(fields)
 
 
-def _tell_no_more(*fields: str) -> Action:
+def _show_truly(*fields: str) -> Action:
     def undo(_market: Any, contract: Contract) -> None:
         for name in fields:
-            contract.told.pop(name, None)
+            contract.false_fields.pop(name, None)
 
     return undo
 
 
 def _wrong_ports(_market: Any, contract: Contract) -> None:
     closed = {port: CLOSED_PORT + index for index, port in enumerate(contract.published)}
-    contract.told["ports"] = docker_form(contract, closed)
+    contract.false_fields["ports"] = docker_form(contract, closed)
 
 
 def _move_ports(market: Any, contract: Contract) -> None:
@@ -137,14 +137,14 @@ def _others(market: Any, contract: Contract) -> list[Contract]:
 def _strangers_ports(market: Any, contract: Contract) -> None:
     stranger = _others(market, contract)[0].host
     assert stranger is not None
-    contract.told["ports"] = docker_form(contract, stranger.ports)
+    contract.false_fields["ports"] = docker_form(contract, stranger.ports)
 
 
 def _has_neighbour(market: Any, contract: Contract) -> bool:
     return bool(_others(market, contract))
 
 
-MISHAPS: Mapping[str, InstanceFault] = {
+INSTANCE_FAULTS: Mapping[str, InstanceFault] = {
     "image-pull-fails": InstanceFault("boot", _pull_fails, then=(GIVEN_UP_SECONDS, _give_up)),
     "container-start-fails": InstanceFault("boot", _start_fails),
     "vanishes-in-boot": InstanceFault("boot", _vanish),
@@ -155,15 +155,15 @@ MISHAPS: Mapping[str, InstanceFault] = {
     "host-reboots": InstanceFault("later", _reboot),
     "reboots-slowly": InstanceFault("later", _reboot_slowly),
     "unknown-for-a-while": InstanceFault(
-        "up", _tell(actual_status="unknown"), then=(UNHEARD_SECONDS, _tell_no_more("actual_status"))
+        "up", _show_falsely(actual_status="unknown"), then=(UNHEARD_SECONDS, _show_truly("actual_status"))
     ),
     "contract-ends": InstanceFault("up", _ends_soon),
     "price-rises-later": InstanceFault("later", _costs_more),
     "price-rise-announced": InstanceFault("later", _announces_more),
-    "ports-late": InstanceFault("up", _tell(ports=None), then=(LATE_SECONDS, _tell_no_more("ports"))),
-    "ports-missing": InstanceFault("up", _tell(ports=None), _tell_no_more("ports")),
-    "wrong-ports": InstanceFault("up", _wrong_ports, _tell_no_more("ports")),
-    "wrong-address": InstanceFault("up", _tell(public_ipaddr=NOWHERE), _tell_no_more("public_ipaddr")),
+    "ports-late": InstanceFault("up", _show_falsely(ports=None), then=(LATE_SECONDS, _show_truly("ports"))),
+    "ports-missing": InstanceFault("up", _show_falsely(ports=None), _show_truly("ports")),
+    "wrong-ports": InstanceFault("up", _wrong_ports, _show_truly("ports")),
+    "wrong-address": InstanceFault("up", _show_falsely(public_ipaddr=NOWHERE), _show_truly("public_ipaddr")),
     "moved-ports": InstanceFault("later", _move_ports),
-    "stranger-at-address": InstanceFault("up", _strangers_ports, _tell_no_more("ports"), possible=_has_neighbour),
+    "stranger-at-address": InstanceFault("up", _strangers_ports, _show_truly("ports"), possible=_has_neighbour),
 }

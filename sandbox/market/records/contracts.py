@@ -149,7 +149,7 @@ class Contract:
     carried: Traffic = field(default_factory=Traffic)  # by hosts that it had before
     keys: dict[int, str] = field(default_factory=dict)
     # False values in its row, field -> value; and whether the market has given up on it.
-    told: dict[str, Any] = field(default_factory=dict)
+    false_fields: dict[str, Any] = field(default_factory=dict)
     given_up: bool = False
     holds_gpu: bool = True  # False after a too low bid: another account may rent the machine
     proxy_port: int = NO_PROXY  # of the market's SSH proxy

@@ -70,7 +70,7 @@ def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
         "dlperf_per_dphtotal": same["dlperf"] / total,
         "flops_per_dphtotal": same["total_flops"] / total,
         "vram_costperhour": total / same["gpu_totalram"],
-        **contract.told,
+        **contract.false_fields,
     }
 
 

@@ -12,7 +12,7 @@ from sandbox.market.records.images import image_of
 from sandbox.market.records.machines import Machine
 from sandbox.market.records.registries import refusal
 
-TOLD_SECONDS, CREATED_SECONDS = 4.0, 10.0  # after the rent: the host knows of the contract, and begins to pull
+NO_STATUS_SECONDS, CREATED_SECONDS = 4.0, 10.0  # after the rent: the host knows of the contract, and begins to pull
 UNPACK_MBS = 200.0  # one process unpacks one layer after the other
 RESTART_SHARE = 0.3  # of the container's start, if the machine has the image already
 REBOOTING_SHARE = 0.5  # of a restart, before the container loads
@@ -71,7 +71,7 @@ def actual_status(contract: Contract, now: float) -> str | None:
         again = "recycling" if contract.host is None else "rebooting"
         return again if now < contract.rebooting_until else "loading"
     passed = now - contract.born
-    if passed < TOLD_SECONDS:
+    if passed < NO_STATUS_SECONDS:
         return None
     return "created" if passed < CREATED_SECONDS else "loading"
 

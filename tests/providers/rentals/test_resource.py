@@ -62,10 +62,10 @@ def started(process: DynamicProcess, market: RunningMarket, key: str) -> dict[st
     }
 
 
-def orphan(books: Market) -> int:
+def orphan(market: Market) -> int:
     """Rent something under the stack's id that no state knows."""
-    number = next(iter(books.listed()))["id"]
-    return books.rent(number, Request(image="image", label="gpu-fleet/abc/chat-0")).id
+    number = next(iter(market.listed()))["id"]
+    return market.rent(number, Request(image="image", label="gpu-fleet/abc/chat-0")).id
 
 
 @pytest.fixture
@@ -91,9 +91,9 @@ def test_a_key_of_another_account_ends_preview_refresh_and_destroy(market_of_two
     with DynamicProcess(RentalsProvider()) as process:
         inputs = started(process, market_of_two, team.key)
         _id, outs = process.create(inputs)
-        assert outs["account"] == team.account
+        assert outs["account"] == team.number
         assert process.diff("abc", outs, inputs).changes is False
-    orphan(team.books)
+    orphan(team.market)
 
     with DynamicProcess(RentalsProvider()) as process:
         started(process, market_of_two, market_of_two.key)
@@ -104,27 +104,27 @@ def test_a_key_of_another_account_ends_preview_refresh_and_destroy(market_of_two
         ):
             with pytest.raises(ProviderError, match=r"on account 4712 .*of account 4711 \(sandbox\)"):
                 refused()
-    assert len(team.books.all()) == 1
+    assert len(team.market.all()) == 1
 
     with DynamicProcess(RentalsProvider()) as process:
         scopes = ["instance_read", "instance_write", "user_read"]
-        started(process, market_of_two, team.keys.make("of a member", scopes, team.account).secret)
+        started(process, market_of_two, team.keys.make("of a member", scopes, team.number).secret)
         assert process.diff("abc", outs, inputs).changes is False
-        assert process.read("abc", outs).outs["account"] == team.account
+        assert process.read("abc", outs).outs["account"] == team.number
         process.delete("abc", outs)
-    assert team.books.all() == []
+    assert team.market.all() == []
 
 
 def test_an_update_that_writes_no_checkpoints_ends_nothing(
     market_of_two: RunningMarket, pulumi: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PULUMI_SKIP_CHECKPOINTS", "true")
-    orphan(market_of_two.books)
+    orphan(market_of_two.emulator)
     with DynamicProcess(RentalsProvider()) as process:
         inputs = started(process, market_of_two, market_of_two.key)
         with pytest.raises(ProviderError, match="PULUMI_SKIP_CHECKPOINTS is set"):
             process.delete("abc", inputs)
-    assert len(market_of_two.books.all()) == 1
+    assert len(market_of_two.emulator.all()) == 1
 
 
 def test_an_old_state_learns_the_account_from_what_is_rented_there_and_from_nothing_else(
@@ -134,7 +134,7 @@ def test_an_old_state_learns_the_account_from_what_is_rented_there_and_from_noth
     assert process.diff("abc", inputs, inputs).changes is False
     assert process.read("abc", inputs).outs.get("account") is None
 
-    orphan(market_of_two.books)
+    orphan(market_of_two.emulator)
 
     assert process.diff("abc", inputs, inputs).changes is True
     assert process.update("abc", inputs, inputs)["account"] == 4711
@@ -144,8 +144,8 @@ def test_an_old_state_learns_the_account_from_what_is_rented_there_and_from_noth
 def test_a_key_that_may_not_read_the_account_stops_what_would_drop_something_and_nothing_else(
     market_of_two: RunningMarket, process: DynamicProcess
 ) -> None:
-    desk = market_of_two.desk
-    blind = desk.keys.make("blind", ["misc", "instance_read", "instance_write"], desk.account).secret
+    account = market_of_two.account
+    blind = account.keys.make("blind", ["misc", "instance_read", "instance_write"], account.number).secret
     inputs = started(process, market_of_two, blind)
     assert process.create(inputs)[1].get("account") is None
     known = {**inputs, "account": 4711}

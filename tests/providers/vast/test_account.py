@@ -149,22 +149,22 @@ def test_an_update_that_only_records_learns_the_account_where_state_has_none(ren
 
 
 def test_a_fleet_of_an_old_state_learns_its_account_from_one_list(market: RunningMarket, tmp_path: Path) -> None:
-    books, asking = market.books, client(market, market.key, tmp_path)
+    emulator, asking = market.emulator, client(market, market.key, tmp_path)
     names = [f"chat-{index}" for index in range(20)]
     numbers = [
-        books.rent(row["id"], Request(image="image", label=f"gpu-fleet/abc/{name}")).id
-        for name, row in zip(names, books.listed(), strict=False)
+        emulator.rent(row["id"], Request(image="image", label=f"gpu-fleet/abc/{name}")).id
+        for name, row in zip(names, emulator.listed(), strict=False)
     ]
-    before = market.desk.thresholds.calls.get("list", 0)
+    before = market.account.thresholds.calls.get("list", 0)
 
     found = [
         lifecycle.learned(number, settings_of(name, 0), {}, asking) for name, number in zip(names, numbers, strict=True)
     ]
 
     assert found == [4711] * 20
-    assert market.desk.thresholds.calls["list"] - before == 1
+    assert market.account.thresholds.calls["list"] - before == 1
     for number in numbers:
-        books.destroy(number)
+        emulator.destroy(number)
 
 
 def test_numbers_of_accounts_come_out_of_state_as_floats() -> None:
@@ -184,8 +184,8 @@ def client(market: RunningMarket, key: str, folder: Path) -> VastClient:
 
 def test_keys_of_two_accounts_that_share_a_folder_are_told_apart(market: RunningMarket, tmp_path: Path) -> None:
     team = market.accounts.named("team")
-    member = team.keys.make("of a member", ["user_read", "instance_read"], team.account).secret
-    blind = team.keys.make("without user_read", ["instance_read"], team.account).secret
+    member = team.keys.make("of a member", ["user_read", "instance_read"], team.number).secret
+    blind = team.keys.make("without user_read", ["instance_read"], team.number).secret
 
     assert [client(market, key, tmp_path).account().told for key in (market.key, team.key, member)] == [
         "4711 (sandbox)",
@@ -198,13 +198,13 @@ def test_keys_of_two_accounts_that_share_a_folder_are_told_apart(market: Running
 
 def test_an_account_is_asked_for_once_and_a_key_each_half_minute(market: RunningMarket, tmp_path: Path) -> None:
     place = account_directory(market.url, market.key, tmp_path)
-    before = market.desk.thresholds.calls.get("account", 0)
+    before = market.account.thresholds.calls.get("account", 0)
 
     for _look in range(3):
         client(market, market.key, place).account()
         client(market, market.key, place).verify_key()
 
-    assert market.desk.thresholds.calls["account"] - before == 1
+    assert market.account.thresholds.calls["account"] - before == 1
 
 
 def test_a_delete_ends_the_instance_though_its_engine_ends_meanwhile(rented: Rented) -> None:

@@ -44,12 +44,12 @@ def test_the_contract_holds_at_the_published_thresholds(tmp_path: Path) -> None:
         market_contract.reading(client(market, pace=pace))
         market_contract.renting(client(market, pace=pace), CLOCK, limits(market), label())
 
-        assert market.books.usd_per_hour() == 0
+        assert market.emulator.usd_per_hour() == 0
 
 
 def test_keys_with_the_documented_scopes_open_all_that_is_asked() -> None:
     with running_market() as market:
-        keys, account = market.desk.keys, market.desk.account
+        keys, account = market.account.keys, market.account.number
         ours = keys.make("ours", ["misc", "instance_read", "instance_write", "user_read"], account).secret
         exporter = keys.make("exporter", ["instance_read", "billing_read"], account).secret
 
@@ -74,7 +74,7 @@ def test_a_lost_reply_ends_with_one_instance() -> None:
 
         assert [row.id for row in vast.instances(mark)] == [instance_id]
         give_back(Renter(vast, CLOCK, limits(market)), instance_id)
-        assert market.books.usd_per_hour() == 0
+        assert market.emulator.usd_per_hour() == 0
 
 
 def test_a_taken_offer_is_gone() -> None:
@@ -86,7 +86,7 @@ def test_a_taken_offer_is_gone() -> None:
         with pytest.raises(errors.OfferGone):
             rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, label(), "true", 8443))
 
-        assert market.books.usd_per_hour() == 0
+        assert market.emulator.usd_per_hour() == 0
 
 
 def test_a_429_is_waited_out() -> None:
@@ -116,7 +116,7 @@ def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
 
         assert [(one.instance_id, one.metadata.label) for one in charges] == list(zip(ids, marks, strict=True))
         assert {item.type for one in charges for item in one.items} == {"gpu", "disk", "bwd", "bwu"}
-        assert sum(one.amount for one in charges) == pytest.approx(market.books.usd_billed(), abs=0.02)
+        assert sum(one.amount for one in charges) == pytest.approx(market.emulator.usd_billed(), abs=0.02)
         assert vast.charges(since - 2 * 86_400, since - 86_400) == []
         give_back(Renter(vast, CLOCK, limits(market)), ids[1])
 

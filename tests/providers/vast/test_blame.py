@@ -107,5 +107,5 @@ def test_a_tag_that_no_registry_has_costs_one_machine_its_boot() -> None:
             Renter(market, market.clock, Limits()), order, Ends(market.clock, 0, AssertionError()), lambda *_: None
         )
 
-    assert market.books.all() == []
-    assert len(market.books.ever()) == 1
+    assert market.emulator.all() == []
+    assert len(market.emulator.ever()) == 1

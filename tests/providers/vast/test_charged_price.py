@@ -52,7 +52,7 @@ def test_the_emulated_market_charges_what_its_offer_said_and_more_once_the_price
     number = market.rent(rented.id, rent_body("image", wishes.disk_gb, "label", "true", 8443))
 
     assert charged_usd_per_hour(market.instances()[0], wishes) == pytest.approx(usd_per_hour(rented, wishes))
-    market.books.get(number).meter.reprice(market.books.clock.now(), 1.5)
+    market.emulator.get(number).meter.reprice(market.emulator.clock.now(), 1.5)
     assert has_risen(usd_per_hour(rented, wishes), charged_usd_per_hour(market.instances()[0], wishes))
 
 

@@ -50,7 +50,7 @@ class Queued(FakeMarket):
 
     def passes(self) -> None:
         for number in [number for number, end in self._ends.items() if end <= self.clock.now and number in self.rows]:
-            self.books.destroy(number)
+            self.emulator.destroy(number)
         super().passes()
 
 

@@ -87,7 +87,7 @@ def test_no_healthy_boot_of_the_emulated_market_is_given_up(mbps: float) -> None
 
     served = bring_online(Renter(market, market.clock, LIMITS), order, Serves(), lambda *_: None)
 
-    assert (served.attempts, len(market.books.all())) == (1, 1)
+    assert (served.attempts, len(market.emulator.all())) == (1, 1)
     assert served.seconds["wait"] > start_time.transfer_seconds(11.4, mbps)
 
 

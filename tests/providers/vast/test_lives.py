@@ -42,7 +42,7 @@ def test_what_passes_gives_back_no_machine(fault: str) -> None:
     served = online(market)
 
     assert served.attempts == 1
-    assert [contract.id for contract in market.books.ever()] == [served.instance.id]
+    assert [contract.id for contract in market.emulator.ever()] == [served.instance.id]
 
 
 def test_the_end_of_a_contract_is_told_with_the_instance() -> None:
@@ -70,4 +70,4 @@ def test_when_every_driver_is_too_old_the_message_says_so() -> None:
     with pytest.raises(errors.RentalFailed, match=r"unsatisfied condition: cuda>=13\.0"):
         online(market)
 
-    assert market.books.all() == []
+    assert market.emulator.all() == []

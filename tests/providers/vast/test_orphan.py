@@ -34,7 +34,7 @@ def market() -> Iterator[RunningMarket]:
     with running_market(machines=[machine(1), machine(2)]) as running:
         for label, image in ((LABEL, IMAGE), ("gpu-fleet/abc/chat-1", "another/image:1")):
             asked = Request(image=image, disk=48, label=label, env={"-p 8443:8443": "1"})
-            running.books.rent(int(running.books.listed(48.0)[0]["id"]), asked)
+            running.emulator.rent(int(running.emulator.listed(48.0)[0]["id"]), asked)
         yield running
 
 
@@ -107,7 +107,7 @@ def test_what_is_being_given_back_is_not_taken_over(market: RunningMarket, tmp_p
         process.configure(
             {"vastApiKey": market.key, "storeAccessKey": ADMIN.access_key, "storeSecretKey": ADMIN.secret_key}
         )
-        number = next(one.id for one in market.books.all() if one.label == LABEL)
+        number = next(one.id for one in market.emulator.all() if one.label == LABEL)
 
         marks.write(LABEL, Held(number), None)
         assert "gpu-fleet:fleets.chat" in process.check(asked).failures[""]

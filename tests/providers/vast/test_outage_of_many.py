@@ -42,7 +42,7 @@ def played(folder: Path, hangs: bool, until: float, boots: bool = False) -> tupl
     random.seed(7)
     account = VirtualAccount()
     if not boots:
-        account.books.faults.arm("never-boots", MANY)
+        account.market.faults.arm("never-boots", MANY)
     computer = account.computer(folder / "ours")
     computer.wire.down_from, computer.wire.down_until, computer.wire.hangs = BEGINS, until, hangs
     numbers = account.rented(*(f"gpu-fleet/abc/chat-{at + 1}" for at in range(MANY)))

@@ -57,7 +57,7 @@ class Served:
 
             def answers(self, _endpoint: str) -> bool:
                 row = served.row
-                return served.answers or (row.runs and not row.contract.told)
+                return served.answers or (row.runs and not row.contract.false_fields)
 
         return ThisHost(self.world.market, self.world.serving, words[0])
 

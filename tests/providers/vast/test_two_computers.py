@@ -86,7 +86,7 @@ def test_one_computer_alone_is_never_refused_and_loses_one_interval_in_sixteen(t
 def test_a_market_that_refuses_for_good_is_told_in_the_end(tmp_path: Path) -> None:
     account = VirtualAccount()
     computer = account.computer(tmp_path / "ours")
-    account.books.faults.arm("rate-limited", times=10_000)
+    account.market.faults.arm("rate-limited", times=10_000)
 
     (raised,) = account.time.run(lambda: computer.client().instances())
 

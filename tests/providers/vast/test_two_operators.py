@@ -52,7 +52,7 @@ def test_two_fleets_come_and_go_at_once(tmp_path: Path, each: int) -> None:
     )
 
     assert not [one for one in served if isinstance(one, Exception)]
-    rented = Counter(one.label for one in account.books.all())
+    rented = Counter(one.label for one in account.market.all())
     assert rented == Counter(label for stack in STACKS for label in labels[stack])
     online = [sorted(one[0] for one in served[at : at + each] if isinstance(one, tuple)) for at in (0, each)]
     assert 0.5 <= online[0][-1] / online[1][-1] <= 2
@@ -60,8 +60,8 @@ def test_two_fleets_come_and_go_at_once(tmp_path: Path, each: int) -> None:
     # Rents that the other one's came before, and turns that the other one had, cost no more than as much again, twice.
     assert account.time.now <= 3 * 2 * each * RENT_SECONDS + 180
 
-    numbers = {one.id: one.label.split("/")[1] for one in account.books.all()}
+    numbers = {one.id: one.label.split("/")[1] for one in account.market.all()}
     ended = account.time.run(*(ending(account, sides[stack], number) for number, stack in numbers.items()))
 
     assert sorted(ended) == sorted(numbers)  # type: ignore[type-var]
-    assert account.books.all() == []
+    assert account.market.all() == []

@@ -9,7 +9,7 @@ import pytest
 from sandbox.faults import FAULTS
 from sandbox.hosts.faults import FAULTS as PLAYED_BY_HOSTS
 from sandbox.market.faults.answers import CANNED, LIMITED, OF_AN_INSTANCE, OUTAGES
-from sandbox.market.faults.instance_faults import MISHAPS
+from sandbox.market.faults.instance_faults import INSTANCE_FAULTS
 from sandbox.market.faults.rents import RACES
 from sandbox.market.faults.replies import GARBLED
 from sandbox.services.store_faults import REFUSALS
@@ -20,7 +20,7 @@ ELSEWHERE = {
     "list-row-missing", "list-page-missing", "log-empty", "log-late", "log-cut", "start-unavailable", "credit-exhausted",
     "odd-offer", "odd-instance", "log-missing", "no-credit-but-rented", "late-in-reads",
 }  # fmt: skip
-TABLES = (CANNED, LIMITED, OUTAGES, OF_AN_INSTANCE, MISHAPS, RACES, GARBLED, ELSEWHERE)
+TABLES = (CANNED, LIMITED, OUTAGES, OF_AN_INSTANCE, INSTANCE_FAULTS, RACES, GARBLED, ELSEWHERE)
 ON_THE_WAY = {
     "store-slow",
     "store-slow-for-all",

@@ -24,7 +24,7 @@ BODY = {"image": "ubuntu:22.04", "disk": 10}
 def market(tmp_path) -> Iterator[RunningMarket]:
     proxy = SshProxy()
     hosts = NamespaceHosts(tmp_path, Images("double", tmp_path))
-    with running_market(hosts=hosts, surroundings=HostNetwork(proxy=proxy), time_scale=2000) as running:
+    with running_market(hosts=hosts, network=HostNetwork(proxy=proxy), time_scale=2000) as running:
         yield running
     proxy.stop()
 
@@ -53,7 +53,7 @@ def test_a_login_through_the_proxy_reaches_the_instance_s_own_ssh_server(http, m
     http.post("/api/v0/ssh/", json={"ssh_key": USER_KEY.public.strip()})
     number = rented(http, runtype="ssh_proxy", env={"GREETING": "hello"})
     row = reach(http, number, "running")
-    host = market.books.get(number).host
+    host = market.emulator.get(number).host
     assert (row["ssh_host"], row["ports"]) == ("127.0.0.1", {})
     assert row["ssh_port"] != host.ports[22]
     login = Login(host, row["ssh_port"])
@@ -72,7 +72,7 @@ def test_a_login_through_the_proxy_reaches_the_instance_s_own_ssh_server(http, m
 
 def test_a_key_that_is_attached_to_a_running_instance_opens_it_and_a_detached_one_does_not(http, market):
     number = rented(http, runtype="ssh_proxy")
-    port, host = reach(http, number, "running")["ssh_port"], market.books.get(number).host
+    port, host = reach(http, number, "running")["ssh_port"], market.emulator.get(number).host
     with pytest.raises(paramiko.AuthenticationException):
         Login(host, port)
     http.post(f"/api/v0/instances/{number}/ssh/", json={"ssh_key": USER_KEY.public.strip()})
@@ -93,7 +93,7 @@ def test_a_recycled_instance_takes_the_same_key_and_has_an_empty_disk(http, mark
     http.post("/api/v0/ssh/", json={"ssh_key": USER_KEY.public.strip()})
     number = rented(http, runtype="ssh_proxy")
     port = reach(http, number, "running")["ssh_port"]
-    contract = market.books.get(number)
+    contract = market.emulator.get(number)
     first = contract.host
     assert Login(first, port).run("touch /root/mine && ls /root/mine")[0] == 0
     http.put(f"/api/v0/instances/recycle/{number}/", json={})
@@ -105,9 +105,9 @@ def test_a_recycled_instance_takes_the_same_key_and_has_an_empty_disk(http, mark
 def test_args_run_and_an_instance_whose_command_ends_is_exited_and_can_be_started_again(http, market):
     number = rented(http, runtype="args", args=["sh", "-c", "echo ran; exit 3"])
     assert reach(http, number, "exited")["intended_status"] == "running"
-    host = market.books.get(number).host
+    host = market.emulator.get(number).host
     assert host.log() == "ran\n"
-    assert market.books.usd_per_hour() == market.books.get(number).meter.disk_usd_per_hour
+    assert market.emulator.usd_per_hour() == market.emulator.get(number).meter.disk_usd_per_hour
     http.put(f"/api/v0/instances/{number}/", json={"state": "running"})
     until(lambda: host.log() == "ran\nran\n")
     reach(http, number, "exited")

@@ -36,31 +36,31 @@ def test_accounts_share_the_offers_and_nothing_else(market: RunningMarket) -> No
     team = market.accounts.named("team")
     assert market.accounts.named("team") is team
     scopes = ["instance_read", "instance_write", "user_read"]
-    member = team.keys.make("of a member", scopes, team.account).secret
+    member = team.keys.make("of a member", scopes, team.number).secret
     with client(market, market.key) as http, client(market, team.key) as first, client(market, member) as second:
         number = rented(http)
         for other in (first, second):
-            assert other.get("/api/v0/users/current/").json()["id"] == team.account != market.desk.account
+            assert other.get("/api/v0/users/current/").json()["id"] == team.number != market.account.number
             assert other.get("/api/v1/instances/").json()["instances"] == []
             assert other.get(f"/api/v0/instances/{number}/").json() == {"instances": None}
             gone = other.delete(f"/api/v0/instances/{number}/")
             assert (gone.status_code, gone.json()["error"]) == (404, "no_such_instance")
-        assert market.books.get(number)
+        assert market.emulator.get(number)
 
         theirs = rented(first)
 
         assert machines(first) == machines(http)
         assert second.get("/api/v1/instances/").json()["instances"][0]["id"] == theirs
         assert http.get(f"/api/v0/instances/{theirs}/").json() == {"instances": None}
-        assert first.get("/api/v0/auth/apikeys/").json()["apikeys"][0]["user_id"] == team.account
+        assert first.get("/api/v0/auth/apikeys/").json()["apikeys"][0]["user_id"] == team.number
         assert http.get("/api/v0/auth/apikeys/").json()["apikeys"] == []
-    assert (len(market.books.all()), len(team.books.all())) == (1, 1)
+    assert (len(market.emulator.all()), len(team.market.all())) == (1, 1)
 
 
 def test_a_container_s_own_key_is_of_the_account_that_rented_it(market: RunningMarket) -> None:
     team = market.accounts.named("team")
     with client(market, team.key) as http:
         number = rented(http)
-    with client(market, team.books.get(number).api_key) as inside:
+    with client(market, team.market.get(number).api_key) as inside:
         assert inside.delete(f"/api/v0/instances/{number}/").status_code == 200
-    assert team.books.all() == []
+    assert team.market.all() == []

@@ -41,26 +41,26 @@ def shown(http: httpx.Client, number: int) -> dict:
 
 def test_a_bid_under_the_minimum_loses_the_gpu_and_a_higher_one_wins_it_back(market, http):
     offer = offers(http)[0]
-    lowest, listed = offer["dph_base"], len(market.books.listed())
+    lowest, listed = offer["dph_base"], len(market.emulator.listed())
     number = http.put(f"/api/v0/asks/{offer['id']}/", json={**BODY, "price": lowest * 2}).json()["new_contract"]
     until(lambda: shown(http, number)["actual_status"] == "running")
-    contract = market.books.get(number)
+    contract = market.emulator.get(number)
     assert bid(http, number, lowest * 1.5).json() == {"success": True}
-    assert market.books.usd_per_hour() == pytest.approx(lowest * 1.5 + contract.meter.disk_usd_per_hour)
+    assert market.emulator.usd_per_hour() == pytest.approx(lowest * 1.5 + contract.meter.disk_usd_per_hour)
     assert shown(http, number)["dph_base"] == lowest * 1.5
-    assert len(market.books.listed()) == listed - 1
+    assert len(market.emulator.listed()) == listed - 1
 
     assert bid(http, number, 0.001).json() == {"success": True}
     assert shown(http, number)["intended_status"] == "stopped"
-    assert market.books.usd_per_hour() == contract.meter.disk_usd_per_hour
-    assert len(market.books.listed()) == listed
+    assert market.emulator.usd_per_hour() == contract.meter.disk_usd_per_hour
+    assert len(market.emulator.listed()) == listed
 
     assert bid(http, number, None).json() == {"success": True}
     until(lambda: shown(http, number)["actual_status"] == "running")
     assert shown(http, number)["dph_base"] == lowest
-    assert len(market.books.listed()) == listed - 1
+    assert len(market.emulator.listed()) == listed - 1
     http.delete(f"/api/v0/instances/{number}/")
-    assert len(market.books.listed()) == listed
+    assert len(market.emulator.listed()) == listed
 
 
 def test_a_bid_does_not_win_a_machine_that_another_has_rented(market, http):
@@ -68,8 +68,8 @@ def test_a_bid_does_not_win_a_machine_that_another_has_rented(market, http):
     left = http.put(f"/api/v0/asks/{offer['id']}/", json={**BODY, "price": 0.001}).json()["new_contract"]
     http.put(f"/api/v0/asks/{offer['id']}/", json=BODY)
     assert bid(http, left, 30).json() == {"success": True}
-    assert market.books.get(left).intended == "stopped"
-    assert not market.books.get(left).holds_gpu
+    assert market.emulator.get(left).intended == "stopped"
+    assert not market.emulator.get(left).holds_gpu
 
 
 @pytest.mark.parametrize("price", [0, 0.0001, 33, "cheap", True, [1]])
@@ -78,7 +78,7 @@ def test_a_bid_that_is_no_price_is_refused(market, http, price):
     number = http.put(f"/api/v0/asks/{offer['id']}/", json={**BODY, "price": 1}).json()["new_contract"]
     answer = bid(http, number, price)
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_args")
-    assert market.books.get(number).request.price == 1
+    assert market.emulator.get(number).request.price == 1
 
 
 def test_an_instance_on_demand_and_one_that_is_not_there_have_no_bid(http):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from providers.vast.api.instance import Failed, Instance, classify
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
-from sandbox.market.market import Market as Books
+from sandbox.market.market import Market
 from sandbox.market.records import instances, states
 from sandbox.market.records.clock import MarketClock
 from sandbox.market.records.contracts import Contract, Request
@@ -23,27 +23,27 @@ VLLM, SMALL = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai-cpu:v0.32.0"
 MACHINES = generate(1)
 
 
-class Market:
-    """Books whose time is moved by hand."""
+class SteppedMarket:
+    """A market of one machine whose clock a test moves by hand."""
 
     def __init__(self, machine: Machine) -> None:
         self.real = 0.0
         clock = MarketClock(1.0, start=1e9, real=lambda: self.real)
-        self.books = Books(clock, [machine], NoHosts(), Faults(), spawn=lambda work: work())
+        self.emulator = Market(clock, [machine], NoHosts(), Faults(), spawn=lambda work: work())
 
     def rent(self, image: str) -> Contract:
-        [offer] = self.books.listed()
-        return self.books.rent(offer["id"], Request(image=image, disk=10))
+        [offer] = self.emulator.listed()
+        return self.emulator.rent(offer["id"], Request(image=image, disk=10))
 
-    def told(self, contract: Contract, seconds: float, step: float = 1.0) -> list[tuple[str | None, str | None]]:
+    def statuses(self, contract: Contract, seconds: float, step: float = 1.0) -> list[tuple[str | None, str | None]]:
         """Return what the market says of it during some seconds, each word once."""
-        said = []
+        statuses = []
         for _ in range(int(seconds / step)):
             self.real += step
-            self.books.tick()
-            row = instances.row(contract, self.books.clock)
-            said.append((row["actual_status"], row["status_msg"]))
-        return [word for word, _same in itertools.groupby(said)]
+            self.emulator.tick()
+            row = instances.row(contract, self.emulator.clock)
+            statuses.append((row["actual_status"], row["status_msg"]))
+        return [word for word, _same in itertools.groupby(statuses)]
 
 
 def machine(mbps: float = 500, cuda: float = 13.0) -> Machine:
@@ -51,21 +51,21 @@ def machine(mbps: float = 500, cuda: float = 13.0) -> Machine:
 
 
 def test_the_words_of_a_boot_come_in_the_documented_order() -> None:
-    market = Market(machine())
+    market = SteppedMarket(machine())
 
-    told = market.told(market.rent(VLLM), 500)
+    statuses = market.statuses(market.rent(VLLM), 500)
 
-    assert [status for status, _ in told] == [None, "created", "loading", "loading", "running"]
-    assert all(message for status, message in told if status)
+    assert [status for status, _ in statuses] == [None, "created", "loading", "loading", "running"]
+    assert all(message for status, message in statuses if status)
 
 
 def test_a_healthy_boot_freezes_its_message_for_ten_minutes_and_more() -> None:
-    market = Market(machine(mbps=111))
+    market = SteppedMarket(machine(mbps=111))
     contract = market.rent(VLLM)
-    market.told(contract, 20)
+    market.statuses(contract, 20)
 
-    assert len(market.told(contract, 600, step=5)) == 1
-    assert market.told(contract, 600, step=5)[-1][0] == "running"
+    assert len(market.statuses(contract, 600, step=5)) == 1
+    assert market.statuses(contract, 600, step=5)[-1][0] == "running"
 
 
 @given(st.sampled_from(MACHINES), st.sampled_from([VLLM, SMALL, "img:1"]))
@@ -89,32 +89,32 @@ def test_what_a_container_demands_of_the_driver(image: str, cuda: float | None) 
 
 
 def test_a_driver_that_is_too_old_starts_no_container_and_bills_no_gpu() -> None:
-    market = Market(machine(cuda=12.4))
+    market = SteppedMarket(machine(cuda=12.4))
     contract = market.rent(VLLM)
 
-    status, message = market.told(contract, 3000, step=10)[-1]
+    status, message = market.statuses(contract, 3000, step=10)[-1]
 
     assert status == "created"
     assert "unsatisfied condition: cuda>=13.0" in str(message)
     assert contract.meter.running_since is None
-    row = Instance.model_validate(instances.row(contract, market.books.clock))
+    row = Instance.model_validate(instances.row(contract, market.emulator.clock))
     assert isinstance(classify(row, 8443), Failed)
 
 
 def test_a_driver_that_is_new_enough_starts_it() -> None:
-    market = Market(machine(cuda=12.9))
+    market = SteppedMarket(machine(cuda=12.9))
 
-    assert market.told(market.rent("vllm/vllm-openai:v0.32.0-cu129"), 600)[-1][0] == "running"
+    assert market.statuses(market.rent("vllm/vllm-openai:v0.32.0-cu129"), 600)[-1][0] == "running"
 
 
 def test_a_restart_says_rebooting_and_then_loading() -> None:
-    market = Market(machine())
+    market = SteppedMarket(machine())
     contract = market.rent(SMALL)
-    market.told(contract, 120)
+    market.statuses(contract, 120)
 
-    market.books.reboot(contract.id)
+    market.emulator.reboot(contract.id)
 
-    assert [status for status, _ in market.told(contract, 30, step=0.5)] == ["rebooting", "loading", "running"]
+    assert [status for status, _ in market.statuses(contract, 30, step=0.5)] == ["rebooting", "loading", "running"]
 
 
 @pytest.mark.parametrize(
@@ -125,27 +125,27 @@ def test_a_restart_says_rebooting_and_then_loading() -> None:
     ],
 )
 def test_what_looks_like_an_end_and_is_none(fault: str, words: list[str]) -> None:
-    market = Market(machine())
+    market = SteppedMarket(machine())
     contract = market.rent(SMALL)
-    market.told(contract, 120)
-    market.books.faults.arm(fault, instance=str(contract.id))
+    market.statuses(contract, 120)
+    market.emulator.faults.arm(fault, instance=str(contract.id))
 
-    told = [(status or "") for status, _ in market.told(contract, 700)]
+    statuses = [(status or "") for status, _ in market.statuses(contract, 700)]
 
-    assert [status for status, _same in itertools.groupby(["running", *told])] == words
+    assert [status for status, _same in itertools.groupby(["running", *statuses])] == words
     assert contract.host is not None
     assert contract.host.running
     assert contract.meter.running_since is not None
 
 
 def test_ports_come_a_minute_after_it_runs() -> None:
-    market = Market(machine())
-    market.books.faults.arm("ports-late")
+    market = SteppedMarket(machine())
+    market.emulator.faults.arm("ports-late")
     contract = market.rent(SMALL)
     named = []
     for _ in range(200):
-        market.told(contract, 1)
-        row = instances.row(contract, market.books.clock)
+        market.statuses(contract, 1)
+        row = instances.row(contract, market.emulator.clock)
         named += [row["ports"] is not None] if row["actual_status"] == "running" else []
 
     assert [value for value, _same in itertools.groupby(named)] == [False, True]
@@ -153,10 +153,10 @@ def test_ports_come_a_minute_after_it_runs() -> None:
 
 
 def test_a_contract_is_stopped_at_its_end_and_deleted_two_days_later() -> None:
-    market = Market(replace(machine(), lease_seconds=3600))
+    market = SteppedMarket(replace(machine(), lease_seconds=3600))
     contract = market.rent(SMALL)
 
-    assert market.told(contract, 3700, step=20)[-1][0] == "exited"
-    assert market.books.all() == [contract]
-    market.told(contract, 49 * 3600, step=600)
-    assert market.books.all() == []
+    assert market.statuses(contract, 3700, step=20)[-1][0] == "exited"
+    assert market.emulator.all() == [contract]
+    market.statuses(contract, 49 * 3600, step=600)
+    assert market.emulator.all() == []

@@ -88,13 +88,13 @@ def test_an_instance_comes_up_is_billed_and_goes(market, http, hosts):
     assert hosts.specs[0].env["CONTAINER_ID"] == str(number)
     assert hosts.specs[0].env["A"] == "B"
     assert hosts.specs[0].published == (22, 8443)
-    assert market.books.usd_per_hour() == pytest.approx(offer["dph_base"] + 10 * offer["storage_cost"] / 720)
+    assert market.emulator.usd_per_hour() == pytest.approx(offer["dph_base"] + 10 * offer["storage_cost"] / 720)
     assert http.delete(f"/api/v0/instances/{number}/").json()["success"] is True
-    assert market.books.usd_per_hour() == 0
-    billed = market.books.usd_billed()
+    assert market.emulator.usd_per_hour() == 0
+    billed = market.emulator.usd_billed()
     assert billed > 0
     assert shown(http, number) is None
-    assert market.books.usd_billed() == billed
+    assert market.emulator.usd_billed() == billed
     until(lambda: hosts.made[0].destroyed)
     assert offer["machine_id"] in {
         one["machine_id"] for one in offers(http, machine_id={"eq": str(offer["machine_id"])})
@@ -106,7 +106,7 @@ def test_states_before_running_have_no_ports_and_bill_the_disk_alone(market, htt
     number = rent(http)
     until(lambda: shown(http, number)["actual_status"] == "loading")
     assert shown(http, number)["ports"] is None
-    assert 0 < market.books.usd_per_hour() < 0.02
+    assert 0 < market.emulator.usd_per_hour() < 0.02
 
 
 def test_a_fresh_instance_is_there_at_once_and_by_fault_comes_late():
@@ -117,7 +117,7 @@ def test_a_fresh_instance_is_there_at_once_and_by_fault_comes_late():
         late = rent(http)
         assert shown(http, late) is None
         assert [one["id"] for one in http.get("/api/v1/instances/").json()["instances"]] == [number]
-        assert market.books.all()[1].id == late
+        assert market.emulator.all()[1].id == late
 
 
 def test_stop_start_and_reboot(market, http, hosts):
@@ -173,7 +173,7 @@ def test_an_account_without_credit_rents_nothing():
     with running_market(credit=0) as market, client(market.url, market.key) as http:
         answer = http.put(f"/api/v0/asks/{offers(http)[0]['id']}/", json=BODY)
         assert answer.json()["error"] == "insufficient_credit"
-        assert market.books.all() == []
+        assert market.emulator.all() == []
 
 
 def test_pages_filters_and_labels(http):
@@ -198,7 +198,7 @@ def test_pages_filters_and_labels(http):
 
 def test_a_container_s_key_reaches_its_own_instance_only(market, http):
     mine, other = rent(http), rent(http)
-    with client(market.url, market.books.get(mine).api_key) as inside:
+    with client(market.url, market.emulator.get(mine).api_key) as inside:
         assert shown(inside, mine)["id"] == mine
         for refused in (
             inside.get(f"/api/v0/instances/{other}/"),
@@ -209,7 +209,7 @@ def test_a_container_s_key_reaches_its_own_instance_only(market, http):
             assert refused.status_code == 401
         assert inside.put(f"/api/v0/instances/{mine}/", json={"state": "stopped"}).json()["success"] is True
         assert inside.delete(f"/api/v0/instances/{mine}/").json()["success"] is True
-    assert [one.id for one in market.books.all()] == [other]
+    assert [one.id for one in market.emulator.all()] == [other]
 
 
 def test_a_log_is_not_there_at_the_first_read(http):
@@ -236,8 +236,8 @@ def test_a_lost_reply_has_rented_all_the_same(market, http):
     market.arm("lost-create-reply")
     with pytest.raises(httpx.RemoteProtocolError):
         rent(http, label="lost")
-    assert [one.label for one in market.books.all()] == ["lost"]
-    assert rent(http) != market.books.all()[0].id
+    assert [one.label for one in market.emulator.all()] == ["lost"]
+    assert rent(http) != market.emulator.all()[0].id
 
 
 def test_an_offer_that_was_taken_in_that_moment(market, http):
@@ -247,7 +247,7 @@ def test_an_offer_that_was_taken_in_that_moment(market, http):
     assert (answer.status_code, answer.json()["error"]) == (410, "no_such_ask")
     assert answer.json()["msg"].startswith(f"error 410/3907: no_such_ask Instance type by id {offer} ")
     assert http.put(f"/api/v0/asks/{offer}/", json=BODY).status_code == 404
-    assert market.books.all() == []
+    assert market.emulator.all() == []
 
 
 def test_an_empty_list_that_lies_once(market, http):

@@ -69,9 +69,9 @@ def test_search_create_show_label_logs_destroy(tmp_path):
         assert [one["id"] for one in listed] == [number]
         assert "gpu-fleet host key SHA256:" in vastai(market, tmp_path, "logs", str(number))
         vastai(market, tmp_path, "stop", "instance", str(number))
-        assert market.books.get(number).intended == "stopped"
+        assert market.emulator.get(number).intended == "stopped"
         vastai(market, tmp_path, "start", "instance", str(number))
-        assert market.books.get(number).intended == "running"
+        assert market.emulator.get(number).intended == "running"
         tomorrow = ("-c", "-s", str(int(time.time()) - 60), "-e", str(int(time.time()) + 86_400))
         charges = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", *tomorrow, "-ct", "instance"))
         assert [row["source"] for row in charges["results"]] == [f"instance-{number}"]
@@ -79,9 +79,9 @@ def test_search_create_show_label_logs_destroy(tmp_path):
         none = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", *tomorrow, "-ct", "volume"))
         assert none["results"] == []
         payments = json.loads(vastai(market, tmp_path, "--raw", "show", "invoices-v1", "-i", *tomorrow[1:]))
-        assert [row["amount"] for row in payments["results"]] == [-market.desk.credit]
+        assert [row["amount"] for row in payments["results"]] == [-market.account.credit]
         vastai(market, tmp_path, "destroy", "instance", str(number), "-y")
-        assert market.books.all() == []
+        assert market.emulator.all() == []
         assert json.loads(vastai(market, tmp_path, "--raw", "show", "user"))["credit"] > 0
 
 
@@ -142,8 +142,8 @@ def test_the_sdk(tmp_path):
             "destroyed": True,
             "gone": None,
         }
-        assert not market.desk.not_emulated
-        assert market.books.all() == []
+        assert not market.account.not_emulated
+        assert market.emulator.all() == []
 
 
 def test_too_low_a_bid_and_an_unknown_scope_are_said_by_the_command_line(tmp_path):
@@ -165,8 +165,8 @@ def test_too_low_a_bid_and_an_unknown_scope_are_said_by_the_command_line(tmp_pat
         own = {"PATH": os.environ["PATH"], "VAST_URL": market.url, "VAST_API_KEY": market.key, **folders}
         done = subprocess.run(bid, capture_output=True, text=True, env=own, timeout=60, check=False)
         assert "The bid is under the minimum" in done.stderr
-        assert [one.holds_gpu for one in market.books.all()] == [False]
+        assert [one.holds_gpu for one in market.emulator.all()] == [False]
         again = json.loads(vastai(market, tmp_path, "--raw", "search", "offers", "num_gpus=1", "--limit", "1"))
         assert again[0]["id"] == offer["id"]
-        vastai(market, tmp_path, "change", "bid", str(market.books.all()[0].id))
-        assert [one.holds_gpu for one in market.books.all()] == [True]
+        vastai(market, tmp_path, "change", "bid", str(market.emulator.all()[0].id))
+        assert [one.holds_gpu for one in market.emulator.all()] == [True]

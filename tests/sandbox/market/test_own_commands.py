@@ -28,7 +28,7 @@ def test_ports_of_udp_and_identity_ports_are_listed(http, market):
     env = {"-p 70000:70000": "1", "-p 5000:5000/udp": "1", "-p 8000:8000/tcp": "1", "-p 70001:70001/udp": "1"}
     number = rented(http, env=env)
     until(lambda: shown(http, number)["actual_status"] == "running")
-    ports, host = shown(http, number)["ports"], market.books.get(number).host
+    ports, host = shown(http, number)["ports"], market.emulator.get(number).host
     alike = host.ports[70_000], host.udp_ports[70_001]
     assert set(ports) == {"22/tcp", f"{alike[0]}/tcp", "8000/tcp", "5000/udp", f"{alike[1]}/udp"}
     assert ports[f"{alike[0]}/tcp"][0]["HostPort"] == str(alike[0])
@@ -38,12 +38,12 @@ def test_ports_of_udp_and_identity_ports_are_listed(http, market):
 def test_an_instance_whose_command_ends_is_exited_and_costs_no_gpu(http, market):
     number = rented(http, runtype="args", args=["serve"])
     until(lambda: shown(http, number)["actual_status"] == "running")
-    contract = market.books.get(number)
-    assert market.books.usd_per_hour() > contract.meter.disk_usd_per_hour
+    contract = market.emulator.get(number)
+    assert market.emulator.usd_per_hour() > contract.meter.disk_usd_per_hour
     contract.host.ended = True
     until(lambda: shown(http, number)["actual_status"] == "exited")
     assert shown(http, number)["intended_status"] == "running"
-    assert market.books.usd_per_hour() == contract.meter.disk_usd_per_hour
+    assert market.emulator.usd_per_hour() == contract.meter.disk_usd_per_hour
 
 
 @pytest.mark.parametrize(

@@ -33,16 +33,16 @@ def recycle(http: httpx.Client, number: int) -> httpx.Response:
 def test_a_recycled_instance_has_another_host_and_the_same_bill(http, market):
     number = rented(http)
     until(lambda: status(http, number) == "running")
-    contract = market.books.get(number)
+    contract = market.emulator.get(number)
     first = contract.host
     first.traffic = Traffic(7 * 2**30, 2**30)
-    before = contract.items(market.books.clock.now())
+    before = contract.items(market.emulator.clock.now())
     assert recycle(http, number).json() == {"success": True}
-    assert market.books.usd_per_hour() == contract.meter.disk_usd_per_hour
+    assert market.emulator.usd_per_hour() == contract.meter.disk_usd_per_hour
     until(lambda: first.destroyed)
     until(lambda: status(http, number) == "running")
     assert contract.host is not first
-    after = contract.items(market.books.clock.now())
+    after = contract.items(market.emulator.clock.now())
     assert (after["bwd"], after["bwu"]) == (before["bwd"], before["bwu"])
     assert after["gpu"] >= before["gpu"]
 
@@ -53,7 +53,7 @@ def test_it_says_recycling_then_loading():
         httpx.Client(base_url=market.url, params={"api_key": market.key}) as http,
     ):
         number = rented(http)
-        contract = market.books.get(number)
+        contract = market.emulator.get(number)
         contract.due = 0
         until(lambda: status(http, number) == "running")
         recycle(http, number)
@@ -65,7 +65,7 @@ def test_it_says_recycling_then_loading():
 def test_what_was_never_made_is_not_made_anew(http, market):
     market.arm("never-boots", instance="waits")
     number = rented(http, label="a/b/waits")
-    due = market.books.get(number).due
+    due = market.emulator.get(number).due
     assert recycle(http, number).json() == {"success": True}
-    assert market.books.get(number).due == due
+    assert market.emulator.get(number).due == due
     assert recycle(http, number + 1).json()["error"] == "no_such_instance"

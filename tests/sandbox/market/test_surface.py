@@ -86,7 +86,7 @@ def test_what_is_not_emulated_says_so_and_is_counted(http, market, method, path,
     answers = [http.request(method, path) for _ in range(2)]
     assert [(one.status_code, one.json()["error"]) for one in answers] == [(501, "not_emulated")] * 2
     assert route in answers[0].json()["msg"]
-    assert market.desk.not_emulated == Counter({route: 2})
+    assert market.account.not_emulated == Counter({route: 2})
 
 
 def test_a_key_opens_what_its_scopes_say(http, market):
@@ -108,7 +108,7 @@ def test_a_key_opens_what_its_scopes_say(http, market):
             assert (refused.status_code, refused.json()["error"]) == (401, "auth_error")
         assert http.delete(f"/api/v0/auth/apikeys/{made['id']}/").status_code == 200
         assert scoped.get("/api/v1/instances/").json()["error"] == "auth_error"
-    assert market.books.get(number)
+    assert market.emulator.get(number)
 
 
 def test_keys_that_cannot_be_made(http, market):
@@ -116,7 +116,7 @@ def test_keys_that_cannot_be_made(http, market):
         assert http.post("/api/v0/auth/apikeys/", json={"permissions": permissions}).status_code == status
     assert http.get("/api/v0/auth/apikeys/5/").status_code == 404
     told = "POST /api/v0/auth/apikeys: The sandbox does not emulate constraints of a key's scope (misc)."
-    assert market.desk.not_emulated == Counter({told: 1})
+    assert market.account.not_emulated == Counter({told: 1})
 
 
 def test_every_route_has_a_scope_that_a_key_can_have():
@@ -155,9 +155,9 @@ def test_requests_that_are_refused(http, market):
     assert (small.status_code, small.json()["error"]) == (400, "invalid_args")
     template = rent(http, template_hash_id="abc")
     assert (template.status_code, template.json()["error"]) == (501, "not_emulated")
-    assert market.books.all() == []
+    assert market.emulator.all() == []
     told = "PUT /api/v0/asks/{id}: The sandbox does not emulate templates (template_hash_id, template_id)."
-    assert market.desk.not_emulated == Counter({told: 1})
+    assert market.account.not_emulated == Counter({told: 1})
     log = http.put("/api/v0/instances/request_logs/7/", json={})
     assert (log.status_code, log.json()["error"]) == (404, "invalid_id")
 
@@ -180,10 +180,10 @@ def test_lists_filter_by_columns_and_order_as_documented(http):
 def test_several_are_stopped_started_and_ended_at_once(http, market):
     numbers = [rented(http) for _ in range(3)]
     assert http.put("/api/v0/instances/", json={"ids": numbers[:2], "state": "stopped"}).json()["success"] is True
-    assert [market.books.get(number).intended for number in numbers] == ["stopped", "stopped", "running"]
+    assert [market.emulator.get(number).intended for number in numbers] == ["stopped", "stopped", "running"]
     gone = http.request("DELETE", "/api/v0/instances/", json={"instance_ids": [*numbers, 7]}).json()
     assert (gone["success"], list(gone["failed"])) == (False, ["7"])
-    assert market.books.all() == []
+    assert market.emulator.all() == []
     for wrong in ({}, {"instance_ids": []}, {"instance_ids": ["x"]}, {"instance_ids": list(range(65))}):
         assert http.request("DELETE", "/api/v0/instances/", json=wrong).status_code == 400
 
@@ -191,8 +191,8 @@ def test_several_are_stopped_started_and_ended_at_once(http, market):
 def test_a_key_is_attached_to_an_instance_once_and_reaches_its_host(http, market):
     number = rented(http)
     where = f"/api/v0/instances/{number}/ssh/"
-    until(lambda: market.books.get(number).host is not None)
-    host = market.books.get(number).host
+    until(lambda: market.emulator.get(number).host is not None)
+    host = market.emulator.get(number).host
     assert http.post(where, json={"ssh_key": "ssh-ed25519 AAAA me"}).json()["success"] is True
     for line in ("ssh-ed25519 AAAA me", "ssh-ed25519 AAAA", "ssh-ed25519  AAAA another comment"):
         again = http.post(where, json={"ssh_key": line})
@@ -224,7 +224,7 @@ def test_a_key_that_is_attached_while_the_host_is_made_reaches_it():
         assert hosts.asked.wait(20)
         http.post(f"/api/v0/instances/{number}/ssh/", json={"ssh_key": "ssh-ed25519 AAAA me"})
         hosts.go.set()
-        until(lambda: (host := market.books.get(number).host) and host.keys == ["ssh-ed25519 AAAA me"])
+        until(lambda: (host := market.emulator.get(number).host) and host.keys == ["ssh-ed25519 AAAA me"])
 
 
 def test_an_account_key_is_replaced(http):
@@ -237,16 +237,16 @@ def test_an_account_key_is_replaced(http):
 def test_a_bid_under_the_minimum_leaves_a_contract_behind(market, http):
     answer = http.put(f"/api/v0/asks/{offers(http)[0]['id']}/", json={**BODY, "price": 0.001})
     assert answer.status_code == 400
-    left = market.books.get(answer.json()["new_contract"])
+    left = market.emulator.get(answer.json()["new_contract"])
     assert left.intended == "stopped"
-    assert market.books.usd_per_hour() > 0
+    assert market.emulator.usd_per_hour() > 0
     # It holds no GPU: the offer stays, starting it is refused, and its end lists nothing twice.
     assert answer.json()["ask_id"] in {one["id"] for one in offers(http)}
     start = http.put(f"/api/v0/instances/{left.id}/", json={"state": "running"})
     assert (start.status_code, start.json()["error"]) == (200, "resources_unavailable")
-    listed = len(market.books.listed())
+    listed = len(market.emulator.listed())
     http.delete(f"/api/v0/instances/{left.id}/")
-    assert len(market.books.listed()) == listed
+    assert len(market.emulator.listed()) == listed
 
 
 class Talker(NoHost):
@@ -279,7 +279,7 @@ def test_the_proxy_leads_to_port_22_once_the_instance_runs_and_until_it_ends():
     with (
         socket.create_server(("127.0.0.1", 0)) as server,
         running_market(
-            hosts=Talkers(server.getsockname()[1]), surroundings=HostNetwork(proxy=proxy), time_scale=2000
+            hosts=Talkers(server.getsockname()[1]), network=HostNetwork(proxy=proxy), time_scale=2000
         ) as market,
         client(market, market.key) as http,
     ):

@@ -85,8 +85,8 @@ def renew(market: Market) -> None:
 @pytest.mark.parametrize("fault", ["", *STRIKES])
 def test_both_doors_give_the_same_outcomes(running: RunningMarket, outside: Once, fault: str) -> None:
     inside = FakeMarket(FakeClock(), OFFERS, boot_seconds=None)
-    renew(running.books)
-    for client, market in ((inside, inside.books), (outside, running.books)):
+    renew(running.emulator)
+    for client, market in ((inside, inside.emulator), (outside, running.emulator)):
         client.instances()  # a list that is stale later
         if fault:
             market.faults.arm(fault)

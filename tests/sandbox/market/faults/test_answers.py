@@ -40,7 +40,7 @@ def test_every_such_fault_is_here():
 def test_it_says_so_once_and_has_done_nothing(market, plain, fault, status, kind, text, call):
     number = plain.running()
     market.arm(fault, 1, call=call)
-    before = [one.id for one in market.books.all()]
+    before = [one.id for one in market.emulator.all()]
     answer = {
         "create": plain.rent,
         "list": lambda: plain.http.get("/api/v1/instances/"),
@@ -50,7 +50,7 @@ def test_it_says_so_once_and_has_done_nothing(market, plain, fault, status, kind
     assert kind in (None, answer.headers["content-type"])
     assert text in answer.text
     assert bool(answer.text) == bool(text)
-    assert [one.id for one in market.books.all()] == before
+    assert [one.id for one in market.emulator.all()] == before
     assert plain.listed() == before
 
 
@@ -72,7 +72,7 @@ def test_hints_are_where_they_are_said_to_be(market, plain):
 def test_a_revoked_key_stays_revoked_until_the_fault_is_switched_off(market, plain):
     market.arm("key-revoked")
     assert [plain.http.get("/api/v1/instances/").status_code for _ in range(4)] == [404] * 4
-    market.books.faults.disarm("key-revoked")
+    market.emulator.faults.disarm("key-revoked")
     assert plain.listed() == []
 
 
@@ -97,8 +97,8 @@ def test_an_outage_begins_at_the_call_that_was_asked_for_and_strikes_every_call_
         except httpx.TransportError:
             told.add(None)
     assert told == {502, 503, 504, None}
-    assert "api-down" in {arming.name for arming in market.books.faults.waiting("market")}
-    plain.until(lambda: not market.books.faults.waiting("market"))
+    assert "api-down" in {arming.name for arming in market.emulator.faults.waiting("market")}
+    plain.until(lambda: not market.emulator.faults.waiting("market"))
     assert plain.listed() == [number]
 
 
@@ -106,7 +106,7 @@ def test_an_outage_ends_when_it_is_switched_off(market, plain):
     market.arm("api-down")
     with contextlib.suppress(httpx.TransportError):
         assert plain.http.get("/api/v1/instances/").status_code >= 502
-    market.books.faults.disarm("api-down")
+    market.emulator.faults.disarm("api-down")
     assert plain.listed() == []
 
 

@@ -8,14 +8,14 @@ import pytest
 
 
 def rate(market, number: int) -> float:
-    return next(one.meter.usd_per_hour() for one in market.books.all() if one.id == number)
+    return next(one.meter.usd_per_hour() for one in market.emulator.all() if one.id == number)
 
 
 def test_it_never_boots(market, plain):
     market.arm("never-boots", instance="chat-1")
     stuck, other = plain.rented("gpu-fleet/abc/chat-1"), plain.running()
     plain.until(lambda: plain.show(stuck)["actual_status"] == "loading")
-    plain.until(lambda: market.books.clock.now() > plain.show(stuck)["start_date"] + 4000)
+    plain.until(lambda: market.emulator.clock.now() > plain.show(stuck)["start_date"] + 4000)
     assert plain.show(stuck)["actual_status"] == "loading"
     assert plain.show(other)["actual_status"] == "running"
 
@@ -52,7 +52,7 @@ def test_it_vanishes(market, plain, hosts, fault):
     assert plain.listed() == []
     assert len(hosts.made) == (fault == "vanishes-later")
     assert plain.destroy(number).json()["error"] == "no_such_instance"
-    assert market.books.usd_per_hour() == 0
+    assert market.emulator.usd_per_hour() == 0
 
 
 def test_a_named_instance_that_runs_vanishes_at_once(market, plain):
@@ -78,7 +78,7 @@ def test_the_credit_ends_and_comes_back(market, plain):
     assert plain.rent().json()["error"] == "insufficient_credit"
     start = plain.http.put(f"/api/v0/instances/{number}/", json={"state": "running"})
     assert (start.status_code, start.json()["error"]) == (400, "missing_billing")
-    market.books.faults.disarm("credit-exhausted")
+    market.emulator.faults.disarm("credit-exhausted")
     plain.until(lambda: plain.rent().status_code == 200)
 
 
@@ -89,7 +89,7 @@ def test_a_machine_goes_off_is_not_billed_and_comes_back(market, plain, hosts):
     assert plain.show(number)["intended_status"] == "running"
     assert rate(market, number) == 0
     plain.until(lambda: not hosts.made[0].running)
-    market.books.faults.disarm("host-off")
+    market.emulator.faults.disarm("host-off")
     plain.until(lambda: plain.show(number)["actual_status"] == "running")
     assert hosts.made[0].running
     assert rate(market, number) > 0.05
@@ -106,7 +106,7 @@ def test_no_ports(market, plain):
     market.arm("ports-missing")
     number = plain.running()
     assert plain.show(number)["ports"] is None
-    market.books.faults.disarm("ports-missing")
+    market.emulator.faults.disarm("ports-missing")
     plain.until(lambda: plain.show(number)["ports"] is not None)
 
 
@@ -150,7 +150,7 @@ def test_faults_of_hosts_reach_a_running_host_and_are_mended(market, plain, host
     plain.running()
     market.arm("slow-host", instance="chat-0")
     plain.until(lambda: hosts.made[0].faults == ["slow"])
-    market.books.faults.disarm("slow-host")
+    market.emulator.faults.disarm("slow-host")
     plain.until(lambda: hosts.made[0].faults == ["slow", "slow off"])
 
 
@@ -158,13 +158,13 @@ def test_a_contract_ends_is_stopped_and_starts_no_more(market, plain):
     market.arm("contract-ends")
     number = plain.running()
     plain.until(lambda: plain.show(number)["intended_status"] == "stopped")
-    ends = market.books.get(number).ends
-    assert plain.show(number)["end_date"] == pytest.approx(market.books.clock.on_the_wire(ends))
-    assert market.books.clock.now() >= ends
+    ends = market.emulator.get(number).ends
+    assert plain.show(number)["end_date"] == pytest.approx(market.emulator.clock.on_the_wire(ends))
+    assert market.emulator.clock.now() >= ends
     assert 0 < rate(market, number) < 0.05
     start = plain.http.put(f"/api/v0/instances/{number}/", json={"state": "running"})
     assert start.json()["success"] is False
-    plain.until(lambda: market.books.clock.now() > ends + 3600)
+    plain.until(lambda: market.emulator.clock.now() > ends + 3600)
     assert plain.show(number)["actual_status"] == "exited"
 
 

@@ -75,7 +75,7 @@ def test_a_log_that_no_daemon_uploads(market, plain):
     asked = plain.http.put(f"/api/v0/instances/request_logs/{number}/", json={"tail": "10"})
     assert (asked.status_code, asked.json()["error"]) == (404, "invalid_id")
     assert {answer.status_code for answer in plain.log(number)} == {404}
-    market.books.faults.disarm("log-missing")
+    market.emulator.faults.disarm("log-missing")
     assert plain.log(number)[-1].status_code == 200
 
 
@@ -87,7 +87,7 @@ def test_a_destroyed_instance_lives_on(market, plain):
     assert said.json()["success"] is True
     assert (denied.status_code, denied.json()["error"]) == (404, "no_such_instance")
     assert plain.show(number)["actual_status"] == "running"
-    assert market.books.usd_per_hour() > 0
+    assert market.emulator.usd_per_hour() > 0
     plain.destroy(number)
     assert plain.show(number) is None
 

@@ -20,7 +20,7 @@ def test_somebody_else_was_faster(market, plain, fault, status, error):
     first = plain.offers()[0]["id"]
     answer = plain.rent()
     assert (answer.status_code, answer.json()["error"]) == (status, error)
-    assert market.books.all() == []
+    assert market.emulator.all() == []
     assert first not in {offer["id"] for offer in plain.offers()}
 
 
@@ -28,7 +28,7 @@ def test_no_credit(market, plain):
     market.arm("no-credit")
     answer = plain.rent()
     assert (answer.status_code, answer.json()["error"]) == (400, "insufficient_credit")
-    assert market.books.all() == []
+    assert market.emulator.all() == []
 
 
 @pytest.mark.parametrize("fault", ["stopped-contract", "no-credit-but-rented"])
@@ -38,7 +38,7 @@ def test_a_refusal_leaves_a_stopped_contract_that_costs_its_disk(market, plain, 
     assert (answer.status_code, answer.json()["success"]) == (400, False)
     left = plain.show(answer.json()["new_contract"])
     assert (left["intended_status"], left["label"]) == ("stopped", "gpu-fleet/abc/chat-0")
-    assert market.books.usd_per_hour() > 0
+    assert market.emulator.usd_per_hour() > 0
 
 
 def test_the_price_rises_after_the_rental(market, plain):

@@ -43,7 +43,7 @@ def test_the_instance_is_rented_all_the_same(market, plain, fault, symptom):
     plain.http.timeout = 0.3
     body = {"image": "img:1", "label": "lost", "disk": 10}
     meets(lambda: plain.http.put(f"/api/v0/asks/{offer}/", json=body), symptom)
-    assert [one.label for one in market.books.all()] == ["lost"]
+    assert [one.label for one in market.emulator.all()] == ["lost"]
     assert plain.rent().status_code == 200
 
 
@@ -52,7 +52,7 @@ def test_the_instance_is_gone_all_the_same(market, plain, fault, symptom):
     number = plain.rented()
     market.arm(fault)
     meets(lambda: plain.destroy(number), symptom)
-    assert market.books.all() == []
+    assert market.emulator.all() == []
     assert plain.destroy(number).status_code == 404
 
 
