@@ -19,8 +19,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
+from bootstrap.services import Progress
 from providers.vast.api.instance import Instance
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
@@ -51,10 +52,10 @@ class Reckoned:
             "probe": PROBE,
         }
 
-    def serve(self, instance: Instance, host_key: str, say: Progress, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, report_progress: Progress, _deadline: float) -> Served:
         """Let the phases pass."""
         for phase, seconds in self.seconds.items():
-            say(phase, "reckoned")
+            report_progress(phase, "reckoned")
             self.clock.sleep(seconds)
         return Served(instance, "https://127.0.0.1:8443", host_key, 0.0, dict(self.seconds), 0.1)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Protocol
 
-Progress = Callable[[str, str], None]  # takes a phase and one line for people
+Progress = Callable[[str, str], None]  # takes a phase and one line for people; never raises: give-backs come after it
 
 
 class Store(Protocol):

@@ -25,12 +25,13 @@ from pulumi.dynamic import (
 )
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from bootstrap.services import Progress
 from config.base import path_of
 from config.limits import LimitsConfig
 from config.market import WrittenMarket
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.old_state import read_state
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.provider_process import take_over
 from providers.pulumi_state import BackendError, StackState, family, run_pulumi
 from providers.redaction import Redaction
@@ -94,9 +95,9 @@ class RentalsProvider(ResourceProvider):
         Raises for a key of another account.
         """
 
-        def look(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
+        def look(market: GuardedMarket, inputs: _Inputs, report_progress: Progress) -> None:
             limits = Limits().at(inputs.market.time_scale)
-            tell_late_boots(market, self._clock.time(), limits, inputs.stack_id, say)
+            tell_late_boots(market, self._clock.time(), limits, inputs.stack_id, report_progress)
 
         self._operate(props, look)
         return ReadResult(
@@ -111,12 +112,15 @@ class RentalsProvider(ResourceProvider):
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Give back instances with the stack's id that no state knows, and confirm that they are gone."""
 
-        def end(market: GuardedMarket, inputs: _Inputs, say: Callable[[str, str], None]) -> None:
+        def end(market: GuardedMarket, inputs: _Inputs, report_progress: Progress) -> None:
             limits = Limits().at(inputs.market.time_scale)
             ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource's own id is the first stack id that it had
             ending = Teardown(ids, account.number(props.get("account")))
             end_rentals(
-                Renter(market, self._clock, limits), ending, lambda: _states(str(props.get("stack") or ""), ids), say
+                Renter(market, self._clock, limits),
+                ending,
+                lambda: _states(str(props.get("stack") or ""), ids),
+                report_progress,
             )
 
         self._operate(props, end)
@@ -125,7 +129,7 @@ class RentalsProvider(ResourceProvider):
         """Return the account that state should name. Raises if the key is another account's, without our instances."""
         known = account.number(state.get("account"))
 
-        def look(market: GuardedMarket, inputs: _Inputs, _say: Callable[[str, str], None]) -> int | None:
+        def look(market: GuardedMarket, inputs: _Inputs, _report_progress: Progress) -> int | None:
             found = account.learned(market, known, lambda: is_rented(market, inputs.stack_id))
             if found == known:
                 with suppress(AccountUnknown):
@@ -136,23 +140,23 @@ class RentalsProvider(ResourceProvider):
 
     def _first_account(self, props: dict[str, Any]) -> int | None:
         """Return the key's account if the market tells it, for a state without instances there."""
-        return self._operate(props, lambda market, _inputs, _say: account.learned(market, None, lambda: True))
+        return self._operate(
+            props, lambda market, _inputs, _report_progress: account.learned(market, None, lambda: True)
+        )
 
-    def _operate(
-        self, props: dict[str, Any], operation: Callable[[GuardedMarket, _Inputs, Callable[[str, str], None]], Value]
-    ) -> Value:
+    def _operate(self, props: dict[str, Any], operation: Callable[[GuardedMarket, _Inputs, Progress], Value]) -> Value:
         from providers.vast.api.session import market_session  # noqa: PLC0415 -- HTTP, which the program and most commands need not
 
         redaction = Redaction.of(self._vast_key)
 
-        def say(phase: str, text: str) -> None:
-            report_progress(redaction.clean(f"rentals  {phase}  {text}"))
+        def report_progress(phase: str, text: str) -> None:
+            print_progress(redaction.clean(f"rentals  {phase}  {text}"))
 
         self._calls += 1
         try:
             inputs = read_state(_Inputs, {key: props[key] for key in INPUTS if key in props})[0]
             with market_session(inputs.market, self._vast_key, self._clock, LimitsConfig().rents_per_hour) as market:
-                return operation(market, inputs, say)
+                return operation(market, inputs, report_progress)
         except (VastError, EngineGone) as error:
             raise pulumi.RunError(redaction.clean(str(error))) from None
         finally:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from bootstrap.services import Progress
 from providers.pulumi_state import BackendError, StackState
 from providers.vast.api import account, label
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance, all_known
 from providers.vast.api.market import Market
 from providers.vast.api.rows import set_aside
-from providers.vast.create import Progress
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back_all
 from providers.vast.renting.ownership import Finding, Kind, carries, hours_late, may_carry, sort_out
@@ -46,7 +46,7 @@ def end_rentals(
     renter: Renter,
     ending: Teardown,
     states: Callable[[], Sequence[StackState]],
-    say: Progress,
+    report_progress: Progress,
 ) -> None:
     """Give back instances with the stack's id that are in no state; `states` reads the states, the stack's own first.
 
@@ -62,14 +62,14 @@ def end_rentals(
         listed = _listed(renter, ending)
         left = _ours(listed, ending.stack_ids)
     if left:
-        kept = _end_unknown(renter, left, states, ending, say)
+        kept = _end_unknown(renter, left, states, ending, report_progress)
         _confirm(listed, ending)
         if kept:
             return
     else:
         account.confirm(renter.market, ending.known_account, f"Whatever carries {ending.labels} was rented")
         _confirm(listed, ending)
-    say("confirm gone", f"nothing is rented under {ending.labels} any more")
+    report_progress("confirm gone", f"nothing is rented under {ending.labels} any more")
 
 
 def _listed(renter: Renter, ending: Teardown) -> list[Instance]:
@@ -93,7 +93,7 @@ def is_rented(market: Market, stack_id: str) -> bool:
     return bool(_ours(market.instances(), [stack_id]))
 
 
-def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, say: Progress) -> None:
+def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, report_progress: Progress) -> None:
     """Report instances with the stack's id that boot for longer than a create waits; their timers do not run. Never raises.
 
     This function cannot know which of them are in a state. A machine that starts again has the same status.
@@ -102,7 +102,7 @@ def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, s
         for row in _ours(market.instances(), [stack_id]):
             hours = hours_late(row, now, limits)
             if hours is not None:
-                say(
+                report_progress(
                     "look",
                     f"instance {row.id} ({row.label}) has been {row.actual_status or 'scheduled'} for up to {hours:.1f} h, "
                     f"at ${row.dph_total or 0:.3f}/h at most. If no state knows it, nobody else ends it: "
@@ -115,7 +115,7 @@ def _end_unknown(
     left: list[Instance],
     states: Callable[[], Sequence[StackState]],
     ending: Teardown,
-    say: Progress,
+    report_progress: Progress,
 ) -> bool:
     """Give back the unknown instances with the id, and return whether some stay.
 
@@ -130,11 +130,11 @@ def _end_unknown(
     found = sort_out(left, read, frozenset(ending.stack_ids), renter.clock.time(), renter.limits)
     doomed = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
     for one in doomed:
-        say("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
+        report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
     give_back_all(renter, [one.instance for one in doomed])
     kept = [one for one in found if one not in doomed]
     if kept:
-        _keep(kept, read, say)
+        _keep(kept, read, report_progress)
     return bool(kept)
 
 
@@ -145,11 +145,11 @@ def _is_dead_create(finding: Finding, states: Sequence[StackState]) -> bool:
     return finding.kind is Kind.CREATING and not elsewhere
 
 
-def _keep(kept: list[Finding], states: Sequence[StackState], say: Progress) -> None:
+def _keep(kept: list[Finding], states: Sequence[StackState], report_progress: Progress) -> None:
     own = {number for ids in states[0].instances.values() for number in ids}
     rows = ", ".join(f"{one.instance.id} ({one.instance.label})" for one in kept)
     if states[0].rentals > 1 or any(one.instance.id in own for one in kept):
-        say("keep", f"{len(kept)} instances go on, because a state knows them: {rows}")
+        report_progress("keep", f"{len(kept)} instances go on, because a state knows them: {rows}")
         return
     where = next((state for state in states[1:] if kept[0].instance.id in _ids(state)), None)
     stack = where.stack if where else "<its stack>"

@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.clock import Clock, SystemClock
-from providers.store.bucket import Say
+from providers.store.bucket import ReportLine
 from providers.store.client import objects
 from providers.store.errors import readable
 from providers.store.inputs import ABORT_UPLOADS_AFTER_DAYS, BlobsInputs
@@ -35,7 +35,7 @@ class Blobs:
 
     s3: Any
     inputs: BlobsInputs
-    say: Say
+    report_progress: ReportLine
     clock: Clock = field(default_factory=SystemClock)
     choose: Callable[[Sequence[Part]], Part] = random.choice
 
@@ -63,7 +63,7 @@ class Blobs:
         with readable(self.inputs.endpoint, self.inputs.bucket):
             references.remove(self.inputs.owner)
             deleted = references.delete_unneeded()
-        self.say(f"delete {self.inputs.manifest.name}  {deleted} blobs that nothing refers to any more")
+        self.report_progress(f"delete {self.inputs.manifest.name}  {deleted} blobs that nothing refers to any more")
 
     def upload_missing(self, also: Collection[str] = ()) -> int:
         """Upload the missing blobs, verified part by part, and return their number. Raises StoreError.
@@ -72,25 +72,25 @@ class Blobs:
         """
         manifest, start = self.inputs.manifest, self.clock.monotonic()
         # The store may not show a new bucket everywhere at once.
-        missing = when_there(self._begin, self.clock, self.say, self.inputs.bucket)
+        missing = when_there(self._begin, self.clock, self.report_progress, self.inputs.bucket)
         known = {file.sha256 for file in missing}
         spoilt = {file.sha256: file for file in manifest.files if file.sha256 in {*also} - known}
         missing += spoilt.values()
         total = sum(file.size for file in missing)
-        progress = _Progress(manifest.name, total, self.say, self.clock.monotonic)
+        progress = _Progress(manifest.name, total, self.report_progress, self.clock.monotonic)
         for file in missing:
             # The store answered before, so that trouble may pass. Parts that arrived are not sent again.
             through_trouble(
                 partial(self._upload, file, progress),
                 self.clock,
-                self.say,
+                self.report_progress,
                 self.inputs.bucket,
                 lambda: progress.furthest,
             )
         if missing:
             self._abort_stale()
         blobs = len({file.sha256 for file in manifest.files})
-        self.say(
+        self.report_progress(
             f"upload {manifest.name}  {size(progress.total)} in {self.clock.monotonic() - start:.1f} s, {blobs} blobs, "
             f"{blobs - len(missing)} were there{KIT_TOLD if manifest.name == KIT else ''}"
         )
@@ -124,9 +124,9 @@ class Blobs:
 class _Progress:
     """Count uploaded bytes over threads and report them every SECONDS_BETWEEN_LINES, so that a long upload looks alive."""
 
-    def __init__(self, name: str, total: int, say: Say, monotonic: Callable[[], float]) -> None:
+    def __init__(self, name: str, total: int, report_progress: ReportLine, monotonic: Callable[[], float]) -> None:
         self.total = total
-        self._name, self._say, self._monotonic = name, say, monotonic
+        self._name, self._report_progress, self._monotonic = name, report_progress, monotonic
         self._lock = threading.Lock()
         self._arrived = self._of_this_try = 0
         self._said = monotonic()
@@ -148,4 +148,4 @@ class _Progress:
             self.furthest = max(self.furthest, arrived)
             if arrived < self.total and self._monotonic() - self._said >= SECONDS_BETWEEN_LINES:
                 self._said = self._monotonic()
-                self._say(f"upload {self._name}  {size(arrived)} of {size(self.total)}")
+                self._report_progress(f"upload {self._name}  {size(arrived)} of {size(self.total)}")

@@ -20,7 +20,7 @@ from providers.store.owner_object import Marking, Seen
 from providers.store.retry import LATE_SECONDS, when_there
 from weights.quantities import monthly_euros, size
 
-Say = Callable[[str], None]
+ReportLine = Callable[[str], None]  # takes one line for people
 RULE = "gpu-fleet-abort-uploads"
 VERSIONS = "versioning"
 NOT_PUBLIC = "block-public-access"
@@ -40,11 +40,11 @@ def is_listed(s3: Any, endpoint: str, name: str) -> bool:
 
 @dataclass(frozen=True)
 class Bucket:
-    """Manage one bucket through one boto3 client. Every method raises StoreError only; `say` takes one progress line."""
+    """Manage one bucket through one boto3 client. Every method raises StoreError only; `report_progress` takes one line."""
 
     s3: Any
     inputs: BucketInputs
-    say: Say
+    report_progress: ReportLine
     clock: Clock = field(default_factory=SystemClock)
 
     def refusal(self, stack_id: str) -> str:
@@ -72,8 +72,8 @@ class Bucket:
                 raise StoreError(told)
             if found is not Owner.OURS or not seen.etag:
                 mark = self.inputs.stack_id
-                when_there(lambda: self._marking.write(mark, seen), self.clock, self.say, self.inputs.name)
-            self.say(f"take over {self.inputs.name}: it was there already")
+                when_there(lambda: self._marking.write(mark, seen), self.clock, self.report_progress, self.inputs.name)
+            self.report_progress(f"take over {self.inputs.name}: it was there already")
         return self._set_up()
 
     def drift(self, refused: list[str]) -> list[str]:
@@ -99,21 +99,21 @@ class Bucket:
         try:
             seen = self._marking.read()
             if owner(seen.mark, self.inputs.stack_id) is not Owner.OURS:
-                self.say(f"keep {name}: its mark says {seen.mark or 'nothing'}, so it is not ours any more")
+                self.report_progress(f"keep {name}: its mark says {seen.mark or 'nothing'}, so it is not ours any more")
             elif self.inputs.on_destroy == "empty":
                 self._empty_and_delete()
             else:
                 self._keep(seen)
         except BucketMissing:
-            self.say(f"{name} is gone already")
+            self.report_progress(f"{name} is gone already")
 
     def _make(self) -> Seen | None:
         """Make the bucket and mark it. Returns its mark instead if it existed before."""
         made = self._create()
         if made:
-            self.say(f"make {self.inputs.name} in {self.inputs.region}")
+            self.report_progress(f"make {self.inputs.name} in {self.inputs.region}")
         try:
-            return when_there(lambda: self._mark_fresh(made), self.clock, self.say, self.inputs.name)
+            return when_there(lambda: self._mark_fresh(made), self.clock, self.report_progress, self.inputs.name)
         except BucketMissing:
             raise StoreError(
                 f"The store at {self.inputs.endpoint} made bucket {self.inputs.name!r} and has said for {LATE_SECONDS:.0f} s "
@@ -180,9 +180,9 @@ class Bucket:
         refused = []
         for name, setting, what in settings:
             try:
-                when_there(setting, self.clock, self.say, self.inputs.name)
+                when_there(setting, self.clock, self.report_progress, self.inputs.name)
             except StoreError as error:
-                self.say(f"the store refused {what}: {error}")
+                self.report_progress(f"the store refused {what}: {error}")
                 refused.append(name)
         return refused
 
@@ -218,7 +218,7 @@ class Bucket:
     def _keep(self, seen: Seen) -> None:
         objects, count = self._usage()
         self._marking.write(KEPT, seen)
-        self.say(
+        self.report_progress(
             f"keep {self.inputs.name}: {objects} objects, {size(count)}, go on costing about {monthly_euros(count)} EUR a "
             "month at Hetzner's price. The next up takes them over; gpu-fleet:store.onDestroy=empty deletes them."
         )
@@ -242,7 +242,7 @@ class Bucket:
                     continue
                 with self._readable():
                     raise
-            self.say(f"empty and delete {self.inputs.name}: {objects} objects, {size(count)}")
+            self.report_progress(f"empty and delete {self.inputs.name}: {objects} objects, {size(count)}")
             return
         raise StoreError(
             f"Bucket {self.inputs.name!r} is still not empty after {EMPTYING_ROUNDS} rounds of deleting: objects are locked, "

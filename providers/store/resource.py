@@ -106,12 +106,12 @@ class BucketProvider(_StoreProvider):
         self._bucket(BucketInputs.from_props(props)).give_up()
 
     def _bucket(self, inputs: BucketInputs) -> OneBucket:
-        return OneBucket(connect(inputs.endpoint, inputs.region, self._keys), inputs, _say)
+        return OneBucket(connect(inputs.endpoint, inputs.region, self._keys), inputs, _report_progress)
 
     def _look(self, inputs: BucketInputs, stack_id: str) -> None:
         client = connect(inputs.endpoint, inputs.region, self._keys, tries=CHECK_TRIES)
         with contextlib.suppress(BucketMissing):
-            if told := OneBucket(client, inputs, _say).refusal(stack_id):
+            if told := OneBucket(client, inputs, _report_progress).refusal(stack_id):
                 raise StoreError(told)
 
 
@@ -159,7 +159,7 @@ class BlobsProvider(_StoreProvider):
         drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]
         drift += [f"The blob of {file.path} ({file.sha256[:12]}) holds something else." for file in damaged]
         for sentence in drift:
-            _say(f"drift {inputs.manifest.name}  {sentence} The next `pulumi up` uploads it anew.")
+            _report_progress(f"drift {inputs.manifest.name}  {sentence} The next `pulumi up` uploads it anew.")
         outs = {
             **_blobs_outs(inputs, int(props.get("uploaded") or 0)),
             "drift": drift,
@@ -177,14 +177,16 @@ class BlobsProvider(_StoreProvider):
         """Delete the blobs without another reference if `onDestroy` is `empty`; else keep all."""
         inputs = BlobsInputs.from_props(props)
         if inputs.on_destroy == "keep" or not inputs.owner:
-            _say(f"keep the blobs of {inputs.manifest.name}: they stay as long as bucket {inputs.bucket} does")
+            _report_progress(
+                f"keep the blobs of {inputs.manifest.name}: they stay as long as bucket {inputs.bucket} does"
+            )
             return
         with contextlib.suppress(BucketMissing):
             self._blobs(inputs).delete_unneeded()
 
     def _blobs(self, inputs: BlobsInputs) -> BlobsOfManifest:
         client = connect(inputs.endpoint, inputs.region, self._keys)
-        return BlobsOfManifest(client, inputs, _say)
+        return BlobsOfManifest(client, inputs, _report_progress)
 
 
 class Bucket(Resource, module="store", name="Bucket"):
@@ -244,7 +246,7 @@ def _has_unknown(value: Any) -> bool:
     return any(map(_has_unknown, value)) if isinstance(value, list) else isinstance(value, Unknown)
 
 
-def _say(text: str) -> None:
+def _report_progress(text: str) -> None:
     # The engine shows what a provider process prints; one write a line, because four calls print at once.
     sys.stdout.write(f"store  {text}\n")
     sys.stdout.flush()

@@ -13,18 +13,26 @@ TROUBLE_SECONDS = 600.0
 LONGEST_PAUSE_SECONDS = 15.0
 
 
-def when_there(call: Callable[[], T], clock: Clock, say: Callable[[str], None], name: str) -> T:
+def when_there(call: Callable[[], T], clock: Clock, report_progress: Callable[[str], None], name: str) -> T:
     """Return the result of `call`, repeated while the store says that there is no bucket `name`.
 
     Raises BucketMissing after LATE_SECONDS of that answer, and every other error at once.
     """
     return _again(
-        call, clock, say, f"bucket {name} is not to be seen yet", lambda error: isinstance(error, BucketMissing)
+        call,
+        clock,
+        report_progress,
+        f"bucket {name} is not to be seen yet",
+        lambda error: isinstance(error, BucketMissing),
     )
 
 
 def through_trouble(
-    call: Callable[[], T], clock: Clock, say: Callable[[str], None], name: str, progress: Callable[[], float]
+    call: Callable[[], T],
+    clock: Clock,
+    report_progress: Callable[[str], None],
+    name: str,
+    progress: Callable[[], float],
 ) -> T:
     """Return the result of `call`, repeated while the store shows no bucket or does not answer.
 
@@ -34,7 +42,7 @@ def through_trouble(
     return _again(
         call,
         clock,
-        say,
+        report_progress,
         what,
         lambda error: isinstance(error, BucketMissing | StoreUnreachable),
         progress,
@@ -45,7 +53,7 @@ def through_trouble(
 def _again(
     call: Callable[[], T],
     clock: Clock,
-    say: Callable[[str], None],
+    report_progress: Callable[[str], None],
     what: str,
     passes: Callable[[Exception], bool],
     progress: Callable[[], float] = lambda: 0.0,
@@ -62,6 +70,6 @@ def _again(
             if not passes(error) or left <= 0:
                 raise
             if pause == 1.0:
-                say(f"{what}: trying again for up to {left:.0f} s")
+                report_progress(f"{what}: trying again for up to {left:.0f} s")
             clock.sleep(min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)

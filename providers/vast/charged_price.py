@@ -4,11 +4,12 @@ A landlord may raise the price of a running contract. The formula is the one tha
 `search.prices.usd_per_hour`), so both prices compare with `maxUsdPerHour`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from bootstrap.services import Progress
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance
 from providers.vast.api.responses import PriceIncrease
@@ -69,12 +70,12 @@ def charged_now(instance: Instance, settings: InstanceSettings, outs: Mapping[st
     return outs.get("chargedUsdPerHour") if charged is None else round(charged, 6)
 
 
-def report_rise(settings: InstanceSettings, outs: Mapping[str, Any], say: Callable[[str, str], None]) -> None:
+def report_rise(settings: InstanceSettings, outs: Mapping[str, Any], report_progress: Progress) -> None:
     """Tell the operator that the landlord has raised the price since the rent, if the outputs in state say so."""
     wishes, rented = settings.requirements, float(outs.get("usdPerHour") or 0)
     charged, ceiling = outs.get("chargedUsdPerHour"), wishes.max_usd_per_hour
     if told := describe_rise(settings.name, rented, charged, ceiling, wishes.over_ceiling == REPLACE):
-        say("price", told)
+        report_progress("price", told)
 
 
 def report_prices(
@@ -82,13 +83,13 @@ def report_prices(
     settings: InstanceSettings,
     outs: Mapping[str, Any],
     market: Landlords,
-    say: Callable[[str, str], None],
+    report_progress: Progress,
 ) -> None:
     """Tell the operator of a landlord's price rise, and of announced rises."""
-    report_rise(settings, outs, say)
+    report_rise(settings, outs, report_progress)
     with suppress(VastError):  # announcements are optional: a key without their scope still works
         for text in describe_announced_rise(instance_id, market.price_increases()):
-            say("price", text)
+            report_progress("price", text)
 
 
 def describe_announced_rise(instance_id: int, increases: Iterable[PriceIncrease]) -> list[str]:

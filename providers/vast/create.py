@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from bootstrap.errors import HostFault
+from bootstrap.services import Progress
 from providers.engine_watch import RentingClock
 from providers.ledger.ledger import Ledger, NoLedger
 from providers.ledger.recorder import AttemptRecorder
@@ -38,8 +39,6 @@ from providers.vast.search.requirements import Requirements
 from providers.vast.search.search import candidates
 from providers.vast.search.unfit_gpus import UnfitGpus
 from providers.vast.search.why_not import NoMatchingOffer
-
-Progress = Callable[[str, str], None]  # phase, text; must never raise: give-backs come after it
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class Served:
 class Bootstrap(Protocol):
     """Brings a running instance to an answered completion; see `instance_bootstrap.InstanceBootstrap`."""
 
-    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, report_progress: Progress, deadline: float) -> Served:
         """Connect, converge and probe before `deadline` (monotonic seconds).
 
         Raises bootstrap errors: HostFault or OurFault.
@@ -88,7 +87,7 @@ def bring_online(
     renter: Renter,
     request: InstanceRequest,
     bootstrap: Bootstrap,
-    say: Progress,
+    report_progress: Progress,
     ledger: Ledger | None = None,
     marks: Marks | None = None,
 ) -> Served:
@@ -101,15 +100,15 @@ def bring_online(
     if the market gave no answer until the deadline.
     """
     deadline = renter.clock.monotonic() + renter.limits.total_seconds
-    patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, say)
+    patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, report_progress)
     waiting = replace(renter, market=patient)
-    adoption = Adoption(renter, request.label, marks or NoMarks(), say)
+    adoption = Adoption(renter, request.label, marks or NoMarks(), report_progress)
     failures: list[Failure] = []
     gpus = UnfitGpus(request.wishes.gpu_names)
     recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)
 
     def tell(phase: str, text: str) -> None:
-        say(phase, text)
+        report_progress(phase, text)
         recorder.passed(phase)
 
     while len(failures) < renter.limits.attempts and renter.clock.monotonic() < deadline:
@@ -123,7 +122,7 @@ def bring_online(
             instance_id, offer = (
                 (adopted.id, None)
                 if adopted
-                else _rent_best(waiting, replace(request, wishes=wishes), failures, say, recorder, deadline)
+                else _rent_best(waiting, replace(request, wishes=wishes), failures, report_progress, recorder, deadline)
             )
         rented_at = float("-inf") if adopted else renter.clock.monotonic()
         rented = round(renter.clock.monotonic() - began, 3)
@@ -144,7 +143,7 @@ def bring_online(
         except (HostFault, errors.RentalFailed) as fault:
             error = noted(failures, fault, instance_id, machine_id, renter.clock.monotonic() >= deadline)
             then, stop = following(error, failures, gpus, offer or adopted, request.name)
-            say("give back", f"{error}; {then}")
+            report_progress("give back", f"{error}; {then}")
             with recorder.giving_back(error):
                 _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder)
             if stop:
@@ -153,10 +152,10 @@ def bring_online(
             with recorder.giving_back(doubt):
                 raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
         except BaseException as error:
-            say("give back", abandoned(instance_id, price, error))
+            report_progress("give back", abandoned(instance_id, price, error))
             with recorder.giving_back(error):
                 _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder)
-            say("confirm gone", f"instance {instance_id}")
+            report_progress("confirm gone", f"instance {instance_id}")
             raise
         else:
             recorder.served(served.download_mbps, served.seconds)
@@ -193,7 +192,7 @@ def _rent_best(
     renter: Renter,
     request: InstanceRequest,
     failures: list[Failure],
-    say: Progress,
+    report_progress: Progress,
     recorder: AttemptRecorder,
     deadline: float,
 ) -> tuple[int, Offer]:
@@ -205,12 +204,14 @@ def _rent_best(
     while True:
         try:
             records = recorder.ledger.records()
-            ranked, asked = candidates(renter.market, wishes, records, renter.clock.time(), say)
+            ranked, asked = candidates(renter.market, wishes, records, renter.clock.time(), report_progress)
         except NoMatchingOffer as error:
             raise NoMatchingOffer("\n".join([str(error), *describe_attempts(failures)]), error.key) from error
         if not gone:
             machines = len({offer.machine_id for offer in ranked})
-            say("search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], wishes):.3f}/h all-in")
+            report_progress(
+                "search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], wishes):.3f}/h all-in"
+            )
         left = deadline - renter.clock.monotonic()
         quick = in_time(ranked, wishes, records, renter.limits, left)
         if not quick:
@@ -230,11 +231,11 @@ def _rent_best(
             gone.add(offer.machine_id)
             for query in asked:
                 renter.market.forget_search(query)
-            say("rent", f"{taken}; next offer")
+            report_progress("rent", f"{taken}; next offer")
             continue
         where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
         price = prices.usd_per_hour(offer, wishes)
-        say("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
+        report_progress("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
         return instance_id, offer
 
 
@@ -264,21 +265,21 @@ def _serve(
     renter: Renter,
     request: InstanceRequest,
     bootstrap: Bootstrap,
-    say: Progress,
+    report_progress: Progress,
     instance_id: int,
     deadline: float,
 ) -> Served:
     began = renter.clock.monotonic()
-    attach(renter.market, instance_id, request.ssh_public_key, say)
+    attach(renter.market, instance_id, request.ssh_public_key, report_progress)
     instance = wait_until_running(renter, instance_id, request.label, request.gate_port, deadline)
     booted = renter.clock.monotonic() - began
-    say("wait", f"instance {instance_id} is running after {booted:.1f} s")
+    report_progress("wait", f"instance {instance_id} is running after {booted:.1f} s")
     host_key = patiently_read(patient, renter, instance_id, deadline)
     known = renter.clock.monotonic() - began - booted
 
     def serve(pinned: str) -> Served:
-        return bootstrap.serve(instance, pinned, say, deadline)
+        return bootstrap.serve(instance, pinned, report_progress, deadline)
 
-    served = with_last_named(renter, instance_id, host_key, serve, say)
+    served = with_last_named(renter, instance_id, host_key, serve, report_progress)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})

@@ -32,24 +32,24 @@ def is_doubtful(found: Changes) -> bool:
 
 
 def judge(
-    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
+    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], context: OperationContext
 ) -> Changes:
     """Return the changes that an update would make. If only drift asks for another machine, take a fresh look first."""
     found = compare(old, new, outs)
-    if not is_doubtful(found) or _is_lost(instance_id, old, outs, desk):
+    if not is_doubtful(found) or _is_lost(instance_id, old, outs, context):
         return found
     return replace(found, replace=[], in_place=[*found.in_place, DRIFT])
 
 
-def _is_lost(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext) -> bool:
+def _is_lost(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], context: OperationContext) -> bool:
     try:
-        instance = look_up(desk.market, instance_id, settings.label)
+        instance = look_up(context.market, instance_id, settings.label)
     except errors.VastError as doubt:
-        desk.say(DRIFT, f"no other machine takes its place while nothing is known of it: {doubt}")
+        context.report_progress(DRIFT, f"no other machine takes its place while nothing is known of it: {doubt}")
         return False
     if instance is None:
         return False  # an update checks whether it is gone, and a refresh creates it anew
-    now, scale = desk.clock.time(), settings.market.time_scale
+    now, scale = context.clock.time(), settings.market.time_scale
     if any(str(drift).startswith(ENDING_DRIFT) for drift in outs.get("drift") or []):
         return isinstance(classify(instance, settings.server.port), Running) and bool(
             ending(instance.end_date or outs.get("endsAt"), now, scale)
@@ -61,20 +61,24 @@ def _is_lost(instance_id: int, settings: InstanceSettings, outs: dict[str, Any],
     why = state.message if isinstance(state, Failed) else "it shows another SSH host key"
     left = 0.0 if 0 < (instance.end_date or 0) <= now else Absence.of(outs).left(now, settings.to_limits())
     if left > 0:
-        desk.say(DRIFT, f"{why}; it is waited for, and for {left / 60:.0f} min more no other machine takes its place")
+        context.report_progress(
+            DRIFT, f"{why}; it is waited for, and for {left / 60:.0f} min more no other machine takes its place"
+        )
         return False
-    bootstrap = bootstrap_of(settings, settings, desk)
+    bootstrap = bootstrap_of(settings, settings, context)
     if isinstance(state, Running):
-        return _is_strange(bootstrap, instance, outs, desk)
+        return _is_strange(bootstrap, instance, outs, context)
     if any(map(bootstrap.answers, sorted({str(outs.get("endpoint")), endpoint_of(instance, settings)}))):
-        desk.say(DRIFT, f"{why}; its endpoint answers, so it stays")
+        context.report_progress(DRIFT, f"{why}; its endpoint answers, so it stays")
         return False
     return True
 
 
-def _is_strange(bootstrap: InstanceBootstrap, instance: Instance, outs: dict[str, Any], desk: OperationContext) -> bool:
+def _is_strange(
+    bootstrap: InstanceBootstrap, instance: Instance, outs: dict[str, Any], context: OperationContext
+) -> bool:
     try:
-        bootstrap.observe(instance, str(outs.get("hostKey")), desk.say)
+        bootstrap.observe(instance, str(outs.get("hostKey")), context.report_progress)
     except HostKeyMismatch:
         return True
     except BootstrapError:

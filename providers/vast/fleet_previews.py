@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.vast.api.instance import Instance
 from providers.vast.changes import Changes
 from providers.vast.charged_price import paid
@@ -58,4 +58,4 @@ class FleetPreviews:
             fleet = self._fleets.setdefault(name, FleetImpact(settings.replicas if rollout else 1, most))
             yield fleet
             if told := fleet.sentence():
-                report_progress(f"{name}  effect  {told}")
+                print_progress(f"{name}  effect  {told}")

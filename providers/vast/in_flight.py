@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from bootstrap.clock import Clock
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.vast.search import start_time
 from providers.vast.settings import GB, InstanceSettings
 
@@ -33,11 +33,11 @@ class Work:
 
 
 class InFlight:
-    """Calls that run in this process; `say` shows the operator a line."""
+    """Calls that run in this process; `report_progress` shows the operator a line."""
 
-    def __init__(self, clock: Clock, say: Callable[[str], None] = report_progress) -> None:
+    def __init__(self, clock: Clock, report_progress: Callable[[str], None] = print_progress) -> None:
         self._clock = clock
-        self._say = say
+        self._report_progress = report_progress
         self._numbers = itertools.count()
         self._works: dict[int, Work] = {}
         self._told = False
@@ -70,7 +70,7 @@ class InFlight:
             self._told = told or bool(works)
         for work in [] if told else works:
             if (undone := UNDONE.get(work.does)) and work.name not in left_out:
-                self._say(f"{work.name}  finishing  {_left(work, self._clock.monotonic())}{undone}")
+                self._report_progress(f"{work.name}  finishing  {_left(work, self._clock.monotonic())}{undone}")
 
 
 def _left(work: Work, now: float) -> str:

@@ -22,6 +22,7 @@ from bootstrap.host import Host
 from bootstrap.probe import probe
 from bootstrap.remote_scripts import KIT
 from bootstrap.self_destruct import attend, report_online, sign_of_attention
+from bootstrap.services import Progress
 from bootstrap.spec import EndpointSpec
 from bootstrap.warm_cache import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
@@ -33,7 +34,7 @@ from providers.store.throughput import measured_mbps
 from providers.store.warm_cache import WarmEntries
 from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import SSH_PORT, Instance
-from providers.vast.create import Progress, Served
+from providers.vast.create import Served
 from providers.vast.host_spec import spec_of
 from providers.vast.key_change import admit, retire
 from providers.vast.limits import Limits
@@ -64,7 +65,7 @@ class InstanceBootstrap:
     also: tuple[str, ...] = ()  # private keys that may open the host if `private_key` does not
     machine_id: int = 0  # machine of this host, for data stored by machine
 
-    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float = math.inf) -> Served:
+    def serve(self, instance: Instance, host_key: str, report_progress: Progress, deadline: float = math.inf) -> Served:
         """Connect, converge and probe before `deadline` (monotonic seconds).
 
         If state does not hold the instance yet, its host's timer keeps running: the creator disables it as its last
@@ -76,18 +77,18 @@ class InstanceBootstrap:
         spec = replace(spec_of(self.settings, address, instance.id), advertised_mbps=instance.inet_down or 0)
         endpoint = f"https://{address}:{gate}"
         services = replace(self, clock=clock, machine_id=instance.machine_id or 0)
-        host = services.connect(instance, host_key, say)
+        host = services.connect(instance, host_key, report_progress)
         connected = clock.monotonic()
         with contextlib.closing(host):
             if self.in_state:
                 report_online(host, spec.name)
             attend(host, spec.name, self.limits.unattended_seconds)
-            report = converge(host, spec, services, clock, say)
+            report = converge(host, spec, services, clock, report_progress)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
             answer = probe(endpoint, ca, spec.token, model, clock, self.limits.probe_seconds)
-            warm = services.keep_warm(host, spec, report, say)
-        say("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
+            warm = services.keep_warm(host, spec, report, report_progress)
+        report_progress("probe", f"{endpoint} answered in {answer.seconds:.2f} s")
         return Served(
             instance=instance,
             endpoint=endpoint,
@@ -101,30 +102,38 @@ class InstanceBootstrap:
             usd_per_hour=instance.dph_total or 0.0,
             download_mbps=report.download_mbps,
             warm=warm,
-            end_timer=functools.partial(self._end_timer, instance, host_key, say),
+            end_timer=functools.partial(self._end_timer, instance, host_key, report_progress),
         )
 
-    def _end_timer(self, instance: Instance, host_key: str, say: Progress) -> None:
+    def _end_timer(self, instance: Instance, host_key: str, report_progress: Progress) -> None:
         if not self.in_state:
-            with contextlib.closing(self.connect(instance, host_key, say)) as host:
+            with contextlib.closing(self.connect(instance, host_key, report_progress)) as host:
                 report_online(host, self.settings.name)
 
-    def connect(self, instance: Instance, host_key: str, say: Progress) -> Host:
+    def connect(self, instance: Instance, host_key: str, report_progress: Progress) -> Host:
         """Log in, with the host key pinned. Raises HostUnreachable, HostKeyMismatch."""
         mapped = instance.address(SSH_PORT)
         if mapped is None:
             raise HostUnreachable(f"instance {instance.id} has no direct SSH port")
         # The market may have rewritten the host's keys. An attached key survives that.
-        refused = functools.partial(attach, self.keyring, instance.id, say=say)
+        refused = functools.partial(attach, self.keyring, instance.id, report_progress=report_progress)
         sign = sign_of_attention(self.limits.unattended_seconds)
         bound = self.limits.connect_seconds
         return connect(
-            *mapped, self.private_key, host_key, self.clock, bound, say, refused, other_keys=self.also, attention=sign
+            *mapped,
+            self.private_key,
+            host_key,
+            self.clock,
+            bound,
+            report_progress,
+            refused,
+            other_keys=self.also,
+            attention=sign,
         )
 
-    def observe(self, instance: Instance, host_key: str, say: Progress) -> Facts:
+    def observe(self, instance: Instance, host_key: str, report_progress: Progress) -> Facts:
         """Return the facts of the host, and disable the timer that a recreated container has. Raises bootstrap errors."""
-        host = self.connect(instance, host_key, say)
+        host = self.connect(instance, host_key, report_progress)
         try:
             if self.in_state:
                 with contextlib.suppress(StepFailed):  # the disk may be full; the facts report other faults there
@@ -144,7 +153,7 @@ class InstanceBootstrap:
             return False
         return True
 
-    def drain(self, instance: Instance, host_key: str, say: Progress) -> None:
+    def drain(self, instance: Instance, host_key: str, report_progress: Progress) -> None:
         """Close the gate and wait for admitted requests. Host errors are only reported, so that giving back continues."""
         try:
             host = replace(self, limits=replace(self.limits, connect_seconds=0)).connect(
@@ -154,23 +163,28 @@ class InstanceBootstrap:
                 done = host.run(f"{KIT}/drain.sh {DRAIN_SECONDS}", timeout=DRAIN_SECONDS + 15)
             finally:
                 host.close()
-            say("drain", "no request is under way" if done.status == 0 else "gave up waiting for requests under way")
+            report_progress(
+                "drain", "no request is under way" if done.status == 0 else "gave up waiting for requests under way"
+            )
         except BootstrapError as error:
-            say("drain", f"left out: {error}")
+            report_progress("drain", f"left out: {error}")
 
-    def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Progress) -> None:
+    def change_key(self, instance: Instance, host_key: str, access: AccessSettings, report_progress: Progress) -> None:
         """Admit another SSH key beside those that open the host. Raises bootstrap errors."""
-        login, opening = functools.partial(self._login, instance, host_key, say), (self.private_key, *self.also)
+        login, opening = (
+            functools.partial(self._login, instance, host_key, report_progress),
+            (self.private_key, *self.also),
+        )
         wanted = access.ssh_private_key.get_secret_value()
-        admit(login, self.keyring, instance.id, opening, wanted, self.settings.name, say)
+        admit(login, self.keyring, instance.id, opening, wanted, self.settings.name, report_progress)
 
-    def retire_keys(self, instance: Instance, host_key: str, say: Progress) -> None:
+    def retire_keys(self, instance: Instance, host_key: str, report_progress: Progress) -> None:
         """Lock out every SSH key except the one in state. Raises bootstrap errors."""
-        login = functools.partial(self._login, instance, host_key, say)
-        retire(login, self.keyring, instance.id, self.private_key, self.settings.name, say)
+        login = functools.partial(self._login, instance, host_key, report_progress)
+        retire(login, self.keyring, instance.id, self.private_key, self.settings.name, report_progress)
 
-    def _login(self, instance: Instance, host_key: str, say: Progress, keys: tuple[str, ...]) -> Host:
-        return replace(self, private_key=keys[0], also=keys[1:]).connect(instance, host_key, say)
+    def _login(self, instance: Instance, host_key: str, report_progress: Progress, keys: tuple[str, ...]) -> Host:
+        return replace(self, private_key=keys[0], also=keys[1:]).connect(instance, host_key, report_progress)
 
     def presign(self, sha256: str, seconds: int) -> str:
         """Return a URL from which a host may fetch a blob for `seconds`."""
@@ -204,7 +218,9 @@ class InstanceBootstrap:
         except StoreError:
             return None
 
-    def keep_warm(self, host: Host, spec: EndpointSpec, report: Report, say: Progress) -> dict[str, str] | None:
+    def keep_warm(
+        self, host: Host, spec: EndpointSpec, report: Report, report_progress: Progress
+    ) -> dict[str, str] | None:
         """Store vLLM's compile cache; return its key and digest. Errors here never affect a serving endpoint."""
         if not (spec.warm_start and report.facts and report.started):
             return None
@@ -213,14 +229,14 @@ class InstanceBootstrap:
             archive = take(host, spec.name)
             problem = unfit(archive, Redaction.of(self.settings).secrets) if archive else "vLLM has compiled nothing"
             if problem:
-                say("warm start", f"no compile cache is kept: {problem}")
+                report_progress("warm start", f"no compile cache is kept: {problem}")
                 return None
             with self._store() as (s3, bucket):
                 digest = WarmEntries(s3, bucket, self.settings.server.warm_pins).put(key, self.machine_id, archive)
         except (BootstrapError, StoreError) as error:
-            say("warm start", f"no compile cache is kept: {error}")
+            report_progress("warm start", f"no compile cache is kept: {error}")
             return None
-        say("warm start", f"compile cache kept for machine {self.machine_id}: {len(archive) / 1e6:.1f} MB")
+        report_progress("warm start", f"compile cache kept for machine {self.machine_id}: {len(archive) / 1e6:.1f} MB")
         return {"key": key, "sha256": digest}
 
     @contextlib.contextmanager

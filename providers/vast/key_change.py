@@ -14,11 +14,12 @@ from bootstrap.connect import public_line
 from bootstrap.errors import BootstrapError
 from bootstrap.host import Host
 from bootstrap.remote_scripts import ETC, shell
+from bootstrap.services import Progress
 from providers.vast.api import errors
 from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import Instance
 from providers.vast.charged_price import paid
-from providers.vast.renting.key_attachment import Say, attach, detach
+from providers.vast.renting.key_attachment import attach, detach
 from providers.vast.settings import AccessSettings
 
 DRIFT = "previous SSH key"
@@ -60,10 +61,10 @@ class KeyUnchanged(errors.VastError):
 class Bootstrap(Protocol):
     """Calls that reach the host; `instance_bootstrap.InstanceBootstrap` has them."""
 
-    def change_key(self, instance: Instance, host_key: str, access: AccessSettings, say: Say) -> None:
+    def change_key(self, instance: Instance, host_key: str, access: AccessSettings, report_progress: Progress) -> None:
         """Admit another SSH key beside those that open the host. Raises bootstrap errors."""
 
-    def retire_keys(self, instance: Instance, host_key: str, say: Say) -> None:
+    def retire_keys(self, instance: Instance, host_key: str, report_progress: Progress) -> None:
         """Lock out every SSH key except the one in state. Raises bootstrap errors."""
 
 
@@ -73,7 +74,7 @@ def go_on(
     old: AccessSettings,
     new: AccessSettings,
     outs: Mapping[str, Any],
-    say: Say,
+    report_progress: Progress,
 ) -> list[str]:
     """Do the next step by state, if any, on an instance that serves; return the remaining step as drift.
 
@@ -82,9 +83,9 @@ def go_on(
     changes, host_key = old.ssh_public_key != new.ssh_public_key, str(outs.get("hostKey"))
     try:
         if changes:
-            bootstrap.change_key(instance, host_key, new, say)
+            bootstrap.change_key(instance, host_key, new, report_progress)
         elif is_left(outs):
-            bootstrap.retire_keys(instance, host_key, say)
+            bootstrap.retire_keys(instance, host_key, report_progress)
     except BootstrapError as error:
         raise KeyUnchanged(instance.id, paid(outs), str(error), admitted=not changes) from error
     return [LEFT] if changes else []
@@ -101,23 +102,31 @@ def is_left(outs: Mapping[str, Any]) -> bool:
 
 
 def admit(
-    login: Login, market: KeyRing, instance_id: int, opening: tuple[str, ...], wanted: str, name: str, say: Say
+    login: Login,
+    market: KeyRing,
+    instance_id: int,
+    opening: tuple[str, ...],
+    wanted: str,
+    name: str,
+    report_progress: Progress,
 ) -> None:
     """Admit the private key `wanted` beside those of `opening`, restarts included, and prove it by a login.
 
     Raises bootstrap errors. Keys that opened the host before still open it.
     """
-    attach(market, instance_id, public_line(wanted), say)
+    attach(market, instance_id, public_line(wanted), report_progress)
     lines = "".join(f"{public_line(key)}\n" for key in dict.fromkeys((*opening, wanted))).encode()
     with contextlib.closing(login((*opening, wanted))) as host:
         for file in (KEYS, KEPT):
             command = ADD.replace("{folder}", file.rpartition("/")[0]).replace("{file}", file)
             shell(host, command, f"{name}: the new SSH key could not be added to {file}", lines)
     login((wanted,)).close()
-    say("connect", "the new SSH key opens the host, and the one of before until the next `pulumi up` locks it out")
+    report_progress(
+        "connect", "the new SSH key opens the host, and the one of before until the next `pulumi up` locks it out"
+    )
 
 
-def retire(login: Login, market: KeyRing, instance_id: int, wanted: str, name: str, say: Say) -> None:
+def retire(login: Login, market: KeyRing, instance_id: int, wanted: str, name: str, report_progress: Progress) -> None:
     """Lock out every key except the private key `wanted`, for good, restarts included. Raises bootstrap errors."""
     line = public_line(wanted)
     with contextlib.closing(login((wanted,))) as host:
@@ -126,5 +135,5 @@ def retire(login: Login, market: KeyRing, instance_id: int, wanted: str, name: s
             host.put(f"{line}\n".encode(), file, 0o600)
     others = {" ".join(row.split()[:2]) for row in found.splitlines() if row.startswith("ssh-")} - {line}
     for other in sorted(others)[:MOST]:
-        detach(market, instance_id, other, say)
-    say("connect", "the SSH key was changed; the old one does not open the host any more")
+        detach(market, instance_id, other, report_progress)
+    report_progress("connect", "the SSH key was changed; the old one does not open the host any more")

@@ -10,6 +10,7 @@ from typing import Any
 
 from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
+from bootstrap.services import Progress
 from providers.engine_watch import RentingClock
 from providers.ledger import instance_end
 from providers.ledger.event import Reason
@@ -25,7 +26,7 @@ from providers.vast.api.market import Market
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.changes import Changes, changes
 from providers.vast.charged_price import charged_now, paid, report_prices, report_rise
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.host_spec import spec_of
 from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.limits import Limits
@@ -60,17 +61,17 @@ class OperationContext:
     market: Market
     clock: RentingClock
     keys: Keys
-    say: Progress
+    report_progress: Progress
     ledger: Ledger = field(default_factory=NoLedger)
     hosting: Callable[..., InstanceBootstrap] = InstanceBootstrap
     marks: Marks = field(default_factory=NoMarks)
 
 
-def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]:
+def create(settings: InstanceSettings, context: OperationContext) -> dict[str, Any]:
     """Bring an instance online and return its outputs. If it raises, nothing stays rented."""
-    rented_on = account.learned(desk.market, None, lambda: True)
+    rented_on = account.learned(context.market, None, lambda: True)
     limits = settings.to_limits()
-    bootstrap = bootstrap_of(settings, settings, desk, in_state=False)
+    bootstrap = bootstrap_of(settings, settings, context, in_state=False)
     order = InstanceRequest(
         name=settings.name,
         label=settings.label,
@@ -81,15 +82,22 @@ def create(settings: InstanceSettings, desk: OperationContext) -> dict[str, Any]
         image_login=settings.registry.flags if settings.registry else None,
         ssh_public_key=settings.access.ssh_public_key,
     )
-    served = bring_online(Renter(desk.market, desk.clock, limits), order, bootstrap, desk.say, desk.ledger, desk.marks)
-    made = {"createdAt": desk.clock.time(), "attempts": served.attempts, "account": rented_on}
+    served = bring_online(
+        Renter(context.market, context.clock, limits),
+        order,
+        bootstrap,
+        context.report_progress,
+        context.ledger,
+        context.marks,
+    )
+    made = {"createdAt": context.clock.time(), "attempts": served.attempts, "account": rented_on}
     outs = {**_outputs(served), **made, "chargedUsdPerHour": charged_now(served.instance, settings, {})}
-    report_rise(settings, outs, desk.say)
+    report_rise(settings, outs, context.report_progress)
     return outs
 
 
 def read(
-    instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext
+    instance_id: int, settings: InstanceSettings, outs: dict[str, Any], context: OperationContext
 ) -> dict[str, Any] | None:
     """Return fresh outputs, with every deviation in `drift`; None if the instance is gone.
 
@@ -97,39 +105,41 @@ def read(
     belongs to the account that rented it. Any doubt raises.
     """
     limits = settings.to_limits()
-    instance = look_up(desk.market, instance_id, settings.label)
+    instance = look_up(context.market, instance_id, settings.label)
     if instance is None:
-        account.confirm(desk.market, account.number(outs.get("account")), _was_rented(instance_id, outs))
-        age = desk.clock.time() - float(outs.get("createdAt") or 0)
-        desk.clock.sleep(max(0.0, limits.settle_seconds - age))
-        if is_absent(Renter(desk.market, desk.clock, limits), instance_id, settings.label):
+        account.confirm(context.market, account.number(outs.get("account")), _was_rented(instance_id, outs))
+        age = context.clock.time() - float(outs.get("createdAt") or 0)
+        context.clock.sleep(max(0.0, limits.settle_seconds - age))
+        if is_absent(Renter(context.market, context.clock, limits), instance_id, settings.label):
             state_ended(
-                desk.ledger, desk.clock.time(), settings.label, instance_id, outs, instance_end.GONE, Reason.LOST
+                context.ledger, context.clock.time(), settings.label, instance_id, outs, instance_end.GONE, Reason.LOST
             )
             return None
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
-    outs = {**outs, "account": _rented_on(desk.market, outs)}
+    outs = {**outs, "account": _rented_on(context.market, outs)}
     state = classify(instance, settings.server.port)
     kept = key_change.left(outs)
-    down_since = outs.get("downSince") or desk.clock.time()
+    down_since = outs.get("downSince") or context.clock.time()
     if not isinstance(state, Running):
-        return {**outs, "downSince": down_since, "drift": _said(desk, [standing_drift(state), *kept])}
+        return {**outs, "downSince": down_since, "drift": _said(context, [standing_drift(state), *kept])}
     drift = kept + [
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
-        for one in surplus(desk.market, instance_id, settings.label)
+        for one in surplus(context.market, instance_id, settings.label)
     ]
     # A market that omits the end once has not changed it.
     ends_at = outs.get("endsAt") if instance.end_date is None else instance.end_date
-    ends = ending(ends_at, desk.clock.time(), settings.market.time_scale)
+    ends = ending(ends_at, context.clock.time(), settings.market.time_scale)
     drift += [ends] if ends else []
     endpoint = endpoint_of(instance, settings)
     if endpoint != outs.get("endpoint"):
         drift.append(f"address: it moved from {outs.get('endpoint')} to {endpoint}")
     try:
-        facts = bootstrap_of(settings, settings, desk).observe(instance, str(outs.get("hostKey")), desk.say)
+        facts = bootstrap_of(settings, settings, context).observe(
+            instance, str(outs.get("hostKey")), context.report_progress
+        )
         address = endpoint.removeprefix("https://").rpartition(":")[0]
         wanted = spec_of(settings, address, instance_id)
-        drift += [f"{step.phase}: {step.why}" for step in plan(wanted, facts, desk.clock.time())]
+        drift += [f"{step.phase}: {step.why}" for step in plan(wanted, facts, context.clock.time())]
     except HostKeyMismatch as error:
         drift.append(f"{STRANGER_DRIFT}: {error}")
     except BootstrapError as error:
@@ -137,14 +147,14 @@ def read(
     since = down_since if any(one.startswith(STRANGER_DRIFT) for one in drift) else None
     found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at, "downSince": since}
     outs = {**outs, **found, "chargedUsdPerHour": charged_now(instance, settings, outs)}
-    report_prices(instance_id, settings, outs, desk.market, desk.say)
-    return {**outs, "machine": filled(outs.get("machine"), instance), "drift": _said(desk, drift)}
+    report_prices(instance_id, settings, outs, context.market, context.report_progress)
+    return {**outs, "machine": filled(outs.get("machine"), instance), "drift": _said(context, drift)}
 
 
-def _said(desk: OperationContext, drift: list[str]) -> list[str]:
+def _said(context: OperationContext, drift: list[str]) -> list[str]:
     for one in drift:
         does = "waits for it" if is_standing(one) else "mends it"
-        desk.say("drift", f"{one}; the next `pulumi up` {does}")
+        context.report_progress("drift", f"{one}; the next `pulumi up` {does}")
     return drift
 
 
@@ -162,7 +172,7 @@ def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) 
 
 
 def update(
-    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
+    instance_id: int, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], context: OperationContext
 ) -> dict[str, Any]:
     """Converge in place, logging in with the key in the old state; only record settings that do not affect the machine.
 
@@ -170,33 +180,35 @@ def update(
     """
     kept = {key: outs[key] for key in OUTPUT_KEYS if key in outs}
     if not _touches(compare(old, new, outs)):
-        return {**kept, "account": learned(instance_id, old, outs, desk.market)}
-    host, wanted = bootstrap_of(old, old, desk), _touches(changes(old, new, machine_of(outs)))
-    if not wanted and serves_all_the_same(_patient(desk, old.to_limits()), instance_id, old, outs, host):
-        desk.say("drift", f"its endpoint {outs.get('endpoint')} answers, whatever the market says: nothing is done")
-        _end_surplus(desk, old.to_limits(), surplus(desk.market, instance_id, old.label))
-        return {**kept, "account": _rented_on(desk.market, outs)}
+        return {**kept, "account": learned(instance_id, old, outs, context.market)}
+    host, wanted = bootstrap_of(old, old, context), _touches(changes(old, new, machine_of(outs)))
+    if not wanted and serves_all_the_same(_patient(context, old.to_limits()), instance_id, old, outs, host):
+        context.report_progress(
+            "drift", f"its endpoint {outs.get('endpoint')} answers, whatever the market says: nothing is done"
+        )
+        _end_surplus(context, old.to_limits(), surplus(context.market, instance_id, old.label))
+        return {**kept, "account": _rented_on(context.market, outs)}
     limits = new.to_limits()
-    market, absence = _patient(desk, limits), Absence.of(outs)
+    market, absence = _patient(context, limits), Absence.of(outs)
     try:
         instance = wait_until_back(
-            Renter(market, desk.clock, limits), instance_id, old, new.server.port, absence, desk.say
+            Renter(market, context.clock, limits), instance_id, old, new.server.port, absence, context.report_progress
         )
     except errors.RentalFailed:
         if look_up(market, instance_id, old.label) is None:
             account.confirm(market, account.number(outs.get("account")), _was_rented(instance_id, outs))
         raise
-    _end_surplus(desk, limits, surplus(desk.market, instance_id, old.label))
-    bootstrap = bootstrap_of(new, old, desk)
+    _end_surplus(context, limits, surplus(context.market, instance_id, old.label))
+    bootstrap = bootstrap_of(new, old, context)
     try:
-        served = bootstrap.serve(instance, str(outs.get("hostKey")), desk.say)
+        served = bootstrap.serve(instance, str(outs.get("hostKey")), context.report_progress)
     except BootstrapError as error:
-        meanwhile = _goes_back(instance, old, new, outs, desk)
+        meanwhile = _goes_back(instance, old, new, outs, context)
         raise errors.UpdateFailed(instance_id, paid(outs), str(error), meanwhile) from error
-    drift = key_change.go_on(bootstrap, instance, old.access, new.access, outs, desk.say)
+    drift = key_change.go_on(bootstrap, instance, old.access, new.access, outs, context.report_progress)
     fresh = {**_outputs(served), "drift": drift, "chargedUsdPerHour": charged_now(served.instance, new, outs)}
     kept = {key: outs.get(key) for key in ("usdPerHour", "createdAt", "attempts")}
-    seen = {"machine": filled(outs.get("machine"), served.instance), "account": _rented_on(desk.market, outs)}
+    seen = {"machine": filled(outs.get("machine"), served.instance), "account": _rented_on(context.market, outs)}
     return {**fresh, **kept, **seen, "warm": served.warm or outs.get("warm")}
 
 
@@ -224,19 +236,19 @@ def _touches(found: Changes) -> bool:
 
 
 def _goes_back(
-    instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], desk: OperationContext
+    instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], context: OperationContext
 ) -> Meanwhile:
     """Restore the old settings, whose weights the instance still has; return its real condition."""
-    desk.say("start", "the change failed; going back to the settings of before")
-    bootstrap, host_key = bootstrap_of(old, new, desk), str(outs.get("hostKey"))
+    context.report_progress("start", "the change failed; going back to the settings of before")
+    bootstrap, host_key = bootstrap_of(old, new, context), str(outs.get("hostKey"))
     try:
-        bootstrap.serve(instance, host_key, desk.say)
+        bootstrap.serve(instance, host_key, context.report_progress)
     except BootstrapError as error:
-        desk.say("start", f"going back failed too: {error}")
+        context.report_progress("start", f"going back failed too: {error}")
     else:
         return Meanwhile.SERVES_AS_BEFORE
     try:
-        facts = bootstrap.observe(instance, host_key, desk.say)
+        facts = bootstrap.observe(instance, host_key, context.report_progress)
     except BootstrapError:
         return Meanwhile.UNKNOWN
     if not facts.gate_open:
@@ -244,52 +256,54 @@ def _goes_back(
     return Meanwhile.STILL_SERVES if facts.vllm_healthy else Meanwhile.VLLM_SILENT
 
 
-def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], desk: OperationContext) -> None:
+def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], context: OperationContext) -> None:
     """Drain as far as the host allows, destroy, and confirm the end; the same for other instances with this label.
 
     Continues without an engine. Raises StillRented. Raises OtherAccount or AccountUnknown if the instance is not
     visible and may be on another account.
     """
-    with desk.clock.patient():  # a host whose gate was closed for good must not stay rented
+    with context.clock.patient():  # a host whose gate was closed for good must not stay rented
         limits, why = settings.to_limits(), instance_end.GIVEN_BACK
         try:
-            instance = look_up(_patient(desk, limits), instance_id, settings.label)
+            instance = look_up(_patient(context, limits), instance_id, settings.label)
             why = why if instance else instance_end.GONE
         except errors.VastError as error:
-            desk.say("drain", f"left out: {error}")
+            context.report_progress("drain", f"left out: {error}")
             instance = None
         if instance is None:
-            account.confirm(_patient(desk, limits), account.number(outs.get("account")), _was_rented(instance_id, outs))
+            account.confirm(
+                _patient(context, limits), account.number(outs.get("account")), _was_rented(instance_id, outs)
+            )
         if instance is not None and isinstance(classify(instance, settings.server.port), Running):
-            bootstrap_of(settings, settings, desk).drain(instance, str(outs.get("hostKey")), desk.say)
-        give_back(Renter(desk.market, desk.clock, limits), instance_id, paid(outs))
-        state_ended(desk.ledger, desk.clock.time(), settings.label, instance_id, outs, why, None)
-        forget(desk.marks, settings.label, instance_id)
+            bootstrap_of(settings, settings, context).drain(instance, str(outs.get("hostKey")), context.report_progress)
+        give_back(Renter(context.market, context.clock, limits), instance_id, paid(outs))
+        state_ended(context.ledger, context.clock.time(), settings.label, instance_id, outs, why, None)
+        forget(context.marks, settings.label, instance_id)
         try:
-            others = surplus(_patient(desk, limits), instance_id, settings.label)
+            others = surplus(_patient(context, limits), instance_id, settings.label)
         except errors.DOUBTS as doubt:
             raise errors.OutcomeUnknown(
                 "list",
                 f"instance {instance_id} is given back; whether another one carries the label {settings.label} is not known: "
                 f"{doubt}. Run `pulumi destroy` again",
             ) from doubt
-        _end_surplus(desk, limits, others)
-        desk.say("confirm gone", f"instance {instance_id} is not rented any more")
+        _end_surplus(context, limits, others)
+        context.report_progress("confirm gone", f"instance {instance_id} is not rented any more")
 
 
-def _end_surplus(desk: OperationContext, limits: Limits, others: list[Instance]) -> None:
-    give_back_all(Renter(desk.market, desk.clock, limits), others)
+def _end_surplus(context: OperationContext, limits: Limits, others: list[Instance]) -> None:
+    give_back_all(Renter(context.market, context.clock, limits), others)
     for one in others:
-        row_ended(desk.ledger, desk.clock.time(), one, instance_end.SURPLUS)
+        row_ended(context.ledger, context.clock.time(), one, instance_end.SURPLUS)
 
 
-def _patient(desk: OperationContext, limits: Limits) -> PatientMarket:
-    until = desk.clock.monotonic() + limits.outage_seconds
-    return PatientMarket(desk.market, desk.clock, limits, until, desk.say)
+def _patient(context: OperationContext, limits: Limits) -> PatientMarket:
+    until = context.clock.monotonic() + limits.outage_seconds
+    return PatientMarket(context.market, context.clock, limits, until, context.report_progress)
 
 
 def bootstrap_of(
-    settings: InstanceSettings, opening: InstanceSettings, desk: OperationContext, in_state: bool = True
+    settings: InstanceSettings, opening: InstanceSettings, context: OperationContext, in_state: bool = True
 ) -> InstanceBootstrap:
     """Return the bootstrap of an instance's host.
 
@@ -297,7 +311,9 @@ def bootstrap_of(
     """
     key, other = (one.access.ssh_private_key.get_secret_value() for one in (opening, settings))
     others = (other,) if other != key else ()
-    return desk.hosting(settings, key, desk.keys, settings.to_limits(), desk.clock, desk.market, in_state, others)
+    return context.hosting(
+        settings, key, context.keys, settings.to_limits(), context.clock, context.market, in_state, others
+    )
 
 
 def _outputs(served: Served) -> dict[str, Any]:

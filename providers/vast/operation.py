@@ -5,7 +5,7 @@ from contextlib import suppress
 from providers.engine_watch import WatchedClock
 from providers.ledger.bucket_ledger import open_ledger
 from providers.ledger.ledger import CleanLedger
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.redaction import Redaction
 from providers.store.client import Keys
 from providers.vast.api.market import Market
@@ -21,11 +21,11 @@ def operation_context(
     """Return the context of an operation on one instance. All its output and records pass the redaction."""
     place = _place(settings, keys, clock)
 
-    def say(phase: str, text: str) -> None:
-        report_progress(redaction.clean(f"{settings.name}  {phase}  {text}"))
+    def report_progress(phase: str, text: str) -> None:
+        print_progress(redaction.clean(f"{settings.name}  {phase}  {text}"))
 
     ledger = CleanLedger(open_ledger(*place), redaction.clean)
-    return OperationContext(market, clock, keys, say, ledger, marks=open_marks(*place))
+    return OperationContext(market, clock, keys, report_progress, ledger, marks=open_marks(*place))
 
 
 def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> Held | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.vast.api.offer import Offer
 from providers.vast.search import start_time
 from providers.vast.search.serving_options import is_spread
@@ -13,41 +13,41 @@ def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
     """Report, once for each fleet, how the model fits the GPUs on offer, and how much a start downloads."""
     if settings.fit:
         sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
-        report_progress(
+        print_progress(
             f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
             f"{' or '.join(map(str, sizes))} GiB"
         )
         for sentence in settings.fit.doubts(settings.requirements.gpu_count):
-            report_progress(f"{settings.name}  fit  {sentence}")
+            print_progress(f"{settings.name}  fit  {sentence}")
         if any(settings.fit.tight(offer.gpu_ram) for offer in offers):
-            report_progress(
+            print_progress(
                 f"{settings.name}  fit  some GPUs on offer may be too small; they are tried after the others"
             )
     else:
-        report_progress(
+        print_progress(
             f"{settings.name}  fit unknown: the model's manifest does not say what it is, so memory is not looked at; "
             "gpu.ramGb sets a bound"
         )
         count = settings.requirements.gpu_count
         if count > 1 and not is_spread(settings.server.arguments):
-            report_progress(
+            print_progress(
                 f"{settings.name}  fit unknown: vLLM uses 1 of the {count} GPUs that are paid for; to use them all, give "
                 f"--tensor-parallel-size={count} in vllmArguments"
             )
     needs = settings.needs
     if needs.cuda is None:
-        report_progress(
+        print_progress(
             f"{settings.name}  image  nothing is known of the CUDA that {settings.server.image} needs; "
             "any driver will do, unless minCuda is set"
         )
     elif needs.cuda:
         capability = f", compute capability {needs.capability / 100:g} ({needs.why})" if needs.capability else ""
-        report_progress(f"{settings.name}  image  drivers for CUDA {needs.cuda:g} and newer are asked for{capability}")
-    report_progress(f"{settings.name}  fetch weights  {settings.start_cost.describe(settings.store.endpoint)}")
+        print_progress(f"{settings.name}  image  drivers for CUDA {needs.cuda:g} and newer are asked for{capability}")
+    print_progress(f"{settings.name}  fetch weights  {settings.start_cost.describe(settings.store.endpoint)}")
     weights_gb, image_gb = settings.start_cost.bytes / GB, start_time.image_gb(settings.server.image)
     total = settings.to_limits().total_seconds
     late = start_time.too_late(
         weights_gb, settings.requirements.download_mbps, image_gb, settings.market.time_scale, total
     )
     if late:
-        report_progress(f"{settings.name}  wait  {late}")
+        print_progress(f"{settings.name}  wait  {late}")

@@ -28,7 +28,7 @@ from pulumi.dynamic import (
 from pulumi.output import Unknown
 
 from providers.engine_watch import EngineWatch, WatchedClock
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.provider_process import on_cancel, take_over
 from providers.redaction import Redaction
 from providers.store.client import Keys
@@ -128,7 +128,7 @@ class VastInstanceProvider(ResourceProvider):
         found = would_adopt(rented, settings.label, image, wishes, lambda: self._mark(settings))
         if found:
             price = "an unknown price" if found.dph_total is None else f"${found.dph_total:.3f}/h"
-            report_progress(
+            print_progress(
                 f"{settings.name}  adopt  instance {found.id} carries its label, at {price}; it goes on, nothing is rented"
             )
             self._foretold.taken_over(settings, found)
@@ -171,7 +171,7 @@ class VastInstanceProvider(ResourceProvider):
             found = lifecycle.compare(old, new, olds)
             if down_check.is_doubtful(found):
                 found = self._operate(
-                    "diff", olds, lambda _, desk: down_check.judge(int(id_), old, new, olds, desk), past=olds
+                    "diff", olds, lambda _, context: down_check.judge(int(id_), old, new, olds, context), past=olds
                 )
             found.in_place.extend(made_anew(news, Unknown))
             if not found.any and self._learns_account(int(id_), olds):
@@ -179,9 +179,9 @@ class VastInstanceProvider(ResourceProvider):
         except SettingsInvalid:
             # An older version wrote this state: converge in place and rewrite the state.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
-        charged_price.report_rise(new, olds, lambda phase, text: report_progress(f"{new.name}  {phase}  {text}"))
+        charged_price.report_rise(new, olds, lambda phase, text: print_progress(f"{new.name}  {phase}  {text}"))
         if found.any:
-            report_progress("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
+            print_progress("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
         self._foretold.judged(found, old, new, olds)
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
@@ -201,9 +201,9 @@ class VastInstanceProvider(ResourceProvider):
         """Adopt or rent, bootstrap, probe. If it raises, nothing stays rented."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any]:
-            with self._waves.creating(settings, desk.say):
-                return lifecycle.create(settings, desk)
+        def operation(settings: InstanceSettings, context: "OperationContext") -> dict[str, Any]:
+            with self._waves.creating(settings, context.report_progress):
+                return lifecycle.create(settings, context)
 
         outs = self._operate("create", props, operation)
         return CreateResult(str(outs["instanceId"]), {**inputs_of(props), **outs, **WRITTEN})
@@ -212,9 +212,9 @@ class VastInstanceProvider(ResourceProvider):
         """Return the real outputs; the id is empty only if the market proves that the instance is gone."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
-        def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any] | None:
+        def operation(settings: InstanceSettings, context: "OperationContext") -> dict[str, Any] | None:
             with looking():
-                return lifecycle.read(int(id_), settings, props, desk)
+                return lifecycle.read(int(id_), settings, props, context)
 
         outs = self._operate("read", props, operation, past=props)
         if outs is None:
@@ -228,14 +228,14 @@ class VastInstanceProvider(ResourceProvider):
 
         before, left_aside = read_settings(olds, instead=news)
         if left_aside:
-            report_progress(f"{news.get('name')}  change  {left_aside}")
+            print_progress(f"{news.get('name')}  change  {left_aside}")
 
         olds = with_due(olds, self._clock.time())
 
-        def operation(settings: InstanceSettings, desk: "OperationContext") -> dict[str, Any]:
+        def operation(settings: InstanceSettings, context: "OperationContext") -> dict[str, Any]:
             closes = effect(lifecycle.compare(before, settings, olds), before, settings, olds).closes
-            with self._waves.changing(settings, desk.say, serves(olds)) if closes else nullcontext():
-                return lifecycle.update(int(id_), before, settings, olds, desk)
+            with self._waves.changing(settings, context.report_progress, serves(olds)) if closes else nullcontext():
+                return lifecycle.update(int(id_), before, settings, olds, context)
 
         outs = self._operate("update", news, operation, also=olds)
         return UpdateResult({**inputs_of(news), **outs, **WRITTEN})
@@ -245,9 +245,9 @@ class VastInstanceProvider(ResourceProvider):
         from providers.vast import lifecycle  # noqa: PLC0415
         from providers.vast.update_effects import serves  # noqa: PLC0415
 
-        def operation(settings: InstanceSettings, desk: "OperationContext") -> None:
-            with self._waves.replacing(settings, desk.say, serves(props)):
-                lifecycle.delete(int(id_), settings, props, desk)
+        def operation(settings: InstanceSettings, context: "OperationContext") -> None:
+            with self._waves.replacing(settings, context.report_progress, serves(props)):
+                lifecycle.delete(int(id_), settings, props, context)
 
         self._operate("delete", props, operation, past=props)
 
@@ -268,12 +268,12 @@ class VastInstanceProvider(ResourceProvider):
             try:
                 settings = read_settings(past)[0] if past else InstanceSettings.from_props(props)
                 work.settings = settings
-                with self._desk(settings) as desk:
-                    return operation(settings, desk)
+                with self._context(settings) as context:
+                    return operation(settings, context)
             except operator_text.EXPECTED as error:
                 told = redaction.clean(operator_text.describe_for_operator(error, work.name, work.settings))
                 if self._watch.gone():
-                    report_progress(
+                    print_progress(
                         told
                     )  # no engine hears of the exception any more, but the terminal may still be read
                 raise pulumi.RunError(told) from None
@@ -284,7 +284,7 @@ class VastInstanceProvider(ResourceProvider):
         return market_session(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
 
     @contextmanager
-    def _desk(self, settings: InstanceSettings) -> Iterator["OperationContext"]:
+    def _context(self, settings: InstanceSettings) -> Iterator["OperationContext"]:
         from providers.vast.operation import operation_context  # noqa: PLC0415
 
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)

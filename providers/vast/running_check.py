@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from bootstrap.services import Progress
 from providers.vast.api import errors
 from providers.vast.api.instance import DOWN, Failed, Instance, Pending, Running, classify
 from providers.vast.api.market import Market
 from providers.vast.charged_price import paid
-from providers.vast.create import Progress
 from providers.vast.limits import Limits
 from providers.vast.renting.look import find, is_absent, look_up
 from providers.vast.renting.renter import Renter
@@ -96,7 +96,7 @@ def wait_until_back(
     settings: InstanceSettings,
     gate_port: int,
     absence: Absence,
-    say: Progress,
+    report_progress: Progress,
 ) -> Instance:
     """Wait until the market reports a rented instance as up; start it if it is stopped; return its row.
 
@@ -127,9 +127,11 @@ def wait_until_back(
         if waited >= longest[type(state)]:
             raise _not_back(instance_id, settings.name, state, waited, absence, renter.limits)
         if told != (told := type(state).__name__):
-            say("wait", f"{_told(state)}; waiting for {(longest[type(state)] - waited) / 60:.0f} min at most")
+            report_progress(
+                "wait", f"{_told(state)}; waiting for {(longest[type(state)] - waited) / 60:.0f} min at most"
+            )
         if isinstance(state, Failed) and state.reason in STARTED_AGAIN and renter.clock.monotonic() >= start_at:
-            _start(renter.market, instance_id, say)
+            _start(renter.market, instance_id, report_progress)
             start_at = renter.clock.monotonic() + START_LOOKS * renter.limits.boot_look_seconds
         renter.clock.sleep(renter.limits.boot_look_seconds * chance.uniform(1, 2))
         instance = find(
@@ -137,13 +139,13 @@ def wait_until_back(
         ) or renter.market.show(instance_id)
 
 
-def _start(market: Market, instance_id: int, say: Progress) -> None:
+def _start(market: Market, instance_id: int, report_progress: Progress) -> None:
     try:
         market.start(instance_id)
     except errors.VastError as error:
-        say("wait", f"instance {instance_id} cannot be started now: {error}")
+        report_progress("wait", f"instance {instance_id} cannot be started now: {error}")
     else:
-        say("wait", f"instance {instance_id} was stopped, and is started again")
+        report_progress("wait", f"instance {instance_id} was stopped, and is started again")
 
 
 def _not_back(

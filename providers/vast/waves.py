@@ -21,14 +21,13 @@ from pydantic import ValidationError
 
 from bootstrap.cache import cache_folder
 from bootstrap.clock import Clock
+from bootstrap.services import Progress
 from providers.engine_watch import EngineGone, Process, engine_and_between, this_process
 from providers.vast.rollout import Board, RolloutStoppedError
 from providers.vast.settings import InstanceSettings
 
 LOOK_SECONDS = 0.25
 KEPT_SECONDS = 3 * 86_400.0
-
-Say = Callable[[str, str], None]
 
 
 class Waves:
@@ -76,51 +75,51 @@ class Waves:
         return frozenset(self._waiting)
 
     @contextmanager
-    def changing(self, settings: InstanceSettings, say: Say, serves: bool = True) -> Iterator[None]:
+    def changing(self, settings: InstanceSettings, report_progress: Progress, serves: bool = True) -> Iterator[None]:
         """Hold a place in the wave while an instance is changed. An instance that does not serve never waits.
 
         Raises RolloutStoppedError, EngineGone.
         """
-        self._enter(settings, say, waits=serves)
-        with self._ending(settings, say):
+        self._enter(settings, report_progress, waits=serves)
+        with self._ending(settings, report_progress):
             yield
 
     @contextmanager
-    def replacing(self, settings: InstanceSettings, say: Say, serves: bool) -> Iterator[None]:
+    def replacing(self, settings: InstanceSettings, report_progress: Progress, serves: bool) -> Iterator[None]:
         """Hold a place from the end of a machine until `creating` its successor ends.
 
         An instance that does not serve never waits. Raises RolloutStoppedError, EngineGone.
         """
-        self._enter(settings, say, waits=serves)
-        with self._stopping(settings, say):
+        self._enter(settings, report_progress, waits=serves)
+        with self._stopping(settings, report_progress):
             yield
         now = self._clock.time()
-        self._note(settings.label, lambda board: board.given_back(settings.label, now), say)
+        self._note(settings.label, lambda board: board.given_back(settings.label, now), report_progress)
 
     @contextmanager
-    def creating(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
+    def creating(self, settings: InstanceSettings, report_progress: Progress) -> Iterator[None]:
         """Count an instance as down while it is created, without waiting."""
-        self._enter(settings, say, waits=False)
-        with self._ending(settings, say):
+        self._enter(settings, report_progress, waits=False)
+        with self._ending(settings, report_progress):
             yield
 
     @contextmanager
-    def _ending(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
-        with self._stopping(settings, say):
+    def _ending(self, settings: InstanceSettings, report_progress: Progress) -> Iterator[None]:
+        with self._stopping(settings, report_progress):
             yield
-        self._note(settings.label, lambda board: board.leave(settings.label), say)
+        self._note(settings.label, lambda board: board.leave(settings.label), report_progress)
 
     @contextmanager
-    def _stopping(self, settings: InstanceSettings, say: Say) -> Iterator[None]:
+    def _stopping(self, settings: InstanceSettings, report_progress: Progress) -> Iterator[None]:
         try:
             yield
         except BaseException as error:
             if not isinstance(error, EngineGone):
                 reason = str(error)
-                self._note(settings.label, lambda board: board.stop(settings.label, reason), say)
+                self._note(settings.label, lambda board: board.stop(settings.label, reason), report_progress)
             raise
 
-    def _note(self, label: str, change: Callable[[Board], None], say: Say) -> None:
+    def _note(self, label: str, change: Callable[[Board], None], report_progress: Progress) -> None:
         """Record a finished change. The change has happened, so a full disk is no error; it is reported once."""
         self._owed.append(change)
         try:
@@ -129,18 +128,18 @@ class Waves:
         except OSError as error:
             if not self._told and not self._is_unannounced(label):
                 self._told = True
-                say("wave", _not_noted(error))
+                report_progress("wave", _not_noted(error))
 
-    def _enter(self, settings: InstanceSettings, say: Say, waits: bool = True) -> None:
+    def _enter(self, settings: InstanceSettings, report_progress: Progress, waits: bool = True) -> None:
         self._waiting.add(settings.name)
         try:
-            self._wait(settings, say, waits)
+            self._wait(settings, report_progress, waits)
         except RolloutStoppedError as stopped:
             raise RolloutStoppedError(_left_out(settings.name, str(stopped))) from None
         finally:
             self._waiting.discard(settings.name)
 
-    def _wait(self, settings: InstanceSettings, say: Say, waits: bool) -> None:
+    def _wait(self, settings: InstanceSettings, report_progress: Progress, waits: bool) -> None:
         told: list[str] = []
         while True:
             if self._interrupted and waits:
@@ -156,7 +155,7 @@ class Waves:
                 return
             if others and not told:
                 told = [label.rpartition("/")[2] for label in others]
-                say("wave", f"waits until {' or '.join(told)} serves again: no more may be down at once")
+                report_progress("wave", f"waits until {' or '.join(told)} serves again: no more may be down at once")
             self._clock.sleep(LOOK_SECONDS)
 
     def _is_unannounced(self, label: str) -> bool:

@@ -94,7 +94,7 @@ def test_a_machine_on_which_vllm_dies_is_given_back_with_its_last_words(fresh: R
 def test_somebody_else_who_answers_is_told_nothing(fresh: Rented) -> None:
     fingerprint = fresh.host.key.fingerprint
     fresh.host.fault("other_host_key")
-    say = lambda *_: None  # noqa: E731
+    report_progress = lambda *_: None  # noqa: E731
 
     with pytest.raises(HostKeyMismatch, match="nothing was sent"):
-        connect("127.0.0.1", fresh.host.ports[22], USER_KEY.private, fingerprint, SystemClock(), 20, say)
+        connect("127.0.0.1", fresh.host.ports[22], USER_KEY.private, fingerprint, SystemClock(), 20, report_progress)

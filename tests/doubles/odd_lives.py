@@ -86,24 +86,24 @@ def machines_given_back(says: Mapping[str, Any], phase: str) -> int:
     through an unchanged `up`; `up`: read, and changed in place.
     """
     market = OddMarket(says, phase)
-    desk = OperationContext(market, market.clock, Keys("", ""), lambda *_: None, NoLedger(), _hosting(market))
+    context = OperationContext(market, market.clock, Keys("", ""), lambda *_: None, NoLedger(), _hosting(market))
     old = settings_of("chat-0", 0)
     try:
-        outs = lifecycle.create(old, desk)
+        outs = lifecycle.create(old, context)
     except errors.RentalFailed:
         return market.rents - len(market.rows)
     number = int(outs["instanceId"])
     if phase in ("refresh", "up"):
         market.begin()
         with suppress(*errors.DOUBTS):
-            found = lifecycle.read(number, old, outs, desk)
+            found = lifecycle.read(number, old, outs, context)
             assert found is not None, "an instance that is there is not gone"
             outs = found
         new = old if phase == "refresh" else settings_of("chat-0", 1)
         if lifecycle.compare(old, new, outs).replace:
             return 1
         with suppress(errors.VastError, BootstrapError):
-            lifecycle.update(number, old, new, outs, desk)
+            lifecycle.update(number, old, new, outs, context)
     assert market.until is not None, "the market said nothing odd"
     return market.rents - (list(market.rows) == [number])
 

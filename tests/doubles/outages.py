@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from bootstrap.services import Progress
 from providers.ledger.ledger import Ledger
 from providers.vast.api import errors
 from providers.vast.api.error_responses import refusal
 from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
@@ -99,13 +100,15 @@ class TroubledMarket(FakeMarket):
 class Serving:
     """A bootstrap that succeeds at once."""
 
-    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {"start": 1.0}, 0.1)
 
 
-def bring(market: TroubledMarket, say: Progress = lambda _phase, _text: None, ledger: Ledger | None = None) -> Served:
+def bring(
+    market: TroubledMarket, report_progress: Progress = lambda _phase, _text: None, ledger: Ledger | None = None
+) -> Served:
     """Bring one instance online in a market that is in trouble."""
-    return bring_online(Renter(market, market.clock, Limits()), ORDER, Serving(), say, ledger)
+    return bring_online(Renter(market, market.clock, Limits()), ORDER, Serving(), report_progress, ledger)
 
 
 def machines_given_back(trouble: str, phase: str) -> int:

@@ -70,15 +70,17 @@ class Rented:
     said: list[str] = field(default_factory=list)
 
     def login(self, clock: Clock | None = None) -> SshHost:
-        say = lambda phase, text: self.said.append(f"{phase}: {text}")  # noqa: E731
+        report_progress = lambda phase, text: self.said.append(f"{phase}: {text}")  # noqa: E731
         fingerprint = self.host.key.fingerprint
-        return connect("127.0.0.1", self.host.ports[22], USER_KEY.private, fingerprint, clock or SystemClock(), 20, say)
+        return connect(
+            "127.0.0.1", self.host.ports[22], USER_KEY.private, fingerprint, clock or SystemClock(), 20, report_progress
+        )
 
     def converge(self, **changes: object) -> Report:
         self.spec = replace(self.spec, **changes)
         with contextlib.closing(self.login()) as host:
-            say = lambda phase, text: self.said.append(f"{phase}: {text}")  # noqa: E731
-            return converge(host, self.spec, self.things, SystemClock(), say)
+            report_progress = lambda phase, text: self.said.append(f"{phase}: {text}")  # noqa: E731
+            return converge(host, self.spec, self.things, SystemClock(), report_progress)
 
     def facts(self) -> Facts:
         with contextlib.closing(self.login()) as host:

@@ -8,7 +8,7 @@ from pulumi.dynamic import ConfigureRequest, CreateResult, ResourceProvider
 
 from bootstrap.clock import SystemClock
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
-from providers.progress import report_progress
+from providers.progress import print_progress
 from providers.provider_process import on_cancel, take_over
 from providers.vast.in_flight import InFlight
 
@@ -33,6 +33,6 @@ class RentingProvider(ResourceProvider):
                 self._clock.sleep(600)
             except EngineGone as gone:
                 (folder / "group").write_text(str(os.getpgid(0)))
-                report_progress(f"given back: {gone}")
+                print_progress(f"given back: {gone}")
                 raise
         return CreateResult("held", dict(props))

@@ -59,12 +59,12 @@ class World:
         # The mark of one that was killed outlives it, so half of the histories have such a place.
         self.marks = FakeMarks() if self.seed % 4 < 2 else NoMarks()
 
-    def desk(self) -> OperationContext:
+    def context(self) -> OperationContext:
         def hosting(settings: InstanceSettings, *_more: object) -> Any:
             return Host(self.market, self.serving, settings)
 
-        say: Callable[[str, str], None] = lambda _phase, _text: None  # noqa: E731 -- a callable, as Desk wants it
-        return OperationContext(self.market, self.clock, Keys("", ""), say, NoLedger(), hosting, self.marks)
+        report_progress: Callable[[str, str], None] = lambda _phase, _text: None  # noqa: E731 -- a callable, as OperationContext wants it
+        return OperationContext(self.market, self.clock, Keys("", ""), report_progress, NoLedger(), hosting, self.marks)
 
     def settings(self, name: str) -> InstanceSettings:
         return settings_of(name, self.version)
@@ -74,13 +74,13 @@ class World:
         wanted = self.settings(name)
         if name in self.state:
             number, old, outs = self.state[name]
-            if down_check.judge(number, old, wanted, outs, self.desk()).replace:
+            if down_check.judge(number, old, wanted, outs, self.context()).replace:
                 if number in self.market.rows and self.market.rows[number].runs:
                     raise Leak(f"instance {number} serves, and another is to take its place\n{self.told()}")
                 self.destroy(name)
                 self._create(name, wanted)
             else:
-                outs = lifecycle.update(number, old, wanted, outs, self.desk())
+                outs = lifecycle.update(number, old, wanted, outs, self.context())
                 self.state[name] = (number, wanted, outs)
         else:
             self._create(name, wanted)
@@ -89,7 +89,7 @@ class World:
         before, was_pending = set(self.market.rows), name in self.pending
         self.pending.add(name)
         try:
-            outs = lifecycle.create(wanted, self.desk())
+            outs = lifecycle.create(wanted, self.context())
         except Exception as error:
             if self.clock.gone_at is None:
                 # An engine that is there hears of it; what an earlier create left open stays open.
@@ -110,7 +110,7 @@ class World:
         if name not in self.state:
             return
         number, old, outs = self.state[name]
-        seen = lifecycle.read(number, old, outs, self.desk())
+        seen = lifecycle.read(number, old, outs, self.context())
         if seen is not None:
             self.state[name] = (number, old, {**outs, **seen})
             return
@@ -122,7 +122,7 @@ class World:
         if name not in self.state:
             return
         number, old, outs = self.state[name]
-        lifecycle.delete(number, old, outs, self.desk())
+        lifecycle.delete(number, old, outs, self.context())
         if number in self.market.rows:
             raise Leak(f"delete of instance {number} succeeded while it is rented\n{self.told()}")
         del self.state[name]

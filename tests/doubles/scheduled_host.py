@@ -26,7 +26,7 @@ class Host:
     def __init__(self, market: Market, serving: dict[int, InstanceSettings], settings: InstanceSettings) -> None:
         self.market, self.serving, self.settings = market, serving, settings
 
-    def serve(self, instance: Instance, host_key: str, _say: object, _deadline: float = 0.0) -> Served:
+    def serve(self, instance: Instance, host_key: str, _report_progress: object, _deadline: float = 0.0) -> Served:
         assert host_key == HOST_KEY
         for phase in ("connect", "fetch", "start", "probe"):
             self._step(phase, instance.id)
@@ -39,7 +39,7 @@ class Host:
         price = instance.dph_total or 0
         return Served(instance, f"https://{ADDRESS}:48443", host_key, 4e9, {"start": 1.0}, price, end_timer=end_timer)
 
-    def observe(self, instance: Instance, _host_key: str, _say: object) -> Facts:
+    def observe(self, instance: Instance, _host_key: str, _report_progress: object) -> Facts:
         self._step("observe", instance.id)
         return facts_of(self.serving.get(instance.id))
 
@@ -47,7 +47,7 @@ class Host:
         """What the market reports wrongly of a host does not count: what runs answers."""
         return any(row.runs for row in self.market.rows.values() if row.contract.label == self.settings.label)
 
-    def drain(self, instance: Instance, _host_key: str, _say: object) -> None:
+    def drain(self, instance: Instance, _host_key: str, _report_progress: object) -> None:
         self.market.step("drain")
 
     def change_key(self, *_words: object) -> None:

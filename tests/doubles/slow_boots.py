@@ -6,9 +6,10 @@ given_up(seed) == 0     # machines given back though they would have come
 import random
 from dataclasses import replace
 
+from bootstrap.services import Progress
 from providers.vast.api.errors import RentalFailed
 from providers.vast.api.instance import Instance
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
@@ -43,7 +44,7 @@ class SlowBoots(FakeMarket):
 class Serves:
     """A bootstrap that serves at once."""
 
-    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {}, 0.1)
 
 

@@ -137,9 +137,9 @@ def machines_given_back(name: str, moment: str, seed: int = 0, faulty: bool = Fa
     clock = FakeClock()
     store = TroubledStore(clock, TROUBLES[name], random.Random(seed))
     host = FetchingHost(store, MOMENTS[moment], faulty)
-    say: Callable[[str], None] = lambda _text: None  # noqa: E731 -- a callable, as Bringing wants it
+    report_progress: Callable[[str], None] = lambda _text: None  # noqa: E731 -- a callable, as Bringing wants it
     try:
-        HostTransfer(host, SPEC, MANIFEST, store, Until(clock, DEADLINE_SECONDS), say).to("/x")
+        HostTransfer(host, SPEC, MANIFEST, store, Until(clock, DEADLINE_SECONDS), report_progress).to("/x")
     except BootstrapError:
         return 1
     finally:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bootstrap.errors import EngineRefused, HostUnreachable
+from bootstrap.services import Progress
 from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Listing
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
@@ -149,7 +150,7 @@ class Creator:
                 Renter(self.world.market, self.clock, Limits()),
                 ORDER,
                 self,
-                self.world.say(self),
+                self.world.progress_of(self),
                 None,
                 self.world.marks,
             )
@@ -158,7 +159,7 @@ class Creator:
         else:
             self.returned = served.instance.id
 
-    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.works)
         if not self.world.market.lives(instance.id):
             raise HostUnreachable("the machine is gone")
@@ -194,7 +195,7 @@ class Meeting:
         gone_at = begins + chance.uniform(0, 600) if not calm and chance.random() < 0.2 else float("inf")
         return Creator(self, begins, chance.uniform(10, 400), end, late, gone_at)
 
-    def say(self, creator: Creator) -> Progress:
+    def progress_of(self, creator: Creator) -> Progress:
         def said(phase: str, text: str) -> None:
             self.history.append(f"{self.time.now:7.1f} creator {self.creators.index(creator)}  {phase}  {text}")
 

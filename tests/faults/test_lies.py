@@ -63,7 +63,7 @@ class Host:
 
     settings: InstanceSettings
 
-    def serve(self, instance: Instance, host_key: str, _say: object, _deadline: float = 0.0) -> Served:
+    def serve(self, instance: Instance, host_key: str, _report_progress: object, _deadline: float = 0.0) -> Served:
         return Served(instance, "https://203.0.113.7:48443", host_key, 4e9, {"start": 0.0}, instance.dph_total or 0)
 
     def observe(self, *_words: object) -> Any:
@@ -75,10 +75,10 @@ class Host:
 
 @dataclass(frozen=True)
 class Place:
-    """A market that lies, and a desk to work at."""
+    """A market that lies, and the context of operations in it."""
 
     market: RunningMarket
-    desk: OperationContext
+    context: OperationContext
     settings: InstanceSettings
 
     @property
@@ -93,10 +93,10 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(InstanceSettings, "to_limits", lambda _self: limits)
     with running_market(time_scale=TIME_SCALE) as market:
         client = VastClient(market.url, market.key, NoRateLimit(), CLOCK, time_scale=market.time_scale)
-        desk = OperationContext(
+        context = OperationContext(
             client, CLOCK, Keys("", ""), lambda *_: None, hosting=lambda settings, *_: Host(settings)
         )
-        yield Place(market, desk, settings_of("chat-0", 0))
+        yield Place(market, context, settings_of("chat-0", 0))
         client.close()
 
 
@@ -118,7 +118,7 @@ CREATES = [
 @pytest.mark.parametrize(("lie", "times"), CREATES)
 def test_create_ends_with_one_instance_or_says_what_is_left(place: Place, lie: str, times: int) -> None:
     place.market.arm(lie, times)
-    outs, said = attempt(lambda: lifecycle.create(place.settings, place.desk))
+    outs, said = attempt(lambda: lifecycle.create(place.settings, place.context))
     left = place.rented
     if outs is not None:
         assert left == [outs["instanceId"]]
@@ -130,9 +130,9 @@ def test_create_ends_with_one_instance_or_says_what_is_left(place: Place, lie: s
 @pytest.mark.parametrize("times", [1, FOR_GOOD])
 @pytest.mark.parametrize("lie", LIES)
 def test_read_never_says_that_what_is_rented_is_gone(place: Place, lie: str, times: int) -> None:
-    outs = lifecycle.create(place.settings, place.desk)
+    outs = lifecycle.create(place.settings, place.context)
     place.market.arm(lie, times)
-    seen, said = attempt(lambda: lifecycle.read(outs["instanceId"], place.settings, outs, place.desk))
+    seen, said = attempt(lambda: lifecycle.read(outs["instanceId"], place.settings, outs, place.context))
     assert seen is not None or said
     if seen is not None:
         assert not [drift for drift in seen["drift"] if drift.startswith(("status", "surplus"))]
@@ -142,10 +142,10 @@ def test_read_never_says_that_what_is_rented_is_gone(place: Place, lie: str, tim
 @pytest.mark.parametrize("times", [1, FOR_GOOD])
 @pytest.mark.parametrize("lie", LIES)
 def test_update_changes_the_instance_or_nothing(place: Place, lie: str, times: int) -> None:
-    outs = lifecycle.create(place.settings, place.desk)
+    outs = lifecycle.create(place.settings, place.context)
     place.market.arm(lie, times)
     wanted = settings_of("chat-0", 1)
-    updated, said = attempt(lambda: lifecycle.update(outs["instanceId"], place.settings, wanted, outs, place.desk))
+    updated, said = attempt(lambda: lifecycle.update(outs["instanceId"], place.settings, wanted, outs, place.context))
     assert updated is not None or said
     if updated is not None:
         assert updated["instanceId"] == outs["instanceId"]
@@ -155,7 +155,7 @@ def test_update_changes_the_instance_or_nothing(place: Place, lie: str, times: i
 @pytest.mark.parametrize("times", [1, FOR_GOOD])
 @pytest.mark.parametrize("lie", LIES)
 def test_delete_is_confirmed_or_says_what_still_costs(place: Place, lie: str, times: int) -> None:
-    outs = lifecycle.create(place.settings, place.desk)
+    outs = lifecycle.create(place.settings, place.context)
     place.market.arm(lie, times)
-    _none, said = attempt(lambda: lifecycle.delete(outs["instanceId"], place.settings, outs, place.desk))
+    _none, said = attempt(lambda: lifecycle.delete(outs["instanceId"], place.settings, outs, place.context))
     assert place.rented == [] or f"INSTANCE {outs['instanceId']} MAY STILL BE RENTED at $" in said

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
+from bootstrap.services import Progress
 from providers.engine_watch import RentingClock
 from providers.vast.api.errors import DOUBTS, RateLimited, VastError
 from providers.vast.api.instance import Instance
@@ -29,9 +30,15 @@ class PatientMarket:
     """
 
     def __init__(
-        self, market: Market, clock: RentingClock, limits: Limits, deadline: float, say: Callable[[str, str], None]
+        self, market: Market, clock: RentingClock, limits: Limits, deadline: float, report_progress: Progress
     ) -> None:
-        self._market, self._clock, self._limits, self._deadline, self._say = market, clock, limits, deadline, say
+        self._market, self._clock, self._limits, self._deadline, self._report_progress = (
+            market,
+            clock,
+            limits,
+            deadline,
+            report_progress,
+        )
         self.lost_seconds = 0.0
 
     def verify_key(self) -> None:
@@ -109,7 +116,9 @@ class PatientMarket:
                     raise
                 if not told:
                     minutes = (self._deadline - self._clock.monotonic()) / 60
-                    self._say("market", f"{doubt}; asking again for {minutes:.0f} min at most, nothing is given back")
+                    self._report_progress(
+                        "market", f"{doubt}; asking again for {minutes:.0f} min at most, nothing is given back"
+                    )
                     told = True
                 self._clock.sleep(pause)
             else:

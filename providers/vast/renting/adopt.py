@@ -10,6 +10,7 @@ import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
+from bootstrap.services import Progress
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance, unsound
 from providers.vast.api.market import Market
@@ -21,7 +22,6 @@ from providers.vast.renting.serving_marks import Held, Marks, MarkUnknown, forge
 from providers.vast.renting.unlabelled import under_label
 from providers.vast.search.requirements import Requirements
 
-Say = Callable[[str, str], None]  # phase, text
 WRITES = 3  # writes of one mark, if others write it at the same time
 
 
@@ -70,7 +70,7 @@ class Adoption:
     renter: Renter
     label: str
     marks: Marks
-    say: Say
+    report_progress: Progress
     by: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def adopt(self, market: Market, image: str, wishes: Requirements) -> Instance | None:
@@ -79,7 +79,9 @@ class Adoption:
         Asks `market`, and waits for its answers. While the mark is unknown, gives back unsound instances only.
         """
         known, held = self._mark()
-        labelled = under_label(replace(self.renter, market=market), self.label, image, wishes.gpu_names, self.say)
+        labelled = under_label(
+            replace(self.renter, market=market), self.label, image, wishes.gpu_names, self.report_progress
+        )
         under = by_id(labelled)
         if held and held.instance not in {one.id for one in under}:
             hidden = market.show(held.instance)
@@ -92,10 +94,12 @@ class Adoption:
         doomed = [one for one in under if one is not kept and (known or flaws[one.id])]
         for one in doomed:
             why = ", ".join(flaws[one.id]) or "is surplus"
-            self.say("give back", f"instance {one.id} under our label {why}")
+            self.report_progress("give back", f"instance {one.id} under our label {why}")
         give_back_all(self.renter, doomed)
         if kept:
-            self.say("adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}")
+            self.report_progress(
+                "adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}"
+            )
         return kept
 
     def keep(self, instance_id: int) -> None:
@@ -109,14 +113,14 @@ class Adoption:
         Raises RentalFailed if another instance stays; the caller then gives ours back and adopts the other one.
         """
         until = self.renter.clock.monotonic() + self.renter.limits.outage_seconds
-        patient = PatientMarket(self.renter.market, self.renter.clock, self.renter.limits, until, self.say)
+        patient = PatientMarket(self.renter.market, self.renter.clock, self.renter.limits, until, self.report_progress)
         try:
             under = by_id(patient.instances(self.label))
             holder = self._known_holder(patient, instance_id, [one.id for one in under])
         except errors.RentalFailed:
             raise
         except (errors.VastError, MarkUnknown) as error:
-            self.say(
+            self.report_progress(
                 "market", f"instance {instance_id} serves; nobody knows whether another carries its label: {error}"
             )
             return
@@ -125,7 +129,7 @@ class Adoption:
         try:
             give_back_all(self.renter, [one for one in under if one.id != instance_id])
         except errors.StillRented as error:
-            self.say("give back", str(error))
+            self.report_progress("give back", str(error))
 
     def give_back(self, instance_id: int, usd_per_hour: float | None, rented_at: float, error: BaseException) -> None:
         """Give back an instance whose attempt ended in an error; return once the market confirms it.
@@ -154,14 +158,14 @@ class Adoption:
                     raise LeftToAnother(instance_id, usd_per_hour, str(error) or type(error).__name__)
                 self.marks.write(self.label, Held(instance_id), seen)
         except MarkUnknown as unknown:
-            self.say("give back", f"{unknown}; instance {instance_id} is given back all the same")
+            self.report_progress("give back", f"{unknown}; instance {instance_id} is given back all the same")
 
     def _mark(self) -> tuple[bool, Held | None]:
         """Return whether the mark is known, and the mark."""
         try:
             return True, self.marks.read(self.label)
         except MarkUnknown as unknown:
-            self.say("market", f"{unknown}; nothing sound is given back for that")
+            self.report_progress("market", f"{unknown}; nothing sound is given back for that")
             return False, None
 
     def _known_holder(self, market: Market, instance_id: int, under: list[int]) -> int:

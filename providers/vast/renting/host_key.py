@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from bootstrap.errors import OtherHostKey
+from bootstrap.services import Progress
 from providers.vast.api import errors
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.renting.onstart import fingerprint
@@ -53,7 +54,7 @@ def with_last_named(
     instance_id: int,
     host_key: str,
     serve: Callable[[str], Done],
-    say: Callable[[str, str], None],
+    report_progress: Progress,
 ) -> Done:
     """Serve with a host key; if the server shows another key, retry with the key that the log named last.
 
@@ -67,6 +68,6 @@ def with_last_named(
             renter.clock.sleep(renter.limits.look_seconds)
             named = fingerprint(renter.market.log(instance_id)) or host_key
             if named != host_key:
-                say("connect", f"the log of instance {instance_id} names another host key now: {named}")
+                report_progress("connect", f"the log of instance {instance_id} names another host key now: {named}")
             host_key = named
     return serve(host_key)

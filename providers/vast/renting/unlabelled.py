@@ -3,8 +3,9 @@
 The market leaves a label out at times. A row without one may be ours: that is a doubt, and no proof of absence.
 """
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 
+from bootstrap.services import Progress
 from providers.vast.api.instance import Instance
 from providers.vast.renting.rent import could_be
 from providers.vast.renting.renter import Renter
@@ -17,7 +18,7 @@ def under_label(
     label: str,
     image: str,
     gpu_names: Collection[str],
-    say: Callable[[str, str], None],
+    report_progress: Progress,
 ) -> list[Instance]:
     """Return the instances with a label.
 
@@ -34,10 +35,10 @@ def under_label(
         if not doubtful:
             return []
         if look == 0:
-            say("adopt", f"{_told(doubtful)}, and may be ours: looking again before anything is rented")
+            report_progress("adopt", f"{_told(doubtful)}, and may be ours: looking again before anything is rented")
         if look < LOOKS - 1:
             renter.clock.sleep(renter.limits.look_seconds)
-    say("adopt", f"{_told(doubtful)}; it is taken for somebody else's. `gpu-fleet sweep` lists it")
+    report_progress("adopt", f"{_told(doubtful)}; it is taken for somebody else's. `gpu-fleet sweep` lists it")
     return []
 
 

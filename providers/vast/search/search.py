@@ -1,10 +1,11 @@
 """Search the market and rank: the offers to try, in order, with the ledger's knowledge of machines."""
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from bootstrap.services import Progress
 from providers.ledger.machine_history import MachineHistory, avoided
 from providers.vast.api.market import Market
 from providers.vast.api.offer import Offer
@@ -51,7 +52,7 @@ def candidates(
     wishes: Requirements,
     records: Mapping[int, MachineHistory],
     now: float,
-    say: Callable[[str, str], None],
+    report_progress: Progress,
 ) -> tuple[list[Offer], list[dict[str, Any]]]:
     """Return the offers to try, with all slices of each machine, and the queries that found them.
 
@@ -65,13 +66,13 @@ def candidates(
         listed = _listed(market, asked)
         found = ranking.rank(listed, careful, records, once=False)
         if found:
-            _say_left_out(listed, say)
-            say("search", f"{_machines(until)} that failed before avoided")
+            _say_left_out(listed, report_progress)
+            report_progress("search", f"{_machines(until)} that failed before avoided")
             return found, asked
     ranked, near = _found(market, wishes, records, once=False)
-    _say_left_out(near, say)
+    _say_left_out(near, report_progress)
     if until:
-        say("search", "nothing fits but what failed before; trying that all the same")
+        report_progress("search", "nothing fits but what failed before; trying that all the same")
     return ranked, queries(wishes)
 
 
@@ -80,9 +81,9 @@ def _listed(market: Market, asked: Sequence[dict[str, Any]]) -> Listing[Offer]:
     return Listing(itertools.chain(*answers), itertools.chain(*map(set_aside, answers)))
 
 
-def _say_left_out(listed: Sequence[Offer], say: Callable[[str, str], None]) -> None:
+def _say_left_out(listed: Sequence[Offer], report_progress: Progress) -> None:
     if odd := describe_odd_rows(set_aside(listed), "offer"):
-        say("search", odd)
+        report_progress("search", odd)
 
 
 def _machines(until: Mapping[int, float]) -> str:

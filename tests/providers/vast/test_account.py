@@ -34,8 +34,10 @@ class Rented:
         self.world = World(1)
         self.world.up("chat-0")
         self.number, _settings, self.outs = self.world.state["chat-0"]
-        desk = self.world.desk()
-        self.desk = OperationContext(desk.market, desk.clock, Keys("", ""), lambda *_: None, hosting=desk.hosting)
+        context = self.world.context()
+        self.context = OperationContext(
+            context.market, context.clock, Keys("", ""), lambda *_: None, hosting=context.hosting
+        )
         self.market = self.world.market
 
     def see_nothing(self, account: str = "") -> None:
@@ -45,14 +47,14 @@ class Rented:
             self.market.rows.clear()
 
     def read(self, outs: dict[str, Any] | None = None) -> dict[str, Any] | None:
-        return lifecycle.read(self.number, SETTINGS, self.outs if outs is None else outs, self.desk)
+        return lifecycle.read(self.number, SETTINGS, self.outs if outs is None else outs, self.context)
 
     def delete(self, outs: dict[str, Any] | None = None) -> None:
-        lifecycle.delete(self.number, SETTINGS, self.outs if outs is None else outs, self.desk)
+        lifecycle.delete(self.number, SETTINGS, self.outs if outs is None else outs, self.context)
 
     def update(self) -> dict[str, Any]:
         return lifecycle.update(
-            self.number, SETTINGS, SETTINGS, {**self.outs, "drift": ["address: it moved"]}, self.desk
+            self.number, SETTINGS, SETTINGS, {**self.outs, "drift": ["address: it moved"]}, self.context
         )
 
 
@@ -143,9 +145,9 @@ def test_an_instance_that_is_seen_needs_no_account(rented: Rented) -> None:
 def test_an_update_that_only_records_learns_the_account_where_state_has_none(rented: Rented) -> None:
     outs = {**rented.outs, "account": None}
 
-    assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.desk)["account"] == 7
+    assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.context)["account"] == 7
     rented.see_nothing("alice")
-    assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.desk)["account"] is None
+    assert lifecycle.update(rented.number, SETTINGS, SETTINGS, outs, rented.context)["account"] is None
 
 
 def test_a_fleet_of_an_old_state_learns_its_account_from_one_list(market: RunningMarket, tmp_path: Path) -> None:

@@ -39,8 +39,8 @@ class Account:
         self.marks.write(LABEL, Held(instance_id, by), self.marks.read(LABEL))
 
     def holding(self) -> Adoption:
-        say = lambda phase, text: self.said.append(f"{phase} {text}")  # noqa: E731
-        return Adoption(Renter(self.market, self.market.clock, Limits()), LABEL, self.marks, say, by="us")
+        report_progress = lambda phase, text: self.said.append(f"{phase} {text}")  # noqa: E731
+        return Adoption(Renter(self.market, self.market.clock, Limits()), LABEL, self.marks, report_progress, by="us")
 
     def adopt(self) -> int | None:
         found = self.holding().adopt(self.market, "image", WISHES)
@@ -233,7 +233,7 @@ def test_a_delete_takes_the_mark_away() -> None:
     served, marks = Served(), FakeMarks()
     marks.write(SETTINGS.label, Held(served.number, ("them",)), None)
 
-    lifecycle.delete(served.number, SETTINGS, served.outs, replace(served.desk, marks=marks))
+    lifecycle.delete(served.number, SETTINGS, served.outs, replace(served.context, marks=marks))
 
     assert marks.read(SETTINGS.label) is None
 

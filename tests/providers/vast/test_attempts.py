@@ -3,10 +3,11 @@
 import pytest
 
 from bootstrap import errors as host_errors
+from bootstrap.services import Progress
 from providers.ledger.event import Event, Outcome, Reason
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
@@ -24,10 +25,10 @@ class FakeBootstrap:
     def __init__(self, *outcomes: BaseException | None) -> None:
         self.outcomes = list(outcomes)
 
-    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
-        say("connect", "in")
-        say("fetch weights", "1 GB")
-        say("fetch weights", "another line of the same phase")
+    def serve(self, instance: Instance, host_key: str, report_progress: Progress, deadline: float) -> Served:
+        report_progress("connect", "in")
+        report_progress("fetch weights", "1 GB")
+        report_progress("fetch weights", "another line of the same phase")
         if self.outcomes and (error := self.outcomes.pop(0)):
             raise error
         return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {}, 0.1, download_mbps=750.0)

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from bootstrap import errors as host_errors
+from bootstrap.services import Progress
 from providers.ledger.event import Outcome, Reason
 from providers.vast.api import errors
 from providers.vast.api.instance import Failed, Instance, classify
-from providers.vast.create import Progress, Served, bring_online
+from providers.vast.create import Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from sandbox.market.records.registries import NO_SUCH_TAG
@@ -29,7 +30,7 @@ class Ends:
     def __init__(self, clock: FakeClock, seconds: float, error: Exception) -> None:
         self.clock, self.seconds, self.error = clock, seconds, error
 
-    def serve(self, _instance: Instance, _host_key: str, _say: Progress, _deadline: float) -> Served:
+    def serve(self, _instance: Instance, _host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.seconds)
         raise self.error
 

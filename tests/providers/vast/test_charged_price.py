@@ -118,36 +118,37 @@ def served(said: list[tuple[str, str]]) -> tuple[World, OperationContext, int, d
     world = World(1)
     world.up("chat-0")
     number, _settings, outs = world.state["chat-0"]
-    return world, replace(world.desk(), say=lambda *words: said.append(words)), number, outs
+    return world, replace(world.context(), report_progress=lambda *words: said.append(words)), number, outs
 
 
 def test_a_refresh_reads_the_price_and_an_update_keeps_it() -> None:
     said: list[tuple[str, str]] = []
-    world, desk, number, outs = served(said)
+    world, context, number, outs = served(said)
     settings = settings_of("chat-0", 0)
     world.market.rows[number] |= {"dph_total": 0.9, "inet_down_cost": 0.0}
 
-    found = lifecycle.read(number, settings, outs, desk)
+    found = lifecycle.read(number, settings, outs, context)
 
     assert found is not None
     assert (found["chargedUsdPerHour"], found["usdPerHour"], found["drift"]) == (0.9, outs["usdPerHour"], [])
     assert [phase for phase, _text in said].count("price") == 1
     assert (
-        lifecycle.update(number, settings, settings, {**found, "drift": ["start: x"]}, desk)["chargedUsdPerHour"] == 0.9
+        lifecycle.update(number, settings, settings, {**found, "drift": ["start: x"]}, context)["chargedUsdPerHour"]
+        == 0.9
     )
     world.market.rows[number] |= {"inet_down_cost": None}
-    again = lifecycle.read(number, settings, found, desk)
+    again = lifecycle.read(number, settings, found, context)
     assert (again or {})["chargedUsdPerHour"] == 0.9
 
 
 def test_what_cannot_be_read_about_announcements_is_left_out() -> None:
     said: list[tuple[str, str]] = []
-    world, desk, number, outs = served(said)
+    world, context, number, outs = served(said)
     market = world.market
     market.rows[number].contract.announced = (world.clock.time(), 0.72)
     market.before["increases"] = [raising(errors.CredentialsRefused("no scope"))]
 
-    assert lifecycle.read(number, settings_of("chat-0", 0), outs, desk) is not None
+    assert lifecycle.read(number, settings_of("chat-0", 0), outs, context) is not None
     assert "price" not in [phase for phase, _text in said]
-    assert lifecycle.read(number, settings_of("chat-0", 0), outs, desk) is not None
+    assert lifecycle.read(number, settings_of("chat-0", 0), outs, context) is not None
     assert "its landlord wants $0.720/h" in said[-1][1]

@@ -71,19 +71,19 @@ def serving(end_date: float | None) -> tuple[World, int, dict[str, Any], Operati
     number, _settings, outs = world.state["chat-0"]
     world.market.rows[number]["end_date"] = end_date
     said: list[str] = []
-    desk = OperationContext(
-        world.market, world.clock, Keys("", ""), lambda _p, text: said.append(text), hosting=world.desk().hosting
+    context = OperationContext(
+        world.market, world.clock, Keys("", ""), lambda _p, text: said.append(text), hosting=world.context().hosting
     )
-    return world, number, outs, desk
+    return world, number, outs, context
 
 
 def test_a_refresh_warns_of_the_end_and_the_next_update_takes_another_machine() -> None:
-    world, number, outs, desk = serving(None)
+    world, number, outs, context = serving(None)
     settings = settings_of("chat-0", 0)
     world.market.rows[number]["end_date"] = world.clock.time() + 10 * DAY
-    far = lifecycle.read(number, settings, outs, desk)
+    far = lifecycle.read(number, settings, outs, context)
     world.market.rows[number]["end_date"] = world.clock.time() + 3600
-    near = lifecycle.read(number, settings, outs, desk)
+    near = lifecycle.read(number, settings, outs, context)
 
     assert far is not None
     assert near is not None
@@ -94,21 +94,21 @@ def test_a_refresh_warns_of_the_end_and_the_next_update_takes_another_machine() 
 
 
 def test_a_market_that_is_silent_once_takes_no_end_away() -> None:
-    world, number, outs, desk = serving(None)
+    world, number, outs, context = serving(None)
     end = world.clock.time() + 10 * DAY
 
-    found = lifecycle.read(number, settings_of("chat-0", 0), {**outs, "endsAt": end}, desk)
+    found = lifecycle.read(number, settings_of("chat-0", 0), {**outs, "endsAt": end}, context)
 
     assert found is not None
     assert found["endsAt"] == end
 
 
 def test_an_end_that_has_passed_is_a_doubt_and_replaces_nothing() -> None:
-    world, number, outs, desk = serving(None)
+    world, number, outs, context = serving(None)
     settings = settings_of("chat-0", 0)
     world.market.rows[number]["end_date"] = world.clock.time() - 3600
 
-    found = lifecycle.read(number, settings, outs, desk)
+    found = lifecycle.read(number, settings, outs, context)
 
     assert found is not None
     assert found["drift"] == []
@@ -116,7 +116,7 @@ def test_an_end_that_has_passed_is_a_doubt_and_replaces_nothing() -> None:
 
 
 def test_an_end_in_the_past_out_of_an_older_versions_refresh_replaces_nothing() -> None:
-    _world, _number, outs, _desk = serving(None)
+    _world, _number, outs, _context = serving(None)
     settings = settings_of("chat-0", 0)
     outs["drift"] = ["contract: it ended at 1970-01-01 00:00 UTC; then the market stops the instance"]
 
@@ -129,10 +129,10 @@ def test_an_end_that_cannot_be_is_not_known(dates: dict[str, float]) -> None:
 
 
 def test_states_of_older_versions_know_no_end() -> None:
-    _world, number, outs, desk = serving(None)
+    _world, number, outs, context = serving(None)
     outs.pop("endsAt")
 
-    found = lifecycle.read(number, settings_of("chat-0", 0), outs, desk)
+    found = lifecycle.read(number, settings_of("chat-0", 0), outs, context)
 
     assert found is not None
     assert (found["endsAt"], found["drift"]) == (None, [])

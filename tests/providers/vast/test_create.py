@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from bootstrap import errors as host_errors
+from bootstrap.services import Progress
 from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
@@ -30,7 +31,7 @@ class FakeBootstrap:
         self.during = during
         self.served: list[int] = []
 
-    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, report_progress: Progress, deadline: float) -> Served:
         assert host_key == HOST_KEY
         self.served.append(instance.id)
         if self.during:
@@ -132,7 +133,7 @@ class Shows:
         self.shown = shown
         self.pinned: list[str] = []
 
-    def serve(self, instance: Instance, host_key: str, _say: Progress, _deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         self.pinned.append(host_key)
         if host_key != self.shown:
             raise host_errors.OtherHostKey(f"shows {self.shown}, not {host_key}")

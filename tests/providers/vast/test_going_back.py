@@ -32,11 +32,11 @@ def failed(seen: dict[str, Any] | None) -> str:
     world = World(1)
     world.up("chat-0")
     number, old, outs = world.state["chat-0"]
-    desk = lifecycle.OperationContext(
-        world.market, world.clock, world.desk().keys, lambda *_: None, hosting=lambda *_: Refusing(seen)
+    context = lifecycle.OperationContext(
+        world.market, world.clock, world.context().keys, lambda *_: None, hosting=lambda *_: Refusing(seen)
     )
     with pytest.raises(UpdateFailed) as raised:
-        lifecycle.update(number, old, settings_of("chat-0", 1), outs, desk)
+        lifecycle.update(number, old, settings_of("chat-0", 1), outs, context)
     assert number in world.market.rows
     return str(raised.value)
 

@@ -32,8 +32,8 @@ class Rented:
         self.world.clock.now += 2 * HOUR
 
     @property
-    def desk(self) -> OperationContext:
-        return replace(self.world.desk(), ledger=self.ledger)
+    def context(self) -> OperationContext:
+        return replace(self.world.context(), ledger=self.ledger)
 
     @property
     def ended(self) -> Event:
@@ -42,7 +42,7 @@ class Rented:
         return event
 
     def delete(self, outs: dict[str, Any] | None = None) -> None:
-        lifecycle.delete(self.number, SETTINGS, outs or self.outs, self.desk)
+        lifecycle.delete(self.number, SETTINGS, outs or self.outs, self.context)
 
 
 def test_a_delete_writes_down_how_long_it_was_rented_what_that_cost_and_why() -> None:
@@ -63,7 +63,7 @@ def test_a_refresh_that_finds_it_gone_writes_that_down() -> None:
     rented = Rented()
     rented.world.market.rows.clear()
 
-    assert lifecycle.read(rented.number, SETTINGS, rented.outs, rented.desk) is None
+    assert lifecycle.read(rented.number, SETTINGS, rented.outs, rented.context) is None
 
     assert (rented.ended.reason, rented.ended.message) == (Reason.LOST, instance_end.GONE)
 
@@ -71,7 +71,7 @@ def test_a_refresh_that_finds_it_gone_writes_that_down() -> None:
 def test_a_refresh_that_finds_it_writes_nothing() -> None:
     rented = Rented()
 
-    assert lifecycle.read(rented.number, SETTINGS, rented.outs, rented.desk) is not None
+    assert lifecycle.read(rented.number, SETTINGS, rented.outs, rented.context) is not None
 
     assert rented.ledger.events == []
 
@@ -103,7 +103,7 @@ def test_what_was_surplus_under_the_label_ended_too(step: str) -> None:
     if step == "delete":
         rented.delete()
     else:
-        lifecycle.update(rented.number, SETTINGS, settings_of("chat-0", 1), rented.outs, rented.desk)
+        lifecycle.update(rented.number, SETTINGS, settings_of("chat-0", 1), rented.outs, rented.context)
 
     told = {event.instance_id: event.message for event in rented.ledger.events}
     assert told[surplus] == instance_end.SURPLUS

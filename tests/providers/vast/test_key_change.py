@@ -48,7 +48,7 @@ class Rotating:
         def hosting(settings: InstanceSettings, *_more: object) -> Any:
             return Noting(self.world.market, self.world.serving, settings)
 
-        return lifecycle.update(self.number, old, new, outs, replace(self.world.desk(), hosting=hosting))
+        return lifecycle.update(self.number, old, new, outs, replace(self.world.context(), hosting=hosting))
 
 
 def test_the_old_key_is_locked_out_by_the_update_that_finds_the_new_one_in_state() -> None:
@@ -78,7 +78,7 @@ def test_a_refresh_forgets_no_key_that_is_to_be_locked_out(words: dict[str, Any]
     rotating = Rotating()
     rotating.world.market.rows[rotating.number].says(words)
 
-    seen = lifecycle.read(rotating.number, NEW, {**rotating.outs, "drift": [LEFT]}, rotating.world.desk())
+    seen = lifecycle.read(rotating.number, NEW, {**rotating.outs, "drift": [LEFT]}, rotating.world.context())
 
     assert seen is not None
     assert LEFT in seen["drift"]

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap import errors as host_errors
+from bootstrap.services import Progress
 from providers.ledger.machine_history import MachineHistory
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
-from providers.vast.create import Progress, Served, bring_online
+from providers.vast.create import Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.preview_plan import report_plan
 from providers.vast.renting.renter import Renter
@@ -125,7 +126,7 @@ class FailsLate:
     def __init__(self, clock: FakeClock, seconds: float) -> None:
         self.clock, self.seconds = clock, seconds
 
-    def serve(self, _instance: Instance, _host_key: str, _say: Progress, _deadline: float) -> Served:
+    def serve(self, _instance: Instance, _host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.seconds)
         raise host_errors.HostUnreachable("closed")
 

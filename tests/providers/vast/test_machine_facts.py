@@ -40,9 +40,9 @@ def test_facts_that_appear_are_taken_up_by_a_refresh() -> None:
     outs = {**outs, "drift": []}
 
     served.row.says(ABSENT)
-    still = lifecycle.read(served.number, SETTINGS, outs, served.desk)
+    still = lifecycle.read(served.number, SETTINGS, outs, served.context)
     served.row.says({})
-    found = lifecycle.read(served.number, SETTINGS, outs, served.desk)
+    found = lifecycle.read(served.number, SETTINGS, outs, served.context)
 
     assert still is not None
     assert found is not None

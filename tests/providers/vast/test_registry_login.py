@@ -4,11 +4,12 @@ import copy
 
 import pytest
 
+from bootstrap.services import Progress
 from providers.ledger.event import Outcome, Reason
 from providers.redaction import Redaction
 from providers.vast.api.errors import ImageRefused, RentalFailed, SettingsInvalid
 from providers.vast.api.instance import Failed, Instance, classify
-from providers.vast.create import InstanceRequest, Progress, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.rent import rent_body
 from providers.vast.renting.renter import Renter
@@ -81,7 +82,7 @@ def brought(market: FakeMarket, ledger: FakeLedger, attempts: int = 3) -> Served
 
 
 class Serving:
-    def serve(self, instance: Instance, host_key: str, say: Progress, deadline: float) -> Served:
+    def serve(self, instance: Instance, host_key: str, report_progress: Progress, deadline: float) -> Served:
         return Served(instance, "https://203.0.113.7:48443", host_key, 0.0, {}, 0.1)
 
 

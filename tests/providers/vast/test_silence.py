@@ -40,9 +40,9 @@ class Served:
         self.world.up("chat-0")
         self.number, _settings, self.outs = self.world.state["chat-0"]
         self.said: list[tuple[str, str]] = []
-        desk = self.world.desk()
-        self.desk = OperationContext(
-            desk.market, desk.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=self._hosting
+        context = self.world.context()
+        self.context = OperationContext(
+            context.market, context.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=self._hosting
         )
         self.shows_another_key = self.answers = False
 
@@ -72,15 +72,15 @@ class Served:
 
     def read(self) -> dict[str, Any]:
         """Return what a refresh finds."""
-        found = lifecycle.read(self.number, SETTINGS, self.outs, self.desk)
+        found = lifecycle.read(self.number, SETTINGS, self.outs, self.context)
         assert found is not None
         return found
 
     def verdict(self, outs: dict[str, Any]) -> Changes:
-        return down_check.judge(self.number, SETTINGS, SETTINGS, outs, self.desk)
+        return down_check.judge(self.number, SETTINGS, SETTINGS, outs, self.context)
 
     def update(self, outs: dict[str, Any]) -> dict[str, Any]:
-        return lifecycle.update(self.number, SETTINGS, SETTINGS, outs, self.desk)
+        return lifecycle.update(self.number, SETTINGS, SETTINGS, outs, self.context)
 
 
 @pytest.mark.parametrize("seen", PASSING)
@@ -250,7 +250,7 @@ def test_a_machine_with_another_host_key_is_replaced_only_after_a_while_and_a_fr
     served.shows_another_key = True
     assert served.verdict(old).replace == ["drift"]
     assert served.verdict({**old, "downSince": since}).replace == []
-    found = lifecycle.read(served.number, SETTINGS, served.outs, served.desk) or {}
+    found = lifecycle.read(served.number, SETTINGS, served.outs, served.context) or {}
     assert (found["drift"][0].partition(":")[0], found["downSince"] is None) == ("another host key", False)
 
 

@@ -33,8 +33,10 @@ class Nameless(FakeMarket):
 
 def take_over(market: FakeMarket) -> tuple[int | None, list[str]]:
     said: list[str] = []
-    say = lambda _phase, text: said.append(text)  # noqa: E731
-    kept = Adoption(Renter(market, market.clock, Limits()), LABEL, NoMarks(), say).adopt(market, "image", WISHES)
+    report_progress = lambda _phase, text: said.append(text)  # noqa: E731
+    kept = Adoption(Renter(market, market.clock, Limits()), LABEL, NoMarks(), report_progress).adopt(
+        market, "image", WISHES
+    )
     return (kept.id if kept else None), said
 
 

@@ -160,11 +160,11 @@ def test_a_disk_that_fills_costs_neither_what_serves_nor_the_error_and_is_said_o
     clock = FakeClock()
     first, second = both(tmp_path / "board.json", clock)
 
-    def say(_phase: str, text: str) -> None:
+    def report_progress(_phase: str, text: str) -> None:
         lines.append(text)
 
     def play(error: Exception | None = None) -> None:
-        with ExitStack() as later, first.changing(settings(0), say):
+        with ExitStack() as later, first.changing(settings(0), report_progress):
             later.enter_context(full_disk())  # room comes back only when the change has ended
             if error:
                 raise error
