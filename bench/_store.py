@@ -162,7 +162,7 @@ def streamer(shelf: Shelf, endpoint: str, sizes: dict[str, int]) -> dict[str, li
     """Return the command line of the Run:ai streamer, into memory; none where the real vLLM, whose torch it needs, is not."""
     python = find(ROOT, os.environ).vllm / "bin" / "python"
     if not python.exists():
-        say("the Run:ai streamer is left out: the real vLLM, whose torch it needs, is not installed")
+        print_line("the Run:ai streamer is left out: the real vLLM, whose torch it needs, is not installed")
         return {}
     library = next((shelf.tools.parent / "lib").glob("python*/site-packages"))
     settings = {
@@ -210,7 +210,7 @@ def empty(folder: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def say(text: str) -> None:
+def print_line(text: str) -> None:
     """Print a line beside the figures."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()

@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._cloud import Cloud, instances, running_cloud
 from bench._figures import figure
-from bench.up import GOAL, parts_of, told
+from bench.up import GOAL, describe_phases, parts_of
 from providers.vast.api.rate_limit import INTERVALS, LONGEST_ROW
 from providers.vast.limits import Limits
 
@@ -39,7 +39,7 @@ def main() -> None:
                 figure(f"calls to the market an instance, {name} of {INSTANCES}", each, "", GOAL_CALLS[name])
                 if name == "up":
                     limit = max(parts.total for parts in parts_of(instances(stack), cloud)) + empty_up
-                    print(told(instances(stack)), f"  limit {limit:.1f} s", sep="\n", flush=True)
+                    print(describe_phases(instances(stack)), f"  limit {limit:.1f} s", sep="\n", flush=True)
                     figure(f"pulumi up over its limit, {INSTANCES} instances", seconds / limit, "ratio", GOAL)
         early = cloud.sandbox.status()["market"]["calls_too_early"]
     turns = INSTANCES - 1 + (INSTANCES - 1) // LONGEST_ROW

@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
-from bench._store import MIB, Shelf, empty, raw_downloads, say, shelf, timed
+from bench._store import MIB, Shelf, empty, print_line, raw_downloads, shelf, timed
 from bootstrap.download import fetch_settings
 from bootstrap.remote_scripts import program
 from weights.manifest import PART_BYTES, Manifest
@@ -63,8 +63,8 @@ def over_best_raw(here: Shelf, manifest: Manifest, mbps: float | None, what: str
                     tool,
                     lambda tool=tool: timed(raw_downloads(here, manifest, endpoint, target, mbps is None)[tool]),
                 )
-    told = ", ".join(f"{tool} {manifest.total_bytes / each / 1e6:.0f} MB/s" for tool, each in seconds.items())
-    say(f"{what}: {told}")
+    speeds = ", ".join(f"{tool} {manifest.total_bytes / each / 1e6:.0f} MB/s" for tool, each in seconds.items())
+    print_line(f"{what}: {speeds}")
     best = min(each for tool, each in seconds.items() if tool != "ours")
     figure(f"verified fetch over the best raw tool, {what}", best / seconds["ours"], "ratio", goal, "more")
 
@@ -85,7 +85,7 @@ def hosts_at_once(here: Shelf, manifest: Manifest) -> None:
     """Print what four hosts get together over what one gets alone; the store and all hosts share this machine's cores."""
     alone = together(here, manifest, 1)
     four = together(here, manifest, HOSTS)
-    say(f"one host {alone / 1e6:.0f} MB/s; {HOSTS} hosts {four / 1e6:.0f} MB/s together")
+    print_line(f"one host {alone / 1e6:.0f} MB/s; {HOSTS} hosts {four / 1e6:.0f} MB/s together")
     figure(f"{HOSTS} hosts' fetches together over one's", four / alone, "ratio", 1.0, "more")
 
 
@@ -124,7 +124,7 @@ def cut(here: Shelf, manifest: Manifest) -> None:
         came = allocated(target)
         done = subprocess.run(command, input=stdin, capture_output=True, check=True)
     again = json.loads(done.stdout)["bytes"] + came - manifest.total_bytes
-    say(f"killed at {came / MIB:.0f} MiB of {manifest.total_bytes / MIB:.0f}; {again / MIB:.1f} MiB came twice")
+    print_line(f"killed at {came / MIB:.0f} MiB of {manifest.total_bytes / MIB:.0f}; {again / MIB:.1f} MiB came twice")
     figure("bytes fetched again after a kill at half", 100 * again / manifest.total_bytes, "%", 2)
 
 

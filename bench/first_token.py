@@ -48,8 +48,8 @@ def main() -> None:
             bare.append(bare_start(python, fleet, model, folder))
             phases = phases_of_chain(cloud)
             chain.append(sum(phases.values()))
-            said = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in phases.items())
-            print(f"bare {bare[-1]:.2f} s; chain {chain[-1]:.2f} s = {said}", flush=True)
+            parts = ", ".join(f"{phase} {seconds:.2f}" for phase, seconds in phases.items())
+            print(f"bare {bare[-1]:.2f} s; chain {chain[-1]:.2f} s = {parts}", flush=True)
     figure("running to first completion over bare vLLM", sum(chain) / sum(bare), "ratio", GOAL)
 
 

@@ -22,14 +22,14 @@ def main() -> None:
     """Play and print."""
     destroyed = unknown = 0
     with ProcessPoolExecutor() as pool:
-        for lost, left in pool.map(lives, CASES):
+        for lost, left in pool.map(play_seeds, CASES):
             destroyed, unknown = destroyed + lost, unknown + left
     cases = f"{len(CASES)} troubles and phases x {SEEDS:,} seeds"
     figure(f"healthy machines destroyed because of the market's trouble, {cases}", destroyed, "", 0)
     figure(f"instances rented and unknown after the market's trouble, {cases}", unknown, "", 0)
 
 
-def lives(case: tuple[str, str]) -> tuple[int, int]:
+def play_seeds(case: tuple[str, str]) -> tuple[int, int]:
     """Play all seeds of one trouble in one phase; return how many machines were destroyed and left unknown."""
     destroyed = unknown = 0
     for seed in range(SEEDS):

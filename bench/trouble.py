@@ -21,8 +21,8 @@ def main() -> None:
     """Count and print."""
     apis = product(outages.TROUBLES, outages.PHASES)
     count("the API's trouble", "creates", ((*key, outages.machines_given_back(*key)) for key in apis))
-    lives = product(odd_lives.LIVES, odd_lives.PHASES)
-    found = ((life, phase, odd_lives.machines_given_back(odd_lives.LIVES[life], phase)) for life, phase in lives)
+    combinations = product(odd_lives.LIVES, odd_lives.PHASES)
+    found = ((life, phase, odd_lives.machines_given_back(odd_lives.LIVES[life], phase)) for life, phase in combinations)
     count("odd words of healthy instances", "creates and updates", found)
     stores = product(store_outages.TROUBLES, store_outages.MOMENTS, range(SEEDS))
     count("the store's trouble", "downloads", ((*key[:2], store_outages.machines_given_back(*key)) for key in stores))

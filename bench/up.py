@@ -60,7 +60,7 @@ def main() -> None:
             print(
                 f"{size} instances: up {took:.2f} s; limit {limit:.2f} s = turn {slowest.turn:.2f} + boot "
                 f"{slowest.boot:.2f} + transfer {slowest.transfer:.2f} ({slowest.name}) + empty run {empty:.2f}",
-                told(rows),
+                describe_phases(rows),
                 sep="\n",
                 flush=True,
             )
@@ -92,14 +92,14 @@ def parts(row: Mapping[str, Any], place: int, contract: Contract) -> Parts:
     )
 
 
-def told(rows: list[dict[str, Any]]) -> str:
-    """Say how long the phases took: the mean and the longest of each."""
+def describe_phases(rows: list[dict[str, Any]]) -> str:
+    """Return a line about the time of the phases: the mean and the longest of each."""
     phases = {
         phase: [float(row["phases"][phase]) for row in rows if phase in row["phases"]] for phase in rows[0]["phases"]
     }
-    said = [f"{phase} {sum(each) / len(each):.2f} (longest {max(each):.2f})" for phase, each in phases.items()]
+    means = [f"{phase} {sum(each) / len(each):.2f} (longest {max(each):.2f})" for phase, each in phases.items()]
     attempts = sum(int(row["attempts"]) for row in rows)
-    return f"  seconds by phase: {', '.join(said)}; {attempts} attempts"
+    return f"  seconds by phase: {', '.join(means)}; {attempts} attempts"
 
 
 if __name__ == "__main__":

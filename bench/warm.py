@@ -28,21 +28,21 @@ def main() -> None:
             size(stack, 0)
             stack.up()
             size(stack, 1)
-            warm, said = started(cloud, stack)
-    if "compile cache of an earlier start" not in said:
-        raise SystemExit(f"the second start had no cache, perhaps because it was on another machine:\n{said}")
-    kept = re.search(r"compile cache of an earlier start: .*", said)
+            warm, output = started(cloud, stack)
+    if "compile cache of an earlier start" not in output:
+        raise SystemExit(f"the second start had no cache, perhaps because it was on another machine:\n{output}")
+    kept = re.search(r"compile cache of an earlier start: .*", output)
     print(f"start without {cold:.1f} s, with {warm:.1f} s; {kept[0] if kept else ''}", flush=True)
     figure("start of vLLM with a kept compile cache over without", warm / cold, "ratio", 0.9)
 
 
 def started(cloud: Cloud, stack: Stack) -> tuple[float, str]:
-    """Bring the instance online; return the seconds of its start and all that was said."""
-    said = stack.up().text
+    """Bring the instance online; return the seconds of its start and its output."""
+    output = stack.up().text
     (row,) = instances(stack)
     if not cloud.sandbox.status()["market"]["instances"]:
         raise SystemExit("nothing was rented")
-    return float(row["phases"]["start"]), said
+    return float(row["phases"]["start"]), output
 
 
 def size(stack: Stack, replicas: int) -> None:

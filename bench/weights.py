@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
-from bench._store import BUCKET, Shelf, empty, rclone_options, say, shelf, timed
+from bench._store import BUCKET, Shelf, empty, print_line, rclone_options, shelf, timed
 from weights.manifest import Manifest, of_folder
 
 GIB = 2**30
@@ -41,7 +41,7 @@ def hashing(source: Path, total: int, what: str) -> None:
         seconds.append(time.perf_counter() - began)
     alone = min(timed(["openssl", "dgst", "-sha256", *map(str, source.iterdir())]) for _run in range(RUNS))
     cores = os.cpu_count() or 1
-    say(
+    print_line(
         f"{what}: manifest {total / min(seconds) / 1e6:.0f} MB/s; openssl {total / alone / 1e6:.0f} MB/s on each of {cores}"
     )
     figure(f"manifest over openssl times cores, {what}", alone / min(seconds) / cores, "ratio", 0.9, "more")
@@ -58,7 +58,7 @@ def uploading(here: Shelf, manifest: Manifest, source: Path, what: str) -> None:
         for tool, command in commands(here, source).items():
             seconds[tool] = min(seconds.get(tool, float("inf")), timed(command))
             forget(here)
-    say(
+    print_line(
         f"{what}: "
         + ", ".join(f"{tool} {manifest.total_bytes / each / 1e6:.0f} MB/s" for tool, each in seconds.items())
     )

@@ -42,8 +42,8 @@ def run_engine(words: Sequence[str], console: Console | None = None) -> None:
 
 def errors_of(view: UpdateView, complained: str) -> list[str]:
     """Return the errors as sentences: those of resources and program, or else what Pulumi's command line complained of."""
-    told = [f"{one.name}: {one.text}" if one.name else one.text for one in view.troubles if one.is_error]
-    if told:
-        return told
+    sentences = [f"{one.name}: {one.text}" if one.name else one.text for one in view.troubles if one.is_error]
+    if sentences:
+        return sentences
     lines = [line for line in complained.splitlines() if line.strip()]
     return [found.text for line in lines if (found := trouble("", line, True))]

@@ -36,11 +36,11 @@ def read(stack: str, *words: str) -> Any:
     return json.loads(done.stdout)
 
 
-def unreadable(stack: str, said: str) -> str:
+def unreadable(stack: str, stderr: str) -> str:
     """Translate what Pulumi said on stderr when it could not read a stack."""
-    if "no stack named" in said:
+    if "no stack named" in stderr:
         return f"there is no stack {stack}; {maker(stack)} makes it"
-    reasons = [line.removeprefix("error: ") for line in said.splitlines() if line.strip()]
+    reasons = [line.removeprefix("error: ") for line in stderr.splitlines() if line.strip()]
     return f"the stack {stack} cannot be read: {reasons[-1][:REASON_LENGTH] if reasons else 'Pulumi says nothing'}"
 
 

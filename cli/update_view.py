@@ -49,7 +49,7 @@ class UpdateView:
     lines: dict[str, Line] = field(default_factory=dict)
     troubles: list[Trouble] = field(default_factory=list)
     summary: Summary | None = None
-    _said: set[tuple[str, str]] = field(default_factory=set)
+    _printed: set[tuple[str, str]] = field(default_factory=set)
     _live: Live | None = None
 
     def __enter__(self) -> Self:
@@ -82,9 +82,9 @@ class UpdateView:
         """Return how many resources were created, updated, ... and in what time; empty if the engine did not say."""
         if self.summary is None:
             return ""
-        counts = [(self.summary.changes.get(word, 0), told) for word, told in COUNTED.items()]
-        said = ", ".join(f"{count} {told}" for count, told in counts if count)
-        return f"{said or 'nothing to do'}, in {since(self.summary.seconds)}"
+        counts = [(self.summary.changes.get(word, 0), participle) for word, participle in COUNTED.items()]
+        listed = ", ".join(f"{count} {participle}" for count, participle in counts if count)
+        return f"{listed or 'nothing to do'}, in {since(self.summary.seconds)}"
 
     def _at(self, name: str) -> Line:
         return self.lines.setdefault(name, Line(moment=self.clock()))
@@ -119,8 +119,8 @@ class UpdateView:
     def _once(self, name: str, text: str) -> None:
         """Print a line unless it was printed before; numbers that count on make no new line."""
         key = (name, DIGITS.sub("0", text))
-        if key not in self._said:
-            self._said.add(key)
+        if key not in self._printed:
+            self._printed.add(key)
             self._print(text)
 
     def _print(self, text: str) -> None:

@@ -198,8 +198,8 @@ class Answer:
     def whole(self) -> dict[str, Any]:
         """Return the answer in one piece."""
         text = "".join(self._words)
-        said = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
-        choice = {"index": 0, **said, "logprobs": None, "finish_reason": "length"}
+        content = {"message": {"role": "assistant", "content": text}} if self._chat else {"text": text}
+        choice = {"index": 0, **content, "logprobs": None, "finish_reason": "length"}
         return {**self._common, "choices": [choice], "usage": self.usage}
 
     async def events(self, latency: float, *, with_usage: bool) -> AsyncIterator[bytes]:
@@ -208,8 +208,8 @@ class Answer:
         for number, word in enumerate(self._words, 1):
             await asyncio.sleep(latency / len(self._words))
             reason = "length" if number == len(self._words) else None
-            said = {"delta": {"role": "assistant", "content": word}} if self._chat else {"text": word}
-            yield event({**common, "choices": [{"index": 0, **said, "finish_reason": reason}]})
+            content = {"delta": {"role": "assistant", "content": word}} if self._chat else {"text": word}
+            yield event({**common, "choices": [{"index": 0, **content, "finish_reason": reason}]})
         if with_usage:
             yield event({**common, "choices": [], "usage": self.usage})
         yield STREAM_END

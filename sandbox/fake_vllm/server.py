@@ -27,7 +27,7 @@ CHILD_NAME = b"VLLM::EngineCor"  # the kernel keeps 15 characters of the real on
 def main(argv: Sequence[str]) -> int:
     """Serve until SIGTERM. Return the exit status: 0, or 1 if it cannot serve the model on this machine."""
     asked = command_line.parse(argv)
-    say(f"vLLM API server version {VERSION} (the sandbox's double: it computes nothing)")
+    log(f"vLLM API server version {VERSION} (the sandbox's double: it computes nothing)")
     try:
         demand_shared_memory()
         model = load(asked.model, asked.max_model_len)
@@ -61,7 +61,7 @@ def compile_cache() -> None:
     root = os.environ.get("VLLM_CACHE_ROOT")
     if root:
         graph = Path(root, "torch_compile_cache", "double", "graph.py")
-        say(f"compile cache: {'found' if graph.exists() else 'made'}")
+        log(f"compile cache: {'found' if graph.exists() else 'made'}")
         graph.parent.mkdir(parents=True, exist_ok=True)
         graph.write_text("# the double compiles nothing\n")
 
@@ -89,7 +89,7 @@ async def serve(routes: Routes, host: str, port: int, child: int) -> int:
         await serve_connection(routes, reader, writer, keep_alive)
 
     server = await asyncio.start_server(serve_one, host, port)
-    say("Application startup complete.")
+    log("Application startup complete.")
     status = await ended
     server.close()
     return status
@@ -118,7 +118,7 @@ def fork_engine() -> int:
     return child
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Write one line in the form of vLLM's log."""
     sys.stderr.write(time.strftime("(APIServer pid={}) INFO %m-%d %H:%M:%S [api_server.py] ").format(os.getpid()))
     sys.stderr.write(text + "\n")

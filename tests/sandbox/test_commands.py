@@ -163,11 +163,11 @@ def test_faults_are_armed_told_and_switched_off(sandbox):
     found = sandbox.status()
     refused = httpx.get(f"{found['market']['url']}/api/v1/instances/", params={"api_key": found["market"]["key"]})
     assert refused.status_code == 404
-    told = sandbox("faults", "--armed").stdout.splitlines()
-    assert " ".join(told[0].split()) == (
+    lines = sandbox("faults", "--armed").stdout.splitlines()
+    assert " ".join(lines[0].split()) == (
         "server-error armed struck 0 of 0 occasions --nth 2 --instance chat-0 --for 1000000.0"
     )
-    assert " ".join(told[1].split()).startswith("key-revoked armed struck 1 of 1 occasions")
+    assert " ".join(lines[1].split()).startswith("key-revoked armed struck 1 of 1 occasions")
     assert "1 switched off" in sandbox("fault", "key-revoked", "--off").stdout
     assert sandbox.status()["faults"] == {"server-error": None}
     wrong = sandbox("fault", "lost-create-reply", "--call", "list")

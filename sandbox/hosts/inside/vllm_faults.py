@@ -55,11 +55,11 @@ def begin() -> None:
         return
     asked = faults()
     if "vllm_dies" in asked:
-        say("The sandbox's fault vllm_dies kills this process.\n")
+        log("The sandbox's fault vllm_dies kills this process.\n")
         os.kill(os.getpid(), signal.SIGKILL)
     for fault, words in LAST_WORDS.items():
         if fault in asked:
-            say(words)
+            log(words)
             os._exit(1)
     threading.Thread(target=watch, daemon=True).start()
 
@@ -70,7 +70,7 @@ def watch() -> None:
     while True:
         asked = faults()
         if 0 < asked.get("vllm_lives_s", 0) <= time.monotonic() - began:
-            say("The sandbox's fault vllm_dies_later kills this process.\n")
+            log("The sandbox's fault vllm_dies_later kills this process.\n")
             os.kill(os.getpid(), signal.SIGKILL)
         if hangs != ("vllm_hangs" in asked):
             hangs = not hangs
@@ -95,7 +95,7 @@ def name(process: str) -> str:
         return ""
 
 
-def say(text: str) -> None:
+def log(text: str) -> None:
     """Write to the log."""
     sys.stderr.write(text)
     sys.stderr.flush()

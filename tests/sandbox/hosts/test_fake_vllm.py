@@ -59,10 +59,10 @@ def test_it_answers_and_says_that_it_is_the_double(login):
     assert answer["system_fingerprint"] == "gpu-fleet-double"
     assert answer["usage"] == {"prompt_tokens": 2, "completion_tokens": 3, "total_tokens": 5}
     assert len(answer["choices"][0]["text"].split()) == 3
-    said = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
-    chat = json.loads(ask(login, "/v1/chat/completions", said)[0])
+    question = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+    chat = json.loads(ask(login, "/v1/chat/completions", question)[0])
     assert chat["choices"][0]["message"]["role"] == "assistant"
-    streamed, _ = ask(login, "/v1/chat/completions", {**said, "stream": True, "max_tokens": 4})
+    streamed, _ = ask(login, "/v1/chat/completions", {**question, "stream": True, "max_tokens": 4})
     events = [line.removeprefix("data: ") for line in streamed.splitlines() if line]
     assert events[-1] == "[DONE]"
     assert [json.loads(event)["choices"][0]["finish_reason"] for event in events[:-1]] == [None] * 3 + ["length"]

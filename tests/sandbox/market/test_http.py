@@ -253,9 +253,9 @@ def test_an_offer_that_was_taken_in_that_moment(market, http):
 def test_an_empty_list_that_lies_once(market, http):
     number = rent(http)
     market.arm("lying-empty-list")
-    lied, told = (http.get("/api/v1/instances/").json() for _ in range(2))
-    assert (lied["instances"], lied["instances_found"]) == ([], 0)
-    assert [one["id"] for one in told["instances"]] == [number]
+    first, second = (http.get("/api/v1/instances/").json() for _ in range(2))
+    assert (first["instances"], first["instances_found"]) == ([], 0)
+    assert [one["id"] for one in second["instances"]] == [number]
 
 
 def test_rate_limits_by_fault_and_by_threshold(market, http):

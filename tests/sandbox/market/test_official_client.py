@@ -90,27 +90,27 @@ import json, sys
 from vastai import VastAI
 
 url, key = sys.argv[1:]
-market, said = VastAI(api_key=key, server_url=url), {}
+market, answers = VastAI(api_key=key, server_url=url), {}
 offers = market.search_offers(query="num_gpus=1 direct_port_count>=4", limit=3)
-said["offers"] = [one["num_gpus"] for one in offers]
+answers["offers"] = [one["num_gpus"] for one in offers]
 create = dict(image="img:1", disk=20, ssh=True, direct=True, label="sdk")
 number = market.create_instance(id=offers[0]["id"], env={"A": "B", "-p 8443:8443": "1"}, **create)["new_contract"]
-said["at once"] = market.show_instance(id=number)["label"]
-said["proxy"] = market.ssh_url(id=number)
-said["attached"] = [market.attach_ssh(instance_id=number, ssh_key="ssh-ed25519 AAAA me") for _ in range(2)]
-said["stopped"] = market.stop_instances(ids=[number])["success"]
-said["started"] = market.start_instances(ids=[number])["success"]
+answers["at once"] = market.show_instance(id=number)["label"]
+answers["proxy"] = market.ssh_url(id=number)
+answers["attached"] = [market.attach_ssh(instance_id=number, ssh_key="ssh-ed25519 AAAA me") for _ in range(2)]
+answers["stopped"] = market.stop_instances(ids=[number])["success"]
+answers["started"] = market.start_instances(ids=[number])["success"]
 made = market.create_api_key(name="watch", permissions={"api": {"misc": {}, "instance_read": {}}})
 watch = VastAI(api_key=made["key"], server_url=url)
-said["watched"] = [one["id"] == number for one in watch.show_instances()]
+answers["watched"] = [one["id"] == number for one in watch.show_instances()]
 try:
     watch.destroy_instance(id=number)
 except Exception as error:
-    said["refused"] = error.response.status_code
-said["recycled"] = market.recycle_instance(id=number)["success"]
-said["destroyed"] = market.destroy_instances(ids=[number])["success"]
-said["gone"] = market.show_instance(id=number)
-print(json.dumps(said))
+    answers["refused"] = error.response.status_code
+answers["recycled"] = market.recycle_instance(id=number)["success"]
+answers["destroyed"] = market.destroy_instances(ids=[number])["success"]
+answers["gone"] = market.show_instance(id=number)
+print(json.dumps(answers))
 """
 
 
@@ -126,11 +126,11 @@ def test_the_sdk(tmp_path):
             check=False,
         )
         assert done.returncode == 0, done.stderr
-        said = json.loads(done.stdout.splitlines()[-1])
-        attached = said.pop("attached")
+        answers = json.loads(done.stdout.splitlines()[-1])
+        attached = answers.pop("attached")
         assert [one["success"] for one in attached] == [True, False]
         assert "already associated" in attached[1]["msg"]
-        assert said == {
+        assert answers == {
             "offers": [1, 1, 1],
             "at once": "sdk",
             "proxy": "ssh://root@127.0.0.1:1",  # a market without hosts has no proxy

@@ -23,10 +23,10 @@ def test_the_right_login_opens(flags: str) -> None:
 
 @pytest.mark.parametrize("flags", [None, "", f"-u {USER} -p wrong {SERVER}", f"-u {USER} -p {PASSWORD} ghcr.io"])
 def test_another_one_does_not(flags: str | None) -> None:
-    said = refusal(f"{SERVER}/a/b:1@sha256:00", flags)
+    error = refusal(f"{SERVER}/a/b:1@sha256:00", flags)
 
-    assert "pull access denied" in said
-    assert PASSWORD not in said
+    assert "pull access denied" in error
+    assert PASSWORD not in error
 
 
 def test_public_images_need_none() -> None:

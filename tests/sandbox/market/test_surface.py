@@ -115,8 +115,8 @@ def test_keys_that_cannot_be_made(http, market):
     for permissions, status in ((None, 400), ({"api": {"everything": {}}}, 400), ({"api": {"misc": {"id": {}}}}, 501)):
         assert http.post("/api/v0/auth/apikeys/", json={"permissions": permissions}).status_code == status
     assert http.get("/api/v0/auth/apikeys/5/").status_code == 404
-    told = "POST /api/v0/auth/apikeys: The sandbox does not emulate constraints of a key's scope (misc)."
-    assert market.account.not_emulated == Counter({told: 1})
+    route = "POST /api/v0/auth/apikeys: The sandbox does not emulate constraints of a key's scope (misc)."
+    assert market.account.not_emulated == Counter({route: 1})
 
 
 def test_every_route_has_a_scope_that_a_key_can_have():
@@ -156,8 +156,8 @@ def test_requests_that_are_refused(http, market):
     template = rent(http, template_hash_id="abc")
     assert (template.status_code, template.json()["error"]) == (501, "not_emulated")
     assert market.emulator.all() == []
-    told = "PUT /api/v0/asks/{id}: The sandbox does not emulate templates (template_hash_id, template_id)."
-    assert market.account.not_emulated == Counter({told: 1})
+    route = "PUT /api/v0/asks/{id}: The sandbox does not emulate templates (template_hash_id, template_id)."
+    assert market.account.not_emulated == Counter({route: 1})
     log = http.put("/api/v0/instances/request_logs/7/", json={})
     assert (log.status_code, log.json()["error"]) == (404, "invalid_id")
 

@@ -47,15 +47,15 @@ def outside(running: RunningMarket) -> Iterator[Once]:
 
 def outcomes(market: VastClient) -> list[str]:
     """Return what comes of each call in the life of one instance."""
-    told: list[str] = []
+    results: list[str] = []
 
     def note(call: Callable[[], Any]) -> Any:
         try:
             found = call()
         except VastError as error:
-            told.append(type(error).__name__)
+            results.append(type(error).__name__)
             return None
-        told.append(f"{len(found)} rows" if isinstance(found, list) else type(found).__name__)
+        results.append(f"{len(found)} rows" if isinstance(found, list) else type(found).__name__)
         return found
 
     note(lambda: market.search({"allocated_storage": 20}))
@@ -67,7 +67,7 @@ def outcomes(market: VastClient) -> list[str]:
     note(lambda: market.destroy(number))
     note(lambda: market.show(number))
     note(market.price_increases)
-    return told
+    return results
 
 
 def renew(market: Market) -> None:

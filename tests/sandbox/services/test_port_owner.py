@@ -34,6 +34,6 @@ def test_without_a_look_at_processes_nobody_is_named(listening, tmp_path):
 
 
 def test_the_sentence_says_who_and_what_to_do(listening):
-    said = taken(listening, "the market", "choose another")
-    assert said.startswith(f"Port {listening} is in use by process {os.getpid()} (")
-    assert said.endswith("and the market is to listen there. End that process, or choose another.")
+    sentence = taken(listening, "the market", "choose another")
+    assert sentence.startswith(f"Port {listening} is in use by process {os.getpid()} (")
+    assert sentence.endswith("and the market is to listen there. End that process, or choose another.")

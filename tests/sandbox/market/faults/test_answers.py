@@ -90,13 +90,13 @@ def test_an_outage_begins_at_the_call_that_was_asked_for_and_strikes_every_call_
     number = plain.running()
     market.arm("api-down", call="list")
     assert plain.show(number)["id"] == number
-    told = set()
+    statuses = set()
     for call in ("/api/v1/instances/", *[f"/api/v0/instances/{number}/"] * 3):
         try:
-            told.add(plain.http.get(call).status_code)
+            statuses.add(plain.http.get(call).status_code)
         except httpx.TransportError:
-            told.add(None)
-    assert told == {502, 503, 504, None}
+            statuses.add(None)
+    assert statuses == {502, 503, 504, None}
     assert "api-down" in {arming.name for arming in market.emulator.faults.waiting("market")}
     plain.until(lambda: not market.emulator.faults.waiting("market"))
     assert plain.listed() == [number]

@@ -123,10 +123,10 @@ def test_where_nobody_listens(market, plain, hosts, fault):
             socket.create_connection(where, timeout=5).close()
 
         dial()
-        told = "public_ipaddr" if fault == "wrong-address" else "ports"
-        before = plain.show(number)[told]
+        field = "public_ipaddr" if fault == "wrong-address" else "ports"
+        before = plain.show(number)[field]
         market.arm(fault, instance="chat-0")
-        plain.until(lambda: plain.show(number)[told] != before)
+        plain.until(lambda: plain.show(number)[field] != before)
         with pytest.raises(ConnectionRefusedError):
             dial()
 

@@ -83,8 +83,8 @@ def test_a_destroyed_instance_lives_on(market, plain):
     number = plain.running()
     market.arm("destroy-without-effect")
     market.arm("destroy-404-but-alive")
-    said, denied = plain.destroy(number), plain.destroy(number)
-    assert said.json()["success"] is True
+    accepted, denied = plain.destroy(number), plain.destroy(number)
+    assert accepted.json()["success"] is True
     assert (denied.status_code, denied.json()["error"]) == (404, "no_such_instance")
     assert plain.show(number)["actual_status"] == "running"
     assert market.emulator.usd_per_hour() > 0
