@@ -23,12 +23,9 @@ from sandbox.market.records.contracts import Contract
 from sandbox.market.records.machines import generate
 from sandbox.market.records.states import actual_status
 from sandbox.market.server import KEY, MOVE, application
+from sandbox.observability import Observability
 from sandbox.services.child import ServiceError
 from sandbox.services.http_server import Server, listener
-from sandbox.services.kubernetes import Kubernetes
-from sandbox.services.monitoring import NAME_FOR_HOSTS as DOOR_FOR_HOSTS
-from sandbox.services.monitoring import PORT_FOR_HOSTS as DOOR_PORT_FOR_HOSTS
-from sandbox.services.monitoring import Monitoring, MonitoringPorts
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.services.store_front import StoreFront
 from sandbox.settings import Settings, Vllm
@@ -53,8 +50,7 @@ class Sandbox:
         self._market: Market | None = None
         self._server: Server | None = None
         self._accounts: Accounts | None = None
-        self._monitoring: Monitoring | None = None
-        self._kubernetes: Kubernetes | None = None
+        self._observability: Observability | None = None
         self._images: Images | None = None
         self._undo: list[Callable[[], None]] = []
 
@@ -87,6 +83,15 @@ class Sandbox:
         """Choose the vLLM of hosts that the market makes from now on."""
         if self._images is not None:
             self._images.vllm = vllm
+
+    def join_monitoring(self) -> None:
+        """Start monitoring and the cluster beside the rest, if they do not run. Raises SandboxError; the rest goes on."""
+        if self.settings.market_only or self._observability is None:
+            raise SandboxError("A market alone has no monitoring: its hosts have no login, and report nothing.")
+        try:
+            self._observability.join()
+        except (ServiceError, OSError) as error:
+            raise SandboxError(str(error)) from error
 
     @property
     def market(self) -> Market:
@@ -141,10 +146,7 @@ class Sandbox:
                 "https_port": store.https_port,
                 "host_endpoint": f"https://{NAME_FOR_HOSTS}",
             },
-            "monitoring": {
-                **(self._monitoring.urls if self._monitoring else {}),
-                **({"kubernetes": self._kubernetes.url} if self._kubernetes else {}),
-            },
+            "monitoring": self._observability.urls if self._observability else {},
         }
 
     def _start(self, beside: ThreadPoolExecutor) -> None:
@@ -152,7 +154,11 @@ class Sandbox:
         # First, because two sandboxes most often collide on this port.
         bound = listener(settings.market_port, "the market", MOVE)
         self._undo.append(bound.close)
-        ready = beside.submit(self._start_kubernetes)  # it takes the longest and depends on nothing here
+        watchers = self._observability = Observability(settings)
+        self._undo.append(watchers.stop)
+        if settings.watched:
+            watchers.plan()
+            cluster = beside.submit(watchers.start_cluster)
         network, hosts = HostNetwork(), self._hosts()
         faults = Faults(missing=frozenset({"store"}))
         self._undo.append(hosts.close)
@@ -166,15 +172,11 @@ class Sandbox:
             inward = {
                 f"{NAME_FOR_HOSTS}:443": (LOOPBACK, self._front.https_port),
                 f"{MARKET_FOR_HOSTS}:80": (LOOPBACK, bound.getsockname()[1]),
+                **watchers.inward,
             }
-            trusted = store.ca_pem
-            if settings.monitoring:
-                self._monitoring = self._plan_monitoring()
-                inward[f"{DOOR_FOR_HOSTS}:{DOOR_PORT_FOR_HOSTS}"] = (LOOPBACK, self._monitoring.door_port)
-                trusted += self._monitoring.ca_pem
             proxy = SshProxy()
             self._undo.append(proxy.stop)
-            network = HostNetwork(inward, trusted, proxy)
+            network = HostNetwork(inward, store.ca_pem + watchers.ca_pem, proxy)
         machines = generate(settings.seed, settings.machines)
         self._market = Market(MarketClock(settings.time_scale), machines, hosts, faults, network)
         self._undo.append(self._market.close)
@@ -183,21 +185,9 @@ class Sandbox:
         self._server = Server(app, bound)
         self._server.start()
         self._undo.append(self._server.stop)
-        if self._monitoring:
-            self._undo.append(self._monitoring.stop)
-            self._monitoring.start()
-        ready.result()
-
-    def _start_kubernetes(self) -> None:
-        if self.settings.monitoring and not self.settings.market_only:
-            self._kubernetes = Kubernetes(self.settings.state / "kubernetes", self.settings.kubernetes_port)
-            self._undo.append(self._kubernetes.stop)
-            self._kubernetes.start()
-
-    def _plan_monitoring(self) -> Monitoring:
-        own = self.settings
-        ports = MonitoringPorts(own.prometheus_port, own.alertmanager_port, own.exporter_port, own.door_port)
-        return Monitoring(own.state / "monitoring", own.stack_config, ports)
+        if settings.watched:
+            watchers.start_monitoring()
+            cluster.result()
 
     def _hosts(self) -> Hosts:
         if self.settings.market_only:
@@ -239,7 +229,9 @@ def serve(settings: Settings) -> None:
 
 
 def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Return the function that answers the commands of the control socket: status, fault, faults, key, vllm, down."""
+    """Return the function that answers the commands of the control socket: status, fault, faults, key, vllm, monitoring,
+    down.
+    """
 
     def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
         if word == "fault":
@@ -250,6 +242,11 @@ def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, 
             return _make_key(sandbox, options)
         if word == "vllm":
             sandbox.switch_vllm(options["vllm"])
+        elif word == "monitoring":
+            try:
+                sandbox.join_monitoring()
+            except SandboxError as error:
+                return {"error": str(error)}
         elif word == "down":
             over.set()
         return sandbox.status()

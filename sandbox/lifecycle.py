@@ -23,16 +23,17 @@ LOOK_SECONDS = 0.05
 
 
 def up(wanted: Settings, words: list[str], foreground: bool) -> None:
-    """Start the daemon and return when everything answers. A running daemon switches to the wanted vLLM for new
-    hosts.
+    """Start the daemon and return when everything answers.
 
+    A running daemon switches to the wanted vLLM for new hosts, and starts monitoring if it is wanted and missing.
     `words` are the options of `up` for the daemon's process.
     """
     lock = _lock(wanted.state)
     if lock is None:
         _await(wanted, None)
         print("The sandbox is running already.")
-        _print(reach(wanted.state, "vllm", vllm=wanted.vllm))
+        found = reach(wanted.state, "vllm", vllm=wanted.vllm)
+        _print(_join_monitoring(wanted.state) if wanted.watched and not found["monitoring"] else found)
         return
     if foreground:
         # The lock stays held until this process has ended, which is what `down` waits for.
@@ -51,6 +52,15 @@ def up(wanted: Settings, words: list[str], foreground: bool) -> None:
     found = _await(wanted, daemon)
     print("The sandbox is up.")
     _print(found)
+
+
+def _join_monitoring(state: Path) -> dict[str, Any]:
+    """Start monitoring in the running daemon and return the new status. Raises SandboxError."""
+    found = reach(state, "monitoring")
+    if "error" in found:
+        raise SandboxError(f"It runs, and its monitoring did not start: {found['error']}")
+    print("Its monitoring and its cluster run now, too.")
+    return found
 
 
 def down(state: Path) -> None:

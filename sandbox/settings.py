@@ -42,6 +42,11 @@ class Settings:
     old_list: bool = False  # the account still has the first version of the market's list
 
     @property
+    def watched(self) -> bool:
+        """Whether monitoring and the cluster start with the sandbox."""
+        return self.monitoring and not self.market_only
+
+    @property
     def log(self) -> Path:
         """The daemon's log file."""
         return self.state / "sandbox.log"

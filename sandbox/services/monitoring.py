@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from monitoring import alerts, prometheus_config, rules
-from sandbox.services.certificate import issue
+from sandbox.services.certificate import Certificate, issue
 from sandbox.services.child import ServiceError
 from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
@@ -38,11 +38,18 @@ class MonitoringPorts:
 
 
 class Monitoring:
-    """Prometheus, Alertmanager, exporter and receiver with data in `home`. `stack_config` belongs to the watched
-    stack.
+    """Prometheus, Alertmanager, exporter and receiver with data in `home`. `stack_config` belongs to the watched stack.
+
+    `certificate` is the receiver's, made anew by default.
     """
 
-    def __init__(self, home: Path, stack_config: Path, ports: MonitoringPorts = MonitoringPorts()) -> None:
+    def __init__(
+        self,
+        home: Path,
+        stack_config: Path,
+        ports: MonitoringPorts = MonitoringPorts(),
+        certificate: Certificate | None = None,
+    ) -> None:
         self._home = home
         wanted = (ports.prometheus, ports.alertmanager, ports.exporter, ports.door)
         for port, option in zip(wanted, ("prometheus", "alertmanager", "exporter", "door"), strict=True):
@@ -50,7 +57,7 @@ class Monitoring:
                 raise ServiceError(taken(port, option, f"run `python -m sandbox up --{option}-port PORT`"))
         *spare, self._door_metrics = choose(len(wanted) + 1)
         prometheus, alertmanager, exporter, self.door_port = (port or spare.pop() for port in wanted)
-        self._certificate = issue(NAME_FOR_HOSTS)
+        self._certificate = certificate or issue(NAME_FOR_HOSTS)
         self._programs = {
             "prometheus": self._prometheus(prometheus),
             "alertmanager": self._alertmanager(alertmanager),

@@ -86,6 +86,17 @@ def test_up_status_fault_down(sandbox):
     assert (sandbox.state / "sandbox.log").read_text() == ""
 
 
+def test_monitoring_joins_no_market_alone(sandbox):
+    sandbox.up()
+    refused = sandbox("up", "--monitoring", "on")
+    assert (refused.returncode, refused.stdout) == (1, "The sandbox is running already.\n")
+    assert refused.stderr == (
+        "sandbox: It runs, and its monitoring did not start: A market alone has no monitoring: its hosts have no login, and "
+        "report nothing.\n"
+    )
+    assert sandbox.status()["monitoring"] == {}
+
+
 def test_keys_with_scopes_and_calls_that_are_not_emulated(sandbox):
     sandbox.up()
     url = sandbox.status()["market"]["url"]
