@@ -21,8 +21,8 @@ help: ## this list
 setup: ## install what is missing (also done by up, test, check and bench)
 	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING) --tests $(TESTS)
 
-up: setup ## sandbox and stack `local`, from nothing to endpoints that answer
-	@$(IN) gpu-fleet up --vllm $(VLLM) --monitoring $(MONITORING)
+up: ## sandbox and stack `local`, from nothing to endpoints that answer; what is missing is set up, monitoring last
+	@$(PYTHON) -m tools.up --vllm $(VLLM) --monitoring $(MONITORING)
 
 ask: export PROMPT := $(PROMPT)
 ask log: export NAME := $(NAME)

@@ -4,9 +4,8 @@ import subprocess
 import sys
 
 from cli.command import command
-from cli.sandbox_stack import STACK, STATUS, Shell, billed, in_sandbox, market, record, stacks
+from cli.sandbox_stack import STACK, STATUS, Shell, billed, has_cluster, in_sandbox, market, record, stacks
 
-CLUSTER = "kubernetes:"  # the beginning of the types of a cluster's objects
 DESTROY = ("--yes", "--skip-preview", "--continue-on-error")
 
 
@@ -36,7 +35,7 @@ def go_down(shell: Shell) -> None:
         print("The sandbox is not running: nothing is rented.")
         return
     held = record(shell) if known else {}
-    if not any(str(row.get("type", "")).startswith(CLUSTER) for row in held.get("resources", ())):
+    if not has_cluster(held):
         # A destroy runs the program, which would make anew the provider of a cluster that is not there.
         shell.leave_out_cluster()
     if held:

@@ -17,6 +17,7 @@ from tools import env, paths
 
 STACK = env.SANDBOX_STACK
 NO_CLUSTER = {"GPU_FLEET_KUBERNETES": "off"}
+CLUSTER = "kubernetes:"  # the beginning of the types of a cluster's objects
 STATUS = ("python", "-m", "sandbox", "status", "--json")
 
 
@@ -86,6 +87,11 @@ def record(shell: Shell) -> dict[str, Any]:
     """Return what the stack's record holds, by `pulumi stack export`; empty if it holds nothing."""
     found = json.loads(shell.output("pulumi", "stack", "export", "--stack", STACK)).get("deployment") or {}
     return {key: found[key] for key in ("resources", "pending_operations") if found.get(key)}
+
+
+def has_cluster(held: dict[str, Any]) -> bool:
+    """Say whether a stack's record holds objects of a cluster."""
+    return any(str(row.get("type", "")).startswith(CLUSTER) for row in held.get("resources", ()))
 
 
 def market(shell: Shell) -> dict[str, Any] | None:

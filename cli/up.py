@@ -3,12 +3,22 @@
 import click
 
 from cli.command import command
-from cli.sandbox_stack import STACK, Shell, in_sandbox, record, stacks
+from cli.sandbox_stack import STACK, Shell, has_cluster, in_sandbox, record, stacks
+
+LATER = (
+    "The endpoints answer: `make ask`, in another terminal. Monitoring and the cluster come next. An interruption leaves the "
+    "endpoints as they are, and `make up` goes on."
+)
 
 
 @command("up")
 @click.option("--vllm", type=click.Choice(("real", "double")), default="real", help="The vLLM that hosts run.")
-@click.option("--monitoring", type=click.Choice(("on", "off")), default="on", help="Prometheus, alerts, a cluster.")
+@click.option(
+    "--monitoring",
+    type=click.Choice(("on", "off", "later")),
+    default="on",
+    help="Prometheus, alerts, a cluster. With `later` the endpoints come without them, and the next `up` adds them.",
+)
 def up(vllm: str, monitoring: str) -> int:
     """Start the sandbox and bring its stack `local` up, to endpoints that answer.
 
@@ -23,10 +33,13 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
     nobody is asked, and the same checks run before anything is rented.
     """
-    if monitoring == "off":
-        shell.leave_out_cluster()
-    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", monitoring)
     known = stacks(shell)
+    if monitoring == "later" and STACK in known and has_cluster(record(shell)):
+        return  # An update without the cluster would delete its objects, for the next one to make them anew.
+    watched = "on" if monitoring == "on" else "off"
+    if watched == "off":
+        shell.leave_out_cluster()
+    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", watched)
     if STACK not in known:
         shell.quiet("pulumi", "stack", "init", STACK, "--no-select")
     if not any(known.values()):
@@ -37,4 +50,4 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
         shell.engine("refresh", "--stack", STACK, "--clear-pending-creates", "--yes", "--skip-preview")
     shell.engine("up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
     shell.call("python", "-m", "cli", "status", "--stack", STACK)
-    print("next: make ask")
+    print(LATER if monitoring == "later" else "next: make ask")

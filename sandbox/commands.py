@@ -111,7 +111,7 @@ def _ports(command: Callable[..., Any]) -> Callable[..., Any]:
 @state_option
 @click.pass_context
 def up(ctx: click.Context, /, foreground: bool, monitoring: str, **wanted: Any) -> None:
-    """Start the sandbox. If it runs, print its status."""
+    """Start the sandbox. If it runs, start its monitoring if that is wanted and missing, and print its status."""
     settings = Settings(cache=folders(os.environ)[1], monitoring=monitoring == "on", **wanted)
     lifecycle.up(settings, _words(ctx), foreground)
 

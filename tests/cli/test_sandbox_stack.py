@@ -74,6 +74,24 @@ def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table_and_what
     assert capsys.readouterr().out.endswith("next: make ask\n")
 
 
+def test_endpoints_may_come_before_monitoring_and_the_cluster(capsys):
+    terminal = Terminal(["local"], [], selected="local")
+    go_up(terminal, "double", "later")
+    assert terminal.called[0] == "python -m sandbox up --vllm double --monitoring off"
+    assert terminal.called[1].startswith("pulumi up --stack local --refresh")
+    assert not terminal.cluster
+    said = capsys.readouterr().out
+    assert "The endpoints answer: `make ask`" in said
+    assert "next: make ask" not in said
+
+
+def test_a_cluster_that_the_record_has_is_not_left_out_for_endpoints_that_may_come_first():
+    terminal = Terminal(["local"], [], selected="local")
+    terminal.records = [{"resources": [{"type": "kubernetes:core/v1:Service"}]}]
+    go_up(terminal, "double", "later")
+    assert terminal.called == []
+
+
 @pytest.mark.parametrize(("monitoring", "cluster"), [("on", True), ("off", False)])
 def test_without_monitoring_the_program_declares_no_cluster(monitoring, cluster):
     terminal = Terminal(["local"], [])

@@ -25,7 +25,10 @@ def where(tmp_path: Path) -> paths.Paths:
 
 def test_the_built_engine_brings_its_home_and_stays_offline(where):
     found = env.environment(where, {"PATH": "/usr/bin"})
-    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:{where.stand_ins}:/usr/bin"
+    assert (
+        found["PATH"]
+        == f"{where.checkout}/.venv/bin:{where.engine_bin}:{where.stand_ins}:{where.monitoring_bin}:/usr/bin"
+    )
     assert found["PULUMI_HOME"] == str(where.pulumi_home)
     assert found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
     assert found["PULUMI_BACKEND_URL"] == f"file://{where.backend}"
@@ -38,7 +41,7 @@ def test_the_operators_engine_keeps_its_home_and_its_downloads(where, tmp_path):
     own.write_text("#!/bin/sh\n")
     own.chmod(0o755)
     found = env.environment(where, {"PATH": str(own.parent)})
-    assert found["PATH"] == f"{where.checkout}/.venv/bin:{own.parent}"
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.monitoring_bin}:{own.parent}"
     assert not {"PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"} & set(found)
 
 
@@ -77,7 +80,7 @@ def test_a_real_stack_gets_nothing_of_the_sandbox_even_in_a_shell_that_had_it(wh
     shell = before | env.environment(where, before)
     found = env.real_environment(where, shell)
 
-    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:/usr/bin"
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.engine_bin}:{where.monitoring_bin}:/usr/bin"
     taken = {name for name, value in found.items() if value is None}
     assert taken == {
         "PULUMI_BACKEND_URL",
@@ -95,7 +98,9 @@ def test_a_real_stack_with_the_operators_engine_gets_no_language_host_and_no_sta
     own.chmod(0o755)
     shell = {"PATH": f"{where.engine_bin}:{where.stand_ins}:{where.engine_bin.parent}/bin-old:{own.parent}:/usr/bin"}
 
-    assert env.real_environment(where, shell)["PATH"] == f"{where.checkout}/.venv/bin:{own.parent}:/usr/bin"
+    assert env.real_environment(where, shell)["PATH"] == (
+        f"{where.checkout}/.venv/bin:{where.monitoring_bin}:{own.parent}:/usr/bin"
+    )
 
 
 def test_what_the_operator_has_set_stays_for_a_real_stack(where):

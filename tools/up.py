@@ -1,0 +1,72 @@
+"""`make up`: set-up, then the sandbox's stack. What endpoints need comes first; monitoring and the cluster follow.
+
+    python3 -m tools.up [--vllm real|double] [--monitoring on|off]
+
+The programs of monitoring take minutes to build. On a machine without them the endpoints answer before that, and a second
+`gpu-fleet up` adds monitoring to the running sandbox. An interruption then costs no endpoint.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from offline import golang, monitoring
+from tools import paths
+from tools.env import CHECKOUT
+
+Call = Callable[[Sequence[str]], int]
+
+
+def main(arguments: list[str]) -> int:
+    """Bring everything up; the exit status is that of the first command that failed."""
+    parser = argparse.ArgumentParser(prog="python3 -m tools.up", description=__doc__.splitlines()[0])
+    parser.add_argument("--vllm", choices=("real", "double"), default="real", help="which vLLM emulated hosts run")
+    parser.add_argument("--monitoring", choices=("on", "off"), default="on", help="whether Prometheus & co. run")
+    options = parser.parse_args(arguments)
+    where = paths.find(CHECKOUT, os.environ)
+    lacks = options.monitoring == "on" and bool(golang.missing(where.monitoring_bin, monitoring.NAMES))
+    hand_on_interrupts()
+    return bring_up(options.vllm, options.monitoring, lacks, run)
+
+
+def hand_on_interrupts() -> None:
+    """Leave Ctrl-C to the command that runs: it ends in good order while this process waits for it.
+
+    A handler, not "ignore", because commands would inherit that.
+    """
+    signal.signal(signal.SIGINT, lambda *_: None)
+
+
+def bring_up(vllm: str, watched: str, endpoints_first: bool, call: Call) -> int:
+    """Call set-up and `gpu-fleet up`, with `endpoints_first` a first time without monitoring."""
+    if endpoints_first and (status := bring(vllm, "off", "later", call)):
+        return status
+    status = bring(vllm, watched, watched, call)
+    if status and endpoints_first:
+        print(
+            "make up: the endpoints are as they were, without monitoring. `make up` goes on with it.", file=sys.stderr
+        )
+    return status
+
+
+def bring(vllm: str, parts: str, watched: str, call: Call) -> int:
+    """Set up with or without monitoring's `parts`, then bring the stack up; the status of what failed, or 0."""
+    return call(["tools.setup", "--vllm", vllm, "--monitoring", parts]) or call(
+        ["tools.env", "--", "gpu-fleet", "up", "--vllm", vllm, "--monitoring", watched]
+    )
+
+
+def run(words: Sequence[str], folder: Path = CHECKOUT) -> int:
+    """Run a module of a folder to its end and return its status; 1 for one that a signal ended."""
+    status = subprocess.run([sys.executable, "-m", *words], cwd=folder, check=False).returncode
+    return status if status >= 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
