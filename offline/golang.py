@@ -18,10 +18,14 @@ OWN = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off
 
 @dataclass(frozen=True)
 class Program:
-    """One main package of a module. `stamp` is the variable that the program prints as its version, and its value."""
+    """One main package of a module.
+
+    `stamp` is the variable that the program prints as its version, and its value. `tags` leave out parts that nobody calls.
+    """
 
     command: str
     stamp: tuple[str, str]
+    tags: tuple[str, ...] = ()
 
 
 def find_go(paths: Paths, environ: Mapping[str, str], lacks: str, instead: str) -> Path:
@@ -74,7 +78,8 @@ def build(go: Path, module: Path, program: Program, target: Path, environ: Mappi
     for left in target.parent.glob(f"{target.name}.*"):  # of a set-up that was killed
         left.unlink()
     fresh = target.with_name(f"{target.name}.{os.getpid()}")
-    flags = ["-trimpath", "-mod=readonly", "-ldflags", f"-s -w -X {'='.join(program.stamp)}"]
+    flags = ["-trimpath", "-mod=readonly", *(["-tags", ",".join(program.tags)] if program.tags else [])]
+    flags += ["-ldflags", f"-s -w -X {'='.join(program.stamp)}"]
     env = dict(environ) | OWN
     try:
         run([go, "build", *flags, "-o", fresh, program.command], f"Building {target.name}", env, module)

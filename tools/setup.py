@@ -28,7 +28,7 @@ ON_REQUEST = (
     "clients",
 )  # in no default: see offline/official_kubernetes_plugin.py, and `make test-clients`
 CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
-OF_TESTS = (CHECKS, "types", "browser")  # what only `make test` needs
+OF_TESTS = (CHECKS, "promtool", "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     options = parser.parse_args(arguments)
     wanted = {*options.parts.split(","), *(OF_TESTS if options.tests == "on" else ())}
     wanted -= {"vllm"} if options.vllm == "double" else set()
-    wanted -= {"monitoring", "types", "browser"} if options.monitoring == "off" else set()
+    wanted -= {"monitoring", "promtool", "types", "browser"} if options.monitoring == "off" else set()
     if unknown := wanted - {*PARTS, *OF_TESTS, *ON_REQUEST}:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
     try:
@@ -72,6 +72,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
     builds: dict[str, Callable[[], None]] = {
         "engine": lambda: engine.install_engine(where, environ),
         "monitoring": lambda: monitoring.install_monitoring(where, environ),
+        "promtool": lambda: monitoring.install_monitoring(where, environ, monitoring.OF_TESTS),
         "kubernetes-plugin": lambda: official_kubernetes_plugin.install_plugin(where, environ),
         "clients": lambda: environments.install_clients(where),
         "types": lambda: grafana.install_types(where, environ),

@@ -7,10 +7,14 @@ import pytest
 from offline import monitoring
 from tools import paths, setup
 
+# It has Prometheus' module in a cache that nobody may write to, and notes what it builds with which plugins.
 GO = """#!/bin/sh
-case $1 in
-    env) echo go1.26.8 ;;
-    *) echo "$PWD $*" >>"$HOME/built"; while [ "$1" != -o ]; do shift; done; echo program >"$2" ;;
+case "$1 $2" in
+    env*) echo go1.26.8 ;;
+    "mod download") echo "{\\"Dir\\": \\"$HOME/cached\\"}" ;;
+    "mod edit") echo "$3" >edited ;;
+    *) echo "$(cat edited prometheus/plugins/*.go 2>/dev/null | tr '\\n' ' ')$PWD $*" >>"$HOME/built"
+       while [ "$1" != -o ]; do shift; done; echo program >"$2" ;;
 esac
 """
 
@@ -21,6 +25,13 @@ def where(tmp_path: Path) -> paths.Paths:
         folder = tmp_path / "checkout" / "sandbox" / "services" / "go" / module
         folder.mkdir(parents=True)
         (folder / "go.sum").write_text(f"sums of {module}\n")
+        (folder / "go.mod").write_text(f"module {module}\n")
+    plugins = tmp_path / "cached" / "plugins"
+    plugins.mkdir(parents=True)
+    (plugins / "plugins.go").write_text("every cloud\n")
+    (plugins / "minimum.go").write_text("files and HTTP\n")
+    for part in (plugins, plugins.parent):
+        part.chmod(0o555)
     return paths.find(tmp_path / "checkout", {"HOME": str(tmp_path)})
 
 
@@ -31,19 +42,38 @@ def environ(tmp_path: Path, script: str = GO) -> dict[str, str]:
     return {"PATH": f"{tmp_path / 'go'}:/usr/bin:/bin", "HOME": str(tmp_path)}
 
 
-def test_each_program_is_built_of_its_module_with_its_version_once(where: paths.Paths, tmp_path: Path) -> None:
+def test_each_program_is_built_of_its_module_with_its_version_once(
+    where: paths.Paths, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     monitoring.install_monitoring(where, environ(tmp_path))
 
     assert sorted(file.name for file in where.monitoring_bin.iterdir()) == sorted(monitoring.NAMES)
     built = (tmp_path / "built").read_text().splitlines()
     assert len(built) == len(monitoring.NAMES)
-    assert built[0].startswith(str(where.monitoring_modules / "prometheus"))
     assert "version.Version=3.5.0" in built[0]
+    assert built[1].startswith(str(where.monitoring_modules / "alertmanager"))
+    assert "set-up: etcd from source, 6 of 6: " in capsys.readouterr().err
 
     (where.monitoring_bin / "vmagent").unlink()
     monitoring.install_monitoring(where, environ(tmp_path))
     assert len((tmp_path / "built").read_text().splitlines()) == len(built) + 1
     monitoring.install_monitoring(where, {"PATH": "/nowhere"})  # nothing lacks, so nobody asks for Go
+
+
+def test_prometheus_is_built_without_the_discovery_of_clouds(where: paths.Paths, tmp_path: Path) -> None:
+    monitoring.install_monitoring(where, environ(tmp_path))
+
+    [built] = [line for line in (tmp_path / "built").read_text().splitlines() if "cmd/prometheus" in line]
+    assert built.startswith(f"-replace={monitoring.PROMETHEUS}=./prometheus files and HTTP package plugins ")
+    assert "-tags grpcnotrace" in built
+    assert (tmp_path / "cached" / "plugins" / "plugins.go").read_text() == "every cloud\n"
+
+
+def test_promtool_is_brought_for_tests_alone(where: paths.Paths, tmp_path: Path) -> None:
+    monitoring.install_monitoring(where, environ(tmp_path), monitoring.OF_TESTS)
+
+    assert [file.name for file in where.monitoring_bin.iterdir()] == ["promtool"]
+    assert "promtool" not in monitoring.NAMES
 
 
 def test_another_lock_is_another_folder(where: paths.Paths) -> None:
@@ -71,5 +101,5 @@ def test_what_only_tests_need_is_brought_for_tests_alone(monkeypatch: pytest.Mon
     for given in ([], ["--tests", "on"], ["--tests", "on", "--monitoring", "off"]):
         assert setup.main(given) == 0
 
-    of_tests = {"test-venv", "types", "browser"}
+    of_tests = {"test-venv", "promtool", "types", "browser"}
     assert [parts & of_tests for parts in wanted] == [set(), of_tests, {"test-venv"}]
