@@ -64,8 +64,8 @@ def main() -> None:
     """Play and print."""
     for mbps in LINES_MBPS:
         took, phases = pace(mbps)
-        told = ", ".join(f"{phase} {seconds:.0f}" for phase, seconds in phases.items())
-        print(f"{mbps / 1000:g} Gb/s: {took:.0f} s = {told}", flush=True)
+        parts = ", ".join(f"{phase} {seconds:.0f}" for phase, seconds in phases.items())
+        print(f"{mbps / 1000:g} Gb/s: {took:.0f} s = {parts}", flush=True)
         figure(f"8B model from rent to completion, line of {mbps / 1000:g} Gb/s", took, "s", GOAL_SECONDS)
 
 

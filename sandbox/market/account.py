@@ -10,19 +10,19 @@ from starlette.responses import JSONResponse
 from sandbox.hosts.sshd import bare
 from sandbox.market import charges, invoices
 from sandbox.market.calls import Call
-from sandbox.market.keys import ScopeUnknown, wanted
+from sandbox.market.keys import ScopeUnknown, read_scopes
 from sandbox.market.protocol.api_errors import ApiError, invalid
 from sandbox.market.records.machines import GPUS, RARE
 
 _key_ids = itertools.count(1)
 
 
-def gpu_names() -> dict[str, Any]:
+def list_gpu_names() -> dict[str, Any]:
     """Return the GPU names of offers. The market needs no key for this call."""
     return {"gpu_names": sorted(gpu.name for gpu in (*GPUS, *RARE))}
 
 
-def current(call: Call) -> Any:
+def show_account(call: Call) -> Any:
     """Return the account. `credit` is the spendable money in $."""
     return {
         "id": call.account.number,
@@ -40,61 +40,61 @@ def current(call: Call) -> Any:
     }
 
 
-def charged(call: Call) -> Any:
+def list_charges(call: Call) -> Any:
     """List the account's charges, including those of ended contracts."""
     market = call.account.market
-    return charges.page(market.ever(), call.request.query_params, market.clock)
+    return charges.page(market.current_and_ended(), call.request.query_params, market.clock)
 
 
-def paid(call: Call) -> Any:
+def list_payments(call: Call) -> Any:
     """List the account's payments."""
     return invoices.page(call.account.credit, call.account.market.clock.start, call.request.query_params)
 
 
-def keys(call: Call) -> Any:
+def list_ssh_keys(call: Call) -> Any:
     """Return the account's SSH keys as a bare list. Raises ApiError if there are none."""
-    found = [_key(number, text, call) for number, text in call.account.market.account_keys.items()]
+    found = [_key_row(number, text, call) for number, text in call.account.market.account_keys.items()]
     if not found:
         raise ApiError(404, "no_ssh_key", "There are no SSH keys.")
     return JSONResponse(found)
 
 
-def add_key(call: Call) -> Any:
+def add_ssh_key(call: Call) -> Any:
     """Register a key that new instances admit."""
-    text = _text(call)
-    if _known(text, call.account.market.account_keys):
+    text = _public_key(call)
+    if _is_known(text, call.account.market.account_keys):
         raise invalid("This SSH key is registered already.", "duplicate_ssh_key")
     number = next(_key_ids)
     call.account.market.account_keys[number] = text
-    return {"success": True, "key": _key(number, text, call)}
+    return {"success": True, "key": _key_row(number, text, call)}
 
 
-def replace_key(call: Call) -> Any:
+def replace_ssh_key(call: Call) -> Any:
     """Replace a key by another one."""
-    number, text = call.number("key"), _text(call)
+    number, text = call.number("key"), _public_key(call)
     if number not in call.account.market.account_keys:
         raise invalid("There is no such SSH key.", "no_ssh_key")
     call.account.market.account_keys[number] = text
-    return {"success": True, "key": _key(number, text, call)}
+    return {"success": True, "key": _key_row(number, text, call)}
 
 
-def remove_key(call: Call) -> Any:
+def remove_ssh_key(call: Call) -> Any:
     """Remove a key."""
     if call.account.market.account_keys.pop(call.number("key"), None) is None:
         raise invalid("There is no such SSH key.", "no_ssh_key")
     return {"success": True}
 
 
-def instance_keys(call: Call) -> Any:
+def list_instance_keys(call: Call) -> Any:
     """Return an instance's keys: JSON inside JSON, as on the live market."""
     contract = call.account.market.get(call.number())
-    return {"success": True, "ssh_keys": json.dumps([_key(n, text, call) for n, text in contract.keys.items()])}
+    return {"success": True, "ssh_keys": json.dumps([_key_row(n, text, call) for n, text in contract.keys.items()])}
 
 
-def attach_key(call: Call) -> Any:
+def attach_ssh_key(call: Call) -> Any:
     """Add a key to an instance. Its host admits the key from now on."""
-    contract, text = call.account.market.get(call.number()), _text(call)
-    if _known(text, contract.keys):
+    contract, text = call.account.market.get(call.number()), _public_key(call)
+    if _is_known(text, contract.keys):
         return {"success": False, "error": "already_associated", "msg": "SSH key is already associated with instance."}
     contract.keys[next(_key_ids)] = text
     if (host := contract.host) is not None:
@@ -102,7 +102,7 @@ def attach_key(call: Call) -> Any:
     return {"success": True, "msg": "SSH key added to instance."}
 
 
-def detach_key(call: Call) -> Any:
+def detach_ssh_key(call: Call) -> Any:
     """Remove a key from an instance."""
     contract = call.account.market.get(call.number())
     text = contract.keys.pop(call.number("key"), None)
@@ -113,24 +113,24 @@ def detach_key(call: Call) -> Any:
     return {"success": True}
 
 
-def api_keys(call: Call) -> Any:
+def list_api_keys(call: Call) -> Any:
     """List the account's API keys without their secrets."""
-    return {"apikeys": [key.shown() for key in call.account.keys.all(call.account.number)]}
+    return {"apikeys": [key.public_row() for key in call.account.keys.all(call.account.number)]}
 
 
 def make_api_key(call: Call) -> Any:
     """Make an API key. Only this answer holds its secret."""
     try:
-        scopes = wanted(call.body.get("permissions"))
+        scopes = read_scopes(call.body.get("permissions"))
         key = call.account.keys.make(str(call.body.get("name") or "key"), scopes, call.account.number)
     except ScopeUnknown as error:
         raise invalid(f"permissions: {error}", "invalid_args") from None
-    return {"id": key.id, "key": key.secret, "permissions": key.shown()["rights"]}
+    return {"id": key.id, "key": key.secret, "permissions": key.public_row()["rights"]}
 
 
-def api_key(call: Call) -> Any:
+def show_api_key(call: Call) -> Any:
     """Return one API key without its secret."""
-    return call.account.keys.get(call.number("key"), call.account.number).shown()
+    return call.account.keys.get(call.number("key"), call.account.number).public_row()
 
 
 def remove_api_key(call: Call) -> Any:
@@ -140,18 +140,18 @@ def remove_api_key(call: Call) -> Any:
     return JSONResponse(f"API key {number} deleted.")
 
 
-def _known(text: str, among: Mapping[int, str]) -> bool:
+def _is_known(text: str, among: Mapping[int, str]) -> bool:
     return any(bare(one) == bare(text) for one in among.values())
 
 
-def _text(call: Call) -> str:
+def _public_key(call: Call) -> str:
     text = str(call.body.get("ssh_key") or "").strip()
     if not text.startswith(("ssh-", "ecdsa-", "sk-")):
         raise invalid("ssh_key is not an OpenSSH public key.", "no_ssh_key")
     return text
 
 
-def _key(number: int, text: str, call: Call) -> dict[str, Any]:
+def _key_row(number: int, text: str, call: Call) -> dict[str, Any]:
     clock = call.account.market.clock
     now = clock.on_the_wire(clock.now())
     return {"id": number, "user_id": call.account.number, "public_key": text, "created_at": now, "deleted_at": None}

@@ -1,4 +1,4 @@
-"""What every call to the market goes through: key, faults, threshold, body; and what becomes of its answer."""
+"""Carries out a call: checks its key, plays faults, applies the threshold, reads the body, and sends the answer."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from sandbox.faults import Occasion, Subject
 from sandbox.market.faults import answers
 from sandbox.market.faults.lists import Lists
-from sandbox.market.faults.replies import garbled
+from sandbox.market.faults.replies import garble
 from sandbox.market.keys import Keys
 from sandbox.market.market import Market
 from sandbox.market.protocol.api_errors import (
@@ -32,7 +32,7 @@ from sandbox.market.protocol.filters import FilterInvalid
 from sandbox.market.protocol.thresholds import Thresholds
 from sandbox.market.records.contracts import Contract
 
-ROBOTS = ("Python-urllib",)  # the edge in front of the live market turns away whoever names no program
+ROBOTS = ("Python-urllib",)  # the live market's edge refuses clients with a library's default name
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,7 @@ class Account:
 
 @dataclass
 class LogFile:
-    """One log behind its own URL; `asked` counts the reads so far, because the first comes before the upload is done;
-    with `late` they all do."""
+    """One log behind its own URL. `asked` counts its reads: the first one comes before the upload is done. `late`: all do."""
 
     text: str
     asked: int = 0
@@ -73,7 +72,7 @@ class LogFile:
 
 @dataclass(frozen=True)
 class Call:
-    """One authenticated call. `body` is {} where there is none; `guest` is the contract whose own key was used."""
+    """One authenticated call. `body` is {} if it was empty. `guest` is the contract whose container's key the caller used."""
 
     account: Account
     request: Request
@@ -82,7 +81,7 @@ class Call:
     occasion: Occasion
 
     def number(self, name: str = "id") -> int:
-        """Return a number out of the path. Raises Refused; also where a container's key reaches for another instance."""
+        """Return a number of the path. Raises ApiError, also if a container's key asks for another instance."""
         try:
             number = int(self.request.path_params[name])
         except ValueError:
@@ -97,8 +96,8 @@ Handler = Callable[[Call], Any]
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One method of one path. `scope` is what a key needs for it; `guests`: a container's own key may call it;
-    `is_open`: so may anybody without a key."""
+    """One method of one path. A key needs its `scope`. `guests`: a container's own key may call it. `is_open`: it needs no
+    key."""
 
     method: str
     path: str
@@ -110,7 +109,7 @@ class Endpoint:
 
 
 class Accounts:
-    """The accounts of one market. Each has its own rentals, keys and money; the offers are there for all of them."""
+    """The accounts of one market. Each has its own rentals, keys and money; all of them see the same offers."""
 
     def __init__(self, first: Account) -> None:
         self.first = first
@@ -137,8 +136,8 @@ class Accounts:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who calls, on which account. `identity` is what thresholds count; `guest` the contract whose own key it has; `scopes`
-    None for all."""
+    """The sender of a call, and its account. Thresholds count by `identity`. `guest` is the contract whose container's key
+    it has. `scopes`: None for all."""
 
     account: Account
     identity: str
@@ -158,18 +157,18 @@ class Done:
 
 
 def carry_out(accounts: Accounts, endpoint: Endpoint, request: Request, raw: bytes) -> Done:
-    """Do what a call asks for; `raw` is its body. Calls over HTTP and calls in process both come through here."""
+    """Carry out a call; `raw` is its body. Calls over HTTP and calls in process both come through here."""
     account, kind = accounts.first, endpoint.threshold
     faults = account.market.faults
     if request.headers.get("user-agent", "").startswith(ROBOTS):
         return Done(answers.edge_forbids())
     try:
-        caller = _who(accounts, request, endpoint.is_open)
+        caller = _identify(accounts, request, endpoint.is_open)
         account = caller.account
         occasion = _occasion(account, kind, request, raw)
-        played = answers.instead(faults, account.thresholds, kind, occasion)
-        if played is not None:
-            return Done(played)
+        answer = answers.answer_by_fault(faults, account.thresholds, kind, occasion)
+        if answer is not None:
+            return Done(answer)
         refusal = account.thresholds.check(caller.identity, kind)
         if refusal is not None:
             return Done(answers.too_many(refusal))
@@ -186,26 +185,27 @@ def carry_out(accounts: Accounts, endpoint: Endpoint, request: Request, raw: byt
         return Done(JSONResponse(invalid(str(wrong), wrong.code).body(), 400))
 
 
-def answering(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
-    """Wrap a handler, which returns what is to be sent as JSON, or a Response."""
+def http_handler(accounts: Accounts, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+    """Return the HTTP handler of an endpoint."""
 
     async def call(request: Request) -> Response:
-        return await sent(accounts, endpoint, request, carry_out(accounts, endpoint, request, await request.body()))
+        done = carry_out(accounts, endpoint, request, await request.body())
+        return await apply_reply_faults(accounts, endpoint, request, done)
 
     return call
 
 
-async def sent(accounts: Accounts, endpoint: Endpoint, request: Request, done: Done) -> Response:
-    """Return the answer of a call as it is sent, or what faults make of it on its way."""
+async def apply_reply_faults(accounts: Accounts, endpoint: Endpoint, request: Request, done: Done) -> Response:
+    """Return the answer of a call as the client gets it: a fault may spoil it on its way."""
     market = accounts.first.market
     response = done.answer if isinstance(done.answer, Response) else JSONResponse(done.answer)
     if done.occasion is None:
         return response
-    return await garbled(market.faults, endpoint.threshold, done.occasion, request, response, market.clock.time_scale)
+    return await garble(market.faults, endpoint.threshold, done.occasion, request, response, market.clock.time_scale)
 
 
 def not_emulated(account: Account, request: Request) -> Response:
-    """Answer a call of a route that the sandbox does not have, so that no client takes it for an absence; and count it."""
+    """Answer a call of a missing route with an error of its own, so that no client reads it as an empty answer; count it."""
     route = _route(request)
     account.not_emulated[route] += 1
     return answers.refused(unemulated(route))
@@ -215,7 +215,7 @@ def _route(request: Request) -> str:
     return f"{request.method} {re.sub(r'/[0-9]+(?=/|$)', '/{id}', request.url.path.rstrip('/')) or '/'}"
 
 
-def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
+def _identify(accounts: Accounts, request: Request, is_open: bool) -> Caller:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         key = request.query_params.get("api_key", "")
@@ -226,7 +226,7 @@ def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
         raise login_required()
     if key == accounts.first.key:
         return Caller(accounts.first, key)
-    scoped = accounts.first.keys.known(key)
+    scoped = accounts.first.keys.find(key)
     for account in accounts.all():
         if key == account.key:
             return Caller(account, key)
@@ -238,7 +238,7 @@ def _who(accounts: Accounts, request: Request, is_open: bool) -> Caller:
 
 
 def _occasion(account: Account, kind: str, request: Request, raw: bytes) -> Occasion:
-    """Say which instances a call is about: those of a list, the one in the path, or the one whose label is sent."""
+    """Return the instances of a call: those of a list, the one in the path, or the one whose label the body holds."""
     market = account.market
     if kind == "list":
         return Occasion(tuple(one.subject for one in market.visible()), kind)

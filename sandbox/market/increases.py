@@ -11,19 +11,19 @@ from sandbox.market.records.clock import MarketClock
 from sandbox.market.records.contracts import Contract
 
 
-def pending(call: Call) -> Any:
+def list_pending(call: Call) -> Any:
     """List the price increases of the account's contracts."""
     rows = [
         _row(contract, call.account.market.clock)
         for contract in call.account.market.visible()
-        if contract.announced is not None
+        if contract.announced_price is not None
     ]
     return {"success": True, "count": len(rows), "truncated": False, "pending_price_increases": rows}
 
 
 def _row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
-    assert contract.announced is not None
-    at, usd_per_hour = contract.announced
+    assert contract.announced_price is not None
+    at, usd_per_hour = contract.announced_price
     traffic = contract.machine.traffic_cost
     same = {"disk_ram_costpersec": None, "bwu_cost": traffic, "bwd_cost": traffic, "platform_fee": None}
     return {

@@ -1,7 +1,7 @@
-"""What the account has paid, pure: one row a payment, as the market's `GET /api/v1/invoices/` shows it.
+"""Builds the rows of `GET /api/v1/invoices/`, one for each payment. Pure.
 
-The account was paid into once, when the market began. Taken from the description: money that came in is negative, and a
-range of moments that cannot be read is refused with 200.
+The account has one payment, from the market's start. From the market's description: money that comes in is negative, and
+the market refuses an unreadable range of moments with HTTP 200.
 """
 
 import json
@@ -17,8 +17,10 @@ RANGE = "select_filters.when needs gte and lte in unix seconds"
 
 
 def page(paid: float, at: float, query: Mapping[str, str]) -> dict[str, Any]:
-    """Return one page of the payments that touch the moments asked for: `paid` in $, `at` in unix seconds. Raises Refused
-    and FilterInvalid."""
+    """Return one page of the payments in the requested range: `paid` in $, `at` in unix seconds.
+
+    Raises ApiError and FilterInvalid.
+    """
     try:
         wanted = json.loads(query.get("select_filters") or "")
         since, until = float(wanted["when"]["gte"]), float(wanted["when"]["lte"])

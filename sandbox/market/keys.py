@@ -1,4 +1,4 @@
-"""API keys with scopes, as accounts make them: each opens the routes of its scopes, for its own account, and no other."""
+"""API keys with scopes. Each key opens the routes of its scopes, for its own account alone."""
 
 import itertools
 import secrets
@@ -10,17 +10,17 @@ from typing import Any
 from sandbox.market.protocol.api_errors import ApiError, invalid, unemulated
 
 SCOPES = ("misc", "instance_read", "instance_write", "user_read", "user_write", "billing_read")
-# Categories that the live market has besides, whose routes are not emulated.
-OTHERS = ("billing_write", "machine_read", "machine_write", "team_read", "team_write")
+# The live market also has these scopes; the sandbox does not emulate their routes.
+UNEMULATED_SCOPES = ("billing_write", "machine_read", "machine_write", "team_read", "team_write")
 
 
 class ScopeUnknown(Exception):
-    """A scope that no key can have; the message names those that exist."""
+    """A scope that does not exist. The message names those that do."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """One API key. `account` is the number of whose it is; `secret` is what travels in the Authorization header."""
+    """One API key. `account` is its account's number; clients send `secret` in the Authorization header."""
 
     id: int
     name: str
@@ -28,14 +28,14 @@ class Key:
     account: int
     secret: str = field(repr=False)
 
-    def shown(self) -> dict[str, Any]:
-        """Return what the market shows of it later, which is not its secret."""
+    def public_row(self) -> dict[str, Any]:
+        """Return the key as the market lists it, without its secret."""
         rights: dict[str, Any] = {"api": {scope: {} for scope in sorted(self.scopes)}}
         return {"id": self.id, "name": self.name, "user_id": self.account, "rights": rights}
 
 
 class Keys:
-    """The keys of all accounts, without the first one. Thread-safe."""
+    """The keys that all accounts have made; the first key of an account is not among them. Thread-safe."""
 
     def __init__(self) -> None:
         self._numbers = itertools.count(1)
@@ -44,7 +44,7 @@ class Keys:
 
     def make(self, name: str, scopes: Collection[str], account: int) -> Key:
         """Make a key of an account. Raises ScopeUnknown."""
-        wrong = sorted(set(scopes) - {*SCOPES, *OTHERS})
+        wrong = sorted(set(scopes) - {*SCOPES, *UNEMULATED_SCOPES})
         if wrong or not scopes:
             raise ScopeUnknown(f"there is no scope {wrong[0] if wrong else ''!r}; there are {', '.join(SCOPES)}")
         with self._lock:
@@ -58,25 +58,25 @@ class Keys:
             return [key for key in self._keys.values() if account in {None, key.account}]
 
     def get(self, number: int, account: int) -> Key:
-        """Return a key of an account. Raises Refused."""
+        """Return a key of an account. Raises ApiError."""
         found = next((key for key in self.all(account) if key.id == number), None)
         if found is None:
             raise ApiError(404, "no_such_key", f"There is no API key {number}.")
         return found
 
     def remove(self, number: int, account: int) -> None:
-        """Forget a key of an account, which opens nothing from now on. Raises Refused."""
+        """Remove a key of an account: it opens nothing from now on. Raises ApiError."""
         self.get(number, account)
         with self._lock:
             self._keys.pop(number, None)
 
-    def known(self, secret: str) -> Key | None:
-        """Return a key by its secret; None where it is not known."""
+    def find(self, secret: str) -> Key | None:
+        """Return the key with this secret, or None."""
         return next((key for key in self.all() if secrets.compare_digest(key.secret, secret)), None)
 
 
-def wanted(permissions: object) -> list[str]:
-    """Read `{"api": {"misc": {}, ...}}`. Raises Refused."""
+def read_scopes(permissions: object) -> list[str]:
+    """Return the scopes in `{"api": {"misc": {}, ...}}`. Raises ApiError."""
     api = permissions.get("api") if isinstance(permissions, dict) else None
     if not isinstance(api, dict):
         raise invalid('permissions: expected {"api": {"<scope>": {}, ...}}', "invalid_args")

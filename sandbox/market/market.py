@@ -129,7 +129,7 @@ class Market:
         with self.lock:
             return sorted(self._contracts.values(), key=lambda contract: contract.id)
 
-    def ever(self) -> list[Contract]:
+    def current_and_ended(self) -> list[Contract]:
         """Return every contract, also ended ones, by id."""
         with self.lock:
             return sorted([*self._ended, *self.all()], key=lambda contract: contract.id)
@@ -267,7 +267,7 @@ class Market:
             if contract.phase == "up":
                 contract.up_since = self.clock.now()
                 contract.meter.run(contract.up_since)
-                self.fault_scheduler.came_up(contract)
+                self.fault_scheduler.strike_at_start(contract)
         if host is not None and (gone or stopped):
             self._handle(contract, host.destroy if gone else host.stop)
 
@@ -276,7 +276,7 @@ class Market:
             contract.host = host  # from now on the host gets each attached key
             waiting = dict.fromkeys(arming.name for arming in self.faults.waiting("host", "vllm"))
             faults = [FAULTS[name] for name in waiting if FAULTS[name].on_host]
-            actions = [self.fault_scheduler.broken(fault, contract, host) for fault in faults]
+            actions = [self.fault_scheduler.action_on_host(fault, contract, host) for fault in faults]
             # Some keys were attached while the host started.
             attached = [lambda key=key: host.admit(key) for key in contract.keys.values()]
         for action in [*attached, *filter(None, actions)]:

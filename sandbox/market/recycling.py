@@ -25,7 +25,7 @@ def recycle(call: Call) -> Any:
         contract.due = now + states.boot_of(contract.machine, contract.request.image).total
         contract.rebooting_until = now + states.CREATED_SECONDS
         if host is not None:
-            contract.carried = contract.traffic(host)
+            contract.earlier_traffic = contract.traffic(host)
     if host is not None:
         market.handle(contract, host.destroy)
     return {"success": True}

@@ -67,17 +67,17 @@ def show(call: Call) -> Any:
         if refused.code != "no_such_instance":
             raise
         return {"instances": None}
-    lie = answers.of_instance(call.account.market.faults, "missing-in-show", contract.id, call.occasion)
+    lie = answers.lie_about_instance(call.account.market.faults, "missing-in-show", contract.id, call.occasion)
     return lie or {"instances": _row(call.account, contract)}
 
 
-def listing(call: Call) -> Any:
+def list_page(call: Call) -> Any:
     """List one page of instances."""
     rows = [_row(call.account, contract) for contract in call.account.market.visible()]
     return call.account.lists.page(rows, call.request.query_params)
 
 
-def old_listing(call: Call) -> Any:
+def list_all(call: Call) -> Any:
     """List all instances by the list's first version.
 
     Refuse it if the market has moved the account to the new version, as it has done one by one since June 2026.
@@ -87,7 +87,7 @@ def old_listing(call: Call) -> Any:
     return {"success": True, "instances": [_row(call.account, contract) for contract in call.account.market.visible()]}
 
 
-def choices(call: Call) -> Any:
+def list_filter_choices(call: Call) -> Any:
     """List the combinations of values in the fields that the market offers as filters."""
     rows = [_row(call.account, contract) for contract in call.account.market.visible()]
     found = dict.fromkeys(tuple(row[name] for name in CHOICES) for row in rows)
@@ -133,7 +133,7 @@ def destroy(call: Call) -> Any:
     number, market = call.number(), call.account.market
     market.get(number)
     for fault in ("destroy-without-effect", "destroy-404-but-alive"):
-        lie = answers.of_instance(market.faults, fault, number, call.occasion)
+        lie = answers.lie_about_instance(market.faults, fault, number, call.occasion)
         if lie is not None:
             return lie
     market.destroy(number)

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from sandbox.market import account, bids, bulk, increases, recycling, rentals
-from sandbox.market.calls import Account, Accounts, Endpoint, answering, not_emulated
+from sandbox.market.calls import Account, Accounts, Endpoint, http_handler, not_emulated
 from sandbox.market.faults.lists import Lists
 from sandbox.market.market import Market
 from sandbox.market.protocol.thresholds import Thresholds
@@ -25,10 +25,10 @@ ROUTES = (
     Endpoint("POST", "/api/v0/bundles", "search", rentals.search, "misc", is_open=True),
     Endpoint("PUT", "/api/v0/search/asks", "search", rentals.search, "misc"),
     Endpoint("PUT", "/api/v0/asks/{offer}", "create", rentals.rent, "instance_write"),
-    Endpoint("GET", "/api/v1/instances", "list", rentals.listing, "instance_read"),
-    Endpoint("GET", "/api/v0/instances", "list", rentals.old_listing, "instance_read"),
-    Endpoint("GET", "/api/v0/instances/filters", "list", rentals.choices, "instance_read"),
-    Endpoint("GET", "/api/v0/instances/pending-price-increases", "list", increases.pending, "instance_read"),
+    Endpoint("GET", "/api/v1/instances", "list", rentals.list_page, "instance_read"),
+    Endpoint("GET", "/api/v0/instances", "list", rentals.list_all, "instance_read"),
+    Endpoint("GET", "/api/v0/instances/filters", "list", rentals.list_filter_choices, "instance_read"),
+    Endpoint("GET", "/api/v0/instances/pending-price-increases", "list", increases.list_pending, "instance_read"),
     Endpoint("GET", "/api/v0/instances/{id}", "show", rentals.show, "instance_read", guests=True),
     Endpoint("PUT", "/api/v0/instances/{id}", "change", rentals.change, "instance_write", guests=True),
     Endpoint("PUT", "/api/v0/instances", "change", bulk.change, "instance_write"),
@@ -38,20 +38,20 @@ ROUTES = (
     Endpoint("PUT", "/api/v0/instances/recycle/{id}", "reboot", recycling.recycle, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/bid_price/{id}", "bid", bids.change, "instance_write"),
     Endpoint("PUT", "/api/v0/instances/request_logs/{id}", "logs", rentals.request_log, "instance_read"),
-    Endpoint("GET", "/api/v0/instances/{id}/ssh", "ssh", account.instance_keys, "instance_read"),
-    Endpoint("POST", "/api/v0/instances/{id}/ssh", "ssh", account.attach_key, "instance_write"),
-    Endpoint("DELETE", "/api/v0/instances/{id}/ssh/{key}", "ssh", account.detach_key, "instance_write"),
-    Endpoint("GET", "/api/v0/ssh", "ssh", account.keys, "user_read"),
-    Endpoint("POST", "/api/v0/ssh", "ssh", account.add_key, "user_write"),
-    Endpoint("PUT", "/api/v0/ssh/{key}", "ssh", account.replace_key, "user_write"),
-    Endpoint("DELETE", "/api/v0/ssh/{key}", "ssh", account.remove_key, "user_write"),
-    Endpoint("GET", "/api/v0/auth/apikeys", "apikeys", account.api_keys, "user_read"),
+    Endpoint("GET", "/api/v0/instances/{id}/ssh", "ssh", account.list_instance_keys, "instance_read"),
+    Endpoint("POST", "/api/v0/instances/{id}/ssh", "ssh", account.attach_ssh_key, "instance_write"),
+    Endpoint("DELETE", "/api/v0/instances/{id}/ssh/{key}", "ssh", account.detach_ssh_key, "instance_write"),
+    Endpoint("GET", "/api/v0/ssh", "ssh", account.list_ssh_keys, "user_read"),
+    Endpoint("POST", "/api/v0/ssh", "ssh", account.add_ssh_key, "user_write"),
+    Endpoint("PUT", "/api/v0/ssh/{key}", "ssh", account.replace_ssh_key, "user_write"),
+    Endpoint("DELETE", "/api/v0/ssh/{key}", "ssh", account.remove_ssh_key, "user_write"),
+    Endpoint("GET", "/api/v0/auth/apikeys", "apikeys", account.list_api_keys, "user_read"),
     Endpoint("POST", "/api/v0/auth/apikeys", "apikeys", account.make_api_key, "user_write"),
-    Endpoint("GET", "/api/v0/auth/apikeys/{key}", "apikeys", account.api_key, "user_read"),
+    Endpoint("GET", "/api/v0/auth/apikeys/{key}", "apikeys", account.show_api_key, "user_read"),
     Endpoint("DELETE", "/api/v0/auth/apikeys/{key}", "apikeys", account.remove_api_key, "user_write"),
-    Endpoint("GET", "/api/v0/charges", "charges", account.charged, "billing_read"),
-    Endpoint("GET", "/api/v1/invoices", "invoices", account.paid, "billing_read"),
-    Endpoint("GET", "/api/v0/users/current", "account", account.current, "user_read"),
+    Endpoint("GET", "/api/v0/charges", "charges", account.list_charges, "billing_read"),
+    Endpoint("GET", "/api/v1/invoices", "invoices", account.list_payments, "billing_read"),
+    Endpoint("GET", "/api/v0/users/current", "account", account.show_account, "user_read"),
 )
 
 
@@ -68,7 +68,7 @@ def application(
     accounts = Accounts(first)
 
     async def names(_: Request) -> Response:
-        return JSONResponse(account.gpu_names())
+        return JSONResponse(account.list_gpu_names())
 
     async def log(request: Request) -> Response:
         return rentals.read_log(first, request)
@@ -80,7 +80,7 @@ def application(
     # Both spellings, without a redirect, which would turn a PUT into a GET.
     for slash in ("", "/"):
         routes.append(Route(f"/api/v0/gpu_names/unique{slash}", names, methods=["GET"]))
-        routes += [Route(one.path + slash, answering(accounts, one), methods=[one.method]) for one in ROUTES]
+        routes += [Route(one.path + slash, http_handler(accounts, one), methods=[one.method]) for one in ROUTES]
 
     @contextlib.asynccontextmanager
     async def ticking(_: Starlette) -> AsyncIterator[None]:

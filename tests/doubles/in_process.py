@@ -16,7 +16,7 @@ from providers.vast.api import errors
 from providers.vast.api.error_responses import json_object
 from sandbox.hosts.spec import HostSpec, NoHost, NoHosts
 from sandbox.market import rentals
-from sandbox.market.calls import Accounts, Endpoint, carry_out, sent
+from sandbox.market.calls import Accounts, Endpoint, apply_reply_faults, carry_out
 from sandbox.market.faults.replies import Cut
 from sandbox.market.server import ROUTES
 from sandbox.services.dropped import Dropped
@@ -65,7 +65,7 @@ class Door:
         done = carry_out(self._accounts, endpoint, request, b"" if body is None else json.dumps(body).encode())
         if isinstance(done.answer, dict) and not self._accounts.first.market.faults.waiting("market"):
             return 200, None, done.answer
-        response = _at_once(sent(self._accounts, endpoint, request, done))
+        response = _at_once(apply_reply_faults(self._accounts, endpoint, request, done))
         if isinstance(response, Dropped | Cut):
             raise errors.OutcomeUnknown(call, f"RemoteProtocolError at {HOST}")
         return response.status_code, response.headers.get("retry-after"), json_object(bytes(response.body))

@@ -67,12 +67,12 @@ OPERATIONS = ("up", "refresh", "change", "refresh", "destroy")
 @dataclass(frozen=True)
 class Found:
     """How many healthy machines were destroyed, and how many instances are rented that nobody knows; `struck`: the trouble
-    was met; `told`: the history."""
+    was met; `history`: its lines."""
 
     destroyed: int
     unknown: int
     struck: bool
-    told: str
+    history: str
 
 
 class Life(World):

@@ -76,7 +76,7 @@ class World:
             number, old, outs = self.state[name]
             if down_check.judge(number, old, wanted, outs, self.context()).replace:
                 if number in self.market.rows and self.market.rows[number].runs:
-                    raise Leak(f"instance {number} serves, and another is to take its place\n{self.told()}")
+                    raise Leak(f"instance {number} serves, and another is to take its place\n{self.history()}")
                 self.destroy(name)
                 self._create(name, wanted)
             else:
@@ -94,7 +94,7 @@ class World:
             if self.clock.gone_at is None:
                 # An engine that is there hears of it; what an earlier create left open stays open.
                 self.pending -= set() if was_pending else {name}
-                self._told_what_is_left(wanted.label, before, str(error))
+                self._check_message_names_leftovers(wanted.label, before, str(error))
             raise
         if self.clock.gone_at is not None and self.clock.now >= self.clock.gone_at:
             return  # it served, and nobody heard of it
@@ -102,9 +102,9 @@ class World:
         self.state[name] = (int(outs["instanceId"]), wanted, outs)
         under = [number for number, row in self.market.rows.items() if row["label"] == wanted.label]
         if overlooked := self.market.overlooked(wanted.label, int(outs["instanceId"])):
-            raise Leak(f"create of {name} ended beside {overlooked}, which does not run yet\n{self.told()}")
+            raise Leak(f"create of {name} ended beside {overlooked}, which does not run yet\n{self.history()}")
         if len(under) > 1 and not self.market.strangers:
-            raise Leak(f"create of {name} ended with instances {under}\n{self.told()}")
+            raise Leak(f"create of {name} ended with instances {under}\n{self.history()}")
 
     def refresh(self, name: str) -> None:
         if name not in self.state:
@@ -115,7 +115,7 @@ class World:
             self.state[name] = (number, old, {**outs, **seen})
             return
         if number in self.market.rows:
-            raise Leak(f"instance {number} was dropped from state while it is rented\n{self.told()}")
+            raise Leak(f"instance {number} was dropped from state while it is rented\n{self.history()}")
         del self.state[name]
 
     def destroy(self, name: str) -> None:
@@ -124,7 +124,7 @@ class World:
         number, old, outs = self.state[name]
         lifecycle.delete(number, old, outs, self.context())
         if number in self.market.rows:
-            raise Leak(f"delete of instance {number} succeeded while it is rented\n{self.told()}")
+            raise Leak(f"delete of instance {number} succeeded while it is rented\n{self.history()}")
         del self.state[name]
 
     def elsewhere(self, name: str) -> None:
@@ -165,7 +165,9 @@ class World:
         ended = {argument for call, argument in self.market.calls[begun:] if call == "destroy"}
         for name, (number, _old, _outs) in self.state.items():
             if number in ended:
-                raise Leak(f"the end of the rentals took instance {number}, which state knows as {name}\n{self.told()}")
+                raise Leak(
+                    f"the end of the rentals took instance {number}, which state knows as {name}\n{self.history()}"
+                )
 
     def _end_rentals(self) -> None:
         end_rentals(
@@ -192,15 +194,15 @@ class World:
         self.clock.dead = False
         self.clock.gone_at = None
 
-    def _told_what_is_left(self, label: str, before: set[int], message: str) -> None:
+    def _check_message_names_leftovers(self, label: str, before: set[int], message: str) -> None:
         """A create that raised leaves nothing rented, or names it: by its id or by its label."""
         for number, row in self.market.rows.items():
             if number in before:
                 continue
             if row["label"] == label and not self.market.strangers and not {str(number), label} & set(words(message)):
-                raise Leak(f"create left instance {number} and said: {message}\n{self.told()}")
+                raise Leak(f"create left instance {number} and said: {message}\n{self.history()}")
 
-    def told(self) -> str:
+    def history(self) -> str:
         return "\n".join(
             [f"seed {self.seed}:", *self.market.history, f"state {self.state.keys()}, rented {self.market.rows}"]
         )
@@ -238,14 +240,14 @@ def _goes_on(world: World, names: tuple[str, ...]) -> None:
     rented = {number: row["label"].rpartition("/")[2] for number, row in world.market.rows.items()}
     known = {number: name for name, (number, _old, _outs) in world.state.items()}
     if rented != known or set(known.values()) != set(names):
-        raise Leak(f"rented {rented}, known {known}, wanted {names}\n{world.told()}")
+        raise Leak(f"rented {rented}, known {known}, wanted {names}\n{world.history()}")
     for number, name in known.items():
         if world.serving.get(number) != world.settings(name):
-            raise Leak(f"{name} does not serve what is wanted\n{world.told()}")
+            raise Leak(f"{name} does not serve what is wanted\n{world.history()}")
     for name in names:
         world.attempt("destroy", name)
     if world.market.rows:
-        raise Leak(f"after destroy: {world.market.rows}\n{world.told()}")
+        raise Leak(f"after destroy: {world.market.rows}\n{world.history()}")
 
 
 def _gives_up(world: World, names: tuple[str, ...]) -> None:
@@ -255,7 +257,7 @@ def _gives_up(world: World, names: tuple[str, ...]) -> None:
     if world.seed % 2:
         world.attempt("end", names)
         if world.market.rows:
-            raise Leak(f"after destroy: {world.market.rows}\n{world.told()}")
+            raise Leak(f"after destroy: {world.market.rows}\n{world.history()}")
         return
     for name in names:
         world.attempt("destroy", name)
@@ -263,8 +265,8 @@ def _gives_up(world: World, names: tuple[str, ...]) -> None:
     for number, row in world.market.rows.items():
         if row["label"].rpartition("/")[2] not in world.pending:
             raise Leak(
-                f"instance {number} outlived everybody, and state does not even know of its create\n{world.told()}"
+                f"instance {number} outlived everybody, and state does not even know of its create\n{world.history()}"
             )
     world.sweep()
     if world.market.rows:
-        raise Leak(f"after sweep: {world.market.rows}\n{world.told()}")
+        raise Leak(f"after sweep: {world.market.rows}\n{world.history()}")

@@ -61,7 +61,7 @@ class Reads(FakeMarket):
 
     def destroy(self, instance_id: int) -> None:
         self.clock.sleep(self._chance.uniform(0, 3))
-        if not self.lives(instance_id):
+        if not self.is_rented(instance_id):
             return
         shows = any(one.id == instance_id for one in self.emulator.visible())
         # What it does not know yet it does not end.
@@ -79,7 +79,7 @@ class Reads(FakeMarket):
         self.clock.sleep(0.5)
         return super().instances(label, age_seconds)
 
-    def lives(self, number: int) -> bool:
+    def is_rented(self, number: int) -> bool:
         """Say whether an instance is rented, and nobody has ended it."""
         return number in self.rows and number not in self.ending
 
@@ -161,7 +161,7 @@ class Creator:
 
     def serve(self, instance: Instance, host_key: str, _report_progress: Progress, _deadline: float) -> Served:
         self.clock.sleep(self.works)
-        if not self.world.market.lives(instance.id):
+        if not self.world.market.is_rented(instance.id):
             raise HostUnreachable("the machine is gone")
         end, self.end = self.end, None
         if end is not None:
@@ -210,7 +210,7 @@ class Meeting:
         return {one.returned for one in self.creators if one.returned is not None}
 
     @property
-    def told(self) -> str:
+    def full_history(self) -> str:
         ends = [f"returned {one.returned}" if one.returned else repr(one.error) for one in self.creators]
         return "\n".join([f"seed {self.seed}", *self.history, *ends, f"rented {self.rented}"])
 
@@ -218,8 +218,8 @@ class Meeting:
 def meet(seed: int, marks: bool = True, calm: bool = False, silence: float = 0.0) -> Meeting:
     """Let two creators meet. Raises AssertionError where what one returned is gone, or something is rented and unknown."""
     found = Meeting(seed, marks, calm, silence)
-    assert found.returned <= found.rented, f"what a creator returned was destroyed\n{found.told}"
-    assert len(found.returned) <= 1, f"the creators hold two machines\n{found.told}"
+    assert found.returned <= found.rented, f"what a creator returned was destroyed\n{found.full_history}"
+    assert len(found.returned) <= 1, f"the creators hold two machines\n{found.full_history}"
     named = {
         number
         for one in found.creators
@@ -227,7 +227,9 @@ def meet(seed: int, marks: bool = True, calm: bool = False, silence: float = 0.0
         if isinstance(one.error, errors.VastError) and str(number) in str(one.error)
     }
     orphans = found.rented - found.returned - named
-    assert not orphans or any(one.clock.killed for one in found.creators), f"nobody knows {orphans}\n{found.told}"
+    assert not orphans or any(one.clock.killed for one in found.creators), (
+        f"nobody knows {orphans}\n{found.full_history}"
+    )
     if found.returned and not any(one.clock.killed for one in found.creators):
-        assert found.rented == found.returned, f"more is rented than held\n{found.told}"
+        assert found.rented == found.returned, f"more is rented than held\n{found.full_history}"
     return found

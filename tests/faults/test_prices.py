@@ -36,7 +36,7 @@ def test_a_price_that_rose_is_read_and_replaces_only_if_the_fleet_says_so(
 def test_an_announced_increase_is_told_by_a_refresh(cloud: Cloud, process: DynamicProcess) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
     contract = next(row for row in cloud.sandbox.market.all() if row.id == int(id_))
-    contract.announced = (cloud.sandbox.market.clock.now(), 0.9)
+    contract.announced_price = (cloud.sandbox.market.clock.now(), 0.9)
 
     seen = process.read(id_, outs).outs
 

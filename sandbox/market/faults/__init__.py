@@ -1,1 +1,1 @@
-"""How the market plays its faults: a family a module."""
+"""The faults that the market plays, one module for each kind."""

@@ -1,4 +1,4 @@
-"""Faults in which the market answers and does not do the work."""
+"""Plays the faults that make the market answer without doing the work."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import cycle
@@ -76,7 +76,7 @@ OF_AN_INSTANCE: Mapping[str, Callable[[int], Response]] = {
 }
 
 
-def instead(faults: Faults, thresholds: Thresholds, kind: str, occasion: Occasion) -> Response | None:
+def answer_by_fault(faults: Faults, thresholds: Thresholds, kind: str, occasion: Occasion) -> Response | None:
     """Return the answer of a fault that replaces the work; None if none strikes."""
     waiting = {arming.name for arming in faults.waiting("market")}
     for name in sorted(waiting & {*LIMITED, *CANNED, *OUTAGES}):
@@ -87,7 +87,7 @@ def instead(faults: Faults, thresholds: Thresholds, kind: str, occasion: Occasio
     return None
 
 
-def of_instance(faults: Faults, name: str, number: int, occasion: Occasion) -> Response | None:
+def lie_about_instance(faults: Faults, name: str, number: int, occasion: Occasion) -> Response | None:
     """Return a false answer about an existing instance; None if the fault of this name does not strike."""
     return OF_AN_INSTANCE[name](number) if faults.take(name, occasion) else None
 

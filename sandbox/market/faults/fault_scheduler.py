@@ -36,7 +36,7 @@ class Market(Protocol):
 
 @dataclass
 class FaultScheduler:
-    """Strikes contracts at the moments of their lives. Call every method with the market's lock held."""
+    """Strikes contracts when a fault's moment comes, and mends the damage later. Call it with the market's lock held."""
 
     market: Market
     _mending: list[tuple[Armed, Callable[[], None]]] = field(default_factory=list)
@@ -51,7 +51,7 @@ class FaultScheduler:
                 if instance_fault is not None and self._reached(instance_fault, arming, contract, now):
                     self._strike(instance_fault, fault, contract)
                 elif fault.on_host and arming.instance and contract.phase == "up" and contract.host is not None:
-                    action = self.broken(fault, contract, contract.host)
+                    action = self.action_on_host(fault, contract, contract.host)
                     if action is not None:
                         self.market.handle(contract, action)
             if arming.name == "credit-exhausted":
@@ -60,14 +60,14 @@ class FaultScheduler:
         self._end_contracts(now)
         self._go_on(now)
 
-    def came_up(self, contract: Contract) -> None:
+    def strike_at_start(self, contract: Contract) -> None:
         """Strike a contract that starts to run, before a client can see it run."""
         for arming in self.market.faults.waiting("market"):
             instance_fault = INSTANCE_FAULTS.get(arming.name)
             if instance_fault is not None and instance_fault.moment == "up":
                 self._strike(instance_fault, FAULTS[arming.name], contract)
 
-    def broken(self, fault: Fault, contract: Contract, host: Host) -> Callable[[], None] | None:
+    def action_on_host(self, fault: Fault, contract: Contract, host: Host) -> Callable[[], None] | None:
         """Return the action that lets a host play a fault, if it strikes this contract. The end of the fault mends
         it.
         """

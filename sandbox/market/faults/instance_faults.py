@@ -97,7 +97,7 @@ def _costs_more(market: Any, contract: Contract) -> None:
 
 
 def _announces_more(market: Any, contract: Contract) -> None:
-    contract.announced = (market.clock.now(), contract.meter.gpu_usd_per_hour * RISE)
+    contract.announced_price = (market.clock.now(), contract.meter.gpu_usd_per_hour * RISE)
 
 
 def _come_back(market: Any, contract: Contract) -> None:

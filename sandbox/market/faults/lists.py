@@ -1,4 +1,4 @@
-"""Faults in which the list of instances is false."""
+"""Plays the faults that falsify the list of instances."""
 
 from collections.abc import Mapping
 from typing import Any

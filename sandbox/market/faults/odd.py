@@ -1,4 +1,4 @@
-"""Faults of one row: a null, or a value of another form, in one field of one offer or of one instance."""
+"""Plays the faults that spoil one row: a null, or a value of another form, in one field of an offer or instance."""
 
 from typing import Any
 

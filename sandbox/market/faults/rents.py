@@ -1,4 +1,4 @@
-"""Faults that strike at the moment of a rental."""
+"""Plays the faults that strike a rental."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Faults in which the market does the work, and its answer is late, broken or lost."""
+"""Plays the faults that delay, break or lose the answer after the market has done the work."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -29,7 +29,7 @@ class Cut(Response):
         await abort(receive)
 
 
-async def garbled(
+async def garble(
     faults: Faults, kind: str, occasion: Occasion, request: Request, answer: Response, time_scale: float
 ) -> Response:
     """Return the answer as the client gets it."""

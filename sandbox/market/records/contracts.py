@@ -141,16 +141,16 @@ class Contract:
     never_boots: bool = False
     rebooting_until: float = 0.0  # a restart loads from this moment on
     ends: float = 0.0  # the contract, with the landlord's offer
-    announced: tuple[float, float] | None = None  # when a higher price was announced, and the GPUs' new $/h
+    announced_price: tuple[float, float] | None = None  # when a higher price was announced, and the GPUs' new $/h
     starting: bool = False  # a thread works on the host
     destroyed: bool = False
     up_since: float | None = None
     host: Host | None = None
-    carried: Traffic = field(default_factory=Traffic)  # by hosts that it had before
+    earlier_traffic: Traffic = field(default_factory=Traffic)  # by hosts that it had before
     keys: dict[int, str] = field(default_factory=dict)
-    # False values in its row, field -> value; and whether the market has given up on it.
+    # A fault's false values for its row, field -> value.
     false_fields: dict[str, Any] = field(default_factory=dict)
-    given_up: bool = False
+    given_up: bool = False  # the market no longer tries to start it
     holds_gpu: bool = True  # False after a too low bid: another account may rent the machine
     proxy_port: int = NO_PROXY  # of the market's SSH proxy
     hidden_until: float = 0.0  # until then reads do not show the contract
@@ -186,7 +186,7 @@ class Contract:
     def traffic(self, host: Host | None) -> Traffic:
         """Return the bytes of all its hosts; `host` is the current one."""
         more = host.traffic if host is not None else Traffic()
-        return Traffic(self.carried.down + more.down, self.carried.up + more.up)
+        return Traffic(self.earlier_traffic.down + more.down, self.earlier_traffic.up + more.up)
 
     def usd(self, now: float) -> float:
         """Return its cost so far in $."""

@@ -1,4 +1,4 @@
-"""An instance as the market shows it: every field that a client could read, in the market's own units."""
+"""Builds the row of an instance: every field that a client may read, in the market's own units."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,7 +13,7 @@ COLUMNS = {
     "id", "label", "actual_status", "intended_status", "cur_state", "machine_id", "host_id", "gpu_name",
     "gpu_ram", "verification", "geolocation", "image_uuid", "start_date", "is_bid", "disk_space",
 }  # fmt: skip
-# The same for every instance. Clients read these fields and act upon none.
+# The same for every instance. Clients read these fields and decide nothing by them.
 SAME: Mapping[str, Any] = {
     "external": False,
     "rentable": False,
@@ -43,8 +43,8 @@ SAME: Mapping[str, Any] = {
     "webpage": None,
     "logo": "",
 }
-# Of what an offer says of its machine, what an instance has under another name or not at all.
-NOT_AN_INSTANCE_S = {"reliability", "vms_enabled", "driver_vers", "direct_port_count", "datacenter"}
+# Fields of an offer that an instance has under another name, or lacks.
+OFFER_ONLY = {"reliability", "vms_enabled", "driver_vers", "direct_port_count", "datacenter"}
 
 
 def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def row(contract: Contract, clock: MarketClock) -> dict[str, Any]:
 def _constant(contract: Contract, clock: MarketClock) -> Mapping[str, Any]:
     """Return the part of a row that never changes, and keep it with the contract, because rows are read often."""
     machine, request = contract.machine, contract.request
-    hardware = {name: value for name, value in offers.hardware(machine).items() if name not in NOT_AN_INSTANCE_S}
+    hardware = {name: value for name, value in offers.hardware(machine).items() if name not in OFFER_ONLY}
     contract.row = {
         **hardware,
         **SAME,
@@ -120,7 +120,7 @@ def _state(contract: Contract, now: float) -> dict[str, Any]:
 
 
 def _reach(contract: Contract) -> dict[str, Any]:
-    """Ports. The proxy's is there early and answers once the instance runs."""
+    """Return the ports. The proxy's port exists from the rental on and answers once the instance runs."""
     ports = docker_ports(contract)
     numbers = sorted(int(rows[0]["HostPort"]) for rows in ports.values()) if ports else []
     return {
@@ -142,8 +142,7 @@ def docker_ports(contract: Contract) -> dict[str, list[dict[str, str]]] | None:
 def docker_form(
     contract: Contract, mapped: Mapping[int, int], udp: Mapping[int, int] | None = None
 ) -> dict[str, list[dict[str, str]]]:
-    """Return the ports that a contract publishes in Docker's form; `mapped` is container port -> the machine's port, and
-    so is `udp` of UDP ports."""
+    """Return the published ports of a contract in Docker's form. `mapped` and `udp`: container port -> machine's port."""
     wanted = [
         port for port in contract.published if port in mapped and (port != SSH_PORT or contract.request.direct_ssh)
     ]
@@ -152,7 +151,7 @@ def docker_form(
 
 
 def _inner(port: int, outer: int) -> int:
-    """Return the number inside: Docker knows none above 65535, and one that is alike on both sides is that of outside."""
+    """Return the container's port. From IDENTITY_PORTS on, a request asks for the machine's own number on both sides."""
     return port if port < IDENTITY_PORTS else outer
 
 

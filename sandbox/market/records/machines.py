@@ -1,6 +1,6 @@
-"""What a landlord's hardware looks like: a seeded generator of machines with the spread that the market shows.
+"""Generates the landlords' machines from a seed, with the spread that the market shows.
 
-Nothing here is any real machine. The same seed makes the same machines on every computer.
+None of them is a real machine. The same seed makes the same machines on every computer.
 """
 
 import random
@@ -36,8 +36,8 @@ GPUS: Sequence[Gpu] = (
     Gpu("L4", 23034, (0.18, 0.45), 890, 300.0, 72, 8, 30.3),
     Gpu("RTX 4060 Ti", 16380, (0.07, 0.18), 890, 288.0, 165, 15, 22.1),
 )
-# Seldom seen, and one of each is there: cards whose names market and driver spell differently, or that look like others.
-# New ones go to the end: a seed then makes the same machines as before, and one more.
+# Rare cards, one machine of each: market and driver spell their names differently, or they look like others.
+# Append new ones: then a seed makes the same machines as before, and one more.
 RARE: Sequence[Gpu] = (
     Gpu("RTX 4080S", 16376, (0.16, 0.35), 890, 736.0, 320, 0, 52.2),
     Gpu("RTX 4070S", 12282, (0.10, 0.22), 890, 504.0, 220, 0, 35.5),
@@ -98,7 +98,8 @@ DRIVERS = (
     ("570.86.15", 12.8),
     ("580.65.06", 13.0),
 )
-# In place of half of the last one, so that a seed goes on making the same machines; its nvidia-smi prints another banner.
+# Replaces the last driver on half of its machines, so that a seed still makes the same machines. Its nvidia-smi prints
+# another banner.
 NEWEST_DRIVER = ("610.43.02", 13.2)
 CPUS = (("AMD EPYC 7702 64-Core Processor", 64), ("Xeon® Gold 6248R", 48), ("AMD Ryzen 9 7950X", 32))
 
@@ -140,7 +141,7 @@ class Machine:
 
 
 def generate(seed: int, count: int = 360) -> list[Machine]:
-    """Return `count` machines and one of each rare card besides; ids are unique and rise."""
+    """Return `count` machines, and one more for each rare card; ids are unique and rise."""
     source = random.Random(seed)
     return [
         *(_machine(source, index) for index in range(count)),

@@ -1,4 +1,4 @@
-"""What the market lists of a machine, in the fields and units of its search answer."""
+"""Builds the row of an offer, in the fields and units of the market's search answer."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,7 +11,7 @@ HOURS_A_MONTH = 720
 DEFAULT_STORAGE_GB = 8.0
 LOOPBACK = "127.0.0.1"
 
-# The same for every machine: nobody chooses by them, but clients read them.
+# The same for every machine. Clients read these fields and choose by none.
 SAME: dict[str, Any] = {
     "gpu_arch": "nvidia",
     "gpu_frac": 1.0,
@@ -95,7 +95,7 @@ def row(machine: Machine, offer_id: int, clock: MarketClock, storage_gb: float, 
 
 @lru_cache(maxsize=4096)
 def hardware(machine: Machine) -> Mapping[str, Any]:
-    """Return what an offer and an instance say alike of their machine, which never changes."""
+    """Return the fields of a machine that its offer and its instance share. They never change."""
     gpu = machine.gpu
     return {
         "machine_id": machine.machine_id,

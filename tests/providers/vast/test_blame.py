@@ -109,4 +109,4 @@ def test_a_tag_that_no_registry_has_costs_one_machine_its_boot() -> None:
         )
 
     assert market.emulator.all() == []
-    assert len(market.emulator.ever()) == 1
+    assert len(market.emulator.current_and_ended()) == 1

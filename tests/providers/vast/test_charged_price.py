@@ -145,7 +145,7 @@ def test_what_cannot_be_read_about_announcements_is_left_out() -> None:
     said: list[tuple[str, str]] = []
     world, context, number, outs = served(said)
     market = world.market
-    market.rows[number].contract.announced = (world.clock.time(), 0.72)
+    market.rows[number].contract.announced_price = (world.clock.time(), 0.72)
     market.before["increases"] = [raising(errors.CredentialsRefused("no scope"))]
 
     assert lifecycle.read(number, settings_of("chat-0", 0), outs, context) is not None

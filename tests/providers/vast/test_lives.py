@@ -42,7 +42,7 @@ def test_what_passes_gives_back_no_machine(fault: str) -> None:
     served = online(market)
 
     assert served.attempts == 1
-    assert [contract.id for contract in market.emulator.ever()] == [served.instance.id]
+    assert [contract.id for contract in market.emulator.current_and_ended()] == [served.instance.id]
 
 
 def test_the_end_of_a_contract_is_told_with_the_instance() -> None:

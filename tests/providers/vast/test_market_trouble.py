@@ -17,7 +17,7 @@ def test_no_trouble_costs_a_healthy_machine_or_leaves_one_unknown(phase: str) ->
     for seed, case in enumerate(case for case in CASES if case[1] == phase):
         found = play(*case, seed)
 
-        assert (found.destroyed, found.unknown) == (0, 0), f"{case} {seed}\n{found.told}"
+        assert (found.destroyed, found.unknown) == (0, 0), f"{case} {seed}\n{found.history}"
         assert found.struck, f"{case} was never met"
 
 
@@ -51,4 +51,4 @@ def test_a_rule_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch, room,
 
 
 def test_a_case_plays_the_same_life_again() -> None:
-    assert play("rebooting", "log", 3).told == play("rebooting", "log", 3).told
+    assert play("rebooting", "log", 3).history == play("rebooting", "log", 3).history

@@ -33,7 +33,7 @@ def test_without_faults_both_end_with_the_same_machine(marks: bool) -> None:
 def test_a_mark_that_is_never_known_destroys_nothing_that_serves() -> None:
     for seed in range(300):
         found = Meeting(seed, calm=True, silence=1.0)
-        assert found.returned <= found.rented, found.told
+        assert found.returned <= found.rented, found.full_history
 
 
 def test_a_mark_that_is_not_known_now_and_then_decides_all_the_same() -> None:
