@@ -1,4 +1,4 @@
-"""What becomes of an instance without anybody having asked for it, by the emulated market's books, in virtual time."""
+"""What becomes of an instance without anybody having asked for it, by the emulated market's records, in virtual time."""
 
 from dataclasses import replace
 
