@@ -76,8 +76,8 @@ def pace(mbps: float) -> tuple[float, dict[str, float]]:
     machine = replace(like, **new, boot_seconds=START_OF_CONTAINER, verification="verified", reliability=0.99)
     clock = FakeClock()
     market = FakeMarket(clock, [machine], boot_seconds=None)
-    wishes = Requirements(("RTX 4090",), 1, 2.0, 48, WEIGHTS_GB)
-    order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", wishes, IMAGE, "true", 8443)
+    requirements = Requirements(("RTX 4090",), 1, 2.0, 48, WEIGHTS_GB)
+    order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", requirements, IMAGE, "true", 8443)
     served = bring_online(Renter(market, clock, Limits()), order, Reckoned(clock, mbps), lambda *_: None)
     return clock.now, served.seconds
 

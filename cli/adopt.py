@@ -68,8 +68,8 @@ def adoption(context: CommandContext, label_text: str) -> str:
             f"the stack's config has no instance {mark.name}; {edit}, or give the instance back: "
             "gpu-fleet sweep --destroy"
         )
-    wishes = requirements_for(stack, fleet)
-    found = reports.would_adopt(context.market.instances(label_text), fleet.image, wishes)
+    requirements = requirements_for(stack, fleet)
+    found = reports.would_adopt(context.market.instances(label_text), fleet.image, requirements)
     if not found.adopts:
         raise CommandError(found.text)
     return found.text

@@ -103,9 +103,11 @@ def requirements_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
     needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
     instances = max(fleet.replicas, 1)
-    wishes = settings.to_requirements(disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances)
+    requirements = settings.to_requirements(
+        disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances
+    )
     scale = stack.market.time_scale
-    return replace(wishes, min_seconds=settings.min_seconds(scale), time_scale=scale)
+    return replace(requirements, min_seconds=settings.min_seconds(scale), time_scale=scale)
 
 
 def ledger_of(context: CommandContext, stack: StackConfig) -> BucketLedger | FolderLedger:

@@ -45,5 +45,5 @@ def why_not(offer: int, fleet: str, stack: str | None) -> None:
     config = read_config(context)
     if fleet not in config.fleets:
         raise CommandError(f"there is no fleet {fleet}; the stack has {', '.join(sorted(config.fleets)) or 'none'}")
-    wishes, records = requirements_for(config, config.fleets[fleet]), ledger_of(context, config).records()
-    print("\n".join(reports.why_not(context.market, offer, fleet, wishes, records, context.clock.time())))
+    requirements, records = requirements_for(config, config.fleets[fleet]), ledger_of(context, config).records()
+    print("\n".join(reports.why_not(context.market, offer, fleet, requirements, records, context.clock.time())))

@@ -25,7 +25,7 @@ def renew(stack: str | None) -> int:
 def run_renew(context: CommandContext) -> int:
     """Renew by a targeted update, and return Pulumi's exit status. Raises CommandError."""
     found = certificate_renewal.due(deployment_of(run_pulumi, context.stack), context.clock.time())
-    print(found.told(), flush=True)
+    print(found.describe(), flush=True)
     if not found.urns:
         return 0
     targets = [word for urn in found.urns for word in ("--target", urn)]

@@ -78,12 +78,12 @@ def run_sweep(
             raise
         print(f"sweep: {doubt}", file=sys.stderr)
     found = sort_out(listed, known, own, context.clock.time(), context.limits)
-    refusal = rules.doubt(known, stack_id) if destroy else None
-    doomed = rules.condemned(found, interrupted) if destroy and not refusal else []
-    for instance in doomed:
+    refusal = rules.refusal(known, stack_id) if destroy else None
+    ending = rules.instances_to_give_back(found, interrupted) if destroy and not refusal else []
+    for instance in ending:
         context.breaker.destroyed(instance.id, context.clock.monotonic())
-    ended = rules.give_back_each(Renter(context.market, context.clock, context.limits), doomed)
-    _record(context, [one for one in doomed if ended[one.id] is None])
+    ended = rules.give_back_each(Renter(context.market, context.clock, context.limits), ending)
+    _record(context, [one for one in ending if ended[one.id] is None])
     report = reports.report(found, known, ended)
     print(json.dumps(report, indent=2) if as_json else reports.describe_findings(report, destroy))
     if refusal:
@@ -93,7 +93,7 @@ def run_sweep(
     if any(error is not None for error in ended.values()):
         return 1
     left = [finding for finding in found if finding.instance.id not in ended]
-    return FOUND if rules.condemned(left, True) else 0
+    return FOUND if rules.instances_to_give_back(left, True) else 0
 
 
 def _record(context: CommandContext, ended: Sequence[Instance]) -> None:

@@ -64,14 +64,14 @@ def interrupted() -> bool:
 def when_interrupted(act: Callable[[], None]) -> None:
     """Make `interrupted` True when Python begins to end this process, and call `act` then, in the main thread."""
 
-    def told() -> None:
+    def end_process() -> None:
         _TOLD_TO_END.set()
         act()
 
     # Python calls the last registered function first, before it waits for the pool's threads (perhaps for minutes).
     if register := getattr(threading, "_register_atexit", None):
         with contextlib.suppress(RuntimeError):  # the end has begun already
-            register(told)
+            register(end_process)
 
 
 class EngineWatch:

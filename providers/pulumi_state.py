@@ -64,8 +64,8 @@ def run_pulumi(arguments: Sequence[str]) -> str:
             f'`pulumi` cannot be started ({error.strerror}); in a checkout: eval "$(make -s env)"'
         ) from None
     if done.returncode:
-        told = _diagnosed(done.stdout) or _last_line(done.stderr)[:REASON_LETTERS]
-        raise BackendError(told or f"`pulumi {arguments[0]}` fails and says nothing")
+        reason = _diagnosed(done.stdout) or _last_line(done.stderr)[:REASON_LETTERS]
+        raise BackendError(reason or f"`pulumi {arguments[0]}` fails and says nothing")
     return done.stdout
 
 

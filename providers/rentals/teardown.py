@@ -128,11 +128,11 @@ def _end_unknown(
     if trouble := next((state for state in read if state.trouble), None):
         raise _in_doubt(left, ending, f"{trouble.stack}: {trouble.trouble}")
     found = sort_out(left, read, frozenset(ending.stack_ids), renter.clock.time(), renter.limits)
-    doomed = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
-    for one in doomed:
+    to_give_back = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
+    for one in to_give_back:
         report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
-    give_back_all(renter, [one.instance for one in doomed])
-    kept = [one for one in found if one not in doomed]
+    give_back_all(renter, [one.instance for one in to_give_back])
+    kept = [one for one in found if one not in to_give_back]
     if kept:
         _keep(kept, read, report_progress)
     return bool(kept)
@@ -168,8 +168,8 @@ def _confirm(listed: list[Instance], ending: Teardown) -> None:
     if doubtful:
         rows = "1 row" if len(doubtful) == 1 else f"{len(doubtful)} rows"
         raise NotAsked(
-            f"{rows} of the market's list cannot be read ({doubtful[0].told}), so an instance may still be rented, and cost, "
-            f"under {ending.labels}. Run `pulumi destroy` again, or look on the market's console."
+            f"{rows} of the market's list cannot be read ({doubtful[0].description}), so an instance may still be rented, "
+            f"and cost, under {ending.labels}. Run `pulumi destroy` again, or look on the market's console."
         )
 
 

@@ -129,7 +129,7 @@ class _Progress:
         self._name, self._report_progress, self._monotonic = name, report_progress, monotonic
         self._lock = threading.Lock()
         self._arrived = self._of_this_try = 0
-        self._said = monotonic()
+        self._reported_at = monotonic()
         self.furthest = 0  # over all tries: bytes that are sent again are no progress
 
     def begin(self) -> None:
@@ -146,6 +146,6 @@ class _Progress:
             self._of_this_try += count
             arrived = self._arrived + self._of_this_try
             self.furthest = max(self.furthest, arrived)
-            if arrived < self.total and self._monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-                self._said = self._monotonic()
+            if arrived < self.total and self._monotonic() - self._reported_at >= SECONDS_BETWEEN_LINES:
+                self._reported_at = self._monotonic()
                 self._report_progress(f"upload {self._name}  {size(arrived)} of {size(self.total)}")

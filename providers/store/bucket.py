@@ -68,8 +68,8 @@ class Bucket:
         if seen is not None:
             found = owner(seen.mark, self.inputs.stack_id)
             ours_by_state = bool(former_id) and seen.mark in {former_id, None}
-            if not found.may_take and not ours_by_state and (told := self.refusal(self.inputs.stack_id)):
-                raise StoreError(told)
+            if not found.may_take and not ours_by_state and (reason := self.refusal(self.inputs.stack_id)):
+                raise StoreError(reason)
             if found is not Owner.OURS or not seen.etag:
                 mark = self.inputs.stack_id
                 when_there(lambda: self._marking.write(mark, seen), self.clock, self.report_progress, self.inputs.name)

@@ -111,8 +111,8 @@ class BucketProvider(_StoreProvider):
     def _look(self, inputs: BucketInputs, stack_id: str) -> None:
         client = connect(inputs.endpoint, inputs.region, self._keys, tries=CHECK_TRIES)
         with contextlib.suppress(BucketMissing):
-            if told := OneBucket(client, inputs, _report_progress).refusal(stack_id):
-                raise StoreError(told)
+            if reason := OneBucket(client, inputs, _report_progress).refusal(stack_id):
+                raise StoreError(reason)
 
 
 class BlobsProvider(_StoreProvider):

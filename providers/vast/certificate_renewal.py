@@ -25,7 +25,7 @@ class Due:
     urns: tuple[str, ...]
     first: float | None = None  # end of the first host certificate, in unix seconds
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Describe the renewals for people."""
         if self.urns:
             return f"To renew: {', '.join([*(['the CA'] if self.ca else []), *self.names])}."

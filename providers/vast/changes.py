@@ -39,7 +39,7 @@ class Changes:
     in_place: list[str] = field(default_factory=list)
     recorded: list[str] = field(default_factory=list)
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Describe the effect of an update, with the inputs that cause it."""
         if self.replace:
             return f"another machine, and this one is given back first, because of {_named(self.replace)}"
@@ -94,17 +94,17 @@ def _violated(old: InstanceSettings, new: InstanceSettings, machine: Machine) ->
 
     Only an edit replaces a machine. A fact that the market left out does not, nor does one that it names later.
     """
-    was, wishes = old.requirements, new.requirements
+    was, wanted = old.requirements, new.requirements
     rules = {
-        "wishes.gpuNames": was.gpu_names == wishes.gpu_names
+        "wishes.gpuNames": was.gpu_names == wanted.gpu_names
         or not machine.gpu_name
-        or machine.gpu_name in wishes.market_gpus,
-        "wishes.gpuCount": was.gpu_count == wishes.gpu_count or machine.gpu_count in {0, wishes.gpu_count},
+        or machine.gpu_name in wanted.market_gpus,
+        "wishes.gpuCount": was.gpu_count == wanted.gpu_count or machine.gpu_count in {0, wanted.gpu_count},
         "wishes.maxUsdPerHour": not _is_too_dear(old, new, machine),
-        "wishes.regions": was.regions == wishes.regions
-        or not wishes.regions
+        "wishes.regions": was.regions == wanted.regions
+        or not wanted.regions
         or not machine.country
-        or machine.country.upper() in wishes.countries,
+        or machine.country.upper() in wanted.countries,
         "diskGb": old.disk_gb == new.disk_gb or not machine.disk_gb or machine.disk_gb + 0.5 >= new.disk_gb,
     }
     return [key for key, holds in rules.items() if not holds]

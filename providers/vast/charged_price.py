@@ -27,11 +27,11 @@ class Landlords(Protocol):
         """Return the price increases that landlords have announced for contracts of the account."""
 
 
-def charged_usd_per_hour(instance: Instance, wishes: Requirements) -> float | None:
+def charged_usd_per_hour(instance: Instance, requirements: Requirements) -> float | None:
     """Return the all-in $/h that the market charges for an instance now, or None if its row does not say."""
     if not instance.dph_total or instance.inet_down_cost is None:
         return None
-    return instance.dph_total + wishes.weights_gb * instance.inet_down_cost / wishes.expected_hours
+    return instance.dph_total + requirements.weights_gb * instance.inet_down_cost / requirements.expected_hours
 
 
 def paid(outs: Mapping[str, Any]) -> float | None:
@@ -72,10 +72,10 @@ def charged_now(instance: Instance, settings: InstanceSettings, outs: Mapping[st
 
 def report_rise(settings: InstanceSettings, outs: Mapping[str, Any], report_progress: Progress) -> None:
     """Tell the operator that the landlord has raised the price since the rent, if the outputs in state say so."""
-    wishes, rented = settings.requirements, float(outs.get("usdPerHour") or 0)
-    charged, ceiling = outs.get("chargedUsdPerHour"), wishes.max_usd_per_hour
-    if told := describe_rise(settings.name, rented, charged, ceiling, wishes.over_ceiling == REPLACE):
-        report_progress("price", told)
+    requirements, rented = settings.requirements, float(outs.get("usdPerHour") or 0)
+    charged, ceiling = outs.get("chargedUsdPerHour"), requirements.max_usd_per_hour
+    if rise := describe_rise(settings.name, rented, charged, ceiling, requirements.over_ceiling == REPLACE):
+        report_progress("price", rise)
 
 
 def report_prices(
@@ -94,10 +94,10 @@ def report_prices(
 
 def describe_announced_rise(instance_id: int, increases: Iterable[PriceIncrease]) -> list[str]:
     """Describe the price increases that landlords have announced for an instance."""
-    return [_told(one) for one in increases if one.contract_id == instance_id and one.new_gpu_costpersec]
+    return [_describe_increase(one) for one in increases if one.contract_id == instance_id and one.new_gpu_costpersec]
 
 
-def _told(one: PriceIncrease) -> str:
+def _describe_increase(one: PriceIncrease) -> str:
     now = f", and has ${one.old_gpu_costpersec * 3600:.3f}/h" if one.old_gpu_costpersec else ""
     ends = one.contract_end_date
     when = f"on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC" if ends else "at its end"

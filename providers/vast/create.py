@@ -47,7 +47,7 @@ class InstanceRequest:
 
     name: str
     label: str
-    wishes: Requirements
+    requirements: Requirements
     image: str
     onstart: str
     gate_port: int
@@ -104,7 +104,7 @@ def bring_online(
     waiting = replace(renter, market=patient)
     adoption = Adoption(renter, request.label, marks or NoMarks(), report_progress)
     failures: list[Failure] = []
-    gpus = UnfitGpus(request.wishes.gpu_names)
+    gpus = UnfitGpus(request.requirements.gpu_names)
     recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)
 
     def tell(phase: str, text: str) -> None:
@@ -113,22 +113,30 @@ def bring_online(
 
     while len(failures) < renter.limits.attempts and renter.clock.monotonic() < deadline:
         began = renter.clock.monotonic()
-        adopted = adoption.adopt(patient, request.image, request.wishes)
+        adopted = adoption.adopt(patient, request.image, request.requirements)
         if adopted:
             recorder.adopted(adopted)
         tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
-        wishes = replace(gpus.wishes(request.wishes), avoided_machines=request.wishes.avoided_machines | tried)
+        requirements = replace(
+            gpus.narrow(request.requirements), avoided_machines=request.requirements.avoided_machines | tried
+        )
         with gpus.explaining(request.name):
             instance_id, offer = (
                 (adopted.id, None)
                 if adopted
-                else _rent_best(waiting, replace(request, wishes=wishes), failures, report_progress, recorder, deadline)
+                else _rent_best(
+                    waiting, replace(request, requirements=requirements), failures, report_progress, recorder, deadline
+                )
             )
         rented_at = float("-inf") if adopted else renter.clock.monotonic()
         rented = round(renter.clock.monotonic() - began, 3)
         machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
         price = (
-            prices.usd_per_hour(offer, wishes) if offer else charged_usd_per_hour(adopted, wishes) if adopted else None
+            prices.usd_per_hour(offer, requirements)
+            if offer
+            else charged_usd_per_hour(adopted, requirements)
+            if adopted
+            else None
         )
         try:
             served = _serve(patient, waiting, request, bootstrap, tell, instance_id, deadline)
@@ -196,36 +204,36 @@ def _rent_best(
     recorder: AttemptRecorder,
     deadline: float,
 ) -> tuple[int, Offer]:
-    wishes = request.wishes
+    requirements = request.requirements
     body = rent_body(
-        request.image, wishes.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
+        request.image, requirements.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
     )
     gone: set[int] = set()  # machines that another customer took before us
     while True:
         try:
             records = recorder.ledger.records()
-            ranked, asked = candidates(renter.market, wishes, records, renter.clock.time(), report_progress)
+            ranked, asked = candidates(renter.market, requirements, records, renter.clock.time(), report_progress)
         except NoMatchingOffer as error:
             raise NoMatchingOffer("\n".join([str(error), *describe_attempts(failures)]), error.key) from error
         if not gone:
             machines = len({offer.machine_id for offer in ranked})
             report_progress(
-                "search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], wishes):.3f}/h all-in"
+                "search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], requirements):.3f}/h all-in"
             )
         left = deadline - renter.clock.monotonic()
-        quick = in_time(ranked, wishes, records, renter.limits, left)
+        quick = in_time(ranked, requirements, records, renter.limits, left)
         if not quick:
-            failures.append(Failure(None, None, "time", too_late(ranked, wishes, records, renter.limits, left)))
+            failures.append(Failure(None, None, "time", too_late(ranked, requirements, records, renter.limits, left)))
             raise exhausted(request.name, failures, renter.limits)
         quick = [one for one in quick if one.machine_id not in gone]
         if not quick:
             raise NoMatchingOffer(
                 "every offer that fits was taken by somebody else while we tried to rent it; run `pulumi up` again."
             )
-        choose = partial(ranking.choose, quick, wishes, records)
+        choose = partial(ranking.choose, quick, requirements, records)
         try:
             with renter.market.claim(request.label, choose) as offer:
-                instance_id = _rent_offer(renter, offer, body, wishes, recorder)
+                instance_id = _rent_offer(renter, offer, body, requirements, recorder)
         except errors.OfferGone as taken:
             # Other offers on that list may be gone by now. Each vain rent costs every process of the account a turn.
             gone.add(offer.machine_id)
@@ -234,7 +242,7 @@ def _rent_best(
             report_progress("rent", f"{taken}; next offer")
             continue
         where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
-        price = prices.usd_per_hour(offer, wishes)
+        price = prices.usd_per_hour(offer, requirements)
         report_progress("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
         return instance_id, offer
 
@@ -243,11 +251,11 @@ def _rent_offer(
     renter: Renter,
     offer: Offer,
     body: dict[str, Any],
-    wishes: Requirements,
+    requirements: Requirements,
     recorder: AttemptRecorder,
 ) -> int:
-    price, disk = prices.usd_per_hour(offer, wishes), prices.disk_usd_per_hour(offer, wishes)
-    recorder.renting(offer, price, disk, prices.image_usd(offer, wishes))
+    price, disk = prices.usd_per_hour(offer, requirements), prices.disk_usd_per_hour(offer, requirements)
+    recorder.renting(offer, price, disk, prices.image_usd(offer, requirements))
     try:
         instance_id = rent(renter, offer, body)
     except errors.OfferGone as gone:

@@ -32,23 +32,25 @@ class FleetPreviews:
                 self._there.add(settings.name)
             return not there and settings.name in self._there
 
-    def judged(self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]) -> None:
+    def record_change(
+        self, found: Changes, old: InstanceSettings, new: InstanceSettings, outs: Mapping[str, Any]
+    ) -> None:
         """Record an update's effect on a running instance."""
         done = effect(found, old, new, outs) if found.replace or found.in_place else None
         with self._fleet(new) as fleet:
-            fleet.goes_on(new.name, done, paid(outs))
+            fleet.record_running(new.name, done, paid(outs))
 
-    def taken_over(self, settings: InstanceSettings, instance: Instance) -> None:
+    def record_adopted(self, settings: InstanceSettings, instance: Instance) -> None:
         """Record an instance that carries its label already."""
         with self._fleet(settings) as fleet:
-            fleet.taken_over(settings.name, instance.dph_total)
+            fleet.record_adopted(settings.name, instance.dph_total)
 
-    def comes(self, settings: InstanceSettings, offered: Sequence[float], replaced: bool) -> None:
+    def record_rental(self, settings: InstanceSettings, offered: Sequence[float], replaced: bool) -> None:
         """Record an instance to rent, and the prices on offer in $/h."""
         with self._fleet(settings) as fleet:
             if replaced and settings.name not in fleet.effects:
-                fleet.goes_on(settings.name, REPLACED, None)  # a replacement that the command line asked for
-            fleet.comes(settings.name, offered)
+                fleet.record_running(settings.name, REPLACED, None)  # a replacement that the command line asked for
+            fleet.record_rental(settings.name, offered)
 
     @contextmanager
     def _fleet(self, settings: InstanceSettings) -> Iterator[FleetImpact]:
@@ -57,5 +59,5 @@ class FleetPreviews:
         with self._lock:
             fleet = self._fleets.setdefault(name, FleetImpact(settings.replicas if rollout else 1, most))
             yield fleet
-            if told := fleet.sentence():
-                print_progress(f"{name}  effect  {told}")
+            if sentence := fleet.sentence():
+                print_progress(f"{name}  effect  {sentence}")

@@ -40,7 +40,7 @@ class InFlight:
         self._report_progress = report_progress
         self._numbers = itertools.count()
         self._works: dict[int, Work] = {}
-        self._told = False
+        self._is_reported = False
         self._lock = threading.Lock()
 
     def busy(self) -> bool:
@@ -66,9 +66,9 @@ class InFlight:
         change nothing.
         """
         with self._lock:
-            works, told = list(self._works.values()), self._told
-            self._told = told or bool(works)
-        for work in [] if told else works:
+            works, was_reported = list(self._works.values()), self._is_reported
+            self._is_reported = was_reported or bool(works)
+        for work in [] if was_reported else works:
             if (undone := UNDONE.get(work.does)) and work.name not in left_out:
                 self._report_progress(f"{work.name}  finishing  {_left(work, self._clock.monotonic())}{undone}")
 

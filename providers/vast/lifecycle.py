@@ -75,7 +75,7 @@ def create(settings: InstanceSettings, context: OperationContext) -> dict[str, A
     order = InstanceRequest(
         name=settings.name,
         label=settings.label,
-        wishes=settings.to_requirements(),
+        requirements=settings.to_requirements(),
         image=settings.server.image,
         onstart=script(settings.access.ssh_public_key, settings.market.url_of_hosts, limits.unattended_seconds),
         gate_port=settings.server.port,
@@ -121,7 +121,7 @@ def read(
     kept = key_change.left(outs)
     down_since = outs.get("downSince") or context.clock.time()
     if not isinstance(state, Running):
-        return {**outs, "downSince": down_since, "drift": _said(context, [standing_drift(state), *kept])}
+        return {**outs, "downSince": down_since, "drift": _report_drift(context, [standing_drift(state), *kept])}
     drift = kept + [
         f"{SURPLUS_DRIFT}: instance {one.id} carries our label too, at ${one.dph_total or 0:.3f}/h"
         for one in surplus(context.market, instance_id, settings.label)
@@ -148,10 +148,10 @@ def read(
     found = {"endpoint": endpoint, "ssh": _mapped(instance, SSH_PORT), "endsAt": ends_at, "downSince": since}
     outs = {**outs, **found, "chargedUsdPerHour": charged_now(instance, settings, outs)}
     report_prices(instance_id, settings, outs, context.market, context.report_progress)
-    return {**outs, "machine": filled(outs.get("machine"), instance), "drift": _said(context, drift)}
+    return {**outs, "machine": filled(outs.get("machine"), instance), "drift": _report_drift(context, drift)}
 
 
-def _said(context: OperationContext, drift: list[str]) -> list[str]:
+def _report_drift(context: OperationContext, drift: list[str]) -> list[str]:
     for one in drift:
         does = "waits for it" if is_standing(one) else "mends it"
         context.report_progress("drift", f"{one}; the next `pulumi up` {does}")
@@ -179,9 +179,9 @@ def update(
     If the new settings do not come to serve, the old ones are restored. Raises UpdateFailed, RentalFailed.
     """
     kept = {key: outs[key] for key in OUTPUT_KEYS if key in outs}
-    if not _touches(compare(old, new, outs)):
+    if not _changes_machine(compare(old, new, outs)):
         return {**kept, "account": learned(instance_id, old, outs, context.market)}
-    host, wanted = bootstrap_of(old, old, context), _touches(changes(old, new, machine_of(outs)))
+    host, wanted = bootstrap_of(old, old, context), _changes_machine(changes(old, new, machine_of(outs)))
     if not wanted and serves_all_the_same(_patient(context, old.to_limits()), instance_id, old, outs, host):
         context.report_progress(
             "drift", f"its endpoint {outs.get('endpoint')} answers, whatever the market says: nothing is done"
@@ -203,7 +203,7 @@ def update(
     try:
         served = bootstrap.serve(instance, str(outs.get("hostKey")), context.report_progress)
     except BootstrapError as error:
-        meanwhile = _goes_back(instance, old, new, outs, context)
+        meanwhile = _restore_settings(instance, old, new, outs, context)
         raise errors.UpdateFailed(instance_id, paid(outs), str(error), meanwhile) from error
     drift = key_change.go_on(bootstrap, instance, old.access, new.access, outs, context.report_progress)
     fresh = {**_outputs(served), "drift": drift, "chargedUsdPerHour": charged_now(served.instance, new, outs)}
@@ -230,12 +230,12 @@ def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
     return f"INSTANCE {instance_id} MAY STILL BE RENTED at {errors.format_price(paid(outs))}: it was rented"
 
 
-def _touches(found: Changes) -> bool:
+def _changes_machine(found: Changes) -> bool:
     # The engine asks for an update despite such drift only after a fresh look found the machine alive.
     return bool(found.in_place or "drift" in found.replace)
 
 
-def _goes_back(
+def _restore_settings(
     instance: Instance, old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any], context: OperationContext
 ) -> Meanwhile:
     """Restore the old settings, whose weights the instance still has; return its real condition."""

@@ -14,12 +14,12 @@ def report_plan(settings: InstanceSettings, offers: Sequence[Offer]) -> None:
     if settings.fit:
         sizes = sorted({round(offer.gpu_ram / 1024) for offer in offers})
         print_progress(
-            f"{settings.name}  fit  the model {settings.fit.need.told()}; the GPUs on offer have "
+            f"{settings.name}  fit  the model {settings.fit.need.describe()}; the GPUs on offer have "
             f"{' or '.join(map(str, sizes))} GiB"
         )
         for sentence in settings.fit.doubts(settings.requirements.gpu_count):
             print_progress(f"{settings.name}  fit  {sentence}")
-        if any(settings.fit.tight(offer.gpu_ram) for offer in offers):
+        if any(settings.fit.may_be_too_small(offer.gpu_ram) for offer in offers):
             print_progress(
                 f"{settings.name}  fit  some GPUs on offer may be too small; they are tried after the others"
             )

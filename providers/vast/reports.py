@@ -90,7 +90,7 @@ def _next_steps(kinds: Mapping[str, Any], destroys: bool) -> list[str]:
     return steps
 
 
-def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) -> Adoption:
+def would_adopt(listed: Iterable[Instance], image: str, requirements: Requirements) -> Adoption:
     """Predict whether the next `up` adopts an instance under one label.
 
     It adopts the sound instance with the lowest id.
@@ -98,7 +98,10 @@ def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) ->
     rows = by_id(listed)
     if not rows:
         return Adoption(False, "the account has no instance under that label; `gpu-fleet sweep` lists those there are")
-    flaws = {row.id: unsound(row, image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb) for row in rows}
+    flaws = {
+        row.id: unsound(row, image, requirements.gpu_names, requirements.gpu_count, requirements.disk_gb)
+        for row in rows
+    }
     sound = [row.id for row in rows if not flaws[row.id]]
     if not sound:
         named = "; ".join(f"instance {number} {', '.join(why)}" for number, why in flaws.items())
@@ -109,17 +112,22 @@ def would_adopt(listed: Iterable[Instance], image: str, wishes: Requirements) ->
 
 
 def why_not(
-    market: Market, offer_id: int, fleet: str, wishes: Requirements, records: Mapping[int, MachineHistory], now: float
+    market: Market,
+    offer_id: int,
+    fleet: str,
+    requirements: Requirements,
+    records: Mapping[int, MachineHistory],
+    now: float,
 ) -> list[str]:
     """Return which requirements of a fleet an offer fails, or its place in the ranking. Raises the client's errors."""
-    rows = market.search({"ask_contract_id": {"eq": offer_id}, "limit": 1, "allocated_storage": wishes.disk_gb})
+    rows = market.search({"ask_contract_id": {"eq": offer_id}, "limit": 1, "allocated_storage": requirements.disk_gb})
     if not rows:
         return [f"The market does not list offer {offer_id}: it was rented or withdrawn, or its number was mistyped."]
     offer = rows[0]
     facts = f"{offer.num_gpus} x {offer.gpu_name}, machine {offer.machine_id}, {offer.geolocation or 'somewhere'}"
-    price = prices.usd_per_hour(offer, wishes)
+    price = prices.usd_per_hour(offer, requirements)
     lines = [f"offer {offer_id}: {facts}, ${price:.3f}/h all-in for the fleet {fleet}"]
-    failed = mismatches.mismatches(offer, wishes)
+    failed = mismatches.mismatches(offer, requirements)
     lines += [f"  fails {miss.key}: it {miss.text}" for miss in failed]
     until = avoided(records, now).get(offer.machine_id)
     if until is not None:
@@ -127,7 +135,7 @@ def why_not(
         lines.append(f"  avoided for {(until - now) / 3600:.1f} h more: its machine failed before ({last})")
     if failed or until is not None:
         return lines
-    ranked = find_offers(market, wishes, records=records)
+    ranked = find_offers(market, requirements, records=records)
     place = next((number for number, other in enumerate(ranked, 1) if other.machine_id == offer.machine_id), None)
     ahead = f"tried as number {place} of {len(ranked)}" if place else f"not among the {len(ranked)} best"
     return [*lines, f"  fulfils every wish; {ahead}, by the expected price of an hour that works"]

@@ -74,7 +74,7 @@ class VastInstanceProvider(ResourceProvider):
         self._waves = Waves.of_this_process(self._clock)
         self._searched: dict[Requirements, list[Offer] | VastError] = {}
         self._planned: set[str] = set()  # fleets whose plan was reported
-        self._foretold = FleetPreviews()
+        self._previews = FleetPreviews()
         self._rented: list[Instance] | VastError | None = None
         self._silent = False
         self._lock = threading.RLock()
@@ -91,9 +91,9 @@ class VastInstanceProvider(ResourceProvider):
         try:
             settings = InstanceSettings.from_props(known(news, Unknown))
             self._waves.announce(settings, there=bool(_olds))
-            replaced = self._foretold.is_replaced(settings, there=bool(_olds))
-            if replaced or not (_olds or self._goes_on(settings)):
-                self._foretold.comes(settings, self._search_once(settings), replaced)
+            replaced = self._previews.is_replaced(settings, there=bool(_olds))
+            if replaced or not (_olds or self._would_adopt(settings)):
+                self._previews.record_rental(settings, self._search_once(settings), replaced)
         except SettingsInvalid as error:
             failures.append(CheckFailure("", str(error)))
         except NoMatchingOffer as error:
@@ -106,7 +106,7 @@ class VastInstanceProvider(ResourceProvider):
             failures.append(CheckFailure("", operator_text.describe_for_operator(error, str(news.get("name")))))
         return CheckResult(news, failures)
 
-    def _goes_on(self, settings: InstanceSettings) -> bool:
+    def _would_adopt(self, settings: InstanceSettings) -> bool:
         """Return whether an instance with the label would be adopted, so that it needs no offer.
 
         Asks for the list once a process.
@@ -124,14 +124,14 @@ class VastInstanceProvider(ResourceProvider):
                     self._rented = error
             if isinstance(rented := self._rented, VastError):
                 raise rented
-        wishes, image = settings.to_requirements(), settings.server.image
-        found = would_adopt(rented, settings.label, image, wishes, lambda: self._mark(settings))
+        requirements, image = settings.to_requirements(), settings.server.image
+        found = would_adopt(rented, settings.label, image, requirements, lambda: self._mark(settings))
         if found:
             price = "an unknown price" if found.dph_total is None else f"${found.dph_total:.3f}/h"
             print_progress(
                 f"{settings.name}  adopt  instance {found.id} carries its label, at {price}; it goes on, nothing is rented"
             )
-            self._foretold.taken_over(settings, found)
+            self._previews.record_adopted(settings, found)
         return found is not None
 
     def _mark(self, settings: InstanceSettings) -> Held | None:
@@ -144,21 +144,21 @@ class VastInstanceProvider(ResourceProvider):
 
         A fleet's instances all have the same requirements.
         """
-        wishes = settings.to_requirements()
+        requirements = settings.to_requirements()
         with self._lock:
-            if wishes not in self._searched:
+            if requirements not in self._searched:
                 try:
                     with self._market(settings) as market:
-                        self._searched[wishes] = search.check(market, wishes)
+                        self._searched[requirements] = search.check(market, requirements)
                 except VastError as error:
-                    self._searched[wishes] = error
-            found = self._searched[wishes]
+                    self._searched[requirements] = error
+            found = self._searched[requirements]
             if isinstance(found, VastError):
                 raise found
             if settings.fleet not in self._planned:
                 self._planned.add(settings.fleet)
                 report_plan(settings, found)
-        return [usd_per_hour(offer, wishes) for offer in found]
+        return [usd_per_hour(offer, requirements) for offer in found]
 
     def diff(self, id_: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
         """Return which inputs replace, which update in place, and which are only recorded."""
@@ -181,8 +181,8 @@ class VastInstanceProvider(ResourceProvider):
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
         charged_price.report_rise(new, olds, lambda phase, text: print_progress(f"{new.name}  {phase}  {text}"))
         if found.any:
-            print_progress("; ".join(filter(None, [f"{news.get('name')}  change  {found.told()}", left_aside])))
-        self._foretold.judged(found, old, new, olds)
+            print_progress("; ".join(filter(None, [f"{news.get('name')}  change  {found.describe()}", left_aside])))
+        self._previews.record_change(found, old, new, olds)
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
 
     def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:
@@ -271,12 +271,11 @@ class VastInstanceProvider(ResourceProvider):
                 with self._context(settings) as context:
                     return operation(settings, context)
             except operator_text.EXPECTED as error:
-                told = redaction.clean(operator_text.describe_for_operator(error, work.name, work.settings))
+                message = redaction.clean(operator_text.describe_for_operator(error, work.name, work.settings))
                 if self._watch.gone():
-                    print_progress(
-                        told
-                    )  # no engine hears of the exception any more, but the terminal may still be read
-                raise pulumi.RunError(told) from None
+                    # No engine hears of the exception any more, but the terminal may still be read.
+                    print_progress(message)
+                raise pulumi.RunError(message) from None
 
     def _market(self, settings: InstanceSettings) -> AbstractContextManager["GuardedMarket"]:
         from providers.vast.api.session import market_session  # noqa: PLC0415

@@ -32,7 +32,7 @@ OLD_SILENCE = re.compile(rf"{STATUS_DRIFT}: the market reports it as (?!(?:{'|'.
 
 def standing_drift(state: Pending | Failed) -> str:
     """Return the line of `drift` for an instance that is not up."""
-    return f"{STATUS_DRIFT if isinstance(state, Failed) else WAITING_DRIFT}: {_told(state)}"
+    return f"{STATUS_DRIFT if isinstance(state, Failed) else WAITING_DRIFT}: {_describe(state)}"
 
 
 def is_down(drift: str) -> bool:
@@ -111,7 +111,7 @@ def wait_until_back(
     }
     chance = random.Random(instance_id)  # spreads the waiting callers in time
     instance = look_up(renter.market, instance_id, settings.label)
-    told, start_at = "", began
+    reported, start_at = "", began
     while True:
         state = classify(instance, gate_port) if instance is not None else Pending("missing")
         if instance is not None and isinstance(state, Running):
@@ -126,9 +126,9 @@ def wait_until_back(
         waited = renter.clock.monotonic() - began
         if waited >= longest[type(state)]:
             raise _not_back(instance_id, settings.name, state, waited, absence, renter.limits)
-        if told != (told := type(state).__name__):
+        if reported != (reported := type(state).__name__):
             report_progress(
-                "wait", f"{_told(state)}; waiting for {(longest[type(state)] - waited) / 60:.0f} min at most"
+                "wait", f"{_describe(state)}; waiting for {(longest[type(state)] - waited) / 60:.0f} min at most"
             )
         if isinstance(state, Failed) and state.reason in STARTED_AGAIN and renter.clock.monotonic() >= start_at:
             _start(renter.market, instance_id, report_progress)
@@ -165,12 +165,12 @@ def _not_back(
     return errors.RentalFailed(
         instance_id,
         "lost",
-        f"for {seconds:.0f} s {_told(state)}, so nothing was changed on it. {costs}. {later}. "
+        f"for {seconds:.0f} s {_describe(state)}, so nothing was changed on it. {costs}. {later}. "
         f"Another machine at once: `pulumi up --replace '**{name}'`",
     )
 
 
-def _told(state: Pending | Failed) -> str:
+def _describe(state: Pending | Failed) -> str:
     if isinstance(state, Failed):
         return state.message
     missing = ", without its address or ports" if state.status == "running" else ""

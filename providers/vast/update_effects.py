@@ -25,7 +25,7 @@ class Effect:
     seconds: float | None = None
     replaces: bool = False
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Format the effect in words."""
         if not self.closes:
             return "the endpoint stays open"

@@ -26,9 +26,9 @@ class FleetImpact:
     coming: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     offered: Sequence[float] = ()
-    told: bool = False
+    is_reported: bool = False
 
-    def goes_on(self, name: str, effect: Effect | None, usd_per_hour: Price) -> None:
+    def record_running(self, name: str, effect: Effect | None, usd_per_hour: Price) -> None:
         """Record a running instance and its change; None for no change."""
         self.before[name] = usd_per_hour
         if effect is not None:
@@ -38,11 +38,11 @@ class FleetImpact:
         else:
             self.prices[name] = usd_per_hour
 
-    def taken_over(self, name: str, usd_per_hour: Price) -> None:
+    def record_adopted(self, name: str, usd_per_hour: Price) -> None:
         """Record an instance that the market has and the state does not."""
         self.prices[name] = usd_per_hour
 
-    def comes(self, name: str, offered: Sequence[float]) -> None:
+    def record_rental(self, name: str, offered: Sequence[float]) -> None:
         """Record an instance to rent, and the prices on offer."""
         self.awaited.discard(name)
         self.prices.pop(name, None)
@@ -51,9 +51,9 @@ class FleetImpact:
 
     def sentence(self) -> str:
         """Return the sentence once, if all facts are known; empty before, after, or if clients notice nothing."""
-        if self.told or self.awaited or len(self.prices.keys() | self.coming) < self.members:
+        if self.is_reported or self.awaited or len(self.prices.keys() | self.coming) < self.members:
             return ""
-        self.told = True
+        self.is_reported = True
         parts = [*self._closing(), *self._new()]
         return "; ".join([*parts, self._price()]) if parts else ""
 
@@ -85,11 +85,11 @@ class FleetImpact:
         if None in fixed or rented is None:
             return "what the fleet then costs is not known"
         then, now = sum(price or 0.0 for price in fixed) + rented, list(self.before.values())
-        told = f"the fleet then costs {'about ' if self.coming else ''}${then:.3f}/h"
+        sentence = f"the fleet then costs {'about ' if self.coming else ''}${then:.3f}/h"
         if not now or None in now:
-            return told
+            return sentence
         today = sum(price or 0.0 for price in now)
-        return told if abs(today - then) < LEAST_DOLLARS else f"{told}, now ${today:.3f}/h"
+        return sentence if abs(today - then) < LEAST_DOLLARS else f"{sentence}, now ${today:.3f}/h"
 
     def _cheapest(self, count: int) -> Price:
         if not count:

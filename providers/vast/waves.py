@@ -41,7 +41,7 @@ class Waves:
         self._interrupted = False
         self._waiting: set[str] = set()
         self._owed: list[Callable[[Board], None]] = []
-        self._told = False
+        self._is_reported = False
 
     @classmethod
     def of_this_process(cls, clock: Clock) -> "Waves":
@@ -126,8 +126,8 @@ class Waves:
             with self._board():
                 pass
         except OSError as error:
-            if not self._told and not self._is_unannounced(label):
-                self._told = True
+            if not self._is_reported and not self._is_unannounced(label):
+                self._is_reported = True
                 report_progress("wave", _not_noted(error))
 
     def _enter(self, settings: InstanceSettings, report_progress: Progress, waits: bool = True) -> None:
@@ -140,7 +140,7 @@ class Waves:
             self._waiting.discard(settings.name)
 
     def _wait(self, settings: InstanceSettings, report_progress: Progress, waits: bool) -> None:
-        told: list[str] = []
+        named: list[str] = []
         while True:
             if self._interrupted and waits:
                 raise RolloutStoppedError("the update was interrupted")
@@ -153,9 +153,9 @@ class Waves:
                 raise RolloutStoppedError(f"the board of the waves cannot be written ({error})") from None
             if others is None:
                 return
-            if others and not told:
-                told = [label.rpartition("/")[2] for label in others]
-                report_progress("wave", f"waits until {' or '.join(told)} serves again: no more may be down at once")
+            if others and not named:
+                named = [label.rpartition("/")[2] for label in others]
+                report_progress("wave", f"waits until {' or '.join(named)} serves again: no more may be down at once")
             self._clock.sleep(LOOK_SECONDS)
 
     def _is_unannounced(self, label: str) -> bool:

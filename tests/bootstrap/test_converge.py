@@ -22,7 +22,7 @@ def test_an_empty_host_answers_a_completion(fresh: Rented) -> None:
 
     assert fresh.ask().text
     assert set(report.timings) == {"preflight", "install", "fetch weights", "start"}
-    assert [line.partition(":")[0] for line in fresh.said] == [
+    assert [line.partition(":")[0] for line in fresh.reported] == [
         "connect",
         "preflight",
         "install",
@@ -31,7 +31,7 @@ def test_an_empty_host_answers_a_completion(fresh: Rented) -> None:
         "start",
     ]
     assert report.certificate_end > SystemClock().time() + 80 * 86400
-    assert not any(secret in " ".join(fresh.said) for secret in (TOKEN, SECRET_IN_URL, "PRIVATE"))
+    assert not any(secret in " ".join(fresh.reported) for secret in (TOKEN, SECRET_IN_URL, "PRIVATE"))
 
 
 def test_too_little_shared_memory_is_found_before_anything_is_fetched(hosts: NamespaceHosts, things: Things) -> None:

@@ -68,7 +68,7 @@ class Play:
     reference_url: str = ""
     deadline: float = 3600.0
     seconds: float = 15.0
-    said: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
     advertised: float = 0.0
     mbps: float | None = None
 
@@ -87,7 +87,7 @@ class Play:
             advertised_mbps=self.advertised,
         )
         until = Until(clock, self.deadline)
-        self.mbps = HostTransfer(self.host, spec, MANIFEST, self.store, until, self.said.append).to("/x").mbps
+        self.mbps = HostTransfer(self.host, spec, MANIFEST, self.store, until, self.reported.append).to("/x").mbps
         return self
 
 
@@ -105,7 +105,7 @@ def test_a_host_that_was_slow_once_is_kept():
 def test_a_store_that_is_slow_for_everybody_costs_no_machine():
     play = Play([*[SLOW] * 20, DONE], Store(here=lambda: 21.0)).run()
     assert play.host.runs == 21
-    assert "the store may be why: this machine gets 21.0 Mb/s from the store, too; the host is kept" in play.said[0]
+    assert "the store may be why: this machine gets 21.0 Mb/s from the store, too; the host is kept" in play.reported[0]
 
 
 def test_a_slow_store_that_outlasts_the_time_is_what_is_blamed():
@@ -117,7 +117,7 @@ def test_a_slow_store_that_outlasts_the_time_is_what_is_blamed():
 def test_what_the_host_gets_from_elsewhere_says_more_than_this_machine(elsewhere, kept):
     play = Play([SLOW, SLOW, SLOW, DONE], elsewhere=elsewhere, reference_url="https://files.example/x")
     if kept:
-        assert "500.0 Mb/s from elsewhere" in play.run().said[0]
+        assert "500.0 Mb/s from elsewhere" in play.run().reported[0]
     else:
         with pytest.raises(PreflightFailed):
             play.run()
@@ -139,8 +139,8 @@ def test_what_began_while_the_store_was_in_trouble_accuses_nobody(end):
     troubled = iter([True, False, False])
     store = Store(here=lambda: 21.0 if next(troubled) else 1000.0, trouble=lambda: "down" if next(troubled) else "")
     play = Play([end, end, end, DONE], store).run()
-    assert "when it began, the store was in the way" in play.said[1]
-    assert "tried once more before the machine is given back" in play.said[2]
+    assert "when it began, the store was in the way" in play.reported[1]
+    assert "tried once more before the machine is given back" in play.reported[2]
 
 
 @pytest.mark.parametrize("end", [SILENT, SLOW])

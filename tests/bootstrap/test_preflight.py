@@ -53,9 +53,9 @@ def facts(**changes: Any) -> Facts:
 
 
 def test_a_machine_as_advertised_passes_and_is_described() -> None:
-    told = preflight(SPEC, facts(gpus=f"{GPU}, 35, 0\n", clock=NOW + 20), NOW)
+    summary = preflight(SPEC, facts(gpus=f"{GPU}, 35, 0\n", clock=NOW + 20), NOW)
 
-    assert told.startswith("1 x NVIDIA GeForce RTX 4090, driver 570.124.06, 16 processors, 64 GB memory")
+    assert summary.startswith("1 x NVIDIA GeForce RTX 4090, driver 570.124.06, 16 processors, 64 GB memory")
 
 
 @pytest.mark.parametrize(
@@ -108,9 +108,9 @@ def test_a_machine_that_served_is_kept_and_what_it_lacks_is_said(changes: dict[s
     with pytest.raises(PreflightFailed) as refused:
         preflight(SPEC, facts(**changes), NOW)
 
-    told = preflight(SPEC, facts(**changes, **life), NOW)
+    summary = preflight(SPEC, facts(**changes, **life), NOW)
 
-    assert told.endswith(f"; it served before and is kept, although {refused.value}")
+    assert summary.endswith(f"; it served before and is kept, although {refused.value}")
 
 
 @pytest.mark.parametrize(
@@ -146,10 +146,10 @@ def test_nought_is_no_bound() -> None:
 def test_a_gpu_that_says_nothing_of_its_health_is_not_ill_and_it_is_said() -> None:
     bounds = replace(SPEC.preflight, gpu_celsius=85, clock_seconds=300)
 
-    told = preflight(replace(SPEC, preflight=bounds), facts(gpus=f"{GPU}, [N/A], [N/A]\n", clock=None), NOW)
+    summary = preflight(replace(SPEC, preflight=bounds), facts(gpus=f"{GPU}, [N/A], [N/A]\n", clock=None), NOW)
 
-    assert "not known: how hot NVIDIA GeForce RTX 4090 is" in told
-    assert "not known: how far the host's clock is off" in told
+    assert "not known: how hot NVIDIA GeForce RTX 4090 is" in summary
+    assert "not known: how far the host's clock is off" in summary
 
 
 @pytest.mark.parametrize(
@@ -241,14 +241,14 @@ def test_an_architecture_that_is_too_old_is_refused(seen: str, passes: bool) -> 
 def test_an_architecture_that_cannot_be_read_is_said(seen: str | None) -> None:
     spec = replace(SPEC, preflight=replace(BOUNDS, capability=8.0))
 
-    told = preflight(spec, facts(capabilities=seen), NOW)
+    summary = preflight(spec, facts(capabilities=seen), NOW)
 
-    assert "not known: whether the GPU has compute capability 8" in told
+    assert "not known: whether the GPU has compute capability 8" in summary
 
 
 def test_a_card_that_no_table_knows_is_said_and_not_refused() -> None:
     spec = replace(SPEC, preflight=Preflight(("RTX 9999",), 1))
 
-    told = preflight(spec, facts(gpus="NVIDIA GeForce RTX 9999, 24564, 1\n"), NOW)
+    summary = preflight(spec, facts(gpus="NVIDIA GeForce RTX 9999, 24564, 1\n"), NOW)
 
-    assert "not known: whether NVIDIA GeForce RTX 9999 is RTX 9999" in told
+    assert "not known: whether NVIDIA GeForce RTX 9999 is RTX 9999" in summary

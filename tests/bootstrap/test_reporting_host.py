@@ -60,7 +60,7 @@ def stored(monitoring: Monitoring, metric: str, **labels: str) -> list[Series]:
 def test_what_a_host_says_of_itself_and_of_vllm_arrives_under_its_own_name(
     host: Rented, monitoring: Monitoring
 ) -> None:
-    assert any(line.startswith("report: metrics go to https://metrics.sandbox.internal") for line in host.said)
+    assert any(line.startswith("report: metrics go to https://metrics.sandbox.internal") for line in host.reported)
     # The first thing that is heard is that it starts: the agent is there before vLLM.
     until(
         lambda: any(row.value == 1 for row in stored(monitoring, "vast_instance_state", state="ready")),
@@ -164,10 +164,10 @@ def test_reporting_is_stopped_where_it_is_not_wanted_any_more_and_comes_back(hos
 def test_a_receiver_that_cannot_be_reached_from_the_host_is_said_and_metrics_wait(
     host: Rented, url: str, why: str
 ) -> None:
-    host.said.clear()
+    host.reported.clear()
     host.converge(reporting=replace(REPORTING, url=url))
 
-    assert [line for line in host.said if re.search(f"cannot reach the receiver: {why}", line)]
+    assert [line for line in host.reported if re.search(f"cannot reach the receiver: {why}", line)]
     assert host.ask().text
     assert host.converge(reporting=REPORTING).changed
 
@@ -177,9 +177,9 @@ def test_a_host_that_cannot_report_serves_all_the_same_and_that_is_drift(host: R
     host.run("pkill -f bin/[v]magent")  # alone: beside mv, the pattern matches the shell that runs both
     try:
         until(lambda: host.facts().vmagent_started is None, 20)
-        host.said.clear()
+        host.reported.clear()
         host.converge()
-        assert any("no metrics are reported" in line for line in host.said)
+        assert any("no metrics are reported" in line for line in host.reported)
         assert host.ask().text
     finally:
         host.run("mv /opt/gpu-fleet/kit/bin/gone /opt/gpu-fleet/kit/bin/vmagent")

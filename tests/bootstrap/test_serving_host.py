@@ -28,7 +28,7 @@ def shared(hosts: NamespaceHosts, things: Things) -> Iterator[Rented]:
 @pytest.fixture
 def serving(shared: Rented) -> Rented:
     """A host that serves; the tests of this module share it, and each leaves it serving."""
-    shared.said.clear()
+    shared.reported.clear()
     shared.converge()
     return shared
 

@@ -8,8 +8,8 @@ mbps = st.floats(0.01, 100_000)
 
 @given(mbps, mbps, mbps, mbps | st.none())
 def test_what_the_host_gets_from_elsewhere_decides_alone(host, least, elsewhere, here):
-    told = store_to_blame(Rates(host, least, elsewhere, here))
-    assert bool(told) == (elsewhere >= least)
+    blame = store_to_blame(Rates(host, least, elsewhere, here))
+    assert bool(blame) == (elsewhere >= least)
 
 
 @given(mbps, mbps, mbps)

@@ -64,7 +64,7 @@ def test_other_arguments_and_variables_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--max-model-len 512",), 'write ["--max-model-len", "512"]'),
         (("--max-model-len  512 ",), 'write ["--max-model-len", "512"]'),
@@ -81,9 +81,9 @@ def test_other_arguments_and_variables_are_passed_on() -> None:
     ],
 )
 def test_an_item_that_is_not_one_option_or_one_value_is_refused_with_the_right_spelling(
-    arguments: tuple[str, ...], said: str
+    arguments: tuple[str, ...], message: str
 ) -> None:
-    with pytest.raises(SpecInvalid, match=re.escape(said)):
+    with pytest.raises(SpecInvalid, match=re.escape(message)):
         spec(vllm_args=arguments)
 
 

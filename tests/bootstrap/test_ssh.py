@@ -32,7 +32,7 @@ def login(
     deadline: float = 10,
     clock: Clock | None = None,
 ) -> SshHost:
-    said: list[str] = []
+    reported: list[str] = []
     return connect(
         "127.0.0.1",
         sshd.port,
@@ -40,7 +40,7 @@ def login(
         host_key or sshd.host_key,
         clock or SystemClock(),
         deadline,
-        lambda phase, text: said.append(f"{phase} {text}"),
+        lambda phase, text: reported.append(f"{phase} {text}"),
     )
 
 

@@ -119,7 +119,7 @@ def test_a_fault_of_the_store_costs_no_machine(
     faults.arm(name, **options)
     if name == "store-bucket-late":
         late.hide(BUCKET)  # it was made a moment ago
-    said: list[str] = []
+    reported: list[str] = []
     spec = EndpointSpec(
         name="chat-0",
         model=manifest,
@@ -131,8 +131,8 @@ def test_a_fault_of_the_store_costs_no_machine(
         store_patience_seconds=1.0 if name == "store-times-out" else 3.0,
     )
 
-    HostTransfer(Here(), spec, manifest, store, SystemClock(), said.append).to(str(tmp_path / "model"))
+    HostTransfer(Here(), spec, manifest, store, SystemClock(), reported.append).to(str(tmp_path / "model"))
 
     assert (tmp_path / "model" / "weights").stat().st_size == SIZE
     if name in {"store-slow-for-all", "store-times-out"}:
-        assert any("the host is kept" in line for line in said), said
+        assert any("the host is kept" in line for line in reported), reported

@@ -62,28 +62,28 @@ class Signing(Store):
 
 
 def converged(machine: Machine, spec: EndpointSpec = SPEC) -> tuple[BootstrapError, list[str]]:
-    said: list[str] = []
+    reported: list[str] = []
     with pytest.raises(BootstrapError) as raised:
-        converge(machine, spec, Signing(), FakeClock(), lambda phase, text: said.append(f"{phase}: {text}"))
-    return raised.value, said
+        converge(machine, spec, Signing(), FakeClock(), lambda phase, text: reported.append(f"{phase}: {text}"))
+    return raised.value, reported
 
 
 def test_a_fresh_machine_is_refused_by_the_rules() -> None:
-    error, _said = converged(Machine(**OF_BEFORE))
+    error, _reported = converged(Machine(**OF_BEFORE))
 
     assert isinstance(error, PreflightFailed)
     assert error.reason == "memory"
 
 
 def test_a_machine_that_serves_gets_its_kit_although_the_rules_would_refuse_it() -> None:
-    error, said = converged(Machine(**OF_BEFORE, vllm_healthy=True, gate_open=True))
+    error, reported = converged(Machine(**OF_BEFORE, vllm_healthy=True, gate_open=True))
 
     assert str(error) == "something is changed on it"
-    assert "it served before and is kept, although there are 8000 MB of memory" in said[0]
+    assert "it served before and is kept, although there are 8000 MB of memory" in reported[0]
 
 
 def test_so_does_one_that_served_and_whose_gate_is_closed_by_now() -> None:
-    error, _said = converged(Machine(**OF_BEFORE, online=True))
+    error, _reported = converged(Machine(**OF_BEFORE, online=True))
 
     assert str(error) == "something is changed on it"
 

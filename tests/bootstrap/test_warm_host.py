@@ -27,7 +27,7 @@ def test_a_cache_is_taken_and_brought_before_the_next_start(fresh: Rented, thing
         things.warm.clear()
 
     assert fresh.run(f"cat {graph}") == "compiled"
-    assert any("compile cache of an earlier start" in line for line in fresh.said)
+    assert any("compile cache of an earlier start" in line for line in fresh.reported)
     assert fresh.facts().vllm_healthy
 
 
@@ -43,7 +43,7 @@ def test_a_damaged_archive_is_said_and_left_out(fresh: Rented, things: Things) -
     finally:
         things.warm.clear()
 
-    assert any("is not used: it is no whole archive" in line for line in fresh.said)
+    assert any("is not used: it is no whole archive" in line for line in fresh.reported)
     assert fresh.facts().vllm_healthy
 
 

@@ -35,10 +35,15 @@ def test_the_commands_wish_what_the_provider_does(
     models = {"tiny": {"manifest": "models/tiny.json"}}
     stack = StackConfig.model_validate({"store": store, "models": models, "fleets": {"chat": chat}})
 
-    wishes = requirements_for(stack, stack.fleets["chat"])
+    requirements = requirements_for(stack, stack.fleets["chat"])
 
-    assert (wishes.min_cuda, wishes.instances, wishes.datacenter, wishes.regions) == (cuda, 3, True, ("US",))
-    assert wishes.gpu_names == ("H100 SXM", "H100 PCIE", "H100 NVL")
+    assert (requirements.min_cuda, requirements.instances, requirements.datacenter, requirements.regions) == (
+        cuda,
+        3,
+        True,
+        ("US",),
+    )
+    assert requirements.gpu_names == ("H100 SXM", "H100 PCIE", "H100 NVL")
 
 
 KEY = "0123456789abcdef-of-wandb"

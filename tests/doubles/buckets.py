@@ -16,8 +16,8 @@ class Lines(list[str]):
 
 
 def make(s3: Any, props: dict[str, Any], **changes: Any) -> tuple[Bucket, Lines]:
-    said = Lines()
-    return Bucket(s3, BucketInputs.from_props({**props, **changes}), said, FakeClock()), said
+    reported = Lines()
+    return Bucket(s3, BucketInputs.from_props({**props, **changes}), reported, FakeClock()), reported
 
 
 def mark(s3: Any, name: str) -> str:

@@ -198,13 +198,13 @@ class DynamicProcess:
             raise ProviderError(error.details()) from None
 
     def _read_output(self) -> None:
-        told = False
+        has_port = False
         while True:
             select.select([self._pipe], [], [])
             goes_on = self._take()
-            if not told and (b"\n" in self._written or not goes_on):
+            if not has_port and (b"\n" in self._written or not goes_on):
                 self._port.put(self._written.decode(errors="replace").partition("\n")[0].strip())
-                told = True
+                has_port = True
             if not goes_on:
                 return
 

@@ -11,7 +11,7 @@ WHOLE = {"reliability", "cpu_cores", "cpu_cores_effective", "cpu_ram", "hosting_
 
 
 def offer(number: int, **changes: Any) -> Offer:
-    """An offer that fits `wishes()` of the tests unless changed."""
+    """An offer that fits the requirements of the tests unless changed."""
     row: dict[str, Any] = {
         "id": number,
         "machine_id": 1000 + number,

@@ -15,7 +15,7 @@ from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import mismatches, query, ranking
 from providers.vast.search.requirements import Requirements
 
-WISHES = Requirements(
+REQUIREMENTS = Requirements(
     gpu_names=("RTX 3090", "RTX 4090"),
     gpu_count=1,
     max_usd_per_hour=0.6,
@@ -30,19 +30,19 @@ def reading(market: VastClient) -> None:
     """Key, search with every filter, list."""
     market.verify_key()
     assert market.account().id, "without the account's number, nothing that is missing can be called gone"
-    found = market.search(query.query(WISHES))
+    found = market.search(query.query(REQUIREMENTS))
     assert found, "a market without a single fitting RTX 3090 or 4090 is not one to test against"
     assert len(found) <= 64
-    ranked = ranking.rank(found, WISHES)
+    ranked = ranking.rank(found, REQUIREMENTS)
     assert ranked, (
-        f"the market's filters and ours disagree: {[mismatches.mismatches(row, WISHES) for row in found[:3]]}"
+        f"the market's filters and ours disagree: {[mismatches.mismatches(row, REQUIREMENTS) for row in found[:3]]}"
     )
     assert isinstance(market.instances(), list)
 
 
 def renting(market: VastClient, clock: RentingClock, limits: Limits, label: str) -> None:
     """Rent, find by label, wait until running, read the log, give back, see it gone."""
-    best = ranking.rank(market.search(query.query(WISHES)), WISHES)[0]
+    best = ranking.rank(market.search(query.query(REQUIREMENTS)), REQUIREMENTS)[0]
     body = rent_body(
         "vastai/base-image:@vastai-automatic-tag",
         16,

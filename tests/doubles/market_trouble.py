@@ -98,7 +98,6 @@ class Troubled(Market):
         self.seconds = chance.uniform(SHORTEST, LONGEST_LIE if fault in SILENT or fault in WORDS else LONGEST)
         self.operation, self.met = "", 0
         self.until: float | None = None
-        self.doomed: set[int] = set()  # given back by right: the operator said so
         self.destroyed: set[int] = set()
 
     @property

@@ -17,8 +17,8 @@ def path_with_pulumi(folder: Path, answers: dict[str, Answer]) -> str:
     for number, (words, (status, out, err)) in enumerate(answers.items()):
         (folder / f"{number}.out").write_text(out)
         (folder / f"{number}.err").write_text(err)
-        said = f"cat {shlex.quote(str(folder))}/{number}"
-        cases.append(f"{shlex.quote(words)}*) {said}.out; {said}.err >&2; exit {status};;")
+        answer = f"cat {shlex.quote(str(folder))}/{number}"
+        cases.append(f"{shlex.quote(words)}*) {answer}.out; {answer}.err >&2; exit {status};;")
     lines = ["#!/bin/sh", "shift", 'case "$*" in', *cases, "esac", 'echo "error: unexpected: $*" >&2; exit 9', ""]
     (folder / "pulumi").write_text("\n".join(lines))
     (folder / "pulumi").chmod(0o755)

@@ -67,10 +67,10 @@ class Rented:
     host: NamespaceHost
     things: Things
     spec: EndpointSpec
-    said: list[str] = field(default_factory=list)
+    reported: list[str] = field(default_factory=list)
 
     def login(self, clock: Clock | None = None) -> SshHost:
-        report_progress = lambda phase, text: self.said.append(f"{phase}: {text}")  # noqa: E731
+        report_progress = lambda phase, text: self.reported.append(f"{phase}: {text}")  # noqa: E731
         fingerprint = self.host.key.fingerprint
         return connect(
             "127.0.0.1", self.host.ports[22], USER_KEY.private, fingerprint, clock or SystemClock(), 20, report_progress
@@ -79,7 +79,7 @@ class Rented:
     def converge(self, **changes: object) -> Report:
         self.spec = replace(self.spec, **changes)
         with contextlib.closing(self.login()) as host:
-            report_progress = lambda phase, text: self.said.append(f"{phase}: {text}")  # noqa: E731
+            report_progress = lambda phase, text: self.reported.append(f"{phase}: {text}")  # noqa: E731
             return converge(host, self.spec, self.things, SystemClock(), report_progress)
 
     def facts(self) -> Facts:

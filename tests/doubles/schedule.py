@@ -26,7 +26,7 @@ from providers.vast.limits import Limits
 from providers.vast.renting.ownership import sort_out
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
-from providers.vast.renting.sweep import condemned, own_ids
+from providers.vast.renting.sweep import instances_to_give_back, own_ids
 from providers.vast.settings import InstanceSettings
 from tests.doubles.marks import FakeMarks
 from tests.doubles.scheduled_host import Host, settings_of
@@ -181,8 +181,8 @@ class World:
     def sweep(self) -> None:
         """`sweep --destroy --interrupted`."""
         states, rows = self._states(), self.market.instances()
-        for doomed in condemned(sort_out(rows, states, own_ids(states)), interrupted=True):
-            self.market.destroy(doomed.id)
+        for ending in instances_to_give_back(sort_out(rows, states, own_ids(states)), interrupted=True):
+            self.market.destroy(ending.id)
 
     def attempt(self, step: str, name: str | Iterable[str]) -> None:
         """Do one step as the engine would; whatever ends it ends it, and the next process is a new one."""

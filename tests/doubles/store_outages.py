@@ -45,7 +45,7 @@ class Trouble:
     """
 
     status: int
-    said: str
+    stderr: str
     seconds: float
     here: bool = True
     flaps: bool = False
@@ -84,9 +84,9 @@ class TroubledStore:
         if self.trouble.flaps:
             at, self.spells = self.clock.now, []
             while at < now:
-                spell = self._chance.uniform(*SPELL_SECONDS)
-                self.spells.append((at, at + spell))
-                at += spell + self._chance.uniform(*QUIET_SECONDS)
+                seconds = self._chance.uniform(*SPELL_SECONDS)
+                self.spells.append((at, at + seconds))
+                at += seconds + self._chance.uniform(*QUIET_SECONDS)
 
     @property
     def down(self) -> bool:
@@ -99,7 +99,7 @@ class TroubledStore:
         return "The store does not answer." if self.down and self.trouble.here else ""
 
     def store_mbps(self, _sha256: str, _size: int) -> float | None:
-        slow = SLOW_MBPS if self.trouble.status == TOO_SLOW and self.trouble.said[:8] != "0.0 Mb/s" else None
+        slow = SLOW_MBPS if self.trouble.status == TOO_SLOW and self.trouble.stderr[:8] != "0.0 Mb/s" else None
         return slow if self.down else LINE_MBPS
 
 
@@ -119,8 +119,8 @@ class FetchingHost:
             if self.faulty or self.store.down:
                 self.struck = True
                 clock.now += self.store.trouble.seconds
-                told = json.dumps({"bytes": int(self.came - before), "kept": 0})
-                return Result(self.store.trouble.status, told, self.store.trouble.said)
+                stdout = json.dumps({"bytes": int(self.came - before), "kept": 0})
+                return Result(self.store.trouble.status, stdout, self.store.trouble.stderr)
             left = min(SIZE, self.begins if self.came < self.begins else SIZE) - self.came
             step = min(left, LINE_MBPS * 1e6 / 8)
             self.came += max(step, 1.0)

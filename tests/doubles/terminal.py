@@ -9,12 +9,12 @@ from tests.doubles.documented import known_as
 
 
 class Terminal:
-    """`typed`: the documented commands so far, as `documented.HOW` calls them; `said`: all that was printed."""
+    """`typed`: the documented commands so far, as `documented.HOW` calls them; `printed`: all that the commands printed."""
 
     def __init__(self, folder: Path, environ: Mapping[str, str], kept: Path) -> None:
         self._folder, self._environ, self._kept = folder, dict(environ), kept
         self.typed: set[str] = set()
-        self.said = ""
+        self.printed = ""
 
     def type(self, command: str, text: str = "", put: Mapping[str, str] | None = None, ends: int = 0) -> str:
         """Type a documented command; return what it printed.
@@ -42,8 +42,8 @@ class Terminal:
             timeout=250,
             check=False,
         )
-        told = f"$ {line}\n{done.stdout}{done.stderr}"
-        self.said += told
-        assert done.returncode == ends, self.said
-        assert "Traceback" not in told, told
+        output = f"$ {line}\n{done.stdout}{done.stderr}"
+        self.printed += output
+        assert done.returncode == ends, self.printed
+        assert "Traceback" not in output, output
         return done.stdout + done.stderr

@@ -25,8 +25,8 @@ from tests.doubles.marks import FakeMarks
 from tests.doubles.virtual_time import VirtualTime
 
 LABEL = "gpu-fleet/abc/chat-0"
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
-ORDER = InstanceRequest("chat-0", LABEL, WISHES, "image", "true", 8443)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
+ORDER = InstanceRequest("chat-0", LABEL, REQUIREMENTS, "image", "true", 8443)
 # How a creator's work on a host ends, besides well; `killed` is a process that does nothing any more.
 ENDS: tuple[Callable[[], BaseException], ...] = (
     lambda: HostUnreachable("port 22 is closed"),
@@ -196,10 +196,10 @@ class Meeting:
         return Creator(self, begins, chance.uniform(10, 400), end, late, gone_at)
 
     def progress_of(self, creator: Creator) -> Progress:
-        def said(phase: str, text: str) -> None:
+        def report_progress(phase: str, text: str) -> None:
             self.history.append(f"{self.time.now:7.1f} creator {self.creators.index(creator)}  {phase}  {text}")
 
-        return said
+        return report_progress
 
     @property
     def rented(self) -> set[int]:

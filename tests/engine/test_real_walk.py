@@ -180,7 +180,7 @@ def operate(terminal: Terminal, cloud: Cloud) -> None:
     assert "1 to update" in terminal.run("pulumi preview")
     assert "1 updated" in terminal.run("pulumi up")
     exported = terminal.run("pulumi stack export")
-    assert not [secret for secret in (WANDB, PASSWORD) if secret in exported + terminal.said]
+    assert not [secret for secret in (WANDB, PASSWORD) if secret in exported + terminal.printed]
     assert WANDB in terminal.type("pulumi config --show-secrets")
     assert "chat-0" in terminal.run("pulumi stack output --show-secrets")
 
@@ -218,7 +218,7 @@ def test_the_walk_works_after_the_sandboxs(cloud: Cloud, terminal: Terminal, che
 
     come_up(terminal, own)
 
-    assert "answered in" in terminal.said
+    assert "answered in" in terminal.printed
     [rented] = cloud.rented()
     assert rented["label"].endswith("/chat-0")
     terminal.run("! command -v pulumi-resource-kubernetes")

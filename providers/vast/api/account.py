@@ -36,7 +36,7 @@ def confirm(market: Accounts, known: int | None, what: str) -> None:
     if found.id is None:
         raise errors.AccountUnknown(what, known, "the market's answer has no account's id")
     if found.id != known:
-        raise errors.OtherAccount(what, known, found.told)
+        raise errors.OtherAccount(what, known, found.description)
 
 
 def learned(market: Accounts, known: int | None, sees: Callable[[], bool]) -> int | None:

@@ -167,7 +167,7 @@ class VastClient(Unclaimed):
             if not doubts:
                 return found
             self._clock.sleep(self._retry_seconds)
-        raise errors.OutcomeUnknown("list", doubts[0].told)
+        raise errors.OutcomeUnknown("list", doubts[0].description)
 
     def _listed(self, label: str | None, age_seconds: float) -> Listing[Instance]:
         if self._shared is None or (label is not None and self._is_large()):

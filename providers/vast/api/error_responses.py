@@ -54,22 +54,22 @@ def refusal(call: str, status: int, retry_after: str | None, payload: dict[str, 
     object.
     """
     code, text = str(payload.get("error") or ""), str(payload.get("msg") or payload.get("detail") or "")
-    said = f"HTTP {status} {code} {text}".strip()
+    answer = f"HTTP {status} {code} {text}".strip()
     left = _contract(payload.get("new_contract")) if call == "rent" else None
     if code in OF_THE_KEY or "session expired" in text.lower():
         return errors.CredentialsRefused(
-            f"vast.ai does not accept the key for '{call}' ({said}). Nothing is known about any instance from this answer. "
+            f"vast.ai does not accept the key for '{call}' ({answer}). Nothing is known about any instance from this answer. "
             "Set a valid key: pulumi config set --secret gpu-fleet:vastApiKey"
         )
     if code in OF_THE_MONEY or "lacks credit" in text:
         return errors.NoCredit(f"vast.ai refuses to rent: {text or code}. Add credit on its billing page.", left)
     if left is not None or (call == "rent" and (status == 410 or "no_such_ask" in f"{code} {text}")):
-        return errors.OfferGone(0, said, left)
+        return errors.OfferGone(0, answer, left)
     if status == 429:
         return errors.RateLimited(call, _seconds(retry_after, payload.get("retry_after")))
     if status >= 500 or status in DOUBTFUL or not payload:
-        return errors.OutcomeUnknown(call, said)
-    return errors.RequestInvalid(f"vast.ai refuses '{call}': {said}")
+        return errors.OutcomeUnknown(call, answer)
+    return errors.RequestInvalid(f"vast.ai refuses '{call}': {answer}")
 
 
 def _contract(value: Any) -> int | None:

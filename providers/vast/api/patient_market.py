@@ -106,7 +106,7 @@ class PatientMarket:
         return self._waited_out(lambda: self._market.log(instance_id, lines))
 
     def _waited_out(self, ask: Callable[[], Value], doubts: tuple[type[VastError], ...] = DOUBTS) -> Value:
-        began, told = self._clock.monotonic(), False
+        began, is_reported = self._clock.monotonic(), False
         while True:
             try:
                 answer = ask()
@@ -114,15 +114,15 @@ class PatientMarket:
                 pause = self._pause(doubt)
                 if self._clock.monotonic() + pause >= self._deadline:
                     raise
-                if not told:
+                if not is_reported:
                     minutes = (self._deadline - self._clock.monotonic()) / 60
                     self._report_progress(
                         "market", f"{doubt}; asking again for {minutes:.0f} min at most, nothing is given back"
                     )
-                    told = True
+                    is_reported = True
                 self._clock.sleep(pause)
             else:
-                self.lost_seconds += self._clock.monotonic() - began if told else 0.0
+                self.lost_seconds += self._clock.monotonic() - began if is_reported else 0.0
                 return answer
 
     def _pause(self, doubt: VastError) -> float:

@@ -95,7 +95,7 @@ class Account(BaseModel):
     credit: float | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Return the account's number and user name in words."""
         number = "of an unknown number" if self.id is None else str(self.id)
         return f"{number} ({self.username})" if self.username else number

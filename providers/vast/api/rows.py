@@ -28,7 +28,7 @@ class Odd(BaseModel):
     label: str | None = None
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """Say which row this is and which fields are invalid."""
         return f"row of {'an unknown id' if self.id is None else self.id} of another shape, at: {self.odd}"
 

@@ -29,14 +29,14 @@ def would_adopt(
     rows: Iterable[Instance],
     label: str,
     image: str,
-    wishes: Requirements,
+    requirements: Requirements,
     mark: Callable[[], Held | None] = lambda: None,
 ) -> Instance | None:
     """Return the listed instance that a create would adopt under a label, or None if a create must rent.
 
     `mark` reads the label's mark; it returns None if the mark is unknown. It is called only if an instance is sound.
     """
-    sound = [one for one in by_id(rows) if one.label == label and not _flaws(one, image, wishes)]
+    sound = [one for one in by_id(rows) if one.label == label and not _flaws(one, image, requirements)]
     held = mark() if sound else None
     return _kept([one for one in sound if not (held and not held.by and one.id == held.instance)], held)
 
@@ -73,29 +73,29 @@ class Adoption:
     report_progress: Progress
     by: str = field(default_factory=lambda: secrets.token_hex(8))
 
-    def adopt(self, market: Market, image: str, wishes: Requirements) -> Instance | None:
+    def adopt(self, market: Market, image: str, requirements: Requirements) -> Instance | None:
         """Adopt the marked instance, else the sound one with the lowest id; give back the others.
 
         Asks `market`, and waits for its answers. While the mark is unknown, gives back unsound instances only.
         """
         known, held = self._mark()
         labelled = under_label(
-            replace(self.renter, market=market), self.label, image, wishes.gpu_names, self.report_progress
+            replace(self.renter, market=market), self.label, image, requirements.gpu_names, self.report_progress
         )
         under = by_id(labelled)
         if held and held.instance not in {one.id for one in under}:
-            hidden = market.show(held.instance)
-            under += [hidden] if hidden and hidden.label == self.label else []
-        flaws = {one.id: _flaws(one, image, wishes) for one in under}
+            unlisted = market.show(held.instance)
+            under += [unlisted] if unlisted and unlisted.label == self.label else []
+        flaws = {one.id: _flaws(one, image, requirements) for one in under}
         if held and not held.by and held.instance in flaws:
             flaws[held.instance].append("is being given back")
         sound = [one for one in under if not flaws[one.id]]
         kept = _kept(sound, held)
-        doomed = [one for one in under if one is not kept and (known or flaws[one.id])]
-        for one in doomed:
+        to_give_back = [one for one in under if one is not kept and (known or flaws[one.id])]
+        for one in to_give_back:
             why = ", ".join(flaws[one.id]) or "is surplus"
             self.report_progress("give back", f"instance {one.id} under our label {why}")
-        give_back_all(self.renter, doomed)
+        give_back_all(self.renter, to_give_back)
         if kept:
             self.report_progress(
                 "adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}"
@@ -206,5 +206,5 @@ def _kept(sound: list[Instance], held: Held | None) -> Instance | None:
     return next((one for one in sound if held and one.id == held.instance), sound[0] if sound else None)
 
 
-def _flaws(instance: Instance, image: str, wishes: Requirements) -> list[str]:
-    return unsound(instance, image, wishes.gpu_names, wishes.gpu_count, wishes.disk_gb)
+def _flaws(instance: Instance, image: str, requirements: Requirements) -> list[str]:
+    return unsound(instance, image, requirements.gpu_names, requirements.gpu_count, requirements.disk_gb)

@@ -27,22 +27,22 @@ def give_back(
 
     Raises StillRented, with the command that ends the cost, if the market does not confirm the end.
     """
-    believed = rented_at + renter.limits.settle_seconds
-    again, hidden = float("-inf"), False
+    absence_counts_from = rented_at + renter.limits.settle_seconds
+    destroy_again_at, was_absent = float("-inf"), False
     looked = lost = 0.0
     cause = "the market still lists it"
     with renter.clock.patient():
         while looked < renter.limits.destroy_seconds and lost < renter.limits.outage_seconds:
             began = renter.clock.monotonic()
             try:
-                if began >= again:
+                if began >= destroy_again_at:
                     renter.market.destroy(instance_id)
-                    again = renter.clock.monotonic() + DESTROY_AGAIN_LOOKS * renter.limits.look_seconds
+                    destroy_again_at = renter.clock.monotonic() + DESTROY_AGAIN_LOOKS * renter.limits.look_seconds
                 absent = is_absent(renter, instance_id)
-                if absent and renter.clock.monotonic() >= believed:
+                if absent and renter.clock.monotonic() >= absence_counts_from:
                     return
-                again = again if absent or not hidden else float("-inf")
-                hidden = absent
+                destroy_again_at = destroy_again_at if absent or not was_absent else float("-inf")
+                was_absent = absent
                 looked += renter.limits.look_seconds
             except errors.CredentialsRefused as error:
                 raise errors.StillRented(instance_id, usd_per_hour, str(error)) from error

@@ -17,7 +17,7 @@ def find(market: Market, instance_id: int, label: str | None = None, age_seconds
     """
     rows = market.instances(label, age_seconds)
     if odd := next((row for row in set_aside(rows) if row.id == instance_id), None):
-        raise errors.OutcomeUnknown("list", odd.told)
+        raise errors.OutcomeUnknown("list", odd.description)
     return next((instance for instance in rows if instance.id == instance_id), None)
 
 

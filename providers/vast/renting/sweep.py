@@ -39,7 +39,7 @@ def confirm_account(market: Market, states: Sequence[StackState], given: str | N
     account.confirm(market, min(known), f"What the state of stack {states[0].stack} knows was rented")
 
 
-def doubt(states: Sequence[StackState], given: str | None = None) -> str | None:
+def refusal(states: Sequence[StackState], given: str | None = None) -> str | None:
     """Return why nothing can be given back, or None if a sweep may give back.
 
     A state that cannot be read may know instances that no other state knows. Returns None if every state can be read,
@@ -60,7 +60,7 @@ def _named(state: StackState) -> str:
     return state.stack if state.stack == OTHER_STACKS else f"stack {state.stack}"
 
 
-def condemned(findings: Iterable[Finding], interrupted: bool) -> list[Instance]:
+def instances_to_give_back(findings: Iterable[Finding], interrupted: bool) -> list[Instance]:
     """Return the instances that `--destroy` gives back.
 
     With `interrupted`, also those that state records as being created.

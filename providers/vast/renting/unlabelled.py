@@ -35,10 +35,10 @@ def under_label(
         if not doubtful:
             return []
         if look == 0:
-            report_progress("adopt", f"{_told(doubtful)}, and may be ours: looking again before anything is rented")
+            report_progress("adopt", f"{_describe(doubtful)}, and may be ours: looking again before anything is rented")
         if look < LOOKS - 1:
             renter.clock.sleep(renter.limits.look_seconds)
-    report_progress("adopt", f"{_told(doubtful)}; it is taken for somebody else's. `gpu-fleet sweep` lists it")
+    report_progress("adopt", f"{_describe(doubtful)}; it is taken for somebody else's. `gpu-fleet sweep` lists it")
     return []
 
 
@@ -46,5 +46,5 @@ def _doubtful(rows: Iterable[Instance], image: str, gpu_names: Collection[str]) 
     return [row for row in rows if could_be(row, image) and (row.gpu_name is None or row.gpu_name in gpu_names)]
 
 
-def _told(rows: list[Instance]) -> str:
+def _describe(rows: list[Instance]) -> str:
     return f"instance {', '.join(str(row.id) for row in rows)} shows no label"

@@ -17,7 +17,7 @@ def wait_until_running(renter: Renter, instance_id: int, label: str, gate_port: 
     The last look decides, however long the market did not answer.
     """
     born = changed = renter.clock.monotonic()
-    status, told = "not listed yet", None
+    status, last_seen = "not listed yet", None
     chance = random.Random(instance_id)  # spreads the waiting callers in time
     while True:
         few = renter.market.few_wait(instance_id)
@@ -33,7 +33,7 @@ def wait_until_running(renter: Renter, instance_id: int, label: str, gate_port: 
             if isinstance(state, Failed):
                 raise errors.RentalFailed(instance_id, state.reason, state.message)
             status = state.status
-            if told != (told := (status, instance.status_msg)):
+            if last_seen != (last_seen := (status, instance.status_msg)):
                 changed = renter.clock.monotonic()
         elif renter.clock.monotonic() - born > renter.limits.settle_seconds and is_absent(renter, instance_id, label):
             raise errors.RentalFailed(instance_id, "lost", "it vanished from the market while it booted")
@@ -41,7 +41,7 @@ def wait_until_running(renter: Renter, instance_id: int, label: str, gate_port: 
             break
         renter.clock.sleep(renter.limits.boot_look_seconds * chance.uniform(1, 2))
     waited = renter.clock.monotonic() - born
-    message = f"; {told[1]}" if told and told[1] else ""
+    message = f"; {last_seen[1]}" if last_seen and last_seen[1] else ""
     late = f"not running after {waited:.0f} s (status: {status}{message})"
     if deadline < renter.limits.boot_ends(born, changed):
         raise errors.RentalFailed(instance_id, "time", f"{late}; {errors.TIME_OVER}")

@@ -29,18 +29,18 @@ class Edit(NamedTuple):
     after: str = ""
 
 
-def wish(keys: Collection[str], wishes: Requirements) -> str | None:
+def failed_requirement(keys: Collection[str], requirements: Requirements) -> str | None:
     """Return the one requirement behind the keys that an offer fails, or None if there are several.
 
     An image stands behind two keys: the CUDA of the driver and the architecture of the GPU.
     """
-    needs = wishes.needs
+    needs = requirements.needs
     if set(keys) == {CUDA, CAPABILITY} and needs.by_image > max(needs.by_model, older_images()[1]) and not needs.is_set:
         return IMAGE
     return next(iter(keys)) if len(keys) == 1 else None
 
 
-def edit(key: str, machines: Collection[Offer], wishes: Requirements) -> Edit:
+def edit(key: str, machines: Collection[Offer], requirements: Requirements) -> Edit:
     """Return the smallest change that opens as many machines as the fleet wants instances, if there are so many."""
     lowered: dict[str, tuple[Callable[[Offer], float], int]] = {
         "reliability": (lambda offer: offer.reliable, 3),
@@ -53,11 +53,11 @@ def edit(key: str, machines: Collection[Offer], wishes: Requirements) -> Edit:
     if key in lowered:
         has, digits = lowered[key]
         values = sorted(map(has, machines), reverse=True)
-        bound = _rounded(values[: wishes.instances][-1], digits, math.floor)
+        bound = _rounded(values[: requirements.instances][-1], digits, math.floor)
         return Edit(f"lower {key} to {bound:.{digits}f}", sum(value >= bound for value in values))
     special = {"maxUsdPerHour": _price, CUDA: _cuda, CAPABILITY: _capability, IMAGE: _image, "minDays": _days}
     if key in special:
-        return special[key](machines, wishes)
+        return special[key](machines, requirements)
     countries = ", ".join(sorted({offer.country for offer in machines}))
     stays = " Leave those in that stand there: an instance in a country that is not named any more is replaced."
     smaller = " Other arguments take effect in place; a GPU name that is taken out replaces what runs on it."
@@ -68,64 +68,64 @@ def edit(key: str, machines: Collection[Offer], wishes: Requirements) -> Edit:
         "vllmArguments": Edit(LESS, len(machines), smaller),
         "memory": Edit(LESS, len(machines)),
         "machine": Edit("wait: the machines that fit have failed in this update", len(machines)),
-        "ports": Edit(f"SSH and the endpoint need {wishes.ports} direct ports, which they do not have", 0),
+        "ports": Edit(f"SSH and the endpoint need {requirements.ports} direct ports, which they do not have", 0),
         "rentable": Edit("others rent them now", 0),
     }
     return named.get(key, Edit(f"they differ in {key}", 0))
 
 
-def _price(machines: Collection[Offer], wishes: Requirements) -> Edit:
-    prices = sorted(usd_per_hour(offer, wishes) for offer in machines)
-    bound = _rounded(prices[: wishes.instances][-1], 3, math.ceil)
-    text = f"raise maxUsdPerHour from {wishes.max_usd_per_hour:g} to {bound:.3f}"
+def _price(machines: Collection[Offer], requirements: Requirements) -> Edit:
+    prices = sorted(usd_per_hour(offer, requirements) for offer in machines)
+    bound = _rounded(prices[: requirements.instances][-1], 3, math.ceil)
+    text = f"raise maxUsdPerHour from {requirements.max_usd_per_hour:g} to {bound:.3f}"
     return Edit(text, sum(price <= bound for price in prices), " It replaces no instance that runs for less.")
 
 
-def _cuda(machines: Collection[Offer], wishes: Requirements) -> Edit:
+def _cuda(machines: Collection[Offer], requirements: Requirements) -> Edit:
     known = sorted((offer.cuda_max_good for offer in machines if offer.cuda_max_good), reverse=True)
     if not known:
         return Edit("the market does not say which CUDA their drivers support", 0)
-    newest = known[: wishes.instances][-1]
+    newest = known[: requirements.instances][-1]
     opens = sum(cuda >= newest for cuda in known)
-    if wishes.needs.is_set:  # an image for an older CUDA would change nothing then
+    if requirements.needs.is_set:  # an image for an older CUDA would change nothing then
         return Edit(f"lower minCuda to {newest:g}, if the image runs with that CUDA", opens)
     text = f"take an image for CUDA {newest:g} or older, or set minCuda where you know better"
     return Edit(text, opens, f"{REPLACES} minCuda alone replaces nothing.")
 
 
-def _capability(machines: Collection[Offer], wishes: Requirements) -> Edit:
+def _capability(machines: Collection[Offer], requirements: Requirements) -> Edit:
     known = [offer.compute_cap for offer in machines if offer.compute_cap]
     if not known:
         return Edit("the market does not say their compute capability", 0)
-    by_image, older, least = wishes.needs.by_image, *older_images()
-    by_model = wishes.needs.by_model if by_image else wishes.min_capability
+    by_image, older, least = requirements.needs.by_image, *older_images()
+    by_model = requirements.needs.by_model if by_image else requirements.min_capability
     take, serve = f"take {older}", "serve the model with another dtype or quantization"
-    ways = [(f"{take}, because {wishes.needs.why} needs newer GPUs", max(by_model, least), REPLACES)]
+    ways = [(f"{take}, because {requirements.needs.why} needs newer GPUs", max(by_model, least), REPLACES)]
     if by_model:
         ways = [(serve, by_image, ""), *ways, (f"{serve}, and {take}", least, REPLACES)]
     edits = [Edit(text, sum(has >= bound for has in known), after) for text, bound, after in ways]
-    best = max(edits, key=lambda one: min(one.opens, wishes.instances))
+    best = max(edits, key=lambda one: min(one.opens, requirements.instances))
     return best if best.opens else Edit(f"their GPUs are too old, even for {older}", 0)
 
 
-def _image(machines: Collection[Offer], wishes: Requirements) -> Edit:
+def _image(machines: Collection[Offer], requirements: Requirements) -> Edit:
     older, least = older_images()
-    fit = [offer for offer in machines if (offer.compute_cap or 0) >= max(wishes.needs.by_model, least)]
+    fit = [offer for offer in machines if (offer.compute_cap or 0) >= max(requirements.needs.by_model, least)]
     known = sorted((offer.cuda_max_good for offer in fit if offer.cuda_max_good), reverse=True)
     if not known:
         return Edit(f"their GPUs are too old, even for {older}, or the market does not say what they are", 0)
-    newest = known[: wishes.instances][-1]
+    newest = known[: requirements.instances][-1]
     text = f"take {older}, and for CUDA {newest:g} at the most"
     return Edit(text, sum(cuda >= newest for cuda in known), REPLACES)
 
 
-def _days(machines: Collection[Offer], wishes: Requirements) -> Edit:
+def _days(machines: Collection[Offer], requirements: Requirements) -> Edit:
     ends = sorted((offer.duration or 0.0 for offer in machines), reverse=True)
-    last = ends[: wishes.instances][-1] * wishes.time_scale
+    last = ends[: requirements.instances][-1] * requirements.time_scale
     days = _rounded((last - WARNED_SECONDS) / DAY, 1, math.floor)
     if days <= 0:
         return Edit("set minDays to 0", len(ends), " An instance is replaced in the last day of its contract.")
-    least = (days * DAY + WARNED_SECONDS) / wishes.time_scale
+    least = (days * DAY + WARNED_SECONDS) / requirements.time_scale
     return Edit(f"lower minDays to {days:g}", sum(end >= least for end in ends))
 
 

@@ -10,29 +10,37 @@ from providers.vast.search.requirements import Requirements
 
 
 def least_seconds(
-    offer: Offer, wishes: Requirements, record: MachineHistory = NOTHING, time_scale: float = 1.0
+    offer: Offer, requirements: Requirements, record: MachineHistory = NOTHING, time_scale: float = 1.0
 ) -> float:
     """Return the least seconds of an attempt at the advertised rate: image and weights, without any start.
 
     A measurement on the machine counts if it is shorter. `time_scale` divides the part that runs by the market's clock.
     """
-    boot = min([start_time.pull_seconds(wishes.image_gb, offer.inet_down), *record.boot_seconds])
-    weights = start_time.transfer_seconds(wishes.weights_gb, max([offer.inet_down, *record.download_mbps]))
+    boot = min([start_time.pull_seconds(requirements.image_gb, offer.inet_down), *record.boot_seconds])
+    weights = start_time.transfer_seconds(requirements.weights_gb, max([offer.inet_down, *record.download_mbps]))
     return boot / time_scale + weights
 
 
 def in_time(
-    ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits, left: float
+    ranked: Sequence[Offer],
+    requirements: Requirements,
+    records: Mapping[int, MachineHistory],
+    limits: Limits,
+    left: float,
 ) -> list[Offer]:
     """Return the offers that can be online within `left` seconds, in the given order."""
-    return [one for one in ranked if _least(one, wishes, records, limits) <= left]
+    return [one for one in ranked if _least(one, requirements, records, limits) <= left]
 
 
 def too_late(
-    ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits, left: float
+    ranked: Sequence[Offer],
+    requirements: Requirements,
+    records: Mapping[int, MachineHistory],
+    limits: Limits,
+    left: float,
 ) -> str:
     """Return the sentence for the operator if no offer can be online in time, with the config keys to change."""
-    least = min(_least(one, wishes, records, limits) for one in ranked)
+    least = min(_least(one, requirements, records, limits) for one in ranked)
     return (
         f"nothing was rented, because no machine that fits can end in the {max(left, 0) / 60:.0f} min that are left of "
         f"limits.totalMinutes ({limits.total_seconds / 60:.0f}): the fastest needs {least / 60:.0f} min at the least for "
@@ -40,5 +48,5 @@ def too_late(
     )
 
 
-def _least(offer: Offer, wishes: Requirements, records: Mapping[int, MachineHistory], limits: Limits) -> float:
-    return least_seconds(offer, wishes, records.get(offer.machine_id, NOTHING), limits.time_scale)
+def _least(offer: Offer, requirements: Requirements, records: Mapping[int, MachineHistory], limits: Limits) -> float:
+    return least_seconds(offer, requirements, records.get(offer.machine_id, NOTHING), limits.time_scale)

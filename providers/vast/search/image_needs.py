@@ -61,15 +61,15 @@ NOTHING_NEEDED = Needs(0, 0)
 
 def image_cuda(image: str) -> float | None:
     """Return an image's CUDA; 0 for an image for processors, None if its name gives no CUDA."""
-    told = _told_cuda(image)
-    if told is not None:
-        return told
+    stated = _stated_cuda(image)
+    if stated is not None:
+        return stated
     name, tag = name_and_tag(image)
     unknown = not tag or NEWEST.match(tag) or name.removeprefix("docker.io/") == OWN  # such as :gptoss
     return FLOORS[0][1] if OPENAI.search(name) and unknown else None
 
 
-def _told_cuda(image: str) -> float | None:
+def _stated_cuda(image: str) -> float | None:
     """Return the CUDA that the image's name or tag states, or None."""
     name, tag = name_and_tag(image)
     if CPU.search(name) or CPU.search(tag):
@@ -85,9 +85,9 @@ def _told_cuda(image: str) -> float | None:
 
 def needs_of(image: str, arguments: Sequence[str], about: ModelInfo | None, min_cuda: float = 0) -> Needs:
     """Return the needs of an image, vLLM's arguments and a model. `min_cuda` overrides the image's CUDA."""
-    cuda, told, given = image_cuda(image), _told_cuda(image), options(arguments)
+    cuda, stated, given = image_cuda(image), _stated_cuda(image), options(arguments)
     # A name without a version counts as the newest image, unless the user set minCuda.
-    built_for = told if told is not None or cuda is None else min_cuda or cuda
+    built_for = stated if stated is not None or cuda is None else min_cuda or cuda
     reasons = [(_oldest(built_for), f"the image {image}")] if built_for else []
     if value(given, "--dtype") == "bfloat16":
         reasons.append((800, "--dtype bfloat16"))

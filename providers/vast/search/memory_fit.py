@@ -44,7 +44,7 @@ class Need:
         """The same in MiB, the unit of the market and nvidia-smi."""
         return self.gpu_bytes / MIB
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """Return the need in words, with each of its parts."""
         return (
             f"needs {self.gpu_bytes / GIB:.1f} GiB a GPU: weights {self.weights / GIB:.1f} + cache for {self.context:,} "
@@ -72,7 +72,7 @@ class Fit:
         """Memory in MiB below which we rent no GPU; 0 if the arguments make the estimate unreliable."""
         return 0.0 if self.order.loose else self.need.least_mib
 
-    def tight(self, gpu_mib: float) -> bool:
+    def may_be_too_small(self, gpu_mib: float) -> bool:
         """Return True if the memory may be too small. We rent such a GPU only if no larger one fits."""
         return gpu_mib < self.need.gpu_mib
 
@@ -89,7 +89,7 @@ class Fit:
         """Return why GPUs with this memory are too small, and the arguments that would make the model fit."""
         ways = advice(self.about, self.order, gpu_mib)
         would = f"it would fit with {' or '.join(ways)}" if ways else "no argument would make it fit"
-        return f"The model {self.need.told()}. On {gpu_mib * MIB / GIB:.0f} GiB {would}."
+        return f"The model {self.need.describe()}. On {gpu_mib * MIB / GIB:.0f} GiB {would}."
 
 
 def need(about: ModelInfo, order: ServingOptions) -> Need:

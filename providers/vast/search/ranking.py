@@ -13,28 +13,31 @@ NEAR = 1.05  # times the best expected price counts as nearly the same price
 
 def rank(
     offers: Iterable[Offer],
-    wishes: Requirements,
+    requirements: Requirements,
     records: Mapping[int, MachineHistory] | None = None,
-    once: bool = True,
+    one_per_machine: bool = True,
 ) -> list[Offer]:
     """Return the offers that fit, best first: by the expected price of a working hour, then by download speed.
 
-    `records` is the ledger's knowledge by machine id. With `once`, a machine with several slices appears once, with its
-    best slice; else with all of them. GPUs that may be too small for the model come after all others.
+    `records` is the ledger's knowledge by machine id. With `one_per_machine`, a machine with several slices
+    appears once, with its best slice; else with all of them. GPUs that may be too small for the model come after all others.
     """
     known = records or {}
     fitting = sorted(
-        (offer for offer in offers if not mismatches(offer, wishes)),
-        key=lambda offer: (*_standing(offer, wishes, known), -offer.inet_down, offer.id),
+        (offer for offer in offers if not mismatches(offer, requirements)),
+        key=lambda offer: (*_standing(offer, requirements, known), -offer.inet_down, offer.id),
     )
     best: dict[int, Offer] = {}
     for offer in fitting:
-        best.setdefault(offer.machine_id if once else offer.id, offer)
+        best.setdefault(offer.machine_id if one_per_machine else offer.id, offer)
     return list(best.values())
 
 
 def choose(
-    ranked: Sequence[Offer], wishes: Requirements, records: Mapping[int, MachineHistory], claimed: Mapping[int, int]
+    ranked: Sequence[Offer],
+    requirements: Requirements,
+    records: Mapping[int, MachineHistory],
+    claimed: Mapping[int, int],
 ) -> Offer:
     """Return the offer to try from `ranked`. `claimed` maps offer ids that others claim to their machines.
 
@@ -42,11 +45,11 @@ def choose(
     instances on one machine share a line and fail together.
     """
     free = [one for one in ranked if one.id not in claimed] or list(ranked)
-    tight, price = _standing(free[0], wishes, records)
-    near = [one for one in free if _standing(one, wishes, records) <= (tight, price * NEAR)]
+    may_be_too_small, price = _standing(free[0], requirements, records)
+    near = [one for one in free if _standing(one, requirements, records) <= (may_be_too_small, price * NEAR)]
     return next((one for one in near if one.machine_id not in claimed.values()), free[0])
 
 
-def _standing(offer: Offer, wishes: Requirements, records: Mapping[int, MachineHistory]) -> tuple[bool, float]:
-    tight = wishes.fit is not None and wishes.fit.tight(offer.gpu_ram)
-    return tight, expected_usd_per_hour(offer, wishes, records.get(offer.machine_id, NOTHING))
+def _standing(offer: Offer, requirements: Requirements, records: Mapping[int, MachineHistory]) -> tuple[bool, float]:
+    may_be_too_small = requirements.fit is not None and requirements.fit.may_be_too_small(offer.gpu_ram)
+    return may_be_too_small, expected_usd_per_hour(offer, requirements, records.get(offer.machine_id, NOTHING))

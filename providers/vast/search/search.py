@@ -16,40 +16,43 @@ from providers.vast.search.unfit_gpus import queries
 from providers.vast.search.why_not import NoMatchingOffer, refusal
 
 
-def check(market: Market, wishes: Requirements) -> list[Offer]:
+def check(market: Market, requirements: Requirements) -> list[Offer]:
     """Check in the preview that the market accepts the key and has offers that fit. Returns these offers.
 
     It asks about the key separately, because the market was seen to answer searches without a valid one. Raises
     NoMatchingOffer and the client's errors.
     """
     market.verify_key()
-    return find_offers(market, wishes)
+    return find_offers(market, requirements)
 
 
 def find_offers(
-    market: Market, wishes: Requirements, records: Mapping[int, MachineHistory] | None = None
+    market: Market, requirements: Requirements, records: Mapping[int, MachineHistory] | None = None
 ) -> list[Offer]:
     """Return the offers that fit, best first. Raises NoMatchingOffer, with the nearest misses, if none fits."""
-    return _found(market, wishes, records)[0]
+    return _found(market, requirements, records)[0]
 
 
 def _found(
-    market: Market, wishes: Requirements, records: Mapping[int, MachineHistory] | None, once: bool = True
+    market: Market,
+    requirements: Requirements,
+    records: Mapping[int, MachineHistory] | None,
+    one_per_machine: bool = True,
 ) -> tuple[list[Offer], Sequence[Offer]]:
     """Return the offers that fit, and all listed offers. Raises NoMatchingOffer."""
-    listed = _listed(market, queries(wishes))
-    ranked = ranking.rank(listed, wishes, records, once)
+    listed = _listed(market, queries(requirements))
+    ranked = ranking.rank(listed, requirements, records, one_per_machine)
     if not ranked:
-        near = market.search(query.relaxed_query(wishes))
+        near = market.search(query.relaxed_query(requirements))
         odd = describe_odd_rows(set_aside(near) or set_aside(listed), "offer")
-        refused = refusal(near, wishes)
+        refused = refusal(near, requirements)
         raise NoMatchingOffer("\n".join(filter(None, [refused.message, odd and f"{odd}."])), refused.key)
     return ranked, listed
 
 
 def candidates(
     market: Market,
-    wishes: Requirements,
+    requirements: Requirements,
     records: Mapping[int, MachineHistory],
     now: float,
     report_progress: Progress,
@@ -61,19 +64,19 @@ def candidates(
     """
     until = avoided(records, now)
     if until:
-        careful = replace(wishes, avoided_machines=wishes.avoided_machines | until.keys())
+        careful = replace(requirements, avoided_machines=requirements.avoided_machines | until.keys())
         asked = queries(careful)
         listed = _listed(market, asked)
-        found = ranking.rank(listed, careful, records, once=False)
+        found = ranking.rank(listed, careful, records, one_per_machine=False)
         if found:
             _say_left_out(listed, report_progress)
             report_progress("search", f"{_machines(until)} that failed before avoided")
             return found, asked
-    ranked, near = _found(market, wishes, records, once=False)
+    ranked, near = _found(market, requirements, records, one_per_machine=False)
     _say_left_out(near, report_progress)
     if until:
         report_progress("search", "nothing fits but what failed before; trying that all the same")
-    return ranked, queries(wishes)
+    return ranked, queries(requirements)
 
 
 def _listed(market: Market, asked: Sequence[dict[str, Any]]) -> Listing[Offer]:

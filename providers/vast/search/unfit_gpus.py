@@ -40,9 +40,9 @@ class UnfitGpus:
         """The names that may still serve the model, some only with more memory."""
         return tuple(name for name in self.names if name not in self._too_old)
 
-    def wishes(self, wishes: Requirements) -> Requirements:
+    def narrow(self, requirements: Requirements) -> Requirements:
         """Return the requirements without the unfit GPUs."""
-        return replace(wishes, gpu_names=self.left, too_small=dict(self._too_small))
+        return replace(requirements, gpu_names=self.left, too_small=dict(self._too_small))
 
     def following(self) -> str:
         """Return the next step in words."""
@@ -59,13 +59,13 @@ class UnfitGpus:
                 raise self.refused(name, [str(error)]) from error
             raise
 
-    def refused(self, name: str, told: Sequence[str]) -> EngineRefused:
-        """Return the error of a create that has no GPU left to try. `told` lists the attempts, one line each."""
+    def refused(self, name: str, attempts: Sequence[str]) -> EngineRefused:
+        """Return the error of a create that has no GPU left to try. `attempts` lists them, one line each."""
         return EngineRefused(
             "\n".join(
                 [
                     f"{name}: vLLM cannot serve this on {' or '.join(self.names)}. Nothing stays rented.",
-                    *told,
+                    *attempts,
                     "Name a larger or newer GPU in gpu.name (a list is fine), or let vLLM need less: a shorter",
                     "--max-model-len, --kv-cache-dtype fp8, --dtype half, or more GPUs with gpu.count. Then run `pulumi up`.",
                 ]
@@ -73,15 +73,15 @@ class UnfitGpus:
         )
 
 
-def queries(wishes: Requirements) -> list[dict[str, Any]]:
+def queries(requirements: Requirements) -> list[dict[str, Any]]:
     """Return the searches to run: one, and one more for each name that now needs more memory.
 
     The market lists 64 rows a search, cheapest first. Without a bound of their own the small cards would fill them.
     """
-    small = [name for name in wishes.gpu_names if name in wishes.too_small]
-    others = tuple(name for name in wishes.gpu_names if name not in wishes.too_small)
-    found = [query.query(replace(wishes, gpu_names=others))] if others or not small else []
+    small = [name for name in requirements.gpu_names if name in requirements.too_small]
+    others = tuple(name for name in requirements.gpu_names if name not in requirements.too_small)
+    found = [query.query(replace(requirements, gpu_names=others))] if others or not small else []
     for name in small:
-        least = max(wishes.gpu_ram_mb, wishes.too_small[name] + 1)
-        found.append(query.query(replace(wishes, gpu_names=(name,), gpu_ram_mb=least)))
+        least = max(requirements.gpu_ram_mb, requirements.too_small[name] + 1)
+        found.append(query.query(replace(requirements, gpu_names=(name,), gpu_ram_mb=least)))
     return found

@@ -23,11 +23,11 @@ def refused(*rows: dict[str, Any], trouble: str = "") -> str:
 
 
 def test_an_identity_whose_instances_run_is_not_made_anew() -> None:
-    told = refused(OWN, RUNNING)
+    refusal = refused(OWN, RUNNING)
 
-    assert "(abc) would be made anew" in told
-    assert "(chat-0)" in told
-    assert "`pulumi destroy` first" in told
+    assert "(abc) would be made anew" in refusal
+    assert "(chat-0)" in refusal
+    assert "`pulumi destroy` first" in refusal
 
 
 @pytest.mark.parametrize("rows", [[], [OWN], [RUNNING]])

@@ -26,9 +26,9 @@ NOTHING_KNOWN = (StackState("dev", "abc", rentals=1),)
 
 
 def end(
-    market: FakeMarket, said: list[str] | None = None, states: Sequence[StackState] = NOTHING_KNOWN, *ids: str
+    market: FakeMarket, reported: list[str] | None = None, states: Sequence[StackState] = NOTHING_KNOWN, *ids: str
 ) -> None:
-    words = [] if said is None else said
+    words = [] if reported is None else reported
     ending = Teardown(ids or ("abc",))
     end_rentals(
         Renter(market, market.clock, Limits()),
@@ -41,13 +41,13 @@ def end(
 def test_what_carries_the_id_is_given_back_and_nothing_else(market: FakeMarket) -> None:
     ours = [market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(2)]
     others = [market.add(label, offer(9)) for label in ("gpu-fleet/abcd/chat-0", "gpu-fleet/abc", "mine")]
-    said: list[str] = []
+    reported: list[str] = []
 
-    end(market, said)
+    end(market, reported)
 
     assert sorted(market.rows) == others
-    assert [f"instance {number}" in " ".join(said) for number in ours] == [True, True]
-    assert said[-1] == "confirm gone: nothing is rented under gpu-fleet/abc/ any more"
+    assert [f"instance {number}" in " ".join(reported) for number in ours] == [True, True]
+    assert reported[-1] == "confirm gone: nothing is rented under gpu-fleet/abc/ any more"
 
 
 class LiesOnce(FakeMarket):
@@ -98,20 +98,20 @@ def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that
     market = Booting(FakeClock())
     number = market.add("gpu-fleet/abc/chat-0", offer(1))
     market.add("gpu-fleet/other/chat-0", offer(2))
-    said: list[str] = []
+    reported: list[str] = []
 
     def look(now: float) -> None:
-        tell_late_boots(market, now, Limits(), "abc", lambda _phase, text: said.append(text))
+        tell_late_boots(market, now, Limits(), "abc", lambda _phase, text: reported.append(text))
 
     look(Limits().abandoned_seconds - 1)
-    assert said == []
+    assert reported == []
     look(Limits().abandoned_seconds + 1)
-    assert len(said) == 1
-    assert f"instance {number} (gpu-fleet/abc/chat-0) has been loading for up to 2.0 h" in said[0]
-    assert "sweep --destroy`" in said[0]
+    assert len(reported) == 1
+    assert f"instance {number} (gpu-fleet/abc/chat-0) has been loading for up to 2.0 h" in reported[0]
+    assert "sweep --destroy`" in reported[0]
     market.before["list"] = [raising(errors.OutcomeUnknown("list", "HTTP 502"))]
     look(1e9)
-    assert len(said) == 1
+    assert len(reported) == 1
 
 
 def known(stack: str, stack_id: str | None, number: int, **more: Any) -> StackState:
@@ -121,13 +121,13 @@ def known(stack: str, stack_id: str | None, number: int, **more: Any) -> StackSt
 @pytest.mark.parametrize("rentals", [0, 1, 2])
 def test_what_the_stack_s_state_knows_stays_and_what_it_does_not_know_goes(market: FakeMarket, rentals: int) -> None:
     kept, lost = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(2))
-    said: list[str] = []
+    reported: list[str] = []
 
-    end(market, said, [known("dev", "abc", kept, rentals=rentals)])
+    end(market, reported, [known("dev", "abc", kept, rentals=rentals)])
 
     assert list(market.rows) == [kept]
-    assert said[-1] == f"keep: 1 instances go on, because a state knows them: {kept} (gpu-fleet/abc/chat-0)"
-    assert f"instance {lost} " in said[0]
+    assert reported[-1] == f"keep: 1 instances go on, because a state knows them: {kept} (gpu-fleet/abc/chat-0)"
+    assert f"instance {lost} " in reported[0]
 
 
 def test_a_second_instance_under_a_known_label_goes(market: FakeMarket) -> None:
@@ -170,11 +170,11 @@ def test_nothing_goes_while_a_state_cannot_be_read(market: FakeMarket, doubt: st
 
     with pytest.raises(
         NotAsked, match=rf"{number} \(\$0\.313/h, gpu-fleet/abc/chat-0\).*passphrase is wrong.*Mend that"
-    ) as told:
+    ) as raised:
         end_rentals(Renter(market, market.clock, Limits()), Teardown(["new", "abc"]), states, lambda *_: None)
 
     assert list(market.rows) == [number]
-    assert re.findall(r"`.*?`", str(told.value)) == ["`gpu-fleet sweep --destroy --interrupted --stack-id abc`"]
+    assert re.findall(r"`.*?`", str(raised.value)) == ["`gpu-fleet sweep --destroy --interrupted --stack-id abc`"]
 
 
 def test_an_end_with_nothing_left_reads_no_state(market: FakeMarket) -> None:
@@ -222,20 +222,20 @@ def list_also(market: FakeMarket, rows: list[Any]) -> None:
 def test_a_row_of_which_id_or_label_cannot_be_read_is_no_end(market: FakeMarket, row: Any) -> None:
     number = market.add("gpu-fleet/abc/chat-0", offer(1))
     list_also(market, [row, row])
-    said: list[str] = []
+    reported: list[str] = []
 
     with pytest.raises(NotAsked, match=r"2 rows.*gpu-fleet/abc/.*pulumi destroy"):
-        end(market, said)
+        end(market, reported)
 
     assert number not in market.rows  # what can be read goes first
-    assert not any("any more" in line for line in said)
+    assert not any("any more" in line for line in reported)
 
 
 @pytest.mark.parametrize("row", NOT_OURS)
 def test_a_row_that_is_not_of_the_stack_holds_up_no_destroy(market: FakeMarket, row: Any) -> None:
     list_also(market, [row])
-    said: list[str] = []
+    reported: list[str] = []
 
-    end(market, said)
+    end(market, reported)
 
-    assert said[-1] == "confirm gone: nothing is rented under gpu-fleet/abc/ any more"
+    assert reported[-1] == "confirm gone: nothing is rented under gpu-fleet/abc/ any more"

@@ -26,40 +26,40 @@ class Tick(FakeClock):
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reported() -> list[str]:
     return []
 
 
 @pytest.fixture
-def blobs(s3: Any, blobs_props: dict[str, Any], name: str, said: list[str]) -> Blobs:
+def blobs(s3: Any, blobs_props: dict[str, Any], name: str, reported: list[str]) -> Blobs:
     s3.create_bucket(Bucket=name)
-    return Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, Tick(0.1))
+    return Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, Tick(0.1))
 
 
-def test_every_blob_is_brought_once_also_where_two_files_are_equal(s3, blobs, name, manifest, said):
+def test_every_blob_is_brought_once_also_where_two_files_are_equal(s3, blobs, name, manifest, reported):
     assert blobs.upload_missing() == 2
     keys = {row["Key"] for row in s3.list_objects_v2(Bucket=name)["Contents"]}
     assert keys == {blob_key(file.sha256) for file in manifest.files}
     assert blobs.missing() == []
-    assert said[-1].startswith("upload small  7.0 KB in ")
-    assert said[-1].endswith(" s, 2 blobs, 0 were there")
+    assert reported[-1].startswith("upload small  7.0 KB in ")
+    assert reported[-1].endswith(" s, 2 blobs, 0 were there")
 
 
-def test_what_is_there_is_not_sent_again(s3, blobs, said):
+def test_what_is_there_is_not_sent_again(s3, blobs, reported):
     blobs.upload_missing()
     puts: list[str] = []
     s3.meta.events.register("before-call.s3.PutObject", lambda **_: puts.append("put"))
     assert blobs.upload_missing() == 0
     assert puts == []
-    assert said[-1].endswith("2 blobs, 2 were there")
+    assert reported[-1].endswith("2 blobs, 2 were there")
 
 
-def test_only_what_is_missing_is_sent(s3, blobs, name, manifest, said):
+def test_only_what_is_missing_is_sent(s3, blobs, name, manifest, reported):
     blobs.upload_missing()
     s3.delete_object(Bucket=name, Key=blob_key(manifest.files[0].sha256))
     assert [file.path for file in blobs.missing()] in (["config.json"], ["twin"])
     assert blobs.upload_missing() == 1
-    assert said[-1].endswith("2 blobs, 1 were there")
+    assert reported[-1].endswith("2 blobs, 1 were there")
 
 
 def test_a_blob_of_another_size_counts_as_missing_and_is_replaced(s3, blobs, name, manifest):
@@ -73,9 +73,9 @@ def test_a_blob_of_another_size_counts_as_missing_and_is_replaced(s3, blobs, nam
 
 def test_a_long_upload_says_how_far_it_is(s3, blobs_props, name):
     s3.create_bucket(Bucket=name)
-    said: list[str] = []
-    Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, Tick(11)).upload_missing()
-    assert said[0] == "upload small  2 bytes of 7.0 KB"
+    reported: list[str] = []
+    Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, Tick(11)).upload_missing()
+    assert reported[0] == "upload small  2 bytes of 7.0 KB"
 
 
 def test_without_the_bucket_there_are_no_blobs(s3, blobs_props):
@@ -217,49 +217,49 @@ def no_bucket(operation):
 
 
 @pytest.mark.parametrize("operation", ["ListObjectsV2", "PutObject"])
-def test_a_bucket_that_was_just_made_is_waited_for(s3, name, blobs_props, said, operation):
+def test_a_bucket_that_was_just_made_is_waited_for(s3, name, blobs_props, reported, operation):
     s3.create_bucket(Bucket=name)
     clock = FakeClock()
     left = failing(s3, operation, no_bucket(operation), 5)
-    assert Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing() == 2
+    assert Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, clock).upload_missing() == 2
     assert left == [0]
     assert 20 < clock.now < 60
-    assert len([line for line in said if "trying again" in line]) == 1
+    assert len([line for line in reported if "trying again" in line]) == 1
 
 
-def test_a_bucket_that_stays_away_is_said_in_the_end(s3, name, blobs_props, said):
+def test_a_bucket_that_stays_away_is_said_in_the_end(s3, name, blobs_props, reported):
     clock = FakeClock()
     with pytest.raises(BucketMissing, match="There is no bucket"):
-        Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing()
+        Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, clock).upload_missing()
     assert 300 <= clock.now < 320
 
 
-def test_a_store_that_times_out_now_and_then_costs_no_upload(s3, name, blobs_props, said):
+def test_a_store_that_times_out_now_and_then_costs_no_upload(s3, name, blobs_props, reported):
     s3.create_bucket(Bucket=name)
     clock = FakeClock()
     left = failing(s3, "PutObject", ReadTimeoutError(endpoint_url="x"), 7)
-    assert Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing() == 2
+    assert Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, clock).upload_missing() == 2
     assert left == [0]
-    assert any("is in trouble: trying again for up to 600 s" in line for line in said)
+    assert any("is in trouble: trying again for up to 600 s" in line for line in reported)
 
 
-def test_a_store_that_never_answered_is_said_at_once(s3, name, blobs_props, said):
+def test_a_store_that_never_answered_is_said_at_once(s3, name, blobs_props, reported):
     s3.create_bucket(Bucket=name)
     clock = FakeClock()
     failing(s3, "ListObjectsV2", ReadTimeoutError(endpoint_url="x"), 99)
     with pytest.raises(StoreUnreachable):
-        Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, clock).upload_missing()
+        Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, clock).upload_missing()
     assert clock.slept == []
 
 
-def test_uploads_that_broke_days_ago_are_cleared_away_and_young_ones_stay(s3, name, blobs_props, said):
+def test_uploads_that_broke_days_ago_are_cleared_away_and_young_ones_stay(s3, name, blobs_props, reported):
     s3.create_bucket(Bucket=name)
     s3.create_multipart_upload(Bucket=name, Key=blob_key("0" * 64))
     left = lambda: [row["Key"] for row in s3.list_multipart_uploads(Bucket=name).get("Uploads", [])]  # noqa: E731
-    Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, FakeClock(start=time.time())).upload_missing()
+    Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, FakeClock(start=time.time())).upload_missing()
     assert left() == [blob_key("0" * 64)]
     for row in s3.list_objects_v2(Bucket=name)["Contents"]:
         s3.delete_object(Bucket=name, Key=row["Key"])
     later = FakeClock(start=time.time() + 3 * 86400)
-    Blobs(s3, BlobsInputs.from_props(blobs_props), said.append, later).upload_missing()
+    Blobs(s3, BlobsInputs.from_props(blobs_props), reported.append, later).upload_missing()
     assert left() == []

@@ -16,16 +16,16 @@ HERE_REFUSED = [NOT_PUBLIC]  # SeaweedFS has no such setting
 
 
 def test_a_new_bucket_is_ours_and_clears_away_broken_uploads(s3, bucket_props, name):
-    bucket, said = make(s3, bucket_props)
+    bucket, reported = make(s3, bucket_props)
     assert bucket.ensure() == HERE_REFUSED
     assert mark(s3, name) == bucket_props["stackId"]
     rules = s3.get_bucket_lifecycle_configuration(Bucket=name)["Rules"]
     assert [(rule["ID"], rule["AbortIncompleteMultipartUpload"]) for rule in rules] == [
         (RULE, {"DaysAfterInitiation": 2})
     ]
-    assert said[0] == f"make {name} in sandbox"
-    assert len(said) == 2
-    assert said[1].startswith("the store refused to forbid public access")
+    assert reported[0] == f"make {name} in sandbox"
+    assert len(reported) == 2
+    assert reported[1].startswith("the store refused to forbid public access")
     assert bucket.drift([]) == []
 
 
@@ -33,9 +33,9 @@ def test_our_own_bucket_is_taken_over_with_what_is_in_it(s3, bucket_props, name)
     bucket, _ = make(s3, bucket_props)
     bucket.ensure()
     s3.put_object(Bucket=name, Key="a", Body=b"1")
-    bucket, said = make(s3, bucket_props)
+    bucket, reported = make(s3, bucket_props)
     bucket.ensure()
-    assert said[0] == f"take over {name}: it was there already"
+    assert reported[0] == f"take over {name}: it was there already"
     assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"1"
 
 
@@ -46,13 +46,13 @@ def test_a_bucket_that_is_not_ours_is_refused_and_not_touched(s3, bucket_props, 
     if theirs:
         set_mark(s3, name, theirs)
     before = s3.list_objects_v2(Bucket=name)["Contents"]
-    bucket, said = make(s3, bucket_props)
+    bucket, reported = make(s3, bucket_props)
     with pytest.raises(StoreError, match="not touched"):
         bucket.ensure()
     assert s3.list_objects_v2(Bucket=name)["Contents"] == before
     with pytest.raises(ClientError, match="NoSuchLifecycleConfiguration"):
         s3.get_bucket_lifecycle_configuration(Bucket=name)
-    assert said == []
+    assert reported == []
 
 
 CREATE_ANSWERS = {
@@ -137,11 +137,11 @@ def test_what_an_interrupted_create_left_is_taken_up(s3, bucket_props, name):
 
 def test_a_create_survives_a_bucket_that_is_not_to_be_seen_at_once(s3, faults, bucket_props, name):
     faults.arm("store-bucket-late")
-    said = Lines()
-    bucket = Bucket(s3, BucketInputs.from_props(bucket_props), said)
+    reported = Lines()
+    bucket = Bucket(s3, BucketInputs.from_props(bucket_props), reported)
     assert bucket.ensure() == HERE_REFUSED
     assert mark(s3, name) == bucket_props["stackId"]
-    assert any("is not to be seen yet: trying again for up to 300 s" in line for line in said)
+    assert any("is not to be seen yet: trying again for up to 300 s" in line for line in reported)
 
 
 def test_a_bucket_that_never_shows_is_left_for_the_next_run(s3, bucket_props, name):
@@ -184,11 +184,11 @@ def test_other_rules_survive_our_own(s3, bucket_props, name):
 
 
 def test_keep_leaves_everything_says_its_price_and_lets_the_next_stack_in(s3, bucket_props, name):
-    bucket, said = make(s3, bucket_props)
+    bucket, reported = make(s3, bucket_props)
     bucket.ensure()
     s3.put_object(Bucket=name, Key="a", Body=bytes(2_000_000))
     bucket.give_up()
-    assert "1 objects, 2.0 MB, go on costing about 5 EUR a month" in said[-1]
+    assert "1 objects, 2.0 MB, go on costing about 5 EUR a month" in reported[-1]
     assert mark(s3, name) == KEPT
     heir, _ = make(s3, bucket_props, stackId=OTHER_STACK)
     heir.ensure()
@@ -197,7 +197,7 @@ def test_keep_leaves_everything_says_its_price_and_lets_the_next_stack_in(s3, bu
 
 
 def test_empty_deletes_objects_versions_and_broken_uploads_and_the_bucket(s3, bucket_props, name):
-    bucket, said = make(s3, bucket_props, onDestroy="empty")
+    bucket, reported = make(s3, bucket_props, onDestroy="empty")
     bucket.ensure()
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
     for content in (b"1", b"22"):
@@ -207,25 +207,25 @@ def test_empty_deletes_objects_versions_and_broken_uploads_and_the_bucket(s3, bu
     s3.create_multipart_upload(Bucket=name, Key="broken")
     bucket.give_up()
     assert not exists(s3, name)
-    assert said[-1].startswith(f"empty and delete {name}: 1 objects")
+    assert reported[-1].startswith(f"empty and delete {name}: 1 objects")
 
 
 @pytest.mark.parametrize("theirs", [OTHER_STACK, KEPT])
 def test_empty_does_not_touch_a_bucket_that_is_not_ours_any_more(s3, bucket_props, name, theirs):
-    bucket, said = make(s3, bucket_props, onDestroy="empty")
+    bucket, reported = make(s3, bucket_props, onDestroy="empty")
     bucket.ensure()
     s3.put_object(Bucket=name, Key="a", Body=b"1")
     set_mark(s3, name, theirs)
     bucket.give_up()
     assert s3.get_object(Bucket=name, Key="a")["Body"].read() == b"1"
-    assert "not ours any more" in said[-1]
+    assert "not ours any more" in reported[-1]
 
 
 @pytest.mark.parametrize("on_destroy", ["keep", "empty"])
 def test_giving_up_what_is_gone_is_done(s3, bucket_props, on_destroy):
-    bucket, said = make(s3, bucket_props, onDestroy=on_destroy)
+    bucket, reported = make(s3, bucket_props, onDestroy=on_destroy)
     bucket.give_up()
-    assert said[-1].endswith("is gone already")
+    assert reported[-1].endswith("is gone already")
 
 
 def test_a_setting_that_the_store_refuses_is_said_and_is_no_drift_later(s3, bucket_props, name):
@@ -234,9 +234,9 @@ def test_a_setting_that_the_store_refuses_is_said_and_is_no_drift_later(s3, buck
         raise ClientError(answer, "PutBucketLifecycleConfiguration")
 
     s3.meta.events.register("before-call.s3.PutBucketLifecycleConfiguration", refuse)
-    bucket, said = make(s3, bucket_props)
+    bucket, reported = make(s3, bucket_props)
     assert bucket.ensure() == [RULE, *HERE_REFUSED]
-    assert any("refused to clear away broken uploads" in line for line in said)
+    assert any("refused to clear away broken uploads" in line for line in reported)
     assert bucket.drift([RULE]) == []
     assert len(bucket.drift([])) == 1
 

@@ -48,5 +48,5 @@ def test_a_model_comes_from_the_hub_into_a_commit(terminal: Terminal, tmp_path: 
     committed = Manifest.from_json(terminal.run("git show HEAD:models/llama-3.1-8b.json"))
     again = Manifest.from_json(terminal.run("cat models/llama-3.1-8b.json"))
     assert committed.digest == again.digest
-    assert TOKEN not in terminal.said.replace(f"HF_TOKEN={TOKEN}", "")
+    assert TOKEN not in terminal.printed.replace(f"HF_TOKEN={TOKEN}", "")
     assert terminal.typed == mine

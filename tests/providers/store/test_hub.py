@@ -102,20 +102,20 @@ def test_a_gated_model_is_opened_by_the_token_which_stays_nowhere(
 
     monkeypatch.setenv("HF_TOKEN", TOKEN[:-1] + "x")
     assert take() == 1
-    told = capsys.readouterr()
-    assert "HF_TOKEN does not open it" in told.err
+    printed = capsys.readouterr()
+    assert "HF_TOKEN does not open it" in printed.err
 
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     assert take() == 0
 
     after = capsys.readouterr()
-    assert TOKEN[:-1] not in told.out + told.err + after.out + after.err
+    assert TOKEN[:-1] not in printed.out + printed.err + after.out + after.err
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(TOKEN[:-1].encode() in path.read_bytes() for path in written)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--from-hub", "meta-test/Nothing", "--revision", SHA], "There is no model meta-test/Nothing at http"),
         (["--from-hub", REPO, "--revision", "b" * 40], f"{REPO} has no revision bbbb"),
@@ -125,11 +125,11 @@ def test_a_gated_model_is_opened_by_the_token_which_stays_nowhere(
     ],
 )
 def test_what_cannot_be_taken_is_said(
-    hub: FakeHub, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+    hub: FakeHub, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     assert main(["manifest", *arguments]) == 1
 
-    assert re.search(said, capsys.readouterr().err)
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_a_hub_that_is_not_there_is_said(
@@ -150,7 +150,7 @@ def test_a_disk_without_room_is_said_before_anything_large_is_downloaded(hub: Fa
 
 
 @pytest.mark.parametrize(
-    ("contents", "said"),
+    ("contents", "message"),
     [
         ({"model-Q4.gguf": b"GGUF"}, "holds GGUF files"),
         ({"adapter_config.json": b"{}", "adapter_model.bin": b"x"}, "is a LoRA adapter"),
@@ -159,13 +159,13 @@ def test_a_disk_without_room_is_said_before_anything_large_is_downloaded(hub: Fa
     ],
 )
 def test_other_forms_of_models_are_named(
-    hub: FakeHub, capsys: pytest.CaptureFixture[str], contents: dict[str, bytes], said: str
+    hub: FakeHub, capsys: pytest.CaptureFixture[str], contents: dict[str, bytes], message: str
 ) -> None:
     hub.contents = contents
 
     assert take() == 1
 
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_manifests_without_a_source_are_read_and_written_as_before(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_what_is_still_to_be_made_is_a_change(buckets, blobs, bucket_props, blob
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"name": "Not A Bucket"}, "name"),
         ({"endpoint": "s3.example"}, "endpoint"),
@@ -138,8 +138,8 @@ def test_what_is_still_to_be_made_is_a_change(buckets, blobs, bucket_props, blob
         ({"endpoint": "http://127.0.0.1:1"}, "does not answer"),
     ],
 )
-def test_bad_inputs_are_refused_in_the_preview(buckets, bucket_props, change, said):
-    assert said in buckets.check({**bucket_props, **change}).failures["name"]
+def test_bad_inputs_are_refused_in_the_preview(buckets, bucket_props, change, message):
+    assert message in buckets.check({**bucket_props, **change}).failures["name"]
 
 
 def test_wrong_keys_are_refused_in_the_preview_and_are_in_no_message(bucket_props):

@@ -189,7 +189,7 @@ def test_keys_of_two_accounts_that_share_a_folder_are_told_apart(market: Running
     member = team.keys.make("of a member", ["user_read", "instance_read"], team.number).secret
     blind = team.keys.make("without user_read", ["instance_read"], team.number).secret
 
-    assert [client(market, key, tmp_path).account().told for key in (market.key, team.key, member)] == [
+    assert [client(market, key, tmp_path).account().description for key in (market.key, team.key, member)] == [
         "4711 (sandbox)",
         "4712 (team)",
         "4712 (team)",

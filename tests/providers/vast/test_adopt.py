@@ -21,7 +21,7 @@ from tests.doubles.slow_boots import Serves
 from tests.providers.vast.test_silence import SETTINGS, Served
 
 LABEL = "gpu-fleet/s/chat-0"
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
 
 
 class Account:
@@ -30,7 +30,7 @@ class Account:
     def __init__(self, marks: Marks | None = None) -> None:
         self.market = FakeMarket(FakeClock())
         self.marks = marks or FakeMarks()
-        self.said: list[str] = []
+        self.reported: list[str] = []
 
     def add(self, number: int, image: str = "image") -> int:
         return self.market.add(LABEL, offer(number), image=image)
@@ -39,11 +39,11 @@ class Account:
         self.marks.write(LABEL, Held(instance_id, by), self.marks.read(LABEL))
 
     def holding(self) -> Adoption:
-        report_progress = lambda phase, text: self.said.append(f"{phase} {text}")  # noqa: E731
+        report_progress = lambda phase, text: self.reported.append(f"{phase} {text}")  # noqa: E731
         return Adoption(Renter(self.market, self.market.clock, Limits()), LABEL, self.marks, report_progress, by="us")
 
     def adopt(self) -> int | None:
-        found = self.holding().adopt(self.market, "image", WISHES)
+        found = self.holding().adopt(self.market, "image", REQUIREMENTS)
         return found.id if found else None
 
     @property
@@ -73,12 +73,12 @@ def test_a_marked_instance_that_no_list_shows_yet_is_taken_over() -> None:
 
 def test_what_another_creator_gives_back_is_not_taken_over() -> None:
     account = Account()
-    doomed, other = account.add(1), account.add(2)
-    account.marked(doomed)
+    surplus, other = account.add(1), account.add(2)
+    account.marked(surplus)
 
     assert account.adopt() == other
     assert list(account.market.rows) == [other]
-    assert f"give back instance {doomed} under our label is being given back" in account.said
+    assert f"give back instance {surplus} under our label is being given back" in account.reported
 
 
 def test_while_the_mark_is_not_known_nothing_sound_goes_back() -> None:
@@ -90,7 +90,7 @@ def test_while_the_mark_is_not_known_nothing_sound_goes_back() -> None:
     assert broken not in account.market.rows
     account.holding().keep(second)
     assert list(account.market.rows) == [first, second]
-    assert "nobody knows whether another carries its label: the store does not answer" in account.said[-1]
+    assert "nobody knows whether another carries its label: the store does not answer" in account.reported[-1]
 
 
 @pytest.mark.parametrize("error", [host_errors.HostUnreachable("closed"), KeyboardInterrupt()])
@@ -155,8 +155,8 @@ def test_whoever_serves_what_another_gives_back_takes_another_machine() -> None:
 
 def test_what_another_creator_gives_back_holds_no_label() -> None:
     account = Account()
-    doomed, number = account.add(1), account.add(2)
-    account.marked(doomed)
+    surplus, number = account.add(1), account.add(2)
+    account.marked(surplus)
 
     account.holding().keep(number)
 
@@ -211,7 +211,7 @@ def test_without_a_place_for_marks_the_lowest_id_stays() -> None:
 
 def test_a_create_that_ends_well_leaves_its_mark_and_the_ledger_says_what_was_left_to_another() -> None:
     account, ledger = Account(), FakeLedger()
-    order = InstanceRequest("chat-0", LABEL, WISHES, "image", "true", 8443)
+    order = InstanceRequest("chat-0", LABEL, REQUIREMENTS, "image", "true", 8443)
     clock = account.market.clock
 
     served = bring_online(Renter(account.market, clock, Limits()), order, Serves(), print, ledger, account.marks)

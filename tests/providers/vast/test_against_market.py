@@ -20,7 +20,7 @@ from providers.vast.search.query import query
 from providers.vast.search.ranking import rank
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles import market_contract
-from tests.doubles.market_contract import WISHES
+from tests.doubles.market_contract import REQUIREMENTS
 
 CLOCK = WatchedClock(EngineWatch(None, ()))
 
@@ -67,7 +67,7 @@ def test_keys_with_the_documented_scopes_open_all_that_is_asked() -> None:
 def test_a_lost_reply_ends_with_one_instance() -> None:
     with running_market() as market:
         vast, mark = client(market), label()
-        best = rank(vast.search(query(WISHES)), WISHES)[0]
+        best = rank(vast.search(query(REQUIREMENTS)), REQUIREMENTS)[0]
         market.arm("lost-create-reply")
 
         instance_id = rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, mark, "true", 8443))
@@ -80,7 +80,7 @@ def test_a_lost_reply_ends_with_one_instance() -> None:
 def test_a_taken_offer_is_gone() -> None:
     with running_market() as market:
         vast = client(market)
-        best = rank(vast.search(query(WISHES)), WISHES)[0]
+        best = rank(vast.search(query(REQUIREMENTS)), REQUIREMENTS)[0]
         market.arm("offer-taken")
 
         with pytest.raises(errors.OfferGone):
@@ -93,7 +93,7 @@ def test_a_429_is_waited_out() -> None:
     with running_market() as market:
         market.arm("rate-limited", times=3)
 
-        assert client(market).search(query(WISHES))
+        assert client(market).search(query(REQUIREMENTS))
 
 
 def test_a_wrong_key_is_no_empty_account() -> None:
@@ -104,7 +104,7 @@ def test_a_wrong_key_is_no_empty_account() -> None:
 def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
     with running_market() as market:
         vast, marks = client(market), [label(), label()]
-        found = rank(vast.search(query(WISHES)), WISHES)
+        found = rank(vast.search(query(REQUIREMENTS)), REQUIREMENTS)
         ids = [
             rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, mark, "true", 8443))
             for best, mark in zip(found, marks, strict=False)
@@ -124,7 +124,7 @@ def test_charges_add_up_to_the_bill_ended_contracts_included() -> None:
 def test_charges_come_page_by_page() -> None:
     with running_market() as market:
         vast = client(market)
-        for best in rank(vast.search(query(WISHES)), WISHES)[:3]:
+        for best in rank(vast.search(query(REQUIREMENTS)), REQUIREMENTS)[:3]:
             rent(Renter(vast, CLOCK, limits(market)), best, rent_body("image", 16, label(), "true", 8443))
         days = {"select_filters": json.dumps({"day": {"gte": 0, "lte": 9e9}}), "limit": "2"}
         headers = {"Authorization": f"Bearer {market.key}"}

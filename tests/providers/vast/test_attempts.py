@@ -109,12 +109,12 @@ def test_every_failure_is_one_attempt_with_its_machine_and_reason(market: FakeMa
 
     online(market, ledger, host_errors.HostUnreachable("port 22 is closed"))
 
-    told = [(event.outcome.value, event.machine_id, event.reason and event.reason.value) for event in ledger.events]
-    assert ("taken", 1001, "taken") in told
-    assert ("failed", 1002, "unreachable") in told
-    assert ("given-back", 1002, None) in told
+    outcomes = [(event.outcome.value, event.machine_id, event.reason and event.reason.value) for event in ledger.events]
+    assert ("taken", 1001, "taken") in outcomes
+    assert ("failed", 1002, "unreachable") in outcomes
+    assert ("given-back", 1002, None) in outcomes
     # The market's double goes on listing what it refused once, and a machine that was taken has not failed.
-    assert ("served", 1001, None) in told
+    assert ("served", 1001, None) in outcomes
     assert len({event.attempt for event in ledger.events}) == 3
 
 

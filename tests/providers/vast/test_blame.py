@@ -100,8 +100,8 @@ def test_an_image_that_does_not_exist_ends_the_create_at_the_first_machine() -> 
 
 def test_a_tag_that_no_registry_has_costs_one_machine_its_boot() -> None:
     market = FakeMarket(FakeClock(), [machine(number) for number in (1, 2, 3)], boot_seconds=None)
-    wishes = replace(ORDER.wishes, max_usd_per_hour=2)
-    order = replace(ORDER, image=f"vllm/vllm-openai:{NO_SUCH_TAG}", wishes=wishes)
+    requirements = replace(ORDER.requirements, max_usd_per_hour=2)
+    order = replace(ORDER, image=f"vllm/vllm-openai:{NO_SUCH_TAG}", requirements=requirements)
 
     with pytest.raises(errors.ImageMissing):
         bring_online(

@@ -32,11 +32,11 @@ def refused(found: BreakerState, now: float = 10.0, rents_per_hour: int = 100) -
 
 
 def test_a_fleet_that_vanishes_at_once_stops_renting_and_is_named() -> None:
-    told = refused(book([]))
+    refusal = refused(book([]))
 
-    assert told is not None
-    assert "6 instances vanished from the market's list at once (1, 2, 3, 4, 5)" in told
-    assert "sweep --close-breaker" in told
+    assert refusal is not None
+    assert "6 instances vanished from the market's list at once (1, 2, 3, 4, 5)" in refusal
+    assert "sweep --close-breaker" in refusal
 
 
 def test_a_list_that_shows_them_again_lets_renting_go_on() -> None:

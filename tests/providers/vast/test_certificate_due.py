@@ -27,5 +27,5 @@ def test_an_update_renews_in_place_what_is_due_and_touches_nothing_else() -> Non
     found = compare(SETTINGS, SETTINGS, with_due(due, NOW))
 
     assert (found.replace, found.in_place) == ([], ["drift"])
-    assert effect(found, SETTINGS, SETTINGS, due).told() == "endpoint closed while the gate restarts"
+    assert effect(found, SETTINGS, SETTINGS, due).describe() == "endpoint closed while the gate restarts"
     assert not compare(SETTINGS, SETTINGS, with_due(fresh, NOW)).any

@@ -43,21 +43,21 @@ def test_only_what_ends_within_a_month_is_renewed() -> None:
     found = due(deployment(chat_0=20, chat_1=80, chat_2=None), NOW.timestamp())
 
     assert (found.names, found.ca, found.urns) == (("chat-0",), False, (urn("chat-0"),))
-    assert found.told() == "To renew: chat-0."
+    assert found.describe() == "To renew: chat-0."
 
 
 def test_nothing_to_renew_says_until_when() -> None:
-    assert due(deployment(chat_0=70, chat_1=80), NOW.timestamp()).told() == (
+    assert due(deployment(chat_0=70, chat_1=80), NOW.timestamp()).describe() == (
         "Nothing to renew: the first certificate ends on 2027-03-12."
     )
-    assert due({}, NOW.timestamp()).told() == "Nothing to renew: the state has no instance with a certificate."
+    assert due({}, NOW.timestamp()).describe() == "Nothing to renew: the state has no instance with a certificate."
 
 
 def test_a_ca_in_its_last_half_year_brings_all_instances_up_to_date() -> None:
     found = due(deployment(ca_days=100, chat_0=80), NOW.timestamp())
 
     assert found.urns == (urn("identity", IDENTITY), urn("chat-0"))
-    assert found.told() == "To renew: the CA, chat-0."
+    assert found.describe() == "To renew: the CA, chat-0."
 
 
 def test_a_renewal_is_refused_where_the_checkout_would_do_more() -> None:

@@ -76,7 +76,7 @@ def test_each_key_has_its_consequence(path: str, value: Any, kind: str, key: str
     ],
 )
 def test_a_change_is_told_in_words(path: str, value: Any, says: str) -> None:
-    assert changes(OLD, changed(path, value), MACHINE).told() == says
+    assert changes(OLD, changed(path, value), MACHINE).describe() == says
 
 
 def test_nothing_changed_is_nothing_to_do() -> None:

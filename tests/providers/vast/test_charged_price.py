@@ -35,11 +35,11 @@ def wishing(ceiling: float, over: str = "report") -> InstanceSettings:
 
 
 def test_the_price_of_an_offer_and_of_its_instance_are_one() -> None:
-    rented, wishes = offer(1, inet_down_cost=0.02), SETTINGS.to_requirements()
-    total = usd_per_hour(rented, wishes) - wishes.weights_gb * 0.02 / wishes.expected_hours
+    rented, requirements = offer(1, inet_down_cost=0.02), SETTINGS.to_requirements()
+    total = usd_per_hour(rented, requirements) - requirements.weights_gb * 0.02 / requirements.expected_hours
     row = Instance(id=1, dph_total=total, inet_down_cost=0.02)
 
-    assert charged_usd_per_hour(row, wishes) == pytest.approx(usd_per_hour(rented, wishes))
+    assert charged_usd_per_hour(row, requirements) == pytest.approx(usd_per_hour(rented, requirements))
 
 
 def test_the_emulated_market_charges_what_its_offer_said_and_more_once_the_price_has_risen() -> None:
@@ -47,13 +47,15 @@ def test_the_emulated_market_charges_what_its_offer_said_and_more_once_the_price
     market = FakeMarket(
         FakeClock(), [replace(like, num_gpus=1, cuda=13.0, direct_ports=9, verification="verified")], boot_seconds=None
     )
-    wishes = replace(ORDER.wishes, max_usd_per_hour=2)
-    (rented,) = market.search(query(wishes))
-    number = market.rent(rented.id, rent_body("image", wishes.disk_gb, "label", "true", 8443))
+    requirements = replace(ORDER.requirements, max_usd_per_hour=2)
+    (rented,) = market.search(query(requirements))
+    number = market.rent(rented.id, rent_body("image", requirements.disk_gb, "label", "true", 8443))
 
-    assert charged_usd_per_hour(market.instances()[0], wishes) == pytest.approx(usd_per_hour(rented, wishes))
+    assert charged_usd_per_hour(market.instances()[0], requirements) == pytest.approx(
+        usd_per_hour(rented, requirements)
+    )
     market.emulator.get(number).meter.reprice(market.emulator.clock.now(), 1.5)
-    assert has_risen(usd_per_hour(rented, wishes), charged_usd_per_hour(market.instances()[0], wishes))
+    assert has_risen(usd_per_hour(rented, requirements), charged_usd_per_hour(market.instances()[0], requirements))
 
 
 @pytest.mark.parametrize("absent", [{"dph_total": None}, {"dph_total": 0.0}, {"inet_down_cost": None}])
@@ -109,21 +111,21 @@ def test_an_announced_increase_is_told_of_its_contract_alone() -> None:
     increase = PriceIncrease(contract_id=7, new_gpu_costpersec=0.6 / 3600, contract_end_date=1_700_000_000)
 
     assert describe_announced_rise(8, [increase]) == []
-    (told,) = describe_announced_rise(7, [increase, increase.model_copy(update={"new_gpu_costpersec": None})])
-    assert "$0.600/h" in told
-    assert "2023-11-14 22:13 UTC" in told
+    (rise,) = describe_announced_rise(7, [increase, increase.model_copy(update={"new_gpu_costpersec": None})])
+    assert "$0.600/h" in rise
+    assert "2023-11-14 22:13 UTC" in rise
 
 
-def served(said: list[tuple[str, str]]) -> tuple[World, OperationContext, int, dict[str, Any]]:
+def served(reported: list[tuple[str, str]]) -> tuple[World, OperationContext, int, dict[str, Any]]:
     world = World(1)
     world.up("chat-0")
     number, _settings, outs = world.state["chat-0"]
-    return world, replace(world.context(), report_progress=lambda *words: said.append(words)), number, outs
+    return world, replace(world.context(), report_progress=lambda *words: reported.append(words)), number, outs
 
 
 def test_a_refresh_reads_the_price_and_an_update_keeps_it() -> None:
-    said: list[tuple[str, str]] = []
-    world, context, number, outs = served(said)
+    reported: list[tuple[str, str]] = []
+    world, context, number, outs = served(reported)
     settings = settings_of("chat-0", 0)
     world.market.rows[number] |= {"dph_total": 0.9, "inet_down_cost": 0.0}
 
@@ -131,7 +133,7 @@ def test_a_refresh_reads_the_price_and_an_update_keeps_it() -> None:
 
     assert found is not None
     assert (found["chargedUsdPerHour"], found["usdPerHour"], found["drift"]) == (0.9, outs["usdPerHour"], [])
-    assert [phase for phase, _text in said].count("price") == 1
+    assert [phase for phase, _text in reported].count("price") == 1
     assert (
         lifecycle.update(number, settings, settings, {**found, "drift": ["start: x"]}, context)["chargedUsdPerHour"]
         == 0.9
@@ -142,13 +144,13 @@ def test_a_refresh_reads_the_price_and_an_update_keeps_it() -> None:
 
 
 def test_what_cannot_be_read_about_announcements_is_left_out() -> None:
-    said: list[tuple[str, str]] = []
-    world, context, number, outs = served(said)
+    reported: list[tuple[str, str]] = []
+    world, context, number, outs = served(reported)
     market = world.market
     market.rows[number].contract.announced_price = (world.clock.time(), 0.72)
     market.before["increases"] = [raising(errors.CredentialsRefused("no scope"))]
 
     assert lifecycle.read(number, settings_of("chat-0", 0), outs, context) is not None
-    assert "price" not in [phase for phase, _text in said]
+    assert "price" not in [phase for phase, _text in reported]
     assert lifecycle.read(number, settings_of("chat-0", 0), outs, context) is not None
-    assert "its landlord wants $0.720/h" in said[-1][1]
+    assert "its landlord wants $0.720/h" in reported[-1][1]

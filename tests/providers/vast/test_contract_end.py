@@ -20,10 +20,10 @@ from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import settings_of
 from tests.doubles.settings import PROPS
 
-WISHES = Requirements(("RTX 4090",), 1, 0.5, 20, 1, min_seconds=DAY)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, 0.5, 20, 1, min_seconds=DAY)
 
 
-def wished(days: float | None, scale: float = 1) -> Requirements:
+def requirements_of(days: float | None, scale: float = 1) -> Requirements:
     wishes = PROPS["wishes"] if days is None else {**PROPS["wishes"], "minDays": days}
     market = {**PROPS["market"], "timeScale": scale}
     return InstanceSettings.from_props({**PROPS, "wishes": wishes, "market": market}).to_requirements()
@@ -34,34 +34,34 @@ def wished(days: float | None, scale: float = 1) -> Requirements:
     [(DAY, None), (DAY / 2, "ends in 0.5 days, of which the last does not count"), (None, "does not say when it ends")],
 )
 def test_an_offer_that_ends_too_soon_or_does_not_say_when_is_left_out(duration: float | None, text: str | None) -> None:
-    found = mismatches(offer(1, duration=duration), WISHES)
+    found = mismatches(offer(1, duration=duration), REQUIREMENTS)
 
     assert [(miss.key, miss.text) for miss in found] == ([] if text is None else [("minDays", text)])
 
 
 def test_the_market_is_asked_in_its_own_time() -> None:
-    assert query(wished(2))["duration"] == {"gte": 3 * DAY}
-    assert query(wished(2, scale=30))["duration"] == {"gte": 3 * DAY / 30}
-    assert "duration" not in query(wished(0))
+    assert query(requirements_of(2))["duration"] == {"gte": 3 * DAY}
+    assert query(requirements_of(2, scale=30))["duration"] == {"gte": 3 * DAY / 30}
+    assert "duration" not in query(requirements_of(0))
 
 
 def test_old_states_bound_nothing() -> None:
-    assert wished(None).min_seconds == 0
+    assert requirements_of(None).min_seconds == 0
 
 
 @given(st.floats(0.001, 1000), st.floats(1, 1000))
 def test_what_is_rented_is_not_due_for_replacement_at_once(days: float, scale: float) -> None:
-    lasts = wished(days, scale).min_seconds
+    lasts = requirements_of(days, scale).min_seconds
 
     assert ending(1.7e9 + lasts, 1.7e9, scale) is None
 
 
 @given(st.floats(0, 4e9), st.floats(-10 * DAY, 10 * DAY), st.floats(1, 1000))
 def test_a_warning_comes_in_the_last_day_of_the_market_and_not_before(now: float, left: float, scale: float) -> None:
-    said = ending(now + left, now, scale)
+    reported = ending(now + left, now, scale)
 
     if min(abs(left), abs(left * scale - DAY)) > 1:
-        assert (said is not None) == (0 < left * scale < DAY)
+        assert (reported is not None) == (0 < left * scale < DAY)
     assert ending(None, now, scale) is None
 
 
@@ -70,9 +70,9 @@ def serving(end_date: float | None) -> tuple[World, int, dict[str, Any], Operati
     world.up("chat-0")
     number, _settings, outs = world.state["chat-0"]
     world.market.rows[number]["end_date"] = end_date
-    said: list[str] = []
+    reported: list[str] = []
     context = OperationContext(
-        world.market, world.clock, Keys("", ""), lambda _p, text: said.append(text), hosting=world.context().hosting
+        world.market, world.clock, Keys("", ""), lambda _p, text: reported.append(text), hosting=world.context().hosting
     )
     return world, number, outs, context
 

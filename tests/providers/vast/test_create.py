@@ -19,8 +19,8 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.market import HOST_KEY, FakeMarket, offer, raising
 
 LABEL = "gpu-fleet/s/chat-0"
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
-ORDER = InstanceRequest("chat-0", LABEL, WISHES, "image", "true", 8443)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+ORDER = InstanceRequest("chat-0", LABEL, REQUIREMENTS, "image", "true", 8443)
 
 
 class FakeBootstrap:
@@ -53,12 +53,12 @@ def market(clock: FakeClock) -> FakeMarket:
 
 
 def online(market: FakeMarket, bootstrap: FakeBootstrap, limits: Limits | None = None) -> Served:
-    said: list[str] = []
+    reported: list[str] = []
     return bring_online(
         Renter(market, market.clock, limits or Limits()),
         ORDER,
         bootstrap,
-        lambda phase, text: said.append(f"{phase} {text}"),
+        lambda phase, text: reported.append(f"{phase} {text}"),
     )
 
 
@@ -287,7 +287,7 @@ def test_what_was_tried_before_names_each_instance_once(market: FakeMarket) -> N
     with pytest.raises(errors.AttemptsExhausted) as raised:
         online(market, FakeBootstrap(host_errors.PreflightFailed("gpu", "no GPU")))
 
-    told = str(raised.value).splitlines()
-    assert told[0].startswith("chat-0 did not come online (3 of 3 attempts")
-    assert [line.split(": ")[:2] for line in told[1:4]] == [["Tried before", f"instance {n}"] for n in (501, 502, 503)]
-    assert [line.count("instance") for line in told[1:4]] == [1, 1, 1]
+    lines = str(raised.value).splitlines()
+    assert lines[0].startswith("chat-0 did not come online (3 of 3 attempts")
+    assert [line.split(": ")[:2] for line in lines[1:4]] == [["Tried before", f"instance {n}"] for n in (501, 502, 503)]
+    assert [line.count("instance") for line in lines[1:4]] == [1, 1, 1]

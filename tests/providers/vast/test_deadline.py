@@ -41,8 +41,8 @@ def test_a_boot_that_the_deadline_cuts_short_is_not_the_machines(minutes: float,
     assert ("limits.totalMinutes" in str(raised.value)) == (reason == "time")
 
 
-@pytest.mark.parametrize(("minutes", "reason", "told"), [(4, "time", "in 4 min"), (16, "log", "in 15 min")])
-def test_a_log_that_the_deadline_cuts_short_is_not_the_machines(minutes: float, reason: str, told: str) -> None:
+@pytest.mark.parametrize(("minutes", "reason", "text"), [(4, "time", "in 4 min"), (16, "log", "in 15 min")])
+def test_a_log_that_the_deadline_cuts_short_is_not_the_machines(minutes: float, reason: str, text: str) -> None:
     market = Mute(FakeClock())
     number, deadline = market.add("label", offer(1)), minutes * MINUTE
     patient = PatientMarket(market, market.clock, LIMITS, deadline, lambda *_: None)
@@ -50,7 +50,7 @@ def test_a_log_that_the_deadline_cuts_short_is_not_the_machines(minutes: float, 
     with pytest.raises(errors.RentalFailed) as raised:
         patiently_read(patient, Renter(patient, market.clock, LIMITS), number, deadline)
 
-    assert (raised.value.reason, told in str(raised.value)) == (reason, True)
+    assert (raised.value.reason, text in str(raised.value)) == (reason, True)
     assert ("limits.totalMinutes" in str(raised.value)) == (reason == "time")
 
 

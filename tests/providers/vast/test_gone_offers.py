@@ -12,8 +12,8 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.slow_boots import Serves
 
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
-ORDER = InstanceRequest("chat-0", "gpu-fleet/s/chat-0", WISHES, "image", "true", 8443)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+ORDER = InstanceRequest("chat-0", "gpu-fleet/s/chat-0", REQUIREMENTS, "image", "true", 8443)
 
 
 def online(market: FakeMarket) -> Served:

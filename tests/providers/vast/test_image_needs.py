@@ -7,7 +7,7 @@ import pytest
 from providers.vast.search import mismatches, query
 from providers.vast.search.image_needs import Needs, image_cuda, needs_of
 from tests.doubles.market import offer
-from tests.providers.vast.test_ranking import WISHES
+from tests.providers.vast.test_ranking import REQUIREMENTS
 from weights.model_info import ModelInfo
 
 
@@ -91,37 +91,37 @@ def test_the_last_of_an_option_counts_in_any_of_its_spellings_as_in_vllm() -> No
 
 
 def test_the_floors_are_asked_for_and_looked_at_again() -> None:
-    wishes = replace(WISHES, min_cuda=12.8, min_capability=890)
+    requirements = replace(REQUIREMENTS, min_cuda=12.8, min_capability=890)
 
-    body = query.query(wishes)
+    body = query.query(requirements)
     assert (body["cuda_max_good"], body["compute_cap"]) == ({"gte": 12.8}, {"gte": 890})
-    assert mismatches.mismatches(offer(1, cuda_max_good=12.8, compute_cap=890), wishes) == []
-    [old, early] = mismatches.mismatches(offer(1, cuda_max_good=12.4, compute_cap=860), wishes)
+    assert mismatches.mismatches(offer(1, cuda_max_good=12.8, compute_cap=890), requirements) == []
+    [old, early] = mismatches.mismatches(offer(1, cuda_max_good=12.4, compute_cap=860), requirements)
     assert (old.key, old.text) == ("minCuda", "supports CUDA 12.4, 12.8 is the least")
     assert early.text == "has compute capability 8.6, 8.9 is the least"
 
 
 def test_what_an_offer_does_not_say_keeps_no_bound() -> None:
     silent = offer(1, cuda_max_good=None, compute_cap=None, cpu_cores_effective=None, cpu_ram=None, hosting_type=None)
-    wishes = replace(WISHES, min_cuda=12.8, min_capability=750, cpu_cores=4, memory_gb=32, datacenter=True)
+    requirements = replace(REQUIREMENTS, min_cuda=12.8, min_capability=750, cpu_cores=4, memory_gb=32, datacenter=True)
 
-    assert mismatches.mismatches(silent, WISHES) == []
+    assert mismatches.mismatches(silent, REQUIREMENTS) == []
     keys = ["minCuda", "compute capability", "cpuCores", "memoryGb", "hosting"]
-    assert [miss.key for miss in mismatches.mismatches(silent, wishes)] == keys
+    assert [miss.key for miss in mismatches.mismatches(silent, requirements)] == keys
 
 
 def test_a_slice_has_its_share_of_the_machines_memory() -> None:
-    wishes = replace(WISHES, memory_gb=64, cpu_cores=8)
+    requirements = replace(REQUIREMENTS, memory_gb=64, cpu_cores=8)
     quarter = offer(1, cpu_ram=128_000, cpu_cores=64, cpu_cores_effective=16)
 
     assert quarter.memory_gb == 32
-    assert [miss.key for miss in mismatches.mismatches(quarter, wishes)] == ["memoryGb"]
-    assert query.query(wishes)["cpu_cores_effective"] == {"gte": 8}
+    assert [miss.key for miss in mismatches.mismatches(quarter, requirements)] == ["memoryGb"]
+    assert query.query(requirements)["cpu_cores_effective"] == {"gte": 8}
 
 
 def test_data_centres_are_asked_for() -> None:
-    wishes = replace(WISHES, datacenter=True)
+    requirements = replace(REQUIREMENTS, datacenter=True)
 
-    assert query.query(wishes)["datacenter"] == {"eq": True}
-    assert mismatches.mismatches(offer(1, hosting_type=1), wishes) == []
-    assert [miss.key for miss in mismatches.mismatches(offer(1, hosting_type=0), wishes)] == ["hosting"]
+    assert query.query(requirements)["datacenter"] == {"eq": True}
+    assert mismatches.mismatches(offer(1, hosting_type=1), requirements) == []
+    assert [miss.key for miss in mismatches.mismatches(offer(1, hosting_type=0), requirements)] == ["hosting"]

@@ -14,13 +14,13 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reported() -> list[str]:
     return []
 
 
 @pytest.fixture
-def in_flight(clock: FakeClock, said: list[str]) -> InFlight:
-    return InFlight(clock, said.append)
+def in_flight(clock: FakeClock, reported: list[str]) -> InFlight:
+    return InFlight(clock, reported.append)
 
 
 def test_a_process_is_busy_while_a_call_runs_however_that_ends(in_flight: InFlight) -> None:
@@ -37,7 +37,7 @@ def test_a_process_is_busy_while_a_call_runs_however_that_ends(in_flight: InFlig
 
 
 def test_each_call_says_how_long_it_takes_and_what_another_interrupt_does(
-    in_flight: InFlight, clock: FakeClock, said: list[str]
+    in_flight: InFlight, clock: FakeClock, reported: list[str]
 ) -> None:
     settings = InstanceSettings.from_props(PROPS)
     with (
@@ -49,16 +49,16 @@ def test_each_call_says_how_long_it_takes_and_what_another_interrupt_does(
         one.settings = settings
         clock.now += expected_seconds(settings) - 240
         in_flight.tell_what_is_finished(left_out={"chat-6"})
-    assert said == [
+    assert reported == [
         "chat-3  finishing  about 4 min until it serves; ^C again gives it back",
         "chat-4  finishing  it is given back; ^C again does not stop that",
     ]
 
 
-def test_a_late_create_names_its_end(in_flight: InFlight, clock: FakeClock, said: list[str]) -> None:
+def test_a_late_create_names_its_end(in_flight: InFlight, clock: FakeClock, reported: list[str]) -> None:
     settings = InstanceSettings.from_props(PROPS)
     with in_flight.work("chat-3", "create") as one:
         one.settings = settings
         clock.now += settings.to_limits().total_seconds - 60
         in_flight.tell_what_is_finished()
-    assert said == ["chat-3  finishing  it takes longer than usual, 60 s at most; ^C again gives it back"]
+    assert reported == ["chat-3  finishing  it takes longer than usual, 60 s at most; ^C again gives it back"]

@@ -105,8 +105,8 @@ def test_what_was_surplus_under_the_label_ended_too(step: str) -> None:
     else:
         lifecycle.update(rented.number, SETTINGS, settings_of("chat-0", 1), rented.outs, rented.context)
 
-    told = {event.instance_id: event.message for event in rented.ledger.events}
-    assert told[surplus] == instance_end.SURPLUS
+    messages = {event.instance_id: event.message for event in rented.ledger.events}
+    assert messages[surplus] == instance_end.SURPLUS
 
 
 def test_an_output_of_an_older_version_is_enough() -> None:

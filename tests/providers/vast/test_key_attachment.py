@@ -53,12 +53,12 @@ def test_the_old_key_is_found_by_its_words_and_taken_away(as_text: bool) -> None
 
 
 def test_trouble_with_the_market_is_said_and_no_failure() -> None:
-    market, said = FakeMarket(FakeClock()), list[str]()
+    market, reported = FakeMarket(FakeClock()), list[str]()
     for call in ("attach", "detach"):
         market.before[call] = [raising(errors.OutcomeUnknown(call, "HTTP 502"))]
 
-    key_attachment.attach(market, 7, LINE, lambda _, text: said.append(text))
-    key_attachment.detach(market, 7, LINE, lambda _, text: said.append(text))
+    key_attachment.attach(market, 7, LINE, lambda _, text: reported.append(text))
+    key_attachment.detach(market, 7, LINE, lambda _, text: reported.append(text))
 
-    assert len(said) == 2
-    assert all("HTTP 502" in one for one in said)
+    assert len(reported) == 2
+    assert all("HTTP 502" in one for one in reported)

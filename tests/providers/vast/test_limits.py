@@ -84,7 +84,9 @@ def test_no_healthy_boot_of_the_emulated_market_is_given_up(mbps: float) -> None
         [replace(machine, cuda=13.0, disk_gb=500, direct_ports=9, verification="verified")],
         boot_seconds=None,
     )
-    order = replace(ORDER, image="vllm/vllm-openai:v0.32.0", wishes=replace(ORDER.wishes, max_usd_per_hour=2))
+    order = replace(
+        ORDER, image="vllm/vllm-openai:v0.32.0", requirements=replace(ORDER.requirements, max_usd_per_hour=2)
+    )
 
     served = bring_online(Renter(market, market.clock, LIMITS), order, Serves(), lambda *_: None)
 
@@ -156,18 +158,18 @@ def test_what_was_measured_counts_where_it_is_less() -> None:
     slow = offer(1, inet_down=100)
     seen = MachineHistory(boot_seconds=(60.0,), download_mbps=(800.0,))
 
-    assert least_seconds(slow, ORDER.wishes) == pytest.approx((11.4 + 16) * 8000 / 100 + 26 / 0.2)
-    assert least_seconds(slow, ORDER.wishes, seen) == 60 + 16 * 8000 / 800
+    assert least_seconds(slow, ORDER.requirements) == pytest.approx((11.4 + 16) * 8000 / 100 + 26 / 0.2)
+    assert least_seconds(slow, ORDER.requirements, seen) == 60 + 16 * 8000 / 800
 
 
 @pytest.mark.parametrize(
     ("gb", "mbps", "total", "late"), [(16, 1000, 45, False), (140, 200, 45, True), (140, 0, 45, False)]
 )
 def test_the_preview_says_when_the_weights_cannot_come_in_time(gb: float, mbps: float, total: int, late: bool) -> None:
-    said = start_time.too_late(gb, mbps, start_time.IMAGE_GB, 1, total * MINUTE)
+    refusal = start_time.too_late(gb, mbps, start_time.IMAGE_GB, 1, total * MINUTE)
 
-    assert (said is not None) == late
-    assert said is None or "raise one of the two" in said
+    assert (refusal is not None) == late
+    assert refusal is None or "raise one of the two" in refusal
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def machine(number: int, cuda: float = 13.0) -> Machine:
 
 
 def online(market: FakeMarket) -> Served:
-    order = replace(ORDER, image=VLLM, wishes=replace(ORDER.wishes, max_usd_per_hour=2))
+    order = replace(ORDER, image=VLLM, requirements=replace(ORDER.requirements, max_usd_per_hour=2))
     return bring_online(Renter(market, market.clock, LIMITS), order, Serves(), lambda *_: None)
 
 

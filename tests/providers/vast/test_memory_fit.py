@@ -235,5 +235,5 @@ def test_what_may_be_too_small_is_not_refused() -> None:
     assert fit is not None
 
     assert fit.least_mib < fit.need.gpu_mib
-    assert fit.tight(fit.least_mib)
-    assert not fit.tight(fit.need.gpu_mib)
+    assert fit.may_be_too_small(fit.least_mib)
+    assert not fit.may_be_too_small(fit.need.gpu_mib)

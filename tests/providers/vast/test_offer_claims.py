@@ -29,15 +29,15 @@ from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_time import VirtualTime
 
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
 
 
 def cheapest(*rows: Offer) -> partial[Offer]:
-    return partial(ranking.choose, ranking.rank(rows, WISHES, once=False), WISHES, {})
+    return partial(ranking.choose, ranking.rank(rows, REQUIREMENTS, one_per_machine=False), REQUIREMENTS, {})
 
 
 def order(index: int) -> InstanceRequest:
-    return InstanceRequest(f"chat-{index}", f"gpu-fleet/abc/chat-{index}", WISHES, "image", "true", 8443)
+    return InstanceRequest(f"chat-{index}", f"gpu-fleet/abc/chat-{index}", REQUIREMENTS, "image", "true", 8443)
 
 
 class Slow(FakeMarket):
@@ -134,7 +134,7 @@ def test_what_is_chosen_costs_nearly_what_the_cheapest_free_one_does(found: list
     chosen = cheapest(*found)(claimed)
 
     assert chosen in free
-    price = partial(prices.expected_usd_per_hour, wishes=WISHES)
+    price = partial(prices.expected_usd_per_hour, requirements=REQUIREMENTS)
     assert price(chosen) <= ranking.NEAR * min(map(price, free)) * 1.000001
 
 
@@ -142,14 +142,14 @@ def test_gpus_that_the_model_may_not_fit_are_no_neighbours_of_those_that_it_fits
     class Tight:
         least_mib = 0
 
-        def tight(self, gpu_ram: float) -> bool:
+        def may_be_too_small(self, gpu_ram: float) -> bool:
             return gpu_ram < 20_000
 
-    wishes = replace(WISHES, fit=Tight())  # type: ignore[arg-type]
+    requirements = replace(REQUIREMENTS, fit=Tight())  # type: ignore[arg-type]
     fits, slice_, small = offer(1), offer(2, machine_id=1001), offer(3, gpu_ram=16_000)
-    ranked = ranking.rank([fits, slice_, small], wishes, once=False)
+    ranked = ranking.rank([fits, slice_, small], requirements, one_per_machine=False)
 
-    assert ranking.choose(ranked, wishes, {}, {fits.id: fits.machine_id}) == slice_
+    assert ranking.choose(ranked, requirements, {}, {fits.id: fits.machine_id}) == slice_
 
 
 def seen(claims: Claims, clock: FakeClock, label: str = "another") -> Mapping[int, int]:

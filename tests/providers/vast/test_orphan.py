@@ -86,16 +86,16 @@ def test_the_preview_and_the_create_agree_on_what_is_taken_over(mark: Held | Non
     market, marks = FakeMarket(FakeClock()), FakeMarks()
     ids = [market.add("label", offer(7), image="another"), *(market.add("label", offer(n)) for n in (8, 9))]
     market.add("of another", offer(6))
-    wishes = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+    requirements = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
     if mark:
         marks.write("label", mark, None)
 
-    told = would_adopt(market.instances(), "label", "image", wishes, lambda: marks.read("label"))
+    adopted = would_adopt(market.instances(), "label", "image", requirements, lambda: marks.read("label"))
 
     holding = Adoption(Renter(market, market.clock, Limits()), "label", marks if mark else NoMarks(), lambda *_: None)
-    assert told == holding.adopt(market, "image", wishes)
-    assert told is not None
-    assert told.id == ids[taken]
+    assert adopted == holding.adopt(market, "image", requirements)
+    assert adopted is not None
+    assert adopted.id == ids[taken]
 
 
 def test_what_is_being_given_back_is_not_taken_over(market: RunningMarket, tmp_path: Path) -> None:
@@ -128,6 +128,6 @@ def test_each_fleet_is_told_its_plan_once_whichever_of_its_instances_come() -> N
             one = {"name": name, "label": f"gpu-fleet/abc/{name}", "turn": index}
             rollout = {"fleet": fleet, "maxUnavailable": 1}
             assert process.check(props(market, **one, replicas=4, rollout=rollout)).failures == {}
-        told = [line for line in process.output.splitlines() if "  fetch weights  " in line]
+        lines = [line for line in process.output.splitlines() if "  fetch weights  " in line]
 
-    assert [line.partition("  ")[0] for line in told] == ["chat-2", "other-1"]
+    assert [line.partition("  ")[0] for line in lines] == ["chat-2", "other-1"]

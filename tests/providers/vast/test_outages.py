@@ -22,15 +22,15 @@ FOR_GOOD = 1e9
 @pytest.mark.parametrize("phase", PHASES)
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_ten_minutes_of_trouble_cost_no_machine(trouble: str, phase: str) -> None:
-    market, said = TroubledMarket(FakeClock(), TROUBLES[trouble], PHASES[phase]), list[str]()
+    market, reported = TroubledMarket(FakeClock(), TROUBLES[trouble], PHASES[phase]), list[str]()
 
-    served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
+    served = bring(market, lambda phase, text: reported.append(f"{phase} {text}"))
 
     assert market.rents == 1
     assert list(market.rows) == [served.instance.id]
     assert "destroy" not in [call for call, _ in market.calls]
     assert market.clock.now >= 600
-    assert [line for line in said if "vast.ai" in line]
+    assert [line for line in reported if "vast.ai" in line]
 
 
 @pytest.mark.parametrize("phase", ["wait", "log"])
@@ -56,23 +56,26 @@ NO_KEY = {"a key that is refused": lambda call: errors.CredentialsRefused(f"no k
 
 @pytest.mark.parametrize("name", [*TROUBLES, *NO_KEY])
 def test_what_serves_is_kept_though_the_last_look_never_comes(name: str) -> None:
-    market, said = TroubledMarket(FakeClock(), {**TROUBLES, **NO_KEY}[name], PHASES["last look"], FOR_GOOD), list[str]()
+    market, reported = (
+        TroubledMarket(FakeClock(), {**TROUBLES, **NO_KEY}[name], PHASES["last look"], FOR_GOOD),
+        list[str](),
+    )
 
-    served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
+    served = bring(market, lambda phase, text: reported.append(f"{phase} {text}"))
 
     assert list(market.rows) == [served.instance.id]
-    assert f"instance {served.instance.id} serves; nobody knows whether another" in said[-1]
+    assert f"instance {served.instance.id} serves; nobody knows whether another" in reported[-1]
 
 
 def test_what_serves_is_kept_though_a_surplus_one_cannot_be_given_back() -> None:
-    market, said = TroubledMarket(FakeClock(), TROUBLES["a time-out"], ("destroy", 0), FOR_GOOD), list[str]()
+    market, reported = TroubledMarket(FakeClock(), TROUBLES["a time-out"], ("destroy", 0), FOR_GOOD), list[str]()
     other: list[int] = []
     market.before["log"] = [lambda _id: other.append(market.add(LABEL, offer(9)))]
 
-    served = bring(market, lambda phase, text: said.append(f"{phase} {text}"))
+    served = bring(market, lambda phase, text: reported.append(f"{phase} {text}"))
 
     assert served.instance.id in market.rows
-    assert f"INSTANCE {other[0]} MAY STILL BE RENTED" in said[-1]
+    assert f"INSTANCE {other[0]} MAY STILL BE RENTED" in reported[-1]
 
 
 def test_giving_back_outlasts_ten_minutes_of_trouble_and_not_an_hour() -> None:

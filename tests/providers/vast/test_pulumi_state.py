@@ -173,7 +173,7 @@ def preview(*rows: tuple[str, str]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("out", "err", "told"),
+    ("out", "err", "reason"),
     [
         (preview(("error", TRACE), ("error", NO_OFFER), ("info", "bye")), "", NO_OFFER.removeprefix("error: ").strip()),
         (preview(("error", NO_OFFER), ("error", TRACE)), NEWS, "ValueError: no such zone"),
@@ -187,11 +187,11 @@ def preview(*rows: tuple[str, str]) -> str:
     ],
 )
 def test_a_failure_is_told_by_its_cause_in_json_or_else_by_the_last_words(
-    out: str, err: str, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    out: str, err: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", {"preview": (255, out, err)}))
 
     with pytest.raises(BackendError) as failed:
         run_pulumi(["preview", "--json"])
 
-    assert str(failed.value) == told
+    assert str(failed.value) == reason

@@ -75,8 +75,8 @@ def test_a_registry_that_refuses_is_told_apart_from_a_broken_image(text: str) ->
 
 
 def brought(market: FakeMarket, ledger: FakeLedger, attempts: int = 3) -> Served:
-    wishes = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
-    order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", wishes, "image", "true", 8443)
+    requirements = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+    order = InstanceRequest("chat-0", "gpu-fleet/abc/chat-0", requirements, "image", "true", 8443)
     limits = Limits(attempts=attempts)
     return bring_online(Renter(market, market.clock, limits), order, Serving(), lambda *_: None, ledger)
 

@@ -14,7 +14,7 @@ from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
 OURS = StackState("dev", "abc", {"chat-0": frozenset({1})})
 
 
@@ -68,31 +68,31 @@ def test_the_lowest_sound_instance_is_adopted_and_the_others_are_surplus() -> No
         instance(6, "chat-1", **row),
     )
 
-    verdict = would_adopt([more, sound, broken], "image", WISHES)
+    verdict = would_adopt([more, sound, broken], "image", REQUIREMENTS)
 
     assert verdict.adopts
     assert "takes over instance 5" in verdict.text
     assert "Instance 4 is surplus" in verdict.text
     assert "Instance 6 is surplus" in verdict.text
-    assert not would_adopt([broken], "image", WISHES).adopts
-    assert "has 1 x RTX 3090" in would_adopt([broken], "image", WISHES).text
-    assert not would_adopt([], "image", WISHES).adopts
+    assert not would_adopt([broken], "image", REQUIREMENTS).adopts
+    assert "has 1 x RTX 3090" in would_adopt([broken], "image", REQUIREMENTS).text
+    assert not would_adopt([], "image", REQUIREMENTS).adopts
 
 
 def test_each_wish_that_an_offer_fails_is_named() -> None:
     market = FakeMarket(FakeClock(), [offer(1, gpu_name="RTX 3060", dph_base=0.9)])
 
-    lines = why_not(market, 1, "chat", WISHES, {}, 0.0)
+    lines = why_not(market, 1, "chat", REQUIREMENTS, {}, 0.0)
 
     assert "  fails gpu.name: it has RTX 3060" in lines
     assert any(line.startswith("  fails maxUsdPerHour: it costs $0.9") for line in lines)
 
 
 def test_an_old_driver_and_architecture_and_silence_about_them_are_named() -> None:
-    wishes = replace(WISHES, min_cuda=13.0, min_capability=800)
+    requirements = replace(REQUIREMENTS, min_cuda=13.0, min_capability=800)
     market = FakeMarket(FakeClock(), [offer(1, cuda_max_good=12.4, compute_cap=None)])
 
-    lines = why_not(market, 1, "chat", wishes, {}, 0.0)
+    lines = why_not(market, 1, "chat", requirements, {}, 0.0)
 
     assert "  fails minCuda: it supports CUDA 12.4, 13 is the least" in lines
     assert "  fails compute capability: it does not say its compute capability, 8 is the least" in lines
@@ -101,7 +101,7 @@ def test_an_old_driver_and_architecture_and_silence_about_them_are_named() -> No
 def test_an_offer_that_fits_is_given_its_place() -> None:
     market = FakeMarket(FakeClock(), [offer(2), offer(1)])
 
-    assert "tried as number 2 of 2" in why_not(market, 2, "chat", WISHES, {}, 0.0)[-1]
+    assert "tried as number 2 of 2" in why_not(market, 2, "chat", REQUIREMENTS, {}, 0.0)[-1]
 
 
 def test_a_machine_that_failed_is_said_to_be_avoided() -> None:
@@ -119,9 +119,9 @@ def test_a_machine_that_failed_is_said_to_be_avoided() -> None:
 
     assert (
         "avoided for 0.5 h more: its machine failed before (gpu)"
-        in why_not(market, 1, "chat", WISHES, fold([event]), 1800.0)[-1]
+        in why_not(market, 1, "chat", REQUIREMENTS, fold([event]), 1800.0)[-1]
     )
 
 
 def test_an_offer_that_is_gone_is_said() -> None:
-    assert "does not list offer 9" in why_not(FakeMarket(FakeClock(), []), 9, "chat", replace(WISHES), {}, 0.0)[0]
+    assert "does not list offer 9" in why_not(FakeMarket(FakeClock(), []), 9, "chat", replace(REQUIREMENTS), {}, 0.0)[0]

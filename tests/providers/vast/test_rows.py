@@ -189,13 +189,13 @@ def test_the_search_says_once_what_it_left_out() -> None:
     market = FakeMarket(FakeClock())
     listed = read([{**OFFER, "num_gpus": None}, *(offer(n).model_dump() for n in (1, 2))], Offer)
     market.search = lambda _query: listed  # type: ignore[method-assign]
-    wishes = Requirements(("RTX 4090",), 1, 5.0, 20, 1)
-    said: list[str] = []
+    requirements = Requirements(("RTX 4090",), 1, 5.0, 20, 1)
+    reported: list[str] = []
 
-    found, _query = candidates(market, wishes, {}, 0.0, lambda _phase, text: said.append(text))
+    found, _query = candidates(market, requirements, {}, 0.0, lambda _phase, text: reported.append(text))
 
     assert [one.id for one in found] == [1, 2]
-    assert said == ["1 offer is left out, because the market's answer has no usable num_gpus"]
+    assert reported == ["1 offer is left out, because the market's answer has no usable num_gpus"]
 
 
 def test_a_refusal_says_what_was_left_out() -> None:

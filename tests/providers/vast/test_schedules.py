@@ -46,10 +46,10 @@ def test_nothing_is_left_rented_after(first: int) -> None:
 
 
 def test_the_histories_reach_every_fault() -> None:
-    told = "\n".join(line for seed in range(200) for line in play(seed).market.history)
+    histories = "\n".join(line for seed in range(200) for line in play(seed).market.history)
 
     for fault in {*ANYWHERE, *(each for faults in FAULTS.values() for each in faults)}:
-        assert f"  {fault} at " in told
+        assert f"  {fault} at " in histories
 
 
 @pytest.mark.parametrize(

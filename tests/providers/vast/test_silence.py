@@ -39,10 +39,14 @@ class Served:
         self.world = World(1)
         self.world.up("chat-0")
         self.number, _settings, self.outs = self.world.state["chat-0"]
-        self.said: list[tuple[str, str]] = []
+        self.reported: list[tuple[str, str]] = []
         context = self.world.context()
         self.context = OperationContext(
-            context.market, context.clock, Keys("", ""), lambda *words: self.said.append(words), hosting=self._hosting
+            context.market,
+            context.clock,
+            Keys("", ""),
+            lambda *words: self.reported.append(words),
+            hosting=self._hosting,
         )
         self.shows_another_key = self.answers = False
 
@@ -119,7 +123,7 @@ def test_a_machine_that_stays_silent_is_left_rented_and_named_after_a_bounded_wa
     assert "unknown" in str(raised.value)
     assert raised.value.reason == "lost"
     assert served.number in served.world.market.rows
-    assert any("unknown" in text for _phase, text in served.said)
+    assert any("unknown" in text for _phase, text in served.reported)
 
 
 DOWN: list[dict[str, Any]] = [
@@ -147,7 +151,7 @@ def test_a_machine_that_is_down_is_replaced_after_a_while_if_its_endpoint_is_sil
     assert served.verdict(outs).replace == ["drift"]
     served.answers = True
     assert (served.verdict(outs).replace, served.verdict(outs).in_place) == ([], ["drift"])
-    assert "its endpoint answers, so it stays" in served.said[-1][1]
+    assert "its endpoint answers, so it stays" in served.reported[-1][1]
 
 
 @pytest.mark.parametrize("seen", [{}, *PASSING])
@@ -208,7 +212,7 @@ def test_what_was_stopped_is_started_again_and_mended_on_the_same_machine(phase:
 
     assert (after["instanceId"], after["drift"], after["downSince"]) == (served.number, [], None)
     assert [call for call, _ in served.world.market.calls].count("start") == 2
-    assert any("cannot be started now: no credit" in text for _phase, text in served.said)
+    assert any("cannot be started now: no credit" in text for _phase, text in served.reported)
 
 
 def test_a_host_that_comes_back_is_waited_for_and_one_that_does_not_is_named() -> None:
@@ -238,7 +242,7 @@ def test_nothing_is_done_to_what_answers_whatever_the_market_says(seen: dict[str
 
     assert (after["drift"], after["downSince"]) == (outs["drift"], outs["downSince"])
     assert served.world.clock.now == began
-    assert "answers, whatever the market says: nothing is done" in served.said[-1][1]
+    assert "answers, whatever the market says: nothing is done" in served.reported[-1][1]
 
 
 def test_a_machine_with_another_host_key_is_replaced_only_after_a_while_and_a_fresh_login() -> None:

@@ -80,9 +80,9 @@ def test_a_split_that_the_heads_of_the_cache_do_not_allow_is_refused_and_never_a
     assert "gpu.count 5 with --tensor-parallel-size 5" in advice(large, read_options(large, []), RTX_4090_MIB)
 
 
-@pytest.mark.parametrize(("arguments", "told"), [([], True), (["--pipeline-parallel-size=4"], False)])
+@pytest.mark.parametrize(("arguments", "warns"), [([], True), (["--pipeline-parallel-size=4"], False)])
 def test_gpus_that_vllm_leaves_idle_are_told_though_nothing_is_known_of_the_model(
-    arguments: list[str], told: bool, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], warns: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
     server = {**PROPS["server"], "arguments": arguments}
     props = {**PROPS, "server": server, "wishes": {**PROPS["wishes"], "gpuCount": 4}}
@@ -91,6 +91,6 @@ def test_gpus_that_vllm_leaves_idle_are_told_though_nothing_is_known_of_the_mode
 
     report_plan(settings, [])
 
-    said = capsys.readouterr().out
-    assert "fit unknown" in said
-    assert ("vLLM uses 1 of the 4 GPUs that are paid for" in said) == told
+    printed = capsys.readouterr().out
+    assert "fit unknown" in printed
+    assert ("vLLM uses 1 of the 4 GPUs that are paid for" in printed) == warns

@@ -12,7 +12,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.limits import Limits
 from providers.vast.renting.ownership import Finding, Kind, sort_out
 from providers.vast.renting.renter import Renter
-from providers.vast.renting.sweep import condemned, confirm_account, give_back_each, own_ids
+from providers.vast.renting.sweep import confirm_account, give_back_each, instances_to_give_back, own_ids
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 
@@ -52,8 +52,8 @@ def test_every_kind_is_told_from_the_others() -> None:
         6: Kind.FOREIGN,
         7: Kind.FOREIGN,
     }
-    assert [one.id for one in condemned(found, interrupted=False)] == [3]
-    assert [one.id for one in condemned(found, interrupted=True)] == [3, 4]
+    assert [one.id for one in instances_to_give_back(found, interrupted=False)] == [3]
+    assert [one.id for one in instances_to_give_back(found, interrupted=True)] == [3, 4]
 
 
 def test_a_second_instance_under_a_known_name_is_unknown_and_says_which_is_known() -> None:
@@ -129,9 +129,9 @@ def test_nothing_is_condemned_but_what_carries_our_id_and_no_state_knows(
     found = sort_out([instance(number, label) for number, label in rows.items()], states, own)
 
     known = {number for state in states for numbers in state.instances.values() for number in numbers}
-    for doomed in condemned(found, interrupted=True):
-        assert doomed.id not in known
-        assert str(doomed.label).split("/")[1] == (given_id or states[0].stack_id)
+    for ending in instances_to_give_back(found, interrupted=True):
+        assert ending.id not in known
+        assert str(ending.label).split("/")[1] == (given_id or states[0].stack_id)
     assert kinds(found).keys() == rows.keys()
 
 

@@ -15,14 +15,14 @@ from providers.vast.search.requirements import Requirements
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_account import Computer, VirtualAccount
 
-WISHES = Requirements(("RTX 4090", "RTX 3090", "RTX 5090"), 1, 2.0, 20, 1)
+REQUIREMENTS = Requirements(("RTX 4090", "RTX 3090", "RTX 5090"), 1, 2.0, 20, 1)
 STACKS = ("aaa", "bbb")
 RENT_SECONDS = 4.5  # between two rents of the account, as the market publishes it
 
 
 def bringing(account: VirtualAccount, computer: Computer, label: str) -> Callable[[], tuple[float, Served]]:
     order = InstanceRequest(
-        label.rpartition("/")[2], label, WISHES, "image:1", "true", 8443, ssh_public_key="ssh-ed25519 AAAA x"
+        label.rpartition("/")[2], label, REQUIREMENTS, "image:1", "true", 8443, ssh_public_key="ssh-ed25519 AAAA x"
     )
 
     def work() -> tuple[float, Served]:

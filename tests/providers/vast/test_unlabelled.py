@@ -14,7 +14,7 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
 
 LABEL = "gpu-fleet/s/chat-0"
-WISHES = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
+REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=0.5, disk_gb=20, weights_gb=1)
 BODY = {"image": "image", "disk": 20, "label": LABEL}
 
 
@@ -32,33 +32,33 @@ class Nameless(FakeMarket):
 
 
 def take_over(market: FakeMarket) -> tuple[int | None, list[str]]:
-    said: list[str] = []
-    report_progress = lambda _phase, text: said.append(text)  # noqa: E731
+    reported: list[str] = []
+    report_progress = lambda _phase, text: reported.append(text)  # noqa: E731
     kept = Adoption(Renter(market, market.clock, Limits()), LABEL, NoMarks(), report_progress).adopt(
-        market, "image", WISHES
+        market, "image", REQUIREMENTS
     )
-    return (kept.id if kept else None), said
+    return (kept.id if kept else None), reported
 
 
 def test_one_whose_label_comes_back_is_adopted() -> None:
     market = Nameless(8)
     number = market.add(LABEL, offer(1))
 
-    kept, said = take_over(market)
+    kept, reported = take_over(market)
 
     assert kept == number
-    assert said[0] == f"instance {number} shows no label, and may be ours: looking again before anything is rented"
+    assert reported[0] == f"instance {number} shows no label, and may be ours: looking again before anything is rented"
 
 
 def test_one_without_a_label_for_good_is_somebody_elses_and_stays() -> None:
     market = Nameless(1e9)
     number = market.add("", offer(1))
 
-    kept, said = take_over(market)
+    kept, reported = take_over(market)
 
     assert kept is None
     assert number in market.rows
-    assert "taken for somebody else's" in said[-1]
+    assert "taken for somebody else's" in reported[-1]
     assert market.clock.now <= 20
 
 

@@ -16,7 +16,7 @@ OLD = InstanceSettings.from_props(PROPS)
 def fleet(members: int, most: int, effect: Effect | None) -> FleetImpact:
     made = FleetImpact(members, most)
     for index in range(members):
-        made.goes_on(f"chat-{index}", effect, 0.4)
+        made.record_running(f"chat-{index}", effect, 0.4)
     return made
 
 
@@ -53,9 +53,9 @@ def test_nothing_is_said_where_clients_notice_nothing() -> None:
 
 def test_it_waits_for_the_whole_fleet_and_is_said_once() -> None:
     made = FleetImpact(2, 1)
-    made.goes_on("chat-0", RESTART, 0.4)
+    made.record_running("chat-0", RESTART, 0.4)
     assert made.sentence() == ""
-    made.goes_on("chat-1", None, 0.4)
+    made.record_running("chat-1", None, 0.4)
     assert "1 of 2 at once" in made.sentence()
     assert made.sentence() == ""
 
@@ -63,10 +63,10 @@ def test_it_waits_for_the_whole_fleet_and_is_said_once() -> None:
 def test_a_replacement_costs_what_is_on_offer() -> None:
     made = FleetImpact(3, 1)
     for index in range(2):
-        made.goes_on(f"chat-{index}", REPLACED, 0.4)
+        made.record_running(f"chat-{index}", REPLACED, 0.4)
         assert made.sentence() == ""
-        made.comes(f"chat-{index}", [0.3, 0.35, 0.9])
-    made.goes_on("chat-2", None, 0.4)
+        made.record_rental(f"chat-{index}", [0.3, 0.35, 0.9])
+    made.record_running("chat-2", None, 0.4)
 
     assert made.sentence() == (
         "endpoint closed until another machine serves: 2 of 3, 1 at a time; the fleet then costs about $1.050/h, now $1.200/h"
@@ -75,24 +75,24 @@ def test_a_replacement_costs_what_is_on_offer() -> None:
 
 def test_a_new_fleet_costs_what_is_on_offer() -> None:
     made = FleetImpact(2, 1)
-    made.comes("chat-0", [0.5])
-    made.comes("chat-1", [0.5])
+    made.record_rental("chat-0", [0.5])
+    made.record_rental("chat-1", [0.5])
 
     assert made.sentence() == "2 to rent; the fleet then costs about $1.000/h"
 
 
 def test_more_instances_of_a_fleet_that_runs() -> None:
     made = FleetImpact(3, 1)
-    made.goes_on("chat-0", None, 0.4)
-    made.taken_over("chat-1", 0.5)
-    made.comes("chat-2", [0.6])
+    made.record_running("chat-0", None, 0.4)
+    made.record_adopted("chat-1", 0.5)
+    made.record_rental("chat-2", [0.6])
 
     assert made.sentence() == "1 more comes; the fleet then costs about $1.500/h, now $0.400/h"
 
 
 def test_a_price_that_nobody_knows_is_not_made_up() -> None:
     made = FleetImpact(1, 1)
-    made.goes_on("chat-0", RESTART, None)
+    made.record_running("chat-0", RESTART, None)
 
     assert made.sentence().endswith("; what the fleet then costs is not known")
 
@@ -101,7 +101,7 @@ PHASES = {"wait": 30.0, "fetch weights": 40.0, "start": 20.0, "probe": 2.0}
 
 
 @pytest.mark.parametrize(
-    ("found", "phases", "told"),
+    ("found", "phases", "words"),
     [
         (Changes(replace=["server.image"]), PHASES, "endpoint closed until another machine serves, about 2 min"),
         (Changes(replace=["diskGb"]), {"start": 1.0}, "endpoint closed until another machine serves"),
@@ -112,8 +112,8 @@ PHASES = {"wait": 30.0, "fetch weights": 40.0, "start": 20.0, "probe": 2.0}
         (Changes(recorded=["limits"]), PHASES, "the endpoint stays open"),
     ],
 )
-def test_what_one_instance_does(found: Changes, phases: dict[str, float], told: str) -> None:
-    assert effect(found, OLD, OLD, {"phases": phases}).told() == told
+def test_what_one_instance_does(found: Changes, phases: dict[str, float], words: str) -> None:
+    assert effect(found, OLD, OLD, {"phases": phases}).describe() == words
 
 
 def test_another_certificate_restarts_the_gate() -> None:

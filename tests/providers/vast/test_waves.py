@@ -81,12 +81,14 @@ def test_a_failure_leaves_the_others_as_they_are_and_says_how_to_go_on(tmp_path:
         raise ValueError("broken")
 
     touched = False
-    with pytest.raises(RolloutStoppedError) as told, second.replacing(settings(1), silent, serves=True):
+    with pytest.raises(RolloutStoppedError) as raised, second.replacing(settings(1), silent, serves=True):
         touched = True
 
     assert not touched
-    assert str(told.value).startswith("chat-1: it is left as it is, because chat-0 failed (broken), and the next wave")
-    assert "run `pulumi up`: it goes on with what is left" in str(told.value)
+    assert str(raised.value).startswith(
+        "chat-1: it is left as it is, because chat-0 failed (broken), and the next wave"
+    )
+    assert "run `pulumi up`: it goes on with what is left" in str(raised.value)
 
 
 def test_an_interruption_leaves_those_that_wait_as_they_are_and_names_them(tmp_path: Path) -> None:

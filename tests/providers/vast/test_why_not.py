@@ -13,17 +13,17 @@ from providers.vast.search.image_needs import needs_of
 from providers.vast.search.requirements import Requirements
 from providers.vast.search.why_not import refusal
 from tests.doubles.market import offer
-from tests.providers.vast.test_ranking import WISHES
+from tests.providers.vast.test_ranking import REQUIREMENTS
 
 
-def message(near: list[Offer], wishes: Requirements) -> str:
-    return refusal(near, wishes).message
+def message(near: list[Offer], requirements: Requirements) -> str:
+    return refusal(near, requirements).message
 
 
 def test_it_names_the_nearest_miss_and_the_price_that_would_do() -> None:
     dear = [offer(1, dph_base=0.61), offer(2, dph_base=0.9), offer(3, dph_base=0.7, reliability2=0.5)]
 
-    text = message(dear, WISHES)
+    text = message(dear, REQUIREMENTS)
 
     assert "offer 1: costs $0.6" in text
     assert "raise maxUsdPerHour from 0.5 to 0.619 (1 machine would match)" in text
@@ -33,20 +33,20 @@ def test_it_names_the_nearest_miss_and_the_price_that_would_do() -> None:
 def test_the_price_opens_as_many_machines_as_are_wanted() -> None:
     dear = [offer(n, dph_base=0.6 + n / 10) for n in range(1, 6)]
 
-    assert "to 0.909 (3 machines would match)" in message(dear, replace(WISHES, instances=3))
+    assert "to 0.909 (3 machines would match)" in message(dear, replace(REQUIREMENTS, instances=3))
     assert "to 1.109 (5 machines would match, and 8 instances are wanted)" in message(
-        dear, replace(WISHES, instances=8)
+        dear, replace(REQUIREMENTS, instances=8)
     )
 
 
 def test_a_machine_in_two_slices_counts_once() -> None:
     slices = [offer(n, machine_id=7, dph_base=0.6 + n / 10) for n in range(1, 4)]
 
-    assert "(1 machine would match, and 3 instances are wanted)" in message(slices, replace(WISHES, instances=3))
+    assert "(1 machine would match, and 3 instances are wanted)" in message(slices, replace(REQUIREMENTS, instances=3))
 
 
 @pytest.mark.parametrize(
-    ("names", "said"),
+    ("names", "message"),
     [
         (("RTX 4O90",), "gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX 4O90'; did you mean 'RTX 4090'"),
         (("RTX 9999",), "gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX 9999'; no known GPU has such a name."),
@@ -56,10 +56,10 @@ def test_a_machine_in_two_slices_counts_once() -> None:
         (("RTX 4090", "H1O0"), "replaces what runs. H1O0 is not a known name; did you mean H100"),
     ],
 )
-def test_a_gpu_that_nobody_lists_is_one_sentence_with_the_key(names: tuple[str, ...], said: str) -> None:
-    text = refusal([], replace(WISHES, gpu_names=names)).of_fleet("chat")
+def test_a_gpu_that_nobody_lists_is_one_sentence_with_the_key(names: tuple[str, ...], message: str) -> None:
+    text = refusal([], replace(REQUIREMENTS, gpu_names=names)).of_fleet("chat")
 
-    assert said in text
+    assert message in text
     assert len(text.splitlines()) == 1
 
 
@@ -75,9 +75,9 @@ def test_a_gpu_that_nobody_lists_is_one_sentence_with_the_key(names: tuple[str, 
     ],
 )
 def test_the_first_line_begins_with_the_key_that_decides(offers_: list[Offer], key: str) -> None:
-    wishes = replace(WISHES, gpu_ram_mb=20_000, min_capability=750)
+    requirements = replace(REQUIREMENTS, gpu_ram_mb=20_000, min_capability=750)
 
-    first = refusal(offers_, wishes).of_fleet("chat").splitlines()[0]
+    first = refusal(offers_, requirements).of_fleet("chat").splitlines()[0]
 
     assert first.startswith(
         f"gpu-fleet:fleets.chat{key and '.'}{key}: no offer for 1 x RTX 4090 fulfils every requirement; "
@@ -85,7 +85,7 @@ def test_the_first_line_begins_with_the_key_that_decides(offers_: list[Offer], k
 
 
 def test_an_old_driver_is_named_with_what_would_do() -> None:
-    text = message([offer(1, cuda_max_good=12.4)], replace(WISHES, min_cuda=13.0))
+    text = message([offer(1, cuda_max_good=12.4)], replace(REQUIREMENTS, min_cuda=13.0))
 
     assert "offer 1: supports CUDA 12.4, 13 is the least" in text
     assert "take an image for CUDA 12.4 or older" in text
@@ -107,9 +107,9 @@ def test_following_the_hint_opens_exactly_what_it_counts(far: list[tuple[str, fl
         "disk_space": lambda x: 47 * x,
     }
     rows = [offer(n, **{"dph_base": 0.3, key: spread[key](x)}) for n, (key, x) in enumerate(far, 1)]
-    wishes = replace(WISHES, instances=wanted)
+    requirements = replace(REQUIREMENTS, instances=wanted)
 
-    text = message(rows, wishes)
+    text = message(rows, requirements)
 
     found = re.search(r"(?:raise|lower) (\w+)(?: from \S+)? to ([\d.]+) \((\d+) machine", text)
     assert found is not None
@@ -119,7 +119,7 @@ def test_following_the_hint_opens_exactly_what_it_counts(far: list[tuple[str, fl
         "downloadMbps": "min_download_mbps",
         "diskGb": "disk_gb",
     }
-    followed = replace(wishes, **{fields[found[1]]: float(found[2])})
+    followed = replace(requirements, **{fields[found[1]]: float(found[2])})
     if found[1] != "diskGb":  # less disk is cheaper besides, which may open more
         assert len(ranking.rank(rows, followed)) == int(found[3])
     assert len(ranking.rank(rows, followed)) >= int(found[3]) >= 1
@@ -129,14 +129,14 @@ def test_an_older_image_opens_those_machines_alone_whose_drivers_support_it() ->
     rows = [offer(n, cuda_max_good=cuda) for n, cuda in enumerate((12.2, 12.4, 12.8, 12.8, None), 1)]
 
     assert "take an image for CUDA 12.8 or older, or set minCuda where you know better (2 machines" in message(
-        rows, replace(WISHES, min_cuda=13.0)
+        rows, replace(REQUIREMENTS, min_cuda=13.0)
     )
-    assert "for CUDA 12.4 or older" in message(rows, replace(WISHES, min_cuda=13.0, instances=3))
+    assert "for CUDA 12.4 or older" in message(rows, replace(REQUIREMENTS, min_cuda=13.0, instances=3))
 
 
 def needing(image: str, *arguments: str, least: float = 0) -> Requirements:
     needs = needs_of(image, arguments, None, least)
-    return replace(WISHES, min_cuda=needs.cuda or 0, min_capability=needs.capability, needs=needs)
+    return replace(REQUIREMENTS, min_cuda=needs.cuda or 0, min_capability=needs.capability, needs=needs)
 
 
 NEWEST, OLDER = "vllm/vllm-openai:v0.32.0", "vllm/vllm-openai:v0.19.0"
@@ -215,20 +215,20 @@ def test_what_no_key_opens_is_said_to_be_so_and_named_last() -> None:
     closed = [offer(n, direct_port_count=1) for n in range(1, 4)]
 
     assert "nothing in the config opens those that fail one requirement only: SSH and the endpoint need 2" in message(
-        closed, WISHES
+        closed, REQUIREMENTS
     )
-    assert "raise maxUsdPerHour" in message([*closed, offer(9, dph_base=0.8)], WISHES)
-    assert "others rent them now" in message([offer(1, rentable=False)], WISHES)
+    assert "raise maxUsdPerHour" in message([*closed, offer(9, dph_base=0.8)], REQUIREMENTS)
+    assert "others rent them now" in message([offer(1, rentable=False)], REQUIREMENTS)
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=5), st.integers(1, 4), st.sampled_from([1.0, 7.0, 30.0]))
 def test_fewer_days_open_exactly_what_is_counted(days: list[float], wanted: int, scale: float) -> None:
     rows = [offer(n, dph_base=0.3, duration=one * 86_400 / scale) for n, one in enumerate(days, 1)]
-    wishes = replace(WISHES, min_seconds=(150 + 1) * 86_400 / scale, time_scale=scale, instances=wanted)
+    requirements = replace(REQUIREMENTS, min_seconds=(150 + 1) * 86_400 / scale, time_scale=scale, instances=wanted)
 
-    text = message(rows, wishes)
+    text = message(rows, requirements)
 
     found = re.search(r"(?:lower|set) minDays to ([\d.]+) \((\d+) machine", text)
     assert found is not None
     least = (float(found[1]) + 1) * 86_400 / scale if float(found[1]) else 0.0
-    assert len(ranking.rank(rows, replace(wishes, min_seconds=least))) == int(found[2]) >= min(wanted, len(days))
+    assert len(ranking.rank(rows, replace(requirements, min_seconds=least))) == int(found[2]) >= min(wanted, len(days))
