@@ -9,11 +9,11 @@ from cli.context import CommandContext, open_selected, read_config, requirements
 from cli.errors import CommandError
 from config.base import PROJECT
 from config.messages import ConfigError
-from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
 from providers.vast import reports
 from providers.vast.api import label
 from providers.vast.api.errors import VastError
+from providers.vast.pulumi_state import BackendError, run_pulumi, states
 from providers.vast.renting.sweep import confirm_account
 
 

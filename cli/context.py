@@ -22,11 +22,11 @@ from config.stack import StackConfig
 from providers.engine_watch import UnwatchedClock
 from providers.ledger.bucket_ledger import BucketLedger, open_ledger
 from providers.ledger.folder_ledger import FolderLedger
-from providers.pulumi_state import BackendError, Run, run_pulumi, stack_config
 from providers.store.client import Keys
 from providers.vast.api.breaker import Breaker
 from providers.vast.api.client import VastClient
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import BackendError, Run, run_pulumi, stack_config
 from providers.vast.search.image_needs import needs_of
 from providers.vast.search.memory_fit import Fit
 from providers.vast.search.requirements import Requirements

@@ -7,10 +7,10 @@ from cli.context import ledger_of, open_selected, read_config, requirements_for
 from cli.errors import CommandError
 from config.messages import ConfigError
 from providers.ledger.explain import describe_attempts
-from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
 from providers.vast import reports
 from providers.vast.api.errors import VastError
+from providers.vast.pulumi_state import BackendError, run_pulumi, states
 
 
 @command("explain", BackendError, VastError, ConfigError, StoreError)

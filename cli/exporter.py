@@ -14,7 +14,7 @@ from cli.context import CommandContext, open_selected, read_config, store_keys
 from config.messages import ConfigError
 from monitoring.exporter.account import ExporterAccount, read_account
 from monitoring.exporter.serve import KEY, ExporterError, ExporterOptions, serve
-from providers.pulumi_state import BackendError
+from providers.vast.pulumi_state import BackendError
 from providers.vast.stack_market import StackMarket
 
 

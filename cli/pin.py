@@ -8,8 +8,8 @@ from cli.command import command, stack_option
 from cli.context import open_selected, read_config
 from cli.errors import CommandError
 from config.messages import ConfigError
-from providers.pulumi_state import BackendError, outputs_of, run_pulumi
 from providers.vast.api.errors import VastError
+from providers.vast.pulumi_state import BackendError, outputs_of, run_pulumi
 from weights.pinned_caches import pins_file, with_pin
 
 

@@ -6,9 +6,9 @@ import subprocess
 from cli.command import command, stack_option
 from cli.context import CommandContext, open_selected
 from cli.errors import CommandError
-from providers.pulumi_state import BackendError, deployment_of, run_pulumi
 from providers.vast import certificate_renewal
 from providers.vast.api.errors import VastError
+from providers.vast.pulumi_state import BackendError, deployment_of, run_pulumi
 
 
 @command("renew", BackendError, VastError)

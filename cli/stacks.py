@@ -8,7 +8,7 @@ from typing import Any
 
 from cli.environment import SANDBOX_STACK, ensure
 from cli.errors import CommandError
-from providers.pulumi_state import BackendError, run_pulumi, selected_stack
+from providers.vast.pulumi_state import BackendError, run_pulumi, selected_stack
 
 REASON_LENGTH = 300
 

@@ -11,11 +11,11 @@ from cli.context import CommandContext, open_selected
 from cli.stacks import maker
 from cli.tables import columns, money, since
 from config.messages import ConfigError
-from providers.pulumi_state import INSTANCE, BackendError, deployment_of, run_pulumi, state_of
 from providers.vast.api import label
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance, all_known
 from providers.vast.charged_price import paid
+from providers.vast.pulumi_state import INSTANCE, BackendError, deployment_of, run_pulumi, state_of
 
 GONE, UNKNOWN = "gone", "unknown"  # the market lists it no more; the market does not answer
 TITLES = ("name", "market id", "GPU", "region", "status", "endpoint", "$/h", "up since")

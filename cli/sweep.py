@@ -13,11 +13,11 @@ from cli.errors import CommandError
 from config.messages import ConfigError
 from providers.ledger.instance_end import SWEPT, row_ended
 from providers.ledger.ledger import NoLedger
-from providers.pulumi_state import BackendError, run_pulumi, states
 from providers.store.errors import StoreError
 from providers.vast import reports
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.instance import Instance, all_known
+from providers.vast.pulumi_state import BackendError, run_pulumi, states
 from providers.vast.renting import sweep as rules
 from providers.vast.renting.ownership import sort_out
 from providers.vast.renting.renter import Renter

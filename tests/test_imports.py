@@ -55,7 +55,7 @@ MAY_IMPORT = {
     "__main__": {"components", "providers", "bootstrap", "monitoring", "config", "weights"},
 }
 
-# Older names of commands, as containers and schedules call them. Each hands its words over to `cli` and does nothing else.
+# Older names of commands, as schedules call them. Each runs `cli` by its name, without an import, and does nothing else.
 ALIASES = (
     "providers/store/manifest.py",
     "providers/vast/__main__.py",
@@ -101,22 +101,10 @@ LIBRARY_PLACES = {
 # The SDKs of Pulumi's providers stand under the same rule as Pulumi itself.
 SAME_AS = {"pulumi_kubernetes": "pulumi", "pulumi_hcloud": "pulumi"}
 
-# Modules directly in these folders count as rooms of their own: they stand above the packages beside them.
+# Modules directly in these folders count as rooms of their own: they stand above or below the packages beside them.
 SINGLE = ("", "providers", "providers/vast", "sandbox")
 # Circles between rooms that still exist. They may shrink; no new one may come.
-KNOWN_CIRCLES: tuple[frozenset[str], ...] = (
-    frozenset({"offline", "tools"}),
-    frozenset(
-        {
-            "providers.pulumi_state",
-            "providers.vast.limits",
-            "providers/ledger",
-            "providers/vast/api",
-            "providers/vast/renting",
-            "providers/vast/search",
-        }
-    ),
-)
+KNOWN_CIRCLES: tuple[frozenset[str], ...] = (frozenset({"offline", "tools"}),)
 
 LONGEST = 300
 CLOCK = "bootstrap/clock.py"
@@ -163,8 +151,6 @@ def wrong_room(path: str, name: str) -> bool:
     room = "__main__" if path == "__main__.py" else path.partition("/")[0]
     if room in ("tests", "bench"):
         return False
-    if path in ALIASES:
-        return target != "cli"
     allowed = MAY_IMPORT.get(room, set())
     return target not in allowed and name not in allowed
 
@@ -192,8 +178,7 @@ def test_the_rules_know_right_from_wrong():
     assert wrong_room("config/fleets.py", "bootstrap.spec")
     assert not wrong_room("cli/sandbox_stack.py", "sandbox.control")
     assert not wrong_room("providers/vast/create.py", "bootstrap.converge")
-    assert not wrong_room("providers/vast/__main__.py", "cli.main")
-    assert wrong_room("providers/vast/__main__.py", "monitoring.exporter")
+    assert wrong_room("providers/vast/__main__.py", "cli.main")
     assert wrong_place("providers/vast/renting/rent.py", "pulumi.dynamic")
     assert wrong_place("providers/vast/renting/rent.py", "pulumi_kubernetes")
     assert wrong_place("providers/vast/renting/rent.py", "httpx")
@@ -213,8 +198,8 @@ def test_imports_go_one_way():
 
 
 def project_imports() -> Mapping[str, set[str]]:
-    """Return module -> imported modules of the project, also those for types alone; aliases hand over upwards."""
-    return module_graph({path: tree(REPO / path) for path in map(relative, python_files()) if path not in ALIASES})
+    """Return module -> imported modules of the project, also those for types alone."""
+    return module_graph({path: tree(REPO / path) for path in map(relative, python_files())})
 
 
 def test_no_circle_between_modules():
@@ -225,6 +210,24 @@ def test_no_new_circle_between_rooms():
     rooms = room_graph(project_imports(), modules_of(map(relative, python_files())), SINGLE)
     new = [sorted(circle) for circle in circles(rooms) if not any(circle <= known for known in KNOWN_CIRCLES)]
     assert new == []
+
+
+def test_the_root_of_the_providers_imports_none_of_the_packages_in_it():
+    packages = tuple(f"providers.{name}" for name in ("identity", "ledger", "rentals", "store", "vast"))
+    root = [file for file in python_files() if file.parent == REPO / "providers"]
+    names = {(relative(file), name) for file in root for name, _line in imported(tree(file))}
+    assert {(path, name) for path, name in names if name.startswith(packages)} == set()
+
+
+def runs_by_name(module: ast.Module) -> bool:
+    """Say whether a file runs a module by its name, which no import shows."""
+    return any(isinstance(node, ast.Attribute) and node.attr in ("run_module", "run_path") for node in ast.walk(module))
+
+
+def test_only_aliases_run_a_module_by_its_name():
+    rooms = ("providers/", "bootstrap/", "components/", "config/", "monitoring/", "weights/")
+    paths = [path for path in map(relative, python_files()) if path.startswith(rooms)]
+    assert {path for path in paths if runs_by_name(tree(REPO / path))} == set(ALIASES)
 
 
 def test_aliases_do_nothing_themselves():

@@ -1,6 +1,6 @@
 """Refuse to replace the identity while instances run: every label holds its id, so that all would be replaced."""
 
-from providers.pulumi_state import Run, state_named
+from providers.vast.pulumi_state import Run, state_named
 
 
 def refusal(run: Run, stack: str) -> str:

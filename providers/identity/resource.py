@@ -35,7 +35,7 @@ from providers.identity.state import (
     written,
 )
 from providers.provider_process import take_over
-from providers.pulumi_state import run_pulumi
+from providers.vast.pulumi_state import run_pulumi
 
 
 class IdentityProvider(ResourceProvider):

@@ -33,13 +33,13 @@ from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.old_state import read_state
 from providers.progress import print_progress
 from providers.provider_process import take_over
-from providers.pulumi_state import BackendError, StackState, family, run_pulumi
-from providers.redaction import Redaction
 from providers.rentals.teardown import Teardown, end_rentals, is_rented, tell_late_boots
 from providers.vast.api import account
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import BackendError, StackState, family, run_pulumi
+from providers.vast.redaction import Redaction
 from providers.vast.renting.renter import Renter
 
 INPUTS = ("market", "stackId", "stack")

@@ -9,13 +9,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bootstrap.services import Progress
-from providers.pulumi_state import BackendError, StackState
 from providers.vast.api import account, label
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance, all_known
 from providers.vast.api.market import Market
 from providers.vast.api.rows import set_aside
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import BackendError, StackState
 from providers.vast.renting.give_back import give_back_all
 from providers.vast.renting.ownership import Finding, Kind, carries, hours_late, may_carry, sort_out
 from providers.vast.renting.renter import Renter

@@ -1,8 +1,8 @@
 """`python -m providers.store.manifest`: an older name of `gpu-fleet manifest`."""
 
+import runpy
 import sys
 
-from cli.main import main
-
 if __name__ == "__main__":
-    sys.exit(main(["manifest", *sys.argv[1:]]))
+    sys.argv.insert(1, "manifest")
+    runpy.run_module("cli", run_name="__main__", alter_sys=True)

@@ -1,8 +1,6 @@
-"""Run `gpu-fleet COMMAND` under its older name, `python -m providers.vast COMMAND`."""
+"""`python -m providers.vast COMMAND`: an older name of `gpu-fleet COMMAND`, which schedules may still call."""
 
-import sys
-
-from cli.main import main
+import runpy
 
 if __name__ == "__main__":
-    sys.exit(main())
+    runpy.run_module("cli", run_name="__main__", alter_sys=True)

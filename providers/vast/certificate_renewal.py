@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from providers.identity.authority import ends_soon
-from providers.pulumi_state import IDENTITY, INSTANCE
 from providers.vast.certificate_due import is_due
+from providers.vast.pulumi_state import IDENTITY, INSTANCE
 
 TOUCHED = frozenset({"access", "__provider"})  # inputs that a renewal may change
 QUIET = frozenset({"same", "read", "refresh"})

@@ -26,7 +26,6 @@ from bootstrap.services import Progress
 from bootstrap.spec import EndpointSpec
 from bootstrap.warm_cache import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
-from providers.redaction import Redaction
 from providers.store.client import Keys
 from providers.store.client import connect as connect_store
 from providers.store.errors import StoreError, StoreUnreachable, readable
@@ -38,6 +37,7 @@ from providers.vast.create import Served
 from providers.vast.host_spec import spec_of
 from providers.vast.key_change import admit, retire
 from providers.vast.limits import Limits
+from providers.vast.redaction import Redaction
 from providers.vast.renting.key_attachment import attach
 from providers.vast.settings import AccessSettings, InstanceSettings
 from weights.manifest import blob_key

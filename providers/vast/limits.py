@@ -7,9 +7,9 @@ a market's clock runs faster than ours, as in the sandbox, its time scale divide
 from dataclasses import dataclass, replace
 
 from config.limits import LimitsConfig
-from providers.vast.search.start_time import LEAST_TOTAL_SECONDS
 
 LONGEST_SILENCE_SECONDS = 60 * 60.0
+LEAST_TOTAL_SECONDS = 120 * 60.0  # the bound of all attempts together is never shorter
 DEFAULTS = LimitsConfig()
 
 

@@ -6,10 +6,10 @@ from providers.engine_watch import WatchedClock
 from providers.ledger.bucket_ledger import open_ledger
 from providers.ledger.ledger import CleanLedger
 from providers.progress import print_progress
-from providers.redaction import Redaction
 from providers.store.client import Keys
 from providers.vast.api.market import Market
 from providers.vast.lifecycle import OperationContext
+from providers.vast.redaction import Redaction
 from providers.vast.renting.bucket_marks import open_marks
 from providers.vast.renting.serving_marks import Held, MarkUnknown
 from providers.vast.settings import InstanceSettings

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from providers.ledger.machine_history import MachineHistory, avoided
-from providers.pulumi_state import StackState
 from providers.vast.api.errors import StillRented
 from providers.vast.api.instance import Instance, unsound
 from providers.vast.api.market import Market
+from providers.vast.pulumi_state import StackState
 from providers.vast.renting.look import by_id
 from providers.vast.renting.ownership import Finding, Kind
 from providers.vast.search import mismatches, prices

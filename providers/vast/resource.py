@@ -30,7 +30,6 @@ from pulumi.output import Unknown
 from providers.engine_watch import EngineWatch, WatchedClock
 from providers.progress import print_progress
 from providers.provider_process import on_cancel, take_over
-from providers.redaction import Redaction
 from providers.store.client import Keys
 from providers.vast import operator_text
 from providers.vast.api import account
@@ -42,6 +41,7 @@ from providers.vast.fleet_previews import FleetPreviews
 from providers.vast.in_flight import InFlight
 from providers.vast.preview_inputs import STAND_IN, known, made_anew
 from providers.vast.preview_plan import report_plan
+from providers.vast.redaction import Redaction
 from providers.vast.renting.adopt import would_adopt
 from providers.vast.renting.serving_marks import Held
 from providers.vast.rollout import RolloutStoppedError

@@ -16,13 +16,13 @@ from typing import Any
 from bootstrap.errors import BootstrapError
 from providers.engine_watch import EngineGone
 from providers.ledger.ledger import NoLedger
-from providers.pulumi_state import StackState
 from providers.rentals.teardown import Teardown, end_rentals
 from providers.store.client import Keys
 from providers.vast import down_check, lifecycle
 from providers.vast.api import errors
 from providers.vast.lifecycle import OperationContext
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import StackState
 from providers.vast.renting.ownership import sort_out
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks

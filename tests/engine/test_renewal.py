@@ -9,7 +9,7 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
-from providers.pulumi_state import INSTANCE
+from providers.vast.pulumi_state import INSTANCE
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import known, stack_of_its_own
 from tests.doubles.pulumi_stack import Engine, Stack

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from providers.pulumi_state import StackState
 from providers.vast.api import label
 from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Odd
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import StackState
 
 DEFAULT_LIMITS = Limits()
 BOOTING = (None, "scheduled", "created", "loading")  # values of `actual_status` before a container's first start

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from providers.pulumi_state import OTHER_STACKS, StackState
 from providers.vast.api import account
 from providers.vast.api.errors import StillRented, VastError
 from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
+from providers.vast.pulumi_state import OTHER_STACKS, StackState
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.ownership import Finding, Kind
 from providers.vast.renting.renter import Renter

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from providers.identity.replacement import refusal
-from providers.pulumi_state import IDENTITY, INSTANCE, BackendError
+from providers.vast.pulumi_state import IDENTITY, INSTANCE, BackendError
 
 OWN = {"type": IDENTITY, "id": "abc", "outputs": {"stackId": "abc"}}
 RUNNING = {"type": INSTANCE, "id": "7", "inputs": {"label": "gpu-fleet/abc/chat-0"}}

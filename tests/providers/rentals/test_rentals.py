@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from providers.pulumi_state import BackendError, StackState
 from providers.rentals.teardown import NotAsked, StillWanted, Teardown, end_rentals, tell_late_boots
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Listing, read
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import BackendError, StackState
 from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising

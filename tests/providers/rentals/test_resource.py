@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
-from providers.pulumi_state import IDENTITY
 from providers.rentals.resource import RentalsProvider
+from providers.vast.pulumi_state import IDENTITY
 from sandbox.market.market import Market
 from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market

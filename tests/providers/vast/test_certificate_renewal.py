@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from providers.identity.authority import new_ca
-from providers.pulumi_state import IDENTITY, INSTANCE
 from providers.vast.certificate_renewal import beyond, due
+from providers.vast.pulumi_state import IDENTITY, INSTANCE
 
 DAY = 86_400.0
 NOW = datetime(2027, 1, 1, 12, tzinfo=UTC)

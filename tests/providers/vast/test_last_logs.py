@@ -9,10 +9,10 @@ from bootstrap import errors as host_errors
 from providers.engine_watch import EngineGone
 from providers.ledger.event import Event, Outcome, parse_key
 from providers.ledger.ledger import LOG_BYTES, CleanLedger
-from providers.redaction import Redaction
 from providers.vast.api import errors
 from providers.vast.create import bring_online
 from providers.vast.limits import Limits
+from providers.vast.redaction import Redaction
 from providers.vast.renting.last_logs import SECONDS, last_logs
 from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from providers.pulumi_state import (
+from providers.vast.pulumi_state import (
     BackendError,
     StackState,
     family,

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, SecretStr
 
 import providers.vast.settings as settings_module
-from providers.redaction import Redaction, secret_fields
+from providers.vast.redaction import Redaction, secret_fields
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from providers.ledger.event import Event, Outcome, Reason
 from providers.ledger.machine_history import fold
-from providers.pulumi_state import StackState
 from providers.vast.api.errors import StillRented
 from providers.vast.api.instance import Instance
+from providers.vast.pulumi_state import StackState
 from providers.vast.renting.ownership import sort_out
 from providers.vast.renting.sweep import own_ids
 from providers.vast.reports import describe_findings, report, why_not, would_adopt

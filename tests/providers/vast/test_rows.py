@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.pulumi_state import StackState
 from providers.rentals.teardown import Teardown, end_rentals
 from providers.vast.api import errors
 from providers.vast.api.client import VastClient
@@ -20,6 +19,7 @@ from providers.vast.api.response_cache import ResponseCache
 from providers.vast.api.responses import Charge
 from providers.vast.api.rows import Listing, describe_odd_rows, read, set_aside
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import StackState
 from providers.vast.renting.look import find, is_absent
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from providers.redaction import Redaction
 from providers.vast.api.errors import SettingsInvalid
 from providers.vast.api.label import Label
 from providers.vast.host_spec import spec_of
+from providers.vast.redaction import Redaction
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.pulumi_state import StackState
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.limits import Limits
+from providers.vast.pulumi_state import StackState
 from providers.vast.renting.ownership import Finding, Kind, sort_out
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.sweep import confirm_account, give_back_each, instances_to_give_back, own_ids
