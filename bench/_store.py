@@ -27,8 +27,8 @@ from sandbox.hosts.forwarder import Forwarder, listen
 from sandbox.hosts.pump import Line, Way
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from tools.environments import fresh_venv, pip_install
-from tools.paths import digest, find
-from tools.steps import complete, mark_complete
+from tools.machine.paths import digest, find
+from tools.machine.steps import complete, mark_complete
 from weights.manifest import Manifest, blob_key, of_folder
 
 BUCKET = "bench"

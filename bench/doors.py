@@ -28,7 +28,7 @@ from sandbox.services.ports import LOOPBACK, choose
 from sandbox.services.programs import Program
 from sandbox.settings import STACK_CONFIG
 from tests.doubles.receiver import Reports
-from tools import paths
+from tools.machine import paths
 
 SCRAPE_SECONDS, OUTAGE_SECONDS = 5, 600
 AGGREGATION = [{"match": '{__name__!=""}', "interval": "5s", "outputs": ["last"], "keep_metric_names": True}]

@@ -18,8 +18,9 @@ def ensure(stack: str | None) -> None:
     if shutil.which("pulumi") and (os.environ.get("PULUMI_BACKEND_URL") or not sandbox):
         return
     from offline import engine  # noqa: PLC0415 -- the image of the exporter has no set-up
-    from tools import env, paths  # noqa: PLC0415
-    from tools.steps import complete  # noqa: PLC0415
+    from tools import env  # noqa: PLC0415
+    from tools.machine import paths  # noqa: PLC0415
+    from tools.machine.steps import complete  # noqa: PLC0415
 
     where = paths.find(env.CHECKOUT, os.environ)
     if not complete(where.venv) or not (where.engine_bin.is_dir() or engine.own_pulumi(where, os.environ)):

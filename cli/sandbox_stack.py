@@ -13,7 +13,8 @@ from typing import Any
 from cli.engine_run import run_engine
 from cli.errors import CommandError
 from offline import engine
-from tools import env, paths
+from tools import env
+from tools.machine import paths
 
 STACK = env.SANDBOX_STACK
 NO_CLUSTER = {"GPU_FLEET_KUBERNETES": "off"}

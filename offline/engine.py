@@ -11,8 +11,8 @@ from pathlib import Path
 
 from offline import golang
 from offline.golang import Program, parse_version
-from tools.paths import Paths
-from tools.steps import SetupError, run, step
+from tools.machine.paths import Paths
+from tools.machine.steps import SetupError, run, step
 
 VERSION = (3, 259, 0)  # the SDK's in requirements.in
 ENGINE_BYTES = 3_300_000_000  # with the module and build caches of Go

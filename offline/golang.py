@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.paths import Paths
-from tools.steps import SetupError, run, step
+from tools.machine.paths import Paths
+from tools.machine.steps import SetupError, run, step
 
 VERSION = (1, 26)
 OWN = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "", "GOWORK": "off"}  # whatever the operator has set

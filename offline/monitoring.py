@@ -15,8 +15,8 @@ from pathlib import Path
 
 from offline import golang
 from offline.golang import Program
-from tools.paths import Paths
-from tools.steps import run, step
+from tools.machine.paths import Paths
+from tools.machine.steps import run, step
 
 BYTES = 6_000_000_000  # with the module and build caches of Go
 COMMON = "github.com/prometheus/common/version.Version"

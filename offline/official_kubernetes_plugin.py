@@ -14,8 +14,8 @@ from pathlib import Path
 
 from offline import golang
 from offline.golang import Program
-from tools.paths import Paths
-from tools.steps import run, step
+from tools.machine.paths import Paths
+from tools.machine.steps import run, step
 
 MODULE = "github.com/pulumi/pulumi-kubernetes/provider/v4"
 VERSION = "4.25.0-dev.20260115"  # the commit lies between 4.24 and 4.25; hosts of plugins want a number

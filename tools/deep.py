@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tools import paths
+from tools.machine import paths
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BEGIN, END = "<!-- every test: written by `make test-deep` -->", "<!-- end of every test -->"

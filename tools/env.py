@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from offline import engine
-from tools import paths
-from tools.steps import complete
+from tools.machine import paths
+from tools.machine.steps import complete
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 SANDBOX_STACK = "local"

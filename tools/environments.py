@@ -8,8 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
-from tools.paths import Paths
-from tools.steps import SetupError, complete, mark_complete, run, step
+from tools.machine.paths import Paths
+from tools.machine.steps import SetupError, complete, mark_complete, run, step
 
 VENV_BYTES = 1_000_000_000
 VLLM_BYTES = 7_500_000_000

@@ -6,8 +6,8 @@ import os
 import shutil
 from collections.abc import Mapping
 
-from tools.paths import Paths
-from tools.steps import run, step
+from tools.machine.paths import Paths
+from tools.machine.steps import run, step
 
 
 def install_types(paths: Paths, environ: Mapping[str, str]) -> None:

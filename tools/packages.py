@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from tools.steps import SetupError, run, step
+from tools.machine.steps import SetupError, run, step
 
 PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # what is looked for, and the package that brings it
 BROWSERS = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")

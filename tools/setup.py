@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from offline import engine, golang, monitoring, official_kubernetes_plugin
-from tools import environments, grafana, packages, paths
-from tools.steps import SetupError, alone, complete, refuse_full_disk, run, step
+from tools import environments, grafana, packages
+from tools.machine import paths
+from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")

@@ -17,8 +17,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from offline import golang, monitoring
-from tools import paths
 from tools.env import CHECKOUT
+from tools.machine import paths
 
 Call = Callable[[Sequence[str]], int]
 

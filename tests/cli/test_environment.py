@@ -11,7 +11,8 @@ from cli import environment
 from cli.errors import CommandError
 from cli.main import main
 from tests.doubles.pulumi_command import path_with_pulumi
-from tools import env, paths
+from tools import env
+from tools.machine import paths
 
 
 @pytest.fixture(autouse=True)

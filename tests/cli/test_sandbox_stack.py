@@ -14,7 +14,7 @@ from cli.down import go_down
 from cli.errors import CommandError
 from cli.up import go_up
 from tests.doubles.pulumi_command import path_with_pulumi
-from tools.paths import Paths
+from tools.machine.paths import Paths
 
 STACKS = ("pulumi", "stack", "ls", "--json")
 STATUS = ("python", "-m", "sandbox", "status", "--json")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from sandbox.testing import RunningMarket, running_market
-from tools import paths
+from tools.machine import paths
 
 REPO = Path(__file__).resolve().parents[2]
 SCRIPTS = Path(__file__).parent / "scripts"

@@ -26,7 +26,7 @@ import yaml
 from config.dialect import read_yaml
 from offline import engine as offline_engine
 from tools import env as tools_env
-from tools import paths as tools_paths
+from tools.machine import paths as tools_paths
 
 REPO = Path(__file__).resolve().parents[2]
 

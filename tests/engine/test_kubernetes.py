@@ -20,7 +20,7 @@ from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import REPO
 from tests.doubles.emulated import until
 from tests.doubles.pulumi_stack import Done, Engine, Stack, sandbox_config, watching_config
-from tools import paths
+from tools.machine import paths
 
 pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
 

@@ -11,7 +11,7 @@ import pytest
 from monitoring.dashboards.boards import BOARDS
 from monitoring.dashboards.grafana import document
 from monitoring.kubernetes.images import IMAGES
-from tools import paths
+from tools.machine import paths
 
 REPO = Path(__file__).resolve().parents[2]
 # Enums of TypeScript are wider than the texts that stand for them in JSON.

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from offline import engine, golang
-from tools import paths
-from tools.steps import SetupError
+from tools.machine import paths
+from tools.machine.steps import SetupError
 
 
 def program(folder: Path, name: str, text: str) -> Path:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from offline import golang
-from tools import paths
-from tools.steps import SetupError
+from tools.machine import paths
+from tools.machine.steps import SetupError
 
 OLD, NEW = "echo go1.22.1", "echo go1.26.8"
 # In place of pip: leaves what the package holds in the folder after --target, and counts how often.

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from offline import monitoring
-from tools import paths, setup
+from tools import setup
+from tools.machine import paths
 
 # It has Prometheus' module in a cache that nobody may write to, and notes what it builds with which plugins.
 GO = """#!/bin/sh

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from offline import engine, official_kubernetes_plugin
-from tools import paths, setup
+from tools import setup
+from tools.machine import paths
 
 GO = """#!/bin/sh
 case $1 in

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import paths
 from tools.environments import install_command
+from tools.machine import paths
 
 PROJECT = '[project.scripts]\ntry-it = "place.words:say"\n'
 WORDS = "import sys\n\ndef say():\n    print(__file__, sys.argv[1:])\n    return 3\n"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools import env, paths
+from tools import env
+from tools.machine import paths
 
 
 @pytest.fixture

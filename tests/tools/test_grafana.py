@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tools import grafana, paths
+from tools import grafana
+from tools.machine import paths
 
 NPM = """#!/bin/sh
 echo "$*" >>"$HOME/called"

@@ -3,7 +3,7 @@
 import pytest
 
 from tools import packages
-from tools.steps import SetupError
+from tools.machine.steps import SetupError
 
 
 def test_a_browser_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:

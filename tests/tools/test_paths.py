@@ -3,7 +3,7 @@
 import subprocess
 from pathlib import Path
 
-from tools import paths
+from tools.machine import paths
 
 
 def layout(tmp_path: Path, lock: str = "a==1\n", name: str = "checkout") -> paths.Paths:

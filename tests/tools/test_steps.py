@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tools import environments, packages, paths, setup
-from tools.steps import SetupError, alone, complete, mark_complete, refuse_full_disk, run
+from tools import environments, packages, setup
+from tools.machine import paths
+from tools.machine.steps import SetupError, alone, complete, mark_complete, refuse_full_disk, run
 
 
 def test_a_failed_command_is_a_sentence_with_its_last_lines():
@@ -59,7 +60,7 @@ HOLDER = f"""
 import sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[2])!r})
 from pathlib import Path
-from tools.steps import alone
+from tools.machine.steps import alone
 with alone(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.readline()
