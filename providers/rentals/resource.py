@@ -33,7 +33,7 @@ from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
 from providers.old_state import read_state
 from providers.progress import print_progress
 from providers.provider_process import take_over
-from providers.rentals.teardown import Teardown, end_rentals, is_rented, tell_late_boots
+from providers.rentals.teardown import Teardown, end_rentals, is_rented, report_late_boots
 from providers.vast.api import account
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.guarded_market import GuardedMarket
@@ -97,7 +97,7 @@ class RentalsProvider(ResourceProvider):
 
         def look(market: GuardedMarket, inputs: _Inputs, report_progress: Progress) -> None:
             limits = Limits().at(inputs.market.time_scale)
-            tell_late_boots(market, self._clock.time(), limits, inputs.stack_id, report_progress)
+            report_late_boots(market, self._clock.time(), limits, inputs.stack_id, report_progress)
 
         self._operate(props, look)
         return ReadResult(

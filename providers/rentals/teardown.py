@@ -93,7 +93,7 @@ def is_rented(market: Market, stack_id: str) -> bool:
     return bool(_ours(market.instances(), [stack_id]))
 
 
-def tell_late_boots(market: Market, now: float, limits: Limits, stack_id: str, report_progress: Progress) -> None:
+def report_late_boots(market: Market, now: float, limits: Limits, stack_id: str, report_progress: Progress) -> None:
     """Report instances with the stack's id that boot for longer than a create waits; their timers do not run. Never raises.
 
     This function cannot know which of them are in a state. A machine that starts again has the same status.

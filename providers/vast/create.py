@@ -107,7 +107,7 @@ def bring_online(
     gpus = UnfitGpus(request.requirements.gpu_names)
     recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)
 
-    def tell(phase: str, text: str) -> None:
+    def report_and_record(phase: str, text: str) -> None:
         report_progress(phase, text)
         recorder.passed(phase)
 
@@ -139,7 +139,7 @@ def bring_online(
             else None
         )
         try:
-            served = _serve(patient, waiting, request, bootstrap, tell, instance_id, deadline)
+            served = _serve(patient, waiting, request, bootstrap, report_and_record, instance_id, deadline)
             served = replace(
                 served,
                 seconds={"rent": rented, **served.seconds},

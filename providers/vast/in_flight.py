@@ -59,7 +59,7 @@ class InFlight:
             with self._lock:
                 del self._works[number]
 
-    def tell_what_is_finished(self, left_out: Collection[str] = ()) -> None:
+    def report_what_is_finished(self, left_out: Collection[str] = ()) -> None:
         """Report for each call its remaining time and the effect of a second Ctrl-C.
 
         Reports once only, because the engine asks again. `left_out` names instances whose calls end by themselves and

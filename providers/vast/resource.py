@@ -80,7 +80,7 @@ class VastInstanceProvider(ResourceProvider):
         self._lock = threading.RLock()
         self._in_flight = InFlight(self._clock)
         take_over(watch, self._in_flight.busy)
-        on_cancel(lambda: self._in_flight.tell_what_is_finished(left_out=self._waves.interrupt()))
+        on_cancel(lambda: self._in_flight.report_what_is_finished(left_out=self._waves.interrupt()))
 
     def check(self, _olds: dict[str, Any], news: dict[str, Any]) -> CheckResult:
         """Validate the inputs; if there is no instance yet, search too, so that the preview says if no offer fits.

@@ -216,8 +216,8 @@ class FakeMarket(VastClient):
         if hook:
             hook(argument)
 
-    def _again(self, _call: str, once: Callable[[], Any], *_repeat: Any, **_more: Any) -> Any:
-        return once()
+    def _again(self, _call: str, call_market: Callable[[], Any], *_repeat: Any, **_more: Any) -> Any:
+        return call_market()
 
     def _send(
         self,

@@ -22,7 +22,7 @@ class RentingProvider(ResourceProvider):
         self._clock = WatchedClock(watch)
         self._in_flight = InFlight(SystemClock())
         take_over(watch, self._in_flight.busy)
-        on_cancel(self._in_flight.tell_what_is_finished)
+        on_cancel(self._in_flight.report_what_is_finished)
 
     def create(self, props: dict[str, Any]) -> CreateResult:
         """Wait for as long as it takes."""

@@ -278,13 +278,13 @@ class VastClient(Unclaimed):
         return asked, self._ask("list", "GET", "/api/v1/instances/", ListResponse, params=params)
 
     def _again(
-        self, call: str, once: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
+        self, call: str, call_market: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
     ) -> Value:
         turn = partial(self._pace.turn, call, self._clock)
         if self._shared is None:
-            return again(once, repeat, self._retry_seconds, self._clock, turn)
+            return again(call_market, repeat, self._retry_seconds, self._clock, turn)
         with self._shared.outage.noticing(self._clock) as tries:
-            return again(once, repeat, self._retry_seconds, self._clock, turn, tries)
+            return again(call_market, repeat, self._retry_seconds, self._clock, turn, tries)
 
     def _ask_of(self, call: str) -> Ask:
         return lambda method, path, model, body: self._again(call, lambda: self._ask(call, method, path, model, body))

@@ -24,8 +24,8 @@ def increases(ask: Ask, shared: ResponseCache | None, since: float, clock: Clock
     do not parse separately. Raises VastError.
     """
 
-    def once() -> tuple[float, list[dict[str, Any]]]:
+    def ask_market() -> tuple[float, list[dict[str, Any]]]:
         asked = clock.monotonic()
         return asked, ask("GET", INCREASES_PATH, PriceIncreases, None).pending_price_increases
 
-    return read(once()[1] if shared is None else shared.get(INCREASES, since, once, clock), PriceIncrease)
+    return read(ask_market()[1] if shared is None else shared.get(INCREASES, since, ask_market, clock), PriceIncrease)

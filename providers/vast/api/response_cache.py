@@ -75,7 +75,7 @@ class ResponseCache:
         while True:
             if (known := _read(file, since, clock, age_seconds)) is not None:
                 return known.rows
-            if (doubt := _doubt(file, recent, clock)) is not None:
+            if (doubt := _shared_doubt(file, recent, clock)) is not None:
                 raise doubt
             with _only_one(file.with_suffix(".lock")) as mine:
                 if mine:
@@ -131,7 +131,7 @@ def _read(file: Path, since: float, clock: Clock, age_seconds: float) -> _Answer
     return answer if fresh and max(answer.asked, complete) <= clock.monotonic() else None
 
 
-def _doubt(file: Path, came: float, clock: Clock) -> VastError | None:
+def _shared_doubt(file: Path, came: float, clock: Clock) -> VastError | None:
     """Return the doubt that another process met at `came` or later, or None."""
     try:
         failure = _Failure.model_validate_json(file.with_suffix(FAILED).read_bytes())

@@ -34,14 +34,14 @@ def at_once(*, again: bool) -> AbstractContextManager[None]:  # noqa: ARG001 -- 
 
 
 def again(
-    once: Callable[[], Value],
+    call_market: Callable[[], Value],
     repeat: tuple[type[VastError], ...],
     seconds: float,
     clock: Clock,
     turn: Turn = at_once,
     tries: int = ATTEMPTS,
 ) -> Value:
-    """Return the result of `once`. Each try waits for its turn.
+    """Return the result of `call_market`. Each try waits for its turn.
 
     `tries` bounds the tries that end in a doubt, refusals for too many calls not included. The second try waits
     `seconds`, and each further wait doubles. After a refusal for too many calls the wait is the market's hint, or
@@ -66,7 +66,7 @@ def again(
 
     def paced() -> Value:
         with turn(again=refused > 0):
-            return once()
+            return call_market()
 
     return policy(paced)
 

@@ -69,11 +69,11 @@ def candidates(
         listed = _listed(market, asked)
         found = ranking.rank(listed, careful, records, one_per_machine=False)
         if found:
-            _say_left_out(listed, report_progress)
+            _report_left_out(listed, report_progress)
             report_progress("search", f"{_machines(until)} that failed before avoided")
             return found, asked
     ranked, near = _found(market, requirements, records, one_per_machine=False)
-    _say_left_out(near, report_progress)
+    _report_left_out(near, report_progress)
     if until:
         report_progress("search", "nothing fits but what failed before; trying that all the same")
     return ranked, queries(requirements)
@@ -84,7 +84,7 @@ def _listed(market: Market, asked: Sequence[dict[str, Any]]) -> Listing[Offer]:
     return Listing(itertools.chain(*answers), itertools.chain(*map(set_aside, answers)))
 
 
-def _say_left_out(listed: Sequence[Offer], report_progress: Progress) -> None:
+def _report_left_out(listed: Sequence[Offer], report_progress: Progress) -> None:
     if odd := describe_odd_rows(set_aside(listed), "offer"):
         report_progress("search", odd)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from providers.rentals.teardown import NotAsked, StillWanted, Teardown, end_rentals, tell_late_boots
+from providers.rentals.teardown import NotAsked, StillWanted, Teardown, end_rentals, report_late_boots
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Listing, read
@@ -101,7 +101,7 @@ def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that
     reported: list[str] = []
 
     def look(now: float) -> None:
-        tell_late_boots(market, now, Limits(), "abc", lambda _phase, text: reported.append(text))
+        report_late_boots(market, now, Limits(), "abc", lambda _phase, text: reported.append(text))
 
     look(Limits().abandoned_seconds - 1)
     assert reported == []

@@ -48,7 +48,7 @@ def test_each_call_says_how_long_it_takes_and_what_another_interrupt_does(
     ):
         one.settings = settings
         clock.now += expected_seconds(settings) - 240
-        in_flight.tell_what_is_finished(left_out={"chat-6"})
+        in_flight.report_what_is_finished(left_out={"chat-6"})
     assert reported == [
         "chat-3  finishing  about 4 min until it serves; ^C again gives it back",
         "chat-4  finishing  it is given back; ^C again does not stop that",
@@ -60,5 +60,5 @@ def test_a_late_create_names_its_end(in_flight: InFlight, clock: FakeClock, repo
     with in_flight.work("chat-3", "create") as one:
         one.settings = settings
         clock.now += settings.to_limits().total_seconds - 60
-        in_flight.tell_what_is_finished()
+        in_flight.report_what_is_finished()
     assert reported == ["chat-3  finishing  it takes longer than usual, 60 s at most; ^C again gives it back"]
