@@ -26,6 +26,14 @@ def test_one(n):
 def test_two(n):
     pass
 
+@pytest.mark.rotating(of=2)
+def test_plain():
+    pass
+
+@pytest.mark.rotating(of=2)
+def test_plain_as_well():
+    pass
+
 @pytest.mark.quarantine(reason="two hosts want one port")
 def test_fails():
     assert False
@@ -68,6 +76,7 @@ def test_a_run_takes_its_slice_and_lists_what_is_quarantined(tmp_path: Path) -> 
     said = done.stdout
     assert done.returncode == 0, said + done.stderr
     assert re.findall(r"::test_(\w+\[\d\]) PASSED", said) == ["one[1]", "one[4]", "two[1]"]
+    assert re.findall(r"::test_(plain\w*) PASSED", said) == ["plain_as_well"]
     assert "TEST_SEED=7 plays it again" in said
     end = said.partition("quarantined tests")[2]
     assert re.search(r"failed .*test_it.py::test_fails: two hosts want one port\n", end)

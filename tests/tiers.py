@@ -1,6 +1,7 @@
 """Which tests a run takes, and what it says about those that do not decide.
 
-- `rotating(of=N)`: one of N such tests of a function runs for a commit, another for the next; TIER=deep runs them all.
+- `rotating(of=N)`: one of N cases of a function runs for a commit, another for the next; so does one of N plain tests of a file.
+  TIER=deep runs them all.
 - `quarantine(reason=...)`: the test runs, its failure does not fail the run, and the end of the run lists it.
 """
 
@@ -59,17 +60,21 @@ def head() -> str:
 
 
 def left_out(items: Sequence[pytest.Item], tier: Tier) -> list[pytest.Item]:
-    """Return the rotating tests that are not in the slice. The cases of a function are counted in their order."""
+    """Return the rotating tests that are not in the slice.
+
+    The cases of a function are counted in their order, and so are the tests of a file that have no cases.
+    """
     counts: Counter[str] = Counter()
     found = []
     for item in items:
         marker = item.get_closest_marker("rotating")
         if marker is None:
             continue
-        function = item.nodeid.partition("[")[0]
-        if not tier.takes(counts[function], marker.kwargs["of"]):
+        function, cases, _case = item.nodeid.partition("[")
+        counted = function if cases else function.partition("::")[0]
+        if not tier.takes(counts[counted], marker.kwargs["of"]):
             found.append(item)
-        counts[function] += 1
+        counts[counted] += 1
     return found
 
 
