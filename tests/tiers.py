@@ -1,7 +1,7 @@
 """Which tests a run takes, and what it says about those that do not decide.
 
-- `rotating(of=N)`: one of N cases of a function runs for a commit, another for the next; so does one of N plain tests of a file.
-  TIER=deep runs them all.
+- `rotating(of=N)`: one of N cases of a function runs for a commit, another for the next; so does one of N plain tests
+  of a file. TIER=deep runs them all.
 - `quarantine(reason=...)`: the test runs, its failure does not fail the run, and the end of the run lists it.
 """
 

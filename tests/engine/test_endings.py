@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=2)]
 
 REPO = Path(__file__).resolve().parents[2]
 UP = ("up", "--stack", "test", "--yes", "--skip-preview", "--parallel", "64")

@@ -15,7 +15,7 @@ from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.xdist_group("operating")]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
 PAGE = (REPO / "docs" / "operating.md").read_text()
 
@@ -65,6 +65,7 @@ def kill_everything(stack: Stack, phase: str) -> None:
     wait_until(lambda: not [plugin for plugin in plugins if plugin.alive()], "every plugin to end", 30)
 
 
+@pytest.mark.rotating(of=1)
 def test_the_page_has_no_case_that_is_not_followed() -> None:
     cases = re.findall(r"^## (.*)$", PAGE, re.MULTILINE)
 

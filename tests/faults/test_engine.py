@@ -26,7 +26,7 @@ from weights.manifest import blob_key
 
 __all__ = ["stack"]  # a fixture
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=3)]
 
 # Each list is one fleet; its n-th fault is armed for its n-th instance. Slow ones stand together.
 OF_ONE_INSTANCE = {
@@ -170,6 +170,7 @@ STORES = ("store-bucket-late", "store-has-tags", "store-wants-md5", "store-slow-
 NEVER_ASKED = ("start-unavailable",)  # nothing of ours starts an instance that was stopped: it is replaced
 
 
+@pytest.mark.rotating(of=1)
 def test_every_fault_of_the_catalogue_has_its_place() -> None:
     groups = [
         *OF_ONE_INSTANCE.values(),

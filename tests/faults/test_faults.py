@@ -15,7 +15,7 @@ from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import Cloud, running_cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=3)]
 
 
 def assert_sound(cloud: Cloud, outs: dict[str, object], name: str) -> None:
@@ -60,6 +60,7 @@ def test_a_fault_that_is_borne_costs_no_machine(cloud: Cloud, process: DynamicPr
     assert_sound(cloud, outs, "chat-0")
 
 
+@pytest.mark.rotating(of=1)
 def test_a_damaged_blob_is_never_served_and_leaves_nothing_rented(tmp_path: Path, process: DynamicProcess) -> None:
     with running_cloud(tmp_path / "cloud") as cloud:  # of its own: the largest blob of the whole store is struck
         cloud.upload()
@@ -126,6 +127,7 @@ def test_what_really_is_gone_is_gone(cloud: Cloud, process: DynamicProcess) -> N
     assert process.read(id_, outs).id == ""
 
 
+@pytest.mark.rotating(of=1)
 def test_no_secret_shows_in_what_the_provider_prints(cloud: Cloud, process: DynamicProcess) -> None:
     props = cloud.props("chat-0")
 

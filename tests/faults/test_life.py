@@ -13,9 +13,10 @@ from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 from weights.manifest import of_folder
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=3)]
 
 
+@pytest.mark.rotating(of=1)
 def test_create_refresh_and_delete(cloud: Cloud, process: DynamicProcess) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
 
@@ -95,6 +96,7 @@ def test_an_orphan_under_our_label_is_adopted_and_not_rented_again(cloud: Cloud,
     assert len(cloud.rented()) == 1
 
 
+@pytest.mark.rotating(of=1)
 def test_two_creators_at_once_end_with_one_instance(cloud: Cloud, process: DynamicProcess) -> None:
     ids: list[str] = []
 

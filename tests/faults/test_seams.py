@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.host, pytest.mark.timeout(600)]
 SEAMS = REPO / "tests" / "doubles" / "seams"
 PATIENCE = 250  # seconds, for a machine under load
 VICTIMS, MOMENTS = ("self", "engine"), ("before", "after")
-ONE_OF = 6  # seams that are struck for a commit
+ONE_OF = 12  # seams that are struck for a commit
 CHUNKS = 6  # a test each, so that workers share them
 LISTENER = "import socket; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); input()"
 
