@@ -19,6 +19,6 @@ def test_every_room_is_named():
 
     assert [
         room
-        for room in ("config", "components", "providers", "bootstrap", "monitoring", "sandbox", "offline")
+        for room in ("config", "components", "controller", "providers", "bootstrap", "monitoring", "sandbox", "offline")
         if f"`{room}" not in page
     ] == []

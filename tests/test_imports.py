@@ -19,6 +19,7 @@ ROOMS = (
     "cli",
     "components",
     "config",
+    "controller",
     "monitoring",
     "offline",
     "providers",
@@ -35,6 +36,7 @@ MAY_IMPORT = {
     "bootstrap": {"bootstrap", "config", "weights"},
     "providers": {"providers", "bootstrap", "config", "weights"},
     "components": {"components", "providers", "bootstrap", "monitoring", "config", "weights"},
+    "controller": {"controller", "providers", "bootstrap", "config", "weights"},
     "monitoring": {"monitoring", "providers", "bootstrap", "config", "weights"},
     "cli": {
         "cli",
@@ -174,6 +176,8 @@ def test_the_rules_know_right_from_wrong():
     assert wrong_room("monitoring/exporter/collector.py", "cli.context")
     assert wrong_room("monitoring/receiver/__main__.py", "components.fleet")
     assert wrong_room("config/fleets.py", "bootstrap.spec")
+    assert wrong_room("controller/plan.py", "monitoring.prometheus")
+    assert wrong_room("providers/vast/create.py", "controller.slots")
     assert not wrong_room("cli/sandbox_stack.py", "sandbox.control")
     assert not wrong_room("providers/vast/create.py", "bootstrap.converge")
     assert wrong_room("providers/vast/__main__.py", "cli.main")

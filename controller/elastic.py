@@ -1,0 +1,38 @@
+"""What a reviewed config says about an elastic fleet: the bounds of its count, and how quickly the count follows the load.
+
+It stays out of `config/` until slots exist. A key that the program reads and cannot obey would promise what no `up` does.
+"""
+
+from pydantic import Field, model_validator
+
+from config.base import Section
+
+
+class Elastic(Section):
+    """Bounds within which the controller owns the count, and the windows of its rules."""
+
+    min: int = Field(0, ge=0, le=500, description="Fewest instances.")
+    max: int = Field(ge=0, le=500, description="Most instances; 0 has every instance leave.")
+    requests_per_instance: int = Field(
+        8, alias="requestsPerInstance", ge=1, description="How many requests at once one instance should have."
+    )
+    down_seconds: float = Field(
+        300, alias="downSeconds", ge=0, description="How long fewer must be enough before an instance leaves."
+    )
+    idle_seconds: float = Field(
+        900, alias="idleSeconds", ge=0, description="How long nobody must ask before the last instance leaves."
+    )
+    max_request_minutes: float = Field(
+        60, alias="maxRequestMinutes", gt=0, description="The longest that one request may take; so long leaving waits."
+    )
+
+    @model_validator(mode="after")
+    def _bounds_are_in_order(self) -> "Elastic":
+        if self.min > self.max:
+            raise ValueError(f"min is {self.min}, which is more than max, {self.max}")
+        return self
+
+    @property
+    def max_request_seconds(self) -> float:
+        """The longest that one request may take, in seconds."""
+        return self.max_request_minutes * 60

@@ -1,0 +1,175 @@
+"""What happens to which slot, so that a fleet comes to its desired count; pure.
+
+A booting slot counts as capacity on the way up. On the way down it counts as nothing: an instance that serves leaves only if
+enough others serve already.
+"""
+
+from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from enum import Enum
+
+from controller.demand import SILENT, Seen
+from controller.elastic import Elastic
+from controller.reasons import Reason, Rule
+from controller.slots import CAPACITY, Slot, State, cool_until
+
+CLOSED_SECONDS = 60.0  # a host that closes its gate to end itself is gone sooner
+FAILING_MOST = 3  # slots of one fleet that fail beside each other before no further one is tried
+
+
+class Act(Enum):
+    """What the controller does to a slot."""
+
+    START = "start"  # write `renting`, then run its stack's `up`
+    REOPEN = "reopen"  # open the gate, then write `ready`
+    LEAVE = "leave"  # write `leaving`, then close the gate
+    CLEAR = "clear"  # of what failed: write `ending`, then run its stack's destroy
+    MEND = "mend"  # of what is `ready`: run its stack's `up`, which proves the endpoint and opens the gate
+
+
+@dataclass(frozen=True)
+class Move:
+    """One act on one slot. `strict`: it had served nobody for the window; it comes back if somebody gets in."""
+
+    act: Act
+    index: int
+    reason: Reason
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The moves of one tick, and why further ones that the count wants do not happen."""
+
+    moves: tuple[Move, ...]
+    held: tuple[Reason, ...] = ()
+
+
+def plan(
+    desired: int,
+    elastic: Elastic,
+    slots: Sequence[Slot],
+    seen: Mapping[int, Seen],
+    wall: float,
+    capacity: AbstractSet[State] = CAPACITY,
+    failing_most: int = FAILING_MOST,
+) -> Plan:
+    """Return the moves towards `desired`: clear what failed, mend what somebody closed, reopen, start; or leave.
+
+    `slots` are the rows of the table, absent ones that failed before included. `wall` is unix seconds.
+    """
+    moves = [
+        Move(Act.CLEAR, slot.index, Reason(Rule.CLEAR, f"it failed, {slot.failures} times on end"))
+        for slot in slots
+        if slot.state is State.FAILED
+    ]
+    moves += mended(slots, seen)
+    missing = desired - sum(slot.state in capacity for slot in slots)
+    if missing > 0:
+        back = reopened(slots, seen, missing)
+        fresh, held = started(slots, elastic, missing - len(back), wall, failing_most)
+        return Plan((*moves, *back, *fresh), held)
+    leaving, held = left(slots, elastic, seen, desired)
+    return Plan((*moves, *leaving), held)
+
+
+def mended(slots: Sequence[Slot], seen: Mapping[int, Seen]) -> list[Move]:
+    """Return the slots that should serve behind a closed gate: the host started anew, or a late controller closed it."""
+    closed = {slot.index: seen.get(slot.index, SILENT).closed_seconds for slot in slots if slot.state is State.READY}
+    return [
+        Move(Act.MEND, index, Reason(Rule.GATE_CLOSED, f"it should serve, and its gate is closed for {seconds:.0f} s"))
+        for index, seconds in closed.items()
+        if seconds >= CLOSED_SECONDS
+    ]
+
+
+def reopened(slots: Sequence[Slot], seen: Mapping[int, Seen], missing: int) -> list[Move]:
+    """Return slots that come back instead of leaving: the last that would have been chosen to leave comes back first."""
+    leaving = sorted((slot for slot in slots if slot.state is State.LEAVING), key=lambda slot: _ease(slot, seen))
+    return [
+        Move(Act.REOPEN, slot.index, Reason(Rule.REOPEN, "it is wanted again before its end", {"missing": missing}))
+        for slot in leaving[::-1][:missing]
+    ]
+
+
+def started(
+    slots: Sequence[Slot], elastic: Elastic, missing: int, wall: float, failing_most: int = FAILING_MOST
+) -> tuple[list[Move], tuple[Reason, ...]]:
+    """Return the slots to rent, the lowest free indexes first, and why not all that are missing.
+
+    No more are paid than `max`, those included that leave, end or failed. An index that failed waits until it has cooled
+    off. While several fail, no further index is tried.
+    """
+    if missing <= 0:
+        return [], ()
+    rows = {slot.index: slot for slot in slots}
+    free = [rows.get(index, Slot(index)) for index in range(elastic.max)]
+    free = [slot for slot in free if not slot.paid]
+    room = elastic.max - sum(slot.paid for slot in slots)
+    failing = [slot for slot in slots if slot.failures]
+    cool = [slot for slot in free if cool_until(slot) <= wall]
+    broken = len(failing) >= failing_most
+    tried = [slot for slot in cool if slot.failures or not broken]
+    chosen = tried[: max(0, min(missing, room))]
+    moves = [
+        Move(
+            Act.START,
+            slot.index,
+            Reason(Rule.START, f"{missing} are missing; {slot.index} is the lowest free index", {"missing": missing}),
+        )
+        for slot in chosen
+    ]
+    if len(chosen) == missing:
+        return moves, ()
+    return moves, _why_not_more(len(free), room, len(cool), failing if broken else [], elastic, len(chosen))
+
+
+def _why_not_more(
+    free: int, room: int, cool: int, failing: Sequence[Slot], elastic: Elastic, chosen: int
+) -> tuple[Reason, ...]:
+    reasons = []
+    if room <= chosen:
+        reasons.append(Reason(Rule.NO_ROOM, f"{elastic.max} are paid until some have ended", {"max": elastic.max}))
+    if cool < free:
+        reasons.append(Reason(Rule.COOL_OFF, f"{free - cool} slots failed and cool off", {"cooling": free - cool}))
+    if failing:
+        names = ", ".join(str(slot.index) for slot in failing)
+        reasons.append(Reason(Rule.BREAKER, f"slots {names} fail on end; no further one is tried"))
+    return tuple(reasons)
+
+
+def left(
+    slots: Sequence[Slot], elastic: Elastic, seen: Mapping[int, Seen], desired: int
+) -> tuple[list[Move], tuple[Reason, ...]]:
+    """Return the slots to leave, and why not as many as the count wants.
+
+    A slot that serves a claim stays, and so does one whose load is unknown. Of the others goes first: one beyond `max`, an
+    idle one, the one with fewest requests, the dearest, the highest index.
+    """
+    ready = [slot for slot in slots if slot.state is State.READY]
+    excess = len(ready) - desired
+    if excess <= 0:
+        return [], ()
+    able = [slot for slot in ready if slot.claim is None and seen.get(slot.index, SILENT).known]
+    chosen = sorted(able, key=lambda slot: (slot.index < elastic.max, *_ease(slot, seen)))[:excess]
+    moves = [_leave(slot, seen[slot.index], len(ready), desired, elastic.down_seconds) for slot in chosen]
+    if len(chosen) == excess:
+        return moves, ()
+    claimed = sum(slot.claim is not None for slot in ready)
+    says = f"{excess - len(chosen)} more would leave, but {claimed} serve claims, and others do not tell their load"
+    return moves, (Reason(Rule.NO_VICTIM, says, {"claimed": claimed, "ready": len(ready)}),)
+
+
+def _leave(slot: Slot, look: Seen, ready: int, desired: int, window: float) -> Move:
+    requests = look.in_flight or 0
+    price = "at an unknown price" if slot.usd_per_hour is None else f"at ${slot.usd_per_hour:.3f}/h"
+    says = f"{ready} serve and {desired} are wanted; slot {slot.index} has {requests} requests {price}"
+    facts = {"ready": ready, "desired": desired, "requests": requests, "usdPerHour": slot.usd_per_hour}
+    unused = requests == 0 and look.idle_seconds is not None and look.idle_seconds >= window
+    return Move(Act.LEAVE, slot.index, Reason(Rule.VICTIM, says, facts), strict=unused)
+
+
+def _ease(slot: Slot, seen: Mapping[int, Seen]) -> tuple[int, float, int]:
+    """Sort slots by how little their leaving costs: fewest requests, dearest, highest index."""
+    return seen.get(slot.index, SILENT).in_flight or 0, -(slot.usd_per_hour or 0.0), -slot.index

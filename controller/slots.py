@@ -1,0 +1,129 @@
+"""The life of one slot: the small Pulumi stack that holds one elastic instance; pure.
+
+    absent -> renting -> ready <-> leaving -> ending -> absent
+                 |         |          |          |
+                 +---------+----------+-> failed-+
+
+The controller writes a slot's new state before it acts on it. A controller that dies in between leaves a row that tells the
+next one what was meant. Each change raises the row's `version`; a writer names the version that it read, so that of two
+writers one fails. A slot process writes, too, once it holds the slot's lock: what another says of an older version is lost.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+COOL_SECONDS, COOL_MOST_SECONDS = 60.0, 3600.0
+
+
+class State(Enum):
+    """Where a slot is in its life."""
+
+    ABSENT = "absent"  # there is no stack, and nothing is paid
+    RENTING = "renting"  # its stack's `up` runs, or is to run
+    READY = "ready"  # its endpoint answers
+    LEAVING = "leaving"  # its gate closes, and it waits for its last request; it can come back
+    ENDING = "ending"  # its stack's destroy runs, or is to run; it cannot come back
+    FAILED = "failed"  # its `up` failed, or its instance is dead; something may still be rented
+
+
+class Event(Enum):
+    """What changes a slot's state."""
+
+    RENT = "rent"
+    BEGAN = "began"  # a process holds the slot's lock; what an earlier process says later is of an older version
+    SERVED = "served"
+    BROKE = "broke"  # its `up` failed; what is rented may serve
+    DIED = "died"  # it serves nobody, for certain: its gate never opened, or its own refresh says that the host is dead
+    WITHDRAWN = "withdrawn"  # its `up` found that the fleet no longer wants it
+    LEAVE = "leave"
+    REOPEN = "reopen"
+    END = "end"
+    GONE = "gone"  # no instance is rented under its label, for certain
+
+
+CAPACITY = frozenset({State.RENTING, State.READY})  # what serves or will: a booting slot counts
+
+_NEXT = {
+    (State.ABSENT, Event.RENT): State.RENTING,
+    (State.RENTING, Event.BEGAN): State.RENTING,
+    (State.READY, Event.BEGAN): State.READY,
+    (State.ENDING, Event.BEGAN): State.ENDING,
+    (State.RENTING, Event.SERVED): State.READY,
+    (State.RENTING, Event.BROKE): State.FAILED,
+    (State.RENTING, Event.DIED): State.FAILED,
+    (State.RENTING, Event.WITHDRAWN): State.ENDING,
+    (State.READY, Event.LEAVE): State.LEAVING,
+    (State.READY, Event.BROKE): State.FAILED,
+    (State.READY, Event.DIED): State.FAILED,
+    (State.READY, Event.GONE): State.ABSENT,
+    (State.LEAVING, Event.REOPEN): State.READY,
+    (State.LEAVING, Event.END): State.ENDING,
+    (State.LEAVING, Event.DIED): State.FAILED,
+    (State.LEAVING, Event.GONE): State.ABSENT,
+    (State.FAILED, Event.END): State.ENDING,
+    (State.FAILED, Event.GONE): State.ABSENT,
+    (State.ENDING, Event.GONE): State.ABSENT,
+}
+
+
+class Impossible(Exception):
+    """An event that a slot in this state cannot have."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One row of the controller's table.
+
+    `failed_at` is unix seconds. `claim` is the id of the claim that it serves. `dead`: it serves nobody, for certain.
+    """
+
+    index: int
+    state: State = State.ABSENT
+    version: int = 0
+    failures: int = 0  # on end, since it served last
+    failed_at: float | None = None
+    dead: bool = False
+    claim: str | None = None
+    usd_per_hour: float | None = None  # unknown until it serves
+
+    @property
+    def paid(self) -> bool:
+        """Whether something may be rented for it."""
+        return self.state is not State.ABSENT
+
+
+def advance(slot: Slot, event: Event, wall: float, usd_per_hour: float | None = None) -> Slot:
+    """Return the slot after an event. Raises Impossible.
+
+    A slot that leaves capacity loses its claim, so that the claim moves to another slot.
+    """
+    after = _NEXT.get((slot.state, event))
+    if after is None:
+        raise Impossible(f"slot {slot.index} is {slot.state.value}, and cannot {event.value}")
+    moved = replace(slot, state=after, version=slot.version + 1)
+    if after not in CAPACITY:
+        moved = replace(moved, claim=None)
+    if event is Event.SERVED:
+        return replace(moved, failures=0, failed_at=None, usd_per_hour=usd_per_hour)
+    if after is State.FAILED:
+        return replace(moved, failures=slot.failures + 1, failed_at=wall, dead=event is Event.DIED)
+    if after is State.ABSENT:
+        return replace(moved, dead=False, usd_per_hour=None)
+    return moved
+
+
+def cool_until(slot: Slot) -> float:
+    """Return the unix second from which a slot that failed may try again: after 1, 2, 4, ... minutes, an hour at most."""
+    if not slot.failures or slot.failed_at is None:
+        return 0.0
+    return slot.failed_at + min(COOL_MOST_SECONDS, COOL_SECONDS * 2.0 ** min(slot.failures - 1, 30))
+
+
+def set_back(slot: Slot, wall: float) -> Slot | None:
+    """Return the slot with its failure now if the clock says that it lies in the future, else None.
+
+    Somebody set the clock back. Without this the slot would cool off until the clock comes to that moment again.
+    """
+    if slot.failed_at is None or slot.failed_at <= wall:
+        return None
+    return replace(slot, failed_at=wall, version=slot.version + 1)

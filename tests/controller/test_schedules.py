@@ -1,0 +1,61 @@
+"""Random histories of an elastic fleet: no request is cut, nothing is leaked or doubled, and the budget holds.
+
+One that fails says its seed; `play(seed)` plays it again, move for move.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+
+from tests.controller.left_out import LEFT_OUT
+from tests.doubles.elastic.rules import Rules
+from tests.doubles.elastic.schedule import TROUBLES, play
+from tests.doubles.elastic.timeline import Broken
+
+HISTORIES, MANY, IN_ONE = 200, 10_000, 50
+UNTIL_FOUND = 3000  # at most, for rules that matter only where two rare troubles meet
+
+
+def play_all(seeds: Iterable[int]) -> None:
+    for seed in seeds:
+        play(seed)
+
+
+def breaks(seed: int, rules: Rules) -> bool:
+    try:
+        play(seed, rules)
+    except Broken:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("first", range(0, HISTORIES, IN_ONE))
+def test_nothing_is_cut_leaked_or_doubled_in(first: int) -> None:
+    play_all(range(first, first + IN_ONE))
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("first", range(HISTORIES, MANY, 2 * IN_ONE))
+def test_nothing_is_cut_leaked_or_doubled_in_many(first: int) -> None:
+    play_all(range(first, first + 2 * IN_ONE))
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_a_rule_that_is_left_out_is_found(name: str) -> None:
+    """A history breaks without the rule, and does not with it. The seed is the one that the last search found."""
+    seed, rules = LEFT_OUT[name]
+    for one in [seed, *range(UNTIL_FOUND)]:
+        if breaks(one, rules) and not breaks(one, Rules()):
+            return
+    pytest.fail(f"none of {UNTIL_FOUND} histories tells that a rule is left out: {name}")
+
+
+def test_the_histories_reach_every_trouble() -> None:
+    reached = {what for seed in range(60) for what in play(seed).counts}
+    states = {"absent", "renting", "ready", "leaving", "ending", "failed"}
+
+    assert {*TROUBLES, *states, "request", "death", "landlord", "new start", "stuck gauge", "late samples"} <= reached
+
+
+def test_a_seed_plays_the_same_history_again() -> None:
+    assert play(7).history == play(7).history
