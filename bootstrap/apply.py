@@ -10,6 +10,7 @@ from bootstrap.install import certify, configure_gate, drop_previous_token, inst
 from bootstrap.plan import Action, Step
 from bootstrap.start import open_gate, start_vllm
 from bootstrap.start_metrics import start_metrics, stop_metrics
+from bootstrap.start_self_destruct import arm, disarm
 
 ACTIONS: Mapping[Action, Callable[[HostContext], None]] = {
     Action.INSTALL_KIT: install_kit,
@@ -22,6 +23,8 @@ ACTIONS: Mapping[Action, Callable[[HostContext], None]] = {
     Action.OPEN_GATE: open_gate,
     Action.REPORT: start_metrics,
     Action.STOP_REPORTING: stop_metrics,
+    Action.ARM: arm,
+    Action.DISARM: disarm,
 }
 
 

@@ -18,7 +18,7 @@ _making = threading.Lock()  # a session makes one client at a time
 
 
 class Artifacts:
-    """Sign URLs of one bucket's blobs; anybody may fetch them until they expire.
+    """Sign URLs of one bucket: to fetch a blob, or to write one object. Anybody may use them until they expire.
 
     Raises ValueError if the endpoint is not an http(s) URL or a key is empty.
     """
@@ -29,10 +29,17 @@ class Artifacts:
 
     def presign(self, sha256: str, seconds: int) -> str:
         """Return a URL that serves the blob with this digest for `seconds`: 1 s to 7 days, else ValueError."""
+        return self._signed("get_object", seconds, Key=blob_key(sha256))
+
+    def presign_write(self, key: str, length: int, seconds: int) -> str:
+        """Return a URL that takes `length` bytes, no more and no less, as the object `key`. `seconds` as in presign."""
+        return self._signed("put_object", seconds, Key=key, ContentLength=length)
+
+    def _signed(self, does: str, seconds: int, **what: Any) -> str:
         if not 1 <= seconds <= LONGEST_SECONDS:
             raise ValueError(f"A presigned URL lasts 1 to {LONGEST_SECONDS} seconds, not {seconds}.")
-        blob = {"Bucket": self._bucket, "Key": blob_key(sha256)}
-        url: str = self._client.generate_presigned_url("get_object", Params=blob, ExpiresIn=seconds)
+        order = {"Bucket": self._bucket, **what}
+        url: str = self._client.generate_presigned_url(does, Params=order, ExpiresIn=seconds)
         return url
 
 

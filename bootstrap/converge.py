@@ -3,7 +3,7 @@
 from bootstrap.apply import Report, apply
 from bootstrap.clock import Clock
 from bootstrap.context import HostContext
-from bootstrap.errors import StepFailed
+from bootstrap.errors import EndsItself, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.plan import Action, Step, describe_steps, plan
@@ -35,6 +35,11 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, r
     report = Report()
     began = clock.monotonic()
     facts = observe(host, spec)
+    if facts.ending:
+        raise EndsItself(
+            f"{spec.name}: the host is ending itself ({facts.ending}), so nothing is started on it. Once it is gone, "
+            f"`pulumi up --refresh` rents another machine; `pulumi up --replace '**{spec.name}'` does so at once"
+        )
     steps = plan(spec, facts, clock.time())
     _check(host, spec, facts, steps, clock, report_progress)
     report.timings["preflight"] = clock.monotonic() - began

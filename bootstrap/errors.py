@@ -12,6 +12,7 @@
         EngineDied           vLLM dies or hangs although its arguments and the model are fine
         GpuUnfit             vLLM cannot serve this on this model of GPU: take another model, or stop
         GateOpen             the endpoint serves a client without a token
+        EndsItself           the host is ending itself, and nothing is started on it any more
         TookTooLong          the time for all attempts together has passed
       OurFault             give the instance back and stop: every machine would fail the same way
         EngineRefused        vLLM refuses its arguments or the model
@@ -115,6 +116,12 @@ class GateOpen(HostFault):
     """The endpoint serves a client without a token."""
 
     reason = "gate"
+
+
+class EndsItself(HostFault):
+    """The host is ending itself, because nobody used it or its time is over."""
+
+    reason = "time"  # no machine is to blame
 
 
 class TookTooLong(HostFault):

@@ -85,6 +85,9 @@ class Facts(BaseModel):
     vmagent_wanted: str | None
     vmagent_started: str | None
     metrics_password: str | None
+    self_destruct_wanted: str | None = None
+    self_destruct_started: str | None = None
+    ending: str | None = None  # why the host is ending itself: idle, lease or lifetime
 
     @classmethod
     def from_answer(cls, text: str) -> "Facts":

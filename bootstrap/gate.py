@@ -6,6 +6,7 @@ The gate's answers:
     /v1/* without a good token          401
     /v1/* with it, open file missing    503, Retry-After
     /v1/* with it                       vLLM's answer; at its end one line in admitted.log, but not for GET
+    POST /lease with a good token       204, if the fleet has a lease; one line in lease.log, and none in admitted.log
     anything else                       404, token or not: vLLM serves inference and metrics there without any key
 """
 
@@ -33,8 +34,8 @@ class Places:
     engine_idle: str = ENGINE_IDLE
 
 
-def caddyfile(port: int, places: Places = Places()) -> str:
-    """Return the Caddyfile of a gate on `port`.
+def caddyfile(port: int, places: Places = Places(), *, lease: bool = False) -> str:
+    """Return the Caddyfile of a gate on `port`. With `lease`, clients may renew the host's lease.
 
     It holds no secret: Caddy reads tokens from files at each request. Rewriting such a file rotates the token without a
     reload, which would cut streams and reset the in-flight gauge. The agent reads idleness from that gauge
@@ -88,14 +89,14 @@ def caddyfile(port: int, places: Places = Places()) -> str:
 	}}
 }}
 
-http://127.0.0.1:{places.metrics_port} {{
+{_RENEW if lease else ""}http://127.0.0.1:{places.metrics_port} {{
 	bind 127.0.0.1
 	metrics /metrics
 }}
 
 https://:{port} {{
 	{_bind(places)}tls {places.etc}/tls.crt {places.etc}/tls.key
-	log {{
+{_lease_log(places) if lease else ""}	log {{
 		output file {places.run}/admitted.log {{
 			mode 0640
 			roll_size 4MiB
@@ -131,15 +132,10 @@ https://:{port} {{
 			}}
 		}}
 
-		@api path /v1/*
+{_lease(places) if lease else ""}		@api path /v1/*
 		handle @api {{
-{_tokens(places)}
-			handle {{
-				log_skip
-				header WWW-Authenticate Bearer
-				header Content-Type application/json
-				respond `{{"error":"Unauthorized"}}` 401
-			}}
+{_tokens(places, "import answer")}
+{_UNAUTHORIZED}
 		}}
 
 		handle {{
@@ -151,11 +147,61 @@ https://:{port} {{
 """
 
 
+_RENEW = """(renew) {
+	log_name lease
+	respond 204
+}
+
+"""
+
+
 def _bind(places: Places) -> str:
     return f"bind {places.listen}\n\t" if places.listen else ""
 
 
-def _tokens(places: Places) -> str:
+_UNAUTHORIZED = """			handle {
+				log_skip
+				header WWW-Authenticate Bearer
+				header Content-Type application/json
+				respond `{"error":"Unauthorized"}` 401
+			}"""
+
+
+def _lease_log(places: Places) -> str:
+    # The log's moment of change is the lease: the host never reads what is in it.
+    return f"""	log lease {{
+		no_hostname
+		output file {places.run}/lease.log {{
+			mode 0640
+			roll_size 1MiB
+			roll_keep 1
+		}}
+		format filter {{
+			wrap json
+			fields {{
+				request delete
+				resp_headers delete
+				user_id delete
+			}}
+		}}
+	}}
+"""
+
+
+def _lease(places: Places) -> str:
+    return f"""		@lease {{
+			method POST
+			path /lease
+		}}
+		handle @lease {{
+{_tokens(places, "import renew")}
+{_UNAUTHORIZED}
+		}}
+
+"""
+
+
+def _tokens(places: Places, then: str) -> str:
     # Two files: during a rotation the old token is valid too, until the new one is proven. The rule checks the file's
     # content as well as the header. Otherwise a missing or empty file would make "Bearer " a valid header over HTTP/2,
     # which keeps the blank, and a lone `*` in it would be a pattern that lets everybody in. Checking the header alone is
@@ -167,7 +213,7 @@ def _tokens(places: Places) -> str:
 				header Authorization "Bearer {{file.{places.etc}/{file}}}"
 			}}
 			handle @{name} {{
-				import answer
+				{then}
 			}}"""
         for name, file in (("token", "token"), ("previous", "token.previous"))
     )

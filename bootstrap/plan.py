@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from enum import Enum
 
 from bootstrap.facts import Facts
-from bootstrap.rendered_config import agent_text, digest, gate_config, vllm_config, vmagent_text
+from bootstrap.rendered_config import (
+    agent_text,
+    digest,
+    gate_config,
+    self_destruct_text,
+    vllm_config,
+    vmagent_text,
+)
 from bootstrap.spec import RENEW_SECONDS, EndpointSpec
 
 
@@ -22,6 +29,8 @@ class Action(Enum):
     OPEN_GATE = "open gate"
     REPORT = "report"
     STOP_REPORTING = "stop reporting"
+    ARM = "arm self-destruct"
+    DISARM = "disarm self-destruct"
 
 
 @dataclass(frozen=True)
@@ -48,6 +57,8 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     if why := _reporting(spec, facts):
         # Before the gate is opened, because that waits for vLLM and leaves time for this.
         steps.append(Step("start", Action.REPORT if spec.reporting else Action.STOP_REPORTING, why))
+    if why := _self_destruct(spec, facts):
+        steps.append(Step("start", Action.ARM if spec.self_destruct else Action.DISARM, why))
     if not proven:
         steps.append(Step("start", Action.OPEN_GATE, "the gate is closed" if not facts.gate_open else "proven anew"))
     changes_token = facts.token_digest not in {None, digest(spec.token)}
@@ -120,3 +131,13 @@ def _reporting(spec: EndpointSpec, facts: Facts) -> str:
     if (facts.agent_started, facts.vmagent_started) != (agent, vmagent):
         return "the agent does not run" if facts.agent_started != agent else "vmagent does not run"
     return ""
+
+
+def _self_destruct(spec: EndpointSpec, facts: Facts) -> str:
+    if spec.self_destruct is None:
+        return "it is not to end itself any more" if facts.self_destruct_wanted is not None else ""
+    wanted = digest(self_destruct_text(spec, spec.self_destruct))
+    if facts.self_destruct_wanted != wanted:
+        unset = facts.self_destruct_wanted is None
+        return "it is to end itself when nobody uses it" if unset else "it is to end itself at another time"
+    return "" if facts.self_destruct_started == wanted else "the service that ends it does not run"

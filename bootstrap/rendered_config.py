@@ -6,6 +6,7 @@ import json
 from bootstrap.facts import Facts
 from bootstrap.gate import caddyfile
 from bootstrap.metrics_agent import Reporting, agent_config, vmagent_config
+from bootstrap.self_destruct_config import SelfDestruct, self_destruct_config
 from bootstrap.spec import CACHE_FOLDER, EndpointSpec
 
 ENVIRONMENT = {
@@ -40,7 +41,8 @@ def _program(spec: EndpointSpec, facts: Facts) -> list[str]:
 
 def gate_config(spec: EndpointSpec) -> str:
     """Return the text of gate.wanted, the gate's configuration. It names the kit, which may bring another gate."""
-    return f"# kit {spec.kit.digest}\n{caddyfile(spec.port)}"
+    lease = spec.self_destruct is not None and spec.self_destruct.lease is not None
+    return f"# kit {spec.kit.digest}\n{caddyfile(spec.port, lease=lease)}"
 
 
 def agent_text(spec: EndpointSpec) -> str:
@@ -51,6 +53,11 @@ def agent_text(spec: EndpointSpec) -> str:
 def vmagent_text(spec: EndpointSpec, reporting: Reporting) -> str:
     """Return the text of vmagent.wanted."""
     return vmagent_config(spec.kit.digest, reporting)
+
+
+def self_destruct_text(spec: EndpointSpec, limits: SelfDestruct) -> str:
+    """Return the text of self-destruct.wanted."""
+    return self_destruct_config(spec.kit.digest, limits)
 
 
 def digest(text: str) -> str:

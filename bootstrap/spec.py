@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from bootstrap.errors import SpecInvalid
 from bootstrap.metrics_agent import Reporting
+from bootstrap.self_destruct_config import SelfDestruct
 from config.vllm_options import argument_problems, variable_problems
 from weights.manifest import Manifest
 
@@ -55,6 +56,7 @@ class EndpointSpec:
     image: str = ""
     warm_start: bool = False
     reporting: Reporting | None = None
+    self_destruct: SelfDestruct | None = None
     store_patience_seconds: float = 90.0  # without a byte from the store, which is down for a minute at times
     advertised_mbps: float = 0  # of the machine's line, in Mbit/s; 0: the market does not say
     reference_url: str = ""  # of a file elsewhere; it tells a slow host from a slow store

@@ -168,11 +168,19 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
             **({"metricsKey": args.metrics_key} if reports else {}),
         },
         **({"registry": _login(fleet.registry)} if fleet.registry else {}),
+        **({"selfDestruct": limits} if (limits := _self_destruct(fleet)) else {}),
         **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
     # The provider gets its inputs in plain. This list names the values that it must redact.
     secrets = args.secret_leaves.among(inputs)
     return {**inputs, "secrets": pulumi.Output.secret(secrets)} if secrets else inputs
+
+
+def _self_destruct(fleet: FleetConfig) -> Mapping[str, float]:
+    """Return when a host ends itself; empty for a fleet whose hosts never do, so that its inputs stay as they were."""
+    lease = fleet.lease.minutes if fleet.lease else None
+    limits = {"idleMinutes": fleet.idle_minutes, "maxHours": fleet.max_hours, "leaseMinutes": lease}
+    return {key: value for key, value in limits.items() if value is not None}
 
 
 def _price(prices: list[float | None]) -> float:

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from config.gpu import GpuConfig
+from config.lease import LeaseConfig
 from config.preflight import PreflightConfig
 from config.regions import is_understood
 from config.registry import RegistryConfig
@@ -58,6 +59,21 @@ class FleetConfig(RequirementsConfig):
         ge=8,
         description="Disk in GB, fixed for life. Default: twice the weights plus 16.",
     )
+
+    idle_minutes: float | None = Field(
+        None,
+        alias="idleMinutes",
+        gt=0,
+        description="A host that served nobody for so long ends itself, and costs nothing any more; the next `up` rents "
+        "another. Default: never.",
+    )
+    max_hours: float | None = Field(
+        None,
+        alias="maxHours",
+        gt=0,
+        description="A host ends itself so long after it was rented, busy or not. Default: never.",
+    )
+    lease: LeaseConfig | None = Field(None, description="Let an idle host end itself unless somebody renews its lease.")
 
     @property
     def indexes(self) -> tuple[int, ...]:

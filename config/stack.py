@@ -6,6 +6,7 @@ from config.base import Section
 from config.fleets import FleetConfig
 from config.gpu import GpuConfig
 from config.kubernetes import KubernetesConfig
+from config.lease import LeaseConfig
 from config.limits import LimitsConfig
 from config.market import MarketConfig
 from config.models import ModelConfig
@@ -40,6 +41,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "fleets.<name>.rollout": RolloutConfig,
     "fleets.<name>.registry": RegistryConfig,
     "fleets.<name>.preflight": PreflightConfig,
+    "fleets.<name>.lease": LeaseConfig,
     "limits": LimitsConfig,
     "budget": BudgetConfig,
     "metrics": MetricsConfig,

@@ -90,6 +90,13 @@ ALERTS: Sequence[Alert] = (
         f"{HOST} has had no request for {{{{ $value | humanizeDuration }}}}, and is billed.",
     ),
     Alert(
+        "EndStuck",
+        queries.stuck_ends(),
+        "0s",
+        "page",
+        f"{HOST} has tried to end itself for {{{{ $value | humanizeDuration }}}} ({{{{ $labels.reason }}}}), and is billed.",
+    ),
+    Alert(
         "InstanceOrphaned",
         queries.orphans(),
         "10m",

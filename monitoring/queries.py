@@ -116,6 +116,11 @@ def idle_hosts(seconds: float = 1800) -> str:
     return f"({idle_seconds()}) > {seconds:g}"
 
 
+def stuck_ends(seconds: float = 300) -> str:
+    """Hosts that have tried to end themselves for longer than `seconds`, with how long. A host that ended says nothing."""
+    return f"vast_instance_ending_seconds > {seconds:g}"
+
+
 def certificate_days() -> str:
     """Days until the gate's certificate ends."""
     return "(vast_certificate_end_timestamp_seconds - time()) / 86400"

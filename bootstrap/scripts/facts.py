@@ -185,6 +185,9 @@ print(
             "vmagent_wanted": digest(ETC / "vmagent.wanted"),
             "vmagent_started": text(RUN / "vmagent.started") if service_pid("vmagent") else None,
             "metrics_password": digest(ETC / "metrics.password"),
+            "self_destruct_wanted": digest(ETC / "self-destruct.wanted"),
+            "self_destruct_started": text(RUN / "self-destruct.started") if service_pid("self-destruct") else None,
+            "ending": text(ETC / "self-destruct.ending"),
             "previous_token": (ETC / "token.previous").exists(),
             "online": (ETC / "online").exists(),
         }

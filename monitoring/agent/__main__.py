@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 from monitoring.agent.activity import Activity
 from monitoring.agent.collector import HostCollector
 from monitoring.agent.gpus import Gpus
+from monitoring.agent.own_end import own_end
 from monitoring.agent.state import State
 
 PORT = 9181
@@ -31,7 +32,8 @@ def main(arguments: list[str]) -> None:
     activity = Activity(RUN / "admitted.log", GATE_METRICS)
     state = State(RUN / "open", HEALTH)
     end = CertificateEnd(ETC / "tls.crt")
-    registry.register(HostCollector(settings, activity, state, Gpus(), end, partial(phases_of, ETC / "phases.json")))
+    phases, ends = partial(phases_of, ETC / "phases.json"), partial(own_end, RUN / "self-destruct.json")
+    registry.register(HostCollector(settings, activity, state, Gpus(), end, phases, own_end=ends))
     start_http_server(PORT, "127.0.0.1", registry)
     over = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

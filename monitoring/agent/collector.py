@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from monitoring.agent import machine
 from monitoring.agent.activity import Activity
 from monitoring.agent.gpus import Gpus
+from monitoring.agent.own_end import OwnEnd
 from monitoring.agent.state import STATES, State
 from monitoring.metric_families import Samples, counters, gauges
 
@@ -19,7 +20,7 @@ from monitoring.metric_families import Samples, counters, gauges
 class HostCollector(Collector):
     """`settings` come from the bootstrap: the model and its digest. `certificate_end` returns unix seconds, or None.
 
-    `phases` returns the seconds of each phase of the bootstrap.
+    `phases` returns the seconds of each phase of the bootstrap, `own_end` what is known of an end by the host itself.
     """
 
     def __init__(
@@ -31,9 +32,11 @@ class HostCollector(Collector):
         certificate_end: Callable[[], float | None],
         phases: Callable[[], Mapping[str, float]],
         folder: Path = Path("/workspace"),
+        own_end: Callable[[], OwnEnd | None] = lambda: None,
     ) -> None:
         self._settings, self._activity, self._state, self._gpus = settings, activity, state, gpus
         self._certificate_end, self._phases, self._folder = certificate_end, phases, folder
+        self._own_end = own_end
 
     def collect(self) -> Iterable[Metric]:
         """Return every family. An unknown value is left out; it is never shown as 0."""
@@ -43,6 +46,7 @@ class HostCollector(Collector):
             "vast_instance_state", "1 for the state of the endpoint.", ("state",), {(s,): s == now for s in STATES}
         )
         yield from self._activity_families()
+        yield from own_end_families(self._own_end())
         model = (self._settings.get("model", ""), self._settings.get("digest", ""))
         yield gauges(
             "vast_model_info",
@@ -92,6 +96,16 @@ class HostCollector(Collector):
         yield counters("vast_cpu_busy_seconds", "Busy seconds of all processors of the machine.", (), one(busy))
         moved = {(way,): count for way, count in machine.network(machine.read("/proc/net/dev")).items()}
         yield counters("vast_network_bytes", "Bytes over the network, which the market bills.", ("direction",), moved)
+
+
+def own_end_families(found: OwnEnd | None) -> Iterator[Metric]:
+    """Return the families of a host that may end itself; without values for any other host."""
+    ending = {(found.why,): found.seconds} if found and found.why else {}
+    yield gauges(
+        "vast_instance_ending_seconds", "Time for which the host has tried to end itself.", ("reason",), ending
+    )
+    left = one(found.lease if found else None)
+    yield gauges("vast_instance_lease_remaining_seconds", "Time until the lease lapses, below 0 since.", (), left)
 
 
 def gpu_families(gpus: Sequence[Mapping[str, Any]]) -> Iterator[Metric]:

@@ -22,7 +22,7 @@ FORGET_SECONDS = 600.0  # a series without a sample for so long makes room for a
 NAMES = re.compile(
     r"vllm:[a-z0-9_]+|http_(requests|request|response)_[a-z_]+|vast_(gpu|disk|network|memory|cpu|agent|model|certificate)_[a-z_]+"
     r"|vast_instance_(state|inflight_requests|last_request_timestamp_seconds|idle_seconds|bootstrap_seconds"
-    r"|(admitted_requests|unused_seconds)_total)"
+    r"|ending_seconds|lease_remaining_seconds|(admitted_requests|unused_seconds)_total)"
 )
 JOBS = ("vllm", "agent")
 FORCED = ("instance_id", "name", "fleet", "stack_id")

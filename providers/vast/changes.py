@@ -1,7 +1,8 @@
 """Decide how to apply changed settings: record them, apply them in place, or replace the machine. Pure rules.
 
 requirement that the running machine violates   replace   (image, GPU, disk, region, price ceiling)
-software and access on the machine              in place  (model, vLLM's arguments, keys, certificates, kit, metrics)
+software and access on the machine              in place  (model, vLLM's arguments, keys, certificates, kit, metrics,
+                                                           when it ends itself)
 requirement that matters only for the next rent recorded  (reliability, download rate, limits, endpoints)
 name or label                                   replace   (another identity)
 another market                                  replace   (given back there, rented here)
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from providers.vast.charged_price import REPLACE, has_risen
 from providers.vast.settings import InstanceSettings
 
-CONVERGED = ("model", "kit", "server", "access", "metrics")  # software and access; applied in place
+CONVERGED = ("model", "kit", "server", "access", "metrics", "selfDestruct")  # software and access; applied in place
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
     before, after = _what_runs(old), _what_runs(new)
     found.in_place.extend(key for key, value in before.items() if value != after[key])
     compared = {"name", "label", "replicas", "rollout", "model", "kit", "server", "access", "metrics", "secrets"}
+    compared |= {"self_destruct"}
     for name, declared in InstanceSettings.model_fields.items():
         if name not in compared and getattr(old, name) != getattr(new, name):
             found.recorded.append(declared.alias or name)
@@ -74,7 +76,11 @@ def changes(old: InstanceSettings, new: InstanceSettings, machine: Machine) -> C
 
 def _named(keys: list[str]) -> str:
     """Format keys as config spells them: `maxUsdPerHour` instead of `wishes.maxUsdPerHour`."""
-    words = {"access": "access (token, key or certificate)", "server": "vLLM's arguments"}
+    words = {
+        "access": "access (token, key or certificate)",
+        "server": "vLLM's arguments",
+        "selfDestruct": "when it ends itself",
+    }
     return ", ".join(words.get(key, key.rpartition(".")[2]) for key in dict.fromkeys(keys))
 
 
@@ -86,6 +92,8 @@ def _what_runs(settings: InstanceSettings) -> dict[str, object]:
         "server": (server.model_name, server.arguments, server.environment, server.port, server.warm_start),
         "access": settings.access,
         "metrics": settings.metrics,
+        # The host asks the market itself, under the market's address for hosts.
+        "selfDestruct": settings.self_destruct and (settings.self_destruct, settings.market.url_of_hosts),
     }
 
 

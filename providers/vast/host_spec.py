@@ -1,6 +1,7 @@
 """Build the spec of a rented instance's host from the instance's settings, pure."""
 
 from bootstrap.metrics_agent import Reporting
+from bootstrap.self_destruct_config import SelfDestruct
 from bootstrap.spec import EndpointSpec, Preflight
 from providers.identity.metrics_credentials import Reporter, password_for
 from providers.vast.api import label
@@ -27,6 +28,7 @@ def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> Endpo
         port=server.port,
         certificate_epoch=settings.access.certificate_epoch,
         reporting=_reporting(settings, instance_id),
+        self_destruct=_self_destruct(settings),
         reference_url=settings.store.reference_url,
         store_patience_seconds=settings.to_limits().store_patience_seconds,
         preflight=Preflight(
@@ -44,6 +46,19 @@ def spec_of(settings: InstanceSettings, address: str, instance_id: int) -> Endpo
             disk_mbps=settings.preflight.disk_mbps,
             clock_seconds=settings.preflight.clock_seconds,
         ),
+    )
+
+
+def _self_destruct(settings: InstanceSettings) -> SelfDestruct | None:
+    limits = settings.self_destruct
+    if limits is None:
+        return None
+    idle, hours, lease = limits.idle_minutes, limits.max_hours, limits.lease_minutes
+    return SelfDestruct(
+        settings.market.url_of_hosts,
+        idle=idle and idle * 60,
+        lifetime=hours and hours * 3600,
+        lease=lease and lease * 60,
     )
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from bootstrap.apply import Report
-from bootstrap.artifacts import Artifacts
+from bootstrap.artifacts import LONGEST_SECONDS, Artifacts
 from bootstrap.clock import Clock, Until
 from bootstrap.connect import connect
 from bootstrap.converge import converge, observe
@@ -24,8 +24,10 @@ from bootstrap.remote_scripts import KIT
 from bootstrap.self_destruct import attend, report_online, sign_of_attention
 from bootstrap.services import Progress
 from bootstrap.spec import EndpointSpec
+from bootstrap.start_self_destruct import visit
 from bootstrap.warm_cache import take, unfit, warm_key
 from providers.identity.authority import RequestRefusedError, sign_csr
+from providers.ledger.last_word import WORD_BYTES, key_of
 from providers.store.client import Keys
 from providers.store.client import connect as connect_store
 from providers.store.errors import StoreError, StoreUnreachable, readable
@@ -83,6 +85,7 @@ class InstanceBootstrap:
             if self.in_state:
                 report_online(host, spec.name)
             attend(host, spec.name, self.limits.unattended_seconds)
+            services.visit(host, instance, report_progress)
             report = converge(host, spec, services, clock, report_progress)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
@@ -138,9 +141,26 @@ class InstanceBootstrap:
             if self.in_state:
                 with contextlib.suppress(StepFailed):  # the disk may be full; the facts report other faults there
                     report_online(host, self.settings.name)
+            self.visit(host, instance, report_progress)
             return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:
             host.close()
+
+    def visit(self, host: Host, instance: Instance, report_progress: Progress) -> None:
+        """Renew the lease of a host that may end itself, and tell it its age and where to leave word of its end."""
+        if self.settings.self_destruct is None:
+            return
+        now = self.clock.time()
+        age = now - (instance.start_date or now)
+        if problem := visit(host, max(0.0, age), self._word_url(instance.id)):
+            report_progress("visit", f"its lease is not renewed, and it cannot leave word of its end: {problem}")
+
+    def _word_url(self, instance_id: int) -> str:
+        store, key = self.settings.store, key_of(self.settings.label, instance_id)
+        if key is None or not self.keys.access or not self.keys.secret:
+            return ""
+        signed = _artifacts(store.endpoint, store.region, store.bucket, self.keys)
+        return signed.presign_write(key, WORD_BYTES, LONGEST_SECONDS)
 
     def answers(self, endpoint: str) -> bool:
         """Return whether an endpoint answers a completion within a few seconds, with a certificate of our CA."""

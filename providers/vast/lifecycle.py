@@ -31,6 +31,7 @@ from providers.vast.host_spec import spec_of
 from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.limits import Limits
 from providers.vast.machine_facts import facts_of, filled, machine_of
+from providers.vast.own_end import AGAIN, ENDING_ITSELF_DRIFT, GONE_DRIFT, OwnEnds
 from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import find, is_absent, look_up, surplus
 from providers.vast.renting.onstart import script
@@ -47,6 +48,7 @@ from providers.vast.running_check import (
 from providers.vast.settings import OUTPUT_KEYS, InstanceSettings
 
 SURPLUS_DRIFT, STRANGER_DRIFT = "surplus", "another host key"
+REPLACING_DRIFT = (STRANGER_DRIFT, ENDING_DRIFT, GONE_DRIFT, ENDING_ITSELF_DRIFT)
 SEEN_SECONDS = 600.0  # highest age of a list from which state learns an account
 
 
@@ -55,7 +57,7 @@ class OperationContext:
     """Dependencies of one operation.
 
     They are the account's market, a clock that notices a lost engine, the store's keys and the ledger. `hosting` makes
-    the InstanceBootstrap and takes its arguments. `marks` say which instance holds a label.
+    the InstanceBootstrap and takes its arguments. `marks` say which instance holds a label, `ends` how one ended.
     """
 
     market: Market
@@ -65,6 +67,7 @@ class OperationContext:
     ledger: Ledger = field(default_factory=NoLedger)
     hosting: Callable[..., InstanceBootstrap] = InstanceBootstrap
     marks: Marks = field(default_factory=NoMarks)
+    ends: OwnEnds = field(default_factory=OwnEnds)
 
 
 def create(settings: InstanceSettings, context: OperationContext) -> dict[str, Any]:
@@ -111,9 +114,7 @@ def read(
         age = context.clock.time() - float(outs.get("createdAt") or 0)
         context.clock.sleep(max(0.0, limits.settle_seconds - age))
         if is_absent(Renter(context.market, context.clock, limits), instance_id, settings.label):
-            state_ended(
-                context.ledger, context.clock.time(), settings.label, instance_id, outs, instance_end.GONE, Reason.LOST
-            )
+            _record_end(instance_id, settings, outs, context, Reason.LOST, f"; {AGAIN}")
             return None
         raise errors.OutcomeUnknown("show", f"instance {instance_id} is there in one answer and missing in another")
     outs = {**outs, "account": _rented_on(context.market, outs)}
@@ -139,7 +140,10 @@ def read(
         )
         address = endpoint.removeprefix("https://").rpartition(":")[0]
         wanted = spec_of(settings, address, instance_id)
-        drift += [f"{step.phase}: {step.why}" for step in plan(wanted, facts, context.clock.time())]
+        if facts.ending:
+            drift.append(f"{ENDING_ITSELF_DRIFT}: {facts.ending}, and the market has not destroyed it yet")
+        else:
+            drift += [f"{step.phase}: {step.why}" for step in plan(wanted, facts, context.clock.time())]
     except HostKeyMismatch as error:
         drift.append(f"{STRANGER_DRIFT}: {error}")
     except BootstrapError as error:
@@ -161,12 +165,12 @@ def _report_drift(context: OperationContext, drift: list[str]) -> list[str]:
 def compare(old: InstanceSettings, new: InstanceSettings, outs: dict[str, Any]) -> Changes:
     """Return the changes that an update would make according to state, drift included.
 
-    Three kinds of drift ask for another machine: it is down, its contract ends, or another host answers at its address.
-    A fresh look must agree (see `down_check`). Any other drift is repaired in place.
+    Some drift asks for another machine: it is down, its contract ends, another host answers at its address, or it ended
+    itself. A fresh look must agree (see `down_check`). Any other drift is repaired in place.
     """
     found = changes(old, new, machine_of(outs))
     for drift in outs.get("drift") or []:
-        lost = is_down(str(drift)) or str(drift).startswith((STRANGER_DRIFT, ENDING_DRIFT))
+        lost = is_down(str(drift)) or str(drift).startswith(REPLACING_DRIFT)
         (found.replace if lost else found.in_place).append("drift")
     return found
 
@@ -263,10 +267,10 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], c
     visible and may be on another account.
     """
     with context.clock.patient():  # a host whose gate was closed for good must not stay rented
-        limits, why = settings.to_limits(), instance_end.GIVEN_BACK
+        limits, gone = settings.to_limits(), False
         try:
             instance = look_up(_patient(context, limits), instance_id, settings.label)
-            why = why if instance else instance_end.GONE
+            gone = instance is None
         except errors.VastError as error:
             context.report_progress("drain", f"left out: {error}")
             instance = None
@@ -277,7 +281,11 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], c
         if instance is not None and isinstance(classify(instance, settings.server.port), Running):
             bootstrap_of(settings, settings, context).drain(instance, str(outs.get("hostKey")), context.report_progress)
         give_back(Renter(context.market, context.clock, limits), instance_id, paid(outs))
-        state_ended(context.ledger, context.clock.time(), settings.label, instance_id, outs, why, None)
+        if gone:
+            _record_end(instance_id, settings, outs, context, None)
+        else:
+            why = instance_end.GIVEN_BACK
+            state_ended(context.ledger, context.clock.time(), settings.label, instance_id, outs, why, None)
         forget(context.marks, settings.label, instance_id)
         try:
             others = surplus(_patient(context, limits), instance_id, settings.label)
@@ -289,6 +297,23 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], c
             ) from doubt
         _end_surplus(context, limits, others)
         context.report_progress("confirm gone", f"instance {instance_id} is not rented any more")
+
+
+def _record_end(
+    instance_id: int,
+    settings: InstanceSettings,
+    outs: dict[str, Any],
+    context: OperationContext,
+    lost: Reason | None,
+    follows: str = "",
+) -> None:
+    """Record and report how an instance ended that this stack did not give back. `lost`: the reason without a word."""
+    now = context.clock.time()
+    end = context.ends.of(settings, instance_id, now)
+    if end.description:
+        context.report_progress("gone", f"{end.description}{follows}")
+    at, reason = (now, lost) if end.at is None else (end.at, None)
+    state_ended(context.ledger, at, settings.label, instance_id, outs, end.why, reason)
 
 
 def _end_surplus(context: OperationContext, limits: Limits, others: list[Instance]) -> None:

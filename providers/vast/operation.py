@@ -4,11 +4,13 @@ from contextlib import suppress
 
 from providers.engine_watch import WatchedClock
 from providers.ledger.bucket_ledger import open_ledger
+from providers.ledger.last_word import open_last_words
 from providers.ledger.ledger import CleanLedger
 from providers.progress import print_progress
 from providers.store.client import Keys
-from providers.vast.api.market import Market
+from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.lifecycle import OperationContext
+from providers.vast.own_end import OwnEnds
 from providers.vast.redaction import Redaction
 from providers.vast.renting.bucket_marks import open_marks
 from providers.vast.renting.serving_marks import Held, MarkUnknown
@@ -16,7 +18,7 @@ from providers.vast.settings import InstanceSettings
 
 
 def operation_context(
-    settings: InstanceSettings, market: Market, clock: WatchedClock, keys: Keys, redaction: Redaction
+    settings: InstanceSettings, market: GuardedMarket, clock: WatchedClock, keys: Keys, redaction: Redaction
 ) -> OperationContext:
     """Return the context of an operation on one instance. All its output and records pass the redaction."""
     place = _place(settings, keys, clock)
@@ -25,7 +27,8 @@ def operation_context(
         print_progress(redaction.clean(f"{settings.name}  {phase}  {text}"))
 
     ledger = CleanLedger(open_ledger(*place), redaction.clean)
-    return OperationContext(market, clock, keys, report_progress, ledger, marks=open_marks(*place))
+    ends = OwnEnds(open_last_words(*place), market.excuse)
+    return OperationContext(market, clock, keys, report_progress, ledger, marks=open_marks(*place), ends=ends)
 
 
 def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> Held | None:

@@ -168,6 +168,10 @@ class VastInstanceProvider(ResourceProvider):
             new = InstanceSettings.from_props(known(news, Unknown, olds))
             old, left_aside = read_settings(olds)
             olds = with_due(olds, self._clock.time())
+            if old.self_destruct is not None:
+                olds = self._operate(
+                    "diff", olds, lambda _, context: down_check.with_own_end(int(id_), old, olds, context), past=olds
+                )
             found = lifecycle.compare(old, new, olds)
             if down_check.is_doubtful(found):
                 found = self._operate(
@@ -242,11 +246,12 @@ class VastInstanceProvider(ResourceProvider):
 
     def delete(self, id_: str, props: dict[str, Any]) -> None:
         """Drain, destroy, confirm the end. An instance that will be replaced takes its place in the wave."""
-        from providers.vast import lifecycle  # noqa: PLC0415
+        from providers.vast import down_check, lifecycle  # noqa: PLC0415
         from providers.vast.update_effects import serves  # noqa: PLC0415
 
         def operation(settings: InstanceSettings, context: "OperationContext") -> None:
-            with self._waves.replacing(settings, context.report_progress, serves(props)):
+            there = down_check.own_end(int(id_), settings, props, context) is None
+            with self._waves.replacing(settings, context.report_progress, there and serves(props)):
                 lifecycle.delete(int(id_), settings, props, context)
 
         self._operate("delete", props, operation, past=props)

@@ -141,6 +141,14 @@ class RolloutSettings(Section):
     most_down: int = Field(1, alias="maxUnavailable", ge=1)
 
 
+class SelfDestructSettings(Section):
+    """When the host ends itself although it serves; None for no such limit."""
+
+    idle_minutes: float | None = Field(None, alias="idleMinutes", gt=0)
+    max_hours: float | None = Field(None, alias="maxHours", gt=0)
+    lease_minutes: float | None = Field(None, alias="leaseMinutes", gt=0)
+
+
 class InstanceSettings(Section):
     """Inputs of a VastInstance."""
 
@@ -161,6 +169,7 @@ class InstanceSettings(Section):
     access: AccessSettings
     registry: RegistryLogin | None = None
     metrics: MetricsConfig | None = None
+    self_destruct: SelfDestructSettings | None = Field(None, alias="selfDestruct")
     # Texts of inputs that are secret leaves of stack config: no line and no stored log shows them.
     secrets: tuple[SecretStr, ...] = ()
 

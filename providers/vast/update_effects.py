@@ -6,6 +6,7 @@ from typing import Any
 
 from providers.old_state import seconds_of
 from providers.vast.changes import Changes
+from providers.vast.own_end import ENDING_ITSELF_DRIFT
 from providers.vast.running_check import is_down
 from providers.vast.settings import InstanceSettings
 
@@ -43,14 +44,21 @@ def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: M
         return replace(REPLACED, seconds=whole)
     if RESTARTS & set(found.in_place):
         return Effect(True, "while vLLM restarts", _of(phases, "start", "probe"))
-    if PROVES & set(found.in_place) or old.access.certificate_epoch != new.access.certificate_epoch:
+    renewed = old.access.certificate_epoch != new.access.certificate_epoch or _has_lease(old) != _has_lease(new)
+    if PROVES & set(found.in_place) or renewed:
         return Effect(True, "while the gate restarts")
     return Effect()
 
 
+def _has_lease(settings: InstanceSettings) -> bool:
+    limits = settings.self_destruct
+    return limits is not None and limits.lease_minutes is not None
+
+
 def serves(outs: Mapping[str, Any]) -> bool:
-    """Return whether the instance may serve. It does not if the market has named its failure."""
-    return not any(is_down(str(drift)) for drift in outs.get("drift") or [])
+    """Return whether the instance may serve. It does not if the market has named its failure, or if it ends itself."""
+    drifts = [str(drift) for drift in outs.get("drift") or []]
+    return not any(is_down(drift) or drift.startswith(ENDING_ITSELF_DRIFT) for drift in drifts)
 
 
 def _of(phases: Mapping[str, float], *names: str) -> float | None:

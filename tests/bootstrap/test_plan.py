@@ -1,5 +1,6 @@
 """The plan: what differs is done, in order, with a reason; what is as it should be is left alone."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,15 @@ from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
 from bootstrap.metrics_agent import Reporting
 from bootstrap.plan import Action, plan
-from bootstrap.rendered_config import agent_text, digest, gate_config, vllm_config, vmagent_text
+from bootstrap.rendered_config import (
+    agent_text,
+    digest,
+    gate_config,
+    self_destruct_text,
+    vllm_config,
+    vmagent_text,
+)
+from bootstrap.self_destruct_config import SelfDestruct
 from bootstrap.spec import EndpointSpec
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
@@ -194,3 +203,57 @@ def test_the_order_is_shell_whatever_the_url_says() -> None:
     assert "URL='https://door.example/$(reboot)'\"'\"'/api/v1/write'" in vmagent_text(SPEC, odd)
     assert "INTERVAL=2.5s" in vmagent_text(SPEC, odd)
     assert REPORTING.password not in vmagent_text(SPEC, odd) + repr(odd)
+
+
+LIMITS = SelfDestruct("https://market.example", idle=1800, lifetime=43_200)
+ENDS = replace(SPEC, self_destruct=LIMITS)
+
+
+def armed(**changes: Any) -> Facts:
+    """A host that serves and ends itself as ENDS wants it, except for the changes."""
+    wanted = digest(self_destruct_text(ENDS, LIMITS))
+    return serving(**{"self_destruct_wanted": wanted, "self_destruct_started": wanted, **changes})
+
+
+def test_a_host_that_ends_itself_as_it_should_needs_nothing() -> None:
+    assert plan(ENDS, armed(), NOW) == []
+
+
+def test_the_end_is_armed_while_vllm_starts_and_needs_neither_a_new_proof_nor_a_restart() -> None:
+    assert actions(ENDS, serving()) == [Action.ARM]
+    assert actions(ENDS, FRESH)[-3:] == [Action.START_VLLM, Action.ARM, Action.OPEN_GATE]
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"self_destruct_wanted": None, "self_destruct_started": None}, "when nobody uses it"),
+        ({"self_destruct_wanted": "0" * 64}, "at another time"),
+        ({"self_destruct_started": None}, "does not run"),
+        ({"self_destruct_started": "0" * 64}, "does not run"),
+    ],
+)
+def test_each_difference_of_the_end_is_one_step(changes: dict[str, Any], why: str) -> None:
+    [step] = plan(ENDS, armed(**changes), NOW)
+
+    assert step.action is Action.ARM
+    assert why in step.why
+
+
+def test_an_end_that_is_not_wanted_any_more_is_disarmed() -> None:
+    assert actions(SPEC, armed()) == [Action.DISARM]
+
+
+def test_a_lease_needs_another_gate_and_nothing_else_does() -> None:
+    assert gate_config(ENDS) == gate_config(SPEC)
+    leased = replace(SPEC, self_destruct=replace(LIMITS, lease=900))
+    assert actions(leased, armed()) == [Action.CONFIGURE_GATE, Action.ARM, Action.OPEN_GATE]
+
+
+def test_the_limits_on_the_host_are_those_of_the_fleet_and_hold_no_secret() -> None:
+    assert json.loads(self_destruct_text(ENDS, LIMITS)) == {
+        "kit": SPEC.kit.digest,
+        "market": "https://market.example",
+        "idle": 1800,
+        "lifetime": 43_200,
+    }

@@ -40,6 +40,7 @@ def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None
     }
     assert {edit.key for edit in changes_page.EDITS} == keys - {
         "fleets.<name>.gpu",
+        "fleets.<name>.lease",
         "fleets.<name>.preflight",
         "fleets.<name>.registry",
         "fleets.<name>.rollout",

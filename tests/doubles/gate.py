@@ -157,7 +157,9 @@ def running_upstream(idle: float | None = None) -> Iterator[Upstream]:
 
 
 @contextlib.contextmanager
-def running_gate(folder: Path, idle: float | None = None, **places_changed: str) -> Iterator[Gate]:
+def running_gate(
+    folder: Path, idle: float | None = None, *, lease: bool = False, **places_changed: str
+) -> Iterator[Gate]:
     """Start Caddy with the configuration that hosts get: closed, with TOKEN good. `idle` is the upstream's."""
     etc, run = folder / "etc", folder / "run"
     etc.mkdir()
@@ -170,7 +172,7 @@ def running_gate(folder: Path, idle: float | None = None, **places_changed: str)
         gate = Gate(*free_ports(2), etc, run, tls, upstream)
         places = Places(str(etc), str(run), gate.metrics_port, f"127.0.0.1:{upstream.port}", "127.0.0.1")
         places = replace(places, **places_changed)
-        (etc / "gate.wanted").write_text(caddyfile(gate.port, places))
+        (etc / "gate.wanted").write_text(caddyfile(gate.port, places, lease=lease))
         try:
             gate.start()
             yield gate

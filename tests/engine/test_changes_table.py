@@ -180,6 +180,10 @@ def test_what_the_preview_says_of_each_row_is_what_up_does(cloud: Cloud, engine:
             table.set("models.tiny.source", "other", ("models.<name>.source", ""))
         table.play(a0="in place")
 
+    for key, value in (("idleMinutes", 600), ("maxHours", 48), ("lease.minutes", 600)):
+        table.set(f"fleets.a.{key}", value, (f"{FLEET}{key}", ""))
+    table.play(a0="in place")
+
     for key, value in WRITTEN_DOWN.items():
         table.set(f"fleets.a.{key}", value)
     table.set("fleets.a.regions", [machines["a-0"]["country"], "Germany"])

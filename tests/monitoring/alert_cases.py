@@ -155,6 +155,10 @@ CASES = [
     Case("InstanceIdle", "a start is not idleness", state(f"0{HOUR}", f"1{HOUR}")
          | host("vast_instance_idle_seconds", "0+15x240"), 0, "40m"),
     Case("InstanceIdle", "silence is not idleness", state("1x20") | host("vast_instance_idle_seconds", "1700x20"), 0),
+    Case("EndStuck", "one that ends in its time", host("vast_instance_ending_seconds", "0+15x8", 'reason="idle"'), 0, "3m"),
+    Case("EndStuck", "one that is gone", host("vast_instance_ending_seconds", "0+15x8", 'reason="idle"'), 0),
+    Case("EndStuck", "one that the market does not end", host("vast_instance_ending_seconds", "0+15x240", 'reason="idle"'),
+         1),
     Case("InstanceOrphaned", "known", info(), 0),
     Case("InstanceOrphaned", "unknown", host("vast_instance_orphaned", f"1{HOUR}"), 1),
     Case("InstanceOrphaned", "for the moment of a rent call", host("vast_instance_orphaned", "1x20"), 0),

@@ -102,6 +102,18 @@ class BreakerState(BaseModel):
         kept = {number: at for number, at in self.ended.items() if now - at < REMEMBERED_SECONDS}
         return self.model_copy(update={"ended": {**kept, instance_id: now}})
 
+    def after_own_end(self, instance_id: int, now: float) -> "BreakerState":
+        """Return the state after an instance ended itself and left word of it. Its absence does not open the breaker.
+
+        If few enough remain unexplained, the breaker closes again: so many would not have opened it.
+        """
+        vanished = self.vanished - {instance_id}
+        stack = self.stacks.get(instance_id)
+        if len([one for one in vanished if self.stacks.get(one) == stack]) < FEWEST:
+            vanished = frozenset(one for one in vanished if self.stacks.get(one) != stack)
+        opened_at = self.opened_at if vanished else None
+        return self.after_destroy(instance_id, now).model_copy(update={"vanished": vanished, "opened_at": opened_at})
+
     def after_rent(self, now: float, scale: float, instance_id: int | None = None) -> "BreakerState":
         """Return the state after a rent; `instance_id` is None if the market did not return it."""
         ids = {one: at for one, at in self.ids.items() if 0 <= now - at < HOUR / scale}
@@ -166,6 +178,10 @@ class Breaker:
     def destroyed(self, instance_id: int, now: float) -> None:
         """Record that we end an instance."""
         self._change(lambda book: book.after_destroy(instance_id, now))
+
+    def ended_itself(self, instance_id: int, now: float) -> None:
+        """Record that an instance ended itself and left word of it."""
+        self._change(lambda book: book.after_own_end(instance_id, now))
 
     def rented(self, now: float, instance_id: int | None = None) -> None:
         """Record a rent, including one whose outcome is unknown."""

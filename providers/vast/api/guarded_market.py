@@ -63,6 +63,11 @@ class GuardedMarket:
             self._breaker.destroyed(instance_id, self._clock.monotonic())
         self._market.destroy(instance_id)
 
+    def excuse(self, instance_id: int) -> None:
+        """Tell the breaker that an instance ended itself. Its absence then does not open the breaker."""
+        with suppress(OSError):
+            self._breaker.ended_itself(instance_id, self._clock.monotonic())
+
     def claim(self, label: str, choose: Choose) -> AbstractContextManager[Offer]:
         """Return a context with the chosen offer, claimed against all processes of this account on this computer."""
         return self._claims.take(label, choose, self._clock) if self._claims else nullcontext(choose({}))

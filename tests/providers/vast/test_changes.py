@@ -44,6 +44,8 @@ FILE = {"path": "a", "size": 1, "sha256": "1" * 64, "parts": ["1" * 64]}
         ("server.environment", {"A": "b"}, "in_place", "server"),
         ("access.token", "t" * 43, "in_place", "access"),
         ("access.certificateEpoch", 1, "in_place", "access"),
+        ("selfDestruct", {"idleMinutes": 30}, "in_place", "selfDestruct"),
+        ("market.hostUrl", "http://market.internal", "recorded", "market"),
         ("wishes.maxUsdPerHour", 0.45, "recorded", "wishes"),
         ("wishes.reliability", 0.99, "recorded", "wishes"),
         ("wishes.gpuNames", ["rtx_4090"], "recorded", "wishes"),
@@ -106,3 +108,13 @@ def test_a_mistake_names_its_field_and_never_its_value() -> None:
 
 def test_how_many_instances_there_are_is_no_matter_of_one_of_them() -> None:
     assert not changes(OLD, changed("replicas", 9), MACHINE).any
+
+
+def test_a_host_that_ends_itself_is_told_the_market_s_other_address_at_once() -> None:
+    props = {**PROPS, "selfDestruct": {"idleMinutes": 30}}
+    moved = {**props, "market": {**PROPS["market"], "hostUrl": "http://market.internal"}}
+
+    found = changes(InstanceSettings.from_props(props), InstanceSettings.from_props(moved), MACHINE)
+
+    assert found.in_place == ["selfDestruct"]
+    assert found.describe() == "in place, because of when it ends itself"

@@ -123,7 +123,28 @@ def test_another_certificate_restarts_the_gate() -> None:
     assert effect(Changes(in_place=["access"]), OLD, new, {}).closes
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "closes"),
+    [
+        ({}, {"idleMinutes": 30}, False),
+        ({"idleMinutes": 30}, {"idleMinutes": 5, "maxHours": 12}, False),
+        ({"leaseMinutes": 15}, {"leaseMinutes": 60}, False),
+        ({}, {"leaseMinutes": 15}, True),
+        ({"idleMinutes": 30, "leaseMinutes": 15}, {"idleMinutes": 30}, True),
+    ],
+)
+def test_a_lease_that_comes_or_goes_restarts_the_gate_and_other_limits_do_not(
+    old: dict[str, float], new: dict[str, float], closes: bool
+) -> None:
+    before, after = (
+        InstanceSettings.from_props({**PROPS, **({"selfDestruct": limits} if limits else {})}) for limits in (old, new)
+    )
+
+    assert effect(Changes(in_place=["selfDestruct"]), before, after, {}).closes is closes
+
+
 def test_only_a_failure_that_the_market_names_says_that_nothing_serves() -> None:
     assert serves({})
     assert serves({"drift": ["waiting: the market reports it as loading", "install: another kit is installed"]})
     assert not serves({"drift": ["status: the market reports it as offline"]})
+    assert not serves({"drift": ["ends itself: idle, and the market has not destroyed it yet"]})
