@@ -39,13 +39,13 @@ class Look:
 class Leaving:
     """What is known of a slot on its way out.
 
-    `strict`: it was idle when it was chosen. `admitted` is the log's mark at that moment. `locked`: the slot is `ending`, and
-    this process holds its lock, so nobody else opens the gate. `dead`: the slot's own refresh said that the instance serves
-    no more.
+    `longest_seconds`: so long may one request take. `strict`: it was idle when it was chosen; `admitted` is the log's mark at
+    that moment. `locked`: the slot is `ending`, and this process holds its lock, so nobody else opens the gate. `dead`: the
+    slot's own refresh said that the instance serves no more. A host that is silent before its gate was seen closed stays,
+    until it answers or is dead: it may serve those who reach it.
     """
 
-    began: float
-    longest_seconds: float  # that one request may take
+    longest_seconds: float
     strict: bool = False
     admitted: str | None = None
     locked: bool = False
@@ -118,8 +118,6 @@ def _silent(leaving: Leaving, look: Look) -> Answer:
 def _bounded(leaving: Leaving, look: Look, otherwise: Reason) -> Answer:
     """Wait, unless no request that was let in can still be allowed to run."""
     since = leaving.closed_at
-    if since is None and leaving.locked:
-        since = leaving.began  # a slot is `ending` only after its gate was seen closed
     if since is not None and look.at - since >= leaving.longest_seconds:
         says = (
             f"no request may take longer than {leaving.longest_seconds:.0f} s, and the gate has been closed for longer"

@@ -61,6 +61,7 @@ _NEXT = {
     (State.LEAVING, Event.DIED): State.FAILED,
     (State.LEAVING, Event.GONE): State.ABSENT,
     (State.FAILED, Event.END): State.ENDING,
+    (State.ENDING, Event.DIED): State.ENDING,
     (State.FAILED, Event.GONE): State.ABSENT,
     (State.ENDING, Event.GONE): State.ABSENT,
 }
@@ -105,6 +106,8 @@ def advance(slot: Slot, event: Event, wall: float, usd_per_hour: float | None = 
         moved = replace(moved, claim=None)
     if event is Event.SERVED:
         return replace(moved, failures=0, failed_at=None, usd_per_hour=usd_per_hour)
+    if after is State.ENDING and event is Event.DIED:
+        return replace(moved, dead=True)
     if after is State.FAILED:
         return replace(moved, failures=slot.failures + 1, failed_at=wall, dead=event is Event.DIED)
     if after is State.ABSENT:

@@ -5,8 +5,8 @@ import pytest
 from controller.leaving import Gate, Leaving, Look, Next, step
 from controller.reasons import Rule
 
-BUSY = Leaving(0.0, 3600.0)
-IDLE = Leaving(0.0, 3600.0, strict=True, admitted="7")
+BUSY = Leaving(3600.0)
+IDLE = Leaving(3600.0, strict=True, admitted="7")
 
 
 def closed(at: float, in_flight: int | None = 0, admitted: str | None = "7") -> Look:
@@ -72,16 +72,21 @@ def test_a_gate_without_its_gauge_is_busy() -> None:
 
 
 def test_under_the_lock_a_silent_host_ends_when_no_request_may_still_run() -> None:
-    locked = Leaving(0.0, 3600.0, locked=True)
+    locked = Leaving(3600.0, locked=True)
 
-    assert play(locked, Look(3599, Gate.UNKNOWN), Look(3600, Gate.UNKNOWN)) == [
+    assert play(locked, closed(10, 1), Look(3609, Gate.UNKNOWN), Look(3610, Gate.UNKNOWN)) == [
+        (Next.WAIT, Rule.BUSY),
         (Next.WAIT, Rule.SILENT),
         (Next.END, Rule.LONGEST_REQUEST),
     ]
 
 
+def test_a_host_that_was_never_seen_closed_may_serve_and_stays_however_long_it_is_silent() -> None:
+    assert play(Leaving(3600.0, locked=True), Look(1e6, Gate.UNKNOWN)) == [(Next.WAIT, Rule.SILENT)]
+
+
 def test_a_dead_instance_ends_at_once_unless_its_host_answers_after_all() -> None:
-    dead = Leaving(0.0, 3600.0, locked=True, dead=True)
+    dead = Leaving(3600.0, locked=True, dead=True)
 
     assert play(dead, Look(1, Gate.UNKNOWN)) == [(Next.END, Rule.SILENT)]
     assert play(dead, closed(1, 1)) == [(Next.WAIT, Rule.BUSY)]

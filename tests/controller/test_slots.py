@@ -73,6 +73,8 @@ def test_serving_forgets_failures_and_an_end_does_not() -> None:
 def test_only_what_died_is_dead() -> None:
     assert lived(Event.RENT, Event.DIED, Event.END).dead
     assert not lived(Event.RENT, Event.BROKE, Event.END).dead
+    assert lived(Event.RENT, Event.BROKE, Event.END, Event.DIED).state is State.ENDING
+    assert lived(Event.RENT, Event.BROKE, Event.END, Event.DIED).dead
     assert not lived(Event.RENT, Event.DIED, Event.END, Event.GONE).dead
 
 

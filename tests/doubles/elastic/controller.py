@@ -36,6 +36,7 @@ class Controller:
     me: Process = field(init=False)
     memory: Memory = field(default_factory=Memory)
     leaving: dict[int, tuple[int, Leaving]] = field(default_factory=dict)  # index -> (version, what is known)
+    chose: dict[int, int] = field(default_factory=dict)  # index -> the version with which it left by this process
     closed: dict[int, float] = field(default_factory=dict)  # since when a gate was seen closed
     silent: dict[int, float] = field(default_factory=dict)
     running: dict[int, Process] = field(default_factory=dict)
@@ -88,7 +89,7 @@ class Controller:
         for index, row in rows.items():
             look = self.world.look(self.world.find(index), self.world.now)
             for gate, since in ((Gate.CLOSED, self.closed), (Gate.UNKNOWN, self.silent)):
-                if row.state in (State.READY, State.LEAVING) and look.gate is gate:
+                if row.state in (State.READY, State.LEAVING, State.ENDING) and look.gate is gate:
                     since.setdefault(index, self.world.now)
                 else:
                     since.pop(index, None)
@@ -102,7 +103,7 @@ class Controller:
         for index, row in rows.items():
             if row.state in (State.READY, State.LEAVING) and world.find(index) is None:
                 self.happened(row, Event.GONE)
-            elif self.is_dead(index):
+            elif self.is_dead(index) and not row.dead:
                 self.happened(row, Event.DIED)
             elif (mended := self.rules.set_back(row, world.wall())) is not None:
                 self.world.write(row, mended)
@@ -113,7 +114,8 @@ class Controller:
     def is_dead(self, index: int) -> bool:
         """Say what a slot's refresh says of a host that has been silent for long; it errs for no host that serves."""
         instance, since = self.world.find(index), self.silent.get(index, self.world.now)
-        return self.world.now - since >= DEAD_SECONDS and instance is not None and instance.dead
+        serves_nobody = instance is not None and (instance.dead or not instance.booted)
+        return serves_nobody and self.world.now - since >= DEAD_SECONDS
 
     def happened(self, row: Slot, event: Event, price: float | None = None) -> bool:
         """Write an event into a row; False if the row has changed since, or cannot have the event."""
@@ -162,9 +164,9 @@ class Controller:
             if self.happened(row, Event.LEAVE):
                 self.watch.leaves(row, elastic, truth, strict=move.strict)
                 mark = seen[move.index].admitted
-                now = self.monotonic()
-                begun = Leaving(now, elastic.max_request_seconds, move.strict, mark)
+                begun = Leaving(elastic.max_request_seconds, move.strict, mark)
                 self.leaving[move.index] = (row.version + 1, begun)
+                self.chose[move.index] = row.version + 1
         elif move.act is Act.REOPEN:
             yield from self.reopen(row)
 
@@ -178,10 +180,9 @@ class Controller:
     def drain(self, row: Slot, began: float) -> Seam:
         """Look at a slot that leaves, a few times: close, see it closed, settle, look again."""
         world, longest = self.world, self.world.elastic.max_request_seconds
-        version, known = self.leaving.get(row.index, (-1, Leaving(self.monotonic(), longest)))
-        mine = version == row.version
-        if not mine:
-            known = Leaving(self.monotonic(), longest)  # another process chose it
+        version, known = self.leaving.get(row.index, (-1, Leaving(longest)))
+        if version != row.version:
+            known = Leaving(longest)  # another process chose it
         instance = world.find(row.index)
         for _look in range(5):
             yield from self.seam(row.index)
@@ -198,7 +199,7 @@ class Controller:
                 yield from self.reopen(row)
                 return
             elif answer.next is Next.END:
-                self.watch.ends(row, mine)
+                self.watch.ends(row, mine=self.chose.get(row.index) == row.version)
                 self.happened(row, Event.END)
                 return
             yield 0.4

@@ -9,6 +9,7 @@ from tests.doubles.elastic.rules import Rules
 from tests.doubles.elastic.timeline import Process
 from tests.doubles.elastic.world import Instance, World
 
+SILENT_SECONDS = 60.0  # for so long it waits under the lock for a host that does not answer
 START_SECONDS = 1.5  # of the engine, before it takes the lock
 
 Seam = Generator[float, None, None]
@@ -79,7 +80,8 @@ def down(world: World, rules: Rules, meant: Slot, me: Process, clock: Callable[[
     instance = world.find(meant.index)
     if instance is None:
         return Event.GONE
-    known = Leaving(clock(), world.elastic.max_request_seconds, locked=True, dead=meant.dead)
+    known = Leaving(world.elastic.max_request_seconds, locked=True, dead=meant.dead)
+    until = world.now + SILENT_SECONDS
     while True:
         yield from world.seam(me, at=instance)
         answer = rules.leave(known, world.look(instance, clock()))
@@ -88,6 +90,8 @@ def down(world: World, rules: Rules, meant: Slot, me: Process, clock: Callable[[
             break
         if answer.next is Next.CLOSE:
             world.close(instance)
+        elif known.closed_at is None and world.now > until:
+            return None  # others may look at the slot meanwhile
         else:
             yield 0.4 if known.quiet_at is not None else 5.0
     yield from world.seam(me, at=instance)

@@ -55,7 +55,7 @@ class Watch:
 
     def wrote(self, row: Slot, event: Event) -> None:
         failed = self.world.failed
-        if event in (Event.BROKE, Event.DIED):
+        if event in (Event.BROKE, Event.DIED) and row.state is not State.ENDING:
             failures = failed.get(row.index, (0.0, 0, 0))[1] + 1
             failed[row.index] = (self.world.now, failures, self.world.jumps)
         elif event is Event.SERVED:
