@@ -57,6 +57,22 @@ def test_without_a_go_that_can_build_the_package_is_installed_once(
     assert Path(f"{pip}.calls").read_text() == "x\n"
 
 
+@pytest.mark.parametrize(("tags", "said"), [((), []), (("a", "b"), ["-tags", "a,b"])])
+def test_a_build_leaves_out_what_its_tags_name_and_what_only_debuggers_read(
+    tmp_path: Path, tags: tuple[str, ...], said: list[str]
+) -> None:
+    go = program(
+        tmp_path / "go", 'for word; do echo "$word"; done >told; while [ "$1" != -o ]; do shift; done; echo x >"$2"'
+    )
+
+    golang.build(go, tmp_path, golang.Program("example/cmd", ("example.Version", "1.2"), tags), tmp_path / "made", {})
+
+    told = (tmp_path / "told").read_text().splitlines()
+    assert told[:3] == ["build", "-trimpath", "-mod=readonly"]
+    assert told[3:-3] == [*said, "-gcflags", "all=-dwarf=false", "-ldflags", "-s -w -X example.Version=1.2"]
+    assert (tmp_path / "made").read_text() == "x\n"
+
+
 def test_without_any_go_both_ways_out_are_named(where: paths.Paths, tmp_path: Path) -> None:
     program(tmp_path / "go" / "go", OLD)
     program(where.venv / "bin" / "python", "echo no network >&2; exit 1")
