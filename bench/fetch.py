@@ -5,6 +5,7 @@ script that hosts run, with presigned URLs; through a line it is the sandbox's f
 the script is killed at half, started again, and all bytes that it fetched in both runs are counted.
 """
 
+import functools
 import json
 import subprocess
 import sys
@@ -56,13 +57,13 @@ def over_best_raw(here: Shelf, manifest: Manifest, mbps: float | None, what: str
             seconds[tool] = min(seconds.get(tool, float("inf")), measure())
             empty(target)
 
+        def raw(tool: str) -> float:
+            return timed(raw_downloads(here, manifest, endpoint, target, mbps is None)[tool])
+
         for _run in range(RUNS if mbps is None else 1):
             run("ours", lambda: timed(*ours(here, manifest, endpoint, target)))
             for tool in raw_downloads(here, manifest, endpoint, target, mbps is None):
-                run(
-                    tool,
-                    lambda tool=tool: timed(raw_downloads(here, manifest, endpoint, target, mbps is None)[tool]),
-                )
+                run(tool, functools.partial(raw, tool))
     speeds = ", ".join(f"{tool} {manifest.total_bytes / each / 1e6:.0f} MB/s" for tool, each in seconds.items())
     print_line(f"{what}: {speeds}")
     best = min(each for tool, each in seconds.items() if tool != "ours")

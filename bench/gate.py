@@ -108,7 +108,7 @@ def running_gate(folder: Path, upstream: int) -> Iterator[tuple[int, str]]:
     port, metrics = free_port(), free_port()
     places = Places(str(folder), str(folder), metrics, f"127.0.0.1:{upstream}", "127.0.0.1")
     (folder / "Caddyfile").write_text(caddyfile(port, places))
-    command = [installed_programs()["caddy"], "run", "--config", folder / "Caddyfile", "--adapter", "caddyfile"]
+    command = [f"{installed_programs()['caddy']}", "run", "--config", f"{folder}/Caddyfile", "--adapter", "caddyfile"]
     gate = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stderr=subprocess.DEVNULL)
     try:
         wait_for(port, gate)

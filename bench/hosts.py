@@ -5,6 +5,7 @@ measured in the same run, in turns with the hosts.
 """
 
 import contextlib
+import functools
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -24,6 +26,7 @@ from sandbox.hosts.images import Images
 from sandbox.hosts.namespaces import NAMESPACES
 from sandbox.hosts.spec import HostSpec
 
+Result = TypeVar("Result")
 HOSTS = 20
 
 
@@ -36,7 +39,7 @@ def main() -> None:
             limits, one_by_one = [], []
             for number in range(1, HOSTS + 1):
                 limits.append(timed(empty_namespaces)[0])
-                one_by_one.append(timed(lambda number=number: hosts.create(spec(number))))
+                one_by_one.append(timed(functools.partial(hosts.create, spec(number))))
             typical = percentile([s for s, _ in one_by_one], 0.5)
             figure("host, order to SSH banner, times the limit", typical / percentile(limits, 0.5), "", 3)
             figure("host, order to SSH banner, p50", typical * 1e3, "ms", 100)
@@ -67,7 +70,7 @@ def spec(number: int) -> HostSpec:
     )
 
 
-def timed(action: Callable[[], NamespaceHost | None]) -> tuple[float, NamespaceHost]:
+def timed(action: Callable[[], Result]) -> tuple[float, Result]:
     """Return (seconds, result)."""
     began = time.perf_counter()
     result = action()

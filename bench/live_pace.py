@@ -15,6 +15,7 @@ So the totals are what a healthy machine takes at the least. The parts say why t
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -72,7 +73,7 @@ def main() -> None:
 def pace(mbps: float) -> tuple[float, dict[str, float]]:
     """Return the seconds that one instance takes on a line, all together and by phase."""
     like = next(one for one in generate(1) if one.gpu.name == "RTX 4090" and one.num_gpus == 1 and one.direct_ports > 2)
-    new = {"driver": "580.65.06", "cuda": 13.0, "inet_down": mbps, "disk_mbs": 2000.0, "disk_gb": 500.0}
+    new: dict[str, Any] = {"driver": "580.65.06", "cuda": 13.0, "inet_down": mbps, "disk_mbs": 2000.0, "disk_gb": 500.0}
     machine = replace(like, **new, boot_seconds=START_OF_CONTAINER, verification="verified", reliability=0.99)
     clock = FakeClock()
     market = FakeMarket(clock, [machine], boot_seconds=None)

@@ -63,7 +63,17 @@ def test_the_slice_follows_from_the_commit_unless_it_is_named() -> None:
 def test_a_run_takes_its_slice_and_lists_what_is_quarantined(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(PLUGIN)
     (tmp_path / "test_it.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider", "-c", REPO / "pyproject.toml", tmp_path]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-v",
+        "-p",
+        "no:cacheprovider",
+        "-c",
+        f"{REPO}/pyproject.toml",
+        str(tmp_path),
+    ]
 
     done = subprocess.run(
         command,

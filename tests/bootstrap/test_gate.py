@@ -235,7 +235,7 @@ def test_the_certificate_is_shown_for_an_address_that_only_clients_know(gate: Ga
         socket.create_connection(("127.0.0.1", gate.port), timeout=10) as plain,
         context.wrap_socket(plain, server_hostname=ADDRESS) as connection,
     ):
-        assert ("IP Address", ADDRESS) in connection.getpeercert()["subjectAltName"]
+        assert ("IP Address", ADDRESS) in (connection.getpeercert() or {})["subjectAltName"]
 
 
 def test_only_admitted_requests_for_work_are_logged_and_without_what_they_said(gate: Gate) -> None:

@@ -16,7 +16,7 @@ GUARDS = {"vars_regexp", "header_regexp", "header"}
 
 @pytest.fixture(scope="module")
 def adapted() -> dict[str, Any]:
-    command = [CADDY, "adapt", "--adapter", "caddyfile", "--config", "/dev/stdin"]
+    command = [str(CADDY), "adapt", "--adapter", "caddyfile", "--config", "/dev/stdin"]
     done = subprocess.run(command, input=caddyfile(PORT).encode(), capture_output=True, check=True, timeout=60)
     return json.loads(done.stdout)
 

@@ -28,7 +28,7 @@ def scripts(tmp_path: Path) -> Path:
     return folder
 
 
-def members(folder: Path) -> dict[str, tuple[int, int, int, int]]:
+def members(folder: Path) -> dict[str, tuple[int, float, int, int]]:
     with tarfile.open(folder / "kit.tar") as tar:
         return {entry.name: (entry.mode, entry.mtime, entry.uid, entry.gid) for entry in tar}
 

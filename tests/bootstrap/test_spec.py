@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from bootstrap.errors import OurFault, SpecInvalid
 from bootstrap.facts import Facts
 from bootstrap.rendered_config import vllm_config
-from bootstrap.spec import EndpointSpec, argument_problems
+from bootstrap.spec import EndpointSpec
+from config.vllm_options import argument_problems
 from tests.doubles.facts import EMPTY
 from weights.manifest import File, Manifest
 

@@ -9,7 +9,6 @@ import pytest
 from bootstrap.converge import converge
 from bootstrap.errors import BootstrapError, HostLost, PreflightFailed
 from bootstrap.host import Result
-from bootstrap.services import Store
 from bootstrap.spec import EndpointSpec, Preflight
 from tests.doubles.clock import FakeClock
 from tests.doubles.facts import EMPTY
@@ -54,11 +53,23 @@ class Machine:
         raise AssertionError("not ours to close")
 
 
-class Signing(Store):
+class Signing:
     """Blobs of a store, at URLs that are never asked."""
 
-    def presign(self, sha256: str, _seconds: int) -> str:
+    def presign(self, sha256: str, seconds: int) -> str:
         return f"http://store/{sha256}"
+
+    def store_trouble(self) -> str:
+        raise AssertionError("nothing is fetched")
+
+    def store_mbps(self, sha256: str, size: int) -> float | None:
+        raise AssertionError("nothing is fetched")
+
+    def warm_archive(self, key: str) -> bytes | None:
+        raise AssertionError("nothing is started")
+
+    def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
+        raise AssertionError("no certificate is due")
 
 
 def converged(machine: Machine, spec: EndpointSpec = SPEC) -> tuple[BootstrapError, list[str]]:

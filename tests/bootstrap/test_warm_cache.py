@@ -3,6 +3,7 @@
 import io
 import tarfile
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_too_much_is_refused_packed_and_unpacked(monkeypatch: pytest.MonkeyPatch
     assert "unpacks to more" in unfit(archive(("torch_compile_cache/zeros", bytes(9000))), [])
 
 
-def changed(**changes: object) -> EndpointSpec:
+def changed(**changes: Any) -> EndpointSpec:
     return replace(SPEC, **changes)
 
 

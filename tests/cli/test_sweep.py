@@ -56,7 +56,8 @@ def test_nothing_is_given_back_while_a_state_cannot_be_read(
     answers = {"stack ls": listed, "stack export --stack dev-chat-1": slot, "stack export --stack dev": OWN}
     monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", answers))
 
-    for options in ({}, {"interrupted": True, "as_json": True}):
+    every: tuple[dict[str, Any], ...] = ({}, {"interrupted": True, "as_json": True})
+    for options in every:
         with pytest.raises(CommandError, match=rf"state of {named} cannot be read \(incorrect passphrase\)") as told:
             run_sweep(context, destroy=True, **options)
         assert "sweep --destroy --stack-id abc`" in str(told.value)

@@ -5,6 +5,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
 from config.market import MarketConfig, WrittenMarket
 from config.preflight import PreflightConfig
@@ -13,7 +14,7 @@ from config.state_defaults import STATE_DEFAULTS
 from providers.vast.settings import InstanceSettings
 from tests.doubles.settings import PROPS
 
-MODELS = {"preflight": PreflightConfig, "requirements": RequirementsConfig}
+MODELS: dict[str, type[BaseModel]] = {"preflight": PreflightConfig, "requirements": RequirementsConfig}
 
 
 def old_state(**sections: Mapping[str, Any]) -> InstanceSettings:

@@ -6,6 +6,7 @@ import dataclasses
 import io
 import time
 from collections.abc import Callable
+from typing import Any
 
 import paramiko
 
@@ -18,7 +19,7 @@ PRIVATE_KEY = paramiko.Ed25519Key.from_private_key(io.StringIO(USER_KEY.private)
 FINGERPRINT = 'echo "host key $(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub | cut -d" " -f2)"\n'
 
 
-def spec(**changes: object) -> HostSpec:
+def spec(**changes: Any) -> HostSpec:
     plain = HostSpec(
         instance_id=1001,
         name="C.1001",
@@ -53,11 +54,16 @@ class Login:
             allow_agent=False,
             look_for_keys=False,
         )
-        self.host_key = self.client.get_transport().get_remote_server_key().fingerprint
+        self.host_key = self._transport().get_remote_server_key().fingerprint
+
+    def _transport(self) -> paramiko.Transport:
+        transport = self.client.get_transport()
+        assert transport is not None, "the connection has ended"
+        return transport
 
     def run(self, command: str, timeout: float = 60) -> tuple[int, str]:
         """Return (exit status, output of both streams)."""
-        channel = self.client.get_transport().open_session(timeout=timeout)
+        channel = self._transport().open_session(timeout=timeout)
         channel.settimeout(timeout)
         channel.set_combine_stderr(True)
         channel.exec_command(command)

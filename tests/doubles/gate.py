@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -57,7 +58,7 @@ class Gate:
 
     def start(self) -> None:
         """Run Caddy with etc/gate.wanted, and wait until it answers."""
-        command = ["setpriv", "--pdeathsig", "KILL", CADDY, "run", "--config", self.etc / "gate.wanted"]
+        command = ["setpriv", "--pdeathsig", "KILL", str(CADDY), "run", "--config", str(self.etc / "gate.wanted")]
         environment = {"XDG_DATA_HOME": str(self.run), "XDG_CONFIG_HOME": str(self.run), "PATH": "/usr/bin:/bin"}
         with (self.run / "caddy.log").open("wb") as log:
             self.process = subprocess.Popen(
@@ -158,7 +159,7 @@ def running_upstream(idle: float | None = None) -> Iterator[Upstream]:
 
 @contextlib.contextmanager
 def running_gate(
-    folder: Path, idle: float | None = None, *, lease: bool = False, **places_changed: str
+    folder: Path, idle: float | None = None, *, lease: bool = False, **places_changed: Any
 ) -> Iterator[Gate]:
     """Start Caddy with the configuration that hosts get: closed, with TOKEN good. `idle` is the upstream's."""
     etc, run = folder / "etc", folder / "run"
@@ -169,7 +170,8 @@ def running_gate(
     (etc / "tls.key").write_text(tls.key)
     (etc / "token").write_text(TOKEN)
     with running_upstream(idle) as upstream:
-        gate = Gate(*free_ports(2), etc, run, tls, upstream)
+        port, metrics_port = free_ports(2)
+        gate = Gate(port, metrics_port, etc, run, tls, upstream)
         places = Places(str(etc), str(run), gate.metrics_port, f"127.0.0.1:{upstream.port}", "127.0.0.1")
         places = replace(places, **places_changed)
         (etc / "gate.wanted").write_text(caddyfile(gate.port, places, lease=lease))

@@ -101,5 +101,5 @@ def _at_once(work: Coroutine[Any, Any, Response]) -> Response:
     try:
         work.send(None)
     except StopIteration as done:
-        return done.value  # type: ignore[no-any-return]
+        return done.value
     raise AssertionError("the market waited for something")

@@ -9,7 +9,7 @@ from providers.ledger.machine_history import MachineHistory, fold
 class FakeLedger:
     """Satisfies `Ledger`. `before_each` is called before an event is taken in, to see what had happened until then."""
 
-    def __init__(self, *known: Event, before_each: Callable[[Event], None] | None = None) -> None:
+    def __init__(self, *known: Event, before_each: Callable[[Event], object] | None = None) -> None:
         self.events: list[Event] = list(known)
         self.logs: dict[str, str] = {}
         self._before_each = before_each

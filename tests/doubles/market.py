@@ -10,10 +10,11 @@ tries each call once.
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
+from providers.vast.api import errors
 from providers.vast.api.client import VastClient
 from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
@@ -36,20 +37,32 @@ from tests.doubles.in_process import HOST, Door, Reachable
 from tests.doubles.machines import machine_of, offer
 from tests.doubles.rented_rows import Rows
 
-__all__ = ["HOST_KEY", "FakeMarket", "offer", "raising"]
+__all__ = ["HOST_KEY", "FakeMarket", "TriesOnce", "offer", "raising"]
 
 HOST_KEY = "SHA256:" + "A" * 43
 FIRST_INSTANCE = 501
 CREDIT_USD = 1e6
 Hook = Callable[[Any], None]
+Value = TypeVar("Value")
 
 
-class FakeMarket(VastClient):
+class TriesOnce(VastClient):
+    """A client that tries each call once."""
+
+    def _again(
+        self, call: str, call_market: Callable[[], Value], repeat: tuple[type[errors.VastError], ...] = errors.DOUBTS
+    ) -> Value:
+        return call_market()
+
+
+class FakeMarket(TriesOnce):
     """One account on the emulated market, and its client without the wire.
 
     The market lists `offers`, which may also be machines. `boot_seconds`: rent -> running; None for as long as the
-    emulator takes. `before[call]` and `after[call]` hold functions for its next calls,
-    None leaves a call alone. `never_boots` holds machines that never run, `messages` docker's text by machine that cannot.
+    emulator takes. `before[call]` and `after[call]` hold functions for its next calls, None leaves a call alone.
+    `instead[call]` answers every such call in the market's place, from the market's own call and the arguments: `search`,
+    `list`, `whose` or `destroy`. `never_boots` holds machines that never run, `messages` docker's text by machine that
+    cannot.
     """
 
     def __init__(
@@ -72,6 +85,7 @@ class FakeMarket(VastClient):
         self.calls: list[tuple[str, Any]] = []
         self.before: dict[str, list[Hook | None]] = {}
         self.after: dict[str, list[Hook | None]] = {}
+        self.instead: dict[str, Callable[..., Any]] = {}
         self.never_boots: set[int] = set()
         self.messages: dict[int, str] = {}
         self._known: set[int] = set()
@@ -152,11 +166,11 @@ class FakeMarket(VastClient):
 
     def account(self) -> Account:
         self._step("whose", None)
-        return super().account()
+        return self._answer("whose", super().account)
 
     def search(self, query: dict[str, Any]) -> Listing[Offer]:
         self._step("search", query)
-        return super().search(query)
+        return self._answer("search", super().search, query)
 
     def forget_search(self, query: dict[str, Any]) -> None:
         self.calls.append(("forget", query))
@@ -176,11 +190,11 @@ class FakeMarket(VastClient):
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         self._step("list", label)
-        return super().instances(label, age_seconds)
+        return self._answer("list", super().instances, label, age_seconds)
 
     def destroy(self, instance_id: int) -> None:
         self._step("destroy", instance_id)
-        super().destroy(instance_id)
+        self._answer("destroy", super().destroy, instance_id)
 
     def start(self, instance_id: int) -> None:
         self._step("start", instance_id)
@@ -216,8 +230,10 @@ class FakeMarket(VastClient):
         if hook:
             hook(argument)
 
-    def _again(self, _call: str, call_market: Callable[[], Any], *_repeat: Any, **_more: Any) -> Any:
-        return call_market()
+    def _answer(self, call: str, truth: Callable[..., Value], *words: Any) -> Value:
+        instead = self.instead.get(call)
+        answer: Value = instead(truth, *words) if instead else truth(*words)
+        return answer
 
     def _send(
         self,

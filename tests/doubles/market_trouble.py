@@ -145,7 +145,7 @@ def fits(fault: str, phase: str) -> bool:
     return fault not in DOWN or PHASES[phase][0] != "up"
 
 
-CASES = tuple((fault, phase) for fault in FAULTS for phase in PHASES if fits(fault, phase))
+CASES: tuple[tuple[str, str], ...] = tuple((fault, phase) for fault in FAULTS for phase in PHASES if fits(fault, phase))
 
 
 def play(fault: str, phase: str, seed: int) -> Found:
@@ -154,7 +154,7 @@ def play(fault: str, phase: str, seed: int) -> Found:
     random.seed(f"{seed}")
     world = Life(seed)
     market = Troubled(fault, phase, chance)
-    world.clock = market.clock  # type: ignore[assignment]
+    world.clock = market.clock
     world.market = market
     names = ["chat-0", "chat-1"][: chance.randint(1, 2)]
     unknown = 0

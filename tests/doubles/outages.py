@@ -10,6 +10,7 @@ from providers.vast.api import errors
 from providers.vast.api.error_responses import refusal
 from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
+from providers.vast.api.rows import Listing
 from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
@@ -63,7 +64,7 @@ class TroubledMarket(FakeMarket):
         self.rents += 1
         return super().rent(offer_id, body)
 
-    def search(self, query: dict[str, Any]) -> list[Offer]:
+    def search(self, query: dict[str, Any]) -> Listing[Offer]:
         self._meet("search")
         return super().search(query)
 
@@ -71,7 +72,7 @@ class TroubledMarket(FakeMarket):
         self._meet("look")
         return super().show(instance_id)
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         self._meet("list" if not age_seconds else "look" if label else "all")
         return super().instances(label, age_seconds)
 

@@ -26,7 +26,7 @@ def with_series(folder: Path, openmetrics: str) -> Iterator[str]:
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "samples.txt").write_text(openmetrics + "# EOF\n")
-    words = ["promtool", "tsdb", "create-blocks-from", "openmetrics", folder / "samples.txt", folder / "data"]
+    words = ["promtool", "tsdb", "create-blocks-from", "openmetrics", f"{folder}/samples.txt", f"{folder}/data"]
     subprocess.run(words, check=True, capture_output=True)
     (folder / "prometheus.yml").write_text("global: {}\n")
     port = choose(1)[0]

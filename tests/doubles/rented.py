@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ class Rented:
             "127.0.0.1", self.host.ports[22], USER_KEY.private, fingerprint, clock or SystemClock(), 20, report_progress
         )
 
-    def converge(self, **changes: object) -> Report:
+    def converge(self, **changes: Any) -> Report:
         self.spec = replace(self.spec, **changes)
         with contextlib.closing(self.login()) as host:
             report_progress = lambda phase, text: self.reported.append(f"{phase}: {text}")  # noqa: E731

@@ -77,6 +77,8 @@ class Clock(FakeClock):
 class Market(FakeMarket):
     """A market that counts every call and lets the scheduled fault strike at its moment."""
 
+    clock: Clock
+
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock, list(OFFERS))
         self.moment = 0
@@ -206,11 +208,9 @@ class Market(FakeMarket):
             number for number, at in self.arrived.items() if self.moment - at >= QUIET and not self._struck_since(at)
         ]
         boots = [number for number in quiet if number in self.rows and number != kept]
-        return [
-            number
-            for number in boots
-            if self.rows[number]["label"] == label and self.rows[number].age < self.boot_seconds
-        ]
+        seconds = self.boot_seconds
+        assert seconds is not None
+        return [number for number in boots if self.rows[number]["label"] == label and self.rows[number].age < seconds]
 
     def _struck_since(self, moment: int) -> bool:
         return self.lies > 0 or any(moment < one <= self.moment for one in self.strikes)
@@ -224,5 +224,5 @@ class Market(FakeMarket):
 
     def _end(self) -> None:
         if self._fault == "killed-after":
-            self.clock.dead = True  # type: ignore[attr-defined]
+            self.clock.dead = True
             raise Killed

@@ -25,7 +25,7 @@ def inputs(endpoint: str, region: str, stack_id: str = "") -> BucketInputs:
     """Return a bucket with a name that nobody else has."""
     name = f"gpu-fleet-contract-{secrets.token_hex(6)}"
     return BucketInputs(
-        endpoint=endpoint, region=region, name=name, stackId=stack_id or secrets.token_hex(8), onDestroy="empty"
+        endpoint=endpoint, region=region, name=name, stack_id=stack_id or secrets.token_hex(8), on_destroy="empty"
     )
 
 
@@ -61,9 +61,11 @@ def writing(s3: Any, name: str) -> None:
     s3.put_object(Bucket=name, Key="blobs/one", Body=b"0123456789")
     assert s3.get_object(Bucket=name, Key="blobs/one", Range="bytes=2-4")["Body"].read() == b"234"
     place = urlsplit(s3.generate_presigned_url("get_object", {"Bucket": name, "Key": "blobs/one"}, ExpiresIn=60))
-    kind = http.client.HTTPSConnection if place.scheme == "https" else http.client.HTTPConnection
-    more = {"context": ssl.create_default_context()} if place.scheme == "https" else {}
-    connection = kind(place.netloc, timeout=30, **more)
+    connection = (
+        http.client.HTTPSConnection(place.netloc, timeout=30, context=ssl.create_default_context())
+        if place.scheme == "https"
+        else http.client.HTTPConnection(place.netloc, timeout=30)
+    )
     try:
         connection.request("GET", f"{place.path}?{place.query}", headers={"Range": "bytes=5-"})
         answer = connection.getresponse()

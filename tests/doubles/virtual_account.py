@@ -9,7 +9,7 @@ Client, pace, shared answers and breaker are the real ones, and so are the marke
 
 import random
 from collections import Counter
-from collections.abc import Coroutine
+from collections.abc import Coroutine, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -152,15 +152,15 @@ class VirtualAccount:
             "server": (request.url.host, 80),
             "client": ("203.0.113.1", 40000),
         }
-        sent: list[dict[str, Any]] = []
+        sent: list[MutableMapping[str, Any]] = []
 
-        async def receive() -> dict[str, Any]:
+        async def receive() -> MutableMapping[str, Any]:
             return {"type": "http.request", "body": body, "more_body": False}
 
-        async def send(message: dict[str, Any]) -> None:
+        async def send(message: MutableMapping[str, Any]) -> None:
             sent.append(message)
 
-        _at_once(self._app(scope, receive, send))  # type: ignore[arg-type]
+        _at_once(self._app(scope, receive, send))
         head = sent[0]
         content = b"".join(message.get("body", b"") for message in sent[1:])
         return httpx.Response(head["status"], headers=head["headers"], content=content)

@@ -29,7 +29,9 @@ def test_after_eval_the_shell_has_an_engine_of_the_right_version(pulumi_on_path,
     done = subprocess.run(["sh", "-c", script], cwd=REPO, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     version, python, stacks = done.stdout.split("\n", 2)
-    assert parse_version(version) >= VERSION
+    installed = parse_version(version)
+    assert installed is not None
+    assert installed >= VERSION
     assert python == f"{REPO}/.venv/bin/python"
     assert stacks.strip() == "[]"
 

@@ -116,7 +116,7 @@ def test_six_instances_come_online_in_one_process_and_move_there_from_older_stat
 
 def test_a_new_key_gives_back_what_leaves_in_the_same_update(cloud: Cloud, stack: Stack) -> None:
     account = httpx.Client(base_url=cloud.market_url, headers={"Authorization": f"Bearer {ACCOUNT_KEY}"})
-    permissions = {"api": {scope: {} for scope in SCOPES}}
+    permissions: dict[str, Any] = {"api": {scope: {} for scope in SCOPES}}
     key = account.post("/api/v0/auth/apikeys/", json={"name": "old", "permissions": permissions}).json()
     config = cloud.stack_config(replicas=5)
     config["gpu-fleet:fleets"]["other"] = {**config["gpu-fleet:fleets"]["chat"], "replicas": 1}

@@ -39,8 +39,9 @@ def answers(stack: Stack, ca: str) -> bool:
 
 def let_it_end_soon(stack: Stack) -> None:
     """Have the state say that the certificate of the only instance ends within ten days."""
-    deployment = {"version": 3, "deployment": stack.state()}
-    for row in deployment["deployment"]["resources"]:
+    state = stack.state()
+    deployment = {"version": 3, "deployment": state}
+    for row in state["resources"]:
         if row["type"] == INSTANCE:
             row["outputs"]["certificateEnd"] = time.time() + 10 * 86_400
     file = stack.folder.parent / "state.json"

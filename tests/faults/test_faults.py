@@ -10,6 +10,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from providers.store.client import Keys, connect, objects
+from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.machine_faults import other_host_key
 from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import Cloud, running_cloud
@@ -76,7 +77,9 @@ def test_another_host_key_at_a_later_login_is_reported_and_nothing_is_sent(
     cloud: Cloud, process: DynamicProcess
 ) -> None:
     id_, outs = process.create(cloud.props("chat-0"))
-    other_host_key(next(row.host for row in cloud.sandbox.market.all() if row.id == int(id_)))
+    host = next(row.host for row in cloud.sandbox.market.all() if row.id == int(id_))
+    assert isinstance(host, NamespaceHost)
+    other_host_key(host)
 
     seen = process.read(id_, outs)
 

@@ -61,7 +61,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Host:
-    """What `serving.InstanceBootstrap` is to `lifecycle`: serves at once."""
+    """What `InstanceBootstrap` is to `lifecycle`: serves at once."""
 
     settings: InstanceSettings
 
@@ -73,6 +73,10 @@ class Host:
 
     def drain(self, *_words: object) -> None:
         """Nobody asks it anything."""
+
+
+def _host(settings: InstanceSettings, *_more: object) -> Any:
+    return Host(settings)
 
 
 @dataclass(frozen=True)
@@ -95,9 +99,7 @@ def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setattr(InstanceSettings, "to_limits", lambda _self: limits)
     with running_market(time_scale=TIME_SCALE) as market:
         client = VastClient(market.url, market.key, NoRateLimit(), CLOCK, time_scale=market.time_scale)
-        context = OperationContext(
-            client, CLOCK, Keys("", ""), lambda *_: None, hosting=lambda settings, *_: Host(settings)
-        )
+        context = OperationContext(client, CLOCK, Keys("", ""), lambda *_: None, hosting=_host)
         yield Place(market, context, settings_of("chat-0", 0))
         client.close()
 

@@ -3,6 +3,7 @@
 import socket
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -180,8 +181,8 @@ def test_another_model_is_swapped_in_place(cloud: Cloud, process: DynamicProcess
     assert of_folder("tiny", cloud.folder / "other").digest == other.digest
 
 
-def _until(condition: object, seconds: float = 60) -> None:
+def _until(condition: Callable[[], object], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
+    while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.02)

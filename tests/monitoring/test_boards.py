@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 
 from monitoring import queries
-from monitoring.dashboards import boards
 from monitoring.dashboards.boards import BOARDS
-from monitoring.dashboards.panels import RATE, UNITS, Panel, runnable
+from monitoring.dashboards.panels import RATE, UNITS, Dashboard, Panel, runnable
 
 PANELS = [(board, panel) for board in BOARDS for panel in board.panels]
 KINDS = ("line", "bar", "number", "table")
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS, ids=lambda one: one.title)
-def test_a_panel_has_title_description_unit_and_legends(board: boards.Dashboard, panel: Panel) -> None:
+def test_a_panel_has_title_description_unit_and_legends(board: Dashboard, panel: Panel) -> None:
     assert panel.title
     assert panel.about.endswith(".")
     assert panel.unit in UNITS
@@ -34,7 +33,7 @@ def test_boards_and_titles_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize(("board", "panel"), PANELS, ids=lambda one: one.title)
-def test_counters_stand_under_a_rate_and_windows_are_grafanas(board: boards.Dashboard, panel: Panel) -> None:
+def test_counters_stand_under_a_rate_and_windows_are_grafanas(board: Dashboard, panel: Panel) -> None:
     for query in panel.queries:
         for metric in re.findall(r"\b[a-z_:]+_total\b", query.expression):
             whole_bill = (

@@ -25,7 +25,7 @@ class Answers(Prometheus):
         return self.known[expression]
 
 
-GOOD = {"p50": 40.0, "p95": 1.5, "dearest": 0.3}
+GOOD: dict[str, float | None] = {"p50": 40.0, "p95": 1.5, "dearest": 0.3}
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Money: kinds sum to the bill, waste is a part of it, days and months are UTC's, and our own count is held against it."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -102,9 +103,8 @@ def test_our_count_is_compared_where_both_are_known() -> None:
     assert found.instances == 2
     assert found.ratio == pytest.approx(0.803 / (0.01 + 0.72) - 1)
     assert money.drift(charges, ours, [there], NOON, MarketTime(2.0)).ratio == pytest.approx(0.803 / 1.46 - 1)
-    assert money.drift([charge(8, gpu=0.72, disk=0.03, bwd=9.0, bwu=9.0)], ours, [there], NOON) == money.Drift(
-        1, pytest.approx(0.75 / 0.72 - 1)
-    )
+    ratio: Any = pytest.approx(0.75 / 0.72 - 1)
+    assert money.drift([charge(8, gpu=0.72, disk=0.03, bwd=9.0, bwu=9.0)], ours, [there], NOON) == money.Drift(1, ratio)
     assert money.drift([], ours, [there], NOON) == money.Drift(0, None)
 
 

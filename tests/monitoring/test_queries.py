@@ -90,7 +90,9 @@ def test_an_instance_that_was_rented_for_a_part_of_the_window_is_charged_for_tha
 def test_the_inventory_keeps_its_labels_and_its_value_is_the_price(tmp_path: Path) -> None:
     now, exporter = int(time.time()), 'job="exporter",instance="a"'
     who = f'instance_id="1",name="chat-1",fleet="chat",{exporter}'
-    rows = [(f'vast_instance_info{{{who},location="US",status="running"}}', 1, now - 30)]
+    rows: list[tuple[str, float, float]] = [
+        (f'vast_instance_info{{{who},location="US",status="running"}}', 1, now - 30)
+    ]
     rows.append((f"vast_instance_cost_per_hour{{{who}}}", 0.6, now - 30))
     text = "".join(f"{series} {value} {at}\n" for series, value, at in sorted(rows))
 

@@ -1,5 +1,6 @@
 """Which Go builds: the machine's own if it is new enough, else a package that is installed once."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ def program(file: Path, text: str) -> Path:
 
 @pytest.fixture
 def where(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> paths.Paths:
-    which = golang.shutil.which  # this machine's own Go is none of these tests'
+    which = shutil.which  # this machine's own Go is none of these tests'
     monkeypatch.setattr(
         "offline.golang.shutil.which", lambda name, path: which(name, path=path.replace("/usr/", "/no/"))
     )

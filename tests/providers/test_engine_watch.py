@@ -72,8 +72,8 @@ def engine_with_a_launcher_in_between(tmp_path: Path, address: str) -> Iterator[
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHOME": sys.base_prefix},
         start_new_session=True,
     )
+    assert engine.stdout is not None
     try:
-        assert engine.stdout is not None
         assert engine.stdout.readline() == "waiting\n"
         yield engine
     finally:

@@ -1,5 +1,7 @@
 """A browser for the tests: taken where one is, installed where it can be, and not missed where not."""
 
+import shutil
+
 import pytest
 
 from tools import packages
@@ -7,7 +9,7 @@ from tools.machine.steps import SetupError
 
 
 def test_a_browser_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packages.shutil, "which", lambda name, path: f"/usr/bin/{name}" if "chrome" in name else None)
+    monkeypatch.setattr(shutil, "which", lambda name, path: f"/usr/bin/{name}" if "chrome" in name else None)
     monkeypatch.setattr(packages, "run", lambda *_: pytest.fail("nothing lacks"))
 
     packages.install_browser({})
@@ -18,9 +20,7 @@ def test_a_browser_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> No
 def test_without_one_set_up_goes_on_and_says_so(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        packages.shutil, "which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None
-    )
+    monkeypatch.setattr(shutil, "which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None)
     monkeypatch.setattr(packages, "become_root", list)
 
     def refused(*_: object) -> str:
@@ -36,12 +36,15 @@ def test_without_one_set_up_goes_on_and_says_so(
 def test_what_needs_root_and_what_works_without_is_said_before_root_is_asked(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(
-        packages.shutil, "which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None
-    )
+    monkeypatch.setattr(shutil, "which", lambda name, path="": "/usr/bin/apt-get" if name == "apt-get" else None)
     monkeypatch.setattr(packages, "become_root", list)
     said: list[str] = []
-    monkeypatch.setattr(packages, "run", lambda *_: said.append(capsys.readouterr().err) or "")
+
+    def run(*_: object) -> str:
+        said.append(capsys.readouterr().err)
+        return ""
+
+    monkeypatch.setattr(packages, "run", run)
 
     packages.install_packages({})
 

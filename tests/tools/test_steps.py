@@ -40,6 +40,7 @@ def test_the_second_set_up_waits_for_the_first(tmp_path, capfd):
     first = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
+    assert first.stdout is not None
     assert first.stdout.readline() == "held\n"
     entered = threading.Event()
 

@@ -20,7 +20,7 @@ import httpx
 import paramiko
 
 _lock = threading.Lock()
-_counts = collections.Counter()
+_counts: collections.Counter[str] = collections.Counter()
 
 
 def _seam(name, call, *words, **named):

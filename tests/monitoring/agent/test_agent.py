@@ -80,7 +80,8 @@ def test_idleness_counts_from_ready_and_every_admitted_request_ends_it(gate: Any
     log.write_text(line() * 3)
     activity = Activity(log, f"{url}/metrics", clocks.wall, clocks.monotonic)
     activity.look(ready=False)
-    assert activity.idle_seconds is None
+    before = activity.idle_seconds
+    assert before is None
 
     activity.look(ready=True)
     clocks.now += 30

@@ -15,7 +15,8 @@ DNS = 53
 
 def open_ways(found: list[dict]) -> tuple[set[tuple[str, str, int | None]], set[tuple[str, str, int | None]]]:
     """Return (what may leave, what may enter) as (source, target, port)."""
-    leaves, enters = set(), set()
+    leaves: set[tuple[str, str, int | None]] = set()
+    enters: set[tuple[str, str, int | None]] = set()
     for policy in found:
         chosen = policy["spec"]["podSelector"].get("matchLabels")
         for key, ways in (("egress", leaves), ("ingress", enters)):

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from monitoring.kubernetes import stack
+from monitoring.kubernetes.grafana import documents
 from monitoring.kubernetes.images import IMAGES, unpinned
 from monitoring.kubernetes.objects import CONFIG_DIGEST, Manifest
 from monitoring.kubernetes.settings import (
@@ -153,7 +154,7 @@ def test_with_a_prometheus_that_exists_only_what_it_lacks_is_made() -> None:
     [rules] = of(manifests, "PrometheusRule").values()
     assert rules["metadata"]["labels"] == {"release": "kube-prometheus"}
     assert {group["name"] for group in rules["spec"]["groups"]} >= {"gpu-fleet-records"}
-    assert of(manifests, "ConfigMap").keys() == {f"dashboard-{uid}" for uid in stack.documents()}
+    assert of(manifests, "ConfigMap").keys() == {f"dashboard-{uid}" for uid in documents()}
     assert {each["metadata"]["labels"]["grafana_dashboard"] for each in of(manifests, "ConfigMap").values()} == {"1"}
     assert "--upstream=http://prometheus.other:9090" in pods(manifests)["door"]["containers"][0]["args"]
 

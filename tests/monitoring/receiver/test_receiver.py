@@ -70,7 +70,7 @@ def test_no_other_credential_opens_and_the_attempt_is_counted(monitoring: Monito
 
     assert reports(monitoring, tmp_path, "102", "another key of 16").send([sample(NAME, 1, now)]).status_code == 401
     with reports(monitoring, tmp_path, "102").client() as http:
-        http.auth = None
+        http.auth = httpx.Auth()  # sends no credential
         assert http.post(PATH, content=b"").status_code == 401
     assert stored(monitoring, f'{NAME}{{instance_id="102"}}') == []
 

@@ -76,6 +76,7 @@ def started(*before: str) -> Iterator[tuple[subprocess.Popen[str], language_pb2_
         text=True,
         start_new_session=True,
     )
+    assert child.stdout is not None
     try:
         port = int(child.stdout.readline())
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -123,6 +124,7 @@ def test_it_ends_when_the_process_that_started_it_is_killed():
     starter = (sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])")
     with started(*starter) as (child, stub):
         child.kill()
+        assert child.stdout is not None
         child.stdout.read()  # ends when the last process that holds the pipe has ended
         with pytest.raises(grpc.RpcError):
             stub.GetPluginInfo(empty_pb2.Empty(), timeout=5)

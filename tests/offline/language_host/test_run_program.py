@@ -15,7 +15,7 @@ def test_exit_statuses_pass_through(code, status):
 
 
 def test_a_text_is_shown_and_means_failure():
-    shown = []
+    shown: list[str] = []
     assert run_program.exit_status(SystemExit("no key"), shown.append) == run_program.MESSAGE_SHOWN
     assert shown == ["no key"]
 

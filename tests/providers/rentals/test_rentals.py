@@ -55,7 +55,7 @@ class LiesOnce(FakeMarket):
 
     lied = False
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         label, self.lied = (label if self.lied else "no such label"), True
         return super().instances(label, age_seconds)
 
@@ -79,7 +79,7 @@ def test_a_market_that_cannot_be_asked_is_no_empty_one(market: FakeMarket) -> No
 
 def test_what_does_not_go_is_said(market: FakeMarket) -> None:
     number = market.add("gpu-fleet/abc/chat-0", offer(1))
-    market.destroy = lambda _number: None  # type: ignore[method-assign]
+    market.instead["destroy"] = lambda _truth, _number: None
 
     with pytest.raises(errors.StillRented, match=f"INSTANCE {number} MAY STILL BE RENTED"):
         end(market)
@@ -212,10 +212,7 @@ NOT_OURS = [
 
 def list_also(market: FakeMarket, rows: list[Any]) -> None:
     """Have the market's list hold these rows, too."""
-    honest = market.instances
-    market.instances = lambda label=None, age=0.0: Listing(  # type: ignore[method-assign]
-        honest(label, age), read(rows, Instance).odd
-    )
+    market.instead["list"] = lambda truth, *words: Listing(truth(*words), read(rows, Instance).odd)
 
 
 @pytest.mark.parametrize("row", DOUBTFUL)

@@ -26,7 +26,8 @@ def process() -> Iterator[DynamicProcess]:
 def test_the_life_of_the_resource(process: DynamicProcess) -> None:
     with running_market() as market:
         process.configure({"vastApiKey": market.key})
-        inputs = {"market": {"url": market.url, "hostUrl": "", "timeScale": market.time_scale}, "stackId": "abc"}
+        place = {"url": market.url, "hostUrl": "", "timeScale": market.time_scale}
+        inputs = {"market": place, "stackId": "abc"}
         assert process.check(inputs).failures == {}
 
         id_, outs = process.create(inputs)
@@ -34,7 +35,7 @@ def test_the_life_of_the_resource(process: DynamicProcess) -> None:
         assert id_ == "abc"
         assert process.diff(id_, outs, inputs).changes is False
         assert process.diff(id_, outs, {**inputs, "stackId": rpc.UNKNOWN}).changes is False
-        moved = process.diff(id_, outs, {**inputs, "market": {**inputs["market"], "url": "http://127.0.0.1:1"}})
+        moved = process.diff(id_, outs, {**inputs, "market": {**place, "url": "http://127.0.0.1:1"}})
         assert (moved.changes, moved.replaces) == (True, [])
         assert process.read(id_, outs).id == "abc"
         process.delete(id_, outs)

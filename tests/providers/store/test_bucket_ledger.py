@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from providers.ledger.bucket_ledger import DAYS, PAUSE_SECONDS, PREFIX, BucketLedger, open_ledger
+from providers.ledger.bucket_ledger import DAYS, PAUSE_SECONDS, BucketLedger, open_ledger
+from providers.ledger.bucket_objects import PREFIX
 from providers.ledger.event import Event, Outcome, Reason
 from providers.ledger.folder_ledger import FolderLedger, ledger_home
 from providers.ledger.ledger import CleanLedger

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from providers.ledger.bucket_ledger import PAUSE_SECONDS, PREFIX, BucketLedger
+from providers.ledger.bucket_ledger import PAUSE_SECONDS, BucketLedger
+from providers.ledger.bucket_objects import PREFIX
 from providers.ledger.event import Outcome, Reason
 from tests.doubles.clock import FakeClock
 from tests.providers.store.test_bucket_ledger import Shelf, event

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.doubles.model_folder import CONFIG, make_model, safetensors
 from weights.manifest import ManifestError, paths_of
 from weights.model_folder import INDEX, header, problems, read_model_info
+from weights.model_info import ModelInfo
 
 
 @pytest.fixture
@@ -22,9 +23,15 @@ def found(folder: Path, *allowed: str) -> list[str]:
     return problems(folder, paths_of(folder), allowed)
 
 
+def info_of(folder: Path) -> ModelInfo:
+    info = read_model_info(folder, paths_of(folder))
+    assert info is not None
+    return info
+
+
 def test_a_whole_model_has_no_problems_and_says_what_it_is(model: Path) -> None:
     assert found(model) == []
-    what = read_model_info(model, paths_of(model))
+    what = info_of(model)
     assert (what.parameters, what.weight_bytes, what.dtype) == (50, 104, "F16")
     assert what.kv_values_per_token == 2 * 2 * 2 * 16
     assert what.tensor_parallel_sizes == (1, 2, 4)
@@ -86,18 +93,18 @@ def test_a_config_that_is_none_is_refused(model: Path, text: str) -> None:
 def test_a_model_inside_a_multimodal_one_is_read(model: Path) -> None:
     outer = {"architectures": ["Vision"], "text_config": {key: CONFIG[key] for key in CONFIG if key != "architectures"}}
     (model / "config.json").write_text(json.dumps(outer))
-    assert read_model_info(model, paths_of(model)).architecture == "Vision"
+    assert info_of(model).architecture == "Vision"
 
 
 def test_latent_attention_keeps_one_vector_a_layer(model: Path) -> None:
     (model / "config.json").write_text(json.dumps(CONFIG | {"kv_lora_rank": 512, "qk_rope_head_dim": 64}))
-    assert read_model_info(model, paths_of(model)).kv_values_per_token == 2 * 576
+    assert info_of(model).kv_values_per_token == 2 * 576
 
 
 @pytest.mark.parametrize("where", ["chat_template.jinja", "tokenizer_config.json"])
 def test_a_chat_template_is_found(model: Path, where: str) -> None:
     (model / where).write_text(json.dumps({"chat_template": "{{ x }}"}))
-    assert read_model_info(model, paths_of(model)).chat_template is True
+    assert info_of(model).chat_template is True
 
 
 @given(st.binary(max_size=200))

@@ -3,7 +3,8 @@
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from providers.ledger.bucket_ledger import DAYS, PREFIX
+from providers.ledger.bucket_ledger import DAYS
+from providers.ledger.bucket_objects import PREFIX
 from providers.ledger.tail import LedgerTail
 from providers.store.errors import StoreError
 from tests.doubles.clock import FakeClock

@@ -43,7 +43,8 @@ def test_a_small_file_becomes_a_blob_of_its_digest(s3, bucket, tmp_path, size):
 def test_a_large_file_goes_in_parts_and_arrives_whole(s3, bucket, tmp_path):
     path = tmp_path / "file"
     path.write_bytes(os.urandom(1000) + bytes(2 * PART_BYTES) + os.urandom(7))
-    file, sent = file_of(path), []
+    file = file_of(path)
+    sent: list[int] = []
     upload(s3, bucket, file, path, sent.append)
     assert sorted(sent) == [1007, PART_BYTES, PART_BYTES]
     digest = hashlib.sha256()

@@ -98,7 +98,7 @@ def test_an_account_that_cannot_be_read_is_a_doubt(
 
 def test_a_market_that_leaves_the_account_s_id_out_is_a_doubt_too(rented: Rented) -> None:
     rented.see_nothing()
-    rented.market.account = lambda: Account(username="alice")  # type: ignore[method-assign]
+    rented.market.instead["whose"] = lambda _truth: Account(username="alice")
 
     with pytest.raises(errors.AccountUnknown, match="no account's id"):
         rented.read()

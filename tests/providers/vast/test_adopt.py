@@ -1,12 +1,14 @@
 """What carries our label: which is taken over, which stays, and which goes back; by the mark, else by the lowest id."""
 
 from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
 from bootstrap import errors as host_errors
 from providers.vast import lifecycle
 from providers.vast.api import errors
+from providers.vast.api.rows import Listing
 from providers.vast.create import InstanceRequest, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, LeftToAnother
@@ -66,7 +68,7 @@ def test_a_marked_instance_that_no_list_shows_yet_is_taken_over() -> None:
     account = Account()
     number = account.add(1)
     account.marked(number, "them")
-    account.market.instances = lambda *_a, **_k: []  # type: ignore[method-assign]
+    account.market.instead["list"] = lambda *_words: Listing()
 
     assert account.adopt() == number
 
@@ -219,11 +221,11 @@ def test_a_create_that_ends_well_leaves_its_mark_and_the_ledger_says_what_was_le
     assert account.mark[0] == served.instance.id
 
     class Fails:
-        def serve(self, *_words: object) -> None:
+        def serve(self, *_words: object, **_more: object) -> NoReturn:
             raise host_errors.HostUnreachable("closed")
 
     with pytest.raises(LeftToAnother):
-        bring_online(Renter(account.market, clock, Limits()), order, Fails(), print, ledger, account.marks)  # type: ignore[arg-type]
+        bring_online(Renter(account.market, clock, Limits()), order, Fails(), print, ledger, account.marks)
 
     assert list(account.market.rows) == [served.instance.id]
     assert ledger.outcomes[-1] == "still-rented"

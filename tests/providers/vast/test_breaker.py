@@ -122,10 +122,7 @@ def test_a_list_that_lied_once_delays_a_rent_and_no_more(tmp_path: Path) -> None
     guard, market, breaker = guarded(tmp_path)
     breaker.listed(rows(FLEET), 0.0, UNIX)
     breaker.listed([], 1.0, UNIX + 1)
-    truth = market.instances
-    market.instances = lambda *words: (
-        breaker.listed(rows(FLEET), market.clock.now, market.clock.time()) or truth(*words)
-    )  # type: ignore[func-returns-value,method-assign]
+    market.before["list"] = [lambda _label: breaker.listed(rows(FLEET), market.clock.now, market.clock.time())] * 999
 
     guard.rent(1, BODY)
 

@@ -108,8 +108,8 @@ class Lagging(FakeMarket):
     def show(self, instance_id: int) -> Instance | None:
         return super().show(instance_id) if self._shows(instance_id) else None
 
-    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        return [one for one in super().instances(label, age_seconds) if self._shows(one.id)]
+    def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
+        return Listing(one for one in super().instances(label, age_seconds) if self._shows(one.id))
 
     def _shows(self, number: int) -> bool:
         return number not in self.rows or self.rows[number].age >= self.LAG
@@ -141,7 +141,7 @@ def test_a_contract_that_a_refusal_left_behind_is_given_back_though_it_shows_lat
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_rent_call_that_broke_leaves_nothing_unowned(broken: BaseException, when: str) -> None:
     market = Lagging(FakeClock())
-    getattr(market, when)["rent"] = [raising(broken)]  # type: ignore[arg-type]
+    getattr(market, when)["rent"] = [raising(broken)]
 
     with pytest.raises(type(broken)):
         rent(Renter(market, market.clock, LIMITS), offer(1), BODY)

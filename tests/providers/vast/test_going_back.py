@@ -32,8 +32,12 @@ def failed(seen: dict[str, Any] | None) -> str:
     world = World(1)
     world.up("chat-0")
     number, old, outs = world.state["chat-0"]
+
+    def hosting(*_words: object) -> Any:
+        return Refusing(seen)
+
     context = lifecycle.OperationContext(
-        world.market, world.clock, world.context().keys, lambda *_: None, hosting=lambda *_: Refusing(seen)
+        world.market, world.clock, world.context().keys, lambda *_: None, hosting=hosting
     )
     with pytest.raises(UpdateFailed) as raised:
         lifecycle.update(number, old, settings_of("chat-0", 1), outs, context)

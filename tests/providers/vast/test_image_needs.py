@@ -7,8 +7,8 @@ import pytest
 from providers.vast.search import mismatches, query
 from providers.vast.search.image_needs import Needs, image_cuda, needs_of
 from tests.doubles.market import offer
+from tests.providers.vast.test_memory_fit import LLAMA_8B
 from tests.providers.vast.test_ranking import REQUIREMENTS
-from weights.model_info import ModelInfo
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_architecture_that_image_dtype_and_quantization_need(
 
 
 def test_a_quantized_model_needs_what_its_method_needs() -> None:
-    about = ModelInfo.model_construct(quantization="mxfp4")
+    about = LLAMA_8B.model_copy(update={"dtype": "F16", "quantization": "mxfp4"})
 
     assert needs_of("somebody/vllm:1", (), about).capability == 800
 

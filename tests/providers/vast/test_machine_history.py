@@ -1,5 +1,7 @@
 """What events add up to: longer avoidance with each failure, an end to it always, and measurements before promises."""
 
+import random
+
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -55,9 +57,9 @@ def event(at: float, outcome: Outcome, reason: Reason | None = None) -> Event:
 
 
 @given(histories, st.randoms(use_true_random=False))
-def test_the_order_and_repeats_do_not_matter(history: list[Event], random: object) -> None:
+def test_the_order_and_repeats_do_not_matter(history: list[Event], chance: random.Random) -> None:
     shuffled = [*history, *history[:3]]
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
 
     assert fold(shuffled) == fold(history)
 

@@ -42,7 +42,9 @@ def _down(instance: Instance, port: int) -> Failed | Pending | Running:
     ],
     ids=["words of what boots", "two looks", "what answers", "two looks of a refresh", "looking a lost rent up"],
 )
-def test_a_rule_that_is_left_out_is_found(monkeypatch: pytest.MonkeyPatch, room, rule, instead, case) -> None:
+def test_a_rule_that_is_left_out_is_found(
+    monkeypatch: pytest.MonkeyPatch, room, rule, instead, case: tuple[str, str]
+) -> None:
     monkeypatch.setattr(room, rule, instead)
 
     found = [play(*case, seed) for seed in range(40)]

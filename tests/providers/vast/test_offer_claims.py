@@ -22,12 +22,15 @@ from providers.vast.create import InstanceRequest, Served, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search import prices, ranking
+from providers.vast.search.memory_fit import Fit
 from providers.vast.search.requirements import Requirements
+from providers.vast.search.serving_options import read_options
 from tests.doubles.clock import FakeClock
 from tests.doubles.full_disk import full_disk
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_time import VirtualTime
+from tests.providers.vast.test_memory_fit import LLAMA_8B
 
 REQUIREMENTS = Requirements(("RTX 4090",), 1, max_usd_per_hour=9.0, disk_gb=20, weights_gb=1)
 
@@ -139,13 +142,13 @@ def test_what_is_chosen_costs_nearly_what_the_cheapest_free_one_does(found: list
 
 
 def test_gpus_that_the_model_may_not_fit_are_no_neighbours_of_those_that_it_fits() -> None:
-    class Tight:
-        least_mib = 0
+    class Tight(Fit):
+        least_mib = 0.0
 
-        def may_be_too_small(self, gpu_ram: float) -> bool:
-            return gpu_ram < 20_000
+        def may_be_too_small(self, gpu_mib: float) -> bool:
+            return gpu_mib < 20_000
 
-    requirements = replace(REQUIREMENTS, fit=Tight())  # type: ignore[arg-type]
+    requirements = replace(REQUIREMENTS, fit=Tight(LLAMA_8B, read_options(LLAMA_8B, ())))
     fits, slice_, small = offer(1), offer(2, machine_id=1001), offer(3, gpu_ram=16_000)
     ranked = ranking.rank([fits, slice_, small], requirements, one_per_machine=False)
 

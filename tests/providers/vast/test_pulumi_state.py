@@ -105,7 +105,7 @@ def test_an_export_that_is_no_json_is_trouble_and_not_emptiness() -> None:
 def test_config_comes_in_its_shapes() -> None:
     rows = {"a:x": {"value": "1", "secret": True}, "a:y": {"value": "{}", "objectValue": {"z": 1}}}
 
-    assert stack_config(Pulumi(config=rows), "dev") == ({"a:x": "1", "a:y": {"z": 1}}, {"a:x"})
+    assert stack_config(Pulumi(config=rows), "dev") == ({"a:x": "1", "a:y": {"z": 1}}, frozenset({"a:x"}))
 
 
 def test_no_selected_stack_says_how_to_name_one() -> None:

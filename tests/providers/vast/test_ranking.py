@@ -1,5 +1,6 @@
 """Search and rank: what fits is a question of every wish, and a refusal says which one would have to give."""
 
+import random
 from dataclasses import replace
 
 from hypothesis import given
@@ -64,9 +65,9 @@ def test_ranked_offers_fit_every_wish_and_name_a_machine_once(rows: list[Offer])
 
 
 @given(some_offers, st.randoms())
-def test_ranking_does_not_depend_on_the_order_of_the_answer(rows: list[Offer], random: object) -> None:
+def test_ranking_does_not_depend_on_the_order_of_the_answer(rows: list[Offer], chance: random.Random) -> None:
     shuffled = list(rows)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    chance.shuffle(shuffled)
 
     assert ranking.rank(shuffled, REQUIREMENTS) == ranking.rank(rows, REQUIREMENTS)
 

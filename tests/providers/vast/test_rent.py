@@ -129,6 +129,7 @@ def test_waiting_ends_with_the_running_instance(clock: FakeClock, market: FakeMa
     running = wait_until_running(Renter(market, clock, LIMITS), instance_id, "label", 8443, LIMITS.boot_seconds)
 
     assert running.address(8443) == ("127.0.0.1", 48443)
+    assert market.boot_seconds is not None
     assert market.boot_seconds <= clock.now < market.boot_seconds + 2 * LIMITS.boot_look_seconds
 
 

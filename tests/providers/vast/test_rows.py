@@ -44,7 +44,7 @@ ROW = {
     ),
     "ports": {"22/tcp": [{"HostIp": "0.0.0.0", "HostPort": "40022"}]},
 }
-ODD_VALUES = st.sampled_from([None, "", "?", [], {}, -1, True])
+ODD_VALUES: st.SearchStrategy[Any] = st.sampled_from([None, "", "?", [], {}, -1, True])
 LISTED = {"id": 1, "label": OURS, "ports": {"22/tcp": [{"HostPort": "many"}]}}  # does not parse
 
 
@@ -171,13 +171,12 @@ def test_all_that_can_be_known_of_a_list_has_the_rows_set_aside() -> None:
 def test_the_end_of_a_stack_gives_back_what_does_not_parse() -> None:
     market = FakeMarket(FakeClock())
     number = market.rent(1, {"label": OURS, "image": "img:1", "disk": 20})
-    honest = market.instances
 
-    def odd_once(label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
-        market.instances = honest  # type: ignore[method-assign]
+    def odd_once(*_words: object) -> Listing[Instance]:
+        del market.instead["list"]
         return read([{**LISTED, "id": number}], Instance)
 
-    market.instances = odd_once  # type: ignore[method-assign]
+    market.instead["list"] = odd_once
     end_rentals(
         Renter(market, market.clock, Limits()), Teardown(["abc"]), lambda: [StackState("dev", "abc")], lambda *_: None
     )
@@ -188,7 +187,7 @@ def test_the_end_of_a_stack_gives_back_what_does_not_parse() -> None:
 def test_the_search_says_once_what_it_left_out() -> None:
     market = FakeMarket(FakeClock())
     listed = read([{**OFFER, "num_gpus": None}, *(offer(n).model_dump() for n in (1, 2))], Offer)
-    market.search = lambda _query: listed  # type: ignore[method-assign]
+    market.instead["search"] = lambda _truth, _query: listed
     requirements = Requirements(("RTX 4090",), 1, 5.0, 20, 1)
     reported: list[str] = []
 
@@ -200,7 +199,7 @@ def test_the_search_says_once_what_it_left_out() -> None:
 
 def test_a_refusal_says_what_was_left_out() -> None:
     market = FakeMarket(FakeClock())
-    market.search = lambda _query: read([{**OFFER, "gpu_ram": None}], Offer)  # type: ignore[method-assign]
+    market.instead["search"] = lambda _truth, _query: read([{**OFFER, "gpu_ram": None}], Offer)
 
     with pytest.raises(NoMatchingOffer, match=r"1 offer is left out, .* no usable gpu_ram"):
         candidates(market, Requirements(("RTX 4090",), 1, 5.0, 20, 1), {}, 0.0, lambda _phase, _text: None)

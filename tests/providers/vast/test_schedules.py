@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from providers.rentals import teardown
-from providers.vast import down_check, lifecycle
+from providers.vast import down_check, lifecycle, running_check
 from providers.vast.api import account
 from providers.vast.renting import adopt, give_back, look, rent
 from providers.vast.renting.ownership import Finding, Kind
@@ -71,7 +71,7 @@ def test_the_histories_reach_every_fault() -> None:
         ),
         (133, lifecycle, "give_back", lambda renter, number, _price: renter.market.destroy(number)),
         (188, down_check, "_is_lost", lambda *_a: True),
-        pytest.param(0, down_check.Absence, "left", lambda *_a: 0.0, marks=UNSEEN),
+        pytest.param(0, running_check.Absence, "left", lambda *_a: 0.0, marks=UNSEEN),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

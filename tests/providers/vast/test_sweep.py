@@ -139,8 +139,7 @@ def test_each_is_given_back_or_said_to_cost_still() -> None:
     clock = FakeClock()
     market = FakeMarket(clock)
     first, second = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n + 1)) for n in range(2))
-    stubborn = market.destroy
-    market.destroy = lambda number: None if number == second else stubborn(number)  # type: ignore[method-assign]
+    market.instead["destroy"] = lambda truth, number: None if number == second else truth(number)
 
     ended = give_back_each(Renter(market, clock, Limits(destroy_seconds=30)), market.instances())
 

@@ -51,11 +51,7 @@ _settle = rent.settle
         (Adoption, "_holder", lambda _self, _market, number, under: min([number, *under])),
         (Adoption, "keep", lambda *_a: None),
         (Adoption, "_is_gone", lambda *_a: True),
-        (
-            rent,
-            "settle",
-            lambda renter, label, _machine=None: _settle(renter.market, renter.clock, renter.limits, label),
-        ),
+        (rent, "settle", lambda renter, label, _machine=None: _settle(renter, label)),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

@@ -60,8 +60,9 @@ def test_two_fleets_come_and_go_at_once(tmp_path: Path, each: int) -> None:
     # Rents that the other one's came before, and turns that the other one had, cost no more than as much again, twice.
     assert account.time.now <= 3 * 2 * each * RENT_SECONDS + 180
 
-    numbers = {one.id: one.label.split("/")[1] for one in account.market.all()}
+    numbers = {one.id: str(one.label).split("/")[1] for one in account.market.all()}
     ended = account.time.run(*(ending(account, sides[stack], number) for number, stack in numbers.items()))
 
-    assert sorted(ended) == sorted(numbers)  # type: ignore[type-var]
+    returned = [one for one in ended if isinstance(one, int)]
+    assert sorted(returned) == sorted(numbers)
     assert account.market.all() == []

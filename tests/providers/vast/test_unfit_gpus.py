@@ -7,6 +7,7 @@ import pytest
 
 from bootstrap import errors as host_errors
 from providers.vast.api.offer import Offer
+from providers.vast.api.rows import Listing
 from providers.vast.create import bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
@@ -72,11 +73,11 @@ def test_the_larger_size_is_found_behind_a_page_of_smaller_ones_and_beside_other
     class Paged(FakeMarket):
         """Lists the cheapest few that a query asks for, as the market's page does."""
 
-        def search(self, query: dict[str, Any]) -> list[Offer]:
+        def search(self, query: dict[str, Any]) -> Listing[Offer]:
             rows = super().search(query)
             least = query.get("gpu_ram", {}).get("gte", 0)
             fits = [row for row in rows if row.gpu_name in query["gpu_name"]["in"] and row.gpu_ram >= least]
-            return sorted(fits, key=lambda row: row.dph_base)[:3]
+            return Listing(sorted(fits, key=lambda row: row.dph_base)[:3])
 
     paged = Paged(market.clock, [*(a100(number, 40, 0.2) for number in range(1, 9)), a100(9, 80, 0.4)])
     order = replace(ORDER, requirements=replace(REQUIREMENTS, gpu_names=("A100 SXM4", "H200")))

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -119,7 +120,8 @@ def test_following_the_hint_opens_exactly_what_it_counts(far: list[tuple[str, fl
         "downloadMbps": "min_download_mbps",
         "diskGb": "disk_gb",
     }
-    followed = replace(requirements, **{fields[found[1]]: float(found[2])})
+    hint: dict[str, Any] = {fields[found[1]]: float(found[2])}
+    followed = replace(requirements, **hint)
     if found[1] != "diskGb":  # less disk is cheaper besides, which may open more
         assert len(ranking.rank(rows, followed)) == int(found[3])
     assert len(ranking.rank(rows, followed)) >= int(found[3]) >= 1

@@ -55,6 +55,7 @@ def test_the_next_emulator_sweeps_what_a_killed_one_left(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
+    assert holder.stdout is not None
     try:
         disk = Path(holder.stdout.readline().strip())
         DiskFolders(tmp_path).close()

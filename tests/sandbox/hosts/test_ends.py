@@ -94,6 +94,7 @@ def kill_and_look(cache, user):
         stdout=subprocess.PIPE,
         text=True,
     )
+    assert emulator.stdout is not None
     try:
         first_processes = json.loads(emulator.stdout.readline())
         processes = [one for one in descendants(emulator.pid) if one != emulator.pid]

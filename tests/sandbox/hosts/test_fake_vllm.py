@@ -11,6 +11,7 @@ import pytest
 from sandbox import model
 from sandbox.fake_vllm import knobs
 from sandbox.fake_vllm.weights import load
+from sandbox.hosts.host import NamespaceHost
 from tests.doubles.emulated import Login, until
 
 SERVER = "/opt/vllm/bin/python -m vllm.entrypoints.openai.api_server"
@@ -24,16 +25,23 @@ def tiny(tmp_path_factory):
     return folder / "tiny"
 
 
+class HostLogin(Login):
+    """A login that knows its host, which has faults."""
+
+    def __init__(self, host: NamespaceHost) -> None:
+        super().__init__(host)
+        self.host = host
+
+
 @pytest.fixture
 def login(make, tiny):
     """A login to a host that has the double and the tiny model."""
     host = make(image="vllm/vllm-openai:latest", name="C.7")
-    login = Login(host)
+    login = HostLogin(host)
     login.run(f"mkdir -p {WEIGHTS}")
     with login.client.open_sftp() as files:
         for file in tiny.iterdir():
             files.put(str(file), f"{WEIGHTS}/{file.name}")
-    login.host = host
     return login
 
 

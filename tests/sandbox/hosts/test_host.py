@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.hosts import backend
+from sandbox.hosts.namespaces import Namespaces
 from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import Login, spec, until
 
@@ -157,11 +158,10 @@ def test_the_log_holds_what_onstart_said(make):
 def test_a_host_that_cannot_be_made_leaves_no_port_open(emulator, monkeypatch):
 
     kept = []
-    original = backend.Namespaces
 
     def broken(spawner, name, config, output):
         kept.append(output)
-        return original(spawner, name, {**config, "shm": "nonsense"}, output)
+        return Namespaces(spawner, name, {**config, "shm": "nonsense"}, output)
 
     monkeypatch.setattr(backend, "Namespaces", broken)
     with pytest.raises(HostsError, match="Invalid argument"):

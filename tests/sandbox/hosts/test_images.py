@@ -74,7 +74,8 @@ def test_the_real_vllm_answers_inside_a_host(tmp_path):
         images.layers("vllm")
     except HostsError as missing:
         pytest.skip(str(missing))
-    weights = model.write(tmp_path / "tiny") and tmp_path / "tiny"
+    weights = tmp_path / "tiny"
+    model.write(weights)
     hosts = NamespaceHosts(tmp_path, images)
     try:
         login = Login(hosts.create(spec(image="vllm/vllm-openai:latest", shm_mb=1024, disk_mb=1024)))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from providers.vast.api.instance import Failed, Instance, classify
 from sandbox.faults import Faults
-from sandbox.hosts.spec import NoHosts
+from sandbox.hosts.spec import NoHost, NoHosts
 from sandbox.market.market import Market
 from sandbox.market.records import instances, states
 from sandbox.market.records.clock import MarketClock
@@ -133,7 +133,7 @@ def test_what_looks_like_an_end_and_is_none(fault: str, words: list[str]) -> Non
     statuses = [(status or "") for status, _ in market.statuses(contract, 700)]
 
     assert [status for status, _same in itertools.groupby(["running", *statuses])] == words
-    assert contract.host is not None
+    assert isinstance(contract.host, NoHost)
     assert contract.host.running
     assert contract.meter.running_since is not None
 

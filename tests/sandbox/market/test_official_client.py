@@ -150,7 +150,7 @@ def test_too_low_a_bid_and_an_unknown_scope_are_said_by_the_command_line(tmp_pat
     with running_market(time_scale=1000) as market:
         [offer] = json.loads(vastai(market, tmp_path, "--raw", "search", "offers", "num_gpus=1", "--limit", "1"))
         bid = [
-            VASTAI,
+            str(VASTAI),
             "create",
             "instance",
             str(offer["id"]),

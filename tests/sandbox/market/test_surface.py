@@ -91,7 +91,7 @@ def test_what_is_not_emulated_says_so_and_is_counted(http, market, method, path,
 
 def test_a_key_opens_what_its_scopes_say(http, market):
     number = rented(http)
-    permissions = {"api": {"misc": {}, "instance_read": {}}}
+    permissions: dict[str, dict] = {"api": {"misc": {}, "instance_read": {}}}
     made = http.post("/api/v0/auth/apikeys/", json={"name": "watch", "permissions": permissions}).json()
     assert made["permissions"] == permissions
     assert http.get("/api/v0/auth/apikeys/").json()["apikeys"][0]["name"] == "watch"
@@ -184,6 +184,7 @@ def test_several_are_stopped_started_and_ended_at_once(http, market):
     gone = http.request("DELETE", "/api/v0/instances/", json={"instance_ids": [*numbers, 7]}).json()
     assert (gone["success"], list(gone["failed"])) == (False, ["7"])
     assert market.emulator.all() == []
+    wrong: dict[str, list]
     for wrong in ({}, {"instance_ids": []}, {"instance_ids": ["x"]}, {"instance_ids": list(range(65))}):
         assert http.request("DELETE", "/api/v0/instances/", json=wrong).status_code == 400
 
@@ -224,7 +225,8 @@ def test_a_key_that_is_attached_while_the_host_is_made_reaches_it():
         assert hosts.asked.wait(20)
         http.post(f"/api/v0/instances/{number}/ssh/", json={"ssh_key": "ssh-ed25519 AAAA me"})
         hosts.go.set()
-        until(lambda: (host := market.emulator.get(number).host) and host.keys == ["ssh-ed25519 AAAA me"])
+        made = market.emulator.get(number)
+        until(lambda: isinstance(made.host, NoHost) and made.host.keys == ["ssh-ed25519 AAAA me"])
 
 
 def test_an_account_key_is_replaced(http):
@@ -283,7 +285,7 @@ def test_the_proxy_leads_to_port_22_once_the_instance_runs_and_until_it_ends():
         ) as market,
         client(market, market.key) as http,
     ):
-        threading.Thread(target=lambda: [server.accept()[0].sendall(b"SSH-") for _ in range(1)], daemon=True).start()
+        threading.Thread(target=lambda: server.accept()[0].sendall(b"SSH-"), daemon=True).start()
         market.arm("never-boots", instance="waits")
         waits, number = rented(http, label="a/b/waits"), rented(http)
         asleep = shown(http, waits)

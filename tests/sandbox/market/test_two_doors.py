@@ -15,18 +15,11 @@ from sandbox.market.market import Market
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.clock import FakeClock
 from tests.doubles.machines import machine_of, offer
-from tests.doubles.market import FakeMarket
+from tests.doubles.market import FakeMarket, TriesOnce
 
 WAITS = ("slow-answer", "hung-answer", "create-hangs-but-rented")
 BODY = rent_body("image", 20, "gpu-fleet/abc/chat-0", "true", 8443)
 STRIKES = sorted(name for name, fault in FAULTS.items() if fault.room == "market" and name not in WAITS)
-
-
-class Once(VastClient):
-    """A client over HTTP that tries each call once, as `FakeMarket` does."""
-
-    def _again(self, _call: str, once: Callable[[], Any], *_repeat: Any, **_more: Any) -> Any:
-        return once()
 
 
 OFFERS = [offer(number) for number in range(1, 9)]
@@ -39,8 +32,8 @@ def running() -> Iterator[RunningMarket]:
 
 
 @pytest.fixture(scope="module")
-def outside(running: RunningMarket) -> Iterator[Once]:
-    client = Once(running.url, running.key, NoRateLimit(), SystemClock())
+def outside(running: RunningMarket) -> Iterator[TriesOnce]:
+    client = TriesOnce(running.url, running.key, NoRateLimit(), SystemClock())
     yield client
     client.close()
 
@@ -83,7 +76,7 @@ def renew(market: Market) -> None:
 
 
 @pytest.mark.parametrize("fault", ["", *STRIKES])
-def test_both_doors_give_the_same_outcomes(running: RunningMarket, outside: Once, fault: str) -> None:
+def test_both_doors_give_the_same_outcomes(running: RunningMarket, outside: TriesOnce, fault: str) -> None:
     inside = FakeMarket(FakeClock(), OFFERS, boot_seconds=None)
     renew(running.emulator)
     for client, market in ((inside, inside.emulator), (outside, running.emulator)):

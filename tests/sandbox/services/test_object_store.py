@@ -155,6 +155,7 @@ def test_it_dies_with_a_parent_that_is_killed(tmp_path):
     parent = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
+    assert parent.stdout is not None
     try:
         pid = int(parent.stdout.readline())
         assert running(pid)

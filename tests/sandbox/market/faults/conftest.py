@@ -47,11 +47,11 @@ class Plain:
     def show(self, number: int) -> dict:
         return self.http.get(f"/api/v0/instances/{number}/?owner=me").json()["instances"]
 
-    def list(self, **query: object) -> dict:
+    def page(self, **query: str) -> dict:
         return self.http.get("/api/v1/instances/", params=query).json()
 
     def listed(self) -> list[int]:
-        return [one["id"] for one in self.list()["instances"]]
+        return [one["id"] for one in self.page()["instances"]]
 
     def destroy(self, number: int) -> httpx.Response:
         return self.http.request("DELETE", f"/api/v0/instances/{number}/", json={})

@@ -10,7 +10,7 @@ from sandbox.faults import FAULTS
 def test_an_empty_list_that_lies(market, plain):
     number = plain.rented()
     market.arm("lying-empty-list")
-    lied = plain.list()
+    lied = plain.page()
     assert (lied["success"], lied["instances"], lied["instances_found"]) == (True, [], 0)
     assert plain.listed() == [number]
 
@@ -19,7 +19,7 @@ def test_a_row_is_missing_and_counted(market, plain):
     numbers = [plain.rented(f"gpu-fleet/abc/chat-{index}") for index in range(3)]
     market.arm("list-row-missing")
     market.arm("list-row-missing", instance="chat-1")
-    first, second = plain.list(), plain.list()
+    first, second = plain.page(), plain.page()
     assert [(one["instances_found"], one["total_instances"]) for one in (first, second)] == [(2, 3), (2, 3)]
     assert [[one["id"] for one in found["instances"]] for found in (first, second)] == [
         numbers[:2],
@@ -32,9 +32,9 @@ def test_a_page_is_missing_and_nothing_says_so_but_the_count(market, plain):
     for _ in range(7):
         plain.rented()
     market.arm("list-page-missing")
-    page = plain.list(limit=5)
+    page = plain.page(limit=5)
     assert (len(page["instances"]), page["next_token"], page["total_instances"]) == (5, None, 7)
-    assert plain.list(limit=5)["next_token"] is not None
+    assert plain.page(limit=5)["next_token"] is not None
 
 
 def test_a_stale_list_shows_what_was_there_before(market, plain):
@@ -111,7 +111,7 @@ def test_a_start_without_a_gpu(market, plain):
 def test_one_field_of_one_instance_is_odd_once(market, plain, field):
     numbers = [plain.running(f"gpu-fleet/abc/chat-{index}") for index in range(2)]
     market.arm("odd-instance", instance="chat-0", field=field)
-    odd, right = (plain.list()["instances"] for _ in range(2))
+    odd, right = (plain.page()["instances"] for _ in range(2))
     assert [one["id"] for one in odd] == numbers
     differ = {name for name in odd[0] if odd[0][name] != right[0][name]} - {"duration", "uptime_mins"}
     # Some are null in the truth, too.

@@ -50,7 +50,7 @@ def test_the_price_rises_after_the_rental(market, plain):
 def test_two_instances_under_one_label(market, plain):
     market.arm("duplicate-instance")
     number = plain.rented()
-    found = plain.list()["instances"]
+    found = plain.page()["instances"]
     assert len(found) == 2
     assert {one["label"] for one in found} == {"gpu-fleet/abc/chat-0"}
     assert len({one["machine_id"] for one in found}) == 2
