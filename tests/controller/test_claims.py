@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,7 +47,7 @@ def test_assigning_settles_at_once_and_gives_each_claim_what_there_is(slots: lis
     changed = assign(slots, claims)
     after = [replace(slot, claim=changed.get(slot.index, slot.claim)) for slot in slots]
     able = [slot for slot in after if slot.state in CAPACITY]
-    held = Counter(slot.claim for slot in able if slot.claim)
+    held: Counter[Any] = Counter(slot.claim for slot in able if slot.claim)
 
     assert assign(after, claims) == {}
     assert all(held[name] <= {one.id: one.count for one in claims}.get(name, 0) for name in held)

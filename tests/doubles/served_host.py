@@ -1,6 +1,7 @@
 """A host on a virtual clock, as self_destruct_rules.py sees it: who asks when, what is known, and when it ended."""
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bootstrap.scripts import self_destruct_rules as rules
 
@@ -112,6 +113,6 @@ class ServedHost:
         return any(begin <= at < end for begin, end in spans)
 
 
-def look(at: float, **changes: object) -> rules.Look:
+def look(at: float, **changes: Any) -> rules.Look:
     """Return a look at an idle host that serves."""
     return replace(rules.Look(at, at, True, True, False), **changes)

@@ -216,7 +216,7 @@ class Controller:
         """Run a slot's stack: up if it is to serve, else destroy. One process a slot."""
         if row.index in self.running:
             return
-        process = self.world.start(f"slot {row.index}", iter(()), self.me)  # type: ignore[arg-type]
+        process = self.world.start(f"slot {row.index}", iter(()), self.me)
         process.steps = run(self.world, self.rules, row, process, self.monotonic)
         self.running[row.index] = process
 

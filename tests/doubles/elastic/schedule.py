@@ -45,7 +45,7 @@ def play(seed: int, rules: Rules = Rules()) -> World:  # noqa: B008 -- frozen
     world = World(seed, elastic=elastic, budget=chance.choice((0.0, 0.0, 2.0, 4.0)))
     watch = Watch(world)
     world.trouble = chance.choice((0.0, 0.01, 0.02, 0.04))
-    world.troubles = lambda *where: strike(*where, rules, watch)
+    world.troubles = lambda _self, process, at: strike(world, process, at, rules, watch)
     world.pushy = seed % 10 == 9
     world.pushes = lambda at: world.ask(world.chance.choice((0.2, 5.0, 60.0)), at)
     world.sample()
@@ -80,7 +80,7 @@ def clients(world: World) -> Generator[float, None, None]:
             count, seconds = chance.choice((1, 1, 2)), chance.uniform(60, 300)
             world.claims[name] = Claim(name, "burst", count, world.wall() + seconds, "ann")
             if chance.random() < 0.3:
-                world.at(seconds / 2, lambda name=name: world.claims.pop(name, None) and None)  # type: ignore[misc]
+                world.at(seconds / 2, functools.partial(world.claims.pop, name, None))
         many = {"burst": chance.randint(4, 30), "streams": chance.randint(1, 9), "aborts": 12, "trickle": 6}.get(
             kind, 0
         )
@@ -178,7 +178,7 @@ def _bounds(world: World) -> None:
 
 def person_ups(world: World, index: int) -> Generator[float, None, None]:
     """A person runs `pulumi up` of a slot's stack: what is rented there serves afterwards."""
-    me = Process("person", iter(()))  # type: ignore[arg-type]
+    me = Process("person", iter(()))
     if not world.lock(index, me):
         return
     yield world.chance.uniform(1, 20)
@@ -195,7 +195,7 @@ def person_destroys(world: World, again: bool) -> Generator[float, None, None]:
         return
     world.say("a person destroys the stack")
     world.applied = None
-    me = Process("person", iter(()))  # type: ignore[arg-type]
+    me = Process("person", iter(()))
     for index in range(MOST):
         while not world.lock(index, me):
             yield 2.0

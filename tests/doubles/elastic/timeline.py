@@ -3,7 +3,7 @@
 import heapq
 import itertools
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 WALL = 1_700_000_000.0
@@ -21,7 +21,7 @@ class Process:
     """A running generator. `children` are the slot processes that it started."""
 
     name: str
-    steps: Steps
+    steps: Iterator[float]
     alive: bool = True
     stalled: float = 0.0  # seconds to sleep at its next seam
     result: object = None
@@ -40,7 +40,7 @@ class Timeline:
     pushy: bool = False  # whether requests get in at many seams at which a host is handled
     history: list[str] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
-    events: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    events: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -51,10 +51,10 @@ class Timeline:
     def wall(self) -> float:
         return WALL + self.now + self.jumped
 
-    def at(self, seconds: float, what: Callable[[], None]) -> None:
+    def at(self, seconds: float, what: Callable[[], object]) -> None:
         heapq.heappush(self.events, (self.now + seconds, next(self.order), what))
 
-    def start(self, name: str, steps: Steps, parent: Process | None = None) -> Process:
+    def start(self, name: str, steps: Iterator[float], parent: Process | None = None) -> Process:
         process = Process(name, steps)
         if parent is not None:
             parent.children.append(process)

@@ -81,7 +81,7 @@ class World(Timeline):
             self.number += 1
             number = self.number
             self.held[number] = seconds
-            self.at(120.0, lambda: self.held.pop(number, None) and None)
+            self.at(120.0, lambda: self.held.pop(number, None))
             return
         self._admit(instance, seconds)
 

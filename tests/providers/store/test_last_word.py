@@ -21,7 +21,9 @@ WORD = {"version": 1, "why": "idle", "idle_seconds": 1803, "lived_seconds": 9000
 def url(store, keys, s3, name):
     s3.create_bucket(Bucket=name)
     artifacts = Artifacts(store.endpoint, "sandbox", name, keys.access, keys.secret)
-    return artifacts.presign_write(key_of(LABEL, 7), WORD_BYTES, 60)
+    key = key_of(LABEL, 7)
+    assert key is not None
+    return artifacts.presign_write(key, WORD_BYTES, 60)
 
 
 @pytest.fixture

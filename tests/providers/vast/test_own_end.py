@@ -15,6 +15,7 @@ from providers.vast.api import errors
 from providers.vast.api.breaker import FEWEST, Breaker, BreakerState
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.api.instance import Instance
+from providers.vast.changes import Changes
 from providers.vast.lifecycle import OperationContext
 from providers.vast.own_end import OwnEnds, describe_limits
 from providers.vast.settings import SelfDestructSettings
@@ -26,7 +27,7 @@ from tests.doubles.schedule import World
 from tests.doubles.scheduled_host import Host, settings_of
 
 HOUR = 3600.0
-LIMITS = SelfDestructSettings(idleMinutes=30, maxHours=12)
+LIMITS = SelfDestructSettings(idle_minutes=30, max_hours=12)
 SETTINGS = settings_of("chat-0", 0).model_copy(update={"self_destruct": LIMITS})
 PLAIN = settings_of("chat-0", 0)
 
@@ -73,7 +74,7 @@ class Rented:
             self.words.words[self.number] = LastWord("idle", at, 1803, 7000)
         return at
 
-    def diff(self, settings: Any = SETTINGS) -> lifecycle.Changes:
+    def diff(self, settings: Any = SETTINGS) -> Changes:
         outs = down_check.with_own_end(self.number, settings, self.outs, self.context)
         found = lifecycle.compare(settings, settings, outs)
         return down_check.judge(self.number, settings, settings, outs, self.context) if found.any else found
@@ -209,7 +210,7 @@ def test_a_word_is_told_in_a_sentence(word: tuple[Any, ...], now: float, told: s
 
 
 def test_limits_are_named_as_config_spells_them() -> None:
-    assert describe_limits(SelfDestructSettings(leaseMinutes=15.5)) == "its fleet has lease.minutes 15.5"
+    assert describe_limits(SelfDestructSettings(lease_minutes=15.5)) == "its fleet has lease.minutes 15.5"
     assert describe_limits(SelfDestructSettings()) == "its fleet has no limit"
 
 

@@ -43,7 +43,8 @@ class Host:
 
 def visited(settings: InstanceSettings, host: Host, keys: Keys = KEYS, **row: Any) -> list[str]:
     clock, lines = FakeClock(), []
-    bootstrap = InstanceBootstrap(settings, "", keys, settings.to_limits(), clock, None)  # type: ignore[arg-type]
+    no_keyring: Any = None  # nothing logs in
+    bootstrap = InstanceBootstrap(settings, "", keys, settings.to_limits(), clock, no_keyring)
     began = row.pop("began", None)
     instance = Instance(id=4711, start_date=None if began is None else clock.time() - began, **row)
     bootstrap.visit(host, instance, lambda phase, text: lines.append(f"{phase}: {text}"))
