@@ -48,7 +48,7 @@ class Plan:
 
 def plan(
     desired: int,
-    elastic: Elastic,
+    elastic: Elastic | None,
     slots: Sequence[Slot],
     seen: Mapping[int, Seen],
     wall: float,
@@ -57,13 +57,16 @@ def plan(
 ) -> Plan:
     """Return the moves towards `desired`: clear what failed, mend what somebody closed, reopen, start; or leave.
 
-    `slots` are the rows of the table, absent ones that failed before included. `wall` is unix seconds.
+    `slots` are the rows of the table, absent ones that failed before included. `wall` is unix seconds. Without bounds the
+    stack is being destroyed: what failed is cleared, and the rest is left to who destroys.
     """
     moves = [
         Move(Act.CLEAR, slot.index, Reason(Rule.CLEAR, f"it failed, {slot.failures} times on end"))
         for slot in slots
         if slot.state is State.FAILED
     ]
+    if elastic is None:
+        return Plan(tuple(moves))
     moves += mended(slots, seen)
     missing = desired - sum(slot.state in capacity for slot in slots)
     if missing > 0:

@@ -87,7 +87,7 @@ def booting_counts_on_the_way_down(desired: int, elastic: Any, slots: Any, *more
 
 
 def blind_beyond_max(desired: int, elastic: Any, slots: Any, *more: Any) -> plan.Plan:
-    return plan.plan(desired, elastic, [slot for slot in slots if slot.index < elastic.max], *more)
+    return plan.plan(desired, elastic, [slot for slot in slots if not elastic or slot.index < elastic.max], *more)
 
 
 def ends_without_another_look(known: leaving.Leaving, look: leaving.Look) -> leaving.Answer:

@@ -69,6 +69,12 @@ def test_three_that_fail_stop_further_ones_but_not_their_own_next_try() -> None:
     assert [reason.rule for reason in found.held] == [Rule.COOL_OFF, Rule.BREAKER]
 
 
+def test_of_a_stack_that_is_destroyed_only_what_failed_is_cleared() -> None:
+    slots = [Slot(0, READY), Slot(1, FAILED, failures=1, failed_at=T), Slot(2, LEAVING)]
+
+    assert acts(plan(0, None, slots, {0: Seen(0, 900)}, T)) == [(Act.CLEAR, 1)]
+
+
 def test_an_idle_one_leaves_before_a_busy_one_then_the_dearest_then_the_highest() -> None:
     slots = [Slot(index, READY, usd_per_hour=price) for index, price in enumerate([0.5, 0.3, 0.4, 0.4])]
     seen = {0: Seen(1, 0), 1: Seen(0, 900), 2: Seen(0, 900), 3: Seen(0, 10)}

@@ -78,6 +78,9 @@ class Controller:
         yield from self.repair(rows)
         if elastic is not None:
             yield from self.move(began, elastic, seen, queue, asked, truth)
+        else:
+            for move in self.rules.plan(0, None, tuple(world.rows.values()), seen, world.wall()).moves:
+                self.happened(world.rows[move.index], Event.END)
         for row in list(world.rows.values()):
             if row.state is State.LEAVING:
                 yield from self.drain(row, began)
