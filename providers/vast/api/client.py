@@ -148,7 +148,7 @@ class VastClient(Unclaimed):
         None in the first minute or so of a rental proves little, because the market's reads lag behind.
         """
         path = f"/api/v0/instances/{instance_id}/?owner=me"
-        found = self._again("show", lambda: self._ask("show", "GET", path, ShowResponse)).instances
+        found = self._of_one("show", lambda: self._ask("show", "GET", path, ShowResponse)).instances
         return next(iter(found), None) if isinstance(found, list) else found
 
     def few_wait(self, instance_id: int) -> bool:
@@ -194,7 +194,7 @@ class VastClient(Unclaimed):
     def log(self, instance_id: int, lines: int = 1000) -> str:
         """Return the part of the instance's log that the market has; empty if it has none yet."""
         path = f"/api/v0/instances/request_logs/{instance_id}/"
-        url = self._again("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
+        url = self._of_one("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
         return fetched(self._plain, url, self._clock) if url else ""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
@@ -283,8 +283,21 @@ class VastClient(Unclaimed):
         turn = partial(self._pace.turn, call, self._clock)
         if self._shared is None:
             return again(call_market, repeat, self._retry_seconds, self._clock, turn)
-        with self._shared.outage.noticing(self._clock) as tries:
-            return again(call_market, repeat, self._retry_seconds, self._clock, turn, tries)
+        outage = self._shared.outage
+        with outage.noticing(self._clock):
+            return again(
+                call_market,
+                repeat,
+                self._retry_seconds,
+                self._clock,
+                turn,
+                lambda: outage.tries_after_doubt(self._clock),
+            )
+
+    def _of_one(self, call: str, call_market: Callable[[], Value]) -> Value:
+        """Ask about one instance. No process can share the answer, but in an outage all share the doubt."""
+        ask = partial(self._again, call, call_market)
+        return ask() if self._shared is None else self._shared.probed(ask, self._clock)
 
     def _ask_of(self, call: str) -> Ask:
         return lambda method, path, model, body: self._again(call, lambda: self._ask(call, method, path, model, body))

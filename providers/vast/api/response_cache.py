@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,8 +29,10 @@ LOOK_SHARE = 0.1  # later pauses, as a share of the time waited so far
 LONGEST_LOOK_SECONDS = 1.0  # market seconds
 PROBE_SECONDS = 5.0  # market seconds; in an outage only one process asks in each such period
 FAILED = ".failed"
+ONE = "about one instance"
 
 Rows = list[dict[str, Any]]
+Value = TypeVar("Value")
 
 
 class _Answer(BaseModel):
@@ -82,17 +84,31 @@ class ResponseCache:
                     if (known := _read(file, since, clock, age_seconds)) is not None:
                         return known.rows
                     return self._asked(file, ask, clock)
-            waited = clock.monotonic() - came
-            clock.sleep(min(max(LOOK_SECONDS, waited * LOOK_SHARE), self._longest_look))
+            self._pause(came, clock)
+
+    def probed(self, ask: Callable[[], Value], clock: Clock) -> Value:
+        """Return what `ask` returns, about one instance. In an outage one process asks, and the others share its doubt.
+
+        They ask for themselves once any process has an answer. Raises the errors of `ask` and of the clock.
+        """
+        file, came = self._file(ONE), clock.monotonic()
+        while self.outage.lasts(clock):
+            if (doubt := _shared_doubt(file, came - self._probe, clock)) is not None:
+                raise doubt
+            with _only_one(file.with_suffix(".lock")) as mine:
+                if mine:
+                    with _leaving_doubt(file, clock):
+                        return ask()
+            self._pause(came, clock)
+        return ask()
+
+    def _pause(self, came: float, clock: Clock) -> None:
+        waited = clock.monotonic() - came
+        clock.sleep(min(max(LOOK_SECONDS, waited * LOOK_SHARE), self._longest_look))
 
     def _asked(self, file: Path, ask: Callable[[], tuple[float, Rows]], clock: Clock) -> Rows:
-        try:
+        with _leaving_doubt(file, clock):
             asked, rows = ask()
-        except (OutcomeUnknown, RateLimited) as doubt:
-            what = doubt.what_happened if isinstance(doubt, OutcomeUnknown) else None
-            failure = _Failure(failed=clock.monotonic(), call=doubt.call, what_happened=what)
-            _write(file.with_suffix(FAILED), failure)
-            raise
         answer = _Answer(asked=asked, answered=clock.monotonic(), rows=rows)
         _write(file, answer)
         return answer.rows
@@ -144,6 +160,17 @@ def _shared_doubt(file: Path, came: float, clock: Clock) -> VastError | None:
         if failure.what_happened is None
         else OutcomeUnknown(failure.call, failure.what_happened)
     )
+
+
+@contextlib.contextmanager
+def _leaving_doubt(file: Path, clock: Clock) -> Iterator[None]:
+    """Write the doubt in which the block ends, for the processes that wait for it."""
+    try:
+        yield
+    except (OutcomeUnknown, RateLimited) as doubt:
+        what = doubt.what_happened if isinstance(doubt, OutcomeUnknown) else None
+        _write(file.with_suffix(FAILED), _Failure(failed=clock.monotonic(), call=doubt.call, what_happened=what))
+        raise
 
 
 def _write(file: Path, what: BaseModel) -> None:

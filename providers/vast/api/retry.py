@@ -39,13 +39,13 @@ def again(
     seconds: float,
     clock: Clock,
     turn: Turn = at_once,
-    tries: int = ATTEMPTS,
+    tries: Callable[[], int] = lambda: ATTEMPTS,
 ) -> Value:
     """Return the result of `call_market`. Each try waits for its turn.
 
-    `tries` bounds the tries that end in a doubt, refusals for too many calls not included. The second try waits
-    `seconds`, and each further wait doubles. After a refusal for too many calls the wait is the market's hint, or
-    `seconds`. Raises the last error.
+    `tries` bounds the tries that end in a doubt, refusals for too many calls not included. It is asked after each doubt.
+    The second try waits `seconds`, and each further wait doubles. After a refusal for too many calls the wait is the
+    market's hint, or `seconds`. Raises the last error.
     """
     began, refused = clock.monotonic(), 0
 
@@ -60,7 +60,7 @@ def again(
     def stop(state: Any) -> bool:  # tenacity calls it after `wait`
         if isinstance(state.outcome.exception(), RateLimited):
             return bool(clock.monotonic() + state.upcoming_sleep - began > RATE_LIMITED_WAITS * seconds)
-        return bool(state.attempt_number - refused >= tries)
+        return bool(state.attempt_number - refused >= tries())
 
     policy = Retrying(retry=retry_if_exception_type(repeat), stop=stop, wait=wait, sleep=clock.sleep, reraise=True)
 

@@ -2,13 +2,15 @@
 
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from providers.vast.api.errors import DOUBTS, OutcomeUnknown, RequestInvalid, VastError
-from providers.vast.api.outage import REMEMBERED_SECONDS, Outage
+from providers.vast.api.outage import REMEMBERED_SECONDS, TRIED_SECONDS, Outage
 from providers.vast.api.patient_market import PatientMarket
+from providers.vast.api.rate_limit import INTERVALS, SHARES
 from providers.vast.api.response_cache import PROBE_SECONDS
 from providers.vast.api.retry import ATTEMPTS
 from providers.vast.limits import Limits
@@ -67,13 +69,66 @@ def test_after_an_outage_all_of_them_go_on(tmp_path: Path) -> None:
     assert all(0 < -end <= DEADLINE / 2 + 60 for end in ends)
 
 
+@pytest.mark.parametrize("call", ["show", "log"])
+def test_all_who_ask_about_one_instance_share_one_doubt(tmp_path: Path, call: str) -> None:
+    random.seed(7)
+    account = VirtualAccount()
+    computer = account.computer(tmp_path / "ours")
+    computer.wire.down_from = 0.0
+
+    def work(number: int) -> float:
+        market = PatientMarket(computer.client(), account.time, Limits(), DEADLINE, lambda *_: None)
+        with pytest.raises(OutcomeUnknown):
+            getattr(market, call)(number)
+        return account.time.now
+
+    ends = account.time.run(*(partial(work, number) for number in range(MANY)))
+
+    assert all(isinstance(end, float) and DEADLINE - 15 <= end <= DEADLINE + 15 for end in ends)
+    in_turn = 2 * MANY  # of those that began before anybody knew of the outage
+    assert sum(computer.wire.answers.values()) <= in_turn + DEADLINE / PROBE_SECONDS
+
+
+def test_the_end_of_an_outage_is_noticed_by_all_who_ask_about_one_instance(tmp_path: Path) -> None:
+    random.seed(7)
+    account = VirtualAccount()
+    computer = account.computer(tmp_path / "ours")
+    numbers = account.rented(*(f"gpu-fleet/abc/chat-{at + 1}" for at in range(MANY)))
+    computer.wire.down_from, computer.wire.down_until = 0.0, DEADLINE / 2
+
+    def work(number: int) -> tuple[int, float]:
+        market = PatientMarket(computer.client(), account.time, Limits(), DEADLINE, lambda *_: None)
+        found = market.show(number)
+        assert found is not None
+        return found.id, account.time.now
+
+    ends = account.time.run(*(partial(work, number) for number in numbers))
+
+    assert [end[0] for end in ends if isinstance(end, tuple)] == numbers
+    turns = MANY * INTERVALS["show"] * SHARES
+    assert max(end[1] for end in ends if isinstance(end, tuple)) <= DEADLINE / 2 + PROBE_SECONDS + turns
+
+
+def test_tries_of_all_together_are_those_of_one_caller(tmp_path: Path) -> None:
+    clock, outage = FakeClock(), Outage(tmp_path)
+
+    assert [outage.tries_after_doubt(clock) for _doubt in range(2 * ATTEMPTS)] == [ATTEMPTS] * 2 * ATTEMPTS  # too soon
+    clock.sleep(TRIED_SECONDS)
+    assert outage.tries_after_doubt(clock) == 1
+    with outage.noticing(clock):
+        pass  # an answer to anybody
+    assert outage.tries_after_doubt(clock) == ATTEMPTS
+    clock.sleep(TRIED_SECONDS)
+    assert outage.tries_after_doubt(clock) == ATTEMPTS  # too few: two that hung are no outage
+
+
 def noted(outage: Outage, clock: FakeClock, error: VastError) -> int:
     """Have a call end in an error, and return how often it would have been tried."""
     given = []
 
     def call() -> None:
-        with outage.noticing(clock) as tries:
-            given.append(tries)
+        with outage.noticing(clock):
+            given.append(outage.tries_after_doubt(clock))
             raise error
 
     with pytest.raises(type(error)):
@@ -86,8 +141,8 @@ def test_the_first_answer_to_anybody_ends_it(tmp_path: Path) -> None:
 
     assert noted(outage, clock, OutcomeUnknown("list", "a page of the proxy")) == ATTEMPTS
     assert noted(outage, clock, RequestInvalid("it answers")) == 1
-    with outage.noticing(clock) as tries:
-        assert tries == ATTEMPTS
+    with outage.noticing(clock):
+        assert outage.tries_after_doubt(clock) == ATTEMPTS
 
 
 def test_an_outage_of_long_ago_or_of_another_boot_is_none(tmp_path: Path) -> None:
