@@ -1,6 +1,7 @@
 """Random histories of a fleet, seeded and replayable: operations, faults at random moments, and an operator who goes on.
 
-    found = play(seed)          # raises Leak where something is rented that nobody knows, or known that is not rented
+    found = play(seed)          # raises Leak where something is rented that nobody knows, or known that is not rented,
+                                # where a creator rents twice, or where a machine is replaced that is not down for long
 
 The rules under test are the real ones (`providers.vast.lifecycle` and all below it, `sweep`); market, host and clock are in
 memory. The engine is played as reference engines behave: a create that raised leaves nothing in state, one that never
@@ -75,8 +76,7 @@ class World:
         if name in self.state:
             number, old, outs = self.state[name]
             if down_check.judge(number, old, wanted, outs, self.context()).replace:
-                if number in self.market.rows and self.market.rows[number].runs:
-                    raise Leak(f"instance {number} serves, and another is to take its place\n{self.history()}")
+                self._check_replaced(number, wanted)
                 self.destroy(name)
                 self._create(name, wanted)
             else:
@@ -84,6 +84,16 @@ class World:
                 self.state[name] = (number, wanted, outs)
         else:
             self._create(name, wanted)
+
+    def _check_replaced(self, number: int, wanted: InstanceSettings) -> None:
+        """Nothing takes the place of a machine that serves, or that was not down for as long as one is waited for."""
+        if number not in self.market.rows:
+            return
+        if self.market.rows[number].runs:
+            raise Leak(f"instance {number} serves, and another is to take its place\n{self.history()}")
+        down = self.clock.now - self.market.bad_since.get(number, self.clock.now)
+        if down < wanted.to_limits().down_seconds:
+            raise Leak(f"instance {number} is down for {down:.0f} s, and another takes its place\n{self.history()}")
 
     def _create(self, name: str, wanted: InstanceSettings) -> None:
         before, was_pending = set(self.market.rows), name in self.pending
@@ -187,12 +197,15 @@ class World:
     def attempt(self, step: str, name: str | Iterable[str]) -> None:
         """Do one step as the engine would; whatever ends it ends it, and the next process is a new one."""
         self.market.history.append(f"{step} {name}")
+        self.market.own.clear()
         try:
             getattr(self, step)(name)
         except (errors.VastError, BootstrapError, EngineGone, Killed, KeyboardInterrupt) as error:
             self.market.history.append(f"  -> {type(error).__name__}: {str(error)[:120]}")
         self.clock.dead = False
         self.clock.gone_at = None
+        if self.market.second_rents:
+            raise Leak(f"{self.market.second_rents[0]}\n{self.history()}")
 
     def _check_message_names_leftovers(self, label: str, before: set[int], message: str) -> None:
         """A create that raised leaves nothing rented, or names it: by its id or by its label."""

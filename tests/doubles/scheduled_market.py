@@ -29,7 +29,7 @@ FAULTS = {
     "list": (*UNUSABLE, "lying-spell", "lying-spell", "second-creator"),
     "show": (*UNUSABLE, "lying-spell"),
     "log": UNUSABLE,
-    "destroy": (*UNUSABLE, "lost-reply", "killed-after", "deaf", "deaf", "deaf"),
+    "destroy": (*UNUSABLE, "lost-reply", "killed-after", "deaf", "deaf-unseen", "deaf-unseen"),
     "": ("host-fault", "our-fault", "host-lost"),
 }
 ODD_WORDS: tuple[dict[str, Any], ...] = (  # of what serves all the same
@@ -54,6 +54,7 @@ PLAYED = {
     ("rent", "never-boots"): "never-boots",
     ("rent", "lost-reply"): "lost-create-reply",
     ("destroy", "deaf"): "destroy-without-effect",
+    ("destroy", "deaf-unseen"): "destroy-without-effect",  # and the next reads lack the instance, as if it were gone
     ("destroy", "lost-reply"): "lost-destroy-reply",
 }
 LIED = {"list": "lying-empty-list", "show": "missing-in-show"}
@@ -88,6 +89,9 @@ class Market(FakeMarket):
         self.online: set[int] = set()
         self.arrived: dict[int, int] = {}  # what second creators rented -> the moment
         self.odd_until: dict[int, float] = {}  # of which instance the market says odd words -> the moment of their end
+        self.bad_since: dict[int, float] = {}  # instance -> the first moment at which the market says that it is down
+        self.own: dict[int, str] = {}  # what the creator at work has rented -> its label
+        self.second_rents: list[str] = []
         self.history: list[str] = []
         self._fault = ""
 
@@ -102,8 +106,16 @@ class Market(FakeMarket):
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
         self._begin("rent")
-        with self.playing(self._played("rent")):
-            number = super().rent(offer_id, body)
+        before, label = set(self.rows), body["label"]
+        still = [number for number, mark in self.own.items() if mark == label and number in before]
+        if still:
+            self.second_rents.append(f"a creator of {label} rents another while its instance {still[0]} is rented")
+        try:
+            with self.playing(self._played("rent")):
+                number = super().rent(offer_id, body)
+        finally:
+            made = sorted(set(self.rows) - before)[:1]  # the market's own duplicate is no fault of the creator
+            self.own |= dict.fromkeys(made, label)
         self._end()
         return number
 
@@ -161,7 +173,7 @@ class Market(FakeMarket):
         if self.moment in self.strikes:
             self._fault = self.chance.choice(FAULTS.get(call, FAULTS[""]) + ANYWHERE)
             self.history.append(f"  {self._fault} at {call} (moment {self.moment})")
-        if self._fault == "lying-spell" and self.moment > self.lied + 2 * LIES:
+        if self._fault in ("lying-spell", "deaf-unseen") and self.moment > self.lied + 2 * LIES:
             self.lies, self.lied = LIES, self.moment
         if self._fault == "killed":
             clock.dead = True
@@ -189,6 +201,7 @@ class Market(FakeMarket):
         if not serving or self._fault not in ("odd-words", "stopped"):
             return
         number = self.chance.choice(serving)
+        self.bad_since.setdefault(number, self.clock.now)
         if self._fault == "odd-words":
             self.rows[number].says(self.chance.choice(ODD_WORDS))
             self.odd_until[number] = self.clock.now + ODD_SECONDS
