@@ -28,7 +28,9 @@ def main() -> None:
     common = pulumi.ResourceOptions(provider=pool.common())
     identity = Identity("identity", {"rotation": stack.rotation.model_dump(), "stack": stack_name()}, common)
     market = stack.market.model_dump(by_alias=True)
-    rentals = Rentals("rentals", {"market": market, "stackId": identity.stackId, "stack": stack_name()}, common)
+    place = {"endpoint": stack.store.endpoint, "region": stack.store.region, "bucket": stack.store.bucket}
+    inputs = {"market": market, "stackId": identity.stackId, "stack": stack_name(), "store": place}
+    rentals = Rentals("rentals", inputs, common)
     shipper = find_shipper() if stack.metrics else None
     manifests = {name: model.manifest for name, model in config.models.items()}
     store_args = StoreArgs(stack, manifests, identity, config.project, shipper, config.secret_leaves)

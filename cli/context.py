@@ -16,9 +16,10 @@ from components.requirements import arguments_of, disk_gb, requirements_of
 from config.base import PROJECT
 from config.fleets import FleetConfig
 from config.messages import ConfigError
-from config.reading import find_secret_leaves, load, own_values
+from config.reading import find_secret_leaves, load, own_values, structured
 from config.secret_leaves import NONE, SecretLeaves, stack_sections
 from config.stack import StackConfig
+from config.store import StoreConfig
 from providers.engine_watch import UnwatchedClock
 from providers.ledger.bucket_ledger import BucketLedger, open_ledger
 from providers.ledger.folder_ledger import FolderLedger
@@ -112,7 +113,19 @@ def requirements_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
 
 def ledger_of(context: CommandContext, stack: StackConfig) -> BucketLedger | FolderLedger:
     """Open the stack's ledger."""
-    store = stack.store
+    return _ledger_at(context, stack.store)
+
+
+def ledger_alone(context: CommandContext) -> BucketLedger | FolderLedger:
+    """Open the stack's ledger by the section `store` alone, for a config that is wrong elsewhere. Raises ConfigError."""
+    try:
+        store = StoreConfig.model_validate(structured(own_values(context.config).get("store")))
+    except ValueError:  # its text may hold a secret
+        raise ConfigError(f"{PROJECT}:store of stack {context.stack} cannot be read.") from None
+    return _ledger_at(context, store)
+
+
+def _ledger_at(context: CommandContext, store: StoreConfig) -> BucketLedger | FolderLedger:
     return open_ledger(store.endpoint, store.region, store.bucket, store_keys(context), context.clock)
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import click
 
 from cli.command import command, json_option, stack_option
-from cli.context import CommandContext, ledger_of, open_selected, read_config
+from cli.context import CommandContext, ledger_alone, open_selected
 from cli.errors import CommandError
 from config.messages import ConfigError
 from providers.ledger.instance_end import SWEPT, row_ended
@@ -97,8 +97,8 @@ def run_sweep(
 
 
 def _record(context: CommandContext, ended: Sequence[Instance]) -> None:
-    """Write the ends to the ledger. A sweep works even if config or ledger cannot be read."""
-    with suppress(CommandError, ConfigError, BackendError, StoreError):
-        ledger = ledger_of(context, read_config(context)) if ended else NoLedger()
+    """Write the ends to the ledger. A sweep works even if the section `store` of config cannot be read."""
+    with suppress(ConfigError):
+        ledger = ledger_alone(context) if ended else NoLedger()
         for instance in ended:
             row_ended(ledger, context.clock.time(), instance, SWEPT)

@@ -16,7 +16,9 @@ from providers.vast.api.instance import Instance
 GONE = "the market does not list it any more, and this stack did not give it back"
 GIVEN_BACK = "given back by `pulumi`"
 SURPLUS = "given back, because another instance held its label"
+NOT_KEPT = "given back by a create, because it"
 SWEPT = "given back by `sweep`"
+STACK_ENDED = "given back at the end of the stack, because no state knew it"
 MESSAGE_LETTERS = 600
 
 

@@ -30,10 +30,12 @@ from config.base import path_of
 from config.limits import LimitsConfig
 from config.market import WrittenMarket
 from providers.engine_watch import EngineGone, EngineWatch, WatchedClock
+from providers.ledger.ledger import CleanLedger, Ledger, NoLedger
 from providers.old_state import read_state
 from providers.progress import print_progress
 from providers.provider_process import take_over
 from providers.rentals.teardown import Teardown, end_rentals, is_rented, report_late_boots
+from providers.store.client import Keys
 from providers.vast.api import account
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.guarded_market import GuardedMarket
@@ -42,7 +44,7 @@ from providers.vast.pulumi_state import BackendError, StackState, family, run_pu
 from providers.vast.redaction import Redaction
 from providers.vast.renting.renter import Renter
 
-INPUTS = ("market", "stackId", "stack")
+INPUTS = ("market", "stackId", "stack", "store")
 NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
 Value = TypeVar("Value")
 
@@ -54,6 +56,14 @@ class _Inputs(BaseModel):
     stack_id: str = Field(alias="stackId", min_length=1)
 
 
+class _LedgerPlace(BaseModel):
+    model_config = ConfigDict(frozen=True)  # ignores keys of a later version
+
+    endpoint: str
+    region: str
+    bucket: str
+
+
 class RentalsProvider(ResourceProvider):
     """Translate between the engine's calls, `end_rentals` and the rules of `account`."""
 
@@ -62,6 +72,7 @@ class RentalsProvider(ResourceProvider):
     def configure(self, req: ConfigureRequest) -> None:
         """Take the account's key from the provider's args."""
         self._vast_key = req.config.get("vastApiKey") or ""
+        self._store_keys = Keys(req.config.get("storeAccessKey") or "", req.config.get("storeSecretKey") or "")
         watch = EngineWatch.of_this_process()
         self._clock = WatchedClock(watch)
         self._calls = 0
@@ -121,9 +132,24 @@ class RentalsProvider(ResourceProvider):
                 ending,
                 lambda: _states(str(props.get("stack") or ""), ids),
                 report_progress,
+                lambda: self._ledger(props),
             )
 
         self._operate(props, end)
+
+    def _ledger(self, props: dict[str, Any]) -> Ledger:
+        """Return the stack's ledger; one that keeps nothing if state does not tell its place."""
+        from providers.ledger.bucket_ledger import open_ledger  # noqa: PLC0415 -- boto3, which only this needs
+
+        try:
+            place = _LedgerPlace.model_validate(props.get("store"))
+        except ValidationError:
+            return NoLedger()
+        ledger = open_ledger(place.endpoint, place.region, place.bucket, self._store_keys, self._clock)
+        return CleanLedger(ledger, self._redaction().clean)
+
+    def _redaction(self) -> Redaction:
+        return Redaction.of(self._vast_key, self._store_keys.secret)
 
     def _account(self, state: dict[str, Any]) -> int | None:
         """Return the account that state should name. Raises if the key is another account's, without our instances."""
@@ -147,7 +173,7 @@ class RentalsProvider(ResourceProvider):
     def _operate(self, props: dict[str, Any], operation: Callable[[GuardedMarket, _Inputs, Progress], Value]) -> Value:
         from providers.vast.api.session import market_session  # noqa: PLC0415 -- HTTP, which the program and most commands need not
 
-        redaction = Redaction.of(self._vast_key)
+        redaction = self._redaction()
 
         def report_progress(phase: str, text: str) -> None:
             print_progress(redaction.clean(f"rentals  {phase}  {text}"))
@@ -183,8 +209,8 @@ def _url(props: dict[str, Any]) -> object:
 class Rentals(Resource, module="rentals", name="Rentals"):
     """Manage the rentals of a stack.
 
-    Inputs: `market` (url, hostUrl, timeScale), `stackId`, and `stack`, its backend name. Output: `account`, the number of
-    the market's account that pays for the rentals.
+    Inputs: `market` (url, hostUrl, timeScale), `stackId`, `stack`, its backend name, and `store` (endpoint, region, bucket),
+    the place of the ledger. Output: `account`, the number of the market's account that pays for the rentals.
     """
 
     stackId: pulumi.Output[str]  # noqa: N815 -- a property of the resource, spelt as in state

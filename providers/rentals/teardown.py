@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bootstrap.services import Progress
+from providers.ledger.instance_end import STACK_ENDED, row_ended
+from providers.ledger.ledger import Ledger, NoLedger
 from providers.vast.api import account, label
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance, all_known
@@ -47,8 +49,11 @@ def end_rentals(
     ending: Teardown,
     states: Callable[[], Sequence[StackState]],
     report_progress: Progress,
+    open_ledger: Callable[[], Ledger] = NoLedger,
 ) -> None:
     """Give back instances with the stack's id that are in no state; `states` reads the states, the stack's own first.
+
+    The ledger learns their ends. It is opened after the last give-back, and only if one is confirmed.
 
     Raises StillRented for an instance whose end is not confirmed, NotAsked, StillWanted, and OtherAccount or AccountUnknown
     if this key shows no instance. A row without a readable id or label may belong to the stack: NotAsked counts it, after
@@ -62,7 +67,7 @@ def end_rentals(
         listed = _listed(renter, ending)
         left = _ours(listed, ending.stack_ids)
     if left:
-        kept = _end_unknown(renter, left, states, ending, report_progress)
+        kept = _end_unknown(renter, left, states, ending, report_progress, open_ledger)
         _confirm(listed, ending)
         if kept:
             return
@@ -116,6 +121,7 @@ def _end_unknown(
     states: Callable[[], Sequence[StackState]],
     ending: Teardown,
     report_progress: Progress,
+    open_ledger: Callable[[], Ledger],
 ) -> bool:
     """Give back the unknown instances with the id, and return whether some stay.
 
@@ -131,7 +137,11 @@ def _end_unknown(
     to_give_back = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
     for one in to_give_back:
         report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
-    give_back_all(renter, [one.instance for one in to_give_back])
+
+    def record(gone: Instance) -> None:
+        row_ended(open_ledger(), renter.clock.time(), gone, STACK_ENDED)
+
+    give_back_all(renter, [one.instance for one in to_give_back], record)
     kept = [one for one in found if one not in to_give_back]
     if kept:
         _keep(kept, read, report_progress)

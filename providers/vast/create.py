@@ -102,7 +102,7 @@ def bring_online(
     deadline = renter.clock.monotonic() + renter.limits.total_seconds
     patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, report_progress)
     waiting = replace(renter, market=patient)
-    adoption = Adoption(renter, request.label, marks or NoMarks(), report_progress)
+    adoption = Adoption(renter, request.label, marks or NoMarks(), report_progress, ledger=ledger or NoLedger())
     failures: list[Failure] = []
     gpus = UnfitGpus(request.requirements.gpu_names)
     recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)

@@ -317,9 +317,10 @@ def _record_end(
 
 
 def _end_surplus(context: OperationContext, limits: Limits, others: list[Instance]) -> None:
-    give_back_all(Renter(context.market, context.clock, limits), others)
-    for one in others:
+    def record(one: Instance) -> None:
         row_ended(context.ledger, context.clock.time(), one, instance_end.SURPLUS)
+
+    give_back_all(Renter(context.market, context.clock, limits), others, record)
 
 
 def _patient(context: OperationContext, limits: Limits) -> PatientMarket:

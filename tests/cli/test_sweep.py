@@ -1,6 +1,7 @@
 """`sweep --destroy`, whole: nothing is given back while a state cannot be read that may know it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,6 +10,9 @@ import pytest
 from cli.context import CommandContext
 from cli.errors import CommandError
 from cli.sweep import run_sweep
+from providers.ledger.event import Outcome
+from providers.ledger.folder_ledger import FolderLedger, ledger_home
+from providers.ledger.instance_end import SWEPT
 from providers.vast.api.breaker import Breaker
 from providers.vast.limits import Limits
 from tests.doubles.clock import FakeClock
@@ -78,6 +82,33 @@ def test_an_own_state_that_cannot_be_read_names_the_way_out(
         run_sweep(context, destroy=True)
 
     assert list(market.rows) == [number]
+
+
+def test_the_ledger_learns_what_was_given_back_though_config_is_wrong_elsewhere(
+    context: CommandContext, market: FakeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = market.add("gpu-fleet/abc/chat-1", offer(1))
+    monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", {"stack ls": LIST, "stack export": OWN}))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    store = {"endpoint": "http://127.0.0.1:1", "region": "here", "bucket": "weights"}
+    config = {"gpu-fleet:store": json.dumps(store), "gpu-fleet:fleets": "no mapping"}
+
+    assert run_sweep(replace(context, config=config), destroy=True) == 0
+
+    (end,) = FolderLedger(ledger_home({"XDG_STATE_HOME": str(tmp_path)}, "weights")).events()
+    assert (end.outcome, end.instance_id, end.message) == (Outcome.ENDED, number, SWEPT)
+
+
+@pytest.mark.parametrize("store", [{}, {"gpu-fleet:store": "no mapping"}, {"gpu-fleet:store": '{"bucket": 1}'}])
+def test_a_sweep_gives_back_though_no_ledger_is_known(
+    context: CommandContext, market: FakeMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: dict[str, str]
+) -> None:
+    market.add("gpu-fleet/abc/chat-1", offer(1))
+    monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", {"stack ls": LIST, "stack export": OWN}))
+
+    assert run_sweep(replace(context, config=store), destroy=True) == 0
+
+    assert market.rows == {}
 
 
 def test_where_all_states_are_read_only_what_none_knows_is_given_back(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from bootstrap.services import Progress
+from providers.ledger.instance_end import NOT_KEPT, SURPLUS, row_ended
+from providers.ledger.ledger import Ledger, NoLedger
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance, unsound
 from providers.vast.api.market import Market
@@ -72,6 +74,7 @@ class Adoption:
     marks: Marks
     report_progress: Progress
     by: str = field(default_factory=lambda: secrets.token_hex(8))
+    ledger: Ledger = field(default_factory=NoLedger)
 
     def adopt(self, market: Market, image: str, requirements: Requirements) -> Instance | None:
         """Adopt the marked instance, else the sound one with the lowest id; give back the others.
@@ -92,10 +95,10 @@ class Adoption:
         sound = [one for one in under if not flaws[one.id]]
         kept = _kept(sound, held)
         to_give_back = [one for one in under if one is not kept and (known or flaws[one.id])]
+        why = {one.id: ", ".join(flaws[one.id]) or "is surplus" for one in to_give_back}
         for one in to_give_back:
-            why = ", ".join(flaws[one.id]) or "is surplus"
-            self.report_progress("give back", f"instance {one.id} under our label {why}")
-        give_back_all(self.renter, to_give_back)
+            self.report_progress("give back", f"instance {one.id} under our label {why[one.id]}")
+        give_back_all(self.renter, to_give_back, lambda gone: self._record(gone, f"{NOT_KEPT} {why[gone.id]}"))
         if kept:
             self.report_progress(
                 "adopt", f"instance {kept.id} under our label goes on from {kept.actual_status or 'scheduled'}"
@@ -127,7 +130,8 @@ class Adoption:
         if holder != instance_id:
             raise errors.RentalFailed(instance_id, "surplus", f"instance {holder} holds this label already")
         try:
-            give_back_all(self.renter, [one for one in under if one.id != instance_id])
+            others = [one for one in under if one.id != instance_id]
+            give_back_all(self.renter, others, lambda gone: self._record(gone, SURPLUS))
         except errors.StillRented as error:
             self.report_progress("give back", str(error))
 
@@ -141,6 +145,9 @@ class Adoption:
             self._withdraw(instance_id, usd_per_hour, error)
             give_back(self.renter, instance_id, usd_per_hour, rented_at)
             forget(self.marks, self.label, instance_id)
+
+    def _record(self, gone: Instance, why: str) -> None:
+        row_ended(self.ledger, self.renter.clock.time(), gone, why)
 
     def _withdraw(self, instance_id: int, usd_per_hour: float | None, error: BaseException) -> None:
         """Mark an instance as being given back, so that no creator counts on it any more.

@@ -1,6 +1,6 @@
 """Give an instance back: destroy it and confirm that it is gone, or name the instance that still costs money."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
@@ -59,13 +59,23 @@ def give_back(
     raise errors.StillRented(instance_id, usd_per_hour, cause)
 
 
-def give_back_all(renter: Renter, instances: Iterable[Instance]) -> None:
-    """Give back several instances; try all of them before raising the first failure."""
+def give_back_all(
+    renter: Renter, instances: Iterable[Instance], record: Callable[[Instance], None] = lambda _gone: None
+) -> None:
+    """Give back several instances; try all of them before raising the first failure.
+
+    `record` takes each instance whose end is confirmed. It is called after the last, so that no record delays one.
+    """
     failures: list[errors.StillRented] = []
+    gone: list[Instance] = []
     for instance in instances:
         try:
             give_back(renter, instance.id, instance.dph_total)
         except errors.StillRented as error:
             failures.append(error)
+        else:
+            gone.append(instance)
+    for instance in gone:
+        record(instance)
     if failures:
         raise failures[0]

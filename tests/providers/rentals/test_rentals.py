@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from providers.ledger.event import Outcome
+from providers.ledger.instance_end import STACK_ENDED
 from providers.rentals.teardown import NotAsked, StillWanted, Teardown, end_rentals, report_late_boots
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
@@ -14,6 +16,7 @@ from providers.vast.limits import Limits
 from providers.vast.pulumi_state import BackendError, StackState
 from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
+from tests.doubles.ledger import FakeLedger
 from tests.doubles.market import FakeMarket, offer, raising
 
 
@@ -92,6 +95,36 @@ class Booting(FakeMarket):
         super().passes()
         for row in self.rows.values():
             row |= {"actual_status": "loading", "start_date": 0.0}
+
+
+def test_the_ledger_learns_what_ended_after_the_last_give_back_and_nothing_of_what_stays(market: FakeMarket) -> None:
+    deaf, *gone = (market.add(f"gpu-fleet/abc/chat-{n}", offer(n)) for n in range(3))
+    market.instead["destroy"] = lambda truth, number: None if number == deaf else truth(number)
+    left: list[list[int]] = []
+    ledger = FakeLedger(before_each=lambda _event: left.append(list(market.rows)))
+
+    with pytest.raises(errors.StillRented, match=f"INSTANCE {deaf} MAY"):
+        end_rentals(
+            Renter(market, market.clock, Limits()),
+            Teardown(["abc"]),
+            lambda: NOTHING_KNOWN,
+            lambda *_: None,
+            lambda: ledger,
+        )
+
+    assert [(event.instance_id, event.outcome, event.message) for event in ledger.events] == [
+        (number, Outcome.ENDED, STACK_ENDED) for number in gone
+    ]
+    assert left == [[deaf]] * 2
+
+
+def test_no_ledger_is_opened_where_nothing_ended(market: FakeMarket) -> None:
+    def open_ledger() -> FakeLedger:
+        raise AssertionError
+
+    end_rentals(
+        Renter(market, market.clock, Limits()), Teardown(["abc"]), lambda: NOTHING_KNOWN, lambda *_: None, open_ledger
+    )
 
 
 def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that_ends_it() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from pulumi.runtime import rpc
 
+from providers.ledger.event import Outcome
+from providers.ledger.folder_ledger import FolderLedger, ledger_home
 from providers.rentals.resource import RentalsProvider
 from providers.vast.pulumi_state import IDENTITY
 from sandbox.market.market import Market
@@ -53,9 +55,9 @@ def test_a_key_that_was_revoked_is_no_empty_account(process: DynamicProcess) -> 
         assert "Traceback" not in str(raised.value)
 
 
-def started(process: DynamicProcess, market: RunningMarket, key: str) -> dict[str, Any]:
+def started(process: DynamicProcess, market: RunningMarket, key: str, **keys: str) -> dict[str, Any]:
     """Have the process use a key, and return the inputs of a stack's rentals."""
-    process.configure({"vastApiKey": key})
+    process.configure({"vastApiKey": key, **keys})
     return {
         "market": {"url": market.url, "hostUrl": "", "timeScale": market.time_scale},
         "stackId": "abc",
@@ -156,6 +158,45 @@ def test_a_key_that_may_not_read_the_account_stops_what_would_drop_something_and
     with pytest.raises(ProviderError, match="user_read"):
         process.delete("abc", known)
     process.delete("abc", inputs)  # a state that knows no account is believed as before
+
+
+@pytest.mark.parametrize("keys", [{}, {"storeAccessKey": "a", "storeSecretKey": "b"}], ids=["folder", "silent store"])
+def test_the_ledger_learns_what_the_end_of_the_stack_gives_back(
+    market_of_two: RunningMarket, pulumi: None, tmp_path: Path, keys: dict[str, str]
+) -> None:
+    number = orphan(market_of_two.emulator)
+    with DynamicProcess(RentalsProvider(), environment={"XDG_STATE_HOME": str(tmp_path)}) as process:
+        inputs = started(process, market_of_two, market_of_two.key, **keys)
+        store = {"endpoint": "http://127.0.0.1:1", "region": "here", "bucket": "weights", "later": 1}
+        process.delete("abc", {**inputs, "store": store})
+
+    assert market_of_two.emulator.all() == []
+    (end,) = FolderLedger(ledger_home({"XDG_STATE_HOME": str(tmp_path)}, "weights")).events()
+    assert (end.outcome, end.instance_id, end.name) == (Outcome.ENDED, number, "chat-0")
+    assert end.seconds >= 0
+
+
+@pytest.mark.parametrize("store", [None, "a text of a later version", {"bucket": "weights"}])
+def test_a_state_without_the_ledger_s_place_ends_all_the_same(
+    market_of_two: RunningMarket, pulumi: None, process: DynamicProcess, store: object
+) -> None:
+    inputs = started(process, market_of_two, market_of_two.key)
+    orphan(market_of_two.emulator)
+
+    process.delete("abc", {**inputs, "store": store})
+
+    assert market_of_two.emulator.all() == []
+
+
+def test_the_ledger_s_place_is_recorded(market_of_two: RunningMarket, process: DynamicProcess) -> None:
+    inputs = started(process, market_of_two, market_of_two.key)
+    placed = {**inputs, "store": {"endpoint": "http://127.0.0.1:1", "region": "here", "bucket": "weights"}}
+    _id, old = process.create(inputs)
+
+    assert process.diff("abc", old, placed).changes is True
+    outs = process.update("abc", old, placed)
+    assert outs["store"]["bucket"] == "weights"
+    assert process.diff("abc", outs, placed).changes is False
 
 
 def test_another_market_has_other_accounts(market_of_two: RunningMarket, process: DynamicProcess) -> None:

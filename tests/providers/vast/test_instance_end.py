@@ -109,6 +109,26 @@ def test_what_was_surplus_under_the_label_ended_too(step: str) -> None:
     assert messages[surplus] == instance_end.SURPLUS
 
 
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_a_create_gives_back_under_its_label_ended_too(when: str) -> None:
+    world, ledger, others = World(1), FakeLedger(), list[int]()
+
+    def arrive(image: str) -> None:
+        others.append(world.market.add(SETTINGS.label, offer(70), image))
+
+    if when == "before":
+        arrive("another image")
+    else:
+        world.market.before["log"] = [lambda _id: arrive(SETTINGS.server.image)]
+
+    outs = lifecycle.create(SETTINGS, replace(world.context(), ledger=ledger))
+
+    (end,) = [event for event in ledger.events if event.outcome is Outcome.ENDED]
+    assert list(world.market.rows) == [outs["instanceId"]]
+    assert end.instance_id == others[0]
+    assert end.message.startswith(instance_end.NOT_KEPT if when == "before" else instance_end.SURPLUS)
+
+
 def test_an_output_of_an_older_version_is_enough() -> None:
     ledger = FakeLedger()
 
