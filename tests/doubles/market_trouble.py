@@ -99,6 +99,7 @@ class Troubled(Market):
         self.operation, self.met = "", 0
         self.until: float | None = None
         self.destroyed: set[int] = set()
+        self.spoke = False  # at the call before
 
     @property
     def lasts(self) -> bool:
@@ -113,8 +114,10 @@ class Troubled(Market):
     def passes(self) -> None:
         super().passes()
         words = WORDS[self.fault] if self.lasts and self.fault in WORDS else {}
-        for row in self.rows.values():
-            row.says(words)
+        if words or self.spoke:
+            for row in self.rows.values():
+                row.says(words)
+        self.spoke = bool(words)
 
     def _played(self, call: str) -> str | None:
         played = PLAYED.get((call, self.fault)) if self.lasts else None

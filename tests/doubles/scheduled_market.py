@@ -197,8 +197,10 @@ class Market(FakeMarket):
     def _speak(self) -> None:
         """Have the market say odd words of an instance that serves, or stop it; words pass, and so does a stop by a start."""
         self.hush(self.clock.now)
+        if self._fault not in ("odd-words", "stopped"):
+            return
         serving = sorted(number for number in self.rows if number in self.online)
-        if not serving or self._fault not in ("odd-words", "stopped"):
+        if not serving:
             return
         number = self.chance.choice(serving)
         self.bad_since.setdefault(number, self.clock.now)
