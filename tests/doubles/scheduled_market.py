@@ -13,19 +13,18 @@ from tests.doubles.market import FakeMarket, offer
 # What can strike at a call, by its name; `""` are steps on a host.
 ANYWHERE = ("killed", "engine-gone", "interrupted", "landlord", "odd-words", "odd-words", "stopped")
 UNUSABLE = ("unusable", "rate-limited")
+RENT = (
+    *UNUSABLE,
+    "killed-after",
+    "taken",
+    "taken-but-rented",
+    "never-boots",
+    "rented-twice",
+    "second-creator",
+)
 FAULTS = {
     "search": UNUSABLE,
-    "rent": (
-        *UNUSABLE,
-        "lost-reply",
-        "killed-after",
-        "taken",
-        "taken-but-rented",
-        "never-boots",
-        "rented-twice",
-        "second-creator",
-    )
-    * 2,
+    "rent": (*RENT, "lost-reply", *RENT, "lost-reply-unseen"),
     "list": (*UNUSABLE, "lying-spell", "lying-spell", "second-creator"),
     "show": (*UNUSABLE, "lying-spell"),
     "log": UNUSABLE,
@@ -53,10 +52,12 @@ PLAYED = {
     ("rent", "rented-twice"): "duplicate-instance",
     ("rent", "never-boots"): "never-boots",
     ("rent", "lost-reply"): "lost-create-reply",
+    ("rent", "lost-reply-unseen"): "lost-create-reply",
     ("destroy", "deaf"): "destroy-without-effect",
-    ("destroy", "deaf-unseen"): "destroy-without-effect",  # and the next reads lack the instance, as if it were gone
+    ("destroy", "deaf-unseen"): "destroy-without-effect",
     ("destroy", "lost-reply"): "lost-destroy-reply",
 }
+UNSEEN = ("deaf-unseen", "lost-reply-unseen")  # and the next reads lack the instance
 LIED = {"list": "lying-empty-list", "show": "missing-in-show"}
 
 
@@ -85,7 +86,8 @@ class Market(FakeMarket):
         self.moment = 0
         self.strikes: set[int] = set()  # moments
         self.chance = random.Random()
-        self.lies = self.lied = self.strangers = 0
+        self.lies = self.strangers = 0
+        self.lied = -2 * LIES  # the moment at which the last lies began
         self.online: set[int] = set()
         self.arrived: dict[int, int] = {}  # what second creators rented -> the moment
         self.odd_until: dict[int, float] = {}  # of which instance the market says odd words -> the moment of their end
@@ -105,11 +107,11 @@ class Market(FakeMarket):
         self.use_key_of("alice" if there else self.accounts.first.name)
 
     def rent(self, offer_id: int, body: dict[str, Any]) -> int:
-        self._begin("rent")
         before, label = set(self.rows), body["label"]
         still = [number for number, mark in self.own.items() if mark == label and number in before]
-        if still:
+        if still and not self.clock.dead:
             self.second_rents.append(f"a creator of {label} rents another while its instance {still[0]} is rented")
+        self._begin("rent")
         try:
             with self.playing(self._played("rent")):
                 number = super().rent(offer_id, body)
@@ -173,7 +175,7 @@ class Market(FakeMarket):
         if self.moment in self.strikes:
             self._fault = self.chance.choice(FAULTS.get(call, FAULTS[""]) + ANYWHERE)
             self.history.append(f"  {self._fault} at {call} (moment {self.moment})")
-        if self._fault in ("lying-spell", "deaf-unseen") and self.moment > self.lied + 2 * LIES:
+        if self._fault in ("lying-spell", *UNSEEN) and self.moment > self.lied + 2 * LIES:
             self.lies, self.lied = LIES, self.moment
         if self._fault == "killed":
             clock.dead = True
