@@ -1,6 +1,7 @@
 """The program: read stack config, make the stack's components, export what clients need."""
 
 import os
+import threading
 
 import pulumi
 
@@ -14,11 +15,13 @@ from components.store import Store, StoreArgs
 from config.base import PROJECT
 from config.secret_keys import SECRETS
 from providers.identity.resource import Identity
+from providers.orphans import end_orphans
 from providers.rentals.resource import Rentals
 
 
 def main() -> None:
     """Declare the stack."""
+    threading.Thread(target=end_orphans, daemon=True).start()  # a destroy of little may call no provider that does it
     cut_properties()
     config = read_program_config()
     stack, source = config.stack, config.source

@@ -64,14 +64,13 @@ def lay_beside(paths: Paths) -> None:
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)
     os.link(paths.engine_binary, fresh / "pulumi")
-    host, runner, launcher = paths.engine_parts
-    shutil.copyfile(host, fresh / host.name)
-    shutil.copyfile(runner, fresh / runner.name)
+    host, runner, watcher, launcher = paths.engine_parts
+    for file in (host, runner, watcher):
+        shutil.copyfile(file, fresh / file.name)
     shutil.copyfile(launcher, fresh / "pulumi-resource-pulumi-python")
     python, script = paths.venv / "bin" / "python", paths.engine_bin / host.name
-    (fresh / "pulumi-language-python").write_text(
-        f'#!/bin/sh\nexec {shlex.quote(str(python))} -P {shlex.quote(str(script))} "$@"\n'
-    )
+    watched = f"{shlex.quote(str(python))} -P {shlex.quote(str(paths.engine_bin / watcher.name))}"
+    (fresh / "pulumi-language-python").write_text(f'#!/bin/sh\nexec {watched} {shlex.quote(str(script))} "$@"\n')
     for file in paths.plugins:
         place = fresh / "plugins" / file.relative_to(paths.checkout)
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -82,7 +81,7 @@ def lay_beside(paths: Paths) -> None:
     stand_in.write_text(
         f'#!/bin/sh\n[ ! -x {official} ] || exec {official} "$@"\n'
         f"PYTHONPATH={shlex.quote(str(paths.engine_bin / 'plugins'))} "
-        f'exec {shlex.quote(str(python))} -P -m offline.kubernetes_plugin "$@"\n'
+        f'exec {watched} -m offline.kubernetes_plugin "$@"\n'
     )
     for file in (fresh / "pulumi-resource-pulumi-python", fresh / "pulumi-language-python", stand_in):
         file.chmod(0o755)

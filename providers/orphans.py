@@ -2,7 +2,7 @@
 
 The SDK imports our code with the first call, and a process watches its engine only from then on. A process without a
 call holds nothing. We recognise it by the name of its main thread, which each of our processes changes at its first
-call. The next command in the same folder ends the orphan.
+call. The next command in the same folder ends the orphan: its program does, and each provider process at its first call.
 """
 
 import contextlib

@@ -2,7 +2,7 @@
 
 Started by the engine as `pulumi-language-python ... <engine address>`. It prints the port of its gRPC server on the
 first line of stdout, runs the program in a child process (run_program.py beside it) for each Run call, and ends with
-the engine.
+the engine, because with_engine.py starts it.
 
 It speaks the SDK's protocol without the SDK: `import pulumi` is half of the processor time and of the memory that this
 process would take, for every command of the CLI.
@@ -159,6 +159,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[m
             "dry_run": request.dryRun,
             "root_directory": request.info.root_directory,
             "program": program_of(request),
+            "host": os.getpid(),
             "arguments": list(request.args),
         }
         return {
@@ -189,8 +190,7 @@ def describe(status: int) -> str:
 
 
 def serve(engine_address: str) -> NoReturn:
-    """Serve until the engine is gone or says so by a signal; never leaves a program running."""
-    engine = os.getppid()
+    """Serve until a signal comes, from the engine or, once that is gone, from with_engine.py. Ends the programs, too."""
     host = LanguageHost(engine_address)
     server = grpc.server(
         ThreadPoolExecutor(max_workers=8),
@@ -210,9 +210,7 @@ def serve(engine_address: str) -> NoReturn:
     signal.signal(signal.SIGTERM, end)
     server.start()
     print(port, flush=True)
-    gone = threading.Event()
-    while os.getppid() == engine:  # the launcher execs, so the parent is the engine itself
-        gone.wait(1)
+    server.wait_for_termination()
     end()
 
 

@@ -13,4 +13,6 @@ if ! command -v "$python" >/dev/null; then
     echo "The virtual environment of Pulumi.yaml is not there ($python): make it with 'make up' or 'make test'." >&2
     exit 1
 fi
-"$python" -u -m pulumi.dynamic "$@"
+# A process that no call has reached holds nothing, and ends with its engine (with_engine.py). Under Pulumi's own launcher
+# the next command ends it (providers/orphans.py).
+"$python" -u "${0%/*}/with_engine.py" -m pulumi.dynamic "$@"

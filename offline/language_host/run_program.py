@@ -30,10 +30,11 @@ PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 def main() -> NoReturn:
     """Run what the environment's GPU_FLEET_RUN describes and end the process without Python's own shutdown."""
-    die_with_parent()
+    order = json.loads(os.environ.pop("GPU_FLEET_RUN"))
+    die_with(order["host"])
     signal.signal(signal.SIGINT, lambda *_: os._exit(MESSAGE_SHOWN))
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # after a failed step it complains of abandoned futures
-    status = run(json.loads(os.environ.pop("GPU_FLEET_RUN")))
+    status = run(order)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # threads that still wait for the engine would hold an orderly exit, and print tracebacks
@@ -103,10 +104,12 @@ def is_own(file: Path, folder: Path) -> bool:
     return file.is_absolute() and "site-packages" not in file.parts and file.resolve().is_relative_to(folder)
 
 
-def die_with_parent() -> None:
-    """Have Linux kill this process when the language host ends, however it ends."""
+def die_with(host: int) -> None:
+    """Have Linux kill this process when the language host ends, however it ends; end now if it has ended already."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != host:
+        os._exit(1)
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class DynamicProcess:
     """`python -u -m pulumi.dynamic ENGINE` in the project's folder, for one provider. It dies with this process.
 
     `engine` is the address that the provider is told; by default one where this process
-    listens, as an engine would. `calls` may come from several
+    listens, as an engine would. `host`: a program of Python that runs the module. `calls` may come from several
     threads. Every call raises ProviderError with the provider's own words, and after `timeout` seconds.
     """
 
@@ -79,6 +79,7 @@ class DynamicProcess:
         engine: str | None = None,
         environment: dict[str, str] | None = None,
         timeout: float = 250.0,
+        host: Path | None = None,
     ) -> None:
         self._pickled = serialize_provider(provider)
         self._home = tempfile.TemporaryDirectory()
@@ -89,7 +90,11 @@ class DynamicProcess:
         self._arrived = threading.Condition()
         self._port: queue.Queue[str] = queue.Queue()
         self.process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-u", "-m", "pulumi.dynamic", engine],
+            [
+                *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-u"),
+                *([str(host)] if host else []),
+                *("-m", "pulumi.dynamic", engine),
+            ],
             cwd=ROOT,
             env={**os.environ, "PULUMI_PROJECT": PROJECT, "XDG_STATE_HOME": self._home.name, **(environment or {})},
             stdin=subprocess.DEVNULL,

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.doubles.pulumi_stack import Stack, sandbox_config
+
 pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=2)]
 
 REPO = Path(__file__).resolve().parents[2]
@@ -115,6 +117,58 @@ def test_after_a_killed_engine_the_next_update_creates_again(waiting, tmp_path):
     done = stack.up(env={"FOLDER": str(tmp_path), "PYTHONPATH": str(REPO)})
     assert "interrupted" in done.text
     assert [r["id"] for r in stack.resources() if r["type"].endswith("tiny:Made")] == ["id-0"]
+
+
+# A program whose provider process is never called, because nothing is made with it.
+UNCALLED = """
+    import os, pathlib, time
+    import pulumi
+
+    def wait(_id):
+        folder = pathlib.Path(os.environ["FOLDER"])
+        (folder / "began").touch()
+        while not (folder / "go-on").exists():
+            time.sleep(0.05)
+
+    pulumi.ProviderResource("pulumi-python", "p", {}).id.apply(wait)
+    """
+OFFICIAL = '#!/bin/sh\n"$PWD/.venv/bin/python" -u -m pulumi.dynamic "$@"\n'  # Pulumi's own launcher does as much
+
+
+def kill_before_a_call(stack: Stack, folder: Path) -> int:
+    """Kill the engine of an update whose provider process was configured and not called; return its session."""
+    program = stack.folder / "__main__.py"
+    kept = program.read_text()
+    program.write_text(textwrap.dedent(UNCALLED))
+    child = stack.start(*UP, env={"FOLDER": str(folder)})
+    wait_for((folder / "began").exists, "the provider process", child)
+    assert any("pulumi.dynamic" in line for line in in_session(child.pid))
+    child.kill()
+    program.write_text(kept)
+    return child.pid
+
+
+def test_a_killed_engine_takes_a_provider_process_with_it_that_no_call_has_reached(engine, tmp_path):
+    session = kill_before_a_call(engine.stack(REPO), tmp_path)
+
+    wait_for(lambda: not in_session(session), "every process of the update to end")
+
+
+def test_behind_pulumis_own_launcher_the_next_program_ends_it(engine, tmp_path):
+    launcher = tmp_path / "official" / "pulumi-resource-pulumi-python"
+    launcher.parent.mkdir()
+    launcher.write_text(OFFICIAL)
+    launcher.chmod(0o755)
+    engine.env["PATH"] = f"{launcher.parent}:{engine.env['PATH']}"
+    stack = engine.stack(REPO)
+    stack.write_config(sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2"))
+    session = kill_before_a_call(stack, tmp_path)
+    wait_for(lambda: len(in_session(session)) == 2, "all but the launcher and its process to end")
+
+    stack.call("cancel", "--yes", "--stack", stack.name)
+    stack.refresh("--clear-pending-creates")
+
+    wait_for(lambda: not in_session(session), "the process to end")
 
 
 def in_session(session: int) -> list[str]:

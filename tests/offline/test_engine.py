@@ -27,7 +27,7 @@ def where(tmp_path: Path) -> paths.Paths:
         folder.mkdir(parents=True)
     (module / "go.sum").write_text("sums\n")
     (checkout / "requirements.txt").write_text("a==1\n")
-    for part in ("language_host.py", "run_program.py", "launcher.sh"):
+    for part in ("language_host.py", "run_program.py", "with_engine.py", "launcher.sh"):
         (source / part).write_text(part)
     plugin = checkout / "offline" / "kubernetes_plugin"
     plugin.mkdir(parents=True)

@@ -14,7 +14,7 @@ def layout(tmp_path: Path, lock: str = "a==1\n", name: str = "checkout") -> path
     (checkout / "requirements.txt").write_text(lock)
     (checkout / "sandbox" / "hosts" / "vllm-cpu.txt").write_text("torch==2\n")
     (module / "go.sum").write_text("sums\n")
-    for part in ("language_host.py", "run_program.py", "launcher.sh"):
+    for part in ("language_host.py", "run_program.py", "with_engine.py", "launcher.sh"):
         (engine / part).write_text(part)
     return paths.find(checkout, {"HOME": str(tmp_path / "home")})
 

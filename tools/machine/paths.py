@@ -59,9 +59,10 @@ class Paths:
 
     @property
     def engine_parts(self) -> tuple[Path, ...]:
-        """What is laid beside the engine's binary: the language host, its runner, the providers' launcher."""
+        """What is laid beside the engine's binary: language host, its runner, what ends plugins, the providers' launcher."""
         folder = self.checkout / "offline" / "language_host"
-        return folder / "language_host.py", folder / "run_program.py", folder / "launcher.sh"
+        names = ("language_host.py", "run_program.py", "with_engine.py", "launcher.sh")
+        return tuple(folder / name for name in names)
 
     @property
     def venv(self) -> Path:

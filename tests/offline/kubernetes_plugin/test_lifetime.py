@@ -3,12 +3,13 @@
 import subprocess
 import sys
 
+from offline.language_host import with_engine
 from providers.engine_watch import Process
 from tests.doubles.processes import descendants, wait_until
 
-ENGINE = """
+ENGINE = f"""
 import subprocess, sys, time
-subprocess.Popen([sys.executable, "-m", "offline.kubernetes_plugin", "127.0.0.1:1"], stdout=sys.stdout)
+subprocess.Popen([sys.executable, {with_engine.__file__!r}, "-m", "offline.kubernetes_plugin"], stdout=sys.stdout)
 time.sleep(600)
 """
 

@@ -18,9 +18,10 @@ import pytest
 from google.protobuf import empty_pb2, struct_pb2
 from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 
-from offline.language_host import language_host
+from offline.language_host import language_host, with_engine
 
 HOST = Path(language_host.__file__)
+WATCHED = [sys.executable, "-P", with_engine.__file__]
 
 
 def request(tmp_path: Path, **fields) -> language_pb2.RunRequest:
@@ -121,7 +122,8 @@ def test_a_signal_ends_it_quietly(number):
 
 
 def test_it_ends_when_the_process_that_started_it_is_killed():
-    starter = (sys.executable, "-c", "import subprocess, sys; subprocess.run(sys.argv[1:])")
+    # As set-up's launcher starts it, without the address of an engine.
+    starter = (sys.executable, "-c", f"import subprocess; subprocess.run({[*WATCHED, str(HOST)]})")
     with started(*starter) as (child, stub):
         child.kill()
         assert child.stdout is not None

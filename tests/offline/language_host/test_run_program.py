@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,3 +46,17 @@ def test_python_and_packages_are_not_the_program(tmp_path):
     assert not run_program.is_own(Path("<frozen runpy>"), tmp_path)
     assert not run_program.is_own(tmp_path / ".venv" / "lib" / "site-packages" / "x.py", tmp_path)
     assert not run_program.is_own(Path("/usr/lib/python3/json.py"), tmp_path)
+
+
+def test_a_program_whose_host_was_killed_while_it_started_does_not_begin(tmp_path):
+    order = {"host": os.getppid(), "program": str(tmp_path / "never.py")}  # not the process that starts it
+    environment = os.environ | {"GPU_FLEET_RUN": json.dumps(order)}
+    done = subprocess.run(
+        [sys.executable, run_program.__file__],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "")
