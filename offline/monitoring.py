@@ -74,7 +74,8 @@ def build(go: Path, module: Path, program: Program, target: Path, environ: Mappi
 def without_plugins(go: Path, module: Path, environ: Mapping[str, str]) -> Iterator[Path]:
     """Yield a copy of Prometheus' module that discovers targets in files and by HTTP only; the sandbox names its targets.
 
-    Prometheus generates the list of its plugins for whoever builds it. What they import is three quarters of its build.
+    Prometheus has this file generated for each build. Three quarters of the code come in by the other plugins: without
+    them the program has 37 MB instead of 112.
     """
     env = dict(environ) | golang.OWN
     found = run([go, "mod", "download", "-json", PROMETHEUS], "Downloading Prometheus' module", env, module)
