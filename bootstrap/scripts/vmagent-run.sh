@@ -4,6 +4,7 @@
 exec >>/var/log/gpu-fleet/vmagent.log 2>&1
 etc=/opt/gpu-fleet/etc
 kit=/opt/gpu-fleet/kit
+[ -x $kit/bin/vmagent ] || exit 1 # else it would seem to have started, for a moment at each try
 sha256sum $etc/vmagent.wanted | cut -d' ' -f1 >/run/gpu-fleet/vmagent.started
 . $etc/vmagent.wanted
 export INTERVAL GOGC=50
