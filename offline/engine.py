@@ -18,9 +18,6 @@ VERSION = (3, 259, 0)  # the SDK's in requirements.in
 ENGINE_BYTES = 3_300_000_000  # with the module and build caches of Go
 COMMAND = "github.com/pulumi/pulumi/pkg/v3/cmd/pulumi"
 VERSION_FLAG = "github.com/pulumi/pulumi/sdk/v3/go/common/version.Version"
-# Google's storage without its own routing (xDS), Envoy's messages without checks, gRPC without pages of traces: 140 of 1,690
-# packages. Every backend and secrets provider stays.
-TAGS = ("disable_grpc_modules", "disable_pgv", "grpcnotrace")
 
 
 def own_pulumi(paths: Paths, environ: Mapping[str, str]) -> Path | None:
@@ -38,7 +35,7 @@ def install_engine(paths: Paths, environ: Mapping[str, str]) -> None:
         go = golang.find_go(
             paths, environ, "There is no `pulumi` on PATH", "Pulumi (https://www.pulumi.com/docs/install/)"
         )
-        program = Program(COMMAND, (VERSION_FLAG, ".".join(map(str, VERSION))), TAGS)
+        program = Program(COMMAND, (VERSION_FLAG, ".".join(map(str, VERSION))))
         with step("Pulumi's engine from source, for want of `pulumi` on PATH (about 5 minutes)"):
             golang.build(go, paths.engine_module, program, paths.engine_binary, environ)
     lay_beside(paths)
