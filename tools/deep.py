@@ -27,6 +27,7 @@ BEGIN, END = "<!-- every test: written by `make test-deep` -->", "<!-- end of ev
 SLOW = "host or engine or vllm or monitoring"
 SEAMS, SOAK, FAULTS = "tests/faults/test_seams.py", "tests/faults/test_soak.py", "tests/faults"
 SOAK_SEEDS, SOAK_PARTS = 200, 5
+KILLS = "tests/faults/test_kills.py"
 CLIENTS, PLUGIN = "tests/clients", "tests/engine/test_kubernetes.py"
 
 
@@ -68,16 +69,12 @@ def parts() -> dict[str, Part]:
             ),
             "0",
         ),
-        "monitoring": Part(
-            (
-                "-m",
-                "monitoring and not vllm and not live",
-            )
-        ),
+        "monitoring": Part(("-m", "monitoring and not vllm and not live", "--ignore", KILLS)),
         "hosts": Part(("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS)),
         "engine": Part(("-m", "engine and not (vllm or monitoring or live)", "--ignore", FAULTS)),
         "faults": Part((FAULTS, "-m", f"({SLOW}) and not monitoring", "--ignore", SEAMS, "--ignore", SOAK)),
         "seams": Part((SEAMS,)),
+        "kills": Part((KILLS,)),
         **soak,
         "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
         "clients": Part((CLIENTS,), "0", setup="clients"),

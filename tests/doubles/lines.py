@@ -29,6 +29,12 @@ class Lines:
             self._ended += 1
             self._arrived.notify_all()
 
+    def reaches(self, count: int, seconds: float = 200) -> bool:
+        """Say whether that many lines are printed before both pipes end."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: self._text.count("\n") >= count or self._ended == 2, seconds)
+            return self._text.count("\n") >= count
+
     @property
     def text(self) -> str:
         """Everything that was printed so far."""

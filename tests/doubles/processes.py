@@ -24,6 +24,20 @@ def descendants(pid: int) -> list[Process]:
     return found
 
 
+def processes_of(folder: Path) -> list[Process]:
+    """Return the processes whose environment names a folder: all that a stack's engines started, wherever these are."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            mine = str(folder).encode() in file.read_bytes()
+            fields = (file.parent / "stat").read_text().rpartition(")")[2].split()
+        except OSError:  # it has ended, or it is none of ours
+            continue
+        if mine:
+            found.append(Process(int(file.parent.name), fields[19]))
+    return found
+
+
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
     """Poll until the condition holds; fails at the deadline."""
     end = time.monotonic() + seconds

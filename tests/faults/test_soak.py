@@ -14,7 +14,7 @@ import pytest
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import calm, sets_right, stack_of_its_own, want
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants, processes_of, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.faults.test_engine import AT_DESTROY, BORNE, OF_ONE_INSTANCE, REFUSED
 from tests.tiers import head, tier_of
@@ -57,7 +57,7 @@ def test_nothing_is_left_rented_after(cloud: Cloud, stack: Stack, seed: int) -> 
     lines = Lines(child)
     strike(child.pid, lines, chance.choice(PHASES), chance.choice(VICTIMS))
     child.wait(timeout=300)
-    wait_until(lambda: not plugins_of(stack), "every plugin to end", 120)
+    wait_until(lambda: not processes_of(stack.folder.parent), "every plugin to end", 120)
 
     stack.call("cancel", "--yes", "--stack", stack.name, check=False)
     if chance.random() < 0.5:
@@ -79,17 +79,3 @@ def strike(engine: int, lines: Lines, phase: str, victim: str) -> None:
             os.kill(process, signal.SIGINT if victim == "interrupted" else signal.SIGKILL)
         except ProcessLookupError:
             continue
-
-
-def plugins_of(stack: Stack) -> list[int]:
-    """The provider processes that run for a stack, wherever their engine has gone."""
-    found = []
-    for process in descendants(1) + descendants(os.getpid()):
-        try:
-            with open(f"/proc/{process.pid}/environ", "rb") as file:  # noqa: PTH123 -- bytes of another process
-                mine = str(stack.folder.parent).encode() in file.read()
-        except OSError:
-            continue
-        if mine and process.alive():
-            found.append(process.pid)
-    return found
