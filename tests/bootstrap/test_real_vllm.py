@@ -12,7 +12,7 @@ from sandbox.hosts.spec import HostsError
 from tests.doubles.emulated import until
 from tests.doubles.rented import Things, rent
 
-pytestmark = [pytest.mark.host, pytest.mark.vllm, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.host, pytest.mark.vllm, pytest.mark.deep, pytest.mark.timeout(900)]
 
 ARGUMENTS = ("--max-model-len", "512", "--enforce-eager", "--dtype", "float16")
 ENVIRONMENT = (("VLLM_CPU_KVCACHE_SPACE", "1"),)
