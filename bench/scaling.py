@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from bench._figures import figure
-from controller.elastic import Elastic
+from config.elastic import Elastic
 from tests.doubles.elastic.schedule import play
 from tests.doubles.elastic.timeline import Broken
 from tests.doubles.elastic.waves import wave_changes

@@ -103,7 +103,7 @@ def requirements_for(stack: StackConfig, fleet: FleetConfig) -> Requirements:
     fit = Fit.of(model.about, arguments_of(fleet, model.about), fleet.environment)
     needs = needs_of(fleet.image, fleet.vllm_arguments, model.about, fleet.min_cuda)
     hours, weights_gb = stack.limits.expected_hours, model.total_bytes / GB
-    instances = max(fleet.replicas, 1)
+    instances = max(fleet.most, 1)
     requirements = settings.to_requirements(
         disk_gb(fleet, model), weights_gb, hours, fit, fleet.image, needs, instances
     )

@@ -43,6 +43,10 @@ class Edit:
 FLEET = "fleets.<name>"
 EDITS = (
     Edit(f"{FLEET}.replicas", says="instances are added, or given back from the highest number down; the others stay"),
+    *(
+        Edit(f"{FLEET}.replicas.{key}", says="nothing; the controller follows it once `up` has applied it")
+        for key in ("min", "max", "requestsPerInstance", "downSeconds", "idleSeconds", "maxRequestMinutes")
+    ),
     Edit(
         f"{FLEET}.without",
         says="the named instances are given back, and as many with other numbers come; the others stay",
@@ -109,6 +113,11 @@ EDITS = (
     *(
         Edit(f"kubernetes.{field.alias or name}", says="nothing; the cluster's objects are changed")
         for name, field in KubernetesConfig.model_fields.items()
+    ),
+    Edit("controller.backend", says="nothing; the controller uses it from its next start"),
+    *(
+        Edit(f"clients.<name>.{key}", says="nothing; the controller follows it once `up` has applied it")
+        for key in ("scopes", "maxInstances", "maxTtlMinutes", "keyEpoch")
     ),
     Edit("rotation.tokens", 1),
     Edit("rotation.ssh", 1),

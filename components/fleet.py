@@ -133,8 +133,8 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
         "name": instance_name,
         "label": identity.stackId.apply(lambda stack_id: str(Label(stack_id, instance_name))),
         "turn": index,
-        "replicas": fleet.replicas,
-        "rollout": {"fleet": args.name, "maxUnavailable": fleet.rollout.most_down(fleet.replicas)},
+        "replicas": fleet.most,
+        "rollout": {"fleet": args.name, "maxUnavailable": fleet.rollout.most_down(fleet.most)},
         "market": stack.market.model_dump(by_alias=True),
         "store": {
             "endpoint": stack.store.host_endpoint or stack.store.endpoint,
@@ -178,8 +178,11 @@ def instance_inputs(args: FleetArgs, instance_name: str, index: int, token: pulu
 
 def _self_destruct(fleet: FleetConfig) -> Mapping[str, float]:
     """Return when a host ends itself; empty for a fleet whose hosts never do, so that its inputs stay as they were."""
-    lease = fleet.lease.minutes if fleet.lease else None
-    limits = {"idleMinutes": fleet.idle_minutes, "maxHours": fleet.max_hours, "leaseMinutes": lease}
+    limits = {
+        "idleMinutes": fleet.idle_minutes,
+        "maxHours": fleet.max_hours,
+        "leaseMinutes": fleet.lease_minutes,
+    }
     return {key: value for key, value in limits.items() if value is not None}
 
 

@@ -3,8 +3,9 @@
 import itertools
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from config.elastic import Elastic, Replicas
 from config.gpu import GpuConfig
 from config.lease import LeaseConfig
 from config.preflight import PreflightConfig
@@ -14,12 +15,17 @@ from config.requirements import RequirementsConfig
 from config.rollout import RolloutConfig
 
 FURTHEST_INDEX = 1_000_000
+SLOT_LEASE_MINUTES = 15.0
 
 
 class FleetConfig(RequirementsConfig):
     """A named group of like instances."""
 
-    replicas: int = Field(1, ge=0, le=500, description="How many instances; 0 parks the fleet.")
+    replicas: Replicas = Field(
+        1,
+        description="How many instances; 0 parks the fleet. Bounds (`min`, `max`) in place of a number make the fleet "
+        "elastic: the controller starts and ends its instances.",
+    )
     without: tuple[int, ...] = Field(
         (),
         description="Numbers that no instance has: `[1]` retires number 1. The count stays: 4 without 1 is 0, 2, 3 and 4.",
@@ -73,13 +79,45 @@ class FleetConfig(RequirementsConfig):
         gt=0,
         description="A host ends itself so long after it was rented, busy or not. Default: never.",
     )
-    lease: LeaseConfig | None = Field(None, description="Let an idle host end itself unless somebody renews its lease.")
+    lease: LeaseConfig | None = Field(
+        None,
+        description="Let an idle host end itself unless somebody renews its lease. Default: never, and 15 minutes in an "
+        "elastic fleet, whose controller renews it.",
+    )
+
+    @property
+    def elastic(self) -> Elastic | None:
+        """The bounds of an elastic fleet; None for a fixed one."""
+        return self.replicas if isinstance(self.replicas, Elastic) else None
+
+    @property
+    def most(self) -> int:
+        """How many instances the fleet has, or may have if it is elastic."""
+        return self.replicas.max if isinstance(self.replicas, Elastic) else self.replicas
 
     @property
     def indexes(self) -> tuple[int, ...]:
-        """The numbers of the instances, ascending: the first ones that `without` does not name."""
+        """The numbers of a fixed fleet's instances, ascending: the first ones that `without` does not name.
+
+        An elastic fleet has none: the controller numbers its instances.
+        """
+        if self.elastic:
+            return ()
         kept = (index for index in itertools.count() if index not in self.without)
-        return tuple(itertools.islice(kept, self.replicas))
+        return tuple(itertools.islice(kept, self.most))
+
+    @property
+    def lease_minutes(self) -> float | None:
+        """How long a lease of a host lasts; None if its hosts need none."""
+        if self.lease:
+            return self.lease.minutes
+        return SLOT_LEASE_MINUTES if self.elastic else None
+
+    @model_validator(mode="after")
+    def _numbers_are_of_fixed_fleets(self) -> "FleetConfig":
+        if self.elastic and self.without:
+            raise ValueError("without is for a fleet with a number of replicas; the controller numbers an elastic one")
+        return self
 
     @field_validator("without")
     @classmethod

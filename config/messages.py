@@ -11,6 +11,8 @@ from config.masking import HIDDEN
 from config.secret_leaves import SecretLeaves
 from config.stack import SECTIONS, StackConfig
 
+NAMED = ("models", "fleets", "clients")  # sections whose keys are names
+
 
 class ConfigError(Exception):
     """Stack config cannot be used. The message names each key, what is wrong with it, and what to do."""
@@ -52,5 +54,5 @@ def describe_error(row: Any, secret_leaves: SecretLeaves) -> str:
 def _model_at(path: list[str]) -> type[BaseModel] | None:
     if not path:
         return StackConfig
-    named = [path[0], "<name>", *path[2:]] if path[0] in ("models", "fleets") else path
+    named = [path[0], "<name>", *path[2:]] if path[0] in NAMED else path
     return SECTIONS.get(".".join(named))

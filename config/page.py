@@ -82,7 +82,7 @@ def _type(annotation: Any) -> str:
     if origin is dict:
         return "map"
     if origin in {types.UnionType, typing.Union}:
-        return _type(next(arg for arg in typing.get_args(annotation) if arg is not type(None)))
+        return " or ".join(_type(arg) for arg in typing.get_args(annotation) if arg is not type(None))
     if origin is typing.Literal:
         return " or ".join(f"`{value}`" for value in typing.get_args(annotation))
     words = {int: "integer", float: "number", str: "text", SecretStr: "secret", bool: "true or false"}

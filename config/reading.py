@@ -126,6 +126,11 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
             )
         problems = [*argument_problems(fleet.vllm_arguments), *variable_problems(tuple(fleet.environment.items()))]
         mistakes += [f"{path}: {problem}" for problem in problems]
+    mistakes += [
+        f"{path_of('clients', name)}: a client's name is lower-case letters, digits and single dashes, at most 40."
+        for name in config.clients
+        if not FLEET_NAME.match(name) or len(name) > 40
+    ]
     for name, model in config.models.items():
         if project and not (project / model.manifest).is_file():
             mistakes.append(

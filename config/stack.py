@@ -3,6 +3,9 @@
 from pydantic import BaseModel, Field
 
 from config.base import Section
+from config.clients import ClientConfig
+from config.controller import ControllerConfig
+from config.elastic import Elastic
 from config.fleets import FleetConfig
 from config.gpu import GpuConfig
 from config.kubernetes import KubernetesConfig
@@ -29,6 +32,12 @@ class StackConfig(Section):
     budget: BudgetConfig = Field(BudgetConfig(), description="What the fleets may cost.")
     metrics: MetricsConfig | None = Field(None, description="Where hosts report to.")
     kubernetes: KubernetesConfig | None = Field(None, description="The cluster that monitors.")
+    controller: ControllerConfig = Field(
+        ControllerConfig(), description="The process that owns the count of elastic fleets."
+    )
+    clients: dict[str, ClientConfig] = Field(
+        default_factory=dict, description="Who may ask the controller for instances, by name."
+    )
     rotation: RotationConfig = Field(RotationConfig(), description="Counters that renew secrets in place.")
 
 
@@ -37,6 +46,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "store": StoreConfig,
     "models.<name>": ModelConfig,
     "fleets.<name>": FleetConfig,
+    "fleets.<name>.replicas": Elastic,
     "fleets.<name>.gpu": GpuConfig,
     "fleets.<name>.rollout": RolloutConfig,
     "fleets.<name>.registry": RegistryConfig,
@@ -46,5 +56,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "budget": BudgetConfig,
     "metrics": MetricsConfig,
     "kubernetes": KubernetesConfig,
+    "controller": ControllerConfig,
+    "clients.<name>": ClientConfig,
     "rotation": RotationConfig,
 }

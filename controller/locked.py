@@ -4,7 +4,7 @@ Between a decision and its act another controller may have decided otherwise, an
 begun to destroy the stack. A process that rents or destroys holds the slot's lock, which keeps them out from this look on.
 """
 
-from controller.elastic import Elastic
+from config.elastic import Elastic
 from controller.reasons import Reason, Rule
 from controller.slots import Slot, State
 

@@ -9,8 +9,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 
+from config.elastic import Elastic
 from controller.demand import SILENT, Seen
-from controller.elastic import Elastic
 from controller.reasons import Reason, Rule
 from controller.slots import CAPACITY, Slot, State, cool_until
 

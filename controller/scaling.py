@@ -10,8 +10,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from config.elastic import Elastic
 from controller.demand import Claim, Load
-from controller.elastic import Elastic
 from controller.memory import Memory
 from controller.money import Money, affordable
 from controller.reasons import Reason, Rule

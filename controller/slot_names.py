@@ -25,8 +25,8 @@ class SlotName:
 
     @property
     def instance(self) -> str:
-        """The name of the instance, as in its label."""
-        return f"{self.fleet}-{self.index}"
+        """The name of the instance, as in its label. No instance of a fixed fleet has it: those end in `-<number>`."""
+        return f"{self.fleet}-s{self.index}"
 
 
 def slot_stack(stack: str, fleet: str, index: int) -> str:

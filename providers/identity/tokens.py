@@ -1,4 +1,7 @@
-"""Derive a bearer token for each instance, so that no landlord learns another host's. Only the secret is stored."""
+"""Derive a bearer token for each instance, so that no landlord learns another host's. Only the secret is stored.
+
+API keys of the controller's clients derive from the same secret.
+"""
 
 import base64
 import hashlib
@@ -22,9 +25,18 @@ def token_for(secret: str, name: str, epoch: int) -> str:
     HMAC-SHA256 of name and epoch, so that another epoch changes every token. A character that no name has separates them:
     `a-1` at epoch 2 and `a-12` at no epoch must never be the same.
     """
+    return _derived(secret, "token", name, epoch)
+
+
+def api_key_for(secret: str, client: str, epoch: int) -> str:
+    """Return the API key of a client of the controller: 43 characters, as a token's. No instance's token equals it."""
+    return _derived(secret, "api-key", client, epoch)
+
+
+def _derived(secret: str, kind: str, name: str, epoch: int) -> str:
     if not SECRET.match(secret):
         raise ValueError("the stack's token secret is not 64 hexadecimal digits; its state was edited or damaged")
     if "\0" in name:
-        raise ValueError("an instance's name has no zero byte")
-    digest = hmac.new(bytes.fromhex(secret), f"token\0{name}\0{int(epoch)}".encode(), hashlib.sha256).digest()
+        raise ValueError("a name has no zero byte")
+    digest = hmac.new(bytes.fromhex(secret), f"{kind}\0{name}\0{int(epoch)}".encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -74,6 +74,39 @@ def test_retired_numbers_are_skipped_and_the_count_stays(
     assert read(changed("fleets.chat", fleet), project).fleets["chat"].indexes == indexes
 
 
+def test_bounds_make_a_fleet_elastic_and_give_it_no_number_of_its_own(project: Path) -> None:
+    fleet = read(changed("fleets.chat.replicas", {"max": 4, "idleSeconds": 60}), project).fleets["chat"]
+
+    assert fleet.elastic is not None
+    assert (fleet.elastic.min, fleet.elastic.max, fleet.elastic.idle_seconds) == (0, 4, 60)
+    assert (fleet.indexes, fleet.most, fleet.lease_minutes) == ((), 4, 15)
+
+
+def test_a_number_of_replicas_stays_a_fixed_fleet_without_a_lease(project: Path) -> None:
+    fleet = read(GOOD, project).fleets["chat"]
+
+    assert (fleet.elastic, fleet.replicas, fleet.most, fleet.lease_minutes) == (None, 2, 2, None)
+
+
+@given(least=st.integers(0, 500), most=st.integers(0, 500))
+def test_bounds_are_taken_in_order_only(least: int, most: int) -> None:
+    values = changed("fleets.chat.replicas", {"min": least, "max": most})
+    if least > most:
+        with pytest.raises(ConfigError, match=r"fleets\.chat\.replicas .*min is \d+, which is more than max"):
+            load(as_the_engine_passes(values), None)
+    else:
+        elastic = load(as_the_engine_passes(values), None).fleets["chat"].elastic
+        assert elastic is not None
+        assert (elastic.min, elastic.max) == (least, most)
+
+
+def test_a_client_has_scopes_and_limits(project: Path) -> None:
+    clients = read({**GOOD, "clients": {"team-a": {"maxInstances": 3}}}, project).clients
+
+    assert clients["team-a"].scopes == ("provision", "read")
+    assert clients["team-a"].max_instances == 3
+
+
 @pytest.mark.parametrize(
     ("value", "replicas", "most"), [(1, 6, 1), ("2", 6, 2), ("25%", 8, 2), ("25%", 3, 1), ("100%", 6, 6), (9, 6, 9)]
 )
@@ -90,6 +123,20 @@ def test_a_share_of_the_replicas_may_be_down_and_one_at_least(
     [
         ("fleets.chat.rollout", {"maxUnavailable": 0}, "a number of instances such as 1, or a share such as 25%"),
         ("fleets.chat.rollout", {"maxUnavailable": "150%"}, "fleets.chat.rollout.maxUnavailable is '150%'"),
+        ("fleets.chat.replicas", {"min": 1}, "gpu-fleet:fleets.chat.replicas.max is missing"),
+        (
+            "fleets.chat.replicas",
+            {"max": 1, "mni": 1},
+            "fleets.chat.replicas.mni is not a known key; did you mean min?",
+        ),
+        (
+            "fleets.chat",
+            GOOD["fleets"]["chat"] | {"replicas": {"max": 2}, "without": [1]},
+            "without is for a fleet with a number of replicas",
+        ),
+        ("clients", {"Team A": {}}, 'gpu-fleet:clients["Team A"]: a client\'s name is lower-case letters'),
+        ("clients", {"a": {"scopes": ["all"]}}, "gpu-fleet:clients.a.scopes.0 is 'all'"),
+        ("controller", {"backend": "s3://key:secret@bucket"}, "gpu-fleet:controller.backend is"),
         ("fleets.chat.without", [-1], "-1 is no number of an instance; chat-1 has the number 1"),
         ("fleet", {}, "gpu-fleet:fleet is not a known key; did you mean gpu-fleet:fleets?"),
         (

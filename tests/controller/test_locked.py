@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from controller.elastic import Elastic
+from config.elastic import Elastic
 from controller.locked import changed, late, unwanted
 from controller.reasons import Reason, Rule
 from controller.slots import Slot, State

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from config.elastic import Elastic
 from controller.demand import Queue, Seen, measure
-from controller.elastic import Elastic
 from controller.plan import Act, Plan, plan
 from controller.reasons import Rule
 from controller.slots import Slot, State

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from config.elastic import Elastic
 from controller.demand import Claim, Load
-from controller.elastic import Elastic
 from controller.memory import Memory
 from controller.money import Money, Period, Spend
 from controller.reasons import Rule

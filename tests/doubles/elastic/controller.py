@@ -6,9 +6,9 @@ It writes a slot's row before it acts on the slot, and opens a gate before it wr
 from collections.abc import Generator
 from dataclasses import dataclass, field, replace
 
+from config.elastic import Elastic
 from controller import scaling
 from controller.demand import Claim, Queue, Seen
-from controller.elastic import Elastic
 from controller.leaving import Gate, Leaving, Next
 from controller.memory import Memory
 from controller.plan import Act, Move

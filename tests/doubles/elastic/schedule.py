@@ -13,8 +13,8 @@ import functools
 import random
 from collections.abc import Generator
 
+from config.elastic import Elastic
 from controller.demand import Claim
-from controller.elastic import Elastic
 from controller.leaving import Gate
 from controller.slots import State
 from tests.doubles.elastic.controller import Controller

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from controller.elastic import Elastic
+from config.elastic import Elastic
 from controller.scaling import Decision
 from controller.slots import CAPACITY, Event, Slot, State, cool_until
 from tests.doubles.elastic.world import World

@@ -2,8 +2,8 @@
 
 import math
 
+from config.elastic import Elastic
 from controller.demand import Load
-from controller.elastic import Elastic
 from controller.memory import Memory
 from controller.money import Money
 from controller.scaling import Situation, decide

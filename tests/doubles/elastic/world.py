@@ -7,8 +7,8 @@ others have acted. Invariants that hold at each act are checked where the act ha
 import math
 from dataclasses import dataclass, field
 
+from config.elastic import Elastic
 from controller.demand import FRESH_SECONDS, Claim, Queue, Seen
-from controller.elastic import Elastic
 from controller.leaving import Gate, Look
 from controller.money import Money, Period, Spend
 from controller.slots import CAPACITY, Slot, State

@@ -1,15 +1,15 @@
-"""What a reviewed config says about an elastic fleet: the bounds of its count, and how quickly the count follows the load.
+"""A fleet's key `replicas`: a number, or the bounds of an elastic fleet and how quickly its count follows the load."""
 
-It stays out of `config/` until slots exist. A key that the program reads and cannot obey would promise what no `up` does.
-"""
+from collections.abc import Mapping
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, PlainValidator, TypeAdapter, model_validator
 
 from config.base import Section
 
 
 class Elastic(Section):
-    """Bounds within which the controller owns the count, and the windows of its rules."""
+    """Bounds of an elastic fleet, and the windows of its rules. Within the bounds the controller owns the count."""
 
     min: int = Field(0, ge=0, le=500, description="Fewest instances.")
     max: int = Field(ge=0, le=500, description="Most instances; 0 has every instance leave.")
@@ -36,3 +36,15 @@ class Elastic(Section):
     def max_request_seconds(self) -> float:
         """The longest that one request may take, in seconds."""
         return self.max_request_minutes * 60
+
+
+_NUMBER: TypeAdapter[int] = TypeAdapter(Annotated[int, Field(ge=0, le=500)])
+
+
+def _number_or_bounds(value: Any) -> int | Elastic:
+    if isinstance(value, Mapping | Elastic):
+        return Elastic.model_validate(value)
+    return _NUMBER.validate_python(value)
+
+
+Replicas = Annotated[int | Elastic, PlainValidator(_number_or_bounds)]
