@@ -19,7 +19,7 @@ if ! grep -qsx runsv /proc/[0-9]*/comm; then
 fi
 # The start script of the rent call restores the key of the rent; a key that was changed since then replaces it.
 [ -s /opt/gpu-fleet/etc/authorized_keys ] && cp -p /opt/gpu-fleet/etc/authorized_keys /root/.ssh/authorized_keys
-for name in vllm gate agent vmagent; do
+for name in vllm gate agent vmagent self-destruct; do
     "$kit/service.sh" $name
 done
 # Its own session and none of our files open, so that it survives the login that started it.

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Declares one supervised service (vllm, gate, agent, vmagent). It starts with the supervisor once <name>.wanted exists.
+# Declares one supervised service (vllm, gate, agent, vmagent, self-destruct). It starts with the supervisor once <name>.wanted exists.
 # boot.sh declares all before the supervisor starts, which looks for new services every five seconds only.
 set -e
 name=$1

@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import httpx
@@ -19,6 +20,7 @@ from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.called import Called, running_called
 from tests.doubles.emulated import until
 from tests.doubles.rented import STORE, Rented, Things, rent
+from tests.doubles.repeated import repeated
 
 pytestmark = pytest.mark.host
 
@@ -62,6 +64,14 @@ class Ending:
         return self.rented.run("cat /var/log/gpu-fleet/self-destruct.log")
 
 
+def renewed(client: httpx.Client) -> int | None:
+    """Renew the lease; None if the gate does not answer, because it is being started."""
+    try:
+        return client.post("/lease").status_code
+    except httpx.TransportError:
+        return None
+
+
 @pytest.fixture
 def ending(hosts: NamespaceHosts, things: Things) -> Iterator[Ending]:
     with running_called() as other:
@@ -100,27 +110,30 @@ def test_an_unused_host_closes_its_gate_leaves_word_and_asks_for_its_end_until_i
 
 
 def test_a_used_host_stays_and_no_request_of_its_clients_is_refused(ending: Ending) -> None:
-    ending.converge(LIMITS)
-    end = time.monotonic() + 3 * IDLE
+    with repeated(lambda: ending.rented.ask().text, IDLE / 5) as answers:
+        ending.converge(LIMITS)
+        asked, end = len(answers), time.monotonic() + 3 * IDLE
+        until(lambda: time.monotonic() > end and len(answers) > asked, PATIENCE_SECONDS)
 
-    while time.monotonic() < end:
-        assert ending.rented.ask().text
-        time.sleep(IDLE / 5)
-
+    assert all(answers)
     assert ending.asked == 0
     assert "closed" not in ending.log()
 
 
 def test_an_answer_that_takes_longer_than_the_idle_time_is_whole(ending: Ending) -> None:
-    ending.converge(LIMITS)
-    ending.rented.run(f"echo vllm_latency_s {3 * IDLE} > /etc/sandbox-faults")
+    ending.rented.run(f"echo vllm_latency_s {5 * IDLE} > /etc/sandbox-faults")
 
-    with ending.client() as client:
-        answer = client.post("/v1/completions", json={"model": "tiny", "prompt": "Hello", "stream": True})
+    with ending.client() as client, ThreadPoolExecutor(1) as pool:
+        body = {"model": "tiny", "prompt": "Hello", "stream": True}
+        answered = pool.submit(client.post, "/v1/completions", json=body)
+        ending.converge(LIMITS)
+        armed = time.monotonic()
+        answer = answered.result()
+        alone = time.monotonic() - armed
 
     assert answer.status_code == 200
     assert answer.text.rstrip().endswith("data: [DONE]")
-    assert answer.elapsed.total_seconds() > 2 * IDLE
+    assert alone > 2 * IDLE
     assert ending.asked == 0
     until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
 
@@ -138,16 +151,16 @@ def test_a_gpu_that_works_keeps_the_host(ending: Ending) -> None:
 
 
 def test_a_lease_is_renewed_at_the_gate_and_by_each_visit_and_its_lapse_ends_an_idle_host(ending: Ending) -> None:
-    assert ending.converge(SelfDestruct(f"http://{MARKET}", lease=IDLE)) == [
-        "configure gate",
-        "arm self-destruct",
-        "open gate",
-    ]
-    end = time.monotonic() + 3 * IDLE
-    with ending.client() as client:
-        while time.monotonic() < end:
-            assert client.post("/lease").status_code == 204
-            time.sleep(IDLE / 4)
+    with ending.client() as client, repeated(lambda: renewed(client), IDLE / 5) as answers:
+        assert ending.converge(SelfDestruct(f"http://{MARKET}", lease=IDLE)) == [
+            "configure gate",
+            "arm self-destruct",
+            "open gate",
+        ]
+        open_at = len(answers) + 1  # one may be under way
+        end = time.monotonic() + 3 * IDLE
+        until(lambda: time.monotonic() > end and len(answers) > open_at, PATIENCE_SECONDS)
+    assert set(answers[open_at:]) == {204}
     assert ending.asked == 0
 
     until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
@@ -180,6 +193,14 @@ def test_limits_are_changed_and_taken_away_without_a_restart_of_vllm(ending: End
     assert ending.rented.facts().vllm_started == before
     assert ending.rented.run("cat /opt/gpu-fleet/service/vllm/supervise/pid") == pid
     assert ending.rented.ask().text
+
+
+def test_a_service_that_starts_late_is_waited_for(ending: Ending) -> None:
+    run = "/opt/gpu-fleet/service/self-destruct/run"
+    late = "#!/bin/sh\\nsleep 1.5\\nexec /opt/gpu-fleet/kit/self-destruct-run.sh\\n"
+    ending.rented.run(f"rm {run} && printf '{late}' > {run} && chmod +x {run}")
+
+    assert ending.converge(SelfDestruct(f"http://{MARKET}", idle=3600)) == ["arm self-destruct"]
 
 
 @pytest.mark.deep
