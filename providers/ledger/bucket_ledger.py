@@ -23,7 +23,7 @@ from providers.ledger.event import ENDS, Event, KeyParts
 from providers.ledger.folder_ledger import FolderLedger, is_selected, ledger_home
 from providers.ledger.ledger import LOG_BYTES
 from providers.ledger.machine_history import MachineHistory, fold
-from providers.store.client import Keys, connect
+from providers.store.client import Keys, LateClient, connect
 from providers.store.errors import StoreError, readable
 
 DAYS = 14  # a failed machine is avoided for a week at most; a failure weighs half after another week
@@ -51,10 +51,10 @@ class BucketLedger:
     """
 
     def __init__(self, connect: Callable[[], Any], bucket: str, waiting: Path, clock: Clock) -> None:
-        self._connect, self._bucket, self._waiting, self._clock = connect, bucket, waiting, clock
+        self._client, self._bucket = LateClient(connect), bucket
+        self._waiting, self._clock = waiting, clock
         self._folder = FolderLedger(waiting)
         self._lock = Lock()
-        self._s3: Any = None
         self._try_again_at = float("-inf")
         self._read_at = float("-inf")
         self._known: Mapping[int, MachineHistory] = {}
@@ -95,7 +95,7 @@ class BucketLedger:
 
     def _log(self, event: Event) -> str:
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=PREFIX + event.log_key)
+            answer = self._client().get_object(Bucket=self._bucket, Key=PREFIX + event.log_key)
             text: bytes = answer["Body"].read(LOG_BYTES)
         except FAILURES:
             return ""
@@ -119,7 +119,7 @@ class BucketLedger:
 
         Raises StoreError.
         """
-        with readable(self._client.meta.endpoint_url, self._bucket):
+        with readable(self._client().meta.endpoint_url, self._bucket):
             keys = [key for key, parts in self._keys() if is_selected(parts, stack_id, name)]
             stored = self._read(keys)
         found = {event.key: event for event in [*stored, *self._folder.events(stack_id, name)]}
@@ -132,20 +132,20 @@ class BucketLedger:
     def _keys(self) -> list[tuple[str, KeyParts]]:
         today = datetime.fromtimestamp(self._clock.time(), UTC)
         days = [f"{today - timedelta(days=back):%Y-%m-%d}" for back in range(-1, DAYS)]
-        few = listed_at_once(self._client, self._bucket, days[-1])
+        few = listed_at_once(self._client(), self._bucket, days[-1])
         if few is not None:
             return few
         with ThreadPoolExecutor(READERS) as pool:
             return [pair for day in pool.map(self._of_day, days) for pair in day]
 
     def _of_day(self, day: str) -> list[tuple[str, KeyParts]]:
-        return list(listed(self._client, self._bucket, day))
+        return list(listed(self._client(), self._bucket, day))
 
     def _read(self, keys: list[str]) -> list[Event]:
-        return read_events(self._client, self._bucket, keys)
+        return read_events(self._client(), self._bucket, keys)
 
     def _put(self, key: str, text: str, kind: str = "application/json") -> None:
-        self._client.put_object(Bucket=self._bucket, Key=PREFIX + key, Body=text.encode(), ContentType=kind)
+        self._client().put_object(Bucket=self._bucket, Key=PREFIX + key, Body=text.encode(), ContentType=kind)
 
     def _send_on(self) -> None:
         for event in self._folder.events()[:SENT_ON]:
@@ -159,9 +159,3 @@ class BucketLedger:
                 continue
             self._put(key, text, "text/plain; charset=utf-8")
             file.unlink(missing_ok=True)
-
-    @property
-    def _client(self) -> Any:
-        if self._s3 is None:
-            self._s3 = self._connect()
-        return self._s3

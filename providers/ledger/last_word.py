@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from threading import Lock
 from typing import Any, Literal, Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bootstrap.clock import Clock
 from providers.ledger.bucket_objects import PREFIX
-from providers.store.client import Keys, connect
+from providers.store.client import Keys, LateClient, connect
 from providers.store.errors import StoreError
 from providers.vast.api import label
 
@@ -75,9 +74,7 @@ class BucketWords:
     """Last words in a bucket; satisfies `LastWords`. `connect` makes the boto3 client at the first use."""
 
     def __init__(self, connect: Callable[[], Any], bucket: str) -> None:
-        self._connect, self._bucket = connect, bucket
-        self._s3: Any = None
-        self._lock = Lock()  # boto3 cannot make two clients at once
+        self._client, self._bucket = LateClient(connect), bucket
 
     def read(self, mark: str, instance_id: int) -> LastWord | None:
         """Return the last word of an instance."""
@@ -85,18 +82,11 @@ class BucketWords:
         if key is None:
             return None
         try:
-            answer = self._client.get_object(Bucket=self._bucket, Key=key)
+            answer = self._client().get_object(Bucket=self._bucket, Key=key)
             found = _Object.model_validate_json(answer["Body"].read(WORD_BYTES + 1))
             return LastWord(found.why, answer["LastModified"].timestamp(), found.idle_seconds, found.lived_seconds)
         except (BotoCoreError, ClientError, StoreError, OSError, ValidationError):
             return None
-
-    @property
-    def _client(self) -> Any:
-        with self._lock:
-            if self._s3 is None:
-                self._s3 = self._connect()
-            return self._s3
 
 
 @lru_cache(maxsize=8)

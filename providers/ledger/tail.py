@@ -8,6 +8,7 @@ from bootstrap.clock import Clock
 from providers.ledger.bucket_ledger import DAYS
 from providers.ledger.bucket_objects import listed, read_events
 from providers.ledger.event import Event
+from providers.store.client import LateClient
 from providers.store.errors import readable
 
 
@@ -15,8 +16,7 @@ class LedgerTail:
     """Read one bucket's ledger. `connect` makes the boto3 client at the first use. For one thread."""
 
     def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
-        self._connect, self._bucket, self._clock = connect, bucket, clock
-        self._s3: Any = None
+        self._client, self._bucket, self._clock = LateClient(connect), bucket, clock
         self._seen: set[str] = set()
         self._whole = False
 
@@ -26,14 +26,13 @@ class LedgerTail:
         Raises StoreError; the next call then returns the same events. An event may arrive days late, if it waited on a
         machine that could not reach the store, so that each call lists the last DAYS days again.
         """
-        if self._s3 is None:
-            self._s3 = self._connect()
+        s3 = self._client()
         days_ago = datetime.fromtimestamp(self._clock.time(), UTC) - timedelta(days=DAYS)
         since = f"{days_ago:%Y-%m-%d}" if self._whole else ""
-        with readable(self._s3.meta.endpoint_url, self._bucket):
-            found = listed(self._s3, self._bucket, since=since)
+        with readable(s3.meta.endpoint_url, self._bucket):
+            found = listed(s3, self._bucket, since=since)
             keys = sorted(key for key, _ in found if key not in self._seen)
-            events = read_events(self._s3, self._bucket, keys)
+            events = read_events(s3, self._bucket, keys)
         self._seen.update(keys)
         self._whole = True
         return events

@@ -2,8 +2,9 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from bootstrap.artifacts import s3_client
@@ -47,6 +48,22 @@ def connect(
     for operation in WITH_MD5:
         client.meta.events.register(f"before-call.s3.{operation}", _add_md5)
     return client
+
+
+class LateClient:
+    """Make a boto3 client at its first use. Thread-safe. Raises what `connect` raises, at each use until it succeeds."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._made: Any = None
+        self._lock = Lock()  # boto3 cannot make two clients at once
+
+    def __call__(self) -> Any:
+        """Return the one client."""
+        with self._lock:
+            if self._made is None:
+                self._made = self._connect()
+            return self._made
 
 
 def _add_md5(params: dict[str, Any], **_: Any) -> None:

@@ -75,7 +75,15 @@ class Forwarder:
         self._wait(end())
 
     def stop(self) -> None:
-        """End the loop and its thread. Close the listeners first."""
+        """End the loop and its thread, with the connections of listeners that nobody closed."""
+
+        async def end() -> None:
+            tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self._wait(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -6,14 +6,13 @@ Conditional writes let exactly one of two writers win.
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from threading import Lock
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ValidationError
 
 from bootstrap.clock import Clock
-from providers.store.client import Keys, connect
+from providers.store.client import Keys, LateClient, connect
 from providers.store.conditional_writes import SETTLE_SECONDS, put_if
 from providers.store.errors import StoreError, code_of
 from providers.vast.api import label
@@ -46,15 +45,13 @@ class BucketMarks:
     lasting = True
 
     def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
-        self._connect, self._bucket, self._clock = connect, bucket, clock
-        self._s3: Any = None
-        self._lock = Lock()  # boto3 cannot make two clients at once
+        self._client, self._bucket, self._clock = LateClient(connect), bucket, clock
 
     def read(self, mark: str) -> Held | None:
         """Return a label's mark, or None if it has none."""
         with _knowable():
             try:
-                answer = self._client.get_object(Bucket=self._bucket, Key=_key(mark))
+                answer = self._client().get_object(Bucket=self._bucket, Key=_key(mark))
                 text: bytes = answer["Body"].read()
             except ClientError as error:
                 if code_of(error) in NO_OBJECT:
@@ -75,7 +72,7 @@ class BucketMarks:
         condition = {"IfMatch": seen.version} if seen else {"IfNoneMatch": "*"}
         with _knowable():
             # The second write tells whether the store obeys conditions. If it does not, the last writer has won.
-            if put_if(self._client, order, **condition) and put_if(self._client, order, IfNoneMatch="*"):
+            if put_if(self._client(), order, **condition) and put_if(self._client(), order, IfNoneMatch="*"):
                 self._clock.sleep(SETTLE_SECONDS)
 
     def clear(self, mark: str, instance_id: int) -> None:
@@ -83,14 +80,7 @@ class BucketMarks:
         held = self.read(mark)
         if held and held.instance == instance_id:
             with _knowable():
-                self._client.delete_object(Bucket=self._bucket, Key=_key(mark))
-
-    @property
-    def _client(self) -> Any:
-        with self._lock:
-            if self._s3 is None:
-                self._s3 = self._connect()
-            return self._s3
+                self._client().delete_object(Bucket=self._bucket, Key=_key(mark))
 
 
 def _key(mark: str) -> str:
