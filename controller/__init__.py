@@ -1,1 +1,1 @@
-"""Own the count of elastic fleets. So far pure rules alone: no I/O, no clock, no process."""
+"""Own the count of elastic fleets. The modules directly in this package are pure rules: no I/O, no clock, no process."""

@@ -1,4 +1,4 @@
-"""One sandbox: market, hosts, object store and monitoring, and the process that holds them."""
+"""One sandbox: market, hosts, object store, database and monitoring, and the process that holds them."""
 
 import json
 import os
@@ -6,7 +6,6 @@ import signal
 import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sandbox.control import ControlSocket
@@ -27,6 +26,7 @@ from sandbox.observability import Observability
 from sandbox.services.child import ServiceError
 from sandbox.services.http_server import Server, listener
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
+from sandbox.services.postgres import Postgres
 from sandbox.services.store_front import StoreFront
 from sandbox.settings import Settings, Vllm
 
@@ -52,12 +52,13 @@ class Sandbox:
         self._accounts: Accounts | None = None
         self._observability: Observability | None = None
         self._images: Images | None = None
+        self._postgres: Postgres | None = None
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
         """Start everything and return when all of it answers. On a failure, end everything and raise SandboxError."""
         try:
-            with ThreadPoolExecutor(1) as beside:
+            with ThreadPoolExecutor(2) as beside:
                 self._start(beside)
         except (ServiceError, HostsError, OSError) as error:
             self.stop()
@@ -146,6 +147,7 @@ class Sandbox:
                 "https_port": store.https_port,
                 "host_endpoint": f"https://{NAME_FOR_HOSTS}",
             },
+            "postgres": self._postgres and {"dsn": self._postgres.dsn},
             "monitoring": self._observability.urls if self._observability else {},
         }
 
@@ -159,6 +161,11 @@ class Sandbox:
         if settings.watched:
             watchers.plan()
             cluster = beside.submit(watchers.start_cluster)
+        if not settings.market_only:
+            # For the controller. A new sandbox has another market, so an orderly end removes the data.
+            self._postgres = Postgres(settings.state / "postgres")
+            self._undo.append(self._postgres.remove)
+            database = beside.submit(self._postgres.start)
         network, hosts = HostNetwork(), self._hosts()
         faults = Faults(missing=frozenset({"store"}))
         self._undo.append(hosts.close)
@@ -188,6 +195,8 @@ class Sandbox:
         if settings.watched:
             watchers.start_monitoring()
             cluster.result()
+        if not settings.market_only:
+            database.result()
 
     def _hosts(self) -> Hosts:
         if self.settings.market_only:
@@ -271,15 +280,6 @@ def _make_key(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
         return {"key": sandbox.make_key(scopes, str(options.get("account") or ""))}
     except ScopeUnknown as error:
         return {"error": f"Of the scopes asked for, {error}."}
-
-
-def read_log(log: Path) -> str:
-    """Return the last line of a daemon's log, which says why it ended."""
-    try:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        lines = []
-    return lines[-1] if lines else f"It wrote nothing to {log}."
 
 
 def _instance(contract: Contract, now: float, account: Account) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.control import Unreachable, ask
-from sandbox.daemon import SandboxError, read_log, serve
+from sandbox.daemon import SandboxError, serve
 from sandbox.settings import Settings, store_folder
 
 START_SECONDS = 90.0
@@ -138,7 +138,7 @@ def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[s
             return ask(wanted.state, "status")
         except Unreachable:
             if daemon is not None and daemon.poll():
-                raise SandboxError(read_log(wanted.log).removeprefix("sandbox: ")) from None
+                raise SandboxError(_last_line(wanted.log).removeprefix("sandbox: ")) from None
         time.sleep(LOOK_SECONDS)
     if daemon is not None:
         daemon.terminate()
@@ -172,11 +172,22 @@ def _lock(state: Path) -> int | None:
     return lock
 
 
+def _last_line(log: Path) -> str:
+    """Return the last line of a daemon's log, which says why it ended."""
+    try:
+        lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    return lines[-1] if lines else f"It wrote nothing to {log}."
+
+
 def _print(found: dict[str, Any]) -> None:
     market, store = found["market"], found["store"]
     print(f"  market       {market['url']}  (key {market['key']}, {found['time_scale']:g} market seconds a second)")
     if store:
         print(f"  store        {store['endpoint']}  (hosts know it as {store['host_endpoint']})")
+    if found["postgres"]:
+        print(f"  postgres     {found['postgres']['dsn']}")
     for name, url in found["monitoring"].items():
         print(f"  {name:12} {url}")
     rented = market["instances"]

@@ -88,6 +88,8 @@ LIBRARY_PLACES = {
         "tests/*",
         "bench/*",
     ),
+    "psycopg": ("controller/store/*", "tests/*", "bench/*"),
+    "fastapi": ("controller/api/*", "tests/*"),
     "paramiko": ("bootstrap/connect.py", "bootstrap/ssh_host.py", "tests/*", "bench/*"),
     "boto3": ("providers/ledger/*", "bootstrap/artifacts.py", "providers/store/*", "sandbox/*", "tests/*", "bench/*"),
     "botocore": (
@@ -101,7 +103,12 @@ LIBRARY_PLACES = {
     ),
 }
 # The SDKs of Pulumi's providers stand under the same rule as Pulumi itself.
-SAME_AS = {"pulumi_kubernetes": "pulumi", "pulumi_hcloud": "pulumi"}
+SAME_AS = {
+    "pulumi_kubernetes": "pulumi",
+    "pulumi_hcloud": "pulumi",
+    "psycopg_pool": "psycopg",
+    "sse_starlette": "fastapi",
+}
 
 # Modules directly in these folders count as rooms of their own: they stand above or below the packages beside them.
 SINGLE = ("", "providers", "providers/vast", "sandbox")

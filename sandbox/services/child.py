@@ -50,9 +50,9 @@ class Child:
         """Return the exit status, negative for a signal, or None while it runs."""
         return self._running.poll()
 
-    def stop(self, grace_seconds: float) -> None:
+    def stop(self, grace_seconds: float, asks: signal.Signals = signal.SIGTERM) -> None:
         """Ask the process to end, kill it after the grace, and return when it has ended. Stopping twice is harmless."""
-        for number, patience in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, None)):
+        for number, patience in ((asks, grace_seconds), (signal.SIGKILL, None)):
             if self.status() is None:
                 self._running.send_signal(number)
                 self._thread.join(patience)

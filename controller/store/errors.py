@@ -1,0 +1,22 @@
+"""What a caller of the store acts upon."""
+
+from collections.abc import Mapping
+
+
+class StoreDown(Exception):
+    """PostgreSQL does not answer, or does not write now. What was asked has not happened, or nobody knows whether it has.
+
+    So nothing may be made smaller on the strength of what was read before. The message names no address and no password.
+    """
+
+
+class StoreRefused(Exception):
+    """The database is not for this controller: it is of a newer version, was edited, or belongs to another stack."""
+
+
+class KeyReused(Exception):
+    """An idempotency key came again with another request. `first` is the earlier request, `claim` is its claim."""
+
+    def __init__(self, key: str, claim: str, first: Mapping[str, object]) -> None:
+        super().__init__(f"the key {key!r} belongs to claim {claim}")
+        self.key, self.claim, self.first = key, claim, first

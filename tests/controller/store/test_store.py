@@ -1,0 +1,230 @@
+"""The store against a real PostgreSQL: what controllers share, and what holds when several of them write at once."""
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from controller.demand import Claim
+from controller.slots import Event, Slot, State, advance
+from controller.store.errors import KeyReused
+from controller.store.event_rows import Call, Record
+from controller.store.store import Store
+from sandbox.services.postgres import Postgres
+from tests.doubles.at_once import at_once
+from tests.doubles.database import fresh_database
+
+FLEET = "burst"
+RENTING = advance(Slot(0), Event.RENT, 0)
+REQUEST = {"model": "llama-3.1-8b", "count": 1}
+
+
+def claim(id_: str = "c-1", owner: str = "ci", count: int = 1, expires_at: float = 100.0) -> Claim:
+    return Claim(id_, FLEET, count, expires_at, owner)
+
+
+@pytest.fixture(scope="module")
+def shared(postgres: Postgres) -> Iterator[Store]:
+    with fresh_database(postgres) as dsn:
+        opened = Store(dsn)
+        opened.open()
+        yield opened
+        opened.close()
+
+
+@given(
+    st.builds(
+        Slot,
+        index=st.integers(0, 499),
+        state=st.sampled_from(State),
+        version=st.integers(1, 2**50),
+        failures=st.integers(0, 1000),
+        failed_at=st.none() | st.floats(0, 1e10),
+        dead=st.booleans(),
+        claim=st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
+        usd_per_hour=st.none() | st.floats(0, 1e3),
+    )
+)
+def test_a_row_comes_back_as_it_was_written(shared: Store, slot: Slot) -> None:
+    before = next((one for one in shared.slots(FLEET) if one.index == slot.index), Slot(slot.index))
+    slot = replace(slot, version=before.version + slot.version)
+
+    assert shared.write(FLEET, before, slot)
+    assert next(one for one in shared.slots(FLEET) if one.index == slot.index) == slot
+
+
+def test_of_many_writers_of_one_version_one_writes(store: Store) -> None:
+    fresh = at_once(20, lambda number: store.write(FLEET, Slot(0), replace(RENTING, failures=number)))
+    assert sum(fresh) == 1
+
+    [row] = store.slots(FLEET)
+    again = at_once(20, lambda number: store.write(FLEET, row, replace(row, version=row.version + 1, failures=number)))
+    assert sum(again) == 1
+    assert store.slots(FLEET)[0].version == row.version + 1
+
+
+def test_a_row_that_is_gone_or_older_is_not_written(store: Store) -> None:
+    assert not store.write(FLEET, replace(RENTING, version=4), replace(RENTING, version=5))
+    assert store.slots(FLEET) == ()
+    assert store.write(FLEET, Slot(0), RENTING)
+    assert not store.write(FLEET, Slot(0), RENTING)
+    with pytest.raises(ValueError, match="cannot become"):
+        store.write(FLEET, RENTING, RENTING)
+
+
+def test_why_a_row_changed_is_written_with_it_or_not_at_all(store: Store) -> None:
+    why = Record(1.0, FLEET, 0, "renting", ({"rule": "start", "says": "1 is missing"},))
+    assert store.write(FLEET, Slot(0), RENTING, (why,))
+    assert not store.write(FLEET, Slot(0), RENTING, (why,))
+
+    assert [event.record for event in store.events_after(0)] == [why]
+
+
+def test_fleets_with_something_rented_are_told(store: Store) -> None:
+    store.write("old", Slot(0), replace(RENTING, state=State.ABSENT))
+    store.write(FLEET, Slot(3), advance(Slot(3), Event.RENT, 0))
+
+    assert store.fleets_with_slots() == (FLEET,)
+
+
+def test_a_boot_is_timed_and_an_endpoint_lasts_until_the_slot_is_absent(store: Store) -> None:
+    store.write(FLEET, Slot(0), RENTING)
+    store.set_endpoint(FLEET, 0, "https://192.0.2.1:8443")
+    began = advance(RENTING, Event.BEGAN, 0)
+    store.write(FLEET, RENTING, began)
+    ready = advance(began, Event.SERVED, 0, 0.3)
+    store.write(FLEET, began, ready)
+    [took] = store.boots(FLEET)
+    assert 0 < took < 60
+    assert store.times(FLEET)[0].endpoint == "https://192.0.2.1:8443"
+    assert 0 <= store.times(FLEET)[0].seconds < 60
+
+    store.write(FLEET, ready, advance(ready, Event.GONE, 0))
+    assert store.times(FLEET)[0].endpoint is None
+
+
+def test_the_same_key_from_a_hundred_callers_is_one_claim(store: Store) -> None:
+    kept = at_once(100, lambda n: store.add_claim(claim(f"c-{n}"), 1.0, REQUEST, "key-1"))
+
+    assert len({one.claim.id for one in kept}) == 1
+    assert len(store.claims()) == 1
+
+
+def test_the_same_key_with_another_request_names_both(store: Store) -> None:
+    store.add_claim(claim(), 1.0, REQUEST, "key-1")
+    with pytest.raises(KeyReused) as refused:
+        store.add_claim(claim("c-2"), 1.0, {**REQUEST, "count": 2}, "key-1")
+    assert (refused.value.claim, refused.value.first) == ("c-1", REQUEST)
+
+    store.add_claim(claim("c-3", owner="other"), 1.0, {**REQUEST, "count": 2}, "key-1")
+    store.add_claim(claim("c-4"), 1.0, REQUEST)
+    store.add_claim(claim("c-5"), 1.0, REQUEST)
+    assert {one.id for one in store.claims("ci")} == {"c-1", "c-4", "c-5"}
+
+
+def test_a_limit_holds_against_callers_at_once(store: Store) -> None:
+    class Full(Exception):
+        pass
+
+    def most_three(claims: tuple[Claim, ...]) -> None:
+        if sum(one.count for one in claims) >= 3:
+            raise Full
+
+    def one(number: int) -> bool:
+        try:
+            store.add_claim(claim(f"c-{number}"), 1.0, REQUEST, None, most_three)
+        except Full:
+            return False
+        return True
+
+    assert sum(at_once(20, one)) == 3
+    assert len(store.claims()) == 3
+
+
+def test_a_claim_is_renewed_and_ends_once(store: Store) -> None:
+    store.add_claim(claim(), 1.0, REQUEST)
+
+    def expiry(now: float, until: float) -> float | None:
+        renewed = store.renew_claim("c-1", now, until)
+        return renewed.claim.expires_at if renewed else None
+
+    assert expiry(50, 200) == 200
+    assert expiry(60, 150) == 200  # never earlier
+    assert expiry(250, 400) is None  # it has expired
+    assert store.renew_claim("c-9", 1, 2) is None
+    assert store.end_claim("c-9", 1) is None
+
+    first, second = store.end_claim("c-1", 70), store.end_claim("c-1", 80)
+    assert first == second == store.claim("c-1")
+    assert first is not None
+    assert first.ended_at == 70
+    assert store.claims() == ()
+    assert expiry(75, 400) is None
+
+
+def test_a_reader_of_events_misses_none_however_late_its_writer_commits(store: Store) -> None:
+    seen: list[int] = []
+    done = threading.Event()
+
+    def read() -> None:
+        while True:
+            last = done.is_set()
+            seen.extend(event.id for event in store.events_after(max(seen, default=0)))
+            if last:
+                return
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    at_once(60, lambda n: store.record([Record(float(n), FLEET, None, "decided") for _ in range(3)]))
+    done.set()
+    reader.join(20)
+
+    assert len(seen) == len(set(seen)) == 180
+
+
+def test_who_waits_is_woken_by_a_write_of_another(store: Store, dsn: str) -> None:
+    watch = store.watch()
+    assert watch.wait(0) == {"slots", "claims", "events"}  # whatever came before
+    assert watch.wait(0.01) == frozenset()
+    other = Store(dsn)
+    other.open()
+    other.add_claim(claim(), 1.0, REQUEST)
+    assert watch.wait(10) == {"claims"}
+    other.write(FLEET, Slot(0), RENTING)
+    assert watch.wait(10) == {"slots"}
+    other.record([Record(1.0, FLEET, None, "decided")])
+    assert watch.wait(10) == {"events"}
+    other.close()
+    watch.close()
+
+
+def test_what_is_over_is_forgotten_and_its_key_is_free(store: Store) -> None:
+    store.add_claim(claim("c-1", expires_at=100), 1.0, REQUEST, "key")
+    store.add_claim(claim("c-2", expires_at=1000), 1.0, REQUEST, "other")
+    store.audit(Call(50.0, "ci", "POST", "/provision", 202, "c-1"))
+    store.record([Record(50.0, FLEET, None, "decided"), Record(500.0, FLEET, None, "decided")])
+    store.prune(200)
+
+    assert [one.id for one in store.claims()] == ["c-2"]
+    assert [event.record.at for event in store.events_after(0)] == [500.0]
+    assert store.calls() == ()
+    assert store.add_claim(claim("c-3"), 1.0, REQUEST, "key").claim.id == "c-3"
+
+
+def test_a_database_keeps_text_that_is_not_sql(store: Store, dsn: str) -> None:
+    odd = "'; drop schema gpu_fleet cascade; --"
+    store.add_claim(Claim(odd, odd, 1, 100.0, odd), 1.0, {"model": odd}, odd)
+    store.write(odd, Slot(0), replace(RENTING, claim=odd))
+    store.record([Record(1.0, odd, 0, odd, ({"says": odd},))])
+
+    kept = store.claim(odd)
+    assert kept is not None
+    assert kept.request == {"model": odd}
+    assert store.slots(odd)[0].claim == odd
+    assert store.events_after(0, odd)[0].record.event == odd
+    with psycopg.connect(dsn) as connection:
+        assert connection.execute("select count(*) from gpu_fleet.claims").fetchone() == (1,)
