@@ -47,6 +47,16 @@ def find(connection: Connection, id_: str) -> KeptClaim | None:
     return _kept(row) if row else None
 
 
+def of_key(connection: Connection, owner: str, key: str) -> KeptClaim | None:
+    """Return the claim that a client made with an idempotency key."""
+    query = """
+        select id, fleet, count, expires_at, owner, created_at, ended_at, request
+        from gpu_fleet.claims where owner = %s and idempotency_key = %s
+    """
+    row = connection.execute(query, (owner, key)).fetchone()
+    return _kept(row) if row else None
+
+
 def add(
     connection: Connection,
     claim: Claim,
@@ -61,13 +71,8 @@ def add(
     KeyReused.
     """
     connection.execute("select pg_advisory_xact_lock(%s)", (owner_key(claim.owner),))
-    query = """
-        select id, fleet, count, expires_at, owner, created_at, ended_at, request
-        from gpu_fleet.claims where owner = %s and idempotency_key = %s
-    """
-    row = connection.execute(query, (claim.owner, key)).fetchone() if key is not None else None
-    if row is not None:
-        first = _kept(row)
+    first = of_key(connection, claim.owner, key) if key is not None else None
+    if first is not None:
         if dict(first.request) != dict(request):
             raise KeyReused(str(key), first.claim.id, first.request)
         return first

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL: a pool for transactions, and single ones for locks and for listening. One class of trouble."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +14,7 @@ Connection = psycopg.Connection[tuple[Any, ...]]
 
 POOL_SIZE = 8
 WAIT_SECONDS = 3.0  # for a connection of the pool
+DOWN_WAIT_SECONDS = 0.5  # for one of a pool that has just failed, so that callers do not queue up
 AGAIN_SECONDS = 5.0  # the pool tries for so long to connect; the next caller has it try again
 # A server that does not answer is noticed within some 15 s on both sides, so that a vanished controller's locks are free.
 PARAMETERS: dict[str, Any] = {
@@ -50,6 +52,7 @@ class Connections:
 
     def __init__(self, dsn: str, size: int = POOL_SIZE) -> None:
         self._dsn = dsn
+        self._failed_at = -AGAIN_SECONDS
         self._pool = ConnectionPool(
             dsn,
             min_size=1,
@@ -73,7 +76,14 @@ class Connections:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Run a transaction: committed at the end, rolled back by an exception. Raises StoreDown."""
-        with trouble_as_store_down(), self._pool.connection() as connection:
+        began = time.monotonic()
+        wait = WAIT_SECONDS if began - self._failed_at > AGAIN_SECONDS else DOWN_WAIT_SECONDS
+        with trouble_as_store_down(), contextlib.ExitStack() as stack:
+            try:
+                connection = stack.enter_context(self._pool.connection(wait))
+            except PoolTimeout:
+                self._failed_at = time.monotonic()
+                raise
             yield connection
 
     def single(self) -> Connection:

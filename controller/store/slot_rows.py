@@ -1,7 +1,6 @@
 """Rows of slots: read, and written by compare and set of their version."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from controller.slots import Slot, State
 from controller.store.connections import Connection
@@ -16,15 +15,6 @@ INSERT = """
     values (%(fleet)s, %(index)s, %(state)s, %(version)s, %(failures)s, %(failed_at)s, %(dead)s, %(claim)s, %(usd_per_hour)s)
     on conflict do nothing
 """
-
-
-@dataclass(frozen=True)
-class SlotTimes:
-    """Where a slot answers, and for how long it has been in its state."""
-
-    index: int
-    endpoint: str | None
-    seconds: float
 
 
 def read(connection: Connection, fleet: str) -> tuple[Slot, ...]:
@@ -53,13 +43,13 @@ def write(connection: Connection, fleet: str, was: Slot, now: Slot) -> bool:
     return was.version == 0 and connection.execute(INSERT, values).rowcount == 1
 
 
-def times(connection: Connection, fleet: str) -> Mapping[int, SlotTimes]:
+def times(connection: Connection, fleet: str) -> Mapping[int, tuple[str | None, float]]:
     """Return each slot's endpoint, and its seconds in its state, by this server's clock."""
     query = """
         select index, endpoint, greatest(0, extract(epoch from now() - changed_at))::double precision
         from gpu_fleet.slots left join gpu_fleet.endpoints using (fleet, index) where fleet = %s
     """
-    return {row[0]: SlotTimes(*row) for row in connection.execute(query, (fleet,)).fetchall()}
+    return {index: (endpoint, seconds) for index, endpoint, seconds in connection.execute(query, (fleet,)).fetchall()}
 
 
 def set_endpoint(connection: Connection, fleet: str, index: int, endpoint: str) -> None:

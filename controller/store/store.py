@@ -14,7 +14,6 @@ from controller.store.event_rows import Call, Event, Record
 from controller.store.lock_keys import LEADER, slot_key
 from controller.store.locks import SessionLock, SlotLock
 from controller.store.migrate import migrate, migrations
-from controller.store.slot_rows import SlotTimes
 from controller.store.watch import Watch
 
 
@@ -83,8 +82,8 @@ class Store:
         with self._connections.transaction() as connection:
             slot_rows.set_endpoint(connection, fleet, index, endpoint)
 
-    def times(self, fleet: str) -> Mapping[int, SlotTimes]:
-        """Return the endpoint of each slot, and for how long it has been in its state."""
+    def times(self, fleet: str) -> Mapping[int, tuple[str | None, float]]:
+        """Return the endpoint of each slot, None if it has none, and for how many seconds it has been in its state."""
         with self._connections.transaction() as connection:
             return slot_rows.times(connection, fleet)
 
@@ -104,6 +103,11 @@ class Store:
         """Return a claim, also one that is over."""
         with self._connections.transaction() as connection:
             return claim_rows.find(connection, id_)
+
+    def claim_of_key(self, owner: str, key: str) -> KeptClaim | None:
+        """Return the claim that a client made with this idempotency key."""
+        with self._connections.transaction() as connection:
+            return claim_rows.of_key(connection, owner, key)
 
     def add_claim(
         self,

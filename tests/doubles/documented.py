@@ -24,6 +24,7 @@ MANIFESTS = "providers/store/test_documented.py"
 WARM = "engine/test_warm_start.py"
 RENEWED = "engine/test_renewal.py"
 MONITORED = "engine/test_monitoring.py"
+ASKED = "controller/api/test_documented.py"
 
 NEEDS_A_BUILDER = (
     "images are neither built nor pulled where the tests run; tests/monitoring/test_image.py tries what goes in"
@@ -80,6 +81,15 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "python3 -m tools.setup --parts kubernetes-plugin": "12 minutes of two processors; tests/tools/test_plugin.py",
         "kubectl --kubeconfig sandbox/kubeconfig.yaml --namespace gpu-fleet get all": NEEDS_KUBECTL,
     },
+    "docs/elastic.md": {
+        f'curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") {rest}': ASKED
+        for rest in (
+            '$GPU_FLEET_API_URL/provision --json \'{"model": "llama-3.1-8b", "gpu_type": "rtx4090"}\'',
+            "$GPU_FLEET_API_URL/provision/$ID",
+            "-X DELETE $GPU_FLEET_API_URL/provision/$ID",
+        )
+    }
+    | {'curl -sSN -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") $GPU_FLEET_API_URL/provision/$ID/events': ASKED},
     "docs/monitoring.md": {
         "gpu-fleet criteria": WALK,
         "make report": MONITORED,

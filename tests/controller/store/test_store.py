@@ -100,11 +100,11 @@ def test_a_boot_is_timed_and_an_endpoint_lasts_until_the_slot_is_absent(store: S
     store.write(FLEET, began, ready)
     [took] = store.boots(FLEET)
     assert 0 < took < 60
-    assert store.times(FLEET)[0].endpoint == "https://192.0.2.1:8443"
-    assert 0 <= store.times(FLEET)[0].seconds < 60
+    assert store.times(FLEET)[0][0] == "https://192.0.2.1:8443"
+    assert 0 <= store.times(FLEET)[0][1] < 60
 
     store.write(FLEET, ready, advance(ready, Event.GONE, 0))
-    assert store.times(FLEET)[0].endpoint is None
+    assert store.times(FLEET)[0][0] is None
 
 
 def test_the_same_key_from_a_hundred_callers_is_one_claim(store: Store) -> None:

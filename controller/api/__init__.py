@@ -1,0 +1,1 @@
+"""The controller's HTTP API: ask for instances, follow them, give them back."""
