@@ -24,7 +24,7 @@ def open_gate(context: HostContext) -> None:
     if context.vllm_began is not None:
         seconds = context.clock.monotonic() - context.vllm_began
         context.report_progress("start", f"vLLM answered inside after {seconds:.1f} s")
-    context.shell(f"touch {RUN}/open", "the gate could not be opened")
+    context.shell(f"rm -f {RUN}/leaving.closed; touch {RUN}/open", "the gate could not be opened")
     _prove_gate(context)
     keep = f"! -name {spec.model.digest} ! -name {spec.model.digest}.verified"
     others = f"find /workspace/models -mindepth 1 -maxdepth 1 {keep} -exec rm -rf {{}} +"

@@ -18,6 +18,11 @@ def late(looked_at: float, now: float) -> Reason | None:
     return Reason(Rule.LATE, f"it rests on a look {now - looked_at:.0f} s old", {"seconds": round(now - looked_at)})
 
 
+def led(leads: bool) -> Reason | None:
+    """Return why a move is off: another process may lead since the decision, and may have decided otherwise."""
+    return None if leads else Reason(Rule.LED, "this process lost its lead since it looked")
+
+
 def changed(meant: Slot, row: Slot | None) -> Reason | None:
     """Return why an act on the row as it was `meant` is off: somebody has written the row since. None: it is on."""
     if row is not None and (row.state, row.version) == (meant.state, meant.version):

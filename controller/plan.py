@@ -168,8 +168,14 @@ def _leave(slot: Slot, look: Seen, ready: int, desired: int, window: float) -> M
     requests = look.in_flight or 0
     price = "at an unknown price" if slot.usd_per_hour is None else f"at ${slot.usd_per_hour:.3f}/h"
     says = f"{ready} serve and {desired} are wanted; slot {slot.index} has {requests} requests {price}"
-    facts = {"ready": ready, "desired": desired, "requests": requests, "usdPerHour": slot.usd_per_hour}
     unused = requests == 0 and look.idle_seconds is not None and look.idle_seconds >= window
+    facts = {
+        "ready": ready,
+        "desired": desired,
+        "requests": requests,
+        "usdPerHour": slot.usd_per_hour,
+        "strict": int(unused),
+    }
     return Move(Act.LEAVE, slot.index, Reason(Rule.VICTIM, says, facts), strict=unused)
 
 

@@ -39,8 +39,13 @@ class Rule(Enum):
     SILENT = "silent"
     QUIET = "quiet"
     LONGEST_REQUEST = "longest-request"
+    # What was seen of the instance and its stack.
+    GONE = "gone"
+    DEAD = "dead"
+    STACK = "stack"
     # What was decided and no longer holds.
     LATE = "late"
+    LED = "lead-lost"
     SLOT_CHANGED = "slot-changed"
     FLEET_GONE = "fleet-gone"
     BOUNDS_CHANGED = "bounds-changed"

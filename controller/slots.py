@@ -47,6 +47,7 @@ _NEXT = {
     (State.ABSENT, Event.RENT): State.RENTING,
     (State.RENTING, Event.BEGAN): State.RENTING,
     (State.READY, Event.BEGAN): State.READY,
+    (State.LEAVING, Event.BEGAN): State.LEAVING,
     (State.ENDING, Event.BEGAN): State.ENDING,
     (State.RENTING, Event.SERVED): State.READY,
     (State.RENTING, Event.BROKE): State.FAILED,

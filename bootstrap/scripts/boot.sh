@@ -12,7 +12,7 @@ if [ -n "$supervisor" ] && [ "$(cat "/proc/$supervisor/comm" 2>/dev/null)" = run
 fi
 # /run may survive a restart of the container. An old open file would let unproven answers out, and an old process number
 # may belong to another process now. If services run without their supervisor, only the gate is closed.
-rm -f $run/open
+rm -f $run/open $run/leaving.closed
 if ! grep -qsx runsv /proc/[0-9]*/comm; then
     rm -rf $run $service/*/supervise
     mkdir $run

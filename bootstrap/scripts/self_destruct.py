@@ -15,16 +15,14 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import gate_looks as looks
 import self_destruct_rules as rules
+from gate_looks import mark_of
 
 ROOT = Path("/")
-GATE_METRICS = "http://127.0.0.1:9180/metrics"
-ENGINE = "http://127.0.0.1:8000"
 GPU_BUSY_PERCENT = 5
 GPU_SECONDS = 20
 MARKET_SECONDS, STORE_SECONDS = 30, 10
-SAMPLES, BETWEEN_SECONDS = 3, 0.3  # of the gauge: a look at /health counts in it for a millisecond
-LOG_SECONDS = 0.05  # the gate writes a request's line a moment after the request has left the gauge
 SAVE_SECONDS = 60.0
 WORD_BYTES = 512  # the length that the store's URL is signed for
 USER_AGENT = "gpu-fleet"
@@ -37,7 +35,7 @@ class Host:
         self.etc, self.runs = root / "opt/gpu-fleet/etc", root / "run/gpu-fleet"
         self._proc = root / "proc"
         self._monotonic, self._sleep, self._run = monotonic, sleep, run
-        self._ask = ask or answer_of
+        self._ask = ask or looks.answer_of
         self.wanted = json.loads((self.etc / "self-destruct.wanted").read_text())
         self._saved_at = float("-inf")
         self._lived = 0.0
@@ -59,38 +57,36 @@ class Host:
 
     def look(self):
         attended, renewed = mark_of(self.etc / "attended"), self._lease()
-        is_open, answers = (self.runs / "open").is_file(), self._ask(f"{ENGINE}/health") is not None
+        is_open, answers = (self.runs / looks.OPEN).is_file(), looks.serves(self._ask)
+        left = (self.runs / looks.LEFT).is_file()
         busy = self.busy()
         # Last, because it shows what happened until now.
-        admitted = mark_of(self.runs / "admitted.log")
+        admitted = mark_of(self.runs / looks.ADMITTED)
         now = self._monotonic()
-        return rules.Look(now, self.lived(now), is_open, answers, busy, admitted, renewed, attended)
+        return rules.Look(now, self.lived(now), is_open, answers, busy, admitted, renewed, attended, left)
 
     def busy(self):
         """Return whether a request is under way or a GPU works; None if a witness does not answer."""
-        under_way = self._in_flight()
-        for _again in range(SAMPLES - 1):
-            if not under_way:
-                break
-            self._sleep(BETWEEN_SECONDS)
-            under_way = self._in_flight()
+        under_way = looks.under_way(self._ask, self._sleep)
         if under_way:
             return True
-        self._sleep(LOG_SECONDS)
-        witnesses = (under_way, self._engine(), self._gpus())
+        self._sleep(looks.LOG_SECONDS)
+        witnesses = (under_way, looks.engine(self._ask), self._gpus())
         if any(witnesses):
             return True
         return None if None in witnesses else False
 
     def close(self, attended):
         """Close the gate, unless an operator began to work on this host since the look."""
-        if mark_of(self.etc / "attended") == attended and (self.runs / "open").exists():
+        if mark_of(self.etc / "attended") == attended and (self.runs / looks.OPEN).exists():
             write(self.runs / "self-destruct.closed", str(attended))
-            (self.runs / "open").unlink(missing_ok=True)
+            (self.runs / looks.OPEN).unlink(missing_ok=True)
             note("the gate is closed")
 
     def reopen(self):
-        (self.runs / "open").touch()
+        if not (self.runs / "self-destruct.closed").exists():
+            return  # a controller closed it, and opens it
+        (self.runs / looks.OPEN).touch()
         (self.runs / "self-destruct.closed").unlink(missing_ok=True)
         note("somebody came; the gate is open again")
 
@@ -106,6 +102,7 @@ class Host:
         lease = self.limits.lease
         since = state.fence.at if state.fence else state.last.at
         known = {"ending": state.why if state.phase == rules.ENDING else "", "since": since}
+        known |= {"idle": state.idle, "at": state.last.at}
         write(self.runs / "self-destruct.json", json.dumps({**known, "lease_until": lease and state.renewed + lease}))
 
     def lived(self, now):
@@ -124,16 +121,6 @@ class Host:
 
     def _lease(self):
         return mark_of(self.etc / "self-destruct.visit"), mark_of(self.runs / "lease.log")
-
-    def _in_flight(self):
-        """Return the requests under way; None if the gate does not answer."""
-        return total(self._ask(GATE_METRICS), "caddy_http_requests_in_flight{", 'server="door"')
-
-    def _engine(self):
-        """Return the requests in vLLM. It may still work on one that its client has left."""
-        text = self._ask(f"{ENGINE}/metrics")
-        counts = [total(text, f"vllm:num_requests_{state}") for state in ("running", "waiting")]
-        return None if None in counts else sum(counts)
 
     def _gpus(self):
         """Return whether a GPU works; a GPU that reports no use is left out."""
@@ -176,35 +163,9 @@ class Host:
             return type(error).__name__
 
 
-def answer_of(url):
-    """Return what a service on loopback answers with 200; None without such an answer."""
-    try:
-        with urllib.request.urlopen(url, timeout=3) as reply:
-            return reply.read().decode(errors="replace") if reply.status == 200 else None
-    except (OSError, ValueError):
-        return None
-
-
 def asked(request, seconds):
     with urllib.request.urlopen(request, timeout=seconds) as reply:
         return reply.status
-
-
-def total(text, name, label=""):
-    """Return the sum of a metric's values, 0 if it has none; None without a text."""
-    if text is None:
-        return None
-    rows = [row for row in text.splitlines() if row.startswith(name) and label in row]
-    return sum(float(row.rsplit(" ", 1)[1]) for row in rows)
-
-
-def mark_of(path):
-    """Return a mark that changes with each write of a file; None if there is no file."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def text_of(path):

@@ -69,11 +69,17 @@ class Look:
     admitted: object = None  # mark of the log that has a line for each admitted request, at its end
     renewed: object = None  # mark of the lease
     attended: object = None  # mark of an operator's work
+    left: bool = False  # a controller closed the gate to end this host, and may have died since
+
+    @property
+    def serves(self):
+        """Return whether the host serves, or would if a controller had not closed its gate."""
+        return (self.open or self.left) and self.answers
 
     @property
     def idle(self):
         """Return whether the host serves and has nothing to do. Unknown is not idle."""
-        return self.open and self.answers and self.busy is False
+        return self.serves and self.busy is False
 
 
 @dataclass(frozen=True)
@@ -156,7 +162,7 @@ def _after(state, look):
     last = state.last
     seconds = look.at - last.at
     idle = state.idle
-    if look.busy or look.admitted != last.admitted or not (look.open and look.answers):
+    if look.busy or look.admitted != last.admitted or not look.serves:
         idle = 0.0 if state.phase == WATCHING else idle
     elif last.idle and look.idle and 0 <= seconds <= LONGEST_LOOK_SECONDS:
         idle += seconds

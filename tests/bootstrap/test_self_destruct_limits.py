@@ -1,9 +1,11 @@
 """Lease and lifetime of a host on a virtual clock: a lapsed lease ends an idle host, and the lifetime any host."""
 
+from dataclasses import replace
+
 import pytest
 
 from bootstrap.scripts import self_destruct_rules as rules
-from tests.doubles.served_host import LOOK_TAKES, Request, ServedHost
+from tests.doubles.served_host import LOOK_TAKES, Request, ServedHost, look
 
 MINUTE, HOUR = 60.0, 3600.0
 SLACK = 2 * (rules.LOOK_SECONDS + LOOK_TAKES) + rules.SETTLE_SECONDS + 1
@@ -89,3 +91,23 @@ def test_a_lifetime_goes_on_after_a_restart(
     saved: tuple[str, float, float], now: tuple[str, float], lives: float
 ) -> None:
     assert rules.lived(saved, *now) == lives
+
+
+def test_a_gate_that_a_controller_closed_to_end_the_host_is_idle_behind_it() -> None:
+    """Its controller may be dead for good; the host then ends itself as one with an open gate does."""
+    left = look(0.0, open=False, left=True)
+
+    assert left.idle
+    assert not replace(left, left=False).idle
+    assert not replace(left, busy=None).idle
+    assert not replace(left, answers=False).idle
+
+
+def test_a_host_that_its_dead_controller_left_closed_ends_when_its_lease_has_lapsed() -> None:
+    limits = rules.Limits(lease=15 * MINUTE)
+    state, taken = rules.begin(look(0.0)), []
+    for second in range(10, 1800, 10):
+        state, action = rules.step(state, look(float(second), open=False, left=True), limits)
+        taken.append((second, action))
+
+    assert next(second for second, action in taken if action is rules.Action.END) in range(900, 930)

@@ -236,6 +236,8 @@ def test_what_it_does_is_written_for_the_agent(here: Here) -> None:
         "ending": "",
         "since": 1000.0,
         "lease_until": 1900.0,
+        "idle": 0.0,
+        "at": 1000.0,
     }
 
     (here.etc / "self-destruct.ending").write_text("lease")

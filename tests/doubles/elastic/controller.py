@@ -1,236 +1,188 @@
-"""A controller that is nothing but the shipped rules in a loop: observe, decide, write, act, with a seam after each.
+"""The shipped loop as a process of a played world: each of its pauses is a seam at which trouble may strike."""
 
-It writes a slot's row before it acts on the slot, and opens a gate before it writes `ready`. What it remembers dies with it.
-"""
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
-from collections.abc import Generator
-from dataclasses import dataclass, field, replace
-
-from config.elastic import Elastic
-from controller import scaling
-from controller.demand import Claim, Queue, Seen
-from controller.leaving import Gate, Leaving, Next
-from controller.memory import Memory
-from controller.plan import Act, Move
-from controller.slots import Event, Impossible, Slot, State, advance
+from controller.demand import Claim, Queue
+from controller.leaving import Gate
+from controller.loop.tick import Loop
+from controller.money import Money
+from controller.plan import Plan
+from controller.ports import Fleet, Life, Place, Ports, Sight, Steps, Told, Value
+from controller.reasons import Reason
+from controller.scaling import Decision
+from controller.slots import Event, Slot, State
 from tests.doubles.elastic.rules import Rules
-from tests.doubles.elastic.slot_process import run
+from tests.doubles.elastic.stacks import PlayedStacks
 from tests.doubles.elastic.timeline import Process
-from tests.doubles.elastic.watch import Watch
-from tests.doubles.elastic.world import World
+from tests.doubles.elastic.watch import Truth, Watch
+from tests.doubles.elastic.world import CEILING, Instance, World
 
-TICK_SECONDS = 10.0
-DEAD_SECONDS = 60.0  # after which a slot's refresh says that its host is dead
-
-Seam = Generator[float, None, None]
-Claims = tuple[Claim, ...]
+FLEET = "burst"
+START_SECONDS = 1.5  # of the engine, before a slot process takes the lock
 
 
 @dataclass(eq=False)
 class Controller:
-    """One controller process."""
+    """One controller process: the shipped loop over the played world, which it satisfies the ports of."""
 
     world: World
     rules: Rules
     watch: Watch
     me: Process = field(init=False)
-    memory: Memory = field(default_factory=Memory)
-    leaving: dict[int, tuple[int, Leaving]] = field(default_factory=dict)  # index -> (version, what is known)
+    truth: Truth = field(init=False)
+    rows: dict[int, Slot] = field(default_factory=dict)  # as they were when the last plan was made
+    led: bool = False
     chose: dict[int, int] = field(default_factory=dict)  # index -> the version with which it left by this process
-    closed: dict[int, float] = field(default_factory=dict)  # since when a gate was seen closed
-    silent: dict[int, float] = field(default_factory=dict)
-    running: dict[int, Process] = field(default_factory=dict)
+
+    def life(self) -> Generator[float, None, None]:
+        world = self.world
+        ports = Ports(self, self, self, self, PlayedStacks(world), self, self, self, self, self.queue)
+        yield from played(world, self.me, Loop(ports, self.rules).life())
+
+    # -- clock and money
 
     def monotonic(self) -> float:
         return self.world.wall() if self.rules.by_the_wall else self.world.now
 
-    def leads(self) -> bool:
-        """Take the advisory lock, or say that another process has it."""
+    def time(self) -> float:
+        return self.world.wall()
+
+    def money(self, _fleet: str, _applied: object, _rows: object) -> Money:
+        return self.world.money()
+
+    def queue(self, _fleet: str) -> Queue:
+        return self.world.queue()
+
+    # -- rows
+
+    def lead(self) -> bool:
+        """Take the advisory lock, or say that another process has it; the call that notices its loss does not take it."""
         world = self.world
+        if self.led and world.leader is not self.me:
+            self.led = False
+            self.chose.clear()  # another process may have led, so the loop forgets why it chose them
+            return False
         if world.leader is not None and world.leader.alive and world.leader is not self.me:
             return False
-        if world.leader is not self.me:
-            world.leader = self.me
-            self.leaving.clear()
-            self.closed.clear()
-            self.silent.clear()
+        world.leader = self.me
+        self.led = True
         return True
 
-    def life(self) -> Generator[float, None, None]:
-        while True:
-            if self.leads():
-                yield from self.tick()
-            yield TICK_SECONDS
+    def fleets_with_slots(self) -> Iterable[str]:
+        return [FLEET]
 
-    def seam(self, index: int | None = None) -> Seam:
-        at = self.world.find(index) if index is not None else None
-        yield from self.world.seam(self.me, at=at)
+    def slots(self, _fleet: str) -> tuple[Slot, ...]:
+        return tuple(self.world.rows.values())
 
-    def tick(self) -> Seam:
-        world = self.world
-        yield from self.reap()
-        began = self.monotonic()
-        elastic, rows, seen, queue = world.applied, dict(world.rows), world.observe(), world.queue()
-        asked = self.rules.live(world.claims.values(), "burst", world.wall())
-        truth = self.watch.observed(elastic, rows)
-        seen = self.watched(rows, seen)
-        yield from self.seam()
-        yield from self.repair(rows)
-        if elastic is not None:
-            yield from self.move(began, elastic, seen, queue, asked, truth)
-        else:
-            for move in self.rules.plan(0, None, tuple(world.rows.values()), seen, world.wall()).moves:
-                self.happened(world.rows[move.index], Event.END)
-        for row in list(world.rows.values()):
-            if row.state is State.LEAVING:
-                yield from self.drain(row, began)
-        yield from self.run_slots()
+    def write(self, _fleet: str, was: Slot, now: Slot) -> bool:
+        return self.world.write(was, now)
 
-    def watched(self, rows: dict[int, Slot], seen: dict[int, Seen]) -> dict[int, Seen]:
-        """Add for how long each gate has been seen closed, and note which hosts are silent."""
-        told = dict(seen)
-        for index, row in rows.items():
-            look = self.world.look(self.world.find(index), self.world.now)
-            for gate, since in ((Gate.CLOSED, self.closed), (Gate.UNKNOWN, self.silent)):
-                if row.state in (State.READY, State.LEAVING, State.ENDING) and look.gate is gate:
-                    since.setdefault(index, self.world.now)
-                else:
-                    since.pop(index, None)
-            if index in self.closed and index in told:
-                told[index] = replace(told[index], closed_seconds=self.world.now - self.closed[index])
-        return told
+    def claims(self) -> tuple[Claim, ...]:
+        """Return the claims; the loop reads them when it looks at all else, so that the truth is that of this moment."""
+        self.truth = self.watch.observed(self.world.applied, self.world.rows)
+        return tuple(self.world.claims.values())
 
-    def repair(self, rows: dict[int, Slot]) -> Seam:
-        """Write what the slots' own states say: gone or dead; and moments that a clock set back left in the future."""
-        world = self.world
-        for index, row in rows.items():
-            if row.state in (State.READY, State.LEAVING) and world.find(index) is None:
-                self.happened(row, Event.GONE)
-            elif self.is_dead(index) and not row.dead:
-                self.happened(row, Event.DIED)
-            elif (mended := self.rules.set_back(row, world.wall())) is not None:
-                self.world.write(row, mended)
-            else:
-                continue
-            yield from self.seam(index)
+    @contextmanager
+    def slot_lock(self, _fleet: str, index: int) -> Iterator[bool]:
+        world, process = self.world, self.world.current
+        assert process is not None
+        mine = world.lock(index, process)
+        yield mine
+        if mine and process.alive:
+            world.unlock(index, process)
 
-    def is_dead(self, index: int) -> bool:
-        """Say what a slot's refresh says of a host that has been silent for long; it errs for no host that serves."""
-        instance, since = self.world.find(index), self.silent.get(index, self.world.now)
-        serves_nobody = instance is not None and (instance.dead or not instance.booted)
-        return serves_nobody and self.world.now - since >= DEAD_SECONDS
+    # -- bounds, hosts and market
 
-    def happened(self, row: Slot, event: Event, price: float | None = None) -> bool:
-        """Write an event into a row; False if the row has changed since, or cannot have the event."""
-        try:
-            after = advance(row, event, self.world.wall(), price)
-        except Impossible:
-            return False
-        if not self.world.write(row, after):
-            return False
-        self.watch.wrote(row, event)
-        return True
+    def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
+        bounds = self.world.applied
+        return {} if bounds is None else {FLEET: Fleet(bounds, CEILING)}
 
-    def move(
-        self, began: float, elastic: Elastic, seen: dict[int, Seen], queue: Queue, claims: Claims, truth: object
-    ) -> Seam:
-        world, rules = self.world, self.rules
-        rows = dict(world.rows)
-        for index, claim in rules.assign(tuple(rows.values()), claims).items():
-            bound = replace(rows[index], claim=claim, version=rows[index].version + 1)
-            if self.world.write(rows[index], bound):
-                rows[index] = bound
-        slots = tuple(rows.values())
-        load = rules.measure(slots, seen, queue)
-        money = world.money()
-        situation = scaling.Situation("burst", elastic, slots, load, claims, money, self.memory, self.monotonic())
-        decision = scaling.decide(situation, rules.steps)
-        self.memory = decision.memory
-        self.watch.decided(decision, elastic)
-        yield from self.seam()
-        for move in rules.plan(decision.desired, elastic, slots, seen, world.wall()).moves:
-            yield from self.seam()
-            if rules.late(began, self.monotonic()):
-                return
-            yield from self.act(move, rows, seen, elastic, truth)
+    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+        world, now = self.world, self.monotonic()
+        return {place: Sight(world.look(world.find(place.slot), now), world.told(place.slot)) for place in places}
 
-    def act(self, move: Move, rows: dict[int, Slot], seen: dict[int, Seen], elastic: Elastic, truth: object) -> Seam:
-        row = rows.get(move.index, Slot(move.index))
-        if move.act is Act.START:
-            if self.happened(row, Event.RENT):
-                self.watch.starts(row, rows, elastic, truth)
-        elif move.act is Act.CLEAR:
-            self.happened(row, Event.END)
-        elif move.act is Act.MEND:
-            self.run(row)
-        elif move.act is Act.LEAVE:
-            if self.happened(row, Event.LEAVE):
-                self.watch.leaves(row, elastic, truth, strict=move.strict)
-                mark = seen[move.index].admitted
-                begun = Leaving(elastic.max_request_seconds, move.strict, mark)
-                self.leaving[move.index] = (row.version + 1, begun)
-                self.chose[move.index] = row.version + 1
-        elif move.act is Act.REOPEN:
-            yield from self.reopen(row)
+    def close(self, places: Collection[Place]) -> None:
+        for instance in self.answering(places):
+            self.world.close(instance)
 
-    def reopen(self, row: Slot) -> Seam:
-        instance = self.world.find(row.index)
-        if instance is not None:
+    def open(self, places: Collection[Place]) -> Collection[Place]:
+        for instance in self.answering(places):
             self.world.open(instance)
-            yield from self.seam(row.index)
-            self.happened(row, Event.REOPEN)
+        return [Place(FLEET, one.index) for one in self.answering(places) if one.gate is Gate.OPEN]
 
-    def drain(self, row: Slot, began: float) -> Seam:
-        """Look at a slot that leaves, a few times: close, see it closed, settle, look again."""
-        world, longest = self.world, self.world.elastic.max_request_seconds
-        version, known = self.leaving.get(row.index, (-1, Leaving(longest)))
-        if version != row.version:
-            known = Leaving(longest)  # another process chose it
-        instance = world.find(row.index)
-        for _look in range(5):
-            yield from self.seam(row.index)
-            answer = self.rules.leave(known, world.look(instance, self.monotonic()))
-            known = answer.leaving
-            self.leaving[row.index] = (row.version, known)
-            yield from self.seam(row.index)
-            if self.rules.late(began, self.monotonic()):
-                return
-            if answer.next is Next.CLOSE and instance is not None:
-                world.close(instance)
-                continue
-            elif answer.next is Next.REOPEN:
-                yield from self.reopen(row)
-                return
-            elif answer.next is Next.END:
-                self.watch.ends(row, mine=self.chose.get(row.index) == row.version)
-                self.happened(row, Event.END)
-                return
-            yield 0.4
+    def answering(self, places: Collection[Place]) -> list[Instance]:
+        found = [self.world.find(place.slot) for place in places]
+        return [one for one in found if one is not None and self.world.answers(one)]
+
+    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+        return {place: life(self.world.find(place.slot)) for place in places}
 
     # -- slot processes
 
-    def run_slots(self) -> Seam:
-        for row in list(self.world.rows.values()):
-            if row.state in (State.RENTING, State.ENDING):
-                self.run(row)
-        yield from self.seam()
+    def start(self, place: Place, steps: Steps[Told | None]) -> "Run":
+        process = self.world.start(place.name, iter(()), self.me)
+        process.steps = begun(self.world, process, steps)
+        return Run(process)
 
-    def run(self, row: Slot) -> None:
-        """Run a slot's stack: up if it is to serve, else destroy. One process a slot."""
-        if row.index in self.running:
-            return
-        process = self.world.start(f"slot {row.index}", iter(()), self.me)
-        process.steps = run(self.world, self.rules, row, process, self.monotonic)
-        self.running[row.index] = process
+    # -- what the loop says, which the watch judges
 
-    def reap(self) -> Seam:
-        """Write what the slot processes that ended have said."""
-        for index, process in list(self.running.items()):
-            if process.alive and not process.done:
-                continue
-            del self.running[index]
-            if isinstance(process.result, tuple):
-                yield from self.seam(index)
-                event, begun = process.result
-                instance = self.world.find(index)
-                self.happened(begun, event, instance.price if instance else None)
+    def decided(self, decision: Decision, _plan: Plan) -> None:
+        self.rows = dict(self.world.rows)
+        self.watch.decided(decision, self.truth)
+
+    def happened(self, _fleet: str, was: Slot, now: Slot, event: Event, reasons: Sequence[Reason]) -> None:
+        self.watch.wrote(was, event)
+        if event is Event.RENT:
+            self.watch.starts(was, self.rows, self.truth)
+        elif event is Event.LEAVE:
+            self.watch.leaves(was, self.truth, strict=bool(reasons[0].facts["strict"]))
+            self.chose[was.index] = now.version
+        elif event is Event.END and was.state is State.LEAVING:
+            self.watch.ends(was, mine=self.chose.get(was.index) == was.version)
+
+    def dropped(self, _fleet: str, _index: int | None, reason: Reason) -> None:
+        self.world.count(reason.rule.value)
+
+    def failed(self, _what: str, error: Exception) -> None:
+        raise error
+
+
+@dataclass(frozen=True)
+class Run:
+    """A slot process."""
+
+    process: Process
+
+    @property
+    def done(self) -> bool:
+        return self.process.done or not self.process.alive
+
+    @property
+    def told(self) -> Told | None:
+        result = self.process.result
+        return result if isinstance(result, tuple) else None
+
+
+def life(instance: Instance | None) -> Life:
+    """Return what the market says, which is true here."""
+    if instance is None:
+        return Life.GONE
+    return Life.DEAD if instance.dead or not instance.booted else Life.THERE
+
+
+def begun(world: World, me: Process, steps: Steps[Told | None]) -> Generator[float, None, Told | None]:
+    yield from world.seam(me, START_SECONDS)
+    return (yield from played(world, me, steps))
+
+
+def played(world: World, me: Process, steps: Steps[Value]) -> Generator[float, None, Value]:
+    """Play shipped steps: at each pause others act, and trouble may strike."""
+    while True:
+        try:
+            pause = next(steps)
+        except StopIteration as end:
+            return end.value
+        at = world.find(pause.slot) if pause.slot is not None else None
+        yield from world.seam(me, pause.seconds, at)

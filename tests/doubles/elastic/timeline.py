@@ -45,6 +45,7 @@ class Timeline:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.order = itertools.count()
+        self.current: Process | None = None  # whose step is played now
         self.troubles: Callable[..., None] = lambda *_: None
         self.pushes: Callable[..., None] = lambda *_: None
 
@@ -68,11 +69,14 @@ class Timeline:
             seconds, process.stalled = process.stalled, 0.0
             self.at(seconds, lambda: self._resume(process))
             return
+        self.current = process
         try:
             seconds = next(process.steps)
         except StopIteration as end:
             process.done, process.result = True, end.value
             return
+        finally:
+            self.current = None
         self.at(seconds, lambda: self._resume(process))
 
     def kill(self, process: Process) -> None:

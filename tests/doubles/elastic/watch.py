@@ -23,7 +23,13 @@ class Truth:
     ready: int
     unasked_seconds: float
     at: float
+    elastic: Elastic | None
     starting: int = 0
+
+    @property
+    def bounds(self) -> Elastic:
+        assert self.elastic is not None
+        return self.elastic
 
 
 @dataclass(eq=False)
@@ -46,9 +52,11 @@ class Watch:
             sum(row.state is State.READY for row in rows.values()),
             world.now - world.asked_at,
             world.now,
+            elastic,
         )
 
-    def decided(self, decision: Decision, elastic: Elastic) -> None:
+    def decided(self, decision: Decision, truth: Truth) -> None:
+        elastic = truth.bounds
         kept = sum(row.state in (*CAPACITY, State.LEAVING) for row in self.world.rows.values())
         if decision.desired > elastic.max or (decision.desired < elastic.min and decision.desired < kept):
             self.world.wrong(f"{decision.desired} are desired, and the bounds are {elastic.min} to {elastic.max}")
@@ -61,9 +69,9 @@ class Watch:
         elif event is Event.SERVED:
             failed.pop(row.index, None)
 
-    def starts(self, row: Slot, rows: Mapping[int, Slot], elastic: Elastic, truth: object) -> None:
+    def starts(self, row: Slot, rows: Mapping[int, Slot], truth: Truth) -> None:
         """No start without need, beyond the bounds, of a slot that cools off, or of a further slot while many fail."""
-        assert isinstance(truth, Truth)
+        elastic = truth.bounds
         truth.starting += 1
         world, before = self.world, sum(one.state in CAPACITY for one in rows.values())
         load = max([load for at, load in world.samples if at >= world.now - FRESH_SECONDS], default=0)
@@ -83,10 +91,9 @@ class Watch:
         elif len(world.failed) >= TRIED_MOST:
             world.wrong(f"slot {row.index} starts while {sorted(world.failed)} fail")
 
-    def leaves(self, row: Slot, elastic: Elastic, truth: object, strict: bool) -> None:
+    def leaves(self, row: Slot, truth: Truth, strict: bool) -> None:
         """No slot leaves that serves a claim, that lasting load of the window needs, or while somebody has just asked."""
-        assert isinstance(truth, Truth)
-        world = self.world
+        world, elastic = self.world, truth.bounds
         if row.claim is not None and any(claim.id == row.claim for claim in world.live_claims()):
             world.wrong(f"slot {row.index} leaves, and serves claim {row.claim}")
         left = sum(one.state is State.READY for one in world.rows.values())
@@ -106,6 +113,6 @@ class Watch:
         if mine and instance is not None and instance.admitted != self.chosen.get(row.index, instance.admitted):
             world.wrong(f"slot {row.index} ends as idle, and somebody got in since it was chosen")
         short = world.short_since
-        calm = world.now - world.metrics_down > 60.0 and world.rows.get(row.index) == row
+        calm = world.now - world.metrics_down > 60.0
         if short is not None and world.now - short > 60.0 and calm:
             world.wrong(f"slot {row.index} ends, and capacity has been short for {world.now - short:.0f} s")

@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass, field
 
 from config.elastic import Elastic
-from controller.demand import FRESH_SECONDS, Claim, Queue, Seen
+from controller.demand import FRESH_SECONDS, SILENT, Claim, Queue, Seen
 from controller.leaving import Gate, Look
 from controller.money import Money, Period, Spend
 from controller.slots import CAPACITY, Slot, State
@@ -132,25 +132,15 @@ class World(Timeline):
             return Look(moment, Gate.UNKNOWN)
         return Look(moment, instance.gate, self.in_flight(instance), str(instance.logged))
 
-    def observe(self) -> dict[int, Seen]:
-        """Read what monitoring knows of each instance that serves: fresh, late, wrong and late, or nothing."""
-        seen = {}
-        for index, row in self.rows.items():
-            instance = self.find(index)
-            if row.state not in (State.READY, State.LEAVING, State.RENTING):
-                continue
-            if (
-                instance is None
-                or not self.answers(instance)
-                or self.now < max(self.metrics_down, instance.untold_until)
-            ):
-                if instance is not None and self.now < instance.untold_until:
-                    seen[index] = Seen(0, 10 * HOUR, FRESH_SECONDS + 60)  # the last sample before the silence
-                continue
-            requests = self.in_flight(instance)
-            idle = 0.0 if instance.active else self.now - instance.used_at
-            seen[index] = Seen(requests, idle, self.chance.random() * 20, str(instance.logged))
-        return seen
+    def told(self, index: int) -> Seen:
+        """Read what is known of the load of one slot's instance: fresh, late, wrong and late, or nothing."""
+        instance = self.find(index)
+        if instance is None or not self.answers(instance) or self.now < max(self.metrics_down, instance.untold_until):
+            if instance is not None and self.now < instance.untold_until:
+                return Seen(0, 10 * HOUR, FRESH_SECONDS + 60)  # the last sample before the silence
+            return SILENT
+        idle = 0.0 if instance.active else self.now - instance.used_at
+        return Seen(self.in_flight(instance), idle, self.chance.random() * 20, str(instance.logged))
 
     def queue(self) -> Queue:
         return Queue(None if self.now < self.metrics_down else len(self.held))

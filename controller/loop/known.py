@@ -1,0 +1,68 @@
+"""What one controller process remembers of a fleet between its ticks. It dies with the process, or with its lead."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from controller.demand import Seen
+from controller.leaving import Gate, Leaving
+from controller.memory import Memory
+from controller.ports import Life, Place, Sight, Task, unseen
+from controller.slots import Slot, State
+
+DEAD_SECONDS = 60.0  # for so long the market has named the failure, and the host is silent
+SERVES_OR_ENDS = frozenset({State.READY, State.LEAVING, State.ENDING})
+
+
+@dataclass(eq=False)
+class Known:
+    """One fleet as its loop knows it. Moments are of the process's monotonic clock."""
+
+    fleet: str
+    longest_seconds: float = 3600.0  # that one request may take, by the bounds that were applied last
+    memory: Memory = field(default_factory=Memory)
+    leaving: dict[int, tuple[int, Leaving]] = field(default_factory=dict)  # index -> (version, what is known)
+    closed: dict[int, float] = field(default_factory=dict)  # since when a gate was seen closed
+    silent: dict[int, float] = field(default_factory=dict)  # since when a host has not answered
+    failed: dict[int, float] = field(default_factory=dict)  # since when the market has named a failure
+    running: dict[int, Task] = field(default_factory=dict)
+
+    def place(self, index: int) -> Place:
+        """Return the place of a slot of this fleet."""
+        return Place(self.fleet, index)
+
+    def forget(self) -> None:
+        """Begin anew after another process has led."""
+        self.leaving.clear()
+        self.closed.clear()
+        self.silent.clear()
+        self.failed.clear()
+
+    def note(
+        self, rows: Sequence[Slot], sights: Mapping[Place, Sight], lives: Mapping[Place, Life], now: float
+    ) -> None:
+        """Note since when each gate is closed, each host silent, and each instance a failure."""
+        for row in rows:
+            gate = sights.get(self.place(row.index), unseen(now)).look.gate
+            counts = row.state in SERVES_OR_ENDS
+            _since(self.closed, row.index, now, counts and gate is Gate.CLOSED)
+            _since(self.silent, row.index, now, counts and gate is Gate.UNKNOWN)
+            _since(self.failed, row.index, now, counts and lives.get(self.place(row.index)) is Life.DEAD)
+
+    def is_dead(self, index: int, now: float) -> bool:
+        """Return whether a host has been silent for long, and the market has named its failure for as long."""
+        return min(now - self.silent.get(index, now), now - self.failed.get(index, now)) >= DEAD_SECONDS
+
+    def seen(self, rows: Sequence[Slot], sights: Mapping[Place, Sight], now: float) -> dict[int, Seen]:
+        """Return the load that each host told, and for how long its gate has been seen closed."""
+        told = {row.index: sights[place].seen for row in rows if (place := self.place(row.index)) in sights}
+        return {
+            index: replace(seen, closed_seconds=now - self.closed[index]) if index in self.closed else seen
+            for index, seen in told.items()
+        }
+
+
+def _since(moments: dict[int, float], index: int, now: float, holds: bool) -> None:
+    if holds:
+        moments.setdefault(index, now)
+    else:
+        moments.pop(index, None)

@@ -1,0 +1,230 @@
+"""One tick over all elastic fleets: observe, repair, decide, write, act, with a seam after each.
+
+The order is what the histories prove: a row is written before the slot is acted on, a gate is opened before `ready` is
+written, a decision that rests on an old look is dropped.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from controller import scaling
+from controller.demand import Claim, Queue, Seen
+from controller.leaving import Leaving
+from controller.loop import slot_run
+from controller.loop.drain import drain, reopen
+from controller.loop.known import Known
+from controller.loop.rows import happened
+from controller.loop.rules import Rules
+from controller.plan import Act, Move, Plan
+from controller.ports import Fleet, Life, Pause, Place, Ports, Sight, Steps
+from controller.reasons import Reason, Rule
+from controller.slots import Event, Slot, State
+
+TICK_SECONDS = 10.0
+
+Rows = dict[str, tuple[Slot, ...]]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What one tick looked at. It started to look at `began`, by the monotonic clock, and at `wall`, in unix seconds."""
+
+    began: float
+    wall: float
+    applied: Mapping[str, Fleet]
+    claims: tuple[Claim, ...]
+    rows: Rows
+    queues: Mapping[str, Queue]
+    sights: Mapping[Place, Sight]
+    lives: Mapping[Place, Life]
+
+
+@dataclass(eq=False)
+class Loop:
+    """The reconciler of one controller process."""
+
+    ports: Ports
+    rules: Rules = field(default_factory=Rules)
+    known: dict[str, Known] = field(default_factory=dict)
+    led: bool = False
+
+    def life(self) -> Steps[None]:
+        """Tick for ever, while this process leads."""
+        while True:
+            yield from self.turn()
+            yield Pause(TICK_SECONDS)
+
+    def turn(self) -> Steps[bool]:
+        """Tick once if this process leads; say whether it does. Raises if the table does not answer."""
+        leads = self.leads()
+        if leads:
+            yield from self.tick()
+        return leads
+
+    def leads(self) -> bool:
+        """Return whether this process leads. One that led before, and not all the time since, begins anew."""
+        leads = self.ports.rows.lead()
+        if leads and not self.led:
+            for known in self.known.values():
+                known.forget()
+        self.led = leads
+        return leads
+
+    def off(self, began: float) -> Reason | None:
+        """Return why what was decided on a look at `began` is not done any more."""
+        return self.rules.late(began, self.ports.clock.monotonic()) or self.rules.led(self.leads())
+
+    def tick(self) -> Steps[None]:
+        """Bring every fleet one step nearer to what it should be."""
+        yield from self.reap()
+        observed = self.observe()
+        yield Pause()
+        for fleet in observed.rows:
+            try:
+                yield from self.steer(self.of(fleet), observed)
+            except Exception as error:  # noqa: BLE001 -- one fleet's trouble holds up no other
+                self.ports.ledger.failed(f"fleet {fleet}", error)
+        yield from drain(self.ports, self.rules, self.known, partial(self.off, observed.began))
+        yield from self.run_slots()
+
+    def of(self, fleet: str) -> Known:
+        """Return what is known of a fleet."""
+        return self.known.setdefault(fleet, Known(fleet))
+
+    def observe(self) -> Observed:
+        """Look at the table, the bounds, the market and all hosts."""
+        ports = self.ports
+        began, wall = ports.clock.monotonic(), ports.clock.time()
+        applied = ports.fleets.applied()
+        names = sorted({*applied, *ports.rows.fleets_with_slots()})
+        rows = {name: ports.rows.slots(name) for name in names}
+        claims = ports.rows.claims()
+        queues = {name: ports.queue(name) for name in names}
+        paid = [Place(name, row.index) for name, found in rows.items() for row in found if row.paid]
+        return Observed(began, wall, applied, claims, rows, queues, ports.hosts.look(paid), ports.market.lives(paid))
+
+    def steer(self, known: Known, observed: Observed) -> Steps[None]:
+        """Repair the rows of one fleet, decide its count, and make the moves towards it."""
+        now, fleet = self.ports.clock.monotonic(), observed.applied.get(known.fleet)
+        if fleet is not None:
+            known.longest_seconds = fleet.elastic.max_request_seconds
+        rows = observed.rows[known.fleet]
+        known.note(rows, observed.sights, observed.lives, now)
+        seen = known.seen(rows, observed.sights, now)
+        yield from self.repair(known, rows, observed.lives, now)
+        if fleet is None:
+            rows = self.ports.rows.slots(known.fleet)
+            plan = self.rules.plan(0, None, rows, seen, self.ports.clock.time())
+            yield from self.make(known, plan, {row.index: row for row in rows}, seen, observed)
+            return
+        yield from self.move(known, fleet, seen, observed)
+
+    def repair(self, known: Known, rows: Sequence[Slot], lives: Mapping[Place, Life], now: float) -> Steps[None]:
+        """Act on what the market says: gone or dead; and mend moments that a clock set back left in the future."""
+        wall = self.ports.clock.time()
+        for row in rows:
+            life = lives.get(known.place(row.index), Life.UNKNOWN)
+            if life is Life.GONE and row.state in (State.READY, State.LEAVING):
+                self.run(known, row)
+            elif known.is_dead(row.index, now) and not row.dead:
+                says = "the market names its failure, and its host does not answer"
+                happened(self.ports, known.fleet, row, Event.DIED, (Reason(Rule.DEAD, says),))
+            elif (mended := self.rules.set_back(row, wall)) is not None:
+                self.ports.rows.write(known.fleet, row, mended)
+            else:
+                continue
+            yield Pause(slot=row.index)
+
+    def move(self, known: Known, fleet: Fleet, seen: Mapping[int, Seen], observed: Observed) -> Steps[None]:
+        """Decide the count and make the moves of the plan, unless they have become old."""
+        ports, rules = self.ports, self.rules
+        claims = rules.live(observed.claims, known.fleet, observed.wall)
+        rows = {row.index: row for row in ports.rows.slots(known.fleet)}
+        for index, claim in rules.assign(tuple(rows.values()), claims).items():
+            bound = replace(rows[index], claim=claim, version=rows[index].version + 1)
+            if ports.rows.write(known.fleet, rows[index], bound):
+                rows[index] = bound
+        slots = tuple(rows.values())
+        load = rules.measure(slots, seen, observed.queues[known.fleet])
+        money = ports.purse.money(known.fleet, observed.applied, {**observed.rows, known.fleet: slots})
+        now = ports.clock.monotonic()
+        situation = scaling.Situation(known.fleet, fleet.elastic, slots, load, claims, money, known.memory, now)
+        decision = scaling.decide(situation, rules.steps)
+        known.memory = decision.memory
+        plan = rules.plan(decision.desired, fleet.elastic, slots, seen, ports.clock.time())
+        ports.ledger.decided(decision, plan)
+        yield Pause()
+        yield from self.make(known, plan, rows, seen, observed, decision.reasons)
+
+    def make(
+        self,
+        known: Known,
+        plan: Plan,
+        rows: dict[int, Slot],
+        seen: Mapping[int, Seen],
+        observed: Observed,
+        why: tuple[Reason, ...] = (),
+    ) -> Steps[None]:
+        """Make the moves of a plan, one after the other."""
+        for move in plan.moves:
+            yield Pause()
+            if reason := self.off(observed.began):
+                self.ports.ledger.dropped(known.fleet, move.index, reason)
+                return
+            yield from self.act(known, move, rows.get(move.index, Slot(move.index)), seen, why)
+
+    def act(
+        self,
+        known: Known,
+        move: Move,
+        row: Slot,
+        seen: Mapping[int, Seen],
+        why: tuple[Reason, ...],
+    ) -> Steps[None]:
+        """Write what a move means for its slot; what runs the slot's stack comes at the end of the tick."""
+        reasons = (move.reason, *why)
+        if move.act is Act.START:
+            happened(self.ports, known.fleet, row, Event.RENT, reasons)
+        elif move.act is Act.CLEAR:
+            happened(self.ports, known.fleet, row, Event.END, (move.reason,))
+        elif move.act is Act.MEND:
+            self.run(known, row)
+        elif move.act is Act.LEAVE:
+            after = happened(self.ports, known.fleet, row, Event.LEAVE, reasons)
+            if after is not None:
+                leaving = Leaving(known.longest_seconds, move.strict, seen[move.index].admitted)
+                known.leaving[row.index] = after.version, leaving
+        elif move.act is Act.REOPEN:
+            yield from reopen(self.ports, known, [row], reasons)
+
+    # -- slot processes
+
+    def run_slots(self) -> Steps[None]:
+        """Run the stack of each slot that is to serve, or to end."""
+        for fleet in sorted({*self.known, *self.ports.rows.fleets_with_slots()}):
+            for row in self.ports.rows.slots(fleet):
+                if row.state in (State.RENTING, State.ENDING):
+                    self.run(self.of(fleet), row)
+        yield Pause()
+
+    def run(self, known: Known, row: Slot) -> None:
+        """Start a slot's process, unless one runs."""
+        if row.index in known.running:
+            return
+        place = known.place(row.index)
+        steps = slot_run.run(self.ports, self.rules, place, row, known.longest_seconds)
+        known.running[row.index] = self.ports.tasks.start(place, steps)
+
+    def reap(self) -> Steps[None]:
+        """Write what the slot processes that ended have told."""
+        for known in self.known.values():
+            for index, task in list(known.running.items()):
+                if not task.done:
+                    continue
+                del known.running[index]
+                if task.told is None:
+                    continue
+                yield Pause(slot=index)
+                event, begun, usd_per_hour, reasons = task.told
+                happened(self.ports, known.fleet, begun, event, reasons, usd_per_hour)

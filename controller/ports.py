@@ -1,0 +1,226 @@
+"""What the controller's loop needs of the world, as Protocols: real ones outside, played ones in the tests.
+
+The loop's code is generators. Each `Pause` that they yield is a seam: a moment at which the process may be killed or held up,
+and at which others act. A driver waits there for real (`loop/drive.py`); the played histories strike there.
+"""
+
+from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple, Protocol, TypeVar
+
+from config.elastic import Elastic
+from controller.demand import SILENT, Claim, Queue, Seen
+from controller.leaving import Gate, Look
+from controller.money import Money
+from controller.plan import Plan
+from controller.reasons import Reason
+from controller.scaling import Decision
+from controller.slots import Event, Slot
+
+Value = TypeVar("Value")
+
+
+class Pause(NamedTuple):
+    """Wait for so many seconds, 0 or more. `slot`: the index of the one whose host the work stands at."""
+
+    seconds: float = 0.0
+    slot: int | None = None
+
+
+Steps = Generator[Pause, None, Value]
+Told = tuple[Event, Slot, "float | None", tuple[Reason, ...]]  # event, the row as it was written at the start, $/h, why
+
+
+class Place(NamedTuple):
+    """One slot of one fleet."""
+
+    fleet: str
+    slot: int  # its index
+
+    @property
+    def name(self) -> str:
+        """The instance's name."""
+        return f"{self.fleet}-{self.slot}"
+
+
+class Unavailable(Exception):
+    """Part of the world does not answer, so that nothing is known and nothing is done. The text is for the operator."""
+
+
+@dataclass(frozen=True)
+class Fleet:
+    """What the applied main stack says of an elastic fleet. `ceiling` is $/h of one slot at most.
+
+    `digest` changes with everything that an instance is made of. `life_hours`: the longest that one lives, if it ends itself.
+    """
+
+    elastic: Elastic
+    ceiling: float
+    digest: str = ""
+    life_hours: float | None = None
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One look at a host: its gate, and its load."""
+
+    look: Look
+    seen: Seen = SILENT
+
+
+class Life(Enum):
+    """What the market says of the instance under a slot's label."""
+
+    THERE = "there"
+    DEAD = "dead"  # it names the failure of the instance
+    GONE = "gone"  # none is rented, for certain
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Came:
+    """How an `up` of a slot's stack ended. `fresh`: nothing under it had ever served. `says` is for the operator."""
+
+    served: bool
+    fresh: bool = False
+    usd_per_hour: float | None = None
+    says: str = ""
+
+
+class Clock(Protocol):
+    """Two clocks of this process."""
+
+    def monotonic(self) -> float:
+        """Return seconds that never go back."""
+
+    def time(self) -> float:
+        """Return unix seconds."""
+
+
+class Rows(Protocol):
+    """The table of slots and claims. Each method raises Unavailable."""
+
+    def lead(self) -> bool:
+        """Return whether this process is the one that decides; the first to ask is, for as long as it is connected."""
+
+    def fleets_with_slots(self) -> Iterable[str]:
+        """Return the fleets that have rows."""
+
+    def slots(self, fleet: str) -> tuple[Slot, ...]:
+        """Return the rows of a fleet."""
+
+    def write(self, fleet: str, was: Slot, now: Slot) -> bool:
+        """Write a row if nobody has written it since it was read; say whether."""
+
+    def claims(self) -> tuple[Claim, ...]:
+        """Return all claims, expired ones too."""
+
+    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[bool]:
+        """Hold a slot's lock, or say False at once because another process has it."""
+
+
+class Fleets(Protocol):
+    """The applied main stack."""
+
+    def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
+        """Return the elastic fleets; one that is being destroyed is absent. `fresh`: read now. Raises Unavailable."""
+
+
+class Hosts(Protocol):
+    """The slots' hosts. Many at once, each in bounded time. A host that does not answer is left out of the answer."""
+
+    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+        """Return what each host tells now."""
+
+    def close(self, places: Collection[Place]) -> None:
+        """Close gates. The next look shows which are closed."""
+
+    def open(self, places: Collection[Place]) -> Collection[Place]:
+        """Open the gates of hosts that serve; return those that are open."""
+
+
+class Market(Protocol):
+    """The market's word on slots, under the label of each."""
+
+    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+        """Return what is known of each place; absent ones are unknown. Never raises."""
+
+
+class Stacks(Protocol):
+    """The slots' stacks. Only who holds a slot's lock calls these. They raise Unavailable if nothing is known of the end."""
+
+    def up(self, place: Place) -> Steps[Came]:
+        """Rent and boot, or adopt and repair what is there; then open the gate."""
+
+    def destroy(self, place: Place) -> Steps[bool]:
+        """Give back all under the slot's label and remove the stack; True if that is certain."""
+
+
+class Task(Protocol):
+    """A slot process that was started."""
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, however."""
+
+    @property
+    def told(self) -> Told | None:
+        """What it tells at its end; None if nothing is sure."""
+
+
+class Tasks(Protocol):
+    """What runs slot processes beside the loop. They end with this process."""
+
+    def start(self, place: Place, steps: Steps[Told | None]) -> Task:
+        """Start one."""
+
+
+class Purse(Protocol):
+    """What rents may cost."""
+
+    def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
+        """Return budgets and spend for one fleet. Spend that cannot be read is unknown in it. Never raises."""
+
+
+class Ledger(Protocol):
+    """Where decisions are written with their reasons. Never raises, and never holds the loop up."""
+
+    def decided(self, decision: Decision, plan: Plan) -> None:
+        """Note what a fleet should have, and why."""
+
+    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+        """Note a change of a row that was written."""
+
+    def dropped(self, fleet: str, index: int | None, reason: Reason) -> None:
+        """Note that something decided is not done."""
+
+    def failed(self, what: str, error: Exception) -> None:
+        """Note that a part of a tick failed."""
+
+
+def no_queue(_fleet: str) -> Queue:
+    """Say that nothing waits in front of the instances: there is no gateway."""
+    return Queue()
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything of the world together. `queue` returns what waits in front of a fleet's instances."""
+
+    rows: Rows
+    fleets: Fleets
+    hosts: Hosts
+    market: Market
+    stacks: Stacks
+    tasks: Tasks
+    purse: Purse
+    ledger: Ledger
+    clock: Clock
+    queue: Callable[[str], Queue] = field(default=no_queue)
+
+
+def unseen(at: float) -> Sight:
+    """Return the sight of a host that does not answer."""
+    return Sight(Look(at, Gate.UNKNOWN))
