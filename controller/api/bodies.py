@@ -38,7 +38,7 @@ class Phase(BaseModel):
     """One step on the way of an instance."""
 
     at: dt.datetime
-    instance: str
+    instance: str = Field(description="Name of the instance.")
     phase: str
     says: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from controller.api.errors import ApiError, claim_over, no_such_claim
 from controller.demand import Claim
 from controller.offers import Client, Offers, choose
 from controller.progress import Serving, Status
+from controller.slot_names import SlotName
 from controller.slots import State
 from controller.store.claim_rows import KeptClaim
 from controller.store.errors import KeyReused
@@ -147,7 +148,7 @@ class Desk:
         )
 
     def _instance(self, client: Client, claim: Claim, one: Serving) -> Instance:
-        name = f"{claim.fleet}-{one.slot.index}"
+        name = instance_name(claim.fleet, one.slot.index)
         mine = one.serves and claim.owner == client.name
         return Instance(
             name=name,
@@ -178,7 +179,13 @@ def phase(event: Event) -> Phase:
     """Return an event as clients see it."""
     record = event.record
     says = tuple(str(reason["says"]) for reason in record.reasons if reason.get("says"))
-    return Phase(at=moment(record.at), instance=f"{record.fleet}-{record.index}", phase=record.event, says=says)
+    name = record.fleet if record.index is None else instance_name(record.fleet, record.index)
+    return Phase(at=moment(record.at), instance=name, phase=record.event, says=says)
+
+
+def instance_name(fleet: str, index: int) -> str:
+    """Return the name of a slot's instance."""
+    return SlotName("", fleet, index).instance
 
 
 def scope_missing(client: Client, scopes: tuple[str, ...]) -> ApiError:

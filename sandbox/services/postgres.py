@@ -1,12 +1,13 @@
 """The sandbox's PostgreSQL, for the controller: a real server on a Unix socket that this user alone reaches.
 
-PostgreSQL refuses to run as root. For root it runs in a user namespace, in which it has an ordinary user's number. Outside it
-remains root's process, so it reaches its programs and data in folders that are closed to all others, and no account is made.
+PostgreSQL refuses to run as root. For root it runs in a user namespace, in which it has the number of an ordinary account.
+Outside it remains root's process, so it reaches its programs and data in folders that are closed to all others.
 """
 
 import hashlib
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,6 @@ ATTEMPT_SECONDS = 0.25
 LONGEST_SOCKET = 107  # bytes of a Unix socket's path
 SHORT_FOLDERS = Path("/tmp")  # for the socket alone, if the data's own path is longer than a socket's may be
 USER = "postgres"
-AS_ORDINARY_USER = ("unshare", "--user", "--map-user=1000", "--map-group=1000", "--")
 # The kernel forgets a death signal when the user namespace changes, so it is asked for again behind that.
 DIES_WITH_US = ("setpriv", "--pdeathsig", "KILL", "--")
 SETTINGS = {
@@ -192,7 +192,13 @@ class Postgres:
 
 
 def _as_user() -> tuple[str, ...]:
-    return AS_ORDINARY_USER if os.geteuid() == 0 else ()
+    """Return what comes before a command of PostgreSQL, which wants the number of an account of this machine."""
+    if os.geteuid() != 0:
+        return ()
+    numbers = [account.pw_uid for account in pwd.getpwall() if account.pw_uid != 0]
+    if not numbers:
+        raise ServiceError("PostgreSQL refuses root, and this machine has no other account. Add one: useradd gpu-fleet")
+    return ("unshare", "--user", f"--map-user={max(numbers)}", f"--map-group={max(numbers)}", "--")
 
 
 def _hint() -> str:

@@ -28,7 +28,7 @@ def test_the_lines_of_the_page_ask_follow_show_and_give_back(api: Api) -> None:
     api.serve(api.rent(asked["id"]))
     assert "event: ready" in run(follow)
     shown = json.loads(run(show))
-    assert (shown["endpoint"], shown["token"]) == ("https://192.0.2.0:8443", "token-of-burst-0")
+    assert (shown["endpoint"], shown["token"]) == ("https://192.0.2.0:8443", "token-of-burst-s0")
     assert json.loads(run(give_back))["status"] == "ended"
     assert api.store.claims() == ()
 

@@ -39,10 +39,10 @@ def test_a_claim_is_followed_from_nothing_to_an_endpoint_and_back(api: Api) -> N
     slot = api.rent(id_)
     booting = api.call("GET", f"/provision/{id_}").json()
     assert [(one["name"], one["state"], one["endpoint"]) for one in booting["instances"]] == [
-        ("burst-0", "renting", None)
+        ("burst-s0", "renting", None)
     ]
     assert [(one["instance"], one["phase"], one["says"]) for one in booting["phases"]] == [
-        ("burst-0", "rent", ["1 is missing"])
+        ("burst-s0", "rent", ["1 is missing"])
     ]
 
     api.serve(slot)
@@ -50,7 +50,7 @@ def test_a_claim_is_followed_from_nothing_to_an_endpoint_and_back(api: Api) -> N
     assert (ready["status"], ready["endpoint"], ready["token"]) == (
         "ready",
         "https://192.0.2.0:8443",
-        "token-of-burst-0",
+        "token-of-burst-s0",
     )
     assert (ready["usd_per_hour"], ready["seconds_to_expect"], ready["waits_for"]) == (0.3, 0, [])
     assert [one["phase"] for one in ready["phases"]] == ["rent", "served"]
@@ -79,7 +79,7 @@ def test_a_claim_of_two_is_ready_with_the_second(api: Api) -> None:
     api.serve(api.rent(id_, 1), 0.2)
     both = api.call("GET", f"/provision/{id_}").json()
     assert (both["status"], both["usd_per_hour"]) == ("ready", 0.5)
-    assert [one["token"] for one in both["instances"]] == ["token-of-burst-0", "token-of-burst-1"]
+    assert [one["token"] for one in both["instances"]] == ["token-of-burst-s0", "token-of-burst-s1"]
 
 
 def test_a_claim_expires_unless_it_is_renewed(api: Api) -> None:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
+from controller.demand import Claim
 from controller.slots import Event, Slot, advance
 from controller.store.errors import StoreDown
 from controller.store.store import Store
@@ -117,6 +118,20 @@ def test_connections_that_were_cut_are_replaced(postgres: Postgres, dsn: str) ->
     cut_connections(postgres, dsn)
     store.ping()
     assert store.slots("burst") == ()
+    store.close()
+
+
+def test_a_connection_that_breaks_within_a_transaction_leaves_nothing_of_it(postgres: Postgres, dsn: str) -> None:
+    store = opened(dsn)
+
+    def cut(_claims: tuple[Claim, ...]) -> None:
+        cut_connections(postgres, dsn)
+
+    with pytest.raises(StoreDown):
+        store.add_claim(Claim("c-1", "burst", 1, 9.0, "ci"), 1.0, {}, "key", cut)
+    assert store.claims() == ()
+    assert store.claim_of_key("ci", "key") is None
+    assert store.add_claim(Claim("c-2", "burst", 1, 9.0, "ci"), 1.0, {}, "key").claim.id == "c-2"
     store.close()
 
 

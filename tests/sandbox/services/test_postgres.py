@@ -1,6 +1,7 @@
 """The sandbox's PostgreSQL: the real server, as root and as an ordinary user, whose end is its holder's end."""
 
 import os
+import pwd
 import signal
 import subprocess
 import sys
@@ -105,6 +106,22 @@ def test_a_kill_of_its_holder_ends_it_and_the_next_start_finds_the_data(tmp_path
             holder.communicate()
         if turn:
             wait_until_gone(home)  # at the first turn the next start meets what is about to end
+
+
+def test_an_ordinary_user_runs_it_as_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "pg")]
+    if os.geteuid() == 0:  # as another user's number, which reaches this interpreter all the same
+        number = next(account.pw_uid for account in pwd.getpwall() if account.pw_uid)
+        command = ["unshare", "--user", f"--map-user={number}", f"--map-group={number}", "--", *command]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd())
+    try:
+        assert holder.stdout is not None
+        server = int(holder.stdout.readline())
+        mine, its = (Path(f"/proc/{pid}/ns/user").readlink() for pid in (holder.pid, server))
+        assert mine == its
+    finally:
+        holder.communicate("")
+    wait_until_gone(tmp_path)
 
 
 def test_a_start_ends_the_server_that_a_sandbox_left_over(tmp_path: Path) -> None:
