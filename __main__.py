@@ -6,14 +6,17 @@ import threading
 import pulumi
 
 from components.debug_lines import cut_properties
+from components.elastic import export_elastic
 from components.fleet import export_fleets, make_fleets
 from components.kept_outputs import keep_outputs
 from components.metrics_kit import find_shipper
 from components.provider_pool import ProviderPool
+from components.slot import make_slot
 from components.stack_config import read_program_config, seal_inputs, stack_name
 from components.store import Store, StoreArgs
 from config.base import PROJECT
 from config.secret_keys import SECRETS
+from config.slot_names import parse
 from providers.identity.resource import Identity
 from providers.orphans import end_orphans
 from providers.rentals.resource import Rentals
@@ -23,30 +26,32 @@ def main() -> None:
     """Declare the stack."""
     threading.Thread(target=end_orphans, daemon=True).start()  # a destroy of little may call no provider that does it
     cut_properties()
+    if slot := parse(pulumi.get_stack()):
+        make_slot(slot)
+        return
     config = read_program_config()
     stack, source = config.stack, config.source
     seal_inputs(config.secret_leaves)
     kept = keep_outputs()
-    pool = ProviderPool(PROJECT, {key: source.require_secret(key) for key in SECRETS})
+    keys = {key: source.require_secret(key) for key in SECRETS}
+    pool = ProviderPool(PROJECT, keys)
     common = pulumi.ResourceOptions(provider=pool.common())
     identity = Identity("identity", {"rotation": stack.rotation.model_dump(), "stack": stack_name()}, common)
-    market = stack.market.model_dump(by_alias=True)
     place = {"endpoint": stack.store.endpoint, "region": stack.store.region, "bucket": stack.store.bucket}
-    inputs = {"market": market, "stackId": identity.stackId, "stack": stack_name(), "store": place}
-    rentals = Rentals("rentals", inputs, common)
+    inputs = {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId, "stack": stack_name()}
+    rentals = Rentals("rentals", {**inputs, "store": place}, common)
     shipper = find_shipper() if stack.metrics else None
     manifests = {name: model.manifest for name, model in config.models.items()}
     store_args = StoreArgs(stack, manifests, identity, config.project, shipper, config.secret_leaves)
     store = Store("store", store_args, pool)
     metrics_key = source.require_secret("metricsKey") if shipper else None
-    fleets = make_fleets(
-        stack, config.models, store, identity, rentals, pool, metrics_key, secret_leaves=config.secret_leaves
-    )
+    fleets = make_fleets(stack, config.models, store, identity, rentals, pool, metrics_key, config.secret_leaves)
     if stack.kubernetes and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
         from components.observability import observe  # noqa: PLC0415 -- half a second that other stacks need not pay
 
         pulumi.export("observability", observe(stack, source, config.values, config.project, config.secret_leaves))
     export_fleets(fleets)
+    export_elastic(stack, [fleet.args for fleet in fleets], identity, keys)
     # Waits for the outputs of before: whatever is registered last stays.
     pulumi.export("caCertificate", pulumi.Output.all(kept, identity.caCertificate).apply(lambda both: both[1]))
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from cli.engine_events import parse, trouble
 from cli.update_view import UpdateView
+from providers.engine_events import parse, trouble
 
 
 def run_engine(words: Sequence[str], console: Console | None = None) -> None:

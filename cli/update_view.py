@@ -11,8 +11,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from cli.engine_events import Event, Note, Progress, Step, Summary, Trouble
 from cli.tables import since
+from providers.engine_events import Event, Note, Progress, Step, Summary, Trouble
 
 INSTANCE = "pulumi-python:dynamic/vast:Instance"
 INSTANCE_NAME = re.compile(r".+-\d+")  # other parts of the stack, such as `store`, are done with their line

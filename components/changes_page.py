@@ -173,11 +173,18 @@ def effect(edit: Edit) -> str:
 
 
 def _settings(edit: Edit) -> InstanceSettings:
+    args = fleet_args(edit)
+    token = token_for("0" * 64, "chat-0", args.stack.rotation.tokens)
+    return InstanceSettings.from_props(dict(instance_inputs(args, "chat-0", 0, cast(Any, token))))
+
+
+def fleet_args(edit: Edit) -> FleetArgs:
+    """Return the inputs of the fleet `chat` after an edit, with known values in place of the engine's outputs."""
     stack = StackConfig.model_validate(_edited(edit))
     fleet = stack.fleets["chat"]
     manifests = {name: _manifest(model.manifest) for name, model in stack.models.items()}
     identity = _identity(stack.rotation.ssh, stack.rotation.ca)
-    args = FleetArgs(
+    return FleetArgs(
         "chat",
         fleet,
         stack,
@@ -189,9 +196,6 @@ def _settings(edit: Edit) -> InstanceSettings:
         {},
         cast(Any, "a key of the metrics"),
     )
-    token = token_for("0" * 64, "chat-0", stack.rotation.tokens)
-    props = dict(instance_inputs(args, "chat-0", 0, cast(Any, token)))
-    return InstanceSettings.from_props(props)
 
 
 def _edited(edit: Edit) -> dict[str, Any]:

@@ -49,6 +49,8 @@ class FleetArgs:
 class Fleet(pulumi.ComponentResource):
     """`gpu-fleet:components:Fleet`: `replicas` VastInstances named `<fleet>-<index>`, without the indexes in `without`.
 
+    An elastic fleet has none: each of its instances is in the stack of a slot.
+
     Outputs: `endpoints`, `tokens` (secret) and `prices`, by instance name; `start`: what a start reads from the bucket.
     """
 
@@ -60,7 +62,7 @@ class Fleet(pulumi.ComponentResource):
         self, name: str, args: FleetArgs, pool: ProviderPool, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("gpu-fleet:components:Fleet", name, None, opts)
-        self.name = args.name
+        self.name, self.args = args.name, args
         self.endpoints, self.prices, self.tokens = {}, {}, {}
         self.start = StartCost(args.model.total_bytes + args.kit.total_bytes)
         for index in args.fleet.indexes:

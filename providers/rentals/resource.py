@@ -40,11 +40,11 @@ from providers.vast.api import account
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.limits import Limits
-from providers.vast.pulumi_state import BackendError, StackState, family, run_pulumi
+from providers.vast.pulumi_state import BackendError, StackState, family, run_pulumi, state_named
 from providers.vast.redaction import Redaction
 from providers.vast.renting.renter import Renter
 
-INPUTS = ("market", "stackId", "stack", "store")
+INPUTS = ("market", "stackId", "stack", "store", "instance")
 NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
 Value = TypeVar("Value")
 
@@ -54,6 +54,7 @@ class _Inputs(BaseModel):
 
     market: WrittenMarket
     stack_id: str = Field(alias="stackId", min_length=1)
+    instance: str | None = None
 
 
 class _LedgerPlace(BaseModel):
@@ -107,8 +108,8 @@ class RentalsProvider(ResourceProvider):
         """
 
         def look(market: GuardedMarket, inputs: _Inputs, report_progress: Progress) -> None:
-            limits = Limits().at(inputs.market.time_scale)
-            report_late_boots(market, self._clock.time(), limits, inputs.stack_id, report_progress)
+            limits, ours = Limits().at(inputs.market.time_scale), Teardown([inputs.stack_id], None, inputs.instance)
+            report_late_boots(market, self._clock.time(), limits, ours, report_progress)
 
         self._operate(props, look)
         return ReadResult(
@@ -126,11 +127,11 @@ class RentalsProvider(ResourceProvider):
         def end(market: GuardedMarket, inputs: _Inputs, report_progress: Progress) -> None:
             limits = Limits().at(inputs.market.time_scale)
             ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource's own id is the first stack id that it had
-            ending = Teardown(ids, account.number(props.get("account")))
+            ending = Teardown(ids, account.number(props.get("account")), inputs.instance)
             end_rentals(
                 Renter(market, self._clock, limits),
                 ending,
-                lambda: _states(str(props.get("stack") or ""), ids),
+                lambda: _states(str(props.get("stack") or ""), ids, inputs.instance),
                 report_progress,
                 lambda: self._ledger(props),
             )
@@ -194,11 +195,14 @@ def _market_problem(error: ValidationError) -> str:
     return f"{path_of('market', *row['loc'])}: {row['msg']}"
 
 
-def _states(stack: str, stack_ids: Sequence[str]) -> list[StackState]:
-    """Read the states that may hold instances under the ids. Raises BackendError."""
+def _states(stack: str, stack_ids: Sequence[str], instance: str | None) -> list[StackState]:
+    """Read the states that may hold instances under the ids; the own state alone if it holds one instance of a slot.
+
+    Raises BackendError.
+    """
     if os.environ.get(NO_CHECKPOINTS, "").lower() in ("1", "true"):
         raise BackendError(f"{NO_CHECKPOINTS} is set, so the state lacks what this update has made")
-    return family(run_pulumi, stack, stack_ids[0])
+    return [state_named(run_pulumi, stack)] if instance else family(run_pulumi, stack, stack_ids[0])
 
 
 def _url(props: dict[str, Any]) -> object:
@@ -210,7 +214,8 @@ class Rentals(Resource, module="rentals", name="Rentals"):
     """Manage the rentals of a stack.
 
     Inputs: `market` (url, hostUrl, timeScale), `stackId`, `stack`, its backend name, and `store` (endpoint, region, bucket),
-    the place of the ledger. Output: `account`, the number of the market's account that pays for the rentals.
+    the place of the ledger. In the stack of a slot also `instance`, the one name that it rents under the id. Output:
+    `account`, the number of the market's account that pays for the rentals.
     """
 
     stackId: pulumi.Output[str]  # noqa: N815 -- a property of the resource, spelt as in state

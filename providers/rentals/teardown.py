@@ -2,6 +2,9 @@
 
 The resource ends with the stack, but also if it is replaced, renamed, or removed from the program while its instances serve.
 So instances that a state knows stay. If no state can be read, all stay. `renting/ownership` decides which are known.
+
+The instances of slots end with their main stack, whatever the states of the slots say: without it nobody can reach them. A
+replacement spares them. A create of a slot that runs meanwhile rents nothing more (`providers/vast/main_stack.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from bootstrap.services import Progress
+from config.slot_names import slot_of
 from providers.ledger.instance_end import STACK_ENDED, row_ended
 from providers.ledger.ledger import Ledger, NoLedger
 from providers.vast.api import account, label
@@ -33,15 +37,23 @@ class StillWanted(VastError):
 
 @dataclass(frozen=True)
 class Teardown:
-    """Hold the stack ids that end, the latest first, and their account if state knows it."""
+    """Hold the stack ids that end, the latest first, and their account if state knows it.
+
+    `instance`: the one name that ends under these ids, in the stack of a slot. None: all names.
+    """
 
     stack_ids: Sequence[str]
     known_account: int | None = None
+    instance: str | None = None
 
     @property
     def labels(self) -> str:
         """Return the beginnings of the labels that end."""
-        return " and ".join(f"{label.PREFIX}/{one}/" for one in self.stack_ids)
+        return " and ".join(f"{label.PREFIX}/{one}/{self.instance or ''}" for one in self.stack_ids)
+
+    def ours(self, listed: list[Instance]) -> list[Instance]:
+        """Return the listed instances that end."""
+        return [row for row in _ours(listed, self.stack_ids) if self.instance in (None, name_of(row))]
 
 
 def end_rentals(
@@ -60,17 +72,19 @@ def end_rentals(
     the others are given back.
     """
     listed = _listed(renter, ending)
-    left = _ours(listed, ending.stack_ids)
+    left = ending.ours(listed)
     if not left:
         # One list may lack rows that are there: only two lists, apart in time, mean that nothing is rented.
         renter.clock.sleep(renter.limits.look_seconds)
         listed = _listed(renter, ending)
-        left = _ours(listed, ending.stack_ids)
+        left = ending.ours(listed)
     if left:
-        kept = _end_unknown(renter, left, states, ending, report_progress, open_ledger)
+        kept, creating = _end_unknown(renter, left, states, ending, report_progress, open_ledger)
         _confirm(listed, ending)
         if kept:
             return
+        if creating:
+            _end_late(renter, ending, report_progress, open_ledger)
     else:
         account.confirm(renter.market, ending.known_account, f"Whatever carries {ending.labels} was rented")
         _confirm(listed, ending)
@@ -93,18 +107,24 @@ def _ours(listed: list[Instance], stack_ids: Sequence[str]) -> list[Instance]:
     return [row for row in all_known(listed) if carries(row.label, stack_ids)]
 
 
+def name_of(row: Instance) -> str | None:
+    """Return the name in an instance's label; None if it has no label of ours."""
+    mark = label.parse(row.label)
+    return mark.name if mark else None
+
+
 def is_rented(market: Market, stack_id: str) -> bool:
     """Return whether the account has an instance with the stack's id."""
     return bool(_ours(market.instances(), [stack_id]))
 
 
-def report_late_boots(market: Market, now: float, limits: Limits, stack_id: str, report_progress: Progress) -> None:
-    """Report instances with the stack's id that boot for longer than a create waits; their timers do not run. Never raises.
+def report_late_boots(market: Market, now: float, limits: Limits, rentals: Teardown, report_progress: Progress) -> None:
+    """Report instances of the rentals that boot for longer than a create waits; their timers do not run. Never raises.
 
     This function cannot know which of them are in a state. A machine that starts again has the same status.
     """
     with suppress(VastError):
-        for row in _ours(market.instances(), [stack_id]):
+        for row in rentals.ours(market.instances()):
             hours = hours_late(row, now, limits)
             if hours is not None:
                 report_progress(
@@ -122,30 +142,54 @@ def _end_unknown(
     ending: Teardown,
     report_progress: Progress,
     open_ledger: Callable[[], Ledger],
-) -> bool:
-    """Give back the unknown instances with the id, and return whether some stay.
+) -> tuple[bool, bool]:
+    """Give back the unknown instances with the id, and those of slots if the stack ends.
 
-    The list was read before the states, so that each of its instances was already in a state or being created.
+    Return whether some stay, and whether a slot was being created. The list was read before the states, so that each of
+    its instances was already in a state or being created.
     """
     try:
         read = states()
     except BackendError as error:
         raise _in_doubt(left, ending, str(error)) from error
-    if trouble := next((state for state in read if state.trouble), None):
+    slots = {state.stack: slot.instance for state in read[1:] if (slot := slot_of(read[0].stack, state.stack))}
+    if trouble := next((state for state in read if state.trouble and state.stack not in slots), None):
         raise _in_doubt(left, ending, f"{trouble.stack}: {trouble.trouble}")
     found = sort_out(left, read, frozenset(ending.stack_ids), renter.clock.time(), renter.limits)
-    to_give_back = [one for one in found if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
+    goes_on = read[0].rentals > 1 or any(one.instance.id in _ids(read[0]) for one in found)
+    names = set(slots.values())
+    of_slots = [one for one in found if name_of(one.instance) in names]
+    others = [one for one in found if one not in of_slots]
+    to_give_back = [one for one in others if one.kind is Kind.UNKNOWN or _is_dead_create(one, read)]
     for one in to_give_back:
         report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
-
-    def record(gone: Instance) -> None:
-        row_ended(open_ledger(), renter.clock.time(), gone, STACK_ENDED)
-
-    give_back_all(renter, [one.instance for one in to_give_back], record)
+    if not goes_on:
+        for one in of_slots:
+            report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), a slot of this stack")
+        to_give_back += of_slots
+    _give_back(renter, [one.instance for one in to_give_back], open_ledger)
     kept = [one for one in found if one not in to_give_back]
     if kept:
         _keep(kept, read, report_progress)
-    return bool(kept)
+    return bool(kept), any(state.creating for state in read if state.stack in slots)
+
+
+def _end_late(renter: Renter, ending: Teardown, report_progress: Progress, open_ledger: Callable[[], Ledger]) -> None:
+    """Give back what a create of a slot rented while the stack ended; it may show on the market's list late."""
+    until = renter.clock.monotonic() + renter.limits.settle_seconds
+    while renter.clock.monotonic() < until:
+        renter.clock.sleep(renter.limits.look_seconds)
+        late = ending.ours(_listed(renter, ending))
+        for one in late:
+            report_progress("give back", f"instance {one.id} ({one.label}), which a slot of this stack still rented")
+        _give_back(renter, late, open_ledger)
+
+
+def _give_back(renter: Renter, instances: list[Instance], open_ledger: Callable[[], Ledger]) -> None:
+    def record(gone: Instance) -> None:
+        row_ended(open_ledger(), renter.clock.time(), gone, STACK_ENDED)
+
+    give_back_all(renter, instances, record)
 
 
 def _is_dead_create(finding: Finding, states: Sequence[StackState]) -> bool:

@@ -41,9 +41,13 @@ from providers.vast.search.unfit_gpus import UnfitGpus
 from providers.vast.search.why_not import NoMatchingOffer
 
 
+def always_wanted(_is_rented: bool) -> None:
+    """Raise nothing: the instance is wanted for as long as its create runs."""
+
+
 @dataclass(frozen=True)
 class InstanceRequest:
-    """Instance to bring online. `label` is its identity."""
+    """Instance to bring online. `label` is its identity. `confirm_wanted` raises if it is not wanted any more."""
 
     name: str
     label: str
@@ -53,6 +57,7 @@ class InstanceRequest:
     gate_port: int
     image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, including a password
     ssh_public_key: str = ""  # attached to the instance through the market
+    confirm_wanted: Callable[[bool], None] = always_wanted  # asked with False before a rent, with True after it
 
 
 @dataclass(frozen=True)
@@ -204,6 +209,7 @@ def _rent_best(
     recorder: AttemptRecorder,
     deadline: float,
 ) -> tuple[int, Offer]:
+    request.confirm_wanted(False)
     requirements = request.requirements
     body = rent_body(
         request.image, requirements.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
@@ -277,6 +283,7 @@ def _serve(
     instance_id: int,
     deadline: float,
 ) -> Served:
+    request.confirm_wanted(True)
     began = renter.clock.monotonic()
     attach(renter.market, instance_id, request.ssh_public_key, report_progress)
     instance = wait_until_running(renter, instance_id, request.label, request.gate_port, deadline)

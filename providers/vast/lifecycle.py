@@ -26,7 +26,7 @@ from providers.vast.api.market import Market
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.changes import Changes, changes
 from providers.vast.charged_price import charged_now, paid, report_prices, report_rise
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import InstanceRequest, Served, always_wanted, bring_online
 from providers.vast.host_spec import spec_of
 from providers.vast.instance_bootstrap import InstanceBootstrap
 from providers.vast.limits import Limits
@@ -58,6 +58,7 @@ class OperationContext:
 
     They are the account's market, a clock that notices a lost engine, the store's keys and the ledger. `hosting` makes
     the InstanceBootstrap and takes its arguments. `marks` say which instance holds a label, `ends` how one ended.
+    `confirm_wanted` raises if an instance must not be rented any more; its argument says whether it is rented already.
     """
 
     market: Market
@@ -68,6 +69,7 @@ class OperationContext:
     hosting: Callable[..., InstanceBootstrap] = InstanceBootstrap
     marks: Marks = field(default_factory=NoMarks)
     ends: OwnEnds = field(default_factory=OwnEnds)
+    confirm_wanted: Callable[[bool], None] = always_wanted
 
 
 def create(settings: InstanceSettings, context: OperationContext) -> dict[str, Any]:
@@ -84,6 +86,7 @@ def create(settings: InstanceSettings, context: OperationContext) -> dict[str, A
         gate_port=settings.server.port,
         image_login=settings.registry.flags if settings.registry else None,
         ssh_public_key=settings.access.ssh_public_key,
+        confirm_wanted=context.confirm_wanted,
     )
     served = bring_online(
         Renter(context.market, context.clock, limits),

@@ -8,9 +8,12 @@ from providers.ledger.last_word import open_last_words
 from providers.ledger.ledger import CleanLedger
 from providers.progress import print_progress
 from providers.store.client import Keys
+from providers.vast.api import label
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.lifecycle import OperationContext
+from providers.vast.main_stack import MainStack
 from providers.vast.own_end import OwnEnds
+from providers.vast.pulumi_state import run_pulumi
 from providers.vast.redaction import Redaction
 from providers.vast.renting.bucket_marks import open_marks
 from providers.vast.renting.serving_marks import Held, MarkUnknown
@@ -28,7 +31,18 @@ def operation_context(
 
     ledger = CleanLedger(open_ledger(*place), redaction.clean)
     ends = OwnEnds(open_last_words(*place), market.excuse)
-    return OperationContext(market, clock, keys, report_progress, ledger, marks=open_marks(*place), ends=ends)
+    mark = label.parse(settings.label)
+    main_stack = MainStack(run_pulumi, settings.main_stack, mark.stack_id if mark else "")
+    return OperationContext(
+        market,
+        clock,
+        keys,
+        report_progress,
+        ledger,
+        marks=open_marks(*place),
+        ends=ends,
+        confirm_wanted=main_stack.confirm,
+    )
 
 
 def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> Held | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from config.slot_names import slot_of
 from providers.vast.api import account, label
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
@@ -114,7 +115,7 @@ def states(run: Run, stack: str) -> list[StackState]:
 
 
 def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
-    """Return the state of a stack, then those of stacks named after it, because they may rent under its id.
+    """Return the state of a stack, then those of its slots, because they rent under its id.
 
     `stack` may be empty or wrong, as in state of an older version or after a rename. It then searches all stacks for
     the id, and leaves out a name that no stack has. A stack that cannot be found has `trouble`.
@@ -130,7 +131,7 @@ def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
         listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--json"]))]
     except BackendError as error:
         return [own, StackState(OTHER_STACKS, trouble=str(error))]
-    return [own, *(state_named(run, name) for name in listed if _short(name).startswith(f"{_short(stack)}-"))]
+    return [own, *(state_named(run, name) for name in listed if slot_of(stack, name))]
 
 
 def outputs_of(run: Run, stack: str, name: str) -> dict[str, Any] | None:

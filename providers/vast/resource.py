@@ -301,6 +301,8 @@ class VastInstance(Resource, module="vast", name="Instance"):
 
     instanceId: pulumi.Output[int]  # noqa: N815 -- a property of the resource, spelt as in state
     endpoint: pulumi.Output[str]
+    ssh: pulumi.Output[str]
+    hostKey: pulumi.Output[str]  # noqa: N815
     usdPerHour: pulumi.Output[float]  # noqa: N815
     chargedUsdPerHour: pulumi.Output[float | None]  # noqa: N815
     certificateEnd: pulumi.Output[float]  # noqa: N815

@@ -170,6 +170,8 @@ class InstanceSettings(Section):
     registry: RegistryLogin | None = None
     metrics: MetricsConfig | None = None
     self_destruct: SelfDestructSettings | None = Field(None, alias="selfDestruct")
+    # The name of a slot's main stack at the backend. Empty for an instance of the main stack itself.
+    main_stack: str = Field("", alias="mainStack")
     # Texts of inputs that are secret leaves of stack config: no line and no stored log shows them.
     secrets: tuple[SecretStr, ...] = ()
 

@@ -5,9 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.engine_events import Event, Note, Progress, Step, Summary, Trouble
 from cli.engine_run import errors_of
 from cli.update_view import INSTANCE, UpdateView
+from providers.engine_events import Event, Note, Progress, Step, Summary, Trouble
 from tests.doubles.clock import FakeClock
 
 

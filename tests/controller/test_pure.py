@@ -10,10 +10,11 @@ PURE = {
     *("bootstrap.gpu_names", "statistics"),
 }
 IO = {"controller.api", "controller.store", "controller.world"}
+OUTSIDE = {"__main__", "pulumi_cli", "slot_lock", "slot_stack"}
 
 
 def test_the_rules_and_the_loop_import_nothing_that_does_io() -> None:
-    files = [file for file in sorted([*ROOM.glob("*.py"), *(ROOM / "loop").glob("*.py")]) if file.stem != "__main__"]
+    files = [file for file in sorted([*ROOM.glob("*.py"), *(ROOM / "loop").glob("*.py")]) if file.stem not in OUTSIDE]
     names = {
         name
         for file in files

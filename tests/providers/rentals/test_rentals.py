@@ -134,7 +134,7 @@ def test_what_boots_for_longer_than_anybody_waits_is_named_with_the_command_that
     reported: list[str] = []
 
     def look(now: float) -> None:
-        report_late_boots(market, now, Limits(), "abc", lambda _phase, text: reported.append(text))
+        report_late_boots(market, now, Limits(), Teardown(["abc"]), lambda _phase, text: reported.append(text))
 
     look(Limits().abandoned_seconds - 1)
     assert reported == []

@@ -118,20 +118,21 @@ SLOT = {"resources": [resource(INSTANCE, "chat-5", "9", inputs={"label": "gpu-fl
 
 def exports(**deployments: Any) -> Pulumi:
     def export(stack: str) -> str:
-        found = deployments.get(stack.rpartition("/")[2].replace("-", "_"))
+        found = deployments.get(stack.rpartition("/")[2])
         if found is None:
             raise BackendError(f"no stack named {stack!r} found")
         return json.dumps({"deployment": found})
 
-    return Pulumi(stack_ls=[{"name": name.replace("_", "-")} for name in deployments], stack_export=export, stack="dev")
+    return Pulumi(stack_ls=[{"name": name} for name in deployments], stack_export=export, stack="dev")
 
 
-def test_a_family_is_the_stack_and_those_named_after_it() -> None:
-    run = exports(prod=SLOT, dev=DEPLOYMENT, dev_chat_5=SLOT, devil=SLOT)
+def test_a_family_is_the_stack_and_its_slots() -> None:
+    others = {"dev-chat-5": SLOT, "dev-a.slot.chat-5": SLOT, "devil": SLOT}
+    run = exports(**{"prod": SLOT, "dev": DEPLOYMENT, "dev.slot.chat-5": SLOT, **others})
 
     found = family(run, "organization/gpu-fleet/dev", "abc")
 
-    assert [one.stack for one in found] == ["organization/gpu-fleet/dev", "dev-chat-5"]
+    assert [one.stack for one in found] == ["organization/gpu-fleet/dev", "dev.slot.chat-5"]
     assert found[1].stack_ids == {"abc"}
 
 

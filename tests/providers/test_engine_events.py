@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.engine_events import Note, Progress, Step, Summary, Trouble, parse
+from providers.engine_events import Note, Progress, Step, Summary, Trouble, parse
 
 URN = "urn:pulumi:local::gpu-fleet::gpu-fleet:components:Fleet$pulumi-python:dynamic/vast:Instance::chat-0"
 INSTANCE = "pulumi-python:dynamic/vast:Instance"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.reading import FLEET_NAME
-from controller.slot_names import LONGEST, SlotName, parse, slot_stack
+from config.slot_names import LONGEST, SlotName, parse, slot_stack
 
 stacks = st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True).filter(lambda name: parse(name) is None)
 # What config takes, and so few letters that names often meet.

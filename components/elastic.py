@@ -1,0 +1,92 @@
+"""The secret output `elastic` of the main stack: what its slots and the controller need, as `providers.elastic.applied`."""
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import pulumi
+
+from bootstrap.gpu_names import all_market_names
+from components.fleet import FleetArgs, instance_inputs
+from config.clients import ClientConfig
+from config.stack import StackConfig
+from providers.elastic.applied import NAME, VERSION, digest_of
+from providers.identity.resource import Identity
+from providers.identity.tokens import api_key_for
+
+NO_NAME = ""  # in place of an instance's name and token, which each slot has for itself
+
+
+def export_elastic(
+    stack: StackConfig, fleets: list[FleetArgs], identity: Identity, keys: Mapping[str, pulumi.Output[str]]
+) -> None:
+    """Export what slots and controller need. A stack without elastic fleets and clients exports nothing of it.
+
+    `keys`: those of the market and the object store, by their names in stack config.
+    """
+    elastic = [args for args in fleets if args.fleet.elastic]
+    if not (elastic or stack.clients):
+        return
+    parts = {args.name: fleet_part(args) for args in elastic}
+    common = {
+        "version": VERSION,
+        "stack": pulumi.get_stack(),
+        "project": pulumi.get_project(),
+        "stackId": identity.stackId,
+        "budget": stack.budget.model_dump(by_alias=True),
+        "controller": stack.controller.model_dump(by_alias=True),
+        "marketUrl": stack.market.url,
+        "tokenSecret": identity.tokenSecret,
+        "tokenEpoch": stack.rotation.tokens,
+        "sshKey": identity.sshPrivateKey,
+        "caCertificate": identity.caCertificate,
+        "keys": dict(keys),
+    }
+    made = pulumi.Output.all(common=common, fleets=parts).apply(
+        lambda found: completed(found["common"], found["fleets"], stack.clients)
+    )
+    pulumi.export(NAME, pulumi.Output.secret(made))
+
+
+def fleet_part(args: FleetArgs) -> dict[str, Any]:
+    """Return what the output says of one elastic fleet, but for its digest; some values are still the engine's outputs."""
+    fleet = args.fleet
+    return {
+        "bounds": fleet.elastic.model_dump(by_alias=True) if fleet.elastic else {},
+        "model": fleet.model,
+        "gpus": list(all_market_names(fleet.gpu.name)),
+        "gpuCount": fleet.gpu.count,
+        "ceilingUsdPerHour": fleet.max_usd_per_hour,
+        "rollout": fleet.rollout.model_dump(by_alias=True),
+        "instance": slot_inputs(args),
+    }
+
+
+def slot_inputs(args: FleetArgs) -> dict[str, Any]:
+    """Return the inputs of one slot's instance without name, label and token.
+
+    The rollout is left out: the controller does the waves of slots, because each is alone in its stack.
+    """
+    inputs = dict(instance_inputs(args, NO_NAME, 0, cast(Any, NO_NAME)))
+    kept = {key: value for key, value in inputs.items() if key not in ("name", "label", "turn", "rollout")}
+    return {**kept, "replicas": 1}
+
+
+def completed(
+    common: Mapping[str, Any], fleets: Mapping[str, Any], clients: Mapping[str, ClientConfig]
+) -> dict[str, Any]:
+    """Return the output, from values that are all known: each fleet gets its digest, each client its API key."""
+    secret, epoch = str(common["tokenSecret"]), {"tokenEpoch": common["tokenEpoch"]}  # tokens are no part of the inputs
+    digests = {name: digest_of({**part["instance"], **epoch}, secret) for name, part in fleets.items()}
+    return {
+        **common,
+        "fleets": {name: {**part, "digest": digests[name]} for name, part in fleets.items()},
+        "clients": {
+            name: {
+                "scopes": list(client.scopes),
+                "maxInstances": client.max_instances,
+                "maxTtlMinutes": client.max_ttl_minutes,
+                "apiKey": api_key_for(secret, name, client.key_epoch),
+            }
+            for name, client in clients.items()
+        },
+    }
