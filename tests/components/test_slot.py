@@ -14,7 +14,7 @@ from tests.providers.elastic.test_applied import OUTPUT
 MARK = {"4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270"}
 
 
-class Refused(grpc.RpcError):
+class Refused(grpc.RpcError):  # type: ignore[misc]  # the library has no types
     def details(self) -> str:
         return "unknown stack"
 
