@@ -144,7 +144,7 @@ class Desk:
             ceiling_usd_per_hour=offered.ceiling * claim.count if offered and not ended else None,
             seconds_to_expect=None if expect is None or ended else round(expect, 1),
             waits_for=self._reasons(claim.fleet) if waiting else (),
-            phases=() if ended else tuple(map(phase, self.events(kept, serving))),
+            phases=tuple(map(phase, self.store.events_of(claim.id))),
         )
 
     def _instance(self, client: Client, claim: Claim, one: Serving) -> Instance:
@@ -158,17 +158,10 @@ class Desk:
             usd_per_hour=one.slot.usd_per_hour,
         )
 
-    def events(self, kept: KeptClaim, serving: tuple[Serving, ...], after: int = 0) -> tuple[Event, ...]:
-        """Return what happened to a claim's slots since it was made, behind an event's number."""
-        indexes = [one.slot.index for one in serving]
-        found = self.store.events_of(kept.claim.fleet, indexes, kept.created_at) if indexes else ()
-        return tuple(event for event in found if event.id > after)
-
     def follow(self, client: Client, id_: str, after: int) -> tuple[ClaimAnswer, tuple[Event, ...]]:
         """Return a claim, and what happened to its slots behind an event's number."""
-        kept = self._own(client, id_)
-        serving = progress.of_claim(self.store.slots(kept.claim.fleet), id_, self.store.times(kept.claim.fleet))
-        return self._answer(client, kept), self.events(kept, serving, after)
+        answer = self._answer(client, self._own(client, id_))
+        return answer, self.store.events_of(id_, after)
 
     def _reasons(self, fleet: str) -> tuple[str, ...]:
         event = self.store.last_decision(fleet)

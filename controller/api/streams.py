@@ -42,6 +42,12 @@ class Bell:
         """End within a second or so of the current wait; the thread keeps no process alive."""
         self._stopped.set()
 
+    @property
+    def listeners(self) -> int:
+        """Return how many streams are open."""
+        with self._lock:
+            return len(self._rings)
+
     @contextlib.contextmanager
     def heard(self) -> Iterator[asyncio.Event]:
         """Yield an event of the running loop that is set at every change."""

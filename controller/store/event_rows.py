@@ -14,13 +14,17 @@ MOST = 500  # events of one answer
 
 @dataclass(frozen=True)
 class Record:
-    """What happened at a moment (unix seconds) to a fleet, or to one of its slots. `reasons` are JSON objects."""
+    """What happened at a moment (unix seconds) to a fleet, or to one of its slots. `reasons` are JSON objects.
+
+    `claim` is the one that the slot served; if it is None, that of the slot's row is taken.
+    """
 
     at: float
     fleet: str
     index: int | None
     event: str
     reasons: tuple[Mapping[str, Any], ...] = ()
+    claim: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,38 +50,40 @@ class Call:
 def record(connection: Connection, records: Iterable[Record]) -> None:
     """Append records. One transaction at a time does so: else a reader could pass a number that is not committed yet."""
     connection.execute("select pg_advisory_xact_lock(%s)", (EVENTS,))
-    query = "insert into gpu_fleet.events (at, fleet, index, event, reasons) values (%s, %s, %s, %s, %s)"
+    query = """
+        insert into gpu_fleet.events (at, fleet, index, event, reasons, claim) values
+        (%(at)s, %(fleet)s, %(index)s, %(event)s, %(reasons)s,
+         coalesce(%(claim)s, (select claim from gpu_fleet.slots where fleet = %(fleet)s and index = %(index)s)))
+    """
     for one in records:
         reasons = Jsonb([dict(reason) for reason in one.reasons])
-        connection.execute(query, (one.at, one.fleet, one.index, one.event, reasons))
+        connection.execute(query, {**vars(one), "reasons": reasons})
 
 
 def after(connection: Connection, id_: int, fleet: str | None, most: int = MOST) -> tuple[Event, ...]:
     """Return the events behind a number, of one fleet or of all, the oldest first, so many at most."""
     query = """
-        select id, at, fleet, index, event, reasons from gpu_fleet.events
+        select id, at, fleet, index, event, reasons, claim from gpu_fleet.events
         where id > %(id)s and (%(fleet)s::text is null or fleet = %(fleet)s) order by id limit %(most)s
     """
     rows = connection.execute(query, {"id": id_, "fleet": fleet, "most": most}).fetchall()
     return tuple(_event(row) for row in rows)
 
 
-def of_slots(
-    connection: Connection, fleet: str, indexes: Iterable[int], since: float, most: int = MOST
-) -> tuple[Event, ...]:
-    """Return the newest events of some slots since a moment, the oldest first."""
+def of_claim(connection: Connection, claim: str, id_: int, most: int = MOST) -> tuple[Event, ...]:
+    """Return the newest events behind a number of the slots that served a claim, the oldest first."""
     query = """
-        select id, at, fleet, index, event, reasons from gpu_fleet.events
-        where fleet = %s and index = any(%s) and at >= %s order by id desc limit %s
+        select id, at, fleet, index, event, reasons, claim from gpu_fleet.events
+        where claim = %s and id > %s order by id desc limit %s
     """
-    rows = connection.execute(query, (fleet, list(indexes), since, most)).fetchall()
+    rows = connection.execute(query, (claim, id_, most)).fetchall()
     return tuple(_event(row) for row in reversed(rows))
 
 
 def last_decision(connection: Connection, fleet: str) -> Event | None:
     """Return the newest event of a fleet as a whole."""
     query = """
-        select id, at, fleet, index, event, reasons from gpu_fleet.events
+        select id, at, fleet, index, event, reasons, claim from gpu_fleet.events
         where fleet = %s and index is null order by id desc limit 1
     """
     row = connection.execute(query, (fleet,)).fetchone()
@@ -112,5 +118,5 @@ def prune(connection: Connection, before: float) -> None:
 
 
 def _event(row: tuple[Any, ...]) -> Event:
-    id_, at, fleet, index, event, reasons = row
-    return Event(id_, Record(at, fleet, index, event, tuple(reasons)))
+    id_, at, fleet, index, event, reasons, claim = row
+    return Event(id_, Record(at, fleet, index, event, tuple(reasons), claim))

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from controller.demand import Claim
@@ -67,9 +68,10 @@ class Store:
     def write(self, fleet: str, was: Slot, now: Slot, because: Iterable[Record] = ()) -> bool:
         """Write a row, if nobody has written it since it was read as `was`; and, in the same transaction, why.
 
-        Return False, with nothing written, if somebody has. A row that is not there has version 0.
+        Return False, with nothing written, if somebody has. A row that is not there has version 0. A record without a claim
+        gets that of `was`, or else of `now`: a slot that fails loses its claim.
         """
-        because = tuple(because)
+        because = tuple(replace(one, claim=one.claim or was.claim or now.claim) for one in because)
         with self._connections.transaction() as connection:
             if not slot_rows.write(connection, fleet, was, now):
                 return False
@@ -147,10 +149,10 @@ class Store:
         with self._connections.transaction() as connection:
             return event_rows.after(connection, id_, fleet)
 
-    def events_of(self, fleet: str, indexes: Iterable[int], since: float) -> tuple[Event, ...]:
-        """Return the events of some slots since a moment (unix seconds), the oldest first, the newest 500."""
+    def events_of(self, claim: str, after: int = 0) -> tuple[Event, ...]:
+        """Return the events behind a number of the slots that served a claim, the oldest first, the newest 500."""
         with self._connections.transaction() as connection:
-            return event_rows.of_slots(connection, fleet, indexes, since)
+            return event_rows.of_claim(connection, claim, after)
 
     def last_decision(self, fleet: str) -> Event | None:
         """Return the newest event that concerns a fleet as a whole."""

@@ -10,6 +10,7 @@ import httpx
 
 from config.elastic import Elastic
 from controller.api.app import create_app
+from controller.api.streams import Bell
 from controller.offers import Client, Offered, Offers
 from controller.slots import Event, Slot, advance
 from controller.store.event_rows import Record
@@ -48,6 +49,7 @@ class Api:
     applied: Offers | Exception = field(default_factory=offers)
     now: float = NOW
     url: str = ""
+    bell: Bell = field(init=False)
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
     ids: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -91,6 +93,7 @@ class Api:
 def running_api(store: Store) -> Iterator[Api]:
     api = Api(store)
     app = create_app(store, api.offers, lambda: api.now, lambda: f"claim-{next(api.ids)}")
+    api.bell = app.state.bell
     server = Server(app, listener())
     server.start()
     api.url = server.url

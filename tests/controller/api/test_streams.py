@@ -2,11 +2,14 @@
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 
 import httpx
 
 from controller.offers import Unavailable
+from controller.slots import Event, advance
+from controller.store.event_rows import Record
 from sandbox.services.postgres import Postgres
 from tests.doubles.api import KEYS, Api
 from tests.doubles.database import cut_connections
@@ -79,6 +82,28 @@ def test_who_comes_back_hears_the_rest(api: Api) -> None:
     assert later.to_the_end() == ["phase", "ready"]
     assert later.heard[0][1]["phase"] == "served"
     first.to_the_end()
+
+
+def test_a_stream_tells_of_a_slot_that_failed_and_of_the_next(api: Api) -> None:
+    id_ = api.claimed()
+    following = Following(api, id_)
+    slot = api.rent(id_)
+    failed = advance(slot, Event.DIED, api.now)
+    assert api.store.write("burst", slot, failed, [Record(api.now, "burst", 0, "died", ({"says": "no boot"},))])
+    api.serve(api.rent(id_, 1))
+    following.to_the_end()
+    told = [(data["instance"], data["phase"]) for event, data, _id in following.heard if event == "phase"]
+    assert told == [("burst-s0", "rent"), ("burst-s0", "died"), ("burst-s1", "rent"), ("burst-s1", "served")]
+
+
+def test_a_stream_whose_client_goes_away_ends(api: Api) -> None:
+    id_ = api.claimed()
+    with httpx.stream("GET", f"{api.url}/provision/{id_}/events", headers={"X-API-Key": KEYS["ci"]}) as answer:
+        next(answer.iter_lines())
+        assert api.bell.listeners == 1
+    deadline = time.monotonic() + 20
+    while api.bell.listeners:
+        assert time.monotonic() < deadline
 
 
 def test_a_stream_ends_when_the_claim_is_given_back_or_expires(api: Api) -> None:

@@ -84,6 +84,28 @@ def test_why_a_row_changed_is_written_with_it_or_not_at_all(store: Store) -> Non
     assert [event.record for event in store.events_after(0)] == [why]
 
 
+def test_a_claim_keeps_the_history_of_a_slot_that_failed(store: Store) -> None:
+    mine = replace(RENTING, claim="c-1")
+    failed = advance(mine, Event.DIED, 2.0)
+    assert failed.claim is None
+    store.write(FLEET, Slot(0), mine, (Record(1.0, FLEET, 0, "rent"),))
+    store.record([Record(1.5, FLEET, 0, "progress"), Record(1.5, FLEET, None, "decided")])
+    store.write(FLEET, mine, failed, (Record(2.0, FLEET, 0, "died"),))
+    store.record([Record(3.0, FLEET, 0, "later")])
+    other = replace(advance(Slot(1), Event.RENT, 0), claim="c-1")
+    store.write(FLEET, Slot(1), other, (Record(3.0, FLEET, 1, "rent"),))
+
+    events = store.events_of("c-1")
+    assert [(event.record.index, event.record.event) for event in events] == [
+        (0, "rent"),
+        (0, "progress"),
+        (0, "died"),
+        (1, "rent"),
+    ]
+    assert store.events_of("c-1", events[2].id) == events[3:]
+    assert store.events_of("c-2") == ()
+
+
 def test_fleets_with_something_rented_are_told(store: Store) -> None:
     store.write("old", Slot(0), replace(RENTING, state=State.ABSENT))
     store.write(FLEET, Slot(3), advance(Slot(3), Event.RENT, 0))
