@@ -1,7 +1,7 @@
 """What clients may do, without HTTP: ask, look, renew, give back."""
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from controller import clients, progress
@@ -171,7 +171,7 @@ class Desk:
 def phase(event: Event) -> Phase:
     """Return an event as clients see it."""
     record = event.record
-    says = tuple(str(reason["says"]) for reason in record.reasons if reason.get("says"))
+    says = tuple(str(reason["says"]) for reason in record.reasons if isinstance(reason, Mapping) and reason.get("says"))
     name = record.fleet if record.index is None else instance_name(record.fleet, record.index)
     return Phase(at=moment(record.at), instance=name, phase=record.event, says=says)
 

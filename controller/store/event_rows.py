@@ -8,6 +8,7 @@ from psycopg.types.json import Jsonb
 
 from controller.store.connections import Connection
 from controller.store.lock_keys import EVENTS
+from controller.store.storable import json_value, text
 
 MOST = 500  # events of one answer
 
@@ -56,8 +57,8 @@ def record(connection: Connection, records: Iterable[Record]) -> None:
          coalesce(%(claim)s, (select claim from gpu_fleet.slots where fleet = %(fleet)s and index = %(index)s)))
     """
     for one in records:
-        reasons = Jsonb([dict(reason) for reason in one.reasons])
-        connection.execute(query, {**vars(one), "reasons": reasons})
+        reasons = Jsonb(json_value(one.reasons))
+        connection.execute(query, {**vars(one), "event": text(one.event), "reasons": reasons})
 
 
 def after(connection: Connection, id_: int, fleet: str | None, most: int = MOST) -> tuple[Event, ...]:

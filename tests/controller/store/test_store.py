@@ -13,6 +13,7 @@ from controller.demand import Claim
 from controller.slots import Event, Slot, State, advance
 from controller.store.errors import KeyReused
 from controller.store.event_rows import Call, Record
+from controller.store.storable import json_value, text
 from controller.store.store import Store
 from sandbox.services.postgres import Postgres
 from tests.doubles.at_once import at_once
@@ -82,6 +83,37 @@ def test_why_a_row_changed_is_written_with_it_or_not_at_all(store: Store) -> Non
     assert not store.write(FLEET, Slot(0), RENTING, (why,))
 
     assert [event.record for event in store.events_after(0)] == [why]
+
+
+numbers = st.floats(-1e12, 1e12) | st.sampled_from((float("nan"), float("inf"), -float("inf")))
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | numbers | st.text() | st.sampled_from(("\0", "\ud800")),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(st.text(max_size=5) | st.just("\0\udfff"), anything, max_size=3),
+    st.text(max_size=9) | st.just("\0"),
+)
+def test_whatever_a_host_said_is_stored(shared: Store, reason: dict, event: str) -> None:
+    shared.prune(2.0)
+    shared.record([Record(1.0, FLEET, 0, event, (reason,))])
+
+    [kept] = shared.events_after(0)
+    assert kept.record.event == text(event)
+    assert kept.record.reasons == (json_value(reason),)
+
+
+def test_what_postgresql_refuses_is_told_in_other_words() -> None:
+    reason = {"says": "a\0b\ud800", "wait": float("inf"), "who": ("ci", 1), "ok": {"n": 1.5, "none": None}}
+    assert json_value(reason) == {
+        "says": "a\ufffdb\ufffd",
+        "wait": "inf",
+        "who": ["ci", 1],
+        "ok": {"n": 1.5, "none": None},
+    }
 
 
 def test_a_claim_keeps_the_history_of_a_slot_that_failed(store: Store) -> None:
