@@ -39,10 +39,9 @@ class Place(NamedTuple):
     fleet: str
     slot: int  # its index
 
-    @property
-    def name(self) -> str:
-        """The instance's name."""
-        return f"{self.fleet}-{self.slot}"
+    def __str__(self) -> str:
+        """Return words for people and logs."""
+        return f"slot {self.slot} of {self.fleet}"
 
 
 class Unavailable(Exception):
@@ -87,6 +86,17 @@ class Came:
     fresh: bool = False
     usd_per_hour: float | None = None
     says: str = ""
+    endpoint: str = ""
+
+
+class Held(Protocol):
+    """What the block of a slot's lock is given. It is true if this process got the lock."""
+
+    def __bool__(self) -> bool:
+        """Return whether this process got the lock."""
+
+    def still(self) -> bool:
+        """Return whether it still has it: a lock is lost with its connection."""
 
 
 class Clock(Protocol):
@@ -100,10 +110,12 @@ class Clock(Protocol):
 
 
 class Rows(Protocol):
-    """The table of slots and claims. Each method raises Unavailable."""
+    """The table of slots and claims. Each method raises if the table does not answer."""
 
     def lead(self) -> bool:
-        """Return whether this process is the one that decides; the first to ask is, for as long as it is connected."""
+        """Return whether this process decides: the first to ask does while it is connected. The call that notices its loss
+        says no.
+        """
 
     def fleets_with_slots(self) -> Iterable[str]:
         """Return the fleets that have rows."""
@@ -111,14 +123,19 @@ class Rows(Protocol):
     def slots(self, fleet: str) -> tuple[Slot, ...]:
         """Return the rows of a fleet."""
 
-    def write(self, fleet: str, was: Slot, now: Slot) -> bool:
-        """Write a row if nobody has written it since it was read; say whether."""
+    def write(
+        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
+    ) -> bool:
+        """Write a row if nobody has written it since it was read, and with it what happened; say whether."""
+
+    def set_endpoint(self, fleet: str, index: int, endpoint: str) -> None:
+        """Keep where a slot answers, until it is absent."""
 
     def claims(self) -> tuple[Claim, ...]:
         """Return all claims, expired ones too."""
 
-    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[bool]:
-        """Hold a slot's lock, or say False at once because another process has it."""
+    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[Held]:
+        """Hold a slot's lock, or say at once that another process has it."""
 
 
 class Fleets(Protocol):
@@ -173,15 +190,18 @@ class Task(Protocol):
 class Tasks(Protocol):
     """What runs slot processes beside the loop. They end with this process."""
 
-    def start(self, place: Place, steps: Steps[Told | None]) -> Task:
-        """Start one."""
+    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> Task:
+        """Start one. `boots`: it may take as long as a boot, and counts among those of which few run at once."""
 
 
 class Purse(Protocol):
     """What rents may cost."""
 
     def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
-        """Return budgets and spend for one fleet. Spend that cannot be read is unknown in it. Never raises."""
+        """Return budgets and spend for one fleet. Spend that cannot be read is unknown in it.
+
+        Raises Unavailable.
+        """
 
 
 class Ledger(Protocol):

@@ -70,6 +70,7 @@ LIBRARY_PLACES = {
         "monitoring/kubernetes/marks.py",
         "providers/vast/api/client.py",
         "providers/vast/api/log_file.py",
+        "bootstrap/lease.py",
         "bootstrap/probe.py",
         "cli/ask.py",
         "offline/*",

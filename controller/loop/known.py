@@ -18,6 +18,7 @@ class Known:
     """One fleet as its loop knows it. Moments are of the process's monotonic clock."""
 
     fleet: str
+    dead_seconds: float = DEAD_SECONDS
     longest_seconds: float = 3600.0  # that one request may take, by the bounds that were applied last
     memory: Memory = field(default_factory=Memory)
     leaving: dict[int, tuple[int, Leaving]] = field(default_factory=dict)  # index -> (version, what is known)
@@ -50,7 +51,7 @@ class Known:
 
     def is_dead(self, index: int, now: float) -> bool:
         """Return whether a host has been silent for long, and the market has named its failure for as long."""
-        return min(now - self.silent.get(index, now), now - self.failed.get(index, now)) >= DEAD_SECONDS
+        return min(now - self.silent.get(index, now), now - self.failed.get(index, now)) >= self.dead_seconds
 
     def seen(self, rows: Sequence[Slot], sights: Mapping[Place, Sight], now: float) -> dict[int, Seen]:
         """Return the load that each host told, and for how long its gate has been seen closed."""

@@ -18,7 +18,7 @@ def happened(
         after = advance(row, event, ports.clock.time(), usd_per_hour)
     except Impossible:
         return None
-    if not ports.rows.write(fleet, row, after):
+    if not ports.rows.write(fleet, row, after, event, reasons):
         return None
     ports.ledger.happened(fleet, row, after, event, reasons)
     return after

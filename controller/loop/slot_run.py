@@ -4,14 +4,14 @@ from dataclasses import replace
 
 from controller.leaving import Leaving, Next
 from controller.loop.rules import Rules
-from controller.ports import Came, Life, Pause, Place, Ports, Steps, Told, unseen
+from controller.ports import Came, Held, Life, Pause, Place, Ports, Steps, Told, unseen
 from controller.reasons import Reason, Rule
 from controller.slots import Event, Slot, State, advance
 
 SILENT_SECONDS = 60.0  # for so long it waits under the lock for a host that does not answer
 SETTLE_PAUSE_SECONDS = 0.4
 BUSY_PAUSE_SECONDS = 5.0
-STARTS = frozenset({State.RENTING, State.READY})
+BOOTS = frozenset({State.RENTING, State.READY})
 
 Ended = tuple[Event, "float | None", tuple[Reason, ...]]
 
@@ -35,14 +35,16 @@ def run(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: 
             begun = advance(row, Event.BEGAN, ports.clock.time())
         if not ports.rows.write(place.fleet, row, begun):
             return None
-        ended = yield from _work(ports, rules, place, meant, longest_seconds)
+        ended = yield from _work(ports, rules, place, meant, longest_seconds, mine)
         if ended is None:
             return None
         event, usd_per_hour, reasons = ended
         return event, begun, usd_per_hour, reasons
 
 
-def _work(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Ended | None]:
+def _work(
+    ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
+) -> Steps[Ended | None]:
     if meant.state is not State.RENTING:
         life = ports.market.lives([place], fresh=True).get(place, Life.UNKNOWN)
         if life is Life.GONE:
@@ -51,8 +53,8 @@ def _work(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds
                 return None
             return Event.GONE, None, (Reason(Rule.GONE, "the market lists no instance under its label"),)
     if meant.state is State.ENDING:
-        return (yield from _down(ports, rules, place, meant, longest_seconds))
-    if meant.state in STARTS:
+        return (yield from _down(ports, rules, place, meant, longest_seconds, mine))
+    if meant.state in BOOTS:
         return (yield from _up(ports, rules, place, meant))
     return None
 
@@ -64,6 +66,8 @@ def _up(ports: Ports, rules: Rules, place: Place, meant: Slot) -> Steps[Ended]:
         if why := rules.unwanted(meant, fleet.elastic if fleet else None):
             return Event.WITHDRAWN, None, (why,)
     came = yield from ports.stacks.up(place)
+    if came.served and came.endpoint:
+        ports.rows.set_endpoint(place.fleet, place.slot, came.endpoint)
     return _event(came), came.usd_per_hour, (Reason(Rule.STACK, came.says),) if came.says else ()
 
 
@@ -73,7 +77,9 @@ def _event(came: Came) -> Event:
     return Event.DIED if came.fresh else Event.BROKE
 
 
-def _down(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Ended | None]:
+def _down(
+    ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
+) -> Steps[Ended | None]:
     """Close the gate, see it closed and quiet under the lock, destroy, and see the instance gone."""
     clock = ports.clock
     known = Leaving(longest_seconds, locked=True, dead=meant.dead)
@@ -92,6 +98,6 @@ def _down(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds
         else:
             yield Pause(SETTLE_PAUSE_SECONDS if known.quiet_at is not None else BUSY_PAUSE_SECONDS, place.slot)
     yield Pause(slot=place.slot)
-    if not (yield from ports.stacks.destroy(place)):
-        return None
+    if not mine.still() or not (yield from ports.stacks.destroy(place)):
+        return None  # another process may have the lock, or the market did not confirm it
     return Event.GONE, None, (answer.reason,)

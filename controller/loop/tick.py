@@ -13,7 +13,7 @@ from controller.demand import Claim, Queue, Seen
 from controller.leaving import Leaving
 from controller.loop import slot_run
 from controller.loop.drain import drain, reopen
-from controller.loop.known import Known
+from controller.loop.known import DEAD_SECONDS, Known
 from controller.loop.rows import happened
 from controller.loop.rules import Rules
 from controller.plan import Act, Move, Plan
@@ -42,12 +42,16 @@ class Observed:
 
 @dataclass(eq=False)
 class Loop:
-    """The reconciler of one controller process."""
+    """The reconciler of one controller process.
+
+    `dead_seconds`: a host that has been silent for so long, and whose failure the market has named for so long, is dead.
+    """
 
     ports: Ports
     rules: Rules = field(default_factory=Rules)
     known: dict[str, Known] = field(default_factory=dict)
     led: bool = False
+    dead_seconds: float = DEAD_SECONDS
 
     def life(self) -> Steps[None]:
         """Tick for ever, while this process leads."""
@@ -90,7 +94,7 @@ class Loop:
 
     def of(self, fleet: str) -> Known:
         """Return what is known of a fleet."""
-        return self.known.setdefault(fleet, Known(fleet))
+        return self.known.setdefault(fleet, Known(fleet, self.dead_seconds))
 
     def observe(self) -> Observed:
         """Look at the table, the bounds, the market and all hosts."""
@@ -214,7 +218,7 @@ class Loop:
             return
         place = known.place(row.index)
         steps = slot_run.run(self.ports, self.rules, place, row, known.longest_seconds)
-        known.running[row.index] = self.ports.tasks.start(place, steps)
+        known.running[row.index] = self.ports.tasks.start(place, steps, row.state in slot_run.BOOTS)
 
     def reap(self) -> Steps[None]:
         """Write what the slot processes that ended have told."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -36,7 +36,7 @@ class Address:
     host: str
     port: int
     host_key: str
-    private_key: str
+    private_key: str = field(repr=False)
 
 
 class GateAnswer(BaseModel):
@@ -113,7 +113,7 @@ class HostCalls:
                 return None
             asked = self._monotonic()
             told = GateAnswer.model_validate(
-                answer(python(host, SCRIPT, {"act": act}, self._call_seconds, MODULES), f"{place.name}'s gate")
+                answer(python(host, SCRIPT, {"act": act}, self._call_seconds, MODULES), f"the gate of {place}")
             )
         except StepFailed:
             return None  # the host works, and its answer does not

@@ -81,6 +81,8 @@ class Attempts:
             if one.outcome is Outcome.ENDED and one.instance_id is not None:
                 self._ended.add(one.instance_id)
                 continue
+            if one.outcome is Outcome.DECIDED:
+                continue
             began = one.at - one.seconds
             attempt = self._known.setdefault((one.stack_id, one.attempt), Attempt(one.name, began, one.at))
             _note(attempt, one)

@@ -22,6 +22,7 @@ from monitoring.instance_names import fleet_of
 from monitoring.metric_families import Samples, counters, gauges
 from providers.vast.api.instance import Instance
 from providers.vast.api.responses import Charge
+from providers.vast.api.spend import spent
 
 BUCKETS = (1, 2, 5, 10, 15, 30, 60, 90, 120, 180, 240, 300, 420, 600, 900, 1200, 1800, 2700, 3600)  # seconds
 ALL = "all"  # a row beside the phases: from the first attempt to an answered completion
@@ -198,8 +199,8 @@ def _ends(inventory: Sequence[Rented], now: float, time: MarketTime) -> Metric:
 def _money(charges: Sequence[Charge], wasted: dict[str, float], now: float) -> Iterator[Metric]:
     yield counters("vast_cost_usd", "Charges of the market, in $.", ("kind",), _keyed(money.cost(charges)))
     yield counters("vast_waste_usd", "Charges for time in which no user was served, in $.", ("kind",), _keyed(wasted))
-    spent = _keyed(money.spent(charges, now))
-    yield gauges("vast_spend_usd", "Charges of this UTC day and month, in $.", ("period",), spent)
+    periods = _keyed(spent(charges, now))
+    yield gauges("vast_spend_usd", "Charges of this UTC day and month, in $.", ("period",), periods)
 
 
 def _drift(found: money.Drift) -> Iterator[Metric]:

@@ -1,16 +1,16 @@
-"""Adds up the market's charges: by kind, by UTC day and month, and how much of them was wasted.
+"""Adds up the market's charges by kind, and how much of them was wasted.
 
 Pure functions. `drift` compares the charges with the cost that our own ledger counts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from monitoring.exporter.attempts import Attempt
 from monitoring.exporter.market_time import MarketTime
 from providers.vast.api.instance import Instance
 from providers.vast.api.responses import Charge
+from providers.vast.api.spend import charged_total, charged_usd
 
 KINDS = {"gpu": "gpu", "disk": "disk", "bwd": "traffic", "bwu": "traffic"}  # the market's word -> ours
 COST_KINDS = ("gpu", "disk", "traffic")
@@ -25,19 +25,6 @@ class Drift:
 
     instances: int
     ratio: float | None
-
-
-def charged_usd(charge: Charge) -> dict[str, float]:
-    """Return $ by the market's kinds. A charge without items counts as GPU."""
-    usd: dict[str, float] = {}
-    for item in charge.items:
-        usd[item.type] = usd.get(item.type, 0.0) + item.amount
-    return usd or {"gpu": charge.amount}
-
-
-def charged_total(charge: Charge) -> float:
-    """Return $ of all kinds together."""
-    return sum(charged_usd(charge).values())
 
 
 def cost(charges: Iterable[Charge]) -> dict[str, float]:
@@ -77,15 +64,6 @@ def waste(
     return total
 
 
-def spent(charges: Iterable[Charge], now: float) -> dict[str, float]:
-    """Return $ of the UTC day and month of `now` (unix seconds). A charge counts evenly over its time."""
-    rows = list(charges)
-    moment = datetime.fromtimestamp(now, UTC)
-    midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0)
-    begins = {"day": midnight.timestamp(), "month": midnight.replace(day=1).timestamp()}
-    return {period: sum(_since(charge, begin) for charge in rows) for period, begin in begins.items()}
-
-
 def drift(
     charges: Iterable[Charge],
     attempts: Iterable[Attempt],
@@ -118,9 +96,3 @@ def drift(
 
 def _rent(charge: Charge) -> float:
     return sum(usd for kind, usd in charged_usd(charge).items() if KINDS.get(kind) != "traffic")
-
-
-def _since(charge: Charge, begin: float) -> float:
-    length = charge.end - charge.start
-    share = min(1.0, max(0.0, charge.end - begin) / length) if length > 0 else float(charge.end >= begin)
-    return charged_total(charge) * share

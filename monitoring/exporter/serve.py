@@ -13,7 +13,6 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from monitoring import queries
 from monitoring.exporter.account import ExporterAccount
-from monitoring.exporter.charge_cache import ChargeCache
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import SourceDown, Sources
@@ -23,6 +22,7 @@ from providers.ledger.event import Reason
 from providers.ledger.tail import LedgerTail
 from providers.store.client import connect
 from providers.store.errors import StoreError
+from providers.vast.api.charge_cache import ChargeCache
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import all_known
 

@@ -28,6 +28,7 @@ class Outcome(Enum):
     GIVEN_BACK = "given-back"
     STILL_RENTED = "still-rented"  # the market did not confirm that the instance is gone
     ENDED = "ended"  # the end of an instance, not of an attempt; older versions skip it by its key
+    DECIDED = "decided"  # what the controller decided of a slot, and why; older versions skip it by its key
 
 
 ENDS = frozenset({Outcome.SERVED, Outcome.FAILED})
@@ -97,6 +98,16 @@ _BLAMELESS = frozenset(
 )
 
 
+class Why(BaseModel):
+    """One reason of a decision: the rule's word, and a sentence."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    rule: str = ""
+    says: str = ""
+    facts: dict[str, str | int | float | list[str] | None] = Field(default_factory=dict)
+
+
 class Event(BaseModel):
     """Record one step of one attempt. Times are unix seconds, prices $/h all-in.
 
@@ -128,6 +139,8 @@ class Event(BaseModel):
     download_mbps: float | None = None  # as measured on the weights
     boot_seconds: float | None = None  # rent -> running, by the market's clock
     phases: dict[str, float] = Field(default_factory=dict)  # if it served: seconds that each phase took
+    decision: str | None = None  # of the controller: what happens to the slot, such as "rent" or "leave"
+    reasons: tuple[Why, ...] = ()  # of the controller's decision
 
     @property
     def key(self) -> str:

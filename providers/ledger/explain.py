@@ -9,6 +9,7 @@ from providers.ledger.instance_end import ends
 from providers.ledger.machine_history import MachineHistory
 
 LOGS, LINES, LINE_LETTERS = 10, 12, 200
+DECISIONS = 40
 
 
 def describe_attempts(
@@ -25,7 +26,8 @@ def describe_attempts(
     if not events:
         return [f"The ledger knows no attempt to bring {name} online."]
     ended = ends(events)
-    tries = [event for event in events if event.outcome is not Outcome.ENDED]
+    decided = [event for event in events if event.outcome is Outcome.DECIDED]
+    tries = [event for event in events if event.outcome not in (Outcome.ENDED, Outcome.DECIDED)]
     by_attempt = sorted(tries, key=lambda event: (event.attempt, event.step))
     attempts = [list(group) for _, group in groupby(by_attempt, key=lambda event: event.attempt)]
     attempts.sort(key=lambda attempt: attempt[0].at)
@@ -39,6 +41,7 @@ def describe_attempts(
         lines += ["", *_describe_attempt(attempt, log if attempt in attempts[-LOGS:] else lambda _event: "", end)]
     for end in ended.values():  # ends of instances whose attempts are older than the events that were read
         lines += ["", f"{_moment(end.at)}  {_describe_rental(end)}", _describe_end(end)]
+    lines += _describe_decisions(decided[-DECISIONS:])
     machines = {event.machine_id for event in events if event.machine_id is not None}
     known = [line for machine in sorted(machines) if (line := _describe_machine(machine, records.get(machine), now))]
     return [*lines, "", *known] if known else lines
@@ -99,6 +102,17 @@ def _describe_outcome(event: Event) -> str:
     if event.outcome is Outcome.STILL_RENTED:
         return f"  STILL RENTED, as far as is known: {' '.join(event.message.split())}"
     return ""
+
+
+def _describe_decisions(decided: Sequence[Event]) -> list[str]:
+    """Return a line for each decision of the controller, with its reasons behind it."""
+    if not decided:
+        return []
+    lines = ["", "What the controller decided:"]
+    for event in sorted(decided, key=lambda event: event.at):
+        why = "; ".join(" ".join(reason.says.split()) for reason in event.reasons)
+        lines.append(f"{_moment(event.at)}  {event.decision or 'decided'}{f': {why}' if why else ''}")
+    return lines
 
 
 def _describe_end(end: Event) -> str:

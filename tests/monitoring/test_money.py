@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts
-from monitoring.exporter.charge_cache import SETTLED_SECONDS, ChargeCache
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import SourceDown
 from providers.ledger.event import Event
+from providers.vast.api.charge_cache import SETTLED_SECONDS, ChargeCache
 from providers.vast.api.responses import Charge
+from providers.vast.api.spend import charged_total, spent
 from tests.doubles import ledger_events
 from tests.doubles.ledger_events import attempt, event, instance
 
@@ -47,13 +48,13 @@ EVENTS = known(
 
 @given(st.lists(CHARGES))
 def test_kinds_sum_to_the_bill_and_waste_is_a_part_of_it(charges: list[Charge]) -> None:
-    bill = sum(money.charged_total(one) for one in charges)
+    bill = sum(charged_total(one) for one in charges)
 
     assert sum(money.cost(charges).values()) == pytest.approx(bill)
     assert 0 <= sum(money.waste(charges, EVENTS).values()) <= bill + 1e-9
     assert 0 <= sum(money.waste(charges, EVENTS, {1: HOUR, 2: 9 * HOUR, 5: 1.0}).values()) <= bill + 1e-9
-    spent = money.spent(charges, NOON)
-    assert 0 <= spent["day"] <= spent["month"] + 1e-9 <= bill + 2e-9
+    periods = spent(charges, NOON)
+    assert 0 <= periods["day"] <= periods["month"] + 1e-9 <= bill + 2e-9
 
 
 def test_traffic_is_both_directions() -> None:
@@ -86,7 +87,7 @@ def test_a_charge_over_midnight_counts_by_its_share() -> None:
     over_day = charge(start=midnight - HOUR, end=midnight + 3 * HOUR, gpu=4.0)
     over_month = charge(start=first - HOUR, end=first + HOUR, gpu=2.0)
 
-    assert money.spent([over_day, over_month], NOON) == pytest.approx({"day": 3.0, "month": 5.0})
+    assert spent([over_day, over_month], NOON) == pytest.approx({"day": 3.0, "month": 5.0})
 
 
 def test_our_count_is_compared_where_both_are_known() -> None:
@@ -121,7 +122,7 @@ def test_charges_that_are_settled_are_not_asked_for_again() -> None:
     charges = ChargeCache(ask, since=0.0, now=lambda: NOON)
     assert len(charges()) == 2
     market[2] = charge(2, end=NOON + HOUR, gpu=0.72)
-    assert sorted(money.charged_total(one) for one in charges()) == [0.36, 0.72]
+    assert sorted(charged_total(one) for one in charges()) == [0.36, 0.72]
     assert asked == [0.0, NOON - SETTLED_SECONDS]
     market.clear()
     with pytest.raises(SourceDown):

@@ -76,8 +76,11 @@ class Controller:
     def slots(self, _fleet: str) -> tuple[Slot, ...]:
         return tuple(self.world.rows.values())
 
-    def write(self, _fleet: str, was: Slot, now: Slot) -> bool:
+    def write(self, _fleet: str, was: Slot, now: Slot, _event: object = None, _reasons: object = ()) -> bool:
         return self.world.write(was, now)
+
+    def set_endpoint(self, fleet: str, index: int, endpoint: str) -> None:
+        pass
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims; the loop reads them when it looks at all else, so that the truth is that of this moment."""
@@ -85,10 +88,10 @@ class Controller:
         return tuple(self.world.claims.values())
 
     @contextmanager
-    def slot_lock(self, _fleet: str, index: int) -> Iterator[bool]:
+    def slot_lock(self, _fleet: str, index: int) -> "Iterator[Lock]":
         world, process = self.world, self.world.current
         assert process is not None
-        mine = world.lock(index, process)
+        mine = Lock(world, index, process, world.lock(index, process))
         yield mine
         if mine and process.alive:
             world.unlock(index, process)
@@ -121,8 +124,8 @@ class Controller:
 
     # -- slot processes
 
-    def start(self, place: Place, steps: Steps[Told | None]) -> "Run":
-        process = self.world.start(place.name, iter(()), self.me)
+    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> "Run":
+        process = self.world.start(str(place), iter(()), self.me)
         process.steps = begun(self.world, process, steps)
         return Run(process)
 
@@ -147,6 +150,22 @@ class Controller:
 
     def failed(self, _what: str, error: Exception) -> None:
         raise error
+
+
+@dataclass(frozen=True)
+class Lock:
+    """A slot's lock, or the word that another process has it."""
+
+    world: World
+    index: int
+    process: Process
+    taken: bool
+
+    def __bool__(self) -> bool:
+        return self.taken
+
+    def still(self) -> bool:
+        return self.world.locks.get(self.index) is self.process
 
 
 @dataclass(frozen=True)

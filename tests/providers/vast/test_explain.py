@@ -2,7 +2,7 @@
 
 import pytest
 
-from providers.ledger.event import Event, Outcome, Reason
+from providers.ledger.event import Event, Outcome, Reason, parse, parse_key
 from providers.ledger.explain import describe_attempts
 from providers.ledger.machine_history import fold
 
@@ -77,3 +77,19 @@ def test_the_end_of_a_failed_machines_log_is_shown_as_it_may_be_printed() -> Non
     assert shown[-2] == " [31mred   evil"
     assert shown[-1] == "y" * 200
     assert all(letter.isprintable() for line in lines for letter in line)
+
+
+def test_what_the_controller_decided_follows_with_its_reasons() -> None:
+    reasons = [
+        {"rule": "start", "says": "1 are missing"},
+        {"rule": "claims", "says": "claims\nask for 1", "facts": {"n": 1}},
+    ]
+    row = {"stack_id": "abc", "name": "chat-0", "attempt": "5", "step": 1, "outcome": Outcome.DECIDED, "at": AT}
+    decided = Event.model_validate({**row, "decision": "rent", "reasons": reasons})
+
+    text = described([decided, *attempt("a", AT + 1, RENTED, SERVED)])
+
+    assert text.startswith("chat-0: 1 attempt in the ledger")
+    assert "2023-11-14 22:13:20 UTC  rent: 1 are missing; claims ask for 1" in text
+    assert parse(decided.model_dump_json()) == decided
+    assert parse_key(decided.key) is not None

@@ -1,0 +1,50 @@
+"""`python -m controller`: own the count of a stack's elastic fleets, and serve the API, until a signal."""
+
+import logging
+import os
+import sys
+
+import uvicorn
+
+from controller.api.app import create_app
+from controller.store.errors import StoreDown, StoreRefused
+from controller.store.store import Store
+from controller.world.metrics import LoopMetrics
+from controller.world.service import Service
+from controller.world.settings import SettingsError, read_settings
+
+GRACE_SECONDS = 3  # for answers under way at the end
+
+
+def main() -> int:
+    """Run one controller process; return its exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        settings = read_settings(os.environ)
+    except SettingsError as error:
+        print(f"controller: {error}", file=sys.stderr)
+        return 2
+    store = Store(settings.dsn.get_secret_value())
+    try:
+        store.open(settings.stack)
+    except (StoreDown, StoreRefused) as error:
+        print(f"controller: {error}. Nothing was changed; GPU_FLEET_DSN names the database", file=sys.stderr)
+        return 1
+    service = Service(settings, os.environ, store)
+    app = create_app(store, service.main.offers)
+    host, port = settings.address
+    server = uvicorn.Server(
+        uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
+    )
+    service.start(LoopMetrics(app.state.metrics.registry))
+    try:
+        server.run()  # until SIGTERM or SIGINT
+    finally:
+        service.stop()
+        store.close()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What the market says of slots' instances: there, failed or gone. One list for all of them."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from config.slot_names import SlotName
+from controller.ports import Life, Place
+from providers.elastic.applied import Applied
+from providers.vast.api.errors import VastError
+from providers.vast.api.instance import Failed, Instance, classify
+from providers.vast.api.label import Label
+from providers.vast.api.market import Market
+from providers.vast.api.rows import set_aside
+from providers.vast.limits import Limits
+
+AGE_SECONDS = 10.0  # of a list that a tick may share; more market seconds in one of ours make it younger
+GATE_PORT = 8443  # as the settings of an instance have it if they name none
+
+
+@dataclass(frozen=True)
+class Account:
+    """The market as the controller sees it. `limits` are in our seconds; `time_scale` is market seconds in one of them."""
+
+    market: Market
+    limits: Limits
+    time_scale: float = 1.0
+
+
+class SlotLives:
+    """Satisfies `Market`. `applied` returns what the main stack applied last, None while it is unknown."""
+
+    def __init__(
+        self,
+        account: Callable[[], Account | None],
+        applied: Callable[[], Applied | None],
+        wait: Callable[[float], None],
+    ) -> None:
+        self._account, self._applied, self._wait = account, applied, wait
+
+    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+        """Return what is known of each place. `fresh`: two new lists, apart in time, must agree that one is gone."""
+        applied = self._applied()
+        try:
+            account = self._account()
+            if applied is None or account is None or not places:
+                return {}
+            found = self._listed(account, applied, places, fresh)
+            if fresh and Life.GONE in found.values():
+                self._wait(account.limits.look_seconds)
+                again = self._listed(account, applied, places, fresh)
+                found = {place: life if life is again.get(place) else Life.UNKNOWN for place, life in found.items()}
+        except VastError:
+            return {}
+        return found
+
+    def others(self, places: Collection[Place]) -> float | None:
+        """Return $/h of all that the account rents but these places; None if it is unknown."""
+        applied = self._applied()
+        try:
+            account = self._account()
+            if applied is None or account is None:
+                return None
+            rows = account.market.instances(None, AGE_SECONDS / account.time_scale)
+        except VastError:
+            return None
+        if set_aside(rows):
+            return None
+        ours = {label_of(applied, place) for place in places}
+        return sum(row.dph_total or 0.0 for row in rows if row.label not in ours)
+
+    def _listed(self, account: Account, applied: Applied, places: Collection[Place], fresh: bool) -> dict[Place, Life]:
+        rows = account.market.instances(None, 0.0 if fresh else AGE_SECONDS / account.time_scale)
+        by_label: dict[str | None, list[Instance]] = {}
+        for row in rows:
+            by_label.setdefault(row.label, []).append(row)
+        odd = bool(set_aside(rows))
+        return {
+            place: _life(by_label.get(label_of(applied, place), []), odd, _port(applied, place)) for place in places
+        }
+
+
+def label_of(applied: Applied, place: Place) -> str:
+    """Return the label of a slot's instance."""
+    return str(Label(applied.stack_id, SlotName(applied.stack, place.fleet, place.slot).instance))
+
+
+def _port(applied: Applied, place: Place) -> int:
+    """Return the port of the gate inside the container."""
+    fleet = applied.fleets.get(place.fleet)
+    server = fleet.instance.get("server") if fleet else None
+    return int((server or {}).get("port") or GATE_PORT)
+
+
+def _life(rows: Collection[Instance], odd: bool, port: int) -> Life:
+    """Judge the rows under one label. `odd`: the list has rows that could not be read."""
+    if not rows:
+        return Life.UNKNOWN if odd else Life.GONE
+    if all(isinstance(classify(row, port), Failed) for row in rows):
+        return Life.DEAD
+    return Life.THERE

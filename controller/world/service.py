@@ -1,0 +1,256 @@
+"""One controller process: the loop in a thread, what it needs again and again in others, and the API in front."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bootstrap.clock import SystemClock
+from config.base import PROJECT
+from config.monitoring import BudgetConfig
+from config.slot_names import SlotName
+from controller.loop.drive import Ending, Threads, drive
+from controller.loop.tick import TICK_SECONDS, Loop
+from controller.ports import Place, Ports, Unavailable
+from controller.pulumi_cli import Place as PulumiPlace
+from controller.slot_stack import SlotStack, read_parent
+from controller.store.errors import StoreDown
+from controller.store.store import Store
+from controller.world.children import Children
+from controller.world.hosts import HostCalls
+from controller.world.leases import EVERY_SECONDS as LEASE_SECONDS
+from controller.world.leases import Leases, doors
+from controller.world.ledgers import Decisions
+from controller.world.main_stack import EVERY_SECONDS as READ_SECONDS
+from controller.world.main_stack import MainStack
+from controller.world.market import Account, SlotLives
+from controller.world.metrics import LoopMetrics
+from controller.world.purse import EVERY_SECONDS as SPEND_SECONDS
+from controller.world.purse import Charges, Spending, StackPurse
+from controller.world.settings import ControllerSettings
+from controller.world.stacks import Outputs, SlotStacks, address_of
+from controller.world.table import Table
+from providers.elastic.applied import Applied
+from providers.ledger.bucket_ledger import BucketLedger, open_ledger
+from providers.ledger.folder_ledger import FolderLedger
+from providers.store.client import Keys
+from providers.vast.limits import Limits
+from providers.vast.stack_market import StackMarket, open_market
+
+LOG = logging.getLogger("controller")
+LEAST_SECONDS = 1.0  # between two ticks, whatever wakes the loop
+AGAIN_SECONDS = 5.0  # after the database did not answer
+END_SECONDS = 8.0  # for commands of Pulumi to give up their locks
+
+
+@dataclass(frozen=True)
+class OpenMarket:
+    """The stack's account, opened once for its key."""
+
+    key: tuple[str, str, float]
+    market: StackMarket
+    charges: Charges
+
+    @property
+    def account(self) -> Account:
+        """Return what the loop takes of it."""
+        return Account(self.market.client, self.market.limits, self.market.scale)
+
+
+class Service:
+    """Everything of one process. `environ` is for the commands of Pulumi: passphrase and keys of the backend."""
+
+    def __init__(self, settings: ControllerSettings, environ: Mapping[str, str], store: Store) -> None:
+        self._settings, self._environ, self.store = settings, environ, store
+        self._clock = SystemClock()
+        self._stopped, self._wake = threading.Event(), threading.Event()
+        self._opened: OpenMarket | None = None
+        self._guard = threading.Lock()
+        self._leads = False
+        self.children = Children()
+        self._place = PulumiPlace(settings.project, settings.work, {"PULUMI_BACKEND_URL": settings.backend})
+        self.main = MainStack(self._read, self._clock.monotonic)
+        self.table = Table(store, self._clock.time)
+        self._spending = Spending(self._charges, self._clock)
+        self._outputs = Outputs(self._stack_of, self._clock.monotonic)
+        self._hosts = HostCalls(lambda place: address_of(self._outputs.get(place), self.main.last()))
+        self._leases = Leases()
+        self._threads: list[threading.Thread] = []
+
+    def loop(self, metrics: LoopMetrics) -> Loop:
+        """Make the loop over the real world."""
+        self._metrics = metrics
+        self.decisions = Decisions(self.table, metrics, self._ledger, self.main.last, self._clock.time)
+        lives = SlotLives(self._account, self.main.last, self._wait)
+        purse = StackPurse(self._budget, self._spending, lives.others, self._clock, self._time_scale)
+        ports = Ports(
+            rows=self.table,
+            fleets=self.main,
+            hosts=self._hosts,
+            market=lives,
+            stacks=SlotStacks(self._stack_of, self.decisions.progressed, self._outputs),
+            tasks=Threads(self._wait, self._settings.boots_at_once, self.decisions.failed, self._wake.set),
+            purse=purse,
+            ledger=self.decisions,
+            clock=self._clock,
+        )
+        return Loop(ports, dead_seconds=self._dead_seconds())
+
+    def start(self, metrics: LoopMetrics) -> None:
+        """Begin to work; returns at once."""
+        loop = self.loop(metrics)
+        self.decisions.start()
+        self._every(READ_SECONDS, "main stack", self._refresh)
+        self._every(LEASE_SECONDS, "leases", self._renew)
+        self._every(SPEND_SECONDS, "spend", self._spend)
+        self._thread("claims", self._listen)
+        self._thread("loop", lambda: self._tick(loop))
+
+    def stop(self) -> None:
+        """End within seconds. No slot ends by it: rows tell the next process what was meant."""
+        self._stopped.set()
+        self._wake.set()
+        for thread in self._threads:
+            if thread.name == "loop":
+                thread.join(END_SECONDS)
+        self.children.end(END_SECONDS)
+        self._outputs.end()
+        self._hosts.end()
+
+    # -- threads
+
+    def _thread(self, name: str, run: Callable[[], None]) -> None:
+        thread = threading.Thread(target=run, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _every(self, seconds: float, name: str, act: Callable[[], object]) -> None:
+        def run() -> None:
+            while not self._stopped.is_set():
+                try:
+                    act()
+                except Exception as error:  # noqa: BLE001 -- the next round tries again
+                    self.decisions.failed(name, error)
+                self._stopped.wait(seconds)
+
+        self._thread(name, run)
+
+    def _wait(self, seconds: float) -> None:
+        if self._stopped.wait(seconds):
+            raise Ending
+
+    def _tick(self, loop: Loop) -> None:
+        while not self._stopped.is_set():
+            began = self._clock.monotonic()
+            try:
+                self._leads = drive(loop.turn(), self._wait)
+                self._metrics.ticked(self._leads)
+            except Ending:
+                return
+            except Exception as error:  # noqa: BLE001 -- the next tick looks at everything anew
+                self.decisions.failed("tick", error)
+            self._wake.wait(TICK_SECONDS)
+            self._wake.clear()
+            self._stopped.wait(max(0.0, began + LEAST_SECONDS - self._clock.monotonic()))
+
+    def _listen(self) -> None:
+        """Wake the loop when somebody claims instances or gives them back."""
+        watch = self.store.watch()
+        while not self._stopped.is_set():
+            try:
+                if "claims" in watch.wait(TICK_SECONDS):
+                    self._wake.set()
+            except StoreDown:
+                self._stopped.wait(AGAIN_SECONDS)
+        watch.close()
+
+    def _refresh(self) -> None:
+        if not self.main.refresh():
+            self.main.now()
+        applied = self.main.last()
+        self._metrics.bounds({name: one.bounds.max for name, one in applied.fleets.items()} if applied else {})
+
+    def _renew(self) -> None:
+        if not self._leads:
+            return
+        rows = [(fleet, slot) for fleet in self.table.fleets_with_slots() for slot in self.table.slots(fleet)]
+        found = doors(rows, self._outputs.get, self.main.last())
+        silent = self._leases.all(found)
+        self._metrics.renewed(len(found) - len(silent), len(silent))
+        for place in silent:
+            LOG.warning("the lease of %s could not be renewed", place)
+
+    def _spend(self) -> None:
+        applied = self.main.last()
+        if applied is not None and (applied.budget.usd_per_day or applied.budget.usd_per_month):
+            self._spending.read()
+
+    # -- the applied stack
+
+    def _read(self) -> Applied | None:
+        found = read_parent(self._settings.stack, self._place, self._environ, self.children.run)
+        wanted = found.controller.backend if found else ""
+        if wanted and wanted != self._settings.backend:
+            raise Unavailable(
+                f"{PROJECT}:controller names another backend than this process has; set GPU_FLEET_BACKEND to {wanted}"
+            )
+        return found
+
+    def _stack_of(self, place: Place) -> SlotStack:
+        slot = SlotName(self._settings.stack, place.fleet, place.slot)
+        return SlotStack(slot, self._place, self._environ, self.children.run)
+
+    def _budget(self) -> BudgetConfig:
+        applied = self.main.now()
+        return applied.budget if applied else BudgetConfig()
+
+    def _market(self) -> OpenMarket | None:
+        applied = self.main.last()
+        if applied is None:
+            return None
+        scale = next((_scale(one.instance) for one in applied.fleets.values()), 1.0)
+        secret = applied.keys.get("vastApiKey")
+        key = (applied.market_url, secret.get_secret_value() if secret else "", scale)
+        with self._guard:
+            if self._opened is None or self._opened.key != key:
+                config = {
+                    f"{PROJECT}:vastApiKey": key[1],
+                    f"{PROJECT}:market": {"url": key[0], "timeScale": key[2]},
+                }
+                market = open_market(applied.stack, config, self._environ)
+                self._opened = OpenMarket(key, market, market.client.charges)
+            return self._opened
+
+    def _account(self) -> Account | None:
+        found = self._market()
+        return found.account if found else None
+
+    def _charges(self) -> Charges | None:
+        found = self._market()
+        return found.charges if found else None
+
+    def _time_scale(self) -> float:
+        found = self._market()
+        return found.market.scale if found else 1.0
+
+    def _dead_seconds(self) -> float:
+        """Return for how long the market must name a failure: as long as an `up` waits before it replaces a machine."""
+        found = self._market()
+        return found.market.limits.down_seconds if found else Limits().down_seconds
+
+    def _ledger(self) -> BucketLedger | FolderLedger | None:
+        applied = self.main.last()
+        if applied is None:
+            return None
+        place = next((one.instance["store"] for one in applied.fleets.values() if one.instance.get("store")), None)
+        if place is None:
+            return None
+        access, secret = (applied.keys.get(name) for name in ("storeAccessKey", "storeSecretKey"))
+        keys = Keys(access.get_secret_value() if access else "", secret.get_secret_value() if secret else "")
+        endpoint = str(place.get("ownEndpoint") or place["endpoint"])
+        return open_ledger(endpoint, str(place.get("region") or ""), str(place["bucket"]), keys, self._clock)
+
+
+def _scale(instance: Mapping[str, object]) -> float:
+    market = instance.get("market")
+    return float(market.get("timeScale") or 1.0) if isinstance(market, Mapping) else 1.0

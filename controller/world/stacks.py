@@ -1,0 +1,128 @@
+"""Slots' stacks behind the loop's port: processes of Pulumi's CLI, few at once, and where the hosts of slots are reached."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+from bootstrap.services import Progress
+from controller.ports import Came, Pause, Place, Steps, Unavailable
+from controller.slot_stack import Look, SlotBusyError, SlotError
+from controller.world.hosts import Address
+from providers.elastic.applied import Applied
+from providers.elastic.slot_output import SlotOutput
+
+DESTROYS_AT_ONCE, LOOKS_AT_ONCE = 4, 2
+AGAIN_SECONDS = 60.0  # between two looks at the state of one slot of which nothing is known
+
+
+class Stack(Protocol):
+    """One slot's stack; `controller.slot_stack.SlotStack` is the real one. Each method raises SlotError."""
+
+    def up(self, progress: Progress) -> SlotOutput:
+        """Rent, adopt or mend, until the endpoint answers."""
+
+    def look(self) -> Look:
+        """Return what state says."""
+
+    def destroy(self, progress: Progress) -> None:
+        """Give back, and have the market confirm it."""
+
+    def remove(self) -> None:
+        """Remove the stack."""
+
+
+class SlotStacks:
+    """Satisfies `Stacks`. `stack_of` returns a slot's stack; `said` gets each line of its progress: place, phase, text."""
+
+    def __init__(
+        self,
+        stack_of: Callable[[Place], Stack],
+        said: Callable[[Place, str, str], None],
+        outputs: "Outputs",
+    ) -> None:
+        self._stack_of, self._said, self._outputs = stack_of, said, outputs
+        self._destroys = threading.BoundedSemaphore(DESTROYS_AT_ONCE)
+
+    def up(self, place: Place) -> Steps[Came]:
+        """Run `up`. Its failure is an answer; a stack that another process holds is none. Raises Unavailable."""
+        yield Pause(slot=place.slot)
+        stack = self._stack_of(place)
+        try:
+            fresh = stack.look().output is None
+        except SlotError as error:
+            raise Unavailable(str(error)) from error
+        try:
+            output = stack.up(lambda phase, text: self._said(place, phase, text))
+        except SlotBusyError as error:
+            raise Unavailable(str(error)) from error
+        except SlotError as error:
+            self._outputs.forget(place)
+            return Came(False, fresh, None, str(error))
+        self._outputs.learn(place, output)
+        return Came(True, fresh, output.usd_per_hour, f"{output.endpoint} answers", output.endpoint)
+
+    def destroy(self, place: Place) -> Steps[bool]:
+        """Run destroy and remove the stack. Raises Unavailable if that failed: what is rented may still be there."""
+        yield Pause(slot=place.slot)
+        stack = self._stack_of(place)
+        with self._destroys:
+            try:
+                stack.destroy(lambda phase, text: self._said(place, phase, text))
+                stack.remove()
+            except SlotError as error:
+                raise Unavailable(str(error)) from error
+        self._outputs.forget(place)
+        return True
+
+
+class Outputs:
+    """What is known of where slots answer: told by each `up`, else read from their stacks' states in the background."""
+
+    def __init__(self, stack_of: Callable[[Place], Stack], monotonic: Callable[[], float]) -> None:
+        self._stack_of, self._monotonic = stack_of, monotonic
+        self._guard = threading.Lock()
+        self._known: dict[Place, SlotOutput] = {}
+        self._asked: dict[Place, float] = {}
+        self._pool = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="slot-state")
+
+    def learn(self, place: Place, output: SlotOutput) -> None:
+        """Keep what an `up` returned."""
+        with self._guard:
+            self._known[place] = output
+
+    def forget(self, place: Place) -> None:
+        """Drop what may not hold any more."""
+        with self._guard:
+            self._known.pop(place, None)
+            self._asked.pop(place, None)
+
+    def get(self, place: Place) -> SlotOutput | None:
+        """Return what is known; None while the state is read, which begins now."""
+        now = self._monotonic()
+        with self._guard:
+            found = self._known.get(place)
+            if found is None and now - self._asked.get(place, -AGAIN_SECONDS) >= AGAIN_SECONDS:
+                self._asked[place] = now
+                self._pool.submit(self._read, place)
+        return found
+
+    def end(self) -> None:
+        """Begin no further look."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, place: Place) -> None:
+        try:
+            output = self._stack_of(place).look().output
+        except SlotError:
+            return
+        with self._guard:
+            if output is not None and place in self._asked:
+                self._known.setdefault(place, output)
+
+
+def address_of(output: SlotOutput | None, applied: Applied | None) -> Address | None:
+    """Return where a slot's host is reached by SSH; None if that is unknown."""
+    if output is None or output.ssh is None or applied is None:
+        return None
+    return Address(output.ssh.host, output.ssh.port, output.ssh.host_key, applied.ssh_key.get_secret_value())

@@ -1,0 +1,110 @@
+"""Budgets and spend: what cannot be read is unknown, and unknown spend rents nothing."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from config.elastic import Elastic
+from config.monitoring import BudgetConfig
+from controller.money import affordable
+from controller.ports import Fleet
+from controller.reasons import Rule
+from controller.slots import Slot, State
+from controller.world.purse import EVERY_SECONDS, OLDEST_SECONDS, Spending, StackPurse, hours_left
+from providers.vast.api.errors import OutcomeUnknown
+from providers.vast.api.responses import Charge
+from tests.doubles.clock import FakeClock
+
+NOON = datetime(2026, 11, 29, 12, tzinfo=UTC).timestamp()
+FLEETS = {"burst": Fleet(Elastic(max=4), 0.5), "other": Fleet(Elastic(max=4), 2.0)}
+
+
+def budget(usd_per_day: float) -> BudgetConfig:
+    return BudgetConfig.model_validate({"usdPerDay": usd_per_day})
+
+
+def charged(usd: float, hours_ago: float = 2.0) -> Charge:
+    row = {
+        "start": NOON - 3600 * hours_ago,
+        "end": NOON - 3600 * (hours_ago - 1),
+        "amount": usd,
+        "source": "instance-1",
+    }
+    return Charge.model_validate(row)
+
+
+class Account:
+    """Charges that a test sets, or an error; counts how often it was asked."""
+
+    def __init__(self, *rows: Charge) -> None:
+        self.rows: Any = list(rows)
+        self.asked = 0
+
+    def charges(self, since: float, until: float) -> list[Charge]:
+        self.asked += 1
+        if isinstance(self.rows, Exception):
+            raise self.rows
+        return list(self.rows)
+
+
+def purse(
+    account: Account, clock: FakeClock, allowed: BudgetConfig, rest: float | None = 1.0
+) -> tuple[StackPurse, Spending]:
+    charges = account.charges
+    spending = Spending(lambda: charges, clock)
+    return StackPurse(lambda: allowed, spending, lambda _places: rest, clock), spending
+
+
+def test_a_budget_has_its_spend_with_its_age_and_all_else_that_is_rented() -> None:
+    clock, account = FakeClock(NOON), Account(charged(3.0))
+    kept, spending = purse(account, clock, budget(20))
+    spending.read()
+    clock.sleep(60.0)
+
+    rows = {"burst": [Slot(0, State.READY)], "other": [Slot(0, State.READY), Slot(1)]}
+    money = kept.money("burst", FLEETS, rows)
+
+    [day] = money.periods
+    assert (day.name, day.budget_usd, money.ceiling, money.others) == ("day", 20, 0.5, 3.0)
+    assert day.spent is not None
+    assert day.spent.usd == pytest.approx(3.0)
+    assert day.spent.age_seconds == 60.0
+    assert day.hours_left == pytest.approx(12 - 1 / 60)
+
+
+def test_a_stack_without_a_budget_has_no_limit() -> None:
+    money = purse(Account(), FakeClock(NOON), budget(0))[0].money("burst", FLEETS, {})
+
+    assert money.periods == ()
+
+
+@pytest.mark.parametrize("rest", [None, 1.0])
+def test_what_is_unknown_rents_nothing(rest: float | None) -> None:
+    clock, account = FakeClock(NOON), Account(charged(3.0))
+    kept, spending = purse(account, clock, budget(2000), rest)
+    if rest is None:
+        spending.read()
+
+    more, why = affordable(kept.money("burst", FLEETS, {"burst": []}), 0, 4)
+
+    assert more == 0
+    assert why is not None
+    assert why.rule is Rule.SPEND_UNKNOWN
+
+
+def test_a_market_that_does_not_answer_leaves_the_last_spend_until_it_is_old() -> None:
+    clock, account = FakeClock(NOON), Account(charged(3.0))
+    _kept, spending = purse(account, clock, budget(20))
+    assert spending.read()
+    account.rows = OutcomeUnknown("charges", "no answer")
+    clock.sleep(EVERY_SECONDS)
+    assert not spending.read()
+    assert spending.of("day") is not None
+
+    clock.sleep(OLDEST_SECONDS)
+    assert spending.of("day") is None
+
+
+def test_hours_are_until_the_end_of_the_utc_day_and_month() -> None:
+    assert hours_left(NOON) == {"day": 12.0, "month": 36.0}

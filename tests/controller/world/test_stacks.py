@@ -1,0 +1,151 @@
+"""Slots' stacks behind the loop: what an `up` or a destroy that failed means, and where hosts are reached."""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from bootstrap.services import Progress
+from controller.loop.drive import drive
+from controller.ports import Came, Place, Unavailable
+from controller.slot_stack import Look, SlotBusyError, SlotError
+from controller.world.stacks import AGAIN_SECONDS, Outputs, SlotStacks, address_of
+from providers.elastic.applied import parse as parse_applied
+from providers.elastic.slot_output import SlotOutput, parse
+from tests.controller.api.test_applied_offers import OUTPUT
+from tests.doubles.clock import FakeClock
+
+PLACE = Place("burst", 0)
+FOUND: dict[str, Any] = {
+    "name": "burst-s0",
+    "endpoint": "https://203.0.113.7:4000",
+    "ssh": {"host": "203.0.113.7", "port": 4001, "hostKey": "SHA256:abc"},
+    "instanceId": 7,
+    "usdPerHour": 0.4,
+    "digest": "d",
+}
+SERVES = parse(FOUND)
+
+
+@dataclass
+class Played:
+    """One slot's stack; each answer may be an error."""
+
+    state: Any = None  # what `look` finds
+    upped: Any = None
+    destroyed: Any = None
+    did: list[str] = field(default_factory=list)
+    looked: threading.Event = field(default_factory=threading.Event)
+
+    def _answer(self, word: str, answer: Any) -> Any:
+        self.did.append(word)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def up(self, progress: Progress) -> SlotOutput:
+        progress("rent", "offer 7 is rented")
+        output: SlotOutput = self._answer("up", self.upped)
+        return output
+
+    def look(self) -> Look:
+        try:
+            return Look(self._answer("look", self.state))
+        finally:
+            self.looked.set()
+
+    def destroy(self, progress: Progress) -> None:
+        self._answer("destroy", self.destroyed)
+
+    def remove(self) -> None:
+        self._answer("remove", None)
+
+
+@dataclass
+class Here:
+    """The stacks over one played stack."""
+
+    played: Played
+    said: list[tuple[Place, str, str]] = field(default_factory=list)
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        self.outputs = Outputs(lambda _place: self.played, self.clock.monotonic)
+        self.stacks = SlotStacks(lambda _place: self.played, lambda *line: self.said.append(line), self.outputs)
+
+    def up(self) -> Came:
+        return drive(self.stacks.up(PLACE), self.clock.sleep)
+
+    def destroy(self) -> bool:
+        return drive(self.stacks.destroy(PLACE), self.clock.sleep)
+
+
+def test_an_up_that_serves_tells_its_endpoint_price_and_progress() -> None:
+    here = Here(Played(upped=SERVES))
+
+    came = here.up()
+
+    assert (came.served, came.fresh, came.usd_per_hour, came.endpoint) == (True, True, 0.4, SERVES.endpoint)
+    assert here.said == [(PLACE, "rent", "offer 7 is rented")]
+    assert here.outputs.get(PLACE) == SERVES
+
+
+@pytest.mark.parametrize(("state", "fresh"), [(None, True), (SERVES, False)])
+def test_an_up_that_fails_is_fresh_only_if_nothing_was_in_state(state: SlotOutput | None, fresh: bool) -> None:
+    came = Here(Played(state, upped=SlotError("no offer fits"))).up()
+
+    assert came == Came(False, fresh, None, "no offer fits")
+
+
+@pytest.mark.parametrize("played", [Played(upped=SlotBusyError("held")), Played(state=SlotError("no backend"))])
+def test_an_up_of_which_nothing_is_known_says_nothing(played: Played) -> None:
+    with pytest.raises(Unavailable):
+        Here(played).up()
+
+
+def test_a_destroy_that_is_confirmed_removes_the_stack_and_forgets_the_host() -> None:
+    here = Here(Played())
+    here.outputs.learn(PLACE, SERVES)
+
+    assert here.destroy()
+    assert here.played.did == ["destroy", "remove"]
+    assert here.outputs.get(PLACE) is None
+
+
+def test_a_destroy_that_failed_removes_nothing() -> None:
+    here = Here(Played(destroyed=SlotError("the market does not answer")))
+
+    with pytest.raises(Unavailable):
+        here.destroy()
+    assert here.played.did == ["destroy"]
+
+
+def test_where_a_slot_answers_is_read_from_its_state_after_a_restart_and_not_again_and_again() -> None:
+    here = Here(Played(SERVES))
+    assert here.outputs.get(PLACE) is None
+    assert here.played.looked.wait(10)
+    while here.outputs.get(PLACE) is None:
+        threading.Event().wait(0.01)
+    assert here.played.did == ["look"]
+
+    empty = Here(Played())
+    for seconds in (0.0, 1.0, AGAIN_SECONDS):
+        empty.clock.sleep(seconds)
+        empty.outputs.get(PLACE)
+        assert empty.played.looked.wait(10)
+    empty.outputs._pool.shutdown(wait=True)
+    assert empty.played.did == ["look", "look"]
+
+
+def test_a_host_is_reached_with_the_pinned_key_and_the_stacks_own() -> None:
+    applied = parse_applied(OUTPUT)
+
+    found = address_of(SERVES, applied)
+
+    assert found is not None
+    assert (found.host, found.port, found.host_key, found.private_key) == ("203.0.113.7", 4001, "SHA256:abc", "ssh")
+    assert address_of(parse({**FOUND, "ssh": None}), applied) is None
+    assert address_of(None, applied) is None
+    assert address_of(SERVES, None) is None
+    assert "ssh" not in repr(found).replace("SHA256:abc", "")

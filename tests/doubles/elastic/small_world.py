@@ -1,0 +1,185 @@
+"""The loop's ports in memory, each as simple as it may be: every part is set by hand, and says what was asked of it."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from config.elastic import Elastic
+from controller.demand import Claim, Seen
+from controller.leaving import Gate, Look
+from controller.loop.drive import drive
+from controller.loop.tick import Loop
+from controller.money import Money
+from controller.plan import Plan
+from controller.ports import Came, Fleet, Life, Pause, Place, Ports, Sight, Steps, Told, Unavailable
+from controller.reasons import Reason
+from controller.scaling import Decision
+from controller.slots import Event, Slot, State
+from tests.doubles.clock import FakeClock
+
+
+@dataclass
+class Lock:
+    """A slot's lock. `kept`: whether it is still held at the end."""
+
+    taken: bool = True
+    kept: bool = True
+
+    def __bool__(self) -> bool:
+        return self.taken
+
+    def still(self) -> bool:
+        return self.kept
+
+
+@dataclass
+class Done:
+    """A slot process that ran to its end at once."""
+
+    told: Told | None
+    done: bool = True
+
+
+@dataclass
+class SmallWorld:
+    """Satisfies every port."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    fleets: dict[str, Elastic] = field(default_factory=dict)
+    rows: dict[Place, Slot] = field(default_factory=dict)
+    asked: list[Claim] = field(default_factory=list)
+    hosts: dict[Place, Sight] = field(default_factory=dict)
+    life: dict[Place, Life] = field(default_factory=dict)
+    came: dict[Place, Came] = field(default_factory=dict)
+    leading: bool = True
+    lock: Lock = field(default_factory=Lock)
+    unknown: bool = False  # what is applied
+    stuck: bool = False  # slot processes do not run
+    confirmed: bool = True  # by the market, that all is given back
+    acts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    endpoints: dict[Place, str] = field(default_factory=dict)
+
+    def loop(self) -> Loop:
+        return Loop(Ports(self, self, self, self, self, self, self, self, self.clock))
+
+    def tick(self, loop: Loop, seconds: float = 10.0) -> None:
+        self.clock.sleep(seconds)
+        drive(loop.turn(), self.clock.sleep)
+
+    def place(self, index: int, state: State, fleet: str = "burst", requests: int | None = 0) -> Place:
+        """Add a slot in a state, with a host that serves."""
+        place = Place(fleet, index)
+        self.rows[place] = Slot(index, state, 1, usd_per_hour=0.4)
+        self.host(place, requests)
+        self.life[place] = Life.THERE
+        return place
+
+    def host(self, place: Place, requests: int | None, gate: Gate = Gate.OPEN, mark: str = "0") -> None:
+        at = self.clock.monotonic()
+        self.hosts[place] = Sight(
+            Look(at, gate, requests, mark), Seen(requests, 1e6 if not requests else 0.0, 0.0, mark)
+        )
+
+    # -- rows
+
+    def lead(self) -> bool:
+        return self.leading
+
+    def fleets_with_slots(self) -> Collection[str]:
+        return {place.fleet for place, slot in self.rows.items() if slot.paid}
+
+    def slots(self, fleet: str) -> tuple[Slot, ...]:
+        return tuple(slot for place, slot in sorted(self.rows.items()) if place.fleet == fleet)
+
+    def write(
+        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
+    ) -> bool:
+        place = Place(fleet, now.index)
+        if self.rows.get(place, Slot(now.index)).version != was.version:
+            return False
+        self.rows[place] = now
+        return True
+
+    def set_endpoint(self, fleet: str, index: int, endpoint: str) -> None:
+        self.endpoints[Place(fleet, index)] = endpoint
+
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(self.asked)
+
+    @contextmanager
+    def slot_lock(self, fleet: str, index: int) -> Iterator[Lock]:
+        yield self.lock
+
+    # -- the applied stack, hosts, market
+
+    def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
+        if self.unknown:
+            raise Unavailable("the state does not answer")
+        return {name: Fleet(elastic, 0.5) for name, elastic in self.fleets.items()}
+
+    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+        at = self.clock.monotonic()
+        found = {place: self.hosts[place] for place in places if place in self.hosts}
+        return {
+            place: Sight(Look(at, one.look.gate, one.look.in_flight, one.look.admitted), one.seen)
+            for place, one in found.items()
+        }
+
+    def _gate(self, places: Collection[Place], gate: Gate) -> list[Place]:
+        changed = [place for place in places if place in self.hosts]
+        for place in changed:
+            look = self.hosts[place].look
+            self.host(place, look.in_flight, gate, look.admitted or "0")
+            self.acts.append(f"{gate.value} {place.fleet}-{place.slot}")
+        return changed
+
+    def close(self, places: Collection[Place]) -> None:
+        self._gate(places, Gate.CLOSED)
+
+    def open(self, places: Collection[Place]) -> Collection[Place]:
+        return self._gate(places, Gate.OPEN)
+
+    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+        return {place: self.life[place] for place in places if place in self.life}
+
+    # -- stacks and processes
+
+    def up(self, place: Place) -> Steps[Came]:
+        yield Pause()
+        self.acts.append(f"up {place.fleet}-{place.slot}")
+        return self.came.get(place, Came(True, True, 0.4, "", f"https://{place.fleet}-{place.slot}"))
+
+    def destroy(self, place: Place) -> Steps[bool]:
+        yield Pause()
+        self.acts.append(f"destroy {place.fleet}-{place.slot}")
+        if self.confirmed:
+            self.life[place] = Life.GONE
+            self.hosts.pop(place, None)
+        return self.confirmed
+
+    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> Done:
+        if self.stuck:
+            return Done(None, done=False)
+        try:
+            return Done(drive(steps, self.clock.sleep))
+        except Unavailable as error:
+            self.failed(str(place), error)
+            return Done(None)
+
+    # -- money and ledger
+
+    def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
+        return Money(applied[fleet].ceiling)
+
+    def decided(self, decision: Decision, plan: Plan) -> None:
+        self.notes.append(f"{decision.fleet}: {decision.desired} of {decision.capacity}")
+
+    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+        self.notes.append(f"{fleet}-{now.index}: {event.value}: {'; '.join(reason.says for reason in reasons)}")
+
+    def dropped(self, fleet: str, index: int | None, reason: Reason) -> None:
+        self.notes.append(f"{fleet}: dropped: {reason.says}")
+
+    def failed(self, what: str, error: Exception) -> None:
+        self.notes.append(f"{what} failed: {error}")
