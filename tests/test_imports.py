@@ -101,7 +101,7 @@ SAME_AS = {
 }
 
 # Modules directly in these folders count as rooms of their own: they stand above or below the packages beside them.
-SINGLE = ("", "providers", "providers/vast", "sandbox")
+SINGLE = ("", "controller", "providers", "providers/vast", "sandbox")
 
 LONGEST = 300
 CLOCK = "bootstrap/clock.py"
