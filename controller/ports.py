@@ -1,7 +1,7 @@
 """What the controller's loop needs of the world, as Protocols: real ones outside, played ones in the tests.
 
 The loop's code is generators. Each `Pause` that they yield is a seam: a moment at which the process may be killed or held up,
-and at which others act. A driver waits there for real (`loop/drive.py`); the played histories strike there.
+and at which others act. A driver waits there for real (`world/drive.py`); the played histories strike there.
 """
 
 from collections.abc import Callable, Collection, Generator, Iterable, Mapping, Sequence

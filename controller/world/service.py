@@ -9,7 +9,6 @@ from bootstrap.clock import SystemClock
 from config.base import PROJECT
 from config.monitoring import BudgetConfig
 from config.slot_names import SlotName
-from controller.loop.drive import Ending, Threads, drive
 from controller.loop.tick import TICK_SECONDS, Loop
 from controller.ports import Place, Ports, Unavailable
 from controller.pulumi_cli import Place as PulumiPlace
@@ -17,6 +16,7 @@ from controller.slot_stack import SlotStack, read_parent
 from controller.store.errors import StoreDown
 from controller.store.store import Store
 from controller.world.children import Children
+from controller.world.drive import Ending, Threads, drive
 from controller.world.hosts import HostCalls
 from controller.world.leases import EVERY_SECONDS as LEASE_SECONDS
 from controller.world.leases import Leases, doors

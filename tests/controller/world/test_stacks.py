@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bootstrap.services import Progress
-from controller.loop.drive import drive
 from controller.ports import Came, Place, Unavailable
 from controller.slot_stack import Look, SlotBusyError, SlotError
+from controller.world.drive import drive
 from controller.world.stacks import AGAIN_SECONDS, Outputs, SlotStacks, address_of
 from providers.elastic.applied import parse as parse_applied
 from providers.elastic.slot_output import SlotOutput, parse

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from config.elastic import Elastic
 from controller.demand import Claim, Seen
 from controller.leaving import Gate, Look
-from controller.loop.drive import drive
 from controller.loop.tick import Loop
 from controller.money import Money
 from controller.plan import Plan
@@ -15,6 +14,7 @@ from controller.ports import Came, Fleet, Life, Pause, Place, Ports, Sight, Step
 from controller.reasons import Reason
 from controller.scaling import Decision
 from controller.slots import Event, Slot, State
+from controller.world.drive import drive
 from tests.doubles.clock import FakeClock
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.loop.drive import Ending, Threads, ThreadTask, drive
 from controller.ports import Pause, Place, Steps, Told
 from controller.slots import Event, Slot
+from controller.world.drive import Ending, Threads, ThreadTask, drive
 from tests.doubles.clock import FakeClock
 
 SECONDS = 10.0
