@@ -31,6 +31,7 @@ class Rule(Enum):
     NO_ROOM = "no-room"
     COOL_OFF = "cool-off"
     BREAKER = "breaker"
+    WAVE = "wave"
     # How one slot leaves.
     GATE_OPEN = "gate-open"
     SETTLING = "settling"
