@@ -5,13 +5,14 @@ import sys
 
 from cli.command import command
 from cli.sandbox_stack import STACK, STATUS, Shell, billed, has_cluster, in_sandbox, market, record, stacks
+from config.slot_names import slot_of
 
 DESTROY = ("--yes", "--skip-preview", "--continue-on-error")
 
 
 @command("down")
 def down() -> int:
-    """Give everything back, show the market's meter at nought, and stop the sandbox.
+    """Give everything back, slots included, show the market's meter at nought, and stop the sandbox.
 
     The sandbox is given up only when its market itself says that nothing is billed any more. For a real stack: pulumi
     destroy.
@@ -27,8 +28,10 @@ def go_down(shell: Shell) -> None:
     ended with it. What is left then is the stack's record, and its bucket in the sandbox's store, which a new stack
     could not take over; both are removed, the record last, so that a `make down` that was interrupted can be repeated.
     """
-    known = STACK in stacks(shell)
+    names = stacks(shell)
+    known, slots = STACK in names, sorted(name for name in names if slot_of(STACK, name))
     if market(shell) is None:
+        shell.forget_slots(slots)
         if known:
             shell.call("python", "-m", "sandbox", "clean")
             shell.quiet("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
@@ -53,6 +56,7 @@ def go_down(shell: Shell) -> None:
     if complaint:
         print(complaint, file=sys.stderr)
         raise subprocess.CalledProcessError(1, list(STATUS))
+    shell.forget_slots(slots)  # the destroy has ended their instances, and the market has just said so
     if known:
         # Without --force: a record that still holds something is refused.
         shell.quiet("pulumi", "stack", "rm", STACK, "--yes", "--preserve-config")

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from cli.engine_run import run_engine
 from cli.errors import CommandError
+from cli.slots import open_slot
+from controller.slot_stack import SlotError
 from offline import engine
 from tools import env
 from tools.machine import paths
@@ -43,6 +45,14 @@ class Shell:
         if done.returncode:
             print(done.stdout, end="", file=sys.stderr)
             done.check_returncode()
+
+    def forget_slots(self, names: Sequence[str]) -> None:
+        """Remove the stacks of slots for which nothing is rented any more, whatever their records say."""
+        for name in names:
+            try:
+                open_slot(STACK, name).remove(force=True)
+            except SlotError as error:
+                raise CommandError(str(error)) from None
 
     def engine(self, *words: str) -> None:
         """Run an update of the engine, each phase of an instance shown once."""

@@ -2,8 +2,9 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from cli.command import command, json_option, stack_option
@@ -11,11 +12,12 @@ from cli.context import CommandContext, open_selected
 from cli.stacks import maker
 from cli.tables import columns, money, since
 from config.messages import ConfigError
+from config.slot_names import slot_of
 from providers.vast.api import label
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Instance, all_known
 from providers.vast.charged_price import paid
-from providers.vast.pulumi_state import INSTANCE, BackendError, deployment_of, run_pulumi, state_of
+from providers.vast.pulumi_state import INSTANCE, BackendError, deployment_of, run_pulumi, slots_of, state_of
 
 GONE, UNKNOWN = "gone", "unknown"  # the market lists it no more; the market does not answer
 TITLES = ("name", "market id", "GPU", "region", "status", "endpoint", "$/h", "up since")
@@ -23,7 +25,10 @@ TITLES = ("name", "market id", "GPU", "region", "status", "endpoint", "$/h", "up
 
 @dataclass(frozen=True)
 class Row:
-    """One instance. `status` is the market's word, `gone` or `unknown`; `up_since` is in unix seconds if state says it."""
+    """One instance. `status` is the market's word, `gone` or `unknown`; `up_since` is in unix seconds if state says it.
+
+    `slot` is the name of its own stack if it is a slot of an elastic fleet.
+    """
 
     name: str
     id: int
@@ -34,16 +39,21 @@ class Row:
     usd_per_hour: float
     up_since: float | None
     drift: tuple[str, ...] = ()
+    slot: str = ""
 
 
 @dataclass(frozen=True)
 class Report:
-    """A stack's instances, and the ids that carry its label without being in its state."""
+    """A stack's instances with those of its slots, and the ids that carry its label without being in a state.
+
+    `slots_without_instance` says of the other slots' stacks what they are at.
+    """
 
     stack: str
     instances: tuple[Row, ...]
     unknown_to_state: tuple[int, ...]
     market_trouble: str = ""
+    slots_without_instance: tuple[str, ...] = ()
 
     @property
     def usd_per_hour(self) -> float:
@@ -60,31 +70,73 @@ def status(as_json: bool, stack: str | None) -> None:
     Nothing is changed, and no endpoint is asked. `pulumi refresh` looks at each host.
     """
     context = open_selected(stack)
-    report = look(context, deployment_of(run_pulumi, context.stack))
+    report = look(context, deployment_of(run_pulumi, context.stack), slot_deployments(context.stack))
     if as_json:
         print(json.dumps({**asdict(report), "usd_per_hour": round(report.usd_per_hour, 6)}, indent=2))
     else:
         print("\n".join(described(report, context.clock.time())))
 
 
-def look(context: CommandContext, deployment: dict[str, Any]) -> Report:
+def slot_deployments(stack: str) -> dict[str, dict[str, Any] | str]:
+    """Return the state of each slot's stack by its name; a text says why one cannot be read."""
+
+    def read(name: str) -> dict[str, Any] | str:
+        try:
+            return deployment_of(run_pulumi, name)
+        except (BackendError, ValueError) as error:
+            return str(error)
+
+    try:
+        return {name: read(name) for name in slots_of(run_pulumi, stack)}
+    except (BackendError, ValueError) as error:
+        return {"of every name": str(error)}
+
+
+def look(context: CommandContext, deployment: dict[str, Any], slots: Mapping[str, dict[str, Any] | str]) -> Report:
     """Compare a stack's state with the account's list. A market that does not answer leaves every status unknown."""
     try:
         listed, trouble = all_known(context.market.instances()), ""
     except VastError as error:
         listed, trouble = [], str(error)
-    return report_of(context.stack, deployment, listed, trouble)
+    return report_of(context.stack, deployment, listed, trouble, slots)
 
 
-def report_of(stack: str, deployment: dict[str, Any], listed: Iterable[Instance], trouble: str = "") -> Report:
-    """Return the report on a state and a list, both handed in."""
+def report_of(
+    stack: str,
+    deployment: dict[str, Any],
+    listed: Iterable[Instance],
+    trouble: str = "",
+    slots: Mapping[str, dict[str, Any] | str] = MappingProxyType({}),
+) -> Report:
+    """Return the report on states and a list, all handed in. What a slot creates, or may have, is not unknown."""
     by_id = {one.id: one for one in listed}
-    resources = deployment.get("resources") or []
-    states = [row.get("outputs") or {} for row in resources if row.get("type") == INSTANCE and not row.get("delete")]
-    rows = tuple(sorted((_row(outputs, by_id, trouble) for outputs in states), key=lambda row: row.name))
+    read = {name: found for name, found in slots.items() if not isinstance(found, str)}
+    found = [_row(outputs, by_id, trouble) for outputs in _instances(deployment)]
+    found += [
+        replace(_row(outputs, by_id, trouble), slot=name) for name, one in read.items() for outputs in _instances(one)
+    ]
+    rows = tuple(sorted(found, key=lambda row: row.name))
     own, known = state_of(stack, deployment).stack_ids, {row.id for row in rows}
-    strangers = [one.id for one in by_id.values() if (mark := label.parse(one.label)) and mark.stack_id in own]
-    return Report(stack, rows, tuple(sorted(set(strangers) - known)), trouble)
+    states = {name: state_of(name, one) for name, one in read.items()}
+    doubtful = {slot.instance for name in slots if name not in read and (slot := slot_of(stack, name))}
+    doubtful |= {name for state in states.values() for name in state.creating}
+    strangers = [
+        one.id
+        for one in by_id.values()
+        if (mark := label.parse(one.label)) and mark.stack_id in own and mark.name not in doubtful
+    ]
+    without = [f"{name}: its state cannot be read ({one})" for name, one in slots.items() if isinstance(one, str)]
+    for name, state in states.items():
+        if state.creating:
+            without.append(f"{name}: an `up` is creating its instance, or was killed while it did")
+        elif not state.instances:
+            without.append(f"{name}: no instance; `gpu-fleet sweep --destroy` removes the stack")
+    return Report(stack, rows, tuple(sorted(set(strangers) - known)), trouble, tuple(sorted(without)))
+
+
+def _instances(deployment: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = deployment.get("resources") or []
+    return [row.get("outputs") or {} for row in rows if row.get("type") == INSTANCE and not row.get("delete")]
 
 
 def _row(outputs: Mapping[str, Any], by_id: Mapping[int, Instance], trouble: str) -> Row:
@@ -128,6 +180,8 @@ def described(report: Report, now: float) -> list[str]:
         lines += columns(TITLES, cells)
         count = len(report.instances)
         lines.append(f"{count} instance{'s' if count > 1 else ''}, {money(report.usd_per_hour)}/h together")
+        if of_slots := [row.name for row in report.instances if row.slot]:
+            lines.append(f"Slots of elastic fleets, which the controller starts and ends: {', '.join(of_slots)}")
     else:
         lines.append(
             f"The stack {report.stack} has no instance; {maker(report.stack)} brings those of its config online."
@@ -135,7 +189,8 @@ def described(report: Report, now: float) -> list[str]:
     if report.market_trouble:
         lines.append(f"The market does not answer, so no status is known: {report.market_trouble}")
     lines += [f"{row.name}: {one}" for row in report.instances for one in row.drift]
-    if gone := [row.name for row in report.instances if row.status == GONE]:
+    lines += [f"Slot {one}" for one in report.slots_without_instance]
+    if gone := [row.name for row in report.instances if row.status == GONE and not row.slot]:
         lines.append(f"The market lists {', '.join(gone)} no more: `pulumi up --refresh` rents again.")
     if report.unknown_to_state:
         numbers = ", ".join(map(str, report.unknown_to_state))

@@ -133,9 +133,11 @@ class SlotStack:
         if self.look().pending:
             self._clear_pending()
 
-    def remove(self) -> None:
-        """Remove the stack; one that still has resources is refused. Raises SlotError."""
-        done = self._pulumi("stack", "rm", self.name, "--yes")
+    def remove(self, force: bool = False) -> None:
+        """Remove the stack. One that still has resources is refused, unless by `force`: it leaves what is rented. Raises
+        SlotError.
+        """
+        done = self._pulumi("stack", "rm", self.name, "--yes", *(["--force"] if force else []))
         if NO_STACK not in done.stderr:
             self._checked("stack rm", done)
 

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "cli": {
         "cli",
         "components",
+        "controller",
         "providers",
         "bootstrap",
         "monitoring",

@@ -184,6 +184,12 @@ def state_of(stack: str, deployment: dict[str, Any]) -> StackState:
     )
 
 
+def slots_of(run: Run, stack: str) -> list[str]:
+    """Return the names of the stacks that hold slots of a stack. Raises BackendError."""
+    listed = [str(row["name"]) for row in json.loads(run(["stack", "ls", "--json"]))]
+    return sorted(_short(name) for name in listed if slot_of(stack, name))
+
+
 def _listed(run: Run) -> list[str]:
     """Return the names of all stacks in the backend. Raises BackendError."""
     return [str(row["name"]) for row in json.loads(run(["stack", "ls", "--all", "--json"]))]

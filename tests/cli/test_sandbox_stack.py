@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Sequence
 from unittest.mock import patch
 
 import pytest
@@ -41,6 +42,9 @@ class Terminal(sandbox_stack.Shell):
 
     def leave_out_cluster(self) -> None:
         self.cluster = False
+
+    def forget_slots(self, names: Sequence[str]) -> None:
+        self.called += [f"forget {name}" for name in names]
 
     def quiet(self, *words: str) -> None:
         self.call(*words)
@@ -134,6 +138,25 @@ def test_down_destroys_and_asks_the_market_before_it_stops_it(capsys):
     assert "--force" not in terminal.called[1]
     assert terminal.called[-1] == "python -m sandbox down"
     assert "0 instances, $0.00 an hour" in capsys.readouterr().out
+
+
+def test_down_forgets_the_stacks_of_slots_once_the_market_says_that_nothing_is_rented():
+    names = ["local", "local.slot.burst-1", "other.slot.burst-0", "local.slot.burst-0"]
+    terminal = Terminal(names, [ONE, NOTHING])
+    terminal.records = [{"resources": [{}]}, {}]
+    go_down(terminal)
+    forgotten = ["forget local.slot.burst-0", "forget local.slot.burst-1"]
+    assert first_words(terminal) == ["pulumi destroy --stack", *forgotten, "pulumi stack rm", "python -m sandbox"]
+    still = Terminal(names, [ONE, ONE])
+    with pytest.raises(subprocess.CalledProcessError):
+        go_down(still)
+    assert not any(line.startswith("forget") for line in still.called)
+
+
+def test_down_without_a_sandbox_forgets_slots_whose_instances_ended_with_it():
+    terminal = Terminal(["local", "local.slot.burst-0"], [None])
+    go_down(terminal)
+    assert terminal.called[0] == "forget local.slot.burst-0"
 
 
 def test_down_destroys_nothing_that_the_record_does_not_hold():

@@ -98,3 +98,52 @@ def test_a_row_that_the_market_does_not_fill_is_shown_all_the_same() -> None:
 )
 def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert since(seconds) == text
+
+
+SLOT = "dev.slot.burst-0"
+
+
+def pending(name: str) -> dict[str, Any]:
+    row = {"type": "pulumi-python:dynamic/vast:Instance", "urn": name, "inputs": {"label": f"gpu-fleet/abc/{name}"}}
+    return {"resources": [], "pending_operations": [{"type": "creating", "resource": row}]}
+
+
+def of_id(deployment: dict[str, Any]) -> dict[str, Any]:
+    identity = {"type": "pulumi-python:dynamic/identity:Identity", "id": "abc", "outputs": {"stackId": "abc"}}
+    return {"resources": [identity, *deployment.get("resources", [])]}
+
+
+def named(number: int, name: str) -> Instance:
+    return Instance(id=number, label=f"gpu-fleet/abc/{name}", actual_status="running", geolocation="Norway, NO")
+
+
+def test_slots_are_shown_with_the_fixed_instances_and_named_as_slots() -> None:
+    rows = [listed(11), listed(12), named(21, "burst-s0")]
+
+    report = report_of("dev", of_id(DEPLOYMENT), rows, "", {SLOT: {"resources": [resource("burst-s0", 21)]}})
+
+    assert [(row.name, row.slot) for row in report.instances] == [("burst-s0", SLOT), ("chat-0", ""), ("chat-1", "")]
+    assert report.unknown_to_state == ()
+    text = "\n".join(described(report, NOW))
+    assert "3 instances, $0.930/h together" in text
+    assert "Slots of elastic fleets, which the controller starts and ends: burst-s0" in text
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (pending("burst-s0"), "dev.slot.burst-0: an `up` is creating its instance"),
+        ("failed to load checkpoint: EOF", "its state cannot be read (failed to load checkpoint: EOF)"),
+    ],
+)
+def test_what_a_slot_creates_or_may_know_is_not_unknown(state: Any, says: str) -> None:
+    report = report_of("dev", of_id({}), [named(21, "burst-s0"), named(22, "burst-s1")], "", {SLOT: state})
+
+    assert report.unknown_to_state == (22,)
+    assert says in "\n".join(described(report, NOW))
+
+
+def test_a_slot_s_stack_without_an_instance_is_named_with_the_command_that_removes_it() -> None:
+    lines = described(report_of("dev", of_id({}), [], "", {SLOT: {}}), NOW)
+
+    assert lines[-1] == "Slot dev.slot.burst-0: no instance; `gpu-fleet sweep --destroy` removes the stack"

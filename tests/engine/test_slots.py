@@ -1,0 +1,192 @@
+"""Slots on the real engine: two boot at once beside a human's `up`, a replacement spares them, a destroy ends them all."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from bootstrap.clock import SystemClock
+from bootstrap.probe import probe
+from config.slot_names import SlotName
+from controller.pulumi_cli import Place
+from controller.slot_stack import SlotError, SlotStack, read_parent
+from providers.elastic.applied import Applied
+from providers.elastic.slot_output import SlotOutput
+from providers.vast.api.instance import Instance
+from providers.vast.api.rows import read
+from providers.vast.pulumi_state import states
+from providers.vast.renting.ownership import Kind, sort_out
+from tests.doubles.cloud import Cloud
+from tests.doubles.fleet_stack import rents, stack_id, stack_of_its_own
+from tests.doubles.processes import descendants, wait_until
+from tests.doubles.pulumi_stack import Engine, Stack
+
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
+
+BOOTS = "rent"
+
+
+@dataclass
+class Slot:
+    """One slot's stack and what its last command told."""
+
+    stack: SlotStack
+    told: list[str] = field(default_factory=list)
+    boots: Event = field(default_factory=Event)
+
+    def progress(self, phase: str, text: str) -> None:
+        self.told.append(f"{phase}: {text}")
+        if phase == BOOTS:
+            self.boots.set()
+
+    def up(self) -> SlotOutput:
+        return self.stack.up(self.progress)
+
+
+@pytest.fixture
+def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
+    with stack_of_its_own(cloud, engine, "dev") as made:
+        config = cloud.stack_config()
+        fleets = config["gpu-fleet:fleets"]
+        fleets["burst"] = {**fleets.pop("chat"), "replicas": {"max": 2}}
+        config["gpu-fleet:clients"] = {"team": {}}
+        made.write_config(config)
+        made.up()
+        assert cloud.rented() == [], "an elastic fleet rents nothing by itself"
+        yield made
+
+
+@pytest.fixture
+def place(stack: Stack, tmp_path: Path) -> Place:
+    return Place(stack.folder, tmp_path / "work")
+
+
+def slot(stack: Stack, place: Place, index: int) -> Slot:
+    return Slot(SlotStack(SlotName("dev", "burst", index), place, stack.env))
+
+
+def applied(stack: Stack, place: Place) -> Applied:
+    found = read_parent("dev", place, stack.env)
+    assert found is not None
+    assert found.unreadable == {}
+    return found
+
+
+def assert_serves(found: SlotOutput, main: Applied) -> None:
+    token = main.token(found.name)
+    assert probe(found.endpoint, main.ca_certificate, token, "tiny", SystemClock(), 30).text
+
+
+def kinds(cloud: Cloud, stack: Stack) -> dict[str, Kind]:
+    """What a sweep says of each rented instance, by name."""
+
+    def run(words: Sequence[str]) -> str:
+        return stack.call(*words).stdout
+
+    listed = read(cloud.rented(), Instance)
+    found = sort_out(listed, states(run, "dev"), frozenset({stack_id(stack)}))
+    return {str(one.instance.label).rpartition("/")[2]: one.kind for one in found}
+
+
+@contextmanager
+def at_once() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+def ended(slots: Sequence[Slot]) -> None:
+    for one in slots:
+        one.stack.destroy(one.progress)
+        one.stack.remove()
+        assert one.stack.look().output is None
+
+
+def test_slots_live_beside_their_main_stack_and_end_with_it(cloud: Cloud, stack: Stack, place: Place) -> None:
+    main, checkout = applied(stack, place), sorted(stack.folder.iterdir())
+    one, two = slot(stack, place, 0), slot(stack, place, 1)
+    with at_once() as pool:
+        first: Future[SlotOutput] = pool.submit(one.up)
+        assert one.boots.wait(60) or not first.done(), first
+        assert kinds(cloud, stack) == {"burst-s0": Kind.CREATING}, "what boots is never unknown"
+        second = pool.submit(two.up)
+        stack.up()  # a person's update is not blocked by a boot
+        served = [first.result(200), second.result(200)]
+    for found in served:
+        assert_serves(found, main)
+        assert found.digest == main.fleets["burst"].digest
+    assert kinds(cloud, stack) == {"burst-s0": Kind.KNOWN, "burst-s1": Kind.KNOWN}
+    assert {row["id"] for row in cloud.rented()} == {found.instance_id for found in served}
+
+    look = one.stack.refresh(one.progress)
+    assert (look.output, look.dead, look.drift) == (served[0], False, ())
+    again = one.up()
+    assert again.instance_id == served[0].instance_id
+
+    rentals = next(row["urn"] for row in stack.resources() if row["type"].endswith("rentals:Rentals"))
+    stack.up("--replace", rentals)
+    assert {row["id"] for row in cloud.rented()} == {found.instance_id for found in served}
+
+    secrets = [main.token_secret, main.ssh_key, main.clients["team"].api_key, *main.keys.values()]
+    plain = [one.get_secret_value().strip() for one in secrets] + [main.token(found.name) for found in served]
+    backend = Path(stack.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    for file in backend.rglob("*.json"):
+        text = file.read_text()
+        assert not [secret for secret in plain if json.dumps(secret)[1:-1] in text and len(secret) > 16], file
+    assert sorted(stack.folder.iterdir()) == checkout
+    assert list(place.work.iterdir()) == []
+
+    stack.destroy()
+    assert cloud.rented() == []
+    with pytest.raises(SlotError, match="main stack"):
+        slot(stack, place, 2).up()
+    ended([one, two, slot(stack, place, 2)])
+    listed = json.loads(stack.call("stack", "ls", "--json").stdout)
+    assert [row["name"] for row in listed] == ["dev"]
+
+
+def test_a_destroy_of_the_main_stack_ends_a_slot_that_boots_and_it_rents_nothing_more(
+    cloud: Cloud, stack: Stack, place: Place
+) -> None:
+    begun = rents(cloud)
+    cloud.arm("never-boots", 8)
+    one = slot(stack, place, 0)
+    with at_once() as pool:
+        booting = pool.submit(one.up)
+        wait_until(lambda: bool(cloud.rented()), "a rent")
+        stack.destroy()
+        assert cloud.rented() == []
+        with pytest.raises(SlotError, match="the main stack organization/gpu-fleet/dev is destroyed"):
+            booting.result(200)
+    assert cloud.rented() == []
+    assert rents(cloud) == begun + 1
+    ended([one])
+
+
+def test_a_slot_whose_up_was_killed_goes_on_with_its_instance(cloud: Cloud, stack: Stack, place: Place) -> None:
+    begun = rents(cloud)
+    one = slot(stack, place, 0)
+    with at_once() as pool:
+        killed = pool.submit(one.up)
+        assert one.boots.wait(60) or not killed.done(), killed
+        wait_until(lambda: bool(cloud.rented()), "a rent")
+        for process in descendants(os.getpid()):
+            if Path(f"/proc/{process.pid}/comm").read_text().strip() == "pulumi":
+                os.kill(process.pid, signal.SIGKILL)
+        with pytest.raises(SlotError):
+            killed.result(60)
+    found = one.up()
+    assert_serves(found, applied(stack, place))
+    assert [row["id"] for row in cloud.rented()] == [found.instance_id]
+    assert rents(cloud) <= begun + 2
+    assert one.stack.look().pending is False
+    one.stack.destroy(one.progress)
+    assert cloud.rented() == []
+    one.stack.remove()
+    stack.destroy()
