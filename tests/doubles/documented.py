@@ -24,6 +24,7 @@ MANIFESTS = "providers/store/test_documented.py"
 WARM = "engine/test_warm_start.py"
 RENEWED = "engine/test_renewal.py"
 MONITORED = "engine/test_monitoring.py"
+SLOTS = "engine/test_slots.py"
 ASKED = "controller/api/test_documented.py"
 
 NEEDS_A_BUILDER = (
@@ -153,7 +154,7 @@ WITHIN: Mapping[str, str] = {
     "pulumi config set --secret gpu-fleet:watchdogWebhook": WALK,
     "gpu-fleet manifest": A_NAME,
     "gpu-fleet pin": A_NAME,
-    "gpu-fleet sweep --destroy": WALK,
+    "gpu-fleet status": SLOTS,
     "gpu-fleet sandbox clean": "sandbox/test_commands.py",
     "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
     "python -m tools.durations": "it reads the report of a whole run; tests/tools/test_durations.py has its parts",

@@ -81,6 +81,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The key is of another account",
         "Renting is stopped",
         "The state is broken or lost",
+        "Slots are to end, or their controller is dead",  # by test_slots
         "A change failed in the middle of a fleet",
         "Certificates end soon",  # by test_renewal
         "One machine is to go",

@@ -27,6 +27,7 @@ from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import rents, stack_id, stack_of_its_own
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.engine.test_operating import blocks, follow
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
@@ -190,3 +191,24 @@ def test_a_slot_whose_up_was_killed_goes_on_with_its_instance(cloud: Cloud, stac
     assert cloud.rented() == []
     one.stack.remove()
     stack.destroy()
+
+
+def test_the_page_s_commands_end_slots_with_and_without_their_main_stack(
+    cloud: Cloud, stack: Stack, place: Place
+) -> None:
+    by_hand, after_the_end = blocks("Slots are to end, or their controller is dead")
+    slot(stack, place, 0).up()
+    assert "Slots of elastic fleets, which the controller starts and ends: burst-s0" in follow(
+        stack, ["gpu-fleet status"]
+    )
+    told = follow(stack, by_hand)
+    assert "slot dev.slot.burst-0: instance " in told
+    assert "dev.slot.burst-0  removed" in told
+    assert cloud.rented() == []
+
+    one = slot(stack, place, 1)
+    one.up()
+    told = follow(stack, after_the_end)
+    assert "dev.slot.burst-1  removed" in told
+    assert cloud.rented() == []
+    assert json.loads(stack.call("stack", "ls", "--json").stdout) == []
