@@ -60,6 +60,11 @@ def adoption(context: CommandContext, label_text: str) -> str:
     fleet_name, _, index = mark.name.rpartition("-")
     stack = read_config(context)
     fleet = stack.fleets.get(fleet_name)
+    if fleet and fleet.elastic:
+        raise CommandError(
+            f"{mark.name} is of an elastic fleet, and this stack has no such instance. The `up` of its slot's stack takes it "
+            "over by its label. If no slot knows it, give it back: gpu-fleet sweep --destroy"
+        )
     if fleet is None or not index.isdigit() or int(index) not in fleet.indexes:
         path = f"{PROJECT}:fleets.{fleet_name}"
         excluded = fleet is not None and index in map(str, fleet.without)

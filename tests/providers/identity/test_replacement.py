@@ -13,11 +13,13 @@ OWN = {"type": IDENTITY, "id": "abc", "outputs": {"stackId": "abc"}}
 RUNNING = {"type": INSTANCE, "id": "7", "inputs": {"label": "gpu-fleet/abc/chat-0"}}
 
 
-def refused(*rows: dict[str, Any], trouble: str = "") -> str:
-    def run(_arguments: Sequence[str]) -> str:
-        if trouble:
-            raise BackendError(trouble)
-        return json.dumps({"deployment": {"resources": list(rows)}})
+def refused(*rows: dict[str, Any], trouble: str = "", slot: dict[str, Any] | None = None, listing: str = "") -> str:
+    def run(arguments: Sequence[str]) -> str:
+        if trouble or (listing and arguments[1] == "ls"):
+            raise BackendError(trouble or listing)
+        if arguments[1] == "ls":
+            return json.dumps([{"name": "dev"}, *([{"name": "dev.slot.burst-0"}] if slot is not None else [])])
+        return json.dumps({"deployment": slot if "slot" in arguments[-1] else {"resources": list(rows)}})
 
     return refusal(run, "organization/gpu-fleet/dev")
 
@@ -28,6 +30,16 @@ def test_an_identity_whose_instances_run_is_not_made_anew() -> None:
     assert "(abc) would be made anew" in refusal
     assert "(chat-0)" in refusal
     assert "`pulumi destroy` first" in refusal
+
+
+CREATING = {"pending_operations": [{"type": "creating", "resource": RUNNING}]}
+
+
+@pytest.mark.parametrize("slot", [{"resources": [RUNNING]}, CREATING])
+def test_an_identity_whose_slots_run_or_boot_is_not_made_anew(slot: dict[str, Any]) -> None:
+    assert "(dev.slot.burst-0)" in refused(OWN, slot=slot)
+    assert refused(OWN, slot={}) == ""
+    assert "slots, which cannot be listed: no backend" in refused(OWN, listing="no backend")
 
 
 @pytest.mark.parametrize("rows", [[], [OWN], [RUNNING]])
