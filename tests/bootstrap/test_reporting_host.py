@@ -21,7 +21,12 @@ from tests.doubles.emulated import until
 from tests.doubles.prometheus import longest_gap
 from tests.doubles.rented import STORE, Rented, Things, rent
 
-pytestmark = [pytest.mark.host, pytest.mark.monitoring, pytest.mark.xdist_group("reporting-host")]
+pytestmark = [
+    pytest.mark.host,
+    pytest.mark.monitoring,
+    pytest.mark.xdist_group("reporting-host"),
+    pytest.mark.rotating(of=2),
+]
 
 REPORTER = Reporter("4711", "chat-0", "abc")
 PATIENCE_SECONDS = 90  # beside other tests; a receiver that cannot be reached is tried again after 15 s

@@ -22,7 +22,12 @@ from tests.doubles.emulated import until
 from tests.doubles.pulumi_stack import Done, Engine, Stack, sandbox_config, watching_config
 from tools.machine import paths
 
-pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.monitoring,
+    pytest.mark.xdist_group("kubernetes"),
+    pytest.mark.rotating(of=3),
+]
 
 # The project's program without what needs a market and a store.
 PROGRAM = """
@@ -81,6 +86,7 @@ def watched(kubernetes: Kubernetes, engine: Engine) -> Watched:
     return made
 
 
+@pytest.mark.rotating(of=1)
 def test_made_changed_drifted_and_gone(watched: Watched) -> None:
     stack = watched.stack
     stack.config(secret={"gpu-fleet:alertWebhook": SECRETS[-1]})

@@ -24,7 +24,7 @@ from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.documented import WALK, commands_of, played_by
 from tests.doubles.terminal import Terminal
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600), pytest.mark.rotating(of=2)]
 
 LINKED = (
     "Makefile",
