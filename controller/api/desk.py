@@ -13,6 +13,7 @@ from controller.progress import Serving, Status
 from controller.slot_names import SlotName
 from controller.slots import State
 from controller.store.claim_rows import KeptClaim
+from controller.store.claim_view import ClaimView
 from controller.store.errors import KeyReused
 from controller.store.event_rows import Event
 from controller.store.store import Store
@@ -42,7 +43,7 @@ class Desk:
         if first is not None and key is not None:
             if dict(first.request) != sent:
                 raise KeyReused(key, first.claim.id, first.request)
-            return self._answer(client, first)
+            return self.look(client, first.claim.id)
         now, offers = self.wall(), self.offers()
         minutes = clients.ttl_minutes(client, request.ttl_minutes)
         claimed = clients.held(self.store.claims(), now)
@@ -52,7 +53,7 @@ class Desk:
         def allowed(standing: tuple[Claim, ...]) -> None:
             clients.check_count(client, standing, request.count, now)
 
-        return self._answer(client, self.store.add_claim(claim, now, sent, key, allowed))
+        return self.look(client, self.store.add_claim(claim, now, sent, key, allowed).claim.id)
 
     def look(self, client: Client, id_: str) -> ClaimAnswer:
         """Return a claim of the client's; an admin sees every claim, without tokens."""
@@ -60,28 +61,28 @@ class Desk:
 
     def claims(self, client: Client) -> list[ClaimAnswer]:
         """Return the client's live claims; an admin's list has those of all."""
-        now = self.wall()
         owner = None if "admin" in client.scopes else client.name
-        live = [claim for claim in self.store.claims(owner) if claim.expires_at > now]
-        kept = [self.store.claim(claim.id) for claim in live]
-        return [self._answer(client, one) for one in kept if one is not None]
+        return [self._answer(client, one) for one in self.store.views(owner, self.wall())]
 
     def renew(self, client: Client, id_: str, minutes: float | None) -> ClaimAnswer:
         """Move a claim's end to so many minutes from now; it never comes nearer."""
-        self._own(client, id_, others=False)
+        self._check_owner(client, self.store.claim(id_), id_, others=False)
         now = self.wall()
         kept = self.store.renew_claim(id_, now, now + clients.ttl_minutes(client, minutes) * 60)
         if kept is None:
             raise claim_over(id_)
-        return self._answer(client, kept)
+        return self.look(client, id_)
 
     def end(self, client: Client, id_: str) -> ClaimAnswer:
         """Give a claim back. Its instances leave once their requests have ended, unless others want them."""
-        self._own(client, id_)
-        kept = self.store.end_claim(id_, self.wall())
-        if kept is None:
-            raise no_such_claim(id_)
-        return self._answer(client, kept)
+        self._check_owner(client, self.store.claim(id_), id_)
+        self.store.end_claim(id_, self.wall())
+        return self.look(client, id_)
+
+    def follow(self, client: Client, id_: str, after: int) -> tuple[ClaimAnswer, tuple[Event, ...]]:
+        """Return a claim, and what happened to its slots behind an event's number."""
+        found = self._own(client, id_)
+        return self._answer(client, found), tuple(event for event in found.events if event.id > after)
 
     def fleets(self) -> list[FleetAnswer]:
         """Return the elastic fleets."""
@@ -110,22 +111,28 @@ class Desk:
         self.store.ping()
         self.offers()
 
-    def _own(self, client: Client, id_: str, *, others: bool = True) -> KeptClaim:
-        kept = self.store.claim(id_)
+    def _own(self, client: Client, id_: str) -> ClaimView:
+        found = self.store.view(id_)
+        if found is None:
+            raise no_such_claim(id_)
+        self._check_owner(client, found.kept, id_)
+        return found
+
+    @staticmethod
+    def _check_owner(client: Client, kept: KeptClaim | None, id_: str, *, others: bool = True) -> None:
+        """Raise an error if there is no such claim, or if it is not the client's; an admin may have those of others."""
         if kept is None or not (kept.claim.owner == client.name or (others and "admin" in client.scopes)):
             raise no_such_claim(id_)
-        return kept
 
-    def _answer(self, client: Client, kept: KeptClaim) -> ClaimAnswer:
-        claim, now = kept.claim, self.wall()
-        serving = progress.of_claim(self.store.slots(claim.fleet), claim.id, self.store.times(claim.fleet))
-        status = progress.status(claim, kept.ended_at, serving, now)
-        ended = status is Status.ENDED
+    def _answer(self, client: Client, found: ClaimView) -> ClaimAnswer:
+        kept, claim = found.kept, found.kept.claim
+        serving = progress.of_claim(found.slots, claim.id, found.times)
+        status = progress.status(claim, kept.ended_at, serving, self.wall())
+        ended, waiting = status is Status.ENDED, status is Status.PROVISIONING
         instances = () if ended else tuple(self._instance(client, claim, one) for one in serving)
         first = next((one for one in instances if one.endpoint), None)
         offered = self.offers().find(claim.fleet)
-        waiting = status is Status.PROVISIONING
-        expect = progress.seconds_to_expect(claim, serving, self.store.boots(claim.fleet)) if waiting else 0.0
+        expect = progress.seconds_to_expect(claim, serving, found.boots) if waiting else 0.0
         return ClaimAnswer(
             id=claim.id,
             status=status.value,
@@ -143,8 +150,8 @@ class Desk:
             usd_per_hour=None if ended else progress.usd_per_hour(serving),
             ceiling_usd_per_hour=offered.ceiling * claim.count if offered and not ended else None,
             seconds_to_expect=None if expect is None or ended else round(expect, 1),
-            waits_for=self._reasons(claim.fleet) if waiting else (),
-            phases=tuple(map(phase, self.store.events_of(claim.id))),
+            waits_for=phase(found.decision).says if waiting and found.decision else (),
+            phases=tuple(map(phase, found.events)),
         )
 
     def _instance(self, client: Client, claim: Claim, one: Serving) -> Instance:
@@ -157,15 +164,6 @@ class Desk:
             token=self.offers().token(name) if mine else None,
             usd_per_hour=one.slot.usd_per_hour,
         )
-
-    def follow(self, client: Client, id_: str, after: int) -> tuple[ClaimAnswer, tuple[Event, ...]]:
-        """Return a claim, and what happened to its slots behind an event's number."""
-        answer = self._answer(client, self._own(client, id_))
-        return answer, self.store.events_of(id_, after)
-
-    def _reasons(self, fleet: str) -> tuple[str, ...]:
-        event = self.store.last_decision(fleet)
-        return phase(event).says if event else ()
 
 
 def phase(event: Event) -> Phase:

@@ -71,7 +71,7 @@ def after(connection: Connection, id_: int, fleet: str | None, most: int = MOST)
     return tuple(_event(row) for row in rows)
 
 
-def of_claim(connection: Connection, claim: str, id_: int, most: int = MOST) -> tuple[Event, ...]:
+def of_claim(connection: Connection, claim: str, id_: int = 0, most: int = MOST) -> tuple[Event, ...]:
     """Return the newest events behind a number of the slots that served a claim, the oldest first."""
     query = """
         select id, at, fleet, index, event, reasons, claim from gpu_fleet.events

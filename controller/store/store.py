@@ -7,8 +7,9 @@ from typing import Any
 
 from controller.demand import Claim
 from controller.slots import Slot
-from controller.store import claim_rows, event_rows, slot_rows
+from controller.store import claim_rows, claim_view, event_rows, slot_rows
 from controller.store.claim_rows import Allowed, KeptClaim
+from controller.store.claim_view import ClaimView
 from controller.store.connections import Connections
 from controller.store.errors import StoreRefused
 from controller.store.event_rows import Call, Event, Record
@@ -84,16 +85,6 @@ class Store:
         with self._connections.transaction() as connection:
             slot_rows.set_endpoint(connection, fleet, index, endpoint)
 
-    def times(self, fleet: str) -> Mapping[int, tuple[str | None, float]]:
-        """Return the endpoint of each slot, None if it has none, and for how many seconds it has been in its state."""
-        with self._connections.transaction() as connection:
-            return slot_rows.times(connection, fleet)
-
-    def boots(self, fleet: str, last: int = 20) -> tuple[float, ...]:
-        """Return how many seconds the last boots of a fleet took, newest first."""
-        with self._connections.transaction() as connection:
-            return slot_rows.boots(connection, fleet, last)
-
     # -- claims
 
     def claims(self, owner: str | None = None) -> tuple[Claim, ...]:
@@ -105,6 +96,17 @@ class Store:
         """Return a claim, also one that is over."""
         with self._connections.transaction() as connection:
             return claim_rows.find(connection, id_)
+
+    def view(self, id_: str) -> ClaimView | None:
+        """Return a claim with everything that concerns it, as of one moment; None if it was never made."""
+        with self._connections.transaction() as connection:
+            return claim_view.view(connection, id_)
+
+    def views(self, owner: str | None, wall: float) -> tuple[ClaimView, ...]:
+        """Return the live claims of one client, or of all, each with everything that concerns it."""
+        with self._connections.transaction() as connection:
+            live = [one.id for one in claim_rows.standing(connection, owner) if one.expires_at > wall]
+            return tuple(found for id_ in live if (found := claim_view.view(connection, id_)))
 
     def claim_of_key(self, owner: str, key: str) -> KeptClaim | None:
         """Return the claim that a client made with this idempotency key."""
@@ -153,11 +155,6 @@ class Store:
         """Return the events behind a number of the slots that served a claim, the oldest first, the newest 500."""
         with self._connections.transaction() as connection:
             return event_rows.of_claim(connection, claim, after)
-
-    def last_decision(self, fleet: str) -> Event | None:
-        """Return the newest event that concerns a fleet as a whole."""
-        with self._connections.transaction() as connection:
-            return event_rows.last_decision(connection, fleet)
 
     def audit(self, call: Call) -> None:
         """Append a call of the API."""

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from controller.demand import Claim
 from controller.slots import Event, Slot, State, advance
+from controller.store.claim_view import ClaimView
 from controller.store.errors import KeyReused
 from controller.store.event_rows import Call, Record
 from controller.store.storable import json_value, text
@@ -146,19 +147,29 @@ def test_fleets_with_something_rented_are_told(store: Store) -> None:
 
 
 def test_a_boot_is_timed_and_an_endpoint_lasts_until_the_slot_is_absent(store: Store) -> None:
+    store.add_claim(claim(), 1.0, REQUEST)
+
+    def seen() -> ClaimView:
+        found = store.view("c-1")
+        assert found is not None
+        return found
+
     store.write(FLEET, Slot(0), RENTING)
     store.set_endpoint(FLEET, 0, "https://192.0.2.1:8443")
     began = advance(RENTING, Event.BEGAN, 0)
     store.write(FLEET, RENTING, began)
     ready = advance(began, Event.SERVED, 0, 0.3)
     store.write(FLEET, began, ready)
-    [took] = store.boots(FLEET)
+    [took] = seen().boots
     assert 0 < took < 60
-    assert store.times(FLEET)[0][0] == "https://192.0.2.1:8443"
-    assert 0 <= store.times(FLEET)[0][1] < 60
+    [(endpoint, seconds)] = seen().times.values()
+    assert endpoint == "https://192.0.2.1:8443"
+    assert 0 <= seconds < 60
+    assert seen().slots == (ready,)
 
     store.write(FLEET, ready, advance(ready, Event.GONE, 0))
-    assert store.times(FLEET)[0][0] is None
+    assert seen().times[0][0] is None
+    assert store.view("c-9") is None
 
 
 def test_the_same_key_from_a_hundred_callers_is_one_claim(store: Store) -> None:
