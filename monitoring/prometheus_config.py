@@ -13,8 +13,12 @@ def prometheus(
     rules: Sequence[str],
     interval: str = "15s",
     external: Mapping[str, str] | None = None,
+    target_files: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return prometheus.yml. `targets`: host:port by job; `rules`: files. Hosts push; Prometheus does not scrape them."""
+    """Return prometheus.yml. `targets`: host:port by job; `rules`: files. Hosts push; Prometheus does not scrape them.
+
+    `target_files`: by job, a file that Prometheus watches for the targets of a job that comes and goes (`target_file`).
+    """
     return {
         "global": {
             "scrape_interval": interval,
@@ -26,9 +30,15 @@ def prometheus(
         "rule_files": list(rules),
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
-            {"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()
+            *({"job_name": job, "static_configs": [{"targets": [target]}]} for job, target in targets.items()),
+            *({"job_name": job, "file_sd_configs": [{"files": [file]}]} for job, file in (target_files or {}).items()),
         ],
     }
+
+
+def target_file(targets: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the content of a file of targets, each host:port."""
+    return [{"targets": list(targets)}]
 
 
 def alertmanager(webhook: str = "", watchdog: str = "") -> dict[str, Any]:

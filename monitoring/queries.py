@@ -2,8 +2,9 @@
 """Every PromQL expression of the project. Rules, alerts, dashboards, report and criteria take them from here.
 
 Series of hosts have the labels `instance_id`, `name` and `fleet`, which the receiver sets. Series of the fleet exporter
-have `job="exporter"`. Names and buckets are those of vLLM 0.20 to 0.33; docs/monitoring.md lists the others.
-A window is a PromQL duration. Without traffic an expression has no value: neither 0 nor infinity.
+have `job="exporter"`, those of the controller of elastic fleets `job="controller"`. Names and buckets are those of vLLM
+0.20 to 0.33; docs/monitoring.md lists the others. A window is a PromQL duration. Without traffic an expression has no
+value: neither 0 nor infinity.
 """
 
 ALL_PHASES = "all"  # the exporter's phase from the first attempt to an answered completion
@@ -14,6 +15,9 @@ STALE_SECONDS = 300
 FRESH_SECONDS = 120
 LEAST_TOKENS = 10_000  # with fewer, the price of a million would be the rent over a few answers
 OURS = 'vast_instance_state{state="ready"}'  # each reporting host always has this series
+CONTROLLER = "gpu_fleet_controller"  # the prefix of the metrics of the process that owns the count of elastic fleets
+CONTROLLER_UP = 'max by (job) (up{job="controller"})'  # of two controllers of a stack, only the one that leads ticks
+LEASE_SECONDS = 900  # the lease of an elastic fleet's hosts, unless its config says another
 
 
 # --- the endpoints ---------------------------------------------------------------------------------------------------------
@@ -234,6 +238,96 @@ def orphans() -> str:
     No event names them, or an event says that they were given back, or they boot for longer than any create waits.
     """
     return "vast_instance_orphaned == 1"
+
+
+# --- elastic fleets --------------------------------------------------------------------------------------------------------
+
+
+def controllers() -> str:
+    """Whether each controller of elastic fleets answers. A stack without one has no such series."""
+    return 'up{job="controller"}'
+
+
+def since_tick() -> str:
+    """Seconds since the controller last looked at its fleets and decided."""
+    return f"time() - max by (job) ({CONTROLLER}_last_tick_timestamp_seconds)"
+
+
+def silent_controllers(seconds: float = 120) -> str:
+    """Controllers that do not answer, that answer and have not ticked for `seconds`, or that never ticked."""
+    never = f"{CONTROLLER_UP} unless on (job) {CONTROLLER}_last_tick_timestamp_seconds"
+    return f"{CONTROLLER_UP} == 0 or {since_tick()} > {seconds:g} or {never}"
+
+
+def desired() -> str:
+    """Instances that each elastic fleet should have, within its bounds and its budget."""
+    return f"{CONTROLLER}_desired_instances"
+
+
+def most() -> str:
+    """The most instances that each elastic fleet may have."""
+    return f"{CONTROLLER}_max_instances"
+
+
+def slots() -> str:
+    """Slots of each elastic fleet by state."""
+    return f"{CONTROLLER}_instances"
+
+
+def ready() -> str:
+    """Slots of each elastic fleet that serve; 0 if none does."""
+    return f'(sum by ({STACK}, fleet) ({slots()}{{state="ready"}}) or 0 * {desired()})'
+
+
+def not_reached() -> str:
+    """The number of instances that an elastic fleet should have, if fewer serve."""
+    return f"{desired()} > on ({STACK}, fleet) {ready()}"
+
+
+def at_maximum() -> str:
+    """The number of instances that an elastic fleet should have, if it is the most that config allows.
+
+    A fleet whose least is its most is meant to stand there.
+    """
+    return f"{desired()} > 0 and {desired()} >= {most()} unless {CONTROLLER}_min_instances >= {most()}"
+
+
+def changes(window: str = "1h") -> str:
+    """Instances that the controller started (up) or let go (down) in a window."""
+    return f"sum by (fleet, direction) (increase({CONTROLLER}_changes_total[{window}]))"
+
+
+def flapping(count: float = 4, window: str = "1h") -> str:
+    """How often a fleet grew in a window, if it grew and shrank at least `count` times each."""
+    ways = [
+        f'sum by (fleet) (increase({CONTROLLER}_changes_total{{direction="{way}"}}[{window}])) >= {count:g}'
+        for way in ("up", "down")
+    ]
+    return " and on (fleet) ".join(ways)
+
+
+def slot_failures(window: str = "1h") -> str:
+    """Slots of each elastic fleet that failed in a window; no value without failures."""
+    return f"sum by (fleet) (increase({CONTROLLER}_failures_total[{window}])) > 0"
+
+
+def spend_stops(window: str = "15m") -> str:
+    """How often the budget kept each elastic fleet from renting in a window; no value if it never did."""
+    return f"sum by (fleet) (increase({CONTROLLER}_spend_stops_total[{window}])) > 0"
+
+
+def lease_age() -> str:
+    """Seconds since the controller last renewed the lease of each slot's host."""
+    return f"max by (name, fleet) ({CONTROLLER}_lease_age_seconds)"
+
+
+def lapsed_leases() -> str:
+    """Seconds since the lease of a host lapsed, by the host; of a host that does not tell, by the controller."""
+    remaining = "vast_instance_lease_remaining_seconds"
+    return (
+        f"-max by (name, fleet) ({remaining}) > 0 "
+        f"or {lease_age()} - {LEASE_SECONDS} > 0 unless on (name, fleet) {remaining}"
+    )
 
 
 # --- money -----------------------------------------------------------------------------------------------------------------

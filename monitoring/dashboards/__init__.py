@@ -1,1 +1,1 @@
-"""Four dashboards as data: panels with queries and units. Grafana and the report draw them."""
+"""Dashboards as data: panels with queries and units. Grafana and the report draw them."""

@@ -1,6 +1,7 @@
-"""The four dashboards: Fleet, Endpoint, Money, Cold start."""
+"""The dashboards: Fleet, Endpoint, Money, Cold start, Elastic fleets."""
 
 from monitoring import queries
+from monitoring.dashboards.elastic import ELASTIC
 from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query
 
 NAME = "{{name}}"
@@ -274,4 +275,4 @@ COLD_START = Dashboard(
     },
 )
 
-BOARDS = (FLEET, ENDPOINT, MONEY, COLD_START)
+BOARDS = (FLEET, ENDPOINT, MONEY, COLD_START, ELASTIC)

@@ -46,12 +46,16 @@ class Panel:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """One dashboard. `rows` are panels under a heading. `uid` never changes, because links and bookmarks use it."""
+    """One dashboard. `rows` are panels under a heading. `uid` never changes, because links and bookmarks use it.
+
+    `shown_if` is an expression: if it has no value, the stack has nothing of this kind, and the report leaves the board out.
+    """
 
     uid: str
     title: str
     about: str
     rows: Mapping[str, Sequence[Panel]] = field(default_factory=dict)
+    shown_if: str = ""
 
     @property
     def panels(self) -> list[Panel]:

@@ -46,7 +46,11 @@ def report(prometheus: Prometheus, source: str, begin: float, end: float, window
         verdicts,
         sorted(fired),
         timeline(prometheus.query(queries.last_phases(), end)),
-        [section(board, prometheus, begin, end, step) for board in BOARDS],
+        [
+            section(board, prometheus, begin, end, step)
+            for board in BOARDS
+            if not board.shown_if or prometheus.range(board.shown_if, begin, end, step)
+        ],
     )
 
 

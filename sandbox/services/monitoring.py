@@ -5,6 +5,7 @@ Their data lies in a folder of the sandbox's state, and `stop` removes it: a new
 old history is not its own.
 """
 
+import json
 import shutil
 import sys
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from sandbox.services.programs import Program
 
 NAME_FOR_HOSTS, PORT_FOR_HOSTS = "metrics.sandbox.internal", 9443
 KEY = "sandbox-metrics-key"  # public by design, as Pulumi.local.yaml has it
+CONTROLLER_FILE = "controller.json"  # the controller comes with the first elastic fleet
 EVERY_SECONDS = 5  # between two scrapes, and two evaluations of the rules
 REPO = Path(__file__).resolve().parents[2]
 
@@ -109,13 +111,25 @@ class Monitoring:
         self._programs[name].start()
         self._programs[name].wait()
 
+    def scrape_controller(self, address: str | None) -> None:
+        """Let Prometheus read the controller's metrics at host:port from now on; None takes it out again."""
+        file = self._home / CONTROLLER_FILE
+        written = file.with_suffix(".new")
+        written.write_text(json.dumps(prometheus_config.target_file([address] if address else [])))
+        written.replace(file)  # Prometheus reads the whole of it, or the old one
+
     def _write(self) -> None:
         shutil.rmtree(self._home, ignore_errors=True)  # left by a killed sandbox
         self._home.mkdir(mode=0o700, parents=True)
         jobs = {name: program.url.partition("://")[2] for name, program in self._programs.items()}
         jobs["door"] = f"{LOOPBACK}:{self._door_metrics}"
         document = prometheus_config.prometheus(
-            jobs, jobs["alertmanager"], ["records.yml", "alerts.yml"], f"{EVERY_SECONDS}s", {"cluster": "sandbox"}
+            jobs,
+            jobs["alertmanager"],
+            ["records.yml", "alerts.yml"],
+            f"{EVERY_SECONDS}s",
+            {"cluster": "sandbox"},
+            {"controller": str(self._home / CONTROLLER_FILE)},
         )
         documents: Mapping[str, dict[str, Any]] = {
             "prometheus.yml": document,
@@ -125,6 +139,7 @@ class Monitoring:
         }
         for name, content in documents.items():
             (self._home / name).write_text(yaml.safe_dump(content, sort_keys=False, width=1000))
+        self.scrape_controller(None)
         for name, text in (("door.crt", self._certificate.chain), ("door.key", self._certificate.key)):
             (self._home / name).touch(mode=0o600)
             (self._home / name).write_text(text)

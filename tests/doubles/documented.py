@@ -122,6 +122,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
     },
 }
 
+A_FLEETS_EDIT = "an edit of bounds; tests/config/test_reading.py reads such keys"
 A_NAME = "the beginning of a command that stands elsewhere"
 # Commands within sentences, if no block has them.
 WITHIN: Mapping[str, str] = {
@@ -131,6 +132,9 @@ WITHIN: Mapping[str, str] = {
     "git rev-parse HEAD": "it says which commit a report is about",
     "kubectl --kubeconfig F get nodes": NEEDS_KUBECTL,
     "kubectl -n monitoring get pods": NEEDS_KUBECTL,
+    "kubectl --namespace gpu-fleet-controller get pods": NEEDS_KUBECTL,
+    "kubectl --namespace gpu-fleet-controller logs deployment/controller --tail 50": NEEDS_KUBECTL,
+    "kubectl --namespace gpu-fleet-controller rollout restart deployment/controller": NEEDS_KUBECTL,
     "kubectl config get-contexts": NEEDS_KUBECTL,
     "kubectl get storageclasses": NEEDS_KUBECTL,
     "kubectl port-forward": NEEDS_KUBECTL,
@@ -147,6 +151,8 @@ WITHIN: Mapping[str, str] = {
     "make up MONITORING=off": TRIED,
     "make up VLLM=double": TRIED,
     "pulumi config --show-secrets": WALK,
+    "pulumi config set --path gpu-fleet:fleets.burst.replicas.downSeconds 900": A_FLEETS_EDIT,
+    "pulumi config set --path gpu-fleet:fleets.burst.replicas.max 6": A_FLEETS_EDIT,
     "pulumi config set --secret --path": A_NAME,
     "pulumi config set --secret --path gpu-fleet:fleets.chat.environment.WANDB_API_KEY": WALK,
     "pulumi config set --secret gpu-fleet:alertWebhook": WALK,
@@ -155,6 +161,8 @@ WITHIN: Mapping[str, str] = {
     "gpu-fleet manifest": A_NAME,
     "gpu-fleet pin": A_NAME,
     "gpu-fleet status": SLOTS,
+    "gpu-fleet explain burst-s0": "the form with another name: `gpu-fleet explain chat-0`",
+    "gpu-fleet why-not 1234567 burst": "the form with another name: `gpu-fleet why-not 1234567 chat`",
     "gpu-fleet sandbox clean": "sandbox/test_commands.py",
     "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
     "python -m tools.durations": "it reads the report of a whole run; tests/tools/test_durations.py has its parts",

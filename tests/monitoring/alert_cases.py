@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 W = 'instance_id="7",name="chat-0",fleet="chat"'
 HOUR = "x240"
+C, CONTROLLER, E = "gpu_fleet_controller", 'job="controller",instance="c:8080"', 'fleet="chat"'
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,34 @@ def two_stacks() -> dict[str, str]:
         rows[f'vast_instance_cost_per_hour{{{labels},instance_id="{stack}",name="chat-0"}}'] = f"0.61{HOUR}"
         rows[f"vast_fleet_price_ceiling_usd_per_hour{{{labels}}}"] = f"{ceiling}{HOUR}"
     return rows
+
+
+def elastic(desired: str, ready: str | None, most: int = 4, least: int = 0) -> dict[str, str]:
+    """What the controller tells of the fleet chat. Without `ready`, it tells no count of slots."""
+    rows = {"desired_instances": desired, "max_instances": f"{most}{HOUR}", "min_instances": f"{least}{HOUR}"}
+    told = {f"{C}_{name}{{{CONTROLLER},{E}}}": values for name, values in rows.items()}
+    if ready is None:
+        return told
+    return told | {
+        f'{C}_instances{{{CONTROLLER},{E},state="ready"}}': ready,
+        f'{C}_instances{{{CONTROLLER},{E},state="renting"}}': f"1{HOUR}",
+    }
+
+
+def grew_and_shrank(up: str, down: str) -> dict[str, str]:
+    """How often the fleet chat has grown and shrunk."""
+    both = {"up": up, "down": down}
+    return {f'{C}_changes_total{{{CONTROLLER},{E},direction="{way}"}}': values for way, values in both.items()}
+
+
+def ticked(at: str, up: str = f"1{HOUR}") -> dict[str, str]:
+    """A controller and the moment of its last tick."""
+    return {f"up{{{CONTROLLER}}}": up, f"{C}_last_tick_timestamp_seconds{{{CONTROLLER}}}": at}
+
+
+def lease_age(values: str) -> dict[str, str]:
+    """How long ago the controller renewed the lease of chat-0."""
+    return {f'{C}_lease_age_seconds{{{CONTROLLER},{E},name="chat-0"}}': values}
 
 
 READY = state(f"1{HOUR}")
@@ -193,6 +222,41 @@ CASES = [
     Case("ExporterDown", "gone", {}, 1),
     Case("DoorRefusing", "taking everything", {f'vast_door_refused_total{{{W},reason="label"}}': f"4{HOUR}"}, 0),
     Case("DoorRefusing", "refusing", {f'vast_door_refused_total{{{W},reason="label"}}': "0x100 7x140"}, 1),
+    Case("ControllerSilent", "no elastic fleet, so no controller", {}, 0),
+    Case("ControllerSilent", "one that ticks", ticked("0+15x240"), 0),
+    Case("ControllerSilent", "it does not answer", ticked("0+15x40 _x200", "1x40 0x200"), 1),
+    Case("ControllerSilent", "it answers, and its loop hangs", ticked("0+15x40 600x200"), 1),
+    Case("ControllerSilent", "it answers, and never ticked", {f"up{{{CONTROLLER}}}": f"1{HOUR}"}, 1),
+    Case("ControllerSilent", "a restart of a minute", ticked("0+15x100 _x4 1560+15x136", "1x100 0x4 1x136"), 0, "27m"),
+    Case("ControllerSilent", "a second one that waits for the first to end", ticked("0+15x240")
+         | {'up{job="controller",instance="d:8080"}': f"1{HOUR}"}, 0),
+    Case("LeaseLapsed", "renewed each minute", lease_age("0 15 30 45 60x236"), 0),
+    Case("LeaseLapsed", "nobody renews it, and the host does not tell", lease_age("0+15x240"), 1),
+    Case("LeaseLapsed", "nobody renews it, by the host alone",
+         host("vast_instance_lease_remaining_seconds", "900-15x240"), 1),
+    Case("LeaseLapsed", "both tell of one host", lease_age("0+15x240")
+         | host("vast_instance_lease_remaining_seconds", "900-15x240"), 1),
+    Case("LeaseLapsed", "a longer lease, which the host knows", lease_age("0+15x240")
+         | host("vast_instance_lease_remaining_seconds", "3600-15x240"), 0, "40m"),
+    Case("LeaseLapsed", "the host ended itself", host("vast_instance_lease_remaining_seconds", "900-15x64 stale _x175"), 0),
+    Case("DesiredNotReached", "as many as there should be", elastic(f"2{HOUR}", f"2{HOUR}"), 0),
+    Case("DesiredNotReached", "at zero", elastic(f"0{HOUR}", f"0{HOUR}"), 0),
+    Case("DesiredNotReached", "a start of five minutes", elastic("1x40 2x200", "1x60 2x180"), 0),
+    Case("DesiredNotReached", "one of two for long", elastic(f"2{HOUR}", f"1{HOUR}"), 1),
+    Case("DesiredNotReached", "the controller counts no slot", elastic(f"2{HOUR}", None), 1),
+    Case("DesiredNotReached", "more than there should be, because they still serve", elastic(f"1{HOUR}", f"3{HOUR}"), 0),
+    Case("FleetAtMaximum", "below it", elastic(f"3{HOUR}", f"3{HOUR}"), 0, "50m"),
+    Case("FleetAtMaximum", "at it for ten minutes", elastic("1x100 4x40 1x100", f"4{HOUR}"), 0, "36m"),
+    Case("FleetAtMaximum", "at it for long", elastic(f"4{HOUR}", f"4{HOUR}"), 1, "50m"),
+    Case("FleetAtMaximum", "bounds that leave no choice", elastic(f"4{HOUR}", f"4{HOUR}", least=4), 0, "50m"),
+    Case("FleetAtMaximum", "a fleet that is to leave", elastic(f"0{HOUR}", f"0{HOUR}", most=0), 0, "50m"),
+    Case("FleetFlapping", "an hour with one wave", grew_and_shrank("0x60 2x180", "0x120 2x120"), 0, "60m"),
+    Case("FleetFlapping", "growing all the time", grew_and_shrank("0x20 1x40 3x40 5x40 7x100", f"0{HOUR}"), 0, "60m"),
+    Case("FleetFlapping", "up and down, five times", grew_and_shrank(
+        "0x20 1x40 2x40 3x40 4x40 6x60", "0x40 1x40 2x40 3x40 5x80"), 1, "60m"),
+    Case("SpendStopped", "a budget that is wide enough", {f"{C}_spend_stops_total{{{CONTROLLER},{E}}}": f"0{HOUR}"}, 0),
+    Case("SpendStopped", "a rent that does not fit", {f"{C}_spend_stops_total{{{CONTROLLER},{E}}}": "0x100 1+1x140"}, 1),
+    Case("SpendStopped", "long ago", {f"{C}_spend_stops_total{{{CONTROLLER},{E}}}": "0x20 9x220"}, 0),
     Case("Watchdog", "always", {}, 1),
     Case("Watchdog", "also where all is well", READY | info(), 1),
 ]  # fmt: skip

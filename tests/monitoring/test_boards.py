@@ -26,7 +26,7 @@ def test_a_panel_has_title_description_unit_and_legends(board: Dashboard, panel:
 
 
 def test_boards_and_titles_are_told_apart() -> None:
-    assert [board.title for board in BOARDS] == ["Fleet", "Endpoint", "Money", "Cold start"]
+    assert [board.title for board in BOARDS] == ["Fleet", "Endpoint", "Money", "Cold start", "Elastic fleets"]
     assert len({board.uid for board in BOARDS}) == len(BOARDS)
     for board in BOARDS:
         assert len({panel.title for panel in board.panels}) == len(board.panels)

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring import queries
+from monitoring.dashboards.boards import BOARDS
 from monitoring.prometheus import Prometheus, Series
 from monitoring.report import charts
 from monitoring.report.drawing import report, timeline
@@ -69,6 +70,24 @@ def test_a_page_draws_every_panel_and_needs_no_network() -> None:
     assert "cha&lt;script&gt;" in page
     assert page.count("<span class=pass>") == 3
     assert "EndpointDown" in page
+
+
+class WithoutController(Known):
+    """A stack that has no elastic fleet."""
+
+    def query(self, expression: str, at: float | None = None) -> list[Series]:
+        return [] if expression == queries.controllers() else super().query(expression, at)
+
+
+def test_elastic_fleets_are_on_the_page_of_a_stack_with_a_controller_alone() -> None:
+    titles = {
+        found: [section.title for section in report(found(), "http://there", NOW - 3600, NOW, "1h").sections]
+        for found in (Known, WithoutController)
+    }
+
+    assert titles[Known] == [board.title for board in BOARDS]
+    assert titles[WithoutController] == [board.title for board in BOARDS if not board.shown_if]
+    assert len(titles[WithoutController]) == len(BOARDS) - 1
 
 
 def test_a_page_without_data_says_so_and_does_not_fail() -> None:

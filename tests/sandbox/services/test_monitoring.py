@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from monitoring import queries
 from monitoring.alerts import ALERTS
 from monitoring.prometheus import Prometheus
 from sandbox.services.child import ServiceError
@@ -56,6 +57,19 @@ def test_rules_targets_and_alerts_reach_where_they_should(tmp_path: Path) -> Non
         monitoring.stop()
     assert programs_of(home) == []
     assert not home.exists()
+
+
+def test_prometheus_reads_a_controller_while_there_is_one(tmp_path: Path) -> None:
+    with Monitoring(tmp_path / "monitoring", STACK_CONFIG) as monitoring:
+        prometheus = Prometheus(monitoring.urls["prometheus"])
+        until(lambda: len(prometheus.query("up == 1")) == 4)
+        assert prometheus.query(queries.controllers()) == []
+
+        exporter = monitoring.urls["exporter"].partition("://")[2]  # a program that answers at /metrics
+        monitoring.scrape_controller(exporter)
+        until(lambda: [one.value for one in prometheus.query(queries.controllers())] == [1])
+        monitoring.scrape_controller(None)
+        until(lambda: prometheus.query(queries.controllers()) == [])
 
 
 def test_a_port_in_use_is_named_with_the_option_that_moves_it(tmp_path: Path) -> None:
