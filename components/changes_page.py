@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from components.fleet import FleetArgs, instance_inputs
+from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
 from config.stack import StackConfig
 from providers.identity.resource import Identity
@@ -115,6 +116,11 @@ EDITS = (
         for name, field in KubernetesConfig.model_fields.items()
     ),
     Edit("controller.backend", says="nothing; the controller uses it from its next start"),
+    Edit("controller.kubernetes", says="nothing; the controller's objects are made, or removed"),
+    *(
+        Edit(f"controller.kubernetes.{field.alias or name}", says="nothing; the controller's objects are changed")
+        for name, field in ControllerKubernetesConfig.model_fields.items()
+    ),
     *(
         Edit(f"clients.<name>.{key}", says="nothing; the controller follows it once `up` has applied it")
         for key in ("scopes", "maxInstances", "maxTtlMinutes", "keyEpoch")

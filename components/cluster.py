@@ -1,4 +1,4 @@
-"""Reads `gpu-fleet:kubernetes` before any call to the cluster: the kubeconfig, and the settings of the manifests."""
+"""Reads the sections about clusters before any call to one: the kubeconfig, and the settings of the manifests."""
 
 import hashlib
 import hmac
@@ -12,6 +12,8 @@ import yaml
 from pydantic import ValidationError
 
 from config.base import PROJECT
+from config.cluster import ClusterConfig
+from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_leaves import NONE, SecretLeaves
@@ -20,12 +22,40 @@ from monitoring.alerts import RUNBOOKS
 from monitoring.kubernetes.images import IMAGES, unpinned
 from monitoring.kubernetes.settings import Settings
 
+WITHOUT = {  # what a stack lacks without each section
+    "kubernetes": "a cluster that watches them",
+    "controller.kubernetes": "a controller in a cluster, and you run it elsewhere",
+}
+
 
 def settings_of(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> Settings:
     """Return the settings of the manifests."""
     assert stack.kubernetes is not None
-    more = {"stack_file": stack_file(stack, secret_leaves), "runbooks": RUNBOOKS}
+    more = {
+        "stack_file": stack_file(stack, secret_leaves),
+        "runbooks": RUNBOOKS,
+        "controller_namespace": watched_controller(stack),
+    }
     return Settings.model_validate({**stack.kubernetes.model_dump(), **more})
+
+
+def controller_cluster(
+    own: ControllerKubernetesConfig, watching: KubernetesConfig | None
+) -> ControllerKubernetesConfig:
+    """Return the controller's section with the way to its cluster: its own, else that of monitoring."""
+    if watching is None or own.kubeconfig:
+        return own
+    return own.model_copy(update={"kubeconfig": watching.kubeconfig, "context": own.context or watching.context})
+
+
+def watched_controller(stack: StackConfig) -> str:
+    """Return the controller's namespace if it is in the cluster in which monitoring makes Prometheus; else an empty text."""
+    own, watching = stack.cluster_controller, stack.kubernetes
+    if own is None or watching is None or watching.mode != "plain":
+        return ""
+    way = controller_cluster(own, watching)
+    same = (way.kubeconfig, way.context) == (watching.kubeconfig, watching.context)
+    return own.namespace if same else ""
 
 
 def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
@@ -33,7 +63,8 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
 
     The text is JSON, because every dialect of YAML reads it alike. Raises ConfigError if the exporter needs a secret leaf.
     """
-    left_out: Any = {"kubernetes": True, "fleets": {"__all__": {"environment", "registry"}}}
+    left_out: Any = {"kubernetes": True, "controller": True, "clients": True}
+    left_out["fleets"] = {"__all__": {"environment", "registry"}}
     content = secret_leaves.without(
         stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)
     )
@@ -47,8 +78,10 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
     return json.dumps({"config": {f"{PROJECT}:{key}": value for key, value in content.items()}}, indent=1)
 
 
-def read_kubeconfig(cluster: KubernetesConfig, project: Path, environ: Mapping[str, str]) -> str:
-    """Return the text of the kubeconfig.
+def read_kubeconfig(
+    cluster: ClusterConfig, project: Path, environ: Mapping[str, str], section: str = "kubernetes"
+) -> str:
+    """Return the text of the kubeconfig. `section` is the path of the keys in stack config.
 
     Raises ConfigError, also if it lacks the context: Pulumi's plugin would notice that in `up` only.
     """
@@ -58,18 +91,18 @@ def read_kubeconfig(cluster: KubernetesConfig, project: Path, environ: Mapping[s
         text = path.read_text()
     except OSError as error:
         raise ConfigError(
-            f"{PROJECT}:kubernetes.kubeconfig: {path} cannot be read ({error.strerror}). Name the file that leads to the "
-            f"cluster, or take {PROJECT}:kubernetes out of the config: hosts then serve without a cluster that watches them."
+            f"{PROJECT}:{section}.kubeconfig: {path} cannot be read ({error.strerror}). Name the file that leads to the "
+            f"cluster, or take {PROJECT}:{section} out of the config: hosts then serve without {WITHOUT[section]}."
         ) from None
     try:
         document = yaml.safe_load(text)
         known = [row["name"] for row in document["contexts"]]
         wanted = cluster.context or document["current-context"]
     except (yaml.YAMLError, KeyError, TypeError):
-        raise ConfigError(f"{PROJECT}:kubernetes.kubeconfig: {path} is no kubeconfig with contexts.") from None
+        raise ConfigError(f"{PROJECT}:{section}.kubeconfig: {path} is no kubeconfig with contexts.") from None
     if wanted not in known:
         names = ", ".join(map(str, known)) or "none"
-        raise ConfigError(f"{PROJECT}:kubernetes.context: {path} has no context {wanted!r} (it has: {names}).")
+        raise ConfigError(f"{PROJECT}:{section}.context: {path} has no context {wanted!r} (it has: {names}).")
     return text
 
 

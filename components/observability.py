@@ -1,41 +1,23 @@
 """Makes Pulumi resources from the manifests of `monitoring.kubernetes`, and the Secrets that the cluster's programs read."""
 
-import base64
-import hashlib
 import os
-from collections.abc import Callable, Container
+from collections.abc import Container
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_kubernetes as k8s
 import yaml
 
 from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of
+from components.cluster_objects import ClusterObjects, Place
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_leaves import NONE, SecretLeaves
 from config.stack import StackConfig
 from monitoring import prometheus_config
-from monitoring.kubernetes import marks
 from monitoring.kubernetes import settings as names
 from monitoring.kubernetes import stack as documents
-from monitoring.kubernetes.objects import Manifest, metadata
-
-KINDS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("v1", "Namespace"): k8s.core.v1.Namespace,
-    ("v1", "Secret"): k8s.core.v1.Secret,
-    ("v1", "ConfigMap"): k8s.core.v1.ConfigMap,
-    ("v1", "PersistentVolumeClaim"): k8s.core.v1.PersistentVolumeClaim,
-    ("v1", "Service"): k8s.core.v1.Service,
-    ("apps/v1", "Deployment"): k8s.apps.v1.Deployment,
-    ("networking.k8s.io/v1", "NetworkPolicy"): k8s.networking.v1.NetworkPolicy,
-}
-TAKE_OVER = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
-SKIP_WAITING = {"pulumi.com/skipAwait": "true"}
-SECRET_DIGEST = "gpu-fleet/secret-digest"  # noqa: S105 -- a changed key restarts the pod: programs read their keys once
 
 
 @dataclass(frozen=True)
@@ -73,48 +55,10 @@ class Observability(pulumi.ComponentResource):
         cluster = stack.kubernetes
         self.namespace = cluster.namespace
         self.grafana_password = keys.metrics.apply(grafana_password)
-        secrets = self._secrets(cluster, keys)
         make = documents.plain if cluster.mode == "plain" else documents.existing
-        first = [documents.namespace(cluster.namespace)] if cluster.create_namespace else []
-        manifests = [*make(settings_of(stack, secret_leaves))]
-        files = [_secret(secret, cluster.namespace, values) for secret, values in secrets.items()]
-        own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
-        # The mark is no secret, though it follows from a key that is one.
-        self._mark = pulumi.Output.unsecret(keys.metrics.apply(lambda key: marks.mark_of(key, own)))
-        everything = [*first, *files, *manifests]
-        # If the provider says no, the plugin ignores its own variable. So the program reads it.
-        allowed = os.environ.get(TAKE_OVER) == "true"
-        takes_over = self._mark.apply(
-            lambda mark: allowed or marks.may_take_over(kubeconfig, cluster.context, everything, mark)
-        )
-        # The kubeconfig holds credentials, which state and --diff would show.
-        reached = pulumi.Output.secret(kubeconfig)
-        provider = k8s.Provider(
-            "kubernetes",
-            kubeconfig=reached,
-            context=cluster.context or None,
-            namespace=cluster.namespace,
-            # Change files in place: by default the plugin replaces them, and for a moment they do not exist.
-            enable_config_map_mutable=True,
-            enable_secret_mutable=True,
-            enable_patch_force=True,  # a field that was changed by hand is drift, and `up` repairs drift
-            upsert_existing_objects=takes_over,  # objects left by an update that was killed
-        )
-        self._options = pulumi.ResourceOptions(parent=self, provider=provider)
-        self._wait = cluster.wait
-        made = [self._object(manifest) for manifest in first]
-        if cluster.storage_class and cluster.mode == "plain":
-            # Only read: without the class, the disks and so the pods would wait for ever.
-            k8s.storage.v1.StorageClass.get("storage-class", cluster.storage_class, opts=self._options)
-        self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=made))
-        for manifest in files:
-            self._object(manifest)
-        digests = {_component(secret): digest_of(values) for secret, values in secrets.items()}
-        for manifest in manifests:
-            digest = digests.get(manifest["metadata"]["name"])
-            if manifest["kind"] == "Deployment" and digest:
-                manifest["spec"]["template"]["metadata"]["annotations"][SECRET_DIGEST] = digest
-            self._object(manifest)
+        place = Place("kubernetes", cluster, cluster.namespace, kubeconfig, keys.metrics)
+        objects = ClusterObjects(self, place)
+        objects.declare(make(settings_of(stack, secret_leaves)), self._secrets(cluster, keys))
         self.register_outputs({"namespace": self.namespace})
 
     def _secrets(self, cluster: KubernetesConfig, keys: Keys) -> dict[str, dict[str, pulumi.Output[str]]]:
@@ -131,39 +75,6 @@ class Observability(pulumi.ComponentResource):
             names.GRAFANA_SECRET: {names.GRAFANA_PASSWORD: self.grafana_password},
             names.ALERTMANAGER_SECRET: {names.ALERTMANAGER_FILE: alerting},
         }
-
-    def _object(self, manifest: Manifest) -> pulumi.Resource:
-        manifest, kind = marks.marked(manifest, self._mark), (manifest["apiVersion"], manifest["kind"])
-        content = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
-        if not self._wait:
-            annotations = {**content["metadata"].get("annotations", {}), **SKIP_WAITING}
-            content["metadata"] = {**content["metadata"], "annotations": annotations}
-        name = f"{manifest['metadata']['name']}-{manifest['kind'].lower()}"
-        make = KINDS.get(kind) or partial(k8s.apiextensions.CustomResource, api_version=kind[0], kind=kind[1])
-        made: pulumi.Resource = make(name, **content, opts=self._options)
-        return made
-
-
-def digest_of(values: dict[str, pulumi.Output[str]]) -> pulumi.Output[str]:
-    """Return a digest of a Secret's values. It reveals none of them, because keys are long and random."""
-    ordered = [values[key] for key in sorted(values)]
-    return pulumi.Output.all(*ordered).apply(lambda each: hashlib.sha256("\0".join(each).encode()).hexdigest()[:16])
-
-
-def _secret(name: str, namespace: str, values: dict[str, pulumi.Output[str]]) -> Manifest:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata(name, namespace, _component(name)),
-        "type": "Opaque",
-        "data": {
-            key: value.apply(lambda text: base64.b64encode(text.encode()).decode()) for key, value in values.items()
-        },
-    }
-
-
-def _component(secret: str) -> str:
-    return secret.partition("-")[0]
 
 
 def observe(

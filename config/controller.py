@@ -1,8 +1,9 @@
 """The section `controller` of stack config."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from config.base import Section
+from config.controller_kubernetes import ControllerKubernetesConfig
 
 
 class ControllerConfig(Section):
@@ -14,3 +15,22 @@ class ControllerConfig(Section):
         description="URL of the state backend that people and the controller share, such as `s3://BUCKET/PREFIX`. "
         "It has no key in it: keys come from the environment. Default: the backend of the shell that starts the controller.",
     )
+    kubernetes: ControllerKubernetesConfig | None = Field(
+        None, description="Run the controller in a cluster. Default: you run it elsewhere."
+    )
+
+    @model_validator(mode="after")
+    def _the_cluster_reaches_the_backend(self) -> "ControllerConfig":
+        if self.kubernetes is None:
+            return self
+        if not self.backend:
+            raise ValueError(
+                "a controller in a cluster needs `backend`, the URL of the state backend that you and it share, such as "
+                "s3://BUCKET/PREFIX"
+            )
+        if self.backend.startswith("file://"):
+            raise ValueError(
+                f"a controller in a cluster cannot reach {self.backend}, which is a folder of one machine; move the stack's "
+                "state to a bucket that you and it share, such as s3://BUCKET/PREFIX, and name that"
+            )
+        return self

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, PlainValidator, TypeAdapter, model_validator
+from pydantic import Field, PlainSerializer, PlainValidator, SerializationInfo, TypeAdapter, model_validator
 
 from config.base import Section
 
@@ -47,4 +47,11 @@ def _number_or_bounds(value: Any) -> int | Elastic:
     return _NUMBER.validate_python(value)
 
 
-Replicas = Annotated[int | Elastic, PlainValidator(_number_or_bounds)]
+def _written(value: int | Elastic, info: SerializationInfo) -> Any:
+    """Return what a dump has of it. Without this, pydantic dumps bounds twice, and warns that they are no bounds."""
+    if not isinstance(value, Elastic):
+        return value
+    return value.model_dump(mode=info.mode, by_alias=info.by_alias, exclude_defaults=info.exclude_defaults)
+
+
+Replicas = Annotated[int | Elastic, PlainValidator(_number_or_bounds), PlainSerializer(_written)]

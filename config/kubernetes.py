@@ -4,29 +4,22 @@ import re
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
-from config.base import Section
+from config.cluster import IMAGE, NAMESPACE, ClusterConfig
 
 IMAGES = ("prometheus", "alertmanager", "grafana", "monitoring")  # whose digests can be pinned; the last is our own
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
-class KubernetesConfig(Section):
+class KubernetesConfig(ClusterConfig):
     """The cluster for Prometheus, Alertmanager, Grafana, the receiver and the exporter. Without this section there is none.
 
     Nothing else in the cluster is touched, and no role or binding is made.
     """
 
-    kubeconfig: str = Field(
-        "", description="Path of the kubeconfig. Default: kubectl's own (`KUBECONFIG`, else `~/.kube/config`)."
-    )
-    context: str = Field("", description="Context of the kubeconfig. Default: its current one.")
     namespace: str = Field(
         "gpu-fleet",
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$",
+        pattern=NAMESPACE,
         description="Namespace for everything; one stack has it for itself.",
-    )
-    create_namespace: bool = Field(
-        True, alias="createNamespace", description="Whether to make the namespace, with Pod Security `restricted`."
     )
     mode: str = Field(
         "plain",
@@ -35,16 +28,13 @@ class KubernetesConfig(Section):
         "a Grafana that are there already.",
     )
     image: str = Field(
-        pattern=r"^[a-z0-9][a-z0-9._/:-]*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$",
+        pattern=IMAGE,
         description="Image of receiver and exporter, made from `Containerfile` and pushed to where the cluster pulls from.",
     )
     digests: dict[str, str] = Field(
         default_factory=dict,
         description="`sha256:...` by image (prometheus, alertmanager, grafana, monitoring); docs/kubernetes.md has the "
         "command that fills them.",
-    )
-    storage_class: str = Field(
-        "", alias="storageClass", description="Storage class of the disks. Default: the cluster's default class."
     )
     storage_gb: int = Field(20, alias="storageGb", ge=1, description="Disk of Prometheus in GiB.")
     retention_days: int = Field(30, alias="retentionDays", ge=1, description="Days for which Prometheus keeps samples.")
@@ -77,7 +67,6 @@ class KubernetesConfig(Section):
         alias="ruleLabels",
         description="With `existing`: labels by which the Prometheus operator selects rules.",
     )
-    wait: bool = Field(True, description="Whether `up` waits until everything runs; false in a cluster without nodes.")
 
     @field_validator("digests")
     @classmethod

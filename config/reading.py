@@ -131,6 +131,12 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
         for name in config.clients
         if not FLEET_NAME.match(name) or len(name) > 40
     ]
+    cluster, watching = config.controller.kubernetes, config.kubernetes
+    if cluster and watching and cluster.namespace == watching.namespace:
+        mistakes.append(
+            f"{path_of('controller', 'kubernetes', 'namespace')} is {cluster.namespace!r}, which {PROJECT}:kubernetes has; "
+            "choose another, because a user who may read Secrets of monitoring must not read the controller's."
+        )
     for name, model in config.models.items():
         if project and not (project / model.manifest).is_file():
             mistakes.append(

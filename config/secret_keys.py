@@ -21,6 +21,8 @@ OPTIONAL_SECRETS = {
     "exporterMarketKey": "Key of the market for the exporter in the cluster (scopes: instance_read, billing_read); needed "
     "with `kubernetes` in mode plain.",
     "alertWebhook": "URL that Alertmanager in the cluster tells alerts to.",
+    "controllerDsn": "Connection string of a PostgreSQL of yours for the controller in the cluster; without it, the cluster "
+    "gets one.",
     "watchdogWebhook": "URL that Alertmanager in the cluster tells once a minute that alerting lives.",
 }
 ALL_SECRETS = SECRETS | OPTIONAL_SECRETS

@@ -5,6 +5,7 @@ from pydantic import BaseModel, Field
 from config.base import Section
 from config.clients import ClientConfig
 from config.controller import ControllerConfig
+from config.controller_kubernetes import ControllerKubernetesConfig
 from config.elastic import Elastic
 from config.fleets import FleetConfig
 from config.gpu import GpuConfig
@@ -40,6 +41,11 @@ class StackConfig(Section):
     )
     rotation: RotationConfig = Field(RotationConfig(), description="Counters that renew secrets in place.")
 
+    @property
+    def cluster_controller(self) -> ControllerKubernetesConfig | None:
+        """The section `controller.kubernetes`; None also if the stack has no elastic fleet to control."""
+        return self.controller.kubernetes if any(fleet.elastic for fleet in self.fleets.values()) else None
+
 
 SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "market": MarketConfig,
@@ -57,6 +63,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "metrics": MetricsConfig,
     "kubernetes": KubernetesConfig,
     "controller": ControllerConfig,
+    "controller.kubernetes": ControllerKubernetesConfig,
     "clients.<name>": ClientConfig,
     "rotation": RotationConfig,
 }

@@ -204,8 +204,8 @@ ALERTS: Sequence[Alert] = (
     ),
     Alert(
         "SpendStopped",
-        queries.spend_stops(),
-        "0s",
+        queries.spend_stopped(),
+        "2m",
         "ticket",
         "The budget keeps {{ $labels.fleet }} from renting the instances that it needs.",
     ),

@@ -15,7 +15,8 @@ STALE_SECONDS = 300
 FRESH_SECONDS = 120
 LEAST_TOKENS = 10_000  # with fewer, the price of a million would be the rent over a few answers
 OURS = 'vast_instance_state{state="ready"}'  # each reporting host always has this series
-CONTROLLER = "gpu_fleet_controller"  # the prefix of the metrics of the process that owns the count of elastic fleets
+CONTROLLER = "vast_controller"  # the prefix of the metrics of the process that owns the count of elastic fleets
+GREW, SHRANK, FAILED = "rent|reopen", "leave", "broke|died"  # events of its slots
 CONTROLLER_UP = 'max by (job) (up{job="controller"})'  # of two controllers of a stack, only the one that leads ticks
 LEASE_SECONDS = 900  # the lease of an elastic fleet's hosts, unless its config says another
 
@@ -249,19 +250,20 @@ def controllers() -> str:
 
 
 def since_tick() -> str:
-    """Seconds since the controller last looked at its fleets and decided."""
-    return f"time() - max by (job) ({CONTROLLER}_last_tick_timestamp_seconds)"
+    """Seconds since the controller last looked at its fleets and decided; one that stands by looks whether it may."""
+    return f"max by (job) ({CONTROLLER}_last_tick_age_seconds)"
 
 
 def silent_controllers(seconds: float = 120) -> str:
-    """Controllers that do not answer, that answer and have not ticked for `seconds`, or that never ticked."""
-    never = f"{CONTROLLER_UP} unless on (job) {CONTROLLER}_last_tick_timestamp_seconds"
-    return f"{CONTROLLER_UP} == 0 or {since_tick()} > {seconds:g} or {never}"
+    """Controllers that do not answer, that hang for `seconds`, that tell nothing of ticks, or none of which leads."""
+    none_leads = f"max by (job) ({CONTROLLER}_leads) == 0"
+    untold = f"{CONTROLLER_UP} unless on (job) {CONTROLLER}_last_tick_age_seconds"
+    return f"{CONTROLLER_UP} == 0 or {since_tick()} > {seconds:g} or {none_leads} or {untold}"
 
 
 def desired() -> str:
-    """Instances that each elastic fleet should have, within its bounds and its budget."""
-    return f"{CONTROLLER}_desired_instances"
+    """Instances that each elastic fleet should have, within its bounds and its budget, by the controller that leads."""
+    return f"({CONTROLLER}_desired_instances and on ({STACK}) {CONTROLLER}_leads == 1)"
 
 
 def most() -> str:
@@ -271,12 +273,12 @@ def most() -> str:
 
 def slots() -> str:
     """Slots of each elastic fleet by state."""
-    return f"{CONTROLLER}_instances"
+    return f'max by (fleet, state) ({CONTROLLER}_slots{{state!="absent"}})'
 
 
 def ready() -> str:
     """Slots of each elastic fleet that serve; 0 if none does."""
-    return f'(sum by ({STACK}, fleet) ({slots()}{{state="ready"}}) or 0 * {desired()})'
+    return f'(sum by ({STACK}, fleet) ({CONTROLLER}_slots{{state="ready"}}) or 0 * {desired()})'
 
 
 def not_reached() -> str:
@@ -293,32 +295,32 @@ def at_maximum() -> str:
 
 
 def changes(window: str = "1h") -> str:
-    """Instances that the controller started (up) or let go (down) in a window."""
-    return f"sum by (fleet, direction) (increase({CONTROLLER}_changes_total[{window}]))"
+    """Slots of each elastic fleet that started, came back or left in a window, by event."""
+    return f'sum by (fleet, event) (increase({CONTROLLER}_decisions_total{{event=~"{GREW}|{SHRANK}"}}[{window}]))'
 
 
 def flapping(count: float = 4, window: str = "1h") -> str:
     """How often a fleet grew in a window, if it grew and shrank at least `count` times each."""
     ways = [
-        f'sum by (fleet) (increase({CONTROLLER}_changes_total{{direction="{way}"}}[{window}])) >= {count:g}'
-        for way in ("up", "down")
+        f'sum by (fleet) (increase({CONTROLLER}_decisions_total{{event=~"{events}"}}[{window}])) >= {count:g}'
+        for events in (GREW, SHRANK)
     ]
     return " and on (fleet) ".join(ways)
 
 
 def slot_failures(window: str = "1h") -> str:
     """Slots of each elastic fleet that failed in a window; no value without failures."""
-    return f"sum by (fleet) (increase({CONTROLLER}_failures_total[{window}])) > 0"
+    return f'sum by (fleet) (increase({CONTROLLER}_decisions_total{{event=~"{FAILED}"}}[{window}])) > 0'
 
 
-def spend_stops(window: str = "15m") -> str:
-    """How often the budget kept each elastic fleet from renting in a window; no value if it never did."""
-    return f"sum by (fleet) (increase({CONTROLLER}_spend_stops_total[{window}])) > 0"
+def spend_stopped() -> str:
+    """1 for each elastic fleet that the budget keeps from renting now."""
+    return f"max by (fleet) ({CONTROLLER}_spend_stopped and on ({STACK}) {CONTROLLER}_leads == 1) == 1"
 
 
 def lease_age() -> str:
     """Seconds since the controller last renewed the lease of each slot's host."""
-    return f"max by (name, fleet) ({CONTROLLER}_lease_age_seconds)"
+    return f"max by (name, fleet) ({CONTROLLER}_lease_age_seconds and on ({STACK}) {CONTROLLER}_leads == 1)"
 
 
 def lapsed_leases() -> str:

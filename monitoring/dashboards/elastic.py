@@ -35,8 +35,8 @@ ELASTIC = Dashboard(
             ),
             Panel(
                 "Changes",
-                "Instances that the controller started (up) or let go (down).",
-                [Query(queries.changes(RATE), f"{FLEET} {{{{direction}}}}")],
+                "Slots that started (rent), came back (reopen) or left (leave).",
+                [Query(queries.changes(RATE), f"{FLEET} {{{{event}}}}")],
                 "count",
                 sparse=True,
                 empty=NONE,
@@ -52,8 +52,8 @@ ELASTIC = Dashboard(
             ),
             Panel(
                 "Stopped by the budget",
-                "How often the budget kept a fleet from renting, within a quarter of an hour.",
-                [Query(queries.spend_stops(), FLEET)],
+                "1 while the budget keeps a fleet from renting.",
+                [Query(queries.spend_stopped(), FLEET)],
                 "count",
                 sparse=True,
             ),

@@ -6,18 +6,39 @@ from dataclasses import dataclass
 from monitoring.kubernetes.objects import Manifest, labels, metadata
 from monitoring.kubernetes.prometheus import PORTS
 from monitoring.kubernetes.services import RECEIVER_PORT
+from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT
 
 ANYWHERE = "anywhere"
 HTTPS, DNS = 443, 53
 
 
 @dataclass(frozen=True)
-class Way:
-    """`source` opens connections to `target`. Each is a component or anywhere; without a port, every port is allowed."""
+class Pods:
+    """Pods of another namespace: those of one component of ours, or all."""
 
-    source: str
-    target: str
+    namespace: str
+    component: str = ""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Addresses of a network (CIDR), without those of the networks in `but`."""
+
+    cidr: str
+    but: tuple[str, ...] = ()
+
+
+Peer = str | Pods | Network  # a text is a component of the namespace, or anywhere
+
+
+@dataclass(frozen=True)
+class Way:
+    """`source` opens connections to `target`. Without a port, every port is allowed; with `last`, those from port to last."""
+
+    source: Peer
+    target: Peer
     port: int | None
+    last: int | None = None
 
 
 WAYS = (
@@ -41,9 +62,17 @@ RECEIVER_WAYS = (
 )
 
 
+def ways_of(controller_namespace: str) -> tuple[Way, ...]:
+    """Return the ways of the whole stack; with a controller in the same cluster, Prometheus reads its metrics."""
+    if not controller_namespace:
+        return WAYS
+    return (*WAYS, Way("prometheus", Pods(controller_namespace, CONTROLLER), CONTROLLER_PORT))
+
+
 def policies(namespace: str, ways: Sequence[Way]) -> list[Manifest]:
     """Return the network policies: deny all, allow DNS for all, and one policy for each component."""
-    components = sorted({end for way in ways for end in (way.source, way.target)} - {ANYWHERE})
+    ends = {end for way in ways for end in (way.source, way.target) if isinstance(end, str)}
+    components = sorted(ends - {ANYWHERE})
     names = {"ports": [_port(DNS, "UDP"), _port(DNS)]}  # to any address: a node's own DNS cache is no pod
     return [
         _policy("deny-all", namespace, {}, {"policyTypes": ["Ingress", "Egress"]}),
@@ -55,19 +84,29 @@ def policies(namespace: str, ways: Sequence[Way]) -> list[Manifest]:
 def _ways_of(component: str, ways: Sequence[Way]) -> Manifest:
     return {
         "policyTypes": ["Ingress", "Egress"],
-        "ingress": [_rule("from", way.source, way.port) for way in ways if way.target == component],
-        "egress": [_rule("to", way.target, way.port) for way in ways if way.source == component],
+        "ingress": [_rule("from", way.source, way) for way in ways if way.target == component],
+        "egress": [_rule("to", way.target, way) for way in ways if way.source == component],
     }
 
 
-def _rule(direction: str, peer: str, port: int | None) -> Manifest:
-    ports = {"ports": [_port(port)]} if port else {}
+def _rule(direction: str, peer: Peer, way: Way) -> Manifest:
+    ports = {"ports": [_port(way.port, last=way.last)]} if way.port else {}
     # A rule without peers allows all peers.
-    return ports if peer == ANYWHERE else {direction: [{"podSelector": {"matchLabels": labels(peer)}}], **ports}
+    return ports if peer == ANYWHERE else {direction: [_peer(peer)], **ports}
 
 
-def _port(port: int, protocol: str = "TCP") -> Manifest:
-    return {"port": port, "protocol": protocol}
+def _peer(peer: Peer) -> Manifest:
+    if isinstance(peer, str):
+        return {"podSelector": {"matchLabels": labels(peer)}}
+    if isinstance(peer, Pods):
+        # The API server labels each namespace with its name.
+        there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": peer.namespace}}}
+        return there | ({"podSelector": {"matchLabels": labels(peer.component)}} if peer.component else {})
+    return {"ipBlock": {"cidr": peer.cidr, **({"except": list(peer.but)} if peer.but else {})}}
+
+
+def _port(port: int, protocol: str = "TCP", last: int | None = None) -> Manifest:
+    return {"port": port, **({"endPort": last} if last else {}), "protocol": protocol}
 
 
 def _policy(name: str, namespace: str, chosen: dict[str, str], spec: Manifest) -> Manifest:

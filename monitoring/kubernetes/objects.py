@@ -15,14 +15,16 @@ CONFIG_DIGEST = "gpu-fleet/config-digest"  # a changed file restarts the pod: pr
 class Workload:
     """One pod with one container.
 
-    `mounts`: volume by path; `environment`: (Secret, key) by variable; `probe`: (port, path).
+    `mounts`: volume by path; `environment`: (Secret, key) by variable; `probe`: (port, path), or the words of a command.
+    `single_files`: (ConfigMap, key) by path, for a file among others of the image. `ready_path`: the path that tells
+    readiness, if it is another. `grace_seconds`: time to end after SIGTERM; by default 30.
     """
 
     name: str
     image: str
     user: int
     ports: Mapping[str, int]
-    probe: tuple[str, str]
+    probe: tuple[str, str] | list[str]
     memory: str
     cpu: str
     command: Sequence[str] = ()
@@ -30,6 +32,9 @@ class Workload:
     environment: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     mounts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    single_files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    ready_path: str = ""
+    grace_seconds: int | None = None
     files: Sequence[Manifest] = ()  # ConfigMaps whose change restarts the pod
 
 
@@ -97,6 +102,8 @@ def deployment(workload: Workload, namespace: str) -> Manifest:
     """
     names = {path: path.strip("/").replace("/", "-").replace(".", "-").lower() for path in workload.mounts}
     volumes = [{"name": names[path], **source} for path, source in workload.mounts.items()]
+    maps = sorted({name for name, _key in workload.single_files.values()})
+    volumes += [{"name": name, "configMap": {"name": name}} for name in maps]
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -113,6 +120,7 @@ def deployment(workload: Workload, namespace: str) -> Manifest:
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
+                    **({"terminationGracePeriodSeconds": workload.grace_seconds} if workload.grace_seconds else {}),
                     "securityContext": {
                         "runAsNonRoot": True,
                         "runAsUser": workload.user,
@@ -129,8 +137,8 @@ def deployment(workload: Workload, namespace: str) -> Manifest:
 
 
 def _container(workload: Workload, names: Mapping[str, str]) -> Manifest:
-    port, path = workload.probe
-    check = {"httpGet": {"path": path, "port": port}, "timeoutSeconds": 5}
+    check = _check(workload.probe)
+    ready = _check((workload.probe[0], workload.ready_path)) if workload.ready_path else check
     container: Manifest = {
         "name": workload.name,
         "image": workload.image,
@@ -158,16 +166,29 @@ def _container(workload: Workload, names: Mapping[str, str]) -> Manifest:
             "periodSeconds": 5,
             "failureThreshold": 60,
         },  # Prometheus may replay days of its log
-        "readinessProbe": {**check, "periodSeconds": 10},
+        "readinessProbe": {**ready, "periodSeconds": 10},
         "livenessProbe": {**check, "periodSeconds": 30, "failureThreshold": 4},
         "volumeMounts": [
-            {"name": name, "mountPath": path, "readOnly": not _written(workload.mounts[path])}
-            for path, name in names.items()
+            *(
+                {"name": name, "mountPath": path, "readOnly": not _written(workload.mounts[path])}
+                for path, name in names.items()
+            ),
+            *(
+                {"name": name, "mountPath": path, "subPath": key, "readOnly": True}
+                for path, (name, key) in workload.single_files.items()
+            ),
         ],
     }
     if workload.command:
         container["command"] = list(workload.command)
     return container
+
+
+def _check(probe: tuple[str, str] | list[str]) -> Manifest:
+    if isinstance(probe, list):
+        return {"exec": {"command": probe}, "timeoutSeconds": 5}
+    port, path = probe
+    return {"httpGet": {"path": path, "port": port}, "timeoutSeconds": 5}
 
 
 def _written(source: Mapping[str, Any]) -> bool:

@@ -5,7 +5,7 @@ import yaml
 from monitoring import alerts, prometheus_config, rules
 from monitoring.kubernetes.images import reference
 from monitoring.kubernetes.objects import Manifest, Workload, claim, config_map, deployment, service
-from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, Settings
+from monitoring.kubernetes.settings import ALERTMANAGER_SECRET, CONTROLLER, CONTROLLER_PORT, Settings
 
 # Each component serves its metrics on its port.
 PORTS = {
@@ -22,6 +22,8 @@ FULL = 0.85  # share of the disk that Prometheus may fill before it drops old sa
 def prometheus(settings: Settings) -> list[Manifest]:
     """Return Prometheus: its files, its disk, its pod and its service."""
     targets = {name: f"{name}:{port}" for name, port in PORTS.items()}
+    if settings.controller_namespace:
+        targets[CONTROLLER] = f"{CONTROLLER}.{settings.controller_namespace}:{CONTROLLER_PORT}"
     documents = {
         "prometheus.yml": prometheus_config.prometheus(targets, targets["alertmanager"], ["records.yml", "alerts.yml"]),
         **rule_files(settings),

@@ -8,12 +8,19 @@ EXPORTER_SECRET, EXPORTER_KEYS = "exporter-keys", ("GPU_FLEET_MARKET_KEY", "STOR
 GRAFANA_SECRET, GRAFANA_PASSWORD = "grafana-admin", "password"
 ALERTMANAGER_SECRET, ALERTMANAGER_FILE = "alertmanager-config", "alertmanager.yml"
 
+CONTROLLER, CONTROLLER_PORT = (
+    "controller",
+    8080,
+)  # service and port of the controller of elastic fleets, in its namespace
+
 
 class Settings(KubernetesConfig):
-    """The section `kubernetes` of stack config, and two more inputs of the manifests.
+    """The section `kubernetes` of stack config, and three more inputs of the manifests.
 
-    `stack_file`: the stack's config without secrets, as the exporter reads it; `runbooks`: URL of the page of runbooks.
+    `stack_file`: the stack's config without secrets, as the exporter reads it; `runbooks`: URL of the page of runbooks;
+    `controller_namespace`: where the controller of elastic fleets is, if the cluster has it.
     """
 
     stack_file: str
     runbooks: str
+    controller_namespace: str = ""

@@ -1,7 +1,7 @@
 """Lists every object of a cluster, in the order of creation."""
 
 from monitoring.kubernetes.grafana import dashboard, documents, grafana
-from monitoring.kubernetes.network_policies import RECEIVER_WAYS, WAYS, policies
+from monitoring.kubernetes.network_policies import RECEIVER_WAYS, policies, ways_of
 from monitoring.kubernetes.objects import PART_OF, Manifest
 from monitoring.kubernetes.prometheus import alertmanager, prometheus, rule_object
 from monitoring.kubernetes.services import exporter, receiver
@@ -23,7 +23,7 @@ def namespace(name: str) -> Manifest:
 def plain(settings: Settings) -> list[Manifest]:
     """Return the whole stack: Prometheus, Alertmanager, Grafana, exporter, receiver."""
     return [
-        *policies(settings.namespace, WAYS),
+        *policies(settings.namespace, ways_of(settings.controller_namespace)),
         *prometheus(settings),
         *alertmanager(settings),
         *grafana(settings),

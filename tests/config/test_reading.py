@@ -82,6 +82,18 @@ def test_bounds_make_a_fleet_elastic_and_give_it_no_number_of_its_own(project: P
     assert (fleet.indexes, fleet.most, fleet.lease_minutes) == ((), 4, 15)
 
 
+def test_what_is_dumped_of_a_fleet_is_read_again_without_a_warning(
+    project: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    for replicas in (3, {"max": 4, "idleSeconds": 60}):
+        config = read(changed("fleets.chat.replicas", replicas), project)
+        for left_out in (False, True):
+            dumped = config.model_dump(by_alias=True, mode="json", exclude_defaults=left_out)
+            assert StackConfig.model_validate(dumped) == config
+        assert dumped["fleets"]["chat"]["replicas"] == replicas
+    assert [str(one.message) for one in recwarn] == []
+
+
 def test_a_number_of_replicas_stays_a_fixed_fleet_without_a_lease(project: Path) -> None:
     fleet = read(GOOD, project).fleets["chat"]
 

@@ -31,6 +31,8 @@ NEEDS_A_BUILDER = (
     "images are neither built nor pulled where the tests run; tests/monitoring/test_image.py tries what goes in"
 )
 NEEDS_KUBECTL = "set-up brings no kubectl; tests/engine/test_kubernetes.py asks the API server for the same objects"
+NO_BUCKET = "no bucket with a name of its own is reached where the tests run; the backend of the tests is a folder"
+AN_EDIT = "tests/engine/test_controller_cluster.py and tests/components/test_controller.py read such keys"
 # By page. What nobody runs has a reason in place of a test: a sentence, with blanks.
 HOW: Mapping[str, Mapping[str, str]] = {
     "README.md": {
@@ -91,6 +93,20 @@ HOW: Mapping[str, Mapping[str, str]] = {
         )
     }
     | {'curl -sSN -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") $GPU_FLEET_API_URL/provision/$ID/events': ASKED},
+    "docs/elastic-kubernetes.md": {
+        "pulumi login 's3://BUCKET/state?endpoint=fsn1.your-objectstorage.com&region=fsn1&s3ForcePathStyle=true'": NO_BUCKET,
+        "pulumi config set --path gpu-fleet:controller.backend": AN_EDIT,
+        "podman build --file Containerfile.controller --tag registry.example/me/gpu-fleet-controller:1 .": NEEDS_A_BUILDER,
+        "podman push registry.example/me/gpu-fleet-controller:1": NEEDS_A_BUILDER,
+        "pulumi config set --path gpu-fleet:controller.kubernetes.image registry.example/me/gpu-fleet-controller:1": AN_EDIT,
+        "kubectl --namespace gpu-fleet-controller get pods": NEEDS_KUBECTL,
+        "kubectl --namespace gpu-fleet-controller logs deployment/controller --tail 50": NEEDS_KUBECTL,
+        "kubectl --namespace gpu-fleet-controller port-forward service/controller 8080": NEEDS_KUBECTL,
+        "pulumi config set --path 'gpu-fleet:controller.kubernetes.clientNamespaces[0]' ingress-nginx": AN_EDIT,
+        "pulumi config set --secret --path gpu-fleet:controller.kubernetes.environment.PULUMI_ACCESS_TOKEN": AN_EDIT,
+        "pulumi config set --secret gpu-fleet:controllerDsn": AN_EDIT,
+        "pulumi config set --path 'gpu-fleet:controller.kubernetes.networks[0]' 10.20.0.0/24": AN_EDIT,
+    },
     "docs/monitoring.md": {
         "gpu-fleet criteria": WALK,
         "make report": MONITORED,
@@ -132,8 +148,6 @@ WITHIN: Mapping[str, str] = {
     "git rev-parse HEAD": "it says which commit a report is about",
     "kubectl --kubeconfig F get nodes": NEEDS_KUBECTL,
     "kubectl -n monitoring get pods": NEEDS_KUBECTL,
-    "kubectl --namespace gpu-fleet-controller get pods": NEEDS_KUBECTL,
-    "kubectl --namespace gpu-fleet-controller logs deployment/controller --tail 50": NEEDS_KUBECTL,
     "kubectl --namespace gpu-fleet-controller rollout restart deployment/controller": NEEDS_KUBECTL,
     "kubectl config get-contexts": NEEDS_KUBECTL,
     "kubectl get storageclasses": NEEDS_KUBECTL,

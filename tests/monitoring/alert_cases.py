@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 W = 'instance_id="7",name="chat-0",fleet="chat"'
 HOUR = "x240"
-C, CONTROLLER, E = "gpu_fleet_controller", 'job="controller",instance="c:8080"', 'fleet="chat"'
+C, CONTROLLER, E = "vast_controller", 'job="controller",instance="c:8080"', 'fleet="chat"'
+
+
+LEADS = {f"{C}_leads{{{CONTROLLER}}}": f"1{HOUR}"}
 
 
 @dataclass(frozen=True)
@@ -98,31 +101,46 @@ def two_stacks() -> dict[str, str]:
 def elastic(desired: str, ready: str | None, most: int = 4, least: int = 0) -> dict[str, str]:
     """What the controller tells of the fleet chat. Without `ready`, it tells no count of slots."""
     rows = {"desired_instances": desired, "max_instances": f"{most}{HOUR}", "min_instances": f"{least}{HOUR}"}
-    told = {f"{C}_{name}{{{CONTROLLER},{E}}}": values for name, values in rows.items()}
+    told = LEADS | {f"{C}_{name}{{{CONTROLLER},{E}}}": values for name, values in rows.items()}
+    # Another controller, which led until a moment ago, still tells what it wanted then.
+    told |= {f'{C}_leads{{job="controller",instance="d:8080"}}': f"0{HOUR}"}
+    told |= {f'{C}_desired_instances{{job="controller",instance="d:8080",{E}}}': f"4{HOUR}"}
     if ready is None:
         return told
     return told | {
-        f'{C}_instances{{{CONTROLLER},{E},state="ready"}}': ready,
-        f'{C}_instances{{{CONTROLLER},{E},state="renting"}}': f"1{HOUR}",
+        f'{C}_slots{{{CONTROLLER},{E},state="ready"}}': ready,
+        f'{C}_slots{{{CONTROLLER},{E},state="renting"}}': f"1{HOUR}",
     }
 
 
-def grew_and_shrank(up: str, down: str) -> dict[str, str]:
-    """How often the fleet chat has grown and shrunk."""
-    both = {"up": up, "down": down}
-    return {f'{C}_changes_total{{{CONTROLLER},{E},direction="{way}"}}': values for way, values in both.items()}
+def grew_and_shrank(rent: str, leave: str) -> dict[str, str]:
+    """How often slots of the fleet chat have started, and left."""
+    both = {"rent": rent, "leave": leave, "served": rent}
+    return {f'{C}_decisions_total{{{CONTROLLER},{E},event="{event}"}}': values for event, values in both.items()}
 
 
-def ticked(at: str, up: str = f"1{HOUR}") -> dict[str, str]:
-    """A controller and the moment of its last tick."""
-    return {f"up{{{CONTROLLER}}}": up, f"{C}_last_tick_timestamp_seconds{{{CONTROLLER}}}": at}
+def ticked(age: str, up: str = f"1{HOUR}", leads: str = f"1{HOUR}") -> dict[str, str]:
+    """A controller, how long ago it ticked, and whether it leads."""
+    told = {f"{C}_last_tick_age_seconds{{{CONTROLLER}}}": age, f"{C}_leads{{{CONTROLLER}}}": leads}
+    return {f"up{{{CONTROLLER}}}": up, **told}
 
 
 def lease_age(values: str) -> dict[str, str]:
     """How long ago the controller renewed the lease of chat-0."""
-    return {f'{C}_lease_age_seconds{{{CONTROLLER},{E},name="chat-0"}}': values}
+    return LEADS | {f'{C}_lease_age_seconds{{{CONTROLLER},{E},name="chat-0"}}': values}
 
 
+def stopped(values: str) -> dict[str, str]:
+    """Whether the budget keeps the fleet chat from renting."""
+    return LEADS | {f"{C}_spend_stopped{{{CONTROLLER},{E}}}": values}
+
+
+SECOND = 'job="controller",instance="d:8080"'
+STANDS_BY = {
+    f"up{{{SECOND}}}": f"1{HOUR}",
+    f"{C}_leads{{{SECOND}}}": f"0{HOUR}",
+    f"{C}_last_tick_age_seconds{{{SECOND}}}": f"9{HOUR}",
+}
 READY = state(f"1{HOUR}")
 # Its last word is that its gate is closed, and Prometheus believes a last word for five minutes.
 DRAINED, DRAINED_AT = state("1x100 0x2 _x138", "0x102 _x138"), "28m"
@@ -223,13 +241,14 @@ CASES = [
     Case("DoorRefusing", "taking everything", {f'vast_door_refused_total{{{W},reason="label"}}': f"4{HOUR}"}, 0),
     Case("DoorRefusing", "refusing", {f'vast_door_refused_total{{{W},reason="label"}}': "0x100 7x140"}, 1),
     Case("ControllerSilent", "no elastic fleet, so no controller", {}, 0),
-    Case("ControllerSilent", "one that ticks", ticked("0+15x240"), 0),
-    Case("ControllerSilent", "it does not answer", ticked("0+15x40 _x200", "1x40 0x200"), 1),
-    Case("ControllerSilent", "it answers, and its loop hangs", ticked("0+15x40 600x200"), 1),
-    Case("ControllerSilent", "it answers, and never ticked", {f"up{{{CONTROLLER}}}": f"1{HOUR}"}, 1),
-    Case("ControllerSilent", "a restart of a minute", ticked("0+15x100 _x4 1560+15x136", "1x100 0x4 1x136"), 0, "27m"),
-    Case("ControllerSilent", "a second one that waits for the first to end", ticked("0+15x240")
-         | {'up{job="controller",instance="d:8080"}': f"1{HOUR}"}, 0),
+    Case("ControllerSilent", "one that ticks", ticked(f"9{HOUR}"), 0),
+    Case("ControllerSilent", "it does not answer", ticked("9x40 _x200", "1x40 0x200", "1x40 _x200"), 1),
+    Case("ControllerSilent", "it answers, and its loop hangs", ticked("9x40 9+15x200"), 1),
+    Case("ControllerSilent", "it answers, and tells of no tick", {f"up{{{CONTROLLER}}}": f"1{HOUR}"}, 1),
+    Case("ControllerSilent", "a restart of a minute", ticked("9x100 _x4 9x136", "1x100 0x4 1x136", "1x100 _x4 1x136"), 0,
+         "27m"),
+    Case("ControllerSilent", "a second one that stands by", ticked(f"9{HOUR}") | STANDS_BY, 0),
+    Case("ControllerSilent", "nobody leads, because a lock is left", ticked(f"9{HOUR}", leads=f"0{HOUR}"), 1),
     Case("LeaseLapsed", "renewed each minute", lease_age("0 15 30 45 60x236"), 0),
     Case("LeaseLapsed", "nobody renews it, and the host does not tell", lease_age("0+15x240"), 1),
     Case("LeaseLapsed", "nobody renews it, by the host alone",
@@ -254,9 +273,9 @@ CASES = [
     Case("FleetFlapping", "growing all the time", grew_and_shrank("0x20 1x40 3x40 5x40 7x100", f"0{HOUR}"), 0, "60m"),
     Case("FleetFlapping", "up and down, five times", grew_and_shrank(
         "0x20 1x40 2x40 3x40 4x40 6x60", "0x40 1x40 2x40 3x40 5x80"), 1, "60m"),
-    Case("SpendStopped", "a budget that is wide enough", {f"{C}_spend_stops_total{{{CONTROLLER},{E}}}": f"0{HOUR}"}, 0),
-    Case("SpendStopped", "a rent that does not fit", {f"{C}_spend_stops_total{{{CONTROLLER},{E}}}": "0x100 1+1x140"}, 1),
-    Case("SpendStopped", "long ago", {f"{C}_spend_stops_total{{{CONTROLLER},{E}}}": "0x20 9x220"}, 0),
+    Case("SpendStopped", "a budget that is wide enough", stopped(f"0{HOUR}"), 0),
+    Case("SpendStopped", "a rent that does not fit", stopped("0x60 1x180"), 1),
+    Case("SpendStopped", "until midnight, long ago", stopped("1x20 0x220"), 0),
     Case("Watchdog", "always", {}, 1),
     Case("Watchdog", "also where all is well", READY | info(), 1),
 ]  # fmt: skip

@@ -40,8 +40,8 @@ def test_the_image_has_the_versions_that_were_tested() -> None:
     assert versions(LOCK).items() <= versions(REPO / "requirements.txt").items()
 
 
-def test_what_is_copied_is_what_is_sent_to_the_builder() -> None:
+def test_what_is_copied_is_there_for_the_builder() -> None:
     copied = set(re.findall(r"^COPY (\w+)", (REPO / "Containerfile").read_text(), re.MULTILINE))
     sent = set(re.findall(r"^!(\w+)$", (REPO / ".dockerignore").read_text(), re.MULTILINE))
 
-    assert copied == sent
+    assert copied <= sent

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.kubernetes import stack
-from monitoring.kubernetes.network_policies import ANYWHERE, WAYS, Way, policies
+from monitoring.kubernetes.network_policies import ANYWHERE, WAYS, Network, Pods, Way, policies, ways_of
 from monitoring.kubernetes.objects import PART_OF
 from monitoring.kubernetes.settings import Settings
 
@@ -59,3 +59,32 @@ def test_every_component_has_its_policy_and_every_policy_a_component() -> None:
 
 def test_only_hosts_enter_from_outside_and_only_to_the_door() -> None:
     assert [way.target for way in WAYS if way.source == ANYWHERE] == ["door"]
+
+
+def test_pods_elsewhere_and_networks_are_named_and_not_the_whole_world() -> None:
+    ways = [
+        Way(Pods("ingress"), "api", 8080),
+        Way(Pods("watch", "prometheus"), "api", 8080),
+        Way(Network("10.1.0.0/16"), "api", 8080),
+        Way("api", Network("0.0.0.0/0", ("10.0.0.0/8",)), 1024, 65535),
+    ]
+    [found] = [each["spec"] for each in policies("own", ways) if each["metadata"]["name"] == "api-ways"]
+    named = "kubernetes.io/metadata.name"
+    pods = {"matchLabels": {"app.kubernetes.io/name": "prometheus", "app.kubernetes.io/part-of": PART_OF}}
+
+    assert [rule["from"] for rule in found["ingress"]] == [
+        [{"namespaceSelector": {"matchLabels": {named: "ingress"}}}],
+        [{"namespaceSelector": {"matchLabels": {named: "watch"}}, "podSelector": pods}],
+        [{"ipBlock": {"cidr": "10.1.0.0/16"}}],
+    ]
+    assert found["egress"] == [
+        {
+            "to": [{"ipBlock": {"cidr": "0.0.0.0/0", "except": ["10.0.0.0/8"]}}],
+            "ports": [{"port": 1024, "endPort": 65535, "protocol": "TCP"}],
+        }
+    ]
+
+
+def test_prometheus_reaches_the_controller_of_its_cluster_and_nothing_more() -> None:
+    assert ways_of("") == WAYS
+    assert set(ways_of("fleets")) - set(WAYS) == {Way("prometheus", Pods("fleets", "controller"), 8080)}

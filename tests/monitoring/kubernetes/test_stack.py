@@ -126,6 +126,17 @@ def test_prometheus_scrapes_the_services_and_loads_the_rules() -> None:
     assert "https://example.net/runbooks.md#" in files["alerts.yml"]
 
 
+def test_prometheus_scrapes_the_controller_of_its_cluster() -> None:
+    def targets(settings: Settings) -> dict[str, str]:
+        file = of(stack.plain(settings), "ConfigMap")["prometheus-config"]["data"]["prometheus.yml"]
+        jobs = yaml.safe_load(file)["scrape_configs"]
+        return {job["job_name"]: job["static_configs"][0]["targets"][0] for job in jobs}
+
+    with_controller = targets(SETTINGS.model_copy(update={"controller_namespace": "fleets"}))
+
+    assert with_controller == {**targets(SETTINGS), "controller": "controller.fleets:8080"}
+
+
 def test_a_changed_file_starts_its_pod_anew_and_no_other() -> None:
     def digests(settings: Settings) -> dict[str, Any]:
         return {

@@ -1,0 +1,207 @@
+"""The controller's manifests: restricted pods, no secret in them, and no way but those that the controller needs."""
+
+import ipaddress
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from components.controller_manifests import (
+    CONTROLLER_SECRET,
+    DSN,
+    POSTGRES_PASSWORD,
+    POSTGRES_SECRET,
+    PRIVATE_4,
+    PRIVATE_6,
+    PROJECT_FOLDER,
+    USER,
+    ControllerSettings,
+    dsn,
+    manifests,
+    ways,
+)
+from config.controller_kubernetes import ControllerKubernetesConfig
+from monitoring.kubernetes.network_policies import Network, Pods
+from monitoring.kubernetes.objects import Manifest
+
+IMAGE = f"registry.example/me/gpu-fleet-controller:1@sha256:{'a' * 64}"
+KEYS = (DSN, "PULUMI_CONFIG_PASSPHRASE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+ENCRYPTION = {"encryptionsalt": "v1:salt"}
+SECRETS = {CONTROLLER_SECRET: set(KEYS), POSTGRES_SECRET: {POSTGRES_PASSWORD}}
+
+
+def settings(own_postgres: bool = True, watched_from: str = "", **section: Any) -> ControllerSettings:
+    return ControllerSettings(
+        ControllerKubernetesConfig.model_validate({"namespace": "fleets", "image": IMAGE, **section}),
+        "dev",
+        "s3://bucket/state",
+        KEYS,
+        own_postgres,
+        watched_from,
+        ENCRYPTION,
+    )
+
+
+def of(found: list[Manifest], kind: str) -> dict[str, Manifest]:
+    return {each["metadata"]["name"]: each for each in found if each["kind"] == kind}
+
+
+def pods(found: list[Manifest]) -> dict[str, Manifest]:
+    return {name: each["spec"]["template"]["spec"] for name, each in of(found, "Deployment").items()}
+
+
+BOTH = pytest.mark.parametrize(
+    "found", [manifests(settings()), manifests(settings(own_postgres=False))], ids=["own-postgres", "their-postgres"]
+)
+
+
+@BOTH
+def test_every_name_leads_to_something_that_is_made(found: list[Manifest]) -> None:
+    claims = of(found, "PersistentVolumeClaim")
+    for name, pod in pods(found).items():
+        for volume in pod["volumes"]:
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in of(found, "ConfigMap")
+            else:
+                assert "emptyDir" in volume or volume["persistentVolumeClaim"]["claimName"] in claims
+        [container] = pod["containers"]
+        for variable in container["env"]:
+            if "valueFrom" in variable:
+                asked = variable["valueFrom"]["secretKeyRef"]
+                assert asked["key"] in SECRETS[asked["name"]]
+        [service] = [each for each in of(found, "Service").values() if each["metadata"]["name"] == name]
+        assert {port["targetPort"] for port in service["spec"]["ports"]} == {
+            port["name"] for port in container["ports"]
+        }
+        assert service["spec"]["type"] == "ClusterIP"
+    keys = [(each["kind"], each["metadata"]["name"]) for each in found]
+    assert len(keys) == len(set(keys))
+    assert {each["metadata"]["namespace"] for each in found} == {"fleets"}
+
+
+@BOTH
+def test_pods_are_restricted_probed_and_bounded(found: list[Manifest]) -> None:
+    for pod in pods(found).values():
+        [container] = pod["containers"]
+        assert pod["automountServiceAccountToken"] is False
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["runAsUser"] > 0
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
+        assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+        assert "@sha256:" in container["image"]
+
+
+@BOTH
+def test_one_pod_of_each_which_ends_before_the_next_starts(found: list[Manifest]) -> None:
+    for each in of(found, "Deployment").values():
+        assert each["spec"]["replicas"] == 1
+        assert each["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_the_controller_lives_by_one_path_and_is_ready_by_another() -> None:
+    [container] = pods(manifests(settings()))["controller"]["containers"]
+
+    paths = {
+        probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")
+    }
+
+    # A database that does not answer must not restart the controller again and again.
+    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
+    assert container["command"] == ["python", "-m", "controller"]
+    plain = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+    assert plain["GPU_FLEET_STACK"] == "dev"
+    assert plain["PULUMI_BACKEND_URL"] == "s3://bucket/state"
+    assert plain["GPU_FLEET_LISTEN"] == f"0.0.0.0:{container['ports'][0]['containerPort']}"
+
+
+def test_slots_encrypt_as_the_main_stack_does() -> None:
+    found = manifests(settings())
+    [container] = pods(found)["controller"]["containers"]
+    [mount] = [each for each in container["volumeMounts"] if "subPath" in each]
+    file = of(found, "ConfigMap")["controller-stack"]["data"][mount["subPath"]]
+
+    # Pulumi takes JSON as YAML; the controller looks for the file of the stack in the program's folder.
+    assert mount["mountPath"] == "/opt/gpu-fleet/Pulumi.dev.yaml"
+    assert json.loads(file) == ENCRYPTION
+    without = manifests(replace(settings(), encryption={}))
+    assert of(without, "ConfigMap") == {}
+    assert not [each for each in pods(without)["controller"]["containers"][0]["volumeMounts"] if "subPath" in each]
+
+
+def test_the_folders_are_those_of_the_image() -> None:
+    file = (Path(__file__).resolve().parents[2] / "Containerfile.controller").read_text()
+
+    assert f"WORKDIR {PROJECT_FOLDER}\n" in file
+    assert f"USER {USER}:{USER}\n" in file
+
+
+def test_keys_come_from_secrets_alone() -> None:
+    for pod in pods(manifests(settings())).values():
+        [container] = pod["containers"]
+        plain = {one["name"] for one in container["env"] if "value" in one}
+        assert not plain & {*KEYS, POSTGRES_PASSWORD}
+        assert not [word for word in (*container["args"], *container.get("command", ())) if "password" in word]
+
+
+def test_with_their_database_there_is_none_of_ours_and_no_way_to_it() -> None:
+    found = manifests(settings(own_postgres=False))
+
+    assert list(pods(found)) == ["controller"]
+    assert of(found, "PersistentVolumeClaim") == {}
+    assert "postgres-ways" not in of(found, "NetworkPolicy")
+
+
+def test_only_the_controller_reaches_the_database() -> None:
+    policies = of(manifests(settings()), "NetworkPolicy")
+    [rule] = policies["postgres-ways"]["spec"]["ingress"]
+
+    assert [peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"] for peer in rule["from"]] == ["controller"]
+    assert policies["postgres-ways"]["spec"]["egress"] == []
+    assert policies["deny-all"]["spec"]["podSelector"] == {}
+
+
+def test_nobody_reaches_the_api_unless_config_says_so() -> None:
+    def callers(**given: Any) -> list[Any]:
+        return [way.source for way in ways(settings(**given)) if way.target == "controller"]
+
+    assert callers() == []
+    assert callers(watched_from="watch") == [Pods("watch", "prometheus")]
+    assert callers(clientNamespaces=["ingress"], clientNetworks=["10.1.0.0/16"]) == [
+        Pods("ingress"),
+        Network("10.1.0.0/16"),
+    ]
+
+
+def test_the_controller_reaches_the_internet_and_no_private_network_but_those_of_config() -> None:
+    def reached(address: str, port: int, **given: Any) -> bool:
+        there = ipaddress.ip_address(address)
+        for way in ways(settings(**given)):
+            if way.source != "controller" or not isinstance(way.target, Network):
+                continue
+            inside = there in ipaddress.ip_network(way.target.cidr)
+            left_out = any(there in ipaddress.ip_network(one) for one in way.target.but)
+            if inside and not left_out and (way.port is None or way.port <= port <= (way.last or way.port)):
+                return True
+        return False
+
+    assert reached("198.51.100.7", 443)  # market and bucket
+    assert reached("198.51.100.7", 41022)  # a host's SSH and gate, as the market maps them
+    assert reached("2001:db8::7", 22)
+    assert not reached("198.51.100.7", 25)
+    for private in ("10.96.0.1", "169.254.169.254", "192.168.1.1", "172.17.0.1", "127.0.0.1", "fd00::1", "fe80::1"):
+        assert not reached(private, 443), private
+    assert reached("10.2.0.9", 8333, networks=["10.2.0.0/24"])
+    for network in (*PRIVATE_4, *PRIVATE_6):
+        ipaddress.ip_network(network)  # the API server refuses one with host bits
+
+
+def test_the_connection_string_leads_to_our_service() -> None:
+    assert dsn("secret") == "host=postgres port=5432 dbname=controller user=controller password=secret"
