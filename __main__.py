@@ -37,12 +37,12 @@ def main() -> None:
     pool = ProviderPool(PROJECT, keys)
     common = pulumi.ResourceOptions(provider=pool.common())
     identity = Identity("identity", {"rotation": stack.rotation.model_dump(), "stack": stack_name()}, common)
-    place = {"endpoint": stack.store.endpoint, "region": stack.store.region, "bucket": stack.store.bucket}
+    place = stack.store.model_dump(by_alias=True, include={"endpoint", "region", "bucket", "on_destroy"})
     inputs = {"market": stack.market.model_dump(by_alias=True), "stackId": identity.stackId, "stack": stack_name()}
     rentals = Rentals("rentals", {**inputs, "store": place}, common)
     shipper = find_shipper() if stack.metrics else None
     manifests = {name: model.manifest for name, model in config.models.items()}
-    store_args = StoreArgs(stack, manifests, identity, config.project, shipper, config.secret_leaves)
+    store_args = StoreArgs(stack, manifests, identity, rentals, config.project, shipper, config.secret_leaves)
     store = Store("store", store_args, pool)
     metrics_key = source.require_secret("metricsKey") if shipper else None
     fleets = make_fleets(stack, config.models, store, identity, rentals, pool, metrics_key, config.secret_leaves)

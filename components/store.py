@@ -26,12 +26,15 @@ HOLDER = re.compile(r"[a-zA-Z0-9._-]{0,100}\Z")
 class StoreArgs:
     """The inputs of the store. `manifests`: by model name; `project`: the folder that paths in config are relative to.
 
+    `rentals` ends after the bucket, and gives up one that a killed create left.
+
     With `vmagent`, the kit has the programs that make hosts report.
     """
 
     stack: StackConfig
     manifests: dict[str, Manifest]
     identity: Identity
+    rentals: pulumi.Resource
     project: Path
     vmagent: Path | None = None
     secret_leaves: SecretLeaves = NONE
@@ -61,7 +64,7 @@ class Store(pulumi.ComponentResource):
                 "onDestroy": store.on_destroy,
                 "versioning": store.versioning,
             },
-            options,
+            pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[args.rentals])),
         )
         options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[bucket]))
         folder = kit_folder()

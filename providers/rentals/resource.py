@@ -40,12 +40,22 @@ from providers.vast.api import account
 from providers.vast.api.errors import AccountUnknown, VastError
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.limits import Limits
-from providers.vast.pulumi_state import BackendError, StackState, family, run_pulumi, state_named
+from providers.vast.pulumi_state import (
+    BUCKET,
+    BackendError,
+    StackState,
+    deployment_of,
+    family,
+    run_pulumi,
+    selected_stack,
+    state_named,
+)
 from providers.vast.redaction import Redaction
 from providers.vast.renting.renter import Renter
 
 INPUTS = ("market", "stackId", "stack", "store", "instance")
 NO_CHECKPOINTS = "PULUMI_SKIP_CHECKPOINTS"
+STORE_TRIES = 2
 Value = TypeVar("Value")
 
 
@@ -135,8 +145,28 @@ class RentalsProvider(ResourceProvider):
                 report_progress,
                 lambda: self._ledger(props),
             )
+            self._end_bucket(props, ids, report_progress)
 
         self._operate(props, end)
+
+    def _end_bucket(self, props: dict[str, Any], ids: Sequence[str], report_progress: Progress) -> None:
+        """Give up the bucket if a killed create left it; a slot's stack has none."""
+        from providers.rentals.left_bucket import LeftPlace, give_up_left_bucket  # noqa: PLC0415 -- boto3
+        from providers.store.client import connect  # noqa: PLC0415
+
+        keys = self._store_keys
+        if props.get("instance") or not keys.access or not keys.secret:
+            return
+        with suppress(ValidationError):  # a state of before has no place
+            place = LeftPlace.model_validate(props.get("store"))
+            stack = str(props.get("stack") or "")
+            give_up_left_bucket(
+                lambda: connect(place.endpoint, place.region, keys, STORE_TRIES),
+                place,
+                ids,
+                lambda: _bucket_in_state(stack),
+                report_progress,
+            )
 
     def _ledger(self, props: dict[str, Any]) -> Ledger:
         """Return the stack's ledger; one that keeps nothing if state does not tell its place."""
@@ -200,9 +230,20 @@ def _states(stack: str, stack_ids: Sequence[str], instance: str | None) -> list[
 
     Raises BackendError.
     """
+    _check_checkpoints()
+    return [state_named(run_pulumi, stack)] if instance else family(run_pulumi, stack, stack_ids[0])
+
+
+def _bucket_in_state(stack: str) -> bool:
+    """Return whether the stack's state has a bucket, now. Raises BackendError."""
+    _check_checkpoints()
+    rows = deployment_of(run_pulumi, stack or selected_stack(run_pulumi)).get("resources") or []
+    return any(row.get("type") == BUCKET for row in rows)
+
+
+def _check_checkpoints() -> None:
     if os.environ.get(NO_CHECKPOINTS, "").lower() in ("1", "true"):
         raise BackendError(f"{NO_CHECKPOINTS} is set, so the state lacks what this update has made")
-    return [state_named(run_pulumi, stack)] if instance else family(run_pulumi, stack, stack_ids[0])
 
 
 def _url(props: dict[str, Any]) -> object:
@@ -213,9 +254,9 @@ def _url(props: dict[str, Any]) -> object:
 class Rentals(Resource, module="rentals", name="Rentals"):
     """Manage the rentals of a stack.
 
-    Inputs: `market` (url, hostUrl, timeScale), `stackId`, `stack`, its backend name, and `store` (endpoint, region, bucket),
-    the place of the ledger. In the stack of a slot also `instance`, the one name that it rents under the id. Output:
-    `account`, the number of the market's account that pays for the rentals.
+    Inputs: `market` (url, hostUrl, timeScale), `stackId`, `stack`, its backend name, and `store` (endpoint, region, bucket,
+    onDestroy), the place of ledger and weights. In the stack of a slot also `instance`, the one name that it rents under
+    the id. Output: `account`, the number of the market's account that pays for the rentals.
     """
 
     stackId: pulumi.Output[str]  # noqa: N815 -- a property of the resource, spelt as in state

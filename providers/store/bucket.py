@@ -93,6 +93,10 @@ class Bucket:
                 found.append(f"Bucket {self.inputs.name} {does} what is overwritten or deleted.")
         return found
 
+    def is_ours(self) -> bool:
+        """Return whether the mark names our stack. Raises BucketMissing if the store says that there is no bucket."""
+        return owner(self._marking.read().mark, self.inputs.stack_id) is Owner.OURS
+
     def give_up(self) -> None:
         """Keep or delete the bucket as `on_destroy` says, if it is still ours. Leave a missing or foreign one alone."""
         name = self.inputs.name

@@ -61,7 +61,8 @@ def refusal(name: str, endpoint: str, found: Owner, mark: str | None) -> str:
     if found is Owner.OTHER_STACK:
         return (
             f"The bucket {name!r} at {endpoint} belongs to another stack of gpu-fleet (id {mark}). It was not touched. "
-            "Choose another gpu-fleet:store.bucket, or destroy that stack first."
+            "Choose another gpu-fleet:store.bucket, or destroy that stack first. If that stack is gone without a destroy, "
+            f"hand the bucket over: {by_hand(name, endpoint)}"
         )
     return (
         f"The bucket {name!r} at {endpoint} exists and has no object {OWNER_KEY!r}, so it is not ours. It was not "

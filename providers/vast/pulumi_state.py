@@ -14,7 +14,7 @@ from config.slot_names import slot_of
 from providers.vast.api import account, label
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
-RENTALS = "pulumi-python:dynamic/rentals:Rentals"
+RENTALS, BUCKET = "pulumi-python:dynamic/rentals:Rentals", "pulumi-python:dynamic/store:Bucket"
 REASON_LETTERS = 300
 NO_SUCH_STATE = "no stack of the backend has this id"
 OTHER_STACKS = "the other stacks of the backend"  # stands for a name if Pulumi cannot list the stacks
