@@ -23,9 +23,10 @@ from controller.demand import Seen
 from controller.leaving import Gate, Look
 from controller.ports import Place, Sight
 
-CALL_SECONDS = 15.0  # for one look with its login; a good one takes a tenth of a second
+CALL_SECONDS = 8.0  # for one look with its login; a good one takes a tenth of a second
 CONNECT_SECONDS = 5.0  # further tries to log in begin until then
-MOST_AT_ONCE = 50
+PATIENT_SECONDS = 2.0  # a call that has been under way for longer is not waited for by a second one
+MOST_AT_ONCE = 64
 SCRIPT, MODULES = "slot_gate.py", ("gate_looks",)
 
 
@@ -70,7 +71,8 @@ class HostCalls:
         self._address_of, self._log_in, self._monotonic = address_of, log_in or logged_in, monotonic
         self._call_seconds = call_seconds
         self._kept: dict[Place, tuple[Address, Host]] = {}
-        self._calling: set[Place] = set()
+        self._calling: dict[Place, float] = {}  # since when
+        self._turns: dict[Place, threading.Lock] = {}
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="host")
 
@@ -95,10 +97,10 @@ class HostCalls:
             _close(host)
 
     def _all(self, places: Collection[Place], act: str) -> dict[Place, Sight]:
-        """Call all hosts side by side. A call that is still under way from before makes its host unknown."""
+        """Call all hosts side by side. One that has not answered an earlier call for seconds is unknown."""
+        now = self._monotonic()
         with self._guard:
-            free = [place for place in dict.fromkeys(places) if place not in self._calling]
-            self._calling.update(free)
+            free = [place for place in dict.fromkeys(places) if now - self._calling.get(place, now) <= PATIENT_SECONDS]
         calls: dict[Place, Future[Sight | None]] = {}
         for place in free:
             calls[place] = self._pool.submit(self._call, place, act)
@@ -107,6 +109,12 @@ class HostCalls:
         return {place: sight for place, sight in found.items() if sight is not None}
 
     def _call(self, place: Place, act: str) -> Sight | None:
+        with self._guard:
+            turn = self._turns.setdefault(place, threading.Lock())
+        if not turn.acquire(timeout=self._call_seconds):
+            return None
+        with self._guard:
+            self._calling[place] = self._monotonic()
         try:
             host = self._connected(place)
             if host is None:
@@ -124,7 +132,8 @@ class HostCalls:
             return sight_of(told, asked, self._monotonic())
         finally:
             with self._guard:
-                self._calling.discard(place)
+                self._calling.pop(place, None)
+            turn.release()
 
     def _connected(self, place: Place) -> Host | None:
         address = self._address_of(place)

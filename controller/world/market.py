@@ -1,6 +1,8 @@
 """What the market says of slots' instances: there, failed or gone. One list for all of them."""
 
-from collections.abc import Callable, Collection, Mapping
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.slot_names import SlotName
@@ -13,7 +15,8 @@ from providers.vast.api.market import Market
 from providers.vast.api.rows import set_aside
 from providers.vast.limits import Limits
 
-AGE_SECONDS = 10.0  # of a list that a tick may share; more market seconds in one of ours make it younger
+EVERY_SECONDS = 10.0
+OLDEST_SECONDS = 60.0  # an older list says nothing of now
 GATE_PORT = 8443  # as the settings of an instance have it if they name none
 
 
@@ -27,27 +30,48 @@ class Account:
 
 
 class SlotLives:
-    """Satisfies `Market`. `applied` returns what the main stack applied last, None while it is unknown."""
+    """Satisfies `Market`. A thread calls `read`, because the market may take a minute to answer, and no tick waits for it.
+
+    `applied` returns what the main stack applied last, None while it is unknown.
+    """
 
     def __init__(
         self,
         account: Callable[[], Account | None],
         applied: Callable[[], Applied | None],
         wait: Callable[[float], None],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._account, self._applied, self._wait = account, applied, wait
+        self._account, self._applied, self._wait, self._monotonic = account, applied, wait, monotonic
+        self._guard = threading.Lock()
+        self._last: tuple[float, Sequence[Instance]] | None = None
+
+    def read(self) -> None:
+        """Ask the market for its list. Raises VastError."""
+        account = self._account()
+        if account is None:
+            return
+        asked = self._monotonic()
+        rows = account.market.instances(None, EVERY_SECONDS / account.time_scale)
+        with self._guard:
+            self._last = (asked, rows)
 
     def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
         """Return what is known of each place. `fresh`: two new lists, apart in time, must agree that one is gone."""
         applied = self._applied()
+        if applied is None or not places:
+            return {}
+        if not fresh:
+            rows = self._recent()
+            return {} if rows is None else _judged(applied, places, rows)
         try:
             account = self._account()
-            if applied is None or account is None or not places:
+            if account is None:
                 return {}
-            found = self._listed(account, applied, places, fresh)
-            if fresh and Life.GONE in found.values():
+            found = _judged(applied, places, account.market.instances(None, 0.0))
+            if Life.GONE in found.values():
                 self._wait(account.limits.look_seconds)
-                again = self._listed(account, applied, places, fresh)
+                again = _judged(applied, places, account.market.instances(None, 0.0))
                 found = {place: life if life is again.get(place) else Life.UNKNOWN for place, life in found.items()}
         except VastError:
             return {}
@@ -55,28 +79,24 @@ class SlotLives:
 
     def others(self, places: Collection[Place]) -> float | None:
         """Return $/h of all that the account rents but these places; None if it is unknown."""
-        applied = self._applied()
-        try:
-            account = self._account()
-            if applied is None or account is None:
-                return None
-            rows = account.market.instances(None, AGE_SECONDS / account.time_scale)
-        except VastError:
-            return None
-        if set_aside(rows):
+        applied, rows = self._applied(), self._recent()
+        if applied is None or rows is None or set_aside(rows):
             return None
         ours = {label_of(applied, place) for place in places}
         return sum(row.dph_total or 0.0 for row in rows if row.label not in ours)
 
-    def _listed(self, account: Account, applied: Applied, places: Collection[Place], fresh: bool) -> dict[Place, Life]:
-        rows = account.market.instances(None, 0.0 if fresh else AGE_SECONDS / account.time_scale)
-        by_label: dict[str | None, list[Instance]] = {}
-        for row in rows:
-            by_label.setdefault(row.label, []).append(row)
-        odd = bool(set_aside(rows))
-        return {
-            place: _life(by_label.get(label_of(applied, place), []), odd, _port(applied, place)) for place in places
-        }
+    def _recent(self) -> Sequence[Instance] | None:
+        with self._guard:
+            last = self._last
+        return last[1] if last and self._monotonic() - last[0] <= OLDEST_SECONDS else None
+
+
+def _judged(applied: Applied, places: Collection[Place], rows: Sequence[Instance]) -> dict[Place, Life]:
+    by_label: dict[str | None, list[Instance]] = {}
+    for row in rows:
+        by_label.setdefault(row.label, []).append(row)
+    odd = bool(set_aside(rows))
+    return {place: _life(by_label.get(label_of(applied, place), []), odd, _port(applied, place)) for place in places}
 
 
 def label_of(applied: Applied, place: Place) -> str:

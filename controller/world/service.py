@@ -23,6 +23,7 @@ from controller.world.leases import Leases, doors
 from controller.world.ledgers import Decisions
 from controller.world.main_stack import EVERY_SECONDS as READ_SECONDS
 from controller.world.main_stack import MainStack
+from controller.world.market import EVERY_SECONDS as LIST_SECONDS
 from controller.world.market import Account, SlotLives
 from controller.world.metrics import LoopMetrics
 from controller.world.purse import EVERY_SECONDS as SPEND_SECONDS
@@ -71,6 +72,7 @@ class Service:
         self._place = PulumiPlace(settings.project, settings.work, {"PULUMI_BACKEND_URL": settings.backend})
         self.main = MainStack(self._read, self._clock.monotonic)
         self.table = Table(store, self._clock.time)
+        self._lives = SlotLives(self._account, self.main.last, self._wait, self._clock.monotonic)
         self._spending = Spending(self._charges, self._clock)
         self._outputs = Outputs(self._stack_of, self._clock.monotonic)
         self._hosts = HostCalls(lambda place: address_of(self._outputs.get(place), self.main.last()))
@@ -81,13 +83,12 @@ class Service:
         """Make the loop over the real world."""
         self._metrics = metrics
         self.decisions = Decisions(self.table, metrics, self._ledger, self.main.last, self._clock.time)
-        lives = SlotLives(self._account, self.main.last, self._wait)
-        purse = StackPurse(self._budget, self._spending, lives.others, self._clock, self._time_scale)
+        purse = StackPurse(self._budget, self._spending, self._lives.others, self._clock, self._time_scale)
         ports = Ports(
             rows=self.table,
             fleets=self.main,
             hosts=self._hosts,
-            market=lives,
+            market=self._lives,
             stacks=SlotStacks(self._stack_of, self.decisions.progressed, self._outputs),
             tasks=Threads(self._wait, self._settings.boots_at_once, self.decisions.failed, self._wake.set),
             purse=purse,
@@ -101,6 +102,7 @@ class Service:
         loop = self.loop(metrics)
         self.decisions.start()
         self._every(READ_SECONDS, "main stack", self._refresh)
+        self._every(LIST_SECONDS, "market", self._lives.read)
         self._every(LEASE_SECONDS, "leases", self._renew)
         self._every(SPEND_SECONDS, "spend", self._spend)
         self._thread("claims", self._listen)

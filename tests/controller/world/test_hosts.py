@@ -4,6 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from bootstrap.errors import HostLost, HostUnreachable, StepFailed
 from bootstrap.host import Result
 from controller.leaving import Gate
 from controller.ports import Place
-from controller.world.hosts import Address, HostCalls
+from controller.world.hosts import PATIENT_SECONDS, Address, HostCalls
 
 TOLD: dict[str, Any] = {
     "gate": "open",
@@ -69,8 +70,8 @@ class Net:
             raise HostUnreachable("no answer")
         return self.hosts[Place("burst", int(address.host[0]))]
 
-    def calls(self, seconds: float = 5.0) -> HostCalls:
-        return HostCalls(self.address, self.log_in, call_seconds=seconds)
+    def calls(self, seconds: float = 5.0, monotonic: Callable[[], float] = time.monotonic) -> HostCalls:
+        return HostCalls(self.address, self.log_in, monotonic, call_seconds=seconds)
 
 
 def test_a_look_tells_gate_load_and_idleness_over_one_kept_connection() -> None:
@@ -146,15 +147,27 @@ def test_a_host_that_cannot_be_reached_or_is_not_known_is_left_out(known: bool) 
 def test_one_slow_host_holds_up_no_other_and_is_not_called_twice() -> None:
     slow = threading.Event()
     net = Net({ZERO: Played(slow), ONE: Played()})
-    calls = net.calls(0.3)
+    now = [0.0]
+    calls = net.calls(0.3, lambda: now[0])
     began = time.monotonic()
 
     assert list(calls.look([ZERO, ONE])) == [ONE]
+    now[0] += PATIENT_SECONDS + 1
     assert list(calls.look([ZERO, ONE])) == [ONE]
 
     assert time.monotonic() - began < 5
     assert net.hosts[ZERO].asked == ["look"]
     slow.set()
+
+
+def test_two_that_look_at_one_host_at_the_same_time_both_see_it() -> None:
+    net = Net({ZERO: Played()})
+    calls = net.calls()
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _number: calls.look([ZERO]), range(40)))
+
+    assert all(ZERO in one for one in found)
+    assert net.logins == ["0"]
 
 
 def test_fifty_hosts_are_asked_at_once() -> None:

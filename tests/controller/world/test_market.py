@@ -1,12 +1,13 @@
 """What the market says of slots: one that is missing is gone only if two lists, apart in time, agree and are whole."""
 
+import contextlib
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
 
 from controller.ports import Life, Place
-from controller.world.market import Account, SlotLives
+from controller.world.market import OLDEST_SECONDS, Account, SlotLives
 from providers.elastic.applied import parse
 from providers.vast.api.errors import OutcomeUnknown
 from providers.vast.api.instance import Instance
@@ -15,6 +16,7 @@ from providers.vast.limits import Limits
 from tests.controller.api.test_applied_offers import OUTPUT
 
 ZERO, ONE = Place("burst", 0), Place("burst", 1)
+NOW = [0.0]
 LABEL = "gpu-fleet/abc/burst-s0"
 
 
@@ -50,7 +52,10 @@ def lives(*answers: Any, waits: list[float] | None = None) -> SlotLives:
     market = Lists(list(answers))
     account = Account(cast(Any, market), Limits(), 2.0)
     waited = waits if waits is not None else []
-    return SlotLives(lambda: account, lambda: parse(OUTPUT), waited.append)
+    made = SlotLives(lambda: account, lambda: parse(OUTPUT), waited.append, lambda: NOW[0])
+    with contextlib.suppress(OutcomeUnknown):
+        made.read()
+    return made
 
 
 def test_an_instance_under_the_label_is_there_and_its_failure_is_named() -> None:
@@ -70,7 +75,15 @@ def test_one_that_two_whole_lists_lack_is_gone() -> None:
 
 
 def test_one_that_comes_back_in_the_second_list_is_unknown() -> None:
-    assert lives([], [row()]).lives([ZERO], fresh=True) == {ZERO: Life.UNKNOWN}
+    assert lives([row()], [], [row()]).lives([ZERO], fresh=True) == {ZERO: Life.UNKNOWN}
+
+
+def test_a_list_of_long_ago_says_nothing_of_now() -> None:
+    found = lives([row()])
+    NOW[0] += OLDEST_SECONDS + 1
+
+    assert found.lives([ZERO]) == {}
+    assert found.others([]) is None
 
 
 @pytest.mark.parametrize("answer", [OutcomeUnknown("list", "no answer"), [row(id="x", label=LABEL)]])
