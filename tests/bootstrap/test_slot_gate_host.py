@@ -89,20 +89,20 @@ def test_a_gate_is_closed_and_opened_again_and_never_opened_without_a_proof(slot
 
 
 def test_a_request_under_way_behind_a_closed_gate_is_seen_until_it_ends_whole(slot: Slot) -> None:
-    slot.rented.run("echo vllm_latency_s 4 > /etc/sandbox-faults")
+    slot.rented.run("echo vllm_latency_s 10 > /etc/sandbox-faults")
     answers: list[httpx.Response] = []
     client = threading.Thread(target=lambda: answers.append(slot.ask()))
     client.start()
     until(lambda: slot.look().look.in_flight == 1, PATIENCE_SECONDS)
-    before = slot.look().look.admitted
 
     slot.calls.close([PLACE])
 
-    assert (slot.look().look.gate, slot.look().look.in_flight) == (Gate.CLOSED, 1)
+    closed = slot.look().look
+    assert (closed.gate, closed.in_flight) == (Gate.CLOSED, 1)
     client.join(PATIENCE_SECONDS)
     until(lambda: slot.look().look.in_flight == 0, PATIENCE_SECONDS)
     assert answers[0].status_code == 200
-    assert slot.look().look.admitted != before
+    assert slot.look().look.admitted != closed.admitted
 
 
 def test_a_lease_is_renewed_also_behind_a_closed_gate_and_is_no_request(slot: Slot) -> None:
