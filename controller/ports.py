@@ -11,6 +11,7 @@ from enum import Enum
 from typing import NamedTuple, Protocol, TypeVar
 
 from config.elastic import Elastic
+from config.rollout import RolloutConfig
 from controller.demand import SILENT, Claim, Queue, Seen
 from controller.leaving import Gate, Look
 from controller.money import Money
@@ -59,6 +60,7 @@ class Fleet:
     ceiling: float
     digest: str = ""
     life_hours: float | None = None
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,9 @@ class Stacks(Protocol):
 
     def up(self, place: Place) -> Steps[Came]:
         """Rent and boot, or adopt and repair what is there; then open the gate."""
+
+    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+        """Return what slots were made of at their last `up` that ended well, as far as it is known. Asks nobody."""
 
     def destroy(self, place: Place) -> Steps[bool]:
         """Give back all under the slot's label and remove the stack; True if that is certain."""

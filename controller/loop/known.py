@@ -26,6 +26,8 @@ class Known:
     silent: dict[int, float] = field(default_factory=dict)  # since when a host has not answered
     failed: dict[int, float] = field(default_factory=dict)  # since when the market has named a failure
     running: dict[int, Task] = field(default_factory=dict)
+    changing: dict[int, str] = field(default_factory=dict)  # slots whose `up` for a digest runs
+    unchanged: dict[int, str] = field(default_factory=dict)  # slots whose `up` for a digest failed
 
     def place(self, index: int) -> Place:
         """Return the place of a slot of this fleet."""
@@ -37,6 +39,12 @@ class Known:
         self.closed.clear()
         self.silent.clear()
         self.failed.clear()
+
+    def changed(self, index: int, served: bool) -> None:
+        """Note how a slot's process ended, if that was its `up` for a changed config."""
+        digest = self.changing.pop(index, None)
+        if digest is not None and not served:
+            self.unchanged[index] = digest
 
     def note(
         self, rows: Sequence[Slot], sights: Mapping[Place, Sight], lives: Mapping[Place, Life], now: float

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from controller import claims, demand, leaving, locked, scaling, slots
+from controller import claims, demand, leaving, locked, scaling, slots, waves
 from controller import plan as planning
 from controller.reasons import Reason
 
@@ -17,6 +17,7 @@ class Rules:
     measure: Callable[..., demand.Load] = demand.measure
     steps: Sequence[scaling.Step] = scaling.STEPS
     plan: Callable[..., planning.Plan] = planning.plan
+    wave: Callable[..., waves.Wave] = waves.next_wave
     set_back: Callable[..., slots.Slot | None] = slots.set_back
     leave: Callable[..., leaving.Answer] = leaving.step
     late: Callable[..., Reason | None] = locked.late

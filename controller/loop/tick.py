@@ -160,6 +160,20 @@ class Loop:
         ports.ledger.decided(decision, plan)
         yield Pause()
         yield from self.make(known, plan, rows, seen, observed, decision.reasons)
+        self.follow(known, fleet)
+
+    def follow(self, known: Known, fleet: Fleet) -> None:
+        """Run the `up` of slots that an edit of the config has yet to reach, in waves."""
+        slots = self.ports.rows.slots(known.fleet)
+        told = self.ports.stacks.digests([known.place(slot.index) for slot in slots])
+        # What is not known yet may have followed; it is read from the slot's stack meanwhile.
+        digests = {slot.index: told.get(known.place(slot.index), fleet.digest) for slot in slots}
+        failed = {index for index, digest in known.unchanged.items() if digest == fleet.digest}
+        wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, set(known.changing), failed)
+        for slot in slots:
+            if slot.index in wave.starts and slot.index not in known.running:
+                known.changing[slot.index] = fleet.digest
+                self.run(known, slot)
 
     def make(
         self,
@@ -227,6 +241,7 @@ class Loop:
                 if not task.done:
                     continue
                 del known.running[index]
+                known.changed(index, task.told is not None and task.told[0] is Event.SERVED)
                 if task.told is None:
                     continue
                 yield Pause(slot=index)

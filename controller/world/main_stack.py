@@ -74,4 +74,4 @@ def fleet_of(applied: Applied, name: str) -> Fleet:
     one = applied.fleets[name]
     limits = one.instance.get("selfDestruct") or {}
     hours = limits.get("maxHours")
-    return Fleet(one.bounds, one.ceiling, one.digest, float(hours) if hours else None)
+    return Fleet(one.bounds, one.ceiling, one.digest, float(hours) if hours else None, one.rollout)

@@ -1,7 +1,7 @@
 """Slots' stacks behind the loop's port: processes of Pulumi's CLI, few at once, and where the hosts of slots are reached."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
@@ -62,6 +62,11 @@ class SlotStacks:
         self._outputs.learn(place, output)
         return Came(True, fresh, output.usd_per_hour, f"{output.endpoint} answers", output.endpoint)
 
+    def digests(self, places: Collection[Place]) -> dict[Place, str]:
+        """Return the digests of the places whose output is known."""
+        found = {place: self._outputs.known(place) for place in places}
+        return {place: output.digest for place, output in found.items() if output is not None}
+
     def destroy(self, place: Place) -> Steps[bool]:
         """Run destroy and remove the stack. Raises Unavailable if that failed: what is rented may still be there."""
         yield Pause(slot=place.slot)
@@ -96,6 +101,11 @@ class Outputs:
         with self._guard:
             self._known.pop(place, None)
             self._asked.pop(place, None)
+
+    def known(self, place: Place) -> SlotOutput | None:
+        """Return what is known, and ask nobody."""
+        with self._guard:
+            return self._known.get(place)
 
     def get(self, place: Place) -> SlotOutput | None:
         """Return what is known; None while the state is read, which begins now."""

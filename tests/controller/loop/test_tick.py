@@ -244,3 +244,32 @@ def test_a_rent_that_the_bounds_do_not_want_any_more_is_withdrawn(world: SmallWo
 
     assert "up burst-1" not in world.acts
     assert any("burst-1: withdrawn: slot 1 is beyond max" in note for note in world.notes)
+
+
+def test_an_edit_reaches_slots_in_waves_and_those_of_which_nothing_is_known_are_left_alone(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=3, max=3)
+    for index in range(3):
+        world.place(index, State.READY)
+    world.made_of = {Place("burst", 0): "old", Place("burst", 1): "old"}
+    loop = world.loop()
+
+    world.tick(loop)
+    assert world.acts == ["up burst-0"]
+    for _tick in range(4):
+        world.tick(loop)
+
+    assert world.acts == ["up burst-0", "up burst-1"]
+    assert {state(world, index) for index in range(3)} == {State.READY}
+
+
+def test_a_change_that_failed_leaves_the_rest_as_it_is(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=2, max=2)
+    world.made_of = {world.place(0, State.READY): "old", world.place(1, State.READY): "old"}
+    world.came[Place("burst", 0)] = Came(False, False, None, "vLLM refuses its arguments")
+    loop = world.loop()
+
+    for _tick in range(5):
+        world.tick(loop)
+
+    assert "up burst-1" not in world.acts
+    assert state(world, 1) is State.READY

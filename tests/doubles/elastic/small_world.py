@@ -56,6 +56,8 @@ class SmallWorld:
     unknown: bool = False  # what is applied
     stuck: bool = False  # slot processes do not run
     confirmed: bool = True  # by the market, that all is given back
+    digest: str = "new"
+    made_of: dict[Place, str] = field(default_factory=dict)
     acts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     endpoints: dict[Place, str] = field(default_factory=dict)
@@ -116,7 +118,7 @@ class SmallWorld:
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
         if self.unknown:
             raise Unavailable("the state does not answer")
-        return {name: Fleet(elastic, 0.5) for name, elastic in self.fleets.items()}
+        return {name: Fleet(elastic, 0.5, self.digest) for name, elastic in self.fleets.items()}
 
     def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
         at = self.clock.monotonic()
@@ -148,7 +150,12 @@ class SmallWorld:
     def up(self, place: Place) -> Steps[Came]:
         yield Pause()
         self.acts.append(f"up {place.fleet}-{place.slot}")
+        if place not in self.came or self.came[place].served:
+            self.made_of[place] = self.digest
         return self.came.get(place, Came(True, True, 0.4, "", f"https://{place.fleet}-{place.slot}"))
+
+    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+        return {place: self.made_of[place] for place in places if place in self.made_of}
 
     def destroy(self, place: Place) -> Steps[bool]:
         yield Pause()

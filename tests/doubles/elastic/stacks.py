@@ -1,5 +1,6 @@
 """A slot's stack in a played world: its `up` and its destroy take time, fail, and are killed at their seams."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from controller.ports import Came, Pause, Place, Steps
@@ -41,6 +42,9 @@ class PlayedStacks:
         world.open(instance)
         yield Pause(0.5, instance.index)
         return True
+
+    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+        return {}
 
     def destroy(self, place: Place) -> Steps[bool]:
         """Give back, and see the instance gone; mostly."""
