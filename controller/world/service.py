@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from bootstrap.clock import SystemClock
@@ -13,6 +14,7 @@ from controller.loop.tick import TICK_SECONDS, Loop
 from controller.ports import Place, Ports, Unavailable
 from controller.pulumi_cli import Place as PulumiPlace
 from controller.slot_stack import SlotStack, read_parent
+from controller.slots import Slot
 from controller.store.errors import StoreDown
 from controller.store.store import Store
 from controller.world.children import Children
@@ -68,6 +70,7 @@ class Service:
         self._opened: OpenMarket | None = None
         self._guard = threading.Lock()
         self._leads = False
+        self._leased: list[tuple[str, Slot]] = []
         self.children = Children()
         self._place = PulumiPlace(settings.project, settings.work, {"PULUMI_BACKEND_URL": settings.backend})
         self.main = MainStack(self._read, self._clock.monotonic)
@@ -175,8 +178,11 @@ class Service:
     def _renew(self) -> None:
         if not self._leads:
             return
-        rows = [(fleet, slot) for fleet in self.table.fleets_with_slots() for slot in self.table.slots(fleet)]
-        found = doors(rows, self._outputs.get, self.main.last())
+        with suppress(StoreDown):  # the leases of the slots that were there last are renewed all the same
+            self._leased = [
+                (fleet, slot) for fleet in self.table.fleets_with_slots() for slot in self.table.slots(fleet)
+            ]
+        found = doors(self._leased, self._outputs.get, self.main.last())
         silent = self._leases.all(found)
         self._metrics.renewed(len(found) - len(silent), len(silent))
         for place in silent:
