@@ -129,14 +129,17 @@ class Service:
         self._threads.append(thread)
         thread.start()
 
-    def _every(self, seconds: float, name: str, act: Callable[[], object]) -> None:
+    def _every(self, seconds: float, name: str, act: Callable[[], bool | None]) -> None:
+        """Act again and again; sooner if it says False: what it needs was not there yet."""
+
         def run() -> None:
             while not self._stopped.is_set():
+                done = None
                 try:
-                    act()
+                    done = act()
                 except Exception as error:  # noqa: BLE001 -- the next round tries again
                     self.decisions.failed(name, error)
-                self._stopped.wait(seconds)
+                self._stopped.wait(min(seconds, AGAIN_SECONDS) if done is False else seconds)
 
         self._thread(name, run)
 
@@ -188,10 +191,11 @@ class Service:
         for place in silent:
             LOG.warning("the lease of %s could not be renewed", place)
 
-    def _spend(self) -> None:
+    def _spend(self) -> bool:
         applied = self.main.last()
-        if applied is not None and (applied.budget.usd_per_day or applied.budget.usd_per_month):
-            self._spending.read()
+        if applied is None:
+            return False
+        return self._spending.read() if applied.budget.usd_per_day or applied.budget.usd_per_month else True
 
     # -- the applied stack
 
