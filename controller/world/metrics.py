@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from config.elastic import Elastic
 from controller.plan import Plan
 from controller.ports import Place
 from controller.reasons import Reason, Rule
@@ -43,6 +44,8 @@ class LoopMetrics:
         self._failures = counter("failures", "Parts of the loop's work that failed, by class.", ("kind",))
         self._stops = counter("spend_stops", "Decisions that the budget cut.", ("fleet",))
         self._stopped = gauge("spend_stopped", "Whether the budget cuts the count now.", ("fleet",))
+        self._least = gauge("min_instances", "Fewest instances by the applied bounds.", ("fleet",))
+        self._leased: dict[tuple[str, str], float] = {}  # (fleet, instance) -> when its lease was renewed last
         self._renewals = counter("lease_renewals", "Renewals of slots' leases, by how they ended.", ("result",))
         registry.register(self)
 
@@ -53,14 +56,15 @@ class LoopMetrics:
             self._ticks.inc()
         self._ticked = self._monotonic()
 
-    def bounds(self, most: dict[str, int]) -> None:
+    def bounds(self, fleets: Mapping[str, Elastic]) -> None:
         """Note the applied bounds; fleets that are gone have no gauges any more."""
-        for gauge in (self._most, self._desired, self._capacity, self._stopped):
-            for labels in [metric.labels["fleet"] for family in gauge.collect() for metric in family.samples]:
-                if labels not in most:
-                    gauge.remove(labels)
-        for fleet, count in most.items():
-            self._most.labels(fleet).set(count)
+        for gauge in (self._least, self._most, self._desired, self._capacity, self._stopped):
+            for fleet in [metric.labels["fleet"] for family in gauge.collect() for metric in family.samples]:
+                if fleet not in fleets:
+                    gauge.remove(fleet)
+        for fleet, elastic in fleets.items():
+            self._least.labels(fleet).set(elastic.min)
+            self._most.labels(fleet).set(elastic.max)
 
     def decided(self, decision: Decision, plan: Plan) -> None:
         """Note what a fleet should have."""
@@ -83,10 +87,13 @@ class LoopMetrics:
         """Note a failure."""
         self._failures.labels(type(error).__name__).inc()
 
-    def renewed(self, good: int, bad: int) -> None:
-        """Note renewals of leases."""
-        self._renewals.labels("renewed").inc(good)
-        self._renewals.labels("failed").inc(bad)
+    def renewed(self, leases: Mapping[tuple[str, str], bool]) -> None:
+        """Note a round of renewals, by fleet and instance. One that is seen for the first time counts from now."""
+        now = self._monotonic()
+        with self._guard:
+            self._leased = {who: now if good else self._leased.get(who, now) for who, good in leases.items()}
+        for good in leases.values():
+            self._renewals.labels("renewed" if good else "failed").inc()
 
     def is_new_phase(self, place: Place, phase: str) -> bool:
         """Return whether a slot has come to another phase since the last call."""
@@ -104,3 +111,9 @@ class LoopMetrics:
         age = GaugeMetricFamily("vast_controller_last_tick_age_seconds", text)
         age.add_metric((), self._monotonic() - (self._began if self._ticked is None else self._ticked))
         yield age
+        text = "Seconds since this process renewed the lease of a slot's host last."
+        leases = GaugeMetricFamily("vast_controller_lease_age_seconds", text, labels=("fleet", "name"))
+        with self._guard:
+            for who, at in self._leased.items():
+                leases.add_metric(who, self._monotonic() - at)
+        yield leases

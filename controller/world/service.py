@@ -176,7 +176,7 @@ class Service:
         if not self.main.refresh():
             self.main.now()
         applied = self.main.last()
-        self._metrics.bounds({name: one.bounds.max for name, one in applied.fleets.items()} if applied else {})
+        self._metrics.bounds({name: one.bounds for name, one in applied.fleets.items()} if applied else {})
 
     def _renew(self) -> None:
         if not self._leads:
@@ -187,7 +187,7 @@ class Service:
             ]
         found = doors(self._leased, self._outputs.get, self.main.last())
         silent = self._leases.all(found)
-        self._metrics.renewed(len(found) - len(silent), len(silent))
+        self._metrics.renewed({(door.place.fleet, self._name(door.place)): door.place not in silent for door in found})
         for place in silent:
             LOG.warning("the lease of %s could not be renewed", place)
 
@@ -207,6 +207,9 @@ class Service:
                 f"{PROJECT}:controller names another backend than this process has; set GPU_FLEET_BACKEND to {wanted}"
             )
         return found
+
+    def _name(self, place: Place) -> str:
+        return SlotName(self._settings.stack, place.fleet, place.slot).instance
 
     def _stack_of(self, place: Place) -> SlotStack:
         slot = SlotName(self._settings.stack, place.fleet, place.slot)

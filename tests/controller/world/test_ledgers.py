@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from prometheus_client import CollectorRegistry, generate_latest
 
+from config.elastic import Elastic
 from controller.memory import Memory
 from controller.plan import Plan
 from controller.ports import Place
@@ -149,11 +150,26 @@ def test_the_age_of_the_last_turn_counts_from_the_start() -> None:
 
 def test_a_fleet_that_is_gone_has_no_gauge() -> None:
     here = Here()
-    here.metrics.bounds({"burst": 2})
+    here.metrics.bounds({"burst": Elastic(min=1, max=2)})
     here.decisions.decided(decision(1), Plan(()))
-    assert here.metric("vast_controller_max_instances") == 2
+    assert (here.metric("vast_controller_min_instances"), here.metric("vast_controller_max_instances")) == (1, 2)
 
     here.metrics.bounds({})
 
     assert here.metric("vast_controller_max_instances{") is None
     assert here.metric("vast_controller_desired_instances{") is None
+
+
+def test_the_age_of_each_lease_counts_from_its_last_renewal() -> None:
+    here = Here()
+    here.metrics.renewed({("burst", "burst-s0"): True, ("burst", "burst-s1"): False})
+    here.now = 60.0
+    here.metrics.renewed({("burst", "burst-s0"): True, ("burst", "burst-s1"): False})
+    here.now = 70.0
+
+    assert here.metric('vast_controller_lease_age_seconds{fleet="burst",name="burst-s0"}') == 10.0
+    assert here.metric('vast_controller_lease_age_seconds{fleet="burst",name="burst-s1"}') == 70.0
+    assert here.metric('vast_controller_lease_renewals_total{result="failed"}') == 2
+
+    here.metrics.renewed({})
+    assert here.metric("vast_controller_lease_age_seconds{") is None
