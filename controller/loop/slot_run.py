@@ -16,10 +16,12 @@ BOOTS = frozenset({State.RENTING, State.READY})
 Ended = tuple[Event, "float | None", tuple[Reason, ...]]
 
 
-def run(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Told | None]:
+def run(
+    ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, only_if_gone: bool = False
+) -> Steps[Told | None]:
     """Run the slot's stack as its row says. Return None if another process has the lock or the row, or nothing is sure.
 
-    `longest_seconds`: so long may one request take.
+    `longest_seconds`: so long may one request take. `only_if_gone`: do nothing unless the instance is gone.
     """
     yield Pause()
     with ports.rows.slot_lock(*place) as mine:
@@ -35,23 +37,27 @@ def run(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: 
             begun = advance(row, Event.BEGAN, ports.clock.time())
         if not ports.rows.write(place.fleet, row, begun):
             return None
-        ended = yield from _work(ports, rules, place, meant, longest_seconds, mine)
+        ended = yield from _gone(ports, place, meant)
+        if ended is None and not only_if_gone:
+            ended = yield from _work(ports, rules, place, meant, longest_seconds, mine)
         if ended is None:
             return None
         event, usd_per_hour, reasons = ended
         return event, begun, usd_per_hour, reasons
 
 
+def _gone(ports: Ports, place: Place, meant: Slot) -> Steps[Ended | None]:
+    """Remove the stack of an instance that is gone. Only then its row is absent, and the next rent begins with nothing."""
+    if meant.state is State.RENTING or ports.market.lives([place], fresh=True).get(place) is not Life.GONE:
+        return None
+    if not (yield from ports.stacks.destroy(place)):
+        return None
+    return Event.GONE, None, (Reason(Rule.GONE, "the market lists no instance under its label"),)
+
+
 def _work(
     ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
 ) -> Steps[Ended | None]:
-    if meant.state is not State.RENTING:
-        life = ports.market.lives([place], fresh=True).get(place, Life.UNKNOWN)
-        if life is Life.GONE:
-            # Its stack goes, too. Only then is the row absent, so that the next rent begins with nothing.
-            if not (yield from ports.stacks.destroy(place)):
-                return None
-            return Event.GONE, None, (Reason(Rule.GONE, "the market lists no instance under its label"),)
     if meant.state is State.ENDING:
         return (yield from _down(ports, rules, place, meant, longest_seconds, mine))
     if meant.state in BOOTS:

@@ -130,7 +130,7 @@ class Loop:
         for row in rows:
             life = lives.get(known.place(row.index), Life.UNKNOWN)
             if life is Life.GONE and row.state in (State.READY, State.LEAVING):
-                self.run(known, row)
+                self.run(known, row, only_if_gone=True)
             elif known.is_dead(row.index, now) and not row.dead:
                 says = "the market names its failure, and its host does not answer"
                 happened(self.ports, known.fleet, row, Event.DIED, (Reason(Rule.DEAD, says),))
@@ -226,13 +226,14 @@ class Loop:
                     self.run(self.of(fleet), row)
         yield Pause()
 
-    def run(self, known: Known, row: Slot) -> None:
+    def run(self, known: Known, row: Slot, only_if_gone: bool = False) -> None:
         """Start a slot's process, unless one runs."""
         if row.index in known.running:
             return
         place = known.place(row.index)
-        steps = slot_run.run(self.ports, self.rules, place, row, known.longest_seconds)
-        known.running[row.index] = self.ports.tasks.start(place, steps, row.state in slot_run.BOOTS)
+        steps = slot_run.run(self.ports, self.rules, place, row, known.longest_seconds, only_if_gone)
+        boots = row.state in slot_run.BOOTS and not only_if_gone
+        known.running[row.index] = self.ports.tasks.start(place, steps, boots)
 
     def reap(self) -> Steps[None]:
         """Write what the slot processes that ended have told."""

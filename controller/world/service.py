@@ -66,7 +66,7 @@ class Service:
     def __init__(self, settings: ControllerSettings, environ: Mapping[str, str], store: Store) -> None:
         self._settings, self._environ, self.store = settings, environ, store
         self._clock = SystemClock()
-        self._stopped, self._wake = threading.Event(), threading.Event()
+        self._stopped, self._wake, self._looked = threading.Event(), threading.Event(), threading.Event()
         self._opened: OpenMarket | None = None
         self._guard = threading.Lock()
         self._leads = False
@@ -115,6 +115,7 @@ class Service:
         """End within seconds. No slot ends by it: rows tell the next process what was meant."""
         self._stopped.set()
         self._wake.set()
+        self._looked.set()
         for thread in self._threads:
             if thread.name == "loop":
                 thread.join(END_SECONDS)
@@ -148,6 +149,7 @@ class Service:
             raise Ending
 
     def _tick(self, loop: Loop) -> None:
+        self._looked.wait(READ_SECONDS)  # at the main stack for the first time
         while not self._stopped.is_set():
             began = self._clock.monotonic()
             try:
@@ -173,7 +175,9 @@ class Service:
         watch.close()
 
     def _refresh(self) -> None:
-        if not self.main.refresh():
+        known = self.main.refresh()
+        self._looked.set()
+        if not known:
             self.main.now()
         applied = self.main.last()
         self._metrics.bounds({name: one.bounds for name, one in applied.fleets.items()} if applied else {})

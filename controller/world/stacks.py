@@ -1,8 +1,9 @@
 """Slots' stacks behind the loop's port: processes of Pulumi's CLI, few at once, and where the hosts of slots are reached."""
 
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Protocol
 
 from bootstrap.services import Progress
@@ -47,6 +48,10 @@ class SlotStacks:
     def up(self, place: Place) -> Steps[Came]:
         """Run `up`. Its failure is an answer; a stack that another process holds is none. Raises Unavailable."""
         yield Pause(slot=place.slot)
+        with self._outputs.working(place):
+            return self._upped(place)
+
+    def _upped(self, place: Place) -> Came:
         stack = self._stack_of(place)
         try:
             fresh = stack.look().output is None
@@ -89,7 +94,19 @@ class Outputs:
         self._guard = threading.Lock()
         self._known: dict[Place, SlotOutput] = {}
         self._asked: dict[Place, float] = {}
+        self._working: set[Place] = set()
         self._pool = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="slot-state")
+
+    @contextmanager
+    def working(self, place: Place) -> Iterator[None]:
+        """Read nothing of a slot in this block: its `up` tells it at its end."""
+        with self._guard:
+            self._working.add(place)
+        try:
+            yield
+        finally:
+            with self._guard:
+                self._working.discard(place)
 
     def learn(self, place: Place, output: SlotOutput) -> None:
         """Keep what an `up` returned."""
@@ -108,11 +125,15 @@ class Outputs:
             return self._known.get(place)
 
     def get(self, place: Place) -> SlotOutput | None:
-        """Return what is known; None while the state is read, which begins now."""
+        """Return what is known; None while the state is read, which begins now. It is not read while an `up` runs."""
         now = self._monotonic()
         with self._guard:
             found = self._known.get(place)
-            if found is None and now - self._asked.get(place, -AGAIN_SECONDS) >= AGAIN_SECONDS:
+            if (
+                found is None
+                and place not in self._working
+                and now - self._asked.get(place, -AGAIN_SECONDS) >= AGAIN_SECONDS
+            ):
                 self._asked[place] = now
                 self._pool.submit(self._read, place)
         return found

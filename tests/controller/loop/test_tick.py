@@ -153,6 +153,21 @@ def test_an_instance_that_is_gone_loses_its_stack_and_counts_as_no_failure(world
     assert (world.rows[place].state, world.rows[place].failures) == (State.ABSENT, 0)
 
 
+def test_an_instance_that_the_market_lists_again_is_left_alone(world: SmallWorld) -> None:
+    """A tick may share a list that is older than the instance."""
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    place = world.place(0, State.READY)
+    lives = world.lives
+    world.lives = lambda places, *, fresh=False: lives(places) if fresh else {place: Life.GONE}  # type: ignore[method-assign]
+    loop = world.loop()
+
+    for _tick in range(3):
+        world.tick(loop)
+
+    assert world.acts == []
+    assert state(world, 0) is State.READY
+
+
 def test_a_silent_host_is_dead_only_if_the_market_names_its_failure_for_as_long(world: SmallWorld) -> None:
     world.fleets["burst"] = Elastic(min=1, max=1)
     place = world.place(0, State.READY)
