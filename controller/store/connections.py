@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
-from controller.store.errors import StoreDown
+from controller.store.errors import StoreDown, StoreRefused
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
@@ -66,7 +67,13 @@ class Connections:
         )
 
     def open(self) -> None:
-        """Begin to connect; returns at once."""
+        """Begin to connect; returns at once. Raises StoreRefused for a DSN that is none, without a word of it."""
+        try:
+            conninfo_to_dict(self._dsn)
+        except psycopg.Error:  # its text repeats parts of the DSN, and a password may be among them
+            raise StoreRefused(
+                "The DSN cannot be read. It is postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %XX for odd characters"
+            ) from None
         self._pool.open()
 
     def close(self) -> None:

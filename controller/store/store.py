@@ -33,7 +33,8 @@ class Store:
     def open(self, stack: str | None = None) -> tuple[str, ...]:
         """Bring the tables to this version, and return the migrations that it took. Opening again goes on where it failed.
 
-        `stack` names the stack whose controllers share the database; another stack's are refused. Raises StoreRefused.
+        `stack` names the stack whose controllers share the database; another stack's are refused. Raises StoreRefused, also
+        for a DSN that cannot be read.
         """
         self._connections.open()
         applied = migrate(self._connections, migrations())

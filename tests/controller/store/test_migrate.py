@@ -1,3 +1,4 @@
+import traceback
 from dataclasses import replace
 
 import psycopg
@@ -5,9 +6,10 @@ import pytest
 
 from controller.store import migrate
 from controller.store.connections import Connections
-from controller.store.errors import StoreRefused
+from controller.store.errors import StoreDown, StoreRefused
 from controller.store.migrate import Migration, migrations, missing
 from controller.store.store import Store
+from sandbox.services.postgres import Postgres
 from tests.doubles.at_once import at_once
 
 ALL = migrations()
@@ -61,3 +63,24 @@ def test_a_database_of_another_stack_is_refused(dsn: str) -> None:
     with pytest.raises(StoreRefused, match=r"of fleet/dev/abc, and this one is of fleet/prod/def"):
         other.open("fleet/prod/def")
     other.close()
+
+
+@pytest.mark.parametrize(
+    "dsn", ["postgresql://me:hunter2%zz@db/x", "host=db password='hunter2", "hunter2", "x=hunter2"]
+)
+def test_a_dsn_that_is_none_is_refused_without_its_password(dsn: str, caplog) -> None:
+    store = Store(dsn)
+    with pytest.raises(StoreRefused, match="DSN cannot be read") as refused:
+        store.open()
+    assert "hunter2" not in "".join(traceback.format_exception(refused.value))
+    store.close()
+    assert "hunter2" not in caplog.text
+
+
+def test_a_password_that_the_server_refuses_is_in_no_log(postgres: Postgres, caplog) -> None:
+    caplog.set_level(0)
+    store = Store(f"{postgres.dsn}&user=nobody&password=hunter2")
+    with pytest.raises(StoreDown) as down:
+        store.open()
+    store.close()
+    assert "hunter2" not in caplog.text + "".join(traceback.format_exception(down.value))
