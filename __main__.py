@@ -50,6 +50,11 @@ def main() -> None:
         from components.observability import observe  # noqa: PLC0415 -- half a second that other stacks need not pay
 
         pulumi.export("observability", observe(stack, source, config.values, config.project, config.secret_leaves))
+    if stack.cluster_controller and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
+        from components.controller import run_controller  # noqa: PLC0415 -- as above
+
+        made = run_controller(stack, source, config.values, config.project, identity.tokenSecret)
+        pulumi.export("controller", made)
     export_fleets(fleets)
     export_elastic(stack, [fleet.args for fleet in fleets], identity, keys)
     # Waits for the outputs of before: whatever is registered last stays.
