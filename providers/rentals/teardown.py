@@ -4,7 +4,7 @@ The resource ends with the stack, but also if it is replaced, renamed, or remove
 So instances that a state knows stay. If no state can be read, all stay. `renting/ownership` decides which are known.
 
 The instances of slots end with their main stack, whatever the states of the slots say: without it nobody can reach them. A
-replacement spares them. A create of a slot that runs meanwhile rents nothing more (`providers/vast/main_stack.py`).
+replacement spares them. A create of a slot that ends later sees that its main stack is gone (`providers/vast/main_stack.py`).
 """
 
 from collections.abc import Callable, Sequence
@@ -175,7 +175,10 @@ def _end_unknown(
 
 
 def _end_late(renter: Renter, ending: Teardown, report_progress: Progress, open_ledger: Callable[[], Ledger]) -> None:
-    """Give back what a create of a slot rented while the stack ended; it may show on the market's list late."""
+    """Give back what creates of slots still rent, until nothing has shown for as long as the market's lists may lag.
+
+    Such a create sees its machine vanish, and may try another; it ends after `limits.attempts` of them.
+    """
     until = renter.clock.monotonic() + renter.limits.settle_seconds
     while renter.clock.monotonic() < until:
         renter.clock.sleep(renter.limits.look_seconds)
@@ -183,6 +186,8 @@ def _end_late(renter: Renter, ending: Teardown, report_progress: Progress, open_
         for one in late:
             report_progress("give back", f"instance {one.id} ({one.label}), which a slot of this stack still rented")
         _give_back(renter, late, open_ledger)
+        if late:
+            until = renter.clock.monotonic() + renter.limits.settle_seconds
 
 
 def _give_back(renter: Renter, instances: list[Instance], open_ledger: Callable[[], Ledger]) -> None:

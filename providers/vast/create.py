@@ -57,7 +57,7 @@ class InstanceRequest:
     gate_port: int
     image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, including a password
     ssh_public_key: str = ""  # attached to the instance through the market
-    confirm_wanted: Callable[[bool], None] = always_wanted  # asked with False before a rent, with True after it
+    confirm_wanted: Callable[[bool], None] = always_wanted  # asked with False before a rent, with True once it serves
 
 
 @dataclass(frozen=True)
@@ -283,7 +283,6 @@ def _serve(
     instance_id: int,
     deadline: float,
 ) -> Served:
-    request.confirm_wanted(True)
     began = renter.clock.monotonic()
     attach(renter.market, instance_id, request.ssh_public_key, report_progress)
     instance = wait_until_running(renter, instance_id, request.label, request.gate_port, deadline)
@@ -296,5 +295,6 @@ def _serve(
         return bootstrap.serve(instance, pinned, report_progress, deadline)
 
     served = with_last_named(renter, instance_id, host_key, serve, report_progress)
+    request.confirm_wanted(True)
     connect = round(known + served.seconds.get("connect", 0.0), 3)
     return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})

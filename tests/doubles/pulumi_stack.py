@@ -31,7 +31,10 @@ from tools.machine import paths as tools_paths
 REPO = Path(__file__).resolve().parents[2]
 
 WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys that bring monitoring into a stack
-PROGRAM_FOLDERS = ("cli", "components", "config", "providers", "bootstrap", "monitoring", "weights", "models")
+PROGRAM_FOLDERS = (
+    *("cli", "components", "config", "controller", "providers", "bootstrap", "monitoring", "weights", "models"),
+    *("tools", "offline"),  # of commands such as `gpu-fleet status`
+)
 DEADLINE_S = 280
 
 

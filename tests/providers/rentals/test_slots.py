@@ -56,7 +56,7 @@ def test_what_a_slot_rents_while_the_stack_ends_goes_too() -> None:
     market = FakeMarket(FakeClock())
     market.add("gpu-fleet/abc/burst-s0", offer(1))
     states = [StackState("dev", "abc", rentals=1), slot(None, creating=frozenset({"burst-s0"}))]
-    late = [2]
+    late = [2, 3]  # two more attempts
 
     def destroyed(truth: Any, number: int) -> Any:
         found = truth(number)
