@@ -24,6 +24,7 @@ STACK_FILE = "controller-stack"  # the ConfigMap with the part of the stack's fi
 GRACE_SECONDS = (
     60  # in which commands of Pulumi give up their locks; the next controller adopts what is cut off by then
 )
+OWN_MB, SLOT_MB = 512, 256  # memory of the controller itself, and of each slot whose stack runs; in MiB
 SSH, UNPRIVILEGED, LAST_PORT = 22, 1024, 65535
 # Networks that are nobody's on the internet: nodes, pods, services, and the metadata of a cloud's machines.
 PRIVATE_4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
@@ -103,6 +104,7 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
             "GPU_FLEET_LISTEN": f"0.0.0.0:{CONTROLLER_PORT}",
             "GPU_FLEET_PROJECT": PROJECT_FOLDER,
             "GPU_FLEET_WORK": f"{WORK}/slots",
+            "GPU_FLEET_BOOTS_AT_ONCE": str(max(1, (section.memory_mb - OWN_MB) // SLOT_MB)),
             "PULUMI_BACKEND_URL": settings.backend,
             "PULUMI_HOME": f"{WORK}/pulumi",
             "PULUMI_SKIP_UPDATE_CHECK": "true",

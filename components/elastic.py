@@ -33,7 +33,7 @@ def export_elastic(
         "project": pulumi.get_project(),
         "stackId": identity.stackId,
         "budget": stack.budget.model_dump(by_alias=True),
-        "controller": stack.controller.model_dump(by_alias=True),
+        "controller": stack.controller.model_dump(by_alias=True, exclude={"kubernetes"}),  # whose variables are keys
         "marketUrl": stack.market.url,
         "tokenSecret": identity.tokenSecret,
         "tokenEpoch": stack.rotation.tokens,

@@ -44,7 +44,7 @@ class ControllerKubernetesConfig(ClusterConfig):
         2048,
         alias="memoryMb",
         ge=512,
-        description="Memory of the controller in MiB. Each slot that starts or ends takes about 240 of it for that time.",
+        description="Memory of the controller in MiB. It says how many slots start at once: one for each 256 beyond 512.",
     )
     client_namespaces: tuple[str, ...] = Field(
         (),

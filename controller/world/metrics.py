@@ -65,6 +65,9 @@ class LoopMetrics:
         for fleet, elastic in fleets.items():
             self._least.labels(fleet).set(elastic.min)
             self._most.labels(fleet).set(elastic.max)
+            self._stops.labels(fleet)  # from 0 on: Prometheus sees no rise to a first value
+            for event in Event:
+                self._decisions.labels(fleet, event.value)
 
     def decided(self, decision: Decision, plan: Plan) -> None:
         """Note what a fleet should have."""

@@ -23,6 +23,7 @@ from components.controller_manifests import (
     ways,
 )
 from config.controller_kubernetes import ControllerKubernetesConfig
+from controller.world.settings import read_settings
 from monitoring.kubernetes.network_policies import Network, Pods
 from monitoring.kubernetes.objects import Manifest
 
@@ -120,6 +121,29 @@ def test_the_controller_lives_by_one_path_and_is_ready_by_another() -> None:
     assert plain["GPU_FLEET_STACK"] == "dev"
     assert plain["PULUMI_BACKEND_URL"] == "s3://bucket/state"
     assert plain["GPU_FLEET_LISTEN"] == f"0.0.0.0:{container['ports'][0]['containerPort']}"
+
+
+def test_no_more_slots_start_at_once_than_its_memory_holds() -> None:
+    def at_once(**given: Any) -> tuple[str, str]:
+        [container] = pods(manifests(settings(**given)))["controller"]["containers"]
+        plain = {one["name"]: one["value"] for one in container["env"] if "value" in one}
+        return plain["GPU_FLEET_BOOTS_AT_ONCE"], container["resources"]["limits"]["memory"]
+
+    assert at_once() == ("6", "2048Mi")
+    assert at_once(memoryMb=512) == ("1", "512Mi")
+    assert at_once(memoryMb=13312) == ("50", "13312Mi")
+
+
+def test_the_controller_takes_every_variable_of_its_manifests() -> None:
+    [container] = pods(manifests(settings()))["controller"]["containers"]
+    given = {one["name"]: one.get("value", "secret") for one in container["env"]}
+
+    taken = read_settings(given)
+
+    known = {f"GPU_FLEET_{name.upper()}" for name in type(taken).model_fields}
+    assert {name for name in given if name.startswith("GPU_FLEET_")} <= known
+    assert (taken.stack, taken.backend, taken.address) == ("dev", "s3://bucket/state", ("0.0.0.0", 8080))
+    assert taken.boots_at_once == 6
 
 
 def test_slots_encrypt_as_the_main_stack_does() -> None:
