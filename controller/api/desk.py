@@ -4,13 +4,13 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from config.slot_names import SlotName
 from controller import clients, progress
 from controller.api.bodies import ClaimAnswer, FleetAnswer, Instance, Phase, ProvisionRequest, moment
 from controller.api.errors import ApiError, claim_over, no_such_claim
 from controller.demand import Claim
 from controller.offers import Client, Offers, choose
 from controller.progress import Serving, Status
-from controller.slot_names import SlotName
 from controller.slots import State
 from controller.store.claim_rows import KeptClaim
 from controller.store.claim_view import ClaimView
