@@ -36,7 +36,7 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
     own = engine.own_pulumi(where, environ)
     wanted = _common(where, environ, [] if own else [where.engine_bin, where.stand_ins])
     if not environ.get("PULUMI_BACKEND_URL"):
-        wanted["PULUMI_BACKEND_URL"] = where.backend.as_uri()
+        wanted["PULUMI_BACKEND_URL"] = where.backend_url
     if not environ.get("PULUMI_CONFIG_PASSPHRASE") and not environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
         wanted["PULUMI_CONFIG_PASSPHRASE"] = SANDBOX_PASSPHRASE
     if not own:
@@ -55,7 +55,7 @@ def real_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str
     # An engine that set-up built has no language host of its own; plugins it downloads, as any other.
     wanted: dict[str, str | None] = {}
     wanted.update(_common(where, {**environ, "PATH": bare}, [] if own else [where.engine_bin]))
-    left = {"PULUMI_BACKEND_URL": where.backend.as_uri(), "PULUMI_CONFIG_PASSPHRASE": SANDBOX_PASSPHRASE}
+    left = {"PULUMI_BACKEND_URL": where.backend_url, "PULUMI_CONFIG_PASSPHRASE": SANDBOX_PASSPHRASE}
     wanted.update({name: None for name, value in left.items() if environ.get(name) == value})
     if environ.get("PULUMI_HOME") == str(where.pulumi_home):
         wanted.update({"PULUMI_HOME": None, "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": None})

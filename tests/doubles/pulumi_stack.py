@@ -252,7 +252,7 @@ def environment(folder: Path, path: str) -> dict[str, str]:
         "HOME": str(folder),
         "LANG": "C.UTF-8",
         "PATH": path,
-        "PULUMI_BACKEND_URL": backend.as_uri(),
+        "PULUMI_BACKEND_URL": tools_paths.backend_url(backend),
         "PULUMI_CONFIG_PASSPHRASE": "test",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         "PULUMI_HOME": str(folder / "pulumi-home"),

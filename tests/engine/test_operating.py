@@ -81,6 +81,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
         "The key is of another account",
         "Renting is stopped",
         "The state is broken or lost",
+        "Pulumi says `failed to load checkpoint: EOF` after a kill",
         "Slots are to end, or their controller is dead",  # by test_slots
         "A change failed in the middle of a fleet",
         "Certificates end soon",  # by test_renewal
@@ -244,6 +245,21 @@ def test_the_state_is_lost(cloud: Cloud, stack: Stack) -> None:
     assert "cannot be read" in told
     assert f"gpu-fleet/{own}/chat-0" in told
     assert cloud.rented() == []
+
+
+@pytest.mark.rotating(of=1)
+def test_a_kill_left_an_empty_file_beside_the_state(stack: Stack) -> None:
+    backend = stack.folder.parent / "backend"
+    beside = backend / ".pulumi" / "stacks" / "gpu-fleet" / f"{stack.name}.json.attrs"
+    assert not beside.exists()  # the engine writes none here
+    beside.touch()
+    broken = stack.preview(check=False)
+    assert broken.status != 0
+    assert "failed to load checkpoint: EOF" in broken.text
+
+    follow(stack, blocks("Pulumi says `failed to load checkpoint: EOF` after a kill")[0], FOLDER=str(backend))
+
+    stack.preview()
 
 
 def test_a_change_failed_in_the_middle_of_a_fleet(cloud: Cloud, stack: Stack) -> None:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -101,7 +102,7 @@ def assert_no_secret_in_the_clear(stack: Stack, main: Applied, names: Sequence[s
     made = [main.token_secret, main.ssh_key, main.clients["team"].api_key]
     plain = [secret.get_secret_value().strip() for secret in made] + [main.token(name) for name in names]
     public = [secret.get_secret_value() for secret in main.keys.values() if len(secret.get_secret_value()) > 8]
-    backend = Path(stack.env["PULUMI_BACKEND_URL"].removeprefix("file://"))
+    backend = Path(urlsplit(stack.env["PULUMI_BACKEND_URL"]).path)
     files = [file for file in backend.rglob("*.json*") if file.is_file()]
     assert [file for file in files if ".slot." in file.name]
     for file in files:

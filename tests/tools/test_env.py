@@ -32,7 +32,7 @@ def test_the_built_engine_brings_its_home_and_stays_offline(where):
     )
     assert found["PULUMI_HOME"] == str(where.pulumi_home)
     assert found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
-    assert found["PULUMI_BACKEND_URL"] == f"file://{where.backend}"
+    assert found["PULUMI_BACKEND_URL"] == f"file://{where.backend}?metadata=skip"
     assert found["PULUMI_RUN_PROGRAM"] == "true"
 
 
@@ -65,7 +65,7 @@ def test_the_sandboxes_stack_never_uses_an_own_backend_or_passphrase(where):
         "PULUMI_CONFIG_PASSPHRASE_FILE": "/mine",
     }
     found = env.sandbox_environment(where, own)
-    assert found["PULUMI_BACKEND_URL"] == where.backend.as_uri()
+    assert found["PULUMI_BACKEND_URL"] == where.backend_url
     assert found["PULUMI_CONFIG_PASSPHRASE"] == env.SANDBOX_PASSPHRASE
     assert "PULUMI_CONFIG_PASSPHRASE_FILE" not in found
     assert found["LANG"] == "C"

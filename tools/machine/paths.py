@@ -152,6 +152,19 @@ class Paths:
         """The folder that holds the sandbox's stacks."""
         return self.state / "stacks"
 
+    @property
+    def backend_url(self) -> str:
+        """The URL of that folder as a state backend."""
+        return backend_url(self.backend)
+
+
+def backend_url(folder: Path) -> str:
+    """Return the URL of a folder as a state backend in which a kill breaks nothing.
+
+    Pulumi writes a state in one step, but not the file of attributes beside it. An empty one makes each command fail.
+    """
+    return f"{folder.as_uri()}?metadata=skip"
+
 
 def find(checkout: Path, environ: Mapping[str, str]) -> Paths:
     """Lay out the folders as the XDG base directory specification says; relative values there are ignored."""
