@@ -28,6 +28,7 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
         config = cloud.stack_config()
         fleets = config["gpu-fleet:fleets"]
         fleets["burst"] = {**fleets.pop("chat"), "replicas": {"max": 2, "downSeconds": 5, "idleSeconds": 5}}
+        config["gpu-fleet:budget"] = {"usdPerDay": 100_000, "usdPerMonth": 1_000_000}  # at the market's pace here
         config["gpu-fleet:clients"] = {"team": {"maxInstances": 2}}
         made.write_config(config)
         made.up()
