@@ -19,7 +19,8 @@ GRACE_SECONDS = 3  # for answers under way at the end
 def main() -> int:
     """Run one controller process; return its exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for talkative in ("httpx", "paramiko"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     try:
         settings = read_settings(os.environ)
     except SettingsError as error:

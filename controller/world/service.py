@@ -104,7 +104,7 @@ class Service:
         """Begin to work; returns at once."""
         loop = self.loop(metrics)
         self.decisions.start()
-        self._every(READ_SECONDS, "main stack", self._refresh)
+        self._every(READ_SECONDS, "main stack", self._refresh, at_once=True)
         self._every(LIST_SECONDS, "market", self._lives.read)
         self._every(LEASE_SECONDS, "leases", self._renew)
         self._every(SPEND_SECONDS, "spend", self._spend)
@@ -130,10 +130,15 @@ class Service:
         self._threads.append(thread)
         thread.start()
 
-    def _every(self, seconds: float, name: str, act: Callable[[], bool | None]) -> None:
-        """Act again and again; sooner if it says False: what it needs was not there yet."""
+    def _every(self, seconds: float, name: str, act: Callable[[], bool | None], at_once: bool = False) -> None:
+        """Act again and again; sooner if it says False: what it needs was not there yet.
+
+        Unless `at_once`, the first look at the main stack comes first, which names the account.
+        """
 
         def run() -> None:
+            if not at_once:
+                self._looked.wait(READ_SECONDS)
             while not self._stopped.is_set():
                 done = None
                 try:
