@@ -2,6 +2,7 @@
 
 import logging
 import os
+import signal
 import sys
 
 import uvicorn
@@ -38,6 +39,9 @@ def main() -> int:
     server = uvicorn.Server(
         uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
     )
+    # The server handles these while it runs, and sends them again afterwards: then there is an end to be made in order.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
     service.start(LoopMetrics(app.state.metrics.registry))
     try:
         server.run()  # until SIGTERM or SIGINT

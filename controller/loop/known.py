@@ -26,6 +26,7 @@ class Known:
     silent: dict[int, float] = field(default_factory=dict)  # since when a host has not answered
     failed: dict[int, float] = field(default_factory=dict)  # since when the market has named a failure
     running: dict[int, Task] = field(default_factory=dict)
+    bound: dict[int, dict[int, Slot]] = field(default_factory=dict)  # index -> {version: the row with another claim}
     changing: dict[int, str] = field(default_factory=dict)  # slots whose `up` for a digest runs
     unchanged: dict[int, str] = field(default_factory=dict)  # slots whose `up` for a digest failed
 
@@ -39,6 +40,13 @@ class Known:
         self.closed.clear()
         self.silent.clear()
         self.failed.clear()
+
+    def follow(self, row: Slot) -> Slot:
+        """Return a row as this process wrote it last, if all that it has written since is which claim the slot serves."""
+        later = self.bound.pop(row.index, {})
+        while row.version in later:
+            row = later[row.version]
+        return row
 
     def changed(self, index: int, served: bool) -> None:
         """Note how a slot's process ended, if that was its `up` for a changed config."""

@@ -148,6 +148,7 @@ class Loop:
         for index, claim in rules.assign(tuple(rows.values()), claims).items():
             bound = replace(rows[index], claim=claim, version=rows[index].version + 1)
             if ports.rows.write(known.fleet, rows[index], bound):
+                known.bound.setdefault(index, {})[rows[index].version] = bound
                 rows[index] = bound
         slots = tuple(rows.values())
         load = rules.measure(slots, seen, observed.queues[known.fleet])
@@ -233,6 +234,7 @@ class Loop:
         place = known.place(row.index)
         steps = slot_run.run(self.ports, self.rules, place, row, known.longest_seconds, only_if_gone)
         boots = row.state in slot_run.BOOTS and not only_if_gone
+        known.bound.pop(row.index, None)
         known.running[row.index] = self.ports.tasks.start(place, steps, boots)
 
     def reap(self) -> Steps[None]:
@@ -247,4 +249,5 @@ class Loop:
                     continue
                 yield Pause(slot=index)
                 event, begun, usd_per_hour, reasons = task.told
-                happened(self.ports, known.fleet, begun, event, reasons, usd_per_hour)
+                row = known.follow(begun)  # a claim that was bound meanwhile changes nothing of what is told
+                happened(self.ports, known.fleet, row, event, reasons, usd_per_hour)

@@ -49,6 +49,23 @@ def test_a_claim_is_served_and_its_slot_leaves_after_it_was_given_back(world: Sm
     ]
 
 
+def test_a_claim_that_is_bound_while_its_slot_boots_makes_it_boot_no_second_time(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    world.slow = True
+    loop = world.loop()
+    world.tick(loop)
+    world.go_on()  # it has begun, and boots
+    claim(world)
+    world.tick(loop)
+    assert (state(world, 0), world.rows[Place("burst", 0)].claim) == (State.RENTING, "c1")
+
+    world.finish()
+    world.tick(loop)
+
+    assert world.rows[Place("burst", 0)].claim == "c1"
+    assert (state(world, 0), world.acts) == (State.READY, ["up burst-0"])
+
+
 def test_a_row_is_written_before_its_stack_is_run(world: SmallWorld) -> None:
     world.stuck = True
     claim(world)

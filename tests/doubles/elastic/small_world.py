@@ -54,6 +54,8 @@ class SmallWorld:
     leading: bool = True
     lock: Lock = field(default_factory=Lock)
     unknown: bool = False  # what is applied
+    slow: bool = False  # slot processes stand still at their pauses, until `go_on` and `finish`
+    begun: list[tuple[Done, Steps[Told | None]]] = field(default_factory=list)
     stuck: bool = False  # slot processes do not run
     confirmed: bool = True  # by the market, that all is given back
     digest: str = "new"
@@ -168,11 +170,25 @@ class SmallWorld:
     def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> Done:
         if self.stuck:
             return Done(None, done=False)
+        if self.slow:
+            self.begun.append((Done(None, done=False), steps))
+            return self.begun[-1][0]
         try:
             return Done(drive(steps, self.clock.sleep))
         except Unavailable as error:
             self.failed(str(place), error)
             return Done(None)
+
+    def go_on(self) -> None:
+        """Let the slot processes come to where their stacks run."""
+        for _task, steps in self.begun:
+            for _pause in range(3):
+                next(steps)
+
+    def finish(self) -> None:
+        """Let the slot processes end."""
+        for task, steps in self.begun:
+            task.told, task.done = drive(steps, self.clock.sleep), True
 
     # -- money and ledger
 
