@@ -131,6 +131,21 @@ def test_a_process_that_does_not_lead_does_nothing(world: SmallWorld) -> None:
     assert world.rows == {}
 
 
+def test_a_process_that_loses_its_lead_between_decision_and_act_does_nothing_more(world: SmallWorld) -> None:
+    claim(world)
+    decided = world.decided
+
+    def loses(*told: object) -> None:
+        world.leading = False
+        decided(*told)  # type: ignore[arg-type]
+
+    world.decided = loses  # type: ignore[method-assign, assignment]
+    world.tick(world.loop())
+
+    assert state(world, 0) is State.ABSENT
+    assert "burst: dropped: this process lost its lead since it looked" in world.notes
+
+
 def test_a_slow_slot_of_one_fleet_holds_up_no_other(world: SmallWorld) -> None:
     world.fleets["other"] = BURST
     claim(world)
