@@ -112,7 +112,7 @@ LEFT_OUT: dict[str, tuple[int, Rules]] = {
     "after a gap the window begins anew": (1, told(watched_without_a_gap)),
     "the last one stays for the idle window": (1, without(scaling.held_while_in_use)),
     "hosts tell of requests between looks": (31, Rules(measure=deaf_between_looks)),
-    "load on a slot that leaves is load": (312, Rules(measure=blind_to_what_leaves)),
+    "load on a slot that leaves is load": (615, Rules(measure=blind_to_what_leaves)),
     "bounds clamp": (0, without(scaling.clamped)),
     "money cuts": (0, without(scaling.cut_by_money)),
     "claims have slots": (1, Rules(assign=lambda *_: {})),
