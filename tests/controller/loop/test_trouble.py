@@ -1,0 +1,181 @@
+"""What the loop does about trouble: fleets, hosts and instances that fail, and an edit that reaches slots in waves."""
+
+import pytest
+
+from config.elastic import Elastic
+from controller.leaving import Gate
+from controller.ports import Came, Life, Place
+from controller.slots import State
+from tests.controller.loop.test_tick import BURST, claim, state
+from tests.doubles.elastic.small_world import SmallWorld
+
+
+@pytest.fixture
+def world() -> SmallWorld:
+    return SmallWorld(fleets={"burst": BURST})
+
+
+def test_trouble_in_one_fleet_does_not_reach_another(world: SmallWorld) -> None:
+    world.fleets["a-broken"] = BURST
+    claim(world)
+    money = world.money
+
+    def broken(fleet: str, *more: object) -> object:
+        if fleet == "a-broken":
+            raise RuntimeError("no purse")
+        return money(fleet, *more)  # type: ignore[arg-type]
+
+    world.money = broken  # type: ignore[method-assign, assignment]
+    world.tick(world.loop())
+
+    assert "fleet a-broken failed: no purse" in world.notes
+    assert state(world, 0) is State.RENTING
+
+
+def test_an_instance_that_is_gone_loses_its_stack_and_counts_as_no_failure(world: SmallWorld) -> None:
+    place = world.place(0, State.READY)
+    world.life[place] = Life.GONE
+    loop = world.loop()
+
+    world.tick(loop)
+    world.tick(loop)
+
+    assert world.acts == ["destroy burst-0"]
+    assert (world.rows[place].state, world.rows[place].failures) == (State.ABSENT, 0)
+
+
+def test_an_instance_that_the_market_lists_again_is_left_alone(world: SmallWorld) -> None:
+    """A tick may share a list that is older than the instance."""
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    place = world.place(0, State.READY)
+    lives = world.lives
+    world.lives = lambda places, *, fresh=False: lives(places) if fresh else {place: Life.GONE}  # type: ignore[method-assign]
+    loop = world.loop()
+
+    for _tick in range(3):
+        world.tick(loop)
+
+    assert world.acts == []
+    assert state(world, 0) is State.READY
+
+
+def test_a_silent_host_is_dead_only_if_the_market_names_its_failure_for_as_long(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    place = world.place(0, State.READY)
+    del world.hosts[place]
+    loop = world.loop()
+    for _tick in range(30):
+        world.tick(loop)
+    assert state(world, 0) is State.READY
+
+    world.life[place] = Life.DEAD
+    for _tick in range(6):
+        world.tick(loop)
+    assert state(world, 0) is State.READY
+    world.tick(loop)
+    assert world.rows[place].dead
+    assert any("burst-0: died" in note for note in world.notes)
+
+
+def test_a_market_that_names_a_failure_ends_no_host_that_answers(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    place = world.place(0, State.READY)
+    world.life[place] = Life.DEAD
+    loop = world.loop()
+
+    for _tick in range(30):
+        world.tick(loop)
+
+    assert state(world, 0) is State.READY
+
+
+def test_a_failed_up_cools_off_and_what_it_left_is_cleared(world: SmallWorld) -> None:
+    world.came[Place("burst", 0)] = Came(False, True, None, "no offer fits")
+    loop = world.loop()
+    claim(world)
+
+    for _tick in range(3):
+        world.tick(loop)
+
+    assert world.rows[Place("burst", 0)].failures == 1
+    assert "burst-0: died: no offer fits" in world.notes
+
+
+def test_slots_that_leave_are_drained_side_by_side(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(max=0, down_seconds=0, idle_seconds=0)
+    world.stuck = True  # what ends them runs beside the loop
+    for index in range(20):
+        world.place(index, State.LEAVING)
+    loop = world.loop()
+    before = world.clock.monotonic()
+
+    world.tick(loop, 0.0)
+
+    assert world.clock.monotonic() - before < 5.0
+    assert {state(world, index) for index in range(20)} == {State.ENDING}
+
+
+def test_a_closed_gate_of_a_slot_that_should_serve_is_mended(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    place = world.place(0, State.READY)
+    world.host(place, 0, Gate.CLOSED)
+    loop = world.loop()
+
+    for _tick in range(8):
+        world.tick(loop)
+
+    assert "up burst-0" in world.acts
+
+
+def test_a_destroyed_stack_rents_nothing_and_clears_what_failed(world: SmallWorld) -> None:
+    world.place(0, State.FAILED)
+    world.place(1, State.READY)
+    world.fleets.clear()
+    claim(world)
+    loop = world.loop()
+
+    for _tick in range(3):
+        world.tick(loop)
+
+    assert (state(world, 0), state(world, 1)) == (State.ABSENT, State.READY)
+
+
+def test_a_rent_that_the_bounds_do_not_want_any_more_is_withdrawn(world: SmallWorld) -> None:
+    world.place(1, State.RENTING)
+    world.fleets["burst"] = Elastic(max=1)
+    loop = world.loop()
+
+    world.tick(loop)
+    world.tick(loop)
+
+    assert "up burst-1" not in world.acts
+    assert any("burst-1: withdrawn: slot 1 is beyond max" in note for note in world.notes)
+
+
+def test_an_edit_reaches_slots_in_waves_and_those_of_which_nothing_is_known_are_left_alone(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=3, max=3)
+    for index in range(3):
+        world.place(index, State.READY)
+    world.made_of = {Place("burst", 0): "old", Place("burst", 1): "old"}
+    loop = world.loop()
+
+    world.tick(loop)
+    assert world.acts == ["up burst-0"]
+    for _tick in range(4):
+        world.tick(loop)
+
+    assert world.acts == ["up burst-0", "up burst-1"]
+    assert {state(world, index) for index in range(3)} == {State.READY}
+
+
+def test_a_change_that_failed_leaves_the_rest_as_it_is(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=2, max=2)
+    world.made_of = {world.place(0, State.READY): "old", world.place(1, State.READY): "old"}
+    world.came[Place("burst", 0)] = Came(False, False, None, "vLLM refuses its arguments")
+    loop = world.loop()
+
+    for _tick in range(5):
+        world.tick(loop)
+
+    assert "up burst-1" not in world.acts
+    assert state(world, 1) is State.READY
