@@ -37,6 +37,8 @@ def go_down(shell: Shell) -> None:
             shell.quiet("pulumi", "stack", "rm", STACK, "--yes", "--force", "--preserve-config")
         print("The sandbox is not running: nothing is rented.")
         return
+    # First, because one that runs would start an instance again for each claim that lives.
+    shell.call("python", "-m", "sandbox", "controller", "--off")
     held = record(shell) if known else {}
     if not has_cluster(held):
         # A destroy runs the program, which would make anew the provider of a cluster that is not there.

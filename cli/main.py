@@ -16,6 +16,7 @@ COMMANDS = {
     "renew": ("cli.renew", "renew", "Renew certificates that end within a month, and nothing else."),
     "pin": ("cli.pin", "pin", "Let any machine start with what this instance's machine compiled."),
     "status": ("cli.status", "status", "Show the stack's instances and what they are charged."),
+    "key": ("cli.key", "key", "Print the API key of a client of the controller."),
     "ask": ("cli.ask", "ask", "Ask an endpoint for one completion."),
     "log": ("cli.log", "log", "Print the last lines of an instance's vLLM."),
     "manifest": ("cli.manifest", "manifest", "Make or check the manifest of a model's folder."),

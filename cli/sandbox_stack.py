@@ -15,6 +15,8 @@ from cli.errors import CommandError
 from cli.slots import open_slot
 from controller.slot_stack import SlotError
 from offline import engine
+from providers.elastic import applied as elastic
+from providers.elastic.applied import Applied
 from tools import env
 from tools.machine import paths
 
@@ -98,6 +100,17 @@ def record(shell: Shell) -> dict[str, Any]:
     """Return what the stack's record holds, by `pulumi stack export`; empty if it holds nothing."""
     found = json.loads(shell.output("pulumi", "stack", "export", "--stack", STACK)).get("deployment") or {}
     return {key: found[key] for key in ("resources", "pending_operations") if found.get(key)}
+
+
+def applied(shell: Shell) -> Applied | None:
+    """Return what the stack's last update says of elastic fleets; None if it has none, and no client."""
+    outputs = json.loads(shell.output("pulumi", "stack", "output", "--json", "--show-secrets", "--stack", STACK))
+    if elastic.NAME not in outputs:
+        return None
+    try:
+        return elastic.parse(outputs[elastic.NAME])
+    except elastic.UnreadableOutputError as error:
+        raise CommandError(f"stack {STACK}: {error}") from None
 
 
 def has_cluster(held: dict[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 
 from cli.command import command, json_option, stack_option
 from cli.context import CommandContext, open_selected
+from cli.controller_url import controller_url
 from cli.stacks import maker
 from cli.tables import columns, money, since
 from config.messages import ConfigError
@@ -46,7 +47,8 @@ class Row:
 class Report:
     """A stack's instances with those of its slots, and the ids that carry its label without being in a state.
 
-    `slots_without_instance` says of the other slots' stacks what they are at.
+    `slots_without_instance` says of the other slots' stacks what they are at. `controller` has the `url` of the process that
+    owns the count of elastic fleets, if that is known.
     """
 
     stack: str
@@ -54,6 +56,7 @@ class Report:
     unknown_to_state: tuple[int, ...]
     market_trouble: str = ""
     slots_without_instance: tuple[str, ...] = ()
+    controller: Mapping[str, str] | None = None
 
     @property
     def usd_per_hour(self) -> float:
@@ -71,6 +74,8 @@ def status(as_json: bool, stack: str | None) -> None:
     """
     context = open_selected(stack)
     report = look(context, deployment_of(run_pulumi, context.stack), slot_deployments(context.stack))
+    if url := controller_url(context.stack):
+        report = replace(report, controller={"url": url})
     if as_json:
         print(json.dumps({**asdict(report), "usd_per_hour": round(report.usd_per_hour, 6)}, indent=2))
     else:
@@ -186,6 +191,8 @@ def described(report: Report, now: float) -> list[str]:
         lines.append(
             f"The stack {report.stack} has no instance; {maker(report.stack)} brings those of its config online."
         )
+    if report.controller:
+        lines.append(f"The controller of elastic fleets answers at {report.controller['url']}")
     if report.market_trouble:
         lines.append(f"The market does not answer, so no status is known: {report.market_trouble}")
     lines += [f"{row.name}: {one}" for row in report.instances for one in row.drift]

@@ -3,7 +3,9 @@
 import click
 
 from cli.command import command
-from cli.sandbox_stack import STACK, Shell, has_cluster, in_sandbox, record, stacks
+from cli.sandbox_stack import STACK, Shell, applied, has_cluster, in_sandbox, record, stacks
+from cli.tables import money
+from providers.elastic.applied import Applied
 
 LATER = (
     "The endpoints answer: `make ask`, in another terminal. Monitoring and the cluster come next. An interruption leaves the "
@@ -31,7 +33,7 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
     """Start the sandbox, bring the stack up on it and show its instances.
 
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
-    nobody is asked, and the same checks run before anything is rented.
+    nobody is asked, and the same checks run before anything is rented. A stack with elastic fleets gets their controller.
     """
     known = stacks(shell)
     if monitoring == "later" and STACK in known and has_cluster(record(shell)):
@@ -49,5 +51,19 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
         # Creates that were killed: the engine warns of each in every command until a refresh is told to drop them.
         shell.engine("refresh", "--stack", STACK, "--clear-pending-creates", "--yes", "--skip-preview")
     shell.engine("up", "--stack", STACK, "--refresh", "--yes", "--skip-preview")
+    elastic = applied(shell)
+    if elastic is not None and elastic.fleets:
+        shell.call("python", "-m", "sandbox", "controller", "--stack", STACK)
     shell.call("python", "-m", "cli", "status", "--stack", STACK)
+    if elastic is not None:
+        print("\n".join(offers(elastic)))
     print(LATER if monitoring == "later" else "next: make ask")
+
+
+def offers(elastic: Applied) -> list[str]:
+    """Describe each elastic fleet in one line, for somebody who has not asked for an instance yet."""
+    return [
+        f"{name}  elastic: {fleet.bounds.min} to {fleet.bounds.max} instances of {fleet.model}, "
+        f'at most {money(fleet.ceiling)}/h each; ask the controller for one (README.md, "Ask for an instance")'
+        for name, fleet in sorted(elastic.fleets.items())
+    ]

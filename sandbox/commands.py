@@ -149,6 +149,20 @@ def status(as_json: bool, state: Path) -> None:
     lifecycle.status(state, as_json)
 
 
+@sandbox.command("controller")
+@click.option("--stack", metavar="NAME", help="The stack whose elastic fleets it starts and ends.")
+@click.option("--off", is_flag=True, help="End the controller; what is rented stays.")
+@state_option
+def controller(stack: str | None, off: bool, state: Path) -> None:
+    """Run the controller of elastic fleets in the sandbox, with this shell's Pulumi, backend and passphrase."""
+    if off:
+        lifecycle.stop_controller(state)
+    elif stack:
+        lifecycle.run_controller(state, stack, os.environ)
+    else:
+        raise SandboxError("Name the stack: python -m sandbox controller --stack NAME")
+
+
 @sandbox.command("faults")
 @click.option("--armed", is_flag=True, help="List the armed faults, and how often each struck.")
 @state_option

@@ -17,7 +17,8 @@ from sandbox.services.http_server import Server
 
 NAME = "control.sock"
 TIMEOUT_SECONDS = 60.0
-JOIN_SECONDS = 240.0  # each program of monitoring has a minute to get ready
+JOIN_SECONDS = 240.0  # each program of monitoring has a minute to get ready, and the controller
+JOINING = ("monitoring", "controller")
 Answer = Callable[[str, dict[str, Any]], dict[str, Any]]
 
 
@@ -66,7 +67,7 @@ def ask(state: Path, word: str, **options: object) -> dict[str, Any]:
     except OSError as error:
         raise Unreachable(str(error)) from error
     try:
-        patience = JOIN_SECONDS if word == "monitoring" else TIMEOUT_SECONDS
+        patience = JOIN_SECONDS if word in JOINING else TIMEOUT_SECONDS
         with httpx.Client(transport=httpx.HTTPTransport(uds=_short(folder)), timeout=patience) as http:
             answered: dict[str, Any] = http.post(f"http://sandbox/{word}", json=options).raise_for_status().json()
     except (httpx.HTTPError, ValueError) as error:

@@ -1,20 +1,16 @@
-"""One sandbox: market, hosts, object store, database and monitoring, and the process that holds them."""
+"""One sandbox: market, hosts, object store, database, controller and monitoring."""
 
 import json
 import os
-import signal
-import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from sandbox.control import ControlSocket
 from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
-from sandbox.faults import FAULTS, Faults, FaultUnknown
+from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
 from sandbox.market.calls import Account, Accounts
 from sandbox.market.host_network import HostNetwork
-from sandbox.market.keys import ScopeUnknown
 from sandbox.market.market import Market
 from sandbox.market.proxy import SshProxy
 from sandbox.market.records.clock import MarketClock
@@ -24,6 +20,7 @@ from sandbox.market.records.states import actual_status
 from sandbox.market.server import KEY, MOVE, application
 from sandbox.observability import Observability
 from sandbox.services.child import ServiceError
+from sandbox.services.controller import Controller
 from sandbox.services.http_server import Server, listener
 from sandbox.services.object_store import NAME_FOR_HOSTS, ObjectStore
 from sandbox.services.postgres import Postgres
@@ -53,6 +50,7 @@ class Sandbox:
         self._observability: Observability | None = None
         self._images: Images | None = None
         self._postgres: Postgres | None = None
+        self._controller = Controller(settings.state / "controller", settings.controller_port)
         self._undo: list[Callable[[], None]] = []
 
     def start(self) -> None:
@@ -68,7 +66,8 @@ class Sandbox:
             raise
 
     def stop(self) -> None:
-        """End everything in reverse order. Stopping twice is harmless."""
+        """End everything in reverse order, the controller first. Stopping twice is harmless."""
+        self._controller.remove()
         while self._undo:
             self._undo.pop()()
 
@@ -93,6 +92,27 @@ class Sandbox:
             self._observability.join()
         except (ServiceError, OSError) as error:
             raise SandboxError(str(error)) from error
+
+    def run_controller(self, stack: str, environment: Mapping[str, str]) -> None:
+        """Start the controller of a stack's elastic fleets, or leave the one that runs. Raises SandboxError.
+
+        `environment` has the PATH, backend and passphrase with which Pulumi runs this stack.
+        """
+        if self._postgres is None:
+            raise SandboxError("A market alone has no database, so no controller runs beside it.")
+        try:
+            self._controller.run(stack, self._postgres.dsn, environment)
+        except (ServiceError, OSError) as error:
+            raise SandboxError(str(error)) from error
+
+    def stop_controller(self) -> None:
+        """End the controller, and nothing that is rented. Harmless if none runs."""
+        self._controller.stop()
+
+    @property
+    def controller_pid(self) -> int | None:
+        """Return the process id of the controller, None while none runs."""
+        return self._controller.pid
 
     @property
     def market(self) -> Market:
@@ -148,6 +168,7 @@ class Sandbox:
                 "host_endpoint": f"https://{NAME_FOR_HOSTS}",
             },
             "postgres": self._postgres and {"dsn": self._postgres.dsn},
+            "controller": {"url": self._controller.url} if self._controller.url else None,
             "monitoring": self._observability.urls if self._observability else {},
         }
 
@@ -216,70 +237,6 @@ class Sandbox:
                 "truncated-blob": lambda: truncate_largest_blob(store.endpoint),
             }
         )
-
-
-def serve(settings: Settings) -> None:
-    """Run a sandbox until the command `down` or a signal to end.
-
-    The caller holds the lock of the state folder until the process ends. Raises SandboxError.
-    """
-    over = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: over.set())
-    sandbox = Sandbox(settings)
-    sandbox.start()
-    control = ControlSocket(settings.state, answer(sandbox, over))
-    control.start()
-    try:
-        over.wait()
-    finally:
-        control.stop()
-        sandbox.stop()
-
-
-def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
-    """Return the function that answers the commands of the control socket: status, fault, faults, key, vllm, monitoring,
-    down.
-    """
-
-    def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
-        if word == "fault":
-            return _fault(sandbox, options)
-        if word == "faults":
-            return {"armed": sandbox.market.faults.report()}
-        if word == "key":
-            return _make_key(sandbox, options)
-        if word == "vllm":
-            sandbox.switch_vllm(options["vllm"])
-        elif word == "monitoring":
-            try:
-                sandbox.join_monitoring()
-            except SandboxError as error:
-                return {"error": str(error)}
-        elif word == "down":
-            over.set()
-        return sandbox.status()
-
-    return one
-
-
-def _fault(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
-    name = str(options.pop("name", ""))
-    try:
-        if options.pop("off", False):
-            return {"said": f"{sandbox.disarm(name)} switched off."}
-        sandbox.arm(name, **options)
-    except FaultUnknown as error:
-        return {"error": str(error)}
-    return {"said": FAULTS[name].sentence}
-
-
-def _make_key(sandbox: Sandbox, options: dict[str, Any]) -> dict[str, Any]:
-    try:
-        scopes = list(map(str, options.get("scopes", ())))
-        return {"key": sandbox.make_key(scopes, str(options.get("account") or ""))}
-    except ScopeUnknown as error:
-        return {"error": f"Of the scopes asked for, {error}."}
 
 
 def _instance(contract: Contract, now: float, account: Account) -> dict[str, Any]:

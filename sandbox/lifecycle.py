@@ -10,16 +10,21 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sandbox.control import Unreachable, ask
-from sandbox.daemon import SandboxError, serve
+from sandbox.daemon import SandboxError
+from sandbox.serving import serve
 from sandbox.settings import Settings, store_folder
 
 START_SECONDS = 90.0
 STOP_SECONDS = 90.0
 LOOK_SECONDS = 0.05
+# What a controller needs of a shell to run Pulumi as that shell would.
+HANDED_OVER = ("PATH", "PYDANTIC_DISABLE_PLUGINS")
+HANDED_OVER_FROM = "PULUMI_"
 
 
 def up(wanted: Settings, words: list[str], foreground: bool) -> None:
@@ -61,6 +66,24 @@ def _join_monitoring(state: Path) -> dict[str, Any]:
         raise SandboxError(f"It runs, and its monitoring did not start: {found['error']}")
     print("Its monitoring and its cluster run now, too.")
     return found
+
+
+def run_controller(state: Path, stack: str, environ: Mapping[str, str]) -> None:
+    """Have the daemon run the controller of a stack's elastic fleets, with this shell's Pulumi. Raises SandboxError.
+
+    Backend and passphrase go through the control socket, which only this user opens.
+    """
+    handed = {key: text for key, text in environ.items() if key in HANDED_OVER or key.startswith(HANDED_OVER_FROM)}
+    found = reach(state, "controller", stack=stack, environment=handed)
+    if "error" in found:
+        raise SandboxError(f"The controller did not start: {found['error']}")
+    print(f"The controller of stack {stack} runs at {found['controller']['url']}.")
+
+
+def stop_controller(state: Path) -> None:
+    """End the controller; what is rented stays. Raises SandboxError if no sandbox runs."""
+    reach(state, "controller", off=True)
+    print("No controller runs.")
 
 
 def down(state: Path) -> None:
@@ -188,6 +211,8 @@ def _print(found: dict[str, Any]) -> None:
         print(f"  store        {store['endpoint']}  (hosts know it as {store['host_endpoint']})")
     if found["postgres"]:
         print(f"  postgres     {found['postgres']['dsn']}")
+    if found["controller"]:
+        print(f"  controller   {found['controller']['url']}")
     for name, url in found["monitoring"].items():
         print(f"  {name:12} {url}")
     rented = market["instances"]

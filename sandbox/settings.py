@@ -8,7 +8,7 @@ from typing import Literal
 Vllm = Literal["real", "double"]
 MARKET_PORT, STORE_PORT, STORE_HTTPS_PORT = 18801, 18802, 18803
 PROMETHEUS_PORT, ALERTMANAGER_PORT, EXPORTER_PORT, DOOR_PORT = 18804, 18805, 18806, 18807
-KUBERNETES_PORT = 18808
+KUBERNETES_PORT, CONTROLLER_PORT = 18808, 18809
 STACK_CONFIG = Path(__file__).resolve().parent.parent / "Pulumi.local.yaml"
 TIME_SCALE = 30.0
 
@@ -35,6 +35,7 @@ class Settings:
     exporter_port: int = 0
     door_port: int = 0
     kubernetes_port: int = 0
+    controller_port: int = 0
     market_only: bool = False
     monitoring: bool = False
     stack_config: Path = STACK_CONFIG  # the stack that the exporter watches

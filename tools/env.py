@@ -11,8 +11,10 @@ sandbox: no backend, no passphrase, no stand-in for a plugin. What the sandbox's
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,6 +29,10 @@ SANDBOX_STACK = "local"
 SANDBOX_PASSPHRASE = "sandbox"  # public by design: the sandbox stack's secrets open nothing outside this machine
 
 PARALLEL = "64"  # waiting takes no processor, and an instance that comes online mostly waits
+
+SANDBOX_API = "http://127.0.0.1:18809"  # where the sandbox's controller answers
+SANDBOX_CLIENT = "local"  # of the sandbox's stack
+API = ("GPU_FLEET_API_URL", "GPU_FLEET_API_KEY")
 
 OWN = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE")
 
@@ -57,6 +63,8 @@ def real_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str
     wanted.update(_common(where, {**environ, "PATH": bare}, [] if own else [where.engine_bin]))
     left = {"PULUMI_BACKEND_URL": where.backend_url, "PULUMI_CONFIG_PASSPHRASE": SANDBOX_PASSPHRASE}
     wanted.update({name: None for name, value in left.items() if environ.get(name) == value})
+    if environ.get(API[0]) == SANDBOX_API:
+        wanted.update(dict.fromkeys(API))
     if environ.get("PULUMI_HOME") == str(where.pulumi_home):
         wanted.update({"PULUMI_HOME": None, "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": None})
     return wanted
@@ -87,6 +95,26 @@ def sandbox_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[
     return bare | environment(where, bare)
 
 
+def controller(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return address and key of the sandbox's controller; empty if no sandbox runs, or if its stack has no such client."""
+    if not where.control_socket.exists():
+        return {}
+    command = ["-m", "cli", "key", SANDBOX_CLIENT, "--stack", SANDBOX_STACK, "--json"]
+    done = subprocess.run(
+        [where.venv / "bin" / "python", *command],
+        cwd=where.checkout,
+        env=sandbox_environment(where, environ),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        return {}
+    found = json.loads(done.stdout)
+    return dict(zip(API, (found["url"], found["key"]), strict=True)) if found["url"] else {}
+
+
 def exports(variables: Mapping[str, str | None]) -> str:
     """Write the variables as lines for a POSIX shell; None takes a variable out."""
     return "".join(
@@ -111,7 +139,7 @@ def main(arguments: list[str]) -> int:
     stack = options[options.index("--stack") + 1] if "--stack" in options[:-1] else ""
     real = real_environment(where, os.environ) if stack not in ("", SANDBOX_STACK) else None
     if not command:
-        print(exports(real or environment(where, os.environ)), end="")
+        print(exports(real or {**environment(where, os.environ), **controller(where, os.environ)}), end="")
         return 0
     if real is not None:
         enter({name: value for name, value in {**os.environ, **real}.items() if value is not None})

@@ -35,6 +35,16 @@ class Program:
         """Return its URL on this machine."""
         return f"{self.scheme}://{LOOPBACK}:{self.port}"
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there."""
+        return self._child is not None and self._child.status() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Return its process id, None before its start."""
+        return self._child.pid if self._child else None
+
     def start(self) -> None:
         """Start it; `wait` returns when it answers. Raises ServiceError."""
         self._child = Child(find(self.program or self.name), self.arguments, self.environment, self._log)

@@ -14,11 +14,13 @@ from cli import sandbox_stack
 from cli.down import go_down
 from cli.errors import CommandError
 from cli.up import go_up
+from tests.controller.api.test_applied_offers import OUTPUT
 from tests.doubles.pulumi_command import path_with_pulumi
 from tools.machine.paths import Paths
 
 STACKS = ("pulumi", "stack", "ls", "--json")
 STATUS = ("python", "-m", "sandbox", "status", "--json")
+CONTROLLER_OFF = ("python", "-m", "sandbox", "controller", "--off")
 NOTHING = {"instances": [], "usd_per_hour": 0.0}
 ONE = {"instances": [{"id": 7, "label": "gpu-fleet/x/chat-0"}], "usd_per_hour": 0.4}
 
@@ -33,9 +35,14 @@ class Terminal(sandbox_stack.Shell):
         self.fails = fails
         self.called: list[str] = []
         self.cluster = True
+        self.controller = True
+        self.elastic: dict = {}  # the stack's output
         self.records: list[dict] = []  # what the stack's record holds, time after time; a resource where it runs out
 
     def call(self, *words: str) -> None:
+        if words == CONTROLLER_OFF:
+            self.controller = False
+            return
         self.called.append(" ".join(words))
         if self.fails in words:
             raise subprocess.CalledProcessError(255, list(words))
@@ -59,6 +66,8 @@ class Terminal(sandbox_stack.Shell):
             )
         if words[:3] == ("pulumi", "stack", "export"):
             return json.dumps({"deployment": self.records.pop(0) if self.records else {"resources": [{}]}})
+        if words[:3] == ("pulumi", "stack", "output"):
+            return json.dumps({"elastic": self.elastic} if self.elastic else {})
         assert words == STATUS
         return json.dumps({"market": self.markets.pop(0)})
 
@@ -76,6 +85,29 @@ def test_up_starts_the_sandbox_before_the_stack_and_ends_with_the_table_and_what
     assert terminal.called[3].startswith("pulumi up --stack local --refresh --yes")
     assert terminal.called[4:] == ["python -m cli status --stack local"]
     assert capsys.readouterr().out.endswith("next: make ask\n")
+
+
+def test_up_starts_the_controller_of_elastic_fleets_and_says_what_may_be_asked_for(capsys):
+    terminal = Terminal(["local"], [], selected="local")
+    terminal.elastic = OUTPUT
+    go_up(terminal, "double", "off")
+    assert terminal.called[1].startswith("pulumi up --stack local")
+    assert terminal.called[2:] == ["python -m sandbox controller --stack local", "python -m cli status --stack local"]
+    said = capsys.readouterr().out
+    assert "burst  elastic: 0 to 2 instances of llama-3.1-8b, at most $0.500/h each" in said
+    assert "secret" not in said
+
+    terminal = Terminal(["local"], [], selected="local")
+    terminal.elastic = {**OUTPUT, "fleets": {}}
+    go_up(terminal, "double", "off")
+    assert not any("controller" in line for line in terminal.called), "clients alone need none"
+
+
+def test_up_ends_with_a_sentence_if_the_output_of_elastic_fleets_cannot_be_read():
+    terminal = Terminal(["local"], [], selected="local")
+    terminal.elastic = {"version": 1}
+    with pytest.raises(CommandError, match="stack local: the output `elastic`"):
+        go_up(terminal, "double", "off")
 
 
 def test_endpoints_may_come_before_monitoring_and_the_cluster(capsys):
@@ -134,6 +166,7 @@ def test_down_destroys_and_asks_the_market_before_it_stops_it(capsys):
     terminal = Terminal(["local"], [ONE, NOTHING])
     terminal.records = [{"resources": [{}]}, {}]
     go_down(terminal)
+    assert not terminal.controller
     assert first_words(terminal) == ["pulumi destroy --stack", "pulumi stack rm", "python -m sandbox"]
     assert "--force" not in terminal.called[1]
     assert terminal.called[-1] == "python -m sandbox down"
@@ -157,6 +190,13 @@ def test_down_without_a_sandbox_forgets_slots_whose_instances_ended_with_it():
     terminal = Terminal(["local", "local.slot.burst-0"], [None])
     go_down(terminal)
     assert terminal.called[0] == "forget local.slot.burst-0"
+
+
+def test_down_ends_the_controller_before_slots_so_that_it_starts_none_anew():
+    terminal = Terminal(["local"], [ONE], fails="destroy")
+    with pytest.raises(subprocess.CalledProcessError):
+        go_down(terminal)
+    assert not terminal.controller
 
 
 def test_down_destroys_nothing_that_the_record_does_not_hold():

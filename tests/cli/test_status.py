@@ -100,6 +100,13 @@ def test_durations_have_two_units(seconds: float, text: str) -> None:
     assert since(seconds) == text
 
 
+def test_the_controller_is_named_where_it_is_known() -> None:
+    report = Report("local", (), (), controller={"url": "http://127.0.0.1:18809"})
+
+    assert "The controller of elastic fleets answers at http://127.0.0.1:18809" in described(report, NOW)
+    assert not any("controller" in line for line in described(Report("local", (), ()), NOW))
+
+
 SLOT = "dev.slot.burst-0"
 
 

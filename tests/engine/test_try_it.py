@@ -1,4 +1,6 @@
-"""README's "Try it" and docs/sandbox.md, word for word: up, a completion, one more instance, a reboot, and down.
+"""README's "Try it" and "Ask for an instance" and docs/sandbox.md, word for word.
+
+Up, a completion, an instance asked for and given back, one more instance, a reboot, and down.
 
 The sandbox's ports are the committed ones, so that nothing else of the kind may run on this machine.
 """
@@ -53,6 +55,22 @@ def terminal(pulumi_on_path: str, tmp_path: Path) -> Iterator[Terminal]:
     made.run(f"make down {LIGHT}")
 
 
+def asks_for_an_instance_and_gives_it_back(terminal: Terminal) -> None:
+    ask, follow, give_back, explain = [
+        one for one in commands_of("README.md") if "GPU_FLEET_API_" in one or one.endswith(" burst-s0")
+    ]
+    terminal.type(ask)
+    assert "event: ready" in terminal.type(follow)
+    assert "burst-s0" in terminal.run("gpu-fleet status --stack local")
+    assert '"controller": {' in terminal.run("gpu-fleet status --json --stack local")
+    assert '"status":"ended"' in terminal.type(give_back)
+    terminal.run(
+        "for n in $(seq 120); do gpu-fleet sandbox status | grep -q burst-s0 || break; sleep 1; done; test $n != 120"
+    )
+    told = terminal.type(explain)
+    assert "leaving" in told
+
+
 def test_everything_comes_up_answers_and_goes(terminal: Terminal) -> None:
     asked = next(one for one in commands_of("docs/sandbox.md") if one.startswith("curl "))
     assert "sandbox and stack `local`" in terminal.type("make help")
@@ -64,6 +82,7 @@ def test_everything_comes_up_answers_and_goes(terminal: Terminal) -> None:
     terminal.type('eval "$(make -s env)"')
     terminal.run("export PULUMI_SKIP_CONFIRMATIONS=true GPU_FLEET_KUBERNETES=off")
     assert '"choices"' in terminal.type(asked)
+    asks_for_an_instance_and_gives_it_back(terminal)
     terminal.type("pulumi config set --path 'gpu-fleet:fleets.chat.replicas' 2 && pulumi up")
     assert "chat-1" in terminal.type("gpu-fleet sandbox status")
     terminal.type("gpu-fleet sandbox fault host-reboots")

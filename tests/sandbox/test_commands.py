@@ -97,6 +97,17 @@ def test_monitoring_joins_no_market_alone(sandbox):
     assert sandbox.status()["monitoring"] == {}
 
 
+def test_no_controller_runs_beside_a_market_alone(sandbox):
+    sandbox.up()
+    refused = sandbox("controller", "--stack", "local")
+    assert refused.stderr == (
+        "sandbox: The controller did not start: A market alone has no database, so no controller runs beside it.\n"
+    )
+    assert sandbox.status()["controller"] is None
+    assert sandbox("controller", "--off").stdout == "No controller runs.\n"
+    assert "controller --stack NAME" in sandbox("controller").stderr
+
+
 def test_keys_with_scopes_and_calls_that_are_not_emulated(sandbox):
     sandbox.up()
     url = sandbox.status()["market"]["url"]

@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sandbox.control import NAME
+from sandbox.settings import CONTROLLER_PORT, folders
 from tools import env
 from tools.machine import paths
 
@@ -22,6 +24,11 @@ def where(tmp_path: Path) -> paths.Paths:
     for part in ("language_host.py", "run_program.py", "with_engine.py", "launcher.sh"):
         (source / part).write_text(part)
     return paths.find(checkout, {"HOME": str(tmp_path / "home")})
+
+
+def test_the_socket_is_where_the_sandbox_has_it(where, tmp_path):
+    assert where.control_socket.parent == folders({"HOME": str(tmp_path / "home")})[0]
+    assert where.control_socket.name == NAME
 
 
 def test_the_built_engine_brings_its_home_and_stays_offline(where):
@@ -108,6 +115,42 @@ def test_what_the_operator_has_set_stays_for_a_real_stack(where):
     own = {"PULUMI_BACKEND_URL": "s3://states", "PULUMI_CONFIG_PASSPHRASE": "mine", "PULUMI_HOME": "/mine/.pulumi"}
 
     assert not set(own) & set(env.real_environment(where, {"PATH": "/bin", **own}))
+
+
+def test_a_real_stack_gets_no_key_of_the_sandboxes_controller(where):
+    of_the_sandbox = dict(zip(env.API, (env.SANDBOX_API, "key"), strict=True))
+    own = dict(zip(env.API, ("https://controller.example", "mine"), strict=True))
+
+    assert env.SANDBOX_API.endswith(f":{CONTROLLER_PORT}")
+    assert env.real_environment(where, {"PATH": "/bin", **of_the_sandbox}).items() >= dict.fromkeys(env.API).items()
+    assert not set(own) & set(env.real_environment(where, {"PATH": "/bin", **own}))
+
+
+KEY = '{"client": "local", "key": "a key", "url": %s}'
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        ((0, KEY % '"http://127.0.0.1:1"'), {env.API[0]: "http://127.0.0.1:1", env.API[1]: "a key"}),
+        ((0, KEY % "null"), {}),  # the sandbox runs without a controller
+        ((1, "gpu-fleet key: there is no stack local"), {}),
+    ],
+)
+def test_address_and_key_of_the_controller_are_there_while_it_runs(where, answer, found):
+    status, said = answer
+    python = where.venv / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(
+        f"#!/bin/sh\n[ \"$*\" = '-m cli key local --stack local --json' ] || exit 9\necho '{said}'\nexit {status}\n"
+    )
+    python.chmod(0o755)
+    assert env.controller(where, {"PATH": "/bin"}) == {}, "no sandbox runs"
+
+    where.control_socket.parent.mkdir(parents=True)
+    where.control_socket.touch()
+
+    assert env.controller(where, {"PATH": "/bin"}) == found
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="\0\r"), max_size=30))

@@ -148,6 +148,11 @@ class Paths:
         return self.state / "pulumi-home"
 
     @property
+    def control_socket(self) -> Path:
+        """The socket of the sandbox's daemon, there while it runs; a killed one leaves it."""
+        return self.state / "sandbox" / "control.sock"
+
+    @property
     def backend(self) -> Path:
         """The folder that holds the sandbox's stacks."""
         return self.state / "stacks"
