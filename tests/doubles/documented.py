@@ -180,6 +180,7 @@ WITHIN: Mapping[str, str] = {
     "pulumi config set --secret gpu-fleet:watchdogWebhook": WALK,
     "gpu-fleet manifest": A_NAME,
     "gpu-fleet pin": A_NAME,
+    "gpu-fleet key NAME": TRIED,
     "gpu-fleet status": SLOTS,
     "gpu-fleet explain burst-s0": "the form with another name: `gpu-fleet explain chat-0`",
     "gpu-fleet why-not 1234567 burst": "the form with another name: `gpu-fleet why-not 1234567 chat`",

@@ -59,6 +59,8 @@ def asks_for_an_instance_and_gives_it_back(terminal: Terminal) -> None:
     ask, follow, give_back, explain = [
         one for one in commands_of("README.md") if "GPU_FLEET_API_" in one or one.endswith(" burst-s0")
     ]
+    key = terminal.type("gpu-fleet key NAME", put={"NAME": "local"}).strip()
+    terminal.run(f'test "$GPU_FLEET_API_KEY" = {key}')
     terminal.type(ask)
     assert "event: ready" in terminal.type(follow)
     assert "burst-s0" in terminal.run("gpu-fleet status --stack local")
