@@ -70,7 +70,8 @@ def asks_for_an_instance_and_gives_it_back(terminal: Terminal) -> None:
         "for n in $(seq 120); do gpu-fleet sandbox status | grep -q burst-s0 || break; sleep 1; done; test $n != 120"
     )
     told = terminal.type(explain)
-    assert "leaving" in told
+    assert "  rent: " in told
+    assert "  gone: " in told
 
 
 def test_everything_comes_up_answers_and_goes(terminal: Terminal) -> None:
