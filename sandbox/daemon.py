@@ -98,15 +98,18 @@ class Sandbox:
 
         `environment` has the PATH, backend and passphrase with which Pulumi runs this stack.
         """
-        if self._postgres is None:
+        if self._postgres is None or self._observability is None:
             raise SandboxError("A market alone has no database, so no controller runs beside it.")
         try:
             self._controller.run(stack, self._postgres.dsn, environment)
+            self._observability.scrape_controller(self._controller.url.partition("://")[2])
         except (ServiceError, OSError) as error:
             raise SandboxError(str(error)) from error
 
     def stop_controller(self) -> None:
         """End the controller, and nothing that is rented. Harmless if none runs."""
+        if self._observability is not None:
+            self._observability.scrape_controller(None)  # first: an end on purpose is no silence
         self._controller.stop()
 
     @property

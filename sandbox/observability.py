@@ -24,6 +24,7 @@ class Observability:
         self._one_join = threading.Lock()
         self._monitoring: Monitoring | None = None
         self._kubernetes: Kubernetes | None = None
+        self._controller: str | None = None  # host:port
 
     @property
     def inward(self) -> dict[str, tuple[str, int]]:
@@ -73,6 +74,14 @@ class Observability:
                 kubernetes.stop()
                 raise
             self._monitoring, self._kubernetes = monitoring, kubernetes
+            self._monitoring.scrape_controller(self._controller)
+
+    def scrape_controller(self, address: str | None) -> None:
+        """Let Prometheus read the controller at host:port, now or as soon as it runs; None takes the controller out."""
+        with self._one_join:
+            self._controller = address
+            if self._monitoring is not None:
+                self._monitoring.scrape_controller(address)
 
     def stop(self) -> None:
         """End both. Stopping twice is harmless."""

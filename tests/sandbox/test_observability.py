@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -10,13 +11,17 @@ from unittest.mock import patch
 import httpx
 import pytest
 
+from monitoring import queries
+from monitoring.prometheus import Prometheus
 from sandbox.daemon import Sandbox, SandboxError
 from sandbox.hosts.host import NamespaceHost
 from sandbox.market.server import KEY
 from sandbox.observability import Observability
 from sandbox.services.child import ServiceError
 from sandbox.settings import Settings, folders
+from tests.controller.api.test_applied_offers import OUTPUT
 from tests.doubles.emulated import USER_KEY, Login, until
+from tests.doubles.pulumi_command import path_with_pulumi
 from tests.doubles.raw_rents import rented
 
 RECEIVER = "https://metrics.sandbox.internal:9443/api/v1/write"
@@ -65,10 +70,23 @@ def test_a_host_that_is_older_than_the_receiver_reaches_it(tmp_path: Path) -> No
         assert urls.keys() == SERVICES
         sandbox.join_monitoring()
         assert sandbox.status()["monitoring"] == urls
+        prometheus_reads_the_controller(sandbox, tmp_path)
     finally:
         sandbox.stop()
     assert not (tmp_path / "state" / "monitoring").exists()
     assert not (tmp_path / "state" / "kubernetes").exists()
+
+
+def prometheus_reads_the_controller(sandbox: Sandbox, folder: Path) -> None:
+    """Start a controller, and end it: a target of Prometheus meanwhile."""
+    prometheus = Prometheus(sandbox.status()["monitoring"]["prometheus"])
+    applied = "stack output elastic --json --show-secrets --stack dev"
+    path = path_with_pulumi(folder / "bin", {applied: (0, json.dumps(OUTPUT), "")})
+    sandbox.run_controller("dev", {"PATH": path, "PULUMI_BACKEND_URL": "file:///nowhere"})
+    until(lambda: [one.value for one in prometheus.query(queries.controllers())] == [1], 60)
+    sandbox.stop_controller()
+    assert sandbox.status()["controller"] is None
+    until(lambda: prometheus.query(queries.controllers()) == [], 60)
 
 
 def older_host(sandbox: Sandbox) -> NamespaceHost:
