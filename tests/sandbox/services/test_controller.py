@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from providers.elastic.applied import parse
 from sandbox.services.child import ServiceError
 from sandbox.services.controller import Controller
 from sandbox.services.postgres import Postgres
@@ -22,7 +23,7 @@ from tests.controller.api.test_applied_offers import OUTPUT
 from tests.doubles.processes import processes_of
 from tests.doubles.pulumi_command import path_with_pulumi
 
-KEY = {"X-API-Key": OUTPUT["clients"]["ci"]["apiKey"]}
+KEY = {"X-API-Key": parse(OUTPUT).clients["ci"].api_key.get_secret_value()}
 HOLDER = """
 import json, sys
 from pathlib import Path
