@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -88,6 +89,27 @@ def test_it_answers_until_it_is_stopped_and_changes_with_what_it_is_told(
     assert controller.url == ""
     assert not home.exists()
     assert processes_of(home) == []
+
+
+def test_a_hundred_callers_with_one_idempotency_key_get_one_claim(
+    tmp_path: Path, database: Postgres, pulumi: dict[str, str]
+) -> None:
+    controller = Controller(tmp_path / "controller")
+    wanted = {"model": "llama-3.1-8b", "gpu_type": "rtx4090"}
+    try:
+        controller.run("dev", database.dsn, pulumi)
+        with httpx.Client(base_url=controller.url, headers=KEY, timeout=60) as http, ThreadPoolExecutor(100) as callers:
+
+            def ask(_number: int) -> str:
+                answer = http.post("/provision", headers={"Idempotency-Key": "the same"}, json=wanted)
+                assert answer.status_code == 202, answer.text
+                return str(answer.json()["id"])
+
+            ids = set(callers.map(ask, range(100)))
+            assert len(ids) == 1
+            assert {one["id"] for one in http.get("/provision").json()} == ids
+    finally:
+        controller.remove()
 
 
 def test_a_controller_that_does_not_get_ready_is_a_sentence_with_its_last_words(
