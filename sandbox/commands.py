@@ -154,7 +154,10 @@ def status(as_json: bool, state: Path) -> None:
 @click.option("--off", is_flag=True, help="End the controller; what is rented stays.")
 @state_option
 def controller(stack: str | None, off: bool, state: Path) -> None:
-    """Run the controller of elastic fleets in the sandbox, with this shell's Pulumi, backend and passphrase."""
+    """Run the controller of elastic fleets in the sandbox, with this shell's Pulumi, backend and passphrase.
+
+    Call it in the program's folder.
+    """
     if off:
         lifecycle.stop_controller(state)
     elif stack:

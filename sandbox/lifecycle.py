@@ -69,11 +69,13 @@ def _join_monitoring(state: Path) -> dict[str, Any]:
 
 
 def run_controller(state: Path, stack: str, environ: Mapping[str, str]) -> None:
-    """Have the daemon run the controller of a stack's elastic fleets, with this shell's Pulumi. Raises SandboxError.
+    """Have the daemon run the controller of a stack's elastic fleets, with this shell's Pulumi and the program in the current
+    folder. Raises SandboxError.
 
     Backend and passphrase go through the control socket, which only this user opens.
     """
     handed = {key: text for key, text in environ.items() if key in HANDED_OVER or key.startswith(HANDED_OVER_FROM)}
+    handed["GPU_FLEET_PROJECT"] = str(Path.cwd())
     found = reach(state, "controller", stack=stack, environment=handed)
     if "error" in found:
         raise SandboxError(f"The controller did not start: {found['error']}")
