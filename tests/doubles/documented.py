@@ -182,7 +182,6 @@ WITHIN: Mapping[str, str] = {
     "gpu-fleet pin": A_NAME,
     "gpu-fleet key NAME": TRIED,
     "gpu-fleet status": SLOTS,
-    "gpu-fleet explain burst-s0": "the form with another name: `gpu-fleet explain chat-0`",
     "gpu-fleet why-not 1234567 burst": "the form with another name: `gpu-fleet why-not 1234567 chat`",
     "gpu-fleet sandbox clean": "sandbox/test_commands.py",
     "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
