@@ -11,7 +11,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
 PAGES = ("README.md", *sorted(f"docs/{page.name}" for page in (REPO / "docs").glob("*.md")))
-PROGRAMS = r"make|gpu-fleet(?= )|pulumi|python3?|git|curl|eval|export|openssl|podman|docker|kubectl|vastai"
+PROGRAMS = r"make|find(?= )|gpu-fleet(?= )|pulumi|python3?|git|curl|eval|export|openssl|podman|docker|kubectl|vastai"
 SENTENCES = (*PAGES, "monitoring/runbooks.md", "CONTRIBUTING.md", "SECURITY.md")
 # Pulumi's own words within sentences are its own matter.
 INLINE = re.compile(r"`((?:make|gpu-fleet|pulumi config|python3? -m|git|openssl|podman|docker|kubectl|vastai) [^`]*)`")
