@@ -16,7 +16,7 @@ from controller import clients
 from controller.api.audited import Audit, AuditedRoute
 from controller.api.bodies import ClaimAnswer, FleetAnswer, Health, ProvisionRequest, RenewRequest
 from controller.api.body_limit import BodyLimit
-from controller.api.desk import Desk, new_id, scope_missing
+from controller.api.claim_service import ClaimService, new_id, scope_missing
 from controller.api.errors import ApiError, ErrorAnswer, as_api_error
 from controller.api.metrics import CONTENT_TYPE, Metrics
 from controller.api.pruning import Pruner
@@ -52,17 +52,17 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 routes = APIRouter(route_class=AuditedRoute)
 
 
-def desk_of(request: Request) -> Desk:
-    """Return the application's desk."""
-    desk: Desk = request.app.state.desk
-    return desk
+def service_of(request: Request) -> ClaimService:
+    """Return the application's service."""
+    service: ClaimService = request.app.state.service
+    return service
 
 
 def allowed(*scopes: str) -> Callable[[Request, str | None], Client]:
     """Return the dependency that names the client of a request, whose key must have one of these scopes."""
 
     def caller(request: Request, key: Annotated[str | None, Depends(KEY)]) -> Client:
-        client = clients.identify(desk_of(request).offers().clients, key) if key else None
+        client = clients.identify(service_of(request).offers().clients, key) if key else None
         if client is None:
             says = "X-API-Key is no key of a client." if key else "The header X-API-Key is missing."
             raise ApiError(401, "no_key", says, "Send the key of a client of stack config; its operator has it.")
@@ -77,60 +77,60 @@ def allowed(*scopes: str) -> Callable[[Request, str | None], Client]:
 Asking = Annotated[Client, Depends(allowed("provision"))]
 Seeing = Annotated[Client, Depends(allowed("provision", "admin"))]
 Reading = Annotated[Client, Depends(allowed("read", "admin"))]
-TheDesk = Annotated[Desk, Depends(desk_of)]
+TheService = Annotated[ClaimService, Depends(service_of)]
 
 
 @routes.post("/provision", status_code=202, responses=ERRORS)
 def provision(
-    asked: ProvisionRequest, client: Asking, desk: TheDesk, request: Request, key: IdempotencyKey = None
+    asked: ProvisionRequest, client: Asking, service: TheService, request: Request, key: IdempotencyKey = None
 ) -> ClaimAnswer:
     """Ask for instances. The answer comes at once; follow them by GET /provision/{id} or /provision/{id}/events."""
-    answer = desk.ask(client, asked, key)
+    answer = service.ask(client, asked, key)
     request.state.claim = answer.id
     return answer
 
 
 @routes.get("/provision", responses=ERRORS)
-def claims(client: Seeing, desk: TheDesk) -> list[ClaimAnswer]:
+def claims(client: Seeing, service: TheService) -> list[ClaimAnswer]:
     """List this client's live claims; an admin's list has those of all clients."""
-    return desk.claims(client)
+    return service.claims(client)
 
 
 @routes.get("/provision/{id}", responses=ERRORS)
-def claim(id: Id, client: Seeing, desk: TheDesk) -> ClaimAnswer:  # noqa: A002 -- the path names it
+def claim(id: Id, client: Seeing, service: TheService) -> ClaimAnswer:  # noqa: A002 -- the path names it
     """Return a claim: its phases, endpoint, token, price, and how long it may take."""
-    return desk.look(client, id)
+    return service.look(client, id)
 
 
 @routes.get("/provision/{id}/events", responses=ERRORS, response_class=EventSourceResponse)
 async def events(
     id: Id,  # noqa: A002 -- the path names it
     client: Seeing,
-    desk: TheDesk,
+    service: TheService,
     request: Request,
     after: LastEvent = None,
 ) -> EventSourceResponse:
     """Follow a claim by server-sent events (`phase`, `status`), which end with `ready`, `ended` or `error`."""
-    await run_in_threadpool(desk.look, client, id)
-    return EventSourceResponse(stream(desk, request.app.state.bell, client, id, after or 0))
+    await run_in_threadpool(service.look, client, id)
+    return EventSourceResponse(stream(service, request.app.state.bell, client, id, after or 0))
 
 
 @routes.post("/provision/{id}/renew", responses={**ERRORS, 410: {"model": ErrorAnswer, "description": "It is over."}})
-def renew(id: Id, client: Asking, desk: TheDesk, asked: RenewRequest | None = None) -> ClaimAnswer:  # noqa: A002
+def renew(id: Id, client: Asking, service: TheService, asked: RenewRequest | None = None) -> ClaimAnswer:  # noqa: A002
     """Let a claim end so many minutes from now. It never ends earlier than before."""
-    return desk.renew(client, id, asked.ttl_minutes if asked else None)
+    return service.renew(client, id, asked.ttl_minutes if asked else None)
 
 
 @routes.delete("/provision/{id}", responses=ERRORS)
-def give_back(id: Id, client: Seeing, desk: TheDesk) -> ClaimAnswer:  # noqa: A002 -- the path names it
+def give_back(id: Id, client: Seeing, service: TheService) -> ClaimAnswer:  # noqa: A002 -- the path names it
     """End a claim. Its instances finish their requests first. Ending it again changes nothing."""
-    return desk.end(client, id)
+    return service.end(client, id)
 
 
 @routes.get("/fleets", responses=ERRORS)
-def fleets(_client: Reading, desk: TheDesk) -> list[FleetAnswer]:
+def fleets(_client: Reading, service: TheService) -> list[FleetAnswer]:
     """List the elastic fleets: what they serve, their bounds, and their slots by state."""
-    return desk.fleets()
+    return service.fleets()
 
 
 open_routes = APIRouter()
@@ -143,9 +143,9 @@ def healthz() -> Health:
 
 
 @open_routes.get("/readyz", responses={503: ERRORS[503]})
-def readyz(desk: TheDesk) -> Health:
+def readyz(service: TheService) -> Health:
     """Say whether the database answers and what is applied is known."""
-    desk.ready()
+    service.ready()
     return Health(status="ready")
 
 
@@ -179,7 +179,7 @@ def create_app(
             pruner.stop()
 
     app = FastAPI(title="gpu-fleet controller", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.state.desk = Desk(store, offers, wall, id_)
+    app.state.service = ClaimService(store, offers, wall, id_)
     app.state.metrics = Metrics(store, wall)
     app.state.audit = Audit(store, app.state.metrics, wall)
     app.state.bell = bell

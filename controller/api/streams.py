@@ -11,7 +11,7 @@ from sse_starlette import ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from controller.api.bodies import public
-from controller.api.desk import Desk, phase
+from controller.api.claim_service import ClaimService, phase
 from controller.api.errors import as_api_error
 from controller.offers import Client
 from controller.progress import Status
@@ -79,7 +79,9 @@ class Bell:
                 loop.call_soon_threadsafe(event.set)
 
 
-async def stream(desk: Desk, bell: Bell, client: Client, id_: str, after: int) -> AsyncIterator[ServerSentEvent]:
+async def stream(
+    service: ClaimService, bell: Bell, client: Client, id_: str, after: int
+) -> AsyncIterator[ServerSentEvent]:
     """Yield `phase` for each step behind the event `after`, `status` for each change, at last `ready` or `ended`.
 
     If the controller cannot go on, `error` ends the stream; a client that comes back with Last-Event-ID misses nothing.
@@ -89,7 +91,7 @@ async def stream(desk: Desk, bell: Bell, client: Client, id_: str, after: int) -
         while True:
             changed.clear()
             try:
-                answer, events = await run_in_threadpool(desk.follow, client, id_, after)
+                answer, events = await run_in_threadpool(service.follow, client, id_, after)
             except Exception as error:
                 shown = as_api_error(error)
                 if shown.status == 500:

@@ -3,7 +3,7 @@
 import datetime as dt
 from dataclasses import replace
 
-from controller.api.desk import new_id
+from controller.api.claim_service import new_id
 from controller.api.pruning import KEPT_SECONDS, Pruner
 from controller.store.event_rows import Call, Record
 from controller.store.store import Store

@@ -25,7 +25,7 @@ def new_id() -> str:
 
 
 @dataclass(frozen=True)
-class Desk:
+class ClaimService:
     """`offers` returns what is applied now, and raises Unavailable. `wall` is unix seconds.
 
     Every method raises StoreDown, and what controller/api/errors.py makes an answer of.
