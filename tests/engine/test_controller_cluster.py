@@ -22,19 +22,26 @@ from tests.doubles.pulumi_stack import Engine, Stack, sandbox_config
 
 pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
 
-# The part of the project's program that makes the controller's objects, with a stack's secret that is known.
+# The part of the project's program that makes the controller's objects. As there, the first preview knows no secret yet.
 PROGRAM = """
 import pulumi
 from components.controller import run_controller
-from components.stack_config import read_program_config, seal_inputs
+from components.provider_pool import ProviderPool
+from components.stack_config import read_program_config, seal_inputs, stack_name
+from config.base import PROJECT
+from config.secret_keys import SECRETS
+from providers.identity.resource import Identity
 
 config = read_program_config()
 seal_inputs(config.secret_leaves)
+pool = ProviderPool(PROJECT, {key: config.source.require_secret(key) for key in SECRETS})
+inputs = {"rotation": config.stack.rotation.model_dump(), "stack": stack_name()}
+identity = Identity("identity", inputs, pulumi.ResourceOptions(provider=pool.common()))
+pulumi.export("secret", identity.tokenSecret)
 if config.stack.cluster_controller:
-    secret = pulumi.Output.secret("TOKEN SECRET")
-    pulumi.export("controller", run_controller(config.stack, config.source, config.values, config.project, secret))
+    made = run_controller(config.stack, config.source, config.values, config.project, identity.tokenSecret)
+    pulumi.export("controller", made)
 """
-TOKEN_SECRET = "5f" * 32
 ACCESS_TOKEN = "pul-0123456789abcdef"
 BACKEND = "s3://bucket/state"
 IMAGE = f"registry.example/me/gpu-fleet-controller:1@sha256:{'a' * 64}"
@@ -82,7 +89,7 @@ def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]
 @pytest.fixture
 def controlled(kubernetes: Kubernetes, engine: Engine) -> Controlled:
     stack = engine.stack(REPO)
-    (stack.folder / "__main__.py").write_text(PROGRAM.replace("TOKEN SECRET", TOKEN_SECRET))
+    (stack.folder / "__main__.py").write_text(PROGRAM)
     (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
     config = sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2")
     namespace = f"control-{secrets.token_hex(4)}"
@@ -96,11 +103,12 @@ def test_made_with_its_database_and_gone_with_the_last_elastic_fleet(controlled:
     variable = "gpu-fleet:controller.kubernetes.environment.PULUMI_ACCESS_TOKEN"
     stack.config(secret={variable: ACCESS_TOKEN})
     passphrase = stack.env["PULUMI_CONFIG_PASSPHRASE"]
-    password = postgres_password(TOKEN_SECRET)
 
     told = stack.preview("--diff").text + stack.up().text
     written = json.dumps(stack.state())
-    assert not [one for one in (ACCESS_TOKEN, TOKEN_SECRET, password) if one in told + written]
+    token_secret = stack.outputs()["secret"]
+    password = postgres_password(token_secret)
+    assert not [one for one in (ACCESS_TOKEN, token_secret, password) if one in told + written]
     assert stack.outputs()["controller"] == {
         "namespace": controlled.namespace,
         "reach": f"kubectl --namespace {controlled.namespace} port-forward service/controller 8080",
@@ -136,7 +144,7 @@ def test_made_with_its_database_and_gone_with_the_last_elastic_fleet(controlled:
     controlled.write(replicas=0)
     stack.up()
     assert controlled.live("apps/v1", "Deployment", "controller") is None
-    assert stack.outputs() == {}
+    assert stack.outputs().keys() == {"secret"}
     until(lambda: controlled.live("v1", "Namespace", controlled.namespace) is None, 30)
 
 
