@@ -115,6 +115,9 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
         single_files={f"{PROJECT_FOLDER}/{stack_file}": (STACK_FILE, stack_file) for _one in files},
         files=files,
         grace_seconds=GRACE_SECONDS,
+        # A pod that was killed leaves Pulumi's locks with its name. The next one breaks those whose process it lacks. If the
+        # old one still runs somewhere, it holds the slots' locks in PostgreSQL, too.
+        hostname=CONTROLLER,
     )
     return [
         *files,

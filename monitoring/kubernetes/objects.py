@@ -18,6 +18,7 @@ class Workload:
     `mounts`: volume by path; `environment`: (Secret, key) by variable; `probe`: (port, path), or the words of a command.
     `single_files`: (ConfigMap, key) by path, for a file among others of the image. `ready_path`: the path that tells
     readiness, if it is another. `grace_seconds`: time to end after SIGTERM; by default 30.
+    `hostname`: the pod's, if it is to stay the same from one pod to the next.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Workload:
     single_files: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     ready_path: str = ""
     grace_seconds: int | None = None
+    hostname: str = ""
     files: Sequence[Manifest] = ()  # ConfigMaps whose change restarts the pod
 
 
@@ -120,6 +122,7 @@ def deployment(workload: Workload, namespace: str) -> Manifest:
                 "spec": {
                     "automountServiceAccountToken": False,
                     "enableServiceLinks": False,
+                    **({"hostname": workload.hostname} if workload.hostname else {}),
                     **({"terminationGracePeriodSeconds": workload.grace_seconds} if workload.grace_seconds else {}),
                     "securityContext": {
                         "runAsNonRoot": True,

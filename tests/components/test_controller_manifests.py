@@ -123,6 +123,10 @@ def test_the_controller_lives_by_one_path_and_is_ready_by_another() -> None:
     assert plain["GPU_FLEET_LISTEN"] == f"0.0.0.0:{container['ports'][0]['containerPort']}"
 
 
+def test_every_pod_of_it_has_one_name_so_that_the_next_breaks_the_locks_of_a_killed_one() -> None:
+    assert pods(manifests(settings()))["controller"]["hostname"] == "controller"
+
+
 def test_no_more_slots_start_at_once_than_its_memory_holds() -> None:
     def at_once(**given: Any) -> tuple[str, str]:
         [container] = pods(manifests(settings(**given)))["controller"]["containers"]
