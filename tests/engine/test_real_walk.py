@@ -22,6 +22,7 @@ from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.renting.rent import rent_body
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.documented import WALK, commands_of, played_by
+from tests.doubles.pulumi_stack import PROGRAM_FOLDERS
 from tests.doubles.terminal import Terminal
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600), pytest.mark.rotating(of=2)]
@@ -30,15 +31,7 @@ LINKED = (
     "Makefile",
     "Pulumi.yaml",
     "__main__.py",
-    "tools",
-    "components",
-    "config",
-    "providers",
-    "bootstrap",
-    "monitoring",
-    "weights",
-    "cli",
-    "offline",
+    *(folder for folder in PROGRAM_FOLDERS if folder != "models"),  # the walk writes a model of its own
     "sandbox",
     ".venv",
 )

@@ -172,7 +172,7 @@ def test_a_destroy_of_the_main_stack_ends_a_slot_that_boots_and_it_leaves_nothin
         booting = pool.submit(one.up)
         wait_until(lambda: bool(cloud.rented()), "a rent")
         stack.destroy()
-        assert cloud.rented() == []
+        # A rent whose reply takes longer than the destroy looks shows only now. The create gives it back itself.
         with pytest.raises(SlotError):
             booting.result(200)
     assert cloud.rented() == []
