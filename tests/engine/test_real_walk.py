@@ -162,7 +162,7 @@ def operate(terminal: Terminal, cloud: Cloud) -> None:
     terminal.type("make log STACK=dev NAME=chat-0")
     terminal.run("pulumi refresh")
     forgotten = rent(cloud, f"gpu-fleet/{stack}/chat-7")
-    terminal.type("gpu-fleet sweep --destroy")
+    terminal.run("gpu-fleet sweep --destroy")
     assert [row["id"] for row in cloud.rented()] == [before["id"]] != [forgotten]
     terminal.run(
         "pulumi config set --path 'gpu-fleet:fleets.chat.registry.server' registry.example && "
