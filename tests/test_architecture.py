@@ -19,6 +19,16 @@ def test_every_room_is_named():
 
     assert [
         room
-        for room in ("config", "components", "controller", "providers", "bootstrap", "monitoring", "sandbox", "offline")
+        for room in (
+            "config",
+            "components",
+            "controller",
+            "providers",
+            "bootstrap",
+            "monitoring",
+            "review",
+            "sandbox",
+            "offline",
+        )
         if f"`{room}" not in page
     ] == []
