@@ -11,6 +11,7 @@ from typing import Any, cast
 from components.fleet import FleetArgs, instance_inputs
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
+from config.policy import PolicyConfig
 from config.stack import StackConfig
 from providers.identity.resource import Identity
 from providers.identity.tokens import token_for
@@ -109,6 +110,10 @@ EDITS = (
     Edit("limits.rentsPerHour", 50),
     Edit("budget.usdPerDay", says="nothing; alerts compare with it"),
     Edit("budget.usdPerMonth", says="nothing; alerts compare with it"),
+    *(
+        Edit(f"policy.{field.alias or name}", says="nothing; reviews follow it once the base branch has it")
+        for name, field in PolicyConfig.model_fields.items()
+    ),
     Edit("metrics.url", "https://other.example"),
     Edit("metrics.intervalSeconds", 5),
     *(

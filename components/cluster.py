@@ -63,7 +63,7 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
 
     The text is JSON, because every dialect of YAML reads it alike. Raises ConfigError if the exporter needs a secret leaf.
     """
-    left_out: Any = {"kubernetes": True, "controller": True, "clients": True}
+    left_out: Any = {"kubernetes": True, "controller": True, "clients": True, "policy": True}
     left_out["fleets"] = {"__all__": {"environment", "registry"}}
     content = secret_leaves.without(
         stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)

@@ -15,6 +15,7 @@ from config.limits import LimitsConfig
 from config.market import MarketConfig
 from config.models import ModelConfig
 from config.monitoring import BudgetConfig, MetricsConfig
+from config.policy import PolicyConfig
 from config.preflight import PreflightConfig
 from config.registry import RegistryConfig
 from config.rollout import RolloutConfig
@@ -31,6 +32,7 @@ class StackConfig(Section):
     fleets: dict[str, FleetConfig] = Field(default_factory=dict, description="Fleets by name.")
     limits: LimitsConfig = Field(LimitsConfig(), description="Bounds of bringing one instance online.")
     budget: BudgetConfig = Field(BudgetConfig(), description="What the fleets may cost.")
+    policy: PolicyConfig | None = Field(None, description="What a review of an edit holds the edit to.")
     metrics: MetricsConfig | None = Field(None, description="Where hosts report to.")
     kubernetes: KubernetesConfig | None = Field(None, description="The cluster that monitors.")
     controller: ControllerConfig = Field(
@@ -60,6 +62,7 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "fleets.<name>.lease": LeaseConfig,
     "limits": LimitsConfig,
     "budget": BudgetConfig,
+    "policy": PolicyConfig,
     "metrics": MetricsConfig,
     "kubernetes": KubernetesConfig,
     "controller": ControllerConfig,

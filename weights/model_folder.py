@@ -185,5 +185,10 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
+def runs_code(path: str) -> bool:
+    """Return whether a file of this name can run code on the host when it is loaded: pickles and Python."""
+    return _matches(path.lower(), CODE)
+
+
 def _matches(path: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
