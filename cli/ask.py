@@ -25,7 +25,7 @@ CONNECT_S = 10.0
 
 
 class Closed(Exception):
-    """The gate lets nobody through until the instance has proven itself."""
+    """The gate lets no client through until the instance has proven itself."""
 
 
 @dataclass(frozen=True)

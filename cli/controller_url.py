@@ -10,7 +10,7 @@ from sandbox.settings import folders
 def controller_url(stack: str) -> str:
     """Return the URL of the sandbox's controller if the stack is the sandbox's; else, or if none runs, an empty text.
 
-    Nobody but its operator knows where the controller of another stack answers.
+    Only its operator knows where the controller of another stack answers.
     """
     if stack != SANDBOX_STACK:
         return ""

@@ -26,7 +26,7 @@ GRACE_SECONDS = (
 )
 OWN_MB, SLOT_MB = 512, 256  # memory of the controller itself, and of each slot whose stack runs; in MiB
 SSH, UNPRIVILEGED, LAST_PORT = 22, 1024, 65535
-# Networks that are nobody's on the internet: nodes, pods, services, and the metadata of a cloud's machines.
+# Networks that the internet does not route: nodes, pods, services, and the metadata of a cloud's machines.
 PRIVATE_4 = ("10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16")
 PRIVATE_6 = ("::1/128", "fc00::/7", "fe80::/10")
 INTERNET = (Network("0.0.0.0/0", PRIVATE_4), Network("::/0", PRIVATE_6))

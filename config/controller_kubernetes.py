@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from config.cluster import IMAGE, NAMESPACE, ClusterConfig
 
-# The registry serves only content with this digest under it, so nobody can move the tag.
+# The registry serves only content with this digest under it, so the tag cannot be moved.
 POSTGRES = "docker.io/library/postgres:18.1@sha256:1090bc3a8ccfb0b55f78a494d76f8d603434f7e4553543d6e807bc7bd6bbd17f"
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 OURS = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME", "HOME", "PATH")

@@ -20,7 +20,7 @@ class Elastic(Section):
         300, alias="downSeconds", ge=0, description="How long fewer must be enough before an instance leaves."
     )
     idle_seconds: float = Field(
-        900, alias="idleSeconds", ge=0, description="How long nobody must ask before the last instance leaves."
+        900, alias="idleSeconds", ge=0, description="How long no request must come before the last instance leaves."
     )
     max_request_minutes: float = Field(
         60, alias="maxRequestMinutes", gt=0, description="The longest that one request may take; so long leaving waits."

@@ -70,7 +70,7 @@ class FleetConfig(RequirementsConfig):
         None,
         alias="idleMinutes",
         gt=0,
-        description="A host that served nobody for so long ends itself, and costs nothing any more; the next `up` rents "
+        description="A host without a request for so long ends itself, and costs nothing any more; the next `up` rents "
         "another. Default: never.",
     )
     max_hours: float | None = Field(

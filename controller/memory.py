@@ -6,7 +6,7 @@ wall clock that jumps moves no window.
 
 from dataclasses import dataclass, replace
 
-GAP_SECONDS = 30.0  # nobody watched for so long: what was wanted meanwhile is unknown
+GAP_SECONDS = 30.0  # no tick ran for so long: the wanted count meanwhile is unknown
 
 
 @dataclass(frozen=True)

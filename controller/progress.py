@@ -47,7 +47,7 @@ def usd_per_hour(serving: Iterable[Serving]) -> float | None:
 
 
 def seconds_to_expect(claim: Claim, serving: Sequence[Serving], boots: Sequence[float]) -> float | None:
-    """Return how long the claim will take, by the boots before; 0 if it serves, None if nobody knows.
+    """Return how long the claim will take, by the boots before; 0 if it serves, None if it is unknown.
 
     For a slot that boots, only boots count that took longer than it has taken already. A slot that is still missing boots
     after the next decision.

@@ -133,7 +133,7 @@ def held_while_in_use(situation: Situation, draft: Draft) -> Draft:
     seconds, unwanted = situation.elastic.idle_seconds, draft.memory.unwanted(situation.now)
     if unwanted >= seconds and not situation.load.untold:
         return draft
-    says = f"nobody has asked for {unwanted:.0f} of {seconds:.0f} s"
+    says = f"the last request came {unwanted:.0f} s ago; the last instance leaves after {seconds:.0f} s"
     if situation.load.untold:
         says = "a host does not tell when it served last"
     return draft.because(1, Rule.IDLE_WINDOW, says, unwantedSeconds=round(unwanted), idleSeconds=seconds)

@@ -178,7 +178,7 @@ ALERTS: Sequence[Alert] = (
         queries.lapsed_leases(),
         "2m",
         "ticket",
-        "Nobody renews the lease of {{ $labels.name }}; it lapsed {{ $value | humanizeDuration }} ago. "
+        "The lease of {{ $labels.name }} is not renewed; it lapsed {{ $value | humanizeDuration }} ago. "
         "The host ends itself once it is idle.",
     ),
     Alert(

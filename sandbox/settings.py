@@ -17,7 +17,7 @@ TIME_SCALE = 30.0
 class Settings:
     """The settings of one sandbox. A port of 0 means any free port.
 
-    `market_only` leaves the store and real hosts out, so nobody can log in. `monitoring` adds Prometheus,
+    `market_only` leaves out the store and real hosts, so no login works. `monitoring` adds Prometheus,
     Alertmanager, exporter, receiver (`door_port`) and a cluster without nodes.
     """
 

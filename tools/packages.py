@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.machine.steps import SetupError, run, step
 
-PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # what is looked for, and the package that brings it
+PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # program: the package that brings it
 BROWSERS = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")

@@ -20,7 +20,7 @@ from controller.store.store import Store
 
 
 def new_id() -> str:
-    """Return a claim's id, which nobody guesses."""
+    """Return a claim's id, which cannot be guessed."""
     return f"claim-{secrets.token_hex(8)}"
 
 

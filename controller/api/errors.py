@@ -79,7 +79,7 @@ def as_api_error(error: Exception) -> ApiError:
             )
             return ApiError(503, "store_down", says, _again("with the same Idempotency-Key"))
         case Unavailable():
-            says = "The controller does not know now what is applied. Instances serve on."
+            says = "The controller cannot read the applied config now. Instances serve on."
             return ApiError(503, "not_known", says, _again("with the same Idempotency-Key"))
     return _refusal(error)
 

@@ -70,7 +70,7 @@ def _judge(ports: Ports, rules: Rules, left: Leavers, sights: Mapping[Place, Sig
 
 
 def reopen(ports: Ports, known: Known, rows: Sequence[Slot], reasons: Iterable[Reason]) -> Steps[None]:
-    """Open the gates, then write `ready`: a slot that is `ready` in the table never has a gate that nobody has opened."""
+    """Open the gates, then write `ready`: a slot that is `ready` in the table never has a closed gate."""
     opened = set(ports.hosts.open([known.place(row.index) for row in rows]))
     for row in rows:
         yield Pause(slot=row.index)

@@ -8,7 +8,7 @@ TABLES = frozenset({"slots", "claims", "events"})
 
 
 class Watch:
-    """Tells which tables changed. Whoever begins to watch, or lost the connection, hears of all of them once."""
+    """Tells which tables changed. A new watcher, or one that lost the connection, hears of all of them once."""
 
     def __init__(self, connect: Callable[[], Connection]) -> None:
         self._connect = connect

@@ -49,7 +49,7 @@ class LastWord:
         form = "%H:%M UTC" if abs(now - self.at) < TODAY_SECONDS else "%H:%M UTC on %Y-%m-%d"
         why = {
             "idle": f"after {_idle(self.idle_seconds)}",
-            "lease": f"after {_idle(self.idle_seconds)}, because nobody renewed its lease",
+            "lease": f"after {_idle(self.idle_seconds)}, because its lease was not renewed",
             "lifetime": f"at the end of its maxHours, after {self.lived_seconds / 3600:.1f} hours",
         }[self.why]
         return f"ended itself at {datetime.fromtimestamp(self.at, UTC):{form}} {why}"

@@ -43,7 +43,7 @@ class References:
                 manifest = Manifest.from_json(text.decode())
             except (ValidationError, UnicodeDecodeError):
                 raise StoreError(
-                    f"{key} in bucket {self.bucket!r} is not a manifest, so nobody knows which blobs it needs, and none was "
+                    f"{key} in bucket {self.bucket!r} is not a manifest, so its blobs are unknown, and none was "
                     "deleted. Delete that object if it is not wanted, then run the command again."
                 ) from None
             found |= {blob_key(file.sha256) for file in manifest.files}

@@ -1,4 +1,4 @@
-"""Say how an instance ended that the market does not list any more: it ended itself and left word of it, or nobody knows."""
+"""Say how an instance ended that the market does not list any more: by itself, with word of it, or for an unknown cause."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

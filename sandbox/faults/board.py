@@ -20,7 +20,7 @@ ANYTHING = Occasion()
 class Armed:
     """One arming and its tally. `judged` holds the instances that already had their one occasion.
 
-    `spell_until` is the end, in market seconds, of a spell that has begun.
+    `outage_until` is the end, in market seconds, of an outage that has begun.
     """
 
     arming: Arming
@@ -28,7 +28,7 @@ class Armed:
     tally: Tally
     off: bool = False
     judged: set[int] = field(default_factory=set)
-    spell_until: float = float("-inf")
+    outage_until: float = float("-inf")
 
 
 class Faults:
@@ -94,7 +94,7 @@ class Faults:
             for one in self._armed:
                 if one.fault.name != name or one.off or (once is not None and once in one.judged):
                     continue
-                if now < one.spell_until:
+                if now < one.outage_until:
                     return one
                 seen = one.tally.seen
                 draw = random.Random(f"{one.arming.seed}/{seen}").random()
@@ -103,7 +103,7 @@ class Faults:
                     one.judged.add(once)
                 if struck:
                     if one.arming.seconds is None:
-                        one.spell_until = now + one.fault.spell
+                        one.outage_until = now + one.fault.outage_seconds
                     return one
         return None
 
@@ -153,7 +153,7 @@ class Faults:
             ]
 
     def _ended(self, one: Armed, now: float) -> bool:
-        return one.off or (over(one.arming, one.tally, now) and now >= one.spell_until)
+        return one.off or (over(one.arming, one.tally, now) and now >= one.outage_until)
 
     def _play_at_once(self, armed: Armed) -> None:
         for _ in range(armed.arming.times or 1):

@@ -13,7 +13,7 @@ class Fault:
 
     `calls`: the kinds of market call that it can strike, empty for any. `fields`: the fields of a row that it can
     spoil. `lasts`: by default it strikes until it is switched off. `on_host`: the host's own name and options for it,
-    if a host plays it. `at_once`: it strikes when it is armed, without an occasion. `spell`: after a strike it goes
+    if a host plays it. `at_once`: it strikes when it is armed, without an occasion. `outage_seconds`: after a strike it goes
     on for so many market seconds and strikes every call of any kind.
     """
 
@@ -25,7 +25,7 @@ class Fault:
     lasts: bool = False
     on_host: tuple[str, Mapping[str, object]] | None = None
     at_once: bool = False
-    spell: float = 0.0
+    outage_seconds: float = 0.0
 
 
 class FaultUnknown(Exception):

@@ -171,7 +171,7 @@ MARKET = (
         "api-down",
         "market",
         "The market is down from this call on, for all calls of 600 market seconds: HTTP 502, 503, 504, no answer in turn.",
-        spell=OUTAGE_SECONDS,
+        outage_seconds=OUTAGE_SECONDS,
     ),
     *(Fault(name, "market", says) for name, says in _INSTANCES),
     *(Fault(name, "market", says) for name, says in _ADDRESSES),

@@ -75,7 +75,7 @@ class Forwarder:
         self._wait(end())
 
     def stop(self) -> None:
-        """End the loop and its thread, with the connections of listeners that nobody closed."""
+        """End the loop and its thread, with the connections of open listeners."""
 
         async def end() -> None:
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

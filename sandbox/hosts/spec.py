@@ -12,7 +12,7 @@ IDENTITY_PORTS = 70_000  # from this number on, a container port means "the same
 
 
 class HostsError(Exception):
-    """A host that nobody can make or reach. The message names the host, the cause and the next step."""
+    """A host cannot be made or reached. The message names the host, the cause and the next step."""
 
 
 @dataclass(frozen=True)

@@ -151,7 +151,7 @@ class Postgres:
     def _end_leftover(self) -> None:
         """End a server that outlived its sandbox, and remove the files that say it runs.
 
-        PostgreSQL takes any process with the number in these files for the server, also one that nobody has waited for.
+        PostgreSQL takes any process with the number in these files for the server, also a dead one that awaits its parent.
         """
         for file in (self._data / "postmaster.pid", self._sockets / f".s.PGSQL.{PORT}.lock"):
             try:

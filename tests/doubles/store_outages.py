@@ -75,22 +75,22 @@ class TroubledStore:
 
     def __init__(self, clock: FakeClock, trouble: Trouble, chance: random.Random) -> None:
         self.clock, self.trouble = clock, trouble
-        self.spells: list[tuple[float, float]] = []
+        self.outages: list[tuple[float, float]] = []
         self._chance = chance
 
     def begin(self) -> None:
         now = end = self.clock.now + OUTAGE_SECONDS
-        self.spells = [(self.clock.now, end)]
+        self.outages = [(self.clock.now, end)]
         if self.trouble.flaps:
-            at, self.spells = self.clock.now, []
+            at, self.outages = self.clock.now, []
             while at < now:
                 seconds = self._chance.uniform(*SPELL_SECONDS)
-                self.spells.append((at, at + seconds))
+                self.outages.append((at, at + seconds))
                 at += seconds + self._chance.uniform(*QUIET_SECONDS)
 
     @property
     def down(self) -> bool:
-        return any(begin <= self.clock.now < end for begin, end in self.spells)
+        return any(begin <= self.clock.now < end for begin, end in self.outages)
 
     def presign(self, sha256: str, _seconds: int) -> str:
         return f"http://store/{sha256}"

@@ -124,7 +124,7 @@ class Adoption:
             raise
         except (errors.VastError, MarkUnknown) as error:
             self.report_progress(
-                "market", f"instance {instance_id} serves; nobody knows whether another carries its label: {error}"
+                "market", f"instance {instance_id} serves; whether another carries its label is unknown: {error}"
             )
             return
         if holder != instance_id:

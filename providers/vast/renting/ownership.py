@@ -96,7 +96,7 @@ def _finding(
         return Finding(instance, Kind.ANOTHER, f"stack id {mark.stack_id} is not this stack's")
     mine = [state for state in states if mark.stack_id in state.stack_ids]
     if late is not None:
-        return Finding(instance, Kind.UNKNOWN, f"it has been booting for {late:.1f} h, and nobody waits for it")
+        return Finding(instance, Kind.UNKNOWN, f"it has been booting for {late:.1f} h, and no process waits for it")
     if any(mark.name in state.creating for state in mine):
         return Finding(instance, Kind.CREATING, "an update is creating it, or was killed while it did")
     known = sorted(number for state in mine for number in state.instances.get(mark.name, ()))

@@ -30,7 +30,7 @@ Phase = Literal["booting", "up", "stopped", "failed", "exited", "offline"]
 
 
 class Request(BaseModel):
-    """The body of the rent call; what nobody acts upon is ignored."""
+    """The body of the rent call; keys without an effect are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 

@@ -92,7 +92,7 @@ def test_while_the_mark_is_not_known_nothing_sound_goes_back() -> None:
     assert broken not in account.market.rows
     account.holding().keep(second)
     assert list(account.market.rows) == [first, second]
-    assert "nobody knows whether another carries its label: the store does not answer" in account.reported[-1]
+    assert "whether another carries its label is unknown: the store does not answer" in account.reported[-1]
 
 
 @pytest.mark.parametrize("error", [host_errors.HostUnreachable("closed"), KeyboardInterrupt()])

@@ -64,7 +64,7 @@ def test_what_serves_is_kept_though_the_last_look_never_comes(name: str) -> None
     served = bring(market, lambda phase, text: reported.append(f"{phase} {text}"))
 
     assert list(market.rows) == [served.instance.id]
-    assert f"instance {served.instance.id} serves; nobody knows whether another" in reported[-1]
+    assert f"instance {served.instance.id} serves; whether another" in reported[-1]
 
 
 def test_what_serves_is_kept_though_a_surplus_one_cannot_be_given_back() -> None:

@@ -200,7 +200,7 @@ def test_a_host_that_ends_itself_no_more_keeps_its_machine(rented: Rented) -> No
         (
             ("lease", 60, 900, 1),
             60,
-            "ended itself at 00:01 UTC after 15 idle minutes, because nobody renewed its lease",
+            "ended itself at 00:01 UTC after 15 idle minutes, because its lease was not renewed",
         ),
         (("lifetime", 0, 0, 43_210), 60, "ended itself at 00:00 UTC at the end of its maxHours, after 12.0 hours"),
     ],
