@@ -114,7 +114,7 @@ class FetchingHost:
     def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         clock, before = self.store.clock, self.came
         while self.came < SIZE:
-            if not self.store.spells and self.came >= self.begins and not self.faulty:
+            if not self.store.outages and self.came >= self.begins and not self.faulty:
                 self.store.begin()
             if self.faulty or self.store.down:
                 self.struck = True
