@@ -6,15 +6,14 @@ the committed page, and checks that the page has every key.
 
 import copy
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
-from components.fleet import FleetArgs, instance_inputs
+from components.instance_inputs import FleetParts, instance_inputs
+from components.stand_ins import stand_ins
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
 from config.policy import PolicyConfig
 from config.stack import StackConfig
-from providers.identity.resource import Identity
-from providers.identity.tokens import token_for
 from providers.vast.changes import Machine, changes
 from providers.vast.settings import InstanceSettings
 from weights.manifest import File, Manifest
@@ -175,7 +174,7 @@ def page() -> str:
 
 def effect(edit: Edit) -> str:
     """Return the effect of an edit in a few words."""
-    found = changes(_settings(Edit("")), _settings(edit), MACHINE)
+    found = changes(settings_of(Edit("")), settings_of(edit), MACHINE)
     if found.replace:
         return "another machine"
     if found.in_place:
@@ -183,30 +182,18 @@ def effect(edit: Edit) -> str:
     return "written down" if found.recorded else "nothing"
 
 
-def _settings(edit: Edit) -> InstanceSettings:
-    args = fleet_args(edit)
-    token = token_for("0" * 64, "chat-0", args.stack.rotation.tokens)
-    return InstanceSettings.from_props(dict(instance_inputs(args, "chat-0", 0, cast(Any, token))))
+def settings_of(edit: Edit) -> InstanceSettings:
+    """Return the settings of the instance `chat-0` after an edit."""
+    parts = fleet_parts(edit)
+    return InstanceSettings.from_props(instance_inputs(parts, stand_ins(parts.stack, "chat-0"), "chat-0", 0))
 
 
-def fleet_args(edit: Edit) -> FleetArgs:
-    """Return the inputs of the fleet `chat` after an edit, with known values in place of the engine's outputs."""
+def fleet_parts(edit: Edit) -> FleetParts:
+    """Return config and files of the fleet `chat` after an edit."""
     stack = StackConfig.model_validate(_edited(edit))
     fleet = stack.fleets["chat"]
     manifests = {name: _manifest(model.manifest) for name, model in stack.models.items()}
-    identity = _identity(stack.rotation.ssh, stack.rotation.ca)
-    return FleetArgs(
-        "chat",
-        fleet,
-        stack,
-        manifests[fleet.model],
-        _manifest("kit"),
-        identity,
-        [],
-        cast(Any, None),
-        {},
-        cast(Any, "a key of the metrics"),
-    )
+    return FleetParts(name="chat", fleet=fleet, stack=stack, model=manifests[fleet.model], kit=_manifest("kit"))
 
 
 def _edited(edit: Edit) -> dict[str, Any]:
@@ -223,24 +210,6 @@ def _edited(edit: Edit) -> dict[str, Any]:
 def _manifest(path: str) -> Manifest:
     mark = f"{sum(path.encode()):064x}"
     return Manifest(name="m", files=(File(path="a", size=1, sha256=mark, parts=(mark,)),))
-
-
-class _Known(str):
-    """A text in the place of the engine's output."""
-
-    __slots__ = ()
-
-    def apply(self, rule: Any) -> Any:
-        """Return the rule's result."""
-        return rule(str(self))
-
-
-def _identity(ssh: int, ca: int) -> Identity:
-    identity = Identity.__new__(Identity)
-    known = {"stackId": "abc", "sshPublicKey": f"ssh-ed25519 {ssh}", "sshPrivateKey": f"key {ssh}"}
-    for name, value in {**known, "caCertificate": f"certificate {ca}", "caKey": "key", "tokenSecret": "secret"}.items():
-        object.__setattr__(identity, name, _Known(value))
-    return identity
 
 
 if __name__ == "__main__":

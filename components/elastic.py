@@ -6,7 +6,8 @@ from typing import Any, cast
 import pulumi
 
 from bootstrap.gpu_names import all_market_names
-from components.fleet import FleetArgs, instance_inputs
+from components.fleet import FleetArgs, inputs_of
+from components.instance_inputs import FleetParts, slot_inputs
 from config.clients import ClientConfig
 from config.stack import StackConfig
 from providers.elastic.applied import NAME, VERSION, digest_of
@@ -26,7 +27,7 @@ def export_elastic(
     elastic = [args for args in fleets if args.fleet.elastic]
     if not (elastic or stack.clients):
         return
-    parts = {args.name: fleet_part(args) for args in elastic}
+    parts = {args.name: fleet_part(args, _instance_of(args)) for args in elastic}
     common = {
         "version": VERSION,
         "stack": pulumi.get_stack(),
@@ -47,9 +48,12 @@ def export_elastic(
     pulumi.export(NAME, pulumi.Output.secret(made))
 
 
-def fleet_part(args: FleetArgs) -> dict[str, Any]:
-    """Return what the output says of one elastic fleet, but for its digest; some values are still the engine's outputs."""
-    fleet = args.fleet
+def fleet_part(parts: FleetParts, instance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the output says of one elastic fleet, but for its digest; some values are still the engine's outputs.
+
+    `instance`: the inputs of one of its slots.
+    """
+    fleet = parts.fleet
     return {
         "bounds": fleet.elastic.model_dump(by_alias=True) if fleet.elastic else {},
         "model": fleet.model,
@@ -57,18 +61,12 @@ def fleet_part(args: FleetArgs) -> dict[str, Any]:
         "gpuCount": fleet.gpu.count,
         "ceilingUsdPerHour": fleet.max_usd_per_hour,
         "rollout": fleet.rollout.model_dump(by_alias=True),
-        "instance": slot_inputs(args),
+        "instance": dict(instance),
     }
 
 
-def slot_inputs(args: FleetArgs) -> dict[str, Any]:
-    """Return the inputs of one slot's instance without name, label and token.
-
-    The rollout is left out: the controller does the waves of slots, because each is alone in its stack.
-    """
-    inputs = dict(instance_inputs(args, NO_NAME, 0, cast(Any, NO_NAME)))
-    kept = {key: value for key, value in inputs.items() if key not in ("name", "label", "turn", "rollout")}
-    return {**kept, "replicas": 1}
+def _instance_of(args: FleetArgs) -> Mapping[str, Any]:
+    return slot_inputs(inputs_of(args, NO_NAME, 0, cast(Any, NO_NAME)))
 
 
 def completed(

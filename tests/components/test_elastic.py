@@ -2,15 +2,17 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pulumi
 import pytest
 
-from components.changes_page import EDITS, Edit, fleet_args
+from components.changes_page import EDITS, Edit, fleet_parts
 from components.elastic import completed, fleet_part
-from components.fleet import instance_inputs
+from components.instance_inputs import instance_inputs, slot_inputs
 from components.slot import SECRET_ACCESS, instance_of
+from components.stand_ins import stand_ins
 from config.clients import ClientConfig
 from config.slot_names import SlotName
 from providers.elastic.applied import Applied, parse
@@ -36,7 +38,13 @@ COMMON = {
 
 def applied(edit: Edit = ELASTIC, **clients: ClientConfig) -> Applied:
     """Return the output as a slot reads it: it went through JSON."""
-    return parse(json.loads(json.dumps(completed(COMMON, {"chat": fleet_part(fleet_args(edit))}, clients))))
+    return parse(json.loads(json.dumps(completed(COMMON, {"chat": part_of(edit)}, clients))))
+
+
+def part_of(edit: Edit) -> dict[str, Any]:
+    parts = fleet_parts(edit)
+    opaque = replace(stand_ins(parts.stack, ""), token="", label="")
+    return fleet_part(parts, slot_inputs(instance_inputs(parts, opaque, "", 0)))
 
 
 @pytest.fixture
@@ -56,8 +64,9 @@ def test_a_slot_s_instance_is_that_of_a_fixed_fleet_but_for_name_wave_and_main_s
     found = applied()
     slot = InstanceSettings.from_props(instance_of(found, found.fleets["chat"], SlotName("dev", "chat", 3), MAIN))
     token = found.token("chat-s3")
-    args = fleet_args(ELASTIC)
-    fixed = InstanceSettings.from_props(dict(instance_inputs(args, "chat-s3", 3, cast(Any, token))))
+    parts = fleet_parts(ELASTIC)
+    opaque = replace(stand_ins(parts.stack, "chat-s3"), token=token, label="gpu-fleet/abc/chat-s3")
+    fixed = InstanceSettings.from_props(instance_inputs(parts, opaque, "chat-s3", 3))
 
     assert slot.label == "gpu-fleet/abc/chat-s3"
     assert slot.main_stack == MAIN
@@ -88,7 +97,7 @@ def test_secret_leaves_of_config_stay_secret_in_a_slot(plain: set[str]) -> None:
 
 
 def digest(edit: Edit, **common: Any) -> str:
-    return str(completed({**COMMON, **common}, {"chat": fleet_part(fleet_args(edit))}, {})["fleets"]["chat"]["digest"])
+    return str(completed({**COMMON, **common}, {"chat": part_of(edit)}, {})["fleets"]["chat"]["digest"])
 
 
 @pytest.mark.parametrize(

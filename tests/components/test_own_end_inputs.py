@@ -6,13 +6,13 @@ import pytest
 
 from bootstrap.rendered_config import gate_config
 from bootstrap.self_destruct_config import SelfDestruct
-from components.changes_page import Edit, _settings
+from components.changes_page import Edit, settings_of
 from providers.vast.host_spec import spec_of
 from providers.vast.settings import InstanceSettings
 
 
 def instance(key: str = "", value: Any = None) -> InstanceSettings:
-    return _settings(Edit(f"fleets.<name>.{key}" if key else "", value))
+    return settings_of(Edit(f"fleets.<name>.{key}" if key else "", value))
 
 
 def test_without_limits_nothing_is_new() -> None:
