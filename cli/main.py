@@ -22,6 +22,7 @@ COMMANDS = {
     "manifest": ("cli.manifest", "manifest", "Make or check the manifest of a model's folder."),
     "report": ("cli.report", "report", "Write one HTML page of what Prometheus knows."),
     "criteria": ("cli.criteria", "criteria", "Judge provisioning, latency and cost against their bounds."),
+    "worth": ("cli.worth", "worth_command", "Tell what the money bought, and what hosted APIs ask for the same."),
     "dashboards": ("cli.dashboards", "dashboards", "Write the dashboards as Grafana's JSON."),
     "exporter": ("cli.exporter", "exporter", "Serve the fleet's money, failures and times to Prometheus."),
     "receiver": ("cli.receiver", "receiver", "Serve the write-only receiver of the hosts' metrics."),

@@ -92,6 +92,7 @@ EDITS = (
     Edit(f"{FLEET}.lease.minutes", 60),
     Edit("models.<name>.manifest", "models/other.json"),
     Edit("models.<name>.source", says="nothing; missing blobs are uploaded from there"),
+    Edit("models.<name>.comparedWith", says="nothing; `gpu-fleet worth` compares with these list prices"),
     Edit("store.bucket", "others"),
     Edit("store.endpoint", "https://nbg1.example"),
     Edit("store.hostEndpoint", "https://hosts.example"),

@@ -13,3 +13,9 @@ class ModelConfig(Section):
         None,
         description="Folder with the files, from which missing blobs are uploaded. Default: beside the manifest.",
     )
+    compared_with: tuple[str, ...] = Field(
+        (),
+        alias="comparedWith",
+        description="Hosted models, as `provider/model`, with whose list prices `gpu-fleet worth` compares this one, such "
+        "as `openai/gpt-4o-mini`.",
+    )

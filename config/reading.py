@@ -81,6 +81,7 @@ def load(
         ]
     else:
         mistakes += [*_contradictions(config, project), *_visible_arguments(secret_leaves)]
+        mistakes += [] if lenient else _without_list_price(config)
     if mistakes:
         raise ConfigError(secret_leaves.clean(list_mistakes(mistakes)))
     return config
@@ -144,3 +145,13 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
                 "Make it with `gpu-fleet manifest FOLDER`."
             )
     return mistakes
+
+
+def _without_list_price(config: StackConfig) -> list[str]:
+    compared = [(name, other) for name, model in config.models.items() for other in model.compared_with]
+    if not compared:
+        return []
+    from config.api_prices import problem_with  # noqa: PLC0415 -- half a second, and few stacks compare
+
+    problems = [(path_of("models", name, "comparedWith"), other, problem_with(other)) for name, other in compared]
+    return [f"{path}: {other!r} {problem}" for path, other, problem in problems if problem]

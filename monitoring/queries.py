@@ -423,6 +423,36 @@ def usd_per_million_tokens_by_model(window: str = "1h") -> str:
     return f"{_by_model(_charged_in(window))} / (({_by_model(_tokens(window))} >= {LEAST_TOKENS}) / 1e6)"
 
 
+def answered(window: str, stack_id: str = "") -> str:
+    """Requests that ended in an answer, by fleet and model: neither in an error nor aborted."""
+    series = _series("vllm:request_success_total", stack_id, 'finished_reason!~"error|abort"')
+    return f"sum by (fleet, model_name) (increase({series}[{window}]))"
+
+
+def worked_tokens(kind: str, window: str, stack_id: str = "") -> str:
+    """Tokens by fleet and model. `kind`: `prompt`, with cached ones, or `generation`."""
+    return f"sum by (fleet, model_name) (increase({_series(f'vllm:{kind}_tokens_total', stack_id)}[{window}]))"
+
+
+def ready_seconds(window: str, stack_id: str = "") -> str:
+    """Seconds in which each instance said that it is ready, to the minute."""
+    ready = _series("vast_instance_state", stack_id, 'state="ready"')
+    return f"sum by (instance_id) (sum_over_time({ready}[{window}:1m])) * 60"
+
+
+def model_seconds(window: str, stack_id: str = "") -> str:
+    """Seconds in which each instance named each model, to the minute."""
+    return f"sum by (instance_id, model) (count_over_time({_series('vast_model_info', stack_id)}[{window}:1m])) * 60"
+
+
+def worth(name: str, by: str = "") -> str:
+    """A figure of what the money bought, as the exporter works it out of ledger, use and list prices, over some days.
+
+    `by`: labels to which the values are summed.
+    """
+    return f"sum by ({by}) (vast_worth_{name})" if by else f"vast_worth_{name}"
+
+
 def spend() -> str:
     """$ of this UTC day and month so far."""
     return "vast_spend_usd"
@@ -500,6 +530,12 @@ def _tokens(window: str) -> str:
     return " + ".join(
         f"sum by ({HOST}) (increase(vllm:{kind}_tokens_total[{window}]))" for kind in ("prompt", "generation")
     )
+
+
+def _series(name: str, stack_id: str, *matchers: str) -> str:
+    """Return a selector of hosts' series: of one stack, or of all if `stack_id` is empty."""
+    found = [*matchers, *([f'stack_id="{stack_id}"'] if stack_id else [])]
+    return f"{name}{{{','.join(found)}}}" if found else name
 
 
 def _by_model(expression: str) -> str:

@@ -81,6 +81,7 @@ LIBRARY_PLACES = {
         "tests/*",
         "bench/*",
     ),
+    "genai_prices": ("config/api_prices.py",),
     "psycopg": ("controller/store/*", "tests/*", "bench/*"),
     "fastapi": ("controller/api/*", "tests/*"),
     "paramiko": ("bootstrap/connect.py", "bootstrap/ssh_host.py", "tests/*", "bench/*"),

@@ -125,6 +125,14 @@ class BucketLedger:
         found = {event.key: event for event in [*stored, *self._folder.events(stack_id, name)]}
         return [found[key] for key in sorted(found)]
 
+    def history(self, stack_id: str | None = None) -> list[Event]:
+        """Return every event in the order of time, however old: all, or those of one stack. Raises StoreError."""
+        with readable(self._client().meta.endpoint_url, self._bucket):
+            keys = [key for key, parts in listed(self._client(), self._bucket) if is_selected(parts, stack_id, None)]
+            stored = self._read(keys)
+        found = {event.key: event for event in [*stored, *self._folder.events(stack_id)]}
+        return [found[key] for key in sorted(found)]
+
     def _ends(self) -> Iterable[Event]:
         keys = [key for key, parts in self._keys() if parts.outcome in ENDS]
         return self._read(sorted(keys, reverse=True)[:MOST_ENDS])

@@ -67,6 +67,10 @@ class FolderLedger:
         files = [file for file, parts in self._files() if is_selected(parts, stack_id, name)]
         return [event for file in files if (event := parse(_text(file))) is not None]
 
+    def history(self, stack_id: str | None = None) -> list[Event]:
+        """Return every event in the order of time: all, or those of one stack."""
+        return self.events(stack_id)
+
     def _files(self) -> Iterator[tuple[Path, KeyParts]]:
         for file in sorted(self._folder.glob("*/*.json")):
             if parts := parse_key(file.relative_to(self._folder).as_posix()):

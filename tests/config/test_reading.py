@@ -180,6 +180,11 @@ def test_a_share_of_the_replicas_may_be_down_and_one_at_least(
         ("fleets.chat.vllmArguments", ["--port", "9"], "--port"),
         ("models.tiny.manifest", "models/none.json", "there is no such file in the project"),
         (
+            "models.tiny.comparedWith",
+            ["openai/gtp-4o-mini"],
+            "gpu-fleet:models.tiny.comparedWith: 'openai/gtp-4o-mini' has no list price; did you mean openai/gpt-4o-mini?",
+        ),
+        (
             "fleets.Chat!",
             GOOD["fleets"]["chat"],
             "a fleet's name is lower-case letters, digits and single dashes",

@@ -114,6 +114,8 @@ HOW: Mapping[str, Mapping[str, str]] = {
     },
     "docs/monitoring.md": {
         "gpu-fleet criteria": WALK,
+        "gpu-fleet worth": WALK,
+        "pulumi config set --path 'gpu-fleet:models.tiny.comparedWith[0]' openai/gpt-4o-mini": WALK,
         "make report": MONITORED,
         "gpu-fleet dashboards out/": WALK,
         "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,

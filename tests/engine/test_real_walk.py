@@ -188,6 +188,8 @@ def settle(terminal: Terminal) -> None:
     assert "config is read" in terminal.run(f"python -c {shlex.quote(READ)}")
     terminal.run("export GPU_FLEET_PROMETHEUS=http://127.0.0.1:9")  # nothing answers there
     terminal.type("gpu-fleet criteria", ends=3)
+    terminal.type("gpu-fleet worth", ends=3)
+    assert "openai/gpt-4o-mini" in terminal.run("gpu-fleet worth --days 1 || true")
     terminal.type("gpu-fleet dashboards out/")
     watch = "gpu-fleet exporter --stack local"
     assert "exporter: http://" in terminal.type(
