@@ -15,6 +15,7 @@ from weights.manifest import Manifest
 from weights.model_folder import runs_code
 
 CENT = 0.005
+WITHIN = "worst case within budget"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _outcome(rule: Rule, policy: PolicyConfig, base: Revision | None, head: Revi
         return PolicyResult(rule=rule.name, outcome=Outcome.REFUSES, says="; ".join(one.says for one in worse))
     if now:
         says = "; ".join(one.says for one in now)
-        return PolicyResult(rule=rule.name, outcome=Outcome.WARNS, says=f"{says}, as on the base branch")
+        return PolicyResult(rule=rule.name, outcome=Outcome.WARNS, says=f"{says}, as on the base branch", standing=True)
     return PolicyResult(rule=rule.name, outcome=Outcome.OK, says="")
 
 
@@ -154,7 +155,10 @@ RULES = (
 
 
 def _budget(policy: PolicyConfig, periods: Sequence[PeriodReview]) -> list[PolicyResult]:
-    """Compare each period at the ceilings with its budget. A figure that nobody knows keeps no budget."""
+    """Compare each period at the ceilings with its budget. A figure that nobody knows keeps no budget.
+
+    The outcome is a standing one, because an edit that changes it also changes an instance or names a risk.
+    """
     judged = [one for one in periods if one.budget]
     if policy.budget == "ignore" or not judged:
         return []
@@ -165,11 +169,11 @@ def _budget(policy: PolicyConfig, periods: Sequence[PeriodReview]) -> list[Polic
     ]
     if over:
         outcome = Outcome.REFUSES if policy.budget == "refuse" else Outcome.WARNS
-        return [PolicyResult(rule="worst case within budget", outcome=outcome, says="; ".join(over))]
+        return [PolicyResult(rule=WITHIN, outcome=outcome, says="; ".join(over), standing=True)]
     if unknown := [one.name for one in judged if one.ceiling is None]:
         says = f"what {' and '.join(unknown)} may cost is not known"
-        return [PolicyResult(rule="worst case within budget", outcome=Outcome.WARNS, says=says)]
-    return [PolicyResult(rule="worst case within budget", outcome=Outcome.OK, says="")]
+        return [PolicyResult(rule=WITHIN, outcome=Outcome.WARNS, says=says, standing=True)]
+    return [PolicyResult(rule=WITHIN, outcome=Outcome.OK, says="")]
 
 
 def _own_edit(policy: PolicyConfig, head: Revision) -> list[PolicyResult]:

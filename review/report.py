@@ -3,6 +3,7 @@
 Unknown figures are None, never 0. Texts that come from the reviewed revision are raw here; who prints them quotes them.
 """
 
+import hashlib
 from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -146,11 +147,12 @@ class Outcome(StrEnum):
 
 
 class PolicyResult(Row):
-    """One rule of policy over base and head."""
+    """One rule of policy over base and head. `standing`: the outcome is no worse than the base branch's."""
 
     rule: str
     outcome: Outcome
     says: str
+    standing: bool = False
 
 
 class Binding(Row):
@@ -164,6 +166,11 @@ class Binding(Row):
     at: float
     price_drift: float = 0.15
     valid_hours: float = 24.0
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 over all of it, by which a comment and `apply` name the review."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
 
 class Review(Row):
@@ -195,10 +202,12 @@ class Review(Row):
 
     @property
     def changes_anything(self) -> bool:
-        """Whether the edit changes an instance, a rule's outcome or a model's files."""
-        acts = any(one.action is not Action.UNCHANGED for one in self.instances)
+        """Whether the edit changes an instance, a rule's outcome, a risk or a model's files."""
         return (
-            acts or bool(self.refusals or self.flagged) or any(one.old_digest != one.new_digest for one in self.models)
+            any(one.action is not Action.UNCHANGED for one in self.instances)
+            or any(one.outcome is not Outcome.OK and not one.standing for one in self.policy)
+            or any(one.old_digest != one.new_digest for one in self.models)
+            or bool(self.refusals or self.flagged or self.risks)
         )
 
     def to_json(self, comment: str) -> dict[str, Any]:
