@@ -24,6 +24,7 @@ SUPERVISOR = ("runsvdir", "runsv", "sv", "chpst")
 SYSTEM_FOLDERS = "/usr/bin:/bin:/usr/sbin:/sbin"
 SCRIPTS = Path(__file__).parent / "scripts"
 TAR = "kit.tar"
+Members = Mapping[str, tuple[bytes, int]]  # name -> content and mode
 ELF_X86_64 = (b"\x7fELF\x02", b"\x3e\x00")  # magic with 64-bit class; the machine at offset 18
 
 
@@ -43,8 +44,7 @@ def build_kit(
     to further plain files. Equal inputs give equal bytes on every machine. The file is renamed into place, so that a
     reader never sees half of it. Raises KitError.
     """
-    members = _members(installed_programs() if programs is None else programs, scripts)
-    members |= {f"lib/{name}": (path.read_bytes(), 0o644) for name, path in (extra or {}).items()}
+    members = _members(installed_programs() if programs is None else programs, scripts, extra or {})
     target.mkdir(parents=True, exist_ok=True)
     descriptor, unfinished = tempfile.mkstemp(prefix=".kit-", dir=target)
     try:
@@ -88,19 +88,46 @@ def _caddy() -> Path:
     )
 
 
-def _members(programs: Mapping[str, Path], scripts: Path) -> dict[str, tuple[bytes, int]]:
-    """Return name -> (content, mode)."""
-    members = {f"bin/{name}": (_program(path), 0o755) for name, path in programs.items()}
+def members_of(
+    programs: Mapping[str, bytes], scripts: Mapping[str, tuple[bytes, bool]], extra: Mapping[str, bytes]
+) -> Members:
+    """Return the members of a kit from contents at hand. `scripts`: content, and whether it is executable, by name.
+
+    A hidden script, or one below a folder such as `__pycache__`, is no part of it. Raises KitError.
+    """
+    members: dict[str, tuple[bytes, int]] = {f"bin/{name}": (content, 0o755) for name, content in programs.items()}
+    for name, (content, executable) in scripts.items():
+        if not is_part(name):
+            continue
+        if name in members:
+            raise KitError(f"{name} would take the place of a program of the kit; give it another name.")
+        members[name] = (content, 0o755 if executable else 0o644)
+    return members | {f"lib/{name}": (content, 0o644) for name, content in extra.items()}
+
+
+def archive(members: Members) -> bytes:
+    """Return the kit's tar."""
+    stream = io.BytesIO()
+    _write(stream, members)
+    return stream.getvalue()
+
+
+def is_part(name: str) -> bool:
+    """Return whether a file below the folder of scripts belongs to the kit, by its relative path."""
+    return not any(part.startswith((".", "__")) for part in name.split("/"))
+
+
+def _members(programs: Mapping[str, Path], scripts: Path, extra: Mapping[str, Path]) -> Members:
+    found = {}
     for path in sorted(scripts.rglob("*")):
         name = path.relative_to(scripts).as_posix()
-        if any(part.startswith((".", "__")) for part in name.split("/")) or (path.is_dir() and not path.is_symlink()):
+        if not is_part(name) or (path.is_dir() and not path.is_symlink()):
             continue
         if path.is_symlink() or not path.is_file():
             raise KitError(f"{path} is not a plain file; the kit carries nothing else.")
-        if name in members:
-            raise KitError(f"{path} would take the place of a program of the kit; give it another name.")
-        members[name] = (path.read_bytes(), 0o755 if path.stat().st_mode & 0o100 else 0o644)
-    return members
+        found[name] = (path.read_bytes(), bool(path.stat().st_mode & 0o100))
+    libraries = {name: path.read_bytes() for name, path in extra.items()}
+    return members_of({name: _program(path) for name, path in programs.items()}, found, libraries)
 
 
 def _program(path: Path) -> bytes:
@@ -113,7 +140,7 @@ def _program(path: Path) -> bytes:
     return content
 
 
-def _write(stream: io.BufferedIOBase, members: Mapping[str, tuple[bytes, int]]) -> None:
+def _write(stream: io.BufferedIOBase | io.BytesIO, members: Members) -> None:
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for name in sorted(members):
             content, mode = members[name]

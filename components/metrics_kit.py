@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pulumi
 
-LIBRARIES = {
-    "prometheus-client": "prometheus_client/",
-    "nvidia-ml-py": "pynvml.py",
-}  # package -> prefix of its files
+from components.agent_files import FOLDER, LIBRARIES, is_agent_file
+
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = (
     "Hosts will not report their metrics: vmagent, which ships them, is not on PATH. `make setup` builds it; then run this "
@@ -42,10 +40,10 @@ def libraries() -> Mapping[str, Path]:
 
 
 def _agent() -> Iterator[tuple[str, Path]]:
-    for name in ("__init__.py", "metric_families.py"):
-        yield f"monitoring/{name}", ROOT / "monitoring" / name
-    for file in (ROOT / "monitoring" / "agent").glob("*.py"):
-        yield f"monitoring/agent/{file.name}", file
+    for file in (ROOT / FOLDER).rglob("*.py"):
+        name = file.relative_to(ROOT).as_posix()
+        if is_agent_file(name):
+            yield name, file
 
 
 def _packages() -> Iterator[tuple[str, Path]]:

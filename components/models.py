@@ -8,6 +8,7 @@ from components.requirements import arguments_of
 from config.base import path_of
 from config.fleets import FleetConfig
 from config.messages import ConfigError
+from config.project_files import ProjectFiles, files_of
 from config.stack import StackConfig
 from providers.vast.search.memory_fit import contradictions
 from providers.vast.search.serving_options import read_options
@@ -24,22 +25,22 @@ class Model:
     pins: Mapping[str, str]
 
 
-def load_models(stack: StackConfig, project: Path) -> dict[str, Model]:
+def load_models(stack: StackConfig, project: Path | ProjectFiles) -> dict[str, Model]:
     """Read the committed files of all models that a fleet names. Raises ConfigError as `load_manifests` does."""
-    manifests = load_manifests(stack, project)
-    return {name: Model(manifest, _pins(project / stack.models[name].manifest)) for name, manifest in manifests.items()}
+    manifests, files = load_manifests(stack, project), files_of(project)
+    return {name: Model(manifest, _pins(files, stack.models[name].manifest)) for name, manifest in manifests.items()}
 
 
-def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
+def load_manifests(stack: StackConfig, project: Path | ProjectFiles) -> dict[str, Manifest]:
     """Read the manifests of all models that a fleet names.
 
     Raises ConfigError with the file and its mistake, also if a fleet's vLLM arguments contradict the model.
     """
-    manifests = {}
+    manifests, files = {}, files_of(project)
     for name in sorted({fleet.model for fleet in stack.fleets.values()}):
-        path = project / stack.models[name].manifest
+        path = Path(stack.models[name].manifest)
         try:
-            manifests[name] = Manifest.from_json(path.read_text())
+            manifests[name] = Manifest.from_json(files.text(str(path)))
         except ValueError as error:
             raise ConfigError(
                 f"{path_of('models', name, 'manifest')}: {path.name} is not a manifest: {error}"
@@ -49,10 +50,10 @@ def load_manifests(stack: StackConfig, project: Path) -> dict[str, Manifest]:
     return manifests
 
 
-def _pins(manifest: Path) -> dict[str, str]:
-    file = pins_file(manifest)
+def _pins(files: ProjectFiles, manifest: str) -> dict[str, str]:
+    file = pins_file(Path(manifest))
     try:
-        return read_pins(file.read_text()) if file.is_file() else {}
+        return read_pins(files.text(str(file))) if files.has(str(file)) else {}
     except ValueError as error:
         raise ConfigError(f"{file.name} cannot be read: {error}") from None
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from config.base import PROJECT, path_of
 from config.masking import HIDDEN
 from config.messages import ConfigError, describe_error, list_mistakes, unknown_key
+from config.project_files import ProjectFiles, files_of
 from config.secret_keys import ALL_SECRETS
 from config.secret_leaves import NONE, SecretLeaves
 from config.stack import StackConfig
@@ -53,7 +54,11 @@ def find_secret_leaves(
 
 
 def load(
-    values: Mapping[str, Any], project: Path | None, secret_leaves: SecretLeaves = NONE, *, lenient: bool = False
+    values: Mapping[str, Any],
+    project: Path | ProjectFiles | None,
+    secret_leaves: SecretLeaves = NONE,
+    *,
+    lenient: bool = False,
 ) -> StackConfig:
     """Read and validate the whole stack config; without a project, manifests need not be there.
 
@@ -113,8 +118,9 @@ def _visible_arguments(secret_leaves: SecretLeaves) -> list[str]:
     ]
 
 
-def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
+def _contradictions(config: StackConfig, project: Path | ProjectFiles | None) -> list[str]:
     mistakes = []
+    files = files_of(project) if project else None
     for name, fleet in config.fleets.items():
         path = path_of("fleets", name)
         if not FLEET_NAME.match(name) or len(name) > 40:
@@ -139,7 +145,7 @@ def _contradictions(config: StackConfig, project: Path | None) -> list[str]:
             "choose another, because a user who may read Secrets of monitoring must not read the controller's."
         )
     for name, model in config.models.items():
-        if project and not (project / model.manifest).is_file():
+        if files and not files.has(model.manifest):
             mistakes.append(
                 f"{path_of('models', name, 'manifest')} is {model.manifest!r}, and there is no such file in the project. "
                 "Make it with `gpu-fleet manifest FOLDER`."

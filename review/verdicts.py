@@ -1,0 +1,150 @@
+"""Judges what the next `up` does with each instance, by the rules of `up` itself. Pure.
+
+The inputs of both revisions come from the program's own builder, with a stand-in for the stack's identity.
+`providers.vast.changes` compares them, and `providers.vast.update_effects` says what it does to clients.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from config.fleets import FleetConfig
+from config.rotation import RotationConfig
+from providers.vast.changes import Changes, changes
+from providers.vast.update_effects import Effect, effect
+from review.applied import as_recorded
+from review.assumed import assumed_machine
+from review.causes import Told, causes
+from review.report import Action, Cause, InstanceReview, Price
+from review.revision import StackRevision
+from review.standing import Standing, StandingInstance
+
+CONFIG_ALONE = "judged by config alone"
+
+
+@dataclass(frozen=True)
+class Place:
+    """One instance by name: its fleet, its number, and whether it is a slot of an elastic fleet."""
+
+    name: str
+    fleet: str
+    index: int
+    slot: bool = False
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a verdict needs: both revisions, `base` None for a stack that is new, and what stands, None if unknown."""
+
+    base: StackRevision | None
+    head: StackRevision
+    standing: Standing | None = None
+
+    def instances(self) -> tuple[InstanceReview, ...]:
+        """Return the verdict on each instance, those of removed fleets last. Prices are what is paid now."""
+        return tuple(self._of(place) for place in self._places())
+
+    def _places(self) -> Iterator[Place]:
+        bases = self.base.config.fleets if self.base else {}
+        standing = self.standing.instances if self.standing else ()
+        for fleet in dict.fromkeys([*self.head.config.fleets, *bases, *(one.fleet for one in standing)]):
+            before = self.base.names(fleet) if self.base else {}
+            known = {one.name: _index(one.name) for one in standing if one.fleet == fleet and not one.slot}
+            fixed = {**(before if self.standing is None else {}), **known, **self.head.names(fleet)}
+            yield from (Place(name, fleet, index) for name, index in sorted(fixed.items(), key=lambda pair: pair[1]))
+            slots = {one.name: _index(one.name) for one in standing if one.fleet == fleet and one.slot}
+            yield from (
+                Place(name, fleet, index, True) for name, index in sorted(slots.items(), key=lambda pair: pair[1])
+            )
+
+    def _of(self, place: Place) -> InstanceReview:
+        runs = self.standing.by_name.get(place.name) if self.standing else None
+        is_there = bool(runs) if self.standing else bool(self.base and place.name in self.base.names(place.fleet))
+        section = self.head.config.fleets.get(place.fleet)
+        wanted = section is not None and (
+            section.elastic is not None if place.slot else place.name in self.head.names(place.fleet)
+        )
+        found = InstanceReview(
+            name=place.name,
+            fleet=place.fleet,
+            action=Action.UNCHANGED,
+            usd_per_hour=Price(now=runs.pays if runs else None),
+            place=runs.country if runs else "",
+        )
+        if is_there and wanted:
+            return self._changed(place, runs, found)
+        action = Action.RENTED if wanted else Action.GIVEN_BACK
+        return found.model_copy(update={"action": action, "because": self._counted(place, is_there)})
+
+    def _changed(self, place: Place, runs: StandingInstance | None, found: InstanceReview) -> InstanceReview:
+        new = self.head.settings(place.fleet, place.name, place.index, slot=place.slot)
+        known = self.base if self.base and place.fleet in self.base.config.fleets else self.head
+        rotation = _rotation(self.standing, known)
+        old = known.settings(place.fleet, place.name, place.index, slot=place.slot, rotation=rotation)
+        kit = self.standing.kit if self.standing else ""
+        old, lacking = as_recorded(old, new, runs.recorded if runs else None, kit)
+        judged = changes(old, new, runs.machine if runs else assumed_machine(old, new))
+        _add(judged, lacking)
+        if runs and runs.replaced_by_drift:
+            judged.replace.append("drift")
+        if runs and runs.mended_by_drift:
+            judged.in_place.append("drift")
+        if not judged.any:
+            return found
+        action, rules = _decided(judged)
+        does = effect(judged, old, new, {"phases": runs.phases} if runs else {})
+        because = causes(rules, Told(old, known, rotation), Told(new, self.head))
+        update = {"action": action, "because": because, **_down(does)}
+        return found.model_copy(update=update)
+
+    def _counted(self, place: Place, is_there: bool) -> tuple[Cause, ...]:
+        """Return why an instance comes or goes."""
+        bases = self.base.config.fleets if self.base else {}
+        before, after = bases.get(place.fleet), self.head.config.fleets.get(place.fleet)
+        if before is None or after is None:
+            return (Cause(key=f"fleets.{place.fleet}", old=_told(before), new=_told(after)),)
+        found = []
+        if (before.elastic is None) != (after.elastic is None) or before.most != after.most:
+            found.append(Cause(key="replicas", old=_count(before), new=_count(after)))
+        if before.without != after.without:
+            texts = [", ".join(map(str, one.without)) or "none" for one in (before, after)]
+            found.append(Cause(key="without", old=texts[0], new=texts[1]))
+        return tuple(found) or (Cause(key="not as on the base branch", old="there" if is_there else "not there"),)
+
+
+def _decided(found: Changes) -> tuple[Action, list[str]]:
+    if found.replace:
+        return Action.ANOTHER_MACHINE, found.replace
+    if found.in_place:
+        return Action.IN_PLACE, found.in_place
+    return Action.RECORDED, found.recorded
+
+
+def _down(does: Effect) -> Mapping[str, object]:
+    if not does.closes:
+        return {}
+    return {"down_seconds": does.seconds, "down_why": does.why}
+
+
+def _add(found: Changes, lacking: Changes) -> None:
+    found.replace.extend(lacking.replace)
+    found.in_place.extend(lacking.in_place)
+    found.recorded.extend(lacking.recorded)
+
+
+def _rotation(standing: Standing | None, base: StackRevision) -> RotationConfig:
+    return RotationConfig.model_validate(
+        {**base.config.rotation.model_dump(), **(standing.rotation if standing else {})}
+    )
+
+
+def _index(name: str) -> int:
+    digits = name.rpartition("-")[2].removeprefix("s")
+    return int(digits) if digits.isdigit() else 0
+
+
+def _told(fleet: FleetConfig | None) -> str | None:
+    return None if fleet is None else f"a fleet of {_count(fleet)}"
+
+
+def _count(fleet: FleetConfig) -> str:
+    return f"{fleet.elastic.min} to {fleet.elastic.max}" if fleet.elastic else str(fleet.most)
