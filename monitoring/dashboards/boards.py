@@ -2,7 +2,7 @@
 
 from monitoring import queries
 from monitoring.dashboards.elastic import ELASTIC
-from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query
+from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query, age, single, trouble
 
 NAME = "{{name}}"
 MODEL = "{{model_name}}"
@@ -15,92 +15,72 @@ FLEET = Dashboard(
     "Instances, their place, age and price, and failures.",
     {
         "Now": [
-            Panel(
+            single(
                 "Instances",
                 "Rented instances, by fleet (the market's inventory).",
-                [Query(queries.instances(), "{{fleet}}")],
-                "count",
-                "bar",
+                queries.instances(),
+                "{{fleet}}",
+                kind="bar",
             ),
-            Panel(
-                "Price",
-                "Price of an hour now, by fleet.",
-                [Query(queries.usd_per_hour(), "{{fleet}}")],
-                "usd_per_hour",
-            ),
-            Panel(
+            single("Price", "Price of an hour now, by fleet.", queries.usd_per_hour(), "{{fleet}}", "usd_per_hour"),
+            single(
                 "Inventory",
                 "Every rented instance, with its machine, status and price.",
-                [Query(queries.priced_inventory(), NAME)],
+                queries.priced_inventory(),
+                NAME,
                 "usd_per_hour",
-                "table",
+                kind="table",
                 columns=("name", "instance_id", "gpu_name", "machine_id", "location", "status"),
                 value_column="price",
             ),
         ],
         "Hosts": [
-            Panel(
+            single(
                 "Serving for",
                 "Time since each rented instance answered its first completion.",
-                [Query(queries.serving_seconds(), NAME)],
+                queries.serving_seconds(),
+                NAME,
                 "seconds",
-                "bar",
+                kind="bar",
             ),
-            Panel(
+            age(
                 "Idle",
                 "Time since the last request of each serving host. A silent host does not count as idle.",
-                [Query(queries.idle_seconds(), NAME)],
-                "seconds",
-                bound=1800,
+                queries.idle_seconds(),
+                NAME,
+                1800,
             ),
-            Panel(
-                "Last heard",
-                "Seconds since a host reported.",
-                [Query(queries.report_age(), NAME)],
-                "seconds",
-                bound=180,
+            age("Last heard", "Seconds since a host reported.", queries.report_age(), NAME, 180),
+            single(
+                "GPU in use", "Share of time in which the GPU ran a kernel.", queries.gpu_utilization(), NAME, "ratio"
             ),
-            Panel(
-                "GPU in use",
-                "Share of time in which the GPU ran a kernel.",
-                [Query(queries.gpu_utilization(), NAME)],
-                "ratio",
-            ),
-            Panel(
-                "GPU memory", "Share of the GPU's memory in use.", [Query(queries.gpu_memory_ratio(), NAME)], "ratio"
-            ),
-            Panel("GPU temperature", "Of each GPU.", [Query(queries.gpu_temperature(), NAME)], "celsius", bound=85),
-            Panel("Disk", "Share of the disk that is free.", [Query(queries.disk_free_ratio(), NAME)], "ratio"),
-            Panel(
-                "Certificates",
-                "Days until each gate's certificate ends.",
-                [Query(queries.certificate_days(), NAME)],
-                "days",
+            single("GPU memory", "Share of the GPU's memory in use.", queries.gpu_memory_ratio(), NAME, "ratio"),
+            single("GPU temperature", "Of each GPU.", queries.gpu_temperature(), NAME, "celsius", bound=85),
+            single("Disk", "Share of the disk that is free.", queries.disk_free_ratio(), NAME, "ratio"),
+            single(
+                "Certificates", "Days until each gate's certificate ends.", queries.certificate_days(), NAME, "days"
             ),
         ],
         "Trouble": [
-            Panel(
+            trouble(
                 "Failed attempts",
                 "Attempts to bring an instance online that failed within the hour.",
-                [Query(queries.failures(), "{{phase}} {{reason}}")],
-                "count",
-                sparse=True,
+                queries.failures(),
+                "{{phase}} {{reason}}",
             ),
-            Panel(
+            trouble(
                 "Orphans",
                 "Billed instances for which no event accounts.",
-                [Query(queries.orphans(), NAME)],
-                "count",
-                "table",
-                sparse=True,
+                queries.orphans(),
+                NAME,
+                kind="table",
                 columns=("name", "instance_id"),
             ),
-            Panel(
+            trouble(
                 "Refused by the receiver",
                 "Samples and requests of hosts that the receiver refused.",
-                [Query(queries.refused_samples(), "{{instance_id}} {{reason}}")],
-                "count",
-                sparse=True,
+                queries.refused_samples(),
+                "{{instance_id}} {{reason}}",
             ),
         ],
     },
@@ -125,15 +105,10 @@ ENDPOINT = Dashboard(
                 [Query(queries.first_token(share, RATE), f"p{share * 100:g} {MODEL}") for share in (0.5, 0.95)],
                 "seconds",
             ),
-            Panel(
-                "Waiting",
-                "Requests that vLLM has accepted and not started.",
-                [Query(queries.waiting_requests(), NAME)],
-                "count",
-            ),
+            single("Waiting", "Requests that vLLM has accepted and not started.", queries.waiting_requests(), NAME),
         ],
         "Work": [
-            Panel("Completed", "Completed requests a second.", [Query(queries.completions(RATE), MODEL)], "per_second"),
+            single("Completed", "Completed requests a second.", queries.completions(RATE), MODEL, "per_second"),
             Panel(
                 "Tokens",
                 "Tokens a second: generated, and read from prompts.",
@@ -143,12 +118,13 @@ ENDPOINT = Dashboard(
                 ],
                 "per_second",
             ),
-            Panel("Running", "Requests in the batch.", [Query(queries.running_requests(), NAME)], "count"),
-            Panel("KV cache", "Share of the KV cache in use.", [Query(queries.cache_usage(), NAME)], "ratio"),
-            Panel(
+            single("Running", "Requests in the batch.", queries.running_requests(), NAME),
+            single("KV cache", "Share of the KV cache in use.", queries.cache_usage(), NAME, "ratio"),
+            single(
                 "Errors",
                 "Share of requests that ended in an error.",
-                [Query(queries.error_ratio(RATE), NAME)],
+                queries.error_ratio(RATE),
+                NAME,
                 "ratio",
                 sparse=True,
             ),
@@ -162,14 +138,9 @@ MONEY = Dashboard(
     "Charges, waste and forecast.",
     {
         "Charged": [
-            Panel("Bill", "Charges of the market, by kind.", [Query(queries.billed(), KIND)], "usd"),
-            Panel("Waste", "Charges for time without use, by kind.", [Query(queries.wasted(), KIND)], "usd"),
-            Panel(
-                "Waste, share",
-                "Share of the bill for time without use.",
-                [Query(queries.waste_ratio(), "share")],
-                "ratio",
-            ),
+            single("Bill", "Charges of the market, by kind.", queries.billed(), KIND, "usd"),
+            single("Waste", "Charges for time without use, by kind.", queries.wasted(), KIND, "usd"),
+            single("Waste, share", "Share of the bill for time without use.", queries.waste_ratio(), "share", "ratio"),
             Panel(
                 "Spent",
                 "Charges of this UTC day and month; the budget beside them, if stack config has one.",
@@ -193,40 +164,45 @@ MONEY = Dashboard(
                 "usd",
                 "bar",
             ),
-            Panel(
+            single(
                 "Dearest",
                 "Price of the most expensive instance.",
-                [Query(queries.dearest(), "dearest")],
+                queries.dearest(),
+                "dearest",
                 "usd_per_hour",
                 bound=0.5,
             ),
-            Panel(
+            single(
                 "Models",
                 "Price of an hour now, by model; of instances that report.",
-                [Query(queries.usd_per_hour_by_model(), "{{model}}")],
+                queries.usd_per_hour_by_model(),
+                "{{model}}",
                 "usd_per_hour",
-                "bar",
+                kind="bar",
             ),
-            Panel(
+            single(
                 "A million tokens",
                 "The last hour's rent of a model's instances, over all its tokens: prompts and answers.",
-                [Query(queries.usd_per_million_tokens_by_model(), "{{model}}")],
+                queries.usd_per_million_tokens_by_model(),
+                "{{model}}",
                 "usd",
                 sparse=True,
                 empty=FEW_TOKENS,
             ),
-            Panel(
+            single(
                 "A million tokens, by instance",
                 "The same for each instance.",
-                [Query(queries.usd_per_million_tokens(), NAME)],
+                queries.usd_per_million_tokens(),
+                NAME,
                 "usd",
                 sparse=True,
                 empty=FEW_TOKENS,
             ),
-            Panel(
+            single(
                 "Drift",
                 "The market's charges over our own count of the same instances, less 1.",
-                [Query(queries.drift(), "drift")],
+                queries.drift(),
+                "drift",
                 "ratio",
             ),
         ],
@@ -246,29 +222,31 @@ COLD_START = Dashboard(
                 "seconds",
                 bound=180,
             ),
-            Panel(
+            single(
                 "Counted",
                 "Number of instances behind these figures.",
-                [Query(queries.provisioned(), "instances")],
-                "count",
-                "number",
+                queries.provisioned(),
+                "instances",
+                kind="number",
             ),
-            Panel("Phases", "Mean of each phase.", [Query(queries.phase_seconds(), "{{phase}}")], "seconds", "bar"),
+            single("Phases", "Mean of each phase.", queries.phase_seconds(), "{{phase}}", "seconds", kind="bar"),
         ],
         "Each": [
-            Panel(
+            single(
                 "Latest",
                 "Each phase of each instance's latest provisioning.",
-                [Query(queries.last_phases(), "{{name}} {{phase}}")],
+                queries.last_phases(),
+                "{{name}} {{phase}}",
                 "seconds",
-                "bar",
+                kind="bar",
             ),
-            Panel(
+            single(
                 "Worst machines",
                 "Machines on which the smallest share of our attempts served.",
-                [Query(queries.worst_machines(), "{{machine_id}}")],
+                queries.worst_machines(),
+                "{{machine_id}}",
                 "ratio",
-                "bar",
+                kind="bar",
                 sparse=True,
             ),
         ],

@@ -1,7 +1,7 @@
 """The dashboard of elastic fleets: how many instances each should have and has, and what holds it up."""
 
 from monitoring import queries
-from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query
+from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query, age, single, trouble
 
 FLEET = "{{fleet}}"
 NONE = "No elastic fleet has told."
@@ -24,54 +24,47 @@ ELASTIC = Dashboard(
                 sparse=True,
                 empty=NONE,
             ),
-            Panel(
+            single(
                 "Slots",
                 "Slots of each elastic fleet now, by state.",
-                [Query(queries.slots(), f"{FLEET} {{{{state}}}}")],
-                "count",
-                "bar",
+                queries.slots(),
+                f"{FLEET} {{{{state}}}}",
+                kind="bar",
                 sparse=True,
                 empty=NONE,
             ),
-            Panel(
+            single(
                 "Changes",
                 "Slots that started (rent), came back (reopen) or left (leave).",
-                [Query(queries.changes(RATE), f"{FLEET} {{{{event}}}}")],
-                "count",
+                queries.changes(RATE),
+                f"{FLEET} {{{{event}}}}",
                 sparse=True,
                 empty=NONE,
             ),
         ],
         "What holds it up": [
-            Panel(
-                "Failed slots",
-                "Slots that failed within the hour.",
-                [Query(queries.slot_failures(), FLEET)],
-                "count",
-                sparse=True,
-            ),
-            Panel(
+            trouble("Failed slots", "Slots that failed within the hour.", queries.slot_failures(), FLEET),
+            trouble(
                 "Stopped by the budget",
                 "1 while the budget keeps a fleet from renting.",
-                [Query(queries.spend_stopped(), FLEET)],
-                "count",
-                sparse=True,
+                queries.spend_stopped(),
+                FLEET,
             ),
-            Panel(
+            age(
                 "Leases",
                 "Time since the controller last renewed the lease of each slot's host.",
-                [Query(queries.lease_age(), "{{name}}")],
-                "seconds",
-                bound=queries.LEASE_SECONDS,
+                queries.lease_age(),
+                "{{name}}",
+                queries.LEASE_SECONDS,
                 sparse=True,
                 empty=NONE,
             ),
-            Panel(
+            age(
                 "Last tick",
                 "Time since the controller last looked at its fleets and decided.",
-                [Query(queries.since_tick(), "controller")],
-                "seconds",
-                bound=120,
+                queries.since_tick(),
+                "controller",
+                120,
                 sparse=True,
                 empty=NONE,
             ),

@@ -6,6 +6,7 @@ Outside Grafana, `runnable` replaces it.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 RATE = "$__rate_interval"
 UNITS = ("seconds", "ratio", "usd", "usd_per_hour", "count", "per_second", "bytes", "celsius", "watts", "days")
@@ -61,6 +62,21 @@ class Dashboard:
     def panels(self) -> list[Panel]:
         """All panels in order."""
         return [panel for row in self.rows.values() for panel in row]
+
+
+def single(title: str, about: str, expression: str, legend: str, unit: str = "count", **more: Any) -> Panel:
+    """Return a panel of one query."""
+    return Panel(title, about, [Query(expression, legend)], unit, **more)
+
+
+def age(title: str, about: str, expression: str, legend: str, bound: float, **more: Any) -> Panel:
+    """Return a panel of seconds that should stay under a bound."""
+    return single(title, about, expression, legend, "seconds", bound=bound, **more)
+
+
+def trouble(title: str, about: str, expression: str, legend: str, **more: Any) -> Panel:
+    """Return a panel that counts what should not happen, and is empty as long as it does not."""
+    return single(title, about, expression, legend, sparse=True, **more)
 
 
 def runnable(expression: str, rate_seconds: float = 60) -> str:
