@@ -62,7 +62,7 @@ def worth_command(prometheus: str, days: float, as_json: bool, stack: str | None
         listed = None
         troubles.append(f"The market does not answer, so it is not known what still runs: {error}")
     try:
-        use = ask_use(Prometheus(prometheus), window, state.stack_id or "")
+        use = ask_use(Prometheus(prometheus), window, {state.stack_id} if state.stack_id else ())
     except PrometheusError as error:
         use = None
         troubles.append(f"Idle time, requests and tokens are unknown: {error}")

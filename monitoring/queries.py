@@ -7,6 +7,8 @@ have `job="exporter"`, those of the controller of elastic fleets `job="controlle
 value: neither 0 nor infinity.
 """
 
+from collections.abc import Collection
+
 ALL_PHASES = "all"  # the exporter's phase from the first attempt to an answered completion
 HOST = "instance_id, name, fleet"
 STACK = "job, instance"  # two stacks may have a fleet of one name, and each stack has its own exporter
@@ -423,26 +425,26 @@ def usd_per_million_tokens_by_model(window: str = "1h") -> str:
     return f"{_by_model(_charged_in(window))} / (({_by_model(_tokens(window))} >= {LEAST_TOKENS}) / 1e6)"
 
 
-def answered(window: str, stack_id: str = "") -> str:
+def answered(window: str, stacks: Collection[str] = ()) -> str:
     """Requests that ended in an answer, by fleet and model: neither in an error nor aborted."""
-    series = _series("vllm:request_success_total", stack_id, 'finished_reason!~"error|abort"')
+    series = _series("vllm:request_success_total", stacks, 'finished_reason!~"error|abort"')
     return f"sum by (fleet, model_name) (increase({series}[{window}]))"
 
 
-def worked_tokens(kind: str, window: str, stack_id: str = "") -> str:
+def worked_tokens(kind: str, window: str, stacks: Collection[str] = ()) -> str:
     """Tokens by fleet and model. `kind`: `prompt`, with cached ones, or `generation`."""
-    return f"sum by (fleet, model_name) (increase({_series(f'vllm:{kind}_tokens_total', stack_id)}[{window}]))"
+    return f"sum by (fleet, model_name) (increase({_series(f'vllm:{kind}_tokens_total', stacks)}[{window}]))"
 
 
-def ready_seconds(window: str, stack_id: str = "") -> str:
+def ready_seconds(window: str, stacks: Collection[str] = ()) -> str:
     """Seconds in which each instance said that it is ready, to the minute."""
-    ready = _series("vast_instance_state", stack_id, 'state="ready"')
+    ready = _series("vast_instance_state", stacks, 'state="ready"')
     return f"sum by (instance_id) (sum_over_time({ready}[{window}:1m])) * 60"
 
 
-def model_seconds(window: str, stack_id: str = "") -> str:
+def model_seconds(window: str, stacks: Collection[str] = ()) -> str:
     """Seconds in which each instance named each model, to the minute."""
-    return f"sum by (instance_id, model) (count_over_time({_series('vast_model_info', stack_id)}[{window}:1m])) * 60"
+    return f"sum by (instance_id, model) (count_over_time({_series('vast_model_info', stacks)}[{window}:1m])) * 60"
 
 
 def worth(name: str, by: str = "") -> str:
@@ -532,9 +534,9 @@ def _tokens(window: str) -> str:
     )
 
 
-def _series(name: str, stack_id: str, *matchers: str) -> str:
-    """Return a selector of hosts' series: of one stack, or of all if `stack_id` is empty."""
-    found = [*matchers, *([f'stack_id="{stack_id}"'] if stack_id else [])]
+def _series(name: str, stacks: Collection[str], *matchers: str) -> str:
+    """Return a selector of hosts' series: of stacks by their ids, or of every stack if none is given."""
+    found = [*matchers, *([f'stack_id=~"{"|".join(sorted(stacks))}"'] if stacks else [])]
     return f"{name}{{{','.join(found)}}}" if found else name
 
 

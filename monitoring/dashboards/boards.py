@@ -2,12 +2,11 @@
 
 from monitoring import queries
 from monitoring.dashboards.elastic import ELASTIC
+from monitoring.dashboards.money import MONEY
 from monitoring.dashboards.panels import RATE, Dashboard, Panel, Query, age, single, trouble
 
 NAME = "{{name}}"
 MODEL = "{{model_name}}"
-KIND = "{{kind}}"
-FEW_TOKENS = f"Fewer than {queries.LEAST_TOKENS:,} tokens in an hour: too few for a price."
 
 FLEET = Dashboard(
     "gpu-fleet-fleet",
@@ -127,83 +126,6 @@ ENDPOINT = Dashboard(
                 NAME,
                 "ratio",
                 sparse=True,
-            ),
-        ],
-    },
-)
-
-MONEY = Dashboard(
-    "gpu-fleet-money",
-    "Money",
-    "Charges, waste and forecast.",
-    {
-        "Charged": [
-            single("Bill", "Charges of the market, by kind.", queries.billed(), KIND, "usd"),
-            single("Waste", "Charges for time without use, by kind.", queries.wasted(), KIND, "usd"),
-            single("Waste, share", "Share of the bill for time without use.", queries.waste_ratio(), "share", "ratio"),
-            Panel(
-                "Spent",
-                "Charges of this UTC day and month; the budget beside them, if stack config has one.",
-                [
-                    Query(queries.spend(), "{{period}}"),
-                    Query(queries.budget(), "{{period}}'s budget", limit_of="{{period}}"),
-                ],
-                "usd",
-                "bar",
-            ),
-        ],
-        "To come": [
-            Panel(
-                "Forecast",
-                "Cost of the whole UTC day and month, if all present instances stay; the budget beside it.",
-                [
-                    Query(queries.forecast("day"), "day"),
-                    Query(queries.forecast("month"), "month"),
-                    Query(queries.budget(), "{{period}}'s budget", limit_of="{{period}}"),
-                ],
-                "usd",
-                "bar",
-            ),
-            single(
-                "Dearest",
-                "Price of the most expensive instance.",
-                queries.dearest(),
-                "dearest",
-                "usd_per_hour",
-                bound=0.5,
-            ),
-            single(
-                "Models",
-                "Price of an hour now, by model; of instances that report.",
-                queries.usd_per_hour_by_model(),
-                "{{model}}",
-                "usd_per_hour",
-                kind="bar",
-            ),
-            single(
-                "A million tokens",
-                "The last hour's rent of a model's instances, over all its tokens: prompts and answers.",
-                queries.usd_per_million_tokens_by_model(),
-                "{{model}}",
-                "usd",
-                sparse=True,
-                empty=FEW_TOKENS,
-            ),
-            single(
-                "A million tokens, by instance",
-                "The same for each instance.",
-                queries.usd_per_million_tokens(),
-                NAME,
-                "usd",
-                sparse=True,
-                empty=FEW_TOKENS,
-            ),
-            single(
-                "Drift",
-                "The market's charges over our own count of the same instances, less 1.",
-                queries.drift(),
-                "drift",
-                "ratio",
             ),
         ],
     },

@@ -4,10 +4,10 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TextIO, TypeVar
+from typing import ParamSpec, TextIO, TypeVar
 
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -16,17 +16,21 @@ from monitoring.exporter.account import ExporterAccount
 from monitoring.exporter.collector import FleetCollector, Terms
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import SourceDown, Sources
+from monitoring.exporter.worth import Overheard, WorthCollector, WorthTerms
 from monitoring.prometheus import Prometheus, PrometheusError
+from monitoring.worth.prices import prices_of
+from monitoring.worth.use import ask_use
 from providers.ledger.bucket_ledger import READ_SECONDS
-from providers.ledger.event import Reason
+from providers.ledger.event import Event, Reason
 from providers.ledger.tail import LedgerTail
 from providers.store.client import connect
 from providers.store.errors import StoreError
 from providers.vast.api.charge_cache import ChargeCache
 from providers.vast.api.errors import VastError
-from providers.vast.api.instance import all_known
+from providers.vast.api.instance import Instance, all_known
 
 KEY = "GPU_FLEET_MARKET_KEY"  # the variable with a key of the market that the exporter uses instead of the stack's
+Asked = ParamSpec("Asked")
 Answer = TypeVar("Answer")
 
 
@@ -48,8 +52,9 @@ class ExporterOptions:
 def serve(account: ExporterAccount, options: ExporterOptions) -> None:
     """Serve until SIGTERM or SIGINT. Raises ExporterError if the port cannot be served."""
     registry = CollectorRegistry()
-    collector = make_collector(account, options.prometheus, options.since)
+    collector, figures = make_collectors(account, options.prometheus, options.since)
     registry.register(collector)
+    registry.register(figures)
     try:
         server, _thread = start_http_server(options.port, options.address, registry)
     except OSError as error:
@@ -61,7 +66,7 @@ def serve(account: ExporterAccount, options: ExporterOptions) -> None:
         signal.signal(number, lambda *_: ended.set())
     url = f"http://{options.address}:{server.server_port}/metrics"
     _log(f"{url}, every {options.every:g} s", sys.stdout)
-    watch(collector.learn, ended, options.every)
+    watch(lambda: {**collector.learn(), **figures.learn()}, ended, options.every)
     server.shutdown()
 
 
@@ -83,8 +88,10 @@ def _log(text: str, stream: TextIO) -> None:
     print(f"exporter: {text}", file=stream, flush=True)
 
 
-def make_collector(account: ExporterAccount, prometheus: str | None, since: float) -> FleetCollector:
-    """Join a stack's ledger with its account on the market."""
+def make_collectors(
+    account: ExporterAccount, prometheus: str | None, since: float
+) -> tuple[FleetCollector, WorthCollector]:
+    """Join a stack's ledger with its account on the market; the second one learns after the first."""
     stack, market, store = account.stack, account.market, account.stack.store
     tail = LedgerTail(
         lambda: connect(store.endpoint, store.region, account.store_keys, 1, READ_SECONDS), store.bucket, market.clock
@@ -98,21 +105,33 @@ def make_collector(account: ExporterAccount, prometheus: str | None, since: floa
         month_usd=stack.budget.usd_per_month,
         ceilings={name: fleet.max_usd_per_hour for name, fleet in stack.fleets.items() if fleet.max_usd_per_hour},
     )
-    sources = Sources(
-        events=raise_source_down(tail.fresh),
-        inventory=raise_source_down(lambda: all_known(market.client.instances())),
-        charges=raise_source_down(ChargeCache(market.client.charges, since, time.time)),
-        unused=raise_source_down(partial(unused_seconds, Prometheus(prometheus))) if prometheus else None,
+    events: Overheard[Sequence[Event]] = Overheard(raise_source_down(tail.fresh))
+    inventory: Overheard[Sequence[Instance]] = Overheard(
+        raise_source_down(lambda: all_known(market.client.instances()))
     )
-    return FleetCollector(sources, terms, time.time)
+    hosts = Prometheus(prometheus) if prometheus else None
+    sources = Sources(
+        events=events,
+        inventory=inventory,
+        charges=raise_source_down(ChargeCache(market.client.charges, since, time.time)),
+        unused=raise_source_down(partial(unused_seconds, hosts)) if hosts else None,
+    )
+    bought = WorthTerms(
+        {name: fleet.model for name, fleet in stack.fleets.items()}, partial(prices_of, stack), market.scale
+    )
+    use = raise_source_down(partial(ask_use, hosts)) if hosts else None
+    return (
+        FleetCollector(sources, terms, time.time),
+        WorthCollector(events, inventory, use, bought, time.time),
+    )
 
 
-def raise_source_down(ask: Callable[[], Answer]) -> Callable[[], Answer]:
+def raise_source_down(ask: Callable[Asked, Answer]) -> Callable[Asked, Answer]:
     """Turn errors of store, market and Prometheus into SourceDown."""
 
-    def asked() -> Answer:
+    def asked(*words: Asked.args, **named: Asked.kwargs) -> Answer:
         try:
-            return ask()
+            return ask(*words, **named)
         except (StoreError, VastError, PrometheusError) as error:
             raise SourceDown(str(error)) from error
 

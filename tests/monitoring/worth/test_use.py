@@ -42,7 +42,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
 
 
 def test_work_and_time_are_those_of_the_stack_in_the_window(prometheus: Prometheus) -> None:
-    found = ask_use(prometheus, (NOW - STEPS * STEP, NOW), "abcd")
+    found = ask_use(prometheus, (NOW - STEPS * STEP, NOW), ["abcd", "gone"])
 
     assert found.work.keys() == {("chat", "llama")}
     work = found.work["chat", "llama"]
