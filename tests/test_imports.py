@@ -73,6 +73,7 @@ LIBRARY_PLACES = {
         "monitoring/kubernetes/marks.py",
         "providers/vast/api/client.py",
         "providers/vast/api/log_file.py",
+        "review/forge/http.py",
         "bootstrap/lease.py",
         "bootstrap/probe.py",
         "cli/ask.py",
@@ -105,7 +106,7 @@ SAME_AS = {
 }
 
 # Modules directly in these folders count as rooms of their own: they stand above or below the packages beside them.
-SINGLE = ("", "controller", "providers", "providers/vast", "sandbox")
+SINGLE = ("", "controller", "providers", "providers/vast", "review", "sandbox")
 
 LONGEST = 300
 CLOCK = "bootstrap/clock.py"

@@ -3,7 +3,7 @@
 import re
 
 from config.masking import HIDDEN
-from review.comment.quote import code
+from review.comment.quote import code, prose
 from review.report import Cause
 
 # Keys below a fleet, and keys of the stack. A key that is not here, such as environment.NAME, is shown by name only.
@@ -21,15 +21,19 @@ SHOWN = frozenset(
         *("rotation.tokens", "rotation.ssh", "rotation.certificates", "rotation.ca"),
         *("store.region", "store.bucket", "store.onDestroy", "store.verify", "store.versioning"),
         *("budget.usdPerDay", "budget.usdPerMonth", "metrics.intervalSeconds", "market.timeScale"),
+        *("program (kit)", "not as on the base branch"),
     }
 )
 _KEY = re.compile(r"[A-Za-z]{1,30}(\.[A-Za-z]{1,30}){0,3}\Z")
 _MANIFEST = re.compile(r"models\..{1,200}\.manifest\Z", re.DOTALL)
+REASONS = frozenset({"drift"})  # no key: the new value says why
 VALUE_LETTERS = 44
 
 
 def cause(one: Cause) -> str:
     """Return a cause as Markdown: its key, and old and new value if the comment may show them."""
+    if one.key in REASONS:
+        return f"{one.key}: {prose(one.new, 80)}" if one.new else one.key
     key = one.key if _KEY.match(one.key) else code(one.key)
     if one.key not in SHOWN and not _MANIFEST.match(one.key):
         if HIDDEN in (one.old, one.new):

@@ -78,8 +78,8 @@ def comment(review: Review) -> Comment:
 
 def _body(review: Review, first: str) -> str:
     parts = [
-        [first, title(review), _summary(review)],
-        fitting(_trouble(review), TROUBLE, lambda kept: f"- and {len(_trouble(review)) - kept} more"),
+        [first, title(review), summary(review)],
+        fitting(trouble(review), TROUBLE, lambda kept: f"- and {len(trouble(review)) - kept} more"),
         tables.instances(review, INSTANCES) if review.instances else [],
         tables.money(review.periods, MONEY),
         tables.offers(review, OFFERS),
@@ -114,7 +114,8 @@ def _each(usd: float | None) -> str:
     return "unknown" if usd is None else f"${usd:.2f}/h"
 
 
-def _summary(review: Review) -> str:
+def summary(review: Review) -> str:
+    """Return the sentences below the verdict: whether to merge, budgets, and how old the facts are."""
     says = [SAYS[review.verdict]]
     over = [
         one for one in review.periods if one.budget and one.ceiling is not None and one.ceiling > one.budget + 0.005
@@ -130,7 +131,7 @@ def _summary(review: Review) -> str:
     return " ".join(says)
 
 
-def _trouble(review: Review) -> list[str]:
+def trouble(review: Review) -> list[str]:
     """Return what keeps the edit from being merged, then what nobody follows, then what nobody knows."""
     refusals = [*review.refusals]
     for fleet in review.fleets:
@@ -147,17 +148,20 @@ def _trouble(review: Review) -> list[str]:
 def _risks(review: Review) -> list[str]:
     if not review.risks:
         return []
-    lines = [f"- {prose(one, 300)}" for one in review.risks]
+    lines = [f"- {tables.sentence(one)}" for one in review.risks]
     return ["**Risks**", "", *fitting(lines, RISKS, lambda kept: f"- and {len(lines) - kept} more")]
 
 
 def _policy(review: Review) -> str:
     if not review.policy:
         return ""
-    told = [
-        _rule(f"{OUTCOMES[one.outcome]} {prose(one.rule, 40)}", one.says) for one in sorted(review.policy, key=_weight)
-    ]
-    return f"**Policy** {' · '.join(_short(told, POLICY - 60))}"
+    return f"**Policy** {' · '.join(_short(policy_rules(review), POLICY - 60))}"
+
+
+def policy_rules(review: Review) -> list[str]:
+    """Return the outcome of each rule, the worst first."""
+    rules = sorted(review.policy, key=_weight)
+    return [_rule(f"{OUTCOMES[one.outcome]} {prose(one.rule, 40)}", one.says) for one in rules]
 
 
 def _weight(one: PolicyResult) -> int:

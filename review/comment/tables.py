@@ -12,6 +12,9 @@ from review.comment.fold import Row, fold
 from review.comment.quote import code, html_code, prose
 from review.report import Action, FleetReview, InstanceReview, ModelReview, PeriodReview, Review
 
+INSTANCES = ("instance", "what happens", "because of", "down for", "$/h now → then")
+MONEY = ("money", "now", "expected", "at the ceilings", "budget")
+OFFERS = ("fleet", "offer", "GPU", "where", "$/h all-in", "reliable", "Mb/s", "first start")
 DASH = "–"
 NAMES, CAUSES, FILES = 4, 4, 3
 MINUTE, DAY_HOURS = 60, 24
@@ -32,13 +35,17 @@ def table(
 
 def instances(review: Review, room: int) -> list[str]:
     """Return the table of what happens to each instance."""
-    titles = ("instance", "what happens", "because of", "down for", "$/h now → then")
     rows = fold(review.instances)
 
     def left_out(kept: int) -> str:
         return f"and {sum(len(row.instances) for row in rows[kept:])} more instances"
 
-    return table(titles, [_instance(row) for row in rows], room, left_out)
+    return table(INSTANCES, instance_rows(review), room, left_out)
+
+
+def instance_rows(review: Review) -> list[list[str]]:
+    """Return the cells of that table."""
+    return [_instance(row) for row in fold(review.instances)]
 
 
 def _instance(row: Row) -> list[str]:
@@ -90,7 +97,12 @@ def usd(amount: float | None, over: float | None = None) -> str:
 
 def money(periods: Sequence[PeriodReview], room: int) -> list[str]:
     """Return the table of what the fleets cost in each period, against its budget."""
-    rows = [
+    return table(MONEY, money_rows(periods), room) if periods else []
+
+
+def money_rows(periods: Sequence[PeriodReview]) -> list[list[str]]:
+    """Return the cells of that table."""
+    return [
         [
             _period(one),
             usd(one.now, one.budget),
@@ -100,7 +112,6 @@ def money(periods: Sequence[PeriodReview], room: int) -> list[str]:
         ]
         for one in periods
     ]
-    return table(("money", "now", "expected", "at the ceilings", "budget"), rows, room) if rows else []
 
 
 def _period(one: PeriodReview) -> str:
@@ -118,9 +129,14 @@ def offers(review: Review, room: int) -> list[str]:
         return []
     fit = listed([f"{fleet.fitting} fit {html_code(fleet.name, 40)}" for fleet in asked], 3)
     when = f"{datetime.fromtimestamp(review.asked_at, UTC):%H:%M} UTC; " if review.asked_at else ""
-    rows = [_offer(fleet, index) for fleet in asked for index in range(len(fleet.offers))]
-    titles = ("fleet", "offer", "GPU", "where", "$/h all-in", "reliable", "Mb/s", "first start")
-    return _details(f"Offers now ({when}{fit})", table(titles, rows, room - 900) if rows else ["None is listed."])
+    rows = offer_rows(review)
+    return _details(f"Offers now ({when}{fit})", table(OFFERS, rows, room - 900) if rows else ["None is listed."])
+
+
+def offer_rows(review: Review) -> list[list[str]]:
+    """Return the cells of that table: the offers of each fleet whose market was asked."""
+    asked = [fleet for fleet in review.fleets if fleet.fitting is not None]
+    return [_offer(fleet, index) for fleet in asked for index in range(len(fleet.offers))]
 
 
 def _offer(fleet: FleetReview, index: int) -> list[str]:
@@ -143,11 +159,13 @@ def models(found: Sequence[ModelReview], room: int) -> list[str]:
     if not found:
         return []
     return _details(
-        "Models", fitting([_model(one) for one in found], room - 100, lambda kept: f"- and {len(found) - kept} more")
+        "Models",
+        fitting([model_line(one) for one in found], room - 100, lambda kept: f"- and {len(found) - kept} more"),
     )
 
 
-def _model(one: ModelReview) -> str:
+def model_line(one: ModelReview) -> str:
+    """Return a line about one model."""
     parts = [f"needs {_gib(one.need_gib)} a GPU, room {_gib(one.room_gib)}"]
     parts.append("a start reads " + ("unknown" if one.start_gb is None else f"{one.start_gb:.2f} GB"))
     if one.bucket_usd:
@@ -162,6 +180,11 @@ def _model(one: ModelReview) -> str:
     if one.flagged:
         parts.append(f"⚠️ runs code when it is loaded: {listed([code(path, 80) for path in one.flagged], FILES)}")
     return f"- {code(one.name)}: {'; '.join(parts)}"
+
+
+def sentence(text: str) -> str:
+    """Return a risk as a line."""
+    return prose(text, 300)
 
 
 def _gib(gib: float | None) -> str:

@@ -189,6 +189,13 @@ def test_complaint_8_a_key_that_is_not_listed_is_shown_by_name_only() -> None:
     assert "image `https://me:[secret]@r.example/i` → `[secret]`" in body
 
 
+def test_what_no_edit_causes_says_its_reason() -> None:
+    drifted = instance("chat-0", Action.IN_PLACE, Cause(key="drift", new="what a refresh found"))
+    body = comment(Review(stack="dev", verdict=Verdict.FINE, instances=(drifted,))).body
+
+    assert "| drift: what a refresh found |" in body
+
+
 def test_complaint_8_every_key_of_a_fleet_is_either_listed_or_known_to_be_shown_by_name() -> None:
     by_name = {"environment", "registry", "gpu", "rollout", "preflight", "lease"}
     by_name |= {"registry.server", "registry.user", "registry.password"}
