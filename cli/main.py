@@ -16,6 +16,7 @@ COMMANDS = {
     "renew": ("cli.renew", "renew", "Renew certificates that end within a month, and nothing else."),
     "pin": ("cli.pin", "pin", "Let any machine start with what this instance's machine compiled."),
     "status": ("cli.status", "status", "Show the stack's instances and what they are charged."),
+    "drift": ("cli.drift", "drift", "Tell what differs from the stack's record, without changing anything."),
     "key": ("cli.key", "key", "Print the API key of a client of the controller."),
     "ask": ("cli.ask", "ask", "Ask an endpoint for one completion."),
     "log": ("cli.log", "log", "Print the last lines of an instance's vLLM."),

@@ -41,13 +41,14 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Step:
-    """The engine has done something to a resource (or has failed to)."""
+    """The engine has done something to a resource (or has failed to). `before` are the outputs that state had."""
 
     name: str
     type: str
     operation: str
     outputs: Mapping[str, Any] = field(default_factory=dict)
     failed: bool = False
+    before: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,8 @@ def parse(line: str) -> Event | None:
     if found := row.get("diagnosticEvent"):
         return _diagnostic(found)
     if found := row.get("resOutputsEvent"):
-        return Step(*_resource(found["metadata"]), outputs=(found["metadata"].get("new") or {}).get("outputs") or {})
+        metadata = found["metadata"]
+        return Step(*_resource(metadata), outputs=_outputs(metadata, "new"), before=_outputs(metadata, "old"))
     if found := row.get("resOpFailedEvent"):
         return Step(*_resource(found["metadata"]), failed=True)
     if found := row.get("errorEvent"):
@@ -91,6 +93,10 @@ def parse(line: str) -> Event | None:
 
 def _resource(metadata: Mapping[str, Any]) -> tuple[str, str, str]:
     return _name(metadata.get("urn")), str(metadata.get("type")), str(metadata.get("op"))
+
+
+def _outputs(metadata: Mapping[str, Any], which: str) -> Mapping[str, Any]:
+    return (metadata.get(which) or {}).get("outputs") or {}
 
 
 def _name(urn: object) -> str:

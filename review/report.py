@@ -211,7 +211,10 @@ class Review(Row):
         )
 
     def to_json(self, comment: str) -> dict[str, Any]:
-        """Return the documented JSON: `because` as keys, prices in US dollars an hour, and the comment."""
+        """Return the documented JSON: `because` as keys, prices in US dollars an hour, and the comment.
+
+        `gpu-fleet apply` reads it again (see `review.applying`): what it compares must stand here.
+        """
         return {
             "verdict": self.verdict.value,
             "exit": int(self.exit),
@@ -221,7 +224,7 @@ class Review(Row):
                     "name": one.name,
                     "action": one.action.value,
                     "because": [cause.key for cause in one.because],
-                    "usdPerHour": {"now": one.usd_per_hour.now, "then": one.usd_per_hour.then},
+                    "usdPerHour": one.usd_per_hour.model_dump(),
                 }
                 for one in self.instances
             ],

@@ -61,13 +61,13 @@ def test_a_warning_is_printed_once_and_an_error_is_kept_for_the_end() -> None:
     view, text = shown(warning, error, warning, error)
 
     assert text == "warning: vmagent is missing\n"
-    assert errors_of(view, "error: update failed\n") == ["chat-0: nobody lists 'x'"]
+    assert errors_of(view.troubles, "error: update failed\n") == ["chat-0: nobody lists 'x'"]
 
 
 def test_without_an_error_of_a_resource_pulumis_own_complaint_is_the_error() -> None:
     view, _ = shown()
 
-    assert errors_of(view, "\nerror: the stack is locked\n  by 7\n") == ["the stack is locked", "by 7"]
+    assert errors_of(view.troubles, "\nerror: the stack is locked\n  by 7\n") == ["the stack is locked", "by 7"]
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,18 @@ REPO = Path(__file__).resolve().parents[2]
 
 WATCHING = ("metrics", "metricsKey", "kubernetes", "exporterMarketKey")  # keys that bring monitoring into a stack
 PROGRAM_FOLDERS = (
-    *("cli", "components", "config", "controller", "providers", "bootstrap", "monitoring", "weights", "models"),
+    *(
+        "cli",
+        "components",
+        "config",
+        "controller",
+        "providers",
+        "bootstrap",
+        "monitoring",
+        "weights",
+        "models",
+        "review",
+    ),
     *("tools", "offline"),  # of commands such as `gpu-fleet status`
 )
 DEADLINE_S = 280

@@ -1,6 +1,7 @@
-"""What happens to a fleet behind its back, one thing an instance: `refresh` names each, and `up` mends each."""
+"""What happens to a fleet behind its back, one thing an instance: `drift` and `refresh` name each, and `up` mends each."""
 
 import json
+import subprocess
 import time
 from typing import Any
 
@@ -44,6 +45,17 @@ def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
         old = certificate(["127.0.0.1"], time.time() - 86400) if name == "chat-6" else ""
         by_hand(outputs[name], command, old)
 
+    before = stack.state()
+    found = drift(stack, ends=7)
+    assert sorted(found) == sorted(ids)
+    assert found["chat-0"] == ["the market lists it no more"]
+    assert found["chat-1"][0].startswith("status: the market stopped it")
+    assert found["chat-2"][0].startswith("address: it moved from")
+    assert any(line.startswith("price: charged $5.") for line in found["chat-3"])
+    for name, (_command, says) in BY_HAND.items():
+        assert any(line.startswith(says) for line in found[name])
+    assert stack.state() == before
+
     told = stack.refresh().text
 
     assert "chat-0 deleted" in told
@@ -58,6 +70,7 @@ def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
     assert stack.outputs()["hourlyCost"] > 5
     after = {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
     assert {name for name in ids if after[name] != ids[name]} == {"chat-0"}, "what was stopped is started"
+    assert drift(stack, ends=0) == {}
     assert "  drift  " not in stack.refresh().text
     stack.destroy()
     assert cloud.rented() == []
@@ -68,6 +81,26 @@ def secrets(stack: Stack) -> dict[str, dict[str, Any]]:
     text = stack.call("stack", "export", "--show-secrets", "--stack", stack.name).stdout
     rows = [plain(row["outputs"]) for row in json.loads(text)["deployment"]["resources"] if row["type"] == TYPE]
     return {str(row["name"]): row for row in rows}
+
+
+def drift(stack: Stack, ends: int) -> dict[str, list[str]]:
+    """Lines of `gpu-fleet drift --json` by instance; no secret of the stack may be in what it prints."""
+    done = subprocess.run(
+        ["gpu-fleet", "drift", "--json", "--stack", stack.name],
+        cwd=stack.folder,
+        env=stack.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == ends, done.stdout + done.stderr
+    for outs in secrets(stack).values():
+        assert outs["access"]["token"] not in done.stdout + done.stderr
+    found: dict[str, list[str]] = {}
+    for row in json.loads(done.stdout)["drift"]:
+        found.setdefault(row["name"], []).append(row["what"])
+    return found
 
 
 def by_hand(outs: dict[str, Any], command: str, text: str) -> None:
