@@ -3,6 +3,7 @@
 Whatever is worse than approved, unknown now, or was never shown is a sentence. One sentence is enough to stop an apply.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ MOST_BYTES = 4_000_000  # of an approved review: 200 instances have 100 KB
 CLOCKS_DIFFER_SECONDS = 300.0
 PRICE_DRIFT, VALID_HOURS = 0.15, 24.0  # the most that a file may allow itself
 ROUNDING = 1e-9
+SLOT = re.compile(r".+-s[0-9]+")  # the controller starts and ends it, and no update of this stack
 RENTS = (Action.RENTED, Action.ANOTHER_MACHINE)
 # What may come in place of what was approved, because it does less.
 LESS: Mapping[Action, tuple[Action, ...]] = {
@@ -163,6 +165,8 @@ def _of_instances(approved: Approved, fresh: Review) -> Iterator[str]:
         yield "The review of now names an instance twice."
     for name, now in seen.items():
         then = shown.get(name)
+        if SLOT.fullmatch(name):
+            continue
         if then is None:
             if now.action is not Action.UNCHANGED:
                 yield f"{name}: it would be {now.action.value}, and the approved review does not name it."
@@ -172,7 +176,7 @@ def _of_instances(approved: Approved, fresh: Review) -> Iterator[str]:
         elif now.action in RENTS:
             yield from _of_price(then, now, drift)
     for name, one in shown.items():
-        if name not in seen and one.action is not Action.GIVEN_BACK:
+        if name not in seen and one.action is not Action.GIVEN_BACK and not SLOT.fullmatch(name):
             yield f"{name}: approved as {one.action.value}, and the review of now does not name it."
 
 

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from offline import engine, golang, monitoring, official_kubernetes_plugin
+from offline import engine, golang, monitoring, official_kubernetes_plugin, workflows
 from tools import environments, grafana, packages
 from tools.machine import paths
 from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, run, step
@@ -29,7 +29,7 @@ ON_REQUEST = (
     "clients",
 )  # in no default: see offline/official_kubernetes_plugin.py, and `make test-clients`
 CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
-OF_TESTS = (CHECKS, "promtool", "types", "browser")  # what only `make test` needs
+OF_TESTS = (CHECKS, "workflows", "promtool", "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -73,6 +73,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
     builds: dict[str, Callable[[], None]] = {
         "engine": lambda: engine.install_engine(where, environ),
         "monitoring": lambda: monitoring.install_monitoring(where, environ),
+        "workflows": lambda: workflows.install_workflow_tools(where, environ),
         "promtool": lambda: monitoring.install_monitoring(where, environ, monitoring.OF_TESTS),
         "kubernetes-plugin": lambda: official_kubernetes_plugin.install_plugin(where, environ),
         "clients": lambda: environments.install_clients(where),
@@ -108,6 +109,8 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         needed += engine.ENGINE_BYTES
     if "monitoring" in wanted and golang.missing(where.monitoring_bin, monitoring.NAMES):
         needed += monitoring.BYTES
+    if "workflows" in wanted and golang.missing(where.workflows_bin, tuple(workflows.PROGRAMS)):
+        needed += workflows.BYTES
     if "clients" in wanted and not complete(where.clients):
         needed += environments.CLIENTS_BYTES
     if "kubernetes-plugin" in wanted and not where.kubernetes_plugin.is_file():

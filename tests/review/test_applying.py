@@ -325,6 +325,15 @@ def binding() -> Binding:
     return Binding(base="b", head="h", config="c" * 64, manifests="m" * 64, program="p" * 64, at=NOW)
 
 
+def test_a_slot_of_an_elastic_fleet_comes_and_goes_without_an_approval() -> None:
+    slot = InstanceReview(name="burst-s0", fleet="burst", action=Action.GIVEN_BACK)
+    without = Review(stack="dev", verdict=Verdict.FINE, binding=binding())
+    with_slot = without.model_copy(update={"instances": (slot.model_copy(update={"action": Action.UNCHANGED}),)})
+
+    assert differences(approved(without), with_slot, NOW) == ()
+    assert differences(approved(with_slot), without, NOW) == ()
+
+
 def test_each_difference_is_a_sentence_with_both_values() -> None:
     def of(price: float, action: Action = Action.RENTED) -> Review:
         one = InstanceReview(name="chat-2", fleet="chat", action=action, usd_per_hour=Price(then=price, ceiling=0.5))

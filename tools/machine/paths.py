@@ -132,6 +132,17 @@ class Paths:
         return self.cache / "monitoring" / digest(sorted(self.monitoring_modules.glob("*/go.sum")))
 
     @property
+    def workflows_modules(self) -> Path:
+        """The folder of the Go modules that pin what the tests judge and run workflows with."""
+        return self.checkout / "offline" / "modules"
+
+    @property
+    def workflows_bin(self) -> Path:
+        """The folder of these programs, one for all checkouts that pin the same modules."""
+        sums = [self.workflows_modules / name / "go.sum" for name in ("actionlint", "act")]
+        return self.cache / "workflows" / digest(sums)
+
+    @property
     def grafana_locks(self) -> tuple[Path, Path]:
         """What pins Grafana's types of dashboards."""
         folder = self.checkout / "tests" / "monitoring" / "grafana_schema"
