@@ -1,3 +1,4 @@
+# Long because each field of a review has a way to be worse.
 """What an apply compares: nothing that is worse than approved passes, and what was approved passes as it is."""
 
 import json
@@ -13,14 +14,12 @@ from review.applying import (
     LESS,
     PRICE_DRIFT,
     RENTS,
-    Approved,
     Rented,
-    UnreadableReview,
     differences,
-    read_approved,
     rented_of,
     unplanned,
 )
+from review.approved import Approved, UnreadableReview, read_approved
 from review.report import (
     Action,
     Binding,
