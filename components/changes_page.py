@@ -142,7 +142,8 @@ EDITS = (
 
 INTRODUCTION = """
 The table shows the effect on a running instance. The program's own rules compute it. `pulumi preview` says the same in
-words: with the instance's name, and for each fleet how many endpoints close, for about how long, and the fleet's new cost.
+words: with the instance's name, and in one line for each fleet how many endpoints close, for about how long, what the
+fleet costs now and then, the best offer, and what it takes of the budget.
 
 - **in place**: over SSH, on the rented machine. The host fetches new weights while the old model serves. An endpoint
   that restarts is closed (503) until a completion proves it. If it does not serve, the old settings come back.

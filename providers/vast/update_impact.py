@@ -1,12 +1,13 @@
 """Describe an update's effect on a fleet's clients and price in one sentence. Pure rules."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from providers.vast.update_effects import Effect, about
 
 LEAST_DOLLARS = 0.0005
+HOURS = {"day": 24.0, "month": 730.0}
 Price = float | None  # in $/h; None if unknown
 
 
@@ -15,7 +16,8 @@ class FleetImpact:
     """Known facts of one fleet so far.
 
     `prices` are those of the instances that stay; `before` also has the replaced ones. `coming` are instances to rent.
-    `awaited` are those whose offers are not looked at yet. `offered` are the prices on offer, ascending.
+    `awaited` are those whose offers are not looked at yet. `offered` are the prices on offer, ascending. `budget` is what
+    all fleets of the stack together may cost, in $ by period.
     """
 
     members: int
@@ -26,6 +28,7 @@ class FleetImpact:
     coming: set[str] = field(default_factory=set)
     awaited: set[str] = field(default_factory=set)
     offered: Sequence[float] = ()
+    budget: Mapping[str, float] = field(default_factory=dict)
     is_reported: bool = False
 
     def record_running(self, name: str, effect: Effect | None, usd_per_hour: Price) -> None:
@@ -80,16 +83,25 @@ class FleetImpact:
         return [] if not new else [f"{new} more {'comes' if new == 1 else 'come'}" if self.before else f"{new} to rent"]
 
     def _price(self) -> str:
+        """Return the price now and then, the best offer, and what the fleet takes of the budget."""
         rented = self._cheapest(len(self.coming))
         fixed = list(self.prices.values())
+        best = [f"best offer ${self.offered[0]:.3f}/h"] if self.coming and self.offered else []
         if None in fixed or rented is None:
-            return "what the fleet then costs is not known"
+            return "; ".join(["what the fleet then costs is not known", *best])
         then, now = sum(price or 0.0 for price in fixed) + rented, list(self.before.values())
         sentence = f"the fleet then costs {'about ' if self.coming else ''}${then:.3f}/h"
-        if not now or None in now:
-            return sentence
-        today = sum(price or 0.0 for price in now)
-        return sentence if abs(today - then) < LEAST_DOLLARS else f"{sentence}, now ${today:.3f}/h"
+        if now and None not in now:
+            today = sum(price or 0.0 for price in now)
+            sentence += "" if abs(today - then) < LEAST_DOLLARS else f", now ${today:.3f}/h"
+        return "; ".join([sentence, *best, *self._share(then)])
+
+    def _share(self, usd_per_hour: float) -> list[str]:
+        """Return what the fleet takes of each budget of the stack, if it always runs."""
+        takes = [
+            f"${usd_per_hour * HOURS[period]:,.2f} of ${usd:,.2f} a {period}" for period, usd in self.budget.items()
+        ]
+        return [f"of the budget {' and '.join(takes)}"] if takes else []
 
     def _cheapest(self, count: int) -> Price:
         if not count:

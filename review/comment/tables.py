@@ -15,6 +15,7 @@ from review.report import Action, FleetReview, InstanceReview, ModelReview, Peri
 INSTANCES = ("instance", "what happens", "because of", "down for", "$/h now → then")
 MONEY = ("money", "now", "expected", "at the ceilings", "budget")
 OFFERS = ("fleet", "offer", "GPU", "where", "$/h all-in", "reliable", "Mb/s", "first start")
+ENDS = frozenset({Action.ANOTHER_MACHINE, Action.GIVEN_BACK})
 DASH = "–"
 NAMES, CAUSES, FILES = 4, 4, 3
 MINUTE, DAY_HOURS = 60, 24
@@ -34,13 +35,18 @@ def table(
 
 
 def instances(review: Review, room: int) -> list[str]:
-    """Return the table of what happens to each instance."""
+    """Return the table of what happens to each instance. If not all of it has room, what ends a machine comes first."""
     rows = fold(review.instances)
 
-    def left_out(kept: int) -> str:
-        return f"and {sum(len(row.instances) for row in rows[kept:])} more instances"
+    def made(rows: Sequence[Row]) -> list[str]:
+        def left_out(kept: int) -> str:
+            return f"and {sum(len(row.instances) for row in rows[kept:])} more instances"
 
-    return table(INSTANCES, instance_rows(review), room, left_out)
+        return table(INSTANCES, [_instance(row) for row in rows], room, left_out)
+
+    whole = made(rows)
+    is_cut = whole[-1].startswith("| and ")  # a row of instances starts with a name, which is code
+    return made(sorted(rows, key=lambda row: row.action not in ENDS)) if is_cut else whole
 
 
 def instance_rows(review: Review) -> list[list[str]]:

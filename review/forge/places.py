@@ -51,8 +51,7 @@ def _event_number(path: str) -> int:
         return _positive(event["pull_request"]["number"])
     except (OSError, ValueError, KeyError, TypeError):
         raise ForgeError(
-            "The event of this job has no pull request, so that nothing can be posted: start the job by pull_request_target, "
-            "or name the pull request by --number."
+            "The event of this job has no pull request, so that nothing can be posted: start the job by pull_request_target."
         ) from None
 
 
@@ -68,8 +67,8 @@ def _merge_request(environment: Mapping[str, str], number: int | None) -> MergeR
         return MergeRequest(api, str(_positive(int(project))), found, SecretStr(token))
     except ValueError:
         raise ForgeError(
-            "This job is of no merge request, so that nothing can be posted: run it in a pipeline for merge requests, or "
-            "name the merge request by --number, and the project by CI_PROJECT_ID."
+            "This job is of no merge request, so that nothing can be posted: run it in a pipeline for merge requests, "
+            "which sets CI_MERGE_REQUEST_IID and CI_PROJECT_ID."
         ) from None
 
 

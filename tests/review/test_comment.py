@@ -112,6 +112,16 @@ def test_complaint_1_a_comment_keeps_its_bound_with_200_instances_of_which_none_
     assert left_out + body.count("| **") + body.count("| unchanged") - body.count("| **$") == 200
 
 
+def test_many_new_instances_do_not_push_out_the_row_of_one_that_ends() -> None:
+    crowd = [instance(f"{'x' * 40}{index}-0", Action.RENTED, Cause(key="replicas")) for index in range(200)]
+    body = comment(
+        Review(stack="dev", verdict=Verdict.FINE, instances=(*crowd, instance("chat-0", Action.GIVEN_BACK, now=0.3)))
+    ).body
+
+    assert "| `chat-0` | **given back** |" in body
+    assert re.search(r"\| and \d+ more instances \|", body)
+
+
 def test_complaint_2_the_marker_leads_the_comment_and_tells_stacks_apart() -> None:
     assert marker("dev") == "<!-- gpu-fleet review dev -->"
     assert marker("dev") != marker("dev2")

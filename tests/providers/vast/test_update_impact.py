@@ -69,7 +69,8 @@ def test_a_replacement_costs_what_is_on_offer() -> None:
     made.record_running("chat-2", None, 0.4)
 
     assert made.sentence() == (
-        "endpoint closed until another machine serves: 2 of 3, 1 at a time; the fleet then costs about $1.050/h, now $1.200/h"
+        "endpoint closed until another machine serves: 2 of 3, 1 at a time; "
+        "the fleet then costs about $1.050/h, now $1.200/h; best offer $0.300/h"
     )
 
 
@@ -78,7 +79,7 @@ def test_a_new_fleet_costs_what_is_on_offer() -> None:
     made.record_rental("chat-0", [0.5])
     made.record_rental("chat-1", [0.5])
 
-    assert made.sentence() == "2 to rent; the fleet then costs about $1.000/h"
+    assert made.sentence() == "2 to rent; the fleet then costs about $1.000/h; best offer $0.500/h"
 
 
 def test_more_instances_of_a_fleet_that_runs() -> None:
@@ -87,7 +88,7 @@ def test_more_instances_of_a_fleet_that_runs() -> None:
     made.record_adopted("chat-1", 0.5)
     made.record_rental("chat-2", [0.6])
 
-    assert made.sentence() == "1 more comes; the fleet then costs about $1.500/h, now $0.400/h"
+    assert made.sentence() == "1 more comes; the fleet then costs about $1.500/h, now $0.400/h; best offer $0.600/h"
 
 
 def test_a_price_that_nobody_knows_is_not_made_up() -> None:
@@ -95,6 +96,23 @@ def test_a_price_that_nobody_knows_is_not_made_up() -> None:
     made.record_running("chat-0", RESTART, None)
 
     assert made.sentence().endswith("; what the fleet then costs is not known")
+
+
+def test_a_fleet_says_what_it_takes_of_the_budget() -> None:
+    made = FleetImpact(2, 1, budget={"day": 60.0, "month": 1500.0})
+    made.record_rental("chat-0", [0.5])
+    made.record_running("chat-1", None, 0.4)
+
+    assert made.sentence().endswith(
+        "best offer $0.500/h; of the budget $21.60 of $60.00 a day and $657.00 of $1,500.00 a month"
+    )
+
+
+def test_no_offer_and_no_price_are_not_made_up() -> None:
+    made = FleetImpact(1, 1, budget={"day": 60.0})
+    made.record_rental("chat-0", [])
+
+    assert made.sentence() == "1 to rent; what the fleet then costs is not known"
 
 
 PHASES = {"wait": 30.0, "fetch weights": 40.0, "start": 20.0, "probe": 2.0}
