@@ -21,6 +21,7 @@ COMMANDS = {
     "ask": ("cli.ask", "ask", "Ask an endpoint for one completion."),
     "log": ("cli.log", "log", "Print the last lines of an instance's vLLM."),
     "manifest": ("cli.manifest", "manifest", "Make or check the manifest of a model's folder."),
+    "store": ("cli.store", "store", "List what the bucket holds and nothing names, and remove it."),
     "report": ("cli.report", "report", "Write one HTML page of what Prometheus knows."),
     "criteria": ("cli.criteria", "criteria", "Judge provisioning, latency and cost against their bounds."),
     "worth": ("cli.worth", "worth_command", "Tell what the money bought, and what hosted APIs ask for the same."),

@@ -7,6 +7,9 @@ EUROS_A_STARTED_TB = 5
 # Hetzner's price of egress: the base price includes a terabyte a month, and each further terabyte costs this.
 INCLUDED_EGRESS_BYTES = TB
 EGRESS_EUROS_A_TB = 1.0
+# Its price of storage beyond the terabyte that the base price of an account includes.
+EUROS_A_TB_HOUR = 0.0067
+MONTH_HOURS = 730
 HETZNER = ".your-objectstorage.com"  # the end of its endpoints
 UNITS = ((1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "KB"))
 
@@ -23,6 +26,11 @@ def size(count: int) -> str:
 def monthly_euros(count: int) -> int:
     """Return the monthly price in euros of a bucket at Hetzner: a price for each started TB, the first also when empty."""
     return EUROS_A_STARTED_TB * max(1, -(-count // TB))
+
+
+def storage_euros(count: int, included: int = TB) -> float:
+    """Return what so many bytes cost a month at Hetzner on top of the base price, which includes a terabyte an account."""
+    return max(0, count - included) / TB * EUROS_A_TB_HOUR * MONTH_HOURS
 
 
 @dataclass(frozen=True)

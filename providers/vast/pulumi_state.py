@@ -15,6 +15,7 @@ from providers.vast.api import account, label
 
 INSTANCE, IDENTITY = "pulumi-python:dynamic/vast:Instance", "pulumi-python:dynamic/identity:Identity"
 RENTALS, BUCKET = "pulumi-python:dynamic/rentals:Rentals", "pulumi-python:dynamic/store:Bucket"
+BLOBS = "pulumi-python:dynamic/store:Blobs"
 REASON_LETTERS = 300
 NO_SUCH_STATE = "no stack of the backend has this id"
 OTHER_STACKS = "the other stacks of the backend"  # stands for a name if Pulumi cannot list the stacks
@@ -105,13 +106,27 @@ def stack_config(run: Run, stack: str) -> tuple[dict[str, Any], frozenset[str]]:
 
 def states(run: Run, stack: str) -> list[StackState]:
     """Return the state of every stack in the backend, `stack` first. An unreadable state has `trouble`."""
+    found = deployments(run, stack)
+    return [
+        StackState(name, trouble=one) if isinstance(one, str) else state_of(name, one) for name, one in found.items()
+    ]
+
+
+def deployments(run: Run, stack: str) -> dict[str, dict[str, Any] | str]:
+    """Return every stack's `deployment` by its name, `stack` first; a text says why one cannot be read."""
     try:
-        listed = _listed(run)
+        others = [name for name in _listed(run) if _short(name) != _short(stack)]
     except BackendError as error:
         # One broken state makes the whole list fail. Then we cannot find the other stacks or their instances.
-        return [state_named(run, stack), StackState(OTHER_STACKS, trouble=str(error))]
-    others = [name for name in listed if _short(name) != _short(stack)]
-    return [state_named(run, name) for name in [stack, *others]]
+        return {stack: _deployment(run, stack), OTHER_STACKS: str(error)}
+    return {name: _deployment(run, name) for name in [stack, *others]}
+
+
+def _deployment(run: Run, stack: str) -> dict[str, Any] | str:
+    try:
+        return deployment_of(run, stack)
+    except (BackendError, ValueError) as error:
+        return str(error)
 
 
 def family(run: Run, stack: str, stack_id: str) -> list[StackState]:
@@ -151,11 +166,8 @@ def deployment_of(run: Run, stack: str) -> dict[str, Any]:
 
 def state_named(run: Run, stack: str) -> StackState:
     """Read one stack's state; an unreadable one has `trouble`."""
-    try:
-        deployment = deployment_of(run, stack)
-    except (BackendError, ValueError) as error:
-        return StackState(stack, trouble=str(error))
-    return state_of(stack, deployment)
+    found = _deployment(run, stack)
+    return StackState(stack, trouble=found) if isinstance(found, str) else state_of(stack, found)
 
 
 def state_of(stack: str, deployment: dict[str, Any]) -> StackState:

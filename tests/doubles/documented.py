@@ -115,7 +115,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
     "docs/monitoring.md": {
         "gpu-fleet criteria": WALK,
         "gpu-fleet worth": WALK,
-        "pulumi config set --path 'gpu-fleet:models.tiny.comparedWith[0]' openai/gpt-4o-mini": WALK,
+        "pulumi config set --path 'gpu-fleet:models.my-model.comparedWith[0]' openai/gpt-4o-mini": WALK,
         "make report": MONITORED,
         "gpu-fleet dashboards out/": WALK,
         "pulumi config set --path gpu-fleet:metrics.url https://metrics.example.net": WALK,
@@ -142,6 +142,9 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "git add models/llama-3.1-8b.json && git commit": MANIFESTS,
         "gpu-fleet manifest models/llama-3.1-8b --name llama-3.1-8b": MANIFESTS,
         "gpu-fleet pin chat-0": WARM,
+        "gpu-fleet store gc": WALK,
+        "gpu-fleet store gc --keep origin/next": WALK,
+        "gpu-fleet store gc --remove": WALK,
     },
 }
 

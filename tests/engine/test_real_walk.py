@@ -190,6 +190,14 @@ def settle(terminal: Terminal) -> None:
     terminal.type("gpu-fleet criteria", ends=3)
     terminal.type("gpu-fleet worth", ends=3)
     assert "openai/gpt-4o-mini" in terminal.run("gpu-fleet worth --days 1 || true")
+    git = "git -c user.name=me -c user.email=me@example.net"
+    terminal.run(f"git init -q && git add Pulumi.dev.yaml models/*.json && {git} commit -qm models")
+    listed = terminal.type("gpu-fleet store gc")
+    assert "Nothing names 0 objects of bucket a-name-of-my-own" in listed  # all of it is young
+    assert "cannot be removed" not in terminal.type(
+        "gpu-fleet store gc --keep origin/next", put={"origin/next": "HEAD"}
+    )
+    assert "Removed 0 of 0 objects" in terminal.type("gpu-fleet store gc --remove")
     terminal.type("gpu-fleet dashboards out/")
     watch = "gpu-fleet exporter --stack local"
     assert "exporter: http://" in terminal.type(
