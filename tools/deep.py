@@ -28,7 +28,7 @@ SLOW = "host or engine or vllm or monitoring"
 SEAMS, SOAK, FAULTS = "tests/faults/test_seams.py", "tests/faults/test_soak.py", "tests/faults"
 SOAK_SEEDS, SOAK_PARTS = 200, 5
 KILLS = "tests/faults/test_kills.py"
-CLIENTS, PLUGIN = "tests/clients", "tests/engine/test_kubernetes.py"
+CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "tests/engine/test_hetzner.py"
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ def parts() -> dict[str, Part]:
         "kills": Part((KILLS,)),
         **soak,
         "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
+        "hetzner": Part((HETZNER,), "0", setup="hcloud-plugin"),
         "clients": Part((CLIENTS,), "0", setup="clients"),
     }
 

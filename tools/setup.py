@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from offline import engine, golang, monitoring, official_kubernetes_plugin, workflows
+from offline import engine, golang, monitoring, official_hcloud_plugin, official_kubernetes_plugin, workflows
 from tools import environments, grafana, packages
 from tools.machine import paths
 from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, run, step
@@ -25,9 +25,10 @@ from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, r
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
 ON_REQUEST = (
+    "hcloud-plugin",
     "kubernetes-plugin",
     "clients",
-)  # in no default: see offline/official_kubernetes_plugin.py, and `make test-clients`
+)  # in no default: see offline/official_*_plugin.py, and `make test-clients`
 CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
 OF_TESTS = (CHECKS, "workflows", "promtool", "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -75,6 +76,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
         "monitoring": lambda: monitoring.install_monitoring(where, environ),
         "workflows": lambda: workflows.install_workflow_tools(where, environ),
         "promtool": lambda: monitoring.install_monitoring(where, environ, monitoring.OF_TESTS),
+        "hcloud-plugin": lambda: official_hcloud_plugin.install_plugin(where, environ),
         "kubernetes-plugin": lambda: official_kubernetes_plugin.install_plugin(where, environ),
         "clients": lambda: environments.install_clients(where),
         "types": lambda: grafana.install_types(where, environ),
@@ -113,6 +115,8 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         needed += workflows.BYTES
     if "clients" in wanted and not complete(where.clients):
         needed += environments.CLIENTS_BYTES
+    if "hcloud-plugin" in wanted and not where.hcloud_plugin.is_file():
+        needed += official_hcloud_plugin.BYTES
     if "kubernetes-plugin" in wanted and not where.kubernetes_plugin.is_file():
         needed += official_kubernetes_plugin.BYTES
     return needed

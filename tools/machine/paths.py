@@ -117,6 +117,17 @@ class Paths:
         return tuple(sorted(file for file in folder.glob("*") if file.suffix in (".go", ".mod", ".sum")))
 
     @property
+    def hcloud_plugin_parts(self) -> tuple[Path, ...]:
+        """What Pulumi's hcloud plugin is built from."""
+        folder = self.checkout / "offline" / "modules" / "hcloud_plugin"
+        return tuple(sorted(file for file in folder.glob("*") if file.suffix in (".go", ".mod", ".sum")))
+
+    @property
+    def hcloud_plugin(self) -> Path:
+        """The plugin where somebody had it built, one for all checkouts that pin the same module."""
+        return self.cache / "plugins" / digest(self.hcloud_plugin_parts) / "pulumi-resource-hcloud"
+
+    @property
     def kubernetes_plugin(self) -> Path:
         """The plugin where somebody had it built, one for all checkouts that pin the same module."""
         return self.cache / "plugins" / digest(self.kubernetes_plugin_parts) / "pulumi-resource-kubernetes"

@@ -1,0 +1,1 @@
+"""An emulated Hetzner Cloud API: the part that a cluster of one node needs."""

@@ -1,0 +1,99 @@
+"""Pulumi's own hcloud plugin works on the emulated Hetzner API as on theirs: it makes a node, mends it, and leaves nothing.
+
+The plugin is there if `python3 -m tools.setup --parts hcloud-plugin` built it; `make test-deep` does.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.hetzner.project import Project
+from sandbox.hetzner.server import application
+from sandbox.market.records.clock import MarketClock
+from sandbox.services.http_server import Server, listener
+from tests.doubles.pulumi_stack import REPO, Engine, Stack
+from tools.machine import paths
+
+PLUGIN = paths.find(REPO, os.environ).hcloud_plugin
+TOKEN = "w" * 64
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvYm0Vw0b1k1c2m8Qb5m0v6WlYb0b9v0Z2c0w5l8b7R try"
+PROGRAM = Path(__file__).parents[1] / "doubles" / "hetzner_node"
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.deep,
+    pytest.mark.skipif(not PLUGIN.is_file(), reason="python3 -m tools.setup --parts hcloud-plugin"),
+]
+
+
+@pytest.fixture
+def project() -> Project:
+    return Project(MarketClock(300.0), {TOKEN: True})
+
+
+@pytest.fixture
+def stack(project: Project, engine: Engine) -> Iterator[Stack]:
+    server = Server(application(project), listener())
+    server.start()
+    engine.env["PATH"] = f"{PLUGIN.parent}{os.pathsep}{engine.env['PATH']}"
+    made = engine.stack(PROGRAM, project="node")
+    plain = {"hcloud:endpoint": f"{server.url}/v1", "hcloud:pollInterval": "50ms", "node:publicKey": KEY}
+    made.config(plain, {"hcloud:token": TOKEN})
+    yield made
+    made.close()
+    server.stop()
+
+
+def kinds(project: Project) -> dict[str, int]:
+    return {kind: len(rows) for kind, rows in project.resources.items() if rows}
+
+
+def test_a_node_comes_is_mended_and_goes(stack: Stack, project: Project) -> None:
+    stack.up()
+    assert kinds(project) == {
+        **dict.fromkeys(("ssh_key", "network", "firewall", "placement_group", "server", "volume"), 1)
+    }
+    server: Any = next(iter(project.resources["server"].values()))
+    network: Any = next(iter(project.resources["network"].values()))
+    assert server.status == "running"
+    assert network.addresses == {server.id: "10.0.1.10"}
+    assert server.user_data.startswith("#cloud-config")
+    assert TOKEN not in stack.call("stack", "export", "--stack", stack.name).stdout
+
+    unchanged = stack.preview("--expect-no-changes")
+    assert "1 to" not in unchanged.text
+
+    server.labels = {"stack": "by hand"}
+    stack.refresh()
+    stack.up()
+    assert server.labels == {"stack": "one"}
+
+    stack.config({"node:label": "two"})
+    stack.up()
+    assert (server.labels, server.status) == ({"stack": "two"}, "running")
+
+    stack.destroy()
+    assert kinds(project) == {}
+
+
+def test_new_user_data_replaces_the_node(stack: Stack) -> None:
+    stack.up()
+    stack.config({"node:marker": "second"})
+    assert "replace" in stack.preview("--diff").text
+
+
+def test_a_type_that_is_sold_out_is_told_by_up_after_the_power_went_off(stack: Stack, project: Project) -> None:
+    stack.up()
+    project.catalog.sell_out("cx43", "fsn1")
+    stack.config({"node:type": "cx43"})
+
+    assert stack.preview().status == 0
+    failed = stack.up(check=False)
+
+    assert failed.status
+    assert "resource_unavailable" in failed.text
+    server: Any = next(iter(project.resources["server"].values()))
+    assert server.status == "off"
