@@ -25,7 +25,7 @@ def peak_of_session(session: int) -> Iterator[Peak]:
 
     def watch() -> None:
         while not over.wait(LOOK_SECONDS):
-            peak.mb = max(peak.mb, sum(_pss_mb(process) for process in session_of(session)))
+            peak.mb = max(peak.mb, sum(pss_mb(process) for process in session_of(session)))
 
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
@@ -36,7 +36,8 @@ def peak_of_session(session: int) -> Iterator[Peak]:
         watching.join()
 
 
-def _pss_mb(process: int) -> float:
+def pss_mb(process: int) -> float:
+    """Return the memory of one process in MB, with its share of what others use too; 0 if it has ended."""
     try:
         lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
     except OSError:

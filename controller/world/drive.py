@@ -60,7 +60,8 @@ class Threads:
     """Satisfies `Tasks`. So many boots run at once; what ends a slot never waits for a boot.
 
     `failed` is told what went wrong in a slot process; its row then stays as it is, and a later tick tries again. `ended` is
-    called at each end.
+    called at the end of each process that tells something. One that tells nothing wakes nobody, or it would be tried again
+    at once and for ever.
     """
 
     def __init__(
@@ -94,4 +95,5 @@ class Threads:
             self._failed(str(place), error)
         finally:
             task.end(told)
-            self._ended()
+            if told is not None:
+                self._ended()

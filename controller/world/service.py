@@ -187,9 +187,9 @@ class Service:
         applied = self.main.last()
         self._metrics.bounds({name: one.bounds for name, one in applied.fleets.items()} if applied else {})
 
-    def _renew(self) -> None:
+    def _renew(self) -> bool:
         if not self._leads:
-            return
+            return False  # soon again: who has just begun to lead renews at once
         with suppress(StoreDown):  # the leases of the slots that were there last are renewed all the same
             self._leased = [
                 (fleet, slot) for fleet in self.table.fleets_with_slots() for slot in self.table.slots(fleet)
@@ -199,6 +199,7 @@ class Service:
         self._metrics.renewed({(door.place.fleet, self._name(door.place)): door.place not in silent for door in found})
         for place in silent:
             LOG.warning("the lease of %s could not be renewed", place)
+        return True
 
     def _spend(self) -> bool:
         applied = self.main.last()

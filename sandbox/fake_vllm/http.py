@@ -1,8 +1,9 @@
 """HTTP/1.1 on asyncio streams for the fake vLLM, so that a host needs no further package."""
 
 import asyncio
+import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 LARGEST_BODY = 32 << 20
@@ -33,7 +34,7 @@ class Response:
     status: int
     body: bytes = b""
     kind: str = "application/json"
-    stream: AsyncIterator[bytes] | None = None
+    stream: AsyncGenerator[bytes, None] | None = None
 
 
 Application = Callable[[Request], Awaitable[Response]]
@@ -100,8 +101,10 @@ async def write(response: Response, writer: asyncio.StreamWriter) -> None:
     )
     writer.write(head.encode() + response.body)
     if response.stream:
-        async for piece in response.stream:
-            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-            await writer.drain()
+        # Closed at once if the client has gone: a request that nobody reads is over, and vLLM's gauge says so.
+        async with contextlib.aclosing(response.stream) as pieces:
+            async for piece in pieces:
+                writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
+                await writer.drain()
         writer.write(b"0\r\n\r\n")
     await writer.drain()

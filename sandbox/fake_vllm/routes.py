@@ -5,7 +5,7 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from sandbox.fake_vllm.http import Request, Response, as_json
@@ -160,7 +160,7 @@ class Routes:
             pass
         return as_json(answer.whole())
 
-    async def _counted(self, answer: "Answer", pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async def _counted(self, answer: "Answer", pieces: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
         began = time.monotonic()
         first = True
         self.metrics.running += 1
@@ -202,7 +202,7 @@ class Answer:
         choice = {"index": 0, **content, "logprobs": None, "finish_reason": "length"}
         return {**self._common, "choices": [choice], "usage": self.usage}
 
-    async def events(self, latency: float, *, with_usage: bool) -> AsyncIterator[bytes]:
+    async def events(self, latency: float, *, with_usage: bool) -> AsyncGenerator[bytes, None]:
         """Yield the answer as server-sent events, a word each, spread over the latency."""
         common = self._common | ({"object": "chat.completion.chunk"} if self._chat else {})
         for number, word in enumerate(self._words, 1):
@@ -215,7 +215,7 @@ class Answer:
         yield STREAM_END
 
 
-async def one_pause(seconds: float) -> AsyncIterator[bytes]:
+async def one_pause(seconds: float) -> AsyncGenerator[bytes, None]:
     """Yield one empty piece after a pause, in place of a stream."""
     await asyncio.sleep(seconds)
     yield b""

@@ -4,7 +4,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass
 class ControllerProcess:
-    """One controller. `env` is what the operator's shell has; `log` gets what it says. `key`: of a client."""
+    """One controller. `env` is what the operator's shell has; `log` gets what it says. `key`: of a client.
+
+    `before` are folders of Python's path that come before the program.
+    """
 
     project: Path
     env: Mapping[str, str]
@@ -28,6 +31,7 @@ class ControllerProcess:
     dsn: str
     key: str = ""
     port: int = field(default_factory=lambda: free_ports(1)[0])
+    before: Sequence[Path] = ()
     process: "subprocess.Popen[bytes] | None" = None
 
     def start(self) -> None:
@@ -38,7 +42,7 @@ class ControllerProcess:
             "GPU_FLEET_LISTEN": f"127.0.0.1:{self.port}",
             "GPU_FLEET_PROJECT": str(self.project),
             "GPU_FLEET_WORK": str(self.log.parent / "controller-work"),
-            "PYTHONPATH": str(REPO),
+            "PYTHONPATH": ":".join(map(str, (*self.before, REPO))),
         }
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
@@ -54,6 +58,11 @@ class ControllerProcess:
         assert self.process is not None
         self.process.kill()
         self.process.wait()
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has ended, however."""
+        return self.process is not None and self.process.poll() is not None
 
     def end(self) -> tuple[int, float]:
         """End it by SIGTERM; return its exit status and the seconds that it took."""

@@ -90,4 +90,17 @@ def test_a_process_that_fails_tells_nothing_but_its_failure(error: Exception, to
     task = threads.start(place(0), steps(), boots=True)
 
     until_done(task)
-    assert (task.told, failures) == (None, told)
+    assert (task.told, failures, ended) == (None, told, [])
+
+
+def test_a_process_that_tells_something_wakes_the_loop() -> None:
+    def steps() -> Steps[Told | None]:
+        yield Pause()
+        return TOLD
+
+    woken = threading.Event()
+    threads = Threads(lambda _seconds: None, 1, lambda *_: None, woken.set)
+
+    threads.start(place(0), steps(), boots=True)
+
+    assert woken.wait(SECONDS)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 import struct
 import time
+from functools import partial
 
 import pytest
 
 from sandbox import model
 from sandbox.fake_vllm import knobs
+from sandbox.fake_vllm.http import serve_connection
+from sandbox.fake_vllm.routes import Routes
 from sandbox.fake_vllm.weights import load
 from sandbox.hosts.host import NamespaceHost
 from tests.doubles.emulated import Login, until
@@ -237,3 +242,27 @@ def test_it_serves_and_is_killed_a_while_after_each_start(login):
         assert "vllm_dies_later kills this process" in login.run("cat /var/log/vllm")[1]
         login.host.fault("vllm_dies_later", on=False)
         login.run("pkill -KILL VLLM")
+
+
+def test_a_stream_that_its_client_leaves_runs_no_more():
+    routes = Routes(["tiny"], 512, set(), lambda: knobs.Knobs(latency=2.0), lambda: None)
+
+    async def play() -> bool:
+        server = await asyncio.start_server(partial(serve_connection, routes), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            body = json.dumps({"model": "tiny", "prompt": "a", "stream": True}).encode()
+            writer.write(b"POST /v1/completions HTTP/1.1\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body))
+            await reader.readuntil(b"data: ")
+            assert routes.metrics.running == 1
+            writer.transport.abort()
+            deadline = time.monotonic() + 10
+            while routes.metrics.running and time.monotonic() < deadline:
+                await asyncio.sleep(0.01)
+            return routes.metrics.running == 0
+
+    gc.disable()  # what only a collection ends may run for long
+    try:
+        assert asyncio.run(play())
+    finally:
+        gc.enable()
