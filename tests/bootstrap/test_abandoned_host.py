@@ -80,7 +80,7 @@ class Stream:
 
     def text(self) -> str:
         """Wait for the answer, and return its text."""
-        with self._client:
+        with contextlib.closing(self._client):
             return self._answer.result(2 * STREAM_SECONDS).text
 
 

@@ -2,7 +2,7 @@
 
 What ends a slot is the shipped loop over PostgreSQL: it closes the gate, looks, opens it again if somebody got in, looks once
 more under the slot's lock, and then ends the slot. That end is a `kill -9` of gate and vLLM, so that a request under way is
-lost for certain, and its client knows. A make test plays 10 ends, the deep tier 200.
+lost for certain, and its client knows. A make test plays 10 ends, the deep tier four times 50.
 """
 
 import contextlib
@@ -27,7 +27,8 @@ from tests.doubles.rented import Rented, Things, rent
 
 pytestmark = [pytest.mark.host, pytest.mark.timeout(1200)]
 
-MACHINES, DEEP_MACHINES = 2, 5
+ENDS, MACHINES = 10, 2
+DEEP_RUNS, DEEP_ENDS, DEEP_MACHINES = 4, 50, 4
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def under_load(
-    hosts: NamespaceHosts, things: Things, store: Store, machines: int, *, calm: bool = True
+    hosts: NamespaceHosts, things: Things, store: Store, machines: int, seed: int = 0, *, calm: bool = True
 ) -> Iterator[tuple[LeavingHosts, list[Load]]]:
     """Rent hosts that serve, and send them requests until the block ends; then every request has come to its end."""
     rented: list[Rented] = []
@@ -54,11 +55,15 @@ def under_load(
             stack.callback(rented[-1].host.destroy)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda one: one.converge(), rented))
-        world = LeavingHosts(rented, store, seed=machines)
+        world = LeavingHosts(rented, store, seed=seed)
         stack.callback(world.end)
         loads = [
             Load(
-                f"https://127.0.0.1:{one.host.ports[8443]}", one.spec.token, things.authority.certificate, number, calm
+                f"https://127.0.0.1:{one.host.ports[8443]}",
+                one.spec.token,
+                things.authority.certificate,
+                100 * seed + number,
+                calm,
             )
             for number, one in enumerate(rented)
         ]
@@ -73,13 +78,10 @@ def all_cut(world: LeavingHosts, loads: list[Load]) -> list[Sent]:
     return [one for place, load in zip(world.places, loads, strict=True) for one in cut(load.sent, world.spans(place))]
 
 
-@pytest.mark.parametrize(
-    ("ends", "machines"), [(10, MACHINES), pytest.param(200, DEEP_MACHINES, marks=pytest.mark.deep)]
-)
-def test_scale_downs_under_load_cut_no_request(
-    hosts: NamespaceHosts, things: Things, store: Store, ends: int, machines: int
-) -> None:
-    with under_load(hosts, things, store, machines) as (world, loads):
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.deep) for seed in range(1, DEEP_RUNS + 1))])
+def test_scale_downs_under_load_cut_no_request(hosts: NamespaceHosts, things: Things, store: Store, seed: int) -> None:
+    ends, machines = (DEEP_ENDS, DEEP_MACHINES) if seed else (ENDS, MACHINES)
+    with under_load(hosts, things, store, machines, seed) as (world, loads):
         world.play(ends)
 
     told = Counter(kind for load in loads for kind in map(what_became, load.sent))
@@ -92,12 +94,13 @@ def test_scale_downs_under_load_cut_no_request(
     assert told["left"] > 0
 
 
+@pytest.mark.rotating(of=3)
 def test_an_end_that_waits_for_nothing_is_noticed(hosts: NamespaceHosts, things: Things, store: Store) -> None:
     def hasty(leaving: Leaving, _look: Look) -> Answer:
         return Answer(Next.END, Reason(Rule.QUIET, "without a look"), leaving)
 
     with under_load(hosts, things, store, 1, calm=False) as (world, loads):
-        world.play(3, Rules(leave=hasty))
+        world.play(2, Rules(leave=hasty))
 
     assert len(all_cut(world, loads)) > 0
 

@@ -187,7 +187,6 @@ class LeavingHosts:
     def happened(self, _fleet: str, _was: Slot, _now: Slot, event: Event, _reasons: tuple[Reason, ...]) -> None:
         with self._guard:
             self.counts[event.value] += 1
-        print(f"{time.monotonic():.1f} {_now.index} {event.value} {[r.says for r in _reasons]}")
 
     def dropped(self, _fleet: str, _index: int | None, reason: Reason) -> None:
         with self._guard:

@@ -91,9 +91,11 @@ def assert_serves(controller: ControllerProcess, main: Applied, claim: str) -> N
     assert probe(instance["endpoint"], main.ca_certificate, instance["token"], "tiny", SystemClock(), 30).text
 
 
-def killed_at(controller: ControllerProcess, seam: str, notes: Path) -> None:
+def killed_at(controller: ControllerProcess, seam: str, folder: Path) -> None:
     """Start a controller that is killed right after a seam (`<n>:<name>`)."""
-    strikes = {"SEAMS_FILE": str(notes), "SEAMS_KILL_AT": seam, "SEAMS_MOMENT": "after"}
+    folder.mkdir()
+    (folder / "arm").write_text(f"{seam} after")
+    strikes = {"SEAMS_FILE": str(folder / "seams"), "SEAMS_ARM": str(folder / "arm")}
     plain, controller.env, controller.before = controller.env, {**controller.env, **strikes}, [SEAMS]
     controller.start()
     controller.env, controller.before = plain, []

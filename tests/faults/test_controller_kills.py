@@ -33,6 +33,7 @@ from tests.tiers import Tier
 pytestmark = [pytest.mark.host, pytest.mark.timeout(1500)]
 
 SEAMS = REPO / "tests" / "doubles" / "controller_seams"
+LEASE = "http POST /lease"
 ASKED_AGAIN = (
     "http GET",
     "gate look",
@@ -40,12 +41,13 @@ ASKED_AGAIN = (
     "ended pulumi stack output",
     "commit insert into gpu_fleet.audit",
 )
-ACTS = ("commit", "pulumi up", "pulumi destroy", "pulumi stack", "gate close", "http POST")  # struck before and after
+ACTS = ("commit", "pulumi up", "pulumi destroy", "pulumi stack", "gate close", LEASE)  # struck before and after
 LANES = 2
 PARTS, SHORT, DEEP = 4, 4, 50
-LOOK_SECONDS = 0.1
+LOOK_SECONDS = 0.2
 PATIENCE_SECONDS = 90.0
-RENEWED_SECONDS = 40.0  # by one that has just begun to lead, whose rounds are a minute apart
+START_SECONDS = 30.0  # in which a seam of the start comes, on a loaded machine
+RENEWED_SECONDS = 90.0  # its rounds are a minute apart
 WANTED = {"model": "llama-3.1-8b", "gpu_type": "rtx4090"}
 BOUNDS = Elastic.model_validate({"max": 2, "downSeconds": 0, "idleSeconds": 0})
 
@@ -65,40 +67,61 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 
 
 @dataclass
-class Life:
-    """One slot's life from a claim to nothing, under a controller that is killed on its way and started again."""
+class Lane:
+    """One world whose slot lives again and again, each time from a claim to nothing; its controller is killed on the way."""
 
     world: SlotWorld
-    moment: str = ""
-    when: str = "before"
     one: ControllerProcess = field(init=False)
-    killed: bool = False
-    seconds: float = 0.0  # from the next controller's first answer until all was right
+    lives: int = 0
+    kills: int = 0
+    missed: list[str] = field(default_factory=list)  # strikes that did not come
+    slowest: float = 0.0  # seconds from the next controller's first answer until all was right
 
     def __post_init__(self) -> None:
+        self.notes, self.arming = self.world.folder / "seams", self.world.folder / "arm"
         self.one = self.world.process()
-        self.notes = self.world.folder / "seams"
-        seams = {"SEAMS_FILE": str(self.notes), "SEAMS_KILL_AT": self.moment, "SEAMS_MOMENT": self.when}
-        self.one.env = {**self.one.env, **seams}
+        self.one.env = {**self.one.env, "SEAMS_FILE": str(self.notes), "SEAMS_ARM": str(self.arming)}
         self.one.before = [SEAMS]
 
-    def play(self) -> None:
-        """Claim, wait until it serves and its lease is renewed, give back, wait for the end."""
+    def begin(self) -> None:
+        """Start a controller, and wait until it answers."""
         self.one.start()
-        try:
-            claim = self.until(self._claimed)
-            assert self.until(self._claimed) == claim
-            self.until(lambda: self._shown(claim)["status"] == "ready")
-            self.until(lambda: self.world.renewals(0) > 0, RENEWED_SECONDS)
-            self.until(lambda: not self.world.disagreements())
-            assert len(self.world.shared.contracts(self.world.label(0))) == 1
-            self.until(lambda: self._call("DELETE", f"/provision/{claim}").status_code == 200)
-            self.until(lambda: not (self.world.rows() or self.world.rented() or self.world.stacks()))
-            assert self.world.locks() == []
-            assert len(self.world.shared.contracts(self.world.label(0))) == 1
-            assert self.world.shared.contracts(self.world.label(1)) == []
-        finally:
-            self.one.kill()
+        self.one.until(self.one.is_ready)
+
+    def live(self, strike: str = "") -> bool:
+        """Claim, wait until it serves and its lease is renewed, give back, wait for the end. Return whether it was struck."""
+        self.lives += 1
+        kills, rents, renewals = (
+            self.kills,
+            len(self.world.shared.contracts(self.world.label(0))),
+            self.world.renewals(0),
+        )
+        self.arming.write_text(strike)
+        claim = self.until(self._claimed)
+        assert self.until(self._claimed) == claim
+        self.until(lambda: self._shown(claim)["status"] == "ready")
+        self.until(lambda: not self.world.disagreements())
+        if not strike or LEASE in strike:
+            self.until(lambda: self.world.renewals(0) > renewals, RENEWED_SECONDS)
+        assert len(self.world.shared.contracts(self.world.label(0))) == rents + 1
+        self.until(lambda: self._call("DELETE", f"/provision/{claim}").status_code == 200)
+        self.until(lambda: not (self.world.rows() or self.world.rented() or self.world.stacks()))
+        assert self.world.locks() == []
+        assert len(self.world.shared.contracts(self.world.label(0))) == rents + 1
+        assert self.world.shared.contracts(self.world.label(1)) == []
+        return self.kills > kills
+
+    def start_struck(self, strike: str) -> bool:
+        """Kill the first controller of this world at a seam of its start. Return whether it was struck."""
+        self.arming.write_text(strike)
+        self.one.start()
+        began = time.monotonic()
+        while not self.one.ended and time.monotonic() < began + START_SECONDS:
+            time.sleep(LOOK_SECONDS)
+        if not self.one.ended:
+            return False
+        self._next_one()
+        return True
 
     def until(self, found: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> Any:
         """Wait until something is found, and return it. A controller that was killed meanwhile is started again."""
@@ -109,31 +132,29 @@ class Life:
                     return value
             except httpx.TransportError:
                 pass
-            if not self.killed and self.one.ended:
-                assert self.struck, f"the controller ended by itself:\n{self.one.said()[-4000:]}"
-                self.killed = True
+            if self.one.ended:
                 self._next_one()
                 deadline = time.monotonic() + seconds
             assert time.monotonic() < deadline, f"{self}\n{self.world.disagreements()}\n{self.one.said()[-4000:]}"
             time.sleep(LOOK_SECONDS)
 
-    @property
-    def struck(self) -> bool:
-        return self.notes.exists() and self.notes.read_text().endswith("struck\n")
-
     def _next_one(self) -> None:
         """Start another controller, and see everything right within two ticks."""
-        self.one.env, self.one.before = self.world.environment, []
-        self.one.start()
-        self.one.until(self.one.is_ready)
+        struck = self.notes.read_text().endswith("struck\n")
+        assert struck, f"the controller ended by itself:\n{self.one.said()[-4000:]}"
+        strike = self.arming.read_text()
+        self.arming.write_text("")
+        self.kills += 1
+        self.begin()
         began = time.monotonic()
         while wrong := self.world.disagreements():
-            self.seconds = time.monotonic() - began
-            assert self.seconds < 2 * TICK_SECONDS, f"{self}: {wrong}\n{self.one.said()[-6000:]}"
+            seconds = time.monotonic() - began
+            assert seconds < 2 * TICK_SECONDS, f"{strike}: {wrong}\n{self.one.said()[-6000:]}"
+            self.slowest = max(self.slowest, seconds)
             time.sleep(LOOK_SECONDS)
 
     def _claimed(self) -> str:
-        answer = self._call("POST", "/provision", {"Idempotency-Key": "the-one"}, json=WANTED)
+        answer = self._call("POST", "/provision", {"Idempotency-Key": f"life-{self.lives}"}, json=WANTED)
         return str(answer.json()["id"]) if answer.status_code == 202 else ""
 
     def _shown(self, claim: str) -> Any:
@@ -156,31 +177,61 @@ def moments(seams: list[str]) -> list[str]:
     return found
 
 
+@dataclass(frozen=True)
+class Recorded:
+    """The seams of a controller's start, and those of one slot's life."""
+
+    start: list[str]
+    life: list[str]
+
+    def strikes(self) -> list[tuple[bool, str]]:
+        """Return all kills as (at the start, what to arm): at each seam, and at what writes or acts before it, too."""
+        found = []
+        for starts, seams in ((True, self.start), (False, self.life)):
+            for seam in seams:
+                acts = seam.partition(":")[2].startswith(ACTS)
+                found += [(starts, f"{seam} {when}") for when in ("before", "after") if acts or when == "after"]
+        return found
+
+
 @pytest.fixture(scope="module")
-def recorded(shared: Shared, postgres: Postgres) -> list[str]:
-    """The moments of one life."""
+def recorded(shared: Shared, postgres: Postgres) -> Recorded:
+    """The moments of one start and one life."""
     with fresh_database(postgres) as dsn:
-        life = Life(slot_world(shared, dsn, BOUNDS))
-        life.play()
-        return moments(life.notes.read_text().splitlines())
+        lane = Lane(slot_world(shared, dsn, BOUNDS))
+        try:
+            lane.begin()
+            start = moments(lane.notes.read_text().splitlines())
+            lane.notes.write_text("")
+            lane.live()
+            return Recorded(start, moments(lane.notes.read_text().splitlines()))
+        finally:
+            lane.one.kill()
 
 
-def struck_lives(shared: Shared, postgres: Postgres, chosen: list[tuple[str, str]]) -> list[Life]:
-    """Play a life for each (seam, before or after), a few at once."""
+def struck(shared: Shared, postgres: Postgres, chosen: list[tuple[bool, str]]) -> list[Lane]:
+    """Play a start or a life for each strike, in a few lanes."""
 
-    def one(strike: tuple[str, str]) -> Life:
+    def play(mine: list[str], starts: bool) -> Lane:
         with fresh_database(postgres) as dsn:
-            life = Life(slot_world(shared, dsn, BOUNDS), *strike)
-            life.play()
-            return life
+            lane = Lane(slot_world(shared, dsn, BOUNDS))
+            try:
+                if not starts:
+                    lane.begin()
+                lane.missed = [strike for strike in mine if not (lane.start_struck if starts else lane.live)(strike)]
+            finally:
+                lane.one.kill()
+            return lane
 
+    in_lives = [strike for starts, strike in chosen if not starts]
+    shares = [([strike], True) for starts, strike in chosen if starts]
+    shares += [(share, False) for lane in range(LANES) if (share := in_lives[lane::LANES])]
     with ThreadPoolExecutor(LANES) as pool:
-        return list(pool.map(one, chosen))
+        return list(pool.map(lambda share: play(*share), shares))
 
 
-def test_the_seams_of_all_rooms_are_found(recorded: list[str]) -> None:
-    names = "\n".join(recorded)
-    print(names)
+def test_the_seams_of_all_rooms_are_found(recorded: Recorded) -> None:
+    names = "\n".join([*recorded.start, *recorded.life])
     for part in (
         "commit insert into gpu_fleet.claims",
         "commit update gpu_fleet.slots",
@@ -192,37 +243,30 @@ def test_the_seams_of_all_rooms_are_found(recorded: list[str]) -> None:
         "pulumi stack rm",
         "gate close",
         "http GET /api/vN/instances/",
-        "http POST /lease",
+        LEASE,
     ):
         assert part in names
-
-
-def strikes(recorded: list[str]) -> list[tuple[str, str]]:
-    """Return all kills: at each seam, and at what writes or acts before it and after it."""
-    found = []
-    for seam in recorded:
-        acts = seam.partition(":")[2].startswith(ACTS)
-        found += [(seam, when) for when in ("before", "after") if acts or when == "after"]
-    return found
 
 
 @pytest.mark.rotating(of=PARTS)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_controller_that_was_killed_at_a_seam_is_followed_by_one_that_sets_right(
-    shared: Shared, postgres: Postgres, recorded: list[str], tier: Tier, part: int
+    shared: Shared, postgres: Postgres, recorded: Recorded, tier: Tier, part: int
 ) -> None:
-    every = strikes(recorded)
+    every = recorded.strikes()
     assert len(every) >= DEEP
     mine = every[part::PARTS]
     chosen = mine if tier.deep else tier.slice(mine, len(mine) // SHORT)[:SHORT]
 
-    lives = struck_lives(shared, postgres, chosen)
+    lanes = struck(shared, postgres, chosen)
 
-    struck = [life for life in lives if life.killed]
-    slowest = max(life.seconds for life in struck)
-    print(f"\n{len(struck)} kills of {len(every)} in all parts; right after {slowest:.1f} s at most")
-    # Others do as much at other moments of each life, so a late seam of a recording may not come again.
-    assert len(struck) >= len(chosen) * 0.75, [life.moment for life in lives if not life.killed]
+    kills, slowest = sum(lane.kills for lane in lanes), max(lane.slowest for lane in lanes)
+    missed = [strike for lane in lanes for strike in lane.missed]
+    print(
+        f"\n{kills} kills of {len(every)} in all parts; all was right after {slowest:.1f} s at most; missed: {missed}"
+    )
+    # What runs beside a life, such as a look at the main stack, may not come in each.
+    assert kills >= (DEEP / PARTS if tier.deep else SHORT / 2)
 
 
 def test_the_same_key_from_a_hundred_callers_of_two_controllers_is_one_instance(

@@ -1,8 +1,8 @@
 """Loaded by Python itself in a controller process under test: what it writes, locks and does is a seam, counted and named.
 
-    SEAMS_FILE      one line a seam, its name; `struck` follows where the controller was killed
-    SEAMS_KILL_AT   <n>:<name>, at the n-th seam of that name ...
-    SEAMS_MOMENT    ... `before` it, or `after` it
+    SEAMS_FILE   one line a seam, its name; `struck` follows where the controller was killed
+    SEAMS_ARM    a file that a test may write at any time: `<n>:<name> before` or `after` kills the controller at the n-th
+                 seam of that name from then on
 
 A seam is a commit of a write, a statement on a connection of a lock, a command of Pulumi, an act on a gate, or a call over
 HTTP, of the market or of a lease. The libraries that do all I/O are instrumented, so that new code is covered by itself.
@@ -18,27 +18,39 @@ import threading
 import time
 from pathlib import Path
 
-_settings = {name: os.environ.pop(name, "") for name in ("SEAMS_FILE", "SEAMS_KILL_AT", "SEAMS_MOMENT")}
+_notes, _arm = (os.environ.pop(name, "") for name in ("SEAMS_FILE", "SEAMS_ARM"))
 _lock = threading.Lock()
 _counts: collections.Counter[str] = collections.Counter()
+_armed = ""
 WRITE = re.compile(r"\s*(insert into|update|delete from) (\S+)|.*(pg_try_advisory_lock|pg_advisory_unlock)", re.DOTALL)
 
 
 def _seam(name, call, *words, **named):
-    with _lock:
-        _counts[name] += 1
-        mine = _settings["SEAMS_KILL_AT"] == f"{_counts[name]}:{name}"
-        _note(name)
-    if mine and _settings["SEAMS_MOMENT"] == "before":
+    when = _when(name)
+    if when == "before":
         _strike()
     done = call(*words, **named)
-    if mine and _settings["SEAMS_MOMENT"] == "after":
+    if when == "after":
         _strike()
     return done
 
 
+def _when(name):
+    """Count and note a seam; return when to strike at it, if at all."""
+    global _armed  # noqa: PLW0603 -- one process, one arming
+    with _lock:
+        armed = Path(_arm).read_text() if Path(_arm).exists() else ""
+        if armed != _armed:
+            _armed = armed
+            _counts.clear()
+        _counts[name] += 1
+        _note(name)
+        seam, _, when = armed.rpartition(" ")
+        return when if seam == f"{_counts[name]}:{name}" else ""
+
+
 def _note(text):
-    with Path(_settings["SEAMS_FILE"]).open("a") as file:
+    with Path(_notes).open("a") as file:
         file.write(f"{text}\n")
 
 
@@ -100,7 +112,7 @@ def _act(_self, data, *_more, **_named):
     return f"gate {found[1].decode()}" if found else None
 
 
-if _settings["SEAMS_FILE"]:
+if _notes:
     import httpx
     import paramiko
     import psycopg
