@@ -64,6 +64,7 @@ def make_slot(slot: SlotName) -> None:
         price=instance.usdPerHour,
     ).apply(lambda found: slot_output.written(slot.instance, fleet.digest, found))
     pulumi.export(slot_output.NAME, pulumi.Output.secret(output))
+    pulumi.export(slot_output.DIGEST, pulumi.Output.unsecret(output.apply(lambda found: found["digest"])))
 
 
 def instance_of(applied: Applied, fleet: AppliedFleet, slot: SlotName, main: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,28 +43,43 @@ class Finished:
 
 Line = Callable[[str], None]
 Command = Callable[[Sequence[str], Path, Mapping[str, str], Line], Finished]
+Start = Callable[[Sequence[str], Path, Mapping[str, str], int], AbstractContextManager["subprocess.Popen[str]"]]
 
 
-def run_command(words: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Line) -> Finished:
-    """Run `pulumi WORDS` in a folder; `on_line` gets each line of stdout at once.
+@contextmanager
+def started(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], complaints: int
+) -> Iterator[subprocess.Popen[str]]:
+    """Start a process whose stdout is a pipe and whose stderr goes to the file `complaints`; wait for its end.
 
-    The process has a session of its own: a Ctrl-C of the controller is not for it.
+    The process has a session of its own: a Ctrl-C of the controller is not for it. Raises OSError.
     """
-    command = ["pulumi", "--non-interactive", *words]
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=complaints,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        yield process
+
+
+def run_command(
+    words: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    on_line: Line,
+    start: Start = started,
+) -> Finished:
+    """Run `pulumi WORDS` in a folder; `on_line` gets each line of stdout at once. `start` starts the process."""
     lines = []
     try:
         with (
             tempfile.TemporaryFile("w+") as complaints,
-            subprocess.Popen(
-                command,
-                cwd=folder,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                text=True,
-                start_new_session=True,
-            ) as process,
+            start(["pulumi", "--non-interactive", *words], folder, environment, complaints.fileno()) as process,
         ):
             assert process.stdout is not None
             for line in process.stdout:

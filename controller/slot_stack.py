@@ -11,16 +11,16 @@ from typing import Any
 
 from bootstrap.services import Progress
 from config.slot_names import SlotName
+from controller.empty_attributes import HIDDEN, WAY_OUT, remove_empty_attributes
 from controller.pulumi_cli import Command, Finished, Place, run_command, work_folder
 from controller.slot_lock import Holder, are_dead_here, holders
+from controller.slot_state import NO_DIGEST, Look, look_at, told_by
 from providers import engine_events
 from providers.elastic import applied, slot_output
 from providers.elastic.applied import Applied, UnreadableOutputError
 from providers.elastic.slot_output import SlotOutput
-from providers.vast.pulumi_state import INSTANCE
-from providers.vast.running_check import is_down
 
-NO_STACK, NO_OUTPUT = "no stack named", "does not have output property"
+NO_STACK, NO_OUTPUT, IS_THERE = "no stack named", "does not have output property", "already exists"
 PENDING = "pending operations from previous deployment"
 UPDATE = ("--yes", "--skip-preview", "--json")
 REASON_LETTERS = 1000
@@ -39,23 +39,6 @@ class NoMainStackError(SlotError):
 
 
 @dataclass(frozen=True)
-class Look:
-    """What state says of a slot's instance after a refresh. `output` is None if none is rented, or none ever served.
-
-    `dead`: the market or the host says for certain that it serves nobody. `pending`: an unfinished create is recorded.
-    """
-
-    output: SlotOutput | None
-    drift: tuple[str, ...] = ()
-    pending: bool = False
-
-    @property
-    def dead(self) -> bool:
-        """Whether it serves nobody, for certain."""
-        return any(is_down(one) for one in self.drift)
-
-
-@dataclass(frozen=True)
 class SlotStack:
     """The stack of one slot. `command` runs Pulumi; `is_dead` says whether the holders of a lock are dead."""
 
@@ -70,19 +53,29 @@ class SlotStack:
         """The stack's name."""
         return self.slot.own
 
+    def make(self) -> bool:
+        """Make the stack; return False if it was there already. Raises SlotError."""
+        done = self._pulumi("stack", "init", self.name, "--no-select")
+        if done.status and IS_THERE in done.stderr:
+            return False
+        self._checked("stack init", done)
+        return True
+
     def up(self, progress: Progress) -> SlotOutput:
         """Rent, or adopt or mend what is there, until the endpoint answers; `progress` gets phase and text.
 
-        Looks at the host first, so that drift is mended. Raises SlotError.
+        Looks at the host first, so that drift is mended. A stack that is not there is made, at the price of a vain command.
+        Raises SlotError.
         """
         if NO_STACK in (first := self._update(("up", "--refresh"), progress)).stderr:
-            self._checked("stack", self._pulumi("stack", "init", self.name, "--no-select"))
+            self.make()
             first = self._update(("up", "--refresh"), progress)
         self._checked("up", first)
         if PENDING in first.stdout:
             # Only now: before, a sweep would have taken the instance of the killed create for unknown.
             self._clear_pending()
-        found = self.look().output
+        events = [engine_events.parse(line) for line in first.stdout.splitlines()]
+        found = told_by(self.slot.instance, events) or self.look().output
         if found is None:
             raise SlotError(f"slot {self.name}: `up` ended without an instance; run it again")
         return found
@@ -104,19 +97,10 @@ class SlotStack:
             deployment = json.loads(self._checked("stack", exported).stdout).get("deployment") or {}
         except (ValueError, AttributeError):
             raise SlotError(f"slot {self.name}: Pulumi's export of its state is no JSON") from None
-        rows = [row for row in deployment.get("resources") or [] if row.get("type") == INSTANCE]
-        pending = bool(deployment.get("pending_operations"))
-        outputs = next((row.get("outputs") or {} for row in rows if not row.get("delete")), None)
-        if outputs is None:
-            return Look(None, (), pending)
-        found = {**outputs, "host_key": outputs.get("hostKey"), "instance_id": outputs.get("instanceId")}
-        prices = {"charged": outputs.get("chargedUsdPerHour"), "price": outputs.get("usdPerHour")}
         try:
-            written = slot_output.written(self.slot.instance, self._digest(), {"ssh": "", **found, **prices})
-            output = slot_output.parse(written)
-        except (UnreadableOutputError, KeyError) as error:
+            return look_at(self.slot.instance, deployment, self._digest)
+        except UnreadableOutputError as error:
             raise SlotError(f"slot {self.name}: its state cannot be read: {error}") from None
-        return Look(output, tuple(map(str, outputs.get("drift") or ())), pending)
 
     def destroy(self, progress: Progress) -> None:
         """Drain, give back, and have the market confirm it; a create that was killed leaves nothing either.
@@ -146,12 +130,12 @@ class SlotStack:
         self._checked("cancel", self._run("cancel", self.name, "--yes"))
 
     def _digest(self) -> str:
-        """Return the digest of the last `up`; "none" if none ended well."""
+        """Return the digest of the last `up` from the secret output `slot`, as older versions wrote it alone."""
         done = self._pulumi("stack", "output", slot_output.NAME, "--json", "--show-secrets", "--stack", self.name)
         try:
             return str(json.loads(done.stdout)["digest"])
         except (ValueError, TypeError, KeyError):
-            return "none"
+            return NO_DIGEST
 
     def _clear_pending(self) -> None:
         self._checked("refresh", self._update(("refresh", "--clear-pending-creates"), lambda _phase, _text: None))
@@ -165,8 +149,10 @@ class SlotStack:
         return self._pulumi(*words, *UPDATE, "--stack", self.name, on_line=on_line)
 
     def _pulumi(self, *words: str, on_line: Callable[[str], None] = lambda _line: None) -> Finished:
-        """Run a command; a lock whose holder is dead is broken, and the command runs again."""
+        """Run a command; again if a killed command was in its way: a lock without a holder, or a state that it hid."""
         done = self._run(*words, on_line=on_line)
+        if done.status and is_hidden(done, self.place, self.environ, self.name):
+            done = self._run(*words, on_line=on_line)
         if done.status and (found := holders(done.stderr)) is not None and self.is_dead(found):
             self.cancel()
             done = self._run(*words, on_line=on_line)
@@ -186,7 +172,7 @@ class SlotStack:
                 f"slot {self.name} is held by {who}, so its `{does}` changed nothing. If that process is gone: "
                 f"pulumi cancel --stack {self.name}"
             )
-        raise SlotError(f"slot {self.name}: `{does}` failed: {reason(done)}")
+        raise SlotError(f"slot {self.name}: `{does}` failed: {told(done)}")
 
 
 def read_parent(stack: str, place: Place, environ: Mapping[str, str], command: Command = run_command) -> Applied | None:
@@ -197,17 +183,31 @@ def read_parent(stack: str, place: Place, environ: Mapping[str, str], command: C
     words = ("stack", "output", applied.NAME, "--json", "--show-secrets", "--stack", stack)
     with work_folder(place, stack, stack) as folder:
         done = command(words, folder, {**environ, **place.environment}, lambda _line: None)
+        if done.status and is_hidden(done, place, environ, stack):
+            done = command(words, folder, {**environ, **place.environment}, lambda _line: None)
     if NO_OUTPUT in done.stderr:
         return None
     if NO_STACK in done.stderr:
         raise NoMainStackError(f"the backend has no stack {stack}")
     if done.status:
-        raise SlotError(f"the main stack {stack} cannot be read: {reason(done)}")
+        raise SlotError(f"the main stack {stack} cannot be read: {told(done)}")
     try:
         return applied.parse(json.loads(done.stdout))
     except (ValueError, UnreadableOutputError) as error:
         why = error if isinstance(error, UnreadableOutputError) else "it is no JSON"
         raise SlotError(f"the main stack {stack}: {why}; run `pulumi up --stack {stack}`") from None
+
+
+def is_hidden(done: Finished, place: Place, environ: Mapping[str, str], stack: str) -> bool:
+    """Return whether the empty file of a killed command hid the stack's state. It is removed then."""
+    backend = {**environ, **place.environment}.get("PULUMI_BACKEND_URL", "")
+    return HIDDEN in done.stderr and remove_empty_attributes(backend, stack)
+
+
+def told(done: Finished) -> str:
+    """Return why a command failed, with the way out of a state that a killed command hid."""
+    why = reason(done)
+    return f"{why}. {WAY_OUT}" if HIDDEN in why else why
 
 
 def reason(done: Finished) -> str:

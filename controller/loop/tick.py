@@ -201,10 +201,13 @@ class Loop:
         seen: Mapping[int, Seen],
         why: tuple[Reason, ...],
     ) -> Steps[None]:
-        """Write what a move means for its slot; what runs the slot's stack comes at the end of the tick."""
+        """Write what a move means for its slot. A rent begins at once, an end at the end of the tick."""
         reasons = (move.reason, *why)
         if move.act is Act.START:
-            happened(self.ports, known.fleet, row, Event.RENT, reasons)
+            renting = happened(self.ports, known.fleet, row, Event.RENT, reasons)
+            if renting is not None:
+                yield Pause(slot=row.index)
+                self.run(known, renting)
         elif move.act is Act.CLEAR:
             happened(self.ports, known.fleet, row, Event.END, (move.reason,))
         elif move.act is Act.MEND:

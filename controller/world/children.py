@@ -8,16 +8,20 @@ import os
 import shutil
 import signal
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from controller.pulumi_cli import Finished, Line
+from controller.pulumi_cli import Finished, Line, run_command, started
 
 POLL_SECONDS = 0.1
 ENDED = Finished(130, "", "the controller ends, so this command was stopped")
+
+
+class _Ending(Exception):
+    """The controller ends, so that no further command starts."""
 
 
 class Children:
@@ -30,27 +34,10 @@ class Children:
 
     def run(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Line) -> Finished:
         """Run `pulumi WORDS` in a folder; `on_line` gets each line of stdout at once."""
-        command = [*_tied(), "pulumi", "--non-interactive", *words]
-        lines = []
         try:
-            with tempfile.TemporaryFile("w+") as complaints:
-                process = self._start(command, folder, environment, complaints.fileno())
-                if process is None:
-                    return ENDED
-                try:
-                    assert process.stdout is not None
-                    for line in process.stdout:
-                        lines.append(line)
-                        on_line(line)
-                    status = process.wait()
-                finally:
-                    _kill(process, signal.SIGKILL)
-                    with self._guard:
-                        self._running.discard(process)
-                complaints.seek(0)
-                return Finished(status, "".join(lines), complaints.read())
-        except OSError as error:
-            return Finished(127, "", f"`pulumi` cannot be started: {error.strerror}")
+            return run_command(words, folder, environment, on_line, self._tied)
+        except _Ending:
+            return ENDED
 
     def end(self, seconds: float) -> None:
         """Ask all to stop, and kill after so many seconds what has not. No further one starts."""
@@ -65,27 +52,26 @@ class Children:
         for process in running:
             _kill(process, signal.SIGKILL)
 
-    def _start(
+    @contextmanager
+    def _tied(
         self, command: Sequence[str], folder: Path, environment: Mapping[str, str], complaints: int
-    ) -> subprocess.Popen[str] | None:
-        with self._guard:
-            if self._ends:
-                return None
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=complaints,
-                text=True,
-                start_new_session=True,
-            )
-            self._running.add(process)
-            return process
+    ) -> Iterator[subprocess.Popen[str]]:
+        """Start a process that ends with this one. Raises _Ending once the controller ends."""
+        with ExitStack() as stack:
+            with self._guard:
+                if self._ends:
+                    raise _Ending
+                process = stack.enter_context(started([*_dying(), *command], folder, environment, complaints))
+                self._running.add(process)
+            try:
+                yield process
+            finally:
+                _kill(process, signal.SIGKILL)
+                with self._guard:
+                    self._running.discard(process)
 
 
-def _tied() -> list[str]:
+def _dying() -> list[str]:
     """Return the words before a command that has the kernel end it with its parent."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "KILL", "--"] if setpriv else []

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from bootstrap.services import Progress
 from controller.ports import Came, Pause, Place, Steps, Unavailable
-from controller.slot_stack import Look, SlotBusyError, SlotError
+from controller.slot_stack import SlotBusyError, SlotError
+from controller.slot_state import Look
 from controller.world.hosts import Address
 from providers.elastic.applied import Applied
 from providers.elastic.slot_output import SlotOutput
@@ -19,6 +20,9 @@ AGAIN_SECONDS = 60.0  # between two looks at the state of one slot of which noth
 
 class Stack(Protocol):
     """One slot's stack; `controller.slot_stack.SlotStack` is the real one. Each method raises SlotError."""
+
+    def make(self) -> bool:
+        """Make the stack; return False if it was there already."""
 
     def up(self, progress: Progress) -> SlotOutput:
         """Rent, adopt or mend, until the endpoint answers."""
@@ -52,9 +56,10 @@ class SlotStacks:
             return self._upped(place)
 
     def _upped(self, place: Place) -> Came:
+        """Make the stack first: that is one command, and a stack that is new has never served."""
         stack = self._stack_of(place)
         try:
-            fresh = stack.look().output is None
+            fresh = self._outputs.known(place) is None and (stack.make() or stack.look().output is None)
         except SlotError as error:
             raise Unavailable(str(error)) from error
         try:

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 from providers.elastic.applied import Part, UnreadableOutputError, told
 
 NAME = "slot"  # of the output
+DIGEST = "digest"  # of a plain output beside it, so that the engine's events tell it
 
 
 class SshAddress(Part):

@@ -4,9 +4,10 @@ import json
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -14,6 +15,7 @@ from config.slot_names import SlotName
 from controller.pulumi_cli import Finished, Line, Place, project_of, run_command, work_folder
 from controller.slot_lock import Holder, are_dead, holders
 from controller.slot_stack import NoMainStackError, SlotBusyError, SlotError, SlotStack, read_parent
+from controller.slot_state import STACK
 from providers.vast.pulumi_state import INSTANCE
 from tests.doubles.pulumi_command import path_with_pulumi
 from tests.providers.elastic.test_applied import OUTPUT
@@ -26,6 +28,7 @@ LOCK = (
 )
 LOCKED = Finished(255, "", LOCK)
 FINE = Finished(0, "", "")
+EOF = Finished(255, "", "error: failed to load checkpoint: EOF\n")
 OUTPUTS = {
     "name": "burst-s0",
     "instanceId": 7,
@@ -39,9 +42,16 @@ OUTPUTS = {
 
 
 def exported(outputs: dict[str, Any] | None, pending: bool = False) -> Finished:
-    rows = [] if outputs is None else [{"type": INSTANCE, "urn": "u", "id": "7", "outputs": outputs}]
+    rows: list[dict[str, Any]] = [{"type": STACK, "urn": "s", "outputs": {"digest": "d1"}}]
+    rows += [] if outputs is None else [{"type": INSTANCE, "urn": "u", "id": "7", "outputs": outputs}]
     deployment = {"resources": rows, "pending_operations": [{"type": "creating"}] if pending else []}
     return Finished(0, json.dumps({"deployment": deployment}), "")
+
+
+def stepped(type_: str, outputs: Mapping[str, Any], op: str = "create") -> str:
+    """An event of the engine, as `pulumi up --json` prints it."""
+    metadata = {"op": op, "urn": "urn::burst-s0", "type": type_, "new": {"outputs": outputs} if outputs else None}
+    return json.dumps({"resOutputsEvent": {"metadata": metadata}})
 
 
 def said(severity: str, message: str) -> str:
@@ -85,7 +95,7 @@ def place(tmp_path: Path) -> Place:
 def slot(
     place: Place, answers: Mapping[str, Sequence[Finished]], is_dead: Callable[[tuple[Holder, ...]], bool] = bool
 ) -> tuple[SlotStack, Played]:
-    digest = {"stack output slot": [Finished(0, json.dumps({"digest": "d1"}), "")]}
+    digest = {"stack output slot": [Finished(0, json.dumps({"digest": "d0"}), "")]}
     played = Played({**digest, **answers})
     return SlotStack(SlotName("dev", "burst", 0), place, {"PATH": "/bin"}, played, is_dead), played
 
@@ -113,6 +123,62 @@ def test_the_first_up_makes_the_stack_and_tells_each_phase(place: Place) -> None
     assert [line.split(" --")[0] for line in played.asked[:3]] == ["up", "stack init dev.slot.burst-0", "up"]
 
 
+def test_an_up_tells_its_instance_by_events_and_no_further_command_is_run(place: Place) -> None:
+    lines = [
+        stepped(STACK, {"digest": "older"}),
+        stepped(INSTANCE, {**OUTPUTS, "instanceId": 6}, "refresh"),
+        stepped(INSTANCE, OUTPUTS, "create-replacement"),
+        stepped(INSTANCE, {}, "delete-replaced"),
+        stepped(STACK, {"digest": "d2", "slot": "[secret]"}),
+    ]
+    one, played = slot(place, {"up": [Finished(0, "\n".join(lines), "")]})
+
+    found = one.up(quiet)
+
+    assert len(played.asked) == 1
+    assert (found.name, found.endpoint, found.instance_id) == ("burst-s0", "https://203.0.113.7:4000", 7)
+    assert (found.usd_per_hour, found.digest) == (0.35, "d2")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [stepped(STACK, {"digest": "d2"})],
+        [stepped(INSTANCE, OUTPUTS)],
+        [stepped(INSTANCE, {**OUTPUTS, "instanceId": "[secret]"}), stepped(STACK, {"digest": "d2"})],
+        [stepped(INSTANCE, OUTPUTS), stepped(STACK, {"digest": {"4dabf18193072939515e22adb298388d": "1b47"}})],
+        [stepped(INSTANCE, {"endpoint": "https://203.0.113.7:4000"}), stepped(STACK, {"digest": "d2"})],
+    ],
+)
+def test_events_that_do_not_tell_everything_are_no_answer_and_state_is(place: Place, lines: list[str]) -> None:
+    answers = {"up": [Finished(0, "\n".join(lines), "")], "stack export": [exported(OUTPUTS)]}
+
+    found = slot(place, answers)[0].up(quiet)
+
+    assert (found.instance_id, found.digest) == (7, "d1")
+
+
+def test_a_stack_is_made_once(place: Place) -> None:
+    there = Finished(255, "", "error: stack 'organization/gpu-fleet/dev.slot.burst-0' already exists")
+    one, played = slot(place, {"stack init": [FINE, there, Finished(255, "", "error: incorrect passphrase")]})
+
+    assert (one.make(), one.make()) == (True, False)
+    with pytest.raises(SlotError, match="`stack init` failed: incorrect passphrase"):
+        one.make()
+    assert played.asked[0] == "stack init dev.slot.burst-0 --no-select"
+
+
+def test_the_digest_of_a_state_of_before_is_read_from_its_secret_output(place: Place) -> None:
+    rows = [{"type": INSTANCE, "urn": "u", "id": "7", "outputs": OUTPUTS}]
+    export = Finished(0, json.dumps({"deployment": {"resources": rows}}), "")
+    one, _ = slot(place, {"stack export": [export]})
+    none, _ = slot(place, {"stack export": [export], "stack output slot": [NO_STACK]})
+
+    found = [one.look().output, none.look().output]
+
+    assert [output and output.digest for output in found] == ["d0", "none"]
+
+
 def test_every_command_has_a_folder_of_its_own_that_is_gone_afterwards_and_holds_no_secret(place: Place) -> None:
     (place.project / "Pulumi.dev.yaml").write_text("config: {gpu-fleet:vastApiKey: x}\nencryptionsalt: v1:salt\n")
     one, played = slot(place, {"up": [FINE], "stack export": [exported(OUTPUTS)]})
@@ -120,7 +186,7 @@ def test_every_command_has_a_folder_of_its_own_that_is_gone_afterwards_and_holds
 
     one.up(quiet)
 
-    assert len(set(played.folders)) == len(played.asked) == 3
+    assert len(set(played.folders)) == len(played.asked) == 2
     assert not any(folder.exists() for folder in played.folders)
     assert sorted(place.project.iterdir()) == before
     assert json.loads(played.seen[0]["Pulumi.dev.slot.burst-0.yaml"]) == {"encryptionsalt": "v1:salt"}
@@ -177,6 +243,54 @@ def test_a_lock_of_a_dead_process_is_broken_and_one_of_a_living_process_is_not(p
     with pytest.raises(SlotBusyError, match=r"process 7944 of root@here since 2026.*pulumi cancel --stack dev\.slot"):
         other.up(quiet)
     assert not any(line.startswith("cancel") for line in played.asked)
+
+
+@pytest.fixture
+def files(place: Place, tmp_path: Path) -> Path:
+    """A backend of files, in which a kill left an empty file beside the state of slots 0 and 10."""
+    stacks = tmp_path / "back end" / ".pulumi" / "stacks" / "gpu-fleet"
+    stacks.mkdir(parents=True)
+    for name in ("dev.slot.burst-0", "dev.slot.burst-01", "dev.slot.burst-10"):
+        (stacks / f"{name}.json").write_text("{}")
+        (stacks / f"{name}.json.attrs").touch()
+    (stacks / "dev.slot.burst-0.json.bak.attrs").write_text("{}")
+    return stacks
+
+
+def test_a_state_that_a_kill_hid_is_found_again_and_no_other_file_is_touched(place: Place, files: Path) -> None:
+    there = sorted(files.iterdir())
+    for backend in (f"file://{quote(str(files.parents[2]))}?metadata=x&no_tmp_dir=true", files.parents[2].as_uri()):
+        (files / "dev.slot.burst-0.json.attrs").touch()
+        here = replace(place, environment={"PULUMI_BACKEND_URL": backend})
+        one, played = slot(here, {"up": [EOF, FINE], "stack export": [exported(OUTPUTS)]})
+        assert one.up(quiet).instance_id == 7
+        assert [line.split(" --")[0] for line in played.asked] == ["up", "up", "stack export"]
+        assert sorted(files.iterdir()) == [file for file in there if file.name != "dev.slot.burst-0.json.attrs"]
+
+
+@pytest.mark.parametrize("backend", ["s3://bucket/state", "file://state", "", "file:///nowhere"])
+def test_a_state_that_is_hidden_elsewhere_is_said_with_the_way_out(place: Place, files: Path, backend: str) -> None:
+    there = sorted(files.iterdir())
+    one, played = slot(replace(place, environment={"PULUMI_BACKEND_URL": backend}), {"up": [EOF]})
+
+    with pytest.raises(SlotError, match=r"checkpoint: EOF\. .*find \"\$FOLDER/\.pulumi\" -name '\*\.attrs' -empty -delete"):
+        one.up(quiet)
+
+    assert len(played.asked) == 1
+    assert sorted(files.iterdir()) == there
+
+
+def test_a_main_stack_that_a_kill_hid_is_found_again(place: Place, files: Path) -> None:
+    (files / "dev.json.attrs").touch()
+    here = replace(place, environment={"PULUMI_BACKEND_URL": files.parents[2].as_uri()})
+    answers = {"stack output elastic": [EOF, Finished(0, json.dumps(OUTPUT), "")]}
+
+    found = read_parent("dev", here, {}, Played(answers))
+
+    assert found is not None
+    assert (found.stack_id, (files / "dev.json.attrs").exists()) == ("abc", False)
+    with pytest.raises(SlotError, match="find .*-delete"):
+        read_parent("dev", here, {}, Played({"stack output elastic": [EOF]}))
 
 
 def test_who_holds_a_lock_is_dead_only_on_this_machine_and_without_a_process() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from bootstrap.services import Progress
 from controller.ports import Came, Place, Unavailable
-from controller.slot_stack import Look, SlotBusyError, SlotError
+from controller.slot_stack import SlotBusyError, SlotError
+from controller.slot_state import Look
 from controller.world.drive import drive
 from controller.world.stacks import AGAIN_SECONDS, Outputs, SlotStacks, address_of
 from providers.elastic.applied import parse as parse_applied
@@ -33,6 +34,7 @@ class Played:
     """One slot's stack; each answer may be an error."""
 
     state: Any = None  # what `look` finds
+    is_new: Any = False
     upped: Any = None
     destroyed: Any = None
     did: list[str] = field(default_factory=list)
@@ -43,6 +45,9 @@ class Played:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def make(self) -> bool:
+        return bool(self._answer("make", self.is_new))
 
     def up(self, progress: Progress) -> SlotOutput:
         progress("rent", "offer 7 is rented")
@@ -91,6 +96,17 @@ def test_an_up_that_serves_tells_its_endpoint_price_and_progress() -> None:
     assert here.outputs.get(PLACE) == SERVES
 
 
+def test_the_first_up_makes_the_stack_and_one_of_a_slot_that_serves_asks_nothing_before() -> None:
+    new = Here(Played(is_new=True, upped=SERVES))
+    assert new.up().fresh
+    assert new.played.did == ["make", "up"]
+
+    served = Here(Played(SERVES, upped=SERVES))
+    served.outputs.learn(PLACE, SERVES)
+    assert not served.up().fresh
+    assert served.played.did == ["up"]
+
+
 @pytest.mark.parametrize(("state", "fresh"), [(None, True), (SERVES, False)])
 def test_an_up_that_fails_is_fresh_only_if_nothing_was_in_state(state: SlotOutput | None, fresh: bool) -> None:
     came = Here(Played(state, upped=SlotError("no offer fits"))).up()
@@ -98,7 +114,14 @@ def test_an_up_that_fails_is_fresh_only_if_nothing_was_in_state(state: SlotOutpu
     assert came == Came(False, fresh, None, "no offer fits")
 
 
-@pytest.mark.parametrize("played", [Played(upped=SlotBusyError("held")), Played(state=SlotError("no backend"))])
+@pytest.mark.parametrize(
+    "played",
+    [
+        Played(upped=SlotBusyError("held")),
+        Played(state=SlotError("no backend")),
+        Played(is_new=SlotError("no passphrase")),
+    ],
+)
 def test_an_up_of_which_nothing_is_known_says_nothing(played: Played) -> None:
     with pytest.raises(Unavailable):
         Here(played).up()
