@@ -18,7 +18,10 @@ import httpx
 
 from cli.command import command, json_option, stack_option
 from cli.errors import CommandError
+from cli.instances import pick as pick_instance
+from cli.instances import slot_stacks
 from cli.stacks import chosen, maker, read, silent
+from config.slot_names import of_instance
 
 FIRST_WORD_S = 120.0  # a CPU takes its time over a first completion
 CONNECT_S = 10.0
@@ -41,7 +44,11 @@ class Completion:
 
 @command("ask", httpx.HTTPError, ssl.SSLError)
 @click.argument("prompt", default="Hello")
-@click.option("--name", default="", help="The endpoint, such as chat-0; without it, the first one.")
+@click.option(
+    "--name",
+    default="",
+    help="The endpoint, such as chat-0, or burst-s0 of an elastic fleet; without it, the first one.",
+)
 @click.option("--max-tokens", default=32, show_default=True, help="How long the answer may become.")
 @json_option
 @stack_option
@@ -52,10 +59,9 @@ def ask(prompt: str, name: str, max_tokens: int, as_json: bool, stack: str | Non
     """
     if not prompt.strip():
         raise CommandError('the prompt is empty; ask something, such as "Hello"')
-    stack = chosen(stack)
-    name, url, token, ca = pick(read(stack, "stack", "output", "--json"), name, stack)
+    owner, name, (url, token, ca) = endpoint(chosen(stack), name)
     with client(url, token, ca) as http:
-        found = completion(http, name, stack, prompt, max_tokens)
+        found = completion(http, name, owner, prompt, max_tokens)
     if as_json:
         print(json.dumps(vars(found)))
         return
@@ -82,6 +88,18 @@ def completion(http: httpx.Client, name: str, stack: str, prompt: str, max_token
             f"{maker(stack)} proves it, and `gpu-fleet log {name}` shows what its vLLM says"
         ) from None
     return Completion(name, url, model, text, time.monotonic() - began)
+
+
+def endpoint(stack: str, name: str) -> tuple[str, str, tuple[str, str, str]]:
+    """Return the stack that has the endpoint asked for, its name, and its URL, token and CA (PEM). Raises CommandError."""
+    if not of_instance(stack, name):
+        outputs = read(stack, "stack", "output", "--json")
+        if outputs.get("endpoints") or not slot_stacks(stack):
+            name, url, token, ca = pick(outputs, name, stack)
+            return stack, name, (url, token, ca)
+    owner, found = pick_instance(stack, name)
+    access = found["access"]
+    return owner, str(found["name"]), (str(found["endpoint"]), str(access["token"]), str(access["caCertificate"]))
 
 
 def pick(found: dict[str, Any], name: str, stack: str) -> tuple[str, str, str, str]:

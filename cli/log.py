@@ -5,7 +5,6 @@ Address, keys and fingerprint come from the stack's state; they stay in this pro
 
 from __future__ import annotations
 
-import json
 import socket
 from typing import Any
 
@@ -16,9 +15,9 @@ from bootstrap.connect import connect
 from bootstrap.errors import BootstrapError
 from cli.command import command, stack_option
 from cli.errors import CommandError
-from cli.stacks import chosen, maker, read, silent
+from cli.instances import pick
+from cli.stacks import chosen, silent
 
-TYPE = "pulumi-python:dynamic/vast:Instance"
 LOGS = ("vllm", "gate", "agent", "vmagent", "supervisor")
 LOOK_SECONDS = 5.0
 CONNECT_SECONDS = 15.0
@@ -32,26 +31,10 @@ CONNECT_SECONDS = 15.0
 def log(name: str, lines: int, what: str, stack: str | None) -> None:
     """Print the last lines of what a program on an instance wrote.
 
-    NAME is the instance, such as chat-0; without it, the first one.
+    NAME is the instance, such as chat-0, or burst-s0 of an elastic fleet; without it, the first one.
     """
-    stack = chosen(stack)
-    print(tail(pick(instances(stack), name, stack), what, lines, stack), end="")
-
-
-def instances(stack: str) -> dict[str, dict[str, Any]]:
-    """Return the outputs of the stack's instances by name, secrets in plain."""
-    resources = read(stack, "stack", "export")["deployment"].get("resources", [])
-    found = [plain(resource["outputs"]) for resource in resources if resource["type"] == TYPE]
-    return {str(outputs["name"]): outputs for outputs in found}
-
-
-def pick(found: dict[str, dict[str, Any]], name: str, stack: str) -> dict[str, Any]:
-    """Return one instance. Raises CommandError naming those there are."""
-    if not found:
-        raise CommandError(f"the stack {stack} has no instance; {maker(stack)} brings those of its config online")
-    if name and name not in found:
-        raise CommandError(f"there is no instance {name}; the stack has {', '.join(sorted(found))}")
-    return found[name or min(found)]
+    owner, outputs = pick(chosen(stack), name)
+    print(tail(outputs, what, lines, owner), end="")
 
 
 def tail(outputs: dict[str, Any], what: str, lines: int, stack: str) -> str:
@@ -72,12 +55,3 @@ def tail(outputs: dict[str, Any], what: str, lines: int, stack: str) -> str:
     if result.status:
         raise CommandError(f"{outputs['name']} has no such log yet: {result.tail()}")
     return result.stdout
-
-
-def plain(value: Any) -> Any:
-    """Return a value of `stack export --show-secrets` with its secrets unwrapped."""
-    if isinstance(value, dict):
-        if "plaintext" in value:
-            return plain(json.loads(value["plaintext"]))
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value

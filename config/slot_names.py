@@ -57,6 +57,13 @@ def parse(name: str) -> SlotName | None:
     return SlotName(found["stack"], found["fleet"], int(found["index"])) if found else None
 
 
+def of_instance(stack: str, instance: str) -> SlotName | None:
+    """Return the slot of `stack` whose instance has this name, such as `burst-s0`; None for any other name."""
+    fleet, _, index = instance.rpartition("-s")
+    found = parse(f"{stack.rpartition('/')[2]}{MARK}{fleet}-{index}")
+    return found if found and found.instance == instance else None
+
+
 def slot_of(stack: str, name: str) -> SlotName | None:
     """Return the slot of `stack` that the stack `name` holds; None for any other. Both may be qualified names."""
     found = parse(name.rpartition("/")[2])

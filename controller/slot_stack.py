@@ -5,7 +5,7 @@ is a slot (`components/slot.py`).
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,7 @@ from providers import engine_events
 from providers.elastic import applied, slot_output
 from providers.elastic.applied import Applied, UnreadableOutputError
 from providers.elastic.slot_output import SlotOutput
+from providers.vast import certificate_renewal
 
 NO_STACK, NO_OUTPUT, IS_THERE = "no stack named", "does not have output property", "already exists"
 PENDING = "pending operations from previous deployment"
@@ -101,6 +102,21 @@ class SlotStack:
             return look_at(self.slot.instance, deployment, self._digest)
         except UnreadableOutputError as error:
             raise SlotError(f"slot {self.name}: its state cannot be read: {error}") from None
+
+    def renew(self, urns: Sequence[str], progress: Progress) -> list[str]:
+        """Renew the certificates of these resources, and nothing else.
+
+        If the update would do more, return that as sentences and do nothing. Raises SlotError.
+        """
+        targets = [word for urn in urns for word in ("--target", urn)]
+        seen = self._checked("preview", self._pulumi("preview", "--json", *targets, "--stack", self.name))
+        try:
+            more = certificate_renewal.beyond(json.loads(seen.stdout)["steps"])
+        except (ValueError, KeyError, TypeError):
+            raise SlotError(f"slot {self.name}: Pulumi's preview is no JSON with steps") from None
+        if not more:
+            self._checked("up", self._update(("up", *targets), progress))
+        return more
 
     def destroy(self, progress: Progress) -> None:
         """Drain, give back, and have the market confirm it; a create that was killed leaves nothing either.

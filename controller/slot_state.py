@@ -1,4 +1,4 @@
-"""What is told of a slot's instance: by the state of its stack, or by the engine's events of an `up` that ended well; pure."""
+"""What is told of a slot's instance: by the state of its stack, or by the engine's events of an `up` that ended well."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

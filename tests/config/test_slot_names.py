@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.reading import FLEET_NAME
-from config.slot_names import LONGEST, SlotName, parse, slot_stack
+from config.slot_names import LONGEST, SlotName, of_instance, parse, slot_stack
 
 stacks = st.from_regex(r"[A-Za-z0-9_.-]{1,40}", fullmatch=True).filter(lambda name: parse(name) is None)
 # What config takes, and so few letters that names often meet.
@@ -26,6 +26,17 @@ def test_a_name_leads_back_to_its_slot(stack: str, fleet: str, index: int) -> No
 
     assert parse(name) == SlotName(stack, fleet, index)
     assert re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", name)
+
+
+@given(stacks, fleets, indexes)
+def test_the_name_of_its_instance_leads_to_it_and_one_of_a_fixed_fleet_to_none(
+    stack: str, fleet: str, index: int
+) -> None:
+    slot = SlotName(stack, fleet, index)
+
+    assert of_instance(stack, slot.instance) == of_instance(f"organization/gpu-fleet/{stack}", slot.instance) == slot
+    for name in (f"{fleet}-{index}", f"{fleet}-s0{index}", f"{fleet}-s", f"-s{index}", ""):
+        assert of_instance(stack, name) is None
 
 
 @given(

@@ -273,7 +273,9 @@ def test_a_state_that_is_hidden_elsewhere_is_said_with_the_way_out(place: Place,
     there = sorted(files.iterdir())
     one, played = slot(replace(place, environment={"PULUMI_BACKEND_URL": backend}), {"up": [EOF]})
 
-    with pytest.raises(SlotError, match=r"checkpoint: EOF\. .*find \"\$FOLDER/\.pulumi\" -name '\*\.attrs' -empty -delete"):
+    with pytest.raises(
+        SlotError, match=r"checkpoint: EOF\. .*find \"\$FOLDER/\.pulumi\" -name '\*\.attrs' -empty -delete"
+    ):
         one.up(quiet)
 
     assert len(played.asked) == 1
@@ -289,7 +291,7 @@ def test_a_main_stack_that_a_kill_hid_is_found_again(place: Place, files: Path) 
 
     assert found is not None
     assert (found.stack_id, (files / "dev.json.attrs").exists()) == ("abc", False)
-    with pytest.raises(SlotError, match="find .*-delete"):
+    with pytest.raises(SlotError, match=r"find .*-delete"):
         read_parent("dev", here, {}, Played({"stack output elastic": [EOF]}))
 
 
@@ -322,6 +324,24 @@ def test_a_refresh_tells_what_is_gone_and_what_is_dead(place: Place) -> None:
         outputs = {**OUTPUTS, "drift": [drift]}
         look = slot(place, {"refresh": [FINE], "stack export": [exported(outputs)]})[0].refresh(quiet)
         assert (look.dead, look.drift) == (dead, (drift,))
+
+
+def test_a_renewal_concerns_the_named_resources_alone_and_is_left_if_it_would_do_more(place: Place) -> None:
+    urn = f"urn:pulumi:dev.slot.burst-0::gpu-fleet::{INSTANCE}::burst-s0"
+
+    def previewed(**inputs: str) -> Finished:
+        states = {"oldState": {"inputs": {"access": 1, "server": "a"}}, "newState": {"inputs": {"access": 2, **inputs}}}
+        return Finished(0, json.dumps({"steps": [{"op": "update", "urn": urn, **states}]}), "")
+
+    one, played = slot(place, {"preview": [previewed(server="a"), previewed(server="b")], "up": [FINE]})
+
+    assert one.renew([urn], quiet) == []
+    assert [f"--target {urn}" in line for line in played.asked] == [True, True]
+    assert "--refresh" not in played.asked[1]
+    assert one.renew([urn], quiet) == ["burst-s0: server was edited"]
+    assert [line.split()[0] for line in played.asked] == ["preview", "up", "preview"]
+    with pytest.raises(SlotError, match="no JSON with steps"):
+        slot(place, {"preview": [FINE]})[0].renew([urn], quiet)
 
 
 def test_a_destroy_tries_the_keys_of_the_main_stack_if_those_of_state_are_refused(place: Place) -> None:

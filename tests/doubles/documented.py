@@ -97,7 +97,11 @@ HOW: Mapping[str, Mapping[str, str]] = {
             "-X DELETE $GPU_FLEET_API_URL/provision/$ID",
         )
     }
-    | {'curl -sSN -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") $GPU_FLEET_API_URL/provision/$ID/events': ASKED},
+    | {
+        'curl -sSN -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") $GPU_FLEET_API_URL/provision/$ID/events': ASKED,
+        "gpu-fleet ask --name burst-s0": SLOTS,
+        "gpu-fleet log burst-s0": SLOTS,
+    },
     "docs/elastic-kubernetes.md": {
         "pulumi login 's3://BUCKET/state?endpoint=fsn1.your-objectstorage.com&region=fsn1&s3ForcePathStyle=true'": NO_BUCKET,
         "pulumi config set --path gpu-fleet:controller.backend": AN_EDIT,
@@ -189,7 +193,7 @@ WITHIN: Mapping[str, str] = {
     "gpu-fleet status": SLOTS,
     "gpu-fleet why-not 1234567 burst": "the form with another name: `gpu-fleet why-not 1234567 chat`",
     "gpu-fleet sandbox clean": "sandbox/test_commands.py",
-    "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/tools/test_log.py has its parts",
+    "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/cli/test_log.py has its parts",
     "python -m tools.durations": "it reads the report of a whole run; tests/tools/test_durations.py has its parts",
     "vastai destroy instance 1234567 -y": "clients/test_clients.py",
 }

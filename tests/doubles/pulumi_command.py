@@ -10,7 +10,7 @@ Answer = tuple[int, str, str]  # exit status, stdout, stderr
 def path_with_pulumi(folder: Path, answers: dict[str, Answer]) -> str:
     """Write the command into a folder of its own, and return a PATH that begins with it.
 
-    `answers` by the beginning of the words after `pulumi --non-interactive`; the first that fits is given.
+    `answers` by the beginning of the words after `pulumi` and `--non-interactive`; the first that fits is given.
     """
     folder.mkdir()
     cases = []
@@ -19,7 +19,15 @@ def path_with_pulumi(folder: Path, answers: dict[str, Answer]) -> str:
         (folder / f"{number}.err").write_text(err)
         answer = f"cat {shlex.quote(str(folder))}/{number}"
         cases.append(f"{shlex.quote(words)}*) {answer}.out; {answer}.err >&2; exit {status};;")
-    lines = ["#!/bin/sh", "shift", 'case "$*" in', *cases, "esac", 'echo "error: unexpected: $*" >&2; exit 9', ""]
+    lines = [
+        "#!/bin/sh",
+        '[ "$1" = --non-interactive ] && shift',
+        'case "$*" in',
+        *cases,
+        "esac",
+        'echo "error: unexpected: $*" >&2; exit 9',
+        "",
+    ]
     (folder / "pulumi").write_text("\n".join(lines))
     (folder / "pulumi").chmod(0o755)
     return f"{folder}:/usr/bin:/bin"

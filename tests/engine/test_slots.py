@@ -25,10 +25,12 @@ from providers.vast.api.rows import read
 from providers.vast.pulumi_state import states
 from providers.vast.renting.ownership import Kind, sort_out
 from tests.doubles.cloud import Cloud
+from tests.doubles.documented import commands_of
 from tests.doubles.fleet_stack import PATIENT, rents, stack_id, stack_of_its_own
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
+from tests.engine.test_renewal import let_it_end_soon
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
@@ -211,6 +213,12 @@ def test_the_page_s_commands_end_slots_with_and_without_their_main_stack(
     assert "Slots of elastic fleets, which the controller starts and ends: burst-s0" in follow(
         stack, ["gpu-fleet status"]
     )
+    told = follow(stack, [one for one in commands_of("docs/elastic.md") if one.startswith("gpu-fleet ")])
+    assert "burst-s0 (https://" in told
+    assert told.partition("$ gpu-fleet log burst-s0\n")[2].strip()
+    let_it_end_soon(stack, "dev.slot.burst-0")
+    assert "To renew: burst-s0." in follow(stack, ["gpu-fleet renew"])
+    assert "To renew: burst-s0." not in follow(stack, ["gpu-fleet renew"])
     told = follow(stack, by_hand)
     assert "slot dev.slot.burst-0: instance " in told
     assert "dev.slot.burst-0  removed" in told
