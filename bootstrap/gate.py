@@ -10,6 +10,7 @@ The gate's answers:
     anything else                       404, token or not: vLLM serves inference and metrics there without any key
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 # Caddy's name of the gate's server, a label of its metrics. Running hosts use it; another name would make the next update
@@ -97,22 +98,7 @@ def caddyfile(port: int, places: Places = Places(), *, lease: bool = False) -> s
 https://:{port} {{
 	{_bind(places)}tls {places.etc}/tls.crt {places.etc}/tls.key
 {_lease_log(places) if lease else ""}	log {{
-		output file {places.run}/admitted.log {{
-			mode 0640
-			roll_size 4MiB
-			roll_keep 2
-		}}
-		format filter {{
-			wrap json
-			fields {{
-				request delete
-				resp_headers delete
-				user_id delete
-				logger delete
-				msg delete
-				level delete
-			}}
-		}}
+{_file(places, "admitted.log", "4MiB", 2, (*_PRIVATE, "logger", "msg", "level"))}
 	}}
 	route {{
 		header -Server
@@ -147,6 +133,7 @@ https://:{port} {{
 """
 
 
+_PRIVATE = ("request", "resp_headers", "user_id")  # what a request's client or token may stand in
 _RENEW = """(renew) {
 	log_name lease
 	respond 204
@@ -171,21 +158,25 @@ def _lease_log(places: Places) -> str:
     # The log's moment of change is the lease: the host never reads what is in it.
     return f"""	log lease {{
 		no_hostname
-		output file {places.run}/lease.log {{
+{_file(places, "lease.log", "1MiB", 1, _PRIVATE)}
+	}}
+"""
+
+
+def _file(places: Places, name: str, size: str, keep: int, deleted: Iterable[str]) -> str:
+    """Return where a log goes and what its lines leave out. `size` and `keep`: when it rolls, and how many old files stay."""
+    fields = "\n".join(f"				{field} delete" for field in deleted)
+    return f"""		output file {places.run}/{name} {{
 			mode 0640
-			roll_size 1MiB
-			roll_keep 1
+			roll_size {size}
+			roll_keep {keep}
 		}}
 		format filter {{
 			wrap json
 			fields {{
-				request delete
-				resp_headers delete
-				user_id delete
+{fields}
 			}}
-		}}
-	}}
-"""
+		}}"""
 
 
 def _lease(places: Places) -> str:

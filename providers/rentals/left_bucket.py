@@ -7,10 +7,8 @@ its own resource.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from bootstrap.services import Progress
-from config.store import OnDestroy
+from providers.rentals.store_place import StorePlace
 from providers.store.bucket import Bucket
 from providers.store.errors import BucketMissing, StoreError
 from providers.store.inputs import BucketInputs
@@ -19,20 +17,9 @@ from providers.vast.pulumi_state import BackendError
 PHASE = "bucket"
 
 
-class LeftPlace(BaseModel):
-    """Where the stack's bucket is, and what a destroy does with it. It ignores keys of a later version."""
-
-    model_config = ConfigDict(frozen=True)
-
-    endpoint: str
-    region: str
-    bucket: str
-    on_destroy: OnDestroy = Field("keep", alias="onDestroy")
-
-
 def give_up_left_bucket(
     connect: Callable[[], Any],
-    place: LeftPlace,
+    place: StorePlace,
     stack_ids: Sequence[str],
     is_in_state: Callable[[], bool],
     report_progress: Progress,

@@ -34,6 +34,7 @@ from providers.ledger.ledger import CleanLedger, Ledger, NoLedger
 from providers.old_state import read_state
 from providers.progress import print_progress
 from providers.provider_process import take_over
+from providers.rentals.store_place import StorePlace
 from providers.rentals.teardown import Teardown, end_rentals, is_rented, report_late_boots
 from providers.store.client import Keys
 from providers.vast.api import account
@@ -65,14 +66,6 @@ class _Inputs(BaseModel):
     market: WrittenMarket
     stack_id: str = Field(alias="stackId", min_length=1)
     instance: str | None = None
-
-
-class _LedgerPlace(BaseModel):
-    model_config = ConfigDict(frozen=True)  # ignores keys of a later version
-
-    endpoint: str
-    region: str
-    bucket: str
 
 
 class RentalsProvider(ResourceProvider):
@@ -151,15 +144,14 @@ class RentalsProvider(ResourceProvider):
 
     def _end_bucket(self, props: dict[str, Any], ids: Sequence[str], report_progress: Progress) -> None:
         """Give up the bucket if a killed create left it; a slot's stack has none."""
-        from providers.rentals.left_bucket import LeftPlace, give_up_left_bucket  # noqa: PLC0415 -- boto3
+        from providers.rentals.left_bucket import give_up_left_bucket  # noqa: PLC0415 -- boto3
         from providers.store.client import connect  # noqa: PLC0415
 
-        keys = self._store_keys
-        if props.get("instance") or not keys.access or not keys.secret:
+        keys, place = self._store_keys, _store_place(props)
+        if props.get("instance") or not keys.access or not keys.secret or place is None:
             return
-        with suppress(ValidationError):  # a state of before has no place
-            place = LeftPlace.model_validate(props.get("store"))
-            stack = str(props.get("stack") or "")
+        stack = str(props.get("stack") or "")
+        with suppress(ValidationError):  # no bucket can carry an id of another form
             give_up_left_bucket(
                 lambda: connect(place.endpoint, place.region, keys, STORE_TRIES),
                 place,
@@ -172,9 +164,8 @@ class RentalsProvider(ResourceProvider):
         """Return the stack's ledger; one that keeps nothing if state does not tell its place."""
         from providers.ledger.bucket_ledger import open_ledger  # noqa: PLC0415 -- boto3, which only this needs
 
-        try:
-            place = _LedgerPlace.model_validate(props.get("store"))
-        except ValidationError:
+        place = _store_place(props)
+        if place is None:
             return NoLedger()
         ledger = open_ledger(place.endpoint, place.region, place.bucket, self._store_keys, self._clock)
         return CleanLedger(ledger, self._redaction().clean)
@@ -223,6 +214,14 @@ class RentalsProvider(ResourceProvider):
 def _market_problem(error: ValidationError) -> str:
     row = error.errors(include_input=False)[0]
     return f"{path_of('market', *row['loc'])}: {row['msg']}"
+
+
+def _store_place(props: dict[str, Any]) -> StorePlace | None:
+    """Return the place of ledger and weights; None in a state of before, which has none."""
+    try:
+        return StorePlace.model_validate(props.get("store"))
+    except ValidationError:
+        return None
 
 
 def _states(stack: str, stack_ids: Sequence[str], instance: str | None) -> list[StackState]:

@@ -26,6 +26,7 @@ from config.controller_kubernetes import ControllerKubernetesConfig
 from controller.world.settings import read_settings
 from monitoring.kubernetes.network_policies import Network, Pods
 from monitoring.kubernetes.objects import Manifest
+from tests.doubles.manifests import assert_every_name_is_made, assert_pods_are_restricted, of, pods
 
 IMAGE = f"registry.example/me/gpu-fleet-controller:1@sha256:{'a' * 64}"
 KEYS = (DSN, "PULUMI_CONFIG_PASSPHRASE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -45,14 +46,6 @@ def settings(own_postgres: bool = True, watched_from: str = "", **section: Any) 
     )
 
 
-def of(found: list[Manifest], kind: str) -> dict[str, Manifest]:
-    return {each["metadata"]["name"]: each for each in found if each["kind"] == kind}
-
-
-def pods(found: list[Manifest]) -> dict[str, Manifest]:
-    return {name: each["spec"]["template"]["spec"] for name, each in of(found, "Deployment").items()}
-
-
 BOTH = pytest.mark.parametrize(
     "found", [manifests(settings()), manifests(settings(own_postgres=False))], ids=["own-postgres", "their-postgres"]
 )
@@ -60,44 +53,16 @@ BOTH = pytest.mark.parametrize(
 
 @BOTH
 def test_every_name_leads_to_something_that_is_made(found: list[Manifest]) -> None:
-    claims = of(found, "PersistentVolumeClaim")
-    for name, pod in pods(found).items():
-        for volume in pod["volumes"]:
-            if "configMap" in volume:
-                assert volume["configMap"]["name"] in of(found, "ConfigMap")
-            else:
-                assert "emptyDir" in volume or volume["persistentVolumeClaim"]["claimName"] in claims
-        [container] = pod["containers"]
-        for variable in container["env"]:
-            if "valueFrom" in variable:
-                asked = variable["valueFrom"]["secretKeyRef"]
-                assert asked["key"] in SECRETS[asked["name"]]
-        [service] = [each for each in of(found, "Service").values() if each["metadata"]["name"] == name]
-        assert {port["targetPort"] for port in service["spec"]["ports"]} == {
-            port["name"] for port in container["ports"]
-        }
-        assert service["spec"]["type"] == "ClusterIP"
-    keys = [(each["kind"], each["metadata"]["name"]) for each in found]
-    assert len(keys) == len(set(keys))
-    assert {each["metadata"]["namespace"] for each in found} == {"fleets"}
+    assert_every_name_is_made(found, SECRETS, "fleets")
+    services = of(found, "Service")
+    assert services.keys() == pods(found).keys()
+    assert {each["spec"]["type"] for each in services.values()} == {"ClusterIP"}
 
 
 @BOTH
 def test_pods_are_restricted_probed_and_bounded(found: list[Manifest]) -> None:
-    for pod in pods(found).values():
-        [container] = pod["containers"]
-        assert pod["automountServiceAccountToken"] is False
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] > 0
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
-        assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
-        assert "@sha256:" in container["image"]
+    assert_pods_are_restricted(found)
+    assert all("@sha256:" in pod["containers"][0]["image"] for pod in pods(found).values())
 
 
 @BOTH

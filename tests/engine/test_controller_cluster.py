@@ -6,19 +6,16 @@ By the stand-in plugin, or by Pulumi's own if it was built. No node is there, so
 import base64
 import json
 import secrets
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from components.controller import postgres_password, read_encryption
-from offline.kubernetes_plugin.cluster import Cluster
-from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
-from tests.doubles.cloud import REPO
+from tests.doubles.cluster_stack import ClusterStack, beside
 from tests.doubles.emulated import until
-from tests.doubles.pulumi_stack import Engine, Stack, sandbox_config
+from tests.doubles.pulumi_stack import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
 
@@ -48,13 +45,8 @@ IMAGE = f"registry.example/me/gpu-fleet-controller:1@sha256:{'a' * 64}"
 
 
 @dataclass
-class Controlled:
+class Controlled(ClusterStack):
     """A stack with an elastic fleet, whose controller is in a cluster of its own."""
-
-    stack: Stack
-    cluster: Cluster
-    namespace: str
-    config: dict[str, Any]
 
     def write(self, replicas: Any = None, backend: str = BACKEND, **controller: Any) -> None:
         own = {"image": IMAGE, "namespace": self.namespace, "kubeconfig": "kubeconfig", "wait": False, **controller}
@@ -64,10 +56,6 @@ class Controlled:
         self.stack.write_config(
             {**self.config, **kept, "gpu-fleet:controller": {"backend": backend, "kubernetes": own}}
         )
-
-    def live(self, version: str, kind: str, name: str) -> dict[str, Any] | None:
-        metadata = {"name": name, "namespace": self.namespace}
-        return self.cluster.get({"apiVersion": version, "kind": kind, "metadata": metadata})
 
     def secret(self, name: str) -> dict[str, str]:
         found = self.live("v1", "Secret", name)
@@ -80,20 +68,9 @@ class Controlled:
         return dict(found["spec"]["template"])
 
 
-@pytest.fixture(scope="module")
-def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    with Kubernetes(tmp_path_factory.mktemp("cluster") / "kubernetes") as running:
-        yield running
-
-
 @pytest.fixture
 def controlled(kubernetes: Kubernetes, engine: Engine) -> Controlled:
-    stack = engine.stack(REPO)
-    (stack.folder / "__main__.py").write_text(PROGRAM)
-    (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
-    config = sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2")
-    namespace = f"control-{secrets.token_hex(4)}"
-    made = Controlled(stack, Cluster(*reach(kubernetes.kubeconfig())), namespace, config)
+    made = Controlled(*beside(kubernetes, engine, PROGRAM), f"control-{secrets.token_hex(4)}")
     made.write()
     return made
 

@@ -6,7 +6,7 @@ By the stand-in plugin, or by Pulumi's own if offline/official_kubernetes_plugin
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from offline.kubernetes_plugin.cluster import Cluster
 from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import REPO
+from tests.doubles.cluster_stack import ClusterStack, beside
 from tests.doubles.emulated import until
-from tests.doubles.pulumi_stack import Done, Engine, Stack, sandbox_config, watching_config
+from tests.doubles.pulumi_stack import Done, Engine, watching_config
 from tools.machine import paths
 
 pytestmark = [
@@ -46,42 +47,22 @@ SECRETS = ("sandbox-cluster-token", "sandbox-metrics-key", "sandbox-secret-key",
 
 
 @dataclass
-class Watched:
-    """A stack that watches from a cluster; `cluster` asks the API server beside the engine."""
+class Watched(ClusterStack):
+    """A stack that watches from a cluster."""
 
-    stack: Stack
-    cluster: Cluster
     kubernetes: Kubernetes
-    config: dict[str, Any]
 
     def write(self, **changes: Any) -> None:
         own = self.config["gpu-fleet:kubernetes"] | changes
         self.stack.write_config(self.config | {"gpu-fleet:kubernetes": own})
 
-    def live(self, version: str, kind: str, name: str) -> dict[str, Any] | None:
-        metadata = {"name": name, "namespace": self.namespace}
-        return self.cluster.get({"apiVersion": version, "kind": kind, "metadata": metadata})
-
-    @property
-    def namespace(self) -> str:
-        return str(self.config["gpu-fleet:kubernetes"]["namespace"])
-
-
-@pytest.fixture(scope="module")
-def kubernetes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubernetes]:
-    with Kubernetes(tmp_path_factory.mktemp("cluster") / "kubernetes") as running:
-        yield running
-
 
 @pytest.fixture
 def watched(kubernetes: Kubernetes, engine: Engine) -> Watched:
-    stack = engine.stack(REPO)
-    (stack.folder / "__main__.py").write_text(PROGRAM)
-    (stack.folder / "kubeconfig").write_text(kubernetes.kubeconfig())
     namespace = f"watch-{secrets.token_hex(4)}"  # of its own: one that goes takes seconds
-    config = sandbox_config("http://127.0.0.1:1", 1, "http://127.0.0.1:2")
+    stack, cluster, config = beside(kubernetes, engine, PROGRAM)
     config |= watching_config("kubeconfig", namespace=namespace)
-    made = Watched(stack, Cluster(*reach(kubernetes.kubeconfig())), kubernetes, config)
+    made = Watched(stack, cluster, config, namespace, kubernetes)
     made.write()
     return made
 

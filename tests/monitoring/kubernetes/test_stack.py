@@ -1,6 +1,5 @@
 """The manifests name nothing that is not there, ask for no more than they need, and hold no secret."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -21,6 +20,7 @@ from monitoring.kubernetes.settings import (
     RECEIVER_SECRET,
     Settings,
 )
+from tests.doubles.manifests import assert_every_name_is_made, assert_pods_are_restricted, of, pods
 
 SETTINGS = Settings(
     namespace="watch",
@@ -40,70 +40,17 @@ SECRETS = {
 }
 
 
-def of(manifests: list[Manifest], kind: str) -> dict[str, Manifest]:
-    return {each["metadata"]["name"]: each for each in manifests if each["kind"] == kind}
-
-
-def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
-    return {name: each["spec"]["template"]["spec"] for name, each in of(manifests, "Deployment").items()}
-
-
-def sources(pod: Manifest) -> Iterator[Manifest]:
-    for volume in pod["volumes"]:
-        yield from volume.get("projected", {}).get("sources", [volume])
-
-
 @pytest.mark.parametrize("manifests", BOTH, ids=["plain", "existing"])
 def test_every_name_leads_to_something_that_is_made(manifests: list[Manifest]) -> None:
-    maps, claims = of(manifests, "ConfigMap"), of(manifests, "PersistentVolumeClaim")
-    for pod in pods(manifests).values():
-        for source in sources(pod):
-            if "configMap" in source:
-                assert source["configMap"]["name"] in maps
-            if "secret" in source:
-                assert source["secret"]["secretName"] in SECRETS
-            if "persistentVolumeClaim" in source:
-                assert source["persistentVolumeClaim"]["claimName"] in claims
-        for variable in pod["containers"][0]["env"]:
-            if "valueFrom" in variable:
-                asked = variable["valueFrom"]["secretKeyRef"]
-                assert asked["key"] in SECRETS[asked["name"]]
-    keys = [(each["kind"], each["metadata"]["name"]) for each in manifests]
-    assert len(keys) == len(set(keys))
-    assert {each["metadata"]["namespace"] for each in manifests} == {"watch"}
-
-
-@pytest.mark.parametrize("manifests", BOTH, ids=["plain", "existing"])
-def test_services_lead_to_a_port_of_a_pod(manifests: list[Manifest]) -> None:
-    deployments = of(manifests, "Deployment")
-    for service in of(manifests, "Service").values():
-        [target] = [
-            each
-            for each in deployments.values()
-            if each["spec"]["template"]["metadata"]["labels"] == service["spec"]["selector"]
-        ]
-        ports = {port["name"] for port in target["spec"]["template"]["spec"]["containers"][0]["ports"]}
-        assert {port["targetPort"] for port in service["spec"]["ports"]} <= ports
+    assert_every_name_is_made(manifests, SECRETS, "watch")
 
 
 @pytest.mark.parametrize("manifests", BOTH, ids=["plain", "existing"])
 def test_pods_are_restricted_probed_and_bounded(manifests: list[Manifest]) -> None:
-    for name, pod in pods(manifests).items():
+    assert_pods_are_restricted(manifests)
+    for pod in pods(manifests).values():
         [container] = pod["containers"]
-        assert pod["automountServiceAccountToken"] is False, name
-        assert pod["securityContext"]["runAsNonRoot"] is True
-        assert pod["securityContext"]["runAsUser"] > 0
-        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        assert container["securityContext"] == {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        }
-        assert {"startupProbe", "readinessProbe", "livenessProbe"} <= container.keys()
-        ports = {port["name"] for port in container["ports"]}
-        assert container["livenessProbe"]["httpGet"]["port"] in ports
-        assert container["resources"]["requests"].keys() == {"cpu", "memory"}
-        assert container["resources"]["limits"]["memory"] == container["resources"]["requests"]["memory"]
+        assert container["livenessProbe"]["httpGet"]["port"] in {port["name"] for port in container["ports"]}
 
 
 def test_prometheus_scrapes_the_services_and_loads_the_rules() -> None:

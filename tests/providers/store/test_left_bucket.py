@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from providers.rentals.left_bucket import LeftPlace, give_up_left_bucket
+from providers.rentals.left_bucket import give_up_left_bucket
+from providers.rentals.store_place import StorePlace
 from providers.store.bucket_owner import KEPT
 from providers.store.errors import StoreError
 from providers.vast.pulumi_state import BackendError
@@ -15,7 +16,7 @@ OTHER_STACK = "b" * 16
 
 def end(s3: Any, props: dict[str, Any], *ids: str, in_state: bool = False, on_destroy: str = "keep") -> list[str]:
     told: list[str] = []
-    place = LeftPlace.model_validate({**props, "bucket": props["name"], "onDestroy": on_destroy})
+    place = StorePlace.model_validate({**props, "bucket": props["name"], "onDestroy": on_destroy})
     give_up_left_bucket(
         lambda: s3, place, ids or (props["stackId"],), lambda: in_state, lambda _phase, text: told.append(text)
     )
@@ -64,7 +65,7 @@ def test_what_cannot_be_asked_is_said_and_the_bucket_stays(s3, bucket_props, nam
     def raises() -> bool:
         raise error
 
-    place = LeftPlace.model_validate({**bucket_props, "bucket": name, "onDestroy": "empty"})
+    place = StorePlace.model_validate({**bucket_props, "bucket": name, "onDestroy": "empty"})
     give_up_left_bucket(lambda: s3, place, [bucket_props["stackId"]], raises, lambda _phase, text: told.append(text))
 
     assert told == [f"whether {name} was left behind could not be asked: {error}"]
