@@ -44,7 +44,7 @@ PROGRAM_FOLDERS = (
         "models",
         "review",
     ),
-    *("tools", "offline"),  # of commands such as `gpu-fleet status`
+    *("tools", "offline", "sandbox"),  # of commands such as `gpu-fleet status`
 )
 DEADLINE_S = 280
 
