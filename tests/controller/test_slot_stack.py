@@ -1,107 +1,32 @@
 """A slot's stack by Pulumi's command line: what is run, in which folder, and what is said of its end."""
 
 import json
-import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pytest
 
-from config.slot_names import SlotName
-from controller.pulumi_cli import Finished, Line, Place, project_of, run_command, work_folder
-from controller.slot_lock import Holder, are_dead, holders
-from controller.slot_stack import NoMainStackError, SlotBusyError, SlotError, SlotStack, read_parent
+from controller.pulumi_cli import Finished, Place, project_of, run_command, work_folder
+from controller.slot_stack import NoMainStackError, SlotError, SlotStack, read_parent
 from controller.slot_state import STACK
 from providers.vast.pulumi_state import INSTANCE
 from tests.doubles.pulumi_command import path_with_pulumi
+from tests.doubles.slot_commands import (
+    FINE,
+    NO_STACK,
+    OUTPUTS,
+    Played,
+    exported,
+    place,
+    quiet,
+    said,
+    slot,
+    stepped,
+)
 from tests.providers.elastic.test_applied import OUTPUT
 
-NO_STACK = Finished(255, "", "error: no stack named 'dev.slot.burst-0' found")
-LOCK = (
-    "error: the stack is currently locked by 1 lock(s). Either wait for the other process(es) to end or delete the lock "
-    "file with `pulumi cancel`.\n  file:///b/.pulumi/locks/organization/gpu-fleet/dev.slot.burst-0/5cfa.json?no_tmp_dir=true"
-    ": created by root@here (pid 7944) at 2026-11-30T20:36:55Z\n"
-)
-LOCKED = Finished(255, "", LOCK)
-FINE = Finished(0, "", "")
-EOF = Finished(255, "", "error: failed to load checkpoint: EOF\n")
-OUTPUTS = {
-    "name": "burst-s0",
-    "instanceId": 7,
-    "endpoint": "https://203.0.113.7:4000",
-    "ssh": "203.0.113.7:4001",
-    "hostKey": "ssh-ed25519 AAAA",
-    "usdPerHour": 0.4,
-    "chargedUsdPerHour": 0.35,
-    "drift": [],
-}
-
-
-def exported(outputs: dict[str, Any] | None, pending: bool = False) -> Finished:
-    rows: list[dict[str, Any]] = [{"type": STACK, "urn": "s", "outputs": {"digest": "d1"}}]
-    rows += [] if outputs is None else [{"type": INSTANCE, "urn": "u", "id": "7", "outputs": outputs}]
-    deployment = {"resources": rows, "pending_operations": [{"type": "creating"}] if pending else []}
-    return Finished(0, json.dumps({"deployment": deployment}), "")
-
-
-def stepped(type_: str, outputs: Mapping[str, Any], op: str = "create") -> str:
-    """An event of the engine, as `pulumi up --json` prints it."""
-    metadata = {"op": op, "urn": "urn::burst-s0", "type": type_, "new": {"outputs": outputs} if outputs else None}
-    return json.dumps({"resOutputsEvent": {"metadata": metadata}})
-
-
-def said(severity: str, message: str) -> str:
-    return json.dumps({"diagnosticEvent": {"severity": severity, "message": message, "urn": "urn::burst-s0"}})
-
-
-@dataclass
-class Played:
-    """Answers each command by the words that it begins with, the last answer again and again."""
-
-    answers: Mapping[str, Sequence[Finished]]
-    asked: list[str] = field(default_factory=list)
-    folders: list[Path] = field(default_factory=list)
-    environments: list[Mapping[str, str]] = field(default_factory=list)
-    seen: list[dict[str, str]] = field(default_factory=list)  # each folder's files
-
-    def __call__(self, words: Sequence[str], folder: Path, environment: Mapping[str, str], on_line: Line) -> Finished:
-        line = " ".join(words)
-        self.folders.append(folder)
-        self.environments.append(environment)
-        self.seen.append({file.name: file.read_text() for file in folder.iterdir()})
-        key = max((key for key in self.answers if line.startswith(key)), key=len)
-        before = sum(one.startswith(key) for one in self.asked)
-        self.asked.append(line)
-        answer = self.answers[key][min(before, len(self.answers[key]) - 1)]
-        for text in answer.stdout.splitlines(keepends=True):
-            on_line(text)
-        return answer
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "Pulumi.yaml").write_text(
-        "name: gpu-fleet\nruntime:\n  name: python\n  options:\n    virtualenv: .venv\nconfig: {market: {type: object}}\n"
-    )
-    return Place(project, tmp_path / "work", {"PULUMI_CONFIG_PASSPHRASE": "a passphrase"})
-
-
-def slot(
-    place: Place, answers: Mapping[str, Sequence[Finished]], is_dead: Callable[[tuple[Holder, ...]], bool] = bool
-) -> tuple[SlotStack, Played]:
-    digest = {"stack output slot": [Finished(0, json.dumps({"digest": "d0"}), "")]}
-    played = Played({**digest, **answers})
-    return SlotStack(SlotName("dev", "burst", 0), place, {"PATH": "/bin"}, played, is_dead), played
-
-
-def quiet(_phase: str, _text: str) -> None:
-    pass
+__all__ = ["place"]
 
 
 def test_the_first_up_makes_the_stack_and_tells_each_phase(place: Place) -> None:
@@ -208,106 +133,6 @@ def test_the_work_folder_s_project_runs_the_program_of_the_checkout(place: Place
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_folders_of_killed_processes_are_removed_and_those_of_others_stay(place: Place) -> None:
-    gone, alive = place.work / "pid-99999999-a", place.work / f"pid-{os.getpid()}-b"
-    for folder in (gone, alive):
-        folder.mkdir(parents=True)
-
-    with work_folder(place, "dev.slot.burst-0", "dev"):
-        pass
-
-    assert (gone.exists(), alive.exists()) == (False, True)
-
-
-def test_a_killed_create_is_cleared_once_the_instance_is_in_state(place: Place) -> None:
-    warned = Finished(
-        0,
-        said("warning", "Attempting to deploy or update resources with 1 pending operations from previous deployment."),
-        "",
-    )
-    one, played = slot(place, {"up": [warned], "refresh": [FINE], "stack export": [exported(OUTPUTS)]})
-
-    one.up(quiet)
-
-    assert [line.split(" --")[0] for line in played.asked][:2] == ["up", "refresh"]
-    assert "--clear-pending-creates" in played.asked[1]
-
-
-def test_a_lock_of_a_dead_process_is_broken_and_one_of_a_living_process_is_not(place: Place) -> None:
-    answers = {"up": [LOCKED, FINE], "cancel": [FINE], "stack export": [exported(OUTPUTS)]}
-    one, played = slot(place, answers, lambda found: [holder.pid for holder in found] == [7944])
-    one.up(quiet)
-    assert [line.split(" --")[0] for line in played.asked][:3] == ["up", "cancel dev.slot.burst-0", "up"]
-
-    other, played = slot(place, answers, lambda _found: False)
-    with pytest.raises(SlotBusyError, match=r"process 7944 of root@here since 2026.*pulumi cancel --stack dev\.slot"):
-        other.up(quiet)
-    assert not any(line.startswith("cancel") for line in played.asked)
-
-
-@pytest.fixture
-def files(place: Place, tmp_path: Path) -> Path:
-    """A backend of files, in which a kill left an empty file beside the state of slots 0 and 10."""
-    stacks = tmp_path / "back end" / ".pulumi" / "stacks" / "gpu-fleet"
-    stacks.mkdir(parents=True)
-    for name in ("dev.slot.burst-0", "dev.slot.burst-01", "dev.slot.burst-10"):
-        (stacks / f"{name}.json").write_text("{}")
-        (stacks / f"{name}.json.attrs").touch()
-    (stacks / "dev.slot.burst-0.json.bak.attrs").write_text("{}")
-    return stacks
-
-
-def test_a_state_that_a_kill_hid_is_found_again_and_no_other_file_is_touched(place: Place, files: Path) -> None:
-    there = sorted(files.iterdir())
-    for backend in (f"file://{quote(str(files.parents[2]))}?metadata=x&no_tmp_dir=true", files.parents[2].as_uri()):
-        (files / "dev.slot.burst-0.json.attrs").touch()
-        here = replace(place, environment={"PULUMI_BACKEND_URL": backend})
-        one, played = slot(here, {"up": [EOF, FINE], "stack export": [exported(OUTPUTS)]})
-        assert one.up(quiet).instance_id == 7
-        assert [line.split(" --")[0] for line in played.asked] == ["up", "up", "stack export"]
-        assert sorted(files.iterdir()) == [file for file in there if file.name != "dev.slot.burst-0.json.attrs"]
-
-
-@pytest.mark.parametrize("backend", ["s3://bucket/state", "file://state", "", "file:///nowhere"])
-def test_a_state_that_is_hidden_elsewhere_is_said_with_the_way_out(place: Place, files: Path, backend: str) -> None:
-    there = sorted(files.iterdir())
-    one, played = slot(replace(place, environment={"PULUMI_BACKEND_URL": backend}), {"up": [EOF]})
-
-    with pytest.raises(
-        SlotError, match=r"checkpoint: EOF\. .*find \"\$FOLDER/\.pulumi\" -name '\*\.attrs' -empty -delete"
-    ):
-        one.up(quiet)
-
-    assert len(played.asked) == 1
-    assert sorted(files.iterdir()) == there
-
-
-def test_a_main_stack_that_a_kill_hid_is_found_again(place: Place, files: Path) -> None:
-    (files / "dev.json.attrs").touch()
-    here = replace(place, environment={"PULUMI_BACKEND_URL": files.parents[2].as_uri()})
-    answers = {"stack output elastic": [EOF, Finished(0, json.dumps(OUTPUT), "")]}
-
-    found = read_parent("dev", here, {}, Played(answers))
-
-    assert found is not None
-    assert (found.stack_id, (files / "dev.json.attrs").exists()) == ("abc", False)
-    with pytest.raises(SlotError, match=r"find .*-delete"):
-        read_parent("dev", here, {}, Played({"stack output elastic": [EOF]}))
-
-
-def test_who_holds_a_lock_is_dead_only_on_this_machine_and_without_a_process() -> None:
-    found = holders(LOCK)
-    assert found == (Holder("root", "here", 7944, "2026-11-30T20:36:55Z"),)
-    assert holders("error: something else") is None
-    assert holders("error: the stack is currently locked by somebody") == ()
-
-    assert are_dead(found, "here", lambda _pid: False)
-    assert not are_dead(found, "here", lambda _pid: True)
-    assert not are_dead(found, "elsewhere", lambda _pid: False)
-    assert not are_dead((), "here", lambda _pid: False)
-    assert not are_dead((*found, Holder("root", "there", 1, "")), "here", lambda _pid: False)
-
-
 def test_an_error_is_the_provider_s_sentence(place: Place) -> None:
     failed = Finished(255, said("error", "no offer under the ceiling"), "error: update failed")
     one, _ = slot(place, {"up": [failed]})
@@ -354,16 +179,6 @@ def test_a_destroy_tries_the_keys_of_the_main_stack_if_those_of_state_are_refuse
     both, _ = slot(place, {"destroy": [refused, Finished(255, said("error", "no main stack"), "")]})
     with pytest.raises(SlotError, match="the key is not accepted"):
         both.destroy(quiet)
-
-
-def test_a_destroy_clears_what_a_killed_create_left_and_needs_no_stack(place: Place) -> None:
-    one, played = slot(place, {"destroy": [FINE], "refresh": [FINE], "stack export": [exported(None, pending=True)]})
-    one.destroy(quiet)
-    assert "--clear-pending-creates" in played.asked[-1]
-
-    gone, _ = slot(place, {"destroy": [NO_STACK], "stack rm": [NO_STACK]})
-    gone.destroy(quiet)
-    gone.remove()
 
 
 def test_a_stack_with_resources_is_not_removed(place: Place) -> None:
