@@ -14,10 +14,34 @@ STACK_FILE = re.compile(r"Pulumi\.(.+)\.yaml")
 Decorator = Callable[[Callable[..., Any]], click.Command]
 
 
+class Misused(click.UsageError):
+    """A mistake in the words of the command line, with the exit status that the command has for it."""
+
+    def __init__(self, error: click.UsageError, status: int) -> None:
+        super().__init__(error.format_message(), error.ctx)
+        self.status = status
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]
+        """Return the exit status of the command."""
+        return self.status
+
+
 class Command(click.Command):
-    """A sub-command. Errors of `known` types become one sentence; an int that the function returns is the exit status."""
+    """A sub-command. Errors of `known` types become one sentence; an int that the function returns is the exit status.
+
+    `misused` is the exit status of wrong usage.
+    """
 
     known: tuple[type[Exception], ...] = ()
+    misused = 2
+
+    def make_context(self, *arguments: Any, **extra: Any) -> click.Context:
+        """Read the words of the command line."""
+        try:
+            return super().make_context(*arguments, **extra)
+        except click.UsageError as error:
+            raise Misused(error, self.misused) from None
 
     def invoke(self, ctx: click.Context) -> None:
         """Run the command."""
@@ -38,9 +62,12 @@ def _refuse(ctx: click.Context, error: Exception) -> NoReturn:
     raise refused from None
 
 
-def command(name: str, *known: type[Exception], **options: Any) -> Decorator:
-    """Make a function a sub-command. Errors of the `known` types are sentences for the operator."""
-    made = type("Command", (Command,), {"known": known})
+def command(name: str, *known: type[Exception], misused: int = Command.misused, **options: Any) -> Decorator:
+    """Make a function a sub-command. Errors of the `known` types are sentences for the operator.
+
+    `misused` is the exit status of wrong usage.
+    """
+    made = type("Command", (Command,), {"known": known, "misused": misused})
     return click.command(name, cls=made, **options)
 
 

@@ -15,6 +15,8 @@ COMMANDS = {
     "why-not": ("cli.explain", "why_not", "Tell which requirements of a fleet an offer fails."),
     "renew": ("cli.renew", "renew", "Renew certificates that end within a month, and nothing else."),
     "pin": ("cli.pin", "pin", "Let any machine start with what this instance's machine compiled."),
+    "review": ("cli.review", "review_command", "Say what an edit of stack config does, what it costs, and why not."),
+    "standing": ("cli.standing", "standing", "Write what the stack runs, without any secret, for reviews."),
     "status": ("cli.status", "status", "Show the stack's instances and what they are charged."),
     "drift": ("cli.drift", "drift", "Tell what differs from the stack's record, without changing anything."),
     "key": ("cli.key", "key", "Print the API key of a client of the controller."),

@@ -33,11 +33,12 @@ def standing_of(
     at: float,
     kit: str = "",
     program: str = "",
+    spent_this_month: float | None = None,
 ) -> Standing:
     """Return what a stack runs, from the `deployment` of `pulumi stack export`.
 
     `slots`: the deployments of the stacks of its slots, by their names. `at`: unix seconds. A row that cannot be read is
-    counted and left aside.
+    counted and left aside. `spent_this_month`: US dollars, None if unknown.
     """
     rows = [(row, False) for row in _instances(deployment)]
     rows += [(row, True) for name, one in slots.items() if parse(name) for row in _instances(one)]
@@ -48,6 +49,7 @@ def standing_of(
         kit=kit,
         program=program,
         rotation=_rotation(deployment),
+        spent_this_month=spent_this_month,
         instances=tuple(one for one in found if one),
         unreadable=found.count(None),
     )

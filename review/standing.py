@@ -87,8 +87,8 @@ class StandingInstance(Part):
 class Standing(Part):
     """What a stack runs. `at`: unix seconds when it was written. `rotation`: the counters as last applied.
 
-    `kit` is the digest of the kit's sources, `program` that of the program; empty if unknown. `unreadable` counts rows
-    that were left aside.
+    `kit` is the digest of the kit's sources, `program` that of the program; empty if unknown. `spent_this_month`: US dollars
+    of the UTC month of `at`, None if unknown. `unreadable` counts rows that were left aside.
     """
 
     version: Literal[1] = 1
@@ -97,6 +97,7 @@ class Standing(Part):
     kit: str = ""
     program: str = ""
     rotation: dict[str, int] = Field(default_factory=dict)
+    spent_this_month: float | None = None
     instances: tuple[StandingInstance, ...] = ()
     unreadable: int = 0
 

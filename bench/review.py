@@ -1,0 +1,86 @@
+"""How long a review of 24 instances takes as a command, offers of the market included, and how long its comment for 200 is.
+
+The market is the sandbox's, with the real one's thresholds and clock. Six fleets of four instances are edited so that each
+searches: other GPUs, more replicas, another model. A first run fills the caches of the operating system.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from bench._figures import figure, percentile
+from sandbox.testing import RunningMarket, running_market
+from tests.doubles.reviewed_repository import STACK, Repository
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = 5
+GOAL_SECONDS, GOAL_LETTERS = 10.0, 20_000
+EDITS: tuple[tuple[str, Any], ...] = (
+    ("gpu.name", "RTX 3090"),
+    ("replicas", 6),
+    ("model", "large"),
+    ("maxUsdPerHour", 3.5),
+    ("image", "vllm/vllm-openai:v0.31.0"),
+    ("regions", ["US", "CA", "GB"]),
+)
+
+
+def main() -> None:
+    """Measure and print."""
+    with tempfile.TemporaryDirectory() as folder, running_market(time_scale=1.0, thresholds=True) as market:
+        key = market.account.keys.make("review", ["misc"], market.account.number).secret
+        reviews = [reviewed(Path(folder) / "small", market, key, 4, run) for run in range(RUNS + 1)]
+        seconds = [one for one, _ in reviews[1:]]
+        print(f"review of {len(reviews[0][1]['instances'])} instances: {', '.join(f'{one:.2f}' for one in seconds)} s")
+        figure("review of 24 instances, wall, slowest of 5", percentile(seconds, 1.0), "s", GOAL_SECONDS)
+        _, large = reviewed(Path(folder) / "large", market, key, 34, 0)
+        print(f"{len(large['instances'])} instances: verdict {large['verdict']}")
+        figure("comment of 200 instances", len(large["comment"]), "characters", GOAL_LETTERS)
+
+
+def reviewed(folder: Path, market: RunningMarket, key: str, replicas: int, run: int) -> tuple[float, dict[str, Any]]:
+    """Edit six fleets of so many instances, and return a review's seconds and its answer."""
+    repository = Repository(folder / str(run))
+    fleet = {
+        "replicas": replicas,
+        "model": "small",
+        "gpu": {"name": "RTX 4090"},
+        "maxUsdPerHour": 3.0,
+        "verified": False,
+    }
+    repository.config["fleets"] = {f"f{number}": dict(fleet, gpu=dict(fleet["gpu"])) for number in range(len(EDITS))}  # type: ignore[call-overload]
+    repository.set("market", {"url": market.url})
+    base = repository.commit()
+    for number, (path, value) in enumerate(EDITS):
+        repository.set(f"fleets.f{number}.{path}", value)
+    head = repository.commit()
+    words = ["review", "--base", base, "--head", head, "--stack", STACK, "--json"]
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "VAST_REVIEW_KEY": key,
+        "XDG_CACHE_HOME": str(folder / "cache"),
+    }
+    began = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, "-m", "cli", *words],
+        cwd=repository.folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    seconds = time.perf_counter() - began
+    if not done.stdout:
+        raise SystemExit(done.stderr)
+    return seconds, json.loads(done.stdout)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,114 @@
+"""`gpu-fleet review`: say what an edit of stack config does, what it costs, and why not."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from cli.command import command, stack_option
+from cli.errors import CommandError
+from config.base import PROJECT
+from providers.engine_watch import UnwatchedClock
+from providers.vast.api.errors import VastError
+from providers.vast.stack_market import open_market
+from review.prospects import NO_KEY, Look
+from review.report import Exit, Review
+from review.reviewing import Asked, base_of, review
+from review.revision import StackRevision
+from review.standing import StandingUnreadable, read_standing
+from review.standing_file import standing_text
+from review.tree import WORK_TREE, UsageError, open_tree
+
+KEYS = ("VAST_REVIEW_KEY", "VAST_API_KEY")
+FORGES = ("github", "gitlab")
+
+
+@command("review", VastError, misused=int(Exit.USAGE))
+@click.option(
+    "--base", default="HEAD", show_default=True, metavar="REV", help="The revision that is applied, or will be."
+)
+@click.option(
+    "--head",
+    default=WORK_TREE,
+    show_default=True,
+    metavar="REV",
+    help="The revision to review; `worktree` for the files as they are on this disk.",
+)
+@stack_option
+@click.option("--standing", metavar="FILE|URL", help="What runs, as `gpu-fleet standing` or `apply` published it.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+@click.option("--post", type=click.Choice(FORGES), help="Write the review as the one comment of this pull request.")
+def review_command(
+    base: str, head: str, stack: str | None, standing: str | None, as_json: bool, post: str | None
+) -> int:
+    """Say what an edit of stack config does to each instance, what it costs, and why not.
+
+    Both revisions are read as data: nothing of the head runs, and nothing is rented. It needs no engine, no passphrase and
+    no state. VAST_REVIEW_KEY, a key of the market with scope misc, asks for offers.
+
+    Exit status: 0 fine, 1 refused, 2 warnings, 4 the market was not asked or is silent, 64 wrong usage.
+    """
+    project = Path()
+    try:
+        base_tree, head_tree = open_tree(base, project), open_tree(head, project)
+        name = stack or only_stack(project)
+        runs = read_standing(standing_text(standing)) if standing else None
+    except (UsageError, StandingUnreadable, OSError) as error:
+        _misused(str(error))
+    at = UnwatchedClock().time()
+    old, notes = base_of(base_tree, name)
+    found = review(Asked(name, base_tree, head_tree, at, runs), old, look_of(old, name, os.environ), notes)
+    _show(found, as_json, post)
+    return int(found.exit)
+
+
+def only_stack(project: Path) -> str:
+    """Return the stack whose file is the only one beside the sandbox's. Raises UsageError."""
+    names = sorted(file.name[len("Pulumi.") : -len(".yaml")] for file in project.glob("Pulumi.*.yaml"))
+    real = [name for name in names if name != "local"] or names
+    if len(real) != 1:
+        raise UsageError(f"name the stack with --stack; this folder has {', '.join(names) or 'none'}")
+    return real[0]
+
+
+def look_of(base: StackRevision | None, stack: str, environ: Mapping[str, str]) -> Look:
+    """Return the market that the base branch names, asked with the caller's key. The head names none."""
+    key = next((environ[name] for name in KEYS if environ.get(name)), None)
+    if base is None:
+        return Look(None, "the base branch names no market, and a review asks none that only the head names")
+    if key is None:
+        return Look(None, NO_KEY)
+    market = base.config.market
+    if market.url in base.file.secret_leaves.values:
+        return Look(None, "the market's URL is encrypted, and a review decrypts nothing")
+    config = {f"{PROJECT}:market": market.model_dump(by_alias=True)}
+    return Look(open_market(stack, config, {}, key).client)
+
+
+def _show(found: Review, as_json: bool, post: str | None) -> None:
+    from review.comment import render  # noqa: PLC0415 -- rich is slow to import
+
+    made = render.comment(found)
+    if post:
+        from review.forge import places  # noqa: PLC0415
+        from review.forge.sticky import ForgeError, publish  # noqa: PLC0415
+
+        try:
+            publish(places.forge_of(post, os.environ, UnwatchedClock()), made)
+        except ForgeError as error:
+            raise CommandError(str(error)) from None
+    if as_json:
+        print(json.dumps(found.to_json(made.body), indent=2))
+    else:
+        from rich.console import Console  # noqa: PLC0415
+
+        from review.table import show  # noqa: PLC0415
+
+        show(found, Console())
+
+
+def _misused(message: str) -> NoReturn:
+    raise CommandError(message, int(Exit.USAGE))
