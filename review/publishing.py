@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.masking import HIDDEN
+from config.rotation import RotationConfig
 from config.slot_names import parse
 from providers.old_state import seconds_of
 from providers.vast.api.errors import SettingsInvalid
@@ -66,7 +67,8 @@ def _rotation(deployment: Mapping[str, Any]) -> dict[str, int]:
     counters = (rows[0].get("inputs") or {}).get("rotation") if rows else None
     if not isinstance(counters, Mapping):
         return {}
-    return {name: int(value) for name, value in counters.items() if isinstance(value, int | float)}
+    known = {name: int(value) for name, value in counters.items() if isinstance(value, int | float)}
+    return {**dict.fromkeys(RotationConfig.model_fields, 0), **known}  # an older state lacks counters that came later
 
 
 def _instance(row: Mapping[str, Any], slot: bool, at: float) -> StandingInstance | None:

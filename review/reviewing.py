@@ -102,7 +102,7 @@ def _to_look_at(head: StackRevision, instances: Sequence[InstanceReview]) -> lis
     renting = {one.fleet for one in instances if one.action in RENTS}
     changed = {one.fleet for one in instances if one.action is not Action.UNCHANGED}
     slots = {name for name, fleet in head.config.fleets.items() if fleet.elastic and fleet.elastic.min}
-    return [name for name in head.config.fleets if name in renting | changed | slots]
+    return [name for name, fleet in head.config.fleets.items() if fleet.most and name in renting | changed | slots]
 
 
 def _fleets(

@@ -63,6 +63,8 @@ class StackRevision:
         opaque = replace(opaque, metrics_key=f"{opaque.metrics_key} {metrics_key}" if metrics_key else None)
         parts = replace(self.parts(fleet), stack=stack)
         inputs: dict[str, Any] = instance_inputs(parts, opaque, instance, index)
+        # A parked fleet has inputs of no instance. What state still has of it is compared all the same.
+        inputs["replicas"] = max(1, inputs["replicas"])
         if slot:
             inputs = {**slot_inputs(inputs), "name": instance, "label": opaque.label, "turn": index}
         return InstanceSettings.from_props(inputs)

@@ -65,6 +65,17 @@ def test_an_edit_of_three_kinds_is_shown_with_its_prices(repository: Repository)
     assert (found.binding.head, found.binding.base) == ("worktree", base)
 
 
+def test_a_parked_fleet_asks_for_no_offers(repository: Repository) -> None:
+    base = repository.commit()
+    repository.set("fleets.chat.replicas", 0)
+    repository.write_config()
+    found = reviewed(repository, base, look=Look(None))
+
+    assert found.verdict is Verdict.FINE
+    assert found.fleets == ()
+    assert found.periods[0].expected == pytest.approx(0.34 * 24)
+
+
 def test_a_config_that_up_refuses_is_refused_in_its_sentences(repository: Repository) -> None:
     base = repository.commit()
     repository.set("fleets.chat.modle", "small")

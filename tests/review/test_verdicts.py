@@ -32,6 +32,16 @@ def test_more_replicas_are_rented_and_fewer_given_back(repository: Repository) -
     assert found["chat-1"].usd_per_hour.now == 0.34
 
 
+def test_a_parked_fleet_is_given_back_and_comes_again(repository: Repository) -> None:
+    base = repository.commit()
+    repository.set("fleets.chat.replicas", 0)
+    parked = repository.commit()
+    assert actions(judged(repository, base))["chat-1"] == "given back"
+    repository.set("fleets.chat.replicas", 1)
+    assert actions(judged(repository, parked, None))["chat-0"] == "rented"
+    assert actions(judged(repository, parked))["chat-0"] == "unchanged"  # nobody has applied the parking
+
+
 def test_without_retires_a_number_and_takes_the_next(repository: Repository) -> None:
     base = repository.commit()
     repository.set("fleets.chat.without", [0])
