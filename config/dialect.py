@@ -37,7 +37,7 @@ def read_yaml(text: str) -> Any:
     loader.Constructor = _Constructor
     try:
         return _with_text_keys(loader.load(text))
-    except (YAMLError, ValueError, TypeError) as error:
+    except (YAMLError, ValueError, TypeError, OverflowError) as error:
         raise DialectError(" ".join(str(error).split())) from None
 
 

@@ -1,5 +1,6 @@
 """Reads YAML that somebody else wrote: bounded in size and depth, and without aliases, anchors and tags."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ruamel.yaml import YAML
@@ -18,14 +19,37 @@ class UnfitYaml(ValueError):
 
 def read_bounded(text: str) -> Any:
     """Return the document as `config.dialect.read_yaml` does. Raises UnfitYaml."""
-    if len(text.encode()) > MOST_BYTES:
+    if len(text) > MOST_BYTES or len(text.encode(errors="surrogatepass")) > MOST_BYTES:
         raise UnfitYaml(f"it has more than {MOST_BYTES // 1024} KB")
     try:
         _look_through(text)
-        return read_yaml(text)
+        found = read_yaml(text)
     except (YAMLError, DialectError) as error:
         mark = getattr(error, "problem_mark", None)
         raise UnfitYaml(f"it is no YAML{f' (line {mark.line + 1})' if mark else ''}") from None
+    if not all(_is_whole(each) for each in _texts(found)):
+        raise UnfitYaml("a text of it has half a character, such as \\ud800, which nothing can print")
+    return found
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield str(key)
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
+def _is_whole(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _look_through(text: str) -> None:
