@@ -3,7 +3,7 @@
 import re
 
 from config.masking import HIDDEN
-from review.comment.quote import code, prose
+from review.comment.quote import code, is_plain, prose
 from review.report import Cause
 
 # Keys below a fleet, and keys of the stack. A key that is not here, such as environment.NAME, is shown by name only.
@@ -34,7 +34,7 @@ def cause(one: Cause) -> str:
     """Return a cause as Markdown: its key, and old and new value if the comment may show them."""
     if one.key in REASONS:
         return f"{one.key}: {prose(one.new, 80)}" if one.new else one.key
-    key = one.key if _KEY.match(one.key) else code(one.key)
+    key = one.key if _KEY.match(one.key) and is_plain(one.key) else code(one.key)
     if one.key not in SHOWN and not _MANIFEST.match(one.key):
         if HIDDEN in (one.old, one.new):
             return f"{key} {code(HIDDEN)}"

@@ -21,6 +21,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9.,;:()%$+'\"/" + "".join(OWN) + r"-]*\Z")
 _MEANS_MORE = re.compile(
     r"://|www\.|\b[a-z][a-z0-9]*-\d|:[a-z0-9+-]+:|\$(?!\d)|(?<!\d)%|%(?=\w)|\b[0-9a-f]{7,40}\b", re.IGNORECASE
 )
+_BULLET = re.compile(r"([-+]|\d{1,9}[.)])\Z")  # as the first word it would begin a list
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
@@ -51,7 +52,7 @@ def prose(text: str, most: int = 400) -> str:
     words: list[str] = []
     length = 0
     for word in masked(text).split():
-        shown = word if is_plain(word) else code(word)
+        shown = word if is_plain(word) and (words or not _BULLET.match(word)) else code(word)
         length += len(shown) + 1
         if length > most:
             return " ".join([*words, ELLIPSIS])

@@ -133,6 +133,41 @@ def example() -> Review:
     )
 
 
+def everywhere(text: str) -> Review:
+    """Return a review in which each text is this one."""
+    cause = Cause(key=text, old=text, new=text)
+    shown = Cause(key="model", old=text, new=text)
+    return Review(
+        stack=text,
+        verdict=Verdict.REFUSED,
+        instances=(
+            InstanceReview(
+                name=text, fleet=text, action=Action.IN_PLACE, because=(cause, shown), down_why=text, place=text
+            ),
+            InstanceReview(name=f"{text}-1", fleet=text, action=Action.RENTED, because=(Cause(key="drift", new=text),)),
+        ),
+        fleets=(
+            FleetReview(
+                name=text,
+                fitting=1,
+                offers=(OfferRow(offer_id=1, gpu=text, where=text, usd_per_hour=1),),
+                trouble=text,
+                refusal=text,
+            ),
+        ),
+        models=(
+            ModelReview(name=text, bucket_usd=text, added=(text,), removed=(text,), changed=(text,), flagged=(text,)),
+        ),
+        periods=(PeriodReview(name=text, budget=1, ceiling=2),),
+        policy=(PolicyResult(rule=text, outcome=Outcome.REFUSES, says=text),),
+        risks=(text,),
+        refusals=(text,),
+        warnings=(text,),
+        flagged=(text,),
+        binding=Binding(base=text, head=text, config=text, manifests=text, program=text, at=0),
+    )
+
+
 NASTY = (
     "@team", "@org/team", "<img src=x onerror=alert(1)>", "![a](https://evil.example/x.png)", "[a](javascript:alert(1))",
     "`", "``", "```", "|", "\\|", "\\", "\n", "\r\n", "\n\n# big", "\n/close", "\u202e", "\u200b", "\u2066", "\x1b[31m",

@@ -5,13 +5,14 @@ Only generates: to make a failing review smaller takes hypothesis minutes.
 
 import re
 
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from review.comment.quote import code, html_code, prose, visible
 from review.comment.render import MOST, comment
 from review.report import Review
 from tests.doubles.markdown import PARSER, active, tokens
-from tests.doubles.reviews import NASTY, reviews, texts
+from tests.doubles.reviews import NASTY, everywhere, reviews, texts
 
 OURS = set("→≤≥–…×·✅⚠️❌⛔❔🚩")
 CELLS = {5, 8}
@@ -34,6 +35,16 @@ def test_complaint_1_any_review_keeps_the_bound_and_nothing_of_the_head_is_more_
     assert made.body.startswith(made.marker) or not made.body
     assert made.over_old.startswith(made.marker)
     assert made.marker.count("-->") == 1
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_nasty_text_in_every_place_at_once_does_nothing(text: str) -> None:
+    review = everywhere(text)
+
+    for made in (comment(review).body, comment(review).over_old):
+        assert active(made) == []
+        assert "<ol" not in PARSER.render(made)
+    assert "hunter2secret" not in comment(review).body
 
 
 @given(texts)
