@@ -1,14 +1,23 @@
 """`gpu-fleet worth`: the figures for people and for programs, and unknown ones as `?` and null."""
 
 import json
+import os
+import time
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from cli.main import main
 from cli.worth import described, facts
 from config.api_prices import ApiPrice
 from config.stack import StackConfig
 from monitoring.worth.figures import Use, Work, worth
 from monitoring.worth.prices import prices_of
 from monitoring.worth.rentals import Rental
+from providers.ledger.folder_ledger import FolderLedger, ledger_home
+from tests.doubles.ledger_events import attempt
+from tests.doubles.pulumi_command import exported, path_with_pulumi
 
 HOUR = 3600.0
 BEGIN = 1_796_000_000.0
@@ -90,3 +99,37 @@ def test_config_names_what_a_model_is_compared_with() -> None:
     assert {name: [one.name for one in found] for name, found in prices_of(stack, BEGIN).items()} == {
         "llama": ["openai/gpt-4o-mini"]
     }
+
+
+def test_the_command_tells_what_the_ledger_knows_if_nothing_else_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = time.time()
+    sections = {
+        "store": {"endpoint": "http://127.0.0.1:9", "region": "r", "bucket": "weights"},
+        "market": {"url": "http://127.0.0.1:9", "timeScale": 1},
+        "models": {"llama": {"manifest": "models/l.json", "comparedWith": ["openai/gpt-4o-mini"]}},
+        "fleets": {"chat": {"model": "llama", "gpu": {"name": "RTX 4090"}, "maxUsdPerHour": 0.5}},
+    }
+    config: dict[str, object] = {f"gpu-fleet:{key}": {"value": json.dumps(value)} for key, value in sections.items()}
+    config["gpu-fleet:vastApiKey"] = {"value": "key", "secret": True}
+    identity = {"type": "pulumi-python:dynamic/identity:Identity", "id": "stack"}
+    answers = {"config": (0, json.dumps(config), ""), "stack export": exported(resources=[identity])}
+    monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", answers))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    ledger = FolderLedger(ledger_home(os.environ, "weights"))
+    for one in attempt(now - 3600, phases={"rent": 10.0, "wait": 60.0, "probe": 600.0}):
+        ledger.append(one)
+    monkeypatch.chdir(tmp_path)
+
+    status = main(["worth", "--stack", "dev", "--prometheus", "http://127.0.0.1:9", "--json"])
+
+    told = json.loads(capsys.readouterr().out)
+    [row] = told["fleets"]
+    assert status == 3
+    assert (row["fleet"], row["model"], row["rentals"]) == ("chat", "llama", 1)
+    assert row["usd"]["paid"] > 0
+    assert (row["usd"]["idle"], row["requests"]) == (None, None)
+    assert [one["with"] for one in row["compared"]] == ["openai/gpt-4o-mini"]
+    assert "the market does not answer" in row["doubts"][0]
+    assert [sentence.partition(",")[0] for sentence in told["troubles"]] == ["The market does not answer", "Idle time"]

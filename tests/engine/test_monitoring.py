@@ -17,6 +17,7 @@ import httpx
 import pytest
 import yaml
 
+from monitoring import queries
 from monitoring.criteria.verdicts import judge
 from monitoring.dashboards.boards import BOARDS
 from monitoring.dashboards.panels import Panel, runnable
@@ -125,6 +126,10 @@ def test_every_panel_criterion_and_the_report_have_measured_data(
     with contextlib.suppress(TimeoutError):
         until(lambda: left() == [], 90)
     assert left() == []
+
+    bought = {one.labels["part"]: one.value for one in prometheus.query(queries.worth("usd"))}
+    assert bought.keys() == {"failed", "starting", "idle", "used", "unseen"}
+    assert bought["starting"] > 0
 
     verdicts = judge(prometheus)
     assert [verdict.name for verdict in verdicts] == ["provisioning", "latency", "cost"]

@@ -12,6 +12,7 @@ import pytest
 
 from cli.context import CommandContext, open_context, read_config
 from cli.errors import CommandError
+from cli.main import main
 from cli.store import Found, described, facts, look
 from providers.store.blobs import Blobs
 from providers.store.bucket import Bucket
@@ -22,6 +23,7 @@ from providers.store.warm_cache import WarmEntries
 from providers.vast.pulumi_state import BLOBS, IDENTITY, INSTANCE, BackendError
 from sandbox.services.object_store import REGION
 from tests.doubles.clock import FakeClock
+from tests.doubles.pulumi_command import path_with_pulumi
 from weights.manifest import Manifest, blob_key, of_folder
 
 STACK_ID = "a" * 16
@@ -247,3 +249,38 @@ def test_people_and_programs_read_size_age_and_euros(
     told = facts(found)
     assert (told["euros_a_month"], told["manifests_of"], len(told["unneeded"])) == (None, ["worktree", "HEAD"], 2)
     assert all(row["age_seconds"] > 7 * DAY for row in told["unneeded"])
+
+
+def test_the_command_lists_and_removes_nothing_that_is_young(
+    s3: Any,
+    bucket: str,
+    backend: Backend,
+    project: Path,
+    put: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    commit(project, {})
+    folder, manifest = model(tmp_path / "a", "a")
+    put("model-a", folder, manifest)
+    answers = {
+        "config": (0, backend(["config"]), ""),
+        "stack ls": (0, backend(["stack", "ls"]), ""),
+        "stack export": (0, backend(["stack", "export", "dev"]), ""),
+    }
+    monkeypatch.setenv("PATH", path_with_pulumi(tmp_path / "bin", answers))
+    monkeypatch.chdir(project)
+    before = keys_of(s3, bucket)
+
+    assert main(["store", "gc", "--stack", "dev", "--keep", "main", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["unneeded"], told["removed"], told["named"], told["troubles"]) == ([], [], 2, [])
+    assert main(["store", "gc", "--stack", "dev", "--remove"]) == 0
+    assert "Removed 0 of 0 objects" in capsys.readouterr().out
+    assert main(["store", "gc", "--stack", "dev", "--keep", "nowhere"]) == 1
+    assert "there is no revision nowhere" in capsys.readouterr().err
+    (project / "Pulumi.dev.yaml").write_text("config:\n  gpu-fleet:models: {m: {manifest: models/none.json}}\n")
+    assert main(["store", "gc", "--stack", "dev", "--remove"]) == 1
+    assert "names models/none.json, and there is no such file" in capsys.readouterr().err
+    assert keys_of(s3, bucket) == before
