@@ -54,6 +54,11 @@ def marks_of(settings: InstanceSettings) -> dict[str, str]:
     return {name: _mark(group.value(settings)) for name, group in GROUPS.items()}
 
 
+def reports_nothing(marks: Mapping[str, str]) -> bool:
+    """Return whether the settings with these marks make a host report no metrics."""
+    return marks.get("metrics") == _mark(None)
+
+
 def _dumped(section: Any) -> Any:
     return section.model_dump(mode="json", by_alias=True) if section is not None else None
 

@@ -51,16 +51,24 @@ class StackRevision:
         )
 
     def settings(
-        self, fleet: str, instance: str, index: int, *, slot: bool = False, rotation: RotationConfig | None = None
+        self,
+        fleet: str,
+        instance: str,
+        index: int,
+        *,
+        slot: bool = False,
+        rotation: RotationConfig | None = None,
+        reports: bool = True,
     ) -> InstanceSettings:
         """Return the settings of one instance, with a stand-in for the stack's identity.
 
-        `rotation`: counters in place of config's, for a stack that has not applied them yet.
+        `rotation`: counters in place of config's, for a stack that has not applied them yet. `reports` False: the computer
+        that applies lacks the program with which hosts report metrics.
         """
         stack = self.config.model_copy(update={"rotation": rotation}) if rotation else self.config
         opaque = stand_ins(stack, instance)
         metrics_key = self.file.secrets.get("metricsKey")
-        opaque = replace(opaque, metrics_key=f"{opaque.metrics_key} {metrics_key}" if metrics_key else None)
+        opaque = replace(opaque, metrics_key=f"{opaque.metrics_key} {metrics_key}" if metrics_key and reports else None)
         parts = replace(self.parts(fleet), stack=stack)
         inputs: dict[str, Any] = instance_inputs(parts, opaque, instance, index)
         # A parked fleet has inputs of no instance. What state still has of it is compared all the same.
@@ -84,7 +92,9 @@ def read_revision(tree: Tree, stack: str) -> StackRevision:
     except ConfigError as error:
         encrypted = [ENCRYPTED] if file.secret_leaves.places else []
         raise RevisionRefused("\n".join([file.secret_leaves.clean(str(error)), *encrypted])) from None
-    refused = refusals({**file.values, **file.secrets}, needed_secrets(config), config.market.url, None)
+    elsewhere = "environment" in file.engine  # from which Pulumi may take the secrets
+    needed = () if elsewhere else needed_secrets(config)
+    refused = refusals({**file.values, **file.secrets}, needed, config.market.url, None)
     found = StackRevision(tree, file, config, models)
     refused += _unfit(found)
     if refused:

@@ -14,6 +14,7 @@ from providers.vast.update_effects import Effect, effect
 from review.applied import as_recorded
 from review.assumed import assumed_machine
 from review.causes import Told, causes
+from review.marks import reports_nothing
 from review.report import Action, Cause, InstanceReview, Price
 from review.revision import StackRevision
 from review.standing import Standing, StandingInstance
@@ -76,10 +77,11 @@ class Judge:
         return found.model_copy(update={"action": action, "because": self._counted(place, is_there)})
 
     def _changed(self, place: Place, runs: StandingInstance | None, found: InstanceReview) -> InstanceReview:
-        new = self.head.settings(place.fleet, place.name, place.index, slot=place.slot)
+        reports = self._reports()
+        new = self.head.settings(place.fleet, place.name, place.index, slot=place.slot, reports=reports)
         known = self.base if self.base and place.fleet in self.base.config.fleets else self.head
         rotation = _rotation(self.standing, known)
-        old = known.settings(place.fleet, place.name, place.index, slot=place.slot, rotation=rotation)
+        old = known.settings(place.fleet, place.name, place.index, slot=place.slot, rotation=rotation, reports=reports)
         kit = self.standing.kit if self.standing else ""
         old, lacking = as_recorded(old, new, runs.recorded if runs else None, kit)
         judged = changes(old, new, runs.machine if runs else assumed_machine(old, new))
@@ -95,6 +97,15 @@ class Judge:
         because = causes(rules, Told(old, known, rotation), Told(new, self.head))
         update = {"action": action, "because": because, **_down(does)}
         return found.model_copy(update=update)
+
+    def _reports(self) -> bool:
+        """Return whether instances report metrics if config says so.
+
+        If both revisions say it and no instance does, the computer that applies lacks the program for it.
+        """
+        recorded = [one.recorded for one in self.standing.instances if one.recorded] if self.standing else []
+        wanted = self.head.config.metrics is not None and self.base is not None and self.base.config.metrics is not None
+        return not (wanted and recorded and all(reports_nothing(one.marks) for one in recorded))
 
     def _counted(self, place: Place, is_there: bool) -> tuple[Cause, ...]:
         """Return why an instance comes or goes."""

@@ -93,6 +93,8 @@ def _body(review: Review, first: str) -> str:
 
 def title(review: Review) -> str:
     """Return the verdict line: what happens to how many instances, and what they cost an hour, before and after."""
+    if review.verdict is Verdict.REFUSED and not review.instances:
+        return f"### {MARKS[review.verdict]} {prose(review.stack, 120)}: not judged, because the program refuses its config"
     told = [f"{count} {action.value}" for action, count in counts(review.instances).items() if _acts(action)]
     what = ", ".join(told) or "no instance changes"
     now, then = total(map(running, review.instances)), total(map(expected, review.instances))

@@ -128,6 +128,8 @@ def test_a_config_that_up_refuses_exits_with_1(repository: Repository) -> None:
 
     assert (found["verdict"], found["exit"]) == ("refused", 1)
     assert "did you mean replicas?" in found["refusals"][-1]
+    assert "not judged" in found["comment"]
+    assert "$0.00" not in found["comment"]
 
 
 @pytest.mark.parametrize(

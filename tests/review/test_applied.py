@@ -9,7 +9,7 @@ from review.revision import read_revision
 from review.standing import Standing, recorded_of
 from review.tree import open_tree
 from review.verdicts import Judge
-from tests.doubles.reviewed_repository import SCRIPT, STACK, Repository
+from tests.doubles.reviewed_repository import SCRIPT, SECURE, STACK, Repository
 from tests.doubles.reviewing import STANDING, actions, judged
 
 
@@ -57,3 +57,22 @@ def test_what_the_base_branch_has_not_applied_yet_is_told_and_what_the_head_take
     old = read_revision(open_tree(first, repository.folder), STACK)
     back = Judge(read_revision(open_tree(second, repository.folder), STACK), old, standing).instances()
     assert {one.action for one in back} == {Action.UNCHANGED}
+
+
+def test_a_computer_that_applies_without_the_shipper_of_metrics_changes_nothing_by_that(repository: Repository) -> None:
+    """The program leaves `metrics` out of the inputs where vmagent is not on PATH."""
+    repository.set("metrics", {"url": "https://metrics.example"})
+    repository.set("metricsKey", SECURE)
+    base = repository.commit()
+    known = read_revision(open_tree(base, repository.folder), STACK)
+    rows = [
+        one.model_copy(update={"recorded": recorded_of(known.settings(one.fleet, one.name, 0, reports=False))})
+        for one in STANDING.instances
+    ]
+    standing = STANDING.model_copy(update={"instances": tuple(rows)})
+    assert set(actions(judged(repository, base, standing)).values()) == {"unchanged"}
+
+    repository.set("metrics", None)
+    without = repository.commit()
+    repository.set("metrics", {"url": "https://metrics.example"})
+    assert actions(judged(repository, without, standing))["chat-0"] == "in place"

@@ -62,6 +62,12 @@ def test_a_secret_that_lacks_is_told_as_the_program_does(repository: Repository)
         revision(repository)
 
 
+def test_secrets_may_come_from_an_environment_of_pulumi_s(repository: Repository) -> None:
+    repository.set("vastApiKey", None)
+    repository.write_config(environment=["team/keys"])
+    assert revision(repository, write=False).file.engine == {"environment": ["team/keys"]}
+
+
 def test_equal_ciphertexts_are_equal_and_others_differ(repository: Repository) -> None:
     repository.set("fleets.chat.environment", {"TOKEN": {"secure": "v1:aaaa:bbbb"}, "PLAIN": "x"})
     first, same = revision(repository), revision(repository)
