@@ -1,18 +1,25 @@
 """`gpu-fleet standing`: write what a stack runs, without any secret, for reviews of edits."""
 
+import os
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
+from bootstrap.kit import KitError
 from cli.command import command, stack_option
 from cli.stacks import chosen
 from providers.engine_watch import UnwatchedClock
 from providers.vast.pulumi_state import BackendError, Run, deployment_of, run_pulumi, slots_of
-from review.publishing import digests_of, standing_of
+from review.binding import program_digest
+from review.kit_sources import kit_of
+from review.publishing import standing_of
 from review.revision import RevisionRefused, read_revision
 from review.stack_file import NoStackFile
 from review.standing import Standing
-from review.tree import WORK_TREE, open_tree
+from review.tree import WORK_TREE, Tree, UnfitFile, open_tree
+from weights.manifest import Manifest
 
 
 @command("standing", BackendError)
@@ -32,12 +39,28 @@ def standing(out: Path | None, stack: str | None) -> None:
 def published(run: Run, stack: str, project: Path = Path(), spent_this_month: float | None = None) -> Standing:
     """Return what a stack runs, by its state and its slots' states. Raises BackendError."""
     slots = {name: deployment_of(run, name) for name in slots_of(run, stack)}
+    found = standing_of(
+        stack, deployment_of(run, stack), slots, UnwatchedClock().time(), spent_this_month=spent_this_month
+    )
     tree = open_tree(WORK_TREE, project)
+    return found.model_copy(update={"kit": applied_kit(found, tree, stack, _made), "program": program_digest(tree)})
+
+
+def applied_kit(found: Standing, tree: Tree, stack: str, make: Callable[[bool], Manifest]) -> str:
+    """Return the mark of the kit's sources in the work tree, if every instance has the kit that they make; else nothing.
+
+    The work tree may be ahead of what was applied. `make` builds its kit.
+    """
+    digests = {one.recorded.kit_digest if one.recorded else "" for one in found.instances}
     try:
         reports = read_revision(tree, stack).config.metrics is not None
-    except (NoStackFile, RevisionRefused):
-        reports = False
-    digests = digests_of(tree, reports)
-    return standing_of(
-        stack, deployment_of(run, stack), slots, UnwatchedClock().time(), **digests, spent_this_month=spent_this_month
-    )
+        return kit_of(tree, reports).digest if {make(reports).digest} == digests else ""
+    except (NoStackFile, RevisionRefused, KitError, UnfitFile, OSError):
+        return ""
+
+
+def _made(reports: bool) -> Manifest:
+    from components.metrics_kit import make_kit, vmagent  # noqa: PLC0415 -- imports pulumi
+
+    with tempfile.TemporaryDirectory(prefix="gpu-fleet-kit-") as folder:
+        return make_kit(Path(folder), vmagent(os.environ.get("PATH")) if reports else None)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pulumi
 
+from bootstrap.kit import build_kit, installed_programs
 from components.agent_files import FOLDER, LIBRARIES, is_agent_file
+from weights.manifest import Manifest
 
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = (
@@ -32,6 +34,13 @@ def find_shipper() -> Path | None:
     if found is None and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
         pulumi.log.warn(MISSING)
     return found
+
+
+def make_kit(folder: Path, shipper: Path | None) -> Manifest:
+    """Build the kit into a folder; with vmagent as the `shipper`, one that makes hosts report. Raises KitError."""
+    if shipper is None:
+        return build_kit(folder)
+    return build_kit(folder, {**installed_programs(), "vmagent": shipper}, extra=libraries())
 
 
 def libraries() -> Mapping[str, Path]:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pulumi
 
 from bootstrap.cache import cache_folder
-from bootstrap.kit import build_kit, installed_programs
-from components.metrics_kit import libraries
+from components.metrics_kit import make_kit
 from components.provider_pool import ProviderPool
 from components.sealing import sealed
 from config.models import ModelConfig
@@ -68,7 +67,7 @@ class Store(pulumi.ComponentResource):
         )
         options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[bucket]))
         folder = kit_folder()
-        self.kit = _kit(folder, args.vmagent)
+        self.kit = make_kit(folder, args.vmagent)
         sources = {f"model-{model}": _source(args.stack.models[model], args.project) for model in args.manifests}
         manifests = {
             "kit": self.kit,
@@ -108,12 +107,6 @@ def holder(key: str) -> str:
 def kit_folder() -> Path:
     """Return the cache folder in which the kit is built."""
     return cache_folder() / "kit"
-
-
-def _kit(folder: Path, vmagent: Path | None) -> Manifest:
-    if vmagent is None:
-        return build_kit(folder)
-    return build_kit(folder, {**installed_programs(), "vmagent": vmagent}, extra=libraries())
 
 
 def _source(model: ModelConfig, project: Path) -> Path:

@@ -17,10 +17,7 @@ from providers.vast.machine_facts import machine_of
 from providers.vast.pulumi_state import IDENTITY, INSTANCE
 from providers.vast.settings import InstanceSettings
 from providers.vast.written import read_settings
-from review.binding import program_digest
-from review.kit_sources import kit_of
 from review.standing import Recorded, Standing, StandingInstance, recorded_of
-from review.tree import Tree
 
 SIGNATURE = "4dabf18193072939515e22adb298388d"  # of a secret in Pulumi's state
 OPAQUE = f"{HIDDEN} in the state of the stack"
@@ -139,8 +136,3 @@ def _lines(value: Any) -> list[Any]:
 
 def _whole(value: Any) -> int | None:
     return int(value) if isinstance(value, int | float) else None
-
-
-def digests_of(tree: Tree, reports: bool) -> dict[str, str]:
-    """Return the digests of the kit's sources and of the program at a revision, as `standing_of` takes them."""
-    return {"kit": kit_of(tree, reports).digest, "program": program_digest(tree)}

@@ -36,6 +36,7 @@ class Recorded(Part):
     image: str
     model: str
     model_digest: str
+    kit_digest: str = ""
     certificate_epoch: int = 0
     marks: dict[str, str] = Field(default_factory=dict)
 
@@ -152,6 +153,7 @@ def recorded_of(settings: InstanceSettings) -> Recorded:
         image=settings.server.image,
         model=settings.server.model_name,
         model_digest=settings.model.digest,
+        kit_digest=settings.kit.digest,
         certificate_epoch=settings.access.certificate_epoch,
         marks=marks_of(settings),
     )

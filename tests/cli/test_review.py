@@ -10,16 +10,21 @@ import httpx
 import pytest
 from click.testing import CliRunner, Result
 
+from bootstrap.kit import KitError
 from cli.main import root
-from cli.standing import published
+from cli.standing import applied_kit, published
 from providers.vast.pulumi_state import BackendError
+from review.kit_sources import kit_of
 from review.report import Action, Verdict
-from review.standing import StandingUnreadable, read_standing
+from review.revision import read_revision
+from review.standing import StandingUnreadable, read_standing, recorded_of
 from review.standing_file import standing_text
+from review.tree import open_tree
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import ROOT
-from tests.doubles.reviewed_repository import Repository
+from tests.doubles.reviewed_repository import Repository, manifest
 from tests.doubles.reviewing import STANDING
+from weights.manifest import Manifest
 
 
 @pytest.fixture
@@ -178,9 +183,34 @@ def test_what_runs_is_read_of_the_state_and_its_slots(repository: Repository) ->
 
     assert [one.name for one in found.instances] == ["chat-0"]
     assert found.program
-    assert found.kit
+    assert found.kit == ""  # the instance has the kit of another release
     assert read_standing(found.to_json()) == found
     assert all("--show-secrets" not in words for words in asked)
+
+
+@pytest.mark.parametrize("is_applied", [True, False])
+def test_the_kit_of_the_work_tree_counts_as_applied_only_if_the_instances_have_it(
+    is_applied: bool, repository: Repository
+) -> None:
+    repository.write_config()
+    tree = open_tree("worktree", repository.folder)
+    built = manifest("kit", 0.05)
+    settings = read_revision(tree, "dev").settings("chat", "chat-0", 0).model_copy(update={"kit": built})
+    row = STANDING.instances[0].model_copy(update={"recorded": recorded_of(settings)})
+    one = STANDING.model_copy(update={"instances": (row,)})
+    made = built if is_applied else manifest("kit", 0.06)
+
+    assert applied_kit(one, tree, "dev", lambda _reports: made) == (
+        kit_of(tree, reports=False).digest if is_applied else ""
+    )
+
+
+def test_a_machine_that_cannot_make_the_kit_does_not_know_it(repository: Repository) -> None:
+    def make(_reports: bool) -> Manifest:
+        raise KitError("no caddy here")
+
+    repository.write_config()
+    assert applied_kit(STANDING, open_tree("worktree", repository.folder), "dev", make) == ""
 
 
 def test_a_state_that_cannot_be_read_publishes_nothing(repository: Repository) -> None:
