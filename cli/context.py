@@ -47,6 +47,7 @@ class CommandContext:
     breaker: Breaker
     limits: Limits
     secret_leaves: SecretLeaves = NONE  # the secret leaves of its config
+    folder: Path = Path()  # what all processes of this computer share of the account
 
 
 def open_context(
@@ -85,7 +86,16 @@ def _context(
         market = open_market(stack, config, environ, own_key, trouble)
     except ConfigError as error:
         raise CommandError(str(error)) from None
-    return CommandContext(stack, config, market.scale, market.client, market.clock, market.breaker, market.limits)
+    return CommandContext(
+        stack,
+        config,
+        market.scale,
+        market.client,
+        market.clock,
+        market.breaker,
+        market.limits,
+        folder=market.folder,
+    )
 
 
 def read_config(context: CommandContext, project: Path | None = Path()) -> StackConfig:

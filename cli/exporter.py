@@ -54,5 +54,5 @@ def exporter(
 
 def account_of(context: CommandContext) -> ExporterAccount:
     """Return a stack that Pulumi knows as the exporter takes it. Raises ConfigError."""
-    market = StackMarket(context.market, context.scale, context.clock, context.breaker, context.limits)
+    market = StackMarket(context.market, context.scale, context.clock, context.breaker, context.limits, context.folder)
     return ExporterAccount(read_config(context, None), market, store_keys(context))

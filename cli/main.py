@@ -19,6 +19,7 @@ COMMANDS = {
     "standing": ("cli.standing", "standing", "Write what the stack runs, without any secret, for reviews."),
     "status": ("cli.status", "status", "Show the stack's instances and what they are charged."),
     "drift": ("cli.drift", "drift", "Tell what differs from the stack's record, without changing anything."),
+    "budget": ("cli.budget", "budget", "Show what the budget has left, and when it is used up."),
     "key": ("cli.key", "key", "Print the API key of a client of the controller."),
     "ask": ("cli.ask", "ask", "Ask an endpoint for one completion."),
     "log": ("cli.log", "log", "Print the last lines of an instance's vLLM."),

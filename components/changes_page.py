@@ -108,8 +108,10 @@ EDITS = (
     Edit("limits.expectedHours", 24),
     Edit("limits.downMinutes", 30),
     Edit("limits.rentsPerHour", 50),
-    Edit("budget.usdPerDay", says="nothing; alerts compare with it"),
-    Edit("budget.usdPerMonth", says="nothing; alerts compare with it"),
+    Edit("budget.usdPerDay", 5),
+    Edit("budget.usdPerMonth", 50),
+    Edit("budget.enforce", says="written down, if the stack has a budget"),
+    Edit("budget.controllerShare", says="written down, if the stack has a budget and an elastic fleet"),
     *(
         Edit(f"policy.{field.alias or name}", says="nothing; reviews follow it once the base branch has it")
         for name, field in PolicyConfig.model_fields.items()

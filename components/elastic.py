@@ -33,7 +33,7 @@ def export_elastic(
         "stack": pulumi.get_stack(),
         "project": pulumi.get_project(),
         "stackId": identity.stackId,
-        "budget": stack.budget.model_dump(by_alias=True),
+        "budget": stack.budget.model_dump(by_alias=True, exclude_defaults=True),  # an older controller knows two keys
         "controller": stack.controller.model_dump(by_alias=True, exclude={"kubernetes"}),  # whose variables are keys
         "marketUrl": stack.market.url,
         "tokenSecret": identity.tokenSecret,

@@ -13,7 +13,13 @@ from config.stack import StackConfig
 from weights.manifest import Manifest
 
 GATE_PORT = 8443
-OF_THE_MAIN_STACK = ("name", "label", "turn", "rollout")  # inputs that a slot's instance has for itself, or not at all
+OF_THE_MAIN_STACK = (
+    "name",
+    "label",
+    "turn",
+    "rollout",
+    "budget",
+)  # inputs that a slot's instance has for itself, or not at all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +95,7 @@ def instance_inputs(parts: FleetParts, opaque: OpaqueValues, instance_name: str,
         },
         **({"registry": _login(fleet, opaque)} if fleet.registry else {}),
         **({"selfDestruct": limits} if (limits := _self_destruct(fleet)) else {}),
+        **({"budget": budget} if (budget := _budget(stack)) else {}),
         **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
     }
 
@@ -96,9 +103,15 @@ def instance_inputs(parts: FleetParts, opaque: OpaqueValues, instance_name: str,
 def slot_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the inputs of one slot's instance, from those of an instance of its fleet; without name, label and token.
 
-    The rollout is left out: the controller does the waves of slots, because each is alone in its stack.
+    The rollout is left out: the controller does the waves of slots, because each is alone in its stack. So is the budget,
+    because an edit of it must not roll all slots. A slot takes it from the output's own field at its next `up`.
     """
     return {**{key: value for key, value in inputs.items() if key not in OF_THE_MAIN_STACK}, "replicas": 1}
+
+
+def _budget(stack: StackConfig) -> Mapping[str, Any]:
+    """Return the budget that no rent may pass; empty for none, so that inputs stay as they were."""
+    return stack.budget.input_of([name for name, fleet in stack.fleets.items() if fleet.elastic])
 
 
 def _self_destruct(fleet: FleetConfig) -> Mapping[str, float]:

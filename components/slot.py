@@ -74,6 +74,8 @@ def instance_of(applied: Applied, fleet: AppliedFleet, slot: SlotName, main: str
     plain = {key: value for key, value in fleet.instance.items() if key not in ("access", "registry", "secrets")}
     leaves = SecretLeaves(values=frozenset(map(str, fleet.instance.get("secrets") or ())))
     inputs: dict[str, Any] = dict(sealed(plain, leaves))
+    if budget := applied.budget.input_of(applied.fleets.keys()):
+        inputs["budget"] = budget
     inputs |= {"name": name, "label": str(Label(applied.stack_id, name)), "turn": slot.index, "mainStack": main}
     inputs["access"] = {
         key: pulumi.Output.secret(value) if key in SECRET_ACCESS else value for key, value in access.items()

@@ -7,7 +7,7 @@ Neither writing nor `records` ever raises, because giving back must not wait for
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -19,8 +19,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from bootstrap.clock import Clock
 from providers.ledger.bucket_objects import PREFIX, READERS, listed, listed_at_once, read_events
-from providers.ledger.event import ENDS, Event, KeyParts
-from providers.ledger.folder_ledger import FolderLedger, is_selected, ledger_home
+from providers.ledger.event import ENDS, Event, KeyParts, Outcome
+from providers.ledger.folder_ledger import FolderLedger, is_asked, is_selected, ledger_home
 from providers.ledger.ledger import LOG_BYTES
 from providers.ledger.machine_history import MachineHistory, fold
 from providers.store.client import Keys, LateClient, connect
@@ -132,6 +132,20 @@ class BucketLedger:
             stored = self._read(keys)
         found = {event.key: event for event in [*stored, *self._folder.events(stack_id)]}
         return [found[key] for key in sorted(found)]
+
+    def fresh(
+        self, stack_id: str, since: str, outcomes: Collection[Outcome], known: Collection[str] = ()
+    ) -> list[Event]:
+        """Return a stack's events of some outcomes from a day (YYYY-MM-DD) on, without those whose keys are known.
+
+        Raises StoreError.
+        """
+        with readable(self._client().meta.endpoint_url, self._bucket):
+            found = listed(self._client(), self._bucket, since=since)
+            stored = self._read(
+                [key for key, parts in found if is_asked(parts, stack_id, outcomes) and key not in known]
+            )
+        return [*stored, *self._folder.fresh(stack_id, since, outcomes, known)]
 
     def _ends(self) -> Iterable[Event]:
         keys = [key for key, parts in self._keys() if parts.outcome in ENDS]

@@ -135,6 +135,8 @@ class Event(BaseModel):
     seconds: float = 0.0  # since the attempt began
     usd: float = 0.0
     image_usd: float = 0.0
+    traffic_usd: float = 0.0  # once, for the weights' download; 0 in events of older versions
+    charged_usd_per_hour: float | None = None  # as the market charges it: GPUs and disk, without traffic
     advertised_mbps: float | None = None
     download_mbps: float | None = None  # as measured on the weights
     boot_seconds: float | None = None  # rent -> running, by the market's clock

@@ -4,11 +4,11 @@ One file an event, at the event's key below the folder. A rename makes each file
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from providers.ledger.event import Event, KeyParts, parse, parse_key
+from providers.ledger.event import Event, KeyParts, Outcome, parse, parse_key
 from providers.ledger.machine_history import MachineHistory, fold
 
 LOG_END = "-log.txt"
@@ -71,6 +71,14 @@ class FolderLedger:
         """Return every event in the order of time: all, or those of one stack."""
         return self.events(stack_id)
 
+    def fresh(
+        self, stack_id: str, since: str, outcomes: Collection[Outcome], known: Collection[str] = ()
+    ) -> list[Event]:
+        """Return a stack's events of some outcomes from a day (YYYY-MM-DD) on, without those whose keys are known."""
+        files = [file for file, parts in self._files() if parts.day >= since and is_asked(parts, stack_id, outcomes)]
+        found = [event for file in files if (event := parse(_text(file))) is not None]
+        return [event for event in found if event.key not in known]
+
     def _files(self) -> Iterator[tuple[Path, KeyParts]]:
         for file in sorted(self._folder.glob("*/*.json")):
             if parts := parse_key(file.relative_to(self._folder).as_posix()):
@@ -80,6 +88,11 @@ class FolderLedger:
 def is_selected(parts: KeyParts, stack_id: str | None, name: str | None) -> bool:
     """Return whether a key belongs to the given stack and instance; None selects any."""
     return stack_id in (None, parts.stack_id) and name in (None, parts.name)
+
+
+def is_asked(parts: KeyParts, stack_id: str, outcomes: Collection[Outcome]) -> bool:
+    """Return whether a key is that of an event of a stack with one of the outcomes."""
+    return parts.stack_id == stack_id and parts.outcome in outcomes
 
 
 def _text(file: Path) -> str:

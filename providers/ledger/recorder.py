@@ -37,10 +37,13 @@ class AttemptRecorder:
         self._disk_usd_per_hour = 0.0
         self._passed: set[str] = set()
 
-    def renting(self, offer: Offer, usd_per_hour: float, disk_usd_per_hour: float, image_usd: float) -> None:
+    def renting(
+        self, offer: Offer, usd_per_hour: float, disk_usd_per_hour: float, image_usd: float, traffic_usd: float = 0.0
+    ) -> None:
         """Open an attempt, right before the rent call for this offer.
 
-        Until the instance runs it costs `disk_usd_per_hour`, and once `image_usd` for the image's traffic.
+        Until the instance runs it costs `disk_usd_per_hour`, and once `image_usd` for the image's traffic. `traffic_usd`
+        is that of the weights.
         """
         self._open()
         self._disk_usd_per_hour = disk_usd_per_hour
@@ -52,6 +55,8 @@ class AttemptRecorder:
             usd_per_hour=usd_per_hour,
             advertised_mbps=offer.inet_down,
             image_usd=round(image_usd, 6),
+            traffic_usd=round(traffic_usd, 6),
+            charged_usd_per_hour=round(offer.dph_base + disk_usd_per_hour, 6),
         )
 
     def taken(self, gone: OfferGone) -> None:

@@ -12,10 +12,12 @@ If this module raises, nothing stays rented, or the message names the instance.
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 from bootstrap.errors import HostFault
 from bootstrap.services import Progress
+from providers.budget.errors import OverBudget
+from providers.budget.guard import Budget, NoBudget
 from providers.engine_watch import RentingClock
 from providers.ledger.ledger import Ledger, NoLedger
 from providers.ledger.recorder import AttemptRecorder
@@ -29,10 +31,11 @@ from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.host_key import patiently_read, with_last_named
 from providers.vast.renting.key_attachment import attach
 from providers.vast.renting.last_logs import last_logs
-from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.rent import rent_body
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
 from providers.vast.renting.wait import wait_until_running
+from providers.vast.reserved_rent import Affordable, note_end, rent_reserved
 from providers.vast.search import prices, ranking
 from providers.vast.search.deadline import in_time, too_late
 from providers.vast.search.requirements import Requirements
@@ -95,21 +98,23 @@ def bring_online(
     report_progress: Progress,
     ledger: Ledger | None = None,
     marks: Marks | None = None,
+    budget: Budget | None = None,
 ) -> Served:
     """Return the one instance that serves under the request's label.
 
-    `ledger` records every attempt and gives advice. `marks` decide between several creators of the instance.
+    `ledger` records every attempt and gives advice. `marks` decide between several creators of the instance. `budget` says
+    whether a rent fits.
 
-    Raises NoMatchingOffer, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone and AttemptsExhausted.
-    Raises StillRented if giving back failed, and LeftToAnother if another creator has the instance. Raises LeftRented
-    if the market gave no answer until the deadline.
+    Raises NoMatchingOffer, BudgetRefused, NoCredit, CredentialsRefused, the bootstrap's OurFault, EngineGone and
+    AttemptsExhausted. Raises StillRented if giving back failed, and LeftToAnother if another creator has the instance.
+    Raises LeftRented if the market gave no answer until the deadline.
     """
     deadline = renter.clock.monotonic() + renter.limits.total_seconds
     patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, report_progress)
     waiting = replace(renter, market=patient)
     adoption = Adoption(renter, request.label, marks or NoMarks(), report_progress, ledger=ledger or NoLedger())
     failures: list[Failure] = []
-    gpus = UnfitGpus(request.requirements.gpu_names)
+    gpus, budget = UnfitGpus(request.requirements.gpu_names), budget or NoBudget()
     recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)
 
     def report_and_record(phase: str, text: str) -> None:
@@ -130,7 +135,13 @@ def bring_online(
                 (adopted.id, None)
                 if adopted
                 else _rent_best(
-                    waiting, replace(request, requirements=requirements), failures, report_progress, recorder, deadline
+                    waiting,
+                    replace(request, requirements=requirements),
+                    failures,
+                    report_progress,
+                    recorder,
+                    deadline,
+                    budget,
                 )
             )
         rented_at = float("-inf") if adopted else renter.clock.monotonic()
@@ -158,7 +169,7 @@ def bring_online(
             then, stop = following(error, failures, gpus, offer or adopted, request.name)
             report_progress("give back", f"{error}; {then}")
             with recorder.giving_back(error):
-                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder)
+                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder, budget)
             if stop:
                 raise stop from error
         except errors.DOUBTS as doubt:
@@ -167,7 +178,7 @@ def bring_online(
         except BaseException as error:
             report_progress("give back", abandoned(instance_id, price, error))
             with recorder.giving_back(error):
-                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder)
+                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder, budget)
             report_progress("confirm gone", f"instance {instance_id}")
             raise
         else:
@@ -194,11 +205,13 @@ def _keep_and_give_back(
     rented_at: float,
     error: BaseException,
     recorder: AttemptRecorder,
+    budget: Budget,
 ) -> None:
     try:
         recorder.keep(last_logs(adoption.renter.market, adoption.renter.clock, instance_id, error))
     finally:
         adoption.give_back(instance_id, price, rented_at, error)
+        note_end(budget, adoption.renter.clock, instance_id)
 
 
 def _rent_best(
@@ -208,6 +221,7 @@ def _rent_best(
     report_progress: Progress,
     recorder: AttemptRecorder,
     deadline: float,
+    budget: Budget,
 ) -> tuple[int, Offer]:
     request.confirm_wanted(False)
     requirements = request.requirements
@@ -215,6 +229,7 @@ def _rent_best(
         request.image, requirements.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
     )
     gone: set[int] = set()  # machines that another customer took before us
+    affordable = Affordable(requirements)
     while True:
         try:
             records = recorder.ledger.records()
@@ -231,7 +246,7 @@ def _rent_best(
         if not quick:
             failures.append(Failure(None, None, "time", too_late(ranked, requirements, records, renter.limits, left)))
             raise exhausted(request.name, failures, renter.limits)
-        quick = [one for one in quick if one.machine_id not in gone]
+        quick = affordable.among([one for one in quick if one.machine_id not in gone])
         if not quick:
             raise NoMatchingOffer(
                 "every offer that fits was taken by somebody else while we tried to rent it; run `pulumi up` again."
@@ -239,7 +254,11 @@ def _rent_best(
         choose = partial(ranking.choose, quick, requirements, records)
         try:
             with renter.market.claim(request.label, choose) as offer:
-                instance_id = _rent_offer(renter, offer, body, requirements, recorder)
+                instance_id = rent_reserved(renter, offer, body, requirements, recorder, budget, request.name)
+        except OverBudget as over:
+            affordable.refuse(over, offer, quick)
+            report_progress("budget", f"machine {offer.machine_id} does not fit the budget; trying a cheaper one")
+            continue
         except errors.OfferGone as taken:
             # Other offers on that list may be gone by now. Each vain rent costs every process of the account a turn.
             gone.add(offer.machine_id)
@@ -251,27 +270,6 @@ def _rent_best(
         price = prices.usd_per_hour(offer, requirements)
         report_progress("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
         return instance_id, offer
-
-
-def _rent_offer(
-    renter: Renter,
-    offer: Offer,
-    body: dict[str, Any],
-    requirements: Requirements,
-    recorder: AttemptRecorder,
-) -> int:
-    price, disk = prices.usd_per_hour(offer, requirements), prices.disk_usd_per_hour(offer, requirements)
-    recorder.renting(offer, price, disk, prices.image_usd(offer, requirements))
-    try:
-        instance_id = rent(renter, offer, body)
-    except errors.OfferGone as gone:
-        recorder.taken(gone)
-        raise
-    except BaseException as error:
-        recorder.failed(error)
-        raise
-    recorder.rented(instance_id)
-    return instance_id
 
 
 def _serve(

@@ -11,6 +11,7 @@ from typing import Any
 from bootstrap.errors import BootstrapError, HostKeyMismatch
 from bootstrap.plan import plan
 from bootstrap.services import Progress
+from providers.budget.guard import Budget, NoBudget
 from providers.engine_watch import RentingClock
 from providers.ledger import instance_end
 from providers.ledger.event import Reason
@@ -59,6 +60,7 @@ class OperationContext:
     They are the account's market, a clock that notices a lost engine, the store's keys and the ledger. `hosting` makes
     the InstanceBootstrap and takes its arguments. `marks` say which instance holds a label, `ends` how one ended.
     `confirm_wanted` raises if an instance must not be rented any more; its argument says whether it is rented already.
+    `budget` says whether a rent fits.
     """
 
     market: Market
@@ -70,6 +72,7 @@ class OperationContext:
     marks: Marks = field(default_factory=NoMarks)
     ends: OwnEnds = field(default_factory=OwnEnds)
     confirm_wanted: Callable[[bool], None] = always_wanted
+    budget: Budget = field(default_factory=NoBudget)
 
 
 def create(settings: InstanceSettings, context: OperationContext) -> dict[str, Any]:
@@ -95,6 +98,7 @@ def create(settings: InstanceSettings, context: OperationContext) -> dict[str, A
         context.report_progress,
         context.ledger,
         context.marks,
+        context.budget,
     )
     made = {"createdAt": context.clock.time(), "attempts": served.attempts, "account": rented_on}
     outs = {**_outputs(served), **made, "chargedUsdPerHour": charged_now(served.instance, settings, {})}
@@ -284,6 +288,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], c
         if instance is not None and isinstance(classify(instance, settings.server.port), Running):
             bootstrap_of(settings, settings, context).drain(instance, str(outs.get("hostKey")), context.report_progress)
         give_back(Renter(context.market, context.clock, limits), instance_id, paid(outs))
+        context.budget.given_back(instance_id)
         if gone:
             _record_end(instance_id, settings, outs, context, None)
         else:

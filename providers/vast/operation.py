@@ -10,6 +10,7 @@ from providers.progress import print_progress
 from providers.store.client import Keys
 from providers.vast.api import label
 from providers.vast.api.guarded_market import GuardedMarket
+from providers.vast.instance_budget import open_budget
 from providers.vast.lifecycle import OperationContext
 from providers.vast.main_stack import MainStack
 from providers.vast.own_end import OwnEnds
@@ -42,6 +43,7 @@ def operation_context(
         marks=open_marks(*place),
         ends=ends,
         confirm_wanted=main_stack.confirm,
+        budget=open_budget(settings, place, market.folder, market.charges, report_progress),
     )
 
 

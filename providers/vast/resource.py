@@ -76,7 +76,7 @@ class VastInstanceProvider(ResourceProvider):
         self._planned: set[str] = set()  # fleets whose plan was reported
         self._previews = FleetPreviews()
         self._rented: list[Instance] | VastError | None = None
-        self._silent = False
+        self._silent = self._budget_reported = False
         self._lock = threading.RLock()
         self._in_flight = InFlight(self._clock)
         take_over(watch, self._in_flight.busy)
@@ -183,11 +183,22 @@ class VastInstanceProvider(ResourceProvider):
         except SettingsInvalid:
             # An older version wrote this state: converge in place and rewrite the state.
             return DiffResult(changes=True, replaces=[], stables=[], delete_before_replace=True)
+        self._report_budget(old, new)
         charged_price.report_rise(new, olds, lambda phase, text: print_progress(f"{new.name}  {phase}  {text}"))
         if found.any:
             print_progress("; ".join(filter(None, [f"{news.get('name')}  change  {found.describe()}", left_aside])))
         self._previews.record_change(found, old, new, olds)
         return DiffResult(changes=found.any, replaces=found.replace, stables=[], delete_before_replace=True)
+
+    def _report_budget(self, old: InstanceSettings, new: InstanceSettings) -> None:
+        """Report, once a process, that a budget which only observed now refuses rents."""
+        with self._lock:
+            if old.budget is None and new.budget is not None and not self._budget_reported:
+                self._budget_reported = True
+                print_progress(
+                    "budget  from now on a rent that could pass the stack's budget is refused; what runs goes on. Before, "
+                    "it only observed; budget.enforce: false keeps that"
+                )
 
     def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:
         """Return whether a state without an account would learn it now. A silent market is asked only once."""

@@ -149,6 +149,19 @@ class SelfDestructSettings(Section):
     lease_minutes: float | None = Field(None, alias="leaseMinutes", gt=0)
 
 
+class BudgetSettings(Section):
+    """The stack's budget in US dollars, which no rent may pass; 0 for none. Absent where none is enforced.
+
+    `elastic`: fleets whose slots rent from the controller's computer. `controller_share`: their part of the budget if the
+    store cannot keep one book for all computers.
+    """
+
+    usd_per_day: float = Field(0, alias="usdPerDay", ge=0)
+    usd_per_month: float = Field(0, alias="usdPerMonth", ge=0)
+    controller_share: float = Field(0.5, alias="controllerShare", gt=0, lt=1)
+    elastic: tuple[str, ...] = ()
+
+
 class InstanceSettings(Section):
     """Inputs of a VastInstance."""
 
@@ -170,6 +183,7 @@ class InstanceSettings(Section):
     registry: RegistryLogin | None = None
     metrics: MetricsConfig | None = None
     self_destruct: SelfDestructSettings | None = Field(None, alias="selfDestruct")
+    budget: BudgetSettings | None = None
     # The name of a slot's main stack at the backend. Empty for an instance of the main stack itself.
     main_stack: str = Field("", alias="mainStack")
     # Texts of inputs that are secret leaves of stack config: no line and no stored log shows them.

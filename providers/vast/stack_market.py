@@ -6,6 +6,7 @@ The config comes from Pulumi's command line, or from the stack's own file.
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from config.base import PROJECT
@@ -30,6 +31,7 @@ class StackMarket:
     clock: UnwatchedClock
     breaker: Breaker
     limits: Limits
+    folder: Path  # what all processes of this computer share of the account
 
 
 def open_market(
@@ -57,7 +59,7 @@ def open_market(
     client = VastClient(
         url, key, SharedRateLimit(place, scale), clock, time_scale=scale, shared=ResponseCache(place, scale)
     )
-    return StackMarket(client, scale, clock, Breaker(place, scale), _limits(config).at(scale))
+    return StackMarket(client, scale, clock, Breaker(place, scale), _limits(config).at(scale), place)
 
 
 def _limits(config: Mapping[str, Any]) -> Limits:

@@ -102,11 +102,21 @@ def digest(edit: Edit, **common: Any) -> str:
 
 @pytest.mark.parametrize(
     "edit",
-    [one for one in EDITS if not one.says and one.key != "rotation.tokens"],
+    [one for one in EDITS if not one.says and one.key != "rotation.tokens" and not one.key.startswith("budget.")],
     ids=lambda edit: f"{edit.key} {edit.when}",
 )
 def test_each_edit_that_concerns_a_running_instance_changes_the_digest(edit: Edit) -> None:
     assert digest(edit) != digest(Edit(""))
+
+
+def test_a_budget_is_no_part_of_the_digest_so_that_its_edit_rolls_no_slot() -> None:
+    with_budget = Edit("budget.usdPerDay", 5)
+
+    assert digest(with_budget) == digest(Edit(""))
+    assert "budget" not in part_of(with_budget)["instance"]
+    parts = fleet_parts(with_budget)
+    inputs = instance_inputs(parts, stand_ins(parts.stack, "chat-0"), "chat-0", 0)
+    assert inputs["budget"] == {"usdPerDay": 5.0, "usdPerMonth": 0.0}
 
 
 def test_new_tokens_change_the_digest_and_bounds_of_the_count_and_waves_do_not() -> None:
@@ -123,3 +133,14 @@ def test_a_client_gets_the_key_that_derives_from_the_stack_s_secret() -> None:
     assert found.clients["team"].api_key.get_secret_value() == api_key_for(SECRET, "team", 0)
     assert found.clients["team"].max_instances == 3
     assert found.clients["old"].api_key.get_secret_value() == api_key_for(SECRET, "old", 1)
+
+
+def test_a_slot_takes_the_budget_that_the_main_stack_applied_last(plain: set[str]) -> None:
+    fleets = {"chat": part_of(ELASTIC)}
+    for budget, wanted in (
+        ({}, None),
+        ({"usdPerDay": 5.0}, {"usdPerDay": 5.0, "usdPerMonth": 0.0, "controllerShare": 0.5, "elastic": ["chat"]}),
+        ({"usdPerDay": 5.0, "enforce": False}, None),
+    ):
+        found = parse(json.loads(json.dumps(completed({**COMMON, "budget": budget}, fleets, {}))))
+        assert instance_of(found, found.fleets["chat"], SlotName("dev", "chat", 3), MAIN).get("budget") == wanted

@@ -205,8 +205,9 @@ def sandbox_config(market_url: str, time_scale: float, store_endpoint: str, **fl
     config["gpu-fleet:market"] |= {"url": market_url, "timeScale": time_scale}
     config["gpu-fleet:store"] |= {"endpoint": store_endpoint, "bucket": f"test-{secrets.token_hex(6)}"}
     config["gpu-fleet:fleets"] = {"chat": config["gpu-fleet:fleets"]["chat"] | fleet}
-    # Two processes more on each of many hosts, a cluster, and who asks for instances: who wants them adds them.
-    for key in (*WATCHING, "clients"):
+    # Two processes more on each of many hosts, a cluster, who asks for instances, and a budget that is meant for the pace of
+    # the stack `local`: who wants them adds them.
+    for key in (*WATCHING, "clients", "budget"):
         config.pop(f"gpu-fleet:{key}")
     return config
 

@@ -55,7 +55,8 @@ WRITTEN_DOWN: dict[str, Any] = {
 OF_THE_STACK: dict[str, Any] = {
     "limits": {"attempts": 4, "bootMinutes": 14, "connectMinutes": 0.2, "totalMinutes": 6, "expectedHours": 9}
     | {"downMinutes": 16, "rentsPerHour": 150},
-    "budget": {"usdPerDay": 5, "usdPerMonth": 50},
+    # At the market's pace here, what runs until midnight costs thousands.
+    "budget": {"usdPerDay": 5e6, "usdPerMonth": 5e7, "enforce": True, "controllerShare": 0.4},
     "market.hostUrl": "http://market.sandbox.internal/",
     "market.timeScale": 99,
     "store.referenceUrl": "http://127.0.0.1:1/file",

@@ -72,6 +72,7 @@ def test_the_page_has_no_case_that_is_not_followed() -> None:
     assert cases == [
         "The update was killed",
         "The stack is locked",
+        "A rent is refused because of the budget",  # by test_budget
         "Giving back was not confirmed",
         "The market does not answer",
         "A machine is down",

@@ -13,6 +13,7 @@
       why_not.NoMatchingOffer tell the operator which offers came near and which requirement to relax
       RentalFailed            give back, avoid the machine, take the next offer
         AttemptsExhausted       stop: every attempt failed; everything is given back
+      budget.errors.BudgetRefused  stop: a rent could pass the budget, or what was spent is unknown
       BreakerOpen             stop: the breaker stops all renting on the account; the message gives reason and duration
       ImageRefused            give back, stop: the registry refused the image to two machines
       ImageMissing            give back, stop: the registry has no such image

@@ -1,7 +1,8 @@
 """A market behind the breaker. Every rent asks the breaker first, and the breaker records every rent and destroy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 from providers.engine_watch import RentingClock
@@ -12,7 +13,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.api.market import Market
 from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Choose, Claims
-from providers.vast.api.responses import Account, PriceIncrease
+from providers.vast.api.responses import Account, Charge, PriceIncrease
 
 LOOKS = 3  # the next lists correct one wrong list
 
@@ -20,8 +21,9 @@ LOOKS = 3  # the next lists correct one wrong list
 class GuardedMarket:
     """Wraps a `Market` with the breaker. The client passes each list of the account to the breaker.
 
-    `look_seconds` is the pause between lists that may show vanished instances again. `rent` raises BreakerOpen, and all
-    methods raise the wrapped market's errors.
+    `charges` asks for the account's charges between two unix moments; `folder` is what all processes of this computer share
+    of the account. `look_seconds` is the pause between lists that may show vanished instances again. `rent` raises
+    BreakerOpen, and all methods raise the wrapped market's errors.
     """
 
     def __init__(
@@ -31,7 +33,10 @@ class GuardedMarket:
         clock: RentingClock,
         look_seconds: float,
         claims: Claims | None = None,
+        charges: Callable[[float, float], Sequence[Charge]] | None = None,
+        folder: Path | None = None,
     ) -> None:
+        self.charges, self.folder = charges, folder
         self._claims = claims
         self._market, self._breaker, self._clock, self._look_seconds = market, breaker, clock, look_seconds
 

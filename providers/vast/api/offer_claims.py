@@ -105,11 +105,14 @@ def _book(text: bytes, now: float) -> _Book:
         book = _Book.model_validate_json(text)
     except ValidationError:
         return _Book()  # the first use, or a process died while it wrote the file
-    holding = {key: one for key, one in book.claims.items() if one.until > now and (" " in key or _lives(one.process))}
+    holding = {
+        key: one for key, one in book.claims.items() if one.until > now and (" " in key or is_alive(one.process))
+    }
     return _Book(claims=holding)
 
 
-def _lives(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Return whether a process of this computer lives, or may live."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

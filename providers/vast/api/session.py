@@ -32,7 +32,8 @@ def market_session(market: MarketConfig, key: str, clock: RentingClock, rents_pe
         shared=ResponseCache(place, scale),
         on_list=lambda rows: breaker.listed(rows, clock.monotonic(), clock.time()),
     )
+    look_seconds = Limits().at(scale).look_seconds
     try:
-        yield GuardedMarket(client, breaker, clock, Limits().at(scale).look_seconds, Claims(place, scale))
+        yield GuardedMarket(client, breaker, clock, look_seconds, Claims(place, scale), client.charges, place)
     finally:
         client.close()

@@ -10,8 +10,18 @@ HOURS_A_MONTH = 720  # the market's own month for storage prices: GB x cost / 30
 
 def usd_per_hour(offer: Offer, requirements: Requirements) -> float:
     """Return the all-in $/h: GPUs, disk, and the weights' download spread over the instance's expected hours."""
-    download = requirements.weights_gb * offer.inet_down_cost / requirements.expected_hours
-    return offer.dph_base + disk_usd_per_hour(offer, requirements) + download
+    download = traffic_usd(offer, requirements) / requirements.expected_hours
+    return charged_usd_per_hour(offer, requirements) + download
+
+
+def charged_usd_per_hour(offer: Offer, requirements: Requirements) -> float:
+    """Return $/h as the market charges a running instance: GPUs and disk, without traffic."""
+    return offer.dph_base + disk_usd_per_hour(offer, requirements)
+
+
+def traffic_usd(offer: Offer, requirements: Requirements) -> float:
+    """Return $ for the traffic of the weights' download, which is paid once."""
+    return requirements.weights_gb * offer.inet_down_cost
 
 
 def disk_usd_per_hour(offer: Offer, requirements: Requirements) -> float:

@@ -1,0 +1,68 @@
+"""A budget on the real engine: a rent over it is refused and touches nothing that runs; the raised budget lets it through."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from bootstrap.clock import SystemClock
+from bootstrap.probe import probe
+from tests.doubles.cloud import Cloud
+from tests.doubles.fleet_stack import stack_of_its_own
+from tests.doubles.pulumi_stack import Engine, Stack
+from tests.engine.test_operating import blocks, follow
+
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+
+RAISE = re.compile(r"`(pulumi config set --path gpu-fleet:budget\.usdPerMonth [\d.]+)`")
+
+
+def ids(cloud: Cloud) -> dict[str, int]:
+    return {row["label"].rpartition("/")[2]: row["id"] for row in cloud.rented()}
+
+
+def figures(stack: Stack) -> dict[str, Any]:
+    told = follow(stack, ["gpu-fleet budget --json"])
+    return dict(json.loads(told[told.index("{") :]))
+
+
+def test_a_rent_over_budget_is_refused_and_the_raised_budget_lets_it_through(cloud: Cloud, engine: Engine) -> None:
+    with stack_of_its_own(cloud, engine) as stack:
+        config = cloud.stack_config()
+        stack.write_config(config)
+        stack.up()
+        before = ids(cloud)
+        month = figures(stack)["periods"][1]
+        assert month["budget"] is None, "the stack has none yet"
+
+        fleets = config["gpu-fleet:fleets"]
+        fleets["extra"] = dict(fleets["chat"])
+        config["gpu-fleet:budget"] = {"usdPerMonth": month["spent"] + 1.5 * month["running"]}
+        stack.write_config(config)
+        assert "budget  from now on a rent that could pass the stack's budget is refused" in stack.preview().text
+
+        refused = stack.up(check=False)
+
+        assert refused.status != 0
+        assert "extra-0 is not rented: at $" in refused.text
+        assert "and the month's budget of $" in refused.text
+        assert ids(cloud) == before, "what runs is not touched"
+        found = stack.outputs()
+        assert probe(
+            found["endpoints"]["chat-0"], found["caCertificate"], found["tokens"]["chat-0"], "tiny", SystemClock(), 30
+        )
+        command = RAISE.search(" ".join(refused.text.split()))
+        assert command, refused.text
+
+        told = follow(stack, [command[1], *blocks("A rent is refused because of the budget")[0]])
+
+        assert "reserved" in told
+        after = ids(cloud)
+        assert set(after) == {"chat-0", "extra-0"}
+        assert after["chat-0"] == before["chat-0"]
+        shown = figures(stack)
+        assert (shown["enforced"], shown["shared"]) == (True, True)
+        assert shown["periods"][1]["countedBy"] in {"our own count", "the market's charges"}
+        stack.destroy()
+        assert cloud.rented() == []
