@@ -83,6 +83,13 @@ ALERTS: Sequence[Alert] = (
         "This UTC month will cost ${{ $value | humanize }}, more than its budget.",
     ),
     Alert(
+        "SpendDrift",
+        queries.drifting(),
+        "1h",
+        "ticket",
+        "The market charges {{ $value | humanizePercentage }} more or less than our own count of the same instances.",
+    ),
+    Alert(
         "InstanceIdle",
         queries.idle_hosts(),
         "0s",

@@ -460,6 +460,11 @@ def spend() -> str:
     return "vast_spend_usd"
 
 
+def own_spend() -> str:
+    """$ of this UTC day and month by our own count, from the ledger."""
+    return "vast_spend_own_usd"
+
+
 def budget() -> str:
     """$ that a UTC day and month may cost, if stack config has a budget."""
     return "vast_budget_usd"
@@ -482,6 +487,11 @@ def over_budget(period: str) -> str:
 def drift() -> str:
     """Charges over our own count of the same instances, less 1."""
     return "vast_cost_drift_ratio"
+
+
+def drifting(ratio: float = 0.02) -> str:
+    """The drift, if it is larger than `ratio` either way."""
+    return f"abs({drift()}) > {ratio:g}"
 
 
 # --- monitoring itself ---------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ MONEY = Dashboard(
                 "Charges of this UTC day and month; the budget beside them, if stack config has one.",
                 [
                     Query(queries.spend(), "{{period}}"),
+                    Query(queries.own_spend(), "{{period}} by our own count"),
                     Query(queries.budget(), "{{period}}'s budget", limit_of="{{period}}"),
                 ],
                 "usd",

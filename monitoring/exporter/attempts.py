@@ -31,12 +31,18 @@ class Attempt:
     served: float | None = None
     failed: str | None = None
     given_back: bool = False
-    ended: bool = False  # the ledger says that its instance is not rented any more
+    ended_at: float | None = None  # from when on the ledger says that its instance is not rented any more
     instance_id: int | None = None
     machine_id: int | None = None
     rented_at: float | None = None
     usd_per_hour: float | None = None
+    charged_usd_per_hour: float | None = None  # as the market charges it; older versions did not write it
     usd: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether the ledger says that its instance is not rented any more."""
+        return self.ended_at is not None
 
     def phase_seconds(self) -> dict[str, float]:
         """Return the seconds of each finished phase. An adopted instance has none: the ledger does not know its beginning."""
@@ -73,13 +79,13 @@ class Attempts:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Attempt] = {}
-        self._ended: set[int] = set()  # instances
+        self._ended: dict[int, float] = {}  # instance -> the first word of its end
 
     def add(self, events: Iterable[Event]) -> None:
         """Add events. Add each event once."""
         for one in events:
             if one.outcome is Outcome.ENDED and one.instance_id is not None:
-                self._ended.add(one.instance_id)
+                self._ended[one.instance_id] = min(one.at, self._ended.get(one.instance_id, one.at))
                 continue
             if one.outcome is Outcome.DECIDED:
                 continue
@@ -95,7 +101,7 @@ class Attempts:
         """Return the attempts, sorted by their beginning."""
         known = sorted(self._known.values(), key=lambda attempt: attempt.began)
         for attempt in known:
-            attempt.ended = attempt.instance_id in self._ended
+            attempt.ended_at = None if attempt.instance_id is None else self._ended.get(attempt.instance_id)
         return known
 
 
@@ -150,6 +156,8 @@ def _note(attempt: Attempt, one: Event) -> None:
     attempt.instance_id = one.instance_id if one.instance_id is not None else attempt.instance_id
     attempt.machine_id = one.machine_id if one.machine_id is not None else attempt.machine_id
     attempt.usd_per_hour = one.usd_per_hour if one.usd_per_hour is not None else attempt.usd_per_hour
+    charged = one.charged_usd_per_hour
+    attempt.charged_usd_per_hour = charged if charged is not None else attempt.charged_usd_per_hour
     attempt.usd = max(attempt.usd, one.usd - one.image_usd)  # the market bills the image as traffic
     if one.outcome is Outcome.RENTED:
         attempt.passed["rent"] = one.seconds

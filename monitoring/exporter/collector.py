@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from monitoring.exporter import money
 from monitoring.exporter.attempts import Attempt, Attempts, Wait, failures, last_failures, orphaned, provisioning
 from monitoring.exporter.market_time import MarketTime
+from monitoring.exporter.own_spend import OwnSpend
 from monitoring.exporter.sources import PHASES, SourceDown, Sources, label_of
 from monitoring.instance_names import fleet_of
 from monitoring.metric_families import Samples, counters, gauges
@@ -60,6 +61,7 @@ class FleetCollector(Collector):
         self._attempts = Attempts()
         self._inventory: Sequence[Instance] = ()
         self._charges: Sequence[Charge] = ()
+        self._own = OwnSpend(terms.time.scale)
         self._unused: dict[int, float] = {}
         self._steps: dict[str, Callable[[], None]] = dict(
             zip(SOURCES, (self._learn_ledger, self._learn_inventory, self._learn_charges), strict=True)
@@ -139,6 +141,7 @@ class FleetCollector(Collector):
             orphans = {_identity(*one)[:3]: 1.0 for one in inventory if one[0].id in lost}
             text = "1 for each rented instance for which no event accounts."
             yield gauges("vast_instance_orphaned", text, LABELS[:3], orphans)
+            yield self._own.metric(rented, self._now())
         if self._learnt["charges"]:
             unused = self._unused if self._learnt.get(UNUSED) else None
             wasted = money.waste(charges, attempts, unused)
@@ -150,6 +153,7 @@ class FleetCollector(Collector):
         fresh = self._sources.events()
         with self._lock:
             self._attempts.add(fresh)
+            self._own.add(fresh)
 
     def _learn_inventory(self) -> None:
         found = self._sources.inventory()

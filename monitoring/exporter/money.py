@@ -82,10 +82,13 @@ def drift(
             continue
         if attempt.given_back and attempt.instance_id not in there:
             ours[attempt.instance_id] = time.charged(attempt.usd)
-        elif attempt.instance_id in there and attempt.usd_per_hour is not None:
+            continue
+        price = attempt.usd_per_hour if attempt.charged_usd_per_hour is None else attempt.charged_usd_per_hour
+        until = now if attempt.instance_id in there else attempt.ended_at
+        if until is not None and price is not None:
             # The market bills the GPU from when the instance runs. The disk costs little before that.
             runs = attempt.began + attempt.passed["wait"] if "wait" in attempt.passed else attempt.rented_at
-            ours[attempt.instance_id] = time.charged((now - runs) / 3600 * attempt.usd_per_hour)
+            ours[attempt.instance_id] = time.charged(max(0.0, until - runs) / 3600 * price)
     theirs: dict[int, float] = {}
     for charge in charges:
         if charge.instance_id is not None and charge.instance_id in ours:

@@ -197,6 +197,10 @@ CASES = [
          | {"vast_market_time_scale": "3x480"}, 1, "60m"),
     Case("BudgetMonth", "within it", budget("month", 10, 320, 0.4), 0, "110m"),
     Case("BudgetMonth", "above it by the end of January", budget("month", 40, 320, 0.4), 1, "110m"),
+    Case("SpendDrift", "a percent", {"vast_cost_drift_ratio": "0.01x480"}, 0, "110m"),
+    Case("SpendDrift", "charged more", {"vast_cost_drift_ratio": "0.03x480"}, 1, "110m"),
+    Case("SpendDrift", "charged less", {"vast_cost_drift_ratio": "-0.03x480"}, 1, "110m"),
+    Case("SpendDrift", "for some minutes", {"vast_cost_drift_ratio": "0.03x100 0.01x380"}, 0, "110m"),
     Case("InstanceIdle", "busy", READY | host("vast_instance_idle_seconds", f"3{HOUR}"), 0),
     Case("InstanceIdle", "idle for long", READY | host("vast_instance_idle_seconds", "0+15x240"), 1, "40m"),
     Case("InstanceIdle", "a start is not idleness", state(f"0{HOUR}", f"1{HOUR}")

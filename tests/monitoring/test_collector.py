@@ -28,6 +28,7 @@ NAMES = {
     "vast_instance_contract_end_timestamp_seconds",
     "vast_cost_usd",
     "vast_waste_usd",
+    "vast_spend_own_usd",
     "vast_spend_usd",
     "vast_cost_drift_instances",
     "vast_cost_drift_ratio",
