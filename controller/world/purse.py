@@ -1,63 +1,69 @@
-"""What rents may cost: the stack's budgets, and the spend of the account as the market charges it.
+"""What rents may cost: the stack's budgets, what it has spent, and what rents under way have reserved.
 
-A thread reads the charges every few minutes, so that no tick waits for them. Spend that cannot be read is unknown, and then
-nothing more is rented. A stack without a budget asks for no charges.
+Each slot's own create reserves its money before it rents, in the book that people's updates use, too. That keeps the budget.
+The purse keeps the loop from starting what would be refused: it counts every slot at its ceiling. A thread reads spend and
+reservations every few minutes, so that no tick waits for them. Spend that cannot be read is unknown, and then nothing more is
+rented. A stack without a budget, or whose budget only observes, asks for nothing.
 """
 
-import calendar
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from config.monitoring import BudgetConfig
 from controller.money import Money, Period, Spend
 from controller.ports import Clock, Fleet, Place
 from controller.slots import Slot
-from providers.vast.api.charge_cache import ChargeCache
+from providers.budget.figures import Figures, Promises
+from providers.budget.period import periods_of
 from providers.vast.api.errors import VastError
-from providers.vast.api.responses import Charge
-from providers.vast.api.spend import spent
 
 EVERY_SECONDS = 300.0
 OLDEST_SECONDS = 3600.0  # older spend is unknown
-LONGEST_MONTH_SECONDS = 32 * 86_400.0
 
-Charges = Callable[[float, float], Sequence[Charge]]
+Look = tuple[Sequence[Figures], Promises]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the market has charged by period, and when it was asked, by the monotonic clock."""
+    """What slots may use and the stack has spent, in $ by period, when it was asked, and open reservations.
 
+    Those are $ an hour by an instance's name. Slots may use all of a budget, or a part if the store cannot keep one book.
+    """
+
+    budgets: Mapping[str, float]
     usd: Mapping[str, float]
+    reserved: Mapping[str, float]
     asked: float
 
 
 class Spending:
-    """Read the account's spend again and again. `charges` returns the market's charges between two unix moments."""
+    """Read the stack's spend and its open reservations again and again.
 
-    def __init__(self, charges: Callable[[], Charges | None], clock: Clock) -> None:
-        self._charges, self._clock = charges, clock
+    `look` asks for them; it returns None while the account is unknown, and may raise VastError.
+    """
+
+    def __init__(self, look: Callable[[], Look | None], clock: Clock) -> None:
+        self._look, self._clock = look, clock
         self._reading: Reading | None = None
-        self._cache: tuple[Charges, ChargeCache] | None = None
         self._guard = threading.Lock()
 
     def read(self) -> bool:
-        """Ask the market once; say whether it answered."""
-        charges = self._charges()
-        if charges is None:
-            return False
-        if self._cache is None or self._cache[0] is not charges:
-            since = self._clock.time() - LONGEST_MONTH_SECONDS
-            self._cache = (charges, ChargeCache(charges, since, self._clock.time))
+        """Ask once; say whether there was an answer."""
         asked = self._clock.monotonic()
         try:
-            usd = spent(self._cache[1](), self._clock.time())
+            found = self._look()
         except VastError:
             return False
+        if found is None:
+            return False
+        rows, promises = found
+        reserved: dict[str, float] = {}
+        for one in promises.reserved.values():
+            reserved[one.name] = reserved.get(one.name, 0.0) + one.usd_per_hour
         with self._guard:
-            self._reading = Reading(usd, asked)
+            budgets, spent = {row.period: row.budget for row in rows}, {row.period: row.spent for row in rows}
+            self._reading = Reading(budgets, spent, reserved, asked)
         return True
 
     def of(self, period: str) -> Spend | None:
@@ -65,16 +71,28 @@ class Spending:
         with self._guard:
             reading = self._reading
         age = self._clock.monotonic() - reading.asked if reading else OLDEST_SECONDS + 1
-        if reading is None or age > OLDEST_SECONDS:
+        if reading is None or age > OLDEST_SECONDS or period not in reading.usd:
             return None
         return Spend(reading.usd[period], age)
+
+    def allowed(self, period: str, budget: float) -> float:
+        """Return the part of a period's budget that slots may use."""
+        with self._guard:
+            reading = self._reading
+        return min(budget, reading.budgets.get(period, budget)) if reading else budget
+
+    def reserved(self, but: Collection[str]) -> float:
+        """Return $ an hour of the reservations of all instances but these."""
+        with self._guard:
+            reading = self._reading
+        return sum(usd for name, usd in reading.reserved.items() if name not in but) if reading else 0.0
 
 
 class StackPurse:
     """Satisfies `Purse`. `budget` is that of the applied stack; it may raise Unavailable.
 
     `others` returns $/h of all that the account rents but some places, None if it is unknown. `time_scale` returns seconds of
-    the market, in which it charges, in one of ours; 1 on the real market.
+    the market, in which it charges, in one of ours; 1 on the real market. `name` returns the name of a place's instance.
     """
 
     def __init__(
@@ -84,15 +102,16 @@ class StackPurse:
         others: Callable[[Sequence[Place]], float | None],
         clock: Clock,
         time_scale: Callable[[], float] = lambda: 1.0,
+        name: Callable[[Place], str] = lambda place: f"{place.fleet}-s{place.slot}",
     ) -> None:
         self._budget, self._spending, self._others, self._clock = budget, spending, others, clock
-        self._time_scale = time_scale
+        self._time_scale, self._name = time_scale, name
 
     def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
         """Return budgets and spend, with all other slots at their ceilings and all else at its price."""
         own, budget, scale = applied[fleet], self._budget(), self._time_scale()
-        wanted = {"day": budget.usd_per_day, "month": budget.usd_per_month}
-        if not any(wanted.values()):
+        wanted = budget.by_period
+        if not wanted or not budget.enforce:
             return Money(own.ceiling)
         paid = [Place(name, slot.index) for name, found in rows.items() for slot in found if slot.paid]
         rest = self._others(paid)
@@ -101,16 +120,16 @@ class StackPurse:
         beside = sum(usd for place, usd in zip(paid, ceilings, strict=True) if place.fleet != fleet)
         ends = hours_left(self._clock.time())
         periods = [
-            Period(name, usd, ends[name], None if rest is None else self._spending.of(name))
+            Period(
+                name, self._spending.allowed(name, usd), ends[name], None if rest is None else self._spending.of(name)
+            )
             for name, usd in wanted.items()
-            if usd > 0
         ]
-        return Money(own.ceiling * scale, tuple(periods), (beside + (rest or 0.0)) * scale, own.life_hours)
+        reserved = self._spending.reserved({self._name(place) for place in paid})
+        others = (beside + (rest or 0.0)) * scale + reserved
+        return Money(own.ceiling * scale, tuple(periods), others, own.life_hours)
 
 
 def hours_left(wall: float) -> dict[str, float]:
     """Return the hours until the UTC day and month of a moment (unix seconds) end."""
-    now = datetime.fromtimestamp(wall, UTC)
-    day = 24 - now.hour - now.minute / 60 - now.second / 3600
-    days = calendar.monthrange(now.year, now.month)[1] - now.day
-    return {"day": day, "month": days * 24 + day}
+    return {period.name: period.hours_left(wall) for period in periods_of(wall)}

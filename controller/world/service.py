@@ -29,7 +29,7 @@ from controller.world.market import EVERY_SECONDS as LIST_SECONDS
 from controller.world.market import Account, SlotLives
 from controller.world.metrics import LoopMetrics
 from controller.world.purse import EVERY_SECONDS as SPEND_SECONDS
-from controller.world.purse import Charges, Spending, StackPurse
+from controller.world.purse import Look, Spending, StackPurse
 from controller.world.settings import ControllerSettings
 from controller.world.stacks import Outputs, SlotStacks, address_of
 from controller.world.table import Table
@@ -37,7 +37,9 @@ from providers.elastic.applied import Applied
 from providers.ledger.bucket_ledger import BucketLedger, open_ledger
 from providers.ledger.folder_ledger import FolderLedger
 from providers.store.client import Keys
+from providers.vast.instance_budget import open_look
 from providers.vast.limits import Limits
+from providers.vast.settings import BudgetSettings
 from providers.vast.stack_market import StackMarket, open_market
 
 LOG = logging.getLogger("controller")
@@ -52,7 +54,6 @@ class OpenMarket:
 
     key: tuple[str, str, float]
     market: StackMarket
-    charges: Charges
 
     @property
     def account(self) -> Account:
@@ -76,7 +77,7 @@ class Service:
         self.main = MainStack(self._read, self._clock.monotonic)
         self.table = Table(store, self._clock.time)
         self._lives = SlotLives(self._account, self.main.last, self._wait, self._clock.monotonic)
-        self._spending = Spending(self._charges, self._clock)
+        self._spending = Spending(self._look, self._clock)
         self._outputs = Outputs(self._stack_of, self._clock.monotonic)
         self._hosts = HostCalls(lambda place: address_of(self._outputs.get(place), self.main.last()))
         self._leases = Leases()
@@ -86,7 +87,7 @@ class Service:
         """Make the loop over the real world."""
         self._metrics = metrics
         self.decisions = Decisions(self.table, metrics, self._ledger, self.main.last, self._clock.time)
-        purse = StackPurse(self._budget, self._spending, self._lives.others, self._clock, self._time_scale)
+        purse = StackPurse(self._budget, self._spending, self._lives.others, self._clock, self._time_scale, self._name)
         ports = Ports(
             rows=self.table,
             fleets=self.main,
@@ -205,7 +206,7 @@ class Service:
         applied = self.main.last()
         if applied is None:
             return False
-        return self._spending.read() if applied.budget.usd_per_day or applied.budget.usd_per_month else True
+        return self._spending.read() if applied.budget.enforce and applied.budget.by_period else True
 
     # -- the applied stack
 
@@ -243,16 +244,24 @@ class Service:
                     f"{PROJECT}:market": {"url": key[0], "timeScale": key[2]},
                 }
                 market = open_market(applied.stack, config, self._environ)
-                self._opened = OpenMarket(key, market, market.client.charges)
+                self._opened = OpenMarket(key, market)
             return self._opened
 
     def _account(self) -> Account | None:
         found = self._market()
         return found.account if found else None
 
-    def _charges(self) -> Charges | None:
-        found = self._market()
-        return found.charges if found else None
+    def _look(self) -> Look | None:
+        """Ask for the stack's spend and reservations; None while the account or the store is unknown."""
+        applied, found, place = self.main.last(), self._market(), self._store_place()
+        if applied is None or found is None or place is None:
+            return None
+        terms = BudgetSettings.model_validate(applied.budget.input_of(applied.fleets.keys()))
+        market = found.market
+        one = open_look(
+            terms, applied.stack_id, market.scale, place, market.folder, market.client.charges, is_slot=True
+        )
+        return one.look(market.client)
 
     def _time_scale(self) -> float:
         found = self._market()
@@ -264,6 +273,11 @@ class Service:
         return found.market.limits.down_seconds if found else Limits().down_seconds
 
     def _ledger(self) -> BucketLedger | FolderLedger | None:
+        place = self._store_place()
+        return open_ledger(*place) if place else None
+
+    def _store_place(self) -> tuple[str, str, str, Keys, SystemClock] | None:
+        """Return where the stack's bucket is, with its keys; None while that is unknown."""
         applied = self.main.last()
         if applied is None:
             return None
@@ -273,7 +287,7 @@ class Service:
         access, secret = (applied.keys.get(name) for name in ("storeAccessKey", "storeSecretKey"))
         keys = Keys(access.get_secret_value() if access else "", secret.get_secret_value() if secret else "")
         endpoint = str(place.get("ownEndpoint") or place["endpoint"])
-        return open_ledger(endpoint, str(place.get("region") or ""), str(place["bucket"]), keys, self._clock)
+        return endpoint, str(place.get("region") or ""), str(place["bucket"]), keys, self._clock
 
 
 def _scale(instance: Mapping[str, object]) -> float:

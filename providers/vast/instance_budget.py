@@ -63,11 +63,12 @@ def open_look(
     folder: Path,
     charges: AskCharges | None,
     settle_seconds: float = 90.0,
+    is_slot: bool = False,
 ) -> StackBudget:
-    """Return the budget of a stack to look at, as people's updates see it. Sends nothing."""
+    """Return the budget of a stack to look at, as people's updates see it, or the controller. Sends nothing."""
     return StackBudget(
         stack_id,
-        partial(terms_of, budget, False, scale),
+        partial(terms_of, budget, is_slot, scale),
         open_book(place, stack_id, folder),
         open_spending(place, stack_id, scale),
         here_of(folder),
