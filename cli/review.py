@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -14,6 +15,7 @@ from config.base import PROJECT
 from providers.engine_watch import UnwatchedClock
 from providers.vast.api.errors import VastError
 from providers.vast.stack_market import open_market
+from review.comment.render import Comment, comment
 from review.prospects import NO_KEY, Look
 from review.report import Exit, Review
 from review.reviewing import Asked, base_of, review
@@ -49,7 +51,8 @@ def review_command(
     Both revisions are read as data: nothing of the head runs, and nothing is rented. It needs no engine, no passphrase and
     no state. VAST_REVIEW_KEY, a key of the market with scope misc, asks for offers.
 
-    Exit status: 0 fine, 1 refused, 2 warnings, 4 the market was not asked or is silent, 64 wrong usage.
+    Exit status: 0 fine, 1 refused, 2 warnings, 4 the market was not asked or is silent, or the forge took
+    no comment, 64 wrong usage.
     """
     project = Path()
     try:
@@ -61,7 +64,10 @@ def review_command(
     at = UnwatchedClock().time()
     old, notes = base_of(base_tree, name)
     found = review(Asked(name, base_tree, head_tree, at, runs), old, look_of(old, name, os.environ), notes)
-    _show(found, as_json, post)
+    made = comment(found)
+    _show(found, made, as_json)
+    if post and not _posted(post, made) and found.exit in {Exit.FINE, Exit.WARNS}:
+        return int(Exit.MARKET_SILENT)  # a review that nobody can read is not green
     return int(found.exit)
 
 
@@ -88,26 +94,29 @@ def look_of(base: StackRevision | None, stack: str, environ: Mapping[str, str]) 
     return Look(open_market(stack, config, {}, key).client)
 
 
-def _show(found: Review, as_json: bool, post: str | None) -> None:
-    from review.comment import render  # noqa: PLC0415 -- rich is slow to import
-
-    made = render.comment(found)
-    if post:
-        from review.forge import places  # noqa: PLC0415
-        from review.forge.sticky import ForgeError, publish  # noqa: PLC0415
-
-        try:
-            publish(places.forge_of(post, os.environ, UnwatchedClock()), made)
-        except ForgeError as error:
-            raise CommandError(str(error)) from None
+def _show(found: Review, made: Comment, as_json: bool) -> None:
     if as_json:
         print(json.dumps(found.to_json(made.body), indent=2))
     else:
-        from rich.console import Console  # noqa: PLC0415
+        from rich.console import Console  # noqa: PLC0415 -- slow to import
 
         from review.table import show  # noqa: PLC0415
 
         show(found, Console())
+
+
+def _posted(forge: str, made: Comment) -> bool:
+    """Post the comment, after the review was printed, and say so; return whether the forge took it."""
+    from review.forge.places import forge_of  # noqa: PLC0415 -- httpx is slow to import
+    from review.forge.sticky import ForgeError, publish  # noqa: PLC0415
+
+    try:
+        did = publish(forge_of(forge, os.environ, UnwatchedClock()), made)
+    except ForgeError as error:
+        print(str(error), file=sys.stderr)
+        return False
+    print(f"The comment on {forge}: {did.value}.", file=sys.stderr)
+    return True
 
 
 def _misused(message: str) -> NoReturn:
