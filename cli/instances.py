@@ -1,13 +1,12 @@
 """The instances of a stack and of its slots by name, as their states have them. A slot has a stack of its own."""
 
-import json
 from collections.abc import Callable
 from typing import Any
 
 from cli.errors import CommandError
 from cli.stacks import maker, read
 from config.slot_names import of_instance, slot_of
-from providers.vast.pulumi_state import INSTANCE, BackendError, run_pulumi, slots_of
+from providers.vast.pulumi_state import INSTANCE, BackendError, run_pulumi, slots_of, unwrapped
 
 Outputs = dict[str, Any]
 
@@ -16,7 +15,7 @@ def in_state(stack: str) -> dict[str, Outputs]:
     """Return the outputs of the instances in one stack's state by name, secrets in plain. Raises CommandError."""
     resources = read(stack, "stack", "export")["deployment"].get("resources") or []
     rows = [row for row in resources if row["type"] == INSTANCE and not row.get("delete")]
-    found = [plain(row["outputs"]) for row in rows]
+    found = [unwrapped(row["outputs"]) for row in rows]
     return {str(outputs["name"]): outputs for outputs in found}
 
 
@@ -56,12 +55,3 @@ def pick(
     raise CommandError(
         f"the stack {stack} has no instance{f' {name}' if name else ''}; {maker(stack)} brings those of its config online"
     )
-
-
-def plain(value: Any) -> Any:
-    """Return a value of `stack export --show-secrets` with its secrets unwrapped."""
-    if isinstance(value, dict):
-        if "plaintext" in value:
-            return plain(json.loads(value["plaintext"]))
-        return {key: plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value

@@ -128,6 +128,8 @@ class RentalsProvider(ResourceProvider):
         """Give back instances with the stack's id that no state knows, and confirm that they are gone."""
 
         def end(market: GuardedMarket, inputs: _Inputs, report_progress: Progress) -> None:
+            from providers.rentals.slot_drain import drain_slots  # noqa: PLC0415 -- SSH, which only an end needs
+
             limits = Limits().at(inputs.market.time_scale)
             ids = list(dict.fromkeys((inputs.stack_id, id_)))  # the resource's own id is the first stack id that it had
             ending = Teardown(ids, account.number(props.get("account")), inputs.instance)
@@ -137,6 +139,7 @@ class RentalsProvider(ResourceProvider):
                 lambda: _states(str(props.get("stack") or ""), ids, inputs.instance),
                 report_progress,
                 lambda: self._ledger(props),
+                lambda slots: drain_slots(slots, run_pulumi, self._clock, report_progress),
             )
             self._end_bucket(props, ids, report_progress)
 

@@ -3,11 +3,12 @@
 The resource ends with the stack, but also if it is replaced, renamed, or removed from the program while its instances serve.
 So instances that a state knows stay. If no state can be read, all stay. `renting/ownership` decides which are known.
 
-The instances of slots end with their main stack, whatever the states of the slots say: without it nobody can reach them. A
-replacement spares them. A create of a slot that ends later sees that its main stack is gone (`providers/vast/main_stack.py`).
+The instances of slots end with their main stack, whatever the states of the slots say: without it nobody can reach them.
+Their hosts are drained first, as far as they can be reached. A replacement spares them. A create of a slot that ends later
+sees that its main stack is gone (`providers/vast/main_stack.py`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ from providers.vast.pulumi_state import BackendError, StackState
 from providers.vast.renting.give_back import give_back_all
 from providers.vast.renting.ownership import Finding, Kind, carries, hours_late, may_carry, sort_out
 from providers.vast.renting.renter import Renter
+
+Drain = Callable[[Mapping[str, Instance]], None]  # instances that serve, by the names of their slots' stacks
 
 
 class NotAsked(VastError):
@@ -62,10 +65,12 @@ def end_rentals(
     states: Callable[[], Sequence[StackState]],
     report_progress: Progress,
     open_ledger: Callable[[], Ledger] = NoLedger,
+    drain: Drain = lambda _slots: None,
 ) -> None:
     """Give back instances with the stack's id that are in no state; `states` reads the states, the stack's own first.
 
-    The ledger learns their ends. It is opened after the last give-back, and only if one is confirmed.
+    The ledger learns their ends. It is opened after the last give-back, and only if one is confirmed. `drain` drains the
+    hosts of slots that end with their stack.
 
     Raises StillRented for an instance whose end is not confirmed, NotAsked, StillWanted, and OtherAccount or AccountUnknown
     if this key shows no instance. A row without a readable id or label may belong to the stack: NotAsked counts it, after
@@ -79,7 +84,7 @@ def end_rentals(
         listed = _listed(renter, ending)
         left = ending.ours(listed)
     if left:
-        kept, creating = _end_unknown(renter, left, states, ending, report_progress, open_ledger)
+        kept, creating = _end_unknown(renter, left, states, ending, report_progress, open_ledger, drain)
         _confirm(listed, ending)
         if kept:
             return
@@ -142,6 +147,7 @@ def _end_unknown(
     ending: Teardown,
     report_progress: Progress,
     open_ledger: Callable[[], Ledger],
+    drain: Drain,
 ) -> tuple[bool, bool]:
     """Give back the unknown instances with the id, and those of slots if the stack ends.
 
@@ -164,6 +170,8 @@ def _end_unknown(
     for one in to_give_back:
         report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), which no state knows")
     if not goes_on:
+        serving = {name_of(one.instance): one.instance for one in of_slots if one.kind is Kind.KNOWN}
+        drain({stack: serving[name] for stack, name in slots.items() if name in serving})
         for one in of_slots:
             report_progress("give back", f"instance {one.instance.id} ({one.instance.label}), a slot of this stack")
         to_give_back += of_slots

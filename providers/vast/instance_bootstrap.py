@@ -16,11 +16,11 @@ from bootstrap.artifacts import LONGEST_SECONDS, Artifacts
 from bootstrap.clock import Clock, Until
 from bootstrap.connect import connect
 from bootstrap.converge import converge, observe
+from bootstrap.draining import drain
 from bootstrap.errors import BootstrapError, GateOpen, HostUnreachable, StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.probe import probe
-from bootstrap.remote_scripts import KIT
 from bootstrap.self_destruct import attend, report_online, sign_of_attention
 from bootstrap.services import Progress
 from bootstrap.spec import EndpointSpec
@@ -45,7 +45,6 @@ from providers.vast.settings import AccessSettings, InstanceSettings
 from weights.manifest import blob_key
 
 STORE_SECONDS = 10
-DRAIN_SECONDS = 30
 ANSWER_SECONDS = 5.0
 
 
@@ -175,19 +174,8 @@ class InstanceBootstrap:
 
     def drain(self, instance: Instance, host_key: str, report_progress: Progress) -> None:
         """Close the gate and wait for admitted requests. Host errors are only reported, so that giving back continues."""
-        try:
-            host = replace(self, limits=replace(self.limits, connect_seconds=0)).connect(
-                instance, host_key, lambda *_: None
-            )
-            try:
-                done = host.run(f"{KIT}/drain.sh {DRAIN_SECONDS}", timeout=DRAIN_SECONDS + 15)
-            finally:
-                host.close()
-            report_progress(
-                "drain", "no request is under way" if done.status == 0 else "gave up waiting for requests under way"
-            )
-        except BootstrapError as error:
-            report_progress("drain", f"left out: {error}")
+        at_once = replace(self, limits=replace(self.limits, connect_seconds=0))
+        drain(lambda: at_once.connect(instance, host_key, lambda *_: None), report_progress)
 
     def change_key(self, instance: Instance, host_key: str, access: AccessSettings, report_progress: Progress) -> None:
         """Admit another SSH key beside those that open the host. Raises bootstrap errors."""

@@ -164,6 +164,15 @@ def deployment_of(run: Run, stack: str) -> dict[str, Any]:
     return json.loads(run(["stack", "export", "--stack", stack])).get("deployment") or {}
 
 
+def unwrapped(value: Any) -> Any:
+    """Return a value of `pulumi stack export --show-secrets` without the marks of secrets."""
+    if isinstance(value, dict):
+        if "plaintext" in value:
+            return unwrapped(json.loads(value["plaintext"]))
+        return {key: unwrapped(item) for key, item in value.items()}
+    return [unwrapped(item) for item in value] if isinstance(value, list) else value
+
+
 def state_named(run: Run, stack: str) -> StackState:
     """Read one stack's state; an unreadable one has `trouble`."""
     found = _deployment(run, stack)

@@ -8,8 +8,8 @@ import pytest
 
 from cli.ask import endpoint
 from cli.errors import CommandError
-from cli.instances import in_state, pick, plain, slot_stacks
-from providers.vast.pulumi_state import INSTANCE
+from cli.instances import in_state, pick, slot_stacks
+from providers.vast.pulumi_state import INSTANCE, unwrapped
 from tests.doubles.pulumi_command import Answer, exported, path_with_pulumi
 
 ACCESS = {"token": {"4dab": "1b47", "plaintext": json.dumps("the token")}, "caCertificate": "pem"}
@@ -33,7 +33,7 @@ def row(name: str) -> dict[str, Any]:
 def test_secrets_of_an_export_are_unwrapped_at_any_depth() -> None:
     wrapped = {"a": {"4dab": "1b47", "plaintext": json.dumps({"key": "k"})}, "b": [1, {"c": "d"}]}
 
-    assert plain(wrapped) == {"a": {"key": "k"}, "b": [1, {"c": "d"}]}
+    assert unwrapped(wrapped) == {"a": {"key": "k"}, "b": [1, {"c": "d"}]}
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,7 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.connect import connect
-from cli.instances import plain
-from providers.vast.pulumi_state import INSTANCE
+from providers.vast.pulumi_state import INSTANCE, unwrapped
 from tests.doubles.certificates import certificate
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import assert_all_serve, calm, want
@@ -80,7 +79,7 @@ def test_each_drift_is_named_and_mended(cloud: Cloud, engine: Engine) -> None:
 def secrets(stack: Stack) -> dict[str, dict[str, Any]]:
     """Outputs of the instances by name, secrets in plain."""
     text = stack.call("stack", "export", "--show-secrets", "--stack", stack.name).stdout
-    rows = [plain(row["outputs"]) for row in json.loads(text)["deployment"]["resources"] if row["type"] == INSTANCE]
+    rows = [unwrapped(row["outputs"]) for row in json.loads(text)["deployment"]["resources"] if row["type"] == INSTANCE]
     return {str(row["name"]): row for row in rows}
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
@@ -15,9 +15,12 @@ import pytest
 
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
+from cli.ask import client, complete
 from config.slot_names import SlotName
 from controller.pulumi_cli import Place
 from controller.slot_stack import SlotError, SlotStack, read_parent
+from controller.world.hosts import logged_in
+from controller.world.stacks import address_of
 from providers.elastic.applied import Applied
 from providers.elastic.slot_output import SlotOutput
 from providers.vast.api.instance import Instance
@@ -35,6 +38,7 @@ from tests.engine.test_renewal import let_it_end_soon
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
 BOOTS = "rent"
+LONG_SECONDS = 25  # of an answer: a destroy comes to the slots sooner, and waits for longer
 
 
 @dataclass
@@ -86,6 +90,14 @@ def applied(stack: Stack, place: Place) -> Applied:
 def assert_serves(found: SlotOutput, main: Applied) -> None:
     token = main.token(found.name)
     assert probe(found.endpoint, main.ca_certificate, token, "tiny", SystemClock(), 30).text
+
+
+def let_answers_take(found: SlotOutput, main: Applied, seconds: float) -> None:
+    """Have the vLLM of a slot's host take so long for each answer."""
+    address = address_of(found, main)
+    assert address is not None
+    with closing(logged_in(address)) as host:
+        assert host.run(f"echo vllm_latency_s {seconds} > /etc/sandbox-faults").status == 0
 
 
 def kinds(cloud: Cloud, stack: Stack) -> dict[str, Kind]:
@@ -155,7 +167,12 @@ def test_slots_live_beside_their_main_stack_and_end_with_it(cloud: Cloud, stack:
     assert sorted(stack.folder.iterdir()) == checkout
     assert list(place.work.iterdir()) == []
 
-    stack.destroy()
+    let_answers_take(served[0], main, LONG_SECONDS)
+    with at_once() as pool, client(served[0].endpoint, main.token(served[0].name), main.ca_certificate) as http:
+        answer = pool.submit(complete, http, "tiny", "Hello", 8)
+        told = stack.destroy().text
+        assert answer.result(1), "it came before the instance was given back"
+    assert told.count("no request is under way") == 2
     assert cloud.rented() == []
     with pytest.raises(SlotError, match="main stack"):
         slot(stack, place, 2).up()
