@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bootstrap.clock import Clock
+from bootstrap.draining import DRAIN_SECONDS
 from bootstrap.errors import StepFailed
 from bootstrap.facts import Facts
 from bootstrap.host import Host, Result
@@ -12,7 +13,6 @@ from bootstrap.spec import EndpointSpec
 
 SUPERVISOR_SECONDS = 20.0
 STOP_SECONDS = 10  # then the service is killed: a client's idle connection can keep vLLM from ending for long
-DRAIN_SECONDS = 30
 NOT_SUPERVISED = 75
 
 
