@@ -1,7 +1,7 @@
 """What a claim costs in time over a person's `pulumi up`: POST /provision to served, over the `up` of the same instance.
 
 Both are asked of a stack whose identity, bucket and blobs are there. Both rent the best offer of the same market, at its real
-pace, one after the other. Both are without a preview and with the same calls of the provider. The claim's time has more in it:
+pace, one after the other. Neither has a preview; both make the same calls of the provider. The claim's time has more in it:
 a tick of the loop, a look at the main stack, the making of the slot's stack, and two looks of the provider at the main stack.
 """
 
