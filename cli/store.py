@@ -108,7 +108,7 @@ def look(
     place = config.store
     s3 = connect(place.endpoint, place.region, store_keys(context))
     collector = Collector(s3, place.endpoint, place.bucket)
-    # In this order: what an `up` names after the states were read is young.
+    # In this order: an update that began before the states were read shows in one of them, or in a reference.
     stored = collector.stored()
     references = collector.references(stored)
     known = deployments(run, context.stack)

@@ -17,6 +17,7 @@ from monitoring.worth.figures import MONTH_HOURS, Worth, together, worth
 from monitoring.worth.prices import prices_of
 from monitoring.worth.rentals import rentals_of
 from monitoring.worth.use import ask_use
+from providers.budget.own_count import COUNTED
 from providers.store.errors import StoreError
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import all_known
@@ -53,7 +54,7 @@ def worth_command(prometheus: str, days: float, as_json: bool, stack: str | None
     now, troubles = context.clock.time(), []
     window = (now - days * DAY, now)
     state = state_named(run_pulumi, context.stack)
-    events = ledger_of(context, config).history(state.stack_id)
+    events = ledger_of(context, config).fresh(state.stack_id, "", COUNTED)
     if state.trouble:
         troubles.append(f"The state cannot be read, so every stack of this ledger counts: {state.trouble}")
     try:

@@ -17,6 +17,7 @@ from monitoring.exporter.sources import SourceDown
 from monitoring.metric_families import gauges
 from monitoring.worth.figures import Use, Worth, worth
 from monitoring.worth.rentals import rentals_of
+from providers.budget.own_count import COUNTED
 from providers.ledger.event import Event
 from providers.vast.api.instance import Instance
 
@@ -73,7 +74,9 @@ class WorthCollector(Collector):
 
     def learn(self) -> dict[str, str]:
         """Work the figures out if it is time. Return the error message by source, of sources that failed."""
-        fresh = [event for event in self._fresh.last or () if event.instance_id is not None]
+        fresh = [
+            event for event in self._fresh.last or () if event.outcome in COUNTED and event.instance_id is not None
+        ]
         self._fresh.last = None
         self._events += fresh
         now = self._now()

@@ -1,12 +1,14 @@
-"""Adds the ledger's events up to rentals: when each instance was paid for, when it served, and what it cost. Pure.
+"""Reads the ledger's events as rentals: when each instance was paid for, when it served, and what it cost. Pure.
 
-An instance may appear in several attempts: the one that rented it, and later ones that adopted it. It is one rental.
+The count is the budget's (`providers/budget/own_count.py`), so that both tell the same money. Here a rental also has a
+doubt: why more may have been paid than is known.
 """
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from monitoring.instance_names import fleet_of
+from providers.budget import own_count
 from providers.ledger.event import Event, Outcome
 
 
@@ -20,7 +22,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Rental:
-    """One instance's time. Moments are unix seconds, prices $ an hour of ours, all-in.
+    """One instance's time. Moments are unix seconds, prices $ an hour of ours.
 
     `served` is None if it never answered a completion. `until` is the last moment that is known to be paid. With `doubt`,
     more may have been paid: it says why. `usd_before` was paid until it served, or in all if it never did.
@@ -66,57 +68,45 @@ def rentals_of(
     `listed` are the ids that the market lists now; None if it does not answer. `scale`: seconds of the market in one of
     ours, by which it charges. `now`: unix seconds.
     """
-    by_instance: dict[int, list[Event]] = {}
-    for event in sorted(events, key=lambda one: (one.at, one.step)):
-        if event.instance_id is not None:
-            by_instance.setdefault(event.instance_id, []).append(event)
-    found = [_rental(number, known, now, listed, scale) for number, known in by_instance.items()]
+    known = sorted(events, key=lambda one: (one.at, one.step))
+    served: dict[int, float] = {}
+    for event in known:
+        if event.outcome is Outcome.SERVED and event.instance_id is not None:
+            served.setdefault(event.instance_id, event.at)
+    rented = {event.instance_id for event in known if event.outcome is Outcome.RENTED}
+    found = [
+        _rental(one, served.get(number), number in rented, now, listed)
+        for number, one in own_count.rentals_of(known, scale).items()
+    ]
     return sorted(found, key=lambda one: (one.rented, one.instance_id))
 
 
-def _rental(number: int, events: list[Event], now: float, listed: Collection[int] | None, scale: float) -> Rental:
-    begins = [event.at for event in events if event.outcome is Outcome.RENTED]
-    serving = [event.at for event in events if event.outcome is Outcome.SERVED]
-    ends = [event.at for event in events if event.outcome in (Outcome.ENDED, Outcome.GIVEN_BACK)]
-    prices = [event.usd_per_hour for event in events if event.usd_per_hour is not None]
-    doubts = [] if begins else ["the ledger does not know when it was rented"]
-    doubts += [] if prices else ["the ledger does not know its price"]
-    if ends:
-        until = ends[0]
-    elif listed is not None and number in listed:
+def _rental(
+    one: own_count.Rental, served: float | None, begin_is_known: bool, now: float, listed: Collection[int] | None
+) -> Rental:
+    doubts = [] if begin_is_known else ["the ledger does not know when it was rented"]
+    doubts += [] if one.usd_per_hour is not None else ["the ledger does not know its price"]
+    if one.ended is not None:
+        until = one.ended
+    elif listed is not None and one.instance_id in listed:
         until = now
     else:
-        until = events[-1].at
+        until = max(one.began, one.last)
         silent = "the market does not answer" if listed is None else "the market lists it no more"
         doubts.append(f"the ledger does not know its end, and {silent}")
-    rented = begins[0] if begins else min(until, events[0].at - events[0].seconds)
-    served = serving[0] if serving else None
-    price = prices[-1] if prices else None
+    until = max(until, served or one.began)
+    edge = until if served is None else served
+    rest = max(0.0, edge - one.settled) / 3600 * (one.usd_per_hour or 0.0)
     return Rental(
-        name=events[0].name,
-        instance_id=number,
-        rented=rented,
+        name=one.name,
+        instance_id=one.instance_id,
+        rented=one.began,
         served=served,
-        until=max(until, served or rented),
-        usd_before=_before(events, rented, served, until, price) * scale,
-        usd_per_hour=None if price is None else price * scale,
+        until=until,
+        usd_before=one.start_usd + rest,
+        usd_per_hour=one.usd_per_hour,
         doubt="; ".join(doubts),
     )
-
-
-def _before(events: list[Event], rented: float, served: float | None, until: float, price: float | None) -> float:
-    """Return $ until the instance served, or in all if it never did. The market bills the GPU once it runs."""
-    known = [event for event in events if served is None or event.at <= served]
-    paid = max(event.usd for event in known)
-    if price is None:
-        return paid
-    if any(event.outcome is Outcome.ADOPTED for event in known):  # whose events count from the adoption on
-        return max(paid, ((until if served is None else served) - rented) / 3600 * price)
-    told = [event for event in known if event.outcome is not Outcome.ENDED]
-    runs = any(event.outcome is Outcome.PASSED and event.phase == "wait" for event in told)
-    if served is None and runs and told[-1].outcome is not Outcome.GIVEN_BACK:
-        return told[-1].usd + max(0.0, until - told[-1].at) / 3600 * price
-    return paid
 
 
 def _overlap(begin: float, end: float, since: float, now: float) -> float:

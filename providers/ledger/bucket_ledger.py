@@ -125,20 +125,12 @@ class BucketLedger:
         found = {event.key: event for event in [*stored, *self._folder.events(stack_id, name)]}
         return [found[key] for key in sorted(found)]
 
-    def history(self, stack_id: str | None = None) -> list[Event]:
-        """Return every event in the order of time, however old: all, or those of one stack. Raises StoreError."""
-        with readable(self._client().meta.endpoint_url, self._bucket):
-            keys = [key for key, parts in listed(self._client(), self._bucket) if is_selected(parts, stack_id, None)]
-            stored = self._read(keys)
-        found = {event.key: event for event in [*stored, *self._folder.events(stack_id)]}
-        return [found[key] for key in sorted(found)]
-
     def fresh(
-        self, stack_id: str, since: str, outcomes: Collection[Outcome], known: Collection[str] = ()
+        self, stack_id: str | None, since: str, outcomes: Collection[Outcome], known: Collection[str] = ()
     ) -> list[Event]:
-        """Return a stack's events of some outcomes from a day (YYYY-MM-DD) on, without those whose keys are known.
+        """Return events of some outcomes from a day (YYYY-MM-DD) on, without those whose keys are known.
 
-        Raises StoreError.
+        They are those of a stack, or all. Raises StoreError.
         """
         with readable(self._client().meta.endpoint_url, self._bucket):
             found = listed(self._client(), self._bucket, since=since)

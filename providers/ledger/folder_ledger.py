@@ -67,14 +67,13 @@ class FolderLedger:
         files = [file for file, parts in self._files() if is_selected(parts, stack_id, name)]
         return [event for file in files if (event := parse(_text(file))) is not None]
 
-    def history(self, stack_id: str | None = None) -> list[Event]:
-        """Return every event in the order of time: all, or those of one stack."""
-        return self.events(stack_id)
-
     def fresh(
-        self, stack_id: str, since: str, outcomes: Collection[Outcome], known: Collection[str] = ()
+        self, stack_id: str | None, since: str, outcomes: Collection[Outcome], known: Collection[str] = ()
     ) -> list[Event]:
-        """Return a stack's events of some outcomes from a day (YYYY-MM-DD) on, without those whose keys are known."""
+        """Return events of some outcomes from a day (YYYY-MM-DD) on, without those whose keys are known.
+
+        They are those of a stack, or all.
+        """
         files = [file for file, parts in self._files() if parts.day >= since and is_asked(parts, stack_id, outcomes)]
         found = [event for file in files if (event := parse(_text(file))) is not None]
         return [event for event in found if event.key not in known]
@@ -90,9 +89,9 @@ def is_selected(parts: KeyParts, stack_id: str | None, name: str | None) -> bool
     return stack_id in (None, parts.stack_id) and name in (None, parts.name)
 
 
-def is_asked(parts: KeyParts, stack_id: str, outcomes: Collection[Outcome]) -> bool:
-    """Return whether a key is that of an event of a stack with one of the outcomes."""
-    return parts.stack_id == stack_id and parts.outcome in outcomes
+def is_asked(parts: KeyParts, stack_id: str | None, outcomes: Collection[Outcome]) -> bool:
+    """Return whether a key is that of an event of a stack, or of any if it is None, with one of the outcomes."""
+    return stack_id in (None, parts.stack_id) and parts.outcome in outcomes
 
 
 def _text(file: Path) -> str:
