@@ -18,6 +18,7 @@ COMMANDS = {
     "review": ("cli.review", "review_command", "Say what an edit of stack config does, what it costs, and why not."),
     "standing": ("cli.standing", "standing", "Write what the stack runs, without any secret, for reviews."),
     "status": ("cli.status", "status", "Show the stack's instances and what they are charged."),
+    "apply": ("cli.apply", "apply", "Carry out an edit that was reviewed and approved, or rent nothing."),
     "drift": ("cli.drift", "drift", "Tell what differs from the stack's record, without changing anything."),
     "budget": ("cli.budget", "budget", "Show what the budget has left, and when it is used up."),
     "key": ("cli.key", "key", "Print the API key of a client of the controller."),

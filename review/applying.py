@@ -148,7 +148,7 @@ def _of_budgets(approved: Iterable[PeriodReview], fresh: Iterable[PeriodReview])
             yield f"The review of now has no figures for {then.name}."
             continue
         if seen.budget != then.budget:
-            yield f"The budget for {then.name} is {_usd(seen.budget)}; approved: {_usd(then.budget)}."
+            yield f"The budget for {then.name} is {_usd(seen.budget, 'none')}; approved: {_usd(then.budget, 'none')}."
         yield from _of_figure("expected", then.expected, seen.expected, then, seen)
         yield from _of_figure("at the ceilings", then.ceiling, seen.ceiling, then, seen)
     for name, seen in now.items():
@@ -236,8 +236,8 @@ def _whole(value: Any) -> int | None:
     return None if number is None else int(number)
 
 
-def _usd(usd: float | None) -> str:
-    return "none" if usd is None else f"${usd:.2f}"
+def _usd(usd: float | None, absent: str = "unknown") -> str:
+    return absent if usd is None else f"${usd:.2f}"
 
 
 def _moment(at: float) -> str:

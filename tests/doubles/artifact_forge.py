@@ -11,7 +11,9 @@ import io
 import json
 import re
 import threading
+import urllib.error
 import urllib.parse
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -57,6 +59,8 @@ class ArtifactForge:
     asked: list[str] = field(default_factory=list)
     leaked: list[str] = field(default_factory=list)
     fails: int = 0  # answers every request with this status
+    beside: str = ""  # the address of a double that answers what this one does not know
+    token: str = TOKEN
 
     def answer(self, target: str) -> tuple[int, bytes, str]:  # noqa: PLR0911 -- a route each
         """Return status, body and where to go on."""
@@ -106,13 +110,35 @@ def artifact_forge() -> Iterator[ArtifactForge]:
                 forge.leaked += [token] if token else []
                 status, body, place = forge.answer(self.path)
             else:
-                status, body, place = forge.answer(self.path) if token == TOKEN else (401, b"", "")
+                status, body, place = forge.answer(self.path) if token == forge.token else (401, b"", "")
+            if status == 404 and forge.beside:
+                self._pass_on()
+                return
             self.send_response(status)
             if place:
                 self.send_header("Location", place)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def _pass_on(self) -> None:
+            data = self.rfile.read(int(self.headers.get("Content-Length") or 0)) or None
+            kept = {
+                name: value for name, value in self.headers.items() if name.lower() in ("authorization", "content-type")
+            }
+            request = urllib.request.Request(forge.beside + self.path, data, kept, method=self.command)
+            try:
+                with urllib.request.urlopen(request, timeout=30) as answer:
+                    status, body = answer.status, answer.read()
+            except urllib.error.HTTPError as error:
+                status, body = error.code, error.read()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_PATCH = _pass_on  # noqa: N815 -- the names that the server calls
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the signature above it
             """Say nothing."""

@@ -26,6 +26,7 @@ RENEWED = "engine/test_renewal.py"
 MONITORED = "engine/test_monitoring.py"
 SLOTS = "engine/test_slots.py"
 ASKED = "controller/api/test_documented.py"
+REVIEWED = "engine/test_reviewed.py"
 
 NEEDS_A_BUILDER = (
     "images are neither built nor pulled where the tests run; tests/monitoring/test_image.py tries what goes in"
@@ -132,6 +133,13 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "gpu-fleet exporter --stack local": WALK,
         "gpu-fleet exporter --config Pulumi.dev.yaml": WALK,
     },
+    "docs/review.md": {
+        "gpu-fleet review --stack dev --base main --head worktree": REVIEWED,
+        "gpu-fleet standing --stack dev --out standing.json": REVIEWED,
+        "gpu-fleet review --stack dev --base main --head HEAD --standing standing.json --json > review.json": REVIEWED,
+        "gpu-fleet apply --stack dev --reviewed review.json": REVIEWED,
+        "gpu-fleet drift --stack dev": REVIEWED,
+    },
     "docs/weights.md": {
         'eval "$(make -s env STACK=dev)"': WALK,
         "pulumi login": WALK,
@@ -187,13 +195,18 @@ WITHIN: Mapping[str, str] = {
     "pulumi config set --secret gpu-fleet:alertWebhook": WALK,
     "pulumi config set --secret gpu-fleet:metricsKey": A_NAME,
     "pulumi config set --secret gpu-fleet:watchdogWebhook": WALK,
+    "gpu-fleet apply --reviewed FILE": A_NAME,
+    "gpu-fleet drift": A_NAME,
     "gpu-fleet manifest": A_NAME,
     "gpu-fleet pin": A_NAME,
     "gpu-fleet key NAME": TRIED,
+    "gpu-fleet review --base REV --head REV": A_NAME,
+    "gpu-fleet standing": A_NAME,
     "gpu-fleet status": SLOTS,
     "gpu-fleet why-not 1234567 burst": "the form with another name: `gpu-fleet why-not 1234567 chat`",
     "gpu-fleet sandbox clean": "sandbox/test_commands.py",
     "gpu-fleet log chat-0 --of vmagent": "a host that reports; tests/cli/test_log.py has its parts",
+    "python -m tests.doubles.review_page": "it writes the example that tests/review/test_page.py holds against the program",
     "python -m tools.durations": "it reads the report of a whole run; tests/tools/test_durations.py has its parts",
     "vastai destroy instance 1234567 -y": "clients/test_clients.py",
 }

@@ -41,7 +41,7 @@ ACTIONS: Mapping[str, tuple[Sequence[str], str]] = {
 # Notes how it was called and which secrets it sees, says what it was told to say, and ends so.
 PROGRAM = """#!/bin/sh
 echo "{name} $*" >> "$OUT/called"
-for one in VAST_API_KEY GITLAB_TOKEN PULUMI_CONFIG_PASSPHRASE PULUMI_ACCESS_TOKEN AWS_SECRET_ACCESS_KEY; do
+for one in VAST_REVIEW_KEY GITLAB_TOKEN PULUMI_CONFIG_PASSPHRASE PULUMI_ACCESS_TOKEN AWS_SECRET_ACCESS_KEY; do
     eval "value=\\$$one"
     if [ -n "$value" ]; then echo "$one=$value" >> "$OUT/seen-{name}"; fi
 done
@@ -104,6 +104,11 @@ class Player:
     act: Path
     secrets: dict[str, str] = field(default_factory=dict)
     forge: str = "http://127.0.0.1:9"
+    settings: dict[str, str] = field(default_factory=dict)  # further variables of every step
+    variables: dict[str, str] = field(
+        default_factory=lambda: {"GPU_FLEET_STACKS": '["dev"]', "PULUMI_BACKEND_URL": "file:///state"}
+    )
+    deadline: float = 120.0
     base: str = ""
     head: str = ""
     merged: str = ""  # a commit of main with an edit of config alone
@@ -202,12 +207,13 @@ class Player:
             "GITHUB_REPOSITORY": REPOSITORY,
             "GITHUB_API_URL": self.forge,
         }
-        for name, value in settings.items():
+        for name, value in {**settings, **self.settings}.items():
             words += ["--env", f"{name}={value}"]
         file_of_secrets = self.root / "secrets"  # act hands its own environment to each step
         file_of_secrets.write_text("".join(f"{name}={value}\n" for name, value in self.secrets.items()))
         words += ["--secret-file", str(file_of_secrets)]
-        words += ["--var", 'GPU_FLEET_STACKS=["dev"]', "--var", "PULUMI_BACKEND_URL=file:///state"]
+        for name, value in self.variables.items():
+            words += ["--var", f"{name}={value}"]
         done = subprocess.run(
             words,
             env=self._environment(),
@@ -215,7 +221,7 @@ class Player:
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
+            timeout=self.deadline,
         )
         return Run(done.returncode, done.stdout + done.stderr, self.root / "out")
 

@@ -60,7 +60,7 @@ def test_a_review_runs_the_base_and_leaves_what_was_shown(player: Player) -> Non
         "gpu-fleet review --stack dev --base refs/review/merge^1 --head refs/review/merge --post gitlab --json",
     ]
     assert run.heads == {player.base}
-    assert "VAST_API_KEY=market-key" in run.seen()
+    assert "VAST_REVIEW_KEY=market-key" in run.seen()
     assert (player.root / "builds" / "review.json").read_text() == '{"comment": "reviewed"}'
     assert "the-job-token" not in run.said
 

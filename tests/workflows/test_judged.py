@@ -112,6 +112,23 @@ def test_only_jobs_in_an_environment_have_a_secret_of_the_stack() -> None:
         assert len(secrets_of(job)) == 4
 
 
+def test_complaint_7_a_review_takes_no_lock_because_it_calls_no_engine() -> None:
+    text = json.dumps(workflows()["review"]["jobs"])
+    assert "--parts venv" in text
+    assert [word for word in ("pulumi", "PULUMI", "engine", "tools.env") if word in text] == []
+
+
+def test_complaint_9_no_artifact_holds_a_plan() -> None:
+    kept = {
+        (name, step["with"]["path"])
+        for name, one in workflows().items()
+        for job in one["jobs"].values()
+        for step in job["steps"]
+        if str(step.get("uses")).startswith("actions/upload-artifact@")
+    }
+    assert kept == {("review", "review.json"), ("apply", "standing.json"), ("nightly", "docs/benchmarks.md")}
+
+
 def test_what_a_pull_request_says_reaches_no_shell_line() -> None:
     """Expressions stand in `env` alone, so that a title or a branch is a value, never a word of a command."""
     for name, one in workflows().items():

@@ -1,4 +1,7 @@
-"""Each job of each workflow is played by act: what is called with which secrets, and what ends it."""
+"""Each job of each workflow is played by act: what is called with which secrets, and what ends it.
+
+The numbers in the names are those of complaints about other programs that post plans into pull requests.
+"""
 
 import json
 
@@ -16,7 +19,7 @@ def test_every_workflow_is_played() -> None:
     assert {name: len(one["jobs"]) for name, one in workflows().items()} == dict.fromkeys(workflows(), 1)
 
 
-def test_a_review_runs_the_base_and_reads_the_head_with_one_secret_of_ours(player: Player) -> None:
+def test_complaint_6_the_merge_is_reviewed_by_the_base_s_program_with_one_secret_of_ours(player: Player) -> None:
     player.told("gpu-fleet", '{"comment": "reviewed"}')
 
     run = player.play("review", "pull_request_target", player.opened())
@@ -27,8 +30,19 @@ def test_a_review_runs_the_base_and_reads_the_head_with_one_secret_of_ours(playe
         "gpu-fleet review --stack dev --base refs/review/merge^1 --head refs/review/merge --post github --json",
     ]
     assert run.heads == {player.base}, "the head is never checked out"
-    assert run.seen() == {"VAST_API_KEY=market-key"}
+    assert run.seen() == {"VAST_REVIEW_KEY=market-key"}
     assert run.artifacts == {f"gpu-fleet-review-dev-{player.head}/review.json": '{"comment": "reviewed"}'}
+
+
+def test_complaint_11_a_fork_gets_the_same_review(player: Player) -> None:
+    event = player.opened()
+    event["pull_request"]["head"]["repo"] = {"full_name": "somebody/fleet", "fork": True}
+
+    run = player.play("review", "pull_request_target", event)
+
+    assert run.status == 0, run.said
+    assert run.called[-1].startswith("gpu-fleet review --stack dev")
+    assert len(run.artifacts) == 1
 
 
 def test_a_review_knows_what_runs_if_an_apply_has_told(player: Player, forge: ArtifactForge) -> None:
