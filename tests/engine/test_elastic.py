@@ -146,9 +146,9 @@ def test_a_controller_that_is_killed_at_five_moments_of_a_slots_life_serves_its_
     controller.until(controller.is_ready)
     claim = claimed(controller, main, "one")
     controller.until(lambda: bool(cloud.rented()), BOOT_SECONDS)
-    controller.kill()  # while the instance boots
+    controller.kill()  # while the instance boots: whoever rents gives back, or the next one takes it over
 
-    killed_at(controller, "1:ended pulumi up", tmp_path / "served")
+    killed_at(controller, "1:commit insert into gpu_fleet.endpoints", tmp_path / "served")
     controller.until(lambda: controller.ended, BOOT_SECONDS)  # the instance serves, and no row says so
     [rented] = cloud.rented()
 
@@ -171,7 +171,7 @@ def test_a_controller_that_is_killed_at_five_moments_of_a_slots_life_serves_its_
     controller.until(lambda: [name for name in stack_names(stack) if ".slot." in name] == [], END_SECONDS)
     assert controller.call("GET", f"/provision/{claim}").json()["status"] == "ended"
     assert cloud.rented() == []
-    assert rents(cloud) == begun + 1
+    assert rents(cloud) <= begun + 2
 
 
 @pytest.mark.deep
