@@ -24,7 +24,7 @@ from tests.doubles.slot_world.world import SlotWorld, running_shared, slot_world
 SLOTS = 50
 MEASURED_S, SETTLED_S = 60.0, 15.0
 LONGEST_S = 600.0
-MEMORY_GOAL_MB, PROCESSOR_GOAL = 250.0, 0.25
+MEMORY_GOAL_MB, PROCESSOR_GOAL = 150.0, 0.1
 
 
 def main() -> None:

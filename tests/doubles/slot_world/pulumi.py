@@ -29,6 +29,8 @@ def main(words):
         return 0
     stack = Stack(words[words.index("--stack") + 1] if "--stack" in words else words[2 if words[0] == "stack" else 1])
     if words[:2] == ["stack", "init"]:
+        if stack.file.exists():
+            return fail(f"error: stack '{stack.name}' already exists")
         stack.file.parent.mkdir(exist_ok=True)
         stack.write({"pending": False, "instance": None})
         return 0
@@ -101,6 +103,8 @@ class Stack:
                 "drift": [],
             }
             rows.append({"type": WORLD["type"], "outputs": outputs})
+        if "digest" in state:
+            rows.append({"type": "pulumi:pulumi:Stack", "outputs": {WORLD["digestKey"]: state["digest"]}})
         pending = [{"type": "creating"}] if state["pending"] else []
         print(json.dumps({"deployment": {"resources": rows, "pending_operations": pending}}))
         return 0

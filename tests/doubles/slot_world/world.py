@@ -27,6 +27,7 @@ from typing import Any
 import psycopg
 
 from config.elastic import Elastic
+from providers.elastic.slot_output import DIGEST
 from providers.identity.tokens import token_for
 from providers.vast.pulumi_state import INSTANCE
 from providers.vast.renting.rent import rent_body
@@ -173,6 +174,7 @@ def slot_world(shared: Shared, dsn: str, bounds: Elastic, boot_seconds: float = 
         "hostKey": shared.logins.host_key,
         "endpoint": f"https://127.0.0.1:{shared.doors.port}",
         "type": INSTANCE,
+        "digestKey": DIGEST,
         "market": applied["marketUrl"],
         "key": KEY,
         "offers": [offer["id"] for offer in shared.sandbox.market.listed()],
