@@ -44,13 +44,18 @@ class Judge:
         """Return the verdict on each instance, those of removed fleets last. Prices are what is paid now."""
         return tuple(self._of(place) for place in self._places())
 
+    @property
+    def _may_lack_rows(self) -> bool:
+        """Whether an instance may run that the file of what runs does not show: a row that nobody could read is not gone."""
+        return self.standing is None or self.standing.unreadable > 0
+
     def _places(self) -> Iterator[Place]:
         bases = self.base.config.fleets if self.base else {}
         standing = self.standing.instances if self.standing else ()
         for fleet in dict.fromkeys([*self.head.config.fleets, *bases, *(one.fleet for one in standing)]):
             before = self.base.names(fleet) if self.base else {}
             known = {one.name: _index(one.name) for one in standing if one.fleet == fleet and not one.slot}
-            fixed = {**(before if self.standing is None else {}), **known, **self.head.names(fleet)}
+            fixed = {**(before if self._may_lack_rows else {}), **known, **self.head.names(fleet)}
             yield from (Place(name, fleet, index) for name, index in sorted(fixed.items(), key=lambda pair: pair[1]))
             slots = {one.name: _index(one.name) for one in standing if one.fleet == fleet and one.slot}
             yield from (
@@ -59,7 +64,8 @@ class Judge:
 
     def _of(self, place: Place) -> InstanceReview:
         runs = self.standing.by_name.get(place.name) if self.standing else None
-        is_there = bool(runs) if self.standing else bool(self.base and place.name in self.base.names(place.fleet))
+        by_base = self.base is not None and place.name in self.base.names(place.fleet)
+        is_there = runs is not None or (self._may_lack_rows and by_base)
         section = self.head.config.fleets.get(place.fleet)
         wanted = section is not None and (
             section.elastic is not None if place.slot else place.name in self.head.names(place.fleet)

@@ -203,6 +203,19 @@ def test_what_does_not_stand_is_rented_and_what_nobody_names_given_back(reposito
     assert keys(found["chat-1"]) == ["not as on the base branch"]
 
 
+def test_a_row_that_cannot_be_read_is_not_gone(repository: Repository) -> None:
+    base = repository.commit()
+    standing = STANDING.model_copy(update={"instances": (instance("chat-0", disk_gb=18.0),), "unreadable": 2})
+    found = judged(repository, base, standing)
+    assert set(actions(found).values()) == {"unchanged"}
+    assert found["chat-1"].usd_per_hour.now is None
+
+    repository.set("fleets.chat.gpu.name", "RTX 3090")
+    repository.set("fleets.batch", None)
+    found = judged(repository, base, standing)
+    assert (found["chat-1"].action.value, found["batch-0"].action.value) == ("another machine", "given back")
+
+
 def test_drift_of_the_state_is_a_cause(repository: Repository) -> None:
     base = repository.commit()
     rows = (instance("chat-0", replaced_by_drift=True), instance("chat-1", mended_by_drift=True), instance("batch-0"))
