@@ -92,6 +92,10 @@ class Told:
         store = self._revision.config.store
         return _texts(store.model_dump(by_alias=True, exclude_none=True), {}, "store.")
 
+    def budget(self) -> Texts:
+        """Return the budget as config has it: inputs leave out one that is not enforced."""
+        return _texts(self._revision.config.budget.model_dump(by_alias=True), {}, "budget.")
+
     def registry(self) -> Texts:
         """Return the registry's login."""
         login = self._settings.registry
@@ -121,6 +125,7 @@ READERS: Mapping[str, Callable[[Told], Texts]] = {
     "market.url": lambda one: {"market.url": one.section("market")["market.url"]},
     "market": lambda one: one.section("market"),
     "limits": lambda one: one.section("limits"),
+    "budget": Told.budget,
     "preflight": lambda one: one.section("preflight"),
     "store": Told.store,
     "registry": Told.registry,

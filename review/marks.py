@@ -44,6 +44,7 @@ GROUPS: Mapping[str, Group] = {
     "selfDestruct": Group(lambda one: _dumped(one.self_destruct), ("self_destruct",), "in place", "selfDestruct"),
     "market": Group(lambda one: _dumped(one.market), ("market",), "recorded", "market"),
     "limits": Group(lambda one: _dumped(one.limits), ("limits",), "recorded", "limits"),
+    "budget": Group(lambda one: _dumped(one.budget), ("budget",), "recorded", "budget"),
     "preflight": Group(lambda one: _dumped(one.preflight), ("preflight",), "recorded", "preflight"),
     "store": Group(lambda one: _dumped(one.store), ("store",), "recorded", "store"),
 }

@@ -132,7 +132,8 @@ def test_by_config_alone_the_machine_is_the_worst_that_the_old_config_allows(rep
         ("market.url", "https://market.example", "another machine", "market.url"),
         ("store.endpoint", "https://nbg1.example", "recorded", "store.endpoint"),
         ("fleets.chat.rollout", {"maxUnavailable": 2}, "unchanged", None),
-        ("budget.usdPerDay", 50, "unchanged", None),
+        ("budget.usdPerDay", 50, "recorded", "budget.usdPerDay"),
+        ("fleets.chat.without", [7], "unchanged", None),
     ],
 )
 def test_an_edit_has_one_effect_and_names_its_key(
