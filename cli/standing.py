@@ -8,10 +8,17 @@ from pathlib import Path
 import click
 
 from bootstrap.kit import KitError
+from cli.budget import look
 from cli.command import command, stack_option
+from cli.context import CommandContext, open_selected, read_config
+from cli.errors import CommandError
 from cli.stacks import chosen
+from config.messages import ConfigError
+from providers.budget.period import MONTH
 from providers.engine_watch import UnwatchedClock
-from providers.vast.pulumi_state import BackendError, Run, deployment_of, run_pulumi, slots_of
+from providers.store.errors import StoreError
+from providers.vast.api.errors import VastError
+from providers.vast.pulumi_state import BackendError, Run, deployment_of, run_pulumi, slots_of, states
 from review.binding import program_digest
 from review.kit_sources import kit_of
 from review.publishing import standing_of
@@ -29,11 +36,24 @@ from weights.manifest import Manifest
 @stack_option
 def standing(out: Path | None, stack: str | None) -> None:
     """Write what the stack runs, for `gpu-fleet review --standing`: machines, prices, places, disks, and no secret."""
-    text = published(run_pulumi, chosen(stack)).to_json()
+    name = chosen(stack)
+    text = published(run_pulumi, name, spent_this_month=spent_this_month(name)).to_json()
     if out:
         out.write_text(text)
     else:
         print(text, end="")
+
+
+def spent_this_month(stack: str, opened: Callable[[str], CommandContext] = open_selected) -> float | None:
+    """Return what the UTC month has cost so far, in US dollars, by `gpu-fleet budget`; None if that is not known here."""
+    try:
+        context = opened(stack)
+        config = read_config(context)
+        stack_id = states(run_pulumi, context.stack)[0].stack_id
+        rows = look(context, config, stack_id).rows if stack_id else ()
+    except (CommandError, ConfigError, BackendError, VastError, StoreError):
+        return None
+    return next((row.spent for row in rows if row.period == MONTH), None)
 
 
 def published(run: Run, stack: str, project: Path = Path(), spent_this_month: float | None = None) -> Standing:

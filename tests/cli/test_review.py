@@ -11,8 +11,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bootstrap.kit import KitError
+from cli.context import CommandContext
+from cli.errors import CommandError
 from cli.main import root
-from cli.standing import applied_kit, published
+from cli.standing import applied_kit, published, spent_this_month
 from providers.vast.pulumi_state import BackendError
 from review.kit_sources import kit_of
 from review.report import Action, Verdict
@@ -203,6 +205,13 @@ def test_the_kit_of_the_work_tree_counts_as_applied_only_if_the_instances_have_i
     assert applied_kit(one, tree, "dev", lambda _reports: made) == (
         kit_of(tree, reports=False).digest if is_applied else ""
     )
+
+
+def test_a_spend_that_cannot_be_counted_is_unknown() -> None:
+    def closed(stack: str) -> CommandContext:
+        raise CommandError(f"no key of {stack}")
+
+    assert spent_this_month("dev", closed) is None
 
 
 def test_a_machine_that_cannot_make_the_kit_does_not_know_it(repository: Repository) -> None:
