@@ -12,6 +12,7 @@ import click
 from cli.command import command, stack_option
 from cli.errors import CommandError
 from config.base import PROJECT
+from config.messages import ConfigError
 from providers.engine_watch import UnwatchedClock
 from providers.vast.api.errors import VastError
 from providers.vast.stack_market import open_market
@@ -91,7 +92,10 @@ def look_of(base: StackRevision | None, stack: str, environ: Mapping[str, str]) 
     if market.url in base.file.secret_leaves.values:
         return Look(None, "the market's URL is encrypted, and a review decrypts nothing")
     config = {f"{PROJECT}:market": market.model_dump(by_alias=True)}
-    return Look(open_market(stack, config, {}, key).client)
+    try:
+        return Look(open_market(stack, config, {}, key).client)
+    except (ConfigError, VastError) as error:
+        return Look(None, f"the market cannot be asked: {error}")
 
 
 def _show(found: Review, made: Comment, as_json: bool) -> None:

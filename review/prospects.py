@@ -4,7 +4,7 @@ A key of scope `misc` is enough. It may search, and it cannot rent. The market i
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from providers.vast.api.errors import VastError
@@ -19,6 +19,8 @@ from review.report import FleetReview, OfferRow
 from review.revision import StackRevision
 
 SHOWN = 5  # offers a fleet
+MOST_SEARCHES = 16  # a review; the market allows ten in a minute, and updates of the same account need theirs
+TOO_MANY = f"the edit has more than {MOST_SEARCHES} fleets with different requirements; a review asks for no more"
 NO_KEY = "no key of the market is set: VAST_REVIEW_KEY, a key of scope misc, asks it for offers"
 
 
@@ -53,13 +55,8 @@ class Look:
     trouble: str = NO_KEY
     _found: dict[Requirements, Prospect] = field(default_factory=dict)
 
-    def at(self, head: StackRevision, fleet: str) -> Prospect:
-        """Return what the market has for a fleet of the head."""
-        elastic = head.config.fleets[fleet].elastic is not None
-        settings = head.settings(fleet, f"{fleet}-0", 0, slot=elastic)
-        requirements = settings.to_requirements()
-        if self.market is None:
-            return Prospect(fleet, requirements, trouble=self.trouble)
+    def _asked(self, fleet: str, requirements: Requirements) -> Prospect:
+        assert self.market is not None
         try:
             return Prospect(fleet, requirements, find_offers(self.market, requirements))  # type: ignore[arg-type]
         except NoMatchingOffer as refused:
@@ -68,6 +65,21 @@ class Look:
             # The other fleets would wait for the same silence.
             self.market, self.trouble = None, f"the market does not answer: {error}"
             return Prospect(fleet, requirements, trouble=self.trouble)
+
+    def at(self, head: StackRevision, fleet: str) -> Prospect:
+        """Return what the market has for a fleet of the head."""
+        elastic = head.config.fleets[fleet].elastic is not None
+        settings = head.settings(fleet, f"{fleet}-0", 0, slot=elastic)
+        requirements = settings.to_requirements()
+        known = self._found.get(requirements)
+        if known is not None and not known.refusal:
+            return replace(known, fleet=fleet)
+        if self.market is None:
+            return Prospect(fleet, requirements, trouble=self.trouble)
+        if len(self._found) >= MOST_SEARCHES:
+            return Prospect(fleet, requirements, trouble=TOO_MANY)
+        self._found[requirements] = found = self._asked(fleet, requirements)
+        return found
 
 
 def looked(look: Look, head: StackRevision, fleets: Iterable[str]) -> dict[str, Prospect]:

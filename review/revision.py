@@ -24,6 +24,9 @@ from weights.manifest import Manifest
 ENCRYPTED = "A review cannot decrypt: an encrypted leaf that should be a number is not judged."
 
 
+MOST_INSTANCES = 2_000  # of all fleets together, that a review judges
+
+
 class RevisionRefused(ValueError):
     """The program would refuse the revision's config. The message has the program's sentences."""
 
@@ -92,6 +95,8 @@ def read_revision(tree: Tree, stack: str) -> StackRevision:
     except ConfigError as error:
         encrypted = [ENCRYPTED] if file.secret_leaves.places else []
         raise RevisionRefused("\n".join([file.secret_leaves.clean(str(error)), *encrypted])) from None
+    if (count := sum(fleet.most for fleet in config.fleets.values())) > MOST_INSTANCES:
+        raise RevisionRefused(f"the fleets have {count} instances; a review judges {MOST_INSTANCES} at most")
     elsewhere = "environment" in file.engine  # from which Pulumi may take the secrets
     needed = () if elsewhere else needed_secrets(config)
     refused = refusals({**file.values, **file.secrets}, needed, config.market.url, None)

@@ -8,7 +8,7 @@ from providers.vast.api import errors
 from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.search.search import check
-from review.prospects import NO_KEY, SHOWN, Look, fleet_review, looked, prices_of
+from review.prospects import MOST_SEARCHES, NO_KEY, SHOWN, TOO_MANY, Look, fleet_review, looked, prices_of
 from review.revision import StackRevision, read_revision
 from review.tree import open_tree
 from sandbox.testing import running_market
@@ -74,6 +74,21 @@ def test_a_silent_market_is_asked_once(head: StackRevision) -> None:
     assert asked.before["search"] == []
     assert all("does not answer" in one.trouble for one in found.values())
     assert fleet_review(found["batch"], elastic=False, rents=True, start_seconds=None).fitting is None
+
+
+def test_a_head_with_many_fleets_does_not_use_up_the_account_s_searches(repository: Repository) -> None:
+    plain = repository.config["fleets"]["chat"]
+    repository.config["fleets"] = {
+        **{f"f{number:02}": {**plain, "maxUsdPerHour": 1 + number / 100} for number in range(MOST_SEARCHES + 3)},
+        "same": {**plain, "maxUsdPerHour": 1.0},
+    }
+    repository.write_config()
+    revision = read_revision(open_tree("worktree", repository.folder), STACK)
+    found = looked(Look(market()), revision, revision.config.fleets)
+
+    assert [name for name, one in found.items() if one.trouble == TOO_MANY] == ["f16", "f17", "f18"]
+    assert found["same"].offers == found["f00"].offers
+    assert found["same"].fleet == "same"
 
 
 def test_a_key_of_scope_misc_is_enough_to_review_and_cannot_rent(head: StackRevision, tmp_path: Path) -> None:

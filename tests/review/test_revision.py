@@ -62,6 +62,13 @@ def test_a_secret_that_lacks_is_told_as_the_program_does(repository: Repository)
         revision(repository)
 
 
+def test_more_instances_than_a_review_can_judge_are_refused(repository: Repository) -> None:
+    for number in range(5):
+        repository.set(f"fleets.f{number}", {**repository.config["fleets"]["chat"], "replicas": 500})
+    with pytest.raises(RevisionRefused, match="2503 instances; a review judges 2000 at most"):
+        revision(repository)
+
+
 def test_secrets_may_come_from_an_environment_of_pulumi_s(repository: Repository) -> None:
     repository.set("vastApiKey", None)
     repository.write_config(environment=["team/keys"])
