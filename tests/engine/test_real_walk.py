@@ -32,7 +32,6 @@ LINKED = (
     "Pulumi.yaml",
     "__main__.py",
     *(folder for folder in PROGRAM_FOLDERS if folder != "models"),  # the walk writes a model of its own
-    "sandbox",
     ".venv",
 )
 KEYS = {
