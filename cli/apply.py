@@ -178,7 +178,7 @@ def apply(reviewed: Path, standing: Path | None, summary: Path | None, as_json: 
 def look(stack: str, approved: Approved) -> Review:
     """Review again what the work tree holds, against the approved base and what the stack's state says. Raises CommandError.
 
-    The market is asked with the stack's own key. The kit of the last update is not in state: both revisions are compared.
+    The market is asked with the stack's own key.
     """
     project, short = Path(), stack.rpartition("/")[2]
     refuse_other_history(approved.binding.base, project)
@@ -186,9 +186,8 @@ def look(stack: str, approved: Approved) -> Review:
         base, head = open_tree(approved.binding.base, project), open_tree(WORK_TREE, project)
     except UsageError as error:
         raise CommandError(str(error), int(Exit.USAGE)) from None
-    runs = published(run_pulumi, stack).model_copy(update={"kit": "", "program": ""})
     old, notes = base_of(base, short)
-    asked = Asked(short, base, head, time.time(), runs)
+    asked = Asked(short, base, head, time.time(), published(run_pulumi, stack))
     return review(asked, old, Look(open_selected(stack).market), notes)
 
 
