@@ -172,7 +172,9 @@ def test_slots_live_beside_their_main_stack_and_end_with_it(cloud: Cloud, stack:
         answer = pool.submit(complete, http, "tiny", "Hello", 8)
         told = stack.destroy().text
         assert answer.result(1), "it came before the instance was given back"
-    assert told.count("no request is under way") == 2
+    for found in served:
+        assert f"instance {found.instance_id} (" in told
+        assert f"/{found.name}): no request is under way" in told
     assert cloud.rented() == []
     with pytest.raises(SlotError, match="main stack"):
         slot(stack, place, 2).up()
