@@ -54,7 +54,7 @@ def judge(
     if policy is None:
         return ()
     found = [_outcome(rule, policy, base, head) for rule in RULES if rule.applies(policy)]
-    return (*found, *_budget(policy, periods), *_own_edit(policy, head))
+    return (*found, *_budget(policy, base, head, periods), *_own_edit(policy, head))
 
 
 def _outcome(rule: Rule, policy: PolicyConfig, base: Revision | None, head: Revision) -> PolicyResult:
@@ -154,26 +154,43 @@ RULES = (
 )
 
 
-def _budget(policy: PolicyConfig, periods: Sequence[PeriodReview]) -> list[PolicyResult]:
-    """Compare each period at the ceilings with its budget. A figure that nobody knows keeps no budget.
+def _budget(
+    policy: PolicyConfig, base: Revision | None, head: Revision, periods: Sequence[PeriodReview]
+) -> list[PolicyResult]:
+    """Compare each period at the ceilings with its budget; the base branch's counts if the edit raises or removes it.
 
-    The outcome is a standing one, because an edit that changes it also changes an instance or names a risk.
+    Only an edit that raises the worst case is refused, so that a budget can be raised by an edit of its own. A figure that
+    is not known keeps no budget. The outcome is a standing one, because an edit that changes it also changes an instance or
+    names a risk.
     """
-    judged = [one for one in periods if one.budget]
+    judged = [(one, budget) for one in periods if (budget := _budget_of(one, base))]
     if policy.budget == "ignore" or not judged:
         return []
     over = [
-        f"{one.name} may cost ${one.ceiling:,.2f} of ${one.budget:,.2f}"
-        for one in judged
-        if one.ceiling is not None and one.budget and one.ceiling > one.budget + CENT
+        f"{one.name} may cost ${one.ceiling:,.2f} of ${budget:,.2f}"
+        + ("" if budget == one.budget else ", the base branch's budget")
+        for one, budget in judged
+        if one.ceiling is not None and one.ceiling > budget + CENT
     ]
     if over:
-        outcome = Outcome.REFUSES if policy.budget == "refuse" else Outcome.WARNS
+        refuses = policy.budget == "refuse" and (base is None or _worst(head) > _worst(base) + CENT)
+        outcome = Outcome.REFUSES if refuses else Outcome.WARNS
         return [PolicyResult(rule=WITHIN, outcome=outcome, says="; ".join(over), standing=True)]
-    if unknown := [one.name for one in judged if one.ceiling is None]:
+    if unknown := [one.name for one, _ in judged if one.ceiling is None]:
         says = f"what {' and '.join(unknown)} may cost is not known"
         return [PolicyResult(rule=WITHIN, outcome=Outcome.WARNS, says=says, standing=True)]
     return [PolicyResult(rule=WITHIN, outcome=Outcome.OK, says="")]
+
+
+def _budget_of(period: PeriodReview, base: Revision | None) -> float:
+    """Return the lower one of the budgets that base and head set for a period; 0 for none."""
+    known = {"a day": base.config.budget.usd_per_day, "this month": base.config.budget.usd_per_month} if base else {}
+    return min((usd for usd in (period.budget, known.get(period.name)) if usd), default=0.0)
+
+
+def _worst(one: Revision) -> float:
+    """Return what all fleets may cost, in $/h, if each instance costs its ceiling."""
+    return sum(fleet.most * fleet.max_usd_per_hour for fleet in one.config.fleets.values())
 
 
 def _own_edit(policy: PolicyConfig, head: Revision) -> list[PolicyResult]:

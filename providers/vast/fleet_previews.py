@@ -57,7 +57,9 @@ class FleetPreviews:
         rollout = settings.rollout
         name, most = (rollout.fleet, rollout.most_down) if rollout else (settings.name, 1)
         with self._lock:
-            fleet = self._fleets.setdefault(name, FleetImpact(settings.replicas if rollout else 1, most))
+            budget = settings.budget.by_period if settings.budget else {}
+            members = settings.replicas if rollout else 1
+            fleet = self._fleets.setdefault(name, FleetImpact(members, most, budget=budget))
             yield fleet
             if sentence := fleet.sentence():
                 print_progress(f"{name}  effect  {sentence}")

@@ -83,8 +83,7 @@ def terms_of(budget: BudgetSettings, is_slot: bool, scale: float, is_shared: boo
 
     Without a shared book, people and controller have a part of the budget each, and each counts its own fleets.
     """
-    wanted = {"day": budget.usd_per_day, "month": budget.usd_per_month}
-    usd = {period: usd for period, usd in wanted.items() if usd > 0}
+    usd = budget.by_period
     if is_shared or not budget.elastic:
         return Terms(usd, time_scale=scale)
     share = budget.controller_share if is_slot else 1 - budget.controller_share

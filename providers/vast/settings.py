@@ -161,6 +161,12 @@ class BudgetSettings(Section):
     controller_share: float = Field(0.5, alias="controllerShare", gt=0, lt=1)
     elastic: tuple[str, ...] = ()
 
+    @property
+    def by_period(self) -> dict[str, float]:
+        """The budgets that are set, in $ by period: `day`, `month`."""
+        wanted = {"day": self.usd_per_day, "month": self.usd_per_month}
+        return {period: usd for period, usd in wanted.items() if usd > 0}
+
 
 class InstanceSettings(Section):
     """Inputs of a VastInstance."""

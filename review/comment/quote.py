@@ -52,12 +52,18 @@ def prose(text: str, most: int = 400) -> str:
     words: list[str] = []
     length = 0
     for word in masked(text).split():
-        shown = word if is_plain(word) and (words or not _BULLET.match(word)) else code(word)
+        shown = word if is_plain(word) and (words or not _BULLET.match(word)) else _quoted(word)
         length += len(shown) + 1
         if length > most:
             return " ".join([*words, ELLIPSIS])
         words.append(shown)
     return " ".join(words)
+
+
+def _quoted(word: str) -> str:
+    """Return a word as code, with the marks that end a clause behind it."""
+    kept = word.rstrip(",.;:)")
+    return f"{code(kept)}{word[len(kept) :]}" if kept else code(word)
 
 
 def is_plain(word: str) -> bool:

@@ -253,6 +253,13 @@ def test_complaint_13_what_is_not_known_is_unknown_and_never_nought() -> None:
     assert not re.search(r"\$0\.00|\b0\.000\b", body)
 
 
+def test_complaint_13_a_revision_that_cannot_be_judged_shows_no_price() -> None:
+    review = Review(stack="dev", verdict=Verdict.REFUSED, refusals=("gpu-fleet:fleets.chat.gpu is missing",))
+
+    assert title(review) == "### ❌ dev: not judged, because the program refuses its config"
+    assert "$" not in comment(review).body
+
+
 def test_many_equal_instances_are_one_row_with_ranges() -> None:
     cause = Cause(key="replicas", old="2", new="57")
     rented = [instance(f"chat-{index}", Action.RENTED, cause, then=0.3 + index / 1000) for index in range(2, 57)]

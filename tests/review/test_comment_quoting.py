@@ -60,6 +60,7 @@ def test_a_quoted_text_is_one_code_span_and_says_all_of_a_short_text(text: str) 
 
 
 def test_plain_sentences_stay_as_they_are_and_the_rest_is_code() -> None:
+    assert prose("see VAST_KEY, a_b. and :x: or (c_d): ...") == "see `VAST_KEY`, `a_b`. and `:x`: or `(c_d`): ..."
     assert prose("rerank: no offer fits; raise maxUsdPerHour from 0.25 to 0.344 (18 would match)") == (
         "rerank: no offer fits; raise maxUsdPerHour from 0.25 to 0.344 (18 would match)"
     )

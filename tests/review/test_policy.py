@@ -144,6 +144,30 @@ def test_the_worst_case_is_compared_with_the_budget_and_unknown_is_never_within(
     assert [one.outcome for one in found] == ([outcome] if outcome else [])
 
 
+def worst(head: dict[str, Any], ceiling: float, budget: float | None, base: dict[str, Any]) -> tuple[Outcome, str]:
+    period = PeriodReview(name="a day", ceiling=ceiling, budget=budget)
+    policy = PolicyConfig(budget="refuse")
+    found = judge(policy, revision(base), revision({**base, **head}), [period])
+    return next((one.outcome, one.says) for one in found if one.rule == "worst case within budget")
+
+
+def test_an_edit_cannot_raise_or_remove_the_budget_that_judges_it() -> None:
+    base = {"budget": {"usdPerDay": 10}, "policy": {"budget": "refuse"}}
+    more = {"fleets.chat.replicas": 9}
+    says = "a day may cost $74.40 of $10.00, the base branch's budget"
+
+    assert worst({**more, "budget": {"usdPerDay": 100}}, 74.4, 100, base) == (Outcome.REFUSES, says)
+    assert worst({**more, "budget": None}, 74.4, None, base) == (Outcome.REFUSES, says)
+    assert worst({**more, "budget": {"usdPerDay": 5}}, 8, 5, base) == (Outcome.REFUSES, "a day may cost $8.00 of $5.00")
+
+
+def test_a_budget_can_be_raised_by_an_edit_of_its_own() -> None:
+    base = {"budget": {"usdPerDay": 10}, "policy": {"budget": "refuse"}}
+
+    assert worst({"budget": {"usdPerDay": 100}}, 31.2, 100, base)[0] is Outcome.WARNS
+    assert worst({"fleets.chat.replicas": 1}, 19.2, 10, base)[0] is Outcome.WARNS, "it makes the worst case better"
+
+
 @given(
     verified=st.booleans(),
     price=st.floats(0.1, 5),

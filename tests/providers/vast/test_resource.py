@@ -142,6 +142,17 @@ def test_a_preview_says_what_an_edit_does_to_the_clients_of_a_fleet(process: Dyn
     ) in process.output
 
 
+def test_a_preview_says_what_a_fleet_takes_of_the_budget(process: DynamicProcess) -> None:
+    server = {**PROPS["server"], "arguments": ["--max-model-len", "9"]}
+    rollout = {"rollout": {"fleet": "priced", "maxUnavailable": 1}, "replicas": 1}
+    new = changed(name="priced-0", server=server, budget={"usdPerDay": 60, "usdPerMonth": 0}, **rollout)
+
+    process.diff("7", outs(name="priced-0"), new)
+
+    said = next(line for line in process.output.splitlines() if line.startswith("priced  effect  "))
+    assert said.endswith("; the fleet then costs $0.400/h; of the budget $9.60 of $60.00 a day")
+
+
 def test_an_update_that_touches_nothing_only_records(process: DynamicProcess) -> None:
     new = changed(limits={**PROPS["limits"], "attempts": 9})
 
