@@ -254,3 +254,26 @@ def test_a_real_store_keeps_it(s3: Any, store: Any, name: str, keys: Keys, tmp_p
 
     assert ledger.events() == written
     assert ledger.records()[7].served == 3
+
+
+def test_fresh_events_are_those_of_one_stack_and_of_the_asked_outcomes_from_a_day_on(tmp_path: Path) -> None:
+    clock, shelf = FakeClock(), Shelf()
+    ledger = BucketLedger(lambda: shelf, "bucket", tmp_path, clock)
+    now = clock.time()
+    for step, (at, outcome) in enumerate(
+        [(now - 3 * DAY, Outcome.RENTED), (now, Outcome.RENTED), (now, Outcome.PASSED), (now + 1, Outcome.SERVED)]
+    ):
+        ledger.append(event(at, outcome, step=step))
+    shelf.broken = EndpointConnectionError(endpoint_url="http://shelf")
+    ledger.append(event(now + 2, Outcome.ENDED, step=9))  # waits in the folder
+    shelf.broken = None
+    since, wanted = (
+        f"{datetime.fromtimestamp(now - DAY, UTC):%Y-%m-%d}",
+        {Outcome.RENTED, Outcome.SERVED, Outcome.ENDED},
+    )
+
+    found = ledger.fresh("stack", since, wanted)
+
+    assert [one.outcome for one in found] == [Outcome.RENTED, Outcome.SERVED, Outcome.ENDED]
+    assert ledger.fresh("stack", since, wanted, {one.key for one in found}) == []
+    assert ledger.fresh("other", since, wanted) == []
