@@ -1,4 +1,4 @@
-"""Builds the inputs of one instance from stack config, for the program and for whoever judges an edit beside it.
+"""Builds the inputs of one instance from stack config, for the program and for a review of an edit.
 
 Without Pulumi: the program hands its outputs in as opaque values, and a review hands in stand-ins.
 """

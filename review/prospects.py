@@ -49,7 +49,7 @@ class Prospect:
 
 @dataclass
 class Look:
-    """Asks the market once for each distinct query, and no more once it is silent. `market` None: nobody may ask it."""
+    """Asks the market once for each distinct query, and no more once it is silent. `market` None: it must not be asked."""
 
     market: Searching | None
     trouble: str = NO_KEY

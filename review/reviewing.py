@@ -155,7 +155,7 @@ def _verdict(
     policy: Iterable[PolicyResult],
     warnings: Sequence[str],
 ) -> Verdict:
-    """Refused comes first: it stays so whatever the market says. What nobody could ask is not fine."""
+    """Refused comes first: it stays so whatever the market says. A market that did not answer is not fine."""
     if refusals:
         return Verdict.REFUSED
     renting = {one.fleet for one in instances if one.action in RENTS}

@@ -46,7 +46,7 @@ class Judge:
 
     @property
     def _may_lack_rows(self) -> bool:
-        """Whether an instance may run that the file of what runs does not show: a row that nobody could read is not gone."""
+        """Whether an instance may run that the file of what runs does not show: an unreadable row is not gone."""
         return self.standing is None or self.standing.unreadable > 0
 
     def _places(self) -> Iterator[Place]:

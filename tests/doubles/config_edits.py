@@ -29,7 +29,7 @@ def _toggled(key: str, *values: Any) -> Callable[[Random, Fleet], None]:
 
 
 def _regions(random: Random, fleet: Fleet) -> None:
-    """Name countries, so that the machine stands in one of them or not: nobody who edits knows."""
+    """Name countries, so that the machine stands in one of them or not, as an edit in a pull request does."""
     if "regions" in fleet and random.random() < 0.5:
         del fleet["regions"]
     else:

@@ -45,7 +45,7 @@ Edit = Callable[[Repository], None]
 def test_what_the_base_branch_has_not_applied_yet_is_told_and_what_the_head_takes_back_is_not(
     edit: Edit, action: str, repository: Repository
 ) -> None:
-    """State is of `first`; the base branch is `second`, which nobody applied."""
+    """State is of `first`; the base branch is `second`, which is not applied."""
     first = repository.commit()
     standing = recorded_standing(repository, first)
     assert set(actions(judged(repository, first, standing)).values()) == {"unchanged"}

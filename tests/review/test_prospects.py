@@ -1,4 +1,4 @@
-"""Offers come from the search of `up`, under a key that cannot rent, and what nobody can ask stays unknown."""
+"""Offers come from the search of `up`, under a key that cannot rent, and an unasked market stays unknown."""
 
 from pathlib import Path
 

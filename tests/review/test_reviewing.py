@@ -33,7 +33,7 @@ def reviewed(
     return review(replace(wanted, **asked), old, look or Look(market()), notes)
 
 
-def test_no_edit_is_fine_and_asks_nobody(repository: Repository) -> None:
+def test_no_edit_is_fine_and_asks_no_market(repository: Repository) -> None:
     base = repository.commit()
     found = reviewed(repository, base, look=Look(None))
 

@@ -168,7 +168,7 @@ def test_a_review_says_what_the_provider_s_diff_says(seed: int, tmp_path: Path) 
         standing = standing_of("test", program.deployment(), {}, 1_000.0)
         judge = Judge(program.revision(config), program.revision(after), standing)
         says = {one.name: one.action.value for one in judge.instances()}
-        if random.random() < 0.3:  # merged, and nobody applies it: the next review is of a state that is behind
+        if random.random() < 0.3:  # merged and not applied: the next review is of a state that is behind
             config = after
             continue
         assert says == program.does(after), f"seed {seed}, round {number}: {keys}"

@@ -39,7 +39,7 @@ def test_a_parked_fleet_is_given_back_and_comes_again(repository: Repository) ->
     assert actions(judged(repository, base))["chat-1"] == "given back"
     repository.set("fleets.chat.replicas", 1)
     assert actions(judged(repository, parked, None))["chat-0"] == "rented"
-    assert actions(judged(repository, parked))["chat-0"] == "unchanged"  # nobody has applied the parking
+    assert actions(judged(repository, parked))["chat-0"] == "unchanged"  # the parking is not applied yet
 
 
 def test_without_retires_a_number_and_takes_the_next(repository: Repository) -> None:
@@ -193,7 +193,7 @@ def test_a_new_stack_rents_everything(repository: Repository) -> None:
     assert set(actions(judged(repository, None, None)).values()) == {"rented"}
 
 
-def test_what_does_not_stand_is_rented_and_what_nobody_names_given_back(repository: Repository) -> None:
+def test_an_instance_that_does_not_stand_is_rented_and_an_unnamed_one_given_back(repository: Repository) -> None:
     base = repository.commit()
     standing = STANDING.model_copy(update={"instances": (instance("chat-0", disk_gb=18.0), instance("old-3"))})
     found = judged(repository, base, standing)
