@@ -86,6 +86,7 @@ def claimed(controller: ControllerProcess, main: Applied, key: str) -> str:
 
 def assert_serves(controller: ControllerProcess, main: Applied, claim: str) -> None:
     """Wait until a claim is served by one instance, and ask that for a completion."""
+    controller.until(controller.is_ready)
     controller.until(lambda: controller.call("GET", f"/provision/{claim}").json()["status"] == "ready", BOOT_SECONDS)
     [instance] = controller.call("GET", f"/provision/{claim}").json()["instances"]
     assert probe(instance["endpoint"], main.ca_certificate, instance["token"], "tiny", SystemClock(), 30).text
