@@ -27,8 +27,8 @@ def refused(name: str, one: Reservation, row: Figures, share: float = 1.0) -> st
     budget = f"the {row.period}'s budget of {dollars(row.budget)}{part}"
     least = math.ceil((row.budget - row.left + cost) / share * 100 - 1e-6) / 100
     return (
-        f"{name} is not rented: at ${one.usd_per_hour:.3f}/h it may cost {dollars(cost)} until the UTC {row.period} ends "
-        f"({hours:.1f} h{once}), and {budget} has {dollars(max(0.0, row.left))} left. "
+        f"{name}: not rented, because at ${one.usd_per_hour:.3f}/h it may cost {dollars(cost)} until the UTC {row.period} "
+        f"ends ({hours:.1f} h{once}), and {budget} has {dollars(max(0.0, row.left))} left. "
         f"{dollars(row.spent)} are spent by {row.counted_by}, {dollars(row.running)} are what runs until then, and "
         f"{dollars(row.reserved)} are reserved for rents under way. What runs goes on. `gpu-fleet budget` shows the "
         f"figures. Raise the budget: `pulumi config set --path {key} {least:.2f}`, then `pulumi up`. Or let hosts end "

@@ -45,7 +45,7 @@ def test_a_rent_over_budget_is_refused_and_the_raised_budget_lets_it_through(clo
         refused = stack.up(check=False)
 
         assert refused.status != 0
-        assert "extra-0 is not rented: at $" in refused.text
+        assert "extra-0: not rented, because at $" in refused.text
         assert "and the month's budget of $" in refused.text
         assert ids(cloud) == before, "what runs is not touched"
         found = stack.outputs()

@@ -51,7 +51,7 @@ def test_a_rent_that_could_pass_the_budget_is_refused_with_figures_key_and_comma
 
     text = str(refused.value)
     assert text.startswith(
-        "chat-1 is not rented: at $0.500/h it may cost $6.25 until the UTC day ends (12.0 h and $0.25"
+        "chat-1: not rented, because at $0.500/h it may cost $6.25 until the UTC day ends (12.0 h and $0.25"
     )
     assert "the day's budget of $13.00 has $5.25 left" in text
     assert "$1.00 are spent by our own count, $3.75 are what runs until then, and $3.00 are reserved" in text

@@ -20,6 +20,8 @@ from providers.vast.settings import BudgetSettings, InstanceSettings
 from tests.doubles.budget import FakeBook, budget_of
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
+from tests.doubles.scheduled_market import Clock as ScheduledClock
+from tests.doubles.scheduled_market import Killed
 from tests.doubles.settings import PROPS
 from tests.providers.vast.test_create import FakeBootstrap
 
@@ -31,8 +33,8 @@ ORDER = InstanceRequest("chat-0", "gpu-fleet/s/chat-0", REQUIREMENTS, "image", "
 class World:
     """One account, and a book over it that a test looks into."""
 
-    def __init__(self, usd_per_day: float, *offers: Any) -> None:
-        self.clock = FakeClock(NOON)
+    def __init__(self, usd_per_day: float, *offers: Any, clock: FakeClock | None = None) -> None:
+        self.clock = clock or FakeClock(NOON)
         self.market = FakeMarket(self.clock, list(offers) or None)
         self.book, self.usd_per_day = FakeBook(), usd_per_day
         self.lines: list[str] = []
@@ -157,6 +159,48 @@ def test_an_instance_that_is_there_already_costs_no_reservation() -> None:
 
     assert world.up().instance.id in world.market.rows
     assert world.open == []
+
+
+@pytest.mark.parametrize("seam", ["reserving", "renting", "rented", "noting"])
+def test_a_process_that_dies_at_any_seam_leaves_at_most_a_reservation_that_expires(seam: str) -> None:
+    clock = ScheduledClock(NOON)
+    world = World(4.2, clock=clock)  # one machine until midnight, and not two
+    dies = _dying(world, clock, seam)
+
+    with pytest.raises(Killed):
+        world.up()
+
+    assert dies, "the process died at that seam"
+    clock.dead, world.book.before = False, lambda _step: None
+    held = world.book.book.reservations
+    assert len(held) == (0 if seam == "reserving" else 1), "what may be rented is reserved"
+    clock.now += Limits().total_seconds * 2
+    assert world.book.book.pruned(clock.time()).reservations == {}
+    served = world.up()  # goes on with what carries the label, or rents now
+    assert list(world.market.rows) == [served.instance.id]
+
+
+def _dying(world: World, clock: ScheduledClock, seam: str) -> list[str]:
+    """Let the process die before a change of the book, or before or after the rent call; say where it died."""
+    dies: list[str] = []
+
+    def die(*_words: object) -> None:
+        dies.append(seam)
+        clock.dead = True
+        raise Killed
+
+    steps = iter(("reserving", "noting"))
+
+    def before(_step: str) -> None:
+        if next(steps, "") == seam:
+            die()
+
+    world.book.before = before
+    if seam == "renting":
+        world.market.before["rent"] = [die]
+    if seam == "rented":
+        world.market.after["rent"] = [die]
+    return dies
 
 
 # -- inputs
