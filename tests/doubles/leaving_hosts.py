@@ -40,10 +40,11 @@ LONGEST_TURNS = 100_000
 
 @dataclass
 class Door:
-    """Since when a gate may have been open, until when, and when it was opened last."""
+    """Since when a gate may have been open, until when, when it was opened last, and when its host ended."""
 
     spans: list[list[float]] = field(default_factory=list)
     opened: float = 0.0
+    kills: list[Span] = field(default_factory=list)
 
     def opens(self) -> None:
         """Note that somebody begins to open it."""
@@ -174,7 +175,9 @@ class LeavingHosts:
 
     def destroy(self, place: Place) -> Steps[bool]:
         yield Pause(slot=place.slot)
+        began = time.monotonic()
         self.rented[place.slot].run(BOTH)
+        self.doors[place].kills.append((began, time.monotonic()))
         with self._guard:
             self.counts["destroyed"] += 1
         return True

@@ -4,7 +4,7 @@
     load.start()
     ...
     load.stop()                 # what is under way comes to its end
-    cut(load.sent, spans)       # spans: (from, to) in which the gate may have been open
+    cut(load.sent, spans, kills)
 
 The clients send short requests over one kept connection and over fresh ones, streams by HTTP/1.1, many streams over one
 HTTP/2 connection, and streams that they leave half way. They come in bursts, with silence in between. A refusal makes them
@@ -153,18 +153,22 @@ async def ask(client: httpx.AsyncClient, sent: Sent) -> None:
         sent.trouble = f"{type(error).__name__} {error}"
 
 
-def cut(sent: Iterable[Sent], spans: Sequence[Span]) -> list[Sent]:
-    """Return the requests that somebody cut.
+def cut(sent: Iterable[Sent], spans: Sequence[Span], kills: Sequence[Span]) -> list[Sent]:
+    """Return the requests that somebody cut. `spans`: when the gate may have been open; `kills`: when the host ended.
 
     A request is whole, was refused by a closed gate, or its client left it. One that got no answer at all was cut if it was
-    sent while the gate may have been open; otherwise the host was gone already.
+    sent while the gate may have been open, and was under way at an end. Otherwise the host was gone already; or its client
+    sent it over a kept connection that had died with an earlier end, and no host saw it.
     """
     found = []
     for one in sent:
         if one.served or one.refused or one.left:
             continue
-        if one.status is None and not any(begin <= one.at <= end for begin, end in spans):
-            continue
+        if one.status is None:
+            in_time = any(begin <= one.at <= end for begin, end in spans)
+            under_way = one.kind == "fresh" or any(one.at <= end and begin <= one.ended for begin, end in kills)
+            if not (in_time and under_way):
+                continue
         found.append(one)
     return found
 
