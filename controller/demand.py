@@ -28,7 +28,7 @@ class Seen:
     """What one instance's gate told: requests in flight, and seconds since the last one by the host's own clock.
 
     `admitted` is a mark that changes with each line of the log of admitted requests. `closed_seconds`: for so long the
-    controller has seen the gate closed.
+    controller has seen the gate closed. `opens`: whether a controller may open it, or it is open; None if unknown.
     """
 
     in_flight: int | None
@@ -36,6 +36,7 @@ class Seen:
     age_seconds: float = 0.0  # since it was told
     admitted: str | None = None
     closed_seconds: float = 0.0
+    opens: bool | None = None
 
     @property
     def known(self) -> bool:
@@ -53,12 +54,16 @@ class Queue:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests that were counted, at least; what could not be counted; and since when no host has served anybody."""
+    """Requests that were counted, at least; what could not be counted; and since when no host has served anybody.
+
+    `barred`: so many slots that leave cannot come back, because their hosts let no controller open their gates.
+    """
 
     requests: int
     unknown: tuple[str, ...] = ()
     idle_seconds: float = math.inf  # the least that a host told
     untold: bool = False  # whether a host that serves does not tell it
+    barred: int = 0
 
 
 SILENT = Seen(None)
@@ -76,13 +81,14 @@ def measure(slots: Iterable[Slot], seen: Mapping[int, Seen], queue: Queue) -> Lo
 
     One that serves or leaves and does not tell is unknown. One that boots may have been reached already.
     """
-    requests, unknown, idle, untold = 0, [], math.inf, False
+    requests, unknown, idle, untold, barred = 0, [], math.inf, False, 0
     for slot in slots:
         look = seen.get(slot.index, SILENT)
         if look.known:
             requests += look.in_flight or 0
         if slot.state not in SERVING:
             continue
+        barred += slot.state is State.LEAVING and look.opens is False
         if not look.known:
             unknown.append(f"slot {slot.index}")
         if look.known and look.idle_seconds is not None:
@@ -94,4 +100,4 @@ def measure(slots: Iterable[Slot], seen: Mapping[int, Seen], queue: Queue) -> Lo
             unknown.append(name)
         else:
             requests += waiting
-    return Load(requests, tuple(unknown), idle, untold)
+    return Load(requests, tuple(unknown), idle, untold, barred)

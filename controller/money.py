@@ -34,14 +34,17 @@ class Period:
 class Money:
     """Budgets, and what rents cost at most. `ceiling` is $/h of one slot of this fleet.
 
-    `others` is the sum of the ceilings, in $/h, of all else that the stack rents or has rented since the spend was read.
-    `life_hours` is the longest that an instance lives, if something ends it then.
+    `others` is the sum of the ceilings, in $/h, of all else that is rented. `others_most` and `most` are the largest that
+    `others` and the number of this fleet's slots may have been since the spend was read. `life_hours` is the longest that an
+    instance lives, if something ends it then.
     """
 
     ceiling: float
     periods: tuple[Period, ...] = ()
     others: float = 0.0
     life_hours: float | None = None
+    others_most: float = 0.0
+    most: int = 0
 
 
 def affordable(money: Money, paid: int, most: int) -> tuple[int, Reason | None]:
@@ -49,7 +52,9 @@ def affordable(money: Money, paid: int, most: int) -> tuple[int, Reason | None]:
 
     `most` is the largest number of slots that may have been paid at once since the spend was read.
     """
-    limits = [_allowed(period, money, paid, max(paid, most)) for period in money.periods if period.budget_usd > 0]
+    limits = [
+        _allowed(period, money, paid, max(paid, most, money.most)) for period in money.periods if period.budget_usd > 0
+    ]
     return min(limits, key=lambda limit: limit[0], default=(NO_LIMIT, None))
 
 
@@ -59,7 +64,7 @@ def _allowed(period: Period, money: Money, paid: int, most: int) -> tuple[int, R
             Rule.SPEND_UNKNOWN, f"what the {period.name} has cost is unknown, so nothing more is rented", {}
         )
     hours = period.hours_left if money.life_hours is None else min(period.hours_left, money.life_hours)
-    since = (money.others + most * money.ceiling) * period.spent.age_seconds / 3600
+    since = (max(money.others, money.others_most) + most * money.ceiling) * period.spent.age_seconds / 3600
     committed = period.spent.usd + since + (money.others + paid * money.ceiling) * hours
     one = money.ceiling * hours
     left = period.budget_usd - committed

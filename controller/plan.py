@@ -88,8 +88,12 @@ def mended(slots: Sequence[Slot], seen: Mapping[int, Seen]) -> list[Move]:
 
 
 def reopened(slots: Sequence[Slot], seen: Mapping[int, Seen], missing: int) -> list[Move]:
-    """Return slots that come back instead of leaving: the last that would have been chosen to leave comes back first."""
-    leaving = sorted((slot for slot in slots if slot.state is State.LEAVING), key=lambda slot: _ease(slot, seen))
+    """Return slots that come back instead of leaving: the last that would have been chosen to leave comes back first.
+
+    A host that started anew meanwhile, or that ends itself, lets no controller open its gate. Its slot does not come back.
+    """
+    able = [slot for slot in slots if slot.state is State.LEAVING and seen.get(slot.index, SILENT).opens is not False]
+    leaving = sorted(able, key=lambda slot: _ease(slot, seen))
     return [
         Move(Act.REOPEN, slot.index, Reason(Rule.REOPEN, "it is wanted again before its end", {"missing": missing}))
         for slot in leaving[::-1][:missing]

@@ -176,6 +176,12 @@ class Stacks(Protocol):
     def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
         """Return what slots were made of at their last `up` that ended well, as far as it is known. Asks nobody."""
 
+    def made_of(self, place: Place) -> Steps[str | None]:
+        """Read from the slot's state what it was made of at its last `up` that ended well; None if nothing says it."""
+
+    def doubt(self, places: Collection[Place] | None = None) -> None:
+        """Read states anew: what is known of these slots may be of an earlier instance. None: forget all."""
+
     def destroy(self, place: Place) -> Steps[bool]:
         """Give back all under the slot's label and remove the stack; True if that is certain."""
 

@@ -152,7 +152,8 @@ def clamped(situation: Situation, draft: Draft) -> Draft:
 def cut_by_money(situation: Situation, draft: Draft) -> Draft:
     """Want no rent that the budget does not hold. What is rented already stays."""
     paid = sum(slot.paid for slot in situation.slots)
-    back = sum(slot.state is State.LEAVING for slot in situation.slots)  # reopening rents nothing
+    leaving = sum(slot.state is State.LEAVING for slot in situation.slots)
+    back = leaving - situation.load.barred  # reopening rents nothing
     here = situation.capacity + back
     if draft.count <= here:
         return draft

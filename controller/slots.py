@@ -53,6 +53,7 @@ _NEXT = {
     (State.RENTING, Event.BROKE): State.FAILED,
     (State.RENTING, Event.DIED): State.FAILED,
     (State.RENTING, Event.WITHDRAWN): State.ENDING,
+    (State.READY, Event.SERVED): State.READY,
     (State.READY, Event.LEAVE): State.LEAVING,
     (State.READY, Event.BROKE): State.FAILED,
     (State.READY, Event.DIED): State.FAILED,
@@ -77,6 +78,7 @@ class Slot:
     """One row of the controller's table.
 
     `failed_at` is unix seconds. `claim` is the id of the claim that it serves. `dead`: it serves nobody, for certain.
+    `follows` is the digest of an edit that its `up` is to bring, or failed to bring, until it serves again.
     """
 
     index: int
@@ -87,11 +89,17 @@ class Slot:
     dead: bool = False
     claim: str | None = None
     usd_per_hour: float | None = None  # unknown until it serves
+    follows: str | None = None
 
     @property
     def paid(self) -> bool:
         """Whether something may be rented for it."""
         return self.state is not State.ABSENT
+
+    @property
+    def changes(self) -> bool:
+        """Whether its `up` brings an edit, or is to go on with that. Until then `up` sees to what is wrong with it."""
+        return self.state is State.READY and self.follows is not None
 
 
 def advance(slot: Slot, event: Event, wall: float, usd_per_hour: float | None = None) -> Slot:
@@ -106,13 +114,15 @@ def advance(slot: Slot, event: Event, wall: float, usd_per_hour: float | None = 
     if after not in CAPACITY:
         moved = replace(moved, claim=None)
     if event is Event.SERVED:
-        return replace(moved, failures=0, failed_at=None, usd_per_hour=usd_per_hour)
+        return replace(moved, failures=0, failed_at=None, usd_per_hour=usd_per_hour, follows=None)
+    if event is Event.REOPEN:
+        return replace(moved, follows=None)  # its gate is open
     if after is State.ENDING and event is Event.DIED:
         return replace(moved, dead=True)
     if after is State.FAILED:
         return replace(moved, failures=slot.failures + 1, failed_at=wall, dead=event is Event.DIED)
     if after is State.ABSENT:
-        return replace(moved, dead=False, usd_per_hour=None)
+        return replace(moved, dead=False, usd_per_hour=None, follows=slot.follows if slot.failures else None)
     return moved
 
 

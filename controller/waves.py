@@ -1,8 +1,12 @@
 """Which slots follow a changed config next; pure. The rule of fixed fleets: waves of `rollout.maxUnavailable`.
 
 An edit of image, model or another input gives the fleet another digest. Each slot that serves by an older digest runs its
-`up` once, in waves. The next one begins only if the last one serves. If a change fails, the rest stays as it is. Slots that
-boot do not wait: their `up` takes what is applied, and one that began before the edit follows once it serves.
+`up` once, in waves. The next one begins only if the last one serves. If a change fails, the rest stays as it is until that
+slot serves by the edit, or another edit comes. Slots that boot do not wait: their `up` takes what is applied, and one that
+began before the edit follows once it serves.
+
+The row of a slot that changes says what it `follows`, from before its gate is closed until it serves again. So the next
+controller goes on with what a killed one began, and two controllers together take down no more than one.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +20,7 @@ from controller.slots import Slot, State
 
 @dataclass(frozen=True)
 class Wave:
-    """The slots whose `up` starts now, by index, and why these or why none. No reason: nothing is left to follow."""
+    """The slots whose `up` starts or goes on now, by index, and why these or why none. No reason: no slot waits."""
 
     starts: tuple[int, ...] = ()
     reason: Reason | None = None
@@ -27,29 +31,51 @@ def next_wave(
     wanted: str,
     digests: Mapping[int, str],
     rollout: RolloutConfig,
-    changing: AbstractSet[int] = frozenset(),
-    failed: AbstractSet[int] = frozenset(),
+    shut: AbstractSet[int] = frozenset(),
 ) -> Wave:
-    """Return the slots that follow next.
+    """Return the slots that follow next, after those that have begun.
 
-    `digests`: what each slot was made of at its last `up` that ended well; one that is not told has not followed.
-    `changing`: slots whose `up` for a change runs now. `failed`: slots whose `up` for `wanted` failed.
+    `digests`: what each slot was made of at its last `up` that ended well; one that is not told has not followed. `shut`:
+    slots that should serve and whose gates were not seen open.
     """
     serving = [slot for slot in slots if slot.state is State.READY]
-    older = [slot for slot in serving if slot.index not in changing and digests.get(slot.index) != wanted]
+    begun = tuple(slot.index for slot in serving if slot.changes)
+    older = [slot for slot in serving if not slot.changes and digests.get(slot.index) != wanted]
     if not older:
-        return Wave()
+        return Wave(begun)
     names = tuple(f"slot {slot.index}" for slot in older)
-    if failed:
-        who = ", ".join(f"slot {index}" for index in sorted(failed))
+    if failed := refused(slots, wanted):
+        who = ", ".join(f"slot {index}" for index in failed)
         says = f"the change of {who} failed, so {', '.join(names)} stay as they are"
-        return Wave((), Reason(Rule.WAVE, says, {"older": names, "failed": tuple(map(str, sorted(failed)))}))
-    broken = [slot for slot in slots if slot.state is State.FAILED and slot.index not in changing]
-    most = rollout.most_down(len({slot.index for slot in serving} | changing))
-    room = most - len(changing) - len(broken)
+        return Wave(begun, Reason(Rule.WAVE, says, {"older": names, "failed": tuple(map(str, failed))}))
+    waits = {slot.index for slot in older}
+    closed = len(shut & {slot.index for slot in serving} - waits - set(begun))
+    most = rollout.most_down(len(serving))
+    room = most - len(begun) - closed
     if room <= 0:
-        says = f"{len(changing)} slots change and {len(broken)} are broken; {most} may be down at once"
-        return Wave((), Reason(Rule.WAVE, says, {"older": names, "changing": len(changing), "most": most}))
-    first = sorted(older, key=lambda slot: (slot.claim is not None, slot.index))[:room]
+        says = f"{len(begun)} slots change and {closed} are closed; {most} may be down at once"
+        return Wave(begun, Reason(Rule.WAVE, says, {"older": names, "changing": len(begun), "most": most}))
+    first = sorted(older, key=lambda slot: (slot.index not in shut, slot.claim is not None, slot.index))[:room]
     says = f"{len(older)} slots are of an older config; {', '.join(f'slot {slot.index}' for slot in first)} follow"
-    return Wave(tuple(slot.index for slot in first), Reason(Rule.WAVE, says, {"older": names, "most": most}))
+    starts = (*begun, *(slot.index for slot in first))
+    return Wave(starts, Reason(Rule.WAVE, says, {"older": names, "most": most}))
+
+
+def refused(slots: Sequence[Slot], wanted: str) -> tuple[int, ...]:
+    """Return the slots whose change to `wanted` failed, and that have not served by it since."""
+    return tuple(slot.index for slot in slots if slot.follows == wanted and slot.failures)
+
+
+def crowded(slots: Sequence[Slot], wanted: str, rollout: RolloutConfig) -> Reason | None:
+    """Return why a slot does not go down for an edit after all: since the decision others have, or a change failed.
+
+    `slots` are the rows with the mark of this one.
+    """
+    if failed := refused(slots, wanted):
+        return Reason(Rule.WAVE, f"the change of {', '.join(f'slot {index}' for index in failed)} failed meanwhile")
+    serving = [slot for slot in slots if slot.state is State.READY]
+    down = sum(slot.changes for slot in serving)
+    most = rollout.most_down(len(serving))
+    if down <= most:
+        return None
+    return Reason(Rule.WAVE, f"{down} slots would be down at once, and {most} may be", {"down": down, "most": most})

@@ -9,6 +9,7 @@ only; Python 3.10 or later.
     admitted   a mark that changes with each line of the log of admitted requests
     idle       seconds for which the host served nobody, at least; null if unknown
     ending     why the host is ending itself; empty if it is not
+    opens      whether the gate is open, or a controller may open it
 """
 
 import json
@@ -35,9 +36,15 @@ class Gate:
 
     def open(self):
         """Open what a controller closed since this host's start, if vLLM answers and the host does not end itself."""
-        if (self.runs / looks.LEFT).exists() and not self.ending() and looks.serves(self._ask):
+        if self.opens():
             (self.runs / looks.OPEN).touch()
             (self.runs / looks.LEFT).unlink(missing_ok=True)
+
+    def opens(self):
+        """Return whether a controller closed the gate since this host's start, vLLM answers, and the host does not end
+        itself.
+        """
+        return (self.runs / looks.LEFT).exists() and not self.ending() and looks.serves(self._ask)
 
     def ending(self):
         try:
@@ -68,6 +75,7 @@ class Gate:
             "admitted": admitted,
             "idle": idle,
             "ending": self.ending(),
+            "opens": gate == "open" or self.opens(),
         }
 
 

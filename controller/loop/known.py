@@ -10,6 +10,7 @@ from controller.ports import Life, Place, Sight, Task, unseen
 from controller.slots import Slot, State
 
 DEAD_SECONDS = 60.0  # for so long the market has named the failure, and the host is silent
+DOUBT_SECONDS = 30.0
 SERVES_OR_ENDS = frozenset({State.READY, State.LEAVING, State.ENDING})
 
 
@@ -26,9 +27,9 @@ class Known:
     silent: dict[int, float] = field(default_factory=dict)  # since when a host has not answered
     failed: dict[int, float] = field(default_factory=dict)  # since when the market has named a failure
     running: dict[int, Task] = field(default_factory=dict)
-    bound: dict[int, dict[int, Slot]] = field(default_factory=dict)  # index -> {version: the row with another claim}
-    changing: dict[int, str] = field(default_factory=dict)  # slots whose `up` for a digest runs
-    unchanged: dict[int, str] = field(default_factory=dict)  # slots whose `up` for a digest failed
+    bound: dict[int, dict[int, Slot]] = field(
+        default_factory=dict
+    )  # index -> {version: the row with another claim or mark}
 
     def place(self, index: int) -> Place:
         """Return the place of a slot of this fleet."""
@@ -42,17 +43,11 @@ class Known:
         self.failed.clear()
 
     def follow(self, row: Slot) -> Slot:
-        """Return a row as this process wrote it last, if all that it has written since is which claim the slot serves."""
+        """Return a row as this process wrote it last, if all that it has written since is its claim or its mark."""
         later = self.bound.pop(row.index, {})
         while row.version in later:
             row = later[row.version]
         return row
-
-    def changed(self, index: int, served: bool) -> None:
-        """Note how a slot's process ended, if that was its `up` for a changed config."""
-        digest = self.changing.pop(index, None)
-        if digest is not None and not served:
-            self.unchanged[index] = digest
 
     def note(
         self, rows: Sequence[Slot], sights: Mapping[Place, Sight], lives: Mapping[Place, Life], now: float
@@ -64,6 +59,10 @@ class Known:
             _since(self.closed, row.index, now, counts and gate is Gate.CLOSED)
             _since(self.silent, row.index, now, counts and gate is Gate.UNKNOWN)
             _since(self.failed, row.index, now, counts and lives.get(self.place(row.index)) is Life.DEAD)
+
+    def is_silent(self, index: int, now: float) -> bool:
+        """Return whether a host has been silent for so long that it may not be where it is thought to be."""
+        return now - self.silent.get(index, now) >= DOUBT_SECONDS
 
     def is_dead(self, index: int, now: float) -> bool:
         """Return whether a host has been silent for long, and the market has named its failure for as long."""

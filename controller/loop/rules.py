@@ -18,6 +18,7 @@ class Rules:
     steps: Sequence[scaling.Step] = scaling.STEPS
     plan: Callable[..., planning.Plan] = planning.plan
     wave: Callable[..., waves.Wave] = waves.next_wave
+    crowded: Callable[..., Reason | None] = waves.crowded
     set_back: Callable[..., slots.Slot | None] = slots.set_back
     leave: Callable[..., leaving.Answer] = leaving.step
     late: Callable[..., Reason | None] = locked.late

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from controller.leaving import Leaving, Next
+from controller.leaving import Gate, Leaving, Next
 from controller.loop.rules import Rules
 from controller.ports import Came, Held, Life, Pause, Place, Ports, Steps, Told, unseen
 from controller.reasons import Reason, Rule
@@ -11,7 +11,6 @@ from controller.slots import Event, Slot, State, advance
 SILENT_SECONDS = 60.0  # for so long it waits under the lock for a host that does not answer
 SETTLE_PAUSE_SECONDS = 0.4
 BUSY_PAUSE_SECONDS = 5.0
-BOOTS = frozenset({State.RENTING, State.READY})
 
 Ended = tuple[Event, "float | None", tuple[Reason, ...]]
 
@@ -38,12 +37,18 @@ def run(
         if not ports.rows.write(place.fleet, row, begun):
             return None
         ended = yield from _gone(ports, place, meant)
+        if ended is None and meant.state is State.READY and not only_if_gone:
+            return (yield from _mended(ports, rules, place, begun, longest_seconds, mine))
         if ended is None and not only_if_gone:
             ended = yield from _work(ports, rules, place, meant, longest_seconds, mine)
-        if ended is None:
-            return None
-        event, usd_per_hour, reasons = ended
-        return event, begun, usd_per_hour, reasons
+        return _told(ended, begun)
+
+
+def _told(ended: Ended | None, begun: Slot) -> Told | None:
+    if ended is None:
+        return None
+    event, usd_per_hour, reasons = ended
+    return event, begun, usd_per_hour, reasons
 
 
 def _gone(ports: Ports, place: Place, meant: Slot) -> Steps[Ended | None]:
@@ -60,17 +65,27 @@ def _work(
 ) -> Steps[Ended | None]:
     if meant.state is State.ENDING:
         return (yield from _down(ports, rules, place, meant, longest_seconds, mine))
-    if meant.state in BOOTS:
-        return (yield from _up(ports, rules, place, meant))
+    if meant.state is State.RENTING:
+        return (yield from _rent(ports, rules, place, meant, longest_seconds))
     return None
 
 
-def _up(ports: Ports, rules: Rules, place: Place, meant: Slot) -> Steps[Ended]:
-    """Rent and boot, or adopt what is there; then the gate is open."""
-    if meant.state is State.RENTING:
+def _rent(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Ended | None]:
+    """Run `up` if the fleet still wants the slot. It may serve already, unknown to its row; then its requests end first."""
+    made_of, quiet = (yield from ports.stacks.made_of(place)), False
+    while True:
         fleet = ports.fleets.applied(fresh=True).get(place.fleet)
         if why := rules.unwanted(meant, fleet.elastic if fleet else None):
             return Event.WITHDRAWN, None, (why,)
+        if quiet or made_of is None or fleet is None or made_of == fleet.digest:
+            return (yield from _up(ports, place))
+        quiet = yield from _may_restart(ports, rules, place, meant, longest_seconds)
+        if not quiet:
+            return None
+
+
+def _up(ports: Ports, place: Place) -> Steps[Ended]:
+    """Rent and boot, or adopt, mend or change what is there; then the gate is open."""
     came = yield from ports.stacks.up(place)
     if came.served and came.endpoint:
         ports.rows.set_endpoint(place.fleet, place.slot, came.endpoint)
@@ -83,27 +98,94 @@ def _event(came: Came) -> Event:
     return Event.DIED if came.fresh else Event.BROKE
 
 
+def _mended(
+    ports: Ports, rules: Rules, place: Place, begun: Slot, longest_seconds: float, mine: Held
+) -> Steps[Told | None]:
+    """Run `up` of a slot that should serve. If it brings an edit, first its row says so, then its requests end."""
+    marked, brings = yield from _marked(ports, rules, place, begun)
+    if marked is None:
+        return None
+    if brings:
+        if not (yield from _may_restart(ports, rules, place, marked, longest_seconds)) or not mine.still():
+            return None
+        fleet = ports.fleets.applied(fresh=True).get(place.fleet)  # another edit may have come meanwhile
+        if fleet is not None and fleet.digest != marked.follows:
+            was, marked = marked, replace(marked, version=marked.version + 1, follows=fleet.digest)
+            if not ports.rows.write(place.fleet, was, marked):
+                return None
+    return _told((yield from _up(ports, place)), marked)
+
+
+def _marked(ports: Ports, rules: Rules, place: Place, begun: Slot) -> Steps[tuple[Slot | None, bool]]:
+    """Return the row, marked if `up` brings an edit, and whether it does. No row: the slot stays as it is."""
+    made_of = yield from ports.stacks.made_of(place)
+    fleet = ports.fleets.applied(fresh=True).get(place.fleet)
+    if fleet is None:
+        return None, False
+    is_open = _is_open(ports, place)
+    if made_of == fleet.digest:
+        return None if is_open and begun.follows is None else begun, False
+    marked = replace(begun, version=begun.version + 1, follows=fleet.digest)
+    if not ports.rows.write(place.fleet, begun, marked):
+        return None, False
+    yield Pause(slot=place.slot)
+    why = rules.crowded(ports.rows.slots(place.fleet), fleet.digest, fleet.rollout)
+    if why is None or not is_open:  # what is down already goes on
+        return marked, True
+    ports.rows.write(place.fleet, marked, replace(marked, version=marked.version + 1, follows=None))
+    ports.ledger.dropped(place.fleet, place.slot, why)
+    return None, False
+
+
+def _is_open(ports: Ports, place: Place) -> bool:
+    sight = ports.hosts.look([place]).get(place)
+    return sight is not None and sight.look.gate is Gate.OPEN
+
+
 def _down(
     ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
 ) -> Steps[Ended | None]:
-    """Close the gate, see it closed and quiet under the lock, destroy, and see the instance gone."""
+    """Close the gate, see it closed and quiet, destroy, and see the instance gone."""
+    quiet = yield from _quiet(ports, rules, place, meant, longest_seconds)
+    if quiet is None:
+        return None
+    yield Pause(slot=place.slot)
+    if not mine.still() or not (yield from ports.stacks.destroy(place)):
+        return None  # another process may have the lock, or the market did not confirm it
+    return Event.GONE, None, (quiet,)
+
+
+def _may_restart(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[bool]:
+    """Close the gate, and return whether nobody is served: a host that does not answer has failed, or is gone."""
+    if (yield from _quiet(ports, rules, place, meant, longest_seconds)) is not None:
+        return True
+    if not _as_meant(ports, place, meant):
+        return False
+    return ports.market.lives([place], fresh=True).get(place) in (Life.DEAD, Life.GONE)
+
+
+def _quiet(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Reason | None]:
+    """Close the gate under the lock, and return why no request is cut now; None if the host does not tell."""
     clock = ports.clock
     known = Leaving(longest_seconds, locked=True, dead=meant.dead)
     until = clock.monotonic() + SILENT_SECONDS
-    while True:
+    while meant.state is State.ENDING or _as_meant(ports, place, meant):
         yield Pause(slot=place.slot)
         sight = ports.hosts.look([place]).get(place) or unseen(clock.monotonic())
         answer = rules.leave(known, sight.look)
         known = answer.leaving
         if answer.next is Next.END:
-            break
+            return answer.reason
         if answer.next is Next.CLOSE:
             ports.hosts.close([place])
         elif known.closed_at is None and clock.monotonic() > until:
             return None  # others may look at the slot meanwhile
         else:
             yield Pause(SETTLE_PAUSE_SECONDS if known.quiet_at is not None else BUSY_PAUSE_SECONDS, place.slot)
-    yield Pause(slot=place.slot)
-    if not mine.still() or not (yield from ports.stacks.destroy(place)):
-        return None  # another process may have the lock, or the market did not confirm it
-    return Event.GONE, None, (answer.reason,)
+    return None
+
+
+def _as_meant(ports: Ports, place: Place, meant: Slot) -> bool:
+    """Return whether the row still says so: a slot may leave meanwhile, and come back with an open gate."""
+    row = next((row for row in ports.rows.slots(place.fleet) if row.index == place.slot), Slot(place.slot))
+    return (row.state, row.follows) == (meant.state, meant.follows)

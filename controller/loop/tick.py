@@ -10,7 +10,7 @@ from functools import partial
 
 from controller import scaling
 from controller.demand import Claim, Queue, Seen
-from controller.leaving import Leaving
+from controller.leaving import Gate, Leaving
 from controller.loop import slot_run
 from controller.loop.drain import drain, reopen
 from controller.loop.known import DEAD_SECONDS, Known
@@ -72,6 +72,7 @@ class Loop:
         if leads and not self.led:
             for known in self.known.values():
                 known.forget()
+            self.ports.stacks.doubt()
         self.led = leads
         return leads
 
@@ -84,11 +85,12 @@ class Loop:
         yield from self.reap()
         observed = self.observe()
         yield Pause()
-        for fleet in observed.rows:
+        for fleet in sorted(observed.rows):
             try:
                 yield from self.steer(self.of(fleet), observed)
             except Exception as error:  # noqa: BLE001 -- one fleet's trouble holds up no other
                 self.ports.ledger.failed(f"fleet {fleet}", error)
+            observed.rows[fleet] = self.ports.rows.slots(fleet)  # what it rents is a part of the next one's money
         yield from drain(self.ports, self.rules, self.known, partial(self.off, observed.began))
         yield from self.run_slots()
 
@@ -129,9 +131,11 @@ class Loop:
         wall = self.ports.clock.time()
         for row in rows:
             life = lives.get(known.place(row.index), Life.UNKNOWN)
+            if known.is_silent(row.index, now):
+                self.ports.stacks.doubt([known.place(row.index)])
             if life is Life.GONE and row.state in (State.READY, State.LEAVING):
                 self.run(known, row, only_if_gone=True)
-            elif known.is_dead(row.index, now) and not row.dead:
+            elif known.is_dead(row.index, now) and not row.dead and not row.changes:
                 says = "the market names its failure, and its host does not answer"
                 happened(self.ports, known.fleet, row, Event.DIED, (Reason(Rule.DEAD, says),))
             elif (mended := self.rules.set_back(row, wall)) is not None:
@@ -161,19 +165,20 @@ class Loop:
         ports.ledger.decided(decision, plan)
         yield Pause()
         yield from self.make(known, plan, rows, seen, observed, decision.reasons)
-        self.follow(known, fleet)
+        if not self.off(observed.began):
+            self.follow(known, fleet, observed.sights)
 
-    def follow(self, known: Known, fleet: Fleet) -> None:
+    def follow(self, known: Known, fleet: Fleet, sights: Mapping[Place, Sight]) -> None:
         """Run the `up` of slots that an edit of the config has yet to reach, in waves."""
         slots = self.ports.rows.slots(known.fleet)
-        told = self.ports.stacks.digests([known.place(slot.index) for slot in slots])
+        places = {slot.index: known.place(slot.index) for slot in slots}
+        told = self.ports.stacks.digests(tuple(places.values()))
         # What is not known yet may have followed; it is read from the slot's stack meanwhile.
-        digests = {slot.index: told.get(known.place(slot.index), fleet.digest) for slot in slots}
-        failed = {index for index, digest in known.unchanged.items() if digest == fleet.digest}
-        wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, set(known.changing), failed)
+        digests = {index: told.get(place, fleet.digest) for index, place in places.items()}
+        opened = {index for index, place in places.items() if place in sights and sights[place].look.gate is Gate.OPEN}
+        wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, places.keys() - opened)
         for slot in slots:
-            if slot.index in wave.starts and slot.index not in known.running:
-                known.changing[slot.index] = fleet.digest
+            if slot.index in wave.starts:
                 self.run(known, slot)
 
     def make(
@@ -236,7 +241,7 @@ class Loop:
             return
         place = known.place(row.index)
         steps = slot_run.run(self.ports, self.rules, place, row, known.longest_seconds, only_if_gone)
-        boots = row.state in slot_run.BOOTS and not only_if_gone
+        boots = row.state is State.RENTING
         known.bound.pop(row.index, None)
         known.running[row.index] = self.ports.tasks.start(place, steps, boots)
 
@@ -247,10 +252,21 @@ class Loop:
                 if not task.done:
                     continue
                 del known.running[index]
-                known.changed(index, task.told is not None and task.told[0] is Event.SERVED)
                 if task.told is None:
                     continue
                 yield Pause(slot=index)
                 event, begun, usd_per_hour, reasons = task.told
                 row = known.follow(begun)  # a claim that was bound meanwhile changes nothing of what is told
                 happened(self.ports, known.fleet, row, event, reasons, usd_per_hour)
+                if event is Event.SERVED:
+                    self.proven(known, index)
+
+    def proven(self, known: Known, index: int) -> None:
+        """Let an edit go on that a slot serves by, if the change of another one failed before."""
+        place = known.place(index)
+        digest = self.ports.stacks.digests([place]).get(place)
+        for row in self.ports.rows.slots(known.fleet):
+            if digest is not None and row.follows == digest and row.failures:
+                freed = replace(row, follows=None, version=row.version + 1)
+                if self.ports.rows.write(known.fleet, row, freed):
+                    known.bound.setdefault(row.index, {})[row.version] = freed

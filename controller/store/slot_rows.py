@@ -7,12 +7,13 @@ from controller.store.connections import Connection
 
 UPDATE = """
     update gpu_fleet.slots set state = %(state)s, version = %(version)s, failures = %(failures)s, failed_at = %(failed_at)s,
-        dead = %(dead)s, claim = %(claim)s, usd_per_hour = %(usd_per_hour)s
+        dead = %(dead)s, claim = %(claim)s, usd_per_hour = %(usd_per_hour)s, follows = %(follows)s
     where fleet = %(fleet)s and index = %(index)s and version = %(was)s
 """
 INSERT = """
-    insert into gpu_fleet.slots (fleet, index, state, version, failures, failed_at, dead, claim, usd_per_hour)
-    values (%(fleet)s, %(index)s, %(state)s, %(version)s, %(failures)s, %(failed_at)s, %(dead)s, %(claim)s, %(usd_per_hour)s)
+    insert into gpu_fleet.slots (fleet, index, state, version, failures, failed_at, dead, claim, usd_per_hour, follows)
+    values (%(fleet)s, %(index)s, %(state)s, %(version)s, %(failures)s, %(failed_at)s, %(dead)s, %(claim)s, %(usd_per_hour)s,
+        %(follows)s)
     on conflict do nothing
 """
 
@@ -20,7 +21,7 @@ INSERT = """
 def read(connection: Connection, fleet: str) -> tuple[Slot, ...]:
     """Return a fleet's rows by index, absent ones included."""
     query = """
-        select index, state, version, failures, failed_at, dead, claim, usd_per_hour
+        select index, state, version, failures, failed_at, dead, claim, usd_per_hour, follows
         from gpu_fleet.slots where fleet = %s order by index
     """
     rows = connection.execute(query, (fleet,)).fetchall()

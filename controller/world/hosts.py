@@ -51,6 +51,7 @@ class GateAnswer(BaseModel):
     admitted: str = Field(max_length=200)
     idle: float | None = Field(None, ge=0)
     ending: str = Field("", max_length=200)
+    opens: bool | None = None
 
     @property
     def requests(self) -> int | None:
@@ -160,7 +161,7 @@ def sight_of(told: GateAnswer, asked: float, now: float) -> Sight:
     """Return a look and a measure of load from what a host told. Moments are of the controller's monotonic clock."""
     gate = Gate.OPEN if told.gate == "open" else Gate.CLOSED
     look = Look(asked, gate, told.requests, told.admitted)
-    return Sight(look, Seen(told.requests, told.idle, now - asked, told.admitted))
+    return Sight(look, Seen(told.requests, told.idle, now - asked, told.admitted, opens=told.opens))
 
 
 def logged_in(address: Address) -> Host:

@@ -106,6 +106,7 @@ class StackPurse:
     ) -> None:
         self._budget, self._spending, self._others, self._clock = budget, spending, others, clock
         self._time_scale, self._name = time_scale, name
+        self._past: dict[str, list[tuple[float, int, float]]] = {}  # fleet -> (moment, its slots, $/h of the others)
 
     def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
         """Return budgets and spend, with all other slots at their ceilings and all else at its price."""
@@ -118,6 +119,7 @@ class StackPurse:
         dearest = max(one.ceiling for one in applied.values())
         ceilings = [applied[place.fleet].ceiling if place.fleet in applied else dearest for place in paid]
         beside = sum(usd for place, usd in zip(paid, ceilings, strict=True) if place.fleet != fleet)
+        most, beside_most = self._most(fleet, applied, rows, beside)
         ends = hours_left(self._clock.time())
         periods = [
             Period(
@@ -126,8 +128,26 @@ class StackPurse:
             for name, usd in wanted.items()
         ]
         reserved = self._spending.reserved({self._name(place) for place in paid})
-        others = (beside + (rest or 0.0)) * scale + reserved
-        return Money(own.ceiling * scale, tuple(periods), others, own.life_hours)
+        others, others_most = ((usd + (rest or 0.0)) * scale + reserved for usd in (beside, beside_most))
+        return Money(own.ceiling * scale, tuple(periods), others, own.life_hours, others_most, most)
+
+    def _most(
+        self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]], beside: float
+    ) -> tuple[int, float]:
+        """Return the most slots of a fleet, and the most $/h of the others, that may have been rented since spend was read.
+
+        Other controllers decide within the same bounds. Bounds that were larger before are remembered.
+        """
+        now, paid = self._clock.monotonic(), sum(slot.paid for slot in rows.get(fleet, ()))
+        bounds = sum(one.elastic.max * one.ceiling for name, one in applied.items() if name != fleet)
+        kept = [past for past in self._past.get(fleet, ()) if now - past[0] <= OLDEST_SECONDS]
+        kept.append((now, max(paid, applied[fleet].elastic.max), max(beside, bounds)))
+        # Of those that are no more than a later one nothing is lost.
+        self._past[fleet] = [one for one in kept if one[0] == now or one[1] > kept[-1][1] or one[2] > kept[-1][2]]
+        ages = [spend.age_seconds for name in ("day", "month") if (spend := self._spending.of(name)) is not None]
+        since = now - max(ages, default=OLDEST_SECONDS)
+        recent = [one for one in kept if one[0] >= since] or kept[-1:]
+        return max(one[1] for one in recent), max(one[2] for one in recent)
 
 
 def hours_left(wall: float) -> dict[str, float]:

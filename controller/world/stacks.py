@@ -77,6 +77,26 @@ class SlotStacks:
         found = {place: self._outputs.known(place) for place in places}
         return {place: output.digest for place, output in found.items() if output is not None}
 
+    def made_of(self, place: Place) -> Steps[str | None]:
+        """Read a slot's state. Raises Unavailable."""
+        yield Pause(slot=place.slot)
+        try:
+            output = self._stack_of(place).look().output
+        except SlotError as error:
+            raise Unavailable(str(error)) from error
+        if output is None:
+            self._outputs.forget(place)
+            return None
+        self._outputs.learn(place, output)
+        return output.digest
+
+    def doubt(self, places: Collection[Place] | None = None) -> None:
+        """Read the states of slots anew in the background; None forgets them all."""
+        if places is None:
+            self._outputs.forget_all()
+        for place in places or ():
+            self._outputs.doubt(place)
+
     def destroy(self, place: Place) -> Steps[bool]:
         """Run destroy and remove the stack. Raises Unavailable if that failed: what is rented may still be there."""
         yield Pause(slot=place.slot)
@@ -117,12 +137,19 @@ class Outputs:
         """Keep what an `up` returned."""
         with self._guard:
             self._known[place] = output
+            self._asked.pop(place, None)  # a read that is under way is older
 
     def forget(self, place: Place) -> None:
         """Drop what may not hold any more."""
         with self._guard:
             self._known.pop(place, None)
             self._asked.pop(place, None)
+
+    def forget_all(self) -> None:
+        """Drop everything."""
+        with self._guard:
+            self._known.clear()
+            self._asked.clear()
 
     def known(self, place: Place) -> SlotOutput | None:
         """Return what is known, and ask nobody."""
@@ -131,17 +158,19 @@ class Outputs:
 
     def get(self, place: Place) -> SlotOutput | None:
         """Return what is known; None while the state is read, which begins now. It is not read while an `up` runs."""
-        now = self._monotonic()
         with self._guard:
             found = self._known.get(place)
-            if (
-                found is None
-                and place not in self._working
-                and now - self._asked.get(place, -AGAIN_SECONDS) >= AGAIN_SECONDS
-            ):
+        if found is None:
+            self.doubt(place)
+        return found
+
+    def doubt(self, place: Place) -> None:
+        """Read a slot's state, not again within AGAIN_SECONDS; what is known holds until then."""
+        now = self._monotonic()
+        with self._guard:
+            if place not in self._working and now - self._asked.get(place, -AGAIN_SECONDS) >= AGAIN_SECONDS:
                 self._asked[place] = now
                 self._pool.submit(self._read, place)
-        return found
 
     def end(self) -> None:
         """Begin no further look."""
@@ -154,7 +183,7 @@ class Outputs:
             return
         with self._guard:
             if output is not None and place in self._asked:
-                self._known.setdefault(place, output)
+                self._known[place] = output
 
 
 def address_of(output: SlotOutput | None, applied: Applied | None) -> Address | None:

@@ -68,6 +68,7 @@ def test_a_look_tells_gate_requests_log_and_idleness(here: Here) -> None:
         "admitted": "",
         "idle": 41.0,
         "ending": "",
+        "opens": True,
     }
     assert first["admitted"] != second["admitted"]
 
@@ -110,9 +111,10 @@ def test_a_gate_that_was_closed_here_opens_again(here: Here) -> None:
     ],
 )
 def test_a_gate_does_not_open_without_a_proof(here: Here, meanwhile: Callable[[Here], object]) -> None:
-    here.after("close")
+    assert here.after("close")["opens"]
     meanwhile(here)
 
+    assert not here.after("look")["opens"]
     assert here.after("open")["gate"] == "closed"
 
 

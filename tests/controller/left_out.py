@@ -6,7 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from controller import demand, leaving, plan, scaling
+from config.rollout import RolloutConfig
+from controller import demand, leaving, plan, scaling, waves
 from controller.leaving import Gate, Next
 from controller.plan import Act
 from controller.slots import State
@@ -100,46 +101,80 @@ def silent_is_idle(known: leaving.Leaving, look: leaving.Look) -> Any:
     return known, idle if look.gate is Gate.UNKNOWN else look
 
 
+def waves_of(change: Callable[..., Any]) -> Rules:
+    """Change what the rules of waves are told of slots and rollout."""
+
+    def wave(slots: Any, wanted: str, digests: Any, rollout: Any, shut: Any) -> waves.Wave:
+        slots, rollout = change(slots, rollout)
+        return waves.next_wave(slots, wanted, digests, rollout, shut)
+
+    def crowded(slots: Any, wanted: str, rollout: Any) -> Any:
+        slots, rollout = change(slots, rollout)
+        return waves.crowded(slots, wanted, rollout)
+
+    return Rules(wave=wave, crowded=crowded)
+
+
+def forgets_failures(slots: Any, rollout: Any) -> Any:
+    return [slot if slot.state is State.READY else replace(slot, follows=None) for slot in slots], rollout
+
+
+def without_those_that_began(slots: Any, *more: Any) -> waves.Wave:
+    found = waves.next_wave(slots, *more)
+    begun = {slot.index for slot in slots if slot.changes}
+    return replace(found, starts=tuple(index for index in found.starts if index not in begun))
+
+
 # The rule -> the seed that the last search found, and the rules without it.
 LEFT_OUT: dict[str, tuple[int, Rules]] = {
     "claims are wanted": (1, without(scaling.claimed)),
     "load is wanted": (1, without(scaling.loaded)),
-    "a need near the count changes nothing": (15, instead_of(scaling.loaded, partial(scaling.loaded, tolerance=0.0))),
-    "unknown is not 0": (15, without(scaling.held_by_doubt)),
-    "an old sample is unknown": (24, Rules(measure=never_stale)),
-    "down only to the most of the window": (0, instead_of(scaling.held_by_the_window, forgetful)),
-    "a new controller watches for a window": (7, told(watched_long_enough)),
-    "after a gap the window begins anew": (42, told(watched_without_a_gap)),
+    "a need near the count changes nothing": (14, instead_of(scaling.loaded, partial(scaling.loaded, tolerance=0.0))),
+    "unknown is not 0": (11, without(scaling.held_by_doubt)),
+    "an old sample is unknown": (11, Rules(measure=never_stale)),
+    "down only to the most of the window": (1, instead_of(scaling.held_by_the_window, forgetful)),
+    "a new controller watches for a window": (27, told(watched_long_enough)),
+    "after a gap the window begins anew": (427, told(watched_without_a_gap)),
     "the last one stays for the idle window": (1, without(scaling.held_while_in_use)),
-    "hosts tell of requests between looks": (15, Rules(measure=deaf_between_looks)),
-    "load on a slot that leaves is load": (194, Rules(measure=blind_to_what_leaves)),
+    "hosts tell of requests between looks": (31, Rules(measure=deaf_between_looks)),
+    "load on a slot that leaves is load": (4, Rules(measure=blind_to_what_leaves)),
     "bounds clamp": (0, without(scaling.clamped)),
     "money cuts": (0, without(scaling.cut_by_money)),
     "claims have slots": (1, Rules(assign=lambda *_: {})),
-    "a slot that serves a claim stays": (0, with_slots(lambda slot: replace(slot, claim=None))),
+    "a slot that serves a claim stays": (4, with_slots(lambda slot: replace(slot, claim=None))),
     "booting is capacity": (0, Rules(plan=partial(plan.plan, capacity=frozenset({State.READY})))),
-    "booting is no capacity on the way down": (72, Rules(plan=booting_counts_on_the_way_down)),
-    "what leaves comes back": (133, planned(without=Act.REOPEN)),
-    "what failed is cleared": (3, planned(without=Act.CLEAR)),
-    "a closed gate is mended": (73, planned(without=Act.MEND)),
-    "what failed cools off": (2, with_slots(lambda slot: replace(slot, failed_at=None))),
-    "a clock set back ends a cool-off": (1, Rules(set_back=lambda *_: None)),
-    "several that fail stop further ones": (61, Rules(plan=partial(plan.plan, failing_most=99))),
-    "what is beyond max takes room": (6, Rules(plan=blind_beyond_max)),
+    "booting is no capacity on the way down": (8, Rules(plan=booting_counts_on_the_way_down)),
+    "what leaves comes back": (297, planned(without=Act.REOPEN)),
+    "what failed is cleared": (1, planned(without=Act.CLEAR)),
+    "a closed gate is mended": (8, planned(without=Act.MEND)),
+    "what failed cools off": (1, with_slots(lambda slot: replace(slot, failed_at=None))),
+    "a clock set back ends a cool-off": (29, Rules(set_back=lambda *_: None)),
+    "several that fail stop further ones": (8, Rules(plan=partial(plan.plan, failing_most=99))),
+    "what is beyond max takes room": (8, Rules(plan=blind_beyond_max)),
     "the gate is seen closed": (
-        2,
+        17,
         looking(lambda known, look: (known, replace(look, gate=Gate.CLOSED) if look.gate is Gate.OPEN else look)),
     ),
-    "half a second passes": (669, Rules(leave=partial(leaving.step, settle=0.0))),
-    "nothing is in flight": (0, looking(lambda known, look: (known, replace(look, in_flight=look.in_flight and 0)))),
-    "the log stands still": (52, looking(lambda known, look: (replace(known, admitted=look.admitted), look))),
-    "who got in brings an idle slot back": (52, looking(lambda known, look: (replace(known, strict=False), look))),
+    "half a second passes": (312, Rules(leave=partial(leaving.step, settle=0.0))),
+    "nothing is in flight": (4, looking(lambda known, look: (known, replace(look, in_flight=look.in_flight and 0)))),
+    "the log stands still": (100, looking(lambda known, look: (replace(known, admitted=look.admitted), look))),
+    "who got in brings an idle slot back": (100, looking(lambda known, look: (replace(known, strict=False), look))),
     "a silent host is not idle": (29, Rules(leave=lambda known, look: leaving.step(*silent_is_idle(known, look)))),
-    "a silent host is not dead": (42, looking(lambda known, look: (replace(known, dead=True), look))),
-    "waiting has an end": (33, looking(lambda known, look: (replace(known, longest_seconds=math.inf), look))),
-    "waits are by a monotonic clock": (59, Rules(by_the_wall=True)),
-    "a look under the lock": (141, Rules(leave=ends_without_another_look)),
-    "the row is read again under the lock": (76, Rules(changed=lambda *_: None)),
+    "a silent host is not dead": (11, looking(lambda known, look: (replace(known, dead=True), look))),
+    "waiting has an end": (10, looking(lambda known, look: (replace(known, longest_seconds=math.inf), look))),
+    "waits are by a monotonic clock": (17, Rules(by_the_wall=True)),
+    "a look under the lock": (6, Rules(leave=ends_without_another_look)),
+    "the row is read again under the lock": (138, Rules(changed=lambda *_: None)),
     "the bounds are read again under the lock": (7, Rules(unwanted=lambda *_: None)),
-    "an old decision is dropped": (119, Rules(late=lambda *_: None)),
+    "an old decision is dropped": (32, Rules(late=lambda *_: None)),
+    "slots follow an edit": (8, Rules(wave=lambda *_: waves.Wave())),
+    "no more go down than may": (10, waves_of(lambda slots, _rollout: (slots, RolloutConfig(max_unavailable="9")))),
+    "two controllers take down no more": (616, Rules(crowded=lambda *_: None)),
+    "a change that failed stops the rest": (10, waves_of(forgets_failures)),
+    "a closed gate takes room": (343, Rules(wave=lambda *known: waves.next_wave(*known[:-1]))),
+    "a claimed slot follows last": (
+        125,
+        Rules(wave=lambda slots, *more: waves.next_wave([replace(slot, claim=None) for slot in slots], *more)),
+    ),
+    "what was begun goes on": (0, Rules(wave=without_those_that_began)),
 }

@@ -47,6 +47,14 @@ def test_what_leaves_comes_back_before_another_starts() -> None:
     assert acts(planned(4, slots)) == [(Act.REOPEN, 1), (Act.REOPEN, 2)]
 
 
+def test_a_slot_whose_host_lets_nobody_open_its_gate_does_not_come_back() -> None:
+    slots = [Slot(0, LEAVING), Slot(1, LEAVING)]
+    seen = {0: Seen(0), 1: Seen(5, opens=False)}
+
+    assert acts(planned(1, slots, seen)) == [(Act.REOPEN, 0)]
+    assert acts(planned(2, slots, seen)) == [(Act.REOPEN, 0), (Act.START, 2)]
+
+
 def test_what_ends_and_what_failed_takes_room_until_it_is_gone() -> None:
     found = planned(4, [Slot(0, READY), Slot(1, READY), Slot(2, ENDING), Slot(3, FAILED, failures=1, failed_at=T)])
 
@@ -121,4 +129,6 @@ def test_load_is_all_that_is_in_flight_held_or_waits_as_a_job() -> None:
 
     assert (load.requests, load.unknown, load.untold) == (10, ("slot 3", "jobs"), True)
     assert measure(slots[:2], seen, Queue()).idle_seconds == 0
+    assert load.barred == 0
+    assert measure(slots, {1: Seen(3, 40, opens=False)}, Queue()).barred == 1
     assert measure([], {}, Queue()).unknown == ()

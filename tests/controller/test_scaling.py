@@ -122,6 +122,7 @@ def test_money_cuts_nothing_that_runs_or_comes_back() -> None:
 
     assert decided(load=Load(32), slots=slots(2, renting=1), money=spent).desired == 3
     assert decided(load=Load(32), slots=slots(2, leaving=1), money=spent).desired == 3
+    assert decided(load=Load(32, barred=1), slots=slots(2, leaving=1), money=spent).desired == 2
 
 
 def test_a_decision_is_data_for_the_ledger() -> None:

@@ -1,11 +1,14 @@
-"""What the loop does about trouble: fleets, hosts and instances that fail, and an edit that reaches slots in waves."""
+"""What the loop does about trouble: fleets, hosts and instances that fail."""
+
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from config.elastic import Elastic
 from controller.leaving import Gate
+from controller.money import Money
 from controller.ports import Came, Life, Place
-from controller.slots import State
+from controller.slots import Slot, State
 from tests.controller.loop.test_tick import BURST, claim, state
 from tests.doubles.elastic.small_world import SmallWorld
 
@@ -89,6 +92,36 @@ def test_a_market_that_names_a_failure_ends_no_host_that_answers(world: SmallWor
     assert state(world, 0) is State.READY
 
 
+def test_a_host_that_is_silent_may_be_elsewhere_so_its_slot_is_read_anew(world: SmallWorld) -> None:
+    world.fleets["burst"] = Elastic(min=1, max=1)
+    place = world.place(0, State.READY)
+    loop = world.loop()
+    world.tick(loop)
+    assert world.doubted == [None]  # another process may have led before
+
+    del world.hosts[place]
+    for _tick in range(3):
+        world.tick(loop)
+    assert world.doubted == [None]
+    world.tick(loop)
+    assert world.doubted == [None, [place]]
+
+
+def test_what_one_fleet_rents_is_a_part_of_the_next_ones_money(world: SmallWorld) -> None:
+    world.fleets["other"] = BURST
+    claim(world)
+    asked = {}
+
+    def money(fleet: str, applied: object, rows: Mapping[str, Sequence[Slot]]) -> Money:
+        asked[fleet] = {name: [slot.state for slot in found] for name, found in rows.items()}
+        return Money(0.5)
+
+    world.money = money  # type: ignore[method-assign]
+    world.tick(world.loop())
+
+    assert asked["other"] == {"burst": [State.RENTING], "other": []}
+
+
 def test_a_failed_up_cools_off_and_what_it_left_is_cleared(world: SmallWorld) -> None:
     world.came[Place("burst", 0)] = Came(False, True, None, "no offer fits")
     loop = world.loop()
@@ -150,32 +183,3 @@ def test_a_rent_that_the_bounds_do_not_want_any_more_is_withdrawn(world: SmallWo
 
     assert "up burst-1" not in world.acts
     assert any("burst-1: withdrawn: slot 1 is beyond max" in note for note in world.notes)
-
-
-def test_an_edit_reaches_slots_in_waves_and_those_of_which_nothing_is_known_are_left_alone(world: SmallWorld) -> None:
-    world.fleets["burst"] = Elastic(min=3, max=3)
-    for index in range(3):
-        world.place(index, State.READY)
-    world.made_of = {Place("burst", 0): "old", Place("burst", 1): "old"}
-    loop = world.loop()
-
-    world.tick(loop)
-    assert world.acts == ["up burst-0"]
-    for _tick in range(4):
-        world.tick(loop)
-
-    assert world.acts == ["up burst-0", "up burst-1"]
-    assert {state(world, index) for index in range(3)} == {State.READY}
-
-
-def test_a_change_that_failed_leaves_the_rest_as_it_is(world: SmallWorld) -> None:
-    world.fleets["burst"] = Elastic(min=2, max=2)
-    world.made_of = {world.place(0, State.READY): "old", world.place(1, State.READY): "old"}
-    world.came[Place("burst", 0)] = Came(False, False, None, "vLLM refuses its arguments")
-    loop = world.loop()
-
-    for _tick in range(5):
-        world.tick(loop)
-
-    assert "up burst-1" not in world.acts
-    assert state(world, 1) is State.READY

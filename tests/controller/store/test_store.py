@@ -49,6 +49,7 @@ def shared(postgres: Postgres) -> Iterator[Store]:
         dead=st.booleans(),
         claim=st.none() | st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20),
         usd_per_hour=st.none() | st.floats(0, 1e3),
+        follows=st.none() | st.text("0123456789abcdef", max_size=64),
     )
 )
 def test_a_row_comes_back_as_it_was_written(shared: Store, slot: Slot) -> None:

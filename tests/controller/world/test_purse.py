@@ -69,6 +69,26 @@ def test_a_budget_has_its_spend_with_its_age_and_all_else_that_is_rented() -> No
     assert day.hours_left == pytest.approx(12 - 1 / 60)
 
 
+def test_what_ended_since_the_spend_was_read_is_not_forgotten() -> None:
+    clock, account = FakeClock(NOON), Account(charged(3.0))
+    kept, spending = purse(account, clock, budget(20))
+    spending.read()
+    full = {"burst": [Slot(index, State.READY) for index in range(6)], "other": [Slot(0, State.READY)]}
+    kept.money("burst", FLEETS, full)
+    clock.sleep(60.0)
+
+    money = kept.money("burst", FLEETS, {"burst": [], "other": []})
+    assert (money.others, money.others_most, money.most) == (
+        1.0,
+        9.0,
+        6,
+    )  # 4 of `other` at its ceiling of 2.0 were allowed
+
+    spending.read()
+    clock.sleep(60.0)
+    assert kept.money("burst", FLEETS, {"burst": [], "other": []}).most == 4
+
+
 def test_a_stack_without_a_budget_has_no_limit() -> None:
     money = purse(Account(), FakeClock(NOON), budget(0))[0].money("burst", FLEETS, {})
 

@@ -161,6 +161,35 @@ def test_where_a_slot_answers_is_read_from_its_state_after_a_restart_and_not_aga
     assert empty.played.did == ["look", "look"]
 
 
+def test_what_a_slot_was_made_of_is_read_from_its_state() -> None:
+    here = Here(Played(SERVES))
+    assert drive(here.stacks.made_of(PLACE), here.clock.sleep) == "d"
+    assert here.stacks.digests([PLACE]) == {PLACE: "d"}
+
+    here.played.state = None
+    assert drive(here.stacks.made_of(PLACE), here.clock.sleep) is None
+    assert here.stacks.digests([PLACE]) == {}
+
+    here.played.state = SlotError("no backend")
+    with pytest.raises(Unavailable):
+        drive(here.stacks.made_of(PLACE), here.clock.sleep)
+
+
+def test_a_slot_in_doubt_is_read_anew_and_holds_until_then() -> None:
+    moved = parse({**FOUND, "endpoint": "https://203.0.113.8:4000"})
+    here = Here(Played(moved))
+    here.outputs.learn(PLACE, SERVES)
+
+    here.stacks.doubt([PLACE])
+    here.stacks.doubt([PLACE])
+    here.outputs._pool.shutdown(wait=True)
+
+    assert here.outputs.known(PLACE) == moved
+    assert here.played.did == ["look"]
+    here.stacks.doubt()
+    assert here.outputs.known(PLACE) is None
+
+
 def test_a_host_is_reached_with_the_pinned_key_and_the_stacks_own() -> None:
     applied = parse_applied(OUTPUT)
 

@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from controller.demand import Claim, Queue
 from controller.leaving import Gate
 from controller.loop.tick import Loop
-from controller.money import Money
 from controller.plan import Plan
 from controller.ports import Fleet, Life, Place, Ports, Sight, Steps, Told, Value
 from controller.reasons import Reason
 from controller.scaling import Decision
 from controller.slots import Event, Slot, State
+from controller.world.leases import LEASED
+from tests.doubles.elastic.host import Instance
+from tests.doubles.elastic.purse import purse_of
 from tests.doubles.elastic.rules import Rules
 from tests.doubles.elastic.stacks import PlayedStacks
 from tests.doubles.elastic.timeline import Process
-from tests.doubles.elastic.watch import Truth, Watch
-from tests.doubles.elastic.world import CEILING, Instance, World
+from tests.doubles.elastic.watch import Truth
+from tests.doubles.elastic.world import World
 
-FLEET = "burst"
 START_SECONDS = 1.5  # of the engine, before a slot process takes the lock
+APPLIED_SECONDS, LEASE_SECONDS = 20.0, 60.0
 
 
 @dataclass(eq=False)
@@ -29,19 +31,35 @@ class Controller:
 
     world: World
     rules: Rules
-    watch: Watch
     me: Process = field(init=False)
-    truth: Truth = field(init=False)
-    rows: dict[int, Slot] = field(default_factory=dict)  # as they were when the last plan was made
+    truths: dict[str, Truth] = field(default_factory=dict)
+    rows: dict[str, dict[int, Slot]] = field(default_factory=dict)  # as they were when the last plan was made
     led: bool = False
-    chose: dict[int, int] = field(default_factory=dict)  # index -> the version with which it left by this process
+    chose: dict[Place, int] = field(default_factory=dict)  # -> the version with which it left by this process
+    read: tuple[float, dict[str, Fleet]] | None = None  # what is applied, and when it was read
+
+    def __post_init__(self) -> None:
+        self.stacks = PlayedStacks(self.world)
+        self.purse = purse_of(self.world)
 
     def life(self) -> Generator[float, None, None]:
         world = self.world
-        ports = Ports(self, self, self, self, PlayedStacks(world), self, self, self, self, self.queue)
+        ports = Ports(self, self, self, self, self.stacks, self, self.purse, self, self, self.queue)
+        if world.lease_seconds is not None:
+            world.start("leases", self.leases())
         yield from played(world, self.me, Loop(ports, self.rules).life())
 
-    # -- clock and money
+    def leases(self) -> Generator[float, None, None]:
+        """Renew leases beside the loop."""
+        while self.me.alive:
+            if self.world.leader is self.me:
+                for place, row in self.world.rows().items():
+                    instance = self.stacks.reached(place) if row.state in LEASED else None
+                    if instance is not None and self.world.answers(instance):
+                        instance.renewed = self.world.now
+            yield LEASE_SECONDS
+
+    # -- clock
 
     def monotonic(self) -> float:
         return self.world.wall() if self.rules.by_the_wall else self.world.now
@@ -49,11 +67,8 @@ class Controller:
     def time(self) -> float:
         return self.world.wall()
 
-    def money(self, _fleet: str, _applied: object, _rows: object) -> Money:
-        return self.world.money()
-
-    def queue(self, _fleet: str) -> Queue:
-        return self.world.queue()
+    def queue(self, fleet: str) -> Queue:
+        return self.world.fleets[fleet].queue()
 
     # -- rows
 
@@ -66,61 +81,81 @@ class Controller:
             return False
         if world.leader is not None and world.leader.alive and world.leader is not self.me:
             return False
+        if world.leader is not self.me:
+            world.led_at = world.now
         world.leader = self.me
         self.led = True
         return True
 
     def fleets_with_slots(self) -> Iterable[str]:
-        return [FLEET]
+        return [name for name, fleet in self.world.fleets.items() if fleet.rows]
 
-    def slots(self, _fleet: str) -> tuple[Slot, ...]:
-        return tuple(self.world.rows.values())
+    def slots(self, fleet: str) -> tuple[Slot, ...]:
+        return tuple(self.world.fleets[fleet].rows.values())
 
-    def write(self, _fleet: str, was: Slot, now: Slot, _event: object = None, _reasons: object = ()) -> bool:
-        return self.world.write(was, now)
+    def write(self, fleet: str, was: Slot, now: Slot, _event: object = None, _reasons: object = ()) -> bool:
+        written = self.world.fleets[fleet].write(was, now)
+        if written:
+            self.world.watches[fleet].marks(was, now)
+        return written
 
     def set_endpoint(self, fleet: str, index: int, endpoint: str) -> None:
         pass
 
     def claims(self) -> tuple[Claim, ...]:
         """Return the claims; the loop reads them when it looks at all else, so that the truth is that of this moment."""
-        self.truth = self.watch.observed(self.world.applied, self.world.rows)
+        applied = self.applied()
+        for name, watch in self.world.watches.items():
+            self.truths[name] = watch.observed(applied[name].elastic if name in applied else None)
         return tuple(self.world.claims.values())
 
     @contextmanager
-    def slot_lock(self, _fleet: str, index: int) -> "Iterator[Lock]":
-        world, process = self.world, self.world.current
+    def slot_lock(self, fleet: str, index: int) -> "Iterator[Lock]":
+        world, process, place = self.world, self.world.current, Place(fleet, index)
         assert process is not None
-        mine = Lock(world, index, process, world.lock(index, process))
+        mine = Lock(world, place, process, world.lock(place, process))
         yield mine
         if mine and process.alive:
-            world.unlock(index, process)
+            world.unlock(place, process)
 
     # -- bounds, hosts and market
 
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
-        bounds = self.world.applied
-        return {} if bounds is None else {FLEET: Fleet(bounds, CEILING)}
+        now = self.world.now
+        if fresh or self.read is None or now - self.read[0] >= APPLIED_SECONDS:
+            ports = {name: fleet.port() for name, fleet in self.world.fleets.items()}
+            self.read = now, {name: port for name, port in ports.items() if port is not None}
+        return self.read[1]
 
     def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
         world, now = self.world, self.monotonic()
-        return {place: Sight(world.look(world.find(place.slot), now), world.told(place.slot)) for place in places}
+        return {
+            place: Sight(world.look(instance, now), world.fleets[place.fleet].told(place.slot))
+            for place in places
+            if (instance := self.stacks.reached(place)) is not None
+        }
 
     def close(self, places: Collection[Place]) -> None:
         for instance in self.answering(places):
+            fleet = self.world.fleet(instance)
+            if instance.gate is Gate.OPEN and fleet.rows[instance.index].state is State.READY:
+                self.world.watches[fleet.name].takes_down(instance)
             self.world.close(instance)
 
     def open(self, places: Collection[Place]) -> Collection[Place]:
-        for instance in self.answering(places):
-            self.world.open(instance)
-        return [Place(FLEET, one.index) for one in self.answering(places) if one.gate is Gate.OPEN]
+        """Open what a controller closed, on hosts that serve."""
+        found = self.answering(places)
+        for instance in found:
+            if instance.left:
+                self.world.open(instance)
+        return [one.place for one in found if one.gate is Gate.OPEN]
 
     def answering(self, places: Collection[Place]) -> list[Instance]:
-        found = [self.world.find(place.slot) for place in places]
+        found = [self.stacks.reached(place) for place in places]
         return [one for one in found if one is not None and self.world.answers(one)]
 
     def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
-        return {place: life(self.world.find(place.slot)) for place in places}
+        return {place: life(self.world.find(place)) for place in places}
 
     # -- slot processes
 
@@ -132,18 +167,21 @@ class Controller:
     # -- what the loop says, which the watch judges
 
     def decided(self, decision: Decision, _plan: Plan) -> None:
-        self.rows = dict(self.world.rows)
-        self.watch.decided(decision, self.truth)
+        self.rows[decision.fleet] = dict(self.world.fleets[decision.fleet].rows)
+        self.world.watches[decision.fleet].decided(decision, self.truths[decision.fleet])
 
-    def happened(self, _fleet: str, was: Slot, now: Slot, event: Event, reasons: Sequence[Reason]) -> None:
-        self.watch.wrote(was, event)
+    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: Sequence[Reason]) -> None:
+        watch, truth, place = self.world.watches[fleet], self.truths.get(fleet), Place(fleet, was.index)
+        watch.wrote(was, event)
         if event is Event.RENT:
-            self.watch.starts(was, self.rows, self.truth)
+            assert truth is not None
+            watch.starts(was, self.rows[fleet], truth)
         elif event is Event.LEAVE:
-            self.watch.leaves(was, self.truth, strict=bool(reasons[0].facts["strict"]))
-            self.chose[was.index] = now.version
+            assert truth is not None
+            watch.leaves(was, truth, strict=bool(reasons[0].facts["strict"]))
+            self.chose[place] = now.version
         elif event is Event.END and was.state is State.LEAVING:
-            self.watch.ends(was, mine=self.chose.get(was.index) == was.version)
+            watch.ends(was, mine=self.chose.get(place) == was.version)
 
     def dropped(self, _fleet: str, _index: int | None, reason: Reason) -> None:
         self.world.count(reason.rule.value)
@@ -157,7 +195,7 @@ class Lock:
     """A slot's lock, or the word that another process has it."""
 
     world: World
-    index: int
+    place: Place
     process: Process
     taken: bool
 
@@ -165,7 +203,7 @@ class Lock:
         return self.taken
 
     def still(self) -> bool:
-        return self.world.locks.get(self.index) is self.process
+        return self.world.locks.get(self.place) is self.process
 
 
 @dataclass(frozen=True)
@@ -203,5 +241,5 @@ def played(world: World, me: Process, steps: Steps[Value]) -> Generator[float, N
             pause = next(steps)
         except StopIteration as end:
             return end.value
-        at = world.find(pause.slot) if pause.slot is not None else None
+        at = world.at_slot(me, pause.slot) if pause.slot is not None else None
         yield from world.seam(me, pause.seconds, at)

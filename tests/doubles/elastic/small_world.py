@@ -59,7 +59,8 @@ class SmallWorld:
     stuck: bool = False  # slot processes do not run
     confirmed: bool = True  # by the market, that all is given back
     digest: str = "new"
-    made_of: dict[Place, str] = field(default_factory=dict)
+    made: dict[Place, str] = field(default_factory=dict)
+    doubted: list[Collection[Place] | None] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     endpoints: dict[Place, str] = field(default_factory=dict)
@@ -130,19 +131,20 @@ class SmallWorld:
             for place, one in found.items()
         }
 
-    def _gate(self, places: Collection[Place], gate: Gate) -> list[Place]:
+    def _gate(self, places: Collection[Place], gate: Gate, word: str) -> list[Place]:
         changed = [place for place in places if place in self.hosts]
         for place in changed:
             look = self.hosts[place].look
             self.host(place, look.in_flight, gate, look.admitted or "0")
-            self.acts.append(f"{gate.value} {place.fleet}-{place.slot}")
+            if word:
+                self.acts.append(f"{word} {place.fleet}-{place.slot}")
         return changed
 
     def close(self, places: Collection[Place]) -> None:
-        self._gate(places, Gate.CLOSED)
+        self._gate(places, Gate.CLOSED, "closed")
 
     def open(self, places: Collection[Place]) -> Collection[Place]:
-        return self._gate(places, Gate.OPEN)
+        return self._gate(places, Gate.OPEN, "open")
 
     def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
         return {place: self.life[place] for place in places if place in self.life}
@@ -153,11 +155,19 @@ class SmallWorld:
         yield Pause()
         self.acts.append(f"up {place.fleet}-{place.slot}")
         if place not in self.came or self.came[place].served:
-            self.made_of[place] = self.digest
+            self.made[place] = self.digest
+            self._gate([place], Gate.OPEN, "")
         return self.came.get(place, Came(True, True, 0.4, "", f"https://{place.fleet}-{place.slot}"))
 
     def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
-        return {place: self.made_of[place] for place in places if place in self.made_of}
+        return {place: self.made[place] for place in places if place in self.made}
+
+    def made_of(self, place: Place) -> Steps[str | None]:
+        yield Pause()
+        return self.made.get(place)
+
+    def doubt(self, places: Collection[Place] | None = None) -> None:
+        self.doubted.append(places)
 
     def destroy(self, place: Place) -> Steps[bool]:
         yield Pause()
@@ -165,6 +175,7 @@ class SmallWorld:
         if self.confirmed:
             self.life[place] = Life.GONE
             self.hosts.pop(place, None)
+            self.made.pop(place, None)
         return self.confirmed
 
     def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> Done:

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
-WALL = 1_700_000_000.0
+WALL = 1_699_995_600.0  # 21:00 UTC
 CHECK_SECONDS = 5.0
 
 Steps = Generator[float, None, object]
@@ -45,6 +45,7 @@ class Timeline:
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
         self.order = itertools.count()
+        self.controllers: list[Process] = []
         self.current: Process | None = None  # whose step is played now
         self.troubles: Callable[..., None] = lambda *_: None
         self.pushes: Callable[..., None] = lambda *_: None
@@ -54,6 +55,19 @@ class Timeline:
 
     def at(self, seconds: float, what: Callable[[], object]) -> None:
         heapq.heappush(self.events, (self.now + seconds, next(self.order), what))
+
+    def begin(self, name: str, steps: Iterator[float]) -> Process:
+        """Start a controller."""
+        process = self.start(name, steps)
+        self.controllers.append(process)
+        return process
+
+    def kill_all(self) -> int:
+        """End all controllers; return how many there were."""
+        there = [one for one in self.controllers if one.alive]
+        for one in there:
+            self.kill(one)
+        return len(there)
 
     def start(self, name: str, steps: Iterator[float], parent: Process | None = None) -> Process:
         process = Process(name, steps)
