@@ -10,7 +10,7 @@ import click
 
 from sandbox import lifecycle
 from sandbox import settings as defaults
-from sandbox.daemon import SandboxError
+from sandbox.errors import SandboxError
 from sandbox.faults.catalogue import FAULTS
 from sandbox.market.keys import SCOPES
 from sandbox.settings import Settings, folders

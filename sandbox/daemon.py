@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
+from sandbox.errors import SandboxError
 from sandbox.faults import Faults
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
 from sandbox.market.calls import Account, Accounts
@@ -32,10 +33,6 @@ if TYPE_CHECKING:
 
 LOOPBACK = "127.0.0.1"
 MARKET_FOR_HOSTS = "market.sandbox.internal"
-
-
-class SandboxError(Exception):
-    """A sandbox that fails to start or to answer. The message is a sentence for the operator."""
 
 
 class Sandbox:

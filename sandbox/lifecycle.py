@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.control import Unreachable, ask
-from sandbox.daemon import SandboxError
-from sandbox.serving import serve
+from sandbox.errors import SandboxError
 from sandbox.settings import Settings, store_folder
 
 START_SECONDS = 90.0
@@ -42,6 +41,8 @@ def up(wanted: Settings, words: list[str], foreground: bool) -> None:
         return
     if foreground:
         # The lock stays held until this process has ended, which is what `down` waits for.
+        from sandbox.serving import serve  # noqa: PLC0415 -- takes a second, and only the daemon needs it
+
         serve(wanted)
         return
     os.close(lock)

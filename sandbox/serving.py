@@ -5,8 +5,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.control import ControlSocket
-from sandbox.daemon import Sandbox, SandboxError
+from sandbox.control_socket import ControlSocket
+from sandbox.daemon import Sandbox
+from sandbox.errors import SandboxError
 from sandbox.faults import FAULTS, FaultUnknown
 from sandbox.market.keys import ScopeUnknown
 from sandbox.settings import Settings

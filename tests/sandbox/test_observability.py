@@ -13,7 +13,8 @@ import pytest
 
 from monitoring import queries
 from monitoring.prometheus import Prometheus
-from sandbox.daemon import Sandbox, SandboxError
+from sandbox.daemon import Sandbox
+from sandbox.errors import SandboxError
 from sandbox.hosts.host import NamespaceHost
 from sandbox.market.server import KEY
 from sandbox.observability import Observability
