@@ -1,5 +1,5 @@
 """For all rooms: the tier of a run; the real vLLM's tests on one worker; properties on the same examples each time, without
-a clock. `--hypothesis-profile=search` looks for new examples."""
+a clock. TIER=deep takes ten times as many examples, and `--hypothesis-profile=search` looks for new ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from tests.doubles.cloud import Cloud
 
 ANY_PACE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("same", ANY_PACE, derandomize=True)
+settings.register_profile("same", ANY_PACE, derandomize=True, max_examples=40)
+settings.register_profile("deep", ANY_PACE, derandomize=True, max_examples=400)
 settings.register_profile("search", ANY_PACE, max_examples=2000)
-settings.load_profile("same")
+settings.load_profile("deep" if os.environ.get(tiers.TIER) == "deep" else "same")
 
 TIER = pytest.StashKey[tiers.Tier]()
 

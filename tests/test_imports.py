@@ -131,6 +131,7 @@ def tree(file: Path) -> ast.Module:
     return ast.parse(file.read_text(), str(file))
 
 
+@functools.cache
 def imported(module: ast.Module) -> set[tuple[str, int]]:
     """Return (dotted name, line) of every absolute import, also of those inside functions."""
     found = set()

@@ -176,5 +176,5 @@ LEFT_OUT: dict[str, tuple[int, Rules]] = {
         125,
         Rules(wave=lambda slots, *more: waves.next_wave([replace(slot, claim=None) for slot in slots], *more)),
     ),
-    "what was begun goes on": (0, Rules(wave=without_those_that_began)),
+    "what was begun goes on": (21, Rules(wave=without_those_that_began)),
 }

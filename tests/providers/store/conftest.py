@@ -39,7 +39,7 @@ def faults(_fronted: tuple[StoreFront, Faults]) -> Iterator[Faults]:
         board.disarm(name)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def keys() -> Keys:
     return Keys(ADMIN.access_key, ADMIN.secret_key)
 

@@ -18,14 +18,14 @@ from weights.manifest import blob_key
 OTHER_STACK = "b" * 16
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def buckets(keys) -> Iterator[DynamicProcess]:
     with DynamicProcess(BucketProvider()) as process:
         process.configure({"storeAccessKey": keys.access, "storeSecretKey": keys.secret})
         yield process
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def blobs(keys) -> Iterator[DynamicProcess]:
     with DynamicProcess(BlobsProvider()) as process:
         process.configure({"storeAccessKey": keys.access, "storeSecretKey": keys.secret})

@@ -54,6 +54,7 @@ class Queued(FakeMarket):
         super().passes()
 
 
+@pytest.mark.rotating(of=2)
 def test_a_hundred_at_once_are_all_confirmed(tmp_path: Path) -> None:
     clock: Any = VirtualTime()
     market = Queued(clock, tmp_path)
@@ -69,6 +70,7 @@ def test_a_hundred_at_once_are_all_confirmed(tmp_path: Path) -> None:
     assert clock.now < 100 * 3.1 + TAIL_SECONDS + LIMITS.destroy_seconds
 
 
+@pytest.mark.rotating(of=2)
 def test_of_a_hundred_at_once_those_are_named_that_the_market_does_not_end(tmp_path: Path) -> None:
     clock: Any = VirtualTime()
     market = Queued(clock, tmp_path, deaf=frozenset({510, 600}))

@@ -19,7 +19,7 @@ from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock
 from tests.doubles.virtual_account import Computer, VirtualAccount
 
-MANY = 50
+MANY = 20
 BEGINS, DEADLINE = 60.0, 600.0
 
 

@@ -1,5 +1,7 @@
 """A thousand histories of a fleet, each with faults, kills and an operator who goes on: nothing is ever left rented.
 
+A fourth of them is played for each commit.
+
 One that fails says its seed; `play(seed)` plays it again, move for move.
 """
 
@@ -32,16 +34,20 @@ def leaks(seed: int) -> bool:
     return False
 
 
+@pytest.mark.rotating(of=4)
 @pytest.mark.parametrize("first", range(0, HISTORIES, IN_ONE))
 def test_nothing_is_left_rented_after(first: int) -> None:
     play_all(range(first, first + IN_ONE))
 
 
 def test_the_histories_reach_every_fault() -> None:
-    histories = "\n".join(line for seed in range(400) for line in play(seed).market.history)
-
-    for fault in {*ANYWHERE, *(each for faults in FAULTS.values() for each in faults)}:
-        assert f"  {fault} at " in histories
+    missing = {*ANYWHERE, *(each for faults in FAULTS.values() for each in faults)}
+    for seed in range(400):
+        if not missing:
+            return
+        history = "\n".join(play(seed).market.history)
+        missing = {fault for fault in missing if f"  {fault} at " not in history}
+    assert missing == set()
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def looking(account: VirtualAccount, computer: Computer, seed: int, age: float) 
     return work
 
 
+@pytest.mark.rotating(of=2)
 @pytest.mark.parametrize("age", [5.0, 0.0])
 def test_each_of_two_computers_gets_its_share_of_looks_and_none_raises(tmp_path: Path, age: float) -> None:
     random.seed(7)

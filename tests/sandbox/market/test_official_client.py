@@ -1,4 +1,7 @@
-"""The official vastai client, unchanged, talks to the emulated market as it does to the live one."""
+"""The official vastai client, unchanged, talks to the emulated market as it does to the live one.
+
+Each test starts the client many times, which takes a second each, so half of them run for a commit.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ import pytest
 from sandbox.testing import RunningMarket, running_market
 
 VASTAI = Path(sys.executable).parent / "vastai"
-pytestmark = pytest.mark.skipif(not VASTAI.exists(), reason="the official client is not installed beside this Python")
+pytestmark = [
+    pytest.mark.skipif(not VASTAI.exists(), reason="the official client is not installed beside this Python"),
+    pytest.mark.rotating(of=2),
+]
 
 
 def vastai(market: RunningMarket, home: Path, *words: str) -> str:
