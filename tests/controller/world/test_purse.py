@@ -70,7 +70,7 @@ def test_a_budget_has_its_spend_with_its_age_and_all_else_that_is_rented() -> No
 
 
 def test_what_ended_since_the_spend_was_read_is_not_forgotten() -> None:
-    clock, account = FakeClock(NOON), Account(charged(3.0))
+    clock, account = FakeClock(NOON), Account(figures(3.0))
     kept, spending = purse(account, clock, budget(20))
     spending.read()
     full = {"burst": [Slot(index, State.READY) for index in range(6)], "other": [Slot(0, State.READY)]}
