@@ -146,13 +146,21 @@ def _down(
     ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
 ) -> Steps[Ended | None]:
     """Close the gate, see it closed and quiet, destroy, and see the instance gone."""
-    quiet = yield from _quiet(ports, rules, place, meant, longest_seconds)
+    dead = meant.dead and (yield from _is_dead_still(ports, place))
+    quiet = yield from _quiet(ports, rules, place, replace(meant, dead=dead), longest_seconds)
     if quiet is None:
         return None
     yield Pause(slot=place.slot)
     if not mine.still() or not (yield from ports.stacks.destroy(place)):
         return None  # another process may have the lock, or the market did not confirm it
     return Event.GONE, None, (quiet,)
+
+
+def _is_dead_still(ports: Ports, place: Place) -> Steps[bool]:
+    """Return whether nothing there ever served, or the market names its failure: a person's `up` may have replaced it."""
+    if (yield from ports.stacks.made_of(place)) is None:
+        return True
+    return ports.market.lives([place], fresh=True).get(place) is Life.DEAD
 
 
 def _may_restart(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[bool]:

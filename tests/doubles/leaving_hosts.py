@@ -173,6 +173,13 @@ class LeavingHosts:
     def digests(self, _places: Collection[Place]) -> Mapping[Place, str]:
         return {}
 
+    def made_of(self, place: Place) -> Steps[str | None]:
+        yield Pause(slot=place.slot)
+        return ""  # as every fleet here
+
+    def doubt(self, _places: Collection[Place] | None = None) -> None:
+        pass  # each host stays where it is
+
     def destroy(self, place: Place) -> Steps[bool]:
         yield Pause(slot=place.slot)
         began = time.monotonic()

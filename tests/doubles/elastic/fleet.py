@@ -27,6 +27,7 @@ class PlayedFleet:
     ceiling: float = 0.5
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     edits: int = 0
+    edited_at: float = 0.0
     broken: set[str] = field(default_factory=set)  # digests of configs with which no instance serves
     elsewhere: set[str] = field(default_factory=set)  # digests that take another machine
     refused: dict[str, dict[int, float]] = field(default_factory=dict)  # digest -> slots whose change failed, and when
@@ -57,6 +58,7 @@ class PlayedFleet:
     def edit(self, *, broken: bool, elsewhere: bool) -> None:
         """Apply another image, model or argument."""
         self.edits += 1
+        self.edited_at = self.world.now
         if broken:
             self.broken.add(self.digest)
         if elsewhere:

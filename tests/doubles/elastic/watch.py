@@ -134,7 +134,7 @@ class Watch:
             self.wrong(f"slot {row.index} ends as idle, and somebody got in since it was chosen")
         short = self.fleet.short_since
         calm = world.now - world.metrics_down > 60.0
-        if short is not None and world.now - short > 60.0 and calm:
+        if short is not None and world.now - short > 60.0 and calm and self._may_open(row.index):
             self.wrong(f"slot {row.index} ends, and capacity has been short for {world.now - short:.0f} s")
 
     # -- edits
@@ -154,7 +154,8 @@ class Watch:
 
     def _is_settled(self, index: int) -> bool:
         world = self.fleet.world
-        return world.now - max(self.since.get(index, 0.0), world.led_at) > SETTLED_SECONDS
+        changed = max(self.since.get(index, 0.0), world.led_at, self.fleet.edited_at)
+        return world.now - changed > SETTLED_SECONDS
 
     def _free(self) -> list[int]:
         """Return slots that have long been without a claim, and serve by an older config."""
