@@ -155,8 +155,7 @@ def wrong_room(path: str, name: str) -> bool:
     room = "__main__" if path == "__main__.py" else path.partition("/")[0]
     if room in ("tests", "bench"):
         return False
-    allowed = MAY_IMPORT.get(room, set())
-    return target not in allowed and name not in allowed
+    return not {target, name} & MAY_IMPORT.get(room, set())
 
 
 def wrong_place(path: str, name: str) -> bool:

@@ -148,8 +148,8 @@ class Watch:
             self.marked.pop(now.index, None)
         elif was.follows is None:
             self.marked[now.index] = world.now
-            one_by_one = self.fleet.rollout.max_unavailable == "1"
-            if one_by_one and was.claim is not None and self._is_settled(was.index) and (free := self._free()):
+            last = self.fleet.rollout.max_unavailable == "1" and not self._is_closed(was.index)
+            if last and was.claim is not None and self._is_settled(was.index) and (free := self._free()):
                 self.wrong(f"slot {was.index} follows {now.follows} and serves a claim, before {free}")
 
     def _is_settled(self, index: int) -> bool:
