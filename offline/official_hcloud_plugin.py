@@ -26,7 +26,7 @@ BYTES = 4_000_000_000  # with the module and build caches of Go
 
 
 def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
-    """Build it where it is missing: first without a schema, then with the one that it writes itself. Raises SetupError."""
+    """Build it where it is missing: first without a schema, then with the files that it writes itself. Raises SetupError."""
     if paths.hcloud_plugin.is_file():
         return
     go = golang.find_go(paths, environ, "The hcloud plugin is to be built", "Pulumi's own release of it on PATH")
@@ -40,6 +40,7 @@ def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
         run([go, "list", "-mod=mod", "-deps", "."], "Downloading the plugin's modules", sums, module)
         program, first = Program(".", ("main.version", VERSION)), module / "first"
         golang.build(go, module, program, first, environ)
-        run([first, "schema", "--out", "generated", "--skip-docs", "--skip-examples"], "Writing its schema", cwd=module)
-        shutil.copyfile(module / "generated" / "schema.json", module / "schema.json")
+        run([first, "schema", "--out", "generated", "--skip-docs", "--skip-examples"], "Writing its schema and metadata", cwd=module)
+        for name in EMBEDDED:
+            shutil.copyfile(module / "generated" / name, module / name)
         golang.build(go, module, program, paths.hcloud_plugin, environ)

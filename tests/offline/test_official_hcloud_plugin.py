@@ -10,8 +10,8 @@ from tools.machine import paths
 
 GO = """#!/bin/sh
 case $1 in env) echo go1.26.8; exit ;; list) exit ;; esac
-cat schema.json >>"$HOME/built"; while [ "$1" != -o ]; do shift; done
-printf '#!/bin/sh\\nmkdir -p generated; echo "$1 schema" >generated/schema.json\\n' >"$2"; chmod +x "$2"
+cat schema.json bridge-metadata.json >>"$HOME/built"; while [ "$1" != -o ]; do shift; done
+printf '#!/bin/sh\\nmkdir -p generated; for made in schema bridge-metadata; do echo "$1 $made" >generated/$made.json; done\\n' >"$2"; chmod +x "$2"
 """
 
 
@@ -27,7 +27,7 @@ def test_it_is_built_once_around_its_own_schema(tmp_path: Path) -> None:
     for _ in range(2):
         official_hcloud_plugin.install_plugin(where, {"PATH": f"{tmp_path}:/usr/bin:/bin", "HOME": str(tmp_path)})
 
-    assert (tmp_path / "built").read_text() == "{}schema schema\n"
+    assert (tmp_path / "built").read_text() == "{}{}schema schema\nschema bridge-metadata\n"
     assert where.hcloud_plugin.is_file()
 
 
