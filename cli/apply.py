@@ -23,7 +23,7 @@ from cli.context import open_selected
 from cli.engine_run import Engine, call_engine, errors_of
 from cli.errors import CommandError
 from cli.stacks import chosen
-from cli.standing import published
+from cli.standing import published, spent_this_month
 from cli.tables import columns, money
 from cli.update_view import UpdateView
 from providers.engine_events import Event, Step, Trouble
@@ -187,7 +187,8 @@ def look(stack: str, approved: Approved) -> Review:
     except UsageError as error:
         raise CommandError(str(error), int(Exit.USAGE)) from None
     old, notes = base_of(base, short)
-    asked = Asked(short, base, head, time.time(), published(run_pulumi, stack))
+    runs = published(run_pulumi, stack, spent_this_month=spent_this_month(stack))
+    asked = Asked(short, base, head, time.time(), runs)
     return review(asked, old, Look(open_selected(stack).market), notes)
 
 
@@ -207,7 +208,7 @@ def publish(stack: str, file: Path | None) -> None:
     if file is None:
         return
     try:
-        file.write_text(published(run_pulumi, stack).to_json())
+        file.write_text(published(run_pulumi, stack, spent_this_month=spent_this_month(stack)).to_json())
     except (BackendError, OSError) as error:
         print(f"warning: what runs now was not written to {file}: {error}", file=sys.stderr)
 

@@ -40,7 +40,11 @@ def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
         run([go, "list", "-mod=mod", "-deps", "."], "Downloading the plugin's modules", sums, module)
         program, first = Program(".", ("main.version", VERSION)), module / "first"
         golang.build(go, module, program, first, environ)
-        run([first, "schema", "--out", "generated", "--skip-docs", "--skip-examples"], "Writing its schema and metadata", cwd=module)
+        run(
+            [first, "schema", "--out", "generated", "--skip-docs", "--skip-examples"],
+            "Writing its schema and metadata",
+            cwd=module,
+        )
         for name in EMBEDDED:
             shutil.copyfile(module / "generated" / name, module / name)
         golang.build(go, module, program, paths.hcloud_plugin, environ)

@@ -11,7 +11,12 @@ from tools.machine import paths
 GO = """#!/bin/sh
 case $1 in env) echo go1.26.8; exit ;; list) exit ;; esac
 cat schema.json bridge-metadata.json >>"$HOME/built"; while [ "$1" != -o ]; do shift; done
-printf '#!/bin/sh\\nmkdir -p generated; for made in schema bridge-metadata; do echo "$1 $made" >generated/$made.json; done\\n' >"$2"; chmod +x "$2"
+cat >"$2" <<'END'
+#!/bin/sh
+mkdir -p generated
+for made in schema bridge-metadata; do echo "$1 $made" >generated/$made.json; done
+END
+chmod +x "$2"
 """
 
 
