@@ -10,10 +10,10 @@ controller goes on with what a killed one began, and two controllers together ta
 """
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from config.rollout import RolloutConfig
+from controller.leaving import Gate
 from controller.reasons import Reason, Rule
 from controller.slots import Slot, State
 
@@ -31,12 +31,12 @@ def next_wave(
     wanted: str,
     digests: Mapping[int, str],
     rollout: RolloutConfig,
-    shut: AbstractSet[int] = frozenset(),
+    gates: Mapping[int, Gate] | None = None,
 ) -> Wave:
     """Return the slots that follow next, after those that have begun.
 
-    `digests`: what each slot was made of at its last `up` that ended well; one that is not told has not followed. `shut`:
-    slots that should serve and whose gates were not seen open.
+    `digests`: what each slot was made of at its last `up` that ended well; one that is not told has not followed. `gates`: as
+    they were seen; one that is not told is unknown. Without them all are open. A slot behind an unknown gate may serve.
     """
     serving = [slot for slot in slots if slot.state is State.READY]
     begun = tuple(slot.index for slot in serving if slot.changes)
@@ -48,14 +48,16 @@ def next_wave(
         who = ", ".join(f"slot {index}" for index in failed)
         says = f"the change of {who} failed, so {', '.join(names)} stay as they are"
         return Wave(begun, Reason(Rule.WAVE, says, {"older": names, "failed": tuple(map(str, failed))}))
-    waits = {slot.index for slot in older}
-    closed = len(shut & {slot.index for slot in serving} - waits - set(begun))
+    seen = {slot.index: Gate.OPEN if gates is None else gates.get(slot.index, Gate.UNKNOWN) for slot in serving}
+    able = [slot for slot in older if seen[slot.index] is not Gate.UNKNOWN]
+    waits = {slot.index for slot in able}.union(begun)
+    closed = sum(gate is not Gate.OPEN and index not in waits for index, gate in seen.items())
     most = rollout.most_down(len(serving))
-    room = most - len(begun) - closed
+    room = min(most - len(begun) - closed, len(able))
     if room <= 0:
         says = f"{len(begun)} slots change and {closed} are closed; {most} may be down at once"
         return Wave(begun, Reason(Rule.WAVE, says, {"older": names, "changing": len(begun), "most": most}))
-    first = sorted(older, key=lambda slot: (slot.index not in shut, slot.claim is not None, slot.index))[:room]
+    first = sorted(able, key=lambda slot: (seen[slot.index] is Gate.OPEN, slot.claim is not None, slot.index))[:room]
     says = f"{len(older)} slots are of an older config; {', '.join(f'slot {slot.index}' for slot in first)} follow"
     starts = (*begun, *(slot.index for slot in first))
     return Wave(starts, Reason(Rule.WAVE, says, {"older": names, "most": most}))

@@ -10,7 +10,7 @@ from functools import partial
 
 from controller import scaling
 from controller.demand import Claim, Queue, Seen
-from controller.leaving import Gate, Leaving
+from controller.leaving import Leaving
 from controller.loop import slot_run
 from controller.loop.drain import drain, reopen
 from controller.loop.known import DEAD_SECONDS, Known
@@ -175,8 +175,8 @@ class Loop:
         told = self.ports.stacks.digests(tuple(places.values()))
         # What is not known yet may have followed; it is read from the slot's stack meanwhile.
         digests = {index: told.get(place, fleet.digest) for index, place in places.items()}
-        opened = {index for index, place in places.items() if place in sights and sights[place].look.gate is Gate.OPEN}
-        wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, places.keys() - opened)
+        gates = {index: sights[place].look.gate for index, place in places.items() if place in sights}
+        wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, gates)
         for slot in slots:
             if slot.index in wave.starts:
                 self.run(known, slot)

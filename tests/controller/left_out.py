@@ -104,9 +104,9 @@ def silent_is_idle(known: leaving.Leaving, look: leaving.Look) -> Any:
 def waves_of(change: Callable[..., Any]) -> Rules:
     """Change what the rules of waves are told of slots and rollout."""
 
-    def wave(slots: Any, wanted: str, digests: Any, rollout: Any, shut: Any) -> waves.Wave:
+    def wave(slots: Any, wanted: str, digests: Any, rollout: Any, gates: Any) -> waves.Wave:
         slots, rollout = change(slots, rollout)
-        return waves.next_wave(slots, wanted, digests, rollout, shut)
+        return waves.next_wave(slots, wanted, digests, rollout, gates)
 
     def crowded(slots: Any, wanted: str, rollout: Any) -> Any:
         slots, rollout = change(slots, rollout)
@@ -137,36 +137,36 @@ LEFT_OUT: dict[str, tuple[int, Rules]] = {
     "after a gap the window begins anew": (319, told(watched_without_a_gap)),
     "the last one stays for the idle window": (1, without(scaling.held_while_in_use)),
     "hosts tell of requests between looks": (4, Rules(measure=deaf_between_looks)),
-    "load on a slot that leaves is load": (4, Rules(measure=blind_to_what_leaves)),
+    "load on a slot that leaves is load": (516, Rules(measure=blind_to_what_leaves)),
     "bounds clamp": (0, without(scaling.clamped)),
     "money cuts": (0, without(scaling.cut_by_money)),
     "claims have slots": (1, Rules(assign=lambda *_: {})),
     "a slot that serves a claim stays": (4, with_slots(lambda slot: replace(slot, claim=None))),
     "booting is capacity": (0, Rules(plan=partial(plan.plan, capacity=frozenset({State.READY})))),
-    "booting is no capacity on the way down": (8, Rules(plan=booting_counts_on_the_way_down)),
+    "booting is no capacity on the way down": (18, Rules(plan=booting_counts_on_the_way_down)),
     "what leaves comes back": (49, planned(without=Act.REOPEN)),
     "what failed is cleared": (1, planned(without=Act.CLEAR)),
-    "a closed gate is mended": (8, planned(without=Act.MEND)),
+    "a closed gate is mended": (51, planned(without=Act.MEND)),
     "what failed cools off": (2, with_slots(lambda slot: replace(slot, failed_at=None))),
     "a clock set back ends a cool-off": (5, Rules(set_back=lambda *_: None)),
-    "several that fail stop further ones": (8, Rules(plan=partial(plan.plan, failing_most=99))),
+    "several that fail stop further ones": (24, Rules(plan=partial(plan.plan, failing_most=99))),
     "what is beyond max takes room": (29, Rules(plan=blind_beyond_max)),
     "the gate is seen closed": (
         3,
         looking(lambda known, look: (known, replace(look, gate=Gate.CLOSED) if look.gate is Gate.OPEN else look)),
     ),
-    "half a second passes": (312, Rules(leave=partial(leaving.step, settle=0.0))),
+    "half a second passes": (439, Rules(leave=partial(leaving.step, settle=0.0))),
     "nothing is in flight": (4, looking(lambda known, look: (known, replace(look, in_flight=look.in_flight and 0)))),
     "the log stands still": (245, looking(lambda known, look: (replace(known, admitted=look.admitted), look))),
-    "who got in brings an idle slot back": (100, looking(lambda known, look: (replace(known, strict=False), look))),
+    "who got in brings an idle slot back": (245, looking(lambda known, look: (replace(known, strict=False), look))),
     "a silent host is not idle": (29, Rules(leave=lambda known, look: leaving.step(*silent_is_idle(known, look)))),
     "a silent host is not dead": (8, looking(lambda known, look: (replace(known, dead=True), look))),
-    "waiting has an end": (10, looking(lambda known, look: (replace(known, longest_seconds=math.inf), look))),
+    "waiting has an end": (8, looking(lambda known, look: (replace(known, longest_seconds=math.inf), look))),
     "waits are by a monotonic clock": (17, Rules(by_the_wall=True)),
     "a look under the lock": (3, Rules(leave=ends_without_another_look)),
-    "the row is read again under the lock": (138, Rules(changed=lambda *_: None)),
+    "the row is read again under the lock": (92, Rules(changed=lambda *_: None)),
     "the bounds are read again under the lock": (251, Rules(unwanted=lambda *_: None)),
-    "an old decision is dropped": (32, Rules(late=lambda *_: None)),
+    "an old decision is dropped": (56, Rules(late=lambda *_: None)),
     "slots follow an edit": (8, Rules(wave=lambda *_: waves.Wave())),
     "no more go down than may": (10, waves_of(lambda slots, _rollout: (slots, RolloutConfig(max_unavailable="9")))),
     "two controllers take down no more": (616, Rules(crowded=lambda *_: None)),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.rollout import RolloutConfig
+from controller.leaving import Gate
 from controller.reasons import Rule
 from controller.slots import Event, Slot, State, advance
 from controller.waves import Wave, crowded, next_wave, refused
@@ -29,22 +30,23 @@ def made(fleet: Fleet) -> tuple[list[Slot], dict[int, str]]:
     return slots, {index: digest for index, (_, digest) in enumerate(fleet) if digest is not None}
 
 
-@given(fleets, rollouts, st.sets(st.integers(0, 11)))
+@given(fleets, rollouts, st.dictionaries(st.integers(0, 11), st.sampled_from(Gate)))
 def test_a_wave_takes_only_slots_that_serve_by_an_older_digest_and_no_more_than_may_be_down(
-    fleet: Fleet, rollout: RolloutConfig, shut: set[int]
+    fleet: Fleet, rollout: RolloutConfig, gates: dict[int, Gate]
 ) -> None:
     slots, digests = made(fleet)
     ready = {slot.index for slot in slots if slot.state is State.READY}
     begun = {slot.index for slot in slots if slot.changes}
 
-    wave = next_wave(slots, NEW, digests, rollout, shut)
+    wave = next_wave(slots, NEW, digests, rollout, gates)
 
     fresh = set(wave.starts) - begun
     assert begun <= set(wave.starts) <= ready
     assert all(digests.get(index) != NEW for index in fresh)
     older = {index for index in ready - begun if digests.get(index) != NEW}
     if fresh:
-        down = begun | fresh | (shut & ready - older)
+        closed = {index for index in older if gates.get(index) is Gate.CLOSED}
+        down = begun | fresh | {index for index in ready if gates.get(index) is not Gate.OPEN} - closed
         assert len(down) <= rollout.most_down(len(ready))
         assert not refused(slots, NEW)
     assert (wave.reason is None) == (not older)
@@ -106,8 +108,10 @@ def test_a_slot_without_a_claim_follows_first_and_the_reason_names_it() -> None:
 def test_a_slot_behind_a_closed_gate_follows_first_and_one_that_has_followed_takes_room() -> None:
     slots = [Slot(0, State.READY), Slot(1, State.READY)]
 
-    assert next_wave(slots, NEW, {0: OLD, 1: OLD}, ONE, {1}).starts == (1,)
-    waits = next_wave(slots, NEW, {0: OLD, 1: NEW}, ONE, {1})
+    one = {0: Gate.OPEN, 1: Gate.CLOSED}
+    assert next_wave(slots, NEW, {0: OLD, 1: OLD}, ONE, one).starts == (1,)
+    assert next_wave(slots, NEW, {0: OLD, 1: OLD}, ONE, {0: Gate.OPEN}).starts == ()
+    waits = next_wave(slots, NEW, {0: OLD, 1: NEW}, ONE, one)
     assert waits.starts == ()
     assert waits.reason is not None
     assert waits.reason.says == "0 slots change and 1 are closed; 1 may be down at once"

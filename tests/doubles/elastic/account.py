@@ -22,6 +22,7 @@ class Account(Timeline):
     broken_market: bool = False
     quick_states: bool = False  # a process knows where slots answer from its first look
     metrics_down: float = 0.0  # until when
+    over: bool = False  # a destroyed stack is not made again
     left_alone: bool = False  # no controller starts any more
     leader: Process | None = None
     led_at: float = 0.0  # since when it leads

@@ -41,6 +41,7 @@ def calm(world: World, hire: Callable[[], None]) -> None:
         _left_alone(world, world.lease_seconds)
         hire()
         _wait(world, fewest, "there is a controller again")
+    world.over = True
     world.start("person", persons.destroys(world, again=False))
     _wait(world, nothing, "the stack is destroyed")
 

@@ -60,4 +60,4 @@ def destroys(world: World, again: bool) -> Generator[float, None, None]:
     if again:
         yield world.chance.uniform(5, 60)
         for fleet in world.fleets.values():
-            fleet.applied = fleet.elastic
+            fleet.applied = None if world.over else fleet.elastic
