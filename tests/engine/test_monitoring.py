@@ -47,6 +47,7 @@ def watched(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
     config = sandbox_config(f"http://127.0.0.1:{market}", TIME_SCALE, f"http://127.0.0.1:{store}")
     config |= watching_config(str(tmp_path / "kubeconfig"))
     config["gpu-fleet:limits"] = LIMITS
+    config["gpu-fleet:budget"] = {"usdPerDay": 100_000, "usdPerMonth": 1_000_000}  # at the market's pace here
     (tmp_path / "state").mkdir()
     (tmp_path / "Pulumi.test.yaml").write_text(yaml.safe_dump({"config": config}))
     settings = Settings(
