@@ -23,11 +23,11 @@ from cli.context import open_selected
 from cli.engine_run import Engine, call_engine, errors_of
 from cli.errors import CommandError
 from cli.stacks import chosen
-from cli.standing import published, spent_this_month
+from cli.standing import standing_now
 from cli.tables import columns, money
 from cli.update_view import UpdateView
 from providers.engine_events import Event, Step, Trouble
-from providers.vast.pulumi_state import INSTANCE, BackendError, run_pulumi
+from providers.vast.pulumi_state import INSTANCE, BackendError
 from review.applying import Rented, differences, rented_of, unplanned
 from review.approved import Approved, UnreadableReview, read_approved
 from review.prospects import Look
@@ -187,8 +187,7 @@ def look(stack: str, approved: Approved) -> Review:
     except UsageError as error:
         raise CommandError(str(error), int(Exit.USAGE)) from None
     old, notes = base_of(base, short)
-    runs = published(run_pulumi, stack, spent_this_month=spent_this_month(stack))
-    asked = Asked(short, base, head, time.time(), runs)
+    asked = Asked(short, base, head, time.time(), standing_now(stack))
     return review(asked, old, Look(open_selected(stack).market), notes)
 
 
@@ -208,7 +207,7 @@ def publish(stack: str, file: Path | None) -> None:
     if file is None:
         return
     try:
-        file.write_text(published(run_pulumi, stack, spent_this_month=spent_this_month(stack)).to_json())
+        file.write_text(standing_now(stack).to_json())
     except (BackendError, OSError) as error:
         print(f"warning: what runs now was not written to {file}: {error}", file=sys.stderr)
 

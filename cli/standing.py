@@ -37,11 +37,16 @@ from weights.manifest import Manifest
 def standing(out: Path | None, stack: str | None) -> None:
     """Write what the stack runs, for `gpu-fleet review --standing`: machines, prices, places, disks, and no secret."""
     name = chosen(stack)
-    text = published(run_pulumi, name, spent_this_month=spent_this_month(name)).to_json()
+    text = standing_now(name).to_json()
     if out:
         out.write_text(text)
     else:
         print(text, end="")
+
+
+def standing_now(stack: str) -> Standing:
+    """Return what a stack runs, and what the month has cost. Raises BackendError."""
+    return published(run_pulumi, stack, spent_this_month=spent_this_month(stack))
 
 
 def spent_this_month(stack: str, opened: Callable[[str], CommandContext] = open_selected) -> float | None:

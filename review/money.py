@@ -1,17 +1,16 @@
 """What the instances cost: now, after the edit, and at the ceilings, against the budget. Pure. Unknown is never nought."""
 
-import calendar
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from config.stack import StackConfig
+from providers.budget.period import HOUR, periods_of
 from review.prospects import Prospect, prices_of
 from review.report import Action, InstanceReview, PeriodReview, Price
 from review.standing import Standing
 from review.totals import expected, running, total
 
 HOURS_A_MONTH = 730.0
-HOUR, DAY_HOURS = 3600.0, 24.0
+DAY_HOURS = 24.0
 RENTS = frozenset({Action.RENTED, Action.ANOTHER_MACHINE})
 
 
@@ -103,18 +102,15 @@ def _running(fleet: str, instances: Iterable[InstanceReview]) -> int:
 
 def hours_left(at: float) -> float:
     """Return the hours to the end of the UTC month. `at`: unix seconds."""
-    moment = datetime.fromtimestamp(at, UTC)
-    days = calendar.monthrange(moment.year, moment.month)[1]
-    gone = (moment.day - 1) * DAY_HOURS + moment.hour + moment.minute / 60 + moment.second / HOUR
-    return days * DAY_HOURS - gone
+    _day, month = periods_of(at)
+    return month.hours_left(at)
 
 
 def spent_of(standing: Standing | None, at: float, scale: float) -> float | None:
     """Return what this UTC month has cost so far: the published sum, and what runs since then. None if unknown."""
     if standing is None or standing.spent_this_month is None:
         return None
-    then, now = (datetime.fromtimestamp(moment, UTC) for moment in (standing.at, at))
     rate = total(one.pays for one in standing.instances)
-    if rate is None or (then.year, then.month) != (now.year, now.month):
+    if rate is None or periods_of(standing.at)[1] != periods_of(at)[1]:
         return None
     return standing.spent_this_month + rate * scale * max(0.0, at - standing.at) / HOUR

@@ -3,8 +3,11 @@
 Names, sizes and prices follow Hetzner's public price list of May 2026 (net euros a month). Later prices are not known here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol, TypeVar
+
+from sandbox.hetzner.errors import HetznerError
 
 HOURS_A_MONTH = 624  # after so many hours Hetzner charges the monthly price
 VAT = 1.19
@@ -151,6 +154,29 @@ IMAGES = (
 )
 LOAD_BALANCER_TYPES = (LoadBalancerType(1, "lb11", 5.39, 5, 25),)
 VOLUME_EUROS_A_GB, IPV4_EUROS = 0.0572, 0.50
+
+
+class Named(Protocol):
+    """What calls refer to by name or by id."""
+
+    @property
+    def id(self) -> int:
+        """The id."""
+
+    @property
+    def name(self) -> str:
+        """The name."""
+
+
+Row = TypeVar("Row", bound=Named)
+
+
+def named(kind: str, rows: Iterable[Row], name: str | int) -> Row:
+    """Return the row with that name or id. Raises HetznerError."""
+    found = next((one for one in rows if str(name) in (one.name, str(one.id))), None)
+    if found is None:
+        raise HetznerError("not_found", f"{kind} '{name}' not found")
+    return found
 
 
 @dataclass

@@ -21,12 +21,12 @@ class Firewall(Resource):
     servers: set[int] = field(default_factory=set)
 
     KIND = "firewall"
+    CAN_BE_PROTECTED = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API shows it."""
-        common = {key: value for key, value in self.common().items() if key != "protection"}
         return {
-            **common,
+            **self.common(),
             "rules": [rule.model_dump() for rule in self.rules],
             "applied_to": [{"type": "server", "server": {"id": number}} for number in sorted(self.servers)],
         }

@@ -17,11 +17,11 @@ class PlacementGroup(Resource):
     servers: set[int] = field(default_factory=set)
 
     KIND = "placement_group"
+    CAN_BE_PROTECTED = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API shows it."""
-        common = {key: value for key, value in self.common().items() if key != "protection"}
-        return {**common, "type": "spread", "servers": sorted(self.servers)}
+        return {**self.common(), "type": "spread", "servers": sorted(self.servers)}
 
     def join(self, server: int) -> None:
         """Take a server in. Raises HetznerError if the group is full."""

@@ -25,15 +25,17 @@ class Resource:
     is_protected: bool = False
 
     KIND = "resource"
+    CAN_BE_PROTECTED = True
 
     def common(self) -> dict[str, Any]:
-        """Return the fields that every resource shows."""
+        """Return the fields that every resource of its kind shows."""
+        protection = {"protection": {"delete": self.is_protected}} if self.CAN_BE_PROTECTED else {}
         return {
             "id": self.id,
             "name": self.name,
             "labels": dict(self.labels),
             "created": moment(self.created),
-            "protection": {"delete": self.is_protected},
+            **protection,
         }
 
     def to_json(self) -> dict[str, Any]:

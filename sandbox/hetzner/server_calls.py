@@ -7,7 +7,7 @@ from typing import Any
 from sandbox.hetzner import firewalls
 from sandbox.hetzner.actions import Action
 from sandbox.hetzner.bodies import Attachment, NewServer, NewType
-from sandbox.hetzner.catalog import IMAGES, LOCATIONS, Image, Location, ServerType
+from sandbox.hetzner.catalog import IMAGES, LOCATIONS, Image, Location, ServerType, named
 from sandbox.hetzner.errors import HetznerError, invalid_field
 from sandbox.hetzner.firewalls import Firewall
 from sandbox.hetzner.networks import Network
@@ -24,11 +24,11 @@ CREATE, START, STOP, ATTACH, CHANGE_TYPE, DELETE = 12.0, 4.0, 5.0, 3.0, 45.0, 5.
 def create(project: Project, body: NewServer) -> dict[str, Any]:
     """Make a server: create, then attach and start, each as an action of its own. Raises HetznerError."""
     kind = type_of(project, body.server_type)
-    place = _location(body.location)
+    place = LOCATIONS[0] if body.location is None else named("location", LOCATIONS, body.location)
     image = _image(body.image, kind)
     if place.name in kind.sold_out:
         raise unavailable(kind, place)
-    keys = tuple(_key(project, each) for each in body.ssh_keys)
+    keys = tuple(named("SSH key", project.all(SshKey), each).public_key for each in body.ssh_keys)
     networks = [project.find(Network, each) for each in body.networks]
     walls = [project.find(Firewall, each.firewall) for each in body.firewalls]
     volumes = [project.find(Volume, each) for each in body.volumes]
@@ -132,10 +132,7 @@ def delete(project: Project, one: Server) -> dict[str, Any]:
 
 def type_of(project: Project, name: str | int) -> ServerType:
     """Return a server type by name or id. Raises HetznerError."""
-    found = next((one for one in project.catalog.server_types if str(name) in (one.name, str(one.id))), None)
-    if found is None:
-        raise HetznerError("not_found", f"server type '{name}' not found")
-    return found
+    return named("server type", project.catalog.server_types, name)
 
 
 def unavailable(kind: ServerType, place: Location) -> HetznerError:
@@ -143,29 +140,11 @@ def unavailable(kind: ServerType, place: Location) -> HetznerError:
     return HetznerError("resource_unavailable", f"server type {kind.name} is currently unavailable in {place.name}")
 
 
-def _location(name: str | int | None) -> Location:
-    if name is None:
-        return LOCATIONS[0]
-    found = next((one for one in LOCATIONS if str(name) in (one.name, str(one.id))), None)
-    if found is None:
-        raise HetznerError("not_found", f"location '{name}' not found")
-    return found
-
-
 def _image(name: str | int, kind: ServerType) -> Image:
-    found = next((one for one in IMAGES if str(name) in (one.name, str(one.id))), None)
-    if found is None:
-        raise HetznerError("not_found", f"image '{name}' not found")
+    found = named("image", IMAGES, name)
     if found.architecture != kind.architecture:
         raise invalid_field("image", "is for another architecture")
     return found
-
-
-def _key(project: Project, name: str | int) -> str:
-    found = next((one for one in project.all(SshKey) if str(name) in (one.name, str(one.id))), None)
-    if found is None:
-        raise HetznerError("not_found", f"SSH key '{name}' not found")
-    return found.public_key
 
 
 def _last(first: Action, steps: list[Action]) -> Action:

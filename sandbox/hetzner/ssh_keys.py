@@ -19,11 +19,11 @@ class SshKey(Resource):
     fingerprint: str = ""
 
     KIND = "ssh_key"
+    CAN_BE_PROTECTED = False
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the API shows it."""
-        common = {key: value for key, value in self.common().items() if key != "protection"}
-        return {**common, "public_key": self.public_key, "fingerprint": self.fingerprint}
+        return {**self.common(), "public_key": self.public_key, "fingerprint": self.fingerprint}
 
 
 def create(project: Project, body: NewSshKey) -> dict[str, Any]:

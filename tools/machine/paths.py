@@ -113,14 +113,12 @@ class Paths:
     @property
     def kubernetes_plugin_parts(self) -> tuple[Path, ...]:
         """What Pulumi's own kubernetes plugin is built from."""
-        folder = self.checkout / "offline" / "modules" / "kubernetes_plugin"
-        return tuple(sorted(file for file in folder.glob("*") if file.suffix in (".go", ".mod", ".sum")))
+        return go_files(self.checkout / "offline" / "modules" / "kubernetes_plugin")
 
     @property
     def hcloud_plugin_parts(self) -> tuple[Path, ...]:
         """What Pulumi's hcloud plugin is built from."""
-        folder = self.checkout / "offline" / "modules" / "hcloud_plugin"
-        return tuple(sorted(file for file in folder.glob("*") if file.suffix in (".go", ".mod", ".sum")))
+        return go_files(self.checkout / "offline" / "modules" / "hcloud_plugin")
 
     @property
     def hcloud_plugin(self) -> Path:
@@ -206,6 +204,11 @@ def find(checkout: Path, environ: Mapping[str, str]) -> Paths:
         cache=base("XDG_CACHE_HOME", home / ".cache"),
         state=base("XDG_STATE_HOME", home / ".local" / "state"),
     )
+
+
+def go_files(module: Path) -> tuple[Path, ...]:
+    """Return the files of a Go module that decide what is built from it."""
+    return tuple(sorted(file for file in module.glob("*") if file.suffix in (".go", ".mod", ".sum")))
 
 
 def digest(files: Iterable[Path], extra: str = "") -> str:

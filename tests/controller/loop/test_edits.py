@@ -36,9 +36,8 @@ def test_an_edit_reaches_slots_in_waves_and_those_of_which_nothing_is_known_are_
     assert [row(world, index).follows for index in range(3)] == [None] * 3
 
 
-def test_a_request_under_way_ends_before_its_host_changes(world: SmallWorld) -> None:
-    place = Place("burst", 0)
-    world.host(place, 1)
+def end_the_request_once_closed(world: SmallWorld, place: Place) -> None:
+    """Let the request under way end while the controller waits behind the closed gate, and no update have begun by then."""
     pauses = world.clock.sleep
 
     def passes(seconds: float) -> None:
@@ -48,6 +47,12 @@ def test_a_request_under_way_ends_before_its_host_changes(world: SmallWorld) -> 
             world.host(place, 0, Gate.CLOSED, "1")
 
     world.clock.sleep = passes  # type: ignore[method-assign]
+
+
+def test_a_request_under_way_ends_before_its_host_changes(world: SmallWorld) -> None:
+    place = Place("burst", 0)
+    world.host(place, 1)
+    end_the_request_once_closed(world, place)
     world.tick(world.loop())
 
     assert world.acts == ["closed burst-0", "up burst-0"]
@@ -122,15 +127,7 @@ def test_a_slot_that_serves_unknown_to_its_row_is_not_restarted_under_a_request(
     world.fleets["burst"] = Elastic(min=1, max=1)
     world.rows = {place: Slot(0, State.RENTING, 1)}
     world.host(place, 1)
-    pauses = world.clock.sleep
-
-    def passes(seconds: float) -> None:
-        pauses(seconds)
-        if seconds > 1 and world.hosts[place].look.gate is Gate.CLOSED:
-            assert "up burst-0" not in world.acts
-            world.host(place, 0, Gate.CLOSED, "1")
-
-    world.clock.sleep = passes  # type: ignore[method-assign]
+    end_the_request_once_closed(world, place)
     world.tick(world.loop())
 
     assert world.acts[:2] == ["closed burst-0", "up burst-0"]
