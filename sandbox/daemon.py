@@ -157,6 +157,7 @@ class Sandbox:
                 ],
                 "usd_per_hour": round(sum(one.market.usd_per_hour() for one in self.accounts.all()), 6),
                 "usd_billed": round(sum(one.market.usd_billed() for one in self.accounts.all()), 6),
+                "rented_in_all": sum(len(one.market.contracts()) for one in self.accounts.all()),
                 "calls": account.thresholds.calls,
                 "calls_too_early": account.thresholds.too_early,
                 "not_emulated": dict(account.not_emulated),

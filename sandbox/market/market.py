@@ -202,9 +202,13 @@ class Market:
 
     def usd_billed(self) -> float:
         """Return the cost since the market's start, in $."""
+        now = self.clock.now()
+        return sum(one.usd(now) for one in self.contracts())
+
+    def contracts(self) -> list[Contract]:
+        """Return every contract since the market's start, ended ones too."""
         with self.lock:
-            now = self.clock.now()
-            return sum(one.usd(now) for one in itertools.chain(self._ended, self._contracts.values()))
+            return [*self._ended, *self._contracts.values()]
 
     def tick(self) -> None:
         """Do the due work of all accounts, such as starting a container whose image is there. Called often."""
@@ -250,12 +254,10 @@ class Market:
         """Make or start the host of a contract; blocks."""
         host, message = contract.host, states.refused(contract)
         try:
-            if message:
-                pass  # the container exists and never starts
-            elif host is None:
+            if host is None and not message:
                 host = self._hosts.create(host_spec(contract, self.network))
                 self._break(contract, host)
-            else:
+            elif host is not None and not message:  # else the container exists and never starts
                 host.start()
         except HostsError as error:
             message = f"Error response from daemon: {error}"

@@ -69,9 +69,8 @@ def known(stack: Stack) -> dict[int, dict[str, Any]]:
 
 
 def rents(cloud: Cloud) -> int:
-    """How often anybody has asked the market to rent."""
-    calls: dict[str, int] = cloud.sandbox.status()["market"]["calls"]
-    return calls.get("create", 0)
+    """How many instances were ever rented; a lost race for an offer is no rental."""
+    return int(cloud.sandbox.status()["market"]["rented_in_all"])
 
 
 def assert_books_agree(cloud: Cloud, stack: Stack) -> None:
