@@ -189,7 +189,7 @@ class Sandbox:
             self._undo.append(self._postgres.remove)
             database = beside.submit(self._postgres.start)
         network, hosts = HostNetwork(), self._hosts()
-        faults = Faults(missing=frozenset({"store"}))
+        faults = Faults(missing=frozenset({"store", "hetzner"}))
         self._undo.append(hosts.close)
         if not settings.market_only:
             store = ObjectStore(settings.store)
@@ -236,7 +236,8 @@ class Sandbox:
             {
                 "corrupt-blob": lambda: corrupt_largest_blob(store.endpoint),
                 "truncated-blob": lambda: truncate_largest_blob(store.endpoint),
-            }
+            },
+            missing=frozenset({"hetzner"}),
         )
 
 

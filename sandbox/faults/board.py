@@ -161,7 +161,13 @@ class Faults:
             armed.tally = Tally(armed.tally.armed_at, armed.tally.seen + 1, armed.tally.struck + 1)
 
 
-_PART: Mapping[Room, str] = {"market": "market", "host": "hosts", "store": "object store", "vllm": "hosts"}
+_PART: Mapping[Room, str] = {
+    "market": "market",
+    "host": "hosts",
+    "store": "object store",
+    "vllm": "hosts",
+    "hetzner": "Hetzner API",
+}
 
 
 def _validated(fault: Fault, options: dict[str, Any]) -> Arming:

@@ -4,11 +4,12 @@ import difflib
 from collections.abc import Mapping
 
 from sandbox.faults.fault import Fault, FaultUnknown
+from sandbox.faults.hetzner import HETZNER
 from sandbox.faults.hosts import HOSTS, VLLM
 from sandbox.faults.market import MARKET
 from sandbox.faults.store import STORE
 
-FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in (*MARKET, *HOSTS, *STORE, *VLLM)}
+FAULTS: Mapping[str, Fault] = {fault.name: fault for fault in (*MARKET, *HOSTS, *STORE, *VLLM, *HETZNER)}
 
 
 def named(name: str) -> Fault:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-Room = Literal["market", "host", "store", "vllm"]
+Room = Literal["market", "host", "store", "vllm", "hetzner"]
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from sandbox.hetzner.machines import MachinesError
+
 Effect = Callable[[], object]
 
 
@@ -12,7 +14,8 @@ Effect = Callable[[], object]
 class Action:
     """One action on `resources` (type and id), from `begins` to `ends` in emulated unix seconds.
 
-    `failure` is its error's code and message if it will fail. `lock`: the server that it locks while it runs, by id.
+    `failure` is its error's code and message if it will fail; an effect without the machine that it needs makes one.
+    `lock`: the server that it locks while it runs, by id.
     """
 
     id: int
@@ -30,7 +33,10 @@ class Action:
         if not self.is_done and now >= self.ends:
             self.is_done = True
             if self.failure is None:
-                self.effect()
+                try:
+                    self.effect()
+                except MachinesError as error:
+                    self.failure = ("server_error", str(error))
 
     def to_json(self, now: float) -> dict[str, Any]:
         """Return it as the API shows it."""

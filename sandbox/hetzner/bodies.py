@@ -65,10 +65,11 @@ class Body(BaseModel):
 
 
 class Change(Body):
-    """The body of PUT: a new name, new labels."""
+    """The body of PUT: a new name, new labels. `auto_delete` is of primary IPs alone."""
 
     name: Text | None = None
     labels: Labels | None = None
+    auto_delete: bool | None = None
 
 
 class Protection(Body):
@@ -187,6 +188,24 @@ class PublicNet(Body):
     ipv6: int | None = None
 
 
+class NewPrimaryIp(Body):
+    """A new primary IP."""
+
+    name: Text
+    type: Literal["ipv4", "ipv6"]
+    assignee_type: Literal["server", "unassigned"] | None = None
+    assignee_id: int | None = None
+    location: str | int | None = None
+    auto_delete: bool = False
+    labels: Labels = {}
+
+
+class Assignment(Body):
+    """The body of assign."""
+
+    assignee_id: int
+
+
 class FirewallId(Body):
     """A firewall by id."""
 
@@ -217,6 +236,12 @@ class NewType(Body):
 
     server_type: str | int
     upgrade_disk: bool = False
+
+
+class Rebuild(Body):
+    """The body of rebuild."""
+
+    image: str | int
 
 
 class Attachment(Body):

@@ -1,6 +1,7 @@
 """What the emulated Hetzner sells: locations, server types with prices and stock, images, load balancers.
 
-Names, sizes and prices follow Hetzner's public price list of May 2026 (net euros a month). Later prices are not known here.
+Names, sizes and prices follow Hetzner's public price list of May 2026 (net euros a month). Later prices are not known here,
+and the price of lb21 is from memory.
 """
 
 from collections.abc import Iterable
@@ -152,7 +153,7 @@ IMAGES = (
     Image(114690387, "debian-12", "debian", "12"),
     Image(161547269, "ubuntu-24.04", "ubuntu", "24.04"),
 )
-LOAD_BALANCER_TYPES = (LoadBalancerType(1, "lb11", 5.39, 5, 25),)
+LOAD_BALANCER_TYPES = (LoadBalancerType(1, "lb11", 5.39, 5, 25), LoadBalancerType(2, "lb21", 16.40, 15, 75))
 VOLUME_EUROS_A_GB, IPV4_EUROS = 0.0572, 0.50
 
 
@@ -212,6 +213,11 @@ class Catalog:
             "volume": {"price_per_gb_month": money(VOLUME_EUROS_A_GB)},
             "server_backup": {"percentage": "20.000000"},
         }
+
+
+def everywhere(one: ServerType) -> ServerType:
+    """Return a server type as it is if no location has one left."""
+    return replace(one, sold_out=frozenset(place.name for place in LOCATIONS))
 
 
 def money(euros: float) -> dict[str, str]:

@@ -44,7 +44,12 @@ def create(project: Project, body: NewFirewall) -> dict[str, Any]:
 def set_rules(project: Project, one: Firewall, body: Rules) -> dict[str, Any]:
     """Replace the rules."""
     one.rules = body.rules
-    return {"actions": [project.begin("set_firewall_rules", [one], SECONDS).to_json(project.now)]}
+
+    def effect() -> None:
+        for number in sorted(one.servers):
+            project.machines.update(project, project.find(Server, number))
+
+    return {"actions": [project.begin("set_firewall_rules", [one], SECONDS, effect).to_json(project.now)]}
 
 
 def apply_to_resources(project: Project, one: Firewall, body: ApplyTo) -> dict[str, Any]:
@@ -66,7 +71,7 @@ def remove_from_resources(project: Project, one: Firewall, body: RemoveFrom) -> 
             "remove_firewall",
             [one, server],
             SECONDS,
-            partial(one.servers.discard, server.id),
+            partial(_protect, project, one, server, False),
             is_free=True,
         )
         for server in servers
@@ -76,9 +81,13 @@ def remove_from_resources(project: Project, one: Firewall, body: RemoveFrom) -> 
 
 def apply(project: Project, one: Firewall, server: Server, after: Action | None = None) -> Action:
     """Apply a firewall to a server."""
-    return project.begin(
-        "apply_firewall", [one, server], SECONDS, lambda: one.servers.add(server.id), after, is_free=True
-    )
+    effect = partial(_protect, project, one, server, True)
+    return project.begin("apply_firewall", [one, server], SECONDS, effect, after, is_free=True)
+
+
+def _protect(project: Project, one: Firewall, server: Server, on: bool) -> None:
+    (one.servers.add if on else one.servers.discard)(server.id)
+    project.machines.update(project, server)
 
 
 def confirm_unused(one: Firewall) -> None:

@@ -14,11 +14,15 @@ SECONDS = 1.0
 
 @dataclass
 class Network(Resource):
-    """A private network. `subnets` are (ip range, zone, type); `addresses`: private IPs by server."""
+    """A private network. `subnets` are (ip range, zone, type); `addresses`: private IPs by server or load balancer.
+
+    `load_balancers` are the load balancers among them.
+    """
 
     ip_range: str = ""
     subnets: list[tuple[str, str, str]] = field(default_factory=list)
     addresses: dict[int, str] = field(default_factory=dict)
+    load_balancers: set[int] = field(default_factory=set)
     expose_routes: bool = False
 
     KIND = "network"
@@ -39,13 +43,18 @@ class Network(Resource):
                 for span, zone, kind in self.subnets
             ],
             "routes": [],
-            "servers": sorted(self.addresses),
-            "load_balancers": [],
+            "servers": sorted(self.addresses.keys() - self.load_balancers),
+            "load_balancers": sorted(self.load_balancers),
             "expose_routes_to_vswitch": self.expose_routes,
         }
 
+    def release(self, number: int) -> None:
+        """Take back the address of a server or load balancer. Harmless if it has none."""
+        self.addresses.pop(number, None)
+        self.load_balancers.discard(number)
+
     def attach(self, server: int, ip: str | None) -> str:
-        """Give a server an address, the wanted one or the next free one, and return it. Raises HetznerError."""
+        """Give a server or load balancer an address, the wanted or the next free one, and return it. Raises HetznerError."""
         if server in self.addresses:
             raise HetznerError("server_already_attached", "server is already attached to network")
         if not self.subnets:

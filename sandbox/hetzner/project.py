@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from sandbox.faults import Faults, Occasion, Subject
 from sandbox.hetzner.actions import Action, Effect, moment
 from sandbox.hetzner.catalog import Catalog
 from sandbox.hetzner.errors import HetznerError, not_found
+from sandbox.hetzner.machines import Machines, NoMachines
 from sandbox.market.records.clock import MarketClock
 
 LIMITS = {"server": 10, "network": 50, "volume": 20, "load_balancer": 5, "primary_ip": 20, "firewall": 50}
@@ -42,6 +44,10 @@ class Resource:
         """Return it as the API shows it."""
         return self.common()
 
+    def show(self, _project: "Project") -> dict[str, Any]:
+        """Return it as the API shows it, with what other resources hold of it."""
+        return self.to_json()
+
 
 Kind = TypeVar("Kind", bound=Resource)
 
@@ -58,12 +64,19 @@ class Project:
     resources: dict[str, dict[int, Resource]] = field(default_factory=dict)
     actions: dict[int, Action] = field(default_factory=dict)
     failing: list[str] = field(default_factory=list)  # commands whose next action fails, each once
+    machines: Machines = field(default_factory=NoMachines)
+    faults: Faults = field(default_factory=Faults)
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1001))
 
     @property
     def now(self) -> float:
         """Emulated unix seconds."""
         return self.clock.now()
+
+    def strikes(self, fault: str, call: str, *concerned: Resource) -> bool:
+        """Say whether an armed fault strikes this kind of call about these resources."""
+        subjects = tuple(Subject(one.id, one.name) for one in concerned)
+        return self.faults.take(fault, Occasion(subjects, call)) is not None
 
     def number(self) -> int:
         """Return a new id."""
@@ -128,6 +141,8 @@ class Project:
         failure = None
         if command in self.failing:
             self.failing.remove(command)
+            failure = ("action_failed", "Action failed")
+        if self.strikes("hetzner-action-fails", command, *resources):
             failure = ("action_failed", "Action failed")
         action = Action(
             self.number(),

@@ -1,8 +1,6 @@
 """The API over HTTP: routes, tokens, request limit, faults."""
 
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from starlette.applications import Starlette
@@ -11,103 +9,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from sandbox.hetzner import bodies, firewalls, networks, placement_groups, server_calls, ssh_keys, volumes
-from sandbox.hetzner.catalog import IMAGES, LOAD_BALANCER_TYPES, LOCATIONS
+from sandbox.hetzner import bodies, faults
+from sandbox.hetzner.catalog import IMAGES, LOAD_BALANCER_TYPES, LOCATIONS, everywhere
 from sandbox.hetzner.errors import HetznerError, not_found
-from sandbox.hetzner.firewalls import Firewall
+from sandbox.hetzner.kinds import COLLECTIONS, Collection
 from sandbox.hetzner.listing import page_of
-from sandbox.hetzner.networks import Network
-from sandbox.hetzner.placement_groups import PlacementGroup
+from sandbox.hetzner.primary_ips import PrimaryIp
 from sandbox.hetzner.project import Project, Resource
 from sandbox.hetzner.rates import Rates
-from sandbox.hetzner.servers import Server
-from sandbox.hetzner.ssh_keys import SshKey
-from sandbox.hetzner.volumes import Volume
+from sandbox.services.dropped import Dropped
 
 TOKEN_LETTERS = 64
-Act = Callable[[Project, Any, Any], dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Collection:
-    """One kind of resource: its place in URLs, its calls. `actions`: the body's model and the function, by name."""
-
-    plural: str
-    kind: type[Resource]
-    body: type[bodies.Body]
-    create: Callable[[Project, Any], dict[str, Any]]
-    actions: dict[str, tuple[type[bodies.Body] | None, Act]]
-    confirm_unused: Callable[[Any], None] = lambda _one: None
-
-    @property
-    def singular(self) -> str:
-        """The key of one resource in an answer."""
-        return self.kind.KIND
-
-
-def _power(command: str) -> tuple[None, Act]:
-    return None, lambda project, one, _body: server_calls.power(project, one, command)
-
-
-COLLECTIONS = (
-    Collection("ssh_keys", SshKey, bodies.NewSshKey, ssh_keys.create, {}),
-    Collection(
-        "networks",
-        Network,
-        bodies.NewNetwork,
-        networks.create,
-        {
-            "add_subnet": (bodies.Subnet, networks.add_subnet),
-            "delete_subnet": (bodies.Range, networks.delete_subnet),
-            "change_ip_range": (bodies.Range, networks.change_ip_range),
-        },
-        networks.confirm_unused,
-    ),
-    Collection(
-        "firewalls",
-        Firewall,
-        bodies.NewFirewall,
-        firewalls.create,
-        {
-            "set_rules": (bodies.Rules, firewalls.set_rules),
-            "apply_to_resources": (bodies.ApplyTo, firewalls.apply_to_resources),
-            "remove_from_resources": (bodies.RemoveFrom, firewalls.remove_from_resources),
-        },
-        firewalls.confirm_unused,
-    ),
-    Collection(
-        "placement_groups",
-        PlacementGroup,
-        bodies.NewPlacementGroup,
-        placement_groups.create,
-        {},
-        placement_groups.confirm_unused,
-    ),
-    Collection(
-        "servers",
-        Server,
-        bodies.NewServer,
-        server_calls.create,
-        {
-            **{command: _power(command) for command in ("poweron", "poweroff", "shutdown", "reboot", "reset")},
-            "change_type": (bodies.NewType, server_calls.change_type),
-            "attach_to_network": (bodies.Attachment, server_calls.attach),
-            "detach_from_network": (bodies.Attachment, server_calls.detach),
-        },
-    ),
-    Collection(
-        "volumes",
-        Volume,
-        bodies.NewVolume,
-        volumes.create,
-        {
-            "attach": (bodies.Attach, volumes.attach),
-            "detach": (None, lambda project, one, _body: volumes.detach(project, one)),
-            "resize": (bodies.Resize, volumes.resize),
-        },
-        volumes.confirm_unused,
-    ),
-)
 
 
 def application(project: Project, rates: Rates | None = None) -> Starlette:
@@ -129,7 +41,14 @@ def _answered(project: Project, rates: Rates, request: Request, body: Any) -> Re
         with project.lock:
             project.settle()
             _admit(project, rates, request, headers)
-            found = _routed(project, request, request.path_params["path"].strip("/").split("/"), body)
+            path = request.path_params["path"].strip("/").split("/")
+            call = faults.Call.of(project, request.method, path, COLLECTIONS)
+            if faults.is_cut_off(project, call):
+                return Response("<html>502 Bad Gateway</html>", 502, headers, "text/html")
+            faults.refuse(project, call)
+            found = _routed(project, request, path, body)
+            if faults.is_lost(project, call):
+                return Dropped()
     except HetznerError as error:
         return JSONResponse(error.to_json(), error.status, headers)
     if not found:
@@ -165,7 +84,7 @@ def _routed(project: Project, request: Request, path: list[str], body: Any) -> d
         case "GET", ["actions", number] | [_, "actions", number]:
             return {"action": _action(project, number)}
         case "GET", [_] if collection:
-            rows = [_shown(project, one) for one in project.all(collection.kind)]
+            rows = [one.show(project) for one in project.all(collection.kind)]
             return page_of(request.query_params, collection.plural, rows)
         case "POST", [_] if collection:
             return collection.create(project, bodies.read(collection.body, body))
@@ -179,7 +98,7 @@ def _of_one(
 ) -> dict[str, Any]:
     match request.method, rest:
         case "GET", []:
-            return {collection.singular: _shown(project, one)}
+            return {collection.singular: one.show(project)}
         case "GET", ["actions"]:
             mine = (one.KIND, one.id)
             rows = [each.to_json(project.now) for each in project.actions.values() if mine in each.resources]
@@ -207,27 +126,22 @@ def _changed(project: Project, collection: Collection, one: Resource, body: bodi
         one.name = body.name
     if body.labels is not None:
         one.labels = body.labels
-    return {collection.singular: _shown(project, one)}
+    if body.auto_delete is not None and isinstance(one, PrimaryIp):
+        one.auto_delete = body.auto_delete
+    return {collection.singular: one.show(project)}
 
 
 def _deleted(project: Project, collection: Collection, one: Resource) -> dict[str, Any]:
     if one.is_protected:
         raise HetznerError("protected", f"{collection.singular} deletion is protected")
     collection.confirm_unused(one)
-    if isinstance(one, Server):
-        return server_calls.delete(project, one)
-    project.drop(one)
-    return {}
+    return collection.delete(project, one)
 
 
 def _found(project: Project, collection: Collection, number: str) -> Resource:
     if not number.isdigit():
         raise not_found(collection.singular, number)
     return project.find(collection.kind, int(number))
-
-
-def _shown(project: Project, one: Resource) -> dict[str, Any]:
-    return one.show(project) if isinstance(one, Server) else one.to_json()
 
 
 def _action(project: Project, number: str) -> dict[str, Any]:
@@ -238,9 +152,12 @@ def _action(project: Project, number: str) -> dict[str, Any]:
 
 
 def _on_sale(project: Project, request: Request, name: str, rest: list[str]) -> dict[str, Any]:
+    types = project.catalog.server_types
+    if "hetzner-sold-out" in project.faults.armed():
+        types = [everywhere(one) for one in types]
     rows: dict[str, list[dict[str, Any]]] = {
         "locations": [one.to_json() for one in LOCATIONS],
-        "server_types": [one.to_json() for one in project.catalog.server_types],
+        "server_types": [one.to_json() for one in types],
         "images": [one.to_json() for one in IMAGES],
         "load_balancer_types": [one.to_json() for one in LOAD_BALANCER_TYPES],
     }

@@ -4,14 +4,15 @@ import secrets
 from functools import partial
 from typing import Any
 
-from sandbox.hetzner import firewalls
+from sandbox.hetzner import firewalls, primary_ips
 from sandbox.hetzner.actions import Action
-from sandbox.hetzner.bodies import Attachment, NewServer, NewType
+from sandbox.hetzner.bodies import Attachment, NewServer, NewType, PublicNet, Rebuild
 from sandbox.hetzner.catalog import IMAGES, LOCATIONS, Image, Location, ServerType, named
 from sandbox.hetzner.errors import HetznerError, invalid_field
 from sandbox.hetzner.firewalls import Firewall
 from sandbox.hetzner.networks import Network
 from sandbox.hetzner.placement_groups import PlacementGroup
+from sandbox.hetzner.primary_ips import PrimaryIp
 from sandbox.hetzner.project import Project
 from sandbox.hetzner.servers import Server
 from sandbox.hetzner.ssh_keys import SshKey
@@ -42,21 +43,25 @@ def create(project: Project, body: NewServer) -> dict[str, Any]:
         server_type=kind,
         image=image,
         location=place,
-        ipv4=f"203.0.113.{number % 250 + 1}" if body.public_net.enable_ipv4 else None,
         ipv6=f"2001:db8:{number:x}::/64" if body.public_net.enable_ipv6 else None,
         user_data=body.user_data,
         ssh_keys=keys,
     )
+    address = _address(project, one, body.public_net) if body.public_net.enable_ipv4 else None
     project.add(one)
+    if address:
+        project.resources.setdefault(PrimaryIp.KIND, {})[address.id] = address
+        address.give(project, one)
     if group:
         group.join(one.id)
         one.on_delete.append(lambda: group.servers.discard(one.id))
-    first = project.begin("create_server", [one], CREATE, lambda: _set(one, "off"))
+    first = project.begin("create_server", [one], CREATE, partial(_become, project, one, "off"))
     steps: list[Action] = []
     for network in networks:
         network.attach(one.id, None)
-        one.on_delete.append(partial(network.addresses.pop, one.id, None))
-        steps.append(project.begin("attach_to_network", [one, network], ATTACH, after=_last(first, steps)))
+        one.on_delete.append(partial(network.release, one.id))
+        joined = partial(project.machines.update, project, one)
+        steps.append(project.begin("attach_to_network", [one, network], ATTACH, joined, _last(first, steps)))
     for volume in volumes:
         steps.append(volume.attach(project, one, _last(first, steps)))
     for wall in walls:
@@ -64,7 +69,9 @@ def create(project: Project, body: NewServer) -> dict[str, Any]:
         one.on_delete.append(partial(wall.servers.discard, one.id))
         steps.append(firewalls.apply(project, wall, one, _last(first, steps)))
     if body.start_after_create:
-        steps.append(project.begin("start_server", [one], START, lambda: _set(one, "running"), _last(first, steps)))
+        steps.append(
+            project.begin("start_server", [one], START, partial(_become, project, one, "running"), _last(first, steps))
+        )
     return {
         "server": one.show(project),
         "action": first.to_json(project.now),
@@ -77,10 +84,30 @@ def power(project: Project, one: Server, command: str) -> dict[str, Any]:
     """Turn a server on or off, or restart it."""
     after = {"poweron": "running", "reboot": "running", "reset": "running"}.get(command, "off")
     names = {"poweron": "start_server", "poweroff": "stop_server", "shutdown": "shutdown_server"}
-    action = project.begin(
-        names.get(command, f"{command}_server"), [one], START if after == "running" else STOP, lambda: _set(one, after)
-    )
+
+    def effect() -> None:
+        if command in ("reboot", "reset") and one.status == "running":
+            project.machines.restart(one)
+        _become(project, one, after)
+
+    seconds = START if after == "running" else STOP
+    action = project.begin(names.get(command, f"{command}_server"), [one], seconds, effect)
     return {"action": action.to_json(project.now)}
+
+
+def rebuild(project: Project, one: Server, body: Rebuild) -> dict[str, Any]:
+    """Write an image over a server's disk; cloud-init runs again with the old user data. Raises HetznerError."""
+    if one.is_protected:
+        raise HetznerError("protected", "server rebuild is protected")
+    image = _image(body.image, one.server_type)
+
+    def effect() -> None:
+        one.image = image
+        project.machines.rebuild(one)
+        _become(project, one, "running")
+
+    action = project.begin("rebuild_server", [one], CREATE, effect)
+    return {"action": action.to_json(project.now), "root_password": None if one.ssh_keys else secrets.token_urlsafe(12)}
 
 
 def change_type(project: Project, one: Server, body: NewType) -> dict[str, Any]:
@@ -102,9 +129,9 @@ def change_type(project: Project, one: Server, body: NewType) -> dict[str, Any]:
 def attach(project: Project, one: Server, body: Attachment) -> dict[str, Any]:
     """Attach a server to a network."""
     network = project.find(Network, body.network)
-    action = project.begin("attach_to_network", [one, network], ATTACH)
+    action = project.begin("attach_to_network", [one, network], ATTACH, partial(project.machines.update, project, one))
     network.attach(one.id, body.ip)
-    one.on_delete.append(lambda: network.addresses.pop(one.id, None))
+    one.on_delete.append(partial(network.release, one.id))
     return {"action": action.to_json(project.now)}
 
 
@@ -113,7 +140,12 @@ def detach(project: Project, one: Server, body: Attachment) -> dict[str, Any]:
     network = project.find(Network, body.network)
     if one.id not in network.addresses:
         raise HetznerError("not_found", "server is not attached to network")
-    action = project.begin("detach_from_network", [one, network], ATTACH, lambda: network.addresses.pop(one.id, None))
+
+    def effect() -> None:
+        network.release(one.id)
+        project.machines.update(project, one)
+
+    action = project.begin("detach_from_network", [one, network], ATTACH, effect)
     return {"action": action.to_json(project.now)}
 
 
@@ -123,10 +155,11 @@ def delete(project: Project, one: Server) -> dict[str, Any]:
     def effect() -> None:
         for let_go in one.on_delete:
             let_go()
+        project.machines.delete(one.id)
         project.drop(one)
 
     action = project.begin("delete_server", [one], DELETE, effect)
-    _set(one, "deleting")
+    one.status = "deleting"
     return {"action": action.to_json(project.now)}
 
 
@@ -147,9 +180,22 @@ def _image(name: str | int, kind: ServerType) -> Image:
     return found
 
 
+def _address(project: Project, one: Server, wanted: PublicNet) -> PrimaryIp:
+    """Return the address that a new server gets: the one that the call names, or one that ends with it."""
+    if wanted.ipv4 is None:
+        return primary_ips.new(project, f"primary_ip-{one.id}", one.location, auto_delete=True)
+    found = project.find(PrimaryIp, wanted.ipv4)
+    if found.server is not None:
+        raise HetznerError("primary_ip_assigned", "primary IP is already assigned to a server")
+    if found.location != one.location:
+        raise HetznerError("primary_ip_datacenter_mismatch", "primary IP is in another location than the server")
+    return found
+
+
 def _last(first: Action, steps: list[Action]) -> Action:
     return steps[-1] if steps else first
 
 
-def _set(one: Server, status: str) -> None:
+def _become(project: Project, one: Server, status: str) -> None:
     one.status = status
+    project.machines.update(project, one)

@@ -20,7 +20,6 @@ class Server(Resource):
     server_type: ServerType = field(kw_only=True)
     image: Image = field(kw_only=True)
     location: Location = field(kw_only=True)
-    ipv4: str | None = field(kw_only=True, default=None)
     ipv6: str | None = field(kw_only=True, default=None)
     status: str = field(kw_only=True, default="initializing")
     user_data: str = field(kw_only=True, default="", repr=False)
@@ -29,6 +28,15 @@ class Server(Resource):
 
     KIND = "server"
 
+    def ipv4(self, project: Project) -> str | None:
+        """Return its public IPv4 address."""
+        address = self._primary_ip(project)
+        return address.ip if address else None
+
+    def _primary_ip(self, project: Project) -> Any:
+        rows: list[Any] = list(project.resources.get("primary_ip", {}).values())
+        return next((one for one in rows if one.server == self.id), None)
+
     def show(self, project: Project) -> dict[str, Any]:
         """Return it as the API shows it. What other resources hold of it is read from them."""
         resources = project.resources
@@ -36,12 +44,18 @@ class Server(Resource):
         firewalls: list[Any] = [one for one in resources.get("firewall", {}).values() if self.id in one.servers]  # type: ignore[attr-defined]
         volumes: list[Any] = [one for one in resources.get("volume", {}).values() if one.server == self.id]  # type: ignore[attr-defined]
         groups: list[Any] = [one for one in resources.get("placement_group", {}).values() if self.id in one.servers]  # type: ignore[attr-defined]
+        address = self._primary_ip(project)
+        balancers: list[Any] = [
+            one
+            for one in resources.get("load_balancer", {}).values()
+            if any(target.server == self.id for target in one.targets)  # type: ignore[attr-defined]
+        ]
         return {
             **self.common(),
             "protection": {"delete": self.is_protected, "rebuild": self.is_protected},
             "status": self.status,
             "public_net": {
-                "ipv4": self.ipv4 and {"id": self.id, "ip": self.ipv4, "blocked": False, "dns_ptr": f"{self.name}."},
+                "ipv4": address and {"id": address.id, "ip": address.ip, "blocked": False, "dns_ptr": f"{self.name}."},
                 "ipv6": self.ipv6 and {"id": self.id, "ip": self.ipv6, "blocked": False, "dns_ptr": []},
                 "floating_ips": [],
                 "firewalls": [{"id": one.id, "status": "applied"} for one in firewalls],
@@ -66,7 +80,7 @@ class Server(Resource):
             "ingoing_traffic": 0,
             "included_traffic": TRAFFIC_BYTES,
             "volumes": [one.id for one in volumes],
-            "load_balancers": [],
+            "load_balancers": [one.id for one in balancers],
             "primary_disk_size": self.server_type.disk,
             "placement_group": groups[0].to_json() if groups else None,
         }

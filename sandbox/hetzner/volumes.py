@@ -1,6 +1,7 @@
 """Volumes: disks that outlive their server."""
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sandbox.hetzner.actions import Action
@@ -42,7 +43,8 @@ class Volume(Resource):
             raise HetznerError("volume_already_attached", "volume is already attached to a server")
         if server.location != self.location:
             raise invalid_field("server", "server and volume must be in the same location")
-        action = project.begin("attach_volume", [self, server], SECONDS, after=after, is_free=True)
+        effect = partial(project.machines.update, project, server)
+        action = project.begin("attach_volume", [self, server], SECONDS, effect, after, is_free=True)
         self.server = server.id
         server.on_delete.append(lambda: self._let_go(server))
         return action
@@ -85,6 +87,7 @@ def detach(project: Project, one: Volume) -> dict[str, Any]:
 
     def effect() -> None:
         one.server = None
+        project.machines.update(project, server)
 
     return {"action": project.begin("detach_volume", [one, server], SECONDS, effect, is_free=True).to_json(project.now)}
 
@@ -98,6 +101,13 @@ def resize(project: Project, one: Volume, body: Resize) -> dict[str, Any]:
         one.size = body.size
 
     return {"action": project.begin("resize_volume", [one], SECONDS, effect).to_json(project.now)}
+
+
+def delete(project: Project, one: Volume) -> dict[str, Any]:
+    """Remove a volume and its content."""
+    project.drop(one)
+    project.machines.forget_volume(one.id)
+    return {}
 
 
 def confirm_unused(one: Volume) -> None:

@@ -7,6 +7,7 @@ import inspect
 import pytest
 
 from sandbox.faults import FAULTS
+from sandbox.hetzner import faults as hetzner
 from sandbox.hosts.faults import FAULTS as PLAYED_BY_HOSTS
 from sandbox.market.faults.answers import CANNED, LIMITED, OF_AN_INSTANCE, OUTAGES
 from sandbox.market.faults.instance_faults import INSTANCE_FAULTS
@@ -55,3 +56,8 @@ def test_hosts_know_what_they_are_asked_for(fault):
 def test_the_store():
     at_rest = {name for name, fault in FAULTS.items() if fault.at_once}
     assert names("store") == {*REFUSALS, *ON_THE_WAY} | at_rest
+
+
+def test_the_hetzner_api():
+    played = {*hetzner.ANY, *hetzner.CHANGES, hetzner.CUT_OFF, *hetzner.LOST, *hetzner.BY_ACTIONS}
+    assert names("hetzner") == played

@@ -1,6 +1,5 @@
 """Hetzner's own Python client finds in the emulated API what it finds in theirs."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -8,46 +7,12 @@ from hcloud import APIException, Client
 from hcloud.actions import ActionFailedException
 from hcloud.firewalls import FirewallResource, FirewallRule
 from hcloud.images import Image
-from hcloud.locations import Location
 from hcloud.networks import NetworkSubnet
 from hcloud.server_types import ServerType
 from hcloud.servers import ServerCreatePublicNetwork
 
 from sandbox.hetzner.project import Project
-from sandbox.hetzner.server import application
-from sandbox.market.records.clock import MarketClock
-from sandbox.services.http_server import Server, listener
-
-OWN, READER = "w" * 64, "r" * 64
-KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvYm0Vw0b1k1c2m8Qb5m0v6WlYb0b9v0Z2c0w5l8b7R try"
-
-
-@pytest.fixture
-def project() -> Project:
-    return Project(MarketClock(3000.0), {OWN: True, READER: False})
-
-
-@pytest.fixture
-def url(project: Project) -> Iterator[str]:
-    server = Server(application(project), listener())
-    server.start()
-    yield f"{server.url}/v1"
-    server.stop()
-
-
-@pytest.fixture
-def client(url: str) -> Client:
-    return Client(OWN, api_endpoint=url, poll_interval=0.01)
-
-
-def made(client: Client, **more: Any) -> Any:
-    """Make a server and wait for all of it."""
-    arguments = {"server_type": ServerType(name="cx33"), "image": Image(name="debian-12"), **more}
-    answer = client.servers.create(name="node-0", location=Location(name="fsn1"), **arguments)
-    for action in (answer.action, *answer.next_actions):
-        action.wait_until_finished()
-    answer.server.reload()
-    return answer.server
+from tests.doubles.hetzner import KEY, OWN, READER, made
 
 
 def test_a_cluster_of_one_node_comes_and_goes(client: Client) -> None:
