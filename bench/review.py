@@ -1,4 +1,5 @@
-"""How long a review of 24 instances takes as a command, offers of the market included, and how long its comment for 200 is.
+"""How long a review of 24 instances takes as a command, offers of the market included, how long its comment for 200 is, and
+how far what a review shows is from what 100 seeded markets charge.
 
 The market is the sandbox's, with the real one's thresholds and clock. Six fleets of four instances are edited so that each
 searches: other GPUs, more replicas, another model. Each run is the first one of an account and of a computer. A run before
@@ -20,10 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench._figures import figure, percentile
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.reviewed_repository import STACK, Repository
+from tests.doubles.shown_price import prices_on
 
 ROOT = Path(__file__).resolve().parents[1]
 RUNS = 5
-GOAL_SECONDS, GOAL_LETTERS = 10.0, 20_000
+MARKETS = 100
+GOAL_SECONDS, GOAL_LETTERS, GOAL_OFF = 10.0, 20_000, 2.0
 EDITS: tuple[tuple[str, Any], ...] = (
     ("gpu.name", "RTX 3090"),
     ("replicas", 6),
@@ -44,6 +47,16 @@ def main() -> None:
         _, large = reviewed(Path(folder) / "large", market, 34, RUNS + 1)
         print(f"{len(large['instances'])} instances: verdict {large['verdict']}")
         figure("comment of 200 instances", len(large["comment"]), "characters", GOAL_LETTERS)
+    with tempfile.TemporaryDirectory() as folder:
+        prices = [one for seed in range(MARKETS) if (one := prices_on(seed, Path(folder) / str(seed)))]
+    known = [(one.shown, one.charged, one.ceiling) for one in prices if one.shown and one.charged and one.ceiling]
+    if len(known) != len(prices):
+        raise SystemExit(f"{len(prices) - len(known)} prices are not known")
+    print(f"{len(known)} rents on {MARKETS} markets")
+    off = max(abs(charged / shown - 1) * 100 for shown, charged, _ in known)
+    figure("charge beside the price that a review showed, furthest of 100 seeded markets", off, "%", GOAL_OFF)
+    over = sum(charged > ceiling + 1e-9 for _, charged, ceiling in known)
+    figure("charges over the ceiling that a review showed, 100 seeded markets", over, "charges", 0)
 
 
 def reviewed(folder: Path, market: RunningMarket, replicas: int, run: int) -> tuple[float, dict[str, Any]]:

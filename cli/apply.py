@@ -22,6 +22,7 @@ from cli.command import command, json_option, stack_option
 from cli.context import open_selected
 from cli.engine_run import Engine, call_engine, errors_of
 from cli.errors import CommandError
+from cli.own_kit import kit_size
 from cli.stacks import chosen
 from cli.standing import standing_now
 from cli.tables import columns, money
@@ -187,7 +188,7 @@ def look(stack: str, approved: Approved) -> Review:
     except UsageError as error:
         raise CommandError(str(error), int(Exit.USAGE)) from None
     old, notes = base_of(base, short)
-    asked = Asked(short, base, head, time.time(), standing_now(stack))
+    asked = Asked(short, base, head, time.time(), standing_now(stack), kit_size)
     return review(asked, old, Look(open_selected(stack).market), notes)
 
 

@@ -11,6 +11,7 @@ import click
 
 from cli.command import command, stack_option
 from cli.errors import CommandError
+from cli.own_kit import kit_size
 from config.base import PROJECT
 from config.messages import ConfigError
 from providers.engine_watch import UnwatchedClock
@@ -64,7 +65,8 @@ def review_command(
         _misused(str(error))
     at = UnwatchedClock().time()
     old, notes = base_of(base_tree, name)
-    found = review(Asked(name, base_tree, head_tree, at, runs), old, look_of(old, name, os.environ), notes)
+    asked = Asked(name, base_tree, head_tree, at, runs, kit_size)
+    found = review(asked, old, look_of(old, name, os.environ), notes)
     made = comment(found)
     _show(found, made, as_json)
     if post and not _posted(post, made) and found.exit in {Exit.FINE, Exit.WARNS}:

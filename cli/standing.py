@@ -1,7 +1,5 @@
 """`gpu-fleet standing`: write what a stack runs, without any secret, for reviews of edits."""
 
-import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,12 +8,14 @@ import click
 from bootstrap.kit import KitError
 from cli.budget import look
 from cli.command import command, stack_option
-from cli.context import CommandContext, open_selected, read_config
+from cli.context import CommandContext, ledger_of, open_selected, read_config
 from cli.errors import CommandError
+from cli.own_kit import made_kit
 from cli.stacks import chosen
 from config.messages import ConfigError
 from providers.budget.period import MONTH
 from providers.engine_watch import UnwatchedClock
+from providers.ledger.event import ENDS
 from providers.store.errors import StoreError
 from providers.vast.api.errors import VastError
 from providers.vast.pulumi_state import BackendError, Run, deployment_of, run_pulumi, slots_of, states
@@ -46,7 +46,18 @@ def standing(out: Path | None, stack: str | None) -> None:
 
 def standing_now(stack: str) -> Standing:
     """Return what a stack runs, and what the month has cost. Raises BackendError."""
-    return published(run_pulumi, stack, spent_this_month=spent_this_month(stack))
+    found = published(run_pulumi, stack, spent_this_month=spent_this_month(stack))
+    return found.model_copy(update={"machines": machines_known(stack)})
+
+
+def machines_known(stack: str, opened: Callable[[str], CommandContext] = open_selected) -> tuple[int, ...] | None:
+    """Return the ids of the machines on which an attempt has ended, by the ledger; None if it cannot be read here."""
+    try:
+        context = opened(stack)
+        events = ledger_of(context, read_config(context)).fresh(None, "", ENDS)
+    except (CommandError, ConfigError, StoreError):
+        return None
+    return tuple(sorted({event.machine_id for event in events if event.machine_id is not None}))
 
 
 def spent_this_month(stack: str, opened: Callable[[str], CommandContext] = open_selected) -> float | None:
@@ -68,7 +79,7 @@ def published(run: Run, stack: str, project: Path = Path(), spent_this_month: fl
         stack, deployment_of(run, stack), slots, UnwatchedClock().time(), spent_this_month=spent_this_month
     )
     tree = open_tree(WORK_TREE, project)
-    return found.model_copy(update={"kit": applied_kit(found, tree, stack, _made), "program": program_digest(tree)})
+    return found.model_copy(update={"kit": applied_kit(found, tree, stack, made_kit), "program": program_digest(tree)})
 
 
 def applied_kit(found: Standing, tree: Tree, stack: str, make: Callable[[bool], Manifest]) -> str:
@@ -82,10 +93,3 @@ def applied_kit(found: Standing, tree: Tree, stack: str, make: Callable[[bool], 
         return kit_of(tree, reports).digest if {make(reports).digest} == digests else ""
     except (NoStackFile, RevisionRefused, KitError, UnfitFile, OSError):
         return ""
-
-
-def _made(reports: bool) -> Manifest:
-    from components.metrics_kit import make_kit, vmagent  # noqa: PLC0415 -- imports pulumi
-
-    with tempfile.TemporaryDirectory(prefix="gpu-fleet-kit-") as folder:
-        return make_kit(Path(folder), vmagent(os.environ.get("PATH")) if reports else None)

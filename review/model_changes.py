@@ -12,11 +12,12 @@ from weights.quantities import StartCost
 
 
 def models(
-    base: Revision | None, head: Revision, kit_bytes: int, rooms_mib: Mapping[str, float] | None = None
+    base: Revision | None, head: Revision, kit_bytes: int | None, rooms_mib: Mapping[str, float] | None = None
 ) -> tuple[ModelReview, ...]:
     """Return a row for each model that a fleet of the head serves; changed ones come first.
 
-    `kit_bytes`: what a start reads besides the weights. `rooms_mib`: memory of the smallest GPU on offer, by fleet.
+    `kit_bytes`: what a start reads besides the weights, None if unknown. `rooms_mib`: memory of the smallest GPU on offer,
+    by fleet.
     """
     endpoint = (base or head).config.store.endpoint  # the head's own is never followed, and says nothing of a price
     served = dict.fromkeys(fleet.model for fleet in head.config.fleets.values() if fleet.most)
@@ -25,11 +26,16 @@ def models(
 
 
 def _model(
-    name: str, base: Revision | None, head: Revision, kit_bytes: int, rooms_mib: Mapping[str, float], endpoint: str
+    name: str,
+    base: Revision | None,
+    head: Revision,
+    kit_bytes: int | None,
+    rooms_mib: Mapping[str, float],
+    endpoint: str,
 ) -> ModelReview:
     old, new = base.manifests.get(name) if base else None, head.manifests.get(name)
     rooms = [rooms_mib[fleet] for fleet in _fleets(name, head) if fleet in rooms_mib]
-    start = StartCost(new.total_bytes + kit_bytes) if new else None
+    start = StartCost(new.total_bytes + (kit_bytes or 0)) if new else None
     before, after = _digests(old), _digests(new)
     added = tuple(path for path in after if path not in before) if old else ()
     changed = tuple(path for path, digest in after.items() if path in before and before[path] != digest)
@@ -38,7 +44,8 @@ def _model(
         need_gib=_need_gib(name, head, new),
         room_gib=min(rooms) * MIB / GIB if rooms else None,
         start_gb=start.bytes / 1e9 if start else None,
-        bucket_usd=start.describe(endpoint) if start else "",
+        start_is_least=kit_bytes is None,
+        bucket_usd=f"{'at least ' if kit_bytes is None else ''}{start.describe(endpoint)}" if start else "",
         old_digest=old.digest if old else None,
         new_digest=new.digest if new else None,
         added=added,

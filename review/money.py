@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from config.stack import StackConfig
 from providers.budget.period import HOUR, periods_of
+from providers.vast.api.offer import Offer
 from review.prospects import Prospect, prices_of
 from review.report import Action, InstanceReview, PeriodReview, Price
 from review.standing import Standing
@@ -26,20 +27,39 @@ def priced(
     for one in instances:
         now, then, ceiling = one.usd_per_hour.now, one.usd_per_hour.now, one.usd_per_hour.now
         if one.action in RENTS:
-            then, ceiling = _next(prospects.get(one.fleet), taken), head.fleets[one.fleet].max_usd_per_hour
+            offers = prices_of(prospects[one.fleet]) if one.fleet in prospects else {}
+            machine = _next(offers, taken)
+            dearest = max(offers.values(), default=None)
+            then = dearest if machine is None else offers[machine]
+            then, ceiling = None if then is None else round(then, 6), head.fleets[one.fleet].max_usd_per_hour
         elif one.action is Action.GIVEN_BACK:
             then = ceiling = 0.0
         found.append(one.model_copy(update={"usd_per_hour": Price(now=now, then=then, ceiling=ceiling)}))
     return tuple(found)
 
 
-def _next(prospect: Prospect | None, taken: set[int]) -> float | None:
-    offers = prices_of(prospect) if prospect else {}
-    for machine, price in offers.items():
-        if machine not in taken:
-            taken.add(machine)
-            return round(price, 6)
-    return round(max(offers.values()), 6) if offers else None
+def wanted(
+    instances: Sequence[InstanceReview], head: StackConfig, prospects: Mapping[str, Prospect]
+) -> Mapping[str, Sequence[Offer]]:
+    """Return the offers that the rents would take, by fleet; each machine once, those of the controller last."""
+    renting = [one.fleet for one in instances if one.action in RENTS]
+    renting += [name for name in head.fleets for _ in range(_lacking(name, instances, head))]
+    taken: set[int] = set()
+    found: dict[str, list[Offer]] = {}
+    for fleet in renting:
+        offers = {offer.machine_id: offer for offer in reversed(prospects[fleet].offers)} if fleet in prospects else {}
+        machine = _next(prices_of(prospects[fleet]), taken) if offers else None
+        if machine is not None:
+            found.setdefault(fleet, []).append(offers[machine])
+    return found
+
+
+def _next(offers: Iterable[int], taken: set[int]) -> int | None:
+    """Return the best machine that no other rent takes, and note it; None if there is none."""
+    machine = next((machine for machine in offers if machine not in taken), None)
+    if machine is not None:
+        taken.add(machine)
+    return machine
 
 
 def periods(
@@ -80,11 +100,16 @@ def _to_come(
 ) -> list[float | None]:
     """Return the prices of what the controller will rent, up to each elastic fleet's least count."""
     found: list[float | None] = []
-    for name, fleet in head.fleets.items():
-        lacking = (fleet.elastic.min if fleet.elastic else 0) - _running(name, instances)
+    for name in head.fleets:
         offers = prices_of(prospects[name]) if name in prospects else {}
-        found += [next(iter(offers.values()), None)] * max(0, lacking)
+        found += [next(iter(offers.values()), None)] * _lacking(name, instances, head)
     return found
+
+
+def _lacking(name: str, instances: Iterable[InstanceReview], head: StackConfig) -> int:
+    """Return how many instances the controller will rent for a fleet in any case."""
+    elastic = head.fleets[name].elastic
+    return max(0, (elastic.min if elastic else 0) - _running(name, instances))
 
 
 def _room(instances: Iterable[InstanceReview], head: StackConfig) -> list[float]:

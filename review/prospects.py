@@ -93,10 +93,13 @@ def fleet_review(prospect: Prospect, elastic: bool, rents: bool, start_seconds: 
     A fleet without an offer is refused only if it is to rent.
     """
     asked = not prospect.trouble
+    prices = [round(price, 6) for price in prices_of(prospect).values()]
     return FleetReview(
         name=prospect.fleet,
         elastic=elastic,
         fitting=len(prospect.offers) if asked else None,
+        cheapest=min(prices, default=None),
+        dearest=max(prices, default=None),
         offers=tuple(_row(offer, prospect.requirements, start_seconds) for offer in prospect.offers[:SHOWN])
         if prospect.requirements
         else (),
@@ -127,4 +130,7 @@ def prices_of(prospect: Prospect) -> Mapping[int, float]:
     """Return the all-in price of each offer by its machine, best first, in US dollars an hour."""
     if prospect.requirements is None:
         return {}
-    return {offer.machine_id: usd_per_hour(offer, prospect.requirements) for offer in prospect.offers}
+    found: dict[int, float] = {}
+    for offer in prospect.offers:
+        found.setdefault(offer.machine_id, usd_per_hour(offer, prospect.requirements))
+    return found

@@ -99,24 +99,31 @@ class OfferRow(Row):
 class FleetReview(Row):
     """A fleet's market. `fitting` counts the offers; None if the market was not asked or is silent (`trouble` says why).
 
-    `refusal` says why no offer fits, and which edit would help.
+    `cheapest` and `dearest` are the all-in prices of those offers, in US dollars an hour; None without an offer. `refusal`
+    says why no offer fits, and which edit would help.
     """
 
     name: str
     elastic: bool = False
     fitting: int | None = None
+    cheapest: float | None = None
+    dearest: float | None = None
     offers: tuple[OfferRow, ...] = ()
     trouble: str = ""
     refusal: str = ""
 
 
 class ModelReview(Row):
-    """A model that a fleet serves. GiB of memory needed and present, GB that a start reads from the bucket, file changes."""
+    """A model that a fleet serves. GiB of memory needed and present, GB that a start reads from the bucket, file changes.
+
+    `start_is_least`: the size of the kit is unknown, so that a start reads more than `start_gb`.
+    """
 
     name: str
     need_gib: float | None = None
     room_gib: float | None = None
     start_gb: float | None = None
+    start_is_least: bool = False
     bucket_usd: str = ""  # a sentence: what the bucket charges for a start
     old_digest: str | None = None
     new_digest: str | None = None

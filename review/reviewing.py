@@ -1,12 +1,12 @@
 """Makes a whole review of two revisions: verdicts, prices, money, policy, risks, and the verdict over all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from review.binding import binding_of
 from review.flags import flagged
 from review.model_changes import models
-from review.money import RENTS, periods, priced
+from review.money import RENTS, periods, priced, wanted
 from review.policy import Revision, judge
 from review.prospects import Look, Prospect, fleet_review, looked
 from review.report import Action, FleetReview, InstanceReview, Outcome, PolicyResult, Review, Verdict
@@ -23,13 +23,18 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What a review is asked for. `at`: unix seconds."""
+    """What a review is asked for. `at`: unix seconds.
+
+    `kit_size` returns the bytes of the kit that this computer makes, with or without the programs that report metrics; None
+    if it cannot make one.
+    """
 
     stack: str
     base: Tree
     head: Tree
     at: float
     standing: Standing | None = None
+    kit_size: Callable[[bool], int | None] = lambda _reports: None
 
 
 def review(asked: Asked, base: StackRevision | None, look: Look, notes: Sequence[str] = ()) -> Review:
@@ -67,10 +72,18 @@ def review(asked: Asked, base: StackRevision | None, look: Look, notes: Sequence
         verdict=_verdict(refusals, fleets, instances, policy, [*warnings, *flags]),
         instances=instances,
         fleets=fleets,
-        models=models(old, new, 0, rooms),
+        models=models(old, new, _kit_bytes(asked, base, head), rooms),
         periods=money,
         policy=policy,
-        risks=risks(Edited(old, new, instances)),
+        risks=risks(
+            Edited(
+                old,
+                new,
+                instances,
+                wanted(instances, head.config, prospects),
+                asked.standing.known_machines if asked.standing else None,
+            )
+        ),
         refusals=tuple(refusals),
         warnings=tuple(warnings),
         flagged=flags,
@@ -95,6 +108,14 @@ def _policy_view(revision: StackRevision | None) -> Revision | None:
     if revision is None:
         return None
     return Revision(revision.config, {name: model.manifest for name, model in revision.models.items()})
+
+
+def _kit_bytes(asked: Asked, base: StackRevision | None, head: StackRevision) -> int | None:
+    """Return the size of the kit: of the one that runs, unless the edit changes what it holds, else of this computer's."""
+    reports = head.config.metrics is not None
+    runs_alike = base is not None and (base.config.metrics is not None) == reports
+    known = asked.standing.kit_bytes if asked.standing and runs_alike else None
+    return asked.kit_size(reports) if known is None else known
 
 
 def _to_look_at(head: StackRevision, instances: Sequence[InstanceReview]) -> list[str]:

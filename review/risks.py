@@ -5,24 +5,34 @@ rented on demand, so that no landlord takes one back for a higher bid.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from components.requirements import disk_gb
 from config.fleets import FleetConfig
+from providers.vast.api.offer import Offer
 from review.policy import Revision
 from review.report import Action, InstanceReview
 
 NEW = frozenset({Action.RENTED, Action.ANOTHER_MACHINE})
+# The market's words for a machine that it has tested; one that it has not is, as its documentation says, typically new.
+TESTED = frozenset({"verified", "deverified"})
+NAMED = 5  # machines in one sentence
 
 
 @dataclass(frozen=True)
 class Edited:
-    """An edit and what it does. `base` is None if the base branch has no such stack."""
+    """An edit and what it does. `base` is None if the base branch has no such stack.
+
+    `rents`: the offers that the edit would take, by fleet. `known`: the machines that the stack has rented before, None if
+    unknown.
+    """
 
     base: Revision | None
     head: Revision
     instances: Sequence[InstanceReview]
+    rents: Mapping[str, Sequence[Offer]] = field(default_factory=dict)
+    known: frozenset[int] | None = None
 
     def fleets(self) -> Iterator[tuple[str, FleetConfig, FleetConfig | None, list[InstanceReview]]]:
         """Yield name, section, earlier section and instances of each fleet of the head."""
@@ -113,6 +123,25 @@ def _hosts(edited: Edited) -> Iterator[str]:
         yield from (f"{name} takes {hosts} from now on, {now}." for hosts, is_wider in wider if is_wider)
 
 
+def _new_hosts(edited: Edited) -> Iterator[str]:
+    """Yield fleets that would rent machines with which neither the market nor we have any experience."""
+    for name, offers in edited.rents.items():
+        new = [
+            offer.machine_id
+            for offer in offers
+            if offer.verification not in TESTED and offer.machine_id not in (edited.known or ())
+        ]
+        if not new:
+            continue
+        names = f"{', '.join(map(str, new[:NAMED]))}{f' and {len(new) - NAMED} more' if len(new) > NAMED else ''}"
+        one = len(new) == 1
+        hosts, machines = ("a new host", "machine") if one else (f"{len(new)} new hosts", "machines")
+        ours = f"the ledger does not know {'it' if one else 'them'} either"
+        if edited.known is None:
+            ours = "what was rented before is not known"
+        yield f"{name} would rent {hosts}: the market has not verified {machines} {names}, and {ours}."
+
+
 def _clients(edited: Edited) -> Iterator[str]:
     """Yield what clients must be told."""
     if edited.base is None:
@@ -136,4 +165,12 @@ def _budgets(edited: Edited) -> Iterator[str]:
             yield f"budget.{key} {f'${old:,.2f}' if old else 'none'} → {f'${new:,.2f}' if new else 'none'}."
 
 
-RULES: tuple[Callable[[Edited], Iterator[str]], ...] = (_closed, _gone, _disks, _hosts, _clients, _budgets)
+RULES: tuple[Callable[[Edited], Iterator[str]], ...] = (
+    _closed,
+    _gone,
+    _disks,
+    _hosts,
+    _new_hosts,
+    _clients,
+    _budgets,
+)

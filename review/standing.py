@@ -29,7 +29,10 @@ class Part(BaseModel):
 
 
 class Recorded(Part):
-    """The settings with which an instance was made or last changed. `marks`: digests of further groups of settings."""
+    """The settings with which an instance was made or last changed.
+
+    `marks`: digests of further groups of settings. `kit_bytes`: the size of its kit; None in a file of an older version.
+    """
 
     wishes: dict[str, Any]
     disk_gb: int
@@ -37,6 +40,7 @@ class Recorded(Part):
     model: str
     model_digest: str
     kit_digest: str = ""
+    kit_bytes: int | None = None
     certificate_epoch: int = 0
     marks: dict[str, str] = Field(default_factory=dict)
 
@@ -89,7 +93,8 @@ class Standing(Part):
     """What a stack runs. `at`: unix seconds when it was written. `rotation`: the counters as last applied.
 
     `kit` is the digest of the kit's sources, `program` that of the program; empty if unknown. `spent_this_month`: US dollars
-    of the UTC month of `at`, None if unknown. `unreadable` counts rows that were left aside.
+    of the UTC month of `at`, None if unknown. `machines`: ids of the machines that the ledger knows; None if it was not
+    read. `unreadable` counts rows that were left aside.
     """
 
     version: Literal[1] = 1
@@ -99,6 +104,7 @@ class Standing(Part):
     program: str = ""
     rotation: dict[str, int] = Field(default_factory=dict)
     spent_this_month: float | None = None
+    machines: tuple[int, ...] | None = None
     instances: tuple[StandingInstance, ...] = ()
     unreadable: int = 0
 
@@ -106,6 +112,21 @@ class Standing(Part):
     def by_name(self) -> Mapping[str, StandingInstance]:
         """The instances by name."""
         return {one.name: one for one in self.instances}
+
+    @property
+    def known_machines(self) -> frozenset[int] | None:
+        """The machines that the stack has rented; None if the ledger was not read."""
+        if self.machines is None:
+            return None
+        return frozenset(self.machines) | {one.machine_id for one in self.instances if one.machine_id is not None}
+
+    @property
+    def kit_bytes(self) -> int | None:
+        """The size of the kit that a start fetches, the largest of those that run; None if unknown."""
+        sizes = [
+            one.recorded.kit_bytes for one in self.instances if one.recorded and one.recorded.kit_bytes is not None
+        ]
+        return max(sizes, default=None)
 
     def to_json(self) -> str:
         """Return the text of the file."""
@@ -154,6 +175,7 @@ def recorded_of(settings: InstanceSettings) -> Recorded:
         model=settings.server.model_name,
         model_digest=settings.model.digest,
         kit_digest=settings.kit.digest,
+        kit_bytes=settings.kit.total_bytes,
         certificate_epoch=settings.access.certificate_epoch,
         marks=marks_of(settings),
     )

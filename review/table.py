@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from review.comment import tables
+from review.comment.quote import code
 from review.comment.render import policy_rules, summary, title, trouble
 from review.report import Review
 
@@ -24,6 +25,8 @@ def show(review: Review, console: Console) -> None:
         console.print(styled(line.removeprefix("- ")))
     _table(console, tables.INSTANCES, tables.instance_rows(review))
     _table(console, tables.MONEY, tables.money_rows(review.periods))
+    asked = [fleet for fleet in review.fleets if fleet.fitting is not None]
+    _lines(console, "Offers now", [tables.fits(fleet, code(fleet.name, 40)) for fleet in asked])
     _table(console, tables.OFFERS, tables.offer_rows(review))
     _lines(console, "Models", [line.removeprefix("- ") for line in map(tables.model_line, review.models)])
     _lines(console, "Risks", [tables.sentence(one) for one in review.risks])

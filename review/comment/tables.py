@@ -133,10 +133,18 @@ def offers(review: Review, room: int) -> list[str]:
     asked = [fleet for fleet in review.fleets if fleet.fitting is not None]
     if not asked:
         return []
-    fit = listed([f"{fleet.fitting} fit {html_code(fleet.name, 40)}" for fleet in asked], 3)
+    fit = listed([fits(fleet, html_code(fleet.name, 40)) for fleet in asked], 3)
     when = f"{datetime.fromtimestamp(review.asked_at, UTC):%H:%M} UTC; " if review.asked_at else ""
     rows = offer_rows(review)
     return _details(f"Offers now ({when}{fit})", table(OFFERS, rows, room - 900) if rows else ["None is listed."])
+
+
+def fits(fleet: FleetReview, name: str) -> str:
+    """Return how many offers fit a fleet, and between which prices."""
+    if fleet.cheapest is None or fleet.dearest is None:
+        return f"{fleet.fitting} fit {name}"
+    low, high = f"{fleet.cheapest:.3f}", f"{fleet.dearest:.3f}"
+    return f"{fleet.fitting} fit {name} at ${low}{'' if low == high else f' to ${high}'}/h"
 
 
 def offer_rows(review: Review) -> list[list[str]]:
@@ -173,7 +181,8 @@ def models(found: Sequence[ModelReview], room: int) -> list[str]:
 def model_line(one: ModelReview) -> str:
     """Return a line about one model."""
     parts = [f"needs {_gib(one.need_gib)} a GPU, room {_gib(one.room_gib)}"]
-    parts.append("a start reads " + ("unknown" if one.start_gb is None else f"{one.start_gb:.2f} GB"))
+    least = "at least " if one.start_is_least else ""
+    parts.append("a start reads " + ("unknown" if one.start_gb is None else f"{least}{one.start_gb:.2f} GB"))
     if one.bucket_usd:
         parts.append(prose(one.bucket_usd, 200))
     if one.old_digest != one.new_digest:

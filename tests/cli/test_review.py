@@ -11,10 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bootstrap.kit import KitError
-from cli.context import CommandContext
+from cli.context import CommandContext, ledger_alone, open_context
 from cli.errors import CommandError
 from cli.main import root
-from cli.standing import applied_kit, published, spent_this_month
+from cli.standing import applied_kit, machines_known, published, spent_this_month
+from providers.ledger.event import Outcome
 from providers.vast.pulumi_state import BackendError
 from review.kit_sources import kit_of
 from review.report import Action, Verdict
@@ -24,7 +25,8 @@ from review.standing_file import standing_text
 from review.tree import open_tree
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import ROOT
-from tests.doubles.reviewed_repository import Repository, manifest
+from tests.doubles.ledger_events import event
+from tests.doubles.reviewed_repository import CONFIG, Repository, manifest
 from tests.doubles.reviewing import STANDING
 from weights.manifest import Manifest
 
@@ -205,6 +207,33 @@ def test_the_kit_of_the_work_tree_counts_as_applied_only_if_the_instances_have_i
     assert applied_kit(one, tree, "dev", lambda _reports: made) == (
         kit_of(tree, reports=False).digest if is_applied else ""
     )
+
+
+def test_machines_that_cannot_be_read_of_the_ledger_are_unknown() -> None:
+    def closed(stack: str) -> CommandContext:
+        raise CommandError(f"no key of {stack}")
+
+    assert machines_known("dev", closed) is None
+
+
+def test_the_machines_of_the_ledger_are_those_on_which_an_attempt_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    plain = {key: value for key, value in CONFIG.items() if not key.startswith("store")}
+    sections = {**plain, "vastApiKey": "k", "store": CONFIG["store"], "models": {}, "fleets": {}}
+    rows = {f"gpu-fleet:{key}": {"value": json.dumps(value), "objectValue": value} for key, value in sections.items()}
+
+    def opened(stack: str) -> CommandContext:
+        return open_context(stack, {}, run=lambda _words: json.dumps(rows), project=tmp_path)
+
+    ledger = ledger_alone(opened("dev"))
+    for number, outcome in enumerate(Outcome):
+        ledger.append(event(float(number), outcome.value, machine_id=number))
+
+    ended = [number for number, outcome in enumerate(Outcome) if outcome in (Outcome.SERVED, Outcome.FAILED)]
+    assert list(machines_known("dev", opened) or ()) == ended
 
 
 def test_a_spend_that_cannot_be_counted_is_unknown() -> None:

@@ -71,6 +71,8 @@ def example() -> Review:
             FleetReview(
                 name="chat",
                 fitting=31,
+                cheapest=0.349,
+                dearest=0.612,
                 offers=(
                     OfferRow(
                         offer_id=8123,
@@ -83,7 +85,7 @@ def example() -> Review:
                     ),
                 ),
             ),
-            FleetReview(name="rerank", fitting=18),
+            FleetReview(name="rerank", fitting=18, cheapest=0.344, dearest=0.449),
         ),
         models=(
             ModelReview(

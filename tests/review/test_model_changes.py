@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from review.comment.tables import model_line
 from review.model_changes import models
 from tests.doubles.revisions import ABOUT, manifest, revision
 
@@ -55,6 +56,15 @@ def test_what_no_manifest_says_is_unknown() -> None:
 
     assert (missing.need_gib, missing.start_gb, missing.new_digest, missing.removed) == (None, None, None, ())
     assert (plain.need_gib, plain.room_gib) == (None, None)
+
+
+def test_a_kit_of_unknown_size_is_never_nought() -> None:
+    (found,) = models(revision(), revision(), None)
+
+    assert found.start_gb == pytest.approx(0.000001)
+    assert found.start_is_least
+    assert found.bucket_usd.startswith("at least 1.0 KB leave the bucket at each start")
+    assert "a start reads at least 0.00 GB; at least 1.0 KB" in model_line(found)
 
 
 def test_the_need_is_the_most_of_all_fleets_that_serve_it() -> None:

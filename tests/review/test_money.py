@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from config.stack import StackConfig
 from providers.vast.settings import InstanceSettings
-from review.money import hours_left, periods, priced, spent_of
+from review.money import hours_left, periods, priced, spent_of, wanted
 from review.prospects import Prospect
 from review.report import Action, InstanceReview, Price
 from review.standing import Standing
@@ -77,6 +77,18 @@ def test_rents_take_the_best_offers_and_no_machine_twice() -> None:
     assert len(set(prices[:3])) == 3
     assert prices[3] == prices[2]  # no machine is left: the dearest is expected
     assert [row.usd_per_hour.ceiling for row in found] == [0.5, 0.5, 0.6, 0.6]
+
+
+def test_the_rents_of_an_edit_and_of_the_controller_want_each_machine_once() -> None:
+    offers = [offer(1), offer(1, id=77), offer(2), offer(3)]
+    prospects = {name: Prospect(name, REQUIREMENTS, offers) for name in ("chat", "batch")}
+    fleet = {**CONFIG["fleets"]["chat"], "replicas": {"min": 2, "max": 4}}
+    fleets = {"chat": fleet, "batch": CONFIG["fleets"]["batch"]}
+    rows = [one("chat-s0", Action.UNCHANGED, 0.2, None, None), one("batch-0", Action.RENTED, None, None, None)]
+    found = wanted(rows, config(fleets=fleets), prospects)
+
+    assert {name: [each.id for each in found[name]] for name in found} == {"batch": [1], "chat": [2]}
+    assert wanted(rows, config(fleets=fleets), {"batch": Prospect("batch", trouble="silent")}) == {}
 
 
 def test_what_stays_costs_what_it_costs_and_what_goes_nothing() -> None:

@@ -36,6 +36,8 @@ def test_a_fleet_has_the_offers_that_up_would_choose_from(head: StackRevision) -
     shown = fleet_review(found, elastic=False, rents=True, start_seconds=40.0)
     assert shown.fitting == len(found.offers) == 8
     assert len(shown.offers) == SHOWN
+    prices = prices_of(found).values()
+    assert (shown.cheapest, shown.dearest) == (round(min(prices), 6), round(max(prices), 6))
     first = shown.offers[0]
     assert (first.gpu, first.where, first.reliability, first.download_mbps) == ("1 x RTX 4090", "Texas, US", 0.99, 900)
     assert first.usd_per_hour == pytest.approx(next(iter(prices_of(found).values())))

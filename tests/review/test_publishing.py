@@ -41,6 +41,11 @@ def test_the_state_of_each_release_becomes_a_standing(file: Path) -> None:
     assert one.recorded is not None
     assert one.recorded.wishes["gpuNames"]
     assert one.recorded.marks
+    assert (
+        found.kit_bytes
+        == one.recorded.kit_bytes
+        == instances(deployment(file))[0]["outputs"]["kit"]["files"][0]["size"]
+    )
     assert found.rotation.keys() >= {"tokens", "ssh", "certificates"}
 
 
@@ -72,6 +77,14 @@ def test_every_field_of_it_is_allowed_by_name() -> None:
         "charged_usd_per_hour", "phases", "created_at", "ends_at", "drift", "replaced_by_drift", "mended_by_drift",
         "recorded",
     }  # fmt: skip
+
+
+def test_machines_are_known_by_the_ledger_and_by_what_runs_or_not_at_all() -> None:
+    found = standing_of("dev", deployment(), {}, NOW)
+
+    assert found.known_machines is None
+    assert found.model_copy(update={"machines": (7,)}).known_machines == frozenset({7, 11656})
+    assert Standing(stack="dev", at=NOW).kit_bytes is None
 
 
 def test_what_is_written_is_read_again() -> None:

@@ -9,11 +9,12 @@ from providers.vast.api import errors
 from review.prospects import Look
 from review.report import Action, Review, Verdict
 from review.reviewing import Asked, base_of, review
-from review.standing import Standing
+from review.revision import read_revision
+from review.standing import Standing, recorded_of
 from review.tree import open_tree
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
-from tests.doubles.reviewed_repository import SECURE, STACK, Repository
+from tests.doubles.reviewed_repository import SECURE, STACK, Repository, manifest
 from tests.doubles.reviewing import STANDING
 
 AT = 5_000.0
@@ -63,6 +64,44 @@ def test_an_edit_of_three_kinds_is_shown_with_its_prices(repository: Repository)
     assert found.asked_at == AT
     assert found.binding is not None
     assert (found.binding.head, found.binding.base) == ("worktree", base)
+
+
+def test_a_machine_that_neither_the_market_nor_the_ledger_knows_is_a_risk(repository: Repository) -> None:
+    repository.set("fleets.chat.verified", False)
+    base = repository.commit()
+    repository.set("fleets.chat.replicas", 3)
+    repository.write_config()
+    fresh = FakeMarket(FakeClock(), [offer(1, verification="unverified")])
+    says = (
+        "chat would rent a new host: the market has not verified machine 1001, and the ledger does not know it either."
+    )
+
+    def risks(machines: tuple[int, ...]) -> tuple[str, ...]:
+        return reviewed(repository, base, STANDING.model_copy(update={"machines": machines}), Look(fresh)).risks
+
+    assert risks((12,)) == (says,)
+    assert risks((12, 1001)) == ()
+
+
+def test_a_start_reads_the_kit_that_runs_or_the_one_that_this_computer_makes(repository: Repository) -> None:
+    base = repository.commit()
+    settings = read_revision(open_tree(base, repository.folder), STACK).settings("chat", "chat-0", 0)
+    kit = manifest("kit", 0.05)
+    row = STANDING.instances[0].model_copy(update={"recorded": recorded_of(settings.model_copy(update={"kit": kit}))})
+    runs = STANDING.model_copy(update={"instances": (row,)})
+
+    def reads(standing: Standing | None, **asked: Any) -> tuple[float | None, bool]:
+        found = next(one for one in reviewed(repository, base, standing, **asked).models if one.name == "small")
+        return found.start_gb, found.start_is_least
+
+    sizes = {False: 60_000_000, True: 80_000_000}
+    assert reads(runs, kit_size=sizes.get) == (1.05, False)
+    assert reads(None, kit_size=sizes.get) == (1.06, False)
+    assert reads(None) == (1.0, True)
+    repository.set("metrics", {"url": "https://metrics.example"})
+    repository.set("metricsKey", SECURE)
+    repository.write_config()
+    assert reads(runs, kit_size=sizes.get) == (1.08, False), "hosts that report have a larger kit"
 
 
 def test_a_parked_fleet_asks_for_no_offers(repository: Repository) -> None:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from providers.vast.api.offer import Offer
 from review.report import Action, InstanceReview
 from review.risks import Edited, risks
+from tests.doubles.machines import offer
 from tests.doubles.reviews import instance
 from tests.doubles.revisions import manifest, revision
 
@@ -94,6 +96,37 @@ def test_a_larger_model_raises_the_disk_and_so_replaces_the_machine() -> None:
 def test_what_an_edit_allows_from_now_on(edit: dict[str, Any], says: str) -> None:
     assert told(edit) == (says,)
     assert told({}, base=edit) == (), "it is no edit"
+
+
+UNVERIFIED = [offer(number, verification="unverified") for number in range(1, 9)]
+
+
+@pytest.mark.parametrize(
+    ("offers", "known", "says"),
+    [
+        (UNVERIFIED[:1], frozenset[int](), "a new host: {} machine 1001, and the ledger does not know it either."),
+        (
+            [offer(9), *UNVERIFIED[:1], offer(2, verification=None)],
+            None,
+            "2 new hosts: {} machines 1001, 1002, and what was rented before is not known.",
+        ),
+        (
+            UNVERIFIED,
+            frozenset({1004}),
+            "7 new hosts: {} machines 1001, 1002, 1003, 1005, 1006 and 2 more, and the ledger does not know them either.",
+        ),
+        (UNVERIFIED[:1], frozenset({1001}), None),
+        ([offer(1), offer(2, verification="deverified")], frozenset[int](), None),
+        ([], None, None),
+    ],
+    ids=["one", "unknown past", "many", "rented before", "tested by the market", "no rent"],
+)
+def test_a_new_host_is_one_that_neither_the_market_nor_we_have_tried(
+    offers: list[Offer], known: frozenset[int] | None, says: str | None
+) -> None:
+    found = risks(Edited(revision(), revision(), (), {"chat": offers}, known))
+
+    assert found == (() if says is None else (f"chat would rent {says.format('the market has not verified')}",))
 
 
 def test_a_wider_choice_of_hosts_concerns_the_machines_of_this_edit_if_it_rents_any() -> None:

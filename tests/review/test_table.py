@@ -28,6 +28,7 @@ def test_it_says_what_the_comment_says() -> None:
         "gpu.name RTX 3090 → RTX 4090",
         "0.187 → 0.344 (≤ 0.45)",
         "$1,537.46",
+        "31 fit chat at $0.349 to $0.612/h",
         "Germany, DE",
         "runs code when it is loaded: modeling.py",
         "rerank has one replica: its endpoint is down meanwhile.",

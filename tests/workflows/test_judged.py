@@ -78,6 +78,16 @@ def test_an_action_has_one_commit_in_all_workflows() -> None:
     assert {name: len(pins) for name, pins in found.items()} == dict.fromkeys(found, 1)
 
 
+def test_images_are_pinned_by_digest_but_for_one_that_the_page_names() -> None:
+    files = [*FOLDER.glob("*.yml"), GITLAB]
+    images = {found for file in files for found in re.findall(r"^ *image: (\S+)$", file.read_text(), re.MULTILINE)}
+    loose = {one for one in images if not re.search(r"@sha256:[0-9a-f]{64}$", one)}
+
+    assert len(images) == 3
+    assert loose == {"pulumi/pulumi-python:3.259.0"}
+    assert all(one in (REPO / "docs" / "review.md").read_text() for one in loose)
+
+
 WRITES = {"review": {"pull-requests"}}
 
 
