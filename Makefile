@@ -57,7 +57,7 @@ test-clients: setup ## other people's clients (gpuhunt, dstack, SkyPilot) agains
 check: ## minutes: format, lint, types and the pure tests; needs no Go, no engine, no root
 	@$(PYTHON) -m tools.setup --parts venv,test-venv,model
 	@$(MAKE) --no-print-directory lint
-	@$(BARE) pytest -q -n $(JOBS) -m "not (host or engine or vllm or monitoring or live or deep)"
+	@$(BARE) pytest -q -n $(JOBS) -m "not (service or rotating or host or engine or vllm or monitoring or live or deep)"
 
 lint:
 	@$(BARE) ruff format --check --quiet .

@@ -1,5 +1,6 @@
 """What a run takes follows from the commit; a quarantined test decides nothing and is listed."""
 
+import itertools
 import os
 import re
 import subprocess
@@ -63,14 +64,19 @@ def test_the_slice_follows_from_the_commit_unless_it_is_named() -> None:
 def test_a_run_takes_its_slice_and_lists_what_is_quarantined(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(PLUGIN)
     (tmp_path / "test_it.py").write_text(TESTS)
-    said = _run(tmp_path, seed=7)
+    runs = [_run(tmp_path, seed) for seed in (7, 8, 9)]
+    said = runs[0]
 
-    assert re.findall(r"::test_(\w+\[\d\]) PASSED", said) == ["one[1]", "one[4]", "two[1]"]
+    ones = [[int(number) for number in re.findall(r"::test_one\[(\d)\] PASSED", one)] for one in runs]
+    assert sorted(itertools.chain(*ones)) == list(range(7)), "three commits run them all"
+    assert all(later - earlier == 3 for one in ones for earlier, later in itertools.pairwise(one))
+    twos = [re.findall(r"::test_two\[(\d)\] PASSED", one) for one in runs[:2]]
+    assert sorted(twos) == [["0"], ["1"]]
     assert "TEST_SEED=7 plays it again" in said
     end = said.partition("quarantined tests")[2]
     assert re.search(r"failed .*test_it.py::test_fails: two hosts want one port\n", end)
     assert re.search(r"passed .*test_it.py::test_passes: seen once\n", end)
-    plain = [re.findall(r"::test_(plain\w*) PASSED", one) for one in (said, _run(tmp_path, seed=8))]
+    plain = [re.findall(r"::test_(plain\w*) PASSED", one) for one in runs[:2]]
     assert sorted(plain) == [["plain"], ["plain_as_well"]]
 
 

@@ -63,8 +63,8 @@ def head() -> str:
 def left_out(items: Sequence[pytest.Item], tier: Tier) -> list[pytest.Item]:
     """Return the rotating tests that are not in the slice.
 
-    The cases of a function are counted in their order, and so are the tests of a file that have no cases. Files begin
-    to count at numbers of their own, so that the long tests of many files do not all run for the same commits.
+    The cases of a function are counted in their order, and so are the tests of a file that have no cases. Each function
+    and file begins to count at a number of its own, so that the long tests of many do not all run for the same commits.
     """
     counts: Counter[str] = Counter()
     found = []
@@ -74,8 +74,7 @@ def left_out(items: Sequence[pytest.Item], tier: Tier) -> list[pytest.Item]:
             continue
         function, cases, _case = item.nodeid.partition("[")
         counted = function if cases else function.partition("::")[0]
-        first = 0 if cases else zlib.crc32(counted.encode())
-        if not tier.takes(first + counts[counted], marker.kwargs["of"]):
+        if not tier.takes(zlib.crc32(counted.encode()) + counts[counted], marker.kwargs["of"]):
             found.append(item)
         counts[counted] += 1
     return found

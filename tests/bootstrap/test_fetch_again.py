@@ -12,6 +12,8 @@ from bootstrap import remote_scripts
 from tests.doubles.emulated import until
 from tests.doubles.range_store import Store, entry, fetch, start, store
 
+pytestmark = pytest.mark.service
+
 __all__ = ["store"]  # the fixture
 
 

@@ -22,6 +22,8 @@ from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
 from tests.doubles.here import Here
 from weights.manifest import Manifest, blob_key, of_folder
 
+pytestmark = pytest.mark.service
+
 BUCKET = "weights"
 FILES = {"config.json": b"{}", "model.safetensors": bytes(range(256)) * 4000}
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.doubles.gate import ADDRESS, TOKEN, Gate, running_gate
 from tests.doubles.raw_http import Answer, RawClient
 
+pytestmark = pytest.mark.service
 OTHER = "other-" + "z" * 37
 BODY = {"model": "tiny", "prompt": "Hello"}
 

@@ -8,10 +8,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from bootstrap.gate import ENGINE_IDLE
 from bootstrap.rendered_config import ENVIRONMENT
 from config.vllm_options import LEAST_KEEP_ALIVE
 from tests.doubles.gate import CLOSING_S, TOKEN, Gate, running_gate
+
+pytestmark = pytest.mark.service
 
 CLIENTS, EACH = 50, 20
 ENGINE_S = 0.5

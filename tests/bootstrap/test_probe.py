@@ -13,6 +13,8 @@ from tests.doubles.gate import TOKEN, Gate, running_gate
 from tests.doubles.ports import free_port
 from tests.doubles.tls import pair
 
+pytestmark = pytest.mark.service
+
 
 @pytest.fixture
 def gate(tmp_path: Path) -> Iterator[Gate]:

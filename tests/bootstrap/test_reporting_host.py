@@ -25,7 +25,7 @@ pytestmark = [
     pytest.mark.host,
     pytest.mark.monitoring,
     pytest.mark.xdist_group("reporting-host"),
-    pytest.mark.rotating(of=2),
+    pytest.mark.rotating(of=4),
 ]
 
 REPORTER = Reporter("4711", "chat-0", "abc")

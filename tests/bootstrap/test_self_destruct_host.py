@@ -22,7 +22,7 @@ from tests.doubles.emulated import until
 from tests.doubles.rented import STORE, Rented, Things, rent
 from tests.doubles.repeated import repeated
 
-pytestmark = pytest.mark.host
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=4)]
 
 MARKET = "market.sandbox.internal:81"
 PATIENCE_SECONDS = 60
@@ -82,6 +82,7 @@ def ending(hosts: NamespaceHosts, things: Things) -> Iterator[Ending]:
         rented.host.destroy()
 
 
+@pytest.mark.rotating(of=1)
 def test_an_unused_host_closes_its_gate_leaves_word_and_asks_for_its_end_until_it_is_gone(ending: Ending) -> None:
     before = ending.rented.facts().vllm_started
     assert ending.converge(LIMITS) == ["arm self-destruct"]

@@ -13,6 +13,8 @@ from bootstrap.shell_marks import began, marked, within
 from tests.bootstrap.test_ssh import login
 from tests.doubles.sshd import running_sshd
 
+pytestmark = pytest.mark.service
+
 MARK = "0123456789abcdef"
 NOISE = st.text(max_size=200).filter(lambda text: MARK not in text)
 

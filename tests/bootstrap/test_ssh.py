@@ -18,6 +18,8 @@ from bootstrap.errors import HostKeyMismatch, HostLost, HostUnreachable, StepFai
 from bootstrap.ssh_host import SshHost
 from tests.doubles.sshd import Sshd, new_key, running_sshd
 
+pytestmark = pytest.mark.service
+
 
 @pytest.fixture(scope="module")
 def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:

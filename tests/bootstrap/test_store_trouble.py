@@ -28,6 +28,8 @@ from sandbox.services.store_manners import LateBuckets, SharedLine
 from tests.doubles.here import Here
 from weights.manifest import Manifest, blob_key, of_folder
 
+pytestmark = pytest.mark.service
+
 BUCKET = "weights"
 SIZE = 1_000_000
 
@@ -97,6 +99,7 @@ def manifest(running: ObjectStore, tmp_path: Path) -> Manifest:
     return made
 
 
+@pytest.mark.rotating(of=3)
 @pytest.mark.parametrize(
     ("name", "options"),
     [

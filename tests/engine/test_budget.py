@@ -13,7 +13,7 @@ from tests.doubles.fleet_stack import stack_of_its_own
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 RAISE = re.compile(r"`(pulumi config set --path gpu-fleet:budget\.usdPerMonth [\d.]+)`")
 

@@ -16,7 +16,7 @@ from tests.doubles.cloud import ACCOUNT_KEY, IMAGE, REPO, Cloud
 from tests.doubles.fleet_stack import stack_id
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 
 @pytest.fixture

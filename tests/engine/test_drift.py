@@ -15,7 +15,7 @@ from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import assert_all_serve, calm, want
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
 ETC = "/opt/gpu-fleet/etc"
 # By hand on the host -> what refresh says of it.

@@ -13,7 +13,7 @@ import pytest
 
 from tests.doubles.pulumi_stack import Stack, sandbox_config
 
-pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=3)]
 
 REPO = Path(__file__).resolve().parents[2]
 UP = ("up", "--stack", "test", "--yes", "--skip-preview", "--parallel", "64")

@@ -16,7 +16,7 @@ from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=6)]
 
 TIME_SCALE = 8.0  # absence is believed 90 s of the market's after the rent: 11 of ours
 

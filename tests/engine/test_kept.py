@@ -9,7 +9,7 @@ from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import PATIENT, known, stack, stack_id, want  # noqa: F401 -- fixtures
 from tests.doubles.pulumi_stack import Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 
 def urn(stack: Stack, kind: str) -> str:  # noqa: F811 -- a fixture's name

@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.lines import Lines
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = pytest.mark.engine
+pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=3)]
 
 REPO = Path(__file__).resolve().parents[2]
 PROGRAM = """

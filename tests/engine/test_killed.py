@@ -16,7 +16,7 @@ from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=8)]
 
 
 @pytest.fixture

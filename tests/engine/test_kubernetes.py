@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.engine,
     pytest.mark.monitoring,
     pytest.mark.xdist_group("kubernetes"),
-    pytest.mark.rotating(of=3),
+    pytest.mark.rotating(of=4),
 ]
 
 # The project's program without what needs a market and a store.

@@ -10,7 +10,7 @@ from tests.engine.test_operating import blocks, follow, stack
 
 __all__ = ["stack"]
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=6)]
 
 
 def test_a_machine_is_down(cloud: Cloud, stack: Stack) -> None:

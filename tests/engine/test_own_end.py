@@ -8,7 +8,7 @@ from tests.doubles.fleet_stack import assert_all_serve
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=6)]
 
 IDLE_SECONDS = 24  # longer than an `up` takes from the first answer to its end
 PATIENCE_SECONDS = 180

@@ -16,7 +16,7 @@ from tests.doubles.lines import Lines
 from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 SCOPES = ("misc", "instance_read", "instance_write", "user_read")
 

@@ -25,7 +25,7 @@ from tests.doubles.documented import WALK, commands_of, played_by
 from tests.doubles.pulumi_stack import PROGRAM_FOLDERS
 from tests.doubles.terminal import Terminal
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600), pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(600), pytest.mark.rotating(of=6)]
 
 LINKED = (
     "Makefile",

@@ -14,7 +14,7 @@ from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import known, stack_of_its_own
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 
 @pytest.fixture

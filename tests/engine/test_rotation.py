@@ -13,7 +13,7 @@ from tests.doubles.processes import descendants, wait_until
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 
 @pytest.fixture

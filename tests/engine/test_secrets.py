@@ -10,7 +10,7 @@ import pytest
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
 
 KEY = 'wandb-0123456789 & "quoted"'
 OTHER = "rotated-9876543210"

@@ -35,7 +35,7 @@ from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_operating import blocks, follow
 from tests.engine.test_renewal import let_it_end_soon
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
 
 BOOTS = "rent"
 LONG_SECONDS = 25  # of an answer: a destroy comes to the slots sooner, and waits for longer

@@ -13,7 +13,7 @@ from providers.store.bucket_owner import OWNER_KEY
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from weights.manifest import blob_key, of_folder
 
-pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.rotating(of=3)]
 
 REPO = Path(__file__).resolve().parents[2]
 ROOMS = ("providers", "bootstrap", "config", "weights")

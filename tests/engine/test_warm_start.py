@@ -15,7 +15,7 @@ from tests.doubles.fleet_stack import known
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_commands import command
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
 BROUGHT = "compile cache of an earlier start"
 

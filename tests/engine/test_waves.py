@@ -18,7 +18,7 @@ from tests.doubles.fleet_stack import assert_all_serve, assert_books_agree, rent
 from tests.doubles.lines import Lines
 from tests.doubles.pulumi_stack import Engine, Stack
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=6)]
 
 REPLICAS, MOST = 6, 2
 GATE = "8443"

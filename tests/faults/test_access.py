@@ -21,7 +21,7 @@ from tests.doubles.cloud import Cloud
 from tests.doubles.dynamic_process import DynamicProcess
 from tests.doubles.market import FakeMarket
 
-pytestmark = [pytest.mark.host, pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=6)]
 
 
 def test_a_new_ssh_key_opens_and_the_old_one_is_locked_out_for_good(cloud: Cloud, process: DynamicProcess) -> None:

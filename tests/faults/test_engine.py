@@ -26,7 +26,7 @@ from weights.manifest import blob_key
 
 __all__ = ["stack"]  # a fixture
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=8)]
 
 # Each list is one fleet; its n-th fault is armed for its n-th instance. Slow ones stand together.
 OF_ONE_INSTANCE = {

@@ -16,7 +16,7 @@ from sandbox.services.object_store import ADMIN, REGION
 from tests.doubles.cloud import Cloud, running_cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
-pytestmark = [pytest.mark.host, pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=6)]
 
 
 def assert_sound(cloud: Cloud, outs: dict[str, object], name: str) -> None:

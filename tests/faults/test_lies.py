@@ -24,7 +24,7 @@ from providers.vast.settings import InstanceSettings
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.scheduled_host import facts_of, settings_of
 
-pytestmark = pytest.mark.rotating(of=4)
+pytestmark = pytest.mark.rotating(of=12)
 
 LIES = (
     "auth-error",

@@ -14,7 +14,7 @@ from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 from weights.manifest import of_folder
 
-pytestmark = [pytest.mark.host, pytest.mark.rotating(of=3)]
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=6)]
 
 
 @pytest.mark.rotating(of=1)

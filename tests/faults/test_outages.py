@@ -8,7 +8,7 @@ from tests.doubles.pulumi_stack import Stack
 
 __all__ = ["stack"]  # fixtures
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=6)]
 
 
 DEEP = [pytest.param(call, marks=pytest.mark.deep) for call in ("show", "logs")]  # in memory each is tested always

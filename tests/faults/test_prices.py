@@ -5,7 +5,7 @@ import pytest
 from tests.doubles.cloud import Cloud
 from tests.doubles.dynamic_process import DynamicProcess
 
-pytestmark = [pytest.mark.host, pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.host, pytest.mark.rotating(of=4)]
 
 
 def test_a_price_that_rose_is_read_and_replaces_only_if_the_fleet_says_so(

@@ -27,7 +27,7 @@ FAULTS = [
     *AT_DESTROY,
 ]
 PHASES = ("search", "rent", "wait", "connect", "preflight", "install", "fetch weights", "start", "probe")
-ALL, A_FEW = 200, 2  # histories of a soak, and of an ordinary run
+ALL, A_FEW = 200, 1  # histories of a soak, and of an ordinary run
 VICTIMS = ("nobody", "engine", "providers", "everybody", "interrupted")
 
 

@@ -19,7 +19,7 @@ from tests.doubles.pulumi_stack import Engine, Stack
 
 __all__ = ["stack"]  # a fixture
 
-pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=2)]
+pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=6)]
 
 FIRST_UPDATE = ("store-bucket-late", "store-has-tags", "store-wants-md5")  # strike a bucket that is being made
 

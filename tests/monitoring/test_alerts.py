@@ -4,6 +4,7 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -46,13 +47,19 @@ def document(cases: Sequence[Case]) -> dict[str, object]:
     }
 
 
+def only(name: str) -> dict[str, Any]:
+    """Return the rule file with one alert, because promtool evaluates every rule of the file at each step."""
+    (group,) = alerts.document()["groups"]
+    return {"groups": [{**group, "rules": [rule for rule in group["rules"] if rule["alert"] == name]}]}
+
+
 @pytest.mark.monitoring
 @pytest.mark.parametrize("alert", alerts.ALERTS, ids=lambda alert: alert.name)
 def test_it_fires_on_what_it_is_for_and_stays_silent_on_the_rest(alert: alerts.Alert, tmp_path: Path) -> None:
     cases = [case for case in CASES if case.alert == alert.name]
     fires = {bool(case.fires) for case in cases}
     assert fires == ({True} if alert.name == "Watchdog" else {True, False})
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(alerts.document()))
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(only(alert.name)))
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(document(cases)))
 
     promtool("test", "rules", str(tmp_path / "tests.yml"))
@@ -61,7 +68,7 @@ def test_it_fires_on_what_it_is_for_and_stays_silent_on_the_rest(alert: alerts.A
 @pytest.mark.monitoring
 def test_a_case_that_expects_the_wrong_thing_is_noticed(tmp_path: Path) -> None:
     wrong = [Case("Watchdog", "never", {}, 0)]
-    (tmp_path / "rules.yml").write_text(yaml.safe_dump(alerts.document()))
+    (tmp_path / "rules.yml").write_text(yaml.safe_dump(only("Watchdog")))
     (tmp_path / "tests.yml").write_text(yaml.safe_dump(document(wrong)))
 
     with pytest.raises(AssertionError, match="Watchdog"):

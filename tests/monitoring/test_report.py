@@ -15,6 +15,8 @@ from monitoring.report.drawing import report, timeline
 from monitoring.report.page import Report, render
 from monitoring.report.quantities import shown
 
+pytestmark = pytest.mark.service
+
 NOW = 1_800_000_000.0
 ODD = 'cha<script>"&é'
 

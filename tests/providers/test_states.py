@@ -22,6 +22,8 @@ from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import SECRET, SIGNATURE, DynamicProcess
 from tests.providers.test_old_state import later
 
+pytestmark = pytest.mark.service
+
 STATES = sorted((Path(__file__).parent / "states").glob("*.json"))
 TYPES: dict[str, type[ResourceProvider]] = {
     "pulumi-python:dynamic/identity:Identity": IdentityProvider,

@@ -18,6 +18,8 @@ import pytest
 
 from sandbox.faults import FAULTS
 
+pytestmark = pytest.mark.service
+
 REPO = Path(__file__).resolve().parents[2]
 
 

@@ -9,6 +9,8 @@ from sandbox.corruption import corrupt_largest_blob
 from sandbox.faults import FaultUnknown
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 
+pytestmark = pytest.mark.service
+
 
 def test_one_byte_of_the_largest_blob_changes(tmp_path):
     with ObjectStore(tmp_path) as store:

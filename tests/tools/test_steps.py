@@ -14,6 +14,8 @@ from tools import environments, packages, setup
 from tools.machine import paths
 from tools.machine.steps import SetupError, alone, complete, mark_complete, refuse_full_disk, run
 
+pytestmark = pytest.mark.service
+
 
 def test_a_failed_command_is_a_sentence_with_its_last_lines():
     with pytest.raises(SetupError, match=r"Counting failed with exit status 3.*\n(.*\n)*the end") as caught:

@@ -8,6 +8,8 @@ from controller.store.store import Store
 from sandbox.services.postgres import Postgres
 from tests.doubles.api import KEYS, Api, error_of, running_api
 
+pytestmark = pytest.mark.service
+
 WRONG: list[tuple[dict, str]] = [
     ({"model": ""}, "model"),
     ({"model": 7}, "model"),

@@ -11,6 +11,8 @@ from sandbox.services.postgres import Postgres
 from tests.doubles.api import Api, error_of, running_api
 from tests.doubles.database import fresh_database
 
+pytestmark = pytest.mark.service
+
 REFUSALS = {401, 403, 422}
 texts = st.text(max_size=20) | st.sampled_from(
     ("llama-3.1-8b", "llama-3.1-8b\0", "LLAMA 3.1 8B", "rtx4090", "\0", "'", "👾")

@@ -3,12 +3,16 @@
 import datetime as dt
 from dataclasses import replace
 
+import pytest
+
 from controller.api.claim_service import new_id
 from controller.api.pruning import KEPT_SECONDS, Pruner
 from controller.store.event_rows import Call, Record
 from controller.store.store import Store
 from tests.doubles.api import KEYS, NOW, SEED, Api, error_of, offers
 from tests.doubles.at_once import at_once
+
+pytestmark = pytest.mark.service
 
 
 def when(text: str) -> float:

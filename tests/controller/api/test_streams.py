@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import httpx
+import pytest
 
 from controller.offers import Unavailable
 from controller.slots import Event, advance
@@ -13,6 +14,8 @@ from controller.store.event_rows import Record
 from sandbox.services.postgres import Postgres
 from tests.doubles.api import KEYS, Api
 from tests.doubles.database import cut_connections
+
+pytestmark = pytest.mark.service
 
 Told = tuple[str, dict, str | None]
 

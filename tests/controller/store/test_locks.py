@@ -18,6 +18,8 @@ from controller.store.store import Store
 from sandbox.services.postgres import Postgres
 from tests.doubles.database import cut_connections
 
+pytestmark = pytest.mark.service
+
 HOLD = """
 import sys
 from controller.store.store import Store

@@ -20,6 +20,8 @@ from sandbox.services.postgres import Postgres
 from tests.doubles.at_once import at_once
 from tests.doubles.database import fresh_database
 
+pytestmark = pytest.mark.service
+
 FLEET = "burst"
 RENTING = advance(Slot(0), Event.RENT, 0)
 REQUEST = {"model": "llama-3.1-8b", "count": 1}

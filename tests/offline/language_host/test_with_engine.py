@@ -16,6 +16,8 @@ from tests.doubles.dynamic_process import DynamicProcess
 from tests.doubles.processes import wait_until
 from tests.doubles.renting_provider import RentingProvider
 
+pytestmark = pytest.mark.service
+
 REPO = Path(__file__).resolve().parents[3]
 WITH_ENGINE = Path(with_engine.__file__)
 PLUGINS = {

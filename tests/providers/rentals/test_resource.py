@@ -18,6 +18,8 @@ from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 
+pytestmark = pytest.mark.service
+
 
 @pytest.fixture
 def process() -> Iterator[DynamicProcess]:

@@ -6,6 +6,8 @@ from bootstrap.clock import SystemClock
 from sandbox.services.object_store import REGION
 from tests.doubles import store_contract
 
+pytestmark = pytest.mark.service
+
 
 @pytest.mark.parametrize("fault", [None, "store-bucket-late", "store-has-tags", "store-wants-md5", "store-times-out"])
 def test_the_contract_holds(store, s3, faults, fault):

@@ -12,6 +12,8 @@ from providers.store.verification import to_read
 from tests.doubles.clock import FakeClock
 from weights.manifest import File, Manifest, blob_key
 
+pytestmark = pytest.mark.service
+
 
 class Tick(FakeClock):
     """A clock that also moves by `step` seconds at every look."""

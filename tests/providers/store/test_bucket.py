@@ -11,6 +11,7 @@ from providers.store.errors import BucketDenied, BucketMissing, StoreError
 from providers.store.inputs import BucketInputs
 from tests.doubles.buckets import Lines, exists, make, mark, set_mark
 
+pytestmark = pytest.mark.service
 OTHER_STACK = "b" * 16
 HERE_REFUSED = [NOT_PUBLIC]  # SeaweedFS has no such setting
 

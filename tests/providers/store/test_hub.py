@@ -16,6 +16,8 @@ from weights.hub import Hub, HubFile, fetch, needed
 from weights.manifest import Manifest, ManifestError, of_folder
 from weights.model_folder import CODE, INDEX
 
+pytestmark = pytest.mark.service
+
 REPO = "meta-test/Small-1B"
 TOKEN = "hf_" + "s" * 34
 

@@ -15,6 +15,8 @@ from providers.store.resource import BlobsProvider, BucketProvider
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
 from weights.manifest import blob_key
 
+pytestmark = pytest.mark.service
+
 OTHER_STACK = "b" * 16
 
 

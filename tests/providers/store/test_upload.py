@@ -10,6 +10,8 @@ from providers.store.errors import StoreError
 from providers.store.upload import upload
 from weights.manifest import PART_BYTES, File, blob_key, of_folder
 
+pytestmark = pytest.mark.service
+
 
 @pytest.fixture
 def bucket(s3: Any, name: str) -> str:

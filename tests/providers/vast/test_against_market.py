@@ -22,6 +22,8 @@ from sandbox.testing import RunningMarket, running_market
 from tests.doubles import market_contract
 from tests.doubles.market_contract import REQUIREMENTS
 
+pytestmark = pytest.mark.service
+
 CLOCK = WatchedClock(EngineWatch(None, ()))
 
 

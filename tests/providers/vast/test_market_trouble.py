@@ -12,6 +12,7 @@ from providers.vast.renting import give_back, rent, wait
 from tests.doubles.market_trouble import CASES, FAULTS, PHASES, play
 
 
+@pytest.mark.rotating(of=3)
 @pytest.mark.parametrize("phase", PHASES)
 def test_no_trouble_costs_a_healthy_machine_or_leaves_one_unknown(phase: str) -> None:
     for seed, case in enumerate(case for case in CASES if case[1] == phase):

@@ -26,6 +26,8 @@ from tests.doubles.marks import FakeMarks
 from tests.doubles.settings import PROPS
 from tests.providers.vast.test_lives import machine
 
+pytestmark = pytest.mark.service
+
 LABEL, IMAGE = PROPS["label"], PROPS["server"]["image"]
 
 

@@ -52,6 +52,7 @@ def played(folder: Path, hangs: bool, until: float, boots: bool = False) -> tupl
     return [end for end in ends if isinstance(end, float)], computer
 
 
+@pytest.mark.rotating(of=2)
 @pytest.mark.parametrize("hangs", [False, True])
 def test_all_who_wait_end_at_their_deadline_and_one_of_them_asks(tmp_path: Path, hangs: bool) -> None:
     ends, computer = played(tmp_path, hangs, float("inf"))
@@ -69,6 +70,7 @@ def test_after_an_outage_all_of_them_go_on(tmp_path: Path) -> None:
     assert all(0 < -end <= DEADLINE / 2 + 60 for end in ends)
 
 
+@pytest.mark.rotating(of=2)
 @pytest.mark.parametrize("call", ["show", "log"])
 def test_all_who_ask_about_one_instance_share_one_doubt(tmp_path: Path, call: str) -> None:
     random.seed(7)

@@ -34,7 +34,7 @@ def leaks(seed: int) -> bool:
     return False
 
 
-@pytest.mark.rotating(of=4)
+@pytest.mark.rotating(of=8)
 @pytest.mark.parametrize("first", range(0, HISTORIES, IN_ONE))
 def test_nothing_is_left_rented_after(first: int) -> None:
     play_all(range(first, first + IN_ONE))

@@ -21,7 +21,7 @@ def meet_all(seeds: Iterable[int]) -> None:
         meet(seed)
 
 
-@pytest.mark.rotating(of=4)
+@pytest.mark.rotating(of=8)
 @pytest.mark.parametrize("first", range(0, MEETINGS, IN_ONE))
 def test_neither_destroys_what_the_other_holds(first: int) -> None:
     meet_all(range(first, first + IN_ONE))

@@ -15,6 +15,8 @@ from providers.vast.search.requirements import Requirements
 from tests.doubles.slow_boots import Serves
 from tests.doubles.virtual_account import Computer, VirtualAccount
 
+pytestmark = pytest.mark.service
+
 REQUIREMENTS = Requirements(("RTX 4090", "RTX 3090", "RTX 5090"), 1, 2.0, 20, 1)
 STACKS = ("aaa", "bbb")
 RENT_SECONDS = 4.5  # between two rents of the account, as the market publishes it

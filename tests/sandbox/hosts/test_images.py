@@ -68,6 +68,7 @@ def test_the_cache_follows_the_environment():
 
 @pytest.mark.host
 @pytest.mark.vllm
+@pytest.mark.deep  # an engine test has the real vLLM answer from a host for each commit
 def test_the_real_vllm_answers_inside_a_host(tmp_path):
     images = Images("real", default_cache())
     try:

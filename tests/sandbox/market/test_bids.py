@@ -12,6 +12,8 @@ import pytest
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 
+pytestmark = pytest.mark.service
+
 BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy"}
 
 

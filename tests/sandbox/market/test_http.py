@@ -1,7 +1,5 @@
 """The market over HTTP: states, error forms, pages, faults and keys, as clients meet them."""
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +10,7 @@ import pytest
 from sandbox.hosts.spec import HostsError, HostSpec, NoHost, NoHosts
 from sandbox.testing import RunningMarket, running_market
 
+pytestmark = pytest.mark.service
 BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy", "env": {"-p 8443:8443": "1", "A": "B"}}
 
 

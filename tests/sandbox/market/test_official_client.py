@@ -19,7 +19,7 @@ from sandbox.testing import RunningMarket, running_market
 VASTAI = Path(sys.executable).parent / "vastai"
 pytestmark = [
     pytest.mark.skipif(not VASTAI.exists(), reason="the official client is not installed beside this Python"),
-    pytest.mark.rotating(of=2),
+    pytest.mark.rotating(of=4),
 ]
 
 

@@ -11,6 +11,8 @@ from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 from tests.doubles.raw_rents import http, rented, shown
 
+pytestmark = pytest.mark.service
+
 __all__ = ["http"]  # a fixture
 
 

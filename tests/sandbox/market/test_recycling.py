@@ -13,6 +13,8 @@ from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 from tests.doubles.raw_rents import http, rented
 
+pytestmark = pytest.mark.service
+
 __all__ = ["http"]  # a fixture
 
 

@@ -1,7 +1,5 @@
 """The market's surface as other people's clients meet it: keys with scopes, windows, forms of a request, unknown routes."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading
@@ -22,6 +20,7 @@ from sandbox.market.server import ROUTES
 from sandbox.testing import RunningMarket, running_market
 from tests.doubles.emulated import until
 
+pytestmark = pytest.mark.service
 BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy", "env": {"-p 8443:8443": "1", "A": "B"}}
 
 

@@ -17,6 +17,8 @@ from tests.doubles.clock import FakeClock
 from tests.doubles.machines import machine_of, offer
 from tests.doubles.market import FakeMarket, TriesOnce
 
+pytestmark = pytest.mark.service
+
 WAITS = ("slow-answer", "hung-answer", "create-hangs-but-rented")
 BODY = rent_body("image", 20, "gpu-fleet/abc/chat-0", "true", 8443)
 STRIKES = sorted(name for name, fault in FAULTS.items() if fault.room == "market" and name not in WAITS)

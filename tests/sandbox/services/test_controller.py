@@ -24,6 +24,8 @@ from tests.controller.api.test_applied_offers import OUTPUT
 from tests.doubles.processes import processes_of
 from tests.doubles.pulumi_command import path_with_pulumi
 
+pytestmark = pytest.mark.service
+
 KEY = {"X-API-Key": parse(OUTPUT).clients["ci"].api_key.get_secret_value()}
 HOLDER = """
 import json, sys

@@ -18,6 +18,8 @@ from bootstrap.artifacts import s3_client
 from sandbox.services.child import Child, ServiceError
 from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, SOCKETS, STRANGER, Account, ObjectStore
 
+pytestmark = pytest.mark.service
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

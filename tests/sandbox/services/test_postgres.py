@@ -14,6 +14,8 @@ import pytest
 from sandbox.services.child import ServiceError
 from sandbox.services.postgres import LONGEST_SOCKET, Postgres
 
+pytestmark = pytest.mark.service
+
 HOLDER = """
 import sys, time
 from pathlib import Path

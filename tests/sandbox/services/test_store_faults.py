@@ -31,6 +31,8 @@ from sandbox.services.store_front import StoreFront
 from sandbox.services.store_manners import LateBuckets, SharedLine
 from tests.doubles.emulated import until
 
+pytestmark = pytest.mark.service
+
 CONTENT = os.urandom(3_000_000)
 KEY = "blobs/sha256/x"
 

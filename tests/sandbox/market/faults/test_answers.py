@@ -9,6 +9,8 @@ import pytest
 
 from sandbox.market.faults.answers import CANNED, LIMITED
 
+pytestmark = pytest.mark.service
+
 JSON = "application/json"
 ANSWERS = [
     ("edge-forbids", 403, "text/html; charset=utf-8", "403 Forbidden"),

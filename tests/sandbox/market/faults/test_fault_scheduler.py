@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+pytestmark = pytest.mark.service
+
 
 def rate(market, number: int) -> float:
     return next(one.meter.usd_per_hour() for one in market.emulator.all() if one.id == number)

@@ -6,6 +6,8 @@ import pytest
 
 from sandbox.faults import FAULTS
 
+pytestmark = pytest.mark.service
+
 
 def test_an_empty_list_that_lies(market, plain):
     number = plain.rented()

@@ -11,6 +11,8 @@ from sandbox.market.faults.replies import GARBLED
 from sandbox.testing import running_market
 from tests.sandbox.market.faults.conftest import Plain
 
+pytestmark = pytest.mark.service
+
 LOST = (httpx.RemoteProtocolError, httpx.ReadError)
 RENTED = [
     ("lost-reply", LOST),
