@@ -24,7 +24,7 @@ from review.reviewing import Asked, base_of, review
 from review.revision import StackRevision
 from review.standing import StandingUnreadable, read_standing
 from review.standing_file import standing_text
-from review.tree import WORK_TREE, UsageError, open_tree
+from review.tree import WORK_TREE, Tree, UnfitFile, UsageError, open_tree
 
 KEYS = ("VAST_REVIEW_KEY", "VAST_API_KEY")
 FORGES = ("github", "gitlab")
@@ -59,7 +59,7 @@ def review_command(
     project = Path()
     try:
         base_tree, head_tree = open_tree(base, project), open_tree(head, project)
-        name = stack or only_stack(project)
+        name = stack or only_stack(project, base_tree, head_tree)
         runs = read_standing(standing_text(standing)) if standing else None
     except (UsageError, StandingUnreadable, OSError) as error:
         _misused(str(error))
@@ -74,18 +74,32 @@ def review_command(
     return int(found.exit)
 
 
-def only_stack(project: Path) -> str:
-    """Return the stack whose file is the only one beside the sandbox's. Raises UsageError."""
+def only_stack(project: Path, base: Tree, head: Tree) -> str:
+    """Return the stack whose file alone is edited, else the only one beside the sandbox's. Raises UsageError."""
     names = sorted(file.name[len("Pulumi.") : -len(".yaml")] for file in project.glob("Pulumi.*.yaml"))
+    edited = [name for name in names if _text(base, name) not in (None, _text(head, name))]
+    if len(edited) == 1:
+        return edited[0]
     real = [name for name in names if name != "local"] or names
     if len(real) != 1:
         raise UsageError(f"name the stack with --stack; this folder has {', '.join(names) or 'none'}")
     return real[0]
 
 
+def _text(tree: Tree, stack: str) -> str | None:
+    path = f"Pulumi.{stack}.yaml"
+    try:
+        return tree.text(path) if tree.has(path) else None
+    except UnfitFile:
+        return None
+
+
 def look_of(base: StackRevision | None, stack: str, environ: Mapping[str, str]) -> Look:
-    """Return the market that the base branch names, asked with the caller's key. The head names none."""
-    key = next((environ[name] for name in KEYS if environ.get(name)), None)
+    """Return the market that the base branch names, asked with the caller's key, else with one that it has in plain.
+
+    The head names no market and no key.
+    """
+    key = next((environ[name] for name in KEYS if environ.get(name)), None) or plain_key(base)
     if base is None:
         return Look(None, "the base branch names no market, and a review asks none that only the head names")
     if key is None:
@@ -98,6 +112,12 @@ def look_of(base: StackRevision | None, stack: str, environ: Mapping[str, str]) 
         return Look(open_market(stack, config, {}, key).client)
     except (ConfigError, VastError) as error:
         return Look(None, f"the market cannot be asked: {error}")
+
+
+def plain_key(base: StackRevision | None) -> str | None:
+    """Return the key that the base branch has in plain, as the sandbox's stack does: it is no secret."""
+    key = base.file.values.get("vastApiKey") if base else None
+    return key if base and isinstance(key, str) and key not in base.file.secret_leaves.values else None
 
 
 def _show(found: Review, made: Comment, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from review.revision import StackRevision
 
 NOT_SHOWN = "(not shown)"  # the values of environment variables
 CONFIG_KEYS = {"gpuNames": "gpu.name", "gpuCount": "gpu.count", "gpuRamGb": "gpu.ramGb", "datacenter": "hosting"}
-WITHOUT_KEY = {"drift": "what a refresh found; `up` looks again"}
+WITHOUT_KEY = {"drift": "what a refresh found; the update looks again"}
 Texts = dict[str, str]  # key of config -> its value as a text
 
 

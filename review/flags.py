@@ -43,7 +43,7 @@ def _of_engine(base: StackRevision | None, head: StackRevision) -> Iterator[str]
             yield f"{key} of {head.file.path} changes: it decides how the stack's secrets are kept or where values come from"
     for key in dict.fromkeys([*base.file.project, *head.file.project]):
         if base.file.project.get(key) != head.file.project.get(key):
-            yield f"{key} of Pulumi.yaml changes: it decides what `up` runs, or where"
+            yield f"{key} of Pulumi.yaml changes: it decides what an update runs, or where"
 
 
 def _of_program(base: StackRevision | None, head: StackRevision) -> Iterator[str]:

@@ -112,11 +112,12 @@ def _row(offer: Offer, requirements: Requirements, start_seconds: float | None) 
     return OfferRow(
         offer_id=offer.id,
         gpu=f"{offer.num_gpus} x {offer.gpu_name}",
-        where=offer.geolocation or "",
+        where=(offer.geolocation or "").strip(", "),
         usd_per_hour=round(usd_per_hour(offer, requirements), 6),
         reliability=offer.reliable or None,
         download_mbps=offer.inet_down,
         first_start_seconds=round(first_start_seconds(offer, requirements, start_seconds), 1),
+        starts_later=start_seconds is None,
     )
 
 

@@ -28,6 +28,9 @@ class Exit(IntEnum):
     USAGE = 64
 
 
+CONFIG_ALONE = "judged by config alone"  # in sentences about a review that does not know what runs
+
+
 class Verdict(StrEnum):
     """The verdict on a whole review."""
 
@@ -85,7 +88,11 @@ class InstanceReview(Row):
 
 
 class OfferRow(Row):
-    """One live offer that fits a fleet. `first_start_seconds` is an estimate of rent to served; None if unknown."""
+    """One live offer that fits a fleet.
+
+    `first_start_seconds` is an estimate of rent to served, None if unknown. `starts_later`: it lacks vLLM's own start, whose
+    time was not measured yet.
+    """
 
     offer_id: int
     gpu: str
@@ -94,6 +101,7 @@ class OfferRow(Row):
     reliability: float | None = None
     download_mbps: float | None = None
     first_start_seconds: float | None = None
+    starts_later: bool = False
 
 
 class FleetReview(Row):
@@ -116,15 +124,14 @@ class FleetReview(Row):
 class ModelReview(Row):
     """A model that a fleet serves. GiB of memory needed and present, GB that a start reads from the bucket, file changes.
 
-    `start_is_least`: the size of the kit is unknown, so that a start reads more than `start_gb`.
+    `start_gb` is None if the size of the kit is unknown, too; `bucket_usd` then says at least.
     """
 
     name: str
     need_gib: float | None = None
     room_gib: float | None = None
     start_gb: float | None = None
-    start_is_least: bool = False
-    bucket_usd: str = ""  # a sentence: what the bucket charges for a start
+    bucket_usd: str = ""  # a sentence: what a start reads from the bucket, and what that costs
     old_digest: str | None = None
     new_digest: str | None = None
     added: tuple[str, ...] = ()

@@ -9,13 +9,13 @@ from review.model_changes import models
 from review.money import RENTS, periods, priced, wanted
 from review.policy import Revision, judge
 from review.prospects import Look, Prospect, fleet_review, looked
-from review.report import Action, FleetReview, InstanceReview, Outcome, PolicyResult, Review, Verdict
+from review.report import CONFIG_ALONE, Action, FleetReview, InstanceReview, Outcome, PolicyResult, Review, Verdict
 from review.revision import RevisionRefused, StackRevision, read_revision
 from review.risks import Edited, risks
 from review.stack_file import NoStackFile
 from review.standing import Standing
 from review.tree import Tree
-from review.verdicts import CONFIG_ALONE, Judge
+from review.verdicts import Judge
 
 STALE_DAYS = 30
 DAY = 86_400.0
@@ -154,7 +154,7 @@ def _warnings(asked: Asked, base: StackRevision | None, head: StackRevision, cha
     if standing is None and base is not None and changes:
         found.append(
             f"what runs is not known, so that instances are {CONFIG_ALONE}: each machine counts as the least suitable one "
-            "that the base branch allows. `gpu-fleet standing` publishes what runs"
+            "that the base branch allows. gpu-fleet standing publishes what runs"
         )
     if standing is not None:
         if standing.stack.rpartition("/")[2] != asked.stack.rpartition("/")[2]:

@@ -62,7 +62,7 @@ def read_stack_file(tree: Tree, stack: str) -> StackFile:
         raise NoStackFile(f"{path} of {tree.name} is not read: {error}") from None
     config = document.get("config") if isinstance(document, Mapping) else None
     if not isinstance(config or {}, Mapping):
-        raise NoStackFile(f"{path} of {tree.name} is not read: `config` is no mapping")
+        raise NoStackFile(f"{path} of {tree.name} is not read: config is no mapping")
     project = project if isinstance(project, Mapping) else {}
     written = {**project_values(project), **own_values(config or {})}
     values = {key: opaque(value, (key,)) for key, value in written.items()}

@@ -19,8 +19,6 @@ from review.report import Action, Cause, InstanceReview, Price
 from review.revision import StackRevision
 from review.standing import Standing, StandingInstance
 
-CONFIG_ALONE = "judged by config alone"
-
 
 @dataclass(frozen=True)
 class Place:

@@ -12,7 +12,7 @@ from config.masking import masked
 from review.comment import tables
 from review.comment.bounded import fitting
 from review.comment.quote import code, commit, prose
-from review.report import Action, Binding, Outcome, PolicyResult, Review, Verdict
+from review.report import CONFIG_ALONE, Action, Binding, Outcome, PolicyResult, Review, Verdict
 from review.totals import counts, expected, running, total
 
 MOST = 20_000
@@ -41,7 +41,9 @@ SAYS = {
     Verdict.WARNS: "Can be merged.",
     Verdict.REFUSED: "Must not be merged as it is.",
     Verdict.NOT_AS_REVIEWED: "Not as reviewed: nothing is rented.",
-    Verdict.MARKET_SILENT: "The market does not answer, so that prices and offers are unknown. Run the review again.",
+    Verdict.MARKET_SILENT: (
+        "Prices and offers are unknown: the market was not asked or did not answer. Run the review again once it answers."
+    ),
 }
 
 
@@ -106,6 +108,8 @@ def _acts(action: Action) -> bool:
 
 
 def _hourly(now: float | None, then: float | None) -> str:
+    if now is None and then is None:
+        return "the price an hour is unknown"
     if now is None or then is None:
         return f"{_each(now)} → {_each(then)}"
     change = then - now
@@ -125,9 +129,9 @@ def summary(review: Review) -> str:
     if over:
         names = " and ".join(prose(one.name, 60) for one in over[:2])
         says.append(f"At the ceilings it would exceed the budget of {names}.")
-    if review.standing_at is None:
+    if review.standing_at is None and not any(CONFIG_ALONE in one for one in review.warnings):
         says.append("Nothing tells what runs now, so the review judges by config alone.")
-    else:
+    elif review.standing_at is not None:
         at = datetime.fromtimestamp(review.standing_at, UTC)
         says.append(f"What runs is as published on {at:%Y-%m-%d %H:%M} UTC.")
     return " ".join(says)
@@ -140,11 +144,19 @@ def trouble(review: Review) -> list[str]:
         if fleet.refusal and not any(fleet.refusal in one for one in refusals):
             refusals.append(f"{fleet.name}: {fleet.refusal}")
     return [
-        *(f"- ❌ {prose(one)}" for one in refusals),
+        *(f"- ❌ {prose(_one_line(one))}" for one in refusals),
         *(f"- 🚩 seen, and not followed: {prose(one)}" for one in review.flagged),
         *(f"- ⚠️ {prose(one)}" for one in review.warnings),
         *(f"- ❔ {code(fleet.name, 40)}: {prose(fleet.trouble)}" for fleet in review.fleets if fleet.trouble),
     ]
+
+
+def _one_line(text: str) -> str:
+    """Return the lines of a refusal as clauses of one line."""
+    first, *rest = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    for line in rest:
+        first += f"{' ' if first.endswith((':', '.', ';')) else '; '}{line}"
+    return first
 
 
 def _risks(review: Review) -> list[str]:

@@ -73,7 +73,7 @@ def down_for(one: InstanceReview) -> str:
         return "for good"
     if one.down_seconds == 0.0:
         return "stays open"
-    time = "unknown" if one.down_seconds is None else f"about {span(one.down_seconds)}"
+    time = "for a time not known" if one.down_seconds is None else f"about {span(one.down_seconds)}"
     return f"{prose(one.down_why, 120)}, {time}" if one.down_why else time
 
 
@@ -164,7 +164,7 @@ def _offer(fleet: FleetReview, index: int) -> list[str]:
         f"{one.usd_per_hour:.3f}",
         "unknown" if one.reliability is None else f"{one.reliability:.1%}",
         "unknown" if one.download_mbps is None else f"{one.download_mbps:.0f}",
-        "unknown" if start is None else f"about {span(start)}",
+        "unknown" if start is None else f"{'over' if one.starts_later else 'about'} {span(start)}",
     ]
 
 
@@ -181,10 +181,7 @@ def models(found: Sequence[ModelReview], room: int) -> list[str]:
 def model_line(one: ModelReview) -> str:
     """Return a line about one model."""
     parts = [f"needs {_gib(one.need_gib)} a GPU, room {_gib(one.room_gib)}"]
-    least = "at least " if one.start_is_least else ""
-    parts.append("a start reads " + ("unknown" if one.start_gb is None else f"{least}{one.start_gb:.2f} GB"))
-    if one.bucket_usd:
-        parts.append(prose(one.bucket_usd, 200))
+    parts.append(prose(one.bucket_usd or "what leaves the bucket at a start is unknown", 200))
     if one.old_digest != one.new_digest:
         parts.append(f"manifest {_digest(one.old_digest)} → {_digest(one.new_digest)}")
     elif one.new_digest:

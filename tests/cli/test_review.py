@@ -161,6 +161,24 @@ def test_wrong_usage_exits_with_64(words: Sequence[str], says: str, repository: 
     assert "Traceback" not in found.output
 
 
+def test_the_one_stack_that_is_edited_needs_no_name_and_its_plain_key_asks_its_market(
+    repository: Repository, market: RunningMarket
+) -> None:
+    """As in the sandbox, whose keys are public."""
+    repository.config["fleets"]["chat"] |= {"verified": False, "downloadMbps": 0, "maxUsdPerHour": 5}
+    repository.set("market", {"url": market.url, "timeScale": market.time_scale})
+    repository.set("vastApiKey", market.account.keys.make("plain", ["misc"], market.account.number).secret)
+    sections = {f"gpu-fleet:{key}": value for key, value in repository.config.items()}
+    repository.write("Pulumi.local.yaml", json.dumps({"config": sections}))
+    repository.commit()
+    sections["gpu-fleet:fleets"]["chat"]["replicas"] = 3
+    repository.write("Pulumi.local.yaml", json.dumps({"config": sections}))
+    found = of_json()
+
+    assert found["stack"] == "local"
+    assert next(one for one in found["instances"] if one["action"] == "rented")["usdPerHour"]["then"] > 0
+
+
 def test_the_stack_is_the_only_one_or_must_be_named(repository: Repository) -> None:
     repository.commit()
     repository.write("Pulumi.local.yaml", "config: {}\n")

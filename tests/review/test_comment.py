@@ -243,12 +243,12 @@ def test_complaint_13_what_is_not_known_is_unknown_and_never_nought() -> None:
     )
     body = comment(review).body
 
-    assert title(review) == "### ❔ dev: 1 rented, 1 another machine · unknown → unknown"
+    assert title(review) == "### ❔ dev: 1 rented, 1 another machine · the price an hour is unknown"
     assert "0.300 → unknown (≤ 0.50)" in body
     assert "– → unknown (≤ 0.50)" in body
     assert "| unchanged |  |  | unknown |" in body
     assert "| a day | unknown | unknown | unknown | $60.00 |" in body
-    assert "needs unknown a GPU, room unknown; a start reads unknown" in body
+    assert "needs unknown a GPU, room unknown; what leaves the bucket at a start is unknown" in body
     assert "- ❔ `chat`: the market did not answer in 30 s" in body
     assert not re.search(r"\$0\.00|\b0\.000\b", body)
 

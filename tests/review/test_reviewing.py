@@ -90,18 +90,17 @@ def test_a_start_reads_the_kit_that_runs_or_the_one_that_this_computer_makes(rep
     row = STANDING.instances[0].model_copy(update={"recorded": recorded_of(settings.model_copy(update={"kit": kit}))})
     runs = STANDING.model_copy(update={"instances": (row,)})
 
-    def reads(standing: Standing | None, **asked: Any) -> tuple[float | None, bool]:
-        found = next(one for one in reviewed(repository, base, standing, **asked).models if one.name == "small")
-        return found.start_gb, found.start_is_least
+    def reads(standing: Standing | None, **asked: Any) -> float | None:
+        return next(one for one in reviewed(repository, base, standing, **asked).models if one.name == "small").start_gb
 
     sizes = {False: 60_000_000, True: 80_000_000}
-    assert reads(runs, kit_size=sizes.get) == (1.05, False)
-    assert reads(None, kit_size=sizes.get) == (1.06, False)
-    assert reads(None) == (1.0, True)
+    assert reads(runs, kit_size=sizes.get) == 1.05
+    assert reads(None, kit_size=sizes.get) == 1.06
+    assert reads(None) is None
     repository.set("metrics", {"url": "https://metrics.example"})
     repository.set("metricsKey", SECURE)
     repository.write_config()
-    assert reads(runs, kit_size=sizes.get) == (1.08, False), "hosts that report have a larger kit"
+    assert reads(runs, kit_size=sizes.get) == 1.08, "hosts that report have a larger kit"
 
 
 def test_a_parked_fleet_asks_for_no_offers(repository: Repository) -> None:
