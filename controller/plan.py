@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from config.elastic import Elastic
-from controller.demand import SILENT, Seen
+from controller.demand import SILENT, Load, Seen
 from controller.reasons import Reason, Rule
 from controller.slots import CAPACITY, Slot, State, cool_until
 
@@ -98,6 +98,18 @@ def reopened(slots: Sequence[Slot], seen: Mapping[int, Seen], missing: int) -> l
         Move(Act.REOPEN, slot.index, Reason(Rule.REOPEN, "it is wanted again before its end", {"missing": missing}))
         for slot in leaving[::-1][:missing]
     ]
+
+
+def spared(elastic: Elastic, slots: Sequence[Slot], seen: Mapping[int, Seen], load: Load) -> dict[int, Reason]:
+    """Return the slots that leave and do not end now, and why: while part of the load is unknown, they may be wanted back.
+
+    A controller that has just begun does not know yet what another one measured. One that cannot come back is not spared.
+    """
+    if not load.unknown or sum(slot.state in CAPACITY for slot in slots) >= elastic.max:
+        return {}
+    why = Reason(Rule.UNKNOWN, f"the load of {', '.join(load.unknown)} is unknown, so it may be wanted back")
+    able = [slot.index for slot in slots if slot.state is State.LEAVING]
+    return {index: why for index in able if seen.get(index, SILENT).opens is not False}
 
 
 def started(

@@ -31,7 +31,19 @@ class Pause(NamedTuple):
 
 
 Steps = Generator[Pause, None, Value]
-Told = tuple[Event, Slot, "float | None", tuple[Reason, ...]]  # event, the row as it was written at the start, $/h, why
+
+
+class Told(NamedTuple):
+    """What a slot process tells at its end: the event for the slot's row, and the row as it was written at the start.
+
+    `proves`: if the slot serves, the rows whose change to the same config had failed before.
+    """
+
+    event: Event
+    begun: Slot
+    usd_per_hour: float | None
+    reasons: tuple[Reason, ...]
+    proves: tuple[Slot, ...] = ()
 
 
 class Place(NamedTuple):

@@ -65,7 +65,12 @@ def next_wave(
 
 def refused(slots: Sequence[Slot], wanted: str) -> tuple[int, ...]:
     """Return the slots whose change to `wanted` failed, and that have not served by it since."""
-    return tuple(slot.index for slot in slots if slot.follows == wanted and slot.failures)
+    return tuple(slot.index for slot in failed_at(slots, wanted))
+
+
+def failed_at(slots: Sequence[Slot], wanted: str) -> tuple[Slot, ...]:
+    """Return the slots that are `refused`."""
+    return tuple(slot for slot in slots if slot.follows == wanted and slot.failures)
 
 
 def crowded(slots: Sequence[Slot], wanted: str, rollout: RolloutConfig) -> Reason | None:

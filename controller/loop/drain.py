@@ -51,10 +51,20 @@ def _obey(ports: Ports, left: Leavers, answers: Mapping[Place, Answer]) -> Steps
             known, row = left.pop(place)
             yield from reopen(ports, known, [row], (answer.reason,))
         elif answer.next is Next.END:
-            _known, row = left.pop(place)
-            happened(ports, place.fleet, row, Event.END, (answer.reason,))
+            known, row = left.pop(place)
+            _end(ports, known, row, answer.reason)
     if not closing:
         yield Pause(PAUSE_SECONDS)
+
+
+def _end(ports: Ports, known: Known, row: Slot, reason: Reason) -> None:
+    """Write that a slot ends, unless it may be wanted back. What keeps it is told once."""
+    why = known.spares(row.index)
+    if why is None:
+        happened(ports, known.fleet, row, Event.END, (reason,))
+    elif known.told_of.get(row.index) != row.version:
+        known.told_of[row.index] = row.version
+        ports.ledger.dropped(known.fleet, row.index, why)
 
 
 def _judge(ports: Ports, rules: Rules, left: Leavers, sights: Mapping[Place, Sight]) -> dict[Place, Answer]:

@@ -7,6 +7,7 @@ from controller.demand import Seen
 from controller.leaving import Gate, Leaving
 from controller.memory import Memory
 from controller.ports import Life, Place, Sight, Task, unseen
+from controller.reasons import Reason, Rule
 from controller.slots import Slot, State
 
 DEAD_SECONDS = 60.0  # for so long the market has named the failure, and the host is silent
@@ -30,6 +31,19 @@ class Known:
     bound: dict[int, dict[int, Slot]] = field(
         default_factory=dict
     )  # index -> {version: the row with another claim or mark}
+
+    spared: Mapping[int, Reason] | None = None  # slots that leave and do not end now, and why; None: nothing is decided
+    told_of: dict[int, int] = field(default_factory=dict)  # index -> the version of the row that was spared last
+
+    def undecided(self) -> None:
+        """End no slot until this turn has decided for the fleet."""
+        self.spared = None
+
+    def spares(self, index: int) -> Reason | None:
+        """Return why a slot that leaves does not end now."""
+        if self.spared is None:
+            return Reason(Rule.UNKNOWN, "nothing was decided for its fleet in this turn")
+        return self.spared.get(index)
 
     def place(self, index: int) -> Place:
         """Return the place of a slot of this fleet."""

@@ -1,6 +1,6 @@
 """The rules that the loop plays by, as one bundle: a test hands in a loop that lacks one of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from controller import claims, demand, leaving, locked, scaling, slots, waves
@@ -17,6 +17,7 @@ class Rules:
     measure: Callable[..., demand.Load] = demand.measure
     steps: Sequence[scaling.Step] = scaling.STEPS
     plan: Callable[..., planning.Plan] = planning.plan
+    spare: Callable[..., Mapping[int, Reason]] = planning.spared
     wave: Callable[..., waves.Wave] = waves.next_wave
     crowded: Callable[..., Reason | None] = waves.crowded
     set_back: Callable[..., slots.Slot | None] = slots.set_back

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from controller import waves
 from controller.leaving import Gate, Leaving, Next
 from controller.loop.rules import Rules
 from controller.ports import Came, Held, Life, Pause, Place, Ports, Steps, Told, unseen
@@ -41,14 +42,20 @@ def run(
             return (yield from _mended(ports, rules, place, begun, longest_seconds, mine))
         if ended is None and not only_if_gone:
             ended = yield from _work(ports, rules, place, meant, longest_seconds, mine)
-        return _told(ended, begun)
+        return _told(ports, place, ended, begun)
 
 
-def _told(ended: Ended | None, begun: Slot) -> Told | None:
+def _told(ports: Ports, place: Place, ended: Ended | None, begun: Slot) -> Told | None:
     if ended is None:
         return None
-    event, usd_per_hour, reasons = ended
-    return event, begun, usd_per_hour, reasons
+    proves = _failed_before(ports, place) if ended[0] is Event.SERVED else ()
+    return Told(ended[0], begun, ended[1], ended[2], proves)
+
+
+def _failed_before(ports: Ports, place: Place) -> tuple[Slot, ...]:
+    """Return the rows whose change to the config failed by which this slot serves now. A later failure is not made up for."""
+    digest = ports.stacks.digests([place]).get(place)
+    return () if digest is None else waves.failed_at(ports.rows.slots(place.fleet), digest)
 
 
 def _gone(ports: Ports, place: Place, meant: Slot) -> Steps[Ended | None]:
@@ -113,7 +120,7 @@ def _mended(
             was, marked = marked, replace(marked, version=marked.version + 1, follows=fleet.digest)
             if not ports.rows.write(place.fleet, was, marked):
                 return None
-    return _told((yield from _up(ports, place)), marked)
+    return _told(ports, place, (yield from _up(ports, place)), marked)
 
 
 def _marked(ports: Ports, rules: Rules, place: Place, begun: Slot) -> Steps[tuple[Slot | None, bool]]:
@@ -177,9 +184,11 @@ def _quiet(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_second
     clock = ports.clock
     known = Leaving(longest_seconds, locked=True, dead=meant.dead)
     until = clock.monotonic() + SILENT_SECONDS
-    while meant.state is State.ENDING or _as_meant(ports, place, meant):
+    while True:
         yield Pause(slot=place.slot)
         sight = ports.hosts.look([place]).get(place) or unseen(clock.monotonic())
+        if meant.state is not State.ENDING and not _as_meant(ports, place, meant):
+            return None  # right before the act: this process may have been held up
         answer = rules.leave(known, sight.look)
         known = answer.leaving
         if answer.next is Next.END:
@@ -190,7 +199,6 @@ def _quiet(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_second
             return None  # others may look at the slot meanwhile
         else:
             yield Pause(SETTLE_PAUSE_SECONDS if known.quiet_at is not None else BUSY_PAUSE_SECONDS, place.slot)
-    return None
 
 
 def _as_meant(ports: Ports, place: Place, meant: Slot) -> bool:

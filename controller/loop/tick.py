@@ -83,6 +83,8 @@ class Loop:
     def tick(self) -> Steps[None]:
         """Bring every fleet one step nearer to what it should be."""
         yield from self.reap()
+        for known in self.known.values():
+            known.undecided()
         observed = self.observe()
         yield Pause()
         for fleet in sorted(observed.rows):
@@ -120,6 +122,7 @@ class Loop:
         seen = known.seen(rows, observed.sights, now)
         yield from self.repair(known, rows, observed.lives, now)
         if fleet is None:
+            known.spared = {}
             rows = self.ports.rows.slots(known.fleet)
             plan = self.rules.plan(0, None, rows, seen, self.ports.clock.time())
             yield from self.make(known, plan, {row.index: row for row in rows}, seen, observed)
@@ -161,6 +164,7 @@ class Loop:
         situation = scaling.Situation(known.fleet, fleet.elastic, slots, load, claims, money, known.memory, now)
         decision = scaling.decide(situation, rules.steps)
         known.memory = decision.memory
+        known.spared = rules.spare(fleet.elastic, slots, seen, load)
         plan = rules.plan(decision.desired, fleet.elastic, slots, seen, ports.clock.time())
         ports.ledger.decided(decision, plan)
         yield Pause()
@@ -255,18 +259,16 @@ class Loop:
                 if task.told is None:
                     continue
                 yield Pause(slot=index)
-                event, begun, usd_per_hour, reasons = task.told
+                event, begun, usd_per_hour, reasons, proves = task.told
                 row = known.follow(begun)  # a claim that was bound meanwhile changes nothing of what is told
                 happened(self.ports, known.fleet, row, event, reasons, usd_per_hour)
-                if event is Event.SERVED:
-                    self.proven(known, index)
+                self.proven(known, proves)
 
-    def proven(self, known: Known, index: int) -> None:
-        """Let an edit go on that a slot serves by, if the change of another one failed before."""
-        place = known.place(index)
-        digest = self.ports.stacks.digests([place]).get(place)
+    def proven(self, known: Known, proves: Sequence[Slot]) -> None:
+        """Let an edit go on that a slot serves by: the failures of other slots that came before count no more."""
+        before = {(slot.index, slot.follows, slot.failures) for slot in proves}
         for row in self.ports.rows.slots(known.fleet):
-            if digest is not None and row.follows == digest and row.failures:
+            if (row.index, row.follows, row.failures) in before:
                 freed = replace(row, follows=None, version=row.version + 1)
                 if self.ports.rows.write(known.fleet, row, freed):
                     known.bound.setdefault(row.index, {})[row.version] = freed

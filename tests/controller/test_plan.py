@@ -6,7 +6,7 @@ import pytest
 
 from config.elastic import Elastic
 from controller.demand import Queue, Seen, measure
-from controller.plan import Act, Plan, plan
+from controller.plan import Act, Plan, plan, spared
 from controller.reasons import Rule
 from controller.slots import Slot, State
 
@@ -132,3 +132,13 @@ def test_load_is_all_that_is_in_flight_held_or_waits_as_a_job() -> None:
     assert load.barred == 0
     assert measure(slots, {1: Seen(3, 40, opens=False)}, Queue()).barred == 1
     assert measure([], {}, Queue()).unknown == ()
+
+
+def test_a_slot_that_leaves_is_spared_only_if_it_may_be_wanted_back_and_can_come_back() -> None:
+    slots = [Slot(0, READY), Slot(1, LEAVING), Slot(2, LEAVING)]
+    seen = {0: Seen(None), 1: Seen(0), 2: Seen(0, opens=False)}
+    unknown, known = measure(slots, seen, Queue()), measure(slots[1:], seen, Queue())
+
+    assert {index: why.rule for index, why in spared(ELASTIC, slots, seen, unknown).items()} == {1: Rule.UNKNOWN}
+    assert spared(ELASTIC, slots, seen, known) == {}
+    assert spared(Elastic(max=1), slots, seen, unknown) == {}, "as many serve as may"

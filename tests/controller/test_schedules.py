@@ -13,6 +13,12 @@ from tests.doubles.elastic.schedule import TROUBLES, play
 from tests.doubles.elastic.timeline import Broken
 
 HISTORIES, MANY, IN_ONE = 200, 10_000, 50
+BROKE_ONCE = {
+    5108: "a change failed, and a slot that had served by it before let the others follow",
+    6109: "the same, with both told in one turn",
+    6749: "a process that was held up closed the gate of a slot that had come back meanwhile",
+    7478: "a new controller, which knew no load yet, ended a slot that another one was bringing back",
+}
 UNTIL_FOUND = 3000  # at most, for rules that matter only where two rare troubles meet
 
 
@@ -39,6 +45,11 @@ def test_nothing_is_cut_leaked_or_doubled_in(first: int) -> None:
 @pytest.mark.parametrize("first", range(HISTORIES, MANY, 2 * IN_ONE))
 def test_nothing_is_cut_leaked_or_doubled_in_many(first: int) -> None:
     play_all(range(first, first + 2 * IN_ONE))
+
+
+@pytest.mark.parametrize("seed", BROKE_ONCE)
+def test_a_history_that_broke_a_rule_breaks_none_any_more(seed: int) -> None:
+    play(seed)
 
 
 @pytest.mark.parametrize("name", LEFT_OUT)

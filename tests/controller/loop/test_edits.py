@@ -3,9 +3,10 @@
 import pytest
 
 from config.elastic import Elastic
+from config.rollout import RolloutConfig
 from controller.leaving import Gate
 from controller.ports import Came, Life, Place
-from controller.slots import Slot, State
+from controller.slots import Event, Slot, State, advance
 from tests.controller.loop.test_tick import state
 from tests.doubles.elastic.small_world import SmallWorld
 
@@ -85,6 +86,42 @@ def test_the_rest_goes_on_once_a_slot_serves_by_the_edit(world: SmallWorld) -> N
 
     assert (state(world, 0), row(world, 0).follows) == (State.READY, None)
     assert world.made == {place: "new", Place("burst", 1): "new"}
+
+
+def test_a_change_that_fails_after_another_slot_served_by_the_edit_holds_up_the_rest(world: SmallWorld) -> None:
+    """The controller learns of both in one turn, of the failure first."""
+    world.fleets["burst"] = Elastic(min=3, max=3)
+    world.made[world.place(2, State.READY)] = "old"
+    world.rollout, world.slow = RolloutConfig(max_unavailable="2"), True
+    world.came[Place("burst", 0)] = Came(False, False, None, "vLLM refuses its arguments")
+    loop = world.loop()
+    world.tick(loop)
+    world.begun.reverse()
+    world.finish()
+    assert [task.told.event for task, _steps in world.begun if task.told] == [Event.SERVED, Event.BROKE]
+
+    world.slow = False
+    for _tick in range(5):
+        world.tick(loop)
+
+    assert "up burst-2" not in world.acts
+    assert (row(world, 0).follows, row(world, 1).follows, world.made[Place("burst", 2)]) == ("new", None, "old")
+
+
+def test_a_slot_that_came_back_while_its_process_was_held_up_stays_open(world: SmallWorld) -> None:
+    place = Place("burst", 0)
+    world.slow = True
+    world.tick(world.loop())
+    [(_task, steps)] = world.begun
+    for _pause in range(5):
+        next(steps)
+    assert (row(world, 0).follows, world.acts) == ("new", [])
+
+    back = advance(advance(row(world, 0), Event.LEAVE, 0.0), Event.REOPEN, 0.0)
+    world.rows[place] = back
+    world.finish()
+
+    assert (world.acts, world.hosts[place].look.gate, row(world, 0)) == ([], Gate.OPEN, back)
 
 
 def test_a_change_that_was_cut_short_goes_on_before_another_begins(world: SmallWorld) -> None:

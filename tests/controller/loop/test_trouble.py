@@ -35,6 +35,54 @@ def test_trouble_in_one_fleet_does_not_reach_another(world: SmallWorld) -> None:
     assert state(world, 0) is State.RENTING
 
 
+def test_a_slot_that_leaves_does_not_end_while_another_host_does_not_tell_its_load(world: SmallWorld) -> None:
+    """This controller knows nothing yet, and the one that chose the slot is dead."""
+    silent = world.place(0, State.READY, requests=None)
+    leaves = world.place(1, State.LEAVING)
+    loop = world.loop()
+    for _tick in range(5):
+        world.tick(loop)
+    assert (state(world, 1), world.hosts[leaves].look.gate) == (State.LEAVING, Gate.CLOSED)
+    says = "burst: dropped: the load of slot 0 is unknown, so it may be wanted back"
+    assert world.notes.count(says) == 1
+
+    world.host(silent, 8)
+    world.tick(loop)
+
+    assert (state(world, 1), world.hosts[leaves].look.gate) == (State.READY, Gate.OPEN)
+
+
+def test_a_slot_that_leaves_ends_once_the_load_is_known_and_needs_no_more(world: SmallWorld) -> None:
+    silent, leaves = world.place(0, State.READY, requests=None), world.place(1, State.LEAVING)
+    loop = world.loop()
+    world.tick(loop)
+    world.host(silent, 1)
+    for _tick in range(3):
+        world.tick(loop)
+
+    assert state(world, 1) is State.ABSENT
+    assert leaves not in world.hosts
+
+
+def test_nothing_ends_in_a_turn_that_decided_nothing(world: SmallWorld) -> None:
+    world.place(0, State.LEAVING)
+    money = world.money
+
+    def broken(*_asked: object) -> Money:
+        raise RuntimeError("no purse")
+
+    world.money = broken  # type: ignore[method-assign, assignment]
+    loop = world.loop()
+    for _tick in range(5):
+        world.tick(loop)
+    assert state(world, 0) is State.LEAVING
+
+    world.money = money  # type: ignore[method-assign]
+    for _tick in range(3):
+        world.tick(loop)
+    assert state(world, 0) is State.ABSENT
+
+
 def test_an_instance_that_is_gone_loses_its_stack_and_counts_as_no_failure(world: SmallWorld) -> None:
     place = world.place(0, State.READY)
     world.life[place] = Life.GONE

@@ -11,7 +11,7 @@ from controller.world.drive import Ending, Threads, ThreadTask, drive
 from tests.doubles.clock import FakeClock
 
 SECONDS = 10.0
-TOLD: Told = (Event.SERVED, Slot(0), 0.4, ())
+TOLD = Told(Event.SERVED, Slot(0), 0.4, ())
 
 
 def place(index: int) -> Place:

@@ -219,7 +219,7 @@ class Run:
     @property
     def told(self) -> Told | None:
         result = self.process.result
-        return result if isinstance(result, tuple) else None
+        return result if isinstance(result, Told) else None
 
 
 def life(instance: Instance | None) -> Life:

@@ -179,11 +179,15 @@ class PlayedFleet:
         ready = [index for index, row in self.rows.items() if row.state is State.READY]
         self.shut = {index: self.shut.get(index, self.world.now) for index in ready if index in down}
         self.samples.append((self.world.now, self.load()))
-        if self.needed(self.lasting(), self.applied) <= sum(row.state in CAPACITY for row in self.rows.values()):
+        if not self.is_short():
             self.short_since = None
         elif self.short_since is None:
             self.short_since = self.world.now
         self.world.at(SAMPLE_SECONDS, self.sample)
+
+    def is_short(self) -> bool:
+        """Say whether lasting load needs more than serve or boot."""
+        return self.needed(self.lasting(), self.applied) > sum(row.state in CAPACITY for row in self.rows.values())
 
     def lasting(self, seconds: float = LASTING_SECONDS) -> int:
         """Return the least load of the last seconds."""

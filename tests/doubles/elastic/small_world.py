@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from config.elastic import Elastic
+from config.rollout import RolloutConfig
 from controller.demand import Claim, Seen
 from controller.leaving import Gate, Look
 from controller.loop.tick import Loop
@@ -59,6 +60,7 @@ class SmallWorld:
     stuck: bool = False  # slot processes do not run
     confirmed: bool = True  # by the market, that all is given back
     digest: str = "new"
+    rollout: RolloutConfig = field(default_factory=RolloutConfig)
     made: dict[Place, str] = field(default_factory=dict)
     doubted: list[Collection[Place] | None] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
@@ -121,7 +123,7 @@ class SmallWorld:
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
         if self.unknown:
             raise Unavailable("the state does not answer")
-        return {name: Fleet(elastic, 0.5, self.digest) for name, elastic in self.fleets.items()}
+        return {name: Fleet(elastic, 0.5, self.digest, None, self.rollout) for name, elastic in self.fleets.items()}
 
     def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
         at = self.clock.monotonic()

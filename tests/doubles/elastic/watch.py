@@ -132,7 +132,7 @@ class Watch:
         world, instance = self.fleet.world, self.fleet.find(row.index)
         if mine and instance is not None and instance.admitted != self.chosen.get(row.index, instance.admitted):
             self.wrong(f"slot {row.index} ends as idle, and somebody got in since it was chosen")
-        short = self.fleet.short_since
+        short = self.fleet.short_since if self.fleet.is_short() else None
         calm = world.now - world.metrics_down > 60.0
         if short is not None and world.now - short > 60.0 and calm and self._may_open(row.index):
             self.wrong(f"slot {row.index} ends, and capacity has been short for {world.now - short:.0f} s")
