@@ -16,6 +16,10 @@ NO_ANSWER = replace(WHOLE, status=None, body="", complete=False, trouble="ReadEr
     [
         WHOLE,
         replace(WHOLE, status=503, body='{"error":"closed"}'),
+        replace(
+            WHOLE, status=503, body='{"error":"closed"}', complete=False, trouble="ValueError of the client's library"
+        ),
+        replace(WHOLE, status=503, body='{"err', complete=False),  # the host ended while its gate refused
         replace(WHOLE, status=None, left=True),
         replace(NO_ANSWER, at=102.0, ended=103.5),  # the gate was closed when it was sent
         replace(NO_ANSWER, at=120.0, ended=120.02),  # over a connection that had died before
@@ -32,6 +36,8 @@ def test_nobody_cut_these(sent: Sent) -> None:
         replace(WHOLE, complete=False),
         replace(WHOLE, status=502, body=""),
         replace(WHOLE, status=503, body="Service Unavailable"),
+        replace(WHOLE, status=503, body=""),
+        replace(WHOLE, status=503, body="Service", complete=False),
         replace(NO_ANSWER, at=99.0, ended=103.5),
         replace(NO_ANSWER, kind="fresh", at=120.0, ended=120.02),
     ],

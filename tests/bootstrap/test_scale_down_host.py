@@ -90,7 +90,8 @@ def test_scale_downs_under_load_cut_no_request(hosts: NamespaceHosts, things: Th
     told = Counter(kind for load in loads for kind in map(what_became, load.sent))
     print(f"\n{world.counts['destroyed']} ends, {world.counts[Event.REOPEN.value]} reopened; requests: {dict(told)}")
     assert world.counts["destroyed"] == ends
-    assert all_cut(world, loads) == []
+    found = all_cut(world, loads)
+    assert found == [], "\n".join(map(str, found))
     served = {one.kind for load in loads for one in load.sent if one.served}
     assert served >= {kind for kind in KINDS if "left" not in kind}
     assert told["refused"] > 0, "no client met a closed gate"

@@ -25,7 +25,7 @@ from typing import Any
 
 import httpx
 
-CLOSED = {"error": "closed"}  # the gate's answer before it admits a request
+CLOSED = '{"error":"closed"}'  # the gate's answer before it admits a request
 WORDS = 12
 BURST_SECONDS, CALM_SECONDS = (0.5, 3.0), (0.5, 5.0)
 PAUSE_SECONDS, LEAVES_AFTER_SECONDS = (0.0, 0.4), (0.01, 0.6)
@@ -58,8 +58,8 @@ class Sent:
 
     @property
     def refused(self) -> bool:
-        """Whether the gate said that it is closed."""
-        return self.status == 503 and self.complete and _object(self.body) == CLOSED
+        """Whether the gate said that it is closed. If its host ends meanwhile, these words may break off: nothing is cut."""
+        return self.status == 503 and (self.body == CLOSED or (not self.complete and CLOSED.startswith(self.body)))
 
 
 @dataclass
