@@ -29,6 +29,7 @@ SEAMS, SOAK, FAULTS = "tests/faults/test_seams.py", "tests/faults/test_soak.py",
 SOAK_SEEDS, SOAK_PARTS = 200, 5
 KILLS = "tests/faults/test_kills.py"
 CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "tests/engine/test_hetzner.py"
+SERVERS = "tests/sandbox/hetzner"
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def parts() -> dict[str, Part]:
         "kills": Part((KILLS,)),
         **soak,
         "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
-        "hetzner": Part((HETZNER,), "0", setup="hcloud-plugin"),
+        "hetzner": Part((HETZNER, SERVERS), "0", setup="hcloud-plugin,hetzner"),
         "clients": Part((CLIENTS,), "0", setup="clients"),
     }
 

@@ -13,6 +13,7 @@ from tools.machine.steps import SetupError, run, step
 
 PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # program: the package that brings it
 BROWSERS = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
+WHAT_FOR = "emulated hosts run its sshd, and its supervisor (runit) goes to each rented host"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -26,14 +27,14 @@ def install_packages(environ: dict[str, str]) -> None:
     """Install what is missing through apt-get, without starting any service; SetupError with the command otherwise."""
     wanted = missing(lambda program: shutil.which(program, path=SYSTEM_PATH))
     if wanted:
-        _install(wanted, environ)
+        install(wanted, environ)
 
 
 def install_browser(environ: dict[str, str]) -> None:
     """Install Chromium where no browser is found that tests can look at pages with; without one they say so and skip."""
     if browser() is None:
         try:
-            _install(["chromium"], environ)
+            install(["chromium"], environ)
         except SetupError as error:
             print(f"set-up: no browser, so the tests look at no page. {error}", file=sys.stderr)
 
@@ -43,21 +44,21 @@ def browser() -> str | None:
     return next(filter(None, (shutil.which(name, path=SYSTEM_PATH) for name in BROWSERS)), None)
 
 
-def _install(wanted: Sequence[str], environ: dict[str, str]) -> None:
+def install(wanted: Sequence[str], environ: dict[str, str], what_for: str = WHAT_FOR) -> None:
+    """Install packages; `what_for` tells the operator why. Raises SetupError."""
     names = " ".join(wanted)
     if not shutil.which("apt-get", path=SYSTEM_PATH):
         raise SetupError(f"This needs the programs of Debian's packages {names}; install them and try again.")
     prefix = become_root()
     if prefix is None:
         raise SetupError(
-            f"This needs Debian's {names}: emulated hosts run its sshd, and its supervisor (runit) goes to each rented host. "
+            f"This needs Debian's {names}: {what_for}. "
             f"Only root may install them: sudo apt-get install {names}. Without them, `make check` works."
         )
     env = environ | {"DEBIAN_FRONTEND": "noninteractive"}
     install = [*prefix, "apt-get", "install", "-y", "-qq", "--no-install-recommends", *wanted]
     print(
-        f"set-up: root is needed once, for Debian's {names}: emulated hosts run its sshd, and its supervisor (runit) goes to "
-        "each rented host. Without root, `make check` works.",
+        f"set-up: root is needed once, for Debian's {names}: {what_for}. Without root, `make check` works.",
         file=sys.stderr,
         flush=True,
     )

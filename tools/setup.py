@@ -17,18 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from offline import engine, golang, monitoring, official_hcloud_plugin, official_kubernetes_plugin, workflows
-from tools import environments, grafana, packages
+from offline import engine, etcdutl, golang, monitoring, official_hcloud_plugin, official_kubernetes_plugin, workflows
+from tools import debian_image, environments, grafana, packages
 from tools.machine import paths
 from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
-ON_REQUEST = (
-    "hcloud-plugin",
-    "kubernetes-plugin",
-    "clients",
-)  # in no default: see offline/official_*_plugin.py, and `make test-clients`
+# In no default: see offline/official_*_plugin.py, tools/debian_image.py, and `make test-clients`.
+ON_REQUEST = ("hcloud-plugin", "kubernetes-plugin", "hetzner", "clients")
 CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
 OF_TESTS = (CHECKS, "workflows", "promtool", "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -78,6 +75,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
         "promtool": lambda: monitoring.install_monitoring(where, environ, monitoring.OF_TESTS),
         "hcloud-plugin": lambda: official_hcloud_plugin.install_plugin(where, environ),
         "kubernetes-plugin": lambda: official_kubernetes_plugin.install_plugin(where, environ),
+        "hetzner": lambda: install_hetzner(where, environ),
         "clients": lambda: environments.install_clients(where),
         "types": lambda: grafana.install_types(where, environ),
         "browser": lambda: packages.install_browser(dict(environ)),
@@ -102,24 +100,27 @@ def bring(parts: Mapping[str, Callable[[], None]], wanted: set[str]) -> None:
 
 def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
     """Sum what the missing parts take on disk, in bytes, with what is needed only while they are made."""
-    needed = 0
-    if "venv" in wanted and not complete(where.venv):
-        needed += environments.VENV_BYTES
-    if "vllm" in wanted and not complete(where.vllm):
-        needed += environments.VLLM_BYTES
-    if "engine" in wanted and not where.engine_binary.is_file() and not engine.own_pulumi(where, os.environ):
-        needed += engine.ENGINE_BYTES
-    if "monitoring" in wanted and golang.missing(where.monitoring_bin, monitoring.NAMES):
-        needed += monitoring.BYTES
-    if "workflows" in wanted and golang.missing(where.workflows_bin, tuple(workflows.PROGRAMS)):
-        needed += workflows.BYTES
-    if "clients" in wanted and not complete(where.clients):
-        needed += environments.CLIENTS_BYTES
-    if "hcloud-plugin" in wanted and not where.hcloud_plugin.is_file():
-        needed += official_hcloud_plugin.BYTES
-    if "kubernetes-plugin" in wanted and not where.kubernetes_plugin.is_file():
-        needed += official_kubernetes_plugin.BYTES
-    return needed
+    sizes = {
+        "venv": (complete(where.venv), environments.VENV_BYTES),
+        "vllm": (complete(where.vllm), environments.VLLM_BYTES),
+        "engine": (
+            where.engine_binary.is_file() or bool(engine.own_pulumi(where, os.environ)),
+            engine.ENGINE_BYTES,
+        ),
+        "monitoring": (not golang.missing(where.monitoring_bin, monitoring.NAMES), monitoring.BYTES),
+        "workflows": (not golang.missing(where.workflows_bin, tuple(workflows.PROGRAMS)), workflows.BYTES),
+        "clients": (complete(where.clients), environments.CLIENTS_BYTES),
+        "hcloud-plugin": (where.hcloud_plugin.is_file(), official_hcloud_plugin.BYTES),
+        "kubernetes-plugin": (where.kubernetes_plugin.is_file(), official_kubernetes_plugin.BYTES),
+        "hetzner": (where.hetzner_image.is_dir() and where.etcdutl.is_file(), debian_image.BYTES + etcdutl.BYTES),
+    }
+    return sum(size for part, (is_there, size) in sizes.items() if part in wanted and not is_there)
+
+
+def install_hetzner(where: paths.Paths, environ: Mapping[str, str]) -> None:
+    """Bring what emulated servers of Hetzner need: their file system, and what their stand-in of k3s restores etcd with."""
+    debian_image.install_image(where, environ)
+    etcdutl.install_etcdutl(where, environ)
 
 
 def make_model(where: paths.Paths) -> None:

@@ -141,6 +141,26 @@ class Paths:
         return self.cache / "monitoring" / digest(sorted(self.monitoring_modules.glob("*/go.sum")))
 
     @property
+    def hetzner_packages(self) -> Path:
+        """The list of Debian packages in emulated servers of Hetzner."""
+        return self.checkout / "sandbox" / "hetzner" / "packages.txt"
+
+    @property
+    def hetzner_image(self) -> Path:
+        """The file system of these servers."""
+        return self.cache / "hetzner" / digest([self.hetzner_packages]) / "debian-12"
+
+    @property
+    def etcdutl_module(self) -> Path:
+        """The Go module that pins etcdutl."""
+        return self.checkout / "offline" / "modules" / "etcdutl"
+
+    @property
+    def etcdutl(self) -> Path:
+        """The built etcdutl, one for all checkouts that pin the same module."""
+        return self.cache / "etcdutl" / digest([self.etcdutl_module / "go.sum"]) / "etcdutl"
+
+    @property
     def workflows_modules(self) -> Path:
         """The folder of the Go modules that pin what the tests judge and run workflows with."""
         return self.checkout / "offline" / "modules"

@@ -3,6 +3,7 @@
 import ctypes
 import platform
 import struct
+from collections.abc import Collection
 from pathlib import Path
 
 from sandbox.hosts.inside import kernel
@@ -22,8 +23,9 @@ ALLOW, PRETEND = 0x7FFF0000, 0x00050000
 SECCOMP_FILTER = 2
 
 
-def confine() -> None:
-    """Keep only a container's capabilities and hide the machine's switches. Call it last."""
+def confine(more: Collection[int] = ()) -> None:
+    """Keep only a container's capabilities, and `more`, and hide the machine's switches. Call it last."""
+    kept = KEPT_CAPABILITIES.union(more)
     for name in READ_ONLY:
         path = f"/proc/{name}"
         if Path(path).exists():
@@ -33,10 +35,10 @@ def confine() -> None:
         if Path("/proc", name).exists():
             kernel.bind("/dev/null", f"/proc/{name}")
     for capability in range(int(Path(LAST_CAPABILITY_FILE).read_text()) + 1):
-        if capability not in KEPT_CAPABILITIES:
+        if capability not in kept:
             kernel.prctl(kernel.PR_CAPBSET_DROP, capability)
     # This process too: the kernel hides a process with more capabilities, and logins read /proc/1/environ.
-    kernel.limit_capabilities(KEPT_CAPABILITIES)
+    kernel.limit_capabilities(kept)
 
 
 def pretend_ownership() -> None:

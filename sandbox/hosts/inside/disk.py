@@ -69,6 +69,24 @@ class Disk:
                 top = [f"{skeleton}/{entry.name}"] if skeleton and Path(skeleton, entry.name).is_dir() else []
                 self.overlay([*top, str(entry)], entry.name)
 
+    def use_image(self, folder: str) -> None:
+        """Show a whole file system of another machine in place of this machine's. The host may change everything."""
+        upper, work = self._upper / "image", self._work / "image"
+        for made in (upper, work):
+            made.mkdir()
+        upper.chmod(0o755)
+        kernel.mount("overlay", str(self.root), "overlay", 0, f"lowerdir={folder},upperdir={upper},workdir={work}")
+
+    def bind(self, source: str, place: str) -> None:
+        """Show a file or folder of the machine at a place of the host."""
+        target = self.root / place.lstrip("/")
+        if Path(source).is_dir():
+            target.mkdir(parents=True, exist_ok=True)
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.touch()
+        kernel.bind(source, str(target))
+
     def overlay(self, lower: list[str], place: str) -> None:
         """Overlay read-only folders, topmost first, on a place relative to the root. The host may write there."""
         key = place.replace("/", "_")

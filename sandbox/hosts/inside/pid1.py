@@ -55,7 +55,10 @@ def set_up(config: dict[str, Any]) -> None:
     """Turn fresh namespaces into the host that the configuration describes."""
     os.umask(0o022)
     disk = Disk(config["mount_point"], config["disk_size"], config["disk_folder"], config["rootless"])
-    disk.share_machine(config["share"], config["copy"], config["skeleton"])
+    if "image" in config:
+        disk.use_image(config["image"])
+    else:
+        disk.share_machine(config["share"], config["copy"], config["skeleton"])
     for lower, place in config["layers"]:
         disk.overlay(lower, place)
     disk.make_folders()
@@ -64,12 +67,14 @@ def set_up(config: dict[str, Any]) -> None:
         disk.write(path, text, mode)
     for path, text in config["appended"].items():
         disk.append(path, text)
+    for source, place in config.get("binds", ()):
+        disk.bind(source, place)
     kernel.change_root(str(disk.root))
     kernel.set_host_name(config["name"])
     kernel.loopback_up(config["address"])
     if config["rootless"]:
         confinement.pretend_ownership()
-    confinement.confine()
+    confinement.confine(config.get("capabilities", ()))
 
 
 class Host:

@@ -1,0 +1,217 @@
+"""The machine of one emulated server: a namespaced host that boots Debian with cloud-init, and its volumes and networks."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from sandbox.hetzner import seed
+from sandbox.hetzner.image import BOOT, PROGRAMS, Image
+from sandbox.hetzner.machines import MachinesError
+from sandbox.hosts import forwarder
+from sandbox.hosts.backend import TRUST_STORE
+from sandbox.hosts.forwarder import Forwarder, Listener
+from sandbox.hosts.host import INWARD_ADDRESS
+from sandbox.hosts.namespaces import Namespaces, Spawner
+from sandbox.hosts.pump import Line
+from sandbox.hosts.spec import HostsError
+
+# What a whole machine may do and a container may not: its own networks (12), mounts and name (21).
+CAPABILITIES = (12, 21)
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+}
+VOLUMES = "/media/sandbox-volumes"
+DISK_MB, SHM_MB = 8192, 64
+MTU = 1450  # of Hetzner's private networks
+FIRST_SLOT = 7  # Debian names the first private interface enp7s0
+
+
+@dataclass(frozen=True)
+class World:
+    """What all servers share. `inward`: "name:port" that a server dials -> address and port on this machine."""
+
+    image: Image
+    home: Path
+    mount_point: Path
+    spawner: Spawner
+    forwarding: Forwarder
+    inward: Mapping[str, tuple[str, int]]
+    ca_pem: str
+
+    def folder_of(self, volume: int) -> Path:
+        """Return where a volume's content lies while no server has it."""
+        return self.home / "volumes" / str(volume)
+
+
+class ServerMachine:
+    """One machine. `place`: the public address at its making, empty for none. Each call raises MachinesError."""
+
+    def __init__(self, world: World, server: Any, place: str) -> None:
+        self._world, self._place = world, place
+        self._number, self._name = server.id, server.name
+        self._volumes: set[int] = set()
+        self._interfaces: dict[int, tuple[str, str]] = {}  # by network: interface, address
+        self._inward: list[Listener] = []
+        self._folder = world.home / "servers" / str(server.id)
+        self.attached.mkdir(parents=True)
+        self._output: IO[bytes] = (self._folder / "console.log").open("a+b", buffering=0)
+        self._inside = self._made(server)
+        self.runs = True
+
+    @property
+    def attached(self) -> Path:
+        """Return the folder on this machine with the volumes that it has."""
+        return self._folder / "attached"
+
+    @property
+    def root(self) -> Path:
+        """Return its / as this machine sees it."""
+        return Path(f"/proc/{self._inside.pid1}/root")
+
+    def console(self) -> str:
+        """Return what its boots have printed."""
+        return (self._folder / "console.log").read_text(errors="replace")
+
+    def stop(self) -> None:
+        """Cut its power: every process ends, and the disk stays."""
+        if self.runs:
+            self.runs = False
+            with _translated():
+                self._inside.signal(signal.SIGKILL)
+
+    def start(self) -> None:
+        """Boot it."""
+        if not self.runs:
+            with _translated():
+                self._inside.start()
+            self.runs = True
+
+    def dial(self, address: str, port: int) -> tuple[int, socket.socket]:
+        """Begin a connection to an address of its own; return connect's error number and the socket."""
+        return self._inside.dial(address, port)
+
+    def answers(self, address: str, port: int) -> bool:
+        """Say whether something listens on an address of its own."""
+        if not self.runs:
+            return False
+        try:
+            _, connection = self._inside.dial(address, port)
+        except HostsError:
+            return False
+        with connection:
+            connection.settimeout(1.0)
+            # Inside one machine a connection is made or refused by now.
+            return connection.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0 and _is_connected(connection)
+
+    def have_volumes(self, wanted: set[int]) -> None:
+        """Attach and detach volumes until it has these."""
+        devices = self.root / "dev" / "disk" / "by-id"
+        for volume in self._volumes - wanted:
+            (devices / f"scsi-0HC_Volume_{volume}").unlink(missing_ok=True)
+            (self.attached / str(volume)).rename(self._world.folder_of(volume))
+        for volume in wanted - self._volumes:
+            folder = self._world.folder_of(volume)
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.rename(self.attached / str(volume))
+            devices.mkdir(parents=True, exist_ok=True)
+            (devices / f"scsi-0HC_Volume_{volume}").symlink_to(f"{VOLUMES}/{volume}")
+        self._volumes = set(wanted)
+
+    def have_networks(self, wanted: Mapping[int, str]) -> None:
+        """Have an interface with this address in each of these networks, and no other."""
+        for network in self._interfaces.keys() - wanted.keys():
+            self._ip("link", "delete", self._interfaces.pop(network)[0])
+        for network, address in wanted.items():
+            if network not in self._interfaces:
+                used = {name for name, _ in self._interfaces.values()}
+                free = (f"enp{slot}s0" for slot in range(FIRST_SLOT, FIRST_SLOT + 10))
+                name = next(name for name in free if name not in used)
+                self._ip("link", "add", name, "mtu", str(MTU), "type", "veth", "peer", "name", f"{name}-far")
+                self._ip("address", "add", f"{address}/32", "dev", name)
+                for end in (name, f"{name}-far"):
+                    self._ip("link", "set", end, "up")
+                self._interfaces[network] = (name, address)
+
+    def destroy(self) -> None:
+        """End it and its disk. Its volumes stay."""
+        for listener in self._inward:
+            self._world.forwarding.close(listener)
+        self._inward.clear()
+        self._inside.destroy()
+        for volume in self._volumes:
+            (self.attached / str(volume)).rename(self._world.folder_of(volume))
+        self._volumes.clear()
+        self._output.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _made(self, server: Any) -> Namespaces:
+        world = self._world
+        names = [place.rpartition(":")[0] for place in world.inward]
+        config = {
+            "mount_point": str(world.mount_point),
+            "name": server.name,
+            "address": self._place or "10.255.255.254",
+            "rootless": False,
+            "disk_size": f"{DISK_MB}m",
+            "disk_folder": "",
+            "shm": f"{SHM_MB}m",
+            "image": str(world.image.folder),
+            "layers": [],
+            "files": seed.files(server.name, server.id, server.user_data, server.ssh_keys, names, INWARD_ADDRESS),
+            "appended": {TRUST_STORE: f"\n{world.ca_pem}"} if world.ca_pem else {},
+            "binds": [
+                (str(self.attached), VOLUMES),
+                *((str(file), f"{PROGRAMS}/{name}") for name, file in world.image.programs.items()),
+            ],
+            "capabilities": CAPABILITIES,
+            "env": ENVIRONMENT,
+            "contained": False,
+            "run": [[BOOT]],
+        }
+        with _translated():
+            inside = Namespaces(world.spawner, server.name, config, self._output)
+            for place, (address, port) in world.inward.items():
+                listening = inside.listen(INWARD_ADDRESS, int(place.rpartition(":")[2]))
+                dial = forwarder.dial_machine(address, port)
+                self._inward.append(world.forwarding.serve(listening, dial, Line(), host_dialled=True))
+        return inside
+
+    def _ip(self, *words: str) -> None:
+        command = ["nsenter", f"--net=/proc/{self._inside.pid1}/ns/net", "ip", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise MachinesError(f"The network of server {self._name} cannot be changed: {done.stderr.strip()}")
+
+
+@contextlib.contextmanager
+def _translated() -> Any:
+    try:
+        yield
+    except (HostsError, OSError) as error:
+        raise MachinesError(str(error)) from error
+
+
+def _is_connected(connection: socket.socket) -> bool:
+    try:
+        connection.getpeername()
+    except OSError:
+        return False
+    return True
+
+
+def demand_root() -> None:
+    """Raise MachinesError for an ordinary user, who may neither listen on port 22 nor boot a whole machine."""
+    if os.geteuid() != 0:
+        raise MachinesError("Hetzner's emulated servers need root: they listen on port 22 of addresses of loopback.")
+    for program, package in (("nsenter", "util-linux"), ("ip", "iproute2")):
+        if shutil.which(program) is None:
+            raise MachinesError(f"Hetzner's emulated servers need {program}. Install it: apt-get install {package}")
