@@ -196,6 +196,13 @@ ALERTS: Sequence[Alert] = (
         "{{ $labels.fleet }} should have {{ $value | humanize }} instances, and fewer have served for 15 minutes.",
     ),
     Alert(
+        "SlotNotEnding",
+        queries.not_ending(),
+        "30m",
+        "ticket",
+        "{{ $value | humanize }} slots of {{ $labels.fleet }} should have ended half an hour ago. Each may still cost money.",
+    ),
+    Alert(
         "FleetAtMaximum",
         queries.at_maximum(),
         "30m",

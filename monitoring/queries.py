@@ -288,6 +288,11 @@ def not_reached() -> str:
     return f"{desired()} > on ({STACK}, fleet) {ready()}"
 
 
+def not_ending() -> str:
+    """The number of slots of an elastic fleet that are to end and are not gone. Each controller tells the same table."""
+    return f'max by ({STACK}, fleet) ({CONTROLLER}_slots{{state="ending"}}) > 0'
+
+
 def at_maximum() -> str:
     """The number of instances that an elastic fleet should have, if it is the most that config allows.
 

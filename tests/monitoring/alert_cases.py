@@ -98,7 +98,7 @@ def two_stacks() -> dict[str, str]:
     return rows
 
 
-def elastic(desired: str, ready: str | None, most: int = 4, least: int = 0) -> dict[str, str]:
+def elastic(desired: str, ready: str | None, most: int = 4, least: int = 0, ending: str = f"0{HOUR}") -> dict[str, str]:
     """What the controller tells of the fleet chat. Without `ready`, it tells no count of slots."""
     rows = {"desired_instances": desired, "max_instances": f"{most}{HOUR}", "min_instances": f"{least}{HOUR}"}
     told = LEADS | {f"{C}_{name}{{{CONTROLLER},{E}}}": values for name, values in rows.items()}
@@ -110,6 +110,7 @@ def elastic(desired: str, ready: str | None, most: int = 4, least: int = 0) -> d
     return told | {
         f'{C}_slots{{{CONTROLLER},{E},state="ready"}}': ready,
         f'{C}_slots{{{CONTROLLER},{E},state="renting"}}': f"1{HOUR}",
+        f'{C}_slots{{{CONTROLLER},{E},state="ending"}}': ending,
     }
 
 
@@ -268,6 +269,10 @@ CASES = [
     Case("DesiredNotReached", "one of two for long", elastic(f"2{HOUR}", f"1{HOUR}"), 1),
     Case("DesiredNotReached", "the controller counts no slot", elastic(f"2{HOUR}", None), 1),
     Case("DesiredNotReached", "more than there should be, because they still serve", elastic(f"1{HOUR}", f"3{HOUR}"), 0),
+    Case("SlotNotEnding", "one of a minute, then one of 26", elastic(f"1{HOUR}", f"1{HOUR}", ending="0x60 1x4 0x60 1x113"), 0,
+         "58m"),
+    Case("SlotNotEnding", "no slot ever ended", elastic(f"1{HOUR}", f"1{HOUR}"), 0),
+    Case("SlotNotEnding", "its stack stays locked", elastic(f"1{HOUR}", f"1{HOUR}", ending="0x40 1x200"), 1, "50m"),
     Case("FleetAtMaximum", "below it", elastic(f"3{HOUR}", f"3{HOUR}"), 0, "50m"),
     Case("FleetAtMaximum", "at it for ten minutes", elastic("1x100 4x40 1x100", f"4{HOUR}"), 0, "36m"),
     Case("FleetAtMaximum", "at it for long", elastic(f"4{HOUR}", f"4{HOUR}"), 1, "50m"),
