@@ -5,6 +5,7 @@ import io
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from textwrap import fill
 from typing import ParamSpec
 
 from matplotlib import rc_context
@@ -21,6 +22,7 @@ WIDTH, HEIGHT = 5.6, 2.6  # inches
 COLOURS = ("#2563eb", "#ea580c", "#16a34a", "#9333ea", "#0891b2", "#ca8a04", "#db2777", "#475569")
 BOUND = "#dc2626"
 MOST_NAMED = 8  # series in a legend
+LONGEST_NAME = 34  # letters of a bar's name in one line, so that the bars keep half of the width
 FARTHEST_BOUND = 2.5  # times the highest value; a bound farther away would flatten the values
 Points = Sequence[tuple[float, float]]  # unix seconds, value
 Given = ParamSpec("Given")
@@ -80,10 +82,12 @@ def bars(
 
     `limits` has the limit of a name, if it has one. The text beside the bar names it, and a mark shows it if it is near.
     """
-    figure, axes = _figure(max(1.2, 0.5 + 0.32 * len(values)))
     names = list(values)
+    titles = [fill(name, LONGEST_NAME, break_on_hyphens=False) for name in names]
+    row = 0.32 + 0.14 * max((title.count("\n") for title in titles), default=0)
+    figure, axes = _figure(max(1.2, 0.5 + row * len(values)))
     drawn = axes.barh(range(len(names)), [values[name] for name in names], color=COLOURS[0], height=0.6)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), titles)
     axes.invert_yaxis()
     limits = limits or {}
     texts = [

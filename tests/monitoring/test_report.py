@@ -1,5 +1,6 @@
 """The report's page: whole, self-contained, and nothing from outside is taken for HTML."""
 
+import re
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
@@ -121,6 +122,16 @@ def test_a_timeline_names_instance_phase_and_total() -> None:
 @given(st.dictionaries(st.text(max_size=9), st.floats(-1e9, 1e9), min_size=1, max_size=3))
 def test_any_names_and_values_make_a_drawing(values: dict[str, float]) -> None:
     assert charts.bars(values, "usd").startswith("<svg")
+
+
+@pytest.mark.parametrize("name", ["b", "rerank qwen3-reranker-8b-awq-int4 meta-llama/llama-3.1-8b-instruct", "x" * 120])
+def test_long_names_leave_half_of_the_width_to_the_bars(name: str) -> None:
+    drawn = charts.bars({name: 14.0, "chat": 1.0}, "usd")
+    width = float(drawn.partition('viewBox="0 0 ')[2].partition(" ")[0])
+    edges = [float(x) for x in re.findall(r"[ML] ([\d.]+) ", drawn.partition('id="patch_2"')[2].partition("/>")[0])]
+
+    assert len(edges) == 4
+    assert max(edges) - min(edges) >= width / 2
 
 
 @pytest.mark.parametrize(
