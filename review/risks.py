@@ -125,10 +125,12 @@ def _hosts(edited: Edited) -> Iterator[str]:
 
 def _new_hosts(edited: Edited) -> Iterator[str]:
     """Yield fleets that would rent machines with which neither the market nor we have any experience."""
-    for name, offers in edited.rents.items():
+    for name, fleet, before, instances in edited.fleets():
+        if fleet == before and not any(one.action in NEW for one in instances):
+            continue  # the controller fills it whatever the edit is
         new = [
             offer.machine_id
-            for offer in offers
+            for offer in edited.rents.get(name, ())
             if offer.verification not in TESTED and offer.machine_id not in (edited.known or ())
         ]
         if not new:

@@ -124,9 +124,18 @@ UNVERIFIED = [offer(number, verification="unverified") for number in range(1, 9)
 def test_a_new_host_is_one_that_neither_the_market_nor_we_have_tried(
     offers: list[Offer], known: frozenset[int] | None, says: str | None
 ) -> None:
-    found = risks(Edited(revision(), revision(), (), {"chat": offers}, known))
+    found = risks(Edited(revision(), revision(), [instance("chat-2", Action.RENTED)], {"chat": offers}, known))
 
     assert found == (() if says is None else (f"chat would rent {says.format('the market has not verified')}",))
+
+
+def test_what_the_controller_rents_anyway_is_no_risk_of_an_edit() -> None:
+    elastic = {"fleets.chat.replicas": {"min": 1, "max": 2}}
+    rents = {"chat": UNVERIFIED[:1]}
+
+    assert risks(Edited(revision(elastic), revision(elastic), (), rents)) == ()
+    dearer = revision({**elastic, "fleets.chat.maxUsdPerHour": 0.6})
+    assert len(risks(Edited(revision(elastic), dearer, (), rents))) == 1
 
 
 def test_a_wider_choice_of_hosts_concerns_the_machines_of_this_edit_if_it_rents_any() -> None:
