@@ -10,6 +10,7 @@ from typing import Any
 
 from components.instance_inputs import FleetParts, instance_inputs
 from components.stand_ins import stand_ins
+from config.cluster import BackupsConfig, ClusterConfig
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
 from config.policy import PolicyConfig
@@ -42,6 +43,19 @@ class Edit:
 
 
 FLEET = "fleets.<name>"
+OF_CLUSTER = {  # what an edit does there
+    "location": "none: refused while the cluster exists",
+    "server": "nothing; the cluster's server is off for a minute or two, and monitoring with it",
+    "admin_cidrs": "nothing; the firewall follows at once",
+    "admin_cidrs_open": "nothing; the firewall follows at once",
+    "volume_gb": "nothing; the volume grows; Hetzner shrinks none",
+    "load_balancer": "in place: hosts report to another address",
+    "receiver_port": "in place: hosts report to another port",
+    "protect": "nothing; a deletion is allowed, or refused",
+    "network": "none: refused while the cluster exists",
+    "name": "nothing; the cluster's resources get other names",
+    "api_url": "none: refused while the cluster exists",
+}
 EDITS = (
     Edit(f"{FLEET}.replicas", says="instances are added, or given back from the highest number down; the others stay"),
     *(
@@ -118,6 +132,19 @@ EDITS = (
     ),
     Edit("metrics.url", "https://other.example"),
     Edit("metrics.intervalSeconds", 5),
+    *(
+        Edit(f"cluster.{field.alias or name}", says=OF_CLUSTER[name])
+        for name, field in ClusterConfig.model_fields.items()
+        if name not in ("k3s", "backups")
+    ),
+    *(
+        Edit(f"cluster.k3s.{key}", says="nothing; the server gets that k3s over SSH, a snapshot first")
+        for key in ("version", "sha256", "url")
+    ),
+    *(
+        Edit(f"cluster.backups.{field.alias or name}", says="nothing; k3s restarts with it")
+        for name, field in BackupsConfig.model_fields.items()
+    ),
     *(
         Edit(f"kubernetes.{field.alias or name}", says="nothing; the cluster's objects are changed")
         for name, field in KubernetesConfig.model_fields.items()

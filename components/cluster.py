@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from config.base import PROJECT
-from config.cluster import ClusterConfig
+from config.cluster_place import ClusterPlace
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
@@ -63,7 +63,7 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
 
     The text is JSON, because every dialect of YAML reads it alike. Raises ConfigError if the exporter needs a secret leaf.
     """
-    left_out: Any = {"kubernetes": True, "controller": True, "clients": True, "policy": True}
+    left_out: Any = {"cluster": True, "kubernetes": True, "controller": True, "clients": True, "policy": True}
     left_out["fleets"] = {"__all__": {"environment", "registry"}}
     content = secret_leaves.without(
         stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)
@@ -79,7 +79,7 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
 
 
 def read_kubeconfig(
-    cluster: ClusterConfig, project: Path, environ: Mapping[str, str], section: str = "kubernetes"
+    cluster: ClusterPlace, project: Path, environ: Mapping[str, str], section: str = "kubernetes"
 ) -> str:
     """Return the text of the kubeconfig. `section` is the path of the keys in stack config.
 

@@ -11,7 +11,7 @@ from typing import Any
 import pulumi
 import pulumi_kubernetes as k8s
 
-from config.cluster import ClusterConfig
+from config.cluster_place import ClusterPlace
 from monitoring.kubernetes import marks
 from monitoring.kubernetes import stack as documents
 from monitoring.kubernetes.objects import Manifest, metadata
@@ -41,7 +41,7 @@ class Place:
     """
 
     provider: str
-    cluster: ClusterConfig
+    cluster: ClusterPlace
     namespace: str
     kubeconfig: str
     mark_key: pulumi.Output[str]

@@ -5,7 +5,7 @@ import re
 
 from pydantic import Field, field_validator
 
-from config.cluster import IMAGE, NAMESPACE, ClusterConfig
+from config.cluster_place import IMAGE, NAMESPACE, ClusterPlace
 
 # The registry serves only content with this digest under it, so the tag cannot be moved.
 POSTGRES = "docker.io/library/postgres:18.1@sha256:1090bc3a8ccfb0b55f78a494d76f8d603434f7e4553543d6e807bc7bd6bbd17f"
@@ -14,7 +14,7 @@ OURS = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_HOME", "HOME",
 OUR_PREFIX = "GPU_FLEET_"
 
 
-class ControllerKubernetesConfig(ClusterConfig):
+class ControllerKubernetesConfig(ClusterPlace):
     """The controller and its PostgreSQL in a cluster. Without this section, you run the controller elsewhere.
 
     Objects are made only if the stack has an elastic fleet. `kubeconfig` and `context` default to those of the section

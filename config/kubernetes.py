@@ -4,13 +4,13 @@ import re
 
 from pydantic import AliasChoices, Field, field_validator, model_validator
 
-from config.cluster import IMAGE, NAMESPACE, ClusterConfig
+from config.cluster_place import IMAGE, NAMESPACE, ClusterPlace
 
 IMAGES = ("prometheus", "alertmanager", "grafana", "monitoring")  # whose digests can be pinned; the last is our own
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
 
-class KubernetesConfig(ClusterConfig):
+class KubernetesConfig(ClusterPlace):
     """The cluster for Prometheus, Alertmanager, Grafana, the receiver and the exporter. Without this section there is none.
 
     Nothing else in the cluster is touched, and no role or binding is made.

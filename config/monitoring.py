@@ -12,9 +12,10 @@ class MetricsConfig(Section):
     """The receiver that hosts report to. Without this section they do not report."""
 
     url: str = Field(
-        pattern=r"^https://[^/?#\s]+/?$",
+        "",
+        pattern=r"^(https://[^/?#\s]+/?)?$",
         description="URL of the receiver in front of Prometheus as hosts reach it, without a path; they must trust its "
-        "certificate.",
+        "certificate. Default with `cluster` and `kubernetes`: the cluster's own address, certified by the stack's CA.",
     )
     interval_seconds: float = Field(
         15, alias="intervalSeconds", ge=1, le=60, description="Seconds between two reports; every byte is billed."

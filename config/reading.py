@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from config.base import PROJECT, path_of
+from config.cluster_rules import cluster_mistakes, reporting
 from config.masking import HIDDEN
 from config.messages import ConfigError, describe_error, list_mistakes, unknown_key
 from config.project_files import ProjectFiles, files_of
@@ -86,10 +87,11 @@ def load(
         ]
     else:
         mistakes += [*_contradictions(config, project), *_visible_arguments(secret_leaves)]
-        mistakes += [] if lenient else _without_list_price(config)
+        # The exporter in a cluster reads neither of the sections that say where the receiver is.
+        mistakes += [] if lenient else [*_without_list_price(config), *cluster_mistakes(config)]
     if mistakes:
         raise ConfigError(secret_leaves.clean(list_mistakes(mistakes)))
-    return config
+    return reporting(config)
 
 
 def _validated(raw: dict[str, Any], lenient: bool) -> StackConfig:

@@ -23,6 +23,9 @@ OPTIONAL_SECRETS = {
     "alertWebhook": "URL that Alertmanager in the cluster tells alerts to.",
     "controllerDsn": "Connection string of a PostgreSQL of yours for the controller in the cluster; without it, the cluster "
     "gets one.",
+    "hcloudToken": "Token of the Hetzner Cloud project that may read and write, 64 characters; needed with `cluster`.",
+    "backupAccessKey": "Access key of the bucket for snapshots of the cluster; needed with `cluster.backups`.",
+    "backupSecretKey": "Secret key of the bucket for snapshots of the cluster; needed with `cluster.backups`.",
     "watchdogWebhook": "URL that Alertmanager in the cluster tells once a minute that alerting lives.",
 }
 ALL_SECRETS = SECRETS | OPTIONAL_SECRETS
@@ -31,7 +34,14 @@ ALL_SECRETS = SECRETS | OPTIONAL_SECRETS
 def needed_secrets(stack: StackConfig) -> list[str]:
     """Return which secrets the stack cannot do without."""
     watched, exports = stack.metrics or stack.kubernetes, stack.kubernetes and stack.kubernetes.mode == "plain"
-    return [*SECRETS, *(["metricsKey"] if watched else []), *(["exporterMarketKey"] if exports else [])]
+    own, snapshots = stack.cluster, stack.cluster and stack.cluster.backups.enabled
+    return [
+        *SECRETS,
+        *(["metricsKey"] if watched else []),
+        *(["exporterMarketKey"] if exports else []),
+        *(["hcloudToken"] if own else []),
+        *(["backupAccessKey", "backupSecretKey"] if snapshots else []),
+    ]
 
 
 def refusals(present: Iterable[str], needed: Iterable[str], market_url: str, passphrase: str | None) -> list[str]:

@@ -4,6 +4,7 @@ from pydantic import BaseModel, Field
 
 from config.base import Section
 from config.clients import ClientConfig
+from config.cluster import BackupsConfig, ClusterConfig, K3sConfig
 from config.controller import ControllerConfig
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.elastic import Elastic
@@ -34,6 +35,7 @@ class StackConfig(Section):
     budget: BudgetConfig = Field(BudgetConfig(), description="What the fleets may cost.")
     policy: PolicyConfig | None = Field(None, description="What a review of an edit holds the edit to.")
     metrics: MetricsConfig | None = Field(None, description="Where hosts report to.")
+    cluster: ClusterConfig | None = Field(None, description="A cluster on Hetzner Cloud that the stack itself makes.")
     kubernetes: KubernetesConfig | None = Field(None, description="The cluster that monitors.")
     controller: ControllerConfig = Field(
         ControllerConfig(), description="The process that owns the count of elastic fleets."
@@ -64,6 +66,9 @@ SECTIONS: dict[str, type[BaseModel]] = {  # by the path of their keys
     "budget": BudgetConfig,
     "policy": PolicyConfig,
     "metrics": MetricsConfig,
+    "cluster": ClusterConfig,
+    "cluster.k3s": K3sConfig,
+    "cluster.backups": BackupsConfig,
     "kubernetes": KubernetesConfig,
     "controller": ControllerConfig,
     "controller.kubernetes": ControllerKubernetesConfig,

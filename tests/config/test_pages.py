@@ -39,6 +39,8 @@ def test_the_page_of_changes_is_the_computed_one_and_leaves_no_key_out() -> None
         for name, field in model.model_fields.items()
     }
     assert {edit.key for edit in changes_page.EDITS} == keys - {
+        "cluster.backups",
+        "cluster.k3s",
         "fleets.<name>.gpu",
         "fleets.<name>.lease",
         "fleets.<name>.preflight",
