@@ -33,10 +33,18 @@ def api_key_for(secret: str, client: str, epoch: int) -> str:
     return _derived(secret, "api-key", client, epoch)
 
 
+def seed_for(secret: str, kind: str) -> bytes:
+    """Return 32 bytes for one purpose of the stack's own cluster. No token or key of another kind equals them."""
+    return _digest(secret, f"cluster-{kind}", "", 0)
+
+
 def _derived(secret: str, kind: str, name: str, epoch: int) -> str:
+    return base64.urlsafe_b64encode(_digest(secret, kind, name, epoch)).decode().rstrip("=")
+
+
+def _digest(secret: str, kind: str, name: str, epoch: int) -> bytes:
     if not SECRET.match(secret):
         raise ValueError("the stack's token secret is not 64 hexadecimal digits; its state was edited or damaged")
     if "\0" in name:
         raise ValueError("a name has no zero byte")
-    digest = hmac.new(bytes.fromhex(secret), f"{kind}\0{name}\0{int(epoch)}".encode(), hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return hmac.new(bytes.fromhex(secret), f"{kind}\0{name}\0{int(epoch)}".encode(), hashlib.sha256).digest()
