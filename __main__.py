@@ -33,7 +33,7 @@ def main() -> None:
     stack, source = config.stack, config.source
     seal_inputs(config.secret_leaves)
     kept = keep_outputs()
-    keys = {key: source.require_secret(key) for key in SECRETS}
+    keys = {key: source.require_secret(key) for key in (*SECRETS, *(["hcloudToken"] if stack.cluster else []))}
     pool = ProviderPool(PROJECT, keys)
     common = pulumi.ResourceOptions(provider=pool.common())
     identity = Identity("identity", {"rotation": stack.rotation.model_dump(), "stack": stack_name()}, common)
@@ -44,16 +44,25 @@ def main() -> None:
     manifests = {name: model.manifest for name, model in config.models.items()}
     store_args = StoreArgs(stack, manifests, identity, rentals, config.project, shipper, config.secret_leaves)
     store = Store("store", store_args, pool)
-    metrics_key = source.require_secret("metricsKey") if shipper else None
-    fleets = make_fleets(stack, config.models, store, identity, rentals, pool, metrics_key, config.secret_leaves)
-    if stack.kubernetes and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
-        from components.observability import observe  # noqa: PLC0415 -- half a second that other stacks need not pay
+    own = None
+    if stack.cluster:
+        from components.hetzner import make_cluster  # noqa: PLC0415 -- pulumi_hcloud, which no other stack needs
 
-        pulumi.export("observability", observe(stack, source, config.values, config.project, config.secret_leaves))
+        own = make_cluster(stack, identity, source, pool.common(), store.bucket)
+    metrics_key = source.require_secret("metricsKey") if shipper else None
+    leaves, receiver = config.secret_leaves, own.receiver if own else None
+    fleets = make_fleets(stack, config.models, store, identity, rentals, pool, metrics_key, leaves, own=receiver)
+    if stack.kubernetes and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
+        from components.observability import OwnCluster, observe  # noqa: PLC0415 -- half a second for other stacks
+
+        cluster = OwnCluster(own.kubeconfig, own.receiver_certificate) if own else None
+        watching = observe(stack, source, config.values, config.project, leaves, cluster)
+        pulumi.export("observability", watching)
     if stack.cluster_controller and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
         from components.controller import run_controller  # noqa: PLC0415 -- as above
 
-        made = run_controller(stack, source, config.values, config.project, identity.tokenSecret)
+        way = own.kubeconfig if own else None
+        made = run_controller(stack, source, config.values, config.project, identity.tokenSecret, way)
         pulumi.export("controller", made)
     export_fleets(fleets)
     export_elastic(stack, [fleet.args for fleet in fleets], identity, keys)

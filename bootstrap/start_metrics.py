@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from bootstrap.context import STOP_SECONDS, HostContext
 from bootstrap.errors import StepFailed
+from bootstrap.metrics_agent import CA
 from bootstrap.remote_scripts import ETC, KIT
 from bootstrap.rendered_config import agent_text, vmagent_text
 
@@ -18,6 +19,8 @@ def start_metrics(context: HostContext) -> None:
     assert reporting is not None
     try:
         context.host.put(reporting.password.encode(), f"{ETC}/metrics.password", 0o600)
+        if reporting.ca:
+            context.host.put(reporting.ca.encode(), CA, 0o644)
         context.host.put(agent_text(context.spec).encode(), f"{ETC}/agent.wanted", 0o600)
         context.host.put(vmagent_text(context.spec, reporting).encode(), f"{ETC}/vmagent.wanted", 0o600)
         context.restart("agent")
@@ -47,7 +50,7 @@ def keep_timings(context: HostContext, timings: Mapping[str, float]) -> None:
 def stop_metrics(context: HostContext) -> None:
     """Stop agent and vmagent, and remove their configuration and the metrics that wait on disk."""
     services = "/opt/gpu-fleet/service"
-    names = ("agent.wanted", "vmagent.wanted", "metrics.password", "phases.json")
+    names = ("agent.wanted", "vmagent.wanted", "metrics.password", "metrics.ca", "phases.json")
     files = " ".join(f"{ETC}/{name}" for name in names)
     command = (
         f"export PATH={KIT}/bin:$PATH; for name in agent vmagent; do touch {services}/$name/down; "

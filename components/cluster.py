@@ -35,6 +35,9 @@ def settings_of(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> Setti
         "stack_file": stack_file(stack, secret_leaves),
         "runbooks": RUNBOOKS,
         "controller_namespace": watched_controller(stack),
+        **(
+            {"receiver_service": "NodePort", "receiver_node_port": stack.cluster.receiver_port} if stack.cluster else {}
+        ),
     }
     return Settings.model_validate({**stack.kubernetes.model_dump(), **more})
 

@@ -27,6 +27,7 @@ KINDS: dict[tuple[str, str], Callable[..., Any]] = {
 }
 TAKE_OVER = "PULUMI_K8S_UPSERT_EXISTING_OBJECTS"
 SKIP_WAITING = {"pulumi.com/skipAwait": "true"}
+TLS, TLS_KEYS = "kubernetes.io/tls", frozenset({"tls.crt", "tls.key"})
 SECRET_DIGEST = "gpu-fleet/secret-digest"  # noqa: S105 -- a changed key restarts the pod: programs read their keys once
 
 Secrets = Mapping[str, Mapping[str, pulumi.Output[str]]]  # values by key by name of the Secret
@@ -43,7 +44,7 @@ class Place:
     provider: str
     cluster: ClusterPlace
     namespace: str
-    kubeconfig: str
+    kubeconfig: pulumi.Input[str]
     mark_key: pulumi.Output[str]
     digest_key: pulumi.Output[str] | None = None
 
@@ -74,7 +75,9 @@ class ClusterObjects:
         self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=made))
         for manifest in files:
             self._object(manifest)
-        digests = {component_of(secret): digest_of(values, place.digest_key) for secret, values in secrets.items()}
+        digests = {
+            component: digest_of(values, place.digest_key) for component, values in _by_component(secrets).items()
+        }
         for manifest in manifests:
             digest = digests.get(manifest["metadata"]["name"])
             if manifest["kind"] == "Deployment" and digest:
@@ -85,8 +88,8 @@ class ClusterObjects:
         place = self._place
         # If the provider says no, the plugin ignores its own variable. So the program reads it.
         allowed = os.environ.get(TAKE_OVER) == "true"
-        takes_over = self._mark.apply(
-            lambda mark: allowed or marks.may_take_over(place.kubeconfig, place.cluster.context, everything, mark)
+        takes_over = pulumi.Output.all(self._mark, place.kubeconfig).apply(
+            lambda known: allowed or marks.may_take_over(known[1], place.cluster.context, everything, known[0])
         )
         return k8s.Provider(
             place.provider,
@@ -98,7 +101,7 @@ class ClusterObjects:
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
             enable_patch_force=True,  # a field that was changed by hand is drift, and `up` repairs drift
-            upsert_existing_objects=takes_over,  # objects left by an update that was killed
+            upsert_existing_objects=pulumi.Output.unsecret(takes_over),  # objects left by an update that was killed
         )
 
     def _object(self, manifest: Manifest) -> pulumi.Resource:
@@ -124,12 +127,20 @@ def component_of(secret: str) -> str:
     return secret.partition("-")[0]
 
 
+def _by_component(secrets: Secrets) -> dict[str, dict[str, pulumi.Output[str]]]:
+    """Return the values that each component's pod reads."""
+    found: dict[str, dict[str, pulumi.Output[str]]] = {}
+    for name, values in secrets.items():
+        found.setdefault(component_of(name), {}).update(values)
+    return found
+
+
 def _secret(name: str, namespace: str, values: Mapping[str, pulumi.Output[str]]) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": metadata(name, namespace, component_of(name)),
-        "type": "Opaque",
+        "type": TLS if values.keys() >= TLS_KEYS else "Opaque",
         "data": {
             key: value.apply(lambda text: base64.b64encode(text.encode()).decode()) for key, value in values.items()
         },

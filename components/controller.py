@@ -54,7 +54,7 @@ class Setup:
 
     section: ControllerKubernetesConfig
     backend: str
-    kubeconfig: str = field(repr=False)
+    kubeconfig: pulumi.Input[str] = field(repr=False)
     passphrase: str | None = field(repr=False)
     encryption: Mapping[str, str]
     watched_from: str = ""
@@ -144,11 +144,17 @@ def read_encryption(project: Path, stack: str) -> dict[str, str]:
 
 
 def run_controller(
-    stack: StackConfig, source: pulumi.Config, known: Container[str], project: Path, token_secret: pulumi.Output[str]
+    stack: StackConfig,
+    source: pulumi.Config,
+    known: Container[str],
+    project: Path,
+    token_secret: pulumi.Output[str],
+    kubeconfig: pulumi.Output[str] | None = None,
 ) -> dict[str, Any]:
     """Declare the controller's objects. Return an export: the namespace, and the way to the API.
 
-    `known` are the config keys that have a value. Raises pulumi.RunError if the kubeconfig or a passphrase cannot be read.
+    `known` are the config keys that have a value; `kubeconfig`: that of the stack's own cluster. Raises pulumi.RunError if
+    another kubeconfig or a passphrase cannot be read.
     """
     assert stack.cluster_controller is not None
     section = controller_cluster(stack.cluster_controller, stack.kubernetes)
@@ -163,7 +169,7 @@ def run_controller(
         setup = Setup(
             section,
             stack.controller.backend,
-            read_kubeconfig(section, project, os.environ, SECTION),
+            read_kubeconfig(section, project, os.environ, SECTION) if kubeconfig is None else kubeconfig,
             read_passphrase(os.environ),
             read_encryption(project, pulumi.get_stack()),
             watched_from,

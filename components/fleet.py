@@ -20,18 +20,27 @@ from providers.vast.resource import VastInstance
 from weights.quantities import StartCost
 
 
+@dataclass(frozen=True)
+class OwnReceiver:
+    """The receiver in the stack's own cluster. `first`: what must be there before anything is rented."""
+
+    url: pulumi.Output[str]
+    first: tuple[pulumi.Resource, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class FleetArgs(FleetParts):
     """The inputs of a fleet.
 
     `blobs` must exist before a host can fetch. `rentals` outlives every instance. With `metrics_key` the instances report
-    metrics.
+    metrics; to the stack's `own` receiver, if config names none.
     """
 
     identity: Identity
     blobs: list[pulumi.Resource]
     rentals: Rentals
     metrics_key: pulumi.Output[str] | None = None
+    own: OwnReceiver | None = None
     secret_leaves: SecretLeaves = NONE
 
 
@@ -63,7 +72,7 @@ class Fleet(pulumi.ComponentResource):
                 pulumi.ResourceOptions(
                     parent=self,
                     provider=pool.for_instance(),
-                    depends_on=[args.rentals, *args.blobs],
+                    depends_on=[args.rentals, *args.blobs, *(args.own.first if args.own else ())],
                 ),
             )
             self.endpoints[instance_name] = instance.endpoint
@@ -83,6 +92,8 @@ def make_fleets(
     pool: ProviderPool,
     metrics_key: pulumi.Output[str] | None = None,
     secret_leaves: SecretLeaves = NONE,
+    *,
+    own: OwnReceiver | None = None,
 ) -> list[Fleet]:
     """Make every fleet of the stack's config."""
     return [
@@ -99,6 +110,7 @@ def make_fleets(
                 rentals=rentals,
                 pins=models[fleet.model].pins,
                 metrics_key=metrics_key,
+                own=own,
                 secret_leaves=secret_leaves,
             ),
             pool,
@@ -134,6 +146,7 @@ def _opaque(args: FleetArgs, instance_name: str, token: pulumi.Output[str]) -> O
         ca_certificate=identity.caCertificate,
         ca_key=identity.caKey,
         metrics_key=args.metrics_key,
+        metrics_url=args.own.url if args.own else None,
         registry_password=pulumi.Output.secret(registry.password.get_secret_value()) if registry else None,
     )
 

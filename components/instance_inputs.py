@@ -9,6 +9,7 @@ from typing import Any
 
 from components.requirements import arguments_of, disk_gb, requirements_of
 from config.fleets import FleetConfig
+from config.monitoring import MetricsConfig
 from config.stack import StackConfig
 from weights.manifest import Manifest
 
@@ -38,7 +39,8 @@ class FleetParts:
 class OpaqueValues:
     """Values that are only handed on: outputs of the engine, or stand-ins of one type.
 
-    `metrics_key` None: the instance reports no metrics. `registry_password` None: the text in config.
+    `metrics_key` None: the instance reports no metrics. `metrics_url`: of the stack's own receiver, if config names none.
+    `registry_password` None: the text in config.
     """
 
     label: Any
@@ -48,6 +50,7 @@ class OpaqueValues:
     ca_certificate: Any
     ca_key: Any
     metrics_key: Any = None
+    metrics_url: Any = None
     registry_password: Any = None
 
 
@@ -96,7 +99,7 @@ def instance_inputs(parts: FleetParts, opaque: OpaqueValues, instance_name: str,
         **({"registry": _login(fleet, opaque)} if fleet.registry else {}),
         **({"selfDestruct": limits} if (limits := _self_destruct(fleet)) else {}),
         **({"budget": budget} if (budget := _budget(stack)) else {}),
-        **({"metrics": stack.metrics.model_dump(by_alias=True)} if reports and stack.metrics else {}),
+        **({"metrics": _metrics(stack.metrics, opaque)} if reports and stack.metrics else {}),
     }
 
 
@@ -107,6 +110,12 @@ def slot_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     because an edit of it must not roll all slots. A slot takes it from the output's own field at its next `up`.
     """
     return {**{key: value for key, value in inputs.items() if key not in OF_THE_MAIN_STACK}, "replicas": 1}
+
+
+def _metrics(metrics: MetricsConfig, opaque: OpaqueValues) -> Mapping[str, Any]:
+    """Return where the instance reports to. Without `ownCa` unless the receiver is the stack's, so that inputs stay."""
+    written = metrics.model_dump(by_alias=True)
+    return written if metrics.url else {**written, "url": opaque.metrics_url, "ownCa": True}
 
 
 def _budget(stack: StackConfig) -> Mapping[str, Any]:

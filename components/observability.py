@@ -22,7 +22,10 @@ from monitoring.kubernetes import stack as documents
 
 @dataclass(frozen=True)
 class Keys:
-    """The keys of the cluster's programs. `webhook` and `watchdog` are URLs that alerts go to."""
+    """The keys of the cluster's programs. `webhook` and `watchdog` are URLs that alerts go to.
+
+    `certificate`: the receiver's and its key, PEM, if the stack's CA signs it.
+    """
 
     metrics: pulumi.Output[str]
     market: pulumi.Output[str]
@@ -30,6 +33,7 @@ class Keys:
     store_secret: pulumi.Output[str]
     webhook: pulumi.Output[str] | None = None
     watchdog: pulumi.Output[str] | None = None
+    certificate: tuple[pulumi.Output[str], pulumi.Output[str]] | None = None
 
 
 class Observability(pulumi.ComponentResource):
@@ -46,7 +50,7 @@ class Observability(pulumi.ComponentResource):
         name: str,
         stack: StackConfig,
         keys: Keys,
-        kubeconfig: str,
+        kubeconfig: pulumi.Input[str],
         secret_leaves: SecretLeaves = NONE,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
@@ -63,6 +67,8 @@ class Observability(pulumi.ComponentResource):
 
     def _secrets(self, cluster: KubernetesConfig, keys: Keys) -> dict[str, dict[str, pulumi.Output[str]]]:
         receiver = {names.RECEIVER_SECRET: {names.RECEIVER_KEY: keys.metrics}}
+        if keys.certificate:
+            receiver[cluster.receiver_certificate] = dict(zip(names.TLS_KEYS, keys.certificate, strict=True))
         if cluster.mode == "existing":
             return receiver
         exporter = dict(zip(names.EXPORTER_KEYS, (keys.market, keys.store_access, keys.store_secret), strict=True))
@@ -77,16 +83,30 @@ class Observability(pulumi.ComponentResource):
         }
 
 
+@dataclass(frozen=True)
+class OwnCluster:
+    """The cluster that the stack itself makes. `certificate`: the receiver's and its key, if hosts reach it there."""
+
+    kubeconfig: pulumi.Output[str]
+    certificate: tuple[pulumi.Output[str], pulumi.Output[str]] | None = None
+
+
 def observe(
-    stack: StackConfig, source: pulumi.Config, known: Container[str], project: Path, secret_leaves: SecretLeaves = NONE
+    stack: StackConfig,
+    source: pulumi.Config,
+    known: Container[str],
+    project: Path,
+    secret_leaves: SecretLeaves = NONE,
+    own: OwnCluster | None = None,
 ) -> dict[str, Any]:
     """Declare the cluster's monitoring. Return an export: the namespace, and the way to Grafana.
 
-    `known` are the config keys that have a value. Raises pulumi.RunError if the kubeconfig cannot be read.
+    `known` are the config keys that have a value; `own`: the stack's own cluster. Raises pulumi.RunError if another
+    cluster's kubeconfig cannot be read.
     """
     assert stack.kubernetes is not None
     try:
-        kubeconfig = read_kubeconfig(stack.kubernetes, project, os.environ)
+        kubeconfig = own.kubeconfig if own else read_kubeconfig(stack.kubernetes, project, os.environ)
     except ConfigError as error:
         raise pulumi.RunError(str(error)) from None
     if advice := pinning_advice(stack.kubernetes):
@@ -102,6 +122,7 @@ def observe(
         store_secret=source.require_secret("storeSecretKey"),
         webhook=optional("alertWebhook"),
         watchdog=optional("watchdogWebhook"),
+        certificate=own.certificate if own else None,
     )
     try:
         made = Observability("observability", stack, keys, kubeconfig, secret_leaves)

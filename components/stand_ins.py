@@ -10,6 +10,7 @@ from providers.vast.api.label import Label
 
 STACK_ID = "stand-in"
 TOKEN_SECRET = "0" * 64
+METRICS_URL = "https://receiver.invalid"
 METRICS_KEY = "a stand-in for the metrics key"
 
 
@@ -24,4 +25,5 @@ def stand_ins(stack: StackConfig, instance_name: str) -> OpaqueValues:
         ca_certificate=f"certificate {rotation.ca}",
         ca_key="key",
         metrics_key=METRICS_KEY,
+        metrics_url=METRICS_URL,
     )

@@ -42,10 +42,12 @@ class StoreArgs:
 class Store(pulumi.ComponentResource):
     """`gpu-fleet:components:Store`: a Bucket, Blobs `kit`, and Blobs `model-<name>` for each model in use.
 
-    Outputs: `kit` (its manifest), `blobs_of(model)` (the resources that a host needs before it can fetch that model).
+    Outputs: `bucket` (the resource), `kit` (its manifest), `blobs_of(model)` (the resources that a host needs before it can
+    fetch that model).
     """
 
     kit: Manifest
+    bucket: Bucket
 
     def __init__(
         self, name: str, args: StoreArgs, pool: ProviderPool, opts: pulumi.ResourceOptions | None = None
@@ -54,7 +56,7 @@ class Store(pulumi.ComponentResource):
         store = args.stack.store
         options = pulumi.ResourceOptions(parent=self, provider=pool.common())
         place = {"endpoint": store.endpoint, "region": store.region}
-        bucket = Bucket(
+        self.bucket = Bucket(
             "bucket",
             {
                 **place,
@@ -65,7 +67,7 @@ class Store(pulumi.ComponentResource):
             },
             pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[args.rentals])),
         )
-        options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[bucket]))
+        options = pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(depends_on=[self.bucket]))
         folder = kit_folder()
         self.kit = make_kit(folder, args.vmagent)
         sources = {f"model-{model}": _source(args.stack.models[model], args.project) for model in args.manifests}

@@ -22,6 +22,13 @@ class MetricsConfig(Section):
     )
 
 
+class WrittenMetrics(MetricsConfig):
+    """The receiver as a resource's inputs and state name it. `own_ca`: the stack's own CA certified it."""
+
+    url: str = Field(min_length=1)
+    own_ca: bool = Field(False, alias="ownCa")
+
+
 class BudgetConfig(Section):
     """Budget of all fleets in US dollars, as the market charges them.
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from config.masking import HIDDEN, masked
+from config.monitoring import WrittenMetrics
 from providers.vast.settings import InstanceSettings
 
 STANDS_FOR_SECRET = re.compile(r'\[secret\][^"]*|(https://)?secret-[0-9a-f]{16}(\.invalid)?')
@@ -40,7 +41,7 @@ GROUPS: Mapping[str, Group] = {
     "arguments": Group(lambda one: one.server.arguments, ("server", "arguments"), "in place", "server"),
     "environment": Group(lambda one: sorted(one.server.environment), ("server", "environment"), "in place", "server"),
     "warmStart": Group(lambda one: one.server.warm_start, ("server", "warm_start"), "in place", "server"),
-    "metrics": Group(lambda one: _dumped(one.metrics), ("metrics",), "in place", "metrics"),
+    "metrics": Group(lambda one: _metrics(one.metrics), ("metrics",), "in place", "metrics"),
     "selfDestruct": Group(lambda one: _dumped(one.self_destruct), ("self_destruct",), "in place", "selfDestruct"),
     "market": Group(lambda one: _dumped(one.market), ("market",), "recorded", "market"),
     "limits": Group(lambda one: _dumped(one.limits), ("limits",), "recorded", "limits"),
@@ -62,6 +63,12 @@ def reports_nothing(marks: Mapping[str, str]) -> bool:
 
 def _dumped(section: Any) -> Any:
     return section.model_dump(mode="json", by_alias=True) if section is not None else None
+
+
+def _metrics(section: WrittenMetrics | None) -> Any:
+    """Return the section; without the URL of the stack's own receiver, which only Hetzner tells."""
+    left_out = {"url"} if section and section.own_ca else {"own_ca"}
+    return section.model_dump(mode="json", by_alias=True, exclude=left_out) if section else None
 
 
 def _mark(value: Any) -> str:

@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 from pydantic import BaseModel, Field, ValidationError
 
-from monitoring.kubernetes.kubeconfig import KubeconfigError, reach
 from monitoring.kubernetes.objects import Manifest
+from providers.kubeconfig import KubeconfigError, reach
 
 ANNOTATION = "gpu-fleet/stack"
 SECONDS = 5.0  # for one answer

@@ -79,8 +79,13 @@ def service(
     ports: Mapping[str, tuple[int, str]],
     kind: str = "ClusterIP",
     annotations: Mapping[str, str] | None = None,
+    node_port: int = 0,
 ) -> Manifest:
-    """Return a service. `ports`: (the service's port, name of the pod's port) by name."""
+    """Return a service. `ports`: (the service's port, name of the pod's port) by name.
+
+    `node_port`: of each node, for a service of one port; 0 leaves the choice to the cluster.
+    """
+    fixed = {"nodePort": node_port} if node_port else {}
     more = {"annotations": dict(annotations)} if annotations else {}
     return {
         "apiVersion": "v1",
@@ -90,7 +95,7 @@ def service(
             "type": kind,
             "selector": labels(component),
             "ports": [
-                {"name": name, "port": port, "targetPort": target, "protocol": "TCP"}
+                {"name": name, "port": port, "targetPort": target, "protocol": "TCP", **fixed}
                 for name, (port, target) in ports.items()
             ],
         },

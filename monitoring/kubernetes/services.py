@@ -44,6 +44,7 @@ def receiver(settings: Settings) -> list[Manifest]:
         {"https": (443, "https")},
         settings.receiver_service,
         settings.receiver_annotations,
+        settings.receiver_node_port,
     )
     inside = service("door", settings.namespace, {"metrics": (PORTS["door"], "metrics")})
     # Two services, so that the internet cannot read the receiver's own metrics.

@@ -2,7 +2,7 @@
 
 import httpx
 
-from monitoring.kubernetes.kubeconfig import KubeconfigError, reach
+from providers.kubeconfig import KubeconfigError, reach
 
 __all__ = ["TOKEN", "KubeconfigError", "reach", "refuse_others"]
 

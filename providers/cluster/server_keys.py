@@ -4,6 +4,8 @@ So the pinned host key holds for it, its k3s opens the snapshots of the last ser
 of that name.
 """
 
+import base64
+import hashlib
 from dataclasses import dataclass, field
 
 from providers.identity.ssh_key import SshKey, ssh_key_of
@@ -23,6 +25,12 @@ class ServerKeys:
     host: SshKey
     token: str = field(repr=False)
     node_password: str = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """The host key's fingerprint as OpenSSH prints it."""
+        digest = hashlib.sha256(base64.b64decode(self.host.public.split()[1])).digest()
+        return "SHA256:" + base64.b64encode(digest).decode().rstrip("=")
 
 
 def server_keys(token_secret: str) -> ServerKeys:

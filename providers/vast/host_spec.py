@@ -67,4 +67,5 @@ def _reporting(settings: InstanceSettings, instance_id: int) -> Reporting | None
     if settings.metrics is None or not key or mark is None:
         return None
     user = Reporter(str(instance_id), settings.name, mark.stack_id).user
-    return Reporting(settings.metrics.url, user, password_for(key, user), settings.metrics.interval_seconds)
+    ca = settings.access.ca_certificate if settings.metrics.own_ca else ""
+    return Reporting(settings.metrics.url, user, password_for(key, user), settings.metrics.interval_seconds, ca)

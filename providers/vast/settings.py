@@ -13,7 +13,7 @@ from bootstrap.gpu_names import all_market_names
 from config.base import Section
 from config.limits import LimitsConfig
 from config.market import WrittenMarket
-from config.monitoring import MetricsConfig
+from config.monitoring import WrittenMetrics
 from config.preflight import PreflightConfig
 from config.requirements import RequirementsConfig
 from config.state_defaults import with_state_defaults
@@ -187,7 +187,7 @@ class InstanceSettings(Section):
     kit: Manifest
     access: AccessSettings
     registry: RegistryLogin | None = None
-    metrics: MetricsConfig | None = None
+    metrics: WrittenMetrics | None = None
     self_destruct: SelfDestructSettings | None = Field(None, alias="selfDestruct")
     budget: BudgetSettings | None = None
     # The name of a slot's main stack at the backend. Empty for an instance of the main stack itself.

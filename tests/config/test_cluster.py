@@ -176,8 +176,8 @@ def test_the_subnet_lies_in_the_network_and_meets_nothing_of_k3s(address: ipaddr
         made = cluster(network=str(network))
     except ValidationError:
         return
-    subnet = ipaddress.ip_network(made.subnet)
-    assert subnet.subnet_of(network)  # type: ignore[type-var]
+    subnet = ipaddress.IPv4Network(made.subnet)
+    assert subnet.subnet_of(ipaddress.IPv4Network(network))
     assert network.is_private
     assert ipaddress.ip_address(made.private_address) in subnet
     assert not [taken for taken in OF_K3S.values() if ipaddress.ip_network(taken).overlaps(network)]

@@ -33,6 +33,9 @@ NEEDS_A_BUILDER = (
 )
 NEEDS_KUBECTL = "set-up brings no kubectl; tests/engine/test_kubernetes.py asks the API server for the same objects"
 NO_BUCKET = "no bucket with a name of its own is reached where the tests run; the backend of the tests is a folder"
+NO_HETZNER = (
+    "no account at Hetzner is reached where the tests run; tests/providers/cluster plays it against an emulated one"
+)
 AN_EDIT = "tests/engine/test_controller_cluster.py and tests/components/test_controller.py read such keys"
 # By page. What nobody runs has a reason in place of a test: a sentence, with blanks.
 HOW: Mapping[str, Mapping[str, str]] = {
@@ -89,6 +92,29 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "kubectl --namespace gpu-fleet create secret tls door-certificate --cert=chain.pem --key=key.pem": NEEDS_KUBECTL,
         "python3 -m tools.setup --parts kubernetes-plugin": "12 minutes of two processors; tests/tools/test_plugin.py",
         "kubectl --kubeconfig sandbox/kubeconfig.yaml --namespace gpu-fleet get all": NEEDS_KUBECTL,
+    },
+    "docs/cluster.md": {
+        **dict.fromkeys(
+            (
+                "pulumi config set --secret gpu-fleet:hcloudToken",
+                "pulumi config set --secret gpu-fleet:backupAccessKey",
+                "pulumi config set --secret gpu-fleet:backupSecretKey",
+                "pulumi config set --path gpu-fleet:cluster.location fsn1",
+                "pulumi config set --path 'gpu-fleet:cluster.adminCidrs[0]' 198.51.100.7/32",
+                "pulumi config set --path gpu-fleet:cluster.k3s.version v1.34.2+k3s1",
+                "pulumi config set --path gpu-fleet:cluster.k3s.sha256 DIGEST",
+                "pulumi config set --path gpu-fleet:cluster.protect false",
+                "pulumi refresh",
+                "pulumi up",
+                "pulumi destroy",
+                "pulumi stack output kubeconfig --show-secrets > kubeconfig",
+            ),
+            NO_HETZNER,
+        ),
+        "pulumi config set --secret gpu-fleet:exporterMarketKey": WALK,
+        "openssl rand -hex 24 | pulumi config set --secret gpu-fleet:metricsKey": WALK,
+        "pulumi config set --path gpu-fleet:kubernetes.image registry.example/me/gpu-fleet-monitoring:1": WALK,
+        "kubectl --kubeconfig kubeconfig --namespace gpu-fleet port-forward service/grafana 3000": NEEDS_KUBECTL,
     },
     "docs/elastic.md": {
         f'curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") {rest}': ASKED

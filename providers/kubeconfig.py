@@ -68,6 +68,17 @@ def reach(text: str, context: str = "") -> tuple[httpx.Client, str]:
     return client, chosen.namespace
 
 
+def trouble(text: str) -> str:
+    """Return why the API of a kubeconfig does not serve; empty if it does."""
+    try:
+        client, _namespace = reach(text)
+        with client:
+            answer = client.get("/readyz")
+    except (httpx.HTTPError, KubeconfigError) as error:
+        return f"{type(error).__name__}: {error}"
+    return "" if answer.is_success else f"it answers {answer.status_code} {' '.join(answer.text.split())[:200]}"
+
+
 def _named(rows: list[dict[str, Any]], name: str, kind: str) -> dict[str, Any]:
     for row in rows:
         if row.get("name") == name:

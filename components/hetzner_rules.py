@@ -1,0 +1,70 @@
+"""Say what may reach the stack's own cluster from outside, its name at Hetzner, and where its snapshots go. Pure."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from config.cluster import ClusterConfig
+from config.store import StoreConfig
+
+if TYPE_CHECKING:
+    from providers.cluster.server_keys import ServerKeys
+
+SSH_PORT, API_PORT = 22, 6443
+EVERYWHERE = ["0.0.0.0/0", "::/0"]
+
+
+def firewall_rules(cluster: ClusterConfig, *, reports: bool) -> list[dict[str, Any]]:
+    """Return what may come in from outside; Hetzner drops all else. `reports`: hosts reach the receiver at the server."""
+    admins = list(cluster.admin_cidrs)
+    rules: list[dict[str, Any]] = [
+        {"direction": "in", "protocol": "tcp", "port": str(SSH_PORT), "source_ips": admins, "description": "SSH"},
+        {
+            "direction": "in",
+            "protocol": "tcp",
+            "port": str(API_PORT),
+            "source_ips": admins,
+            "description": "Kubernetes",
+        },
+        {"direction": "in", "protocol": "icmp", "source_ips": EVERYWHERE, "description": "ping, path MTU"},
+    ]
+    if reports and not cluster.load_balancer:
+        port = str(cluster.receiver_port)
+        rules.append(
+            {"direction": "in", "protocol": "tcp", "port": port, "source_ips": EVERYWHERE, "description": "receiver"}
+        )
+    return rules
+
+
+def default_name(stack: str) -> str:
+    """Return the name of a stack's cluster at Hetzner: a host's name, of 50 characters at most."""
+    return f"gpu-fleet-{re.sub(r'[^a-z0-9]+', '-', stack.lower()).strip('-')}"[:50].strip("-")
+
+
+def backups_of(cluster: ClusterConfig, store: StoreConfig, stack_id: Any) -> dict[str, Any]:
+    """Return when snapshots are taken, and where they go. `stack_id`: a text or an output of the engine."""
+    own = cluster.backups
+    rhythm = {"schedule": own.schedule, "keep": own.keep}
+    if not own.enabled:
+        return rhythm
+    return {
+        **rhythm,
+        "endpoint": own.endpoint or store.host_endpoint or store.endpoint,
+        "ownEndpoint": own.endpoint or store.endpoint,
+        "region": own.region or store.region,
+        "bucket": own.bucket or store.bucket,
+        "stackId": stack_id,
+    }
+
+
+def keys_of(token_secret: str) -> "ServerKeys":
+    """Return the secrets of the stack's server."""
+    from providers.cluster.server_keys import server_keys  # noqa: PLC0415 -- cryptography, once the secret is known
+
+    return server_keys(token_secret)
+
+
+def first_start(keys: "ServerKeys", login: str, cluster: ClusterConfig, device: str) -> str:
+    """Return the server's user data."""
+    from providers.cluster.user_data import FirstStart, user_data  # noqa: PLC0415
+
+    return user_data(FirstStart(keys.host, login, cluster.k3s, device))

@@ -1,0 +1,171 @@
+"""Say what keeps a Hetzner project from giving a stack its cluster, and what the cluster costs a month. Pure."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from providers.cluster.hetzner_api import Named, Pricing, Server, ServerType
+from providers.cluster.names import LOAD_BALANCER, TOKEN_LETTERS
+
+KINDS = (
+    "servers",
+    "networks",
+    "firewalls",
+    "ssh_keys",
+    "primary_ips",
+    "volumes",
+)  # of the resources with the cluster's name
+ADVICE = "pulumi config set --path gpu-fleet:cluster"
+
+
+class ClusterWish(BaseModel):
+    """What stack config asks of Hetzner: the inputs of the resource `Account`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+
+    api_url: str = Field(alias="apiUrl")
+    name: str
+    location: str
+    server: str
+    volume_gb: int = Field(alias="volumeGb")
+    load_balancer: bool = Field(False, alias="loadBalancer")
+    network: str = ""
+
+
+@dataclass(frozen=True)
+class Project:
+    """What a project has. `taken`: the resource of the cluster's name, by kind."""
+
+    locations: Sequence[str]
+    server_types: Sequence[ServerType]
+    pricing: Pricing
+    server: Server | None = None
+    taken: Mapping[str, Named] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Price:
+    """Euros a month, net, by part; None if Hetzner's answer has no price for it."""
+
+    parts: Mapping[str, float | None]
+
+    @property
+    def euros(self) -> float:
+        """The sum of what is known."""
+        return round(sum(each or 0.0 for each in self.parts.values()), 2)
+
+    def sentence(self, name: str) -> str:
+        """Return one line for the operator."""
+        known = ", ".join(f"{part} {euros:.2f}" for part, euros in self.parts.items() if euros is not None)
+        unknown = [part for part, euros in self.parts.items() if euros is None]
+        more = f"; Hetzner names no price for {', '.join(unknown)}" if unknown else ""
+        return f"{name}  {self.euros:.2f} EUR a month without VAT, traffic and bucket ({known}){more}"
+
+
+def token_problem(token: str) -> str:
+    """Return what is wrong with the form of a token; empty if nothing is."""
+    if len(token) == TOKEN_LETTERS:
+        return ""
+    return (
+        f"gpu-fleet:hcloudToken has {len(token)} characters, and one of Hetzner Cloud has {TOKEN_LETTERS}. Make one in "
+        "the console (Security, API tokens, Read & Write), and set it with: pulumi config set --secret gpu-fleet:hcloudToken"
+    )
+
+
+def moves(old: ClusterWish | None, new: ClusterWish) -> list[str]:
+    """Return a sentence for each edit that an existing cluster cannot follow."""
+    if old is None:
+        return []
+    stays = "nothing was changed. To move it, destroy the cluster first (docs/cluster.md)."
+    found = []
+    for key, before, after in (
+        ("location", old.location, new.location),
+        ("network", old.network, new.network),
+        ("apiUrl", old.api_url, new.api_url),
+    ):
+        if before and before != after:
+            found.append(f"gpu-fleet:cluster.{key} is {after!r}, and the cluster was made with {before!r}; {stays}")
+    if new.volume_gb < old.volume_gb:
+        found.append(
+            f"gpu-fleet:cluster.volumeGb is {new.volume_gb}, and the volume has {old.volume_gb} GB; Hetzner shrinks none. "
+            "Nothing was changed."
+        )
+    return found
+
+
+def problems(wish: ClusterWish, project: Project, stack_id: str | None, *, is_known: bool) -> list[str]:
+    """Return a sentence for each thing that Hetzner would refuse, before anything is made or turned off.
+
+    `stack_id` is None while it is unknown. `is_known`: state has the cluster, so that a resource of its name with its mark is
+    no stranger.
+    """
+    return [*_place(wish, project), *_type(wish, project), *_names(wish, project, stack_id, is_known=is_known)]
+
+
+def price_of(wish: ClusterWish, pricing: Pricing) -> Price:
+    """Return what the cluster costs a month."""
+    server = next((row for row in pricing.server_types if row.name == wish.server), None)
+    address = next((row for row in pricing.primary_ips if row.type == "ipv4"), None)
+    parts: dict[str, float | None] = {
+        wish.server: server.in_place(wish.location) if server else None,
+        "IPv4": address.in_place(wish.location) if address else None,
+        f"volume of {wish.volume_gb} GB": pricing.volume.per_gb.net * wish.volume_gb if pricing.volume else None,
+    }
+    if wish.load_balancer:
+        balancer = next((row for row in pricing.load_balancer_types if row.name == LOAD_BALANCER), None)
+        parts["load balancer"] = balancer.in_place(wish.location) if balancer else None
+    return Price(parts)
+
+
+def _place(wish: ClusterWish, project: Project) -> list[str]:
+    if wish.location in project.locations:
+        return []
+    return [f"gpu-fleet:cluster.location is {wish.location!r}, and Hetzner has {', '.join(sorted(project.locations))}."]
+
+
+def _type(wish: ClusterWish, project: Project) -> list[str]:
+    kind = next((one for one in project.server_types if one.name == wish.server), None)
+    names = [one.name for one in project.server_types if one.architecture == "x86"]
+    if kind is None or kind.architecture != "x86":
+        near = difflib.get_close_matches(wish.server, names, n=3, cutoff=0.5) or sorted(names)
+        return [
+            f"gpu-fleet:cluster.server is {wish.server!r}, and Hetzner sells no such x86 type; take one of {', '.join(near)}."
+        ]
+    now = project.server
+    if now and now.server_type and now.server_type.name == wish.server:
+        return []
+    if kind.is_sold_out(wish.location):
+        others = [one.name for one in project.server_types if _fits(one, wish)]
+        other = f"choose another: {ADVICE}.server {others[0]}" if others else "try again later"
+        return [
+            f"Hetzner has no {wish.server} left in {wish.location} now; nothing was turned off or made. Wait, or {other}"
+        ]
+    if now and now.disk > kind.disk > 0:
+        smaller = f"{wish.server} has a disk of {kind.disk} GB, and the server's has {now.disk} GB"
+        return [f"{smaller}; Hetzner shrinks none. Nothing was turned off."]
+    return []
+
+
+def _fits(kind: ServerType, wish: ClusterWish) -> bool:
+    place = [row for row in kind.locations if row.name == wish.location]
+    return kind.architecture == "x86" and kind.name != wish.server and any(row.available is not False for row in place)
+
+
+def _names(wish: ClusterWish, project: Project, stack_id: str | None, *, is_known: bool) -> list[str]:
+    found = []
+    for kind, row in project.taken.items():
+        what = kind.removesuffix("s").replace("_", " ")
+        if row.owner and row.owner == stack_id:
+            if not is_known:
+                found.append(
+                    f"the project has a {what} named {wish.name!r} (id {row.id}) with this stack's mark, which its state "
+                    "does not know: an update was killed. Delete it in the console, and run pulumi up again."
+                )
+        elif not (is_known and stack_id is None):
+            found.append(
+                f"the project has a {what} named {wish.name!r} (id {row.id}) that this stack did not make; choose another "
+                f"name: {ADVICE}.name NAME"
+            )
+    return found
