@@ -6,9 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sandbox.hetzner.machines import MachinesError
+from sandbox.services.child import ServiceError
+from sandbox.services.programs import find
 
 FOLDER = Path(__file__).resolve().parent
 PACKAGES = FOLDER / "packages.txt"
+ETCDUTL_SUMS = FOLDER.parents[1] / "offline" / "modules" / "etcdutl" / "go.sum"
+OF_K3S = ("etcd", "kube-apiserver", "kube-controller-manager")
 # Programs of ours in place of those that need a machine of one's own: file -> place in the server.
 STAND_INS = {
     "boot.py": "/usr/local/lib/sandbox/boot",
@@ -39,6 +43,15 @@ class Image:
 def folder_in(cache: Path) -> Path:
     """Return where set-up makes the file system in the project's cache."""
     return cache / "hetzner" / hashlib.sha256(PACKAGES.read_bytes()).hexdigest()[:16] / "debian-12"
+
+
+def of_k3s(cache: Path) -> dict[str, Path]:
+    """Return the programs that the stand-in of k3s runs, by name, from PATH and the cache. Raises ServiceError."""
+    digest = hashlib.sha256(ETCDUTL_SUMS.read_bytes()).hexdigest()[:16]
+    etcdutl = cache / "etcdutl" / digest / "etcdutl"
+    if not etcdutl.is_file():
+        raise ServiceError(f"{etcdutl} is missing. Make it with: python3 -m tools.setup --parts hetzner")
+    return {name: Path(find(name)).resolve() for name in OF_K3S} | {"etcdutl": etcdutl}
 
 
 def stand_ins() -> dict[str, tuple[str, int]]:

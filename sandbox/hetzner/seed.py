@@ -1,7 +1,7 @@
 """What a new server finds on its disk: cloud-init's NoCloud seed with the user data, and the ways of the sandbox."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 
 from sandbox.hetzner.image import stand_ins
 
@@ -23,12 +23,12 @@ SSHD = "UsePAM no\nUseDNS no\nMaxStartups 100\n"
 
 
 def files(
-    name: str, number: int, user_data: str, ssh_keys: Sequence[str], inward: Iterable[str], inward_address: str
+    name: str, number: int, user_data: str, ssh_keys: Sequence[str], inward: Mapping[str, str]
 ) -> dict[str, tuple[str, int]]:
-    """Return path -> (text, mode). `inward` are names that lead out of the server, over `inward_address`."""
+    """Return path -> (text, mode). `inward`: names that lead out of the server -> an address inside of it."""
     meta = {"instance-id": f"server-{number}", "local-hostname": name, "public-keys": list(ssh_keys)}
     hosts = ["127.0.0.1 localhost", f"127.0.1.1 {name}", "::1 localhost"]
-    hosts += [f"{inward_address} {other}" for other in sorted(set(inward))]
+    hosts += [f"{address} {other}" for other, address in inward.items()]
     return {
         **stand_ins(),
         # JSON is YAML.

@@ -17,7 +17,6 @@ from sandbox.hetzner.machines import MachinesError
 from sandbox.hosts import forwarder
 from sandbox.hosts.backend import TRUST_STORE
 from sandbox.hosts.forwarder import Forwarder, Listener
-from sandbox.hosts.host import INWARD_ADDRESS
 from sandbox.hosts.namespaces import Namespaces, Spawner
 from sandbox.hosts.pump import Line
 from sandbox.hosts.spec import HostsError
@@ -29,6 +28,7 @@ ENVIRONMENT = {
     "HOME": "/root",
     "LANG": "C.UTF-8",
 }
+INWARD_NETWORK = "127.77.0"  # inside a server; each name that leads out has an address of its own there
 VOLUMES = "/media/sandbox-volumes"
 DISK_MB, SHM_MB = 8192, 64
 MTU = 1450  # of Hetzner's private networks
@@ -155,7 +155,8 @@ class ServerMachine:
 
     def _made(self, server: Any) -> Namespaces:
         world = self._world
-        names = [place.rpartition(":")[0] for place in world.inward]
+        names = dict.fromkeys(place.rpartition(":")[0] for place in world.inward)
+        leads = {name: f"{INWARD_NETWORK}.{number}" for number, name in enumerate(names, 1)}
         config = {
             "mount_point": str(world.mount_point),
             "name": server.name,
@@ -166,7 +167,7 @@ class ServerMachine:
             "shm": f"{SHM_MB}m",
             "image": str(world.image.folder),
             "layers": [],
-            "files": seed.files(server.name, server.id, server.user_data, server.ssh_keys, names, INWARD_ADDRESS),
+            "files": seed.files(server.name, server.id, server.user_data, server.ssh_keys, leads),
             "appended": {TRUST_STORE: f"\n{world.ca_pem}"} if world.ca_pem else {},
             "binds": [
                 (str(self.attached), VOLUMES),
@@ -179,10 +180,15 @@ class ServerMachine:
         }
         with _translated():
             inside = Namespaces(world.spawner, server.name, config, self._output)
-            for place, (address, port) in world.inward.items():
-                listening = inside.listen(INWARD_ADDRESS, int(place.rpartition(":")[2]))
-                dial = forwarder.dial_machine(address, port)
-                self._inward.append(world.forwarding.serve(listening, dial, Line(), host_dialled=True))
+            try:
+                for place, (address, port) in world.inward.items():
+                    name, _, own_port = place.rpartition(":")
+                    dial = forwarder.dial_machine(address, port)
+                    listening = inside.listen(leads[name], int(own_port))
+                    self._inward.append(world.forwarding.serve(listening, dial, Line(), host_dialled=True))
+            except BaseException:
+                inside.destroy()
+                raise
         return inside
 
     def _ip(self, *words: str) -> None:

@@ -1,20 +1,14 @@
 """Servers of the emulated Hetzner are machines that boot Debian with real cloud-init."""
 
-import base64
 import contextlib
-import io
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import paramiko
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hcloud import Client
 from hcloud.firewalls import FirewallRule
 from hcloud.load_balancer_types import LoadBalancerType
@@ -29,6 +23,7 @@ from sandbox.hetzner.server_machine import demand_root
 from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from sandbox.hosts.images import default_cache
 from tests.doubles.hetzner import made
+from tests.doubles.hetzner_login import Pair, enter, user_data, wait
 
 pytestmark = [pytest.mark.host, pytest.mark.deep, pytest.mark.allow_hosts(["127.0.0.0/8"])]
 IMAGE = Image(folder_in(default_cache()))
@@ -68,68 +63,7 @@ def client(running: RunningHetzner) -> Iterator[Client]:
             each.delete()
 
 
-def pair() -> tuple[str, str]:
-    """Return a fresh private key and its public line, in OpenSSH's forms."""
-    key = Ed25519PrivateKey.generate()
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
-    return private, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
-
-
-def wait(true: Callable[[], Any], what: str, seconds: float = BOOT_SECONDS) -> Any:
-    """Return the first true answer."""
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return found
-
-
-class Login:
-    """A login with a host key that must be this one."""
-
-    def __init__(self, address: str, own: str, host_key: str, port: int = 22) -> None:
-        self._ssh = paramiko.SSHClient()
-        name = address if port == 22 else f"[{address}]:{port}"
-        kind, blob = host_key.split()[:2]
-        self._ssh.get_host_keys().add(name, kind, paramiko.Ed25519Key(data=base64.b64decode(blob)))
-        key = paramiko.Ed25519Key.from_private_key(io.StringIO(own))
-        self._ssh.connect(address, port, "root", pkey=key, allow_agent=False, look_for_keys=False, timeout=10)
-
-    def run(self, command: str) -> str:
-        _, out, error = self._ssh.exec_command(command, timeout=60)
-        text = out.read().decode() + error.read().decode()
-        assert out.channel.recv_exit_status() == 0, text
-        return text.strip()
-
-    def close(self) -> None:
-        self._ssh.close()
-
-
-def login(address: str, own: str, host_key: str, port: int = 22) -> Login:
-    """Log in as soon as the server answers. A wrong host key raises at once."""
-
-    def try_once() -> Login | None:
-        try:
-            return Login(address, own, host_key, port)
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            if isinstance(error, paramiko.BadHostKeyException):
-                raise
-            return None
-
-    found: Login = wait(try_once, "no login")
-    return found
-
-
-def user_data(host: tuple[str, str], public: str, runcmd: str = "[touch, /root/ran]") -> str:
-    private = host[0].strip().replace("\n", "\n    ")
-    return f"""#cloud-config
-ssh_authorized_keys: ["{public}"]
-ssh_deletekeys: true
-ssh_genkeytypes: []
-ssh_keys:
-  ed25519_private: |
-    {private}
-  ed25519_public: {host[1]}
+REST = """
 write_files:
 - path: /etc/marker
   content: from user data
@@ -143,7 +77,7 @@ write_files:
     [Install]
     WantedBy=multi-user.target
 runcmd:
-- {runcmd}
+- [touch, /root/ran]
 - [systemctl, enable, --now, hello]
 """
 
@@ -151,10 +85,10 @@ runcmd:
 def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     client: Client, running: RunningHetzner
 ) -> None:
-    (own, public), host = pair(), pair()
-    server = made(client, user_data=user_data(host, public))
+    own, host = Pair.new(), Pair.new()
+    server = made(client, user_data=user_data(own, host, REST))
     address = server.public_net.ipv4.ip
-    ssh = login(address, own, host[1])
+    ssh = enter(address, own, host)
     wait(lambda: ssh.run("test -e /root/ran && echo yes || true"), "runcmd did not run")
     assert ssh.run("cat /etc/marker; echo; hostname") == "from user data\nnode-0"
     assert ssh.run("ls /etc/ssh/ssh_host_*_key") == "/etc/ssh/ssh_host_ed25519_key"
@@ -167,15 +101,15 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     with pytest.raises(TimeoutError):
         socket.create_connection((address, 22), timeout=0.5).close()
     server.power_on().wait_until_finished()
-    ssh = login(address, own, host[1])
+    ssh = enter(address, own, host)
     assert ssh.run("cat /root/kept; test ! -e /run/units/left && echo clean") == "kept\nclean"
     wait(lambda: ssh.run("systemctl is-active hello || true") == "active", "the enabled unit did not start at boot")
     ssh.close()
 
     server.reboot().wait_until_finished()
-    login(address, own, host[1]).close()
+    enter(address, own, host).close()
     server.rebuild(server.image).action.wait_until_finished()
-    ssh = login(address, own, host[1])
+    ssh = enter(address, own, host)
     assert ssh.run("test ! -e /root/kept && echo fresh") == "fresh"
     ssh.close()
     server.delete().wait_until_finished()
@@ -185,16 +119,16 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
 
 
 def test_volumes_networks_and_a_load_balancer_reach_it(client: Client) -> None:
-    (own, public), host = pair(), pair()
+    own, host = Pair.new(), Pair.new()
     subnet = NetworkSubnet(ip_range="10.0.1.0/24", type="cloud", network_zone="eu-central")
     network = client.networks.create("stack", "10.0.0.0/16", subnets=[subnet])
-    server = made(client, user_data=user_data(host, public))
+    server = made(client, user_data=user_data(own, host, REST))
     server.attach_to_network(network, ip="10.0.1.10").wait_until_finished()
     answer = client.volumes.create(20, "data", server=server, format="ext4")
     for action in (answer.action, *answer.next_actions):
         action.wait_until_finished()
     volume: Any = answer.volume
-    ssh = login(server.public_net.ipv4.ip, own, host[1])
+    ssh = enter(server.public_net.ipv4.ip, own, host)
     assert ssh.run("ip -o -4 addr show enp7s0").split()[3] == "10.0.1.10/32"
     line = f"{volume.linux_device} /data ext4 defaults,nofail 0 0"
     ssh.run(f"mkdir /data; echo '{line}' >> /etc/fstab; mount /data; mountpoint -q /data; echo kept > /data/kept")
@@ -225,29 +159,29 @@ def test_volumes_networks_and_a_load_balancer_reach_it(client: Client) -> None:
     server.delete().wait_until_finished()
     volume.reload()
     assert volume.server is None
-    second = made(client, user_data=user_data(host, public))
+    second = made(client, user_data=user_data(own, host, REST))
     volume.attach(second).wait_until_finished()
-    ssh = login(second.public_net.ipv4.ip, own, host[1])
+    ssh = enter(second.public_net.ipv4.ip, own, host)
     assert ssh.run(f"mkdir /data; mount {volume.linux_device} /data; cat /data/kept") == "kept"
     ssh.close()
 
 
 def test_a_firewall_swallows_what_it_does_not_open(client: Client) -> None:
-    (own, public), host = pair(), pair()
+    own, host = Pair.new(), Pair.new()
     here, elsewhere = ["127.0.0.1/32"], ["198.51.100.0/24"]
 
     def rule(sources: list[str]) -> FirewallRule:
         return FirewallRule(direction="in", protocol="tcp", port="22", source_ips=sources)
 
     wall = client.firewalls.create("stack", rules=[rule(elsewhere)]).firewall
-    server = made(client, user_data=user_data(host, public), firewalls=[wall])
+    server = made(client, user_data=user_data(own, host, REST), firewalls=[wall])
     address = server.public_net.ipv4.ip
     for port in (22, 6443):
         with pytest.raises(TimeoutError):
             socket.create_connection((address, port), timeout=0.5).close()
     for action in wall.set_rules([rule(here)]):
         action.wait_until_finished()
-    login(address, own, host[1]).close()
+    enter(address, own, host).close()
     with pytest.raises(TimeoutError):
         socket.create_connection((address, 6443), timeout=0.5).close()
 
@@ -261,6 +195,7 @@ from sandbox.hetzner.image import Image
 from sandbox.hetzner.namespace_machines import NamespaceMachines
 from sandbox.hetzner.testing import running_hetzner
 from tests.doubles.hetzner import made
+from tests.doubles.hetzner_login import Pair, enter, user_data, wait
 folder = Path({str(tmp_path)!r})
 machines = NamespaceMachines(folder / "home", folder / "cache", Image(Path({str(IMAGE.folder)!r})), {{}})
 with running_hetzner(machines) as one:
