@@ -7,6 +7,8 @@ PROMPT ?= Hello
 STACK ?= local
 JOBS ?= $(shell echo $$(($$(nproc) + 1)))
 SOAK ?= 0-200
+# Containers often set this. Without byte code each of the many processes would compile the program again.
+unexport PYTHONDONTWRITEBYTECODE
 IN = $(PYTHON) -m tools.env --
 BARE = $(PYTHON) -m tools.env --without-engine --
 PARTS ?=
@@ -57,7 +59,7 @@ test-clients: setup ## other people's clients (gpuhunt, dstack, SkyPilot) agains
 check: ## minutes: format, lint, types and the pure tests; needs no Go, no engine, no root
 	@$(PYTHON) -m tools.setup --parts venv,test-venv,model
 	@$(MAKE) --no-print-directory lint
-	@$(BARE) pytest -q -n $(JOBS) -m "not (service or rotating or host or engine or vllm or monitoring or live or deep)"
+	@$(BARE) pytest -q -n auto -m "not (service or rotating or host or engine or vllm or monitoring or live or deep)"
 
 lint:
 	@$(BARE) ruff format --check --quiet .
