@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from review.binding import binding_of
+from review.budget_room import without_room
 from review.flags import flagged
 from review.model_changes import models
 from review.money import RENTS, periods, priced, wanted
@@ -67,6 +68,7 @@ def review(asked: Asked, base: StackRevision | None, look: Look, notes: Sequence
     flags = flagged(base, head)
     refusals = [one.refusal for one in fleets if one.refusal]
     refusals += [f"{one.rule}: {one.says}" for one in policy if one.outcome is Outcome.REFUSES]
+    refusals += without_room(instances, head.config, prospects, asked.standing, asked.at, scale)
     return Review(
         stack=asked.stack,
         verdict=_verdict(refusals, fleets, instances, policy, [*warnings, *flags]),

@@ -84,7 +84,7 @@ OF_STACK: Mapping[str, Callable[[Random, Config], None]] = {
         ("limits", "attempts", (3, 4, 5)),
         ("limits", "expectedHours", (8, 9, 10)),
         ("limits", "downMinutes", (15, 16, 17)),
-        ("budget", "usdPerDay", (5, 6, 7)),
+        ("budget", "usdPerDay", (20_000, 21_000, 22_000)),  # the market of the sandbox charges as fast as its clock
         ("store", "verify", ("sizes", "sample")),
         ("market", "hostUrl", ("http://market.sandbox.internal", "http://market.sandbox.internal/")),
     )
