@@ -1,6 +1,5 @@
 """What a review says of generated edits is what the real engine's preview says, and what its `up` then does."""
 
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,15 +7,14 @@ from random import Random
 from typing import Any
 
 import pytest
-import yaml
 
 from review.publishing import standing_of
 from review.report import Action
 from review.revision import StackRevision, read_revision
-from review.tree import WorkTree
 from review.verdicts import Judge
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.config_edits import edited
+from tests.doubles.plain_tree import NAME, plain_tree
 from tests.doubles.pulumi_stack import Engine, Stack
 from tests.engine.test_changes_table import KINDS, WORDS, second_model
 
@@ -39,19 +37,15 @@ class Reviewed:
 
     def revision(self, config: Mapping[str, Any]) -> StackRevision:
         """Read a config as a review does, from a folder of plain files."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        (self.folder / "models").mkdir(parents=True)
-        shutil.copy(REPO / "models" / "tiny.json", self.folder / "models" / "tiny.json")
-        shutil.copy(self.stack.folder / "other.json", self.folder / "other.json")
-        (self.folder / "Pulumi.test.yaml").write_text(yaml.dump({"config": dict(config)}, Dumper=Plain))
-        return read_revision(WorkTree(self.folder), "test")
+        manifests = {"models/tiny.json": REPO / "models/tiny.json", "other.json": self.stack.folder / "other.json"}
+        return read_revision(plain_tree(self.folder, config, manifests), NAME)
 
     def ids(self) -> dict[str, int]:
         return {row["label"].rpartition("/")[2]: row["id"] for row in self.cloud.rented()}
 
     def reviews(self, after: Mapping[str, Any]) -> dict[str, str]:
         """Return what the review says of each instance."""
-        standing = standing_of("test", self.stack.state(), {}, time.time())
+        standing = standing_of(NAME, self.stack.state(), {}, time.time())
         assert standing.unreadable == 0
         found = Judge(self.revision(self.config), self.revision(after), standing).instances()
         return {one.name: one.action.value for one in found}
@@ -66,14 +60,6 @@ class Reviewed:
         now = self.ids()
         self.config = after
         return foretold, {name: did(name, before, now, foretold, done) for name in before | now}, done
-
-
-class Plain(yaml.SafeDumper):
-    """Writes values out, without anchors."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        """Write each value out."""
-        return True
 
 
 def did(name: str, before: Mapping[str, int], now: Mapping[str, int], foretold: Mapping[str, str], told: str) -> str:
