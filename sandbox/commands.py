@@ -97,6 +97,12 @@ def _ports(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Prometheus, Alertmanager, exporter, receiver, API server.",
 )
 @click.option(
+    "--hetzner",
+    type=click.Choice(("on", "api", "off")),
+    default="off",
+    help="An emulated Hetzner Cloud, whose servers are machines (on) or only records (api).",
+)
+@click.option(
     "--time-scale",
     type=click.FloatRange(min=0, min_open=True),
     default=defaults.TIME_SCALE,
@@ -164,6 +170,16 @@ def controller(stack: str | None, off: bool, state: Path) -> None:
         lifecycle.run_controller(state, stack, os.environ)
     else:
         raise SandboxError("Name the stack: python -m sandbox controller --stack NAME")
+
+
+@sandbox.command("hetzner")
+@click.option(
+    "--api-only", is_flag=True, help="Servers are only records, which needs neither root nor their file system."
+)
+@state_option
+def hetzner(api_only: bool, state: Path) -> None:
+    """Start an emulated Hetzner Cloud in the sandbox, if it has none, and print how clients reach it."""
+    lifecycle.start_hetzner(state, api_only)
 
 
 @sandbox.command("faults")

@@ -13,7 +13,7 @@ import httpx
 NAME = "control.sock"
 TIMEOUT_SECONDS = 60.0
 JOIN_SECONDS = 240.0  # each program of monitoring has a minute to get ready, and the controller
-JOINING = ("monitoring", "controller")
+JOINING = ("monitoring", "controller", "hetzner")
 
 
 class Unreachable(Exception):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox.corruption import corrupt_largest_blob, truncate_largest_blob
 from sandbox.errors import SandboxError
 from sandbox.faults import Faults
+from sandbox.hetzner.service import Hetzner
 from sandbox.hosts.spec import Hosts, HostsError, NoHosts
 from sandbox.market.calls import Account, Accounts
 from sandbox.market.host_network import HostNetwork
@@ -47,6 +48,8 @@ class Sandbox:
         self._observability: Observability | None = None
         self._images: Images | None = None
         self._postgres: Postgres | None = None
+        self._hetzner = Hetzner(settings)
+        self._network = HostNetwork()
         self._controller = Controller(settings.state / "controller", settings.controller_port)
         self._undo: list[Callable[[], None]] = []
 
@@ -88,6 +91,19 @@ class Sandbox:
         try:
             self._observability.join()
         except (ServiceError, OSError) as error:
+            raise SandboxError(str(error)) from error
+
+    def join_hetzner(self, *, with_machines: bool = True) -> None:
+        """Start the emulated Hetzner beside the rest, if it does not run. Raises SandboxError; the rest goes on.
+
+        Without machines its servers are only records.
+        """
+        if with_machines and self.settings.market_only:
+            raise SandboxError("A market alone has no machines for Hetzner's servers. Start the API alone: --api-only")
+        inward, ca_pem, market = self._network.inward, self._network.ca_pem, self.market
+        try:
+            self._hetzner.start(market.clock, market.faults, inward, ca_pem, with_machines=with_machines)
+        except (ServiceError, HostsError, OSError) as error:
             raise SandboxError(str(error)) from error
 
     def run_controller(self, stack: str, environment: Mapping[str, str]) -> None:
@@ -171,6 +187,7 @@ class Sandbox:
             "postgres": self._postgres and {"dsn": self._postgres.dsn},
             "controller": {"url": self._controller.url} if self._controller.url else None,
             "monitoring": self._observability.urls if self._observability else {},
+            "hetzner": self._hetzner.status(),
         }
 
     def _start(self, beside: ThreadPoolExecutor) -> None:
@@ -188,7 +205,7 @@ class Sandbox:
             self._postgres = Postgres(settings.state / "postgres")
             self._undo.append(self._postgres.remove)
             database = beside.submit(self._postgres.start)
-        network, hosts = HostNetwork(), self._hosts()
+        hosts = self._hosts()
         faults = Faults(missing=frozenset({"store", "hetzner"}))
         self._undo.append(hosts.close)
         if not settings.market_only:
@@ -205,15 +222,18 @@ class Sandbox:
             }
             proxy = SshProxy()
             self._undo.append(proxy.stop)
-            network = HostNetwork(inward, store.ca_pem + watchers.ca_pem, proxy)
+            self._network = HostNetwork(inward, store.ca_pem + watchers.ca_pem, proxy)
         machines = generate(settings.seed, settings.machines)
-        self._market = Market(MarketClock(settings.time_scale), machines, hosts, faults, network)
+        self._market = Market(MarketClock(settings.time_scale), machines, hosts, faults, self._network)
         self._undo.append(self._market.close)
         app = application(self._market, KEY, settings.thresholds, old_list=settings.old_list)
         self._accounts = app.state.accounts
         self._server = Server(app, bound)
         self._server.start()
         self._undo.append(self._server.stop)
+        self._undo.append(self._hetzner.stop)
+        if settings.hetzner != "off":
+            self.join_hetzner(with_machines=settings.hetzner == "on")
         if settings.watched:
             watchers.start_monitoring()
             cluster.result()

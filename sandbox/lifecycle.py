@@ -37,6 +37,8 @@ def up(wanted: Settings, words: list[str], foreground: bool) -> None:
         _await(wanted, None)
         print("The sandbox is running already.")
         found = reach(wanted.state, "vllm", vllm=wanted.vllm)
+        if wanted.hetzner != "off" and not found["hetzner"]:
+            found = start_hetzner(wanted.state, wanted.hetzner == "api")
         _print(_join_monitoring(wanted.state) if wanted.watched and not found["monitoring"] else found)
         return
     if foreground:
@@ -66,6 +68,15 @@ def _join_monitoring(state: Path) -> dict[str, Any]:
     if "error" in found:
         raise SandboxError(f"It runs, and its monitoring did not start: {found['error']}")
     print("Its monitoring and its cluster run now, too.")
+    return found
+
+
+def start_hetzner(state: Path, api_only: bool) -> dict[str, Any]:
+    """Start the emulated Hetzner in the running daemon, print how it is reached, return the status. Raises SandboxError."""
+    found = reach(state, "hetzner", api_only=api_only)
+    if "error" in found:
+        raise SandboxError(f"The emulated Hetzner did not start: {found['error']}")
+    _print_hetzner(found["hetzner"])
     return found
 
 
@@ -218,6 +229,8 @@ def _print(found: dict[str, Any]) -> None:
         print(f"  controller   {found['controller']['url']}")
     for name, url in found["monitoring"].items():
         print(f"  {name:12} {url}")
+    if found["hetzner"]:
+        _print_hetzner(found["hetzner"])
     rented = market["instances"]
     print(
         f"  meter        {len(rented)} rented, ${market['usd_per_hour']:.4f}/h now, ${market['usd_billed']:.4f} so far"
@@ -230,3 +243,10 @@ def _print(found: dict[str, Any]) -> None:
         print(f"  not emulated {route}, called {count} x")
     for name, left in found["faults"].items():
         print(f"  fault        {name}, {'until it is switched off' if left is None else f'{left} x to come'}")
+
+
+def _print_hetzner(one: dict[str, Any]) -> None:
+    print(f"  hetzner      HCLOUD_ENDPOINT={one['url']} HCLOUD_TOKEN={one['token']}")
+    print(f"               k3s {one['k3s']['version']}, sha256 {one['k3s']['sha256']}")
+    for server in one["servers"]:
+        print(f"               {server['id']}  {server['status']:10} {server['ipv4'] or '-':16} {server['name']}")

@@ -34,7 +34,7 @@ def serve(settings: Settings) -> None:
 
 def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, Any]], dict[str, Any]]:
     """Return the function that answers the commands of the control socket: status, fault, faults, key, vllm, monitoring,
-    controller, down.
+    controller, hetzner, down.
     """
 
     def one(word: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, 
             return _make_key(sandbox, options)
         if word == "vllm":
             sandbox.switch_vllm(options["vllm"])
-        elif word in ("monitoring", "controller"):
+        elif word in ("monitoring", "controller", "hetzner"):
             try:
                 _join(sandbox, word, options)
             except SandboxError as error:
@@ -61,6 +61,8 @@ def answer(sandbox: Sandbox, over: threading.Event) -> Callable[[str, dict[str, 
 def _join(sandbox: Sandbox, word: str, options: dict[str, Any]) -> None:
     if word == "monitoring":
         sandbox.join_monitoring()
+    elif word == "hetzner":
+        sandbox.join_hetzner(with_machines=not options.get("api_only"))
     elif options.get("off"):
         sandbox.stop_controller()
     else:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Literal
 
 Vllm = Literal["real", "double"]
+Hetzner = Literal["off", "api", "on"]
 MARKET_PORT, STORE_PORT, STORE_HTTPS_PORT = 18801, 18802, 18803
 PROMETHEUS_PORT, ALERTMANAGER_PORT, EXPORTER_PORT, DOOR_PORT = 18804, 18805, 18806, 18807
-KUBERNETES_PORT, CONTROLLER_PORT = 18808, 18809
+KUBERNETES_PORT, CONTROLLER_PORT, HETZNER_PORT = 18808, 18809, 18810
+HETZNER_TOKEN = "sandbox-hetzner-token-".ljust(64, "0")  # public by design; Hetzner's own have 64 letters, too
 STACK_CONFIG = Path(__file__).resolve().parent.parent / "Pulumi.local.yaml"
 TIME_SCALE = 30.0
 
@@ -18,7 +20,8 @@ class Settings:
     """The settings of one sandbox. A port of 0 means any free port.
 
     `market_only` leaves out the store and real hosts, so no login works. `monitoring` adds Prometheus,
-    Alertmanager, exporter, receiver (`door_port`) and a cluster without nodes.
+    Alertmanager, exporter, receiver (`door_port`) and a cluster without nodes. `hetzner` adds an emulated Hetzner Cloud,
+    whose servers are machines (`on`) or only records (`api`).
     """
 
     state: Path
@@ -36,8 +39,10 @@ class Settings:
     door_port: int = 0
     kubernetes_port: int = 0
     controller_port: int = 0
+    hetzner_port: int = 0
     market_only: bool = False
     monitoring: bool = False
+    hetzner: Hetzner = "off"
     stack_config: Path = STACK_CONFIG  # the stack that the exporter watches
     thresholds: bool = True
     old_list: bool = False  # the account still has the first version of the market's list

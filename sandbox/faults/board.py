@@ -51,6 +51,10 @@ class Faults:
         self._lock = threading.RLock()
         self._armed: list[Armed] = []
 
+    def bring(self, room: Room) -> None:
+        """Let faults of a room be armed from now on: its part of the sandbox has joined."""
+        self._missing -= {room}
+
     def arm(self, name: str, times: int | None = None, **options: Any) -> Arming:
         """Arm a fault; the options are those of Arming. Arming twice counts twice.
 
@@ -166,7 +170,7 @@ _PART: Mapping[Room, str] = {
     "host": "hosts",
     "store": "object store",
     "vllm": "hosts",
-    "hetzner": "Hetzner API",
+    "hetzner": "Hetzner API (python -m sandbox hetzner)",
 }
 
 

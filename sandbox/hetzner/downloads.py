@@ -1,6 +1,7 @@
 """Serves the stand-in of k3s to emulated servers, under the name and path of k3s' own releases, over TLS."""
 
 import re
+import shutil
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -17,9 +18,10 @@ VERSION = re.compile(r"v\d+\.\d+\.\d+\+k3s\d+\Z")
 
 
 class Downloads:
-    """The server, with its certificate in the folder `home`. Servers trust `ca_pem`."""
+    """The server, with its certificate in the folder `home`, which `stop` removes. Servers trust `ca_pem`."""
 
     def __init__(self, home: Path) -> None:
+        self._home = home
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         certificate = issue(HOST)
         self.ca_pem = certificate.ca
@@ -39,8 +41,9 @@ class Downloads:
         self._server.start()
 
     def stop(self) -> None:
-        """End it."""
+        """End it. Stopping twice is harmless."""
         self._server.stop()
+        shutil.rmtree(self._home, ignore_errors=True)
 
 
 def application() -> Starlette:

@@ -9,8 +9,7 @@ from sandbox.hetzner.project import Project
 from sandbox.hetzner.server import application
 from sandbox.market.records.clock import MarketClock
 from sandbox.services.http_server import Server, listener
-
-TOKEN = "sandbox-hetzner-token-".ljust(64, "0")  # public by design
+from sandbox.settings import HETZNER_TOKEN
 
 
 @dataclass(frozen=True)
@@ -25,10 +24,10 @@ class RunningHetzner:
 @contextlib.contextmanager
 def running_hetzner(machines: Machines | None = None, time_scale: float = 300.0) -> Iterator[RunningHetzner]:
     """Run the API until the block ends. `time_scale`: emulated seconds of actions in a real second."""
-    project = Project(MarketClock(time_scale), {TOKEN: True}, machines=machines or NoMachines())
+    project = Project(MarketClock(time_scale), {HETZNER_TOKEN: True}, machines=machines or NoMachines())
     server = Server(application(project), listener())
     server.start()
     try:
-        yield RunningHetzner(f"{server.url}/v1", TOKEN, project)
+        yield RunningHetzner(f"{server.url}/v1", HETZNER_TOKEN, project)
     finally:
         server.stop()

@@ -110,6 +110,33 @@ def test_no_controller_runs_beside_a_market_alone(sandbox):
     assert "controller --stack NAME" in sandbox("controller").stderr
 
 
+def test_hetzner_joins_as_records_and_its_faults_can_be_armed_then(sandbox):
+    sandbox.up()
+    assert sandbox.status()["hetzner"] is None
+    assert "needs the Hetzner API (python -m sandbox hetzner)" in sandbox("fault", "hetzner-locked").stderr
+    refused = sandbox("hetzner")
+    assert refused.stderr == (
+        "sandbox: The emulated Hetzner did not start: A market alone has no machines for Hetzner's servers. Start the API "
+        "alone: --api-only\n"
+    )
+    told = sandbox("hetzner", "--api-only", "--help").stdout
+    assert "file system" in told
+    said = sandbox("hetzner", "--api-only").stdout
+    one = sandbox.status()["hetzner"]
+    assert f"HCLOUD_ENDPOINT={one['url']} HCLOUD_TOKEN={one['token']}" in said
+    assert (len(one["token"]), len(one["k3s"]["sha256"]), one["servers"], one["has_machines"]) == (64, 64, [], False)
+    assert sandbox("hetzner", "--api-only").returncode == 0
+    assert sandbox("fault", "hetzner-locked").returncode == 0
+    mine = {"Authorization": f"Bearer {one['token']}"}
+    wanted = {"name": "node-0", "server_type": "cx33", "image": "debian-12", "location": "fsn1"}
+    assert httpx.post(f"{one['url']}/servers", headers=mine, json=wanted).status_code == 423
+    assert httpx.post(f"{one['url']}/servers", headers=mine, json=wanted).status_code == 201
+    assert "node-0" in sandbox("status").stdout
+    sandbox("down")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{one['url']}/servers", headers=mine)
+
+
 def test_keys_with_scopes_and_calls_that_are_not_emulated(sandbox):
     sandbox.up()
     url = sandbox.status()["market"]["url"]
