@@ -27,6 +27,7 @@ from review.tree import WorkTree
 from review.verdicts import Judge
 from tests.doubles.config_edits import COUNTRIES, GPUS, edited
 from tests.doubles.dynamic_process import SECRET, SIGNATURE
+from tests.doubles.plain_tree import Plain
 from tests.doubles.reviewed_repository import manifest
 
 SEEDS, ROUNDS, LANES = 12, 5, 5  # 300 edits of fleets
@@ -47,14 +48,6 @@ CONFIG: dict[str, Any] = {
         for number in range(LANES)
     },
 }
-
-
-class Plain(yaml.SafeDumper):
-    """Writes values out, without anchors."""
-
-    def ignore_aliases(self, _data: Any) -> bool:
-        """Write each value out."""
-        return True
 
 
 class Program:
