@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from cli.command import command, stack_option
+from cli.command import command, known_stacks
 from cli.errors import CommandError
 from cli.own_kit import kit_size
 from config.base import PROJECT
@@ -41,7 +41,12 @@ FORGES = ("github", "gitlab")
     metavar="REV",
     help="The revision to review; `worktree` for the files as they are on this disk.",
 )
-@stack_option
+@click.option(
+    "--stack",
+    metavar="NAME",
+    shell_complete=known_stacks,
+    help="The stack; without it, the one whose file is edited, else the only one beside the sandbox's.",
+)
 @click.option("--standing", metavar="FILE|URL", help="What runs, as `gpu-fleet standing` or `apply` published it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 @click.option("--post", type=click.Choice(FORGES), help="Write the review as the one comment of this pull request.")
