@@ -72,7 +72,7 @@ def real_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str
 
 def _common(where: paths.Paths, environ: Mapping[str, str], engine_folders: list[Path]) -> dict[str, str]:
     # Monitoring's folder may come later: a sandbox that runs by then finds the programs there.
-    front = [where.checkout / ".venv" / "bin", *engine_folders, where.monitoring_bin]
+    front = [where.checkout / ".venv" / "bin", *engine_folders, where.monitoring_bin, where.node_bin]
     behind = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) not in front]
     return {
         "PATH": os.pathsep.join([*map(str, front), *behind]),

@@ -1,4 +1,4 @@
-"""Debian packages that the sandbox's hosts and the kit need; other systems are told what to bring."""
+"""Debian packages that the sandbox's hosts, the kit and a Kubernetes node need; other systems are told what to bring."""
 
 from __future__ import annotations
 
@@ -6,28 +6,50 @@ import contextlib
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tools.machine.steps import SetupError, run, step
 
 PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # program: the package that brings it
+# What a Kubernetes node calls, and what makes its images.
+NODE_PROGRAMS = {
+    "runc": "runc",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ipset": "ipset",
+    "conntrack": "conntrack",
+    "ip": "iproute2",
+    "buildah": "buildah",
+    "mmdebstrap": "mmdebstrap",
+}
+NODE_WHAT_FOR = "a Kubernetes node runs and connects pods by them, and buildah and mmdebstrap make the images of pods"
 BROWSERS = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
 WHAT_FOR = "emulated hosts run its sshd, and its supervisor (runit) goes to each rented host"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-def missing(which: Callable[[str], str | None]) -> list[str]:
+def missing(which: Callable[[str], str | None], programs: Mapping[str, str] = PROGRAMS) -> list[str]:
     """Return the packages whose program is not found, sorted."""
-    return sorted({package for program, package in PROGRAMS.items() if not which(program)})
+    return sorted({package for program, package in programs.items() if not which(program)})
 
 
 def install_packages(environ: dict[str, str]) -> None:
     """Install what is missing through apt-get, without starting any service; SetupError with the command otherwise."""
-    wanted = missing(lambda program: shutil.which(program, path=SYSTEM_PATH))
-    if wanted:
+    if wanted := missing(_found):
         install(wanted, environ)
+
+
+def install_node_packages(environ: dict[str, str]) -> None:
+    """Install what a Kubernetes node and its images lack, as `install_packages` does."""
+    if wanted := missing(_found, NODE_PROGRAMS):
+        install(wanted, environ, NODE_WHAT_FOR)
+
+
+def _found(program: str) -> str | None:
+    return shutil.which(program, path=SYSTEM_PATH)
 
 
 def install_browser(environ: dict[str, str]) -> None:

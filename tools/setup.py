@@ -17,15 +17,25 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from offline import engine, etcdutl, golang, monitoring, official_hcloud_plugin, official_kubernetes_plugin, workflows
+from offline import (
+    engine,
+    etcdutl,
+    golang,
+    images,
+    monitoring,
+    node,
+    official_hcloud_plugin,
+    official_kubernetes_plugin,
+    workflows,
+)
 from tools import debian_image, environments, grafana, packages
 from tools.machine import paths
 from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, run, step
 
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
-# In no default: see offline/official_*_plugin.py, tools/debian_image.py, and `make test-clients`.
-ON_REQUEST = ("hcloud-plugin", "kubernetes-plugin", "hetzner", "clients")
+# In no default: see offline/official_*_plugin.py, tools/debian_image.py, docs/node.md, and `make test-clients`.
+ON_REQUEST = ("hcloud-plugin", "kubernetes-plugin", "hetzner", "node", "clients")
 CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
 OF_TESTS = (CHECKS, "workflows", "promtool", "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -77,6 +87,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
         "kubernetes-plugin": lambda: official_kubernetes_plugin.install_plugin(where, environ),
         "hetzner": lambda: install_hetzner(where, environ),
         "clients": lambda: environments.install_clients(where),
+        "node": lambda: install_node(where, environ),
         "types": lambda: grafana.install_types(where, environ),
         "browser": lambda: packages.install_browser(dict(environ)),
     }
@@ -89,6 +100,14 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
             bring(builds, wanted)
             if vllm:
                 vllm.result()
+
+
+def install_node(where: paths.Paths, environ: Mapping[str, str]) -> None:
+    """Bring the packages, the programs and the images of a Kubernetes node."""
+    packages.install_node_packages(dict(environ))
+    monitoring.install_monitoring(where, environ)  # its API server, and the programs of which images are made
+    node.install_node(where, environ)
+    images.make_images(where, environ)
 
 
 def bring(parts: Mapping[str, Callable[[], None]], wanted: set[str]) -> None:
@@ -112,6 +131,7 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         "clients": (complete(where.clients), environments.CLIENTS_BYTES),
         "hcloud-plugin": (where.hcloud_plugin.is_file(), official_hcloud_plugin.BYTES),
         "kubernetes-plugin": (where.kubernetes_plugin.is_file(), official_kubernetes_plugin.BYTES),
+        "node": (not golang.missing(where.node_bin, node.NAMES), node.BYTES),
         "hetzner": (where.hetzner_image.is_dir() and where.etcdutl.is_file(), debian_image.BYTES + etcdutl.BYTES),
     }
     return sum(size for part, (is_there, size) in sizes.items() if part in wanted and not is_there)

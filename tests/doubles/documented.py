@@ -116,6 +116,9 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "pulumi config set --path gpu-fleet:kubernetes.image registry.example/me/gpu-fleet-monitoring:1": WALK,
         "kubectl --kubeconfig kubeconfig --namespace gpu-fleet port-forward service/grafana 3000": NEEDS_KUBECTL,
     },
+    "docs/node.md": {
+        "python3 -m tools.setup --parts node": "half an hour of two processors; tests/offline/test_node.py tries its steps",
+    },
     "docs/elastic.md": {
         f'curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") {rest}': ASKED
         for rest in (

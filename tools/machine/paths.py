@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+BASE_IMAGE = "python3.11-bookworm"
+
 
 @dataclass(frozen=True)
 class Paths:
@@ -159,6 +161,45 @@ class Paths:
     def etcdutl(self) -> Path:
         """The built etcdutl, one for all checkouts that pin the same module."""
         return self.cache / "etcdutl" / digest([self.etcdutl_module / "go.sum"]) / "etcdutl"
+
+    @property
+    def node_modules(self) -> Path:
+        """The folder of the Go modules that pin the programs of a Kubernetes node."""
+        return self.checkout / "offline" / "modules" / "node"
+
+    @property
+    def node_bin(self) -> Path:
+        """The folder of these programs, one for all checkouts that pin the same modules."""
+        return (
+            self.cache
+            / "node"
+            / digest(part for each in sorted(self.node_modules.glob("*")) for part in go_files(each))
+        )
+
+    @property
+    def node_images(self) -> Path:
+        """The folder of the images that pods of this very checkout run from, each an archive."""
+        return self.cache / "node-images" / digest(self.image_parts, self.node_bin.name + self.monitoring_bin.name)
+
+    @property
+    def image_parts(self) -> tuple[Path, ...]:
+        """Every file that the Containerfile copies into the project's image, after the Containerfile itself."""
+        recipe = self.checkout / "Containerfile"
+        copied = [
+            self.checkout / line.split()[1] for line in recipe.read_text().splitlines() if line.startswith("COPY ")
+        ]
+        files = (part for place in copied for part in ([place] if place.is_file() else place.rglob("*")))
+        return (recipe, *sorted(part for part in files if part.is_file() and "__pycache__" not in part.parts))
+
+    @property
+    def base_image(self) -> Path:
+        """The archive of a Debian with Python, in place of the image from which the project's is made."""
+        return self.cache / "node-images" / "base" / f"{BASE_IMAGE}.tar"
+
+    @property
+    def image_store(self) -> Path:
+        """Where the builder of images keeps layers."""
+        return self.cache / "node-images" / "layers"
 
     @property
     def workflows_modules(self) -> Path:

@@ -1,0 +1,3 @@
+module gpu-fleet/pause
+
+go 1.26
