@@ -3,14 +3,15 @@
 A part that is not known counts as nothing here: what is said holds in any case, and `up` may refuse more.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from config.fleets import FleetConfig
 from config.stack import StackConfig
 from providers.budget.figures import KEYS
 from providers.budget.period import HOUR, MONTH, Period, periods_of
+from providers.vast.reserved_rent import ask_of
 from review.money import RENTS, spent_of
-from review.prospects import Prospect, prices_of
+from review.prospects import Prospect
 from review.report import InstanceReview
 from review.standing import Standing
 from review.totals import STAYS
@@ -30,7 +31,7 @@ def without_room(
 
     `scale`: market seconds in one of ours; a market whose clock is fast charges as fast.
     """
-    if not head.budget.enforce or not (rents := _cheapest(instances, head, prospects)):
+    if not head.budget.enforce:
         return ()
     found = []
     for period in periods_of(at):
@@ -39,8 +40,8 @@ def without_room(
             continue
         spent = (spent_of(standing, at, scale) or 0.0) if period.name == MONTH else 0.0
         left = budget - spent - scale * _running(instances, head, standing, period, at)
-        need = scale * sum(price * _hours(period, at, fleet, at) for fleet, price in rents)
-        if need > left + CENT:
+        need = sum(_cheapest(instances, head, prospects, period, at, scale))
+        if need and need > left + CENT:
             found.append(
                 f"budget.{KEYS[period.name]}: what the edit rents costs at least ${need:,.2f} until the UTC {period.name} "
                 f"ends, and of ${budget:,.2f} are ${max(0.0, left):,.2f} left beside what runs. The update refuses the rent. "
@@ -50,15 +51,29 @@ def without_room(
 
 
 def _cheapest(
-    instances: Sequence[InstanceReview], head: StackConfig, prospects: Mapping[str, Prospect]
-) -> list[tuple[FleetConfig, float]]:
-    """Return fleet and price of the rents, if each takes the cheapest offer that there is; without unknown prices."""
-    found: list[tuple[FleetConfig, float]] = []
+    instances: Sequence[InstanceReview],
+    head: StackConfig,
+    prospects: Mapping[str, Prospect],
+    period: Period,
+    at: float,
+    scale: float,
+) -> Iterator[float]:
+    """Yield what each rent costs in the rest of a period, if it takes the cheapest offer that there is.
+
+    A rent without an offer, or whose market is silent, is left out.
+    """
     for name, fleet in head.fleets.items():
         count = sum(one.fleet == name and one.action in RENTS for one in instances)
-        prices = sorted(prices_of(prospects[name]).values()) if name in prospects else []
-        found += [(fleet, price) for price in prices[:count]]
-    return found
+        prospect = prospects.get(name)
+        if not count or prospect is None or prospect.requirements is None:
+            continue
+        hours = scale * _hours(period, at, fleet, at)
+        costs: dict[int, float] = {}
+        for offer in prospect.offers:
+            ask = ask_of(offer, prospect.requirements)
+            cost = ask.usd_per_hour * hours + ask.once_usd
+            costs[offer.machine_id] = min(cost, costs.get(offer.machine_id, cost))
+        yield from sorted(costs.values())[:count]
 
 
 def _running(

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from config.stack import StackConfig
+from providers.vast.reserved_rent import ask_of
 from providers.vast.settings import InstanceSettings
 from review.budget_room import without_room
-from review.prospects import Prospect, prices_of
+from review.prospects import Prospect
 from review.report import Action
 from review.standing import Standing, StandingInstance
 from tests.doubles.machines import offer
@@ -20,7 +21,8 @@ AT = 1_796_083_200.0 + 18 * 3600  # six hours are left of the UTC day
 RUNS = reviewed("chat-0", Action.UNCHANGED, now=0.5)
 RENTS = reviewed("chat-1", Action.RENTED)
 PROSPECT = Prospect("chat", InstanceSettings.from_props(PROPS).to_requirements(), [offer(2), offer(1)])
-CHEAPEST = min(prices_of(PROSPECT).values())
+ASKS = [ask_of(each, PROSPECT.requirements) for each in PROSPECT.offers if PROSPECT.requirements]
+CHEAPEST, ONCE = min((ask.usd_per_hour, ask.once_usd) for ask in ASKS)
 
 
 def config(max_hours: float | None = None, **budget: Any) -> StackConfig:
@@ -41,21 +43,21 @@ def said(
 
 
 def test_the_rest_of_the_day_of_what_runs_and_of_the_cheapest_offer_must_fit() -> None:
-    need = 6 * (0.5 + CHEAPEST)
+    need = 6 * (0.5 + CHEAPEST) + ONCE
 
     assert said(config(usdPerDay=need + 0.01)) == []
     (refused,) = said(config(usdPerDay=need - 0.01))
     assert refused.startswith(
-        f"budget.usdPerDay: what the edit rents costs at least ${6 * CHEAPEST:.2f} until the UTC day ends"
+        f"budget.usdPerDay: what the edit rents costs at least ${6 * CHEAPEST + ONCE:.2f} until the UTC day ends"
     )
     assert refused.endswith(f"Raise the budget to ${need:.2f}, or rent less.")
     (scaled,) = said(config(usdPerDay=need + 0.01), scale=30.0)
-    assert f"Raise the budget to ${30 * need:,.2f}" in scaled
+    assert f"Raise the budget to ${180 * (0.5 + CHEAPEST) + ONCE:,.2f}" in scaled
 
 
 def test_a_month_counts_what_was_spent_if_that_is_known() -> None:
     hours = 30 * 24 + 6  # to the end of December, from the 1st at 18:00
-    need = hours * (0.5 + CHEAPEST)
+    need = hours * (0.5 + CHEAPEST) + ONCE
 
     assert said(config(usdPerMonth=need + 5)) == []
     assert said(config(usdPerMonth=need + 5), standing(spent_this_month=4.9)) == []
@@ -64,11 +66,11 @@ def test_a_month_counts_what_was_spent_if_that_is_known() -> None:
 
 
 def test_an_instance_that_ends_itself_costs_until_then() -> None:
-    need = 2 * CHEAPEST + 0.5
+    need = 2 * CHEAPEST + ONCE + 0.5
 
     assert said(config(2.0, usdPerDay=need + 0.01), standing(AT - 3600)) == []
     assert len(said(config(2.0, usdPerDay=need - 0.01), standing(AT - 3600))) == 1
-    assert said(config(2.0, usdPerDay=2 * CHEAPEST + 0.01)) == [], "when it ends is not known"
+    assert said(config(2.0, usdPerDay=2 * CHEAPEST + ONCE + 0.01)) == [], "when it ends is not known"
 
 
 @pytest.mark.parametrize(
