@@ -9,10 +9,9 @@ import shutil
 from pathlib import Path
 
 import yaml
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from sandbox.services.certificate import issue
+from sandbox.services.certificate import issue, private_pem, public_pem
 from sandbox.services.child import ServiceError
 from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
@@ -95,19 +94,13 @@ class Kubernetes:
         (self._home / "etcd").mkdir(mode=0o700, parents=True)
         self._home.chmod(0o700)
         accounts = ec.generate_private_key(ec.SECP256R1())
-        private = accounts.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        public = accounts.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
         tokens = f'{TOKEN},admin,admin,"system:masters"\n{self._own_token},controllers,controllers,"system:masters"\n'
         contents = {
             "server.crt": self._certificate.chain,
             "server.key": self._certificate.key,
             "ca.crt": self._certificate.ca,
-            "accounts.key": private.decode(),
-            "accounts.pub": public.decode(),
+            "accounts.key": private_pem(accounts),
+            "accounts.pub": public_pem(accounts),
             "tokens.csv": tokens,
             "controllers.yaml": self.kubeconfig(self._own_token),
         }

@@ -117,7 +117,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "kubectl --kubeconfig kubeconfig --namespace gpu-fleet port-forward service/grafana 3000": NEEDS_KUBECTL,
     },
     "docs/node.md": {
-        "python3 -m tools.setup --parts node": "half an hour of two processors; tests/offline/test_node.py tries its steps",
+        "python3 -m tools.setup --parts node": "half an hour of two processors; tools/deep.py calls it for `node`",
     },
     "docs/elastic.md": {
         f'curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") {rest}': ASKED

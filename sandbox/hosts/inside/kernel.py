@@ -13,6 +13,7 @@ import struct
 from collections.abc import Collection
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT, MS_BIND, MS_REC = 1, 2, 4, 8, 32, 4096, 16384
+MS_SHARED = 1 << 20
 MNT_DETACH = 2
 PR_SET_PDEATHSIG, PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 1, 22, 24, 38
 SIOCSIFADDR, SIOCSIFNETMASK, SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8916, 0x891C, 0x8913, 0x8914
@@ -39,6 +40,11 @@ def mount(source: str, target: str, kind: str = "none", flags: int = 0, options:
 def bind(source: str, target: str) -> None:
     """Show a file or folder at a second place, with the mounts below it."""
     mount(source, target, flags=MS_BIND | MS_REC)
+
+
+def unmount(target: str) -> None:
+    """Take a mount away at once; who still uses it keeps it."""
+    _checked(_libc.umount2(target.encode(), MNT_DETACH), "umount2", target)
 
 
 def prctl(option: int, value: object, extra: object = 0) -> None:

@@ -1,0 +1,68 @@
+"""What a node could leave on the machine: control groups, mounts, links, addresses, kernel settings, folders, processes."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from sandbox.node import cgroups
+from sandbox.node.inside import SETTINGS
+
+# What kubelet, containerd and CNI write to on a machine of their own.
+FOLDERS = ("/run", "/run/netns", "/var/lib", "/var/lib/cni", "/var/log", "/etc/cni", "/opt", "/opt/cni", "/tmp")
+THEIRS = ("kube", "containerd", "cni", "netns", "runc", "pods", "xtables")
+OTHER_SETTINGS = ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables", "net/netfilter/nf_conntrack_max")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine at one moment; two of them are equal if nothing of a node came or stayed."""
+
+    groups: frozenset[str]
+    mounts: frozenset[str]
+    links: frozenset[str]
+    routes: frozenset[str]
+    rules: str
+    settings: tuple[str, ...]
+    folders: tuple[frozenset[str], ...]
+
+
+def look(home: Path) -> Machine:
+    """Look at the machine. `home`: only mounts and groups that name it, or a node, count; other tests may run beside."""
+    groups = [group.name for place in cgroups.hierarchies() for group in place.iterdir() if group.is_dir()]
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    links = [link.name for link in Path("/sys/class/net").iterdir()]
+    rules = subprocess.run(["nft", "list", "ruleset"], check=True, capture_output=True, text=True).stdout
+    routes = subprocess.run(["ip", "route"], check=True, capture_output=True, text=True).stdout.splitlines()
+    return Machine(
+        groups=frozenset(name for name in groups if name.startswith(("gpu-fleet", "kubepods", "k8s.io"))),
+        mounts=frozenset(place for place in mounts if str(home) in place or "kubelet" in place or "netns" in place),
+        links=frozenset(name for name in links if name.startswith(("gpufleet", "pods", "cni", "kube", "dummy"))),
+        routes=frozenset(route for route in routes if "10.222." in route or "10.244." in route),
+        rules=rules,
+        settings=tuple(read(f"/proc/sys/{name}") for name in (*SETTINGS, *OTHER_SETTINGS)),
+        folders=tuple(names(Path(folder)) for folder in FOLDERS),
+    )
+
+
+def read(file: str) -> str:
+    """Return a setting, empty if the kernel has none of that name."""
+    return Path(file).read_text() if Path(file).exists() else ""
+
+
+def names(folder: Path) -> frozenset[str]:
+    """Return what a folder holds of a node's programs; nothing if there is no such folder."""
+    held = [each.name for each in folder.iterdir()] if folder.is_dir() else []
+    return frozenset(name for name in held if any(word in name for word in THEIRS))
+
+
+def processes(home: Path) -> list[str]:
+    """Return the processes that name a folder, or a folder of a node's own."""
+    found = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:  # it has ended
+            continue
+        if str(home) in words or "/run/node/" in words:
+            found.append(words)
+    return found
