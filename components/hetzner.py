@@ -11,7 +11,7 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from components.fleet import OwnReceiver
-from components.hetzner_rules import backups_of, default_name, firewall_rules, first_start, keys_of
+from components.hetzner_rules import backups_of, default_name, firewall_rules, first_start, key_name, keys_of
 from config.cluster import ZONES, ClusterConfig
 from config.stack import StackConfig
 from providers.cluster.names import LOAD_BALANCER, OWNER
@@ -157,7 +157,12 @@ class HetznerCluster(pulumi.ComponentResource):
             opts=self._options,
         )
         login = hcloud.SshKey(
-            "cluster-key", name=self._name, public_key=identity.sshPublicKey, labels=self._labels, opts=self._options
+            "cluster-key",
+            # A rotated key is made before the old one goes, and Hetzner has no two of one name.
+            name=identity.sshPublicKey.apply(lambda line: key_name(self._name, line)),
+            public_key=identity.sshPublicKey,
+            labels=self._labels,
+            opts=self._options,
         )
         told = pulumi.Output.all(keys, identity.sshPublicKey, volume.linux_device).apply(
             lambda known: first_start(known[0], known[1], cluster, known[2])
@@ -250,6 +255,7 @@ class HetznerCluster(pulumi.ComponentResource):
             "serverId": server.id,
             "server": server.server_type,
             "device": volume.linux_device,
+            "volumeGb": volume.size,
             "apiUrl": cluster.api_url,
             "k3s": cluster.k3s.model_dump(),
             "backups": backups_of(cluster, self._args.stack.store, self._args.identity.stackId),

@@ -1,5 +1,6 @@
 """Say what may reach the stack's own cluster from outside, its name at Hetzner, and where its snapshots go. Pure."""
 
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +39,11 @@ def firewall_rules(cluster: ClusterConfig, *, reports: bool) -> list[dict[str, A
 def default_name(stack: str) -> str:
     """Return the name of a stack's cluster at Hetzner: a host's name, of 50 characters at most."""
     return f"gpu-fleet-{re.sub(r'[^a-z0-9]+', '-', stack.lower()).strip('-')}"[:50].strip("-")
+
+
+def key_name(cluster: str, public_key: str) -> str:
+    """Return the name of the SSH key at Hetzner; another key has another name."""
+    return f"{cluster}-{hashlib.sha256(public_key.encode()).hexdigest()[:8]}"
 
 
 def backups_of(cluster: ClusterConfig, store: StoreConfig, stack_id: Any) -> dict[str, Any]:

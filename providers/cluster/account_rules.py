@@ -9,14 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from providers.cluster.hetzner_api import Named, Pricing, Server, ServerType
 from providers.cluster.names import LOAD_BALANCER, TOKEN_LETTERS
 
-KINDS = (
-    "servers",
-    "networks",
-    "firewalls",
-    "ssh_keys",
-    "primary_ips",
-    "volumes",
-)  # of the resources with the cluster's name
+KINDS = ("servers", "networks", "firewalls", "primary_ips", "volumes")  # of what has the cluster's name
 ADVICE = "pulumi config set --path gpu-fleet:cluster"
 
 

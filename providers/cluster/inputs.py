@@ -11,6 +11,7 @@ from providers.cluster.errors import ClusterError
 from providers.cluster.k3s_config import K3sSettings, SnapshotPlace
 from providers.cluster.node import NodeWish
 
+NODE_NAME = "node-0"  # the same whatever the server is called: local disks of pods belong to a node by its name
 SECRETS = ("k3sToken", "nodePassword", "sshPrivateKey", "previousSshPrivateKey", "backupAccessKey", "backupSecretKey")
 
 
@@ -67,7 +68,6 @@ class Backups(BaseModel):
 class NodeInputs(Way):
     """The inputs of `Node`."""
 
-    name: str
     private_address: str = Field(alias="privateAddress")
     server_id: str = Field(alias="serverId")
     server: str
@@ -94,7 +94,7 @@ class NodeInputs(Way):
     def wish(self) -> NodeWish:
         """What the server should be."""
         settings = K3sSettings(
-            node=self.name,
+            node=NODE_NAME,
             address=self.address,
             private=self.private_address,
             interface="",

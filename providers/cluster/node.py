@@ -73,6 +73,11 @@ class Node:
             self._do(step, config, facts, snapshot)
         return ready(self._host, self._wish.settings.address, self._clock, self._ask)
 
+    def grow(self) -> None:
+        """Let the volume's file system fill the volume, while pods go on. Raises StepFailed."""
+        shell(self._host, f"resize2fs {shlex.quote(self._wish.device)}", "the volume's file system did not grow")
+        self._report("volume", "its file system fills it")
+
     def _prepared(self) -> ServerFacts:
         """Wait for cloud-init, and for the private network, which Hetzner attaches after the start."""
         deadline = self._clock.monotonic() + PREPARE_SECONDS
@@ -112,7 +117,7 @@ class Node:
                 name = f"before-{self._wish.k3s.version.replace('+', '-')}"
                 shell(
                     self._host,
-                    f"k3s etcd-snapshot save --name {shlex.quote(name)}",
+                    f"/usr/local/bin/k3s etcd-snapshot save --name {shlex.quote(name)}",
                     "no snapshot could be taken",
                     timeout=300,
                 )
@@ -143,8 +148,8 @@ class Node:
         self._report("restore", f"snapshot {snapshot}")
         command = (
             f"systemctl stop k3s; mkdir -p /var/lib/gpu-fleet && touch {RESTORING} && rm -rf {DATABASE} && "
-            f"k3s server --cluster-reset --cluster-reset-restore-path={shlex.quote(snapshot)} >/var/log/k3s-restore.log 2>&1 "
-            f"|| {{ tail -n 4 /var/log/k3s-restore.log; exit 1; }}; rm -f {RESTORING}"
+            f"/usr/local/bin/k3s server --cluster-reset --cluster-reset-restore-path={shlex.quote(snapshot)} "
+            f">/var/log/k3s-restore.log 2>&1 || {{ tail -n 4 /var/log/k3s-restore.log; exit 1; }}; rm -f {RESTORING}"
         )
         shell(self._host, command, f"the snapshot {snapshot} could not be restored", timeout=RESTORE_SECONDS)
 

@@ -34,7 +34,7 @@ from providers.provider_process import take_over
 
 ACCOUNT = ("apiUrl", "name", "location", "server", "volumeGb", "loadBalancer", "network")
 NODE = (
-    "name", "address", "privateAddress", "serverId", "server", "device", "apiUrl", "k3s", "backups", "sshPublicKey",
+    "address", "privateAddress", "serverId", "server", "device", "volumeGb", "apiUrl", "k3s", "backups", "sshPublicKey",
     "backupAccessKey", "backupSecretKey", "hostKey",
 )  # fmt: skip
 KUBECONFIG = ("address", "authority", "hostKey")
@@ -177,18 +177,18 @@ class NodeProvider(_ClusterProvider):
         """Bring k3s up: a new cluster, or the last snapshot of this one."""
         return CreateResult(str(props["name"]), {**props, **self._bring(props)})
 
-    def update(self, _id: str, _olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
+    def update(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> UpdateResult:
         """Follow config; on a server that was made anew, restore the last snapshot."""
-        return UpdateResult({**news, **self._bring(news)})
+        return UpdateResult({**news, **self._bring(news, grows=olds.get("volumeGb") != news.get("volumeGb"))})
 
-    def _bring(self, props: dict[str, Any]) -> dict[str, Any]:
+    def _bring(self, props: dict[str, Any], *, grows: bool = False) -> dict[str, Any]:
         from providers.cluster.inputs import NodeInputs  # noqa: PLC0415
         from providers.cluster.session import bring_node  # noqa: PLC0415 -- SSH
 
         def bring(report: Progress) -> dict[str, Any]:
             inputs = NodeInputs.from_props(props)
             with closing(self._api(inputs.api_url)) as api:
-                return bring_node(inputs, api, self._clock, report)
+                return bring_node(inputs, api, self._clock, report, grows=grows)
 
         return self._operate(props, bring)
 

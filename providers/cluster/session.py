@@ -41,8 +41,13 @@ def judge(
     return problems(wish, project, stack_id, is_known=old is not None), price_of(wish, project.pricing)
 
 
-def bring_node(inputs: NodeInputs, api: HetznerApi, clock: Clock, report: Progress) -> dict[str, Any]:
-    """Turn the server on if it is off, and bring k3s on it to what stack config says. Return the outputs."""
+def bring_node(
+    inputs: NodeInputs, api: HetznerApi, clock: Clock, report: Progress, *, grows: bool = False
+) -> dict[str, Any]:
+    """Turn the server on if it is off, and bring k3s on it to what stack config says. Return the outputs.
+
+    `grows`: the volume is larger now, and its file system follows.
+    """
     if api.server(inputs.server_id).status == "off":  # Hetzner leaves it off after a change of its type
         report("power", "the server is off; turning it on")
         api.power_on(inputs.server_id)
@@ -51,6 +56,8 @@ def bring_node(inputs: NodeInputs, api: HetznerApi, clock: Clock, report: Progre
             host, inputs.wish, lambda: newest_snapshot(inputs.place, inputs.backups.own_endpoint), clock, report
         )
         text = node.bring()
+        if grows:
+            node.grow()
     report("k3s", f"{inputs.k3s.version} serves at https://{inputs.address}:{kubeconfig_text.PORT}")
     return {"version": inputs.k3s.version, "authority": kubeconfig_text.authority(text)}
 

@@ -60,7 +60,6 @@ def user_data(start: FirstStart) -> str:
         "users": [],  # root alone; by default cloud-init makes a user for logins
         "ssh_authorized_keys": [start.login],
         "ssh_deletekeys": True,
-        "ssh_genkeytypes": [],
         "ssh_keys": {"ed25519_private": start.host_key.private, "ed25519_public": start.host_key.public},
         "write_files": [_file(NODE_FILE, node_file(start.k3s, start.device), "0644"), *files],
         "runcmd": [[PROGRAM, "prepare"]],

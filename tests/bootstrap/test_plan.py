@@ -205,6 +205,14 @@ def test_the_order_is_shell_whatever_the_url_says() -> None:
     assert REPORTING.password not in vmagent_text(SPEC, odd) + repr(odd)
 
 
+def test_a_host_trusts_the_stacks_own_receiver_and_starts_anew_with_another_authority() -> None:
+    own, renewed = replace(REPORTING, ca="a CA"), replace(REPORTING, ca="the renewed CA")
+
+    assert "SSL_CERT_FILE" not in vmagent_text(SPEC, REPORTING)
+    assert "export SSL_CERT_FILE=/opt/gpu-fleet/etc/metrics.ca # " in vmagent_text(SPEC, own)
+    assert vmagent_text(SPEC, own) != vmagent_text(SPEC, renewed)
+
+
 LIMITS = SelfDestruct("https://market.example", idle=1800, lifetime=43_200)
 ENDS = replace(SPEC, self_destruct=LIMITS)
 

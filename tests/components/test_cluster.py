@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import grafana_password, pinning_advice, read_kubeconfig, stack_file
+from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of, stack_file
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_keys import SECRETS, needed_secrets
 from config.stack import StackConfig
 from monitoring.exporter.account import read_account
+from monitoring.kubernetes.services import receiver
+from tests.config.test_cluster import CLUSTER
 from tests.config.test_reading import GOOD, changed, project, read
 
 __all__ = ["project"]
@@ -121,3 +123,16 @@ def test_grafanas_password_is_not_the_key() -> None:
 
     assert made == grafana_password("a key of the stack") != grafana_password("another key")
     assert len(made) == 24
+
+
+def test_in_a_cluster_of_its_own_the_receiver_has_a_fixed_port_of_the_node() -> None:
+    def service(**more: Any) -> dict[str, Any]:
+        stack = StackConfig.model_validate({**GOOD, "kubernetes": {"image": IMAGE}, **more})
+        found = {one["metadata"]["name"]: one for one in receiver(settings_of(stack))}
+        spec: dict[str, Any] = found["door-outside"]["spec"]
+        return spec
+
+    own = service(cluster={**CLUSTER, "receiverPort": 31000})
+    assert (own["type"], own["ports"][0]["nodePort"]) == ("NodePort", 31000)
+    assert service()["type"] == "LoadBalancer"
+    assert "nodePort" not in service()["ports"][0]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.hetzner_rules import backups_of, default_name, firewall_rules
+from components.hetzner_rules import backups_of, default_name, firewall_rules, key_name
 from config.cluster import NAME, ClusterConfig
 from config.store import StoreConfig
 from tests.config.test_cluster import CLUSTER, KUBERNETES
@@ -90,13 +90,14 @@ def test_every_resource_of_hetzner_carries_name_and_mark(plain: dict[str, dict[s
         "cluster-volume",
         "cluster-network",
         "cluster-firewall",
-        "cluster-key",
         "cluster-server",
     )
     for name in named:
         assert plain[name]["name"] == "gpu-fleet-dev"
         assert plain[name]["labels"] == {"gpu-fleet": STACK_ID}
     assert not [name for name in plain if "load-balancer" in name]
+    assert plain["cluster-key"]["name"] == key_name("gpu-fleet-dev", plain["cluster-key"]["publicKey"])
+    assert key_name("a", "ssh-ed25519 old") != key_name("a", "ssh-ed25519 new")
 
 
 def test_the_server_is_in_the_network_behind_the_firewall_at_its_address(plain: dict[str, dict[str, Any]]) -> None:

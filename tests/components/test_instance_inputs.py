@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import pulumi
@@ -15,6 +16,8 @@ from components.instance_inputs import OpaqueValues, instance_inputs
 from components.stand_ins import METRICS_KEY, stand_ins
 from config.secret_leaves import SecretLeaves
 from providers.identity.resource import Identity
+from providers.vast.host_spec import spec_of
+from providers.vast.settings import InstanceSettings
 from tests.doubles.dynamic_process import ROOT
 
 REGISTRY = {"server": "ghcr.io", "user": "robot", "password": "hunter2-hunter2"}
@@ -117,3 +120,33 @@ def test_the_builder_needs_no_pulumi() -> None:
     look = "import sys, components.instance_inputs, components.stand_ins; print('pulumi' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", look], cwd=ROOT, check=True, capture_output=True, text=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_host_reports_to_the_stacks_own_receiver_if_config_names_none() -> None:
+    parts = fleet_parts(Edit("metrics.intervalSeconds", 5))
+    named = instance_inputs(parts, stand_ins(parts.stack, "chat-0"), "chat-0", 0)
+    assert named["metrics"] == {"url": "https://metrics.example", "intervalSeconds": 5.0}
+
+    metrics = parts.stack.metrics
+    assert metrics is not None
+    own = replace(parts, stack=parts.stack.model_copy(update={"metrics": metrics.model_copy(update={"url": ""})}))
+    opaque = replace(stand_ins(own.stack, "chat-0"), metrics_url="https://198.51.100.9:30443")
+    inputs = instance_inputs(own, opaque, "chat-0", 0)
+    assert inputs["metrics"] == {"url": "https://198.51.100.9:30443", "intervalSeconds": 5.0, "ownCa": True}
+
+    props = {
+        **inputs,
+        "label": "gpu-fleet/abcdefghijklmnop/chat-0",
+        "access": {**inputs["access"], "caCertificate": "our CA"},
+    }
+    reporting = spec_of(InstanceSettings.from_props(props), "203.0.113.7", 7).reporting
+    assert reporting is not None
+    assert (reporting.url, reporting.ca) == ("https://198.51.100.9:30443", "our CA")
+
+
+def test_a_state_of_before_reports_as_it_did() -> None:
+    parts = fleet_parts(Edit(""))
+    old = InstanceSettings.from_props(instance_inputs(parts, stand_ins(parts.stack, "chat-0"), "chat-0", 0))
+
+    assert old.metrics is not None
+    assert old.metrics.own_ca is False

@@ -104,8 +104,8 @@ class Node:
         lacking = [name for name in packages if not self._is_installed(name)]
         if lacking:
             patient = ("apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300")
-            self._command(*patient, "update")
-            self._command(*patient, "install", "--no-install-recommends", *lacking)
+            self._again(*patient, "update")  # a timer of the image may hold its lock in the first minute
+            self._again(*patient, "install", "--no-install-recommends", *lacking)
 
     def _is_installed(self, package: str) -> bool:
         done = self._run(["dpkg-query", "-W", "-f", "${Status}", package], capture_output=True, text=True, check=False)
@@ -127,6 +127,14 @@ class Node:
             table.write_text(f"{known.rstrip()}\n{line}".lstrip())
         if self._run(["mountpoint", "-q", mount], check=False).returncode:
             self._command("mount", mount)
+
+    def _again(self, *words: str) -> None:
+        for _try in range(TRIES - 1):
+            try:
+                return self._command(*words)
+            except Unprepared:
+                self._sleep(PAUSE_SECONDS * 5)
+        return self._command(*words)
 
     def _command(self, *words: str) -> None:
         quiet = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}

@@ -155,7 +155,7 @@ def test_an_upgrade_takes_a_snapshot_fetches_and_restarts() -> None:
     node(server, k3s=K3sConfig(version="v1.35.0+k3s1", sha256="b" * 64)).bring()
 
     assert server.ran == [
-        "k3s etcd-snapshot save --name before-v1.35.0-k3s1",
+        "/usr/local/bin/k3s etcd-snapshot save --name before-v1.35.0-k3s1",
         "/usr/local/sbin/gpu-fleet-node k3s",
         "systemctl daemon-reload; systemctl restart k3s",
     ]
@@ -170,6 +170,16 @@ def test_without_a_snapshot_nothing_is_upgraded() -> None:
     with pytest.raises(StepFailed, match="no snapshot could be taken: it broke"):
         node(server, k3s=K3sConfig(version="v1.35.0+k3s1", sha256="b" * 64)).bring()
     assert server.binary == K3S.sha256
+
+
+def test_a_larger_volume_is_filled_and_a_failure_is_told() -> None:
+    server = Server()
+
+    node(server).grow()
+    assert server.ran == ["resize2fs /dev/disk/by-id/scsi-0HC_Volume_1"]
+    server.fails = "resize2fs"
+    with pytest.raises(StepFailed, match="file system did not grow: it broke"):
+        node(server).grow()
 
 
 def test_a_rotated_key_is_the_only_one_that_logs_in() -> None:
