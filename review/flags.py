@@ -13,9 +13,13 @@ PLACES = (
     ("store", "hostEndpoint"),
     ("store", "referenceUrl"),
     ("metrics", "url"),
+    ("cluster", "apiUrl"),
+    ("cluster", "k3s", "url"),
+    ("cluster", "backups", "endpoint"),
     ("kubernetes", "kubeconfig"),
     ("controller", "backend"),
 )
+ADMINS = ("cluster", "adminCidrs")
 SENT = "the program sends keys or data there; the review did not follow it"
 
 
@@ -28,10 +32,16 @@ def _of_stack(base: StackRevision | None, head: StackRevision) -> Iterator[str]:
     old, new = _values(base), _values(head)
     for place in dict.fromkeys([*old, *new]):
         before, after = old.get(place), new.get(place)
-        if before == after or not (place in PLACES or (place[0] == "models" and place[-1] == "source")):
-            continue
-        why = "files are uploaded from there" if place[0] == "models" else SENT
-        yield f"{'.'.join(place)} {_shown(before, base)} → {_shown(after, head)}: {why}"
+        why = SENT if place in PLACES else _why(place)
+        if before != after and why:
+            yield f"{'.'.join(place)} {_shown(before, base)} → {_shown(after, head)}: {why}"
+
+
+def _why(place: tuple[str, ...]) -> str:
+    """Return what an edit of a place opens; empty for most."""
+    if place[:2] == ADMINS:
+        return "from there, SSH and the API of the stack's own cluster are reached"
+    return "files are uploaded from there" if place[0] == "models" and place[-1] == "source" else ""
 
 
 def _of_engine(base: StackRevision | None, head: StackRevision) -> Iterator[str]:
@@ -59,7 +69,7 @@ def _values(revision: StackRevision | None) -> Mapping[tuple[str, ...], str]:
     config = revision.config.model_dump(mode="json", by_alias=True, exclude_none=True)
     sections = {
         key: config[key]
-        for key in ("market", "store", "metrics", "kubernetes", "controller", "models")
+        for key in ("market", "store", "metrics", "cluster", "kubernetes", "controller", "models")
         if key in config
     }
     return dict(leaves(sections, ()))
