@@ -10,6 +10,7 @@ from sandbox.hetzner.bodies import Attachment, NewServer, NewType, PublicNet, Re
 from sandbox.hetzner.catalog import IMAGES, LOCATIONS, Image, Location, ServerType, named
 from sandbox.hetzner.errors import HetznerError, invalid_field
 from sandbox.hetzner.firewalls import Firewall
+from sandbox.hetzner.machines import MachinesError
 from sandbox.hetzner.networks import Network
 from sandbox.hetzner.placement_groups import PlacementGroup
 from sandbox.hetzner.primary_ips import PrimaryIp
@@ -197,5 +198,9 @@ def _last(first: Action, steps: list[Action]) -> Action:
 
 
 def _become(project: Project, one: Server, status: str) -> None:
-    one.status = status
-    project.machines.update(project, one)
+    before, one.status = one.status, status
+    try:
+        project.machines.update(project, one)
+    except MachinesError:
+        one.status = before
+        raise

@@ -170,8 +170,8 @@ class ServerMachine:
             "files": seed.files(server.name, server.id, server.user_data, server.ssh_keys, leads),
             "appended": {TRUST_STORE: f"\n{world.ca_pem}"} if world.ca_pem else {},
             "binds": [
-                (str(self.attached), VOLUMES),
-                *((str(file), f"{PROGRAMS}/{name}") for name, file in world.image.programs.items()),
+                (str(self.attached), VOLUMES, False),
+                *((str(file), f"{PROGRAMS}/{name}", True) for name, file in world.image.programs.items()),
             ],
             "capabilities": CAPABILITIES,
             "env": ENVIRONMENT,

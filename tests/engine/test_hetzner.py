@@ -54,12 +54,20 @@ def kinds(project: Project) -> dict[str, int]:
 def test_a_node_comes_is_mended_and_goes(stack: Stack, project: Project) -> None:
     stack.up()
     assert kinds(project) == {
-        **dict.fromkeys(("ssh_key", "network", "firewall", "placement_group", "server", "volume"), 1)
+        **dict.fromkeys(("ssh_key", "network", "firewall", "placement_group", "server", "volume"), 1),
+        **dict.fromkeys(("primary_ip", "load_balancer"), 1),
     }
     server: Any = next(iter(project.resources["server"].values()))
     network: Any = next(iter(project.resources["network"].values()))
+    address: Any = next(iter(project.resources["primary_ip"].values()))
+    balancer: Any = next(iter(project.resources["load_balancer"].values()))
+    volume: Any = next(iter(project.resources["volume"].values()))
     assert server.status == "running"
-    assert network.addresses == {server.id: "10.0.1.10"}
+    assert network.addresses[server.id] == "10.0.1.10"
+    assert network.load_balancers == {balancer.id}
+    assert (address.server, address.auto_delete, volume.server) == (server.id, False, server.id)
+    assert [(one.listen_port, one.destination_port) for one in balancer.services] == [(443, 30443)]
+    assert [(one.server, one.use_private_ip) for one in balancer.targets] == [(server.id, True)]
     assert server.user_data.startswith("#cloud-config")
     assert TOKEN not in stack.call("stack", "export", "--stack", stack.name).stdout
 
@@ -71,12 +79,42 @@ def test_a_node_comes_is_mended_and_goes(stack: Stack, project: Project) -> None
     stack.up()
     assert server.labels == {"stack": "one"}
 
-    stack.config({"node:label": "two"})
+    stack.config({"node:label": "two", "node:port": "31000"})
     stack.up()
     assert (server.labels, server.status) == ({"stack": "two"}, "running")
+    assert [one.destination_port for one in balancer.services] == [31000]
 
     stack.destroy()
     assert kinds(project) == {}
+
+
+def test_a_create_whose_reply_was_lost_names_what_is_there(stack: Stack, project: Project) -> None:
+    project.faults.arm("hetzner-lost-create-reply", call="create_network")
+
+    failed = stack.up(check=False)
+
+    assert failed.status
+    assert kinds(project)["network"] == 1
+    again = stack.up(check=False)  # a name of the engine's own is another at each try, so the first one is left over
+    assert again.status == 0
+    assert kinds(project)["network"] == 2
+
+
+def test_faults_that_the_plugin_waits_out(stack: Stack, project: Project) -> None:
+    project.faults.arm("hetzner-rate-limited", 3, call="create_server")
+    project.faults.arm("hetzner-conflict", 2, call="attach_to_network")
+    project.faults.arm("hetzner-bad-gateway", 2)
+
+    stack.up()
+
+    assert kinds(project)["server"] == 1
+
+
+def test_an_action_that_fails_is_told(stack: Stack, project: Project) -> None:
+    project.faults.arm("hetzner-action-fails", call="create_load_balancer")
+    failed = stack.up(check=False)
+    assert failed.status
+    assert "action_failed" in failed.text
 
 
 def test_new_user_data_replaces_the_node(stack: Stack) -> None:

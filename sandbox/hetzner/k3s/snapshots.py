@@ -16,6 +16,7 @@ from sandbox.hetzner.k3s.programs import say
 from sandbox.hetzner.k3s.s3 import Bucket
 
 ON_DEMAND, SCHEDULED = "on-demand", "etcd-snapshot"
+LATEST = 59  # the largest number of any field
 RESET = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now."
 
 
@@ -94,17 +95,20 @@ def reset(settings: Settings) -> None:
 
 
 def is_due(cron: str, moment: time.struct_time) -> bool:
-    """Say whether a schedule of five fields names a minute. Fields have *, */n, numbers and lists of them."""
+    """Say whether a schedule of five fields names a minute. Fields have *, numbers, ranges, steps of them, and lists."""
     fields = (moment.tm_min, moment.tm_hour, moment.tm_mday, moment.tm_mon, (moment.tm_wday + 1) % 7)
-    return all(_fits(word, now) for word, now in zip(cron.split(), fields, strict=True))
+    return all(
+        any(_fits(part, now) for part in word.split(",")) for word, now in zip(cron.split(), fields, strict=True)
+    )
 
 
-def _fits(word: str, now: int) -> bool:
-    for part in word.split(","):
-        every = part.removeprefix("*/")
-        if part == "*" or (part != every and now % int(every) == 0) or (part == every and int(part) == now):
-            return True
-    return False
+def _fits(part: str, now: int) -> bool:
+    span, _, step = part.partition("/")
+    first, _, last = span.partition("-")
+    if span == "*":
+        return now % int(step or 1) == 0
+    end = int(last) if last else LATEST if step else int(first)
+    return int(first) <= now <= end and (now - int(first)) % int(step or 1) == 0
 
 
 def _compressed(plain: Path) -> Path:

@@ -77,7 +77,7 @@ class Disk:
         upper.chmod(0o755)
         kernel.mount("overlay", str(self.root), "overlay", 0, f"lowerdir={folder},upperdir={upper},workdir={work}")
 
-    def bind(self, source: str, place: str) -> None:
+    def bind(self, source: str, place: str, *, read_only: bool) -> None:
         """Show a file or folder of the machine at a place of the host."""
         target = self.root / place.lstrip("/")
         if Path(source).is_dir():
@@ -86,6 +86,8 @@ class Disk:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.touch()
         kernel.bind(source, str(target))
+        if read_only:
+            kernel.mount(str(target), str(target), flags=kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY)
 
     def overlay(self, lower: list[str], place: str) -> None:
         """Overlay read-only folders, topmost first, on a place relative to the root. The host may write there."""

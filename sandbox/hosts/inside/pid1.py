@@ -67,8 +67,8 @@ def set_up(config: dict[str, Any]) -> None:
         disk.write(path, text, mode)
     for path, text in config["appended"].items():
         disk.append(path, text)
-    for source, place in config.get("binds", ()):
-        disk.bind(source, place)
+    for source, place, read_only in config.get("binds", ()):
+        disk.bind(source, place, read_only=read_only)
     kernel.change_root(str(disk.root))
     kernel.set_host_name(config["name"])
     kernel.loopback_up(config["address"])

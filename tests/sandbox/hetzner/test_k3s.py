@@ -232,5 +232,6 @@ def test_a_mistake_is_told_as_k3s_does(world: World, door: BoundPrimaryIP) -> No
         assert "does not answer" in ssh.run(
             "cat > /etc/rancher/k3s/config.yaml; k3s etcd-snapshot save", status=1, given=settings(address)
         )
+        assert "Read-only" in ssh.run("echo x > /usr/local/lib/sandbox/bin/etcd", status=1)
         wrong = FETCH.format(quoted="v1.34.2%2Bk3s1", digest="0" * 64)
         assert "FAILED" in ssh.run(wrong, status=1)

@@ -57,6 +57,8 @@ def test_a_schedule_names_its_minutes(moment: int, every: int, hour: int) -> Non
     assert snapshots.is_due("* * * * *", now)
     assert snapshots.is_due(f"*/{every} * * * *", now) == (now.tm_min % every == 0)
     assert snapshots.is_due(f"0,30 {hour} * * *", now) == (now.tm_min in (0, 30) and now.tm_hour == hour)
+    assert snapshots.is_due(f"10-40 {hour}-23 * * *", now) == (10 <= now.tm_min <= 40 and hour <= now.tm_hour)
+    assert snapshots.is_due(f"5-50/{every} * * * *", now) == (5 <= now.tm_min <= 50 and (now.tm_min - 5) % every == 0)
     sunday = calendar.weekday(now.tm_year, now.tm_mon, now.tm_mday) == calendar.SUNDAY
     assert snapshots.is_due("* * * * 0", now) == sunday
 
