@@ -6,6 +6,7 @@ from config.elastic import Elastic
 from controller.demand import Claim
 from controller.ports import Life, Place, Unavailable
 from controller.slots import Slot, State
+from controller.store.errors import StoreDown
 from tests.doubles.elastic.small_world import Lock, SmallWorld
 
 BURST = Elastic(max=2, requests_per_instance=4, down_seconds=60, idle_seconds=120)
@@ -119,6 +120,25 @@ def test_bounds_that_are_unknown_decide_nothing(world: SmallWorld) -> None:
     with pytest.raises(Unavailable):
         world.tick(loop)
     assert state(world, 0) is State.READY
+
+
+def test_a_table_that_does_not_answer_decides_nothing_until_it_does(world: SmallWorld) -> None:
+    place = world.place(0, State.LEAVING)
+    claim(world)
+    slots = world.slots
+
+    def down(_fleet: str) -> tuple[Slot, ...]:
+        raise StoreDown("PostgreSQL does not answer")
+
+    world.slots = down  # type: ignore[method-assign, assignment]
+    loop = world.loop()
+    with pytest.raises(StoreDown):
+        world.tick(loop)
+    assert (world.acts, world.rows[place].state) == ([], State.LEAVING)
+
+    world.slots = slots  # type: ignore[method-assign]
+    world.tick(loop)
+    assert world.rows[place].state is State.READY
 
 
 def test_a_process_that_does_not_lead_does_nothing(world: SmallWorld) -> None:
