@@ -1,6 +1,8 @@
 """Where caches and state lie, and what changes their names."""
 
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from tools.machine import paths
@@ -64,3 +66,16 @@ def test_one_files_digest_is_what_sha256sum_prints(tmp_path):
     (tmp_path / "a").write_text("1")
     printed = subprocess.run(["sha256sum", tmp_path / "a"], check=True, capture_output=True, text=True).stdout
     assert printed.startswith(paths.digest([tmp_path / "a"]))
+
+
+def test_the_files_of_the_stand_in_plugin_are_all_that_it_imports_of_this_repository(tmp_path):
+    checkout = Path(__file__).resolve().parents[2]
+    where = paths.find(checkout, {"HOME": str(tmp_path)})
+    for file in where.plugins:
+        place = tmp_path / "plugins" / file.relative_to(checkout)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+
+    alone = {"PYTHONPATH": str(tmp_path / "plugins"), "PATH": "/usr/bin:/bin"}
+    command = [sys.executable, "-P", "-c", "import offline.kubernetes_plugin.plugin"]
+    subprocess.run(command, check=True, env=alone, cwd=tmp_path)

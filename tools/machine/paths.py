@@ -90,11 +90,10 @@ class Paths:
     @property
     def plugins(self) -> tuple[Path, ...]:
         """The files of the stand-ins for plugins that cannot be downloaded, with what they share with the program."""
-        monitoring = self.checkout / "monitoring"
-        shared = ("__init__.py", "kubernetes/__init__.py", "kubernetes/kubeconfig.py")
+        shared = [self.checkout / "providers" / name for name in ("__init__.py", "kubeconfig.py")]
         offline = self.checkout / "offline"
         own = (offline / "__init__.py", *sorted((offline / "kubernetes_plugin").glob("*.py")))
-        return tuple(file for file in (*own, *(monitoring / name for name in shared)) if file.is_file())
+        return tuple(file for file in (*own, *shared) if file.is_file())
 
     @property
     def engine_binary(self) -> Path:
