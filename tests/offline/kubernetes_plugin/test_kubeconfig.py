@@ -1,5 +1,10 @@
 """A kubeconfig leads to a cluster, or a sentence says why not."""
 
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,8 @@ from offline.kubernetes_plugin.kubeconfig import TOKEN as MARK
 from offline.kubernetes_plugin.kubeconfig import KubeconfigError, reach, refuse_others
 from sandbox.services.kubernetes import TOKEN
 from sandbox.settings import KUBERNETES_PORT
+from tests.doubles.cloud import REPO
+from tools.machine import paths
 
 GOOD: dict[str, Any] = {
     "apiVersion": "v1",
@@ -78,3 +85,31 @@ def test_no_other_cluster_is_served(server, token):
 
     with pytest.raises(KubeconfigError, match=r"is not the sandbox's cluster.*make -s env STACK="):
         refuse_others(client)
+
+
+@pytest.mark.parametrize(
+    ("host", "served"), [("127.96.0.1", True), ("127.127.255.254", True), ("127.0.0.1", False), ("10.96.0.1", False)]
+)
+def test_clusters_of_emulated_servers_are_served(host, served):
+    other = {
+        "clusters": [{"name": "c", "cluster": {"server": f"https://{host}:6443"}}],
+        "users": [{"name": "u", "user": {}}],
+    }
+    client, _ = reach(yaml.safe_dump(GOOD | other))
+
+    with contextlib.nullcontext() if served else pytest.raises(KubeconfigError):
+        refuse_others(client)
+
+
+def test_the_installed_stand_in_has_every_file_that_it_imports(tmp_path):
+    files = paths.find(REPO, os.environ).plugins
+    for file in files:
+        place = tmp_path / file.relative_to(REPO)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, place)
+    alone = {**os.environ, "PYTHONPATH": str(tmp_path)}
+
+    words = [sys.executable, "-P", "-c", "import offline.kubernetes_plugin.plugin"]
+    done = subprocess.run(words, cwd=tmp_path, env=alone, check=False)
+
+    assert done.returncode == 0
