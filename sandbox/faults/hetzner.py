@@ -1,5 +1,5 @@
 """Faults of the emulated Hetzner API. The kind of a call is its verb and resource, or the action's name: create_server,
-delete_volume, read, change_type, attach_to_network.
+delete_volume, read, change_type, attach_to_network, change_load_balancer_type.
 """
 
 from sandbox.faults.fault import Fault
@@ -13,7 +13,14 @@ _CHANGES = (
     ("hetzner-locked", "refuses a change with HTTP 423 locked, as another action runs on the resource."),
     ("hetzner-conflict", "refuses a change with HTTP 409 conflict, and asks to try again."),
 )
-_CREATES = ("create_server", "create_volume", "create_load_balancer", "create_network", "create_ssh_key")
+_CREATES = (
+    "create_server",
+    "create_volume",
+    "create_load_balancer",
+    "create_network",
+    "create_primary_ip",
+    "create_ssh_key",
+)
 
 HETZNER = (
     *(Fault(name, "hetzner", f"Hetzner's API {says}") for name, says in (*_REFUSALS, *_CHANGES)),

@@ -44,7 +44,9 @@ class Call:
         if method == "GET" or collection is None:
             return cls(READ, concerned)
         if len(path) > 3:
-            return cls(path[3], concerned)
+            # Load balancers have an action of the same name, which no stock of servers concerns.
+            renamed = path[3] == "change_type" and collection.singular != "server"
+            return cls(f"change_{collection.singular}_type" if renamed else path[3], concerned)
         verb = {"POST": "create", "PUT": "update", "DELETE": "delete"}[method]
         return cls(f"{verb}_{collection.singular}", concerned)
 

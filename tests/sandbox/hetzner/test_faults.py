@@ -79,6 +79,9 @@ def test_servers_are_sold_out_until_that_is_mended(client: Client, project: Proj
     assert not any(place.available for place in kind.locations)
     assert code(lambda: server.change_type(ServerType(name="cx43"), upgrade_disk=False)) == "resource_unavailable"
     assert code(lambda: client.servers.create("other", ServerType(name="cx33"), server.image)) == "resource_unavailable"
+    kind_of, place = LoadBalancerType(name="lb11"), Location(name="fsn1")
+    balancer = client.load_balancers.create("door", kind_of, location=place).load_balancer
+    balancer.change_type(LoadBalancerType(name="lb21")).wait_until_finished()
     project.faults.disarm("hetzner-sold-out")
     server.change_type(ServerType(name="cx43"), upgrade_disk=False).wait_until_finished()
 
