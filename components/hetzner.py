@@ -80,7 +80,8 @@ class HetznerCluster(pulumi.ComponentResource):
             auto_delete=False,
             delete_protection=cluster.protect,
             labels=self._labels,
-            opts=self._kept,
+            # Since August 2026 Hetzner says `unassigned` of a free address, which is no edit.
+            opts=pulumi.ResourceOptions.merge(self._kept, pulumi.ResourceOptions(ignore_changes=["assigneeType"])),
         )
         self.address = primary.ip_address
         volume = hcloud.Volume(
