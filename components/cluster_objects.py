@@ -73,16 +73,20 @@ class ClusterObjects:
             # Only read: without the class, the disks and so the pods would wait for ever.
             k8s.storage.v1.StorageClass.get("storage-class", place.cluster.storage_class, opts=self._options)
         self._options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=made))
-        for manifest in files:
-            self._object(manifest)
+        read = [self._object(manifest) for manifest in files]
+        read += [self._object(manifest) for manifest in manifests if manifest["kind"] == "ConfigMap"]
         digests = {
             component: digest_of(values, place.digest_key) for component, values in _by_component(secrets).items()
         }
         for manifest in manifests:
             digest = digests.get(manifest["metadata"]["name"])
-            if manifest["kind"] == "Deployment" and digest:
-                manifest["spec"]["template"]["metadata"]["annotations"][SECRET_DIGEST] = digest
-            self._object(manifest)
+            if manifest["kind"] == "Deployment":
+                if digest:
+                    manifest["spec"]["template"]["metadata"]["annotations"][SECRET_DIGEST] = digest
+                # A pod that starts before its changed files are there keeps the old ones: no later update restarts it.
+                self._object(manifest, after=read)
+            elif manifest["kind"] != "ConfigMap":
+                self._object(manifest)
 
     def _provider(self, everything: Sequence[Manifest]) -> k8s.Provider:
         place = self._place
@@ -104,7 +108,7 @@ class ClusterObjects:
             upsert_existing_objects=pulumi.Output.unsecret(takes_over),  # objects left by an update that was killed
         )
 
-    def _object(self, manifest: Manifest) -> pulumi.Resource:
+    def _object(self, manifest: Manifest, after: Sequence[pulumi.Resource] = ()) -> pulumi.Resource:
         manifest, kind = marks.marked(manifest, self._mark), (manifest["apiVersion"], manifest["kind"])
         content = {key: value for key, value in manifest.items() if key not in ("apiVersion", "kind")}
         if not self._place.cluster.wait or content["metadata"]["name"] in self._unawaited:
@@ -112,7 +116,8 @@ class ClusterObjects:
             content["metadata"] = {**content["metadata"], "annotations": annotations}
         name = f"{manifest['metadata']['name']}-{manifest['kind'].lower()}"
         make = KINDS.get(kind) or partial(k8s.apiextensions.CustomResource, api_version=kind[0], kind=kind[1])
-        made: pulumi.Resource = make(name, **content, opts=self._options)
+        options = pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=list(after)))
+        made: pulumi.Resource = make(name, **content, opts=options)
         return made
 
 
