@@ -28,7 +28,7 @@ SLOW = "host or engine or vllm or monitoring"
 SEAMS, SOAK, FAULTS = "tests/faults/test_seams.py", "tests/faults/test_soak.py", "tests/faults"
 SOAK_SEEDS, SOAK_PARTS = 200, 5
 KILLS = "tests/faults/test_kills.py"
-NODE = "tests/node"
+NODE, PODS = "tests/node", "tests/monitoring/kubernetes/test_pods.py"
 CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "tests/engine/test_hetzner.py"
 SERVERS = "tests/sandbox/hetzner"
 
@@ -71,7 +71,7 @@ def parts() -> dict[str, Part]:
             ),
             "0",
         ),
-        "monitoring": Part(("-m", "monitoring and not vllm and not live", "--ignore", KILLS)),
+        "monitoring": Part(("-m", "monitoring and not vllm and not live", "--ignore", KILLS, "--ignore", PODS)),
         "hosts": Part(
             ("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS, "--ignore", NODE)
         ),
@@ -83,6 +83,7 @@ def parts() -> dict[str, Part]:
         "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
         "hetzner": Part((HETZNER, SERVERS), "0", setup="hcloud-plugin,hetzner"),
         "node": Part((NODE,), "0", setup="node"),
+        "pods": Part((PODS,), "0", setup="node"),
         "clients": Part((CLIENTS,), "0", setup="clients"),
     }
 

@@ -85,8 +85,10 @@ class Running:
         cgroups.remove(self._plan.cgroup)
         deadline = time.monotonic() + END_SECONDS
         while Path("/sys/class/net", self._plan.link).exists() and time.monotonic() < deadline:
-            time.sleep(LOOK_SECONDS)  # it goes with the node's network, which the kernel removes in its own time
-        remove_link(self._plan)
+            remove_link(
+                self._plan
+            )  # by itself it goes with the node's network, which the kernel removes in its own time
+            time.sleep(LOOK_SECONDS)
 
     def _child(self) -> int:
         pid, deadline = self._process.pid, time.monotonic() + START_SECONDS

@@ -56,13 +56,14 @@ def names(folder: Path) -> frozenset[str]:
 
 
 def processes(home: Path) -> list[str]:
-    """Return the processes that name a folder, or a folder of a node's own."""
+    """Return the processes that name a folder, or that see it as a node's own folder."""
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             words = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            own = "/run/node" in words and str(home) in (file.parent / "mountinfo").read_text()
         except OSError:  # it has ended
             continue
-        if str(home) in words or "/run/node/" in words:
+        if own or str(home) in words:
             found.append(words)
     return found
