@@ -1,7 +1,8 @@
-# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double MONITORING=on|off PROMPT=... NAME=... STACK=... JOBS=... PARTS=...
+# Every recipe is one or two commands; what they do is in tools/. Settings: VLLM=real|double MONITORING=on|off KUBERNETES=api|node PROMPT=... NAME=... STACK=... JOBS=... PARTS=...
 PYTHON ?= python3
 VLLM ?= real
 MONITORING ?= on
+KUBERNETES ?= api
 TESTS ?= off
 PROMPT ?= Hello
 STACK ?= local
@@ -24,7 +25,7 @@ setup: ## install what is missing (also done by up, test, check and bench)
 	@$(PYTHON) -m tools.setup --vllm $(VLLM) --monitoring $(MONITORING) --tests $(TESTS)
 
 up: ## sandbox and stack `local`, from nothing to endpoints that answer; what is missing is set up, monitoring last
-	@$(PYTHON) -m tools.up --vllm $(VLLM) --monitoring $(MONITORING)
+	@$(PYTHON) -m tools.up --vllm $(VLLM) --monitoring $(MONITORING) --kubernetes $(KUBERNETES)
 
 ask: export PROMPT := $(PROMPT)
 ask log: export NAME := $(NAME)

@@ -1,11 +1,17 @@
 """`gpu-fleet up`: the sandbox and its stack, from nothing to endpoints that answer."""
 
+import os
+from collections.abc import Sequence
+
 import click
 
 from cli.command import command
+from cli.errors import CommandError
 from cli.sandbox_stack import STACK, Shell, applied, has_cluster, in_sandbox, record, stacks
 from cli.tables import money
 from providers.elastic.applied import Applied
+from tools import env
+from tools.machine import paths
 
 LATER = (
     "The endpoints answer: `make ask`, in another terminal. Monitoring and the cluster come next. An interruption leaves the "
@@ -21,15 +27,30 @@ LATER = (
     default="on",
     help="Prometheus, alerts, a cluster. With `later` the endpoints come without them, and the next `up` adds them.",
 )
-def up(vllm: str, monitoring: str) -> int:
+@click.option(
+    "--kubernetes",
+    type=click.Choice(("api", "node")),
+    default="api",
+    help="With `node`, monitoring runs as pods on a real Kubernetes node (docs/node.md).",
+)
+def up(vllm: str, monitoring: str, kubernetes: str) -> int:
     """Start the sandbox and bring its stack `local` up, to endpoints that answer.
 
     For a real stack: pulumi up.
     """
-    return in_sandbox("up", lambda: go_up(Shell(), vllm, monitoring))
+    images = node_images() if kubernetes == "node" else ()
+    return in_sandbox("up", lambda: go_up(Shell(), vllm, monitoring, images))
 
 
-def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
+def node_images() -> tuple[str, ...]:
+    """Return the words that give the sandbox's cluster a node. Raises CommandError if set-up has not brought it."""
+    folder = paths.find(env.CHECKOUT, os.environ).node_images
+    if not (folder / "complete").is_file():
+        raise CommandError("the node's images are missing or older than this code: python3 -m tools.setup --parts node")
+    return ("--node-images", str(folder))
+
+
+def go_up(shell: Shell, vllm: str, monitoring: str, node: Sequence[str] = ()) -> None:
     """Start the sandbox, bring the stack up on it and show its instances.
 
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
@@ -41,7 +62,7 @@ def go_up(shell: Shell, vllm: str, monitoring: str) -> None:
     watched = "on" if monitoring == "on" else "off"
     if watched == "off":
         shell.leave_out_cluster()
-    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", watched)
+    shell.call("python", "-m", "sandbox", "up", "--vllm", vllm, "--monitoring", watched, *node)
     if STACK not in known:
         shell.quiet("pulumi", "stack", "init", STACK, "--no-select")
     if not any(known.values()):

@@ -71,6 +71,13 @@ def stack_file(stack: StackConfig, secret_leaves: SecretLeaves = NONE) -> str:
     content = secret_leaves.without(
         stack.model_dump(by_alias=True, mode="json", exclude=left_out, exclude_defaults=True)
     )
+    if stack.kubernetes is not None:
+        for section, key, value in (
+            ("market", "url", stack.kubernetes.market_url),
+            ("store", "endpoint", stack.kubernetes.store_endpoint),
+        ):
+            if value:
+                content[section] = {**content.get(section, {}), key: value}
     try:
         StackConfig.model_validate(content)
     except ValidationError as error:

@@ -57,6 +57,20 @@ class KubernetesConfig(ClusterPlace):
         validation_alias=AliasChoices("receiverAnnotations", "doorAnnotations"),
         description="Annotations of that service, for its load balancer.",
     )
+    market_url: str = Field(
+        "",
+        alias="marketUrl",
+        pattern=r"^(https?://[^\s@]+)?$",
+        description="URL of the market as the exporter's pod reaches it, at port 443, where that is another one than "
+        "`market.url`.",
+    )
+    store_endpoint: str = Field(
+        "",
+        alias="storeEndpoint",
+        pattern=r"^(https?://[^/?#\s@]+/?)?$",
+        description="URL of the S3 API as the exporter's pod reaches it, at port 443, where that is another one than "
+        "`store.endpoint`.",
+    )
     prometheus: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",

@@ -97,6 +97,12 @@ def _ports(command: Callable[..., Any]) -> Callable[..., Any]:
     help="Prometheus, Alertmanager, exporter, receiver, API server.",
 )
 @click.option(
+    "--node-images",
+    type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
+    metavar="FOLDER",
+    help="Run monitoring as pods of the stack, on a real node, from the images in this folder.",
+)
+@click.option(
     "--hetzner",
     type=click.Choice(("on", "api", "off")),
     default="off",

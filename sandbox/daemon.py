@@ -187,6 +187,7 @@ class Sandbox:
             "postgres": self._postgres and {"dsn": self._postgres.dsn},
             "controller": {"url": self._controller.url} if self._controller.url else None,
             "monitoring": self._observability.urls if self._observability else {},
+            "node": self._observability is not None and self._observability.has_node,
             "hetzner": self._hetzner.status(),
         }
 

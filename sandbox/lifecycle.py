@@ -18,7 +18,7 @@ from sandbox.control import Unreachable, ask
 from sandbox.errors import SandboxError
 from sandbox.settings import Settings, store_folder
 
-START_SECONDS = 90.0
+START_SECONDS, NODE_SECONDS = 90.0, 240.0
 STOP_SECONDS = 90.0
 LOOK_SECONDS = 0.05
 # What a controller needs of a shell to run Pulumi as that shell would.
@@ -39,7 +39,11 @@ def up(wanted: Settings, words: list[str], foreground: bool) -> None:
         found = reach(wanted.state, "vllm", vllm=wanted.vllm)
         if wanted.hetzner != "off" and not found["hetzner"]:
             found = start_hetzner(wanted.state, wanted.hetzner == "api")
-        _print(_join_monitoring(wanted.state) if wanted.watched and not found["monitoring"] else found)
+        found = _join_monitoring(wanted.state) if wanted.watched and not found["monitoring"] else found
+        if wanted.watched and bool(wanted.node_images) != found["node"]:
+            has = "has a node" if found["node"] else "has no node"
+            raise SandboxError(f"It runs, and its cluster {has}. To change that, end it first: make down")
+        _print(found)
         return
     if foreground:
         # The lock stays held until this process has ended, which is what `down` waits for.
@@ -169,7 +173,8 @@ def make_key(state: Path, scopes: str, account: str | None) -> None:
 
 def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[str, Any]:
     """Return the status as soon as the daemon answers. `daemon` is the process that this call started, if any."""
-    deadline = time.monotonic() + START_SECONDS
+    patience = NODE_SECONDS if wanted.node_images else START_SECONDS
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         try:
             return ask(wanted.state, "status")
@@ -179,7 +184,7 @@ def _await(wanted: Settings, daemon: "subprocess.Popen[bytes] | None") -> dict[s
         time.sleep(LOOK_SECONDS)
     if daemon is not None:
         daemon.terminate()
-    raise SandboxError(f"It did not answer within {START_SECONDS:.0f} s. Its log: {wanted.log}")
+    raise SandboxError(f"It did not answer within {patience:.0f} s. Its log: {wanted.log}")
 
 
 def reach(state: Path, word: str, **options: object) -> dict[str, Any]:

@@ -3,15 +3,19 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+from sandbox.node.node import Node
+from sandbox.node.watching import PodMonitoring
 from sandbox.services.certificate import issue
 from sandbox.services.kubernetes import Kubernetes
 from sandbox.services.monitoring import NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring, MonitoringPorts
 from sandbox.services.ports import LOOPBACK, choose
 from sandbox.settings import Settings
 
+MARKET_FOR_PODS, STORE_FOR_PODS = "market.sandbox.internal", "s3.sandbox.internal"
+
 
 class Observability:
-    """Prometheus, Alertmanager, exporter, receiver, and the cluster without nodes.
+    """Prometheus, Alertmanager, exporter, receiver, and the cluster: without nodes, or with one that runs them as pods.
 
     The receiver's port and certificate stand from the beginning. So a host that is older than the receiver reaches it as
     soon as it answers.
@@ -22,8 +26,8 @@ class Observability:
         self._certificate = issue(NAME_FOR_HOSTS)
         self._door_port = settings.door_port or choose(1)[0]
         self._one_join = threading.Lock()
-        self._monitoring: Monitoring | None = None
-        self._kubernetes: Kubernetes | None = None
+        self._monitoring: Monitoring | PodMonitoring | None = None
+        self._kubernetes: Kubernetes | Node | None = None
         self._controller: str | None = None  # host:port
 
     @property
@@ -89,8 +93,23 @@ class Observability:
             if one is not None:
                 one.stop()
 
-    def _planned(self) -> tuple[Monitoring, Kubernetes]:
+    @property
+    def has_node(self) -> bool:
+        """Whether the cluster runs pods."""
+        return isinstance(self._kubernetes, Node)
+
+    def _planned(self) -> tuple[Monitoring | PodMonitoring, Kubernetes | Node]:
         own = self._settings
         ports = MonitoringPorts(own.prometheus_port, own.alertmanager_port, own.exporter_port, self._door_port)
+        if own.node_images is not None:
+            images = sorted(own.node_images.glob("*.tar"))
+            node = Node(own.state / "kubernetes", images, own.kubernetes_port, self._world())
+            return PodMonitoring(node, ports, self._certificate), node
         monitoring = Monitoring(own.state / "monitoring", own.stack_config, ports, self._certificate)
         return monitoring, Kubernetes(own.state / "kubernetes", own.kubernetes_port)
+
+    def _world(self) -> dict[str, tuple[str, int]]:
+        """Return where the exporter's pod finds market and store, as Pulumi.local.yaml names them for it."""
+        own = self._settings
+        named = {MARKET_FOR_PODS: own.market_port, STORE_FOR_PODS: own.store_port}
+        return {name: (LOOPBACK, port) for name, port in named.items() if port}

@@ -43,6 +43,7 @@ class Settings:
     market_only: bool = False
     monitoring: bool = False
     hetzner: Hetzner = "off"
+    node_images: Path | None = None  # with a folder of images, monitoring runs as pods on a real node
     stack_config: Path = STACK_CONFIG  # the stack that the exporter watches
     thresholds: bool = True
     old_list: bool = False  # the account still has the first version of the market's list

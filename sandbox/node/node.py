@@ -54,6 +54,7 @@ class Node:
         self._keeper: subprocess.Popen[str] | None = None
         self._forwarder: Forwarder | None = None
         self._listeners: list[Listener] = []
+        self.api = Api(self.url, TOKEN)
         self.first = 0  # the node's first process
         self.ready_seconds = 0.0  # from the call of start to the node's condition Ready
 
@@ -182,7 +183,6 @@ class Node:
         self._serve(listen(self.port), dial_machine(self._plan.address, API_PORT))
         for place, target in enumerate(self._world.values()):
             self._serve(listen(HTTPS, self._plan.name_address(place)), dial_machine(*target))
-        self.api = Api(self.url, TOKEN)
 
     def _serve(self, server: socket.socket, dial: Dial) -> None:
         assert self._forwarder is not None

@@ -1,5 +1,6 @@
 """What the program makes of `gpu-fleet:kubernetes` before any cluster is asked."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,19 @@ def test_the_exporter_reads_the_same_config_without_secrets_and_without_manifest
         "gpu-fleet:fleets",
         "gpu-fleet:limits",
         "gpu-fleet:budget",
+    }
+
+
+def test_the_exporters_pod_reaches_market_and_store_by_urls_of_its_own() -> None:
+    own = {"marketUrl": "http://market.example.net:443", "storeEndpoint": "http://store.example.net:443"}
+    plain = StackConfig.model_validate({**GOOD, "kubernetes": {"image": IMAGE}})
+    other = StackConfig.model_validate({**GOOD, "kubernetes": {"image": IMAGE, **own}})
+    before, after = (json.loads(stack_file(each))["config"] for each in (plain, other))
+
+    assert after["gpu-fleet:market"] == {**before.get("gpu-fleet:market", {}), "url": own["marketUrl"]}
+    assert after["gpu-fleet:store"] == {**before["gpu-fleet:store"], "endpoint": own["storeEndpoint"]}
+    assert {key: after[key] for key in before.keys() - {"gpu-fleet:market", "gpu-fleet:store"}} == {
+        key: before[key] for key in before.keys() - {"gpu-fleet:market", "gpu-fleet:store"}
     }
 
 

@@ -118,6 +118,8 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "kubectl --kubeconfig kubeconfig --namespace gpu-fleet port-forward service/grafana 3000": NEEDS_KUBECTL,
     },
     "docs/node.md": {
+        "make up KUBERNETES=node": "tests/node/test_watched.py runs the sandbox that it starts",
+        "kubectl --kubeconfig sandbox/kubeconfig.yaml get pods -n gpu-fleet": "as above; the test asks the API server",
         "python3 -m tools.setup --parts node": "half an hour of two processors; tools/deep.py calls it for `node`",
     },
     "docs/elastic.md": {

@@ -15,7 +15,7 @@ OTHER_SETTINGS = ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables", "
 
 @dataclass(frozen=True)
 class Machine:
-    """The machine at one moment; two of them are equal if nothing of a node came or stayed."""
+    """The machine at one moment."""
 
     groups: frozenset[str]
     mounts: frozenset[str]
@@ -24,6 +24,15 @@ class Machine:
     rules: str
     settings: tuple[str, ...]
     folders: tuple[frozenset[str], ...]
+
+
+def left(before: Machine, after: Machine) -> list[str]:
+    """Return what came between two looks and stayed. What went meanwhile is another node's."""
+    came = [after.groups - before.groups, after.mounts - before.mounts, after.links - before.links]
+    came += [after.routes - before.routes]
+    came += [now - then for then, now in zip(before.folders, after.folders, strict=True)]
+    changed = [then for then, now in zip(before.settings, after.settings, strict=True) if then != now]
+    return [*sorted(frozenset().union(*came)), *changed, *([after.rules] if after.rules != before.rules else [])]
 
 
 def look(home: Path) -> Machine:

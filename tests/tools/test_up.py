@@ -37,6 +37,23 @@ def test_with_everything_built_there_is_one_set_up_and_one_update(watched: str) 
     assert calls.called == [f"{SETUP} {watched}", f"{UP} {watched}"]
 
 
+def test_a_node_is_brought_first_because_the_sandbox_gets_it_when_it_starts() -> None:
+    calls = Calls()
+
+    assert bring_up("real", "on", True, calls, node=True) == 0
+    node = "tools.setup --parts venv,node"
+    assert calls.called == [
+        node,
+        f"{SETUP} off",
+        f"{UP} later --kubernetes node",
+        f"{SETUP} on",
+        f"{UP} on --kubernetes node",
+    ]
+    failing = Calls(fails=0)
+    assert bring_up("real", "on", True, failing, node=True) == 3
+    assert failing.called == [node]
+
+
 def test_endpoints_come_before_the_programs_of_monitoring_are_built() -> None:
     calls = Calls()
 

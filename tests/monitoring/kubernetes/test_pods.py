@@ -1,3 +1,4 @@
+# Long because one stack on one node takes minutes to come up, and every test looks at that one.
 """The monitoring stack on a real node, declared by the real engine: its pods run as they are written, and come back.
 
 They reach what they need and nothing else. Set-up brings the node: python3 -m tools.setup --parts node
@@ -29,7 +30,7 @@ from sandbox.node.plan import NODE
 from sandbox.services.certificate import Certificate, issue
 from tests.doubles.cloud import ACCOUNT, REPO, Cloud, running_cloud
 from tests.doubles.engine import pulumi_on_path
-from tests.doubles.node_traces import look, processes
+from tests.doubles.node_traces import left, look, processes
 from tests.doubles.pods import Pods, takes
 from tests.doubles.processes import wait_until
 from tests.doubles.pulumi_stack import Engine, Stack, environment, watching_config
@@ -154,7 +155,7 @@ def node(
     before = look(folder)
     with Node(folder / "home", images(), world=world) as running:
         yield running
-    assert look(folder) == before
+    assert left(before, look(folder)) == []
     assert processes(folder) == []
 
 
