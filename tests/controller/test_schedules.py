@@ -14,8 +14,8 @@ from tests.doubles.elastic.timeline import Broken
 
 HISTORIES, MANY, IN_ONE = 200, 10_000, 50
 BROKE_ONCE = {
-    5108: "a change failed, and a slot that had served by it before let the others follow",
-    6109: "the same, with both told in one turn",
+    5108: "a failed change and a slot that served by the edit were told in one turn, and the others followed",
+    6109: "the same, and the slot had served before the failure",
     6749: "a process that was held up closed the gate of a slot that had come back meanwhile",
     7478: "a new controller, which knew no load yet, ended a slot that another one was bringing back",
 }
