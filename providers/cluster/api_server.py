@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 from bootstrap.clock import Clock
 from bootstrap.host import Host
-from bootstrap.remote_scripts import shell
 from bootstrap.services import Progress
 from providers.cluster import kubeconfig_text
 from providers.cluster.errors import ClusterError
@@ -15,8 +14,11 @@ POLL_SECONDS = 1.0
 
 
 def service(host: Host, act: str) -> None:
-    """Start or restart k3s: `act` is the word of systemctl. Raises StepFailed."""
-    shell(host, f"systemctl daemon-reload; systemctl {act} k3s", f"k3s did not {act}", timeout=START_SECONDS)
+    """Start or restart k3s: `act` is the word of systemctl.
+
+    A failure is left to `ready`: right after a boot the first start may fail, and systemd starts k3s again.
+    """
+    host.run(f"systemctl daemon-reload; systemctl {act} k3s", timeout=START_SECONDS)
 
 
 def ready(host: Host, address: str, clock: Clock, ask: Callable[[str], str] | None = None) -> str:
