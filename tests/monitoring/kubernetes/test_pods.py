@@ -203,12 +203,12 @@ def watching(
 
 
 def stack_config(cloud: Cloud) -> dict[str, Any]:
-    """The config of a stack whose market and store are where the pods' world has them."""
+    """The config of a stack whose pods reach market and store under names of their world."""
     config = cloud.stack_config()
-    config["gpu-fleet:market"]["url"] = f"http://{MARKET}:443"
-    config["gpu-fleet:store"] |= {"endpoint": f"http://{STORE}:443", "bucket": cloud.bucket}
-    own = {"namespace": SPACE, "createNamespace": False, "receiverService": "NodePort", "wait": True}
-    return config | watching_config("kubeconfig", **own)
+    config["gpu-fleet:store"]["bucket"] = cloud.bucket
+    world = {"marketUrl": f"http://{MARKET}:443", "storeEndpoint": f"http://{STORE}:443"}
+    own: dict[str, Any] = {"namespace": SPACE, "createNamespace": False, "receiverService": "NodePort", "wait": True}
+    return config | watching_config("kubeconfig", **own, **world)
 
 
 def tls(certificate: Certificate) -> dict[str, Any]:
