@@ -110,7 +110,7 @@ class Watching:
         """Report a sample as a host with a key; return the receiver's status, 0 while its port leads nowhere."""
         try:
             return self.host(key).send([sample("vast_instance_idle_seconds", value, time.time())]).status_code
-        except httpx.ConnectError:  # the proxy learns of a new pod moments after it is ready
+        except httpx.TransportError:  # the proxy learns of a new pod moments after it is ready
             return 0
 
     def settle(self) -> None:
