@@ -16,7 +16,7 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,7 +40,7 @@ OWN = ("PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRA
 def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables to set for the sandbox's stack, in the order in which they are printed."""
     own = engine.own_pulumi(where, environ)
-    wanted = _common(where, environ, [] if own else [where.engine_bin, where.stand_ins])
+    wanted = _common(where, environ, [] if own else [where.engine_bin, where.stand_ins], [where.node_bin])
     if not environ.get("PULUMI_BACKEND_URL"):
         wanted["PULUMI_BACKEND_URL"] = where.backend_url
     if not environ.get("PULUMI_CONFIG_PASSPHRASE") and not environ.get("PULUMI_CONFIG_PASSPHRASE_FILE"):
@@ -54,10 +54,9 @@ def environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str
 def real_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str, str | None]:
     """Return the variables to set for a stack that rents on a real market; None: the variable is taken out."""
     own = engine.own_pulumi(where, environ)
-    built = where.cache / "engine"
-    bare = os.pathsep.join(
-        part for part in environ.get("PATH", os.defpath).split(os.pathsep) if not Path(part).is_relative_to(built)
-    )
+    built = (where.cache / "engine", where.cache / "node")
+    parts = environ.get("PATH", os.defpath).split(os.pathsep)
+    bare = os.pathsep.join(part for part in parts if not any(Path(part).is_relative_to(one) for one in built))
     # An engine that set-up built has no language host of its own; plugins it downloads, as any other.
     wanted: dict[str, str | None] = {}
     wanted.update(_common(where, {**environ, "PATH": bare}, [] if own else [where.engine_bin]))
@@ -70,9 +69,11 @@ def real_environment(where: paths.Paths, environ: Mapping[str, str]) -> dict[str
     return wanted
 
 
-def _common(where: paths.Paths, environ: Mapping[str, str], engine_folders: list[Path]) -> dict[str, str]:
+def _common(
+    where: paths.Paths, environ: Mapping[str, str], engine_folders: list[Path], node_folders: Sequence[Path] = ()
+) -> dict[str, str]:
     # Monitoring's folder may come later: a sandbox that runs by then finds the programs there.
-    front = [where.checkout / ".venv" / "bin", *engine_folders, where.monitoring_bin, where.node_bin]
+    front = [where.checkout / ".venv" / "bin", *engine_folders, where.monitoring_bin, *node_folders]
     behind = [part for part in environ.get("PATH", os.defpath).split(os.pathsep) if Path(part) not in front]
     return {
         "PATH": os.pathsep.join([*map(str, front), *behind]),

@@ -119,22 +119,26 @@ def bring(parts: Mapping[str, Callable[[], None]], wanted: set[str]) -> None:
 
 def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
     """Sum what the missing parts take on disk, in bytes, with what is needed only while they are made."""
-    sizes = {
-        "venv": (complete(where.venv), environments.VENV_BYTES),
-        "vllm": (complete(where.vllm), environments.VLLM_BYTES),
+    # Asked only of wanted parts: a checkout without their files has none of the others.
+    sizes: dict[str, tuple[Callable[[], bool], int]] = {
+        "venv": (lambda: complete(where.venv), environments.VENV_BYTES),
+        "vllm": (lambda: complete(where.vllm), environments.VLLM_BYTES),
         "engine": (
-            where.engine_binary.is_file() or bool(engine.own_pulumi(where, os.environ)),
+            lambda: where.engine_binary.is_file() or bool(engine.own_pulumi(where, os.environ)),
             engine.ENGINE_BYTES,
         ),
-        "monitoring": (not golang.missing(where.monitoring_bin, monitoring.NAMES), monitoring.BYTES),
-        "workflows": (not golang.missing(where.workflows_bin, tuple(workflows.PROGRAMS)), workflows.BYTES),
-        "clients": (complete(where.clients), environments.CLIENTS_BYTES),
-        "hcloud-plugin": (where.hcloud_plugin.is_file(), official_hcloud_plugin.BYTES),
-        "kubernetes-plugin": (where.kubernetes_plugin.is_file(), official_kubernetes_plugin.BYTES),
-        "node": (not golang.missing(where.node_bin, node.NAMES), node.BYTES),
-        "hetzner": (where.hetzner_image.is_dir() and where.etcdutl.is_file(), debian_image.BYTES + etcdutl.BYTES),
+        "monitoring": (lambda: not golang.missing(where.monitoring_bin, monitoring.NAMES), monitoring.BYTES),
+        "workflows": (lambda: not golang.missing(where.workflows_bin, tuple(workflows.PROGRAMS)), workflows.BYTES),
+        "clients": (lambda: complete(where.clients), environments.CLIENTS_BYTES),
+        "hcloud-plugin": (lambda: where.hcloud_plugin.is_file(), official_hcloud_plugin.BYTES),  # noqa: PLW0108 -- its path is found late
+        "kubernetes-plugin": (lambda: where.kubernetes_plugin.is_file(), official_kubernetes_plugin.BYTES),  # noqa: PLW0108 -- as above
+        "node": (lambda: not golang.missing(where.node_bin, node.NAMES), node.BYTES),
+        "hetzner": (
+            lambda: where.hetzner_image.is_dir() and where.etcdutl.is_file(),
+            debian_image.BYTES + etcdutl.BYTES,
+        ),
     }
-    return sum(size for part, (is_there, size) in sizes.items() if part in wanted and not is_there)
+    return sum(size for part, (is_there, size) in sizes.items() if part in wanted and not is_there())
 
 
 def install_hetzner(where: paths.Paths, environ: Mapping[str, str]) -> None:

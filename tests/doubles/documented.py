@@ -199,6 +199,7 @@ WITHIN: Mapping[str, str] = {
     "python -m monitoring.exporter --config FILE": "monitoring/test_account.py",
     "python -m monitoring.door": "cli/test_main.py",
     "python -m controller": "engine/test_elastic.py",
+    "docker buildx imagetools inspect pulumi/pulumi-python:3.259.0": "no registry is reached where the tests run",
     "docker buildx imagetools inspect IMAGE": "no registry is reached where the tests run",
     "git rev-parse HEAD": "it says which commit a report is about",
     "kubectl --kubeconfig F get nodes": NEEDS_KUBECTL,

@@ -35,7 +35,7 @@ def test_the_built_engine_brings_its_home_and_stays_offline(where):
     found = env.environment(where, {"PATH": "/usr/bin"})
     assert (
         found["PATH"]
-        == f"{where.checkout}/.venv/bin:{where.engine_bin}:{where.stand_ins}:{where.monitoring_bin}:/usr/bin"
+        == f"{where.checkout}/.venv/bin:{where.engine_bin}:{where.stand_ins}:{where.monitoring_bin}:{where.node_bin}:/usr/bin"
     )
     assert found["PULUMI_HOME"] == str(where.pulumi_home)
     assert found["PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"] == "true"
@@ -49,7 +49,7 @@ def test_the_operators_engine_keeps_its_home_and_its_downloads(where, tmp_path):
     own.write_text("#!/bin/sh\n")
     own.chmod(0o755)
     found = env.environment(where, {"PATH": str(own.parent)})
-    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.monitoring_bin}:{own.parent}"
+    assert found["PATH"] == f"{where.checkout}/.venv/bin:{where.monitoring_bin}:{where.node_bin}:{own.parent}"
     assert not {"PULUMI_HOME", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION"} & set(found)
 
 

@@ -124,6 +124,15 @@ def test_the_room_needed_is_that_of_what_is_missing(tmp_path):
     assert setup.missing_bytes(where, {"venv"}) == 0
 
 
+def test_a_part_that_is_not_wanted_needs_none_of_its_files(tmp_path):
+    checkout = Path(__file__).resolve().parents[2]
+    (tmp_path / "checkout").mkdir()
+    for name in ("requirements.txt", "requirements-test.txt", "pyproject.toml"):
+        (tmp_path / "checkout" / name).symlink_to(checkout / name)
+    where = paths.find(tmp_path / "checkout", {"HOME": str(tmp_path)})
+    assert setup.missing_bytes(where, {"venv"}) == environments.VENV_BYTES
+
+
 def test_an_unknown_part_is_refused_by_name(capsys):
     with pytest.raises(SystemExit):
         setup.main(["--parts", "venv,engines"])

@@ -74,8 +74,9 @@ def hosts() -> RememberedHosts:
 
 
 @pytest.fixture
-def market(hosts: RememberedHosts) -> Iterator[RunningMarket]:
-    with running_market(hosts=hosts, time_scale=2000) as running:
+def market(request: pytest.FixtureRequest, hosts: RememberedHosts) -> Iterator[RunningMarket]:
+    """A running market; its parameter is how many market seconds pass in one of ours."""
+    with running_market(hosts=hosts, time_scale=getattr(request, "param", 2000)) as running:
         yield running
 
 

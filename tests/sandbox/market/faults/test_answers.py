@@ -88,6 +88,7 @@ def test_a_fault_strikes_the_calls_about_one_instance(market, plain):
     assert plain.listed() == [one, other]
 
 
+@pytest.mark.parametrize("market", [150], indirect=True)  # four seconds of outage: a loaded machine makes four calls
 def test_an_outage_begins_at_the_call_that_was_asked_for_and_strikes_every_call_until_it_is_over(market, plain):
     number = plain.running()
     market.arm("api-down", call="list")
