@@ -6,6 +6,7 @@ a supervising process of its own, whose output and the service's go to a log tha
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -23,7 +24,6 @@ WANTS = Path("/etc/systemd/system/multi-user.target.wants")
 STATE, LOGS = Path("/run/units"), Path("/var/log/units")
 TURN_SECONDS, STOP_SECONDS = 0.05, 90.0
 NOT_FOUND, NOT_ACTIVE = 5, 3
-MOVING = ("activating", "deactivating")
 Unit = dict[str, list[str]]
 
 
@@ -31,10 +31,8 @@ def main(words: Sequence[str]) -> int:
     """Run one command; return systemctl's exit status."""
     plain = [word for word in words if not word.startswith("-")]
     verb, units = (plain or [""])[0], [named(word) for word in plain[1:]]
-    if verb == "daemon-reload":
-        return 0
-    if verb == "boot":
-        return max([0, *map(start, enabled())])
+    if verb in ("daemon-reload", "boot"):
+        return max([0, *map(start, enabled() if verb == "boot" else ())])
     verbs: dict[str, Callable[[str], int]] = {
         "start": start,
         "stop": stop,
@@ -163,25 +161,32 @@ def start(unit: str) -> int:
             return failed(f"A dependency job for {unit} failed. See 'journalctl -xe' for details.")
     if not all(holds(condition) for condition in words_of(keys, "ConditionPathExists")):
         return 0  # as systemd: skipped, which is no failure
-    STATE.mkdir(exist_ok=True)
-    LOGS.mkdir(exist_ok=True)
-    for left in (STATE / unit, STATE / f"{unit}.stop"):
-        left.unlink(missing_ok=True)
-    with (LOGS / f"{unit}.log").open("ab") as log:
-        supervisor = subprocess.Popen(
-            [sys.executable, __file__, "supervise", unit],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
-    while supervisor.poll() is None and state_of(unit)["state"] in ("inactive", "activating"):
+    supervisor = supervisor_of(unit)
+    while alive(supervisor) and state_of(unit)["state"] in ("inactive", "activating", "auto-restart"):
         time.sleep(TURN_SECONDS)
     found = state_of(unit)["state"]
-    if found == "active" or (found == "inactive" and supervisor.poll() == 0):
+    if found in ("active", "inactive"):
         return 0
     return failed(f'Job for {unit} failed. See "systemctl status {unit}" and "journalctl -xeu {unit}" for details.')
+
+
+def supervisor_of(unit: str) -> int:
+    """Return the process that supervises a unit. Two starts at once, such as a boot's and a person's, share one."""
+    STATE.mkdir(exist_ok=True)
+    LOGS.mkdir(exist_ok=True)
+    with (STATE / f".{unit}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = state_of(unit)
+        if found["state"] not in ("inactive", "failed") and not found.get("stays"):
+            return int(found["supervisor"])
+        for left in (STATE / unit, STATE / f"{unit}.stop"):
+            left.unlink(missing_ok=True)
+        with (LOGS / f"{unit}.log").open("ab") as log:
+            words, quiet = [sys.executable, __file__, "supervise", unit], subprocess.DEVNULL
+            supervisor = subprocess.Popen(words, stdin=quiet, stdout=log, stderr=log, start_new_session=True, cwd="/")
+        while supervisor.poll() is None and not (STATE / unit).exists():
+            time.sleep(TURN_SECONDS)
+        return supervisor.pid
 
 
 def holds(condition: str) -> bool:

@@ -104,6 +104,8 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     ssh = enter(address, own, host)
     assert ssh.run("cat /root/kept; test ! -e /run/units/left && echo clean") == "kept\nclean"
     wait(lambda: ssh.run("systemctl is-active hello || true") == "active", "the enabled unit did not start at boot")
+    ssh.run("systemctl stop hello; systemctl start hello & systemctl start hello; wait")
+    assert ssh.run("pgrep -fc '[s]upervise hello'") == "1", "two starts at once share one process"
     ssh.close()
 
     server.reboot().wait_until_finished()
