@@ -184,7 +184,8 @@ def test_every_fault_of_the_catalogue_has_its_place() -> None:
     ]
     placed = [name for group in groups for name in group]
 
-    assert sorted(placed) == sorted(FAULTS)
+    # Faults of Hetzner's API strike no instance: tests/sandbox/hetzner plays them.
+    assert sorted(placed) == sorted(name for name, fault in FAULTS.items() if fault.room != "hetzner")
 
 
 @pytest.mark.parametrize("group", OF_ONE_INSTANCE)
