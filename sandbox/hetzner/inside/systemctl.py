@@ -162,10 +162,10 @@ def start(unit: str) -> int:
     if not all(holds(condition) for condition in words_of(keys, "ConditionPathExists")):
         return 0  # as systemd: skipped, which is no failure
     supervisor = supervisor_of(unit)
-    while alive(supervisor) and state_of(unit)["state"] in ("inactive", "activating", "auto-restart"):
-        time.sleep(TURN_SECONDS)
-    found = state_of(unit)["state"]
-    if found in ("active", "inactive"):
+    for passing in (("auto-restart",), ("inactive", "activating")):
+        while alive(supervisor) and state_of(unit)["state"] in passing:
+            time.sleep(TURN_SECONDS)
+    if state_of(unit)["state"] in ("active", "inactive"):
         return 0
     return failed(f'Job for {unit} failed. See "systemctl status {unit}" and "journalctl -xeu {unit}" for details.')
 
