@@ -35,8 +35,11 @@ def widen(most: int = MOST_CALLS) -> bool:
         return False
     if bound < most:
         pool._max_workers = most  # noqa: SLF001 -- tried by is_wide_possible  # type: ignore[attr-defined]
-        waiting = getattr(pool, "_work_queue", None)
+        waiting, idle = getattr(pool, "_work_queue", None), getattr(pool, "_idle_semaphore", None)
         for _ in range(waiting.qsize() if waiting is not None else 0):
+            # A thread that takes the next call at once still counts as idle, and the pool would start none for this one.
+            while idle is not None and idle.acquire(blocking=False):
+                pass
             pool.submit(_nothing)  # each submit makes the pool start a thread
     return True
 

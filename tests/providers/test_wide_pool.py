@@ -1,7 +1,8 @@
 """One provider process serves all calls that the engine sends, those included that came before it could say so."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from pulumi.dynamic import ResourceProvider
@@ -49,6 +50,22 @@ def test_a_pool_that_cannot_be_raised_is_left_alone(monkeypatch: pytest.MonkeyPa
 
 def test_who_is_in_no_pool_widens_nothing() -> None:
     assert not widen()
+
+
+def test_a_thread_that_only_seems_idle_keeps_no_call_waiting() -> None:
+    met, go = threading.Barrier(2), threading.Event()
+
+    def first() -> None:
+        assert go.wait(60)
+        assert widen()
+        met.wait(60)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        calls: list[Future[Any]] = [pool.submit(first), pool.submit(met.wait, 60)]
+        pool._idle_semaphore.release()  # as a thread leaves it that took the next call at once
+        go.set()
+        for call in calls:
+            call.result()
 
 
 def test_a_wider_pool_stays_as_wide_as_it_is() -> None:
