@@ -1,4 +1,4 @@
-"""The real Kubernetes node: from nothing to Ready, its pods from manifests to ready, and what is left at its end."""
+"""Measure the real node: seconds until it is Ready and until pods are, and what is left of it at its end."""
 
 import os
 import shutil

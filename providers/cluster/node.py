@@ -7,7 +7,7 @@ import hashlib
 import json
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -64,7 +64,7 @@ class Node:
     def bring(self) -> str:
         """Do what is missing. Return the kubeconfig once the API answers."""
         facts = self._prepared()
-        settings = K3sSettings(**{**vars(self._wish.settings), "interface": facts.interface})
+        settings = replace(self._wish.settings, interface=facts.interface)
         config = k3s_config(settings)
         # Without data the bucket is asked first: no cluster starts empty while it is unknown whether there was another one.
         snapshot = self._newest() if not facts.data else ""
@@ -139,9 +139,7 @@ class Node:
         self._host.put(node_file(self._wish.k3s, self._wish.device).encode(), NODE_FILE, 0o644)
         done = self._host.run(f"{PROGRAM} k3s", timeout=FETCH_SECONDS)
         if done.status:
-            raise ClusterError(
-                f"{done.stderr.strip().splitlines()[-1] if done.stderr.strip() else 'k3s was not fetched'}"
-            )
+            raise ClusterError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "k3s was not fetched")
 
     def _restore(self, snapshot: str) -> None:
         """Take the cluster's data from a snapshot. A mark tells the next run if this one ends in the middle."""

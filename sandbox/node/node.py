@@ -20,6 +20,7 @@ from sandbox.node.api import Api, await_true, condition
 from sandbox.node.plan import API_PORT, NAMES, NODE, Plan
 from sandbox.node.programs import image_label, programs
 from sandbox.services.child import ServiceError
+from sandbox.services.kubeconfig import kubeconfig_text
 from sandbox.services.kubernetes import TOKEN
 from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
@@ -70,7 +71,7 @@ class Node:
 
     def kubeconfig(self, token: str = TOKEN) -> str:
         """Return a kubeconfig with this token, as the cluster without nodes has it."""
-        return keys.document({"server": self.url, "insecure-skip-tls-verify": True}, {"token": token})
+        return kubeconfig_text({"server": self.url, "insecure-skip-tls-verify": True}, {"token": token})
 
     def start(self) -> None:
         """Return when the node is ready, its images are there and names are answered. Raises ServiceError."""

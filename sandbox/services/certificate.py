@@ -1,5 +1,7 @@
 """Issues a certificate authority and one certificate for a TLS service of the sandbox."""
 
+import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -21,28 +23,62 @@ class Certificate:
     key: str
 
 
+@dataclass(frozen=True)
+class Authority:
+    """A certificate authority, which signs certificates of clients and servers."""
+
+    key: ec.EllipticCurvePrivateKey
+    certificate: x509.Certificate
+
+    @classmethod
+    def fresh(cls, name: str, start: datetime) -> "Authority":
+        """Make an authority that is valid for a year from `start`."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        named = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        made = (
+            builder(named, named, key, start)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+            .add_extension(usage(signs_certificates=True), critical=True)
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        )
+        return cls(key, made.sign(key, hashes.SHA256()))
+
+    @property
+    def text(self) -> str:
+        """Return its certificate as PEM."""
+        return pem(self.certificate)
+
+    def issue(
+        self, subject: x509.Name, names: Sequence[str], uses: Sequence[x509.ObjectIdentifier], start: datetime
+    ) -> tuple[str, str]:
+        """Return a certificate and its key as PEM. `names`: DNS names and addresses of a server; none for a client."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        made = (
+            builder(subject, self.certificate.subject, key, start)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(usage(signs_certificates=False), critical=True)
+            .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
+        )
+        if names:
+            made = made.add_extension(x509.SubjectAlternativeName(list(map(_alternative, names))), critical=False)
+        return pem(made.sign(self.key, hashes.SHA256())), private_pem(key)
+
+
 def issue(name: str, now: datetime | None = None) -> Certificate:
     """Make a CA and a certificate for the DNS name `name`, valid for a year."""
     start = (now or datetime.now(UTC)) - SKEW
-    ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gpu-fleet sandbox CA for {name}")])
-    ca = (
-        builder(ca_name, ca_name, ca_key, start)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage(signs_certificates=True), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    leaf = (
-        builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]), ca_name, key, start)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(usage(signs_certificates=False), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
-    )
-    return Certificate(ca=pem(ca), chain=pem(leaf), key=private_pem(key))
+    authority = Authority.fresh(f"gpu-fleet sandbox CA for {name}", start)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    chain, key = authority.issue(subject, [name], [ExtendedKeyUsageOID.SERVER_AUTH], start)
+    return Certificate(ca=authority.text, chain=chain, key=key)
+
+
+def _alternative(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
 
 
 def builder(

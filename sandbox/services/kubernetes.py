@@ -8,11 +8,11 @@ import secrets
 import shutil
 from pathlib import Path
 
-import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sandbox.services.certificate import issue, private_pem, public_pem
 from sandbox.services.child import ServiceError
+from sandbox.services.kubeconfig import kubeconfig_text
 from sandbox.services.port_owner import taken
 from sandbox.services.ports import LOOPBACK, choose, free
 from sandbox.services.programs import Program
@@ -53,15 +53,7 @@ class Kubernetes:
     def kubeconfig(self, token: str = TOKEN) -> str:
         """Return a kubeconfig with this token."""
         cluster = {"server": self.url, "insecure-skip-tls-verify": True}  # a port of loopback and a public token
-        document = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "sandbox",
-            "clusters": [{"name": "sandbox", "cluster": cluster}],
-            "users": [{"name": "sandbox", "user": {"token": token}}],
-            "contexts": [{"name": "sandbox", "context": {"cluster": "sandbox", "user": "sandbox"}}],
-        }
-        return yaml.safe_dump(document, sort_keys=False)
+        return kubeconfig_text(cluster, {"token": token})
 
     def start(self) -> None:
         """Start the programs and return when the API server is ready. On a failure, end them all and raise

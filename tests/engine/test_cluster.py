@@ -4,7 +4,6 @@ The plugin is there if `python3 -m tools.setup --parts hcloud-plugin` built it; 
 """
 
 import json
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,32 +11,9 @@ import pytest
 
 from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from tests.doubles.cloud import REPO, Cloud
+from tests.doubles.hcloud_plugin import NEEDS_PLUGIN, bring_plugin, cluster_stack
 from tests.doubles.pulumi_stack import Engine, Stack, sandbox_config
-from tools.machine import paths
 
-PLUGIN = paths.find(REPO, os.environ).hcloud_plugin
-# The part of the project's program that makes the cluster; no market and no store is needed for it.
-PROGRAM = """
-import pulumi
-from components.hetzner import make_cluster
-from components.provider_pool import ProviderPool
-from components.stack_config import read_program_config, seal_inputs, stack_name
-from config.base import PROJECT
-from config.secret_keys import SECRETS
-from providers.identity.resource import Identity
-
-config = read_program_config()
-seal_inputs(config.secret_leaves)
-pool = ProviderPool(PROJECT, {key: config.source.require_secret(key) for key in (*SECRETS, "hcloudToken")})
-inputs = {"rotation": config.stack.rotation.model_dump(), "stack": stack_name()}
-identity = Identity("identity", inputs, pulumi.ResourceOptions(provider=pool.common()))
-made = make_cluster(config.stack, identity, config.source, pool.common(), identity)
-pulumi.export("receiver", made.receiver.url)
-if config.stack.kubernetes:
-    from components.observability import OwnCluster, observe
-    own = OwnCluster(made.kubeconfig, made.receiver_certificate)
-    pulumi.export("observability", observe(config.stack, config.source, config.values, config.project, own=own))
-"""
 SECRETS = {"gpu-fleet:backupAccessKey": "an access key", "gpu-fleet:backupSecretKey": "a secret key of snapshots"}
 CLUSTER: dict[str, Any] = {
     "location": "fsn1",
@@ -49,7 +25,7 @@ CLUSTER: dict[str, Any] = {
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.deep,
-    pytest.mark.skipif(not PLUGIN.is_file(), reason="python3 -m tools.setup --parts hcloud-plugin"),
+    NEEDS_PLUGIN,
 ]
 
 
@@ -61,9 +37,7 @@ def hetzner() -> Iterator[RunningHetzner]:
 
 @pytest.fixture
 def stack(hetzner: RunningHetzner, engine: Engine) -> Stack:
-    engine.env["PATH"] = f"{PLUGIN.parent}{os.pathsep}{engine.env['PATH']}"
-    made = engine.stack(REPO)
-    (made.folder / "__main__.py").write_text(PROGRAM)
+    made = cluster_stack(engine)
     write(made, hetzner)
     return made
 
@@ -109,7 +83,7 @@ def assert_refused(stack: Stack, said: str) -> None:
 def test_the_program_puts_the_cluster_before_monitoring_and_fleet(
     cloud: Cloud, hetzner: RunningHetzner, engine: Engine
 ) -> None:
-    engine.env["PATH"] = f"{PLUGIN.parent}{os.pathsep}{engine.env['PATH']}"
+    bring_plugin(engine)
     stack = engine.stack(REPO)
     own = {**CLUSTER, "apiUrl": hetzner.url, "backups": {"enabled": True}}
     keys = {"metricsKey": "a metrics key of the cluster", "exporterMarketKey": "x" * 20, "hcloudToken": hetzner.token}

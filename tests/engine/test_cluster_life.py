@@ -5,7 +5,6 @@ k3s is a stand-in with the real API server of Kubernetes and real snapshots of e
 
 import contextlib
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -25,9 +24,8 @@ from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from sandbox.hosts.images import default_cache
 from sandbox.services.child import ServiceError
 from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, REGION, ObjectStore
-from tests.doubles.cloud import REPO
+from tests.doubles.hcloud_plugin import NEEDS_PLUGIN, cluster_stack
 from tests.doubles.pulumi_stack import Engine, Stack, sandbox_config
-from tests.engine.test_cluster import PLUGIN, PROGRAM
 
 VERSION, NEWER = "v1.34.2+k3s1", "v1.34.3+k3s1"
 NAME, BUCKET = "gpu-fleet-test", "snapshots"
@@ -45,7 +43,7 @@ pytestmark = [
     pytest.mark.deep,
     pytest.mark.timeout(900),
     pytest.mark.allow_hosts(["127.0.0.0/8"]),
-    pytest.mark.skipif(not PLUGIN.is_file(), reason="python3 -m tools.setup --parts hcloud-plugin"),
+    NEEDS_PLUGIN,
 ]
 
 
@@ -100,9 +98,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture
 def stack(world: World, engine: Engine) -> Stack:
-    engine.env["PATH"] = f"{PLUGIN.parent}{os.pathsep}{engine.env['PATH']}"
-    made = engine.stack(REPO)
-    (made.folder / "__main__.py").write_text(PROGRAM)
+    made = cluster_stack(engine)
     write(made, world)
     return made
 

@@ -3,7 +3,6 @@
 The plugin is there if `python3 -m tools.setup --parts hcloud-plugin` built it; `make test-deep` does.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +13,9 @@ from sandbox.hetzner.project import Project
 from sandbox.hetzner.server import application
 from sandbox.market.records.clock import MarketClock
 from sandbox.services.http_server import Server, listener
-from tests.doubles.pulumi_stack import REPO, Engine, Stack
-from tools.machine import paths
+from tests.doubles.hcloud_plugin import NEEDS_PLUGIN, bring_plugin
+from tests.doubles.pulumi_stack import Engine, Stack
 
-PLUGIN = paths.find(REPO, os.environ).hcloud_plugin
 TOKEN = "w" * 64
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEvYm0Vw0b1k1c2m8Qb5m0v6WlYb0b9v0Z2c0w5l8b7R try"
 PROGRAM = Path(__file__).parents[1] / "doubles" / "hetzner_node"
@@ -25,7 +23,7 @@ PROGRAM = Path(__file__).parents[1] / "doubles" / "hetzner_node"
 pytestmark = [
     pytest.mark.engine,
     pytest.mark.deep,
-    pytest.mark.skipif(not PLUGIN.is_file(), reason="python3 -m tools.setup --parts hcloud-plugin"),
+    NEEDS_PLUGIN,
 ]
 
 
@@ -38,7 +36,7 @@ def project() -> Project:
 def stack(project: Project, engine: Engine) -> Iterator[Stack]:
     server = Server(application(project), listener())
     server.start()
-    engine.env["PATH"] = f"{PLUGIN.parent}{os.pathsep}{engine.env['PATH']}"
+    bring_plugin(engine)
     made = engine.stack(PROGRAM, project="node")
     plain = {"hcloud:endpoint": f"{server.url}/v1", "hcloud:pollInterval": "50ms", "node:publicKey": KEY}
     made.config(plain, {"hcloud:token": TOKEN})
