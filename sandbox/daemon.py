@@ -224,7 +224,7 @@ class Sandbox:
             proxy = SshProxy()
             self._undo.append(proxy.stop)
             self._network = HostNetwork(inward, store.ca_pem + watchers.ca_pem, proxy)
-        machines = generate(settings.seed, settings.machines)
+        machines = generate(settings.seed, settings.machines, settings.address)
         self._market = Market(MarketClock(settings.time_scale), machines, hosts, faults, self._network)
         self._undo.append(self._market.close)
         app = application(self._market, KEY, settings.thresholds, old_list=settings.old_list)

@@ -40,6 +40,7 @@ class Settings:
     kubernetes_port: int = 0
     controller_port: int = 0
     hetzner_port: int = 0
+    address: str = "127.0.0.1"  # at which rented hosts answer, an address of this machine
     market_only: bool = False
     monitoring: bool = False
     hetzner: Hetzner = "off"

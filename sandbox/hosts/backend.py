@@ -168,7 +168,7 @@ def machine_environment(host: NamespaceHost) -> dict[str, str]:
     ports |= {f"VAST_UDP_PORT_{port}": str(outer) for port, outer in host.udp_ports.items()}
     return {
         "CONTAINER_ID": str(host.spec.instance_id),
-        "PUBLIC_IPADDR": "127.0.0.1",
+        "PUBLIC_IPADDR": host.spec.address,
         "VAST_CONTAINERLABEL": host.spec.name,
         "GPU_COUNT": str(host.spec.gpu_count),
         **ports,

@@ -132,7 +132,7 @@ class Forwarder:
 
 
 def listen(port: int = 0, address: str = LOOPBACK) -> socket.socket:
-    """Return a socket that listens on loopback; port 0 chooses a free port."""
+    """Return a socket that listens, by default on loopback; port 0 chooses a free port."""
     server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     server.bind((address, port))
@@ -141,7 +141,7 @@ def listen(port: int = 0, address: str = LOOPBACK) -> socket.socket:
 
 
 def reserve_udp(address: str = LOOPBACK) -> socket.socket:
-    """Return a UDP socket on a free port of loopback, which reserves the number. Nothing reads the socket."""
+    """Return a UDP socket on a free port, which reserves the number. Nothing reads the socket."""
     reserved = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     reserved.bind((address, 0))
     return reserved

@@ -63,9 +63,9 @@ class NamespaceHost:
         self._inward: list[Listener] = []
         self._outward: dict[int, Listener] = {}
         for port in dict.fromkeys((*([] if spec.command else [SSH_PORT]), *spec.published)):
-            self._publish(port, forwarder.listen())
+            self._publish(port, forwarder.listen(address=spec.address))
         self.ports: Mapping[int, int] = {port: one.server.getsockname()[1] for port, one in self._outward.items()}
-        self._udp = {port: forwarder.reserve_udp() for port in spec.published_udp}
+        self._udp = {port: forwarder.reserve_udp(spec.address) for port in spec.published_udp}
         self.udp_ports: Mapping[int, int] = {port: one.getsockname()[1] for port, one in self._udp.items()}
 
     @property
@@ -166,7 +166,7 @@ class NamespaceHost:
         """Accept connections to a published port again. Raises HostsError if another program took the number."""
         if port not in self._outward:
             try:
-                self._publish(port, forwarder.listen(self.ports[port]))
+                self._publish(port, forwarder.listen(self.ports[port], self.spec.address))
             except OSError as error:
                 raise HostsError(
                     f"Port {self.ports[port]} of {self.spec.name} cannot be opened again: {error}."
@@ -174,7 +174,7 @@ class NamespaceHost:
 
     def move_ports(self) -> None:
         """Publish every open port under another number, and cut the open connections."""
-        servers = {port: forwarder.listen() for port in tuple(self._outward)}
+        servers = {port: forwarder.listen(address=self.spec.address) for port in tuple(self._outward)}
         for port, server in servers.items():
             self.close_port(port)
             self._publish(port, server)

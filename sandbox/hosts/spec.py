@@ -42,6 +42,8 @@ class HostSpec:
     # The container's share of the machine, 0 for all of it.
     memory_mb: int = 0
     cpu_cores: float = 0.0
+    # The machine's address at which its published ports listen.
+    address: str = "127.0.0.1"
     # An extra authority for the host's trust store, PEM, or empty.
     ca_pem: str = ""
 
@@ -63,11 +65,11 @@ class Host(Protocol):
 
     @property
     def ports(self) -> Mapping[int, int]:
-        """Return container port -> port on 127.0.0.1. From 70000 on, a service inside listens on the latter."""
+        """Return container port -> port at its order's address. From 70000 on, a service inside listens on the latter."""
 
     @property
     def udp_ports(self) -> Mapping[int, int]:
-        """Return container port -> port on 127.0.0.1 of the UDP ports."""
+        """Return container port -> port at that address of the UDP ports."""
 
     @property
     def ended(self) -> bool:

@@ -2,7 +2,6 @@
 
 from sandbox.hosts.spec import SSH_PORT, HostSpec
 from sandbox.market.host_network import HostNetwork
-from sandbox.market.records import offers
 from sandbox.market.records.contracts import Contract
 
 MIB = 2**20
@@ -21,7 +20,7 @@ def host_spec(contract: Contract, network: HostNetwork) -> HostSpec:
             "CONTAINER_ID": str(contract.id),
             "CONTAINER_API_KEY": contract.api_key,
             "VAST_CONTAINERLABEL": f"C.{contract.id}",
-            "PUBLIC_IPADDR": offers.LOOPBACK,
+            "PUBLIC_IPADDR": machine.address,
             "GPU_COUNT": str(machine.num_gpus),
         },
         onstart=request.onstart or "",
@@ -38,6 +37,7 @@ def host_spec(contract: Contract, network: HostNetwork) -> HostSpec:
         download_mbps=machine.inet_down,
         memory_mb=machine.cpu_ram_mb,
         cpu_cores=float(machine.cores),
+        address=machine.address,
         inward=network.inward,
         ca_pem=network.ca_pem,
     )

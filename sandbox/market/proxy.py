@@ -1,4 +1,4 @@
-"""The market's SSH proxy: one loopback port for each instance.
+"""The market's SSH proxy: one port for each instance, at the address of its machine.
 
 The port exists from the rental on and leads to the instance's port 22 while it runs.
 """
@@ -10,7 +10,6 @@ from sandbox.hosts.forwarder import Forwarder, Listener, dial_machine, listen
 from sandbox.hosts.pump import Line
 from sandbox.hosts.spec import SSH_PORT, HostsError
 from sandbox.market.records.contracts import Contract
-from sandbox.market.records.offers import LOOPBACK
 
 
 class SshProxy:
@@ -28,12 +27,12 @@ class SshProxy:
             host = contract.host
             if host is None or contract.phase != "up" or SSH_PORT not in host.ports:
                 raise HostsError(f"Instance {contract.id} takes no logins now.")
-            return dial_machine(LOOPBACK, host.ports[SSH_PORT])()
+            return dial_machine(contract.machine.address, host.ports[SSH_PORT])()
 
         with self._lock:
             if self._forwarder is None:
                 self._forwarder = Forwarder()
-            server = listen()
+            server = listen(address=contract.machine.address)
             # The host's own line meters and slows the bytes; this one does neither.
             self._listeners[contract.id] = self._forwarder.serve(server, dial, Line(), host_dialled=False)
         return int(server.getsockname()[1])

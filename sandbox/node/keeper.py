@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO
 
 from sandbox.node import cgroups
-from sandbox.node.plan import NAMES, Plan, read
+from sandbox.node.plan import Plan, read
 
 NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--uts", "--ipc", "--net", "--cgroup")
 LOOK_SECONDS, START_SECONDS, END_SECONDS = 0.02, 10.0, 20.0
@@ -103,8 +103,8 @@ def connect(plan: Plan, first: int) -> None:
     """Make the link between the machine and the node's network, and the addresses at which pods reach the machine."""
     ip("link", "add", plan.link, "type", "veth", "peer", "name", "eth0", "netns", str(first))
     ip("address", "add", f"{plan.gateway}/24", "dev", plan.link)
-    for place in range(NAMES):
-        ip("address", "add", f"{plan.name_address(place)}/32", "dev", plan.link)
+    for address in plan.world:
+        ip("address", "add", f"{address}/32", "dev", plan.link)
     ip("link", "set", plan.link, "up")
     ip("route", "add", plan.pods, "via", plan.address)
 

@@ -8,6 +8,7 @@ NODE = "node"  # its name in the cluster
 API_PORT, KUBELET_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 10250, 2379, 2380
 SERVICES, API_SERVICE, DNS_SERVICE = "10.96.0.0/16", "10.96.0.1", "10.96.0.10"
 NAMES, FIRST_NAME = 8, 10  # how many names of the world pods may know; the last number of the first one's address
+RENTED = 2  # the last number of the address of rented machines
 INSIDE = "/run/node"  # the node's folder, as its own programs see it: short enough for sockets
 FILE = "plan.json"
 
@@ -49,9 +50,26 @@ class Plan:
         """The control group that holds the node, in each hierarchy."""
         return f"gpu-fleet-node-{self.number}"
 
+    def world_address(self, last: int) -> str:
+        """Return an address of this machine that network policies take for a public one, as no private network has it.
+
+        The internet does not route it either: it is of a range for measurements (RFC 2544).
+        """
+        return f"198.18.{self.number}.{last}"
+
     def name_address(self, place: int) -> str:
         """Return the machine's address for one of the names that pods know."""
-        return f"10.222.{self.number}.{FIRST_NAME + place}"
+        return self.world_address(FIRST_NAME + place)
+
+    @property
+    def rented(self) -> str:
+        """The address at which emulated hosts listen, if pods are to reach them."""
+        return self.world_address(RENTED)
+
+    @property
+    def world(self) -> tuple[str, ...]:
+        """Every address of this machine that pods take for one of the world."""
+        return (self.rented, *map(self.name_address, range(NAMES)))
 
     def write(self) -> Path:
         """Write the plan into the node's folder and return the file."""

@@ -151,13 +151,15 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def running_cloud(folder: Path, vllm: Vllm = "double", time_scale: float = TIME_SCALE) -> Iterator[Cloud]:
-    """Run a cloud until the block ends; skips where hosts cannot be emulated."""
+def running_cloud(
+    folder: Path, vllm: Vllm = "double", time_scale: float = TIME_SCALE, **settings: Any
+) -> Iterator[Cloud]:
+    """Run a cloud until the block ends; skips where hosts cannot be emulated. `settings`: more of the sandbox's."""
     if os.getuid() != 0:
         pytest.skip("emulated hosts are tested as root")
     _state, cache = folders(os.environ)
     (folder / "state").mkdir(parents=True)
-    sandbox = Sandbox(Settings(folder / "state", cache, vllm=vllm, time_scale=time_scale))
+    sandbox = Sandbox(Settings(folder / "state", cache, vllm=vllm, time_scale=time_scale, **settings))
     sandbox.start()
     try:
         yield Cloud(sandbox, folder, time_scale=time_scale)

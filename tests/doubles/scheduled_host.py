@@ -10,7 +10,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.create import Served
 from providers.vast.host_spec import spec_of
 from providers.vast.settings import InstanceSettings
-from sandbox.market.records.offers import LOOPBACK
+from sandbox.market.records.machines import LOOPBACK
 from tests.doubles.certificates import certificate
 from tests.doubles.facts import EMPTY
 from tests.doubles.market import HOST_KEY

@@ -94,10 +94,10 @@ def _constant(contract: Contract, clock: MarketClock) -> Mapping[str, Any]:
         "extra_env": [[key, value] for key, value in request.env.items()],
         "disk_space": request.disk,
         "jupyter_token": contract.api_key[:32],
-        "ssh_host": offers.LOOPBACK,
+        "ssh_host": machine.address,
         "ssh_idx": str(contract.id % 9 + 1),
         # The live market pads the address with blanks, so does this one.
-        "public_ipaddr": f"{offers.LOOPBACK} ",
+        "public_ipaddr": f"{machine.address} ",
         "direct_port_count": machine.direct_ports,
     }
     return contract.row

@@ -22,6 +22,7 @@ class Gpu:
     teraflops: float
 
 
+LOOPBACK = "127.0.0.1"
 GPUS: Sequence[Gpu] = (
     Gpu("RTX 4090", 24564, (0.25, 0.60), 890, 1008.0, 450, 90, 82.6),
     Gpu("RTX 3090", 24576, (0.10, 0.30), 860, 936.0, 350, 60, 35.6),
@@ -133,6 +134,7 @@ class Machine:
     lease_seconds: float  # how long it may still be rented
     boot_seconds: float  # from the unpacked image to a running container
     draw: float  # 0 to 1, for what differs and does not matter
+    address: str = LOOPBACK  # at which its instances answer, an address of this computer
 
     @property
     def country(self) -> str:
@@ -140,13 +142,14 @@ class Machine:
         return self.place.rsplit(",", 1)[-1].strip()
 
 
-def generate(seed: int, count: int = 360) -> list[Machine]:
+def generate(seed: int, count: int = 360, address: str = LOOPBACK) -> list[Machine]:
     """Return `count` machines, and one more for each rare card; ids are unique and rise."""
     source = random.Random(seed)
-    return [
+    made = [
         *(_machine(source, index) for index in range(count)),
         *(_machine(source, count + index, gpu) for index, gpu in enumerate(RARE)),
     ]
+    return [replace(machine, address=address) for machine in made]
 
 
 def _machine(source: random.Random, index: int, rare: Gpu | None = None) -> Machine:

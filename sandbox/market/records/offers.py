@@ -9,7 +9,6 @@ from sandbox.market.records.machines import Machine
 
 HOURS_A_MONTH = 720
 DEFAULT_STORAGE_GB = 8.0
-LOOPBACK = "127.0.0.1"
 
 # The same for every machine. Clients read these fields and choose by none.
 SAME: dict[str, Any] = {
@@ -126,7 +125,7 @@ def hardware(machine: Machine) -> Mapping[str, Any]:
         "internet_up_cost_per_tb": machine.traffic_cost * 1024,
         "internet_down_cost_per_tb": machine.traffic_cost * 1024,
         "direct_port_count": machine.direct_ports,
-        "public_ipaddr": LOOPBACK,
+        "public_ipaddr": machine.address,
         "static_ip": machine.static,
         "datacenter": machine.datacenter,
         "reliability": machine.reliability,

@@ -1,5 +1,6 @@
 """What a node is told: files, keys and programs that agree with each other."""
 
+import ipaddress
 import ssl
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from components.controller_manifests import PRIVATE_4
 from sandbox.node import files, keys, objects, plan, programs
 from sandbox.node.node import Node
 from sandbox.services.child import ServiceError
@@ -29,7 +31,13 @@ def test_nodes_of_one_machine_share_no_address_and_no_group(wanted: plan.Plan) -
     for name in ("link", "gateway", "address", "pods", "cgroup"):
         assert getattr(wanted, name) != getattr(other, name)
     assert len(wanted.link) < 16  # the kernel's limit
-    assert len({wanted.gateway, wanted.address, *map(wanted.name_address, range(plan.NAMES))}) == 2 + plan.NAMES
+    assert len({wanted.gateway, wanted.address, *wanted.world, *other.world}) == 2 + 2 * (1 + plan.NAMES)
+
+
+def test_the_world_is_no_private_network_to_a_policy(wanted: plan.Plan) -> None:
+    private = [ipaddress.ip_network(network) for network in PRIVATE_4]
+
+    assert not [one for one in wanted.world if any(ipaddress.ip_address(one) in network for network in private)]
 
 
 def test_a_program_starts_after_one_that_stands_before_it(wanted: plan.Plan) -> None:
@@ -76,9 +84,9 @@ def test_settings_files_can_be_read_and_are_nobody_elses(wanted: plan.Plan, tmp_
 
 
 def test_names_of_the_world_stand_before_those_of_the_cluster() -> None:
-    text = objects.corefile({"market.example.net": "10.222.0.10"})
+    text = objects.corefile({"market.example.net": "198.18.0.10"})
 
-    assert "10.222.0.10 market.example.net" in text
+    assert "198.18.0.10 market.example.net" in text
     assert "fallthrough" in text
     assert "hosts" not in objects.corefile({})
 
