@@ -59,10 +59,10 @@ def main() -> None:
         watching = observe(stack, source, config.values, config.project, leaves, cluster)
         pulumi.export("observability", watching)
     if stack.cluster_controller and os.environ.get("GPU_FLEET_KUBERNETES") != "off":
-        from components.controller import run_controller  # noqa: PLC0415 -- as above
+        from components import controller  # noqa: PLC0415 -- as above
 
-        way = own.kubeconfig if own else None
-        made = run_controller(stack, source, config.values, config.project, identity.tokenSecret, way)
+        way = controller.OwnCluster(own.kubeconfig, own.api, own.api_certificate) if own else None
+        made = controller.run_controller(stack, source, config.values, config.project, identity.tokenSecret, way)
         pulumi.export("controller", made)
     export_fleets(fleets)
     export_elastic(stack, [fleet.args for fleet in fleets], identity, keys)

@@ -51,6 +51,7 @@ OF_CLUSTER = {  # what an edit does there
     "volume_gb": "nothing; the volume grows; Hetzner shrinks none",
     "load_balancer": "in place: hosts report to another address",
     "receiver_port": "in place: hosts report to another port",
+    "api_port": "nothing; firewall and port of the controller's API follow, and its pod starts anew",
     "protect": "nothing; a deletion is allowed, or refused",
     "network": "none: refused while the cluster exists",
     "name": "nothing; the cluster's resources get other names",

@@ -13,6 +13,7 @@ import pulumi
 from components.cluster import controller_cluster, read_kubeconfig, watched_controller
 from components.cluster_objects import ClusterObjects, Place
 from components.controller_manifests import (
+    CERTIFICATE_SECRET,
     CONTROLLER_SECRET,
     DSN,
     POSTGRES_PASSWORD,
@@ -26,7 +27,7 @@ from config.controller_kubernetes import ControllerKubernetesConfig
 from config.dialect import DialectError, read_yaml
 from config.messages import ConfigError
 from config.stack import StackConfig
-from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT
+from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT, TLS_KEYS
 
 SECTION = "controller.kubernetes"
 PASSPHRASE, PASSPHRASE_FILE = "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE"
@@ -35,13 +36,29 @@ STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of a backend s3:/
 
 
 @dataclass(frozen=True)
+class OwnCluster:
+    """The cluster that the stack itself makes. `api`: where clients from outside reach the controller, if they may.
+
+    `certificate`: of the API and its key, PEM.
+    """
+
+    kubeconfig: pulumi.Output[str]
+    api: pulumi.Output[str] | None = None
+    certificate: tuple[pulumi.Output[str], pulumi.Output[str]] | None = None
+
+
+@dataclass(frozen=True)
 class ControllerKeys:
-    """The secrets of the stack that the controller in the cluster needs. `dsn`: of a PostgreSQL of the operator's."""
+    """The secrets of the stack that the controller in the cluster needs. `dsn`: of a PostgreSQL of the operator's.
+
+    `certificate`: that of the API and its key, PEM, if it is served over TLS.
+    """
 
     token_secret: pulumi.Output[str]
     store_access: pulumi.Output[str]
     store_secret: pulumi.Output[str]
     dsn: pulumi.Output[str] | None = None
+    certificate: tuple[pulumi.Output[str], pulumi.Output[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +66,8 @@ class Setup:
     """What the controller in a cluster is made from, besides keys of the stack.
 
     `kubeconfig`: its text; `passphrase`: of the stack's secrets, None without one; `encryption`: the keys of the stack's file
-    that say how it encrypts; `watched_from`: the namespace of our Prometheus in this cluster, empty without one.
+    that say how it encrypts; `watched_from`: the namespace of our Prometheus in this cluster, empty without one;
+    `api_port`: of the node, for clients from outside, 0 for none.
     """
 
     section: ControllerKubernetesConfig
@@ -58,6 +76,7 @@ class Setup:
     passphrase: str | None = field(repr=False)
     encryption: Mapping[str, str]
     watched_from: str = ""
+    api_port: int = 0
 
 
 class ClusterController(pulumi.ComponentResource):
@@ -81,6 +100,8 @@ class ClusterController(pulumi.ComponentResource):
         secrets = {CONTROLLER_SECRET: secret}
         if keys.dsn is None:
             secrets[POSTGRES_SECRET] = {POSTGRES_PASSWORD: password}
+        if keys.certificate is not None:
+            secrets[CERTIFICATE_SECRET] = dict(zip(TLS_KEYS, keys.certificate, strict=True))
         settings = ControllerSettings(
             section,
             pulumi.get_stack(),
@@ -89,6 +110,7 @@ class ClusterController(pulumi.ComponentResource):
             own_postgres=keys.dsn is None,
             watched_from=setup.watched_from,
             encryption=setup.encryption,
+            api_port=setup.api_port,
         )
         key = keys.token_secret
         place = Place(
@@ -149,12 +171,12 @@ def run_controller(
     known: Container[str],
     project: Path,
     token_secret: pulumi.Output[str],
-    kubeconfig: pulumi.Output[str] | None = None,
+    own: OwnCluster | None = None,
 ) -> dict[str, Any]:
-    """Declare the controller's objects. Return an export: the namespace, and the way to the API.
+    """Declare the controller's objects. Return an export: the namespace, and the ways to the API.
 
-    `known` are the config keys that have a value; `kubeconfig`: that of the stack's own cluster. Raises pulumi.RunError if
-    another kubeconfig or a passphrase cannot be read.
+    `known` are the config keys that have a value; `own`: the stack's own cluster. Raises pulumi.RunError if another cluster's
+    kubeconfig, or a passphrase, cannot be read.
     """
     assert stack.cluster_controller is not None
     section = controller_cluster(stack.cluster_controller, stack.kubernetes)
@@ -163,16 +185,18 @@ def run_controller(
         store_access=source.require_secret("storeAccessKey"),
         store_secret=source.require_secret("storeSecretKey"),
         dsn=source.require_secret("controllerDsn") if "controllerDsn" in known else None,
+        certificate=own.certificate if own else None,
     )
     watched_from = stack.kubernetes.namespace if stack.kubernetes and watched_controller(stack) else ""
     try:
         setup = Setup(
             section,
             stack.controller.backend,
-            read_kubeconfig(section, project, os.environ, SECTION) if kubeconfig is None else kubeconfig,
+            own.kubeconfig if own else read_kubeconfig(section, project, os.environ, SECTION),
             read_passphrase(os.environ),
             read_encryption(project, pulumi.get_stack()),
             watched_from,
+            (stack.cluster.api_port or 0) if stack.cluster else 0,
         )
         ClusterController("controller", setup, keys)
     except ConfigError as error:
@@ -180,7 +204,7 @@ def run_controller(
     if "@" not in section.image:
         pulumi.log.warn(pinning_advice(section.image))
     reach = f"kubectl --namespace {section.namespace} port-forward service/{CONTROLLER} {CONTROLLER_PORT}"
-    return {"namespace": section.namespace, "reach": reach}
+    return {"namespace": section.namespace, "reach": reach, **({"api": own.api} if own and own.api is not None else {})}
 
 
 def pinning_advice(image: str) -> str:

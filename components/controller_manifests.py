@@ -12,6 +12,7 @@ from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT
 # Names and keys of the Secrets that the program makes besides the manifests.
 CONTROLLER_SECRET, DSN = "controller-keys", "GPU_FLEET_DSN"
 POSTGRES_SECRET, POSTGRES_PASSWORD = "postgres-password", "POSTGRES_PASSWORD"
+CERTIFICATE_SECRET = "controller-certificate"  # noqa: S105 -- a name: of the API, where clients from outside reach it
 
 POSTGRES, POSTGRES_PORT = "postgres", 5432
 DATABASE = "controller"  # the name of the database and of its user
@@ -20,6 +21,8 @@ POSTGRES_USER = 999  # the image's user
 USER = 10001  # as Containerfile.controller has it
 PROJECT_FOLDER = "/opt/gpu-fleet"  # as Containerfile.controller has it
 WORK = "/work"  # Pulumi's home, and a folder for each slot that moves
+TLS, TLS_PORT = "/etc/controller", 8443
+OUTSIDE = "controller-outside"  # the service at a port of the node
 STACK_FILE = "controller-stack"  # the ConfigMap with the part of the stack's file that says how it encrypts
 GRACE_SECONDS = (
     60  # in which commands of Pulumi give up their locks; the next controller adopts what is cut off by then
@@ -38,7 +41,8 @@ class ControllerSettings:
 
     `stack`: the name of the stack; `secret_keys`: the variables that the controller's Secret holds; `own_postgres`: whether
     the cluster runs PostgreSQL; `watched_from`: the namespace of our Prometheus in this cluster, if it has one;
-    `encryption`: the keys of the stack's file that say how the stack encrypts. None of them is a secret.
+    `encryption`: the keys of the stack's file that say how the stack encrypts; `api_port`: of the node, at which clients of
+    config's networks reach the API over TLS, 0 for none. None of them is a secret.
     """
 
     section: ControllerKubernetesConfig
@@ -48,6 +52,7 @@ class ControllerSettings:
     own_postgres: bool
     watched_from: str = ""
     encryption: Mapping[str, str] = field(default_factory=dict)
+    api_port: int = 0
 
 
 def manifests(settings: ControllerSettings) -> list[Manifest]:
@@ -65,10 +70,12 @@ def ways(settings: ControllerSettings) -> list[Way]:
     callers: list[Peer] = [
         *([Pods(settings.watched_from, "prometheus")] if settings.watched_from else []),
         *(Pods(namespace) for namespace in section.client_namespaces),
-        *(Network(network) for network in section.client_networks),
     ]
+    clients = [Network(network) for network in section.client_networks]
     return [
         *(Way(caller, CONTROLLER, CONTROLLER_PORT) for caller in callers),
+        # Who comes from outside comes over TLS, if the API has it.
+        *(Way(client, CONTROLLER, TLS_PORT if settings.api_port else CONTROLLER_PORT) for client in clients),
         *([Way(CONTROLLER, POSTGRES, POSTGRES_PORT)] if settings.own_postgres else []),
         *(Way(CONTROLLER, Network(network), None) for network in section.networks),
         # Market, bucket and state backend; SSH and gate of hosts, whose ports the market maps to any above 1023.
@@ -89,11 +96,14 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
         STACK_FILE, section.namespace, CONTROLLER, {stack_file: json.dumps(dict(settings.encryption), indent=1)}
     )
     files = [encryption] if settings.encryption else []
+    outside = settings.api_port > 0
+    over_tls = {"GPU_FLEET_TLS": TLS, "GPU_FLEET_TLS_LISTEN": f"0.0.0.0:{TLS_PORT}"} if outside else {}
+    certificate = {TLS: {"secret": {"secretName": CERTIFICATE_SECRET}}} if outside else {}
     workload = Workload(
         name=CONTROLLER,
         image=section.image,
         user=USER,
-        ports={"http": CONTROLLER_PORT},
+        ports={"http": CONTROLLER_PORT, **({"https": TLS_PORT} if outside else {})},
         probe=("http", "/healthz"),
         ready_path="/readyz",
         memory=f"{section.memory_mb}Mi",
@@ -102,6 +112,7 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
         variables={
             "GPU_FLEET_STACK": settings.stack,
             "GPU_FLEET_LISTEN": f"0.0.0.0:{CONTROLLER_PORT}",
+            **over_tls,
             "GPU_FLEET_PROJECT": PROJECT_FOLDER,
             "GPU_FLEET_WORK": f"{WORK}/slots",
             "GPU_FLEET_BOOTS_AT_ONCE": str(max(1, (section.memory_mb - OWN_MB) // SLOT_MB)),
@@ -111,7 +122,7 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
             "HOME": WORK,
         },
         environment={key: (CONTROLLER_SECRET, key) for key in sorted(settings.secret_keys)},
-        mounts={WORK: {"emptyDir": {}}, "/tmp": {"emptyDir": {}}},  # noqa: S108 -- the container's own
+        mounts={WORK: {"emptyDir": {}}, "/tmp": {"emptyDir": {}}, **certificate},  # noqa: S108 -- the container's own
         single_files={f"{PROJECT_FOLDER}/{stack_file}": (STACK_FILE, stack_file) for _one in files},
         files=files,
         grace_seconds=GRACE_SECONDS,
@@ -123,7 +134,15 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
         *files,
         deployment(workload, section.namespace),
         service(CONTROLLER, section.namespace, {"http": (CONTROLLER_PORT, "http")}),
+        *([_door(section.namespace, settings.api_port)] if outside else []),
     ]
+
+
+def _door(namespace: str, port: int) -> Manifest:
+    """Return the service by which clients from outside reach the API at a port of the node."""
+    made = service(CONTROLLER, namespace, {"https": (HTTPS, "https")}, "NodePort", node_port=port, keeps_source=True)
+    made["metadata"]["name"] = OUTSIDE
+    return made
 
 
 def postgres(settings: ControllerSettings) -> list[Manifest]:

@@ -11,10 +11,19 @@ import pulumi
 import pulumi_hcloud as hcloud
 
 from components.fleet import OwnReceiver
-from components.hetzner_rules import backups_of, default_name, firewall_rules, first_start, key_name, keys_of
+from components.hetzner_balancer import HTTPS, Site, put_load_balancer
+from components.hetzner_rules import (
+    backups_of,
+    clients_of,
+    default_name,
+    firewall_rules,
+    first_start,
+    key_name,
+    keys_of,
+)
 from config.cluster import ZONES, ClusterConfig
 from config.stack import StackConfig
-from providers.cluster.names import LOAD_BALANCER, OWNER
+from providers.cluster.names import OWNER
 from providers.cluster.resource import Account, Certificate, Kubeconfig, Node
 from providers.identity.resource import Identity
 
@@ -22,7 +31,6 @@ if TYPE_CHECKING:
     from providers.cluster.server_keys import ServerKeys
 
 IMAGE = "debian-12"
-HTTPS = 443
 Value = TypeVar("Value")
 NEVER_REPLACED_FOR = ["userData", "image", "sshKeys"]  # each would make Hetzner's server anew, with everything on it
 
@@ -51,8 +59,9 @@ class ClusterArgs:
 class HetznerCluster(pulumi.ComponentResource):
     """`gpu-fleet:components:HetznerCluster`: what Hetzner charges, and k3s on it.
 
-    Outputs: `address`; `kubeconfig`, a secret; `receiver`, where hosts report to, with `certificate`; `node`, after which
-    the cluster serves; `account`, which knows the price.
+    Outputs: `address`; `kubeconfig`, a secret; `receiver`, where hosts report to, with `certificate`; `api`, where clients
+    reach the controller, if they may, with `api_certificate`; `node`, after which the cluster serves; `account`, which knows
+    the price.
     """
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -103,18 +112,36 @@ class HetznerCluster(pulumi.ComponentResource):
             automount=False,  # the server mounts it where k3s expects it
             opts=self._options,
         )
-        outside = self._balanced(server) if cluster.load_balancer else self.address
-        self.certificate = Certificate(
-            "receiver-certificate",
-            {"addresses": [outside], "caKey": identity.caKey, "caCertificate": identity.caCertificate},
-            self._own,
-        )
+        outside = self.address
+        if cluster.load_balancer:
+            site = Site(self._name, self._labels, self._network.id.apply(int), self._options, self._kept)
+            outside = put_load_balancer(site, cluster, server)
+        self.certificate = self._certificate("receiver-certificate", outside)
+        self.api, self.api_certificate = self._api()
         self.node = self._node(server, volume, keys, attachment)
         self.kubeconfig = _sealed(self._kubeconfig(keys).kubeconfig)
         port = HTTPS if cluster.load_balancer else cluster.receiver_port
         url = pulumi.Output.concat("https://", outside, "" if port == HTTPS else f":{port}")
         self.receiver = OwnReceiver(url, (self.node,))
         self.register_outputs({"address": self.address})
+
+    def _certificate(self, name: str, address: pulumi.Output[str]) -> Certificate:
+        identity = self._args.identity
+        inputs = {"addresses": [address], "caKey": identity.caKey, "caCertificate": identity.caCertificate}
+        return Certificate(name, inputs, self._own)
+
+    def _api(self) -> tuple[pulumi.Output[str] | None, tuple[pulumi.Output[str], pulumi.Output[str]] | None]:
+        """Return the URL of the controller's API at the server, with certificate and key; None for each if it is closed.
+
+        A load balancer passes it on to nobody: Hetzner's firewalls stand before servers alone.
+        """
+        if not clients_of(self._args.stack):
+            return None, None
+        made = self._certificate("api-certificate", self.address)
+        return pulumi.Output.concat("https://", self.address, f":{self._cluster.api_port}"), (
+            made.certificate,
+            made.key,
+        )
 
     @property
     def receiver_certificate(self) -> tuple[pulumi.Output[str], pulumi.Output[str]] | None:
@@ -153,7 +180,7 @@ class HetznerCluster(pulumi.ComponentResource):
         firewall = hcloud.Firewall(
             "cluster-firewall",
             name=self._name,
-            rules=[hcloud.FirewallRuleArgs(**rule) for rule in firewall_rules(cluster, reports=self._is_reported_to)],
+            rules=[hcloud.FirewallRuleArgs(**rule) for rule in self._rules()],
             labels=self._labels,
             opts=self._options,
         )
@@ -191,45 +218,9 @@ class HetznerCluster(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(self._kept, kept),
         )
 
-    @property
-    def _is_reported_to(self) -> bool:
-        return self._args.stack.kubernetes is not None
-
-    def _balanced(self, server: hcloud.Server) -> pulumi.Output[str]:
-        """Put a load balancer in front of the receiver; it reaches the server in the private network. Return its address."""
-        balancer = hcloud.LoadBalancer(
-            "cluster-load-balancer",
-            name=self._name,
-            load_balancer_type=LOAD_BALANCER,
-            location=self._cluster.location,
-            labels=self._labels,
-            delete_protection=self._cluster.protect,
-            opts=self._kept,
-        )
-        number = balancer.id.apply(int)
-        inside = hcloud.LoadBalancerNetwork(
-            "cluster-load-balancer-network",
-            load_balancer_id=number,
-            network_id=self._network.id.apply(int),
-            opts=pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=[server])),
-        )
-        hcloud.LoadBalancerService(
-            "cluster-load-balancer-service",
-            load_balancer_id=balancer.id,
-            protocol="tcp",
-            listen_port=HTTPS,
-            destination_port=self._cluster.receiver_port,
-            opts=self._options,
-        )
-        hcloud.LoadBalancerTarget(
-            "cluster-load-balancer-target",
-            load_balancer_id=number,
-            type="server",
-            server_id=server.id.apply(int),
-            use_private_ip=True,
-            opts=pulumi.ResourceOptions.merge(self._options, pulumi.ResourceOptions(depends_on=[inside])),
-        )
-        return balancer.ipv4
+    def _rules(self) -> list[dict[str, Any]]:
+        stack = self._args.stack
+        return firewall_rules(self._cluster, reports=stack.kubernetes is not None, clients=clients_of(stack))
 
     def _way(self, keys: "pulumi.Output[ServerKeys]") -> dict[str, Any]:
         """Return the way to the server over SSH. The fingerprint is no secret."""

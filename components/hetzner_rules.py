@@ -2,9 +2,11 @@
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from config.cluster import ClusterConfig
+from config.stack import StackConfig
 from config.store import StoreConfig
 
 if TYPE_CHECKING:
@@ -14,8 +16,11 @@ SSH_PORT, API_PORT = 22, 6443
 EVERYWHERE = ["0.0.0.0/0", "::/0"]
 
 
-def firewall_rules(cluster: ClusterConfig, *, reports: bool) -> list[dict[str, Any]]:
-    """Return what may come in from outside; Hetzner drops all else. `reports`: hosts reach the receiver at the server."""
+def firewall_rules(cluster: ClusterConfig, *, reports: bool, clients: Sequence[str] = ()) -> list[dict[str, Any]]:
+    """Return what may come in from outside; Hetzner drops all else.
+
+    `reports`: hosts reach the receiver at the server. `clients`: networks that reach the controller's API there.
+    """
     admins = list(cluster.admin_cidrs)
     rules: list[dict[str, Any]] = [
         {"direction": "in", "protocol": "tcp", "port": str(SSH_PORT), "source_ips": admins, "description": "SSH"},
@@ -33,7 +38,24 @@ def firewall_rules(cluster: ClusterConfig, *, reports: bool) -> list[dict[str, A
         rules.append(
             {"direction": "in", "protocol": "tcp", "port": port, "source_ips": EVERYWHERE, "description": "receiver"}
         )
+    if clients and cluster.api_port:
+        port = str(cluster.api_port)
+        rules.append(
+            {
+                "direction": "in",
+                "protocol": "tcp",
+                "port": port,
+                "source_ips": list(clients),
+                "description": "controller's API",
+            }
+        )
     return rules
+
+
+def clients_of(stack: StackConfig) -> Sequence[str]:
+    """Return the networks from which clients reach the controller's API at the stack's own server; none if it is closed."""
+    controller = stack.cluster_controller
+    return controller.client_networks if controller and stack.cluster and stack.cluster.api_port else ()
 
 
 def default_name(stack: str) -> str:

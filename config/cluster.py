@@ -129,6 +129,14 @@ class ClusterConfig(Section):
         le=NODE_PORTS[1],
         description="Port of the server at which it serves the receiver.",
     )
+    api_port: int | None = Field(
+        None,
+        alias="apiPort",
+        ge=NODE_PORTS[0],
+        le=NODE_PORTS[1],
+        description="Port of the server at which it serves the controller's API over TLS, to "
+        "`controller.kubernetes.clientNetworks` alone. Default: none.",
+    )
     protect: bool = Field(
         True, description="Whether Pulumi and Hetzner refuse to delete server, volume and address; set false before."
     )
@@ -185,6 +193,14 @@ class ClusterConfig(Section):
             raise ValueError(
                 f"adminCidrs has {', '.join(map(str, wide))}, so that the whole internet reaches SSH and the API of "
                 "Kubernetes; name your own networks, or set adminCidrsOpen to true"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _ports_apart(self) -> "ClusterConfig":
+        if self.api_port == self.receiver_port:
+            raise ValueError(
+                f"apiPort and receiverPort are both {self.api_port}; choose another apiPort, such as 30444"
             )
         return self
 

@@ -1,7 +1,9 @@
 """What the section `cluster` asks of other sections: the cluster is the stack's own, so that no other way leads there."""
 
 from config.base import PROJECT, path_of
+from config.cluster import ClusterConfig
 from config.cluster_place import ClusterPlace
+from config.controller_kubernetes import ControllerKubernetesConfig
 from config.kubernetes import KubernetesConfig
 from config.monitoring import MetricsConfig
 from config.stack import StackConfig
@@ -20,7 +22,7 @@ def cluster_mistakes(config: StackConfig) -> list[str]:
         mistakes += [*_other_ways(config.kubernetes, "kubernetes"), *_unfit(config.kubernetes, config)]
     if config.controller.kubernetes:
         mistakes += _other_ways(config.controller.kubernetes, "controller.kubernetes")
-    return mistakes
+    return [*mistakes, *_opens_to_nobody(config.cluster, config.controller.kubernetes)]
 
 
 def reporting(config: StackConfig) -> StackConfig:
@@ -36,6 +38,26 @@ def _other_ways(place: ClusterPlace, section: str) -> list[str]:
         for key, value in given.items()
         if value
     ]
+
+
+def _opens_to_nobody(cluster: ClusterConfig, controller: ControllerKubernetesConfig | None) -> list[str]:
+    if cluster.api_port is None:
+        return []
+    path = path_of("cluster", "apiPort")
+    if controller is None:
+        mistake = (
+            f"{path} is {cluster.api_port}, and the cluster has no controller whose API it could serve; take it out, or "
+            f"describe the controller in {PROJECT}:controller.kubernetes."
+        )
+        return [mistake]
+    if controller.client_networks:
+        return []
+    networks = path_of("controller", "kubernetes", "clientNetworks") + "[0]"
+    mistake = (
+        f"{path} is {cluster.api_port}, and no network may come in there; name your clients' with: "
+        f"pulumi config set --path '{networks}' 198.51.100.0/24"
+    )
+    return [mistake]
 
 
 def _unfit(own: KubernetesConfig, config: StackConfig) -> list[str]:

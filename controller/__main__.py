@@ -5,16 +5,13 @@ import os
 import signal
 import sys
 
-import uvicorn
-
 from controller.api.app import create_app
+from controller.api.serving import serve
 from controller.store.errors import StoreDown, StoreRefused
 from controller.store.store import Store
 from controller.world.metrics import LoopMetrics
 from controller.world.service import Service
 from controller.world.settings import SettingsError, read_settings
-
-GRACE_SECONDS = 3  # for answers under way at the end
 
 
 def main() -> int:
@@ -35,20 +32,20 @@ def main() -> int:
         return 1
     service = Service(settings, os.environ, store)
     app = create_app(store, service.main.offers)
-    host, port = settings.address
-    server = uvicorn.Server(
-        uvicorn.Config(app, host=host, port=port, log_level="warning", timeout_graceful_shutdown=GRACE_SECONDS)
-    )
     # The server handles these while it runs, and sends them again afterwards: then there is an end to be made in order.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
     service.start(LoopMetrics(app.state.metrics.registry))
     try:
-        server.run()  # until SIGTERM or SIGINT
+        return 0 if serve(app, settings.address, settings.outside) else 1
+    except OSError as error:  # of the certificate's files
+        print(
+            f"controller: the API cannot be served over TLS ({error}); GPU_FLEET_TLS names the folder", file=sys.stderr
+        )
+        return 1
     finally:
         service.stop()
         store.close()
-    return 0 if server.started else 1
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ PLACES = (
     ("controller", "backend"),
 )
 ADMINS = ("cluster", "adminCidrs")
+CLIENTS = (("controller", "kubernetes", "clientNetworks"), ("controller", "kubernetes", "clientNamespaces"))
 SENT = "the program sends keys or data there; the review did not follow it"
 
 
@@ -41,6 +42,8 @@ def _why(place: tuple[str, ...]) -> str:
     """Return what an edit of a place opens; empty for most."""
     if place[:2] == ADMINS:
         return "from there, SSH and the API of the stack's own cluster are reached"
+    if place[:3] in CLIENTS:
+        return "from there, the controller's API is reached"
     return "files are uploaded from there" if place[0] == "models" and place[-1] == "source" else ""
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
+from controller.api.serving import Outside
 from providers.elastic.applied import told
 
 PREFIX = "GPU_FLEET_"
@@ -29,13 +30,27 @@ class ControllerSettings(BaseModel):
     project: Path = Field(description="Folder of the program; the current one if it is not set.")
     work: Path = Field(description="Folder for work folders that only this user may read.")
     listen: str = Field("127.0.0.1:8300", pattern=r"^[^\s:]*:\d{1,5}$", description="Address and port of the API.")
+    tls: Path | None = Field(None, description="Folder of tls.crt and tls.key, for `tls_listen`.")
+    tls_listen: str = Field(
+        "", pattern=r"^([^\s:]*:\d{1,5})?$", description="Address and port of the API over TLS; none if it is not set."
+    )
     boots_at_once: int = Field(10, ge=1, le=500, description="Slots that boot or are mended at once.")
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> "ControllerSettings":
+        if bool(self.tls_listen) != (self.tls is not None):
+            raise ValueError(f"{PREFIX}TLS and {PREFIX}TLS_LISTEN belong together; set both or none")
+        return self
 
     @property
     def address(self) -> tuple[str, int]:
         """Return the address and the port to listen at."""
-        host, _, port = self.listen.rpartition(":")
-        return host or "0.0.0.0", int(port)  # noqa: S104 -- the operator named no address
+        return _address(self.listen)
+
+    @property
+    def outside(self) -> Outside | None:
+        """Return where the API is served over TLS; None if it is not."""
+        return Outside(_address(self.tls_listen), self.tls) if self.tls is not None else None
 
 
 def read_settings(environ: Mapping[str, str]) -> ControllerSettings:
@@ -58,6 +73,11 @@ def read_settings(environ: Mapping[str, str]) -> ControllerSettings:
             "pod; name one that people and the controller share, such as s3://BUCKET/PREFIX"
         )
     return found
+
+
+def _address(text: str) -> tuple[str, int]:
+    host, _, port = text.rpartition(":")
+    return host or "0.0.0.0", int(port)  # noqa: S104 -- the operator named no address
 
 
 def _named(error: ValidationError) -> str:

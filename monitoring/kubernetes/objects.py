@@ -80,11 +80,15 @@ def service(
     kind: str = "ClusterIP",
     annotations: Mapping[str, str] | None = None,
     node_port: int = 0,
+    *,
+    keeps_source: bool = False,
 ) -> Manifest:
     """Return a service. `ports`: (the service's port, name of the pod's port) by name.
 
-    `node_port`: of each node, for a service of one port; 0 leaves the choice to the cluster.
+    `node_port`: of each node, for a service of one port; 0 leaves the choice to the cluster. `keeps_source`: the pod, and so
+    its network policy, sees a client's own address, and only the pod's node serves the port.
     """
+    own = {"externalTrafficPolicy": "Local"} if keeps_source else {}
     fixed = {"nodePort": node_port} if node_port else {}
     more = {"annotations": dict(annotations)} if annotations else {}
     return {
@@ -93,6 +97,7 @@ def service(
         "metadata": metadata(component, namespace, component, **more),
         "spec": {
             "type": kind,
+            **own,
             "selector": labels(component),
             "ports": [
                 {"name": name, "port": port, "targetPort": target, "protocol": "TCP", **fixed}

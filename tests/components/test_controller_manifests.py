@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from components.controller_manifests import (
+    CERTIFICATE_SECRET,
     CONTROLLER_SECRET,
     DSN,
     POSTGRES_PASSWORD,
@@ -31,10 +32,16 @@ from tests.doubles.manifests import assert_every_name_is_made, assert_pods_are_r
 IMAGE = f"registry.example/me/gpu-fleet-controller:1@sha256:{'a' * 64}"
 KEYS = (DSN, "PULUMI_CONFIG_PASSPHRASE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 ENCRYPTION = {"encryptionsalt": "v1:salt"}
-SECRETS = {CONTROLLER_SECRET: set(KEYS), POSTGRES_SECRET: {POSTGRES_PASSWORD}}
+SECRETS = {
+    CONTROLLER_SECRET: set(KEYS),
+    POSTGRES_SECRET: {POSTGRES_PASSWORD},
+    CERTIFICATE_SECRET: {"tls.crt", "tls.key"},
+}
 
 
-def settings(own_postgres: bool = True, watched_from: str = "", **section: Any) -> ControllerSettings:
+def settings(
+    own_postgres: bool = True, watched_from: str = "", api_port: int = 0, **section: Any
+) -> ControllerSettings:
     return ControllerSettings(
         ControllerKubernetesConfig.model_validate({"namespace": "fleets", "image": IMAGE, **section}),
         "dev",
@@ -43,11 +50,14 @@ def settings(own_postgres: bool = True, watched_from: str = "", **section: Any) 
         own_postgres,
         watched_from,
         ENCRYPTION,
+        api_port,
     )
 
 
 BOTH = pytest.mark.parametrize(
-    "found", [manifests(settings()), manifests(settings(own_postgres=False))], ids=["own-postgres", "their-postgres"]
+    "found",
+    [manifests(settings()), manifests(settings(own_postgres=False)), manifests(settings(api_port=30444))],
+    ids=["own-postgres", "their-postgres", "open"],
 )
 
 
@@ -55,8 +65,9 @@ BOTH = pytest.mark.parametrize(
 def test_every_name_leads_to_something_that_is_made(found: list[Manifest]) -> None:
     assert_every_name_is_made(found, SECRETS, "fleets")
     services = of(found, "Service")
-    assert services.keys() == pods(found).keys()
-    assert {each["spec"]["type"] for each in services.values()} == {"ClusterIP"}
+    inside = {name: each for name, each in services.items() if each["spec"]["type"] == "ClusterIP"}
+    assert inside.keys() == pods(found).keys()
+    assert services.keys() - inside.keys() <= {"controller-outside"}
 
 
 @BOTH
@@ -171,6 +182,29 @@ def test_nobody_reaches_the_api_unless_config_says_so() -> None:
         Pods("ingress"),
         Network("10.1.0.0/16"),
     ]
+
+
+def test_clients_from_outside_come_over_tls_and_are_known_by_their_addresses() -> None:
+    given = settings(api_port=30444, watched_from="watch", clientNetworks=["203.0.113.0/24"])
+    door = of(manifests(given), "Service")["controller-outside"]["spec"]
+    [container] = pods(manifests(given))["controller"]["containers"]
+    taken = read_settings({one["name"]: one.get("value", "secret") for one in container["env"]})
+
+    assert (door["type"], door["externalTrafficPolicy"]) == ("NodePort", "Local")
+    assert [(one["port"], one["targetPort"], one["nodePort"]) for one in door["ports"]] == [(443, "https", 30444)]
+    callers = {(way.source, way.port) for way in ways(given) if way.target == "controller"}
+    assert callers == {(Pods("watch", "prometheus"), 8080), (Network("203.0.113.0/24"), 8443)}
+    assert taken.outside is not None
+    assert taken.outside.address == ("0.0.0.0", 8443)
+    [mount] = [each for each in container["volumeMounts"] if each["mountPath"] == str(taken.outside.tls)]
+    assert mount["readOnly"] is True
+    assert container["ports"][-1] == {"name": "https", "containerPort": 8443}
+    assert read_settings({one["name"]: one.get("value", "s") for one in closed()["env"]}).outside is None
+
+
+def closed() -> dict[str, Any]:
+    [container] = pods(manifests(settings()))["controller"]["containers"]
+    return dict(container)
 
 
 def test_the_controller_reaches_the_internet_and_no_private_network_but_those_of_config() -> None:

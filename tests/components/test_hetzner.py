@@ -57,9 +57,10 @@ def declare():
     common = pulumi.ProviderResource("pulumi-python", "common", {})
     identity = Identity("identity", {"rotation": {}, "stack": "organization/gpu-fleet/dev"})
     made = make_cluster(stack, identity, pulumi.Config("gpu-fleet"), common, identity)
-    told = pulumi.Output.all(made.receiver.url, made.kubeconfig, made.address)
+    told = pulumi.Output.all(made.receiver.url, made.kubeconfig, made.api)
     def record(known):
-        rows.append({"type": "told", "name": "told", "inputs": {"receiver": known[0], "kubeconfig": known[1]}})
+        shown = {"receiver": known[0], "kubeconfig": known[1], "api": known[2]}
+        rows.append({"type": "told", "name": "told", "inputs": shown})
     async def secrecy():
         rows.append({"type": "secret", "name": "secret", "inputs": {"kubeconfig": await made.kubeconfig.is_secret()}})
     return pulumi.Output.all(told.apply(record), pulumi.Output.from_input(secrecy()))
@@ -69,9 +70,16 @@ print(json.dumps(rows, default=str))
 """
 
 
-def declared(**given: Any) -> dict[str, dict[str, Any]]:
-    """Return the inputs of each resource, by name."""
-    config = {**GOOD, "cluster": {**CLUSTER, **given}, "kubernetes": KUBERNETES}
+CONTROLLER = {"image": "example/controller:1", "clientNetworks": ["203.0.113.0/24"]}
+ELASTIC = {
+    "fleets": {"chat": {**GOOD["fleets"]["chat"], "replicas": {"max": 2}}},
+    "controller": {"backend": "s3://bucket/state", "kubernetes": CONTROLLER},
+}
+
+
+def declared(more: dict[str, Any] | None = None, **given: Any) -> dict[str, dict[str, Any]]:
+    """Return the inputs of each resource, by name. `more`: other sections."""
+    config = {**GOOD, "cluster": {**CLUSTER, **given}, "kubernetes": KUBERNETES, **(more or {})}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, json.dumps(config)], cwd=REPO, capture_output=True, text=True, check=False
     )
@@ -150,6 +158,25 @@ def test_with_a_load_balancer_they_report_to_it_and_the_server_opens_no_port() -
     assert found["cluster-load-balancer-target"]["usePrivateIp"] is True
     assert [rule.get("port") for rule in found["cluster-firewall"]["rules"]] == ["22", "6443", None]
     assert found["cluster-server"]["deleteProtection"] is False
+
+
+def test_the_api_of_the_controller_opens_to_its_clients_alone_and_never_behind_the_load_balancer() -> None:
+    found = declared(ELASTIC, apiPort=30444, loadBalancer=True)
+
+    assert found["told"]["api"] == "https://198.51.100.9:30444"
+    assert found["api-certificate"]["addresses"] == ["198.51.100.9"]
+    opened = {rule.get("port"): rule["sourceIps"] for rule in found["cluster-firewall"]["rules"]}
+    assert opened["30444"] == ["203.0.113.0/24"]
+    assert found["cluster-load-balancer-service"]["destinationPort"] == 30443
+
+
+@pytest.mark.parametrize(("more", "given"), [(ELASTIC, {}), ({}, {"apiPort": 30444})], ids=["no port", "no controller"])
+def test_the_api_is_closed_by_default(more: dict[str, Any], given: dict[str, Any]) -> None:
+    found = declared(more, **given)
+
+    assert found["told"]["api"] is None
+    assert "api-certificate" not in found
+    assert [rule.get("port") for rule in found["cluster-firewall"]["rules"]] == ["22", "6443", None, "30443"]
 
 
 def test_only_admins_reach_ssh_and_the_api() -> None:

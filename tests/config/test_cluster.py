@@ -23,6 +23,7 @@ CLUSTER: dict[str, Any] = {
     "k3s": {"version": "v1.34.2+k3s1", "sha256": "a" * 64},
 }
 KUBERNETES = {"image": "example/monitoring:1"}
+OPEN = {**CLUSTER, "apiPort": 30444}
 
 
 def cluster(**given: Any) -> ClusterConfig:
@@ -68,6 +69,8 @@ def test_what_only_the_operator_knows_has_no_default(project: Path, key: str) ->
         ({"volumeGb": 9}, "greater than or equal to 10"),
         ({"volumeGb": 10241}, "less than or equal to 10240"),
         ({"receiverPort": 443}, "greater than or equal to 30000"),
+        ({"apiPort": 8080}, "greater than or equal to 30000"),
+        ({"apiPort": 30443}, "apiPort and receiverPort are both 30443; choose another apiPort, such as 30444"),
         ({"network": "10.42.7.0/24"}, "overlaps with 10.42.0.0/16, which k3s gives to pods"),
         ({"network": "10.0.0.0/8"}, "overlaps with 10.42.0.0/16"),
         ({"network": "198.51.100.0/24"}, "it must be a private network"),
@@ -118,6 +121,14 @@ def test_the_whole_internet_may_come_in_if_that_is_said_on_purpose() -> None:
             "has no Prometheus yet; take plain",
         ),
         ({"metrics": {"intervalSeconds": 5}}, "gpu-fleet:metrics.url is missing"),
+        (
+            {"cluster": OPEN},
+            "gpu-fleet:cluster.apiPort is 30444, and the cluster has no controller whose API it could serve",
+        ),
+        (
+            {"cluster": OPEN, "controller": {"backend": "s3://b/p", "kubernetes": {"image": "example/c:1"}}},
+            "pulumi config set --path 'gpu-fleet:controller.kubernetes.clientNetworks[0]' 198.51.100.0/24",
+        ),
     ],
 )
 def test_what_contradicts_an_own_cluster_is_refused(project: Path, sections: dict[str, Any], said: str) -> None:

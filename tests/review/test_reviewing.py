@@ -203,6 +203,11 @@ def test_where_keys_and_files_go_is_flagged(path: str, value: Any, says: str, re
             ["203.0.113.0/24"],
             "cluster.adminCidrs.0 198.51.100.7/32 → 203.0.113.0/24: from there, SSH",
         ),
+        (
+            "controller.kubernetes.clientNetworks",
+            ["203.0.113.0/24"],
+            "controller.kubernetes.clientNetworks.0 none → 203.0.113.0/24: from there, the controller's API is reached",
+        ),
     ],
 )
 def test_who_reaches_the_stacks_own_cluster_is_flagged(
@@ -211,6 +216,7 @@ def test_who_reaches_the_stacks_own_cluster_is_flagged(
     for key in ("hcloudToken", "backupAccessKey", "backupSecretKey"):
         repository.set(key, SECURE)
     repository.set("cluster", CLUSTER)
+    repository.set("controller", {"backend": "s3://b/p", "kubernetes": {"image": "example/c:1"}})
     repository.write_config()
     base = repository.commit()
     repository.set(path, value)

@@ -36,6 +36,8 @@ def test_the_shells_backend_is_taken_if_none_is_named() -> None:
         ({"GPU_FLEET_BACKEND": ""}, "GPU_FLEET_BACKEND"),
         ({"GPU_FLEET_LISTEN": "9000"}, "GPU_FLEET_LISTEN"),
         ({"GPU_FLEET_BOOTS_AT_ONCE": "many"}, "GPU_FLEET_BOOTS_AT_ONCE"),
+        ({"GPU_FLEET_TLS_LISTEN": ":8443"}, "GPU_FLEET_TLS and GPU_FLEET_TLS_LISTEN belong together"),
+        ({"GPU_FLEET_TLS": "/etc/tls"}, "GPU_FLEET_TLS and GPU_FLEET_TLS_LISTEN belong together"),
     ],
 )
 def test_what_does_not_fit_is_named_without_a_value(change: dict[str, str], names: str) -> None:
