@@ -1,9 +1,21 @@
 """The section `controller` of stack config."""
 
+from urllib.parse import urlsplit
+
 from pydantic import Field, model_validator
 
 from config.base import Section
 from config.controller_kubernetes import ControllerKubernetesConfig
+
+
+def bucket_of(backend: str) -> str:
+    """Return the bucket of a state backend; empty for one that is no bucket of S3.
+
+    >>> bucket_of("s3://states/fleet?region=fsn1")
+    'states'
+    """
+    parts = urlsplit(backend)
+    return parts.netloc if parts.scheme == "s3" else ""
 
 
 class ControllerConfig(Section):

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from config.base import PROJECT, path_of
 from config.cluster_rules import cluster_mistakes, reporting
+from config.controller import bucket_of
 from config.masking import HIDDEN
 from config.messages import ConfigError, describe_error, list_mistakes, unknown_key
 from config.project_files import ProjectFiles, files_of
@@ -145,6 +146,12 @@ def _contradictions(config: StackConfig, project: Path | ProjectFiles | None) ->
         mistakes.append(
             f"{path_of('controller', 'kubernetes', 'namespace')} is {cluster.namespace!r}, which {PROJECT}:kubernetes has; "
             "choose another, because a user who may read Secrets of monitoring must not read the controller's."
+        )
+    if config.store.on_destroy == "empty" and bucket_of(config.controller.backend) == config.store.bucket:
+        mistakes.append(
+            f"{path_of('controller', 'backend')} keeps the states of stacks in the bucket {config.store.bucket!r}, and "
+            f"{path_of('store', 'onDestroy')} is 'empty', so that a destroy would delete all of them; give them a bucket of "
+            "their own, or set onDestroy to keep."
         )
     for name, model in config.models.items():
         if files and not files.has(model.manifest):

@@ -57,6 +57,17 @@ def test_a_backend_that_no_cluster_reaches_is_refused(project: Path, controller:
     assert "s3://BUCKET/PREFIX" in str(caught.value)
 
 
+def test_states_in_a_bucket_that_a_destroy_empties_are_refused(project: Path) -> None:
+    def config(bucket: str, on_destroy: str) -> dict[str, Any]:
+        controller = {"backend": f"s3://{bucket}/state?region=fsn1"}
+        return {**changed("controller", controller), "store": {**GOOD["store"], "onDestroy": on_destroy}}
+
+    with pytest.raises(ConfigError, match=r"a destroy would delete all of them; give them a bucket of their own"):
+        read(config(GOOD["store"]["bucket"], "empty"), project)
+    for bucket, on_destroy in ((GOOD["store"]["bucket"], "keep"), ("states", "empty")):
+        assert read(config(bucket, on_destroy), project).controller.backend.startswith("s3://")
+
+
 @pytest.mark.parametrize(
     ("kubernetes", "said"),
     [
