@@ -3,26 +3,26 @@
     python -m tools.deep                  the parts that have not passed at this commit
     python -m tools.deep seams-1 soak-2   these parts, whether they have passed or not
 
-A file in the state folder remembers which part passed at which commit. A changed work tree is not remembered.
+The table on that page is also the memory: it says which part passed at which commit, on whatever machine. The commit is the
+last one that changed more than that page. A run of a changed work tree is no result.
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
-from tools.machine import paths
-
 CHECKOUT = Path(__file__).resolve().parent.parent
+PAGE = "docs/benchmarks.md"
+REPORTS = CHECKOUT / ".pytest_cache"
 BEGIN, END = "<!-- every test: written by `make test-deep` -->", "<!-- end of every test -->"
 SLOW = "host or engine or vllm or monitoring"
 SEAMS, SOAK, FAULTS = "tests/faults/test_seams.py", "tests/faults/test_soak.py", "tests/faults"
@@ -31,6 +31,12 @@ KILLS = "tests/faults/test_kills.py"
 NODE, PODS = "tests/node", "tests/monitoring/kubernetes/test_pods.py"
 CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "tests/engine/test_hetzner.py"
 SERVERS = "tests/sandbox/hetzner"
+SHORT, CHANGED = 12, "+"  # figures of a commit that the page shows; the mark of a changed work tree
+ROW = re.compile(
+    r"^\| (?P<part>[\w-]+) \| (?P<date>[\d-]{10}) \| `(?P<commit>[0-9a-f]{12})` \| (?P<passed>\d+) \| (?P<failed>\d+)"
+    r" \| (?P<skipped>\d+) \| (?P<minutes>[\d.]+) \|$",
+    re.MULTILINE,
+)
 
 
 @dataclass(frozen=True)
@@ -45,14 +51,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Result:
-    """How a part ended."""
+    """How a part ended; `commit` is shortened."""
 
     commit: str
     date: str
     passed: int
     failed: int
     skipped: int
-    seconds: float
+    minutes: float
 
 
 def parts() -> dict[str, Part]:
@@ -99,37 +105,39 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := set(arguments) - known.keys():
         print(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(known)}.", file=sys.stderr)
         return 2
-    memory = paths.find(CHECKOUT, os.environ).state / "test-deep.json"
-    commit = commit_of(CHECKOUT)
-    done = remembered(memory)
+    commit, page = commit_of(CHECKOUT), CHECKOUT / PAGE
+    done = remembered(page.read_text())
     todo = list(arguments) or [name for name in known if not passed(done.get(name), commit)]
+    failed = []
     for number, name in enumerate(todo, 1):
         print(f"test-deep: {name} ({number} of {len(todo)})", file=sys.stderr, flush=True)
-        done[name] = run(known[name], commit)
-        if not commit.endswith("+"):
-            memory.parent.mkdir(parents=True, exist_ok=True)
-            memory.write_text(json.dumps({key: asdict(result) for key, result in done.items()}, indent=2) + "\n")
-    page = CHECKOUT / "docs" / "benchmarks.md"
-    page.write_text(with_results(page.read_text(), {name: done[name] for name in known if name in done}))
-    failed = [name for name in known if name in done and not passed(done[name], commit)]
+        result = run(known[name], commit, REPORTS / f"deep-{name}.xml")
+        if result.failed:
+            failed.append(name)
+        if commit.endswith(CHANGED):
+            continue
+        done[name] = result
+        page.write_text(with_results(page.read_text(), {name: done[name] for name in known if name in done}))
     if failed:
-        print(f"test-deep: not green at {commit[:12]}: {', '.join(failed)}", file=sys.stderr)
+        print(f"test-deep: not green at {commit[:SHORT]}: {', '.join(failed)}", file=sys.stderr)
+    if left := [name for name in known if not passed(done.get(name), commit)]:
+        print(f"test-deep: not passed yet at {commit[:SHORT]}: {', '.join(left)}", file=sys.stderr)
     return 1 if failed else 0
 
 
-def run(part: Part, commit: str) -> Result:
-    """Run one part to its end."""
+def run(part: Part, commit: str, report: Path) -> Result:
+    """Run one part to its end, and leave its report in JUnit's form in that file."""
     began = time.monotonic()
     date = datetime.now(UTC).date().isoformat()
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.xml"
-        if part.setup:
-            subprocess.run([sys.executable, "-m", "tools.setup", "--parts", part.setup], cwd=CHECKOUT, check=True)
-        environment = {**os.environ, "TIER": "deep", **dict(part.environment)}
-        status = subprocess.run(command(part, report), cwd=CHECKOUT, env=environment, check=False).returncode
-        good, bad, skipped = counts(report.read_text()) if report.exists() else (0, 0, 0)
+    report.unlink(missing_ok=True)
+    if part.setup:
+        subprocess.run([sys.executable, "-m", "tools.setup", "--parts", part.setup], cwd=CHECKOUT, check=True)
+    environment = {**os.environ, "TIER": "deep", **dict(part.environment)}
+    status = subprocess.run(command(part, report), cwd=CHECKOUT, env=environment, check=False).returncode
+    good, bad, skipped = counts(report.read_text()) if report.exists() else (0, 0, 0)
     # A run that broke off without a failed test is no green run.
-    return Result(commit, date, good, max(bad, 1 if status else 0), skipped, round(time.monotonic() - began, 1))
+    failed = max(bad, 1 if status else 0)
+    return Result(commit[:SHORT], date, good, failed, skipped, round((time.monotonic() - began) / 60, 1))
 
 
 def counts(report: str) -> tuple[int, int, int]:
@@ -143,23 +151,30 @@ def counts(report: str) -> tuple[int, int, int]:
 
 def passed(result: Result | None, commit: str) -> bool:
     """Say whether a part passed at that commit."""
-    return result is not None and result.commit == commit and result.failed == 0
+    return result is not None and result.commit == commit[:SHORT] and not result.failed and not commit.endswith(CHANGED)
 
 
-def remembered(memory: Path) -> dict[str, Result]:
-    """Return the last result of each part; an unreadable file is an empty one."""
-    try:
-        return {name: Result(**fields) for name, fields in json.loads(memory.read_text()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        return {}
+def remembered(page: str) -> dict[str, Result]:
+    """Return the last result of each part from a page with results; a row that is no result is left out."""
+    return {
+        found["part"]: Result(
+            found["commit"],
+            found["date"],
+            int(found["passed"]),
+            int(found["failed"]),
+            int(found["skipped"]),
+            float(found["minutes"]),
+        )
+        for found in ROW.finditer(page.partition(BEGIN)[2].partition(END)[0])
+    }
 
 
 def commit_of(checkout: Path) -> str:
-    """Return the commit at HEAD; a `+` behind it says that the work tree differs from it beyond the results' own page."""
-    git = ["git", "-C", str(checkout)]
-    head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    changed = [*git, "status", "--porcelain", "--", ".", ":!docs/benchmarks.md"]
-    return head + ("+" if subprocess.run(changed, capture_output=True, text=True, check=True).stdout else "")
+    """Return the last commit that changed more than the results' page, with a `+` if the work tree did so since."""
+    git, rest = ["git", "-C", str(checkout)], ["--", ".", f":!{PAGE}"]
+    log = subprocess.run([*git, "log", "-1", "--format=%H", *rest], capture_output=True, text=True, check=True).stdout
+    changed = subprocess.run([*git, "status", "--porcelain", *rest], capture_output=True, text=True, check=True).stdout
+    return log.strip() + (CHANGED if changed else "")
 
 
 def with_results(page: str, results: Mapping[str, Result]) -> str:
@@ -173,10 +188,10 @@ def table(results: Mapping[str, Result]) -> str:
     """Lay out the results in Markdown, their sum last."""
     rows = ["| part | date | commit | passed | failed | skipped | minutes |", "| --- " * 7 + "|"]
     for name, one in results.items():
-        ended = f"{one.passed} | {one.failed} | {one.skipped} | {one.seconds / 60:.1f} |"
-        rows.append(f"| {name} | {one.date} | `{one.commit[:12]}` | {ended}")
+        ended = f"{one.passed} | {one.failed} | {one.skipped} | {one.minutes:.1f} |"
+        rows.append(f"| {name} | {one.date} | `{one.commit}` | {ended}")
     sums = [sum(getattr(one, name) for one in results.values()) for name in ("passed", "failed", "skipped")]
-    minutes = sum(one.seconds for one in results.values()) / 60
+    minutes = sum(one.minutes for one in results.values())
     rows.append(f"| all | | | {sums[0]} | {sums[1]} | {sums[2]} | {minutes:.1f} |")
     return "\n".join(rows) + "\n"
 

@@ -13,8 +13,8 @@ REPORT = """<?xml version="1.0"?><testsuites><testsuite name="pytest" errors="1"
 </testsuites>"""
 
 
-def result(commit: str = "a" * 40, failed: int = 0) -> Result:
-    return Result(commit, "2026-11-30", 10, failed, 1, 90.0)
+def result(commit: str = "a" * 12, failed: int = 0) -> Result:
+    return Result(commit, "2026-11-30", 10, failed, 1, 1.5)
 
 
 def test_a_part_is_done_once_it_has_passed_at_this_commit() -> None:
@@ -24,16 +24,25 @@ def test_a_part_is_done_once_it_has_passed_at_this_commit() -> None:
     assert not deep.passed(None, "a" * 40)
 
 
+def test_a_changed_work_tree_has_passed_nothing() -> None:
+    assert not deep.passed(result(), "a" * 40 + deep.CHANGED)
+
+
 def test_counts_are_read_from_the_report() -> None:
     assert deep.counts(REPORT) == (4, 3, 3)
 
 
-def test_a_file_that_is_not_whole_is_forgotten(tmp_path: Path) -> None:
-    memory = tmp_path / "test-deep.json"
-    for text in ("{", "[]", '{"pure": {"commit": "a"}}', '{"pure": 1}'):
-        memory.write_text(text)
-        assert deep.remembered(memory) == {}
-    assert deep.remembered(tmp_path / "none") == {}
+def test_the_page_is_the_memory() -> None:
+    results = {"pure": result(), "soak-1": result("b" * 12, failed=2)}
+    page = deep.with_results(f"before\n{deep.BEGIN}\n{deep.END}\nafter\n", results)
+
+    assert deep.remembered(page) == results
+
+
+def test_a_row_that_is_no_result_is_left_out() -> None:
+    row = "| pure | 2026-11-30 | `aaaaaaaaaaaa` | 10 | 0 | 1 | 1.5 |"
+    for other in ("", "| pure | 2026 |", row.replace("10", "many"), row.replace("a`", "`")):
+        assert deep.remembered(f"{deep.BEGIN}\n{other}\n{deep.END}\n{row}\n") == {}
 
 
 def test_the_page_gets_each_part_and_their_sum_between_its_marks() -> None:
@@ -85,6 +94,8 @@ def test_a_changed_work_tree_is_told_from_its_commit(tmp_path: Path) -> None:
     assert len(head) == len("a" * 40)
 
     (tmp_path / "docs" / "benchmarks.md").write_text("results\n")
+    assert deep.commit_of(tmp_path) == head
+    git("commit", "-q", "-a", "-m", "results")
     assert deep.commit_of(tmp_path) == head
     (tmp_path / "file").write_text("two\n")
     assert deep.commit_of(tmp_path) == f"{head}+"
