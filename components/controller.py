@@ -10,7 +10,6 @@ from typing import Any
 
 import pulumi
 
-from components.cluster import controller_cluster, read_kubeconfig, watched_controller
 from components.cluster_objects import ClusterObjects, Place
 from components.controller_manifests import (
     CERTIFICATE_SECRET,
@@ -22,6 +21,7 @@ from components.controller_manifests import (
     dsn,
     manifests,
 )
+from components.kubernetes_settings import controller_cluster, read_kubeconfig, watched_controller
 from config.base import PROJECT, path_of
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.dialect import DialectError, read_yaml

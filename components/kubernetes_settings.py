@@ -1,4 +1,4 @@
-"""Reads the sections about clusters before any call to one: the kubeconfig, and the settings of the manifests."""
+"""Reads the stack's Kubernetes sections before any call to a cluster: the kubeconfig, and the settings of the manifests."""
 
 import hashlib
 import hmac

@@ -9,8 +9,8 @@ from typing import Any
 import pulumi
 import yaml
 
-from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of
 from components.cluster_objects import ClusterObjects, Place
+from components.kubernetes_settings import grafana_password, pinning_advice, read_kubeconfig, settings_of
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_leaves import NONE, SecretLeaves

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from components.cluster import controller_cluster, read_kubeconfig, stack_file, watched_controller
 from components.controller import (
     SECTION,
     environment,
@@ -15,6 +14,7 @@ from components.controller import (
     read_passphrase,
     uses_store_keys,
 )
+from components.kubernetes_settings import controller_cluster, read_kubeconfig, stack_file, watched_controller
 from config.controller_kubernetes import ControllerKubernetesConfig
 from config.messages import ConfigError
 from config.stack import StackConfig

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import grafana_password, pinning_advice, read_kubeconfig, settings_of, stack_file
+from components.kubernetes_settings import grafana_password, pinning_advice, read_kubeconfig, settings_of, stack_file
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
 from config.secret_keys import SECRETS, needed_secrets

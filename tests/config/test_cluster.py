@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from components.cluster import stack_file
+from components.kubernetes_settings import stack_file
 from config.cluster import OF_K3S, SCHEDULE, ClusterConfig
 from config.messages import ConfigError
 from config.secret_keys import SECRETS, needed_secrets

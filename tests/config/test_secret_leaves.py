@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pulumi
 import pytest
 
-from components.cluster import stack_file
+from components.kubernetes_settings import stack_file
 from components.sealing import sealed
 from config.messages import ConfigError
 from config.reading import load

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from components.cluster import stack_file
+from components.kubernetes_settings import stack_file
 from config.reading import load, own_values
 from monitoring import prometheus_config
 from monitoring.kubernetes import settings as keys
@@ -22,8 +22,8 @@ from sandbox.services.ports import choose
 from sandbox.settings import Settings, folders
 from tests.doubles.cloud import ACCOUNT
 from tests.doubles.node_traces import left, look, processes
-from tests.doubles.processes import wait_until
 from tests.doubles.real_node import REPO, images
+from tests.doubles.until import until
 
 pytestmark = [
     pytest.mark.host,
@@ -94,9 +94,7 @@ def test_the_stacks_pods_are_the_monitoring_behind_the_usual_ports(sandbox: Sand
     for manifest in manifests():
         cluster.apply(manifest)
 
-    wait_until(
-        lambda: parts(prometheus) == {"prometheus", "alertmanager", "exporter", "door"}, "pods", PATIENCE_SECONDS
-    )
+    until(lambda: parts(prometheus) == {"prometheus", "alertmanager", "exporter", "door"}, "pods", PATIENCE_SECONDS)
 
 
 def parts(prometheus: Prometheus) -> set[str]:

@@ -4,6 +4,7 @@ Sizes in GB, rates in Mb/s, results in seconds. The market gives no image sizes,
 from the table counts as large as vLLM's own.
 """
 
+from bootstrap import vllm
 from providers.vast.limits import LEAST_TOTAL_SECONDS
 from providers.vast.search.image_needs import name_and_tag
 
@@ -13,7 +14,7 @@ UNPACKED_RATIO = 26 / 11.4
 UNPACK_GB_PER_SECOND = 0.2  # one process unpacks the layers one after the other
 LEAST_LINE_MBPS = 100.0  # assumed rate of a machine if the config sets none
 SLOW_SHARE = 0.5  # of the configured download rate; we give back a slower machine
-LONGEST_START_SECONDS = 900.0  # the maximum for a start of vLLM
+LONGEST_START_SECONDS = vllm.START_SECONDS  # after which a create gives the start up
 
 
 def image_gb(image: str) -> float:
