@@ -1,4 +1,4 @@
-"""`gpu-fleet criteria`: is the fleet as good as it should be? Prometheus answers pass, fail or no data."""
+"""`gpu-fleet criteria`: checks the success criteria against Prometheus, which answers pass, fail or no data."""
 
 import json
 import sys

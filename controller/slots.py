@@ -5,8 +5,8 @@
                  +---------+----------+-> failed-+
 
 The controller writes a slot's new state before it acts on it. A controller that dies in between leaves a row that tells the
-next one what was meant. Each change raises the row's `version`; a writer names the version that it read, so that of two
-writers one fails. A slot process writes, too, once it holds the slot's lock: what another says of an older version is lost.
+next one what was meant. Each change raises the row's `version`, and a writer names the version that it read. If two
+writers name the same version, the second one fails. A slot process writes, too, once it holds the slot's lock.
 """
 
 from dataclasses import dataclass, replace

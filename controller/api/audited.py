@@ -1,4 +1,4 @@
-"""A route whose calls are audited and counted, and whose errors have the one shape."""
+"""A route that audits and counts its calls, and answers each error in the same JSON format."""
 
 import logging
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""The agent's metrics, by exactly these names. Each scrape reads the sources, because only vmagent scrapes."""
+"""Collects the agent's metrics; their names are fixed. Each scrape reads the sources, because only vmagent scrapes."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Ask the Hetzner Cloud API what Pulumi's plugin does not tell before it acts: stock, prices, names, whether a server runs.
 
-Every answer is validated; a row that does not parse is left out. The token travels in a header only.
+The client validates every answer, and skips rows that do not parse. The token travels in a header only.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Read and write a bucket's mark in the store, so that one of two stacks wins. The mark is an object or an old tag.
 
-A mark is written with a condition. A second write shows whether the store obeys conditions. If it does not, the mark is
-read again after a pause: the last writer has won, and every other stack sees that.
+The program writes the mark with a condition. A second write shows whether the store obeys conditions. If it does not, the
+program reads the mark again after a pause: the last writer has won, and every other stack sees that.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The node's control group: one in each hierarchy of the machine, and for the node the root of all."""
+"""The node's control group, one in each hierarchy of the machine. The node sees its own group as the root."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What the manifests of every part that runs in a cluster must hold, whichever part it is."""
+"""Checks that apply to the manifests of every part that runs in a cluster."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet

@@ -1,8 +1,8 @@
-"""Every trouble of the market in every phase of an instance's life, by a seed: how long, how slow a boot, how many of them.
+"""Plays each trouble of the market in each phase of an instance; a seed chooses its length, the boot and their number.
 
 found = play("rebooting", "refresh", seed)     # found.destroyed == found.unknown == 0
 
-The rules are the shipped ones (`lifecycle`, `judging`, `ending`); market, host and clock are in memory. No machine has a
+The rules are the shipped ones of `providers/vast`; market, host and clock are in memory. No machine has a
 fault here, so whatever is destroyed before the operator says so was healthy. After the trouble the operator goes on.
 """
 

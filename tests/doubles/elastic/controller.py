@@ -1,4 +1,4 @@
-"""The shipped loop as a process of a played world: each of its pauses is a seam at which trouble may strike."""
+"""Runs the shipped loop in simulated time; a test can interrupt it at each of its pauses."""
 
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What becomes of an instance without anybody having asked for it, by the emulated market's records, in virtual time."""
+"""Create copes with instances that change by themselves, by the emulated market's records, in virtual time."""
 
 from dataclasses import replace
 
