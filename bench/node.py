@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from sandbox.services.certificate import issue
 from tests.doubles.node_traces import left, look, processes
 from tests.doubles.pods import Pods
 from tests.doubles.real_node import REPO, images
+from tests.doubles.until import until
 
 ROUNDS, PATIENCE_SECONDS = 3, 180.0
 SPACE = "watch"
@@ -70,7 +71,7 @@ def until_ready(node: Node) -> float:
     )
     for manifest in (stack.namespace(SPACE), *secrets(), *stack.plain(settings)):
         cluster.apply(manifest)
-    wait(lambda: all(seen.ready(name) for name in PODS))
+    until(lambda: all(seen.ready(name) for name in PODS), "the pods", PATIENCE_SECONDS)
     return time.monotonic() - began
 
 
@@ -92,15 +93,6 @@ def secrets() -> list[dict[str, Any]]:
         }
         for name, content in values.items()
     ]
-
-
-def wait(check: Callable[[], bool]) -> None:
-    """Return when a check is true. Raises TimeoutError."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not check():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":

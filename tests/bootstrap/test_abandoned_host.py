@@ -21,9 +21,10 @@ from controller.world.hosts import Address, HostCalls
 from controller.world.leases import Door, Leases
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.called import Called, running_called
-from tests.doubles.emulated import USER_KEY, until
+from tests.doubles.emulated import USER_KEY
 from tests.doubles.rented import STORE, Rented, Things, rent
 from tests.doubles.repeated import repeated
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 
@@ -111,7 +112,7 @@ def test_an_idle_host_ends_itself_in_time_after_its_controller_and_a_busy_one_af
         for one in slots:
             one.rented.converge(self_destruct=SelfDestruct(f"http://{MARKET}", lease=LEASE))
         lived = time.monotonic()
-        until(lambda: time.monotonic() > lived + LEASE + IDLE + 5, 60)
+        until(lambda: time.monotonic() > lived + LEASE + IDLE + 5, seconds=60)
         assert [one.place.slot for one in slots if one.has_asked] == [], "a controller that lives renews the leases"
         calls.close([slots[LEAVING].place])
         slots[BUSY].rented.run(f"echo vllm_latency_s {STREAM_SECONDS} > /etc/sandbox-faults")
@@ -119,10 +120,10 @@ def test_an_idle_host_ends_itself_in_time_after_its_controller_and_a_busy_one_af
     dead = time.monotonic()
     calls.end()
 
-    until(lambda: slots[UNUSED].has_asked and slots[LEAVING].has_asked, IN_TIME)
+    until(lambda: slots[UNUSED].has_asked and slots[LEAVING].has_asked, seconds=IN_TIME)
     took = time.monotonic() - dead
     assert not slots[BUSY].has_asked or stream.done
     assert stream.text().rstrip().endswith("data: [DONE]")
     ended = time.monotonic()
-    until(lambda: slots[BUSY].has_asked, IN_TIME)
+    until(lambda: slots[BUSY].has_asked, seconds=IN_TIME)
     print(f"\nasked {took:.0f} s after the controller, the busy one {time.monotonic() - ended:.0f} s after its request")

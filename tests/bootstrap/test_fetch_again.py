@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from bootstrap import remote_scripts
-from tests.doubles.emulated import until
 from tests.doubles.range_store import Store, entry, fetch, start, store
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 

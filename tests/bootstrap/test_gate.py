@@ -3,7 +3,6 @@
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.doubles.gate import ADDRESS, TOKEN, Gate, running_gate
 from tests.doubles.raw_http import Answer, RawClient
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 OTHER = "other-" + "z" * 37
@@ -249,7 +249,7 @@ def test_only_admitted_requests_for_work_are_logged_and_without_what_they_said(g
         client.get("/v1/models", headers={"Authorization": f"Bearer {TOKEN}"})
         client.post("/v1/completions", headers={"Authorization": f"Bearer {TOKEN}"}, json=BODY)
 
-    wait_until(lambda: log.exists() and log.read_text().count("\n") == before + 1)
+    until(lambda: log.exists() and log.read_text().count("\n") == before + 1)
     assert "/v1/completions" not in log.read_text()
     assert TOKEN not in log.read_text()
 
@@ -261,12 +261,12 @@ def test_the_gauge_counts_what_is_under_way(gate: Gate) -> None:
             target=client.post, args=("/v1/completions",), kwargs={"headers": {"Authorization": f"Bearer {TOKEN}"}}
         )
         asker.start()
-        wait_until(lambda: gate.in_flight() == 1)
+        until(lambda: gate.in_flight() == 1)
         gate.close()  # does not cut what was admitted
         gate.upstream.go_on.set()
         asker.join()
 
-    wait_until(lambda: gate.in_flight() == 0)
+    until(lambda: gate.in_flight() == 0)
     assert [seen[1] for seen in gate.upstream.seen] == ["/v1/completions"]
 
 
@@ -287,13 +287,6 @@ def test_no_other_text_is_a_token(gate: Gate, value: str) -> None:
         status = client.ask("POST", "/v1/completions", [("Authorization", b"Bearer " + value.encode("latin-1"))]).status
 
         assert status in {0, 400, 401}
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 15
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come true in time"
-        time.sleep(0.02)
 
 
 def test_the_configuration_holds_no_token(shared: Gate) -> None:

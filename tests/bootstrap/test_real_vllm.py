@@ -9,8 +9,8 @@ from bootstrap.errors import EngineRefused
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images, default_cache
 from sandbox.hosts.spec import HostsError
-from tests.doubles.emulated import until
 from tests.doubles.rented import Things, rent
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.host, pytest.mark.vllm, pytest.mark.deep, pytest.mark.timeout(900)]
 
@@ -36,7 +36,7 @@ def test_the_real_vllm_answers_and_is_replaced_whole(things: Things, tmp_path: P
         group = rented.run("cat /run/gpu-fleet/vllm.group")
         members = rented.run(f"ps -eo pid=,pgid= | awk '$2=={group}'").splitlines()
         rented.run(f"kill -9 {group}")
-        until(lambda: rented.run("cat /run/gpu-fleet/vllm.group") not in {"", group}, 30)
+        until(lambda: rented.run("cat /run/gpu-fleet/vllm.group") not in {"", group}, seconds=30)
 
         assert len(members) >= 3, "vLLM, its engine and its worker"
         assert rented.run(f"ps -eo pgid=,stat= | awk '$1=={group} && $2 !~ /Z/'") == ""

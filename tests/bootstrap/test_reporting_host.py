@@ -17,9 +17,9 @@ from providers.identity.metrics_credentials import Reporter, password_for
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.services.monitoring import KEY, NAME_FOR_HOSTS, PORT_FOR_HOSTS, Monitoring
 from sandbox.settings import STACK_CONFIG
-from tests.doubles.emulated import until
 from tests.doubles.prometheus import longest_gap
 from tests.doubles.rented import STORE, Rented, Things, rent
+from tests.doubles.until import until
 
 pytestmark = [
     pytest.mark.host,
@@ -69,13 +69,13 @@ def test_what_a_host_says_of_itself_and_of_vllm_arrives_under_its_own_name(
     # The first thing that is heard is that it starts: the agent is there before vLLM.
     until(
         lambda: any(row.value == 1 for row in stored(monitoring, "vast_instance_state", state="ready")),
-        PATIENCE_SECONDS,
+        seconds=PATIENCE_SECONDS,
     )
-    until(lambda: bool(stored(monitoring, "vllm:num_requests_running")), PATIENCE_SECONDS)
+    until(lambda: bool(stored(monitoring, "vllm:num_requests_running")), seconds=PATIENCE_SECONDS)
 
     [state] = stored(monitoring, "vast_instance_state", state="ready")
     assert (state.value, state.labels["name"], state.labels["fleet"]) == (1, "chat-0", "chat")
-    until(lambda: bool(stored(monitoring, "vast_instance_bootstrap_seconds")), PATIENCE_SECONDS)
+    until(lambda: bool(stored(monitoring, "vast_instance_bootstrap_seconds")), seconds=PATIENCE_SECONDS)
     took = {row.labels["phase"]: row.value for row in stored(monitoring, "vast_instance_bootstrap_seconds")}
     assert took.keys() == {"preflight", "install", "fetch weights", "start"}
     assert 0 < took["start"] < 300
@@ -84,8 +84,8 @@ def test_what_a_host_says_of_itself_and_of_vllm_arrives_under_its_own_name(
 
     before = stored(monitoring, "vllm:e2e_request_latency_seconds_count")
     host.ask()
-    until(lambda: stored(monitoring, "vllm:e2e_request_latency_seconds_count")[0].value > before[0].value, 30)
-    until(lambda: stored(monitoring, "vast_instance_admitted_requests_total", code="200")[0].value > 0, 30)
+    until(lambda: stored(monitoring, "vllm:e2e_request_latency_seconds_count")[0].value > before[0].value, seconds=30)
+    until(lambda: stored(monitoring, "vast_instance_admitted_requests_total", code="200")[0].value > 0, seconds=30)
     refused = Prometheus(monitoring.urls["prometheus"]).query('vast_door_refused_total{instance_id="4711"} > 0')
     assert refused == []
 
@@ -112,7 +112,7 @@ def test_an_outage_of_the_receiver_loses_nothing_and_a_kill_ten_seconds(
     host: Rented, monitoring: Monitoring, end: str, bound: float
 ) -> None:
     metric = f'vast_disk_total_bytes{{instance_id="{REPORTER.instance_id}"}}'
-    until(lambda: bool(stored(monitoring, "vast_disk_total_bytes")), PATIENCE_SECONDS)
+    until(lambda: bool(stored(monitoring, "vast_disk_total_bytes")), seconds=PATIENCE_SECONDS)
     prometheus = Prometheus(monitoring.urls["prometheus"])
     monitoring.stop_one("door")
     down_from = time.time()
@@ -121,7 +121,7 @@ def test_an_outage_of_the_receiver_loses_nothing_and_a_kill_ten_seconds(
 
     assert longest_gap(prometheus, metric, down_from) > 20
     until(
-        lambda: longest_gap(prometheus, metric, down_from) <= bound, 60
+        lambda: longest_gap(prometheus, metric, down_from) <= bound, seconds=60
     )  # with the supervisor's restart and the way here in it
 
 
@@ -135,15 +135,17 @@ def test_a_credential_that_is_not_good_any_more_is_kept_and_sent_with_the_next(
     assert [change.partition(":")[0] for change in report.changed] == ["report"]
     prometheus = Prometheus(monitoring.urls["prometheus"])
     silent = f'vast_disk_total_bytes{{instance_id="{REPORTER.instance_id}"}}[10s]'
-    until(lambda: bool(prometheus.query(f"count_over_time({silent}) >= 9")), 60)  # also what was refused meanwhile
+    until(
+        lambda: bool(prometheus.query(f"count_over_time({silent}) >= 9")), seconds=60
+    )  # also what was refused meanwhile
 
 
 def test_an_agent_that_was_killed_comes_back(host: Rented) -> None:
     before = host.run("pgrep -f monitoring[.]agent")
     host.run("pkill -9 -f monitoring[.]agent")
 
-    until(lambda: host.run("pgrep -f monitoring[.]agent") not in {"", before}, 20)
-    until(lambda: host.facts().agent_started is not None, 20)
+    until(lambda: host.run("pgrep -f monitoring[.]agent") not in {"", before}, seconds=20)
+    until(lambda: host.facts().agent_started is not None, seconds=20)
     assert host.converge().changed == []
 
 
@@ -181,11 +183,11 @@ def test_a_host_that_cannot_report_serves_all_the_same_and_that_is_drift(host: R
     host.run("mv /opt/gpu-fleet/kit/bin/vmagent /opt/gpu-fleet/kit/bin/gone")
     host.run("pkill -f bin/[v]magent")  # alone: beside mv, the pattern matches the shell that runs both
     try:
-        until(lambda: host.facts().vmagent_started is None, 20)
+        until(lambda: host.facts().vmagent_started is None, seconds=20)
         host.reported.clear()
         host.converge()
         assert any("no metrics are reported" in line for line in host.reported)
         assert host.ask().text
     finally:
         host.run("mv /opt/gpu-fleet/kit/bin/gone /opt/gpu-fleet/kit/bin/vmagent")
-    until(lambda: host.facts().vmagent_started is not None, 20)
+    until(lambda: host.facts().vmagent_started is not None, seconds=20)

@@ -18,9 +18,9 @@ from bootstrap.start_self_destruct import visit
 from providers.ledger.last_word import WORD_BYTES
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.called import Called, running_called
-from tests.doubles.emulated import until
 from tests.doubles.rented import STORE, Rented, Things, rent
 from tests.doubles.repeated import repeated
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.host, pytest.mark.rotating(of=4)]
 
@@ -88,7 +88,7 @@ def test_an_unused_host_closes_its_gate_leaves_word_and_asks_for_its_end_until_i
     assert ending.converge(LIMITS) == ["arm self-destruct"]
     ending.visit()
 
-    until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
+    until(lambda: ending.asked >= 1, seconds=PATIENCE_SECONDS)
 
     put, *_ = ending.other.of("PUT")
     assert len(put.body) == WORD_BYTES
@@ -104,7 +104,7 @@ def test_an_unused_host_closes_its_gate_leaves_word_and_asks_for_its_end_until_i
     ending.rented.host.stop()
     ending.rented.host.start()
     asked = ending.asked
-    until(lambda: ending.asked > asked, PATIENCE_SECONDS)
+    until(lambda: ending.asked > asked, seconds=PATIENCE_SECONDS)
     assert not ending.is_open()
     assert "hush" not in ending.log()
     assert "own-key" not in ending.log()
@@ -114,7 +114,7 @@ def test_a_used_host_stays_and_no_request_of_its_clients_is_refused(ending: Endi
     with repeated(lambda: ending.rented.ask().text, IDLE / 5) as answers:
         ending.converge(LIMITS)
         asked, end = len(answers), time.monotonic() + 3 * IDLE
-        until(lambda: time.monotonic() > end and len(answers) > asked, PATIENCE_SECONDS)
+        until(lambda: time.monotonic() > end and len(answers) > asked, seconds=PATIENCE_SECONDS)
 
     assert all(answers)
     assert ending.asked == 0
@@ -136,7 +136,7 @@ def test_an_answer_that_takes_longer_than_the_idle_time_is_whole(ending: Ending)
     assert answer.text.rstrip().endswith("data: [DONE]")
     assert alone > 2 * IDLE
     assert ending.asked == 0
-    until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
+    until(lambda: ending.asked >= 1, seconds=PATIENCE_SECONDS)
 
 
 def test_a_gpu_that_works_keeps_the_host(ending: Ending) -> None:
@@ -148,7 +148,7 @@ def test_a_gpu_that_works_keeps_the_host(ending: Ending) -> None:
     assert ending.is_open()
 
     ending.rented.run("echo '0 util 0' >> /etc/fake-gpus")
-    until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
+    until(lambda: ending.asked >= 1, seconds=PATIENCE_SECONDS)
 
 
 def test_a_lease_is_renewed_at_the_gate_and_by_each_visit_and_its_lapse_ends_an_idle_host(ending: Ending) -> None:
@@ -160,11 +160,11 @@ def test_a_lease_is_renewed_at_the_gate_and_by_each_visit_and_its_lapse_ends_an_
         ]
         open_at = len(answers) + 1  # one may be under way
         end = time.monotonic() + 3 * IDLE
-        until(lambda: time.monotonic() > end and len(answers) > open_at, PATIENCE_SECONDS)
+        until(lambda: time.monotonic() > end and len(answers) > open_at, seconds=PATIENCE_SECONDS)
     assert set(answers[open_at:]) == {204}
     assert ending.asked == 0
 
-    until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
+    until(lambda: ending.asked >= 1, seconds=PATIENCE_SECONDS)
     assert ending.rented.facts().ending == "lease"
 
 
@@ -175,7 +175,7 @@ def test_a_lifetime_counts_from_the_rent_and_ends_the_host(ending: Ending) -> No
 
     ending.visit(age=7201)
 
-    until(lambda: ending.asked >= 1, PATIENCE_SECONDS)
+    until(lambda: ending.asked >= 1, seconds=PATIENCE_SECONDS)
     assert ending.rented.facts().ending == "lifetime"
 
 
@@ -210,6 +210,6 @@ def test_a_second_process_of_the_service_waits_for_the_first(ending: Ending) -> 
     ending.converge(LIMITS)
     ending.rented.run("setsid python3 -S /opt/gpu-fleet/kit/self_destruct.py </dev/null >/tmp/second 2>&1 &")
 
-    until(lambda: ending.asked >= 2, PATIENCE_SECONDS)
+    until(lambda: ending.asked >= 2, seconds=PATIENCE_SECONDS)
 
     assert ending.rented.run("cat /tmp/second") == ""

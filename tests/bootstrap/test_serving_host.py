@@ -9,8 +9,8 @@ from bootstrap.clock import SystemClock
 from bootstrap.errors import EngineDied, EngineRefused, StepFailed
 from bootstrap.plan import plan
 from sandbox.hosts.backend import NamespaceHosts
-from tests.doubles.emulated import until
 from tests.doubles.rented import SECRET_IN_URL, TOKEN, Rented, Things, rent
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.host, pytest.mark.xdist_group("serving-host")]
 
@@ -59,7 +59,7 @@ def test_a_killed_vllm_comes_back_and_leaves_no_child(serving: Rented) -> None:
 
     serving.run(f"kill -9 {group}")
 
-    until(lambda: serving.run("cat /run/gpu-fleet/vllm.group") not in {"", group}, 20)
+    until(lambda: serving.run("cat /run/gpu-fleet/vllm.group") not in {"", group}, seconds=20)
     left = serving.run(f"ps -eo pid=,pgid=,stat=,args= | awk '$2=={group} && $3 !~ /Z/'")
     assert len(members) > 1, "vLLM has a child here, or this test shows nothing"
     assert left == ""
@@ -131,7 +131,7 @@ def test_a_service_that_ends_at_once_is_stopped_for_good_and_can_be_started_agai
     status = f"PATH=/opt/gpu-fleet/kit/bin:$PATH sv status {service}"
     serving.run(f"""cp -p {wanted} {wanted}.kept; echo '{{"argv": ["false"], "environment": {{}}}}' > {wanted}""")
     serving.run(f"/opt/gpu-fleet/kit/stop.sh vllm 5; PATH=/opt/gpu-fleet/kit/bin:$PATH sv up {service}")
-    until(lambda: "want up" in serving.run(status), 20)  # its supervisor now sleeps, and reads no request
+    until(lambda: "want up" in serving.run(status), seconds=20)  # its supervisor now sleeps, and reads no request
 
     assert serving.run("/opt/gpu-fleet/kit/stop.sh vllm 5 >/dev/null; echo $?") == "0"
 
@@ -145,7 +145,7 @@ def test_a_restarted_host_serves_nothing_until_it_is_proven(serving: Rented) -> 
     serving.host.stop()
     serving.host.start()
 
-    until(lambda: serving.run("cat /run/gpu-fleet/gate.started") != "", 20)
+    until(lambda: serving.run("cat /run/gpu-fleet/gate.started") != "", seconds=20)
     with pytest.raises(EngineDied, match="503"):
         serving.ask(seconds=3)
 
@@ -162,7 +162,7 @@ def test_vllm_has_the_containers_environment_over_ssh_and_after_a_restart(servin
 
     serving.host.stop()
     serving.host.start()
-    until(lambda: serving.run(restarted) != "", 20)
+    until(lambda: serving.run(restarted) != "", seconds=20)
 
     assert environment(serving.run(look)) == over_ssh
     container = environment(serving.run("base64 -w0 /proc/1/environ"))

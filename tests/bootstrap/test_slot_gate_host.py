@@ -14,8 +14,9 @@ from controller.leaving import Gate
 from controller.ports import Place, Sight
 from controller.world.hosts import Address, HostCalls
 from sandbox.hosts.backend import NamespaceHosts
-from tests.doubles.emulated import USER_KEY, until
+from tests.doubles.emulated import USER_KEY
 from tests.doubles.rented import Rented, Things, rent
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 
@@ -62,14 +63,14 @@ def slot(hosts: NamespaceHosts, things: Things) -> Iterator[Slot]:
 
 
 def test_a_host_that_serves_tells_an_open_gate_no_request_and_its_idleness(slot: Slot) -> None:
-    until(lambda: slot.look().seen.idle_seconds is not None, PATIENCE_SECONDS)
+    until(lambda: slot.look().seen.idle_seconds is not None, seconds=PATIENCE_SECONDS)
     sight = slot.look()
 
     assert (sight.look.gate, sight.look.in_flight) == (Gate.OPEN, 0)
     assert sight.seen.known
 
     assert slot.ask().status_code == 200
-    until(lambda: slot.look().look.admitted != sight.look.admitted, PATIENCE_SECONDS)
+    until(lambda: slot.look().look.admitted != sight.look.admitted, seconds=PATIENCE_SECONDS)
 
 
 def test_a_gate_is_closed_and_opened_again_and_never_opened_without_a_proof(slot: Slot) -> None:
@@ -83,7 +84,7 @@ def test_a_gate_is_closed_and_opened_again_and_never_opened_without_a_proof(slot
     slot.calls.close([PLACE])
     slot.rented.host.stop()
     slot.rented.host.start()
-    until(lambda: PLACE in slot.calls.look([PLACE]), PATIENCE_SECONDS)
+    until(lambda: PLACE in slot.calls.look([PLACE]), seconds=PATIENCE_SECONDS)
     assert list(slot.calls.open([PLACE])) == []
     assert slot.look().look.gate is Gate.CLOSED
 
@@ -93,14 +94,14 @@ def test_a_request_under_way_behind_a_closed_gate_is_seen_until_it_ends_whole(sl
     answers: list[httpx.Response] = []
     client = threading.Thread(target=lambda: answers.append(slot.ask()))
     client.start()
-    until(lambda: slot.look().look.in_flight == 1, PATIENCE_SECONDS)
+    until(lambda: slot.look().look.in_flight == 1, seconds=PATIENCE_SECONDS)
 
     slot.calls.close([PLACE])
 
     closed = slot.look().look
     assert (closed.gate, closed.in_flight) == (Gate.CLOSED, 1)
     client.join(PATIENCE_SECONDS)
-    until(lambda: slot.look().look.in_flight == 0, PATIENCE_SECONDS)
+    until(lambda: slot.look().look.in_flight == 0, seconds=PATIENCE_SECONDS)
     assert answers[0].status_code == 200
     assert slot.look().look.admitted != closed.admitted
 
@@ -108,13 +109,13 @@ def test_a_request_under_way_behind_a_closed_gate_is_seen_until_it_ends_whole(sl
 def test_a_lease_is_renewed_also_behind_a_closed_gate_and_is_no_request(slot: Slot) -> None:
     slot.calls.close([PLACE])
     before = slot.look().look
-    until(lambda: _lease_until(slot) > 0, PATIENCE_SECONDS)
+    until(lambda: _lease_until(slot) > 0, seconds=PATIENCE_SECONDS)
     was = _lease_until(slot)
 
     assert renew(slot.endpoint, slot.trusted, slot.rented.spec.token, 10.0)
     assert not renew(slot.endpoint, slot.trusted, "x" * 43, 10.0)
 
-    until(lambda: _lease_until(slot) > was, PATIENCE_SECONDS)
+    until(lambda: _lease_until(slot) > was, seconds=PATIENCE_SECONDS)
     assert slot.look().look.admitted == before.admitted
 
 

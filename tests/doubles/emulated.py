@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import time
-from collections.abc import Callable
 from typing import Any
 
 import paramiko
@@ -70,11 +68,3 @@ class Login:
         with channel.makefile("rb") as stream:
             output = stream.read().decode(errors="replace")
         return channel.recv_exit_status(), output
-
-
-def until(true: Callable[[], object], seconds: float = 10.0) -> None:
-    """Poll for a condition until a bounded deadline."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.01)

@@ -3,16 +3,14 @@
 import base64
 import contextlib
 import io
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import paramiko
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-BOOT_SECONDS = 120.0
+from tests.doubles.until import until
 
 
 @dataclass(frozen=True)
@@ -27,15 +25,6 @@ class Pair:
         key = Ed25519PrivateKey.generate()
         private = key.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
         return cls(private, key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode())
-
-
-def wait(true: Callable[[], Any], what: str, seconds: float = BOOT_SECONDS) -> Any:
-    """Return the first true answer."""
-    deadline = time.monotonic() + seconds
-    while not (found := true()):
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-    return found
 
 
 class Login:
@@ -73,7 +62,8 @@ def enter(address: str, own: Pair, host: Pair) -> Login:
         except (OSError, EOFError, paramiko.SSHException):
             return None
 
-    found: Login = wait(try_once, "no login")
+    found = until(try_once, "a login")
+    assert found is not None
     return found
 
 

@@ -1,7 +1,5 @@
 """Processes as the kernel sees them: who descends from whom, and who is still there."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from providers.engine_watch import Process
@@ -36,11 +34,3 @@ def processes_of(folder: Path) -> list[Process]:
         if mine:
             found.append(Process(int(file.parent.name), fields[19]))
     return found
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 60) -> None:
-    """Poll until the condition holds; fails at the deadline."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.05)

@@ -14,8 +14,8 @@ import pytest
 from components.controller import postgres_password, read_encryption
 from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cluster_stack import ClusterStack, beside
-from tests.doubles.emulated import until
 from tests.doubles.pulumi_stack import Engine
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.monitoring, pytest.mark.xdist_group("kubernetes")]
 
@@ -122,7 +122,7 @@ def test_made_with_its_database_and_gone_with_the_last_elastic_fleet(controlled:
     stack.up()
     assert controlled.live("apps/v1", "Deployment", "controller") is None
     assert stack.outputs().keys() == {"secret"}
-    until(lambda: controlled.live("v1", "Namespace", controlled.namespace) is None, 30)
+    until(lambda: controlled.live("v1", "Namespace", controlled.namespace) is None, seconds=30)
 
 
 @pytest.mark.parametrize(

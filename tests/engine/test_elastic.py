@@ -18,9 +18,9 @@ from tests.doubles.at_once import at_once
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.controller_process import ControllerProcess
 from tests.doubles.database import fresh_database
-from tests.doubles.emulated import until
 from tests.doubles.fleet_stack import rents, stack_of_its_own
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.host]
 
@@ -195,7 +195,7 @@ def test_a_controller_that_is_dead_for_good_leaves_nothing_that_costs(
 
     controller.kill()
     dead = time.monotonic()
-    until(lambda: not cloud.rented(), LEASE_SECONDS + QUIET_SECONDS + 60)
+    until(lambda: not cloud.rented(), seconds=LEASE_SECONDS + QUIET_SECONDS + 60)
     print(f"\ngone {time.monotonic() - dead:.0f} s after the controller; lease {LEASE_SECONDS:.0f} s")
 
     # The next controller finds what ended itself, and starts new ones for the claims that live.

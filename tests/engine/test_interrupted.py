@@ -13,8 +13,9 @@ import pytest
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.fleet_stack import known
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=6)]
 
@@ -80,7 +81,7 @@ def test_two_interrupts_name_what_they_give_back_and_nothing_is_left(cloud: Clou
             f"run `pulumi up`, which goes on with it, or end it with `vastai destroy instance {number} -y`", 60
         )
     child.wait(timeout=120)
-    wait_until(lambda: not [process for process in plugins if process.alive()], "every plugin to end", 90)
+    until(lambda: not [process for process in plugins if process.alive()], "every plugin to end", 90)
     assert cloud.rented() == []
     assert len(rented) == 2
     for number in rented:

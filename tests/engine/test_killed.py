@@ -13,8 +13,9 @@ import pytest
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import known
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=8)]
 
@@ -66,7 +67,7 @@ def test_everything_is_given_back_after_the_engine_was_killed(cloud: Cloud, stac
 
     os.kill(child.pid, signal.SIGKILL)
 
-    wait_until(lambda: not [process for process in plugins if process.alive()], "every plugin to end", 90)
+    until(lambda: not [process for process in plugins if process.alive()], "every plugin to end", 90)
     assert cloud.rented() == []
     sets_right(cloud, stack)
 

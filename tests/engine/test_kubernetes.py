@@ -19,8 +19,8 @@ from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import REPO
 from tests.doubles.cluster_stack import ClusterStack, beside
-from tests.doubles.emulated import until
 from tests.doubles.pulumi_stack import Done, Engine, watching_config
+from tests.doubles.until import until
 from tools.machine import paths
 
 pytestmark = [
@@ -114,7 +114,7 @@ def test_made_changed_drifted_and_gone(watched: Watched) -> None:
     stack.destroy()
     assert watched.live("v1", "Secret", "door-key") is None
     # Who does not wait for objects does not wait for their end either: Pulumi's own plugin leaves it marked as deleted.
-    until(lambda: watched.live("v1", "Namespace", watched.namespace) is None, 30)
+    until(lambda: watched.live("v1", "Namespace", watched.namespace) is None, seconds=30)
 
 
 def place(watched: Watched, name: str) -> dict[str, str]:

@@ -8,8 +8,7 @@ import re
 import ssl
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from sandbox.services.ports import choose
 from sandbox.settings import Settings, folders
 from tests.doubles.cloud import LIMITS, REPO, TIME_SCALE
 from tests.doubles.pulumi_stack import Engine, sandbox_config, watching_config
+from tests.doubles.until import until
 
 pytestmark = [
     pytest.mark.engine,
@@ -68,14 +68,6 @@ def watched(tmp_path: Path) -> Iterator[tuple[Sandbox, dict[str, Any]]]:
         yield sandbox, config
     finally:
         sandbox.stop()
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError
-        time.sleep(0.1)
 
 
 def problems(panel: Panel, prometheus: Prometheus) -> list[str]:
@@ -125,7 +117,7 @@ def test_every_panel_criterion_and_the_report_have_measured_data(
         return [one for panel in panels for one in problems(panel, prometheus)]
 
     with contextlib.suppress(TimeoutError):
-        until(lambda: left() == [], 90)
+        until(lambda: left() == [], seconds=90)
     assert left() == []
 
     bought = {one.labels["part"]: one.value for one in prometheus.query(queries.worth("usd"))}

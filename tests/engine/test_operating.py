@@ -12,8 +12,9 @@ import pytest
 from tests.doubles.cloud import ACCOUNT_KEY, REPO, Cloud
 from tests.doubles.fleet_stack import stack_id, stack_of_its_own
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=6)]
 
@@ -62,7 +63,7 @@ def kill_everything(stack: Stack, phase: str) -> None:
     plugins = descendants(child.pid)
     for process in [child.pid, *(plugin.pid for plugin in plugins)]:
         os.kill(process, signal.SIGKILL)
-    wait_until(lambda: not [plugin for plugin in plugins if plugin.alive()], "every plugin to end", 30)
+    until(lambda: not [plugin for plugin in plugins if plugin.alive()], "every plugin to end", 30)
 
 
 @pytest.mark.rotating(of=1)

@@ -4,8 +4,8 @@ import pytest
 
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import assert_all_serve
-from tests.doubles.processes import wait_until
 from tests.doubles.pulumi_stack import Stack
+from tests.doubles.until import until
 from tests.engine.test_operating import blocks, follow, stack
 
 __all__ = ["stack"]
@@ -27,7 +27,7 @@ def test_a_machine_is_down(cloud: Cloud, stack: Stack) -> None:
     assert [row["id"] for row in cloud.rented()] == [first]
 
     cloud.arm("host-off")
-    wait_until(lambda: cloud.rented()[0]["status"] == "offline", "the host to go off", 60)
+    until(lambda: cloud.rented()[0]["status"] == "offline", "the host to go off", 60)
     stack.refresh()
     planned = stack.preview("--save-plan", "plan.json")
     waited = stack.up(check=False)

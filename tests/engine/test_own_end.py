@@ -3,9 +3,9 @@
 import pytest
 
 from tests.doubles.cloud import REPO, Cloud
-from tests.doubles.emulated import until
 from tests.doubles.fleet_stack import assert_all_serve
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 from tests.engine.test_operating import blocks, follow
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.timeout(900), pytest.mark.rotating(of=6)]
@@ -30,7 +30,7 @@ def test_hosts_that_nobody_uses_end_themselves_and_the_next_up_rents_them_again(
     stack.up()
     assert_all_serve(cloud, stack, 3)
 
-    until(lambda: cloud.rented() == [], PATIENCE_SECONDS)
+    until(lambda: cloud.rented() == [], seconds=PATIENCE_SECONDS)
     previewed = stack.preview().text
     for name in ("chat-0", "chat-1", "chat-2"):
         assert f"{name}  gone  it ended itself at " in previewed
@@ -41,7 +41,7 @@ def test_hosts_that_nobody_uses_end_themselves_and_the_next_up_rents_them_again(
     follow(stack, again)  # three that vanished at once do not stop renting, because each left word
     assert_all_serve(cloud, stack, 3)
 
-    until(lambda: cloud.rented() == [], PATIENCE_SECONDS)
+    until(lambda: cloud.rented() == [], seconds=PATIENCE_SECONDS)
     told = stack.refresh().text
     assert "chat-0  gone  it ended itself at " in told
     assert "chat-0 deleted" in told

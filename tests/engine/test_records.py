@@ -14,8 +14,9 @@ from cli.down import go_down
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.fleet_stack import stack_of_its_own
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=3)]
 
@@ -84,7 +85,7 @@ def test_down_after_an_update_that_was_killed_early(cloud: Cloud, stack: Stack) 
     plugins = descendants(child.pid)
     for process in [child.pid, *(plugin.pid for plugin in plugins)]:
         os.kill(process, signal.SIGKILL)
-    wait_until(lambda: not [plugin for plugin in plugins if plugin.alive()], "every plugin to end", 30)
+    until(lambda: not [plugin for plugin in plugins if plugin.alive()], "every plugin to end", 30)
     stack.call("cancel", stack.name, "--yes")
     assert stack.state()["pending_operations"]
 

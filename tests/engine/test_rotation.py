@@ -9,8 +9,9 @@ import pytest
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import assert_all_serve, known, stack_of_its_own
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 from tests.engine.test_operating import blocks, follow
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.rotating(of=4)]
@@ -64,7 +65,7 @@ def test_an_ssh_rotation_that_was_killed_before_state_had_the_key_locks_nobody_o
     Lines(child).wait_for("chat-0  probe  https://")
     plugins = descendants(child.pid)
     os.kill(child.pid, signal.SIGSTOP)
-    wait_until(lambda: len(keys_on(cloud, instance)) > len(old), "the new key to be let in")
+    until(lambda: len(keys_on(cloud, instance)) > len(old), "the new key to be let in")
     for process in [child.pid, *(plugin.pid for plugin in plugins)]:
         os.kill(process, signal.SIGKILL)
     assert child.wait(timeout=60) == -signal.SIGKILL

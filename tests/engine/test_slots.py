@@ -30,8 +30,9 @@ from providers.vast.renting.ownership import Kind, sort_out
 from tests.doubles.cloud import Cloud
 from tests.doubles.documented import commands_of
 from tests.doubles.fleet_stack import PATIENT, rents, stack_id, stack_of_its_own
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 from tests.engine.test_operating import blocks, follow
 from tests.engine.test_renewal import let_it_end_soon
 
@@ -191,7 +192,7 @@ def test_a_destroy_of_the_main_stack_ends_a_slot_that_boots_and_it_leaves_nothin
     one = slot(stack, place, 0)
     with at_once() as pool:
         booting = pool.submit(one.up)
-        wait_until(lambda: bool(cloud.rented()), "a rent")
+        until(lambda: bool(cloud.rented()), "a rent")
         stack.destroy()
         # A rent whose reply takes longer than the destroy looks shows only now. The create gives it back itself.
         with pytest.raises(SlotError):
@@ -207,7 +208,7 @@ def test_a_slot_whose_up_was_killed_goes_on_with_its_instance(cloud: Cloud, stac
     with at_once() as pool:
         killed = pool.submit(one.up)
         assert one.boots.wait(60) or not killed.done(), killed
-        wait_until(lambda: bool(cloud.rented()), "a rent")
+        until(lambda: bool(cloud.rented()), "a rent")
         for process in descendants(os.getpid()):
             if Path(f"/proc/{process.pid}/comm").read_text().strip() == "pulumi":
                 os.kill(process.pid, signal.SIGKILL)

@@ -16,8 +16,9 @@ from sandbox.services.kubernetes import Kubernetes
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import assert_all_serve, stack_of_its_own
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, processes_of, wait_until
+from tests.doubles.processes import descendants, processes_of
 from tests.doubles.pulumi_stack import Engine, Stack, watching_config
+from tests.doubles.until import until
 from tests.engine.test_operating import blocks, follow
 
 pytestmark = [pytest.mark.engine, pytest.mark.host, pytest.mark.monitoring, pytest.mark.deep, pytest.mark.timeout(1200)]
@@ -87,7 +88,7 @@ def assert_quiet(text: str, told: str) -> None:
 def assert_no_process(stack: Stack, told: str) -> None:
     folder = stack.folder.parent
     try:
-        wait_until(lambda: not processes_of(folder), "every process of the stack to end", 60)
+        until(lambda: not processes_of(folder), "every process of the stack to end", 60)
     except AssertionError as error:
         left = [Path(f"/proc/{process.pid}/cmdline").read_bytes() for process in processes_of(folder)]
         raise AssertionError(f"{error}: {left}\n{told}") from None

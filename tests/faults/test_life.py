@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
 
 import pytest
 
@@ -12,6 +11,7 @@ from bootstrap.probe import probe
 from providers.vast.resource import VastInstanceProvider
 from tests.doubles.cloud import ACCOUNT, Cloud
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
+from tests.doubles.until import until
 from weights.manifest import of_folder
 
 pytestmark = [pytest.mark.host, pytest.mark.rotating(of=6)]
@@ -130,7 +130,7 @@ def test_when_the_engine_dies_everything_is_given_back_and_the_process_ends(clou
 
         creating = threading.Thread(target=create)
         creating.start()
-        _until(lambda: "chat-0  connect" in process.output)
+        until(lambda: "chat-0  connect" in process.output)
         engine.close()
         creating.join(timeout=60)
 
@@ -145,12 +145,12 @@ def test_an_instance_whose_creator_never_comes_back_ends_itself(cloud: Cloud) ->
         process.configure(ACCOUNT)
         creating = threading.Thread(target=_create_in_vain, args=(process, cloud.props("chat-0", limits=limits)))
         creating.start()
-        _until(lambda: "chat-0  wait" in process.output)
+        until(lambda: "chat-0  wait" in process.output)
         process.process.kill()
         creating.join(timeout=60)
         assert len(cloud.rented()) == 1
 
-        _until(lambda: cloud.rented() == [])
+        until(lambda: cloud.rented() == [])
 
 
 def test_an_instance_that_serves_outlives_the_timer_of_its_start(cloud: Cloud, process: DynamicProcess) -> None:
@@ -160,7 +160,7 @@ def test_an_instance_that_serves_outlives_the_timer_of_its_start(cloud: Cloud, p
     assert contract.host is not None
 
     began = time.monotonic()
-    _until(lambda: time.monotonic() - began > 1.25 * 0.5 * 60 + 2)
+    until(lambda: time.monotonic() - began > 1.25 * 0.5 * 60 + 2)
 
     assert [row["id"] for row in cloud.rented()] == [outs["instanceId"]]
 
@@ -179,10 +179,3 @@ def test_another_model_is_swapped_in_place(cloud: Cloud, process: DynamicProcess
     assert updated["instanceId"] == outs["instanceId"]
     assert process.read(id_, updated).outs["drift"] == []
     assert of_folder("tiny", cloud.folder / "other").digest == other.digest
-
-
-def _until(condition: Callable[[], object], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)

@@ -14,8 +14,9 @@ import pytest
 from tests.doubles.cloud import Cloud
 from tests.doubles.fleet_stack import calm, sets_right, stack_of_its_own, want
 from tests.doubles.lines import Lines
-from tests.doubles.processes import descendants, processes_of, wait_until
+from tests.doubles.processes import descendants, processes_of
 from tests.doubles.pulumi_stack import Engine, Stack
+from tests.doubles.until import until
 from tests.faults.test_engine import AT_DESTROY, BORNE, OF_ONE_INSTANCE, REFUSED
 from tests.tiers import head, tier_of
 
@@ -57,7 +58,7 @@ def test_nothing_is_left_rented_after(cloud: Cloud, stack: Stack, seed: int) -> 
     lines = Lines(child)
     strike(child.pid, lines, chance.choice(PHASES), chance.choice(VICTIMS))
     child.wait(timeout=300)
-    wait_until(lambda: not processes_of(stack.folder.parent), "every plugin to end", 120)
+    until(lambda: not processes_of(stack.folder.parent), "every plugin to end", 120)
 
     stack.call("cancel", "--yes", "--stack", stack.name, check=False)
     if chance.random() < 0.5:

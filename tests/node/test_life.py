@@ -13,8 +13,8 @@ from offline.kubernetes_plugin.cluster import Cluster
 from offline.kubernetes_plugin.kubeconfig import reach
 from sandbox.node.node import Node
 from tests.doubles.node_traces import left, look, processes
-from tests.doubles.processes import wait_until
 from tests.doubles.real_node import REPO, images, pod, ready
+from tests.doubles.until import until
 
 pytestmark = [
     pytest.mark.host,
@@ -41,7 +41,7 @@ def test_a_pod_runs_and_nothing_is_left(tmp_path: Path) -> None:
         node.start()
         cluster = Cluster(*reach(node.kubeconfig()))
         cluster.apply(pod("serves"))
-        wait_until(lambda: ready(cluster, pod("serves")), "the pod", 60)
+        until(lambda: ready(cluster, pod("serves")), "the pod", 60)
         assert left(before, look(tmp_path)) != []
         assert look(tmp_path).settings == before.settings
         assert processes(tmp_path)
@@ -61,8 +61,8 @@ def test_nothing_is_left_of_a_node_that_is_killed(tmp_path: Path) -> None:
         assert alone.stdout.readline() == "ready\n"
         alone.send_signal(signal.SIGKILL)
 
-    wait_until(lambda: processes(tmp_path) == [], "the end of every process", 60)
-    wait_until(lambda: list(tmp_path.iterdir()) == [], "the end of the files", 30)
+    until(lambda: processes(tmp_path) == [], "the end of every process", 60)
+    until(lambda: list(tmp_path.iterdir()) == [], "the end of the files", 30)
     assert left(before, look(tmp_path)) == []
 
 
@@ -76,7 +76,7 @@ def test_a_node_starts_where_one_and_its_keeper_were_killed(tmp_path: Path) -> N
         for number in keepers(home):
             os.kill(number, signal.SIGKILL)
         alone.send_signal(signal.SIGKILL)
-    wait_until(lambda: processes(tmp_path) == [], "the end of every process", 60)
+    until(lambda: processes(tmp_path) == [], "the end of every process", 60)
     assert home.exists()
 
     with Node(home, images()):
@@ -102,18 +102,18 @@ def test_two_nodes_run_beside_each_other(tmp_path: Path) -> None:
         for node in (one, other):
             cluster = Cluster(*reach(node.kubeconfig()))
             cluster.apply(pod("serves"))
-            wait_until(lambda cluster=cluster: ready(cluster, pod("serves")), "the pod", 60)  # type: ignore[misc]
+            until(lambda cluster=cluster: ready(cluster, pod("serves")), "the pod", 60)  # type: ignore[misc]
 
 
 def test_a_node_that_restarts_runs_its_pods_again(node: Node) -> None:
     cluster = Cluster(*reach(node.kubeconfig()))
     cluster.apply(pod("stays"))
-    wait_until(lambda: ready(cluster, pod("stays")), "the pod", 60)
+    until(lambda: ready(cluster, pod("stays")), "the pod", 60)
     ran = started(cluster)
 
     node.restart()
 
-    wait_until(lambda: started(cluster) != ran and ready(cluster, pod("stays")), "the pod after the restart", 120)
+    until(lambda: started(cluster) != ran and ready(cluster, pod("stays")), "the pod after the restart", 120)
     cluster.delete(pod("stays"))
 
 

@@ -13,7 +13,7 @@ import pytest
 from providers.engine_watch import Process
 from providers.orphans import end_orphans
 from tests.doubles.dynamic_process import ROOT
-from tests.doubles.processes import wait_until
+from tests.doubles.until import until
 
 Start = Callable[[str], Process]
 
@@ -40,7 +40,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         port = tmp_path / f"port-{len(started)}"
         words = ["sh", "-c", LAUNCH, sys.executable, engine, str(port)]
         launcher = subprocess.check_output(words, text=True, stderr=subprocess.DEVNULL).strip()
-        wait_until(lambda: port.exists() and port.read_text().strip().isdigit(), "the port")
+        until(lambda: port.exists() and port.read_text().strip().isdigit(), "the port")
         (child,) = Path(f"/proc/{launcher}/task/{launcher}/children").read_text().split()
         started.append(Process(int(child), Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[19]))
         return started[-1]
@@ -73,7 +73,7 @@ def test_one_whose_engine_is_gone_is_ended_and_one_whose_engine_answers_is_not(
     alive, orphan = start(address(engine)), start(gone())
 
     assert end_orphans() == [orphan.pid]
-    wait_until(lambda: not orphan.alive(), "the orphan to end")
+    until(lambda: not orphan.alive(), "the orphan to end")
     assert alive.alive()
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from providers.provider_process import allow_open_files
 from tests.doubles.dynamic_process import DynamicProcess, ProviderError
-from tests.doubles.processes import wait_until
 from tests.doubles.renting_provider import RentingProvider
+from tests.doubles.until import until
 
 
 def creating(process: DynamicProcess, folder: Path) -> threading.Thread:
@@ -23,7 +23,7 @@ def creating(process: DynamicProcess, folder: Path) -> threading.Thread:
 
     caller = threading.Thread(target=create)
     caller.start()
-    wait_until((folder / "began").exists, "the create to begin")
+    until((folder / "began").exists, "the create to begin")
     return caller
 
 

@@ -9,14 +9,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from sandbox.faults import FAULTS
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 
@@ -51,13 +51,6 @@ def ended(process: int) -> bool:
         return not Path(f"/proc/{process}/cmdline").read_bytes()
     except OSError:
         return True
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

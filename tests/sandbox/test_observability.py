@@ -21,9 +21,10 @@ from sandbox.observability import Observability
 from sandbox.services.child import ServiceError
 from sandbox.settings import Settings, folders
 from tests.controller.api.test_applied_offers import OUTPUT
-from tests.doubles.emulated import USER_KEY, Login, until
+from tests.doubles.emulated import USER_KEY, Login
 from tests.doubles.pulumi_command import path_with_pulumi
 from tests.doubles.raw_rents import rented
+from tests.doubles.until import until
 
 RECEIVER = "https://metrics.sandbox.internal:9443/api/v1/write"
 SERVICES = {"prometheus", "alertmanager", "exporter", "door", "kubernetes"}
@@ -84,10 +85,10 @@ def prometheus_reads_the_controller(sandbox: Sandbox, folder: Path) -> None:
     applied = "stack output elastic --json --show-secrets --stack dev"
     path = path_with_pulumi(folder / "bin", {applied: (0, json.dumps(OUTPUT), "")})
     sandbox.run_controller("dev", {"PATH": path, "PULUMI_BACKEND_URL": "file:///nowhere"})
-    until(lambda: [one.value for one in prometheus.query(queries.controllers())] == [1], 60)
+    until(lambda: [one.value for one in prometheus.query(queries.controllers())] == [1], seconds=60)
     sandbox.stop_controller()
     assert sandbox.status()["controller"] is None
-    until(lambda: prometheus.query(queries.controllers()) == [], 60)
+    until(lambda: prometheus.query(queries.controllers()) == [], seconds=60)
 
 
 def older_host(sandbox: Sandbox) -> NamespaceHost:
@@ -97,7 +98,7 @@ def older_host(sandbox: Sandbox) -> NamespaceHost:
         http.post("/api/v0/ssh/", json={"ssh_key": USER_KEY.public.strip()}).raise_for_status()
         number = rented(http)
     [contract] = [one for one in sandbox.market.all() if one.id == number]
-    until(lambda: contract.host is not None and reachable(contract.host), 60)
+    until(lambda: contract.host is not None and reachable(contract.host), seconds=60)
     assert isinstance(contract.host, NamespaceHost)
     return contract.host
 

@@ -5,13 +5,12 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from controller.world.children import Children
+from tests.doubles.until import until
 
 PATIENCE = 20.0
 
@@ -30,13 +29,6 @@ while :; do sleep 0.05; done
     (folder / "pulumi").write_text(script)
     (folder / "pulumi").chmod(0o755)
     return {"PATH": f"{folder}:/usr/bin:/bin"}
-
-
-def until(holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return holds()
 
 
 def runs(pid: int) -> bool:

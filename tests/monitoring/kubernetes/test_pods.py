@@ -32,10 +32,10 @@ from tests.doubles.cloud import ACCOUNT, REPO, Cloud, running_cloud
 from tests.doubles.engine import pulumi_on_path
 from tests.doubles.node_traces import left, look, processes
 from tests.doubles.pods import Pods, takes
-from tests.doubles.processes import wait_until
 from tests.doubles.pulumi_stack import Engine, Stack, environment, watching_config
 from tests.doubles.real_node import images
 from tests.doubles.receiver import Reports, sample
+from tests.doubles.until import until
 
 __all__ = ["pulumi_on_path"]
 
@@ -116,7 +116,7 @@ class Watching:
     def settle(self) -> None:
         """Return when every pod is ready."""
         for name in PODS:
-            wait_until(lambda name=name: self.pods.ready(name), f"the pod of {name}", PATIENCE_SECONDS)  # type: ignore[misc]
+            until(lambda name=name: self.pods.ready(name), f"the pod of {name}", PATIENCE_SECONDS)  # type: ignore[misc]
 
 
 @pytest.fixture(scope="module")
@@ -196,7 +196,7 @@ def watching(
     stack.up()
     pods = Pods(node, SPACE)
     for name in PODS:
-        wait_until(lambda name=name: pods.ready(name), f"the pod of {name}", PATIENCE_SECONDS)  # type: ignore[misc]
+        until(lambda name=name: pods.ready(name), f"the pod of {name}", PATIENCE_SECONDS)  # type: ignore[misc]
     seconds = time.monotonic() - began
     prometheus = Prometheus(f"http://127.0.0.1:{node.forward(pods.service('prometheus'), PORTS['prometheus'])}")
     return Watching(node, stack, pods, cluster, prometheus, ca, hook[1], seconds)
@@ -257,9 +257,7 @@ def bytes_of(quantity: str) -> int:
 
 def test_grafana_is_scheduled_and_lacks_nothing_but_its_image(watching: Watching) -> None:
     assert watching.pods.of("grafana")["spec"]["nodeName"] == NODE
-    wait_until(
-        lambda: waits_for(watching.pods.of("grafana")) & {"ErrImagePull", "ImagePullBackOff"} != set(), "its image"
-    )
+    until(lambda: waits_for(watching.pods.of("grafana")) & {"ErrImagePull", "ImagePullBackOff"} != set(), "its image")
 
 
 def waits_for(pod: dict[str, Any]) -> set[str]:
@@ -294,7 +292,7 @@ def test_claims_are_disks_of_the_node(watching: Watching) -> None:
 def test_prometheus_reads_every_part_and_its_rules(watching: Watching) -> None:
     up = 'up{job!="grafana"}'
 
-    wait_until(lambda: watching.values(f"count({up} == 1)") == [len(PODS)], "every part", PATIENCE_SECONDS)
+    until(lambda: watching.values(f"count({up} == 1)") == [len(PODS)], "every part", PATIENCE_SECONDS)
     assert watching.values("prometheus_rule_evaluation_failures_total > 0") == []
     assert watching.values("prometheus_notifications_alertmanagers_discovered") == [1]
     assert watching.values("min(prometheus_config_last_reload_successful)") == [1]
@@ -303,7 +301,7 @@ def test_prometheus_reads_every_part_and_its_rules(watching: Watching) -> None:
 def test_the_exporter_reaches_market_store_and_prometheus(watching: Watching) -> None:
     learnt = "vast_exporter_last_success_timestamp_seconds > 0"
 
-    wait_until(lambda: len(watching.values(learnt)) == 4, "what the exporter learns", PATIENCE_SECONDS)
+    until(lambda: len(watching.values(learnt)) == 4, "what the exporter learns", PATIENCE_SECONDS)
 
 
 def test_a_hosts_samples_go_through_the_receivers_pod_into_prometheus(watching: Watching) -> None:
@@ -312,7 +310,7 @@ def test_a_hosts_samples_go_through_the_receivers_pod_into_prometheus(watching: 
 
 
 def test_alerts_reach_whom_they_are_for(watching: Watching) -> None:
-    wait_until(lambda: bool(watching.heard), "an alert", PATIENCE_SECONDS)
+    until(lambda: bool(watching.heard), "an alert", PATIENCE_SECONDS)
 
     alerts = [alert["labels"]["alertname"] for told in watching.heard for alert in told["alerts"]]
     assert "Watchdog" in alerts
@@ -358,7 +356,7 @@ def test_a_rotated_key_restarts_its_pod(watching: Watching) -> None:
     watching.settle()
 
     assert watching.pods.of("door")["metadata"]["uid"] != before
-    wait_until(lambda: watching.told(KEY, 6) != 0, "the port of the new pod", 30)
+    until(lambda: watching.told(KEY, 6) != 0, "the port of the new pod", 30)
     assert watching.told(KEY, 6) == 401
     assert watching.told(NEXT_KEY, 6) == 204
 
@@ -373,7 +371,7 @@ def test_a_pod_that_is_killed_comes_back_with_its_data(watching: Watching) -> No
     watching.settle()
 
     assert watching.pods.of("prometheus")["metadata"]["uid"] != before["metadata"]["uid"]
-    wait_until(lambda: watching.started() == kept, "the data of the pod that was killed", 30)
+    until(lambda: watching.started() == kept, "the data of the pod that was killed", 30)
 
 
 def test_everything_comes_back_after_the_node_restarts(watching: Watching) -> None:
@@ -383,11 +381,11 @@ def test_everything_comes_back_after_the_node_restarts(watching: Watching) -> No
 
     watching.node.restart()
     for name in PODS:
-        wait_until(lambda name=name: restarted(watching, name, before[name]), name, PATIENCE_SECONDS)  # type: ignore[misc]
+        until(lambda name=name: restarted(watching, name, before[name]), name, PATIENCE_SECONDS)  # type: ignore[misc]
     watching.settle()
 
-    wait_until(lambda: watching.started() == kept, "the data of before", 30)
-    wait_until(lambda: watching.told(NEXT_KEY, 7) == 204, "the receiver behind its port", 30)
+    until(lambda: watching.started() == kept, "the data of before", 30)
+    until(lambda: watching.told(NEXT_KEY, 7) == 204, "the receiver behind its port", 30)
 
 
 def restarted(watching: Watching, name: str, before: int) -> bool:
@@ -402,7 +400,7 @@ def test_destroy_leaves_nothing(watching: Watching) -> None:
     watching.stack.destroy()
 
     for kind in ("pods", "services", "configmaps", "persistentvolumeclaims", "secrets"):
-        wait_until(lambda kind=kind: held(watching, kind) == [], kind, PATIENCE_SECONDS)  # type: ignore[misc]
+        until(lambda kind=kind: held(watching, kind) == [], kind, PATIENCE_SECONDS)  # type: ignore[misc]
 
 
 def held(watching: Watching, kind: str) -> list[str]:

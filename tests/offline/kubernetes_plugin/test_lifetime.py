@@ -5,7 +5,8 @@ import sys
 
 from offline.language_host import with_engine
 from providers.engine_watch import Process
-from tests.doubles.processes import descendants, wait_until
+from tests.doubles.processes import descendants
+from tests.doubles.until import until
 
 ENGINE = f"""
 import subprocess, sys, time
@@ -23,4 +24,4 @@ def test_a_killed_engine_takes_the_stand_in_with_it() -> None:
 
         engine.kill()
 
-        wait_until(lambda: not [one for one in plugins if one.alive()], "the stand-in to end")
+        until(lambda: not [one for one in plugins if one.alive()], "the stand-in to end")

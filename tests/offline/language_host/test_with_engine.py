@@ -13,8 +13,8 @@ import pytest
 from offline.language_host import with_engine
 from providers.engine_watch import Process
 from tests.doubles.dynamic_process import DynamicProcess
-from tests.doubles.processes import wait_until
 from tests.doubles.renting_provider import RentingProvider
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 
@@ -73,7 +73,7 @@ def test_an_engine_that_was_killed_while_its_plugin_started_takes_it_along(
 
     process = start(plugin, gone)
 
-    wait_until(lambda: not process.alive(), "the plugin to end")
+    until(lambda: not process.alive(), "the plugin to end")
 
 
 def test_what_no_call_has_reached_ends_behind_a_launcher_that_lives_on(engine: socket.socket) -> None:
@@ -95,7 +95,7 @@ def test_a_plugin_whose_engine_is_there_goes_on(start: Start, engine: socket.soc
     process = start("dynamic providers", address(engine))
 
     port = tmp_path / "port"
-    wait_until(lambda: port.exists() and port.read_text().strip().isdigit(), "the port")
+    until(lambda: port.exists() and port.read_text().strip().isdigit(), "the port")
     for _look in range(3):
         engine.accept()[0].close()
 

@@ -11,7 +11,8 @@ from providers.vast.renting.onstart import fingerprint, script
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.host import NamespaceHost
 from sandbox.hosts.images import Images
-from tests.doubles.emulated import Login, spec, until
+from tests.doubles.emulated import Login, spec
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 

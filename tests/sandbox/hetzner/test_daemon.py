@@ -17,7 +17,8 @@ from sandbox.hetzner.machines import MachinesError
 from sandbox.hetzner.server_machine import demand_root
 from sandbox.hosts.images import default_cache
 from tests.doubles.hetzner import made
-from tests.doubles.hetzner_login import Pair, login, user_data, wait
+from tests.doubles.hetzner_login import Pair, login, user_data
+from tests.doubles.until import until
 
 pytestmark = [
     pytest.mark.host,
@@ -77,7 +78,7 @@ def test_its_servers_reach_the_store_and_end_with_the_daemon(state: Path) -> Non
     assert of_servers(state)
 
     os.kill(json.loads(sandbox(state, "status", "--json"))["pid"], signal.SIGKILL)
-    wait(lambda: not of_servers(state), "a server outlived its daemon", 10.0)
+    until(lambda: not of_servers(state), "each server to end with its daemon", 10.0)
     assert str(state) not in Path("/proc/mounts").read_text()
     sandbox(state, "up", *OPTIONS)
     assert status(state)["servers"] == []

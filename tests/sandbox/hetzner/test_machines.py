@@ -23,11 +23,11 @@ from sandbox.hetzner.server_machine import demand_root
 from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from sandbox.hosts.images import default_cache
 from tests.doubles.hetzner import made
-from tests.doubles.hetzner_login import Pair, enter, user_data, wait
+from tests.doubles.hetzner_login import Pair, enter, user_data
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.host, pytest.mark.deep, pytest.mark.allow_hosts(["127.0.0.0/8"])]
 IMAGE = Image(folder_in(default_cache()))
-BOOT_SECONDS = 120.0
 
 
 def pytest_skip() -> str:
@@ -89,11 +89,11 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     server = made(client, user_data=user_data(own, host, REST))
     address = server.public_net.ipv4.ip
     ssh = enter(address, own, host)
-    wait(lambda: ssh.run("test -e /root/ran && echo yes || true"), "runcmd did not run")
+    until(lambda: ssh.run("test -e /root/ran && echo yes || true"), "runcmd to run")
     assert ssh.run("cat /etc/marker; echo; hostname") == "from user data\nnode-0"
     assert ssh.run("ls /etc/ssh/ssh_host_*_key") == "/etc/ssh/ssh_host_ed25519_key"
     assert ssh.run("grep ^ID= /etc/os-release; grep ^VERSION_ID= /etc/os-release") == 'ID=debian\nVERSION_ID="12"'
-    wait(lambda: ssh.run("systemctl is-active hello || true") == "active", "the unit does not run")
+    until(lambda: ssh.run("systemctl is-active hello || true") == "active", "the unit to run")
     ssh.run("cloud-init status --wait; echo kept > /root/kept")
     ssh.close()
 
@@ -103,7 +103,7 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     server.power_on().wait_until_finished()
     ssh = enter(address, own, host)
     assert ssh.run("cat /root/kept; test ! -e /run/units/left && echo clean") == "kept\nclean"
-    wait(lambda: ssh.run("systemctl is-active hello || true") == "active", "the enabled unit did not start at boot")
+    until(lambda: ssh.run("systemctl is-active hello || true") == "active", "the enabled unit to start at boot")
     ssh.run("systemctl stop hello; systemctl start hello & systemctl start hello; wait")
     assert ssh.run("pgrep -fc '[s]upervise hello'") == "1", "two starts at once share one process"
     ssh.close()
@@ -134,7 +134,7 @@ def test_volumes_networks_and_a_load_balancer_reach_it(client: Client) -> None:
     assert ssh.run("ip -o -4 addr show enp7s0").split()[3] == "10.0.1.10/32"
     line = f"{volume.linux_device} /data ext4 defaults,nofail 0 0"
     ssh.run(f"mkdir /data; echo '{line}' >> /etc/fstab; mount /data; mountpoint -q /data; echo kept > /data/kept")
-    wait(lambda: ssh.run("systemctl is-active hello || true") == "active", "the unit does not run")
+    until(lambda: ssh.run("systemctl is-active hello || true") == "active", "the unit to run")
 
     service = LoadBalancerService(protocol="tcp", listen_port=443, destination_port=30443, proxyprotocol=False)
     door = client.load_balancers.create("door", LoadBalancerType(name="lb11"), location=Location(name="fsn1"))
@@ -153,7 +153,7 @@ def test_volumes_networks_and_a_load_balancer_reach_it(client: Client) -> None:
             return one.recv(15)
         return b""
 
-    wait(lambda: through() == b"HTTP/1.0 200 OK", "the load balancer passes nothing on")
+    until(lambda: through() == b"HTTP/1.0 200 OK", "the load balancer to pass something on")
     balancer.reload()
     assert balancer.targets[0].health_status[0].status in ("unknown", "healthy")
     ssh.close()
@@ -197,7 +197,7 @@ from sandbox.hetzner.image import Image
 from sandbox.hetzner.namespace_machines import NamespaceMachines
 from sandbox.hetzner.testing import running_hetzner
 from tests.doubles.hetzner import made
-from tests.doubles.hetzner_login import Pair, enter, user_data, wait
+from tests.doubles.hetzner_login import Pair, enter, user_data
 folder = Path({str(tmp_path)!r})
 machines = NamespaceMachines(folder / "home", folder / "cache", Image(Path({str(IMAGE.folder)!r})), {{}})
 with running_hetzner(machines) as one:
@@ -218,5 +218,5 @@ with running_hetzner(machines) as one:
         except OSError:
             return True
 
-    wait(gone, "the server outlived its sandbox", 10.0)
+    until(gone, "the server to end with its sandbox", 10.0)
     assert str(tmp_path) not in Path("/proc/mounts").read_text()

@@ -9,7 +9,8 @@ import pytest
 
 from sandbox.hosts import sshd
 from sandbox.hosts.spec import HostsError
-from tests.doubles.emulated import USER_KEY, Login, until
+from tests.doubles.emulated import USER_KEY, Login
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 SERVER = (

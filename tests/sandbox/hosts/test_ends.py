@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.doubles.emulated import spec, until
+from tests.doubles.emulated import spec
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 
@@ -20,7 +21,7 @@ import encodings.idna, json, os, sys, threading
 from pathlib import Path
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images
-from tests.doubles.emulated import spec, until
+from tests.doubles.emulated import spec
 
 cache, user = Path(sys.argv[1]), int(sys.argv[2])
 if user != os.geteuid():

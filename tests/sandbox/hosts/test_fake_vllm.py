@@ -17,7 +17,8 @@ from sandbox.fake_vllm.http import serve_connection
 from sandbox.fake_vllm.routes import Routes
 from sandbox.fake_vllm.weights import load
 from sandbox.hosts.host import NamespaceHost
-from tests.doubles.emulated import Login, until
+from tests.doubles.emulated import Login
+from tests.doubles.until import until
 
 SERVER = "/opt/vllm/bin/python -m vllm.entrypoints.openai.api_server"
 WEIGHTS = "/workspace/models/tiny"

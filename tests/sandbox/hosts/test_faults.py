@@ -9,7 +9,8 @@ import pytest
 
 from bootstrap.blame import Blame, blame
 from sandbox.hosts.spec import HostsError
-from tests.doubles.emulated import Login, until
+from tests.doubles.emulated import Login
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 VLLM = "/opt/vllm/bin/python -m vllm.entrypoints.openai.api_server"

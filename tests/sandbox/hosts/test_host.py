@@ -11,7 +11,8 @@ import pytest
 from sandbox.hosts import backend
 from sandbox.hosts.namespaces import Namespaces
 from sandbox.hosts.spec import HostsError
-from tests.doubles.emulated import Login, spec, until
+from tests.doubles.emulated import Login, spec
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 

@@ -12,7 +12,8 @@ from sandbox import model
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images, default_cache, python_version
 from sandbox.hosts.spec import HostsError
-from tests.doubles.emulated import Login, spec, until
+from tests.doubles.emulated import Login, spec
+from tests.doubles.until import until
 
 SCRIPTS = Path(__file__).parents[3] / "bootstrap" / "scripts"
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from tests.doubles.emulated import Login, until
+from tests.doubles.emulated import Login
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 SERVER = "nohup python3 -m http.server --bind 0.0.0.0 8000 > /dev/null 2>&1 &"

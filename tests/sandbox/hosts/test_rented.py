@@ -14,7 +14,8 @@ from sandbox.hosts.images import Images
 from sandbox.market.host_network import HostNetwork
 from sandbox.market.proxy import SshProxy
 from sandbox.testing import RunningMarket, running_market
-from tests.doubles.emulated import USER_KEY, Login, until
+from tests.doubles.emulated import USER_KEY, Login
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 BODY = {"image": "ubuntu:22.04", "disk": 10}
@@ -45,7 +46,7 @@ def shown(http: httpx.Client, number: int) -> dict:
 
 
 def reach(http: httpx.Client, number: int, status: str) -> dict:
-    until(lambda: shown(http, number)["actual_status"] == status, 30)
+    until(lambda: shown(http, number)["actual_status"] == status, seconds=30)
     return shown(http, number)
 
 

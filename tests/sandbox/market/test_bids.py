@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sandbox.testing import RunningMarket, running_market
-from tests.doubles.emulated import until
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 

@@ -1,14 +1,14 @@
 """The market over HTTP: states, error forms, pages, faults and keys, as clients meet them."""
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from sandbox.hosts.spec import HostsError, HostSpec, NoHost, NoHosts
 from sandbox.testing import RunningMarket, running_market
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy", "env": {"-p 8443:8443": "1", "A": "B"}}
@@ -62,13 +62,6 @@ def rent(http: httpx.Client, **more: object) -> int:
 
 def shown(http: httpx.Client, number: int) -> dict:
     return http.get(f"/api/v0/instances/{number}/?owner=me").json()["instances"]
-
-
-def until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 def running(http: httpx.Client, number: int) -> dict:

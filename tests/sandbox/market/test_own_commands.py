@@ -8,8 +8,8 @@ import pytest
 
 from sandbox.market.records.contracts import Request
 from sandbox.testing import RunningMarket, running_market
-from tests.doubles.emulated import until
 from tests.doubles.raw_rents import http, rented, shown
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 

@@ -10,8 +10,8 @@ import pytest
 from sandbox.hosts.spec import Traffic
 from sandbox.market.records import states
 from sandbox.testing import RunningMarket, running_market
-from tests.doubles.emulated import until
 from tests.doubles.raw_rents import http, rented
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 

@@ -18,7 +18,7 @@ from sandbox.market.records.contracts import of_flags
 from sandbox.market.records.machines import generate
 from sandbox.market.server import ROUTES
 from sandbox.testing import RunningMarket, running_market
-from tests.doubles.emulated import until
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy", "env": {"-p 8443:8443": "1", "A": "B"}}

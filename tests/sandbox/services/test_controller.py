@@ -8,8 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from sandbox.services.postgres import Postgres
 from tests.controller.api.test_applied_offers import OUTPUT
 from tests.doubles.processes import processes_of
 from tests.doubles.pulumi_command import path_with_pulumi
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 
@@ -51,13 +51,6 @@ def pulumi(tmp_path: Path) -> dict[str, str]:
     words = "stack output elastic --json --show-secrets --stack dev"
     path = path_with_pulumi(tmp_path / "bin", {words: (0, json.dumps(OUTPUT), "")})
     return {"PATH": path, "PULUMI_BACKEND_URL": "file:///nowhere", "PULUMI_CONFIG_PASSPHRASE": "not in any argument"}
-
-
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_it_answers_until_it_is_stopped_and_changes_with_what_it_is_told(

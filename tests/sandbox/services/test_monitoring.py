@@ -2,8 +2,6 @@
 
 import os
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -16,15 +14,9 @@ from sandbox.services.child import ServiceError
 from sandbox.services.monitoring import Monitoring, MonitoringPorts
 from sandbox.services.ports import choose
 from sandbox.settings import STACK_CONFIG
+from tests.doubles.until import until
 
 pytestmark = [pytest.mark.monitoring, pytest.mark.xdist_group("monitoring")]
-
-
-def until(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def programs_of(folder: Path) -> list[int]:

@@ -7,7 +7,6 @@ import ssl
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from botocore.exceptions import ClientError
 from bootstrap.artifacts import s3_client
 from sandbox.services.child import Child, ServiceError
 from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, SOCKETS, STRANGER, Account, ObjectStore
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 
@@ -37,13 +37,6 @@ def code(call: Callable[[], object]) -> str:
     with pytest.raises(ClientError) as caught:
         call()
     return caught.value.response["Error"]["Code"]
-
-
-def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
 
 
 def running(pid: int) -> bool:

@@ -29,7 +29,7 @@ from sandbox.services.object_store import ADMIN, REGION, ObjectStore
 from sandbox.services.store_faults import REFUSALS, Manners
 from sandbox.services.store_front import StoreFront
 from sandbox.services.store_manners import LateBuckets, SharedLine
-from tests.doubles.emulated import until
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 

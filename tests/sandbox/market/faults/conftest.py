@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import httpx
 import pytest
 
 from sandbox.hosts.spec import HostSpec, NoHost, NoHosts
 from sandbox.testing import RunningMarket, running_market
+from tests.doubles.until import until
 
 BODY = {"image": "img:1", "disk": 10, "runtype": "ssh_direc ssh_proxy", "env": {"-p 8443:8443": "1"}}
 
@@ -41,7 +41,7 @@ class Plain:
 
     def running(self, label: str = "gpu-fleet/abc/chat-0") -> int:
         number = self.rented(label)
-        self.until(lambda: self.show(number)["actual_status"] == "running")
+        until(lambda: self.show(number)["actual_status"] == "running")
         return number
 
     def show(self, number: int) -> dict:
@@ -59,13 +59,6 @@ class Plain:
     def log(self, number: int) -> list[httpx.Response]:
         asked = self.http.put(f"/api/v0/instances/request_logs/{number}/", json={"tail": "10"}).json()
         return [httpx.get(asked["result_url"]) for _ in range(3)]
-
-    @staticmethod
-    def until(condition: Callable[[], object]) -> None:
-        deadline = time.monotonic() + 10
-        while not condition():
-            assert time.monotonic() < deadline, "the condition did not come true in time"
-            time.sleep(0.002)
 
 
 @pytest.fixture

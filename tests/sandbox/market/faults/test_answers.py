@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from sandbox.market.faults.answers import CANNED, LIMITED
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 
@@ -101,7 +102,7 @@ def test_an_outage_begins_at_the_call_that_was_asked_for_and_strikes_every_call_
             statuses.add(None)
     assert statuses == {502, 503, 504, None}
     assert "api-down" in {arming.name for arming in market.emulator.faults.waiting("market")}
-    plain.until(lambda: not market.emulator.faults.waiting("market"))
+    until(lambda: not market.emulator.faults.waiting("market"))
     assert plain.listed() == [number]
 
 
