@@ -18,8 +18,8 @@ from providers.cluster.certificate import fresh
 from providers.identity import state as identity
 from tests.doubles.api import KEYS, SEED
 from tests.doubles.cloud import REPO
-from tests.doubles.emulated import until
 from tests.doubles.ports import free_ports
+from tests.doubles.until import until
 
 pytestmark = pytest.mark.service
 
@@ -68,7 +68,7 @@ class Both:
 @pytest.fixture
 def both(dsn: str, store: Store, tmp_path: Path) -> Iterator[Both]:
     made = Both(dsn, tmp_path)
-    until(made.answer, 30)
+    until(made.answer, "both ports", 30)
     yield made
     made.inside.close()
     made.outside.close()
