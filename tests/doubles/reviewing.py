@@ -1,14 +1,20 @@
 """What a stack runs, and the verdicts of edits against it, as tests of a review hand them in."""
 
+from dataclasses import replace
 from typing import Any
 
-from review.report import InstanceReview
+from review.prospects import Look
+from review.report import InstanceReview, Review
+from review.reviewing import Asked, base_of, review
 from review.revision import read_revision
 from review.standing import Standing, StandingInstance
 from review.tree import open_tree
 from review.verdicts import Judge
+from tests.doubles.clock import FakeClock
+from tests.doubles.market import FakeMarket, offer
 from tests.doubles.reviewed_repository import STACK, Repository
 
+AT = 5_000.0  # the moment of a review, in unix seconds
 PHASES = {"wait": 200.0, "fetch weights": 60.0, "start": 40.0, "probe": 2.0}
 Reviewed = dict[str, InstanceReview]
 
@@ -41,3 +47,18 @@ def actions(found: Reviewed) -> dict[str, str]:
 
 def keys(one: InstanceReview) -> list[str]:
     return [cause.key for cause in one.because]
+
+
+def market() -> FakeMarket:
+    """Return a market with eight offers."""
+    return FakeMarket(FakeClock(), [offer(number) for number in range(1, 9)])
+
+
+def reviewed(
+    repository: Repository, base: str, standing: Standing | None = STANDING, look: Look | None = None, **asked: Any
+) -> Review:
+    """Review the files on the disk against a commit."""
+    tree = open_tree(base, repository.folder)
+    old, notes = base_of(tree, STACK)
+    wanted = Asked(STACK, tree, open_tree("worktree", repository.folder), AT, standing)
+    return review(replace(wanted, **asked), old, look or Look(market()), notes)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.config.test_cluster import CLUSTER
 from tests.doubles.reviewed_repository import SECURE, Repository
-from tests.review.test_reviewing import reviewed
+from tests.doubles.reviewing import reviewed
 
 
 @pytest.mark.parametrize(

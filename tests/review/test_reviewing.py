@@ -1,37 +1,19 @@
 """A whole review: the verdict over all, what is only flagged, and what is said of a base branch that helps little."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from providers.vast.api import errors
 from review.prospects import Look
-from review.report import Action, Review, Verdict
-from review.reviewing import Asked, base_of, review
+from review.report import Action, Verdict
 from review.revision import read_revision
 from review.standing import Standing, recorded_of
 from review.tree import open_tree
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising
 from tests.doubles.reviewed_repository import SECURE, STACK, Repository, manifest
-from tests.doubles.reviewing import STANDING
-
-AT = 5_000.0
-
-
-def market() -> FakeMarket:
-    return FakeMarket(FakeClock(), [offer(number) for number in range(1, 9)])
-
-
-def reviewed(
-    repository: Repository, base: str, standing: Standing | None = STANDING, look: Look | None = None, **asked: Any
-) -> Review:
-    """Review the files on the disk against a commit."""
-    tree = open_tree(base, repository.folder)
-    old, notes = base_of(tree, STACK)
-    wanted = Asked(STACK, tree, open_tree("worktree", repository.folder), AT, standing)
-    return review(replace(wanted, **asked), old, look or Look(market()), notes)
+from tests.doubles.reviewing import AT, STANDING, market, reviewed
 
 
 def test_no_edit_is_fine_and_asks_no_market(repository: Repository) -> None:
