@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import httpx
@@ -80,6 +81,12 @@ class Cluster:
             raise
         waits = left["metadata"].get("finalizers") or left.get("spec", {}).get("finalizers")
         raise Refused(f"{name_of(manifest)} is still there after {DELETE_SECONDS:.0f} s; its finalizers: {waits}")
+
+    def pods(self, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        """Return the pods of a namespace that have these labels."""
+        selector = ",".join(f"{key}={value}" for key, value in labels.items())
+        found = self._call("GET", f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})
+        return list(found["items"])
 
     def _path(self, manifest: Manifest, patient: bool = False) -> str:
         kind = Kind.of(manifest)

@@ -1,5 +1,6 @@
 """What the engine calls: check, diff, create, read, update, delete of one object each."""
 
+import threading
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -8,12 +9,13 @@ import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.struct_pb2 import Struct
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
+from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
 
 from offline.kubernetes_plugin import objects
 from offline.kubernetes_plugin.cluster import Cluster, Refused
 from offline.kubernetes_plugin.kubeconfig import KubeconfigError, reach, refuse_others
 from offline.kubernetes_plugin.objects import Kind, Manifest
+from offline.kubernetes_plugin.waiting import NotReady, Waiter
 
 VERSION = "4.32.0"  # of the SDK in requirements.in
 CHANGED = provider_pb2.DiffResponse.DiffChanges.DIFF_SOME
@@ -28,6 +30,10 @@ def _told(call: Callable[..., Any]) -> Callable[..., Any]:
     def told(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return call(self, request, context)
+        except NotReady as error:
+            # The engine then keeps the object in its state, and the next update waits for it again.
+            context.set_trailing_metadata([("grpc-status-details-bin", _unready(request, error))])
+            context.abort(grpc.StatusCode.UNKNOWN, str(error))
         except (Refused, KubeconfigError) as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
@@ -40,6 +46,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
     _reached: Cluster | None = None
     _kubeconfig, _context, _namespace = "", "", ""
     _force = _upsert = False
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
 
     def GetPluginInfo(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002, D102
         return plugin_pb2.PluginInfo(version=VERSION)
@@ -102,6 +111,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
                 "or delete it if it is left over"
             )
         made = self._cluster.apply(manifest, force=self._force)
+        made = self._waiter.wait(manifest, made, request.timeout)
         return provider_pb2.CreateResponse(id=objects.id_of(made), properties=_struct(objects.meant(made)))
 
     @_told
@@ -122,9 +132,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         manifest = _manifest(request.news)
         if request.preview:
             return provider_pb2.UpdateResponse(properties=_struct(self._previewed(manifest)))
-        return provider_pb2.UpdateResponse(
-            properties=_struct(objects.meant(self._cluster.apply(manifest, force=self._force)))
-        )
+        made = self._cluster.apply(manifest, force=self._force)
+        made = self._waiter.wait(manifest, made, request.timeout)
+        return provider_pb2.UpdateResponse(properties=_struct(objects.meant(made)))
 
     @_told
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
@@ -133,7 +143,9 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self._cluster.delete({"apiVersion": kind.version, "kind": kind.kind, "metadata": objects.place_of(request.id)})
         return Empty()
 
-    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002, D102
+    def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
+        """End what waits."""
+        self._over.set()
         return Empty()
 
     @property
@@ -143,6 +155,10 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             refuse_others(client)
             self._reached = Cluster(client, self._namespace or namespace)
         return self._reached
+
+    @property
+    def _waiter(self) -> Waiter:
+        return Waiter(self._cluster, self._over)
 
     def _previewed(self, manifest: Manifest) -> Manifest:
         """Return what the server would make of it; refused manifests are refused in the preview."""
@@ -172,6 +188,18 @@ def _struct(manifest: Manifest) -> Struct:
     made = Struct()
     made.update(manifest)
     return made
+
+
+def _unready(request: Any, error: NotReady) -> bytes:
+    """Return the error's details, from which the engine knows the object that was made all the same."""
+    inputs = request.news if hasattr(request, "news") else request.properties
+    made = objects.meant(error.made)
+    details = provider_pb2.ErrorResourceInitFailed(
+        id=objects.id_of(made), properties=_struct(made), reasons=[str(error)], inputs=inputs
+    )
+    status = status_pb2.Status(code=grpc.StatusCode.UNKNOWN.value[0], message=str(error))
+    status.details.add().Pack(details)
+    return bytes(status.SerializeToString())
 
 
 def _replace(fields: list[str]) -> Any:
