@@ -68,9 +68,42 @@ def test_a_thread_that_only_seems_idle_keeps_no_call_waiting() -> None:
             call.result()
 
 
+def test_a_thread_that_seems_idle_later_keeps_no_later_call_waiting() -> None:
+    met = threading.Barrier(2)
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+
+        def first() -> bool:
+            assert widen()
+            pool._idle_semaphore.release()  # as a thread does that then takes the next call at once
+            second = pool.submit(met.wait, 60)
+            met.wait(60)
+            return second.result(60) in (0, 1)
+
+        assert pool.submit(first).result()
+
+
+def test_a_call_in_a_thread_of_its_own_is_in_a_wide_pool() -> None:
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        assert pool.submit(widen).result()
+        assert pool.submit(widen).result()
+
+
+def test_a_call_that_fails_fails_for_who_waits_and_none_is_taken_after_the_end() -> None:
+    def fail() -> None:
+        raise KeyError
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        assert pool.submit(widen).result()
+        with pytest.raises(KeyError):
+            pool.submit(fail).result()
+    with pytest.raises(RuntimeError):
+        pool.submit(fail)
+
+
 def test_a_wider_pool_stays_as_wide_as_it_is() -> None:
     with ThreadPoolExecutor(max_workers=8) as pool:
-        assert pool.submit(widen, 2).result()
+        assert pool.submit(widen).result()
         met = threading.Barrier(8)
         calls = [pool.submit(met.wait, 240) for _ in range(8)]
         assert sorted(call.result() for call in calls) == list(range(8))
