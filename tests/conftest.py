@@ -4,8 +4,9 @@ a clock. TIER=deep takes ten times as many examples, and `--hypothesis-profile=s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import socket
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,16 +23,39 @@ settings.register_profile("search", ANY_PACE, max_examples=2000)
 settings.load_profile("deep" if os.environ.get(tiers.TIER) == "deep" else "same")
 
 TIER = pytest.StashKey[tiers.Tier]()
+SERVERS = frozenset({"postgres", "s3"})  # fixtures that start a server
+RESOLVE = pytest.StashKey[Callable[..., Any]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Find the tier once."""
     config.stash[TIER] = tiers.tier_of(os.environ, tiers.head())
+    config.stash[RESOLVE] = socket.getaddrinfo
 
 
 def pytest_report_header(config: pytest.Config) -> str:
     """Name the slice, so that it can be played again."""
     return f"tier: {config.stash[TIER]}"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Let only a live test ask for the address of a name of the world: without a network the answer takes half a minute."""
+    resolve = item.config.stash[RESOLVE]
+    if item.get_closest_marker("live"):
+        socket.getaddrinfo = resolve
+        return
+
+    def local_only(host: Any, *words: Any, **named: Any) -> Any:
+        if _is_name_of_the_world(host):
+            raise socket.gaierror(socket.EAI_NONAME, f"a test asks for the address of {host}")
+        return resolve(host, *words, **named)
+
+    socket.getaddrinfo = local_only
+
+
+def _is_name_of_the_world(host: Any) -> bool:
+    name = host.decode() if isinstance(host, bytes) else str(host or "localhost")
+    return any(one.isalpha() for one in name) and ":" not in name and name not in ("localhost", socket.gethostname())
 
 
 @pytest.fixture(scope="session")
@@ -62,8 +86,9 @@ def cloud(worker_cloud: Cloud) -> Iterator[Cloud]:
 
 
 @pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what rotates and is not in the slice, and part what cannot run beside itself.
+    """Leave out what rotates and is not in the slice, mark what starts a server, and part what cannot run beside itself.
 
     Two real vLLMs at once are slower than one after the other, and need twice the memory: one worker gets them all.
     """
@@ -72,6 +97,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if item not in out]
     tiers.quarantine(items)
     for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.service)
         if item.get_closest_marker("vllm"):
             item.add_marker(pytest.mark.xdist_group("vllm"))
 

@@ -107,7 +107,7 @@ def test_the_command_tells_what_the_ledger_knows_if_nothing_else_answers(
     now = time.time()
     sections = {
         "store": {"endpoint": "http://127.0.0.1:9", "region": "r", "bucket": "weights"},
-        "market": {"url": "http://127.0.0.1:9", "timeScale": 1},
+        "market": {"url": "http://127.0.0.1:9", "timeScale": 100},
         "models": {"llama": {"manifest": "models/l.json", "comparedWith": ["openai/gpt-4o-mini"]}},
         "fleets": {"chat": {"model": "llama", "gpu": {"name": "RTX 4090"}, "maxUsdPerHour": 0.5}},
     }

@@ -66,7 +66,7 @@ def test_a_database_of_another_stack_is_refused(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "dsn", ["postgresql://me:hunter2%zz@db/x", "host=db password='hunter2", "hunter2", "x=hunter2"]
+    "dsn", ["postgresql://me:hunter2%zz@127.0.0.1/x", "host=127.0.0.1 password='hunter2", "hunter2", "x=hunter2"]
 )
 def test_a_dsn_that_is_none_is_refused_without_its_password(dsn: str, caplog) -> None:
     store = Store(dsn)

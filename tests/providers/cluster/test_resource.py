@@ -7,15 +7,11 @@ from typing import Any
 import pytest
 from pulumi.runtime.rpc import UNKNOWN
 
-from providers.cluster.resource import (
-    AccountProvider,
-    CertificateProvider,
-    KubeconfigProvider,
-    NodeProvider,
-)
+from providers.cluster.resource import CertificateProvider, KubeconfigProvider
 from providers.identity.authority import new_ca
 from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from tests.doubles.dynamic_process import DynamicProcess
+from tests.doubles.quick_cluster import QuickAccountProvider, QuickNodeProvider
 
 ACCOUNT: dict[str, Any] = {
     "name": "gpu-fleet-dev",
@@ -53,14 +49,14 @@ def hetzner() -> Iterator[RunningHetzner]:
 
 @pytest.fixture(scope="module")
 def account(hetzner: RunningHetzner) -> Iterator[DynamicProcess]:
-    with DynamicProcess(AccountProvider()) as process:
+    with DynamicProcess(QuickAccountProvider()) as process:
         process.configure({"hcloudToken": hetzner.token})
         yield process
 
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[DynamicProcess]:
-    with DynamicProcess(NodeProvider()) as process:
+    with DynamicProcess(QuickNodeProvider()) as process:
         process.configure({"hcloudToken": "w" * 64})
         yield process
 

@@ -242,6 +242,7 @@ def test_without_keys_of_a_store_it_lies_on_this_machine(
     assert ledger_home(home, "b") == tmp_path / ".local" / "state" / "gpu-fleet" / "ledger" / "b"
 
 
+@pytest.mark.service
 def test_a_real_store_keeps_it(s3: Any, store: Any, name: str, keys: Keys, tmp_path: Path) -> None:
     s3.create_bucket(Bucket=name)
     clock = FakeClock()
