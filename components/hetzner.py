@@ -4,6 +4,7 @@ Only stacks with the section `cluster` import this file, and `pulumi_hcloud` wit
 Hetzner, and nothing in it makes resources there: what Pulumi made is all that a destroy has to find.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,6 +21,7 @@ from components.hetzner_rules import (
     first_start,
     key_name,
     keys_of,
+    own_keys_advice,
 )
 from config.cluster import ZONES, ClusterConfig
 from config.stack import StackConfig
@@ -277,11 +279,17 @@ def make_cluster(
     backup_keys = None
     if stack.cluster.backups.enabled:
         backup_keys = (source.require_secret("backupAccessKey"), source.require_secret("backupSecretKey"))
+        pulumi.Output.all(source.require_secret("storeAccessKey"), backup_keys[0]).apply(_advise_own_keys)
     args = ClusterArgs(stack, identity, source.require_secret("hcloudToken"), backup_keys, common, bucket)
     made = HetznerCluster("cluster", args)
     pulumi.export("cluster", {"address": made.address, "eurosAMonth": made.account.eurosAMonth})
     pulumi.export("kubeconfig", made.kubeconfig)
     return made
+
+
+def _advise_own_keys(keys: Sequence[str]) -> None:
+    if advice := own_keys_advice(*keys):
+        pulumi.log.warn(advice)
 
 
 def _sealed(value: pulumi.Output[Value]) -> pulumi.Output[Value]:

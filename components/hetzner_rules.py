@@ -96,3 +96,13 @@ def first_start(keys: "ServerKeys", login: str, cluster: ClusterConfig, device: 
     from providers.cluster.user_data import FirstStart, user_data  # noqa: PLC0415
 
     return user_data(FirstStart(keys.host, login, cluster.k3s, device))
+
+
+def own_keys_advice(store_key: str, backup_key: str) -> str:
+    """Return a warning if the server would keep the store's own key for its snapshots; else an empty text."""
+    if store_key != backup_key:
+        return ""
+    return (
+        "gpu-fleet:backupAccessKey is the store's own key. The cluster's server keeps it, so whoever breaks into the "
+        "server could overwrite weights. Make a pair for the snapshots alone in Hetzner's console."
+    )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.hetzner_rules import backups_of, default_name, firewall_rules, key_name
+from components.hetzner_rules import backups_of, default_name, firewall_rules, key_name, own_keys_advice
 from config.cluster import NAME, ClusterConfig
 from config.store import StoreConfig
 from tests.config.test_cluster import CLUSTER, KUBERNETES
@@ -45,7 +45,7 @@ class Mocks(pulumi.runtime.Mocks):
 
 pulumi.runtime.set_mocks(Mocks(), project="gpu-fleet", stack="dev", preview=False)
 pulumi.runtime.set_all_config(
-    {f"gpu-fleet:{key}": key * 8 for key in ("hcloudToken", "backupAccessKey", "backupSecretKey")},
+    {f"gpu-fleet:{key}": key * 8 for key in ("hcloudToken", "backupAccessKey", "backupSecretKey", "storeAccessKey")},
 )
 
 @pulumi.runtime.test
@@ -121,6 +121,11 @@ def test_the_server_is_in_the_network_behind_the_firewall_at_its_address(plain: 
     assert plain["cluster-volume-attachment"]["automount"] is False
     told = json.loads(in_secret(server["userData"]).removeprefix("#cloud-config\n"))
     assert "/dev/disk/by-id/scsi-0HC_Volume_1" in told["write_files"][0]["content"]
+
+
+def test_the_server_should_keep_no_key_of_the_store() -> None:
+    assert own_keys_advice("store", "snapshots") == ""
+    assert "gpu-fleet:backupAccessKey is the store's own key" in own_keys_advice("store", "store")
 
 
 def in_secret(value: Any) -> str:
