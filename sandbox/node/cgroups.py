@@ -1,17 +1,15 @@
 """The node's control group, one in each hierarchy of the machine. The node sees its own group as the root."""
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sandbox.hosts.inside import kernel
+from sandbox.hosts.inside import groups, kernel
+from sandbox.hosts.inside.groups import ROOT
 
-ROOT = Path("/sys/fs/cgroup")
 COPIED = ("cpuset.cpus", "cpuset.mems")  # in version 1 a new group may use no processor until it is told which
 REMOVE_SECONDS, LOOK_SECONDS = 15.0, 0.05
-DELEGATED = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 
 
 def hierarchies() -> list[Path]:
@@ -64,23 +62,30 @@ def show_own(name: str, aside: Path) -> None:
         kernel.unmount(str(place))  # one mount a hierarchy: programs look them up in the list of mounts
         kernel.bind(str(aside), str(place))
         kernel.unmount(str(aside))
-    if (ROOT / "cgroup.controllers").exists():
-        # In version 2 only a group without processes hands controllers on.
-        (ROOT / "node").mkdir()
-        (ROOT / "node" / "cgroup.procs").write_text(str(os.getpid()))
-        known = (ROOT / "cgroup.controllers").read_text().split()
-        (ROOT / "cgroup.subtree_control").write_text(" ".join(f"+{each}" for each in DELEGATED if each in known))
+    groups.hand_on()
 
 
-def remove(name: str) -> None:
-    """Remove the group and all below it; waits for the last processes to end. Raises OSError if some do not."""
+def named(prefix: str) -> list[str]:
+    """Return the names of all groups that begin so, from every hierarchy."""
+    return sorted({group.name for place in hierarchies() for group in place.glob(f"{prefix}*") if group.is_dir()})
+
+
+def remove(name: str, *, itself: bool = True) -> None:
+    """Remove the group, `itself` too, and all below it; waits for the last processes to end. Raises OSError if some do not.
+
+    Without `itself`, the group of its first process stays as well.
+    """
     deadline = time.monotonic() + REMOVE_SECONDS
     for place in hierarchies():
         group = place / name
         while group.exists():
             try:
-                for folder in sorted((each for each in group.rglob("*") if each.is_dir()), reverse=True):
-                    folder.rmdir()
+                below = (each for each in group.rglob("*") if each.is_dir())
+                for folder in sorted(below, reverse=True):
+                    if itself or folder != group / groups.FIRST:
+                        folder.rmdir()
+                if not itself:
+                    break
                 group.rmdir()
             except FileNotFoundError:
                 continue

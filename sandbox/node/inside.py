@@ -8,29 +8,20 @@ When it ends, the kernel ends every process of the node, its mounts and its netw
 import contextlib
 import os
 import signal
-import ssl
 import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
 from sandbox.hosts.inside import kernel
 from sandbox.node import cgroups
+from sandbox.node.control_plane import programs
+from sandbox.node.order import Order
 from sandbox.node.plan import INSIDE, NODE, Plan, read
-from sandbox.node.programs import Program, programs
+from sandbox.node.programs import SETTINGS, Program
 
-# The kubelet sets these for the whole machine. It finds them set in the node, and the machine's own stay as they were.
-SETTINGS = {
-    "vm/overcommit_memory": "1",
-    "vm/panic_on_oom": "0",
-    "kernel/panic": "10",
-    "kernel/panic_on_oops": "1",
-    "kernel/keys/root_maxkeys": "1000000",
-    "kernel/keys/root_maxbytes": "25000000",
-}
 FORWARDING = ("net/ipv4/ip_forward", "net/bridge/bridge-nf-call-iptables")  # of the node's network alone
-LOOK_SECONDS, AGAIN_SECONDS = 0.03, 1.0
+LOOK_SECONDS, QUIET_SECONDS = 0.03, 0.25
 
 
 def main(arguments: list[str]) -> None:
@@ -84,28 +75,20 @@ class Programs:
 
     def __init__(self, plan: Plan) -> None:
         self._path = os.pathsep.join([*plan.programs, os.environ.get("PATH", os.defpath)])
-        self._all = programs(plan)
+        self._order = Order(programs(plan))
         self._running: dict[int, Program] = {}
-        self._ready = {""}
-        self._due = {program.key: 0.0 for program in self._all}  # when to start what does not run
         Path(INSIDE, "logs").mkdir(exist_ok=True)
 
     def loop(self) -> None:
         """Go on for ever."""
         while True:
             self._collect()
-            now = time.monotonic()
-            for program in self._all:
-                if program.after in self._ready and self._due.get(program.key, now + 1) <= now:
-                    self._start(program)
-            for program in self._running.values():
-                if program.key not in self._ready and not program.once and answers(program.ready):
-                    self._ready.add(program.key)
-            waiting = len(self._ready) <= len(self._all)
-            time.sleep(LOOK_SECONDS if waiting else AGAIN_SECONDS / 4)
+            for program in self._order.next(time.monotonic()):
+                self._start(program)
+            self._order.look(self._running.values())
+            time.sleep(QUIET_SECONDS if self._order.complete else LOOK_SECONDS)
 
     def _start(self, program: Program) -> None:
-        del self._due[program.key]
         log = os.open(f"{INSIDE}/logs/{program.key}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         null = os.open("/dev/null", os.O_RDONLY)
         streams = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)]
@@ -121,7 +104,7 @@ class Programs:
             self._running[pid] = program
         except OSError as error:
             os.write(log, f"{program.name} cannot be started: {error}\n".encode())
-            self._due[program.key] = time.monotonic() + AGAIN_SECONDS
+            self._order.ended(program, time.monotonic(), well=False)
         finally:
             os.close(log)
             os.close(null)
@@ -135,24 +118,9 @@ class Programs:
                 program = self._running.pop(pid, None)  # none: a container's, left to the first process
                 if program is None:
                     continue
+                self._order.ended(program, time.monotonic(), well=status == 0)
                 if program.once and status == 0:
-                    self._ready.add(program.key)
                     Path(INSIDE, "logs", f"{program.key}.done").touch()
-                else:
-                    self._due[program.key] = time.monotonic() + AGAIN_SECONDS
-
-
-def answers(ready: str) -> bool:
-    """Say whether a program is ready: without a condition at once."""
-    if not ready.startswith("http"):
-        return not ready or Path(ready).exists()
-    unverified = ssl.create_default_context()
-    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
-    try:
-        with urllib.request.urlopen(ready, timeout=1, context=unverified) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 if __name__ == "__main__":

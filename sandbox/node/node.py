@@ -17,8 +17,9 @@ from sandbox.hosts.inside import kernel
 from sandbox.hosts.pump import Line
 from sandbox.node import files, keys, objects
 from sandbox.node.api import Api, await_true, condition
+from sandbox.node.control_plane import programs
 from sandbox.node.plan import API_PORT, NAMES, NODE, Plan
-from sandbox.node.programs import image_label, programs
+from sandbox.node.programs import image_label
 from sandbox.services.child import ServiceError
 from sandbox.services.kubeconfig import kubeconfig_text
 from sandbox.services.kubernetes import TOKEN
@@ -149,7 +150,8 @@ class Node:
         self._home.mkdir(mode=0o700, parents=True)
         keys.write(self._plan, self._home / "keys")
         (self._home / "settings").mkdir()
-        files.write(self._plan, self._home / "settings", f'{TOKEN},admin,admin,"system:masters"\n')
+        tokens = f'{TOKEN},admin,admin,"system:masters"\n'
+        files.write(self._plan.site, self._home / "settings", {"tokens.csv": tokens})
         (self._home / "etcd").mkdir(mode=0o700)
         for number in range(objects.DISKS):
             (self._home / "disks" / objects.disk(number)).mkdir(parents=True)

@@ -27,13 +27,17 @@ DNS_RIGHTS = [
 
 def objects(names: Mapping[str, str]) -> dict[str, Object]:
     """Return every object by its path at the API server. `names` leads names of the world to addresses."""
+    return {**services(names, DNS_SERVICE), **disks()}
+
+
+def services(names: Mapping[str, str], dns: str) -> dict[str, Object]:
+    """Return what answers for names at the address `dns`, and the rights of who asks the API server on each node."""
     return {
         **rights(
             "kube-router", POLICY_RIGHTS, {"kind": "User", "name": "kube-router", "apiGroup": RBAC.partition("/")[0]}
         ),
         **rights("coredns", DNS_RIGHTS, {"kind": "ServiceAccount", "name": "coredns", "namespace": SYSTEM}),
-        **disks(),
-        **core_dns(names),
+        **core_dns(names, dns),
     }
 
 
@@ -98,7 +102,7 @@ def corefile(names: Mapping[str, str]) -> str:
     return f".:53 {{\n errors\n health\n ready\n{hosts}{cluster} cache 5\n}}\n"
 
 
-def core_dns(names: Mapping[str, str]) -> dict[str, Object]:
+def core_dns(names: Mapping[str, str], dns: str) -> dict[str, Object]:
     """Return CoreDNS: its pod, its settings and its service."""
     meta: Object = {"name": "coredns", "namespace": SYSTEM}
     container = {
@@ -131,7 +135,7 @@ def core_dns(names: Mapping[str, str]) -> dict[str, Object]:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": "kube-dns", "namespace": SYSTEM},
-            "spec": {"clusterIP": DNS_SERVICE, "selector": CORE_DNS, "ports": ports},
+            "spec": {"clusterIP": dns, "selector": CORE_DNS, "ports": ports},
         },
         f"/apis/apps/v1/namespaces/{SYSTEM}/deployments/coredns": {
             "apiVersion": "apps/v1",

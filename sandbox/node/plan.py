@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sandbox.node.site import Site
+
 NODE = "node"  # its name in the cluster
 API_PORT, KUBELET_PORT, ETCD_PORT, ETCD_PEER_PORT = 6443, 10250, 2379, 2380
 SERVICES, API_SERVICE, DNS_SERVICE = "10.96.0.0/16", "10.96.0.1", "10.96.0.10"
@@ -56,6 +58,21 @@ class Plan:
         The internet does not route it either: it is of a range for measurements (RFC 2544).
         """
         return f"198.18.{self.number}.{last}"
+
+    @property
+    def site(self) -> Site:
+        """What the node's own programs are told."""
+        return Site(
+            name=NODE,
+            address=self.address,
+            pods=self.pods,
+            services=SERVICES,
+            dns=DNS_SERVICE,
+            keys=f"{INSIDE}/keys",
+            settings=f"{INSIDE}/settings",
+            state=INSIDE,
+            layers=f"{INSIDE}/containerd",
+        )
 
     def name_address(self, place: int) -> str:
         """Return the machine's address for one of the names that pods know."""

@@ -1,21 +1,23 @@
-"""The node's programs: their arguments, and in which order they start."""
+"""A node's programs: their arguments, and in which order they start."""
 
+import ssl
+import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from sandbox.node.files import CONTAINERD_SOCKET
-from sandbox.node.plan import (
-    API_PORT,
-    ETCD_PEER_PORT,
-    ETCD_PORT,
-    INSIDE,
-    NODE,
-    SERVICES,
-    Plan,
-)
+from sandbox.node.site import Site
 
-STORE = f"http://127.0.0.1:{ETCD_PORT}"
-KEYS, SETTINGS = f"{INSIDE}/keys", f"{INSIDE}/settings"
+# The kubelet sets these for the whole machine. It finds them set in the node, and the machine's own stay as they were.
+SETTINGS = {
+    "vm/overcommit_memory": "1",
+    "vm/panic_on_oom": "0",
+    "kernel/panic": "10",
+    "kernel/panic_on_oops": "1",
+    "kernel/keys/root_maxkeys": "1000000",
+    "kernel/keys/root_maxbytes": "25000000",
+}
 
 
 @dataclass(frozen=True)
@@ -38,25 +40,22 @@ class Program:
         return self.label or self.name
 
 
-def programs(plan: Plan) -> tuple[Program, ...]:
-    """Return every program in the order of the start."""
+def of_node(site: Site, images: Sequence[str], after: str = "") -> tuple[Program, ...]:
+    """Return the programs that run pods. `images`: archives to import; `after`: what the kubelet and the like wait for."""
     return (
-        Program("etcd", etcd(), ready=f"{STORE}/health"),
-        Program("containerd", (f"--config={SETTINGS}/containerd.toml",), ready=CONTAINERD_SOCKET),
-        *(images_of(plan)),
-        Program("kube-apiserver", api_server(plan), "etcd", f"https://127.0.0.1:{API_PORT}/readyz"),
-        Program("kube-controller-manager", controllers(plan), "kube-apiserver"),
-        Program("kube-scheduler", scheduler(), "kube-apiserver"),
-        Program("kubelet", kubelet(plan), "kube-apiserver"),
-        Program("kube-proxy", (f"--config={SETTINGS}/proxy.yaml",), "kube-apiserver"),
-        Program("kube-router", policies(), "kube-apiserver"),
+        Program("containerd", (f"--config={site.settings}/containerd.toml",), ready=CONTAINERD_SOCKET),
+        *imports(images),
+        Program("kube-scheduler", scheduler(site), after),
+        Program("kubelet", kubelet(site), after),
+        Program("kube-proxy", (f"--config={site.settings}/proxy.yaml",), after),
+        Program("kube-router", policies(site), after),
     )
 
 
-def images_of(plan: Plan) -> list[Program]:
+def imports(images: Sequence[str]) -> list[Program]:
     """Return the imports of images, one after the other."""
     found, after = [], "containerd"
-    for archive in plan.images:
+    for archive in images:
         label = image_label(archive)
         words = (f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io", "images", "import", archive)
         found.append(Program("ctr", words, after, once=True, label=label))
@@ -73,83 +72,44 @@ def image_label(archive: str) -> str:
     return f"image-{PurePath(archive).stem}"
 
 
-def etcd() -> tuple[str, ...]:
-    """Return etcd's arguments. Its data may be lost with the machine, so it need not wait for the disk."""
-    return (
-        f"--data-dir={INSIDE}/etcd",
-        f"--listen-client-urls={STORE}",
-        f"--advertise-client-urls={STORE}",
-        f"--listen-peer-urls=http://127.0.0.1:{ETCD_PEER_PORT}",
-        "--unsafe-no-fsync",
-        "--log-level=warn",
-    )
-
-
-def api_server(plan: Plan) -> tuple[str, ...]:
-    """Return the API server's arguments. Its address is the node's, which only this machine reaches."""
-    return (
-        f"--etcd-servers={STORE}",
-        "--bind-address=0.0.0.0",
-        f"--advertise-address={plan.address}",
-        f"--secure-port={API_PORT}",
-        f"--tls-cert-file={KEYS}/server.crt",
-        f"--tls-private-key-file={KEYS}/server.key",
-        f"--client-ca-file={KEYS}/ca.crt",
-        f"--token-auth-file={SETTINGS}/tokens.csv",
-        "--authorization-mode=Node,RBAC",
-        "--enable-admission-plugins=NodeRestriction",
-        f"--service-cluster-ip-range={SERVICES}",
-        "--service-account-issuer=https://kubernetes.default.svc",
-        f"--service-account-key-file={KEYS}/accounts.pub",
-        f"--service-account-signing-key-file={KEYS}/accounts.key",
-        f"--kubelet-certificate-authority={KEYS}/ca.crt",
-        f"--kubelet-client-certificate={KEYS}/api-client.crt",
-        f"--kubelet-client-key={KEYS}/api-client.key",
-        "--kubelet-preferred-address-types=InternalIP",
-        "--allow-privileged=true",
-    )
-
-
-def controllers(plan: Plan) -> tuple[str, ...]:
-    """Return the controller manager's arguments: every controller runs."""
-    return (
-        f"--kubeconfig={KEYS}/controllers.kubeconfig",
-        "--bind-address=127.0.0.1",
-        "--leader-elect=false",
-        "--use-service-account-credentials",
-        f"--service-account-private-key-file={KEYS}/accounts.key",
-        f"--root-ca-file={KEYS}/ca.crt",
-        "--allocate-node-cidrs=true",
-        f"--cluster-cidr={plan.pods}",
-        "--node-cidr-mask-size=24",
-    )
-
-
-def scheduler() -> tuple[str, ...]:
+def scheduler(site: Site) -> tuple[str, ...]:
     """Return the scheduler's arguments."""
-    return (f"--kubeconfig={KEYS}/scheduler.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1")
+    return (f"--kubeconfig={site.keys}/scheduler.kubeconfig", "--leader-elect=false", "--bind-address=127.0.0.1")
 
 
-def kubelet(plan: Plan) -> tuple[str, ...]:
+def kubelet(site: Site) -> tuple[str, ...]:
     """Return the kubelet's arguments."""
     return (
-        f"--config={SETTINGS}/kubelet.yaml",
-        f"--kubeconfig={KEYS}/kubelet.kubeconfig",
-        f"--hostname-override={NODE}",
-        f"--root-dir={INSIDE}/kubelet",
-        f"--node-ip={plan.address}",
+        f"--config={site.settings}/kubelet.yaml",
+        f"--kubeconfig={site.keys}/kubelet.kubeconfig",
+        f"--hostname-override={site.name}",
+        f"--root-dir={site.state}/kubelet",
+        f"--node-ip={site.address}",
     )
 
 
-def policies() -> tuple[str, ...]:
+def policies(site: Site) -> tuple[str, ...]:
     """Return kube-router's arguments: network policies alone, as k3s uses it."""
     return (
-        f"--kubeconfig={KEYS}/policies.kubeconfig",
-        f"--hostname-override={NODE}",
+        f"--kubeconfig={site.keys}/policies.kubeconfig",
+        f"--hostname-override={site.name}",
         "--run-firewall=true",
         "--run-router=false",
         "--run-service-proxy=false",
         "--run-loadbalancer=false",
         "--health-port=0",
-        f"--service-cluster-ip-range={SERVICES}",
+        f"--service-cluster-ip-range={site.services}",
     )
+
+
+def answers(ready: str) -> bool:
+    """Say whether a program is ready, by its `ready`: without a condition at once."""
+    if not ready.startswith("http"):
+        return not ready or Path(ready).exists()
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    try:
+        with urllib.request.urlopen(ready, timeout=1, context=unverified) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.node import cgroups
-from sandbox.node.inside import SETTINGS
+from sandbox.node.programs import SETTINGS
 
 # What kubelet, containerd and CNI write to on a machine of their own.
 FOLDERS = ("/run", "/run/netns", "/var/lib", "/var/lib/cni", "/var/log", "/etc/cni", "/opt", "/opt/cni", "/tmp")

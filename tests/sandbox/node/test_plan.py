@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.controller_manifests import PRIVATE_4
-from sandbox.node import files, keys, objects, plan, programs
+from sandbox.node import control_plane, files, keys, objects, plan
 from sandbox.node.node import Node
 from sandbox.services.child import ServiceError
 
@@ -42,7 +42,7 @@ def test_the_world_is_no_private_network_to_a_policy(wanted: plan.Plan) -> None:
 
 def test_a_program_starts_after_one_that_stands_before_it(wanted: plan.Plan) -> None:
     before = {""}
-    for program in programs.programs(wanted):
+    for program in control_plane.programs(wanted):
         assert program.after in before
         before.add(program.key)
     assert {"image-pause", "image-coredns"} <= before
@@ -75,7 +75,7 @@ def test_the_api_server_answers_for_the_addresses_at_which_it_is_reached(wanted:
 
 
 def test_settings_files_can_be_read_and_are_nobody_elses(wanted: plan.Plan, tmp_path: Path) -> None:
-    files.write(wanted, tmp_path / "settings", "token,admin,admin\n")
+    files.write(wanted.site, tmp_path / "settings", {"tokens.csv": "token,admin,admin\n"})
 
     tomllib.loads((tmp_path / "settings" / "containerd.toml").read_text())
     for name in ("kubelet.yaml", "proxy.yaml", "cni/10-pods.conflist"):
