@@ -100,7 +100,8 @@ def _ports(command: Callable[..., Any]) -> Callable[..., Any]:
     "--node-images",
     type=click.Path(path_type=Path, exists=True, file_okay=False, resolve_path=True),
     metavar="FOLDER",
-    help="Run monitoring as pods of the stack, on a real node, from the images in this folder.",
+    help="Run monitoring as pods of the stack, on a real node, from the images in this folder. Hetzner's servers then run "
+    "pods, too.",
 )
 @click.option(
     "--hetzner",

@@ -44,7 +44,9 @@ class Settings:
     market_only: bool = False
     monitoring: bool = False
     hetzner: Hetzner = "off"
-    node_images: Path | None = None  # with a folder of images, monitoring runs as pods on a real node
+    node_images: Path | None = (
+        None  # with a folder of images, monitoring runs as pods on a real node, and servers run pods
+    )
     stack_config: Path = STACK_CONFIG  # the stack that the exporter watches
     thresholds: bool = True
     old_list: bool = False  # the account still has the first version of the market's list

@@ -30,7 +30,9 @@ SOAK_SEEDS, SOAK_PARTS = 200, 5
 KILLS = "tests/faults/test_kills.py"
 NODE, PODS = "tests/node", "tests/monitoring/kubernetes/test_pods.py"
 CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "tests/engine/test_hetzner.py"
-SERVERS = "tests/sandbox/hetzner"
+SERVERS, SERVER_PODS = "tests/sandbox/hetzner", "tests/sandbox/hetzner/test_k3s_pods.py"
+CLUSTER, CLUSTER_PODS = "tests/engine/test_cluster_life.py", "tests/engine/test_cluster_pods.py"
+NEED_NODE = (PODS, SERVER_PODS, CLUSTER_PODS)  # of monitoring; each has a part of its own
 SHORT, CHANGED = 12, "+"  # figures of a commit that the page shows; the mark of a changed work tree
 ROW = re.compile(
     r"^\| (?P<part>[\w-]+) \| (?P<date>[\d-]{10}) \| `(?P<commit>[0-9a-f]{12})` \| (?P<passed>\d+) \| (?P<failed>\d+)"
@@ -77,7 +79,7 @@ def parts() -> dict[str, Part]:
             ),
             "0",
         ),
-        "monitoring": Part(("-m", "monitoring and not vllm and not live", "--ignore", KILLS, "--ignore", PODS)),
+        "monitoring": Part(("-m", "monitoring and not vllm and not live", *without(KILLS, CLUSTER, *NEED_NODE))),
         "hosts": Part(
             ("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS, "--ignore", NODE)
         ),
@@ -87,11 +89,23 @@ def parts() -> dict[str, Part]:
         "kills": Part((KILLS,)),
         **soak,
         "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
-        "hetzner": Part((HETZNER, SERVERS), "0", setup="hcloud-plugin,hetzner"),
+        "hetzner": Part((HETZNER, SERVERS, *without(SERVER_PODS)), "0", setup="hcloud-plugin,hetzner"),
+        "cluster": Part((CLUSTER,), "0", setup="hcloud-plugin,hetzner"),
+        "server-pods": Part((SERVER_PODS,), "0", setup="hetzner,node"),
+        "cluster-pods": Part((CLUSTER_PODS,), "0", setup="hcloud-plugin,hetzner,node"),
         "node": Part((NODE,), "0", setup="node"),
         "pods": Part((PODS,), "0", setup="node"),
         "clients": Part((CLIENTS,), "0", setup="clients"),
     }
+
+
+def without(*files: str) -> tuple[str, ...]:
+    """Return pytest's words that leave files out.
+
+    >>> without("a", "b")
+    ('--ignore', 'a', '--ignore', 'b')
+    """
+    return tuple(word for file in files for word in ("--ignore", file))
 
 
 def command(part: Part, report: Path) -> list[str]:

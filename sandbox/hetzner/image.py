@@ -1,8 +1,9 @@
 """The file system of emulated servers: Debian 12 with the packages of packages.txt, which set-up makes in the cache."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from sandbox.hetzner.machines import MachinesError
@@ -13,6 +14,10 @@ FOLDER = Path(__file__).resolve().parent
 PACKAGES = FOLDER / "packages.txt"
 ETCDUTL_SUMS = FOLDER.parents[1] / "offline" / "modules" / "etcdutl" / "go.sum"
 OF_K3S = ("etcd", "kube-apiserver", "kube-controller-manager")
+OF_NODE = (
+    *("kubelet", "kube-scheduler", "kube-proxy", "kube-router"),
+    *("containerd", "containerd-shim-runc-v2", "ctr"),
+)
 # Programs of ours in place of those that need a machine of one's own: file -> place in the server.
 STAND_INS = {
     "boot.py": "/usr/local/lib/sandbox/boot",
@@ -22,14 +27,21 @@ STAND_INS = {
 }
 BOOT = STAND_INS["boot.py"]
 PROGRAMS = "/usr/local/lib/sandbox/bin"  # what the stand-in of k3s runs
+IMAGES = "/usr/local/lib/sandbox/images"  # what its pods run from
 
 
 @dataclass(frozen=True)
 class Image:
-    """A root file system, and programs of the machine that each server sees in PROGRAMS, by name."""
+    """A root file system, and what each server sees of the machine: programs in PROGRAMS by name, archives in IMAGES."""
 
     folder: Path
     programs: Mapping[str, Path] = field(default_factory=dict)
+    images: Sequence[Path] = ()
+
+    @property
+    def runs_pods(self) -> bool:
+        """Whether servers have what runs pods."""
+        return "kubelet" in self.programs
 
     def demand(self) -> None:
         """Raise MachinesError if set-up has not made the file system."""
@@ -52,6 +64,15 @@ def of_k3s(cache: Path) -> dict[str, Path]:
     if not etcdutl.is_file():
         raise ServiceError(f"{etcdutl} is missing. Make it with: python3 -m tools.setup --parts hetzner")
     return {name: Path(find(name)).resolve() for name in OF_K3S} | {"etcdutl": etcdutl}
+
+
+def with_node(image: Image, archives: Sequence[Path]) -> Image:
+    """Return an image whose servers run pods from these archives. Raises ServiceError with the command that brings it."""
+    found = {name: shutil.which(name) for name in OF_NODE}
+    programs = {name: Path(place).resolve() for name, place in found.items() if place}
+    if len(programs) < len(OF_NODE) or not archives:
+        raise ServiceError("The node's programs or images are missing. Bring them: python3 -m tools.setup --parts node")
+    return replace(image, programs={**image.programs, **programs}, images=tuple(archives))
 
 
 def stand_ins() -> dict[str, tuple[str, int]]:

@@ -19,6 +19,7 @@ from sandbox.hetzner.load_balancers import LoadBalancer
 from sandbox.hetzner.machines import MachinesError
 from sandbox.hetzner.networks import Network
 from sandbox.hetzner.project import Project
+from sandbox.hetzner.server_groups import ServerGroups
 from sandbox.hetzner.server_machine import ServerMachine, World, demand_root
 from sandbox.hetzner.servers import Server
 from sandbox.hetzner.volumes import Volume
@@ -56,7 +57,8 @@ class NamespaceMachines:
         mount_point = cache / "hosts" / "mount-point"
         mount_point.mkdir(parents=True, exist_ok=True)
         self._home, self._spawner, self._forwarding = home, Spawner(), Forwarder()
-        self._world = World(image, home, mount_point, self._spawner, self._forwarding, inward, ca_pem)
+        self._groups = ServerGroups(home / "servers") if image.runs_pods else None
+        self._world = World(image, home, mount_point, self._spawner, self._forwarding, inward, ca_pem, self._groups)
         self._doors = Doors(self._forwarding)
         self._machines: dict[int, ServerMachine] = {}
         self._published: dict[int, set[tuple[str, int]]] = {}
@@ -78,6 +80,8 @@ class NamespaceMachines:
                 self._machines.pop(number).destroy()
             self._forwarding.stop()
             self._spawner.close()
+            if self._groups is not None:
+                self._groups.close()
             shutil.rmtree(self._home, ignore_errors=True)
 
     def public_address(self, _number: int) -> str:

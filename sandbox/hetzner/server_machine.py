@@ -12,23 +12,31 @@ from pathlib import Path
 from typing import IO, Any
 
 from sandbox.hetzner import seed
-from sandbox.hetzner.image import BOOT, PROGRAMS, Image
+from sandbox.hetzner.image import BOOT, IMAGES, PROGRAMS, Image
 from sandbox.hetzner.machines import MachinesError
+from sandbox.hetzner.server_groups import LAYERS as LAYERS_OF_SERVER
+from sandbox.hetzner.server_groups import ServerGroups
 from sandbox.hosts import forwarder
 from sandbox.hosts.backend import TRUST_STORE
 from sandbox.hosts.forwarder import Forwarder, Listener
 from sandbox.hosts.namespaces import Namespaces, Spawner
 from sandbox.hosts.pump import Line
 from sandbox.hosts.spec import HostsError
+from sandbox.node import cgroups
+from sandbox.node.programs import SETTINGS
 
-# What a whole machine may do and a container may not: its own networks (12), mounts and name (21).
-CAPABILITIES = (12, 21)
+# What a whole machine may do and a container may not: its own networks (12), its users' processes (19), mounts and name (21).
+CAPABILITIES = (12, 19, 21)
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",
     "LANG": "C.UTF-8",
 }
-INWARD_NETWORK = "127.77.0"  # inside a server; each name that leads out has an address of its own there
+# Addresses inside each server. They are none of loopback, because the kernel leads no pod to those, and network policies take
+# them for public ones: they are of a range for measurements (RFC 2544), as those of the sandbox's own node.
+INWARD_NETWORK = "198.19.77"  # each name that leads out has an address of its own there
+PUBLIC = "198.19.1.100"  # stands for its public address, where its services are reached from outside
+LAYERS = "/var/lib/sandbox/layers"  # of containers: on a disk, because no overlay lies on an overlay
 VOLUMES = "/media/sandbox-volumes"
 DISK_MB, SHM_MB = 8192, 64
 MTU = 1450  # of Hetzner's private networks
@@ -37,7 +45,10 @@ FIRST_SLOT = 7  # Debian names the first private interface enp7s0
 
 @dataclass(frozen=True)
 class World:
-    """What all servers share. `inward`: "name:port" that a server dials -> address and port on this machine."""
+    """What all servers share. `inward`: "name:port" that a server dials -> address and port on this machine.
+
+    `groups`: control groups for servers that run pods; None if they run none.
+    """
 
     image: Image
     home: Path
@@ -46,6 +57,7 @@ class World:
     forwarding: Forwarder
     inward: Mapping[str, tuple[str, int]]
     ca_pem: str
+    groups: ServerGroups | None = None
 
     def folder_of(self, volume: int) -> Path:
         """Return where a volume's content lies while no server has it."""
@@ -64,7 +76,12 @@ class ServerMachine:
         self._folder = world.home / "servers" / str(server.id)
         self.attached.mkdir(parents=True)
         self._output: IO[bytes] = (self._folder / "console.log").open("a+b", buffering=0)
-        self._inside = self._made(server)
+        self._group = world.groups.make(server.id) if world.groups else ""
+        try:
+            self._inside = self._made(server)
+        except BaseException:
+            self._remove_group()
+            raise
         self.runs = True
 
     @property
@@ -87,6 +104,9 @@ class ServerMachine:
             self.runs = False
             with _translated():
                 self._inside.signal(signal.SIGKILL)
+                self._enter("--mount", "--pid", "--net", BOOT, "off")
+                if self._group:
+                    cgroups.remove(self._group, itself=False)
 
     def start(self) -> None:
         """Boot it."""
@@ -97,7 +117,7 @@ class ServerMachine:
 
     def dial(self, address: str, port: int) -> tuple[int, socket.socket]:
         """Begin a connection to an address of its own; return connect's error number and the socket."""
-        return self._inside.dial(address, port)
+        return self._inside.dial(PUBLIC if address == self._place else address, port)
 
     def answers(self, address: str, port: int) -> bool:
         """Say whether something listens on an address of its own."""
@@ -147,6 +167,7 @@ class ServerMachine:
             self._world.forwarding.close(listener)
         self._inward.clear()
         self._inside.destroy()
+        self._remove_group()
         for volume in self._volumes:
             (self.attached / str(volume)).rename(self._world.folder_of(volume))
         self._volumes.clear()
@@ -161,6 +182,9 @@ class ServerMachine:
             "mount_point": str(world.mount_point),
             "name": server.name,
             "address": self._place or "10.255.255.254",
+            "more_addresses": [PUBLIC, *leads.values()],
+            "own_settings": ["sys/net"],
+            "group": self._group,
             "rootless": False,
             "disk_size": f"{DISK_MB}m",
             "disk_folder": "",
@@ -172,6 +196,7 @@ class ServerMachine:
             "binds": [
                 (str(self.attached), VOLUMES, False),
                 *((str(file), f"{PROGRAMS}/{name}", True) for name, file in world.image.programs.items()),
+                *(self._of_pods() if self._group else ()),
             ],
             "capabilities": CAPABILITIES,
             "env": ENVIRONMENT,
@@ -179,7 +204,8 @@ class ServerMachine:
             "run": [[BOOT]],
         }
         with _translated():
-            inside = Namespaces(world.spawner, server.name, config, self._output)
+            groups = ServerGroups.folders(self._group) if self._group else []
+            inside = Namespaces(world.spawner, server.name, config, self._output, groups)
             try:
                 for place, (address, port) in world.inward.items():
                     name, _, own_port = place.rpartition(":")
@@ -191,11 +217,34 @@ class ServerMachine:
                 raise
         return inside
 
+    def _of_pods(self) -> list[tuple[str, str, bool]]:
+        """Return what a server that runs pods has besides: (on this machine, inside, whether it is read-only)."""
+        layers, settings = self._folder / LAYERS_OF_SERVER, self._folder / "settings"
+        layers.mkdir()
+        settings.mkdir()
+        found = [(str(layers), LAYERS, False), ("/dev/null", "/dev/kmsg", False)]  # the kernel's log is the machine's
+        found += [(str(archive), f"{IMAGES}/{archive.name}", True) for archive in self._world.image.images]
+        for name, value in SETTINGS.items():
+            if Path("/proc/sys", name).exists():
+                shown = settings / name.replace("/", "-")
+                shown.write_text(f"{value}\n")
+                found.append((str(shown), f"/proc/sys/{name}", True))
+        return found
+
+    def _remove_group(self) -> None:
+        if self._group:
+            with contextlib.suppress(OSError):  # what does not end now is left to the keeper of the groups
+                cgroups.remove(self._group)
+
     def _ip(self, *words: str) -> None:
-        command = ["nsenter", f"--net=/proc/{self._inside.pid1}/ns/net", "ip", *words]
+        self._enter("--net", "ip", *words)
+
+    def _enter(self, *words: str) -> None:
+        """Run a command in namespaces of the server; `words` begin with them, as nsenter has it. Raises MachinesError."""
+        command = ["nsenter", f"--target={self._inside.pid1}", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise MachinesError(f"The network of server {self._name} cannot be changed: {done.stderr.strip()}")
+            raise MachinesError(f"Server {self._name} cannot be changed by {' '.join(words)}: {done.stderr.strip()}")
 
 
 @contextlib.contextmanager

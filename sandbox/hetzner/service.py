@@ -8,7 +8,7 @@ from typing import Any
 from sandbox.faults import Faults
 from sandbox.hetzner import k3s_binary
 from sandbox.hetzner.downloads import Downloads
-from sandbox.hetzner.image import Image, folder_in, of_k3s
+from sandbox.hetzner.image import Image, folder_in, of_k3s, with_node
 from sandbox.hetzner.machines import Machines, MachinesError, NoMachines
 from sandbox.hetzner.namespace_machines import NamespaceMachines
 from sandbox.hetzner.project import Project
@@ -76,6 +76,7 @@ class Hetzner:
                 "url": self._url,
                 "token": HETZNER_TOKEN,
                 "has_machines": not isinstance(project.machines, NoMachines),
+                "runs_pods": isinstance(project.machines, NamespaceMachines) and self._settings.node_images is not None,
                 "k3s": {"version": k3s_binary.VERSION, "sha256": k3s_binary.sha256(k3s_binary.VERSION)},
                 "servers": [
                     {"id": one.id, "name": one.name, "status": one.status, "ipv4": one.ipv4(project)}
@@ -91,6 +92,8 @@ class Hetzner:
         downloads.start()
         try:
             image = Image(folder_in(cache), of_k3s(cache))
+            if self._settings.node_images is not None:
+                image = with_node(image, sorted(self._settings.node_images.glob("*.tar")))
             machines = NamespaceMachines(home, cache, image, {**inward, **downloads.inward}, ca_pem + downloads.ca_pem)
         except MachinesError as error:
             raise ServiceError(f"{error} Or start the API alone, without machines: --hetzner api") from error

@@ -26,6 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FIRST_PROCESS = (
     "import sys; sys.path.append(sys.argv[1]); from sandbox.hosts.inside.pid1 import main; main(int(sys.argv[2]))"
 )
+# Enters control groups, named before `--`, and becomes the rest of its words.
+ENTER = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs" || exit 1; shift; done; shift; exec "$@"'
 NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child=KILL", "--net", "--uts", "--ipc", "--propagation", "private")
 
 
@@ -79,7 +81,10 @@ class Spawner:
 class Namespaces:
     """The namespaces of one host. They answer one request at a time; each raises HostsError if the host is gone."""
 
-    def __init__(self, spawner: Spawner, name: str, config: Mapping[str, Any], output: IO[bytes]) -> None:
+    def __init__(
+        self, spawner: Spawner, name: str, config: Mapping[str, Any], output: IO[bytes], groups: Sequence[Path] = ()
+    ) -> None:
+        """`groups`: folders of control groups that hold the host, and that it sees as the root of all."""
         self._name = name
         self._lock = threading.Lock()
         self._sequence = 0
@@ -88,7 +93,10 @@ class Namespaces:
         python = ["/usr/bin/python3", "-I", "-S", "-c", FIRST_PROCESS, str(REPOSITORY), str(theirs.fileno())]
         # Absolute paths, because the process gets the container's environment, which /proc/1/environ shows.
         setpriv, unshare = (shutil.which(name) or name for name in ("setpriv", "unshare"))
-        command = [setpriv, "--pdeathsig", "KILL", unshare, *NAMESPACES, *as_user, *python]
+        own = ["--cgroup"] if groups else []
+        command = [setpriv, "--pdeathsig", "KILL", unshare, *NAMESPACES, *own, *as_user, *python]
+        if groups:
+            command = ["/bin/sh", "-c", ENTER, "sh", *map(str, groups), "--", *command]
         with theirs:
             self._process = spawner.spawn(command, output, theirs.fileno(), config["env"])
         self._pid1: int | None = None

@@ -1,7 +1,7 @@
 """An emulated Hetzner whose servers boot with cloud-init and reach k3s' releases and a store; config of its stack."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,16 @@ from hcloud import Client
 
 from sandbox.hetzner import k3s_binary
 from sandbox.hetzner.downloads import Downloads
-from sandbox.hetzner.image import Image, folder_in, of_k3s
+from sandbox.hetzner.image import Image, folder_in, of_k3s, with_node
 from sandbox.hetzner.namespace_machines import NamespaceMachines
 from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from sandbox.hosts.images import default_cache
 from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, REGION, ObjectStore
 from tests.doubles.pulumi_stack import Stack, sandbox_config
+from tests.doubles.real_node import images
 
 VERSION, BUCKET = "v1.34.2+k3s1", "snapshots"
+STORE_OF_PODS = "store.example.net"  # plain HTTP: pods do not trust the sandbox's CA
 SECRETS = {
     "gpu-fleet:backupAccessKey": ADMIN.access_key,
     "gpu-fleet:backupSecretKey": ADMIN.secret_key,
@@ -34,6 +36,7 @@ class World:
     hetzner: RunningHetzner
     store: ObjectStore
     machines: NamespaceMachines
+    home: Path  # of the servers' files
 
     @property
     def client(self) -> Client:
@@ -56,26 +59,43 @@ class World:
 
 
 @contextlib.contextmanager
-def running_world(folder: Path, time_scale: float = 300.0) -> Iterator[World]:
-    """Run it until the block ends. `time_scale`: see running_hetzner. Raises MachinesError, ServiceError."""
+def running_world(
+    folder: Path,
+    time_scale: float = 300.0,
+    *,
+    pods: bool = False,
+    inward: Mapping[str, tuple[str, int]] | None = None,
+) -> Iterator[World]:
+    """Run it until the block ends. `time_scale`: see running_hetzner. Raises MachinesError, ServiceError.
+
+    `pods`: its servers run pods. `inward`: what else they reach, "name:port", and where that leads to on this machine.
+    """
     cache = default_cache()
     with contextlib.ExitStack() as undo:
         image = Image(folder_in(cache), of_k3s(cache))
+        image = with_node(image, images()) if pods else image
         downloads, store = Downloads(folder / "downloads"), ObjectStore(folder / "store")
         store.start()
         undo.callback(store.stop)
         downloads.start()
         undo.callback(downloads.stop)
-        inward = {**downloads.inward, f"{NAME_FOR_HOSTS}:443": ("127.0.0.1", store.https_port)}
+        own = {
+            f"{NAME_FOR_HOSTS}:443": ("127.0.0.1", store.https_port),
+            f"{STORE_OF_PODS}:443": ("127.0.0.1", store.http_port),
+        }
+        ways = {**downloads.inward, **own, **(inward or {})}
         trusted = downloads.ca_pem + store.ca_pem
-        machines = NamespaceMachines(folder / "home", folder / "cache", image, inward, trusted)
+        machines = NamespaceMachines(folder / "home", folder / "cache", image, ways, trusted)
         undo.callback(machines.close)
-        made = World(undo.enter_context(running_hetzner(machines, time_scale)), store, machines)
+        made = World(undo.enter_context(running_hetzner(machines, time_scale)), store, machines, folder / "home")
         made.snapshots()
         yield made
 
 
-def write_config(stack: Stack, world: World, version: str = VERSION, **given: Any) -> None:
+def write_config(
+    stack: Stack, world: World, version: str = VERSION, kubernetes: Mapping[str, Any] | None = None, **given: Any
+) -> None:
+    """Write a stack's config: the cluster with `given` keys, monitoring in it with `kubernetes` keys."""
     config = sandbox_config("http://127.0.0.1:1", 1, world.store.endpoint)
     place = {"hostEndpoint": f"https://{NAME_FOR_HOSTS}", "region": REGION, "bucket": BUCKET}
     config["gpu-fleet:store"] = {**config["gpu-fleet:store"], **place}
@@ -87,6 +107,6 @@ def write_config(stack: Stack, world: World, version: str = VERSION, **given: An
         "apiUrl": world.hetzner.url,
         **given,
     }
-    config["gpu-fleet:kubernetes"] = {"image": "example/monitoring:1", "wait": False}
+    config["gpu-fleet:kubernetes"] = {"image": "example/monitoring:1", "wait": False, **(kubernetes or {})}
     config |= {**SECRETS, "gpu-fleet:hcloudToken": world.hetzner.token}
     stack.write_config(config)

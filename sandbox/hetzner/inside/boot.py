@@ -1,9 +1,13 @@
 #!/usr/bin/python3
 """Boots an emulated server as systemd would: cloud-init's stages, sshd, the units that are enabled.
 
-It runs inside the server, at each start of its machine, and ends when the boot is over.
+    boot            at each start of its machine; it ends when the boot is over
+    boot off        after its power was cut: takes away what no machine keeps without power
+
+It runs inside the server.
 """
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -15,12 +19,18 @@ SYSTEMCTL = "/usr/bin/systemctl"
 SSHD = ("/usr/sbin/sshd", "-D", "-e")
 FSTAB, MOUNT = Path("/etc/fstab"), "/usr/local/sbin/mount"
 VOLUMES = "/dev/disk/by-id/scsi-0HC_Volume_"
+OF_MACHINE = Path("/usr/local/lib/sandbox/mounts")  # the mounts that the machine itself made, by their numbers
+LINKS = Path("/sys/class/net")
+OF_HETZNER = ("lo", "enp")  # how its network cards are called
 
 
 def main() -> None:
     """Run the boot. A stage that fails is told in the console's log, and the next one runs, as on a real server."""
+    if not OF_MACHINE.exists():
+        OF_MACHINE.write_text(" ".join(number for number, _ in mounts()))
     for folder in ("/run", "/tmp"):
         empty(Path(folder))
+    run(["mount", "--make-rshared", "/"])  # as systemd has it: later mounts are seen by who has a part of the tree
     for name, mode in (("lock", 0o1777), ("sshd", 0o755)):
         Path("/run", name).mkdir(exist_ok=True)
         Path("/run", name).chmod(mode)
@@ -32,6 +42,31 @@ def main() -> None:
     run(["cloud-init", "modules", "--mode=config"])
     run(["cloud-init", "modules", "--mode=final"])
     say("the boot is over")
+
+
+def lose_power() -> None:
+    """Take away mounts, network cards and rules that programs of the server made."""
+    kept = OF_MACHINE.read_text().split() if OF_MACHINE.exists() else [number for number, _ in mounts()]
+    for number, place in reversed(mounts()):
+        if number not in kept:
+            quietly(["umount", "--lazy", place])
+    for link in LINKS.iterdir():
+        if not link.name.startswith(OF_HETZNER):
+            quietly(["ip", "link", "delete", link.name])
+    quietly(["nft", "flush", "ruleset"])
+    quietly(["ipset", "destroy"])
+
+
+def mounts() -> list[tuple[str, str]]:
+    """Return the number and the place of each mount, in their order."""
+    rows = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [(row[0], row[4].encode().decode("unicode_escape")) for row in rows]
+
+
+def quietly(command: Sequence[str]) -> None:
+    """Run a command that may fail, or lack: what it takes away may be gone."""
+    with contextlib.suppress(FileNotFoundError):
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 
 
 def empty(folder: Path) -> None:
@@ -69,4 +104,4 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    lose_power() if sys.argv[1:] == ["off"] else main()

@@ -19,7 +19,7 @@ LISTS = frozenset({
     "disable", "kube-apiserver-arg", "kube-controller-manager-arg", "kubelet-arg", "node-label", "node-taint", "tls-san",
 })  # fmt: skip
 VALUES = frozenset({
-    "advertise-address", "bind-address", "cluster-cidr", "cluster-reset-restore-path", "data-dir",
+    "advertise-address", "bind-address", "cluster-cidr", "cluster-dns", "cluster-reset-restore-path", "data-dir",
     "default-local-storage-path", "etcd-s3-access-key", "etcd-s3-bucket", "etcd-s3-endpoint", "etcd-s3-folder",
     "etcd-s3-region", "etcd-s3-secret-key", "etcd-s3-timeout", "etcd-snapshot-dir", "etcd-snapshot-name",
     "etcd-snapshot-retention", "etcd-snapshot-schedule-cron", "flannel-backend", "flannel-iface", "https-listen-port",

@@ -31,15 +31,15 @@ def make_authorities(folder: Path) -> None:
     _write(folder / "service.key", _private(ec.generate_private_key(ec.SECP256R1())))
 
 
-def make_serving(folder: Path, names: Iterable[str]) -> None:
-    """Make the API server's certificate for these names and addresses."""
+def make_serving(folder: Path, name: str, user: str, names: Iterable[str]) -> None:
+    """Make a server's certificate for these names and addresses. `user`: its name as the certificate has it."""
     texts = sorted(set(names))
     alternative = [
-        x509.IPAddress(ipaddress.ip_address(name)) if _is_address(name) else x509.DNSName(name) for name in texts
+        x509.IPAddress(ipaddress.ip_address(each)) if _is_address(each) else x509.DNSName(each) for each in texts
     ]
-    key, built = _leaf(folder, "server-ca", "k3s", "", ExtendedKeyUsageOID.SERVER_AUTH)
+    key, built = _leaf(folder, "server-ca", user, "", ExtendedKeyUsageOID.SERVER_AUTH)
     built = built.add_extension(x509.SubjectAlternativeName(alternative), critical=False)
-    _sign(folder, "serving-kube-apiserver", "server-ca", key, built)
+    _sign(folder, name, "server-ca", key, built)
 
 
 def make_client(folder: Path, name: str, user: str, group: str) -> None:

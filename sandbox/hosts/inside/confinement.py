@@ -23,9 +23,14 @@ ALLOW, PRETEND = 0x7FFF0000, 0x00050000
 SECCOMP_FILTER = 2
 
 
-def confine(more: Collection[int] = ()) -> None:
-    """Keep only a container's capabilities, and `more`, and hide the machine's switches. Call it last."""
+def confine(more: Collection[int] = (), writable: Collection[str] = ()) -> None:
+    """Keep only a container's capabilities, and `more`, and hide the machine's switches. Call it last.
+
+    `writable`: folders of /proc that belong to the host alone.
+    """
     kept = KEPT_CAPABILITIES.union(more)
+    for name in writable:
+        kernel.bind(f"/proc/{name}", f"/proc/{name}")  # a mount of its own, which stays as it is below a read-only one
     for name in READ_ONLY:
         path = f"/proc/{name}"
         if Path(path).exists():

@@ -5,7 +5,7 @@ import os
 import shutil
 from pathlib import Path
 
-from sandbox.hosts.inside import kernel
+from sandbox.hosts.inside import groups, kernel
 
 FOLDERS = {
     "root": 0o700,
@@ -106,8 +106,11 @@ class Disk:
             folder.mkdir(exist_ok=True)
             folder.chmod(mode)
 
-    def mount_devices(self, shm: str) -> None:
-        """Mount /proc, /sys with control groups, and a /dev of six devices, terminals and that much shared memory."""
+    def mount_devices(self, shm: str, group: str = "") -> None:
+        """Mount /proc, /sys with control groups, and a /dev of six devices, terminals and that much shared memory.
+
+        The control groups are folders for files of limits, or with `group` the machine's groups of this name.
+        """
         proc, sys, dev = self.root / "proc", self.root / "sys", self.root / "dev"
         harmless = kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
         kernel.mount("proc", str(proc), "proc", harmless)
@@ -116,8 +119,11 @@ class Disk:
         limits = sys / "fs" / "cgroup"
         limits.mkdir(parents=True, exist_ok=True)
         kernel.mount("tmpfs", str(limits), "tmpfs", harmless, "size=64k,mode=755")
-        for controller in ("memory", "cpu", "pids"):
-            (limits / controller).mkdir()
+        if group:
+            groups.show(group, limits)
+        else:
+            for controller in ("memory", "cpu", "pids"):
+                (limits / controller).mkdir()
         kernel.mount("tmpfs", str(dev), "tmpfs", kernel.MS_NOSUID, "size=64k,mode=755")
         for name in DEVICES:
             (dev / name).touch()

@@ -84,8 +84,8 @@ def set_host_name(name: str) -> None:
     _checked(_libc.sethostname(data, len(data)), "sethostname", name)
 
 
-def loopback_up(own_address: str) -> None:
-    """Bring loopback up and give the host its own address on it.
+def loopback_up(own_address: str, more: Collection[str] = ()) -> None:
+    """Bring loopback up and give the host its own address on it, and `more` addresses.
 
     The emulator dials published ports at that address. So it cannot reach a service that listens only on 127.0.0.1,
     as with a container's port mapping.
@@ -99,5 +99,6 @@ def loopback_up(own_address: str) -> None:
             return struct.pack("=HH4s", socket.AF_INET, 0, socket.inet_aton(text))
 
         interface(SIOCSIFFLAGS, b"lo", struct.pack("H", IFF_UP | IFF_RUNNING))
-        interface(SIOCSIFADDR, b"lo:1", address(own_address))
-        interface(SIOCSIFNETMASK, b"lo:1", address("255.255.255.255"))
+        for number, each in enumerate((own_address, *more), 1):
+            interface(SIOCSIFADDR, f"lo:{number}".encode(), address(each))
+            interface(SIOCSIFNETMASK, f"lo:{number}".encode(), address("255.255.255.255"))

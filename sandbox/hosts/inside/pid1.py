@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from sandbox.hosts.inside import confinement, kernel
+from sandbox.hosts.inside import confinement, groups, kernel
 from sandbox.hosts.inside.disk import Disk
 
 MESSAGE_BYTES = 1 << 20
@@ -62,7 +62,7 @@ def set_up(config: dict[str, Any]) -> None:
     for lower, place in config["layers"]:
         disk.overlay(lower, place)
     disk.make_folders()
-    disk.mount_devices(config["shm"])
+    disk.mount_devices(config["shm"], config.get("group", ""))
     for path, (text, mode) in config["files"].items():
         disk.write(path, text, mode)
     for path, text in config["appended"].items():
@@ -71,10 +71,12 @@ def set_up(config: dict[str, Any]) -> None:
         disk.bind(source, place, read_only=read_only)
     kernel.change_root(str(disk.root))
     kernel.set_host_name(config["name"])
-    kernel.loopback_up(config["address"])
+    kernel.loopback_up(config["address"], config.get("more_addresses", ()))
+    if config.get("group"):
+        groups.hand_on()
     if config["rootless"]:
         confinement.pretend_ownership()
-    confinement.confine(config.get("capabilities", ()))
+    confinement.confine(config.get("capabilities", ()), config.get("own_settings", ()))
 
 
 class Host:
