@@ -120,6 +120,7 @@ def controller(settings: ControllerSettings) -> list[Manifest]:
             "PULUMI_HOME": f"{WORK}/pulumi",
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "HOME": WORK,
+            "USER": CONTROLLER,  # of an image without an account of that number: Pulumi runs nothing without a name
         },
         environment={key: (CONTROLLER_SECRET, key) for key in sorted(settings.secret_keys)},
         mounts={WORK: {"emptyDir": {}}, "/tmp": {"emptyDir": {}}, **certificate},  # noqa: S108 -- the container's own

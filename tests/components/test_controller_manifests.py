@@ -96,6 +96,7 @@ def test_the_controller_lives_by_one_path_and_is_ready_by_another() -> None:
     plain = {one["name"]: one["value"] for one in container["env"] if "value" in one}
     assert plain["GPU_FLEET_STACK"] == "dev"
     assert plain["PULUMI_BACKEND_URL"] == "s3://bucket/state"
+    assert plain["USER"] == "controller"
     assert plain["GPU_FLEET_LISTEN"] == f"0.0.0.0:{container['ports'][0]['containerPort']}"
 
 

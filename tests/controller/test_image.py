@@ -62,3 +62,9 @@ def test_what_is_copied_is_what_is_sent_to_the_builder() -> None:
     sent = set(re.findall(r"^!(\S+)$", (REPO / ".dockerignore").read_text(), re.MULTILINE))
 
     assert copied() == sent
+
+
+def test_its_user_has_a_name_because_pulumi_locks_nothing_without_one() -> None:
+    [user] = re.findall(r"^USER (\d+):", CONTAINERFILE, re.MULTILINE)
+
+    assert re.search(rf"^RUN echo \w+:x:{user}:{user}:\S* >>/etc/passwd", CONTAINERFILE, re.MULTILINE)
