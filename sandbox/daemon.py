@@ -214,7 +214,9 @@ class Sandbox:
             store.start()
             self._undo.append(store.stop)
             faults = self._faults(store)
-            self._front = StoreFront(store, faults, settings.store_port, settings.store_https_port)
+            self._front = StoreFront(
+                store, faults, settings.store_port, settings.store_https_port, like_s3=settings.store_like_s3
+            )
             self._undo.append(self._front.stop)
             inward = {
                 f"{NAME_FOR_HOSTS}:443": (LOOPBACK, self._front.https_port),

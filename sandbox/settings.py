@@ -40,6 +40,7 @@ class Settings:
     kubernetes_port: int = 0
     controller_port: int = 0
     hetzner_port: int = 0
+    store_like_s3: bool = False  # the store lists no folders, so that states of stacks may lie there
     address: str = "127.0.0.1"  # at which rented hosts answer, an address of this machine
     market_only: bool = False
     monitoring: bool = False

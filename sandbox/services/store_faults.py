@@ -1,4 +1,4 @@
-"""A reverse proxy in front of the object store that plays the store's faults, and else has no tags and changes nothing."""
+"""A reverse proxy in front of the object store that plays the store's faults, and else has no tags and lists no folders."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,9 @@ from sandbox.services.store_manners import (
     bucket_made,
     bucket_of,
     error_text,
+    listed_folder,
     wants_md5,
+    without_folder,
 )
 
 SLOW_SECONDS = 10.0
@@ -67,6 +69,8 @@ def proxy(endpoint: str, faults: Faults, manners: Manners) -> Starlette:
         answer = await _forward(store, request)
         if made and answer.is_success and faults.take("store-bucket-late", about):
             manners.late.hide(made)
+        if answer.is_success and (folder := listed_folder(request.method, request.url.path, request.url.query)):
+            return await _listed(answer, folder)
         if request.method != "GET" or not answer.is_success or int(answer.headers.get("content-length", 0)) < 2:
             return _Passed(answer, None)
         damage = next((name for name in ("store-truncated", "store-flipped") if faults.take(name, about)), None)
@@ -102,6 +106,14 @@ async def _forward(store: httpx.AsyncClient, request: Request) -> httpx.Response
         content=request.stream() if has_body else None,
     )
     return await store.send(outgoing, stream=True)
+
+
+async def _listed(answer: httpx.Response, folder: str) -> Response:
+    content = without_folder(await answer.aread(), folder)
+    await answer.aclose()
+    left_out = {*(name.decode() for name in HOP_BY_HOP), "content-length"}
+    kept = {name: value for name, value in answer.headers.items() if name not in left_out}
+    return Response(content, answer.status_code, kept)
 
 
 class _Passed(Response):

@@ -16,7 +16,10 @@ from sandbox.services.store_manners import NO_TAGS, asks_for_tags, error_text
 
 
 class StoreFront:
-    """Stands in front of a running store; port 0 means any free port. Raises ServiceError if a port is in use."""
+    """Stands in front of a running store; port 0 means any free port. Raises ServiceError if a port is in use.
+
+    `like_s3`: lists name no folders, as Pulumi needs it for states. All bytes then go through the proxy, which is slower.
+    """
 
     def __init__(
         self,
@@ -25,6 +28,8 @@ class StoreFront:
         http_port: int = 0,
         https_port: int = 0,
         manners: Manners | None = None,
+        *,
+        like_s3: bool = False,
     ) -> None:
         for port, move in zip((http_port, https_port), MOVES, strict=True):
             if port and not free(port):
@@ -35,6 +40,9 @@ class StoreFront:
         self._faults = faults
         self._manners = manners or Manners()
         self._proxies: dict[int, Server] = {}
+        self._like_s3 = like_s3
+        if like_s3:
+            self._start_proxies()
         self._relay = Relay([listener(self.http_port), listener(self.https_port)], self._leads_to, self._untagged)
         faults.changed = self._changed
 
@@ -89,4 +97,4 @@ class StoreFront:
         ).encode() + body
 
     def _by_proxy(self) -> bool:
-        return bool(self._proxies) and (self._faults.pending("store") or self._manners.late.pending())
+        return bool(self._proxies) and (self._like_s3 or self._faults.pending("store") or self._manners.late.pending())

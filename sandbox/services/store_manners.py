@@ -1,14 +1,16 @@
 """Gives the sandbox's store the manners of Hetzner's: no tags, buckets that appear late, one line for all clients."""
 
 import asyncio
+import re
 import threading
 import time
 from collections.abc import Callable
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 NO_TAGS = (501, "NotImplemented", "A header you provided implies functionality that is not implemented")
 # Names in a request's query: settings that S3 once accepted only with a Content-MD5.
 WANT_MD5 = {"lifecycle", "cors", "policy", "versioning", "publicAccessBlock", "delete"}
+LISTED = re.compile(rb"<Contents><Key>([^<]*)</Key>.*?</Contents>", re.DOTALL)
 LATE_SECONDS = 8.0
 SHARED_BYTES_PER_SECOND = 125_000.0  # 1 Mb/s for all clients together
 
@@ -60,6 +62,24 @@ def bucket_made(method: str, path: str, query: str) -> str:
     """Return the bucket that a request would make, or an empty text for any other request."""
     bucket, _, key = path.strip("/").partition("/")
     return bucket if method == "PUT" and not key and not query else ""
+
+
+def listed_folder(method: str, path: str, query: str) -> str:
+    """Return the prefix of a request that lists a bucket, if the prefix ends as a folder; else an empty text."""
+    given = dict(parse_qsl(query))
+    is_list = method == "GET" and "/" not in path.strip("/") and "prefix" in given
+    return given["prefix"] if is_list and given["prefix"].endswith("/") else ""
+
+
+def without_folder(listed: bytes, folder: str) -> bytes:
+    """Return a list of objects without the folder itself.
+
+    SeaweedFS lists a folder whose last object was deleted as an object of no bytes, for minutes. S3 has no folders.
+
+    >>> without_folder(b"<Contents><Key>a/</Key></Contents><Contents><Key>a/b</Key></Contents>", "a/")
+    b'<Contents><Key>a/b</Key></Contents>'
+    """
+    return LISTED.sub(lambda row: b"" if unquote(row[1].decode()) == folder else row[0], listed)
 
 
 def asks_for_tags(query: str) -> bool:

@@ -244,3 +244,25 @@ def test_settings_want_their_md5(front, faults):
     assert code(lambda: s3.put_bucket_lifecycle_configuration(Bucket="models", LifecycleConfiguration=rules)) == (
         "InvalidRequest"
     )
+
+
+def test_a_store_like_s3_lists_no_folder_that_was_emptied(store, faults):
+    front = StoreFront(store, faults, like_s3=True)
+    try:
+        s3, plain = client(front.endpoint), client(store.endpoint)
+        for key in ("locks/dev/one.json", "locks/dev/two.json"):
+            s3.put_object(Bucket="models", Key=key, Body=b"{}")
+        assert names(s3) == ["locks/dev/one.json", "locks/dev/two.json"]
+        for key in names(s3):
+            s3.delete_object(Bucket="models", Key=key)
+
+        assert names(plain) == ["locks/dev/"], "the store itself has learnt it: take the proxy's part out"
+        assert names(s3) == []
+        assert get(s3) == CONTENT
+    finally:
+        front.stop()
+
+
+def names(s3: Any) -> list[str]:
+    rows = s3.list_objects_v2(Bucket="models", Prefix="locks/dev/", Delimiter="/").get("Contents", [])
+    return [row["Key"] for row in rows]
