@@ -58,9 +58,8 @@ def make_images(paths: Paths, environ: Mapping[str, str]) -> None:
     folder = paths.node_images
     if (folder / "complete").is_file():
         return
-    make_base(paths)
     builder = Builder(paths.image_store, environ)
-    builder.build(paths.base_image.parent, BASE_RECIPE.format(archive=paths.base_image.name), BASE)
+    bring_base(paths, builder)
     folder.mkdir(parents=True, exist_ok=True)
     for program, image in programs(paths).items():
         if not (folder / f"{program.name}.tar").is_file():
@@ -73,6 +72,12 @@ def make_images(paths: Paths, environ: Mapping[str, str]) -> None:
         builder.write(OWN, folder / "monitoring.tar")
     mark_complete(folder)
     forget_old(folder)
+
+
+def bring_base(paths: Paths, builder: Builder) -> None:
+    """Have the base under its public name. Raises SetupError."""
+    make_base(paths)
+    builder.build(paths.base_image.parent, BASE_RECIPE.format(archive=paths.base_image.name), BASE)
 
 
 def make_base(paths: Paths) -> None:

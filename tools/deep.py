@@ -93,7 +93,7 @@ def parts() -> dict[str, Part]:
         "cluster": Part((CLUSTER,), "0", setup="hcloud-plugin,hetzner"),
         "server-pods": Part((SERVER_PODS,), "0", setup="hetzner,node"),
         "cluster-pods": Part((CLUSTER_PODS,), "0", setup="hcloud-plugin,hetzner,node"),
-        "node": Part((NODE,), "0", setup="node"),
+        "node": Part((NODE,), "0", setup="node,controller-image"),
         "pods": Part((PODS,), "0", setup="node"),
         "clients": Part((CLIENTS,), "0", setup="clients"),
     }

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from offline import (
+    controller_images,
     engine,
     etcdutl,
     golang,
@@ -35,7 +36,7 @@ from tools.machine.steps import SetupError, alone, complete, refuse_full_disk, r
 PYTHON = (3, 11)
 PARTS = ("packages", "venv", "engine", "monitoring", "vllm", "model")
 # In no default: see offline/official_*_plugin.py, tools/debian_image.py, docs/node.md, and `make test-clients`.
-ON_REQUEST = ("hcloud-plugin", "kubernetes-plugin", "hetzner", "node", "clients")
+ON_REQUEST = ("hcloud-plugin", "kubernetes-plugin", "hetzner", "node", "controller-image", "clients")
 CHECKS = "test-venv"  # what `make check` needs besides the environment and the model
 OF_TESTS = (CHECKS, "workflows", "promtool", "types", "browser")  # what only `make test` needs
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -88,6 +89,7 @@ def set_up(where: paths.Paths, wanted: set[str]) -> None:
         "hetzner": lambda: install_hetzner(where, environ),
         "clients": lambda: environments.install_clients(where),
         "node": lambda: install_node(where, environ),
+        "controller-image": lambda: install_controller_image(where, environ),
         "types": lambda: grafana.install_types(where, environ),
         "browser": lambda: packages.install_browser(dict(environ)),
     }
@@ -108,6 +110,14 @@ def install_node(where: paths.Paths, environ: Mapping[str, str]) -> None:
     monitoring.install_monitoring(where, environ)  # its API server, and the programs of which images are made
     node.install_node(where, environ)
     images.make_images(where, environ)
+
+
+def install_controller_image(where: paths.Paths, environ: Mapping[str, str]) -> None:
+    """Bring the images of the controller's pods, with what they are made of."""
+    packages.install_node_packages(dict(environ))  # the builder of images
+    environments.install_venv(where)  # its PostgreSQL
+    engine.install_engine(where, environ)
+    controller_images.make_controller_images(where, environ)
 
 
 def bring(parts: Mapping[str, Callable[[], None]], wanted: set[str]) -> None:
@@ -133,6 +143,7 @@ def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
         "hcloud-plugin": (lambda: where.hcloud_plugin.is_file(), official_hcloud_plugin.BYTES),  # noqa: PLW0108 -- its path is found late
         "kubernetes-plugin": (lambda: where.kubernetes_plugin.is_file(), official_kubernetes_plugin.BYTES),  # noqa: PLW0108 -- as above
         "node": (lambda: not golang.missing(where.node_bin, node.NAMES), node.BYTES),
+        "controller-image": (lambda: (where.controller_images / "complete").is_file(), controller_images.BYTES),  # noqa: PLW0108 -- as above
         "hetzner": (
             lambda: where.hetzner_image.is_dir() and where.etcdutl.is_file(),
             debian_image.BYTES + etcdutl.BYTES,

@@ -183,12 +183,14 @@ class Paths:
     @property
     def image_parts(self) -> tuple[Path, ...]:
         """Every file that the Containerfile copies into the project's image, after the Containerfile itself."""
-        recipe = self.checkout / "Containerfile"
-        copied = [
-            self.checkout / line.split()[1] for line in recipe.read_text().splitlines() if line.startswith("COPY ")
-        ]
-        files = (part for place in copied for part in ([place] if place.is_file() else place.rglob("*")))
-        return (recipe, *sorted(part for part in files if part.is_file() and "__pycache__" not in part.parts))
+        return copied_files(self.checkout / "Containerfile")
+
+    @property
+    def controller_images(self) -> Path:
+        """The folder of the images of the controller's pods, each an archive."""
+        started = self.checkout / "offline" / "postgres_image" / "entrypoint.sh"
+        parts = [*copied_files(self.checkout / "Containerfile.controller"), *self.engine_parts, started]
+        return self.cache / "controller-images" / digest(parts, self.engine_binary.parent.name + self.venv.name)
 
     @property
     def base_image(self) -> Path:
@@ -264,6 +266,14 @@ def find(checkout: Path, environ: Mapping[str, str]) -> Paths:
         cache=base("XDG_CACHE_HOME", home / ".cache"),
         state=base("XDG_STATE_HOME", home / ".local" / "state"),
     )
+
+
+def copied_files(recipe: Path) -> tuple[Path, ...]:
+    """Return a Containerfile and every file that it copies from the folder in which it lies."""
+    lines = [line.split() for line in recipe.read_text().splitlines() if line.startswith("COPY ")]
+    places = [recipe.parent / name for words in lines if not words[1].startswith("--") for name in words[1:-1]]
+    files = (part for place in places for part in ([place] if place.is_file() else place.rglob("*")))
+    return (recipe, *sorted(part for part in files if part.is_file() and "__pycache__" not in part.parts))
 
 
 def go_files(module: Path) -> tuple[Path, ...]:
