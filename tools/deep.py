@@ -83,7 +83,7 @@ def parts() -> dict[str, Part]:
         "hosts": Part(
             ("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS, "--ignore", NODE)
         ),
-        "engine": Part(("-m", "engine and not (vllm or monitoring or live)", "--ignore", FAULTS)),
+        "engine": Part(("-m", "engine and not (vllm or monitoring or live)", *without(FAULTS, NODE))),
         "faults": Part((FAULTS, "-m", f"({SLOW}) and not monitoring", "--ignore", SEAMS, "--ignore", SOAK)),
         "seams": Part((SEAMS,)),
         "kills": Part((KILLS,)),

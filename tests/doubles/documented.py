@@ -31,6 +31,9 @@ REVIEWED = "engine/test_reviewed.py"
 NEEDS_A_BUILDER = (
     "images are neither built nor pulled where the tests run; tests/monitoring/test_image.py tries what goes in"
 )
+BUILT_BY_SET_UP = (
+    "buildah builds it from the same file (offline/controller_images.py); tests/node/test_controller.py runs it"
+)
 NEEDS_KUBECTL = "set-up brings no kubectl; tests/engine/test_kubernetes.py asks the API server for the same objects"
 NO_BUCKET = "no bucket with a name of its own is reached where the tests run; the backend of the tests is a folder"
 NO_HETZNER = (
@@ -124,6 +127,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "make up KUBERNETES=node": "tests/node/test_watched.py runs the sandbox that it starts",
         "kubectl --kubeconfig sandbox/kubeconfig.yaml get pods -n gpu-fleet": "as above; the test asks the API server",
         "python3 -m tools.setup --parts node": "half an hour of two processors; tools/deep.py calls it for `node`",
+        "python3 -m tools.setup --parts controller-image": "as above; tests/node/test_controller.py runs what it makes",
     },
     "docs/elastic.md": {
         f'curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") {rest}': ASKED
@@ -141,7 +145,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
     "docs/elastic-kubernetes.md": {
         "pulumi login 's3://BUCKET/state?endpoint=fsn1.your-objectstorage.com&region=fsn1&s3ForcePathStyle=true'": NO_BUCKET,
         "pulumi config set --path gpu-fleet:controller.backend": AN_EDIT,
-        "podman build --file Containerfile.controller --tag registry.example/me/gpu-fleet-controller:1 .": NEEDS_A_BUILDER,
+        "podman build --file Containerfile.controller --tag registry.example/me/gpu-fleet-controller:1 .": BUILT_BY_SET_UP,
         "podman push registry.example/me/gpu-fleet-controller:1": NEEDS_A_BUILDER,
         "pulumi config set --path gpu-fleet:controller.kubernetes.image registry.example/me/gpu-fleet-controller:1": AN_EDIT,
         "kubectl --namespace gpu-fleet-controller get pods": NEEDS_KUBECTL,

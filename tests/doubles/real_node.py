@@ -15,6 +15,11 @@ def images() -> list[Path]:
     return sorted(paths.find(REPO, os.environ).node_images.glob("*.tar"))
 
 
+def images_of_controller() -> list[Path]:
+    """Return the archives of the controller's pods, as set-up made them on request."""
+    return sorted(paths.find(REPO, os.environ).controller_images.glob("*.tar"))
+
+
 def pod(name: str, **spec: Any) -> dict[str, Any]:
     """A pod of the project's own image that serves its files' names on port 8000."""
     container = {
