@@ -32,6 +32,7 @@ NODE, PODS = "tests/node", "tests/monitoring/kubernetes/test_pods.py"
 CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "tests/engine/test_hetzner.py"
 SERVERS, SERVER_PODS = "tests/sandbox/hetzner", "tests/sandbox/hetzner/test_k3s_pods.py"
 CLUSTER, CLUSTER_PODS = "tests/engine/test_cluster_life.py", "tests/engine/test_cluster_pods.py"
+BALANCER = "tests/engine/test_cluster_balancer.py"
 NEED_NODE = (PODS, SERVER_PODS, CLUSTER_PODS)  # of monitoring; each has a part of its own
 SHORT, CHANGED = 12, "+"  # figures of a commit that the page shows; the mark of a changed work tree
 ROW = re.compile(
@@ -79,7 +80,9 @@ def parts() -> dict[str, Part]:
             ),
             "0",
         ),
-        "monitoring": Part(("-m", "monitoring and not vllm and not live", *without(KILLS, CLUSTER, *NEED_NODE))),
+        "monitoring": Part(
+            ("-m", "monitoring and not vllm and not live", *without(KILLS, CLUSTER, BALANCER, *NEED_NODE))
+        ),
         "hosts": Part(
             ("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS, "--ignore", NODE)
         ),
@@ -90,7 +93,7 @@ def parts() -> dict[str, Part]:
         **soak,
         "official-plugin": Part((PLUGIN,), "0", setup="kubernetes-plugin"),
         "hetzner": Part((HETZNER, SERVERS, *without(SERVER_PODS)), "0", setup="hcloud-plugin,hetzner"),
-        "cluster": Part((CLUSTER,), "0", setup="hcloud-plugin,hetzner"),
+        "cluster": Part((CLUSTER, BALANCER), "0", setup="hcloud-plugin,hetzner"),
         "server-pods": Part((SERVER_PODS,), "0", setup="hetzner,node"),
         "cluster-pods": Part((CLUSTER_PODS,), "0", setup="hcloud-plugin,hetzner,node"),
         "node": Part((NODE,), "0", setup="node,controller-image"),
