@@ -80,25 +80,35 @@ def assert_refused(stack: Stack, said: str) -> None:
 
 
 @pytest.mark.host
-def test_the_program_puts_the_cluster_before_monitoring_and_fleet(
+def test_the_program_puts_the_cluster_before_monitoring_controller_and_fleet(
     cloud: Cloud, hetzner: RunningHetzner, engine: Engine
 ) -> None:
     bring_plugin(engine)
     stack = engine.stack(REPO)
-    own = {**CLUSTER, "apiUrl": hetzner.url, "backups": {"enabled": True}}
+    own = {**CLUSTER, "apiUrl": hetzner.url, "backups": {"enabled": True}, "apiPort": 30444}
     keys = {"metricsKey": "a metrics key of the cluster", "exporterMarketKey": "x" * 20, "hcloudToken": hetzner.token}
     keys |= {"backupAccessKey": "access", "backupSecretKey": "secret of the snapshots"}
     config = {**cloud.stack_config(), "gpu-fleet:cluster": own, "gpu-fleet:kubernetes": {"image": "example/m:1"}}
+    fleets = config["gpu-fleet:fleets"]
+    fleets["burst"] = {**fleets["chat"], "replicas": {"max": 2}}
+    pod = {"image": "example/c:1", "clientNetworks": ["203.0.113.0/24"]}
+    config["gpu-fleet:controller"] = {"backend": "s3://states/fleet", "kubernetes": pod}
     stack.write_config(config | {f"gpu-fleet:{key}": value for key, value in keys.items()})
 
     steps = json.loads(stack.preview("--json").stdout)["steps"]
 
-    after = {row["urn"].rpartition("::")[2]: row["newState"].get("dependencies") or [] for row in steps}
-    names = {name: {urn.rpartition("::")[2] for urn in urns} for name, urns in after.items()}
+    states = {row["urn"].rpartition("::")[2]: row["newState"] for row in steps}
+    names = {
+        name: {urn.rpartition("::")[2] for urn in state.get("dependencies") or []} for name, state in states.items()
+    }
     assert "cluster-node" in names["chat-0"]
     assert {"cluster-volume-attachment", "bucket"} <= names["cluster-node"]
     assert "cluster-node" in names["cluster-kubeconfig"]
     assert "cluster-account" in names["cluster-server"]
     assert {"gpu-fleet-namespace", "door-certificate-secret", "prometheus-deployment"} <= names.keys()
+    assert {"controller-deployment", "controller-certificate-secret", "controller-outside-service"} <= names.keys()
+    assert "api-certificate" in names["controller-certificate-secret"]
+    opened = {rule.get("port"): rule["sourceIps"] for rule in states["cluster-firewall"]["inputs"]["rules"]}
+    assert opened["30444"] == ["203.0.113.0/24"]
     assert cloud.rented() == []
     assert not [kind for kind, rows in hetzner.project.resources.items() if rows]
