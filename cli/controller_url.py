@@ -1,17 +1,22 @@
 """Where the API of a stack's controller answers."""
 
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from cli.environment import SANDBOX_STACK
 from sandbox.control import Unreachable, ask
 from sandbox.settings import folders
 
 
-def controller_url(stack: str) -> str:
-    """Return the URL of the sandbox's controller if the stack is the sandbox's; else, or if none runs, an empty text.
+def controller_url(stack: str, outputs: Mapping[str, Any]) -> str:
+    """Return where clients reach the controller: by the stack's output, or the sandbox's if the stack is that one's.
 
-    Only its operator knows where the controller of another stack answers.
+    Empty if none runs there, and for any other controller: only its operator knows where that answers.
     """
+    told = outputs.get("controller")
+    if isinstance(told, Mapping) and told.get("api"):
+        return str(told["api"])
     if stack != SANDBOX_STACK:
         return ""
     try:
@@ -19,3 +24,9 @@ def controller_url(stack: str) -> str:
     except Unreachable:
         return ""
     return str(found.get("url") or "")
+
+
+def outputs_of(deployment: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the outputs of the stack to which a deployment belongs; none if it has never been applied."""
+    rows = [row for row in deployment.get("resources") or () if row["type"] == "pulumi:pulumi:Stack"]
+    return rows[0].get("outputs") or {} if rows else {}

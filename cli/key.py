@@ -21,8 +21,11 @@ def key(client: str, as_json: bool, stack: str | None) -> None:
     It is a secret: who has it rents within the client's limits.
     """
     name = chosen(stack)
-    found = key_of(client, read(name, "stack", "output", "--json"), name)
-    print(json.dumps({"client": client, "key": found, "url": controller_url(name) or None}) if as_json else found)
+    outputs = read(name, "stack", "output", "--json")
+    found = key_of(client, outputs, name)
+    print(
+        json.dumps({"client": client, "key": found, "url": controller_url(name, outputs) or None}) if as_json else found
+    )
 
 
 def key_of(client: str, outputs: dict[str, object], stack: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cli.command import command, json_option, stack_option
 from cli.context import CommandContext, open_selected
-from cli.controller_url import controller_url
+from cli.controller_url import controller_url, outputs_of
 from cli.stacks import maker
 from cli.tables import columns, money, since
 from config.messages import ConfigError
@@ -73,8 +73,9 @@ def status(as_json: bool, stack: str | None) -> None:
     Nothing is changed, and no endpoint is asked. `pulumi refresh` looks at each host.
     """
     context = open_selected(stack)
-    report = look(context, deployment_of(run_pulumi, context.stack), slot_deployments(context.stack))
-    if url := controller_url(context.stack):
+    deployment = deployment_of(run_pulumi, context.stack)
+    report = look(context, deployment, slot_deployments(context.stack))
+    if url := controller_url(context.stack, outputs_of(deployment)):
         report = replace(report, controller={"url": url})
     if as_json:
         print(json.dumps({**asdict(report), "usd_per_hour": round(report.usd_per_hour, 6)}, indent=2))
