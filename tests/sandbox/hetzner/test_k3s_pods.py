@@ -1,6 +1,7 @@
 """A server that has a node's programs runs pods: at its address, on its volume, through restarts, and without a trace."""
 
 import contextlib
+import json
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hcloud import Client
 from hcloud.firewalls import FirewallRule
 from hcloud.primary_ips import BoundPrimaryIP
 
@@ -19,10 +21,11 @@ from sandbox.hetzner.machines import MachinesError
 from sandbox.node import cgroups
 from sandbox.services.child import ServiceError
 from tests.doubles.cluster_world import World, running_world
-from tests.doubles.hetzner_login import Login, Pair, login
+from tests.doubles.hetzner import made
+from tests.doubles.hetzner_login import Login, Pair, login, user_data
 from tests.doubles.k3s_server import NEWER, VERSION, door_and_network, install, node, settings
 from tests.doubles.node_traces import left, look
-from tests.doubles.real_node import REPO, ready
+from tests.doubles.real_node import REPO, images, ready
 from tests.doubles.server_traces import GROUPS, cards, groups, mounts_of_pods, processes
 from tests.doubles.until import until
 
@@ -216,3 +219,27 @@ def test_nothing_is_left_of_a_server_with_pods_if_the_sandbox_is_killed(tmp_path
     until(lambda: cgroups.named(GROUPS) == [], "the end of every control group", 60)
     until(lambda: not list(tmp_path.glob("home/servers/*/layers")), "the end of the containers' files", 60)
     assert left(before, look(tmp_path)) == []
+
+
+@pytest.mark.usefixtures("world")
+def test_the_daemons_servers_run_pods_if_it_gets_a_nodes_images(tmp_path: Path) -> None:
+    def sandbox(*words: str) -> str:
+        command = [sys.executable, "-m", "sandbox", *words, "--state", str(tmp_path)]
+        return subprocess.run(command, cwd=REPO, capture_output=True, text=True, timeout=240, check=True).stdout
+
+    ports = [word for name in ("market", "store", "store-https", "hetzner") for word in (f"--{name}-port", "0")]
+    sandbox("up", "--vllm", "double", "--hetzner", "on", "--node-images", str(images()[0].parent), *ports)
+    try:
+        found = json.loads(sandbox("status", "--json"))["hetzner"]
+        assert found["runs_pods"]
+        client = Client(found["token"], api_endpoint=found["url"], poll_interval=0.1)
+        own, host = Pair.new(), Pair.new()
+        one = made(client, user_data=user_data(own, host))
+        with login(one.public_net.ipv4.ip, own, host) as ssh:
+            assert "pause.tar" in ssh.run(
+                "/usr/local/lib/sandbox/bin/kubelet --version; ls /usr/local/lib/sandbox/images"
+            )
+        assert processes(tmp_path / "hetzner")
+    finally:
+        sandbox("down")
+    assert (processes(tmp_path / "hetzner"), cgroups.named(GROUPS)) == ([], [])

@@ -95,6 +95,7 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     assert ssh.run("grep ^ID= /etc/os-release; grep ^VERSION_ID= /etc/os-release") == 'ID=debian\nVERSION_ID="12"'
     until(lambda: ssh.run("systemctl is-active hello || true") == "active", "the unit to run")
     ssh.run("cloud-init status --wait; echo kept > /root/kept")
+    ssh.run("mount -t tmpfs none /mnt; ip link add left type dummy; nft add table inet left")
     ssh.close()
 
     server.power_off().wait_until_finished()
@@ -103,6 +104,9 @@ def test_a_server_boots_with_its_user_data_and_its_disk_outlives_the_power(
     server.power_on().wait_until_finished()
     ssh = enter(address, own, host)
     assert ssh.run("cat /root/kept; test ! -e /run/units/left && echo clean") == "kept\nclean"
+    assert ssh.run("mountpoint -q /mnt; nft list tables; ls /sys/class/net") == "lo", (
+        "no machine keeps these without power"
+    )
     until(lambda: ssh.run("systemctl is-active hello || true") == "active", "the enabled unit to start at boot")
     ssh.run("systemctl stop hello; systemctl start hello & systemctl start hello; wait")
     assert ssh.run("pgrep -fc '[s]upervise hello'") == "1", "two starts at once share one process"
