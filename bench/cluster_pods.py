@@ -52,7 +52,7 @@ def main() -> None:
     print(f"load of the machine at the end: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
     up, node, pods = (statistics.median(each) for each in zip(*rows, strict=True))
     print(f"up of a cluster until its pods are ready, median of {ROUNDS}: {up:.1f} s", flush=True)
-    figure(f"server of Hetzner, from k3s' start to node Ready, median of {ROUNDS}", node, "s", 30)
+    figure(f"server of Hetzner, from k3s' start to node Ready, median of {ROUNDS}", node, "s", 10)
     figure(f"server of Hetzner, from node Ready to monitoring's pods ready, median of {ROUNDS}", pods, "s", 60)
     figure("server of Hetzner, traces left after the destroy", traces, "", 0)
 
