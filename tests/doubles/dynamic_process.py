@@ -91,7 +91,8 @@ class DynamicProcess:
         self._port: queue.Queue[str] = queue.Queue()
         self.process = subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-u"),
+                # A shell starts what runs in its background with SIGINT ignored.
+                *("env", "--default-signal=INT", "setpriv", "--pdeathsig", "KILL", "--", sys.executable, "-u"),
                 *([str(host)] if host else []),
                 *("-m", "pulumi.dynamic", engine),
             ],

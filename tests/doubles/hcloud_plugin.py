@@ -38,9 +38,9 @@ def bring_plugin(engine: Engine) -> None:
     engine.env["PATH"] = f"{PLUGIN.parent}{os.pathsep}{engine.env['PATH']}"
 
 
-def cluster_stack(engine: Engine) -> Stack:
+def cluster_stack(engine: Engine, name: str = "test") -> Stack:
     """Return a stack of the program, without config."""
     bring_plugin(engine)
-    made = engine.stack(REPO)
+    made = engine.stack(REPO, name)
     (made.folder / "__main__.py").write_text(PROGRAM)
     return made

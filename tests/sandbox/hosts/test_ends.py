@@ -22,6 +22,7 @@ from pathlib import Path
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.hosts.images import Images
 from tests.doubles.emulated import spec
+from tests.doubles.until import until
 
 cache, user = Path(sys.argv[1]), int(sys.argv[2])
 if user != os.geteuid():

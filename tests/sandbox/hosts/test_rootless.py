@@ -18,7 +18,8 @@ import contextlib, encodings.idna, json, os, sys
 from pathlib import Path
 
 from sandbox.hosts.backend import NamespaceHosts
-from tests.doubles.emulated import Login, spec, until
+from tests.doubles.emulated import Login, spec
+from tests.doubles.until import until
 
 user, cache = int(sys.argv[1]), Path(sys.argv[2])
 if os.geteuid() == 0:

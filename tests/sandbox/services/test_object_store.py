@@ -168,7 +168,8 @@ def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path):
     thread = threading.Thread(target=lambda: made.append(Child("sleep", ["600"], {}, tmp_path / "log")))
     thread.start()
     thread.join()
-    assert not until(lambda: made[0].status() is not None, seconds=0.5)
+    with pytest.raises(AssertionError, match="the child to end"):
+        until(lambda: made[0].status() is not None, "the child to end", 0.5)
     made[0].stop(grace_seconds=5)
     assert made[0].status() == -signal.SIGTERM
 
