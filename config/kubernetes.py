@@ -71,6 +71,13 @@ class KubernetesConfig(ClusterPlace):
         description="URL of the S3 API as the exporter's pod reaches it, at port 443, where that is another one than "
         "`store.endpoint`.",
     )
+    controller_address: str = Field(
+        "",
+        alias="controllerAddress",
+        pattern=r"^([a-z0-9]([a-z0-9.-]*[a-z0-9])?:[0-9]{1,5})?$",
+        description="Address, HOST:PORT, of a controller that runs outside the cluster: Prometheus reads its metrics there. "
+        "A controller in the cluster needs none.",
+    )
     prometheus: str = Field(
         "",
         pattern=r"^(https?://\S+)?$",
@@ -90,6 +97,14 @@ class KubernetesConfig(ClusterPlace):
         if wrong:
             raise ValueError(f"{', '.join(wrong)}; a digest is sha256: and 64 hex digits, for {', '.join(IMAGES)}")
         return value
+
+    @model_validator(mode="after")
+    def _own_prometheus_reads(self) -> "KubernetesConfig":
+        if self.controller_address and self.mode == "existing":
+            raise ValueError(
+                "controllerAddress is for the Prometheus that plain makes; let your own one read the controller"
+            )
+        return self
 
     @model_validator(mode="after")
     def _prometheus_where_it_exists(self) -> "KubernetesConfig":

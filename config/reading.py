@@ -147,6 +147,11 @@ def _contradictions(config: StackConfig, project: Path | ProjectFiles | None) ->
             f"{path_of('controller', 'kubernetes', 'namespace')} is {cluster.namespace!r}, which {PROJECT}:kubernetes has; "
             "choose another, because a user who may read Secrets of monitoring must not read the controller's."
         )
+    if cluster and watching and watching.controller_address:
+        mistakes.append(
+            f"{path_of('kubernetes', 'controllerAddress')} names a controller outside the cluster, and "
+            f"{PROJECT}:controller.kubernetes makes one in it; take one of the two out."
+        )
     if config.store.on_destroy == "empty" and bucket_of(config.controller.backend) == config.store.bucket:
         mistakes.append(
             f"{path_of('controller', 'backend')} keeps the states of stacks in the bucket {config.store.bucket!r}, and "

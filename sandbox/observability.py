@@ -12,6 +12,7 @@ from sandbox.services.ports import LOOPBACK, choose
 from sandbox.settings import Settings
 
 MARKET_FOR_PODS, STORE_FOR_PODS = "market.sandbox.internal", "s3.sandbox.internal"
+CONTROLLER_FOR_PODS = "controller.sandbox.internal"
 
 
 class Observability:
@@ -109,7 +110,11 @@ class Observability:
         return monitoring, Kubernetes(own.state / "kubernetes", own.kubernetes_port)
 
     def _world(self) -> dict[str, tuple[str, int]]:
-        """Return where the exporter's pod finds market and store, as Pulumi.local.yaml names them for it."""
+        """Return where pods find market, store and controller, as Pulumi.local.yaml names them for them."""
         own = self._settings
-        named = {MARKET_FOR_PODS: own.market_port, STORE_FOR_PODS: own.store_port}
+        named = {
+            MARKET_FOR_PODS: own.market_port,
+            STORE_FOR_PODS: own.store_port,
+            CONTROLLER_FOR_PODS: own.controller_port,
+        }
         return {name: (LOOPBACK, port) for name, port in named.items() if port}

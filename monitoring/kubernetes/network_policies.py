@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from monitoring.kubernetes.objects import Manifest, labels, metadata
 from monitoring.kubernetes.prometheus import PORTS
 from monitoring.kubernetes.services import RECEIVER_PORT
-from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT
+from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT, Settings
 
 ANYWHERE = "anywhere"
 HTTPS, DNS = 443, 53
@@ -62,11 +62,14 @@ RECEIVER_WAYS = (
 )
 
 
-def ways_of(controller_namespace: str) -> tuple[Way, ...]:
-    """Return the ways of the whole stack; with a controller in the same cluster, Prometheus reads its metrics."""
-    if not controller_namespace:
-        return WAYS
-    return (*WAYS, Way("prometheus", Pods(controller_namespace, CONTROLLER), CONTROLLER_PORT))
+def ways_of(settings: Settings) -> tuple[Way, ...]:
+    """Return the ways of the whole stack; Prometheus reads the metrics of a controller in the cluster, or outside it."""
+    if settings.controller_namespace:
+        return (*WAYS, Way("prometheus", Pods(settings.controller_namespace, CONTROLLER), CONTROLLER_PORT))
+    if settings.controller_address:
+        # A policy knows no names, so that only the port bounds this way.
+        return (*WAYS, Way("prometheus", ANYWHERE, int(settings.controller_address.rpartition(":")[2])))
+    return WAYS
 
 
 def policies(namespace: str, ways: Sequence[Way]) -> list[Manifest]:

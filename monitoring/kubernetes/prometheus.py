@@ -24,6 +24,8 @@ def prometheus(settings: Settings) -> list[Manifest]:
     targets = {name: f"{name}:{port}" for name, port in PORTS.items()}
     if settings.controller_namespace:
         targets[CONTROLLER] = f"{CONTROLLER}.{settings.controller_namespace}:{CONTROLLER_PORT}"
+    elif settings.controller_address:
+        targets[CONTROLLER] = settings.controller_address
     documents = {
         "prometheus.yml": prometheus_config.prometheus(targets, targets["alertmanager"], ["records.yml", "alerts.yml"]),
         **rule_files(settings),

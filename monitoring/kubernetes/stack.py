@@ -23,7 +23,7 @@ def namespace(name: str) -> Manifest:
 def plain(settings: Settings) -> list[Manifest]:
     """Return the whole stack: Prometheus, Alertmanager, Grafana, exporter, receiver."""
     return [
-        *policies(settings.namespace, ways_of(settings.controller_namespace)),
+        *policies(settings.namespace, ways_of(settings)),
         *prometheus(settings),
         *alertmanager(settings),
         *grafana(settings),

@@ -71,7 +71,7 @@ class PodMonitoring:
             self._forwarder, self._listeners = None, []
 
     def scrape_controller(self, address: str | None) -> None:
-        """Do nothing: the pods' Prometheus reads what its own manifests name, and no pod reaches the sandbox's controller."""
+        """Do nothing: the pods' Prometheus reads the controller by its name of the world, as the stack's config says."""
 
     def _dial(self, service: str, port: int) -> Dial:
         def dial() -> tuple[int, socket.socket]:

@@ -93,6 +93,16 @@ def test_monitoring_and_controller_have_a_namespace_each(project: Path) -> None:
         read({**config, "kubernetes": WATCHING}, project)
 
 
+def test_a_controller_in_the_cluster_needs_no_address_of_one_outside(project: Path) -> None:
+    config = changed("controller", {"backend": BACKEND, "kubernetes": {"image": IMAGE}})
+    watching = {**WATCHING, "controllerAddress": "fleet.example:8300"}
+    with pytest.raises(
+        ConfigError, match=r"kubernetes\.controllerAddress names a controller outside .* take one of the two out"
+    ):
+        read({**config, "kubernetes": watching}, project)
+    assert read({**GOOD, "kubernetes": watching}, project).kubernetes is not None
+
+
 def test_its_way_to_the_cluster_is_that_of_monitoring_unless_it_has_its_own() -> None:
     watching = stack({**WATCHING, "kubeconfig": "mine", "context": "here"})
     assert watching.kubernetes is not None

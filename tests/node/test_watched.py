@@ -1,5 +1,8 @@
 """`make up KUBERNETES=node`: the sandbox's monitoring is the stack's own pods, behind the same ports."""
 
+import contextlib
+import http.server
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +41,7 @@ PATIENCE_SECONDS = 150
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
     """A sandbox with a node; it leaves nothing on the machine."""
     before = look(tmp_path)
-    market, store = choose(2)
+    market, store, controller = choose(3)
     folder = images()[0].parent
     settings = Settings(
         state=tmp_path / "state",
@@ -46,6 +49,7 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
         vllm="double",
         market_port=market,
         store_port=store,
+        controller_port=controller,
         monitoring=True,
         node_images=folder,
     )
@@ -94,7 +98,30 @@ def test_the_stacks_pods_are_the_monitoring_behind_the_usual_ports(sandbox: Sand
     for manifest in manifests():
         cluster.apply(manifest)
 
-    until(lambda: parts(prometheus) == {"prometheus", "alertmanager", "exporter", "door"}, "pods", PATIENCE_SECONDS)
+    seen = {"prometheus", "alertmanager", "exporter", "door"}
+    until(lambda: parts(prometheus) == seen, "pods", PATIENCE_SECONDS)
+    with answering(sandbox.settings.controller_port):
+        until(lambda: parts(prometheus) == {*seen, "controller"}, "the controller's metrics", PATIENCE_SECONDS)
+
+
+@contextlib.contextmanager
+def answering(port: int) -> Iterator[None]:
+    """Answer at the port of the sandbox's controller as its /metrics does."""
+
+    class Metrics(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain; version=0.0.4")
+            self.end_headers()
+            self.wfile.write(b"vast_controller_leads 1\n")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", port), Metrics) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield
+        server.shutdown()
 
 
 def parts(prometheus: Prometheus) -> set[str]:

@@ -11,6 +11,7 @@ from monitoring.kubernetes.settings import Settings
 COMPONENTS = ("prometheus", "alertmanager", "exporter", "door", "grafana")
 ENDS = st.sampled_from((*COMPONENTS, ANYWHERE))
 DNS = 53
+SETTINGS = Settings(namespace="watch", image="image", stack_file="", runbooks="")
 
 
 def open_ways(found: list[dict]) -> tuple[set[tuple[str, str, int | None]], set[tuple[str, str, int | None]]]:
@@ -46,7 +47,7 @@ def test_all_pods_of_the_namespace_are_denied_first() -> None:
 
 
 def test_every_component_has_its_policy_and_every_policy_a_component() -> None:
-    manifests = stack.plain(Settings(namespace="watch", image="image", stack_file="", runbooks=""))
+    manifests = stack.plain(SETTINGS)
     deployed = {each["metadata"]["name"] for each in manifests if each["kind"] == "Deployment"}
     chosen = {
         labels["app.kubernetes.io/name"]
@@ -86,5 +87,7 @@ def test_pods_elsewhere_and_networks_are_named_and_not_the_whole_world() -> None
 
 
 def test_prometheus_reaches_the_controller_of_its_cluster_and_nothing_more() -> None:
-    assert ways_of("") == WAYS
-    assert set(ways_of("fleets")) - set(WAYS) == {Way("prometheus", Pods("fleets", "controller"), 8080)}
+    assert ways_of(SETTINGS) == WAYS
+    assert set(ways_of(SETTINGS.model_copy(update={"controller_namespace": "fleets"}))) - set(WAYS) == {
+        Way("prometheus", Pods("fleets", "controller"), 8080)
+    }

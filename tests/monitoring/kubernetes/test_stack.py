@@ -8,6 +8,7 @@ import yaml
 from monitoring.kubernetes import stack
 from monitoring.kubernetes.grafana import documents
 from monitoring.kubernetes.images import IMAGES, unpinned
+from monitoring.kubernetes.network_policies import ANYWHERE, Way, ways_of
 from monitoring.kubernetes.objects import CONFIG_DIGEST, Manifest
 from monitoring.kubernetes.settings import (
     ALERTMANAGER_FILE,
@@ -82,6 +83,9 @@ def test_prometheus_scrapes_the_controller_of_its_cluster() -> None:
     with_controller = targets(SETTINGS.model_copy(update={"controller_namespace": "fleets"}))
 
     assert with_controller == {**targets(SETTINGS), "controller": "controller.fleets:8080"}
+    outside = SETTINGS.model_copy(update={"controller_address": "fleet.example:8300"})
+    assert targets(outside) == {**targets(SETTINGS), "controller": "fleet.example:8300"}
+    assert set(ways_of(outside)) - set(ways_of(SETTINGS)) == {Way("prometheus", ANYWHERE, 8300)}
 
 
 def test_a_changed_file_starts_its_pod_anew_and_no_other() -> None:
