@@ -34,7 +34,7 @@ from weights.manifest import Manifest
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     found = Repository(tmp_path / "project")
-    found.set("market", {"url": "http://127.0.0.1:9", "timeScale": 100})  # no test asks the real one
+    found.silence_market()
     monkeypatch.chdir(found.folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("VAST_REVIEW_KEY", "VAST_API_KEY"):

@@ -17,6 +17,7 @@ MARKER = "<!-- gpu-fleet review dev -->"
 @pytest.fixture
 def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Repository:
     found = Repository(tmp_path / "project")
+    found.silence_market()
     monkeypatch.chdir(found.folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("VAST_REVIEW_KEY", "VAST_API_KEY"):

