@@ -5,13 +5,15 @@ import os
 import signal
 import sys
 
+from bootstrap.clock import SystemClock
 from controller.api.app import create_app
 from controller.api.serving import serve
 from controller.store.errors import StoreDown, StoreRefused
 from controller.store.store import Store
 from controller.world.metrics import LoopMetrics
 from controller.world.service import Service
-from controller.world.settings import SettingsError, read_settings
+from controller.world.settings import IN_KUBERNETES, SettingsError, read_settings
+from controller.world.starting import IN_CLUSTER_SECONDS, open_patiently
 
 
 def main() -> int:
@@ -26,7 +28,8 @@ def main() -> int:
         return 2
     store = Store(settings.dsn.get_secret_value())
     try:
-        store.open(settings.stack)
+        patience = IN_CLUSTER_SECONDS if os.environ.get(IN_KUBERNETES) else 0.0
+        open_patiently(lambda: store.open(settings.stack), SystemClock(), patience)
     except (StoreDown, StoreRefused) as error:
         print(f"controller: {error}. Nothing was changed; GPU_FLEET_DSN names the database", file=sys.stderr)
         return 1

@@ -94,6 +94,11 @@ class Controlled:
         rows = self.stack.call("stack", "ls").stdout.splitlines()[1:]
         return [name for name in (line.split()[0].rstrip("*") for line in rows if line.strip()) if ".slot." in name]
 
+    def restarts(self, component: str) -> int:
+        """Return how often the container of a pod has started anew."""
+        [row] = self.pods.of(component)["status"]["containerStatuses"]
+        return int(row["restartCount"])
+
     def said(self) -> str:
         """Return the end of what the controller's pod has said."""
         name = self.pods.of("controller")["metadata"]["name"]

@@ -61,6 +61,7 @@ def test_the_pods_come_up_as_the_program_declares_them(controlled: Controlled) -
         assert facts["Uid"].split() == [str(pod["securityContext"]["runAsUser"])] * 4
         assert {facts[key] for key in ("CapEff", "CapPrm", "CapBnd")} == {"0" * 16}
         assert (facts["NoNewPrivs"], facts["Seccomp"]) == ("1", "2")
+        assert controlled.restarts(name) == 0  # the controller waits for its database
 
 
 def test_a_claim_is_served_in_the_sandbox_and_leaves_nothing_rented(controlled: Controlled) -> None:
