@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from sandbox.hetzner import k3s_binary
+from sandbox.hetzner import image, k3s_binary, server_machine
 from sandbox.hetzner.downloads import application
-from sandbox.hetzner.k3s import bootstrap, snapshots
+from sandbox.hetzner.k3s import bootstrap, node, programs, snapshots
 from sandbox.hetzner.k3s.config import Mistake, parsed, read
+from sandbox.node.programs import of_node
+from sandbox.node.site import Site
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,13 @@ def test_each_version_is_one_file_of_the_same_bytes(tmp_path: Path) -> None:
     assert said.startswith(f"k3s version {version} (")
     wrong = subprocess.run([sys.executable, file, "agent"], capture_output=True, text=True, check=False)
     assert (wrong.returncode, "no command agent" in wrong.stderr) == (1, True)
+
+
+def test_inside_a_server_k3s_looks_where_the_machine_shows_things() -> None:
+    assert (str(programs.PROGRAMS), str(node.IMAGES)) == (image.PROGRAMS, image.IMAGES)
+    assert (node.LAYERS, node.PUBLIC) == (server_machine.LAYERS, server_machine.PUBLIC)
+    shown = {program.name for program in of_node(Site(*"abcdefghi"), ["/pause.tar"])}
+    assert shown | {"containerd-shim-runc-v2"} == set(image.OF_NODE)
 
 
 def test_releases_are_served_under_their_own_names() -> None:
