@@ -58,7 +58,7 @@ def serve(app: Application, address: Address, outside: Outside | None = None) ->
     # The first server starts and ends what the application needs.
     config = _config(Hiding(app), outside.address, lifespan="off", **more)
     config.load()
-    bound = config.bind_socket()  # now, because a thread's failure would be nobody's
+    bound = config.bind_socket()  # here, because its thread could not report a taken port
     second = uvicorn.Server(config)
     thread = threading.Thread(target=second.run, args=([bound],), name="API over TLS", daemon=True)
     thread.start()

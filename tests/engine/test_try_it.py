@@ -69,6 +69,9 @@ def asks_for_an_instance_and_gives_it_back(terminal: Terminal) -> None:
     terminal.run(
         "for n in $(seq 120); do gpu-fleet sandbox status | grep -q burst-s0 || break; sleep 1; done; test $n != 120"
     )
+    terminal.run(  # the ledger learns of the end after the market does
+        "for n in $(seq 60); do gpu-fleet explain burst-s0 | grep -q '  gone: ' && break; sleep 1; done; test $n != 60"
+    )
     told = terminal.type(explain)
     assert "  rent: " in told
     assert "  gone: " in told
