@@ -130,7 +130,11 @@ class Builder:
             file.flush()
             # chroot: a build needs no namespaces, of which the machine may allow none. Layers: unchanged steps are kept.
             words = ["--isolation=chroot", "--network=host", "--pull-never", "--layers", *shown]
-            self._run("bud", *words, f"--file={file.name}", f"--tag={name}", str(context), what=f"Building {name}")
+            try:
+                self._run("bud", *words, f"--file={file.name}", f"--tag={name}", str(context), what=f"Building {name}")
+            finally:
+                # buildah keeps the container of a stage that a later one copies from, and its mount with it.
+                self._run("rm", "--all", what="Removing what a build of images left")
 
     def write(self, name: str, archive: Path) -> None:
         """Write an image as an archive for containerd. Raises SetupError."""
