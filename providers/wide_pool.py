@@ -63,7 +63,8 @@ class _ThreadForEach:
             return self._own(call, *arguments, **named)
         future: Future[Any] = Future()
         words = (self._pool, future, partial(call, *arguments, **named))
-        threading.Thread(target=_run, args=words, name="provider call").start()
+        # The end of the process waits for it, as for the pool's threads. gRPC's own thread, which calls this, is a daemon.
+        threading.Thread(target=_run, args=words, name="provider call", daemon=False).start()
         return future
 
 

@@ -67,6 +67,22 @@ def test_a_create_that_is_told_to_end_gives_back_out_of_reach_of_the_signal_that
         assert int((tmp_path / "group").read_text()) == process.process.pid != os.getpgid(0)
 
 
+def test_every_create_that_is_told_to_end_gives_back(tmp_path: Path) -> None:
+    folders = [tmp_path / str(number) for number in range(6)]  # more than the SDK serves at once
+    with DynamicProcess(RentingProvider()) as process:
+        process.configure({})
+        callers = []
+        for folder in folders:
+            folder.mkdir()
+            callers.append(creating(process, folder))
+
+        os.kill(process.process.pid, signal.SIGINT)
+
+        until(lambda: all((folder / "group").exists() for folder in folders), "every create to give back")
+        for caller in callers:
+            caller.join()
+
+
 def test_open_files_are_allowed_up_to_the_hard_bound_and_never_taken_away() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
