@@ -216,7 +216,8 @@ def watching_config(kubeconfig: str, **kubernetes: Any) -> dict[str, Any]:
     """Return what `sandbox_config` leaves out, with the way to another cluster; `kubernetes` replaces keys of that."""
     local = read_yaml((REPO / "Pulumi.local.yaml").read_text())["config"]
     config = {f"gpu-fleet:{key}": local[f"gpu-fleet:{key}"] for key in WATCHING}
-    config["gpu-fleet:kubernetes"] |= {"kubeconfig": kubeconfig, **kubernetes}
+    # The controller of the stack `local` is none of a test's cluster.
+    config["gpu-fleet:kubernetes"] |= {"kubeconfig": kubeconfig, "controllerAddress": "", **kubernetes}
     return config
 
 
