@@ -135,7 +135,7 @@ class HetznerCluster(pulumi.ComponentResource):
     def _api(self) -> tuple[pulumi.Output[str] | None, tuple[pulumi.Output[str], pulumi.Output[str]] | None]:
         """Return the URL of the controller's API at the server, with certificate and key; None for each if it is closed.
 
-        A load balancer passes it on to nobody: Hetzner's firewalls stand before servers alone.
+        The load balancer does not serve it, because Hetzner's firewalls protect servers alone.
         """
         if not clients_of(self._args.stack):
             return None, None

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+import pytest
 from hcloud import Client
 
 from sandbox.hetzner import k3s_binary
 from sandbox.hetzner.downloads import Downloads
 from sandbox.hetzner.image import Image, folder_in, of_k3s, with_node
+from sandbox.hetzner.machines import MachinesError
 from sandbox.hetzner.namespace_machines import NamespaceMachines
 from sandbox.hetzner.testing import RunningHetzner, running_hetzner
 from sandbox.hosts.images import default_cache
+from sandbox.services.child import ServiceError
 from sandbox.services.object_store import ADMIN, NAME_FOR_HOSTS, REGION, ObjectStore
 from tests.doubles.pulumi_stack import Stack, sandbox_config
 from tests.doubles.real_node import images
@@ -89,6 +92,17 @@ def running_world(
         undo.callback(machines.close)
         made = World(undo.enter_context(running_hetzner(machines, time_scale)), store, machines, folder / "home")
         made.snapshots()
+        yield made
+
+
+@contextlib.contextmanager
+def world_or_skip(folder: Path) -> Iterator[World]:
+    """Run it until the block ends; a machine that cannot run it skips the test, and says why."""
+    with contextlib.ExitStack() as undo:
+        try:
+            made = undo.enter_context(running_world(folder))
+        except (MachinesError, ServiceError) as error:
+            pytest.skip(str(error))
         yield made
 
 

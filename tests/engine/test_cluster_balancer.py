@@ -18,9 +18,7 @@ import pytest
 from offline.kubernetes_plugin.cluster import Cluster
 from providers.cluster.server_keys import server_keys
 from providers.kubeconfig import reach
-from sandbox.hetzner.machines import MachinesError
-from sandbox.services.child import ServiceError
-from tests.doubles.cluster_world import World, running_world, write_config
+from tests.doubles.cluster_world import World, world_or_skip, write_config
 from tests.doubles.hcloud_plugin import NEEDS_PLUGIN, cluster_stack
 from tests.doubles.hetzner_login import Login, Pair, login
 from tests.doubles.pulumi_stack import Engine, Stack
@@ -54,11 +52,7 @@ server.serve_forever()
 
 @pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with contextlib.ExitStack() as undo:
-        try:
-            made = undo.enter_context(running_world(tmp_path_factory.mktemp("hetzner")))
-        except (MachinesError, ServiceError) as error:
-            pytest.skip(str(error))
+    with world_or_skip(tmp_path_factory.mktemp("hetzner")) as made:
         yield made
 
 

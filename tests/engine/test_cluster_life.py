@@ -3,7 +3,6 @@
 k3s is a stand-in with the real API server of Kubernetes and real snapshots of etcd. No pod runs there.
 """
 
-import contextlib
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,10 +11,8 @@ import pytest
 
 from offline.kubernetes_plugin.cluster import Cluster
 from providers.kubeconfig import reach
-from sandbox.hetzner.machines import MachinesError
-from sandbox.services.child import ServiceError
 from sandbox.services.object_store import ADMIN
-from tests.doubles.cluster_world import SECRETS, VERSION, World, running_world, write_config
+from tests.doubles.cluster_world import SECRETS, VERSION, World, world_or_skip, write_config
 from tests.doubles.hcloud_plugin import NEEDS_PLUGIN, cluster_stack
 from tests.doubles.pulumi_stack import Engine, Stack
 
@@ -34,11 +31,7 @@ pytestmark = [
 
 @pytest.fixture
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with contextlib.ExitStack() as undo:
-        try:
-            made = undo.enter_context(running_world(tmp_path_factory.mktemp("hetzner")))
-        except (MachinesError, ServiceError) as error:
-            pytest.skip(str(error))
+    with world_or_skip(tmp_path_factory.mktemp("hetzner")) as made:
         yield made
 
 

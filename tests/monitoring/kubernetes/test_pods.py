@@ -208,7 +208,6 @@ def stack_config(cloud: Cloud) -> dict[str, Any]:
     config["gpu-fleet:store"]["bucket"] = cloud.bucket
     world = {"marketUrl": f"http://{MARKET}:443", "storeEndpoint": f"http://{STORE}:443"}
     own: dict[str, Any] = {"namespace": SPACE, "createNamespace": False, "receiverService": "NodePort", "wait": True}
-    own["controllerAddress"] = ""
     return config | watching_config("kubeconfig", **own, **world)
 
 

@@ -1,15 +1,12 @@
 """The stand-in of k3s in an emulated server: a real API server, snapshots in a real store, and a cluster brought back."""
 
-import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hcloud.primary_ips import BoundPrimaryIP
 
-from sandbox.hetzner.machines import MachinesError
-from sandbox.services.child import ServiceError
-from tests.doubles.cluster_world import World, running_world
+from tests.doubles.cluster_world import World, world_or_skip
 from tests.doubles.hetzner_login import Pair, login
 from tests.doubles.k3s_server import FETCH, NEWER, VERSION, api, door_and_network, install, node, settings
 
@@ -23,11 +20,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with contextlib.ExitStack() as undo:
-        try:
-            made = undo.enter_context(running_world(tmp_path_factory.mktemp("hetzner")))
-        except (MachinesError, ServiceError) as error:
-            pytest.skip(str(error))
+    with world_or_skip(tmp_path_factory.mktemp("hetzner")) as made:
         yield made
 
 
