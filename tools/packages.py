@@ -25,6 +25,7 @@ NODE_PROGRAMS = {
     "mmdebstrap": "mmdebstrap",
 }
 NODE_WHAT_FOR = "a Kubernetes node runs and connects pods by them, and buildah and mmdebstrap make the images of pods"
+BROWSER_WHAT_FOR = "tests look at the pages in it; without a browser they skip that"
 BROWSERS = ("chromium", "google-chrome-stable", "google-chrome", "chromium-browser")
 WHAT_FOR = "emulated hosts run its sshd, and its supervisor (runit) goes to each rented host"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,7 +40,7 @@ def missing(which: Callable[[str], str | None], programs: Mapping[str, str] = PR
 def install_packages(environ: dict[str, str]) -> None:
     """Install what is missing through apt-get, without starting any service; SetupError with the command otherwise."""
     if wanted := missing(_found):
-        install(wanted, environ)
+        install(wanted, environ, WHAT_FOR)
 
 
 def install_node_packages(environ: dict[str, str]) -> None:
@@ -56,7 +57,7 @@ def install_browser(environ: dict[str, str]) -> None:
     """Install Chromium where no browser is found that tests can look at pages with; without one they say so and skip."""
     if browser() is None:
         try:
-            install(["chromium"], environ)
+            install(["chromium"], environ, BROWSER_WHAT_FOR)
         except SetupError as error:
             print(f"set-up: no browser, so the tests look at no page. {error}", file=sys.stderr)
 
@@ -66,7 +67,7 @@ def browser() -> str | None:
     return next(filter(None, (shutil.which(name, path=SYSTEM_PATH) for name in BROWSERS)), None)
 
 
-def install(wanted: Sequence[str], environ: dict[str, str], what_for: str = WHAT_FOR) -> None:
+def install(wanted: Sequence[str], environ: dict[str, str], what_for: str) -> None:
     """Install packages; `what_for` tells the operator why. Raises SetupError."""
     names = " ".join(wanted)
     if not shutil.which("apt-get", path=SYSTEM_PATH):

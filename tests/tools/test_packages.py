@@ -30,7 +30,9 @@ def test_without_one_set_up_goes_on_and_says_so(
 
     packages.install_browser({})
 
-    assert "no browser, so the tests look at no page. Reading Debian" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "for Debian's chromium: tests look at the pages in it" in said
+    assert "no browser, so the tests look at no page. Reading Debian" in said
 
 
 def test_what_needs_root_and_what_works_without_is_said_before_root_is_asked(
