@@ -27,6 +27,7 @@ from providers.store.blobs import Blobs
 from providers.store.bucket import Bucket
 from providers.store.client import Keys, connect
 from providers.store.inputs import BlobsInputs, BucketInputs
+from providers.vast.api.account_directory import account_directory
 from providers.vast.api.label import Label
 from sandbox.daemon import Sandbox
 from sandbox.faults.catalogue import FAULTS
@@ -77,6 +78,11 @@ class Cloud:
             self.sandbox.disarm(name)
         for row in self.rented():
             self.sandbox.market.destroy(row["id"])
+
+    def forget_answers(self) -> None:
+        """Remove the market's answers that this machine's processes share, so that the next one asks for itself."""
+        for file in account_directory(self.market_url, ACCOUNT_KEY).glob("answer-*.json"):
+            file.unlink(missing_ok=True)
 
     def upload(self) -> None:
         """Make identity, bucket, tiny model and kit, and bring the blobs into a bucket of their own."""

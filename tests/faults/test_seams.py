@@ -101,6 +101,7 @@ def recorded(shared_cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> d
     """The moments of each operation."""
     notes = tmp_path_factory.mktemp("seams") / "recorded"
     found: dict[str, list[str]] = {}
+    shared_cloud.forget_answers()
     with Killable(notes) as one:
         id_, outs = one.process.create(wanted(shared_cloud))
         found["create"] = moments(one.seams)
@@ -150,6 +151,7 @@ def assert_serves(cloud: Cloud, outs: dict[str, Any], moment: str) -> None:
 
 
 def assert_create_fails(one: Killable, cloud: Cloud, moment: str) -> None:
+    cloud.forget_answers()
     try:
         one.process.create(wanted(cloud))
     except ProviderError:
