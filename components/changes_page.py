@@ -33,13 +33,14 @@ BASE: dict[str, Any] = {
 class Edit:
     """A key set to a value. `when` tells two edits of one key apart.
 
-    `says` is the effect of a key that instances do not have.
+    `says` is the effect of a key that instances do not have. `given` is a key, with its value, that config has before.
     """
 
     key: str
     value: Any = None
     when: str = ""
     says: str = ""
+    given: tuple[str, Any] = ("", None)
 
 
 FLEET = "fleets.<name>"
@@ -165,7 +166,13 @@ EDITS = (
     Edit("rotation.certificates", 1),
     Edit("rotation.ca", 1),
     Edit("market.url", "https://market.example"),
-    Edit("market.hostUrl", "https://market.example"),
+    Edit("market.hostUrl", "https://market.example", "no host of the fleet ends itself"),
+    Edit(
+        "market.hostUrl",
+        "https://market.example",
+        "hosts of the fleet end themselves",
+        given=(f"{FLEET}.idleMinutes", 30),
+    ),
     Edit("market.timeScale", 2),
 )
 
@@ -206,7 +213,7 @@ def page() -> str:
 
 def effect(edit: Edit) -> str:
     """Return the effect of an edit in a few words."""
-    found = changes(settings_of(Edit("")), settings_of(edit), MACHINE)
+    found = changes(settings_of(Edit("", given=edit.given)), settings_of(edit), MACHINE)
     if found.replace:
         return "another machine"
     if found.in_place:
@@ -230,12 +237,13 @@ def fleet_parts(edit: Edit) -> FleetParts:
 
 def _edited(edit: Edit) -> dict[str, Any]:
     config = copy.deepcopy(BASE)
-    *parents, last = edit.key.replace(FLEET, "fleets.chat").replace("models.<name>", "models.m").split(".")
-    place = config
-    for parent in parents:
-        place = place.setdefault(parent, {})
-    if edit.key:
-        place[last] = edit.value
+    for key, value in (edit.given, (edit.key, edit.value)):
+        *parents, last = key.replace(FLEET, "fleets.chat").replace("models.<name>", "models.m").split(".")
+        place = config
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        if key:
+            place[last] = value
     return config
 
 
