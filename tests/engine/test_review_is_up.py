@@ -12,11 +12,11 @@ from review.publishing import standing_of
 from review.report import Action
 from review.revision import StackRevision, read_revision
 from review.verdicts import Judge
+from tests.doubles.changes_table import KINDS, WORDS, second_model
 from tests.doubles.cloud import REPO, Cloud
 from tests.doubles.config_edits import edited
 from tests.doubles.plain_tree import NAME, plain_tree
 from tests.doubles.pulumi_stack import Engine, Stack
-from tests.engine.test_changes_table import KINDS, WORDS, second_model
 
 CASES, ROUNDS, LANES = 10, 4, 5  # 200 edits of fleets, and some of the stack
 WORDS_OF = {"another machine": Action.ANOTHER_MACHINE, "in place": Action.IN_PLACE, "written down": Action.RECORDED}
