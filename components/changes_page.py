@@ -5,7 +5,8 @@ the committed page, and checks that the page has every key.
 """
 
 import copy
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.instance_inputs import FleetParts, instance_inputs
@@ -33,14 +34,14 @@ BASE: dict[str, Any] = {
 class Edit:
     """A key set to a value. `when` tells two edits of one key apart.
 
-    `says` is the effect of a key that instances do not have. `given` is a key, with its value, that config has before.
+    `says` is the effect of a key that instances do not have. `given` are keys, with values, that config has before.
     """
 
     key: str
     value: Any = None
     when: str = ""
     says: str = ""
-    given: tuple[str, Any] = ("", None)
+    given: Mapping[str, Any] = field(default_factory=dict)
 
 
 FLEET = "fleets.<name>"
@@ -171,7 +172,7 @@ EDITS = (
         "market.hostUrl",
         "https://market.example",
         "hosts of the fleet end themselves",
-        given=(f"{FLEET}.idleMinutes", 30),
+        given={f"{FLEET}.idleMinutes": 30},
     ),
     Edit("market.timeScale", 2),
 )
@@ -237,13 +238,12 @@ def fleet_parts(edit: Edit) -> FleetParts:
 
 def _edited(edit: Edit) -> dict[str, Any]:
     config = copy.deepcopy(BASE)
-    for key, value in (edit.given, (edit.key, edit.value)):
+    for key, value in {**edit.given, **({edit.key: edit.value} if edit.key else {})}.items():
         *parents, last = key.replace(FLEET, "fleets.chat").replace("models.<name>", "models.m").split(".")
         place = config
         for parent in parents:
             place = place.setdefault(parent, {})
-        if key:
-            place[last] = value
+        place[last] = value
     return config
 
 
