@@ -7,7 +7,7 @@ them that were more would show. A rehearsal plays nothing: it tells which rows a
 import copy
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -162,7 +162,8 @@ class Rehearsal(Table):
         self._begin(config)
 
     def ids(self) -> dict[str, int]:
-        return {f"{fleet}-{number}": 1 for fleet, one in self._fleets() for number in range(one.get("replicas", 1))}
+        fleets = self.config["gpu-fleet:fleets"].items()
+        return {f"{name}-{number}": 1 for name, fleet in fleets for number in range(fleet.get("replicas", 1))}
 
     def machines(self) -> dict[str, dict[str, Any]]:
         return {name: {"country": "US", "gpuName": "RTX 4090"} for name in self.ids()}
@@ -172,9 +173,6 @@ class Rehearsal(Table):
 
     def play(self, **expected: str) -> None:
         """Do nothing."""
-
-    def _fleets(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        yield from self.config["gpu-fleet:fleets"].items()
 
 
 def play_all(table: Table) -> None:
@@ -267,5 +265,5 @@ def missing(played: set[Row]) -> set[Row]:
 
 
 def unknown(played: set[Row]) -> set[Row]:
-    """Return what was played and is no row of the page."""
+    """Return the rows that a play names and the page does not have."""
     return played - {(edit.key, edit.when) for edit in EDITS}

@@ -15,3 +15,4 @@ def test_what_the_preview_says_of_each_row_is_what_up_does(cloud: Cloud, engine:
     play_all(table)
 
     assert missing(table.played) == set()
+    table.stack.destroy()
