@@ -33,6 +33,7 @@ CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "
 SERVERS, SERVER_PODS = "tests/sandbox/hetzner", "tests/sandbox/hetzner/test_k3s_pods.py"
 CLUSTER, CLUSTER_PODS = "tests/engine/test_cluster_life.py", "tests/engine/test_cluster_pods.py"
 BALANCER = "tests/engine/test_cluster_balancer.py"
+CHANGES, REVIEWS = "tests/engine/test_changes_table.py", "tests/engine/test_review_is_up.py"  # the engine's longest
 NEED_NODE = (PODS, SERVER_PODS, CLUSTER_PODS)  # of monitoring; each has a part of its own
 SHORT, CHANGED = 12, "+"  # figures of a commit that the page shows; the mark of a changed work tree
 ROW = re.compile(
@@ -73,20 +74,16 @@ def parts() -> dict[str, Part]:
     }
     return {
         "pure": Part(("-m", f"not ({SLOW} or live)", "--ignore", CLIENTS)),
-        "vllm": Part(
-            (
-                "-m",
-                "vllm and not live",
-            ),
-            "0",
-        ),
+        "vllm": Part(("-m", "vllm and not live"), "0"),
         "monitoring": Part(
             ("-m", "monitoring and not vllm and not live", *without(KILLS, CLUSTER, BALANCER, *NEED_NODE))
         ),
         "hosts": Part(
             ("-m", "host and not (engine or vllm or monitoring or live)", "--ignore", FAULTS, "--ignore", NODE)
         ),
-        "engine": Part(("-m", "engine and not (vllm or monitoring or live)", *without(FAULTS, NODE))),
+        "engine": Part(("-m", "engine and not (vllm or monitoring or live)", *without(FAULTS, NODE, CHANGES, REVIEWS))),
+        "changes": Part((CHANGES,)),
+        "reviews": Part((REVIEWS,)),
         "faults": Part((FAULTS, "-m", f"({SLOW}) and not monitoring", "--ignore", SEAMS, "--ignore", SOAK)),
         "seams": Part((SEAMS,)),
         "kills": Part((KILLS,)),
