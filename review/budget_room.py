@@ -9,7 +9,7 @@ from config.fleets import FleetConfig
 from config.stack import StackConfig
 from providers.budget.figures import KEYS
 from providers.budget.period import HOUR, MONTH, Period, periods_of
-from providers.vast.reserved_rent import ask_of
+from providers.vast.rent_best import ask_of
 from review.money import RENTS, spent_of
 from review.prospects import Prospect
 from review.report import InstanceReview

@@ -11,12 +11,10 @@ If this module raises, nothing stays rented, or the message names the instance.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from bootstrap.errors import HostFault
 from bootstrap.services import Progress
-from providers.budget.errors import OverBudget
 from providers.budget.guard import Budget, NoBudget
 from providers.engine_watch import RentingClock
 from providers.ledger.ledger import Ledger, NoLedger
@@ -26,7 +24,8 @@ from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.charged_price import charged_usd_per_hour
-from providers.vast.failures import Failure, abandoned, describe_attempts, exhausted, following, noted
+from providers.vast.failures import Failure, abandoned, exhausted, following, noted
+from providers.vast.rent_best import BestOffer, note_end
 from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.host_key import patiently_read, with_last_named
 from providers.vast.renting.key_attachment import attach
@@ -35,13 +34,9 @@ from providers.vast.renting.rent import rent_body
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
 from providers.vast.renting.wait import wait_until_running
-from providers.vast.reserved_rent import Affordable, note_end, rent_reserved
-from providers.vast.search import prices, ranking
-from providers.vast.search.deadline import in_time, too_late
+from providers.vast.search import prices
 from providers.vast.search.requirements import Requirements
-from providers.vast.search.search import candidates
 from providers.vast.search.unfit_gpus import UnfitGpus
-from providers.vast.search.why_not import NoMatchingOffer
 
 
 def always_wanted(_is_rented: bool) -> None:
@@ -61,6 +56,10 @@ class InstanceRequest:
     image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, including a password
     ssh_public_key: str = ""  # attached to the instance through the market
     confirm_wanted: Callable[[bool], None] = always_wanted  # asked with False before a rent, with True once it serves
+
+    def rent_body(self, disk_gb: float) -> dict[str, Any]:
+        """Return the body of the call that rents it."""
+        return rent_body(self.image, disk_gb, self.label, self.onstart, self.gate_port, self.image_login)
 
 
 @dataclass(frozen=True)
@@ -109,82 +108,155 @@ def bring_online(
     AttemptsExhausted. Raises StillRented if giving back failed, and LeftToAnother if another creator has the instance.
     Raises LeftRented if the market gave no answer until the deadline.
     """
-    deadline = renter.clock.monotonic() + renter.limits.total_seconds
-    patient = PatientMarket(renter.market, renter.clock, renter.limits, deadline, report_progress)
-    waiting = replace(renter, market=patient)
-    adoption = Adoption(renter, request.label, marks or NoMarks(), report_progress, ledger=ledger or NoLedger())
-    failures: list[Failure] = []
-    gpus, budget = UnfitGpus(request.requirements.gpu_names), budget or NoBudget()
-    recorder = AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale)
+    return _Create(
+        renter,
+        request,
+        bootstrap,
+        report_progress,
+        AttemptRecorder(ledger or NoLedger(), renter.clock, request.label, renter.limits.time_scale),
+        Adoption(renter, request.label, marks or NoMarks(), report_progress, ledger=ledger or NoLedger()),
+        budget or NoBudget(),
+        renter.clock.monotonic() + renter.limits.total_seconds,
+        UnfitGpus(request.requirements.gpu_names),
+    ).run()
 
-    def report_and_record(phase: str, text: str) -> None:
-        report_progress(phase, text)
-        recorder.passed(phase)
 
-    while len(failures) < renter.limits.attempts and renter.clock.monotonic() < deadline:
-        began = renter.clock.monotonic()
-        adopted = adoption.adopt(patient, request.image, request.requirements)
+@dataclass(frozen=True)
+class _Attempt:
+    """One instance of a create: adopted, or rented by an offer."""
+
+    instance_id: int
+    source: Instance | Offer
+    usd_per_hour: float | None
+    seconds: float  # from the look at our label until the instance was ours
+    rented_at: float  # monotonic seconds; an adopted instance was rented at an unknown time before
+
+    @property
+    def machine_id(self) -> int | None:
+        return self.source.machine_id
+
+
+@dataclass
+class _Create:
+    """State of one create: what it works with, until when, and the attempts that failed."""
+
+    renter: Renter
+    request: InstanceRequest
+    bootstrap: Bootstrap
+    report_progress: Progress
+    recorder: AttemptRecorder
+    adoption: Adoption
+    budget: Budget
+    deadline: float  # monotonic seconds
+    gpus: UnfitGpus
+    failures: list[Failure] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        renter = self.renter
+        self.patient = PatientMarket(renter.market, renter.clock, renter.limits, self.deadline, self.report_progress)
+        self.waiting = replace(renter, market=self.patient)
+
+    def run(self) -> Served:
+        """Attempt after attempt until one serves; see `bring_online`."""
+        clock, limits = self.renter.clock, self.renter.limits
+        while len(self.failures) < limits.attempts and clock.monotonic() < self.deadline:
+            attempt = self._adopt_or_rent()
+            try:
+                served = self._serve(attempt)
+                self.adoption.keep(attempt.instance_id)
+                _hand_over(served, clock)
+            except (HostFault, errors.RentalFailed) as fault:
+                self._give_back_failed(attempt, fault)
+            except errors.DOUBTS as doubt:
+                with self.recorder.giving_back(doubt):
+                    raise errors.LeftRented(attempt.instance_id, attempt.usd_per_hour, str(doubt)) from doubt
+            except BaseException as error:
+                self._give_back(attempt, error, abandoned(attempt.instance_id, attempt.usd_per_hour, error))
+                self.report_progress("confirm gone", f"instance {attempt.instance_id}")
+                raise
+            else:
+                self.recorder.served(served.download_mbps, served.seconds)
+                return served
+        raise exhausted(self.request.name, self.failures, limits)
+
+    def _adopt_or_rent(self) -> _Attempt:
+        clock, request = self.renter.clock, self.request
+        began = clock.monotonic()
+        adopted = self.adoption.adopt(self.patient, request.image, request.requirements)
         if adopted:
-            recorder.adopted(adopted)
-        tried = frozenset(failure.machine_id for failure in failures if failure.machine_id is not None)
-        requirements = replace(
-            gpus.narrow(request.requirements), avoided_machines=request.requirements.avoided_machines | tried
+            self.recorder.adopted(adopted)
+            price = charged_usd_per_hour(adopted, request.requirements)
+            return _Attempt(adopted.id, adopted, price, clock.monotonic() - began, float("-inf"))
+        tried = frozenset(one.machine_id for one in self.failures if one.machine_id is not None)
+        requirements = self.gpus.narrow(request.requirements)
+        requirements = replace(requirements, avoided_machines=request.requirements.avoided_machines | tried)
+        request.confirm_wanted(False)
+        with self.gpus.explaining(request.name):
+            instance_id, offer = self._best_offer().rent(requirements, request.rent_body(requirements.disk_gb))
+        now = clock.monotonic()
+        return _Attempt(instance_id, offer, prices.usd_per_hour(offer, requirements), now - began, now)
+
+    def _best_offer(self) -> BestOffer:
+        return BestOffer(
+            self.waiting,
+            self.request.name,
+            self.request.label,
+            self.failures,
+            self.report_progress,
+            self.recorder,
+            self.budget,
+            self.deadline,
         )
-        with gpus.explaining(request.name):
-            instance_id, offer = (
-                (adopted.id, None)
-                if adopted
-                else _rent_best(
-                    waiting,
-                    replace(request, requirements=requirements),
-                    failures,
-                    report_progress,
-                    recorder,
-                    deadline,
-                    budget,
-                )
-            )
-        rented_at = float("-inf") if adopted else renter.clock.monotonic()
-        rented = round(renter.clock.monotonic() - began, 3)
-        machine_id = offer.machine_id if offer else adopted.machine_id if adopted else None
-        price = (
-            prices.usd_per_hour(offer, requirements)
-            if offer
-            else charged_usd_per_hour(adopted, requirements)
-            if adopted
-            else None
+
+    def _serve(self, attempt: _Attempt) -> Served:
+        """Wait for the instance and bootstrap it. Raises the errors of these steps."""
+        clock, request, instance_id = self.renter.clock, self.request, attempt.instance_id
+        began = clock.monotonic()
+        attach(self.patient, instance_id, request.ssh_public_key, self._passed)
+        instance = wait_until_running(self.waiting, instance_id, request.label, request.gate_port, self.deadline)
+        booted = clock.monotonic() - began
+        self._passed("wait", f"instance {instance_id} is running after {booted:.1f} s")
+        host_key = patiently_read(self.patient, self.waiting, instance_id, self.deadline)
+        known = clock.monotonic() - began - booted
+
+        def serve(pinned: str) -> Served:
+            return self.bootstrap.serve(instance, pinned, self._passed, self.deadline)
+
+        served = with_last_named(self.waiting, instance_id, host_key, serve, self._passed)
+        request.confirm_wanted(True)
+        connect = round(known + served.seconds.get("connect", 0.0), 3)
+        before = {"rent": round(attempt.seconds, 3), "wait": round(booted, 3)}
+        return replace(
+            served,
+            seconds={**before, **served.seconds, "connect": connect},
+            usd_per_hour=attempt.usd_per_hour or served.usd_per_hour,
+            attempts=len(self.failures) + 1,
         )
-        try:
-            served = _serve(patient, waiting, request, bootstrap, report_and_record, instance_id, deadline)
-            served = replace(
-                served,
-                seconds={"rent": rented, **served.seconds},
-                usd_per_hour=price or served.usd_per_hour,
-                attempts=len(failures) + 1,
-            )
-            adoption.keep(instance_id)
-            _hand_over(served, renter.clock)
-        except (HostFault, errors.RentalFailed) as fault:
-            error = noted(failures, fault, instance_id, machine_id, renter.clock.monotonic() >= deadline)
-            then, stop = following(error, failures, gpus, offer or adopted, request.name)
-            report_progress("give back", f"{error}; {then}")
-            with recorder.giving_back(error):
-                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder, budget)
-            if stop:
-                raise stop from error
-        except errors.DOUBTS as doubt:
-            with recorder.giving_back(doubt):
-                raise errors.LeftRented(instance_id, price, str(doubt)) from doubt
-        except BaseException as error:
-            report_progress("give back", abandoned(instance_id, price, error))
-            with recorder.giving_back(error):
-                _keep_and_give_back(adoption, instance_id, price, rented_at, error, recorder, budget)
-            report_progress("confirm gone", f"instance {instance_id}")
-            raise
-        else:
-            recorder.served(served.download_mbps, served.seconds)
-            return served
-    raise exhausted(request.name, failures, renter.limits)
+
+    def _passed(self, phase: str, text: str) -> None:
+        """Report a phase of a rented instance, and record that it was reached."""
+        self.report_progress(phase, text)
+        self.recorder.passed(phase)
+
+    def _give_back_failed(self, attempt: _Attempt, fault: HostFault | errors.RentalFailed) -> None:
+        """Give a failed attempt back. Raises the error of the create if no further machine would help."""
+        over = self.renter.clock.monotonic() >= self.deadline
+        error = noted(self.failures, fault, attempt.instance_id, attempt.machine_id, over)
+        then, stop = following(error, self.failures, self.gpus, attempt.source, self.request.name)
+        self._give_back(attempt, error, f"{error}; {then}")
+        if stop:
+            raise stop from error
+
+    def _give_back(self, attempt: _Attempt, error: BaseException, why: str) -> None:
+        """Keep the host's last logs, then give the instance back; the budget learns of it last."""
+        self.report_progress("give back", why)
+        market, clock, instance_id = self.renter.market, self.renter.clock, attempt.instance_id
+        with self.recorder.giving_back(error):
+            try:
+                self.recorder.keep(last_logs(market, clock, instance_id, error))
+            finally:
+                self.adoption.give_back(instance_id, attempt.usd_per_hour, attempt.rented_at, error)
+                note_end(self.budget, clock, instance_id)
 
 
 def _hand_over(served: Served, clock: RentingClock) -> None:
@@ -196,103 +268,3 @@ def _hand_over(served: Served, clock: RentingClock) -> None:
     clock.confirm()
     served.end_timer()
     clock.confirm()
-
-
-def _keep_and_give_back(
-    adoption: Adoption,
-    instance_id: int,
-    price: float | None,
-    rented_at: float,
-    error: BaseException,
-    recorder: AttemptRecorder,
-    budget: Budget,
-) -> None:
-    try:
-        recorder.keep(last_logs(adoption.renter.market, adoption.renter.clock, instance_id, error))
-    finally:
-        adoption.give_back(instance_id, price, rented_at, error)
-        note_end(budget, adoption.renter.clock, instance_id)
-
-
-def _rent_best(
-    renter: Renter,
-    request: InstanceRequest,
-    failures: list[Failure],
-    report_progress: Progress,
-    recorder: AttemptRecorder,
-    deadline: float,
-    budget: Budget,
-) -> tuple[int, Offer]:
-    request.confirm_wanted(False)
-    requirements = request.requirements
-    body = rent_body(
-        request.image, requirements.disk_gb, request.label, request.onstart, request.gate_port, request.image_login
-    )
-    gone: set[int] = set()  # machines that another customer took before us
-    affordable = Affordable(requirements)
-    while True:
-        try:
-            records = recorder.ledger.records()
-            ranked, asked = candidates(renter.market, requirements, records, renter.clock.time(), report_progress)
-        except NoMatchingOffer as error:
-            raise NoMatchingOffer("\n".join([str(error), *describe_attempts(failures)]), error.key) from error
-        if not gone:
-            machines = len({offer.machine_id for offer in ranked})
-            report_progress(
-                "search", f"{machines} machines fit, best ${prices.usd_per_hour(ranked[0], requirements):.3f}/h all-in"
-            )
-        left = deadline - renter.clock.monotonic()
-        quick = in_time(ranked, requirements, records, renter.limits, left)
-        if not quick:
-            failures.append(Failure(None, None, "time", too_late(ranked, requirements, records, renter.limits, left)))
-            raise exhausted(request.name, failures, renter.limits)
-        quick = affordable.among([one for one in quick if one.machine_id not in gone])
-        if not quick:
-            raise NoMatchingOffer(
-                "every offer that fits was taken by somebody else while we tried to rent it; run `pulumi up` again."
-            )
-        choose = partial(ranking.choose, quick, requirements, records)
-        try:
-            with renter.market.claim(request.label, choose) as offer:
-                instance_id = rent_reserved(renter, offer, body, requirements, recorder, budget, request.name)
-        except OverBudget as over:
-            affordable.refuse(over, offer, quick)
-            report_progress("budget", f"machine {offer.machine_id} does not fit the budget; trying a cheaper one")
-            continue
-        except errors.OfferGone as taken:
-            # Other offers on that list may be gone by now. Each vain rent costs every process of the account a turn.
-            gone.add(offer.machine_id)
-            for query in asked:
-                renter.market.forget_search(query)
-            report_progress("rent", f"{taken}; next offer")
-            continue
-        where = f"machine {offer.machine_id} ({offer.country or 'somewhere'})"
-        price = prices.usd_per_hour(offer, requirements)
-        report_progress("rent", f"instance {instance_id} on {where}, ${price:.3f}/h all-in")
-        return instance_id, offer
-
-
-def _serve(
-    patient: PatientMarket,
-    renter: Renter,
-    request: InstanceRequest,
-    bootstrap: Bootstrap,
-    report_progress: Progress,
-    instance_id: int,
-    deadline: float,
-) -> Served:
-    began = renter.clock.monotonic()
-    attach(renter.market, instance_id, request.ssh_public_key, report_progress)
-    instance = wait_until_running(renter, instance_id, request.label, request.gate_port, deadline)
-    booted = renter.clock.monotonic() - began
-    report_progress("wait", f"instance {instance_id} is running after {booted:.1f} s")
-    host_key = patiently_read(patient, renter, instance_id, deadline)
-    known = renter.clock.monotonic() - began - booted
-
-    def serve(pinned: str) -> Served:
-        return bootstrap.serve(instance, pinned, report_progress, deadline)
-
-    served = with_last_named(renter, instance_id, host_key, serve, report_progress)
-    request.confirm_wanted(True)
-    connect = round(known + served.seconds.get("connect", 0.0), 3)
-    return replace(served, seconds={"wait": round(booted, 3), **served.seconds, "connect": connect})

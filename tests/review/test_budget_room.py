@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from config.stack import StackConfig
-from providers.vast.reserved_rent import ask_of
+from providers.vast.rent_best import ask_of
 from providers.vast.settings import InstanceSettings
 from review.budget_room import without_room
 from review.prospects import Prospect
