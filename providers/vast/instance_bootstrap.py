@@ -1,18 +1,13 @@
 """Bring a running instance to an answered completion: connect the renting side with the bootstrap.
 
-Only this module joins a rented instance with SSH, the store's presigned URLs and the fleet's CA.
+Only this module and `host_services` join a rented instance with SSH, the store's presigned URLs and the fleet's CA.
 """
 
 import contextlib
 import functools
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
 
-from bootstrap.apply import Report
-from bootstrap.artifacts import LONGEST_SECONDS, Artifacts
 from bootstrap.clock import Clock, Until
 from bootstrap.connect import connect
 from bootstrap.converge import converge, observe
@@ -23,28 +18,18 @@ from bootstrap.host import Host
 from bootstrap.probe import probe
 from bootstrap.self_destruct import attend, report_online, sign_of_attention
 from bootstrap.services import Progress
-from bootstrap.spec import EndpointSpec
 from bootstrap.start_self_destruct import visit
-from bootstrap.warm_cache import take, unfit, warm_key
-from providers.identity.authority import RequestRefusedError, sign_csr
-from providers.ledger.last_word import WORD_BYTES, key_of
 from providers.store.client import Keys
-from providers.store.client import connect as connect_store
-from providers.store.errors import StoreError, StoreUnreachable, readable
-from providers.store.throughput import measured_mbps
-from providers.store.warm_cache import WarmEntries
 from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import SSH_PORT, Instance
 from providers.vast.create import Served
+from providers.vast.host_services import HostServices
 from providers.vast.host_spec import spec_of
 from providers.vast.key_change import admit, retire
 from providers.vast.limits import Limits
-from providers.vast.redaction import Redaction
 from providers.vast.renting.key_attachment import attach
 from providers.vast.settings import AccessSettings, InstanceSettings
-from weights.manifest import blob_key
 
-STORE_SECONDS = 10
 ANSWER_SECONDS = 5.0
 
 
@@ -64,7 +49,6 @@ class InstanceBootstrap:
     keyring: KeyRing
     in_state: bool = False
     also: tuple[str, ...] = ()  # private keys that may open the host if `private_key` does not
-    machine_id: int = 0  # machine of this host, for data stored by machine
 
     def serve(self, instance: Instance, host_key: str, report_progress: Progress, deadline: float = math.inf) -> Served:
         """Connect, converge and probe before `deadline` (monotonic seconds).
@@ -77,14 +61,14 @@ class InstanceBootstrap:
         address, gate = self._addresses(instance)
         spec = replace(spec_of(self.settings, address, instance.id), advertised_mbps=instance.inet_down or 0)
         endpoint = f"https://{address}:{gate}"
-        services = replace(self, clock=clock, machine_id=instance.machine_id or 0)
-        host = services.connect(instance, host_key, report_progress)
+        services = HostServices(self.settings, self.keys, clock, instance.machine_id or 0)
+        host = replace(self, clock=clock).connect(instance, host_key, report_progress)
         connected = clock.monotonic()
         with contextlib.closing(host):
             if self.in_state:
                 report_online(host, spec.name)
             attend(host, spec.name, self.limits.unattended_seconds)
-            services.visit(host, instance, report_progress)
+            self.visit(host, instance, report_progress)
             report = converge(host, spec, services, clock, report_progress)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
@@ -151,15 +135,9 @@ class InstanceBootstrap:
             return
         now = self.clock.time()
         age = now - (instance.start_date or now)
-        if problem := visit(host, max(0.0, age), self._word_url(instance.id)):
+        word_url = HostServices(self.settings, self.keys, self.clock).last_word_url(instance.id)
+        if problem := visit(host, max(0.0, age), word_url):
             report_progress("visit", f"its lease is not renewed, and it cannot leave word of its end: {problem}")
-
-    def _word_url(self, instance_id: int) -> str:
-        store, key = self.settings.store, key_of(self.settings.label, instance_id)
-        if key is None or not self.keys.access or not self.keys.secret:
-            return ""
-        signed = _artifacts(store.endpoint, store.region, store.bucket, self.keys)
-        return signed.presign_write(key, WORD_BYTES, LONGEST_SECONDS)
 
     def answers(self, endpoint: str) -> bool:
         """Return whether an endpoint answers a completion within a few seconds, with a certificate of our CA."""
@@ -194,84 +172,8 @@ class InstanceBootstrap:
     def _login(self, instance: Instance, host_key: str, report_progress: Progress, keys: tuple[str, ...]) -> Host:
         return replace(self, private_key=keys[0], also=keys[1:]).connect(instance, host_key, report_progress)
 
-    def presign(self, sha256: str, seconds: int) -> str:
-        """Return a URL from which a host may fetch a blob for `seconds`."""
-        store = self.settings.store
-        return _artifacts(store.endpoint, store.region, store.bucket, self.keys).presign(sha256, seconds)
-
-    def store_trouble(self) -> str:
-        """Return why this computer cannot reach the store either; empty if it can, or has no keys to ask with."""
-        try:
-            with self._store() as (s3, bucket):
-                s3.head_bucket(Bucket=bucket)
-        except StoreUnreachable as error:
-            return str(error)
-        except StoreError:
-            return ""  # the store answers; its words about the bucket went to the host, too
-        return ""
-
-    def store_mbps(self, sha256: str, size: int) -> float | None:
-        """Return the rate in Mb/s at which this computer fetches a blob from the store, or None if it gets no data."""
-        try:
-            with self._store() as (s3, bucket):
-                return measured_mbps(s3, bucket, blob_key(sha256), size, self.clock.monotonic)
-        except StoreError:
-            return None
-
-    def warm_archive(self, key: str) -> bytes | None:
-        """Return the compile cache of a key for this machine, or None if the store has none or does not answer."""
-        try:
-            with self._store() as (s3, bucket):
-                return WarmEntries(s3, bucket, self.settings.server.warm_pins).get(key, self.machine_id)
-        except StoreError:
-            return None
-
-    def keep_warm(
-        self, host: Host, spec: EndpointSpec, report: Report, report_progress: Progress
-    ) -> dict[str, str] | None:
-        """Store vLLM's compile cache; return its key and digest. Errors here never affect a serving endpoint."""
-        if not (spec.warm_start and report.facts and report.started):
-            return None
-        key = warm_key(spec, report.facts)
-        try:
-            archive = take(host, spec.name)
-            problem = unfit(archive, Redaction.of(self.settings).secrets) if archive else "vLLM has compiled nothing"
-            if problem:
-                report_progress("warm start", f"no compile cache is kept: {problem}")
-                return None
-            with self._store() as (s3, bucket):
-                digest = WarmEntries(s3, bucket, self.settings.server.warm_pins).put(key, self.machine_id, archive)
-        except (BootstrapError, StoreError) as error:
-            report_progress("warm start", f"no compile cache is kept: {error}")
-            return None
-        report_progress("warm start", f"compile cache kept for machine {self.machine_id}: {len(archive) / 1e6:.1f} MB")
-        return {"key": key, "sha256": digest}
-
-    @contextlib.contextmanager
-    def _store(self) -> Iterator[tuple[Any, str]]:
-        """Yield a client of the store as this computer reaches it, and the bucket. Raises StoreError."""
-        store = self.settings.store
-        endpoint = store.own_endpoint or store.endpoint
-        with readable(endpoint, store.bucket):
-            yield connect_store(endpoint, store.region, self.keys, tries=1, read_seconds=STORE_SECONDS), store.bucket
-
-    def sign(self, csr_pem: str, addresses: tuple[str, ...]) -> str:
-        """Return a leaf certificate for the public key of a host's request."""
-        access = self.settings.access
-        now = datetime.fromtimestamp(self.clock.time(), UTC)
-        try:
-            return sign_csr(access.ca_key.get_secret_value(), access.ca_certificate, csr_pem, addresses, now)
-        except RequestRefusedError as error:
-            raise StepFailed(f"{self.settings.name}: the host's certificate request is refused: {error}") from error
-
     def _addresses(self, instance: Instance) -> tuple[str, int]:
         mapped = instance.address(self.settings.server.port)
         if mapped is None:
             raise HostUnreachable(f"instance {instance.id} has no public port for the gate")
         return mapped
-
-
-@functools.lru_cache(maxsize=4)
-def _artifacts(endpoint: str, region: str, bucket: str, keys: Keys) -> Artifacts:
-    # Cached for all instances of the process: making a client takes a tenth of a second, and signing takes no time.
-    return Artifacts(endpoint, region, bucket, keys.access, keys.secret)
