@@ -34,3 +34,11 @@ def processes_of(folder: Path) -> list[Process]:
         if mine:
             found.append(Process(int(file.parent.name), fields[19]))
     return found
+
+
+def executable(process: Process) -> Path | None:
+    """Return the program that a process runs, or None if it has ended."""
+    try:
+        return Path(f"/proc/{process.pid}/exe").readlink()
+    except OSError:
+        return None
