@@ -38,8 +38,8 @@ class Artifacts:
     def _signed(self, does: str, seconds: int, **what: Any) -> str:
         if not 1 <= seconds <= LONGEST_SECONDS:
             raise ValueError(f"A presigned URL lasts 1 to {LONGEST_SECONDS} seconds, not {seconds}.")
-        order = {"Bucket": self._bucket, **what}
-        url: str = self._client.generate_presigned_url(does, Params=order, ExpiresIn=seconds)
+        parameters = {"Bucket": self._bucket, **what}
+        url: str = self._client.generate_presigned_url(does, Params=parameters, ExpiresIn=seconds)
         return url
 
 

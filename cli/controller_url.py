@@ -14,9 +14,9 @@ def controller_url(stack: str, outputs: Mapping[str, Any]) -> str:
 
     Empty if none runs there, and for any other controller: only its operator knows where that answers.
     """
-    told = outputs.get("controller")
-    if isinstance(told, Mapping) and told.get("api"):
-        return str(told["api"])
+    output = outputs.get("controller")
+    if isinstance(output, Mapping) and output.get("api"):
+        return str(output["api"])
     if stack != SANDBOX_STACK:
         return ""
     try:

@@ -73,7 +73,7 @@ class HetznerCluster(pulumi.ComponentResource):
         self._name = cluster.name or default_name(pulumi.get_stack())
         self._labels = {OWNER: identity.stackId}
         self._own = pulumi.ResourceOptions(parent=self, provider=args.common)
-        self.account = Account("cluster-account", self._wish(), self._own)
+        self.account = Account("cluster-account", self._spec(), self._own)
         provider = hcloud.Provider(
             "hetzner",
             token=args.token,
@@ -151,7 +151,7 @@ class HetznerCluster(pulumi.ComponentResource):
         derived = self._args.stack.metrics is not None and not self._args.stack.metrics.url
         return (self.certificate.certificate, self.certificate.key) if derived else None
 
-    def _wish(self) -> dict[str, Any]:
+    def _spec(self) -> dict[str, Any]:
         cluster = self._cluster
         return {
             "apiUrl": cluster.api_url,
@@ -194,7 +194,7 @@ class HetznerCluster(pulumi.ComponentResource):
             labels=self._labels,
             opts=self._options,
         )
-        told = pulumi.Output.all(keys, identity.sshPublicKey, volume.linux_device).apply(
+        user_data = pulumi.Output.all(keys, identity.sshPublicKey, volume.linux_device).apply(
             lambda known: first_start(known[0], known[1], cluster, known[2])
         )
         kept = pulumi.ResourceOptions(depends_on=[subnet], ignore_changes=NEVER_REPLACED_FOR)
@@ -212,7 +212,7 @@ class HetznerCluster(pulumi.ComponentResource):
                     network_id=self._network.id.apply(int), ip=cluster.private_address, alias_ips=[]
                 )
             ],
-            user_data=_sealed(told),
+            user_data=_sealed(user_data),
             keep_disk=True,  # so that a smaller type stays possible
             delete_protection=cluster.protect,
             rebuild_protection=cluster.protect,

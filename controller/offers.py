@@ -76,11 +76,13 @@ def choose(fleets: Iterable[Offered], model: str, gpu: str | None, claimed: Mapp
         hint = (
             "" if gpu is None or is_known(gpu) or not near_names(gpu) else f" Near names: {', '.join(near_names(gpu))}."
         )
-        raise NoFleet(f"No elastic fleet serves {named[0].model} on a GPU {gpu!r}.{hint}", _say(named))
+        raise NoFleet(f"No elastic fleet serves {named[0].model} on a GPU {gpu!r}.{hint}", _described(named))
     large = [one for one in fitting if one.bounds.max >= count]
     if not large:
         most = max(one.bounds.max for one in fitting)
-        raise NoFleet(f"{count} instances are more than any such fleet may have; {most} are the most.", _say(fitting))
+        raise NoFleet(
+            f"{count} instances are more than any such fleet may have; {most} are the most.", _described(fitting)
+        )
     return min(large, key=lambda one: (-_room(one, claimed, count), one.ceiling, one.fleet))
 
 
@@ -106,8 +108,8 @@ def _key(name: str) -> str:
 def _near_models(fleets: Iterable[Offered], asked: str) -> list[str]:
     by_key = {_key(one.model): one for one in fleets}
     near = difflib.get_close_matches(_key(asked), by_key, n=SHOWN, cutoff=0.3)
-    return _say([*(by_key[key] for key in near), *(one for key, one in by_key.items() if key not in near)])
+    return _described([*(by_key[key] for key in near), *(one for key, one in by_key.items() if key not in near)])
 
 
-def _say(fleets: Iterable[Offered]) -> list[str]:
+def _described(fleets: Iterable[Offered]) -> list[str]:
     return [one.says() for one in fleets][:SHOWN]

@@ -33,7 +33,7 @@ class Pause(NamedTuple):
 Steps = Generator[Pause, None, Value]
 
 
-class Told(NamedTuple):
+class RunEnd(NamedTuple):
     """What a slot process tells at its end: the event for the slot's row, and the row as it was written at the start.
 
     `proves`: if the slot serves, the rows whose change to the same config had failed before.
@@ -206,14 +206,14 @@ class Task(Protocol):
         """Whether it has ended, however."""
 
     @property
-    def told(self) -> Told | None:
+    def run_end(self) -> RunEnd | None:
         """What it tells at its end; None if nothing is sure."""
 
 
 class Tasks(Protocol):
     """What runs slot processes beside the loop. They end with this process."""
 
-    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> Task:
+    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> Task:
         """Start one. `boots`: it may take as long as a boot, and counts among those of which few run at once."""
 
 

@@ -41,13 +41,13 @@ def install_engine(paths: Paths, environ: Mapping[str, str]) -> None:
     lay_beside(paths)
 
 
-def refuse_old(pulumi: Path, said: str) -> None:
+def refuse_old(pulumi: Path, answer: str) -> None:
     """Raise SetupError for an engine older than the SDK; `said` is what `pulumi version` printed."""
-    version = parse_version(said)
+    version = parse_version(answer)
     if version is None or version < VERSION:
         wanted = ".".join(map(str, VERSION))
         raise SetupError(
-            f"{pulumi} is Pulumi {said.strip() or 'of an unknown version'}, and gpu-fleet needs {wanted} or "
+            f"{pulumi} is Pulumi {answer.strip() or 'of an unknown version'}, and gpu-fleet needs {wanted} or "
             "later: renew it, or take it off PATH to have set-up build one."
         )
 

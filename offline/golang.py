@@ -50,8 +50,8 @@ def find_go(paths: Paths, environ: Mapping[str, str], lacks: str, instead: str) 
 
 def new_enough(go: str, environ: Mapping[str, str]) -> bool:
     """Say whether a Go has the version that the modules need."""
-    said = run([go, "env", "GOVERSION"], "Asking Go for its version", dict(environ) | {"GOTOOLCHAIN": "local"})
-    version = parse_version(said)
+    answer = run([go, "env", "GOVERSION"], "Asking Go for its version", dict(environ) | {"GOTOOLCHAIN": "local"})
+    version = parse_version(answer)
     return version is not None and version[:2] >= VERSION
 
 

@@ -18,7 +18,7 @@ WITHOUT_KEY = {"drift": "what a refresh found; the update looks again"}
 Texts = dict[str, str]  # key of config -> its value as a text
 
 
-class Told:
+class ConfigTexts:
     """The values of one instance at one revision, by the keys of config, for each key of the rules."""
 
     def __init__(
@@ -113,26 +113,26 @@ class Told:
         return {"program (kit)": f"sha256:{self._settings.kit.digest[:12]}"}
 
 
-READERS: Mapping[str, Callable[[Told], Texts]] = {
-    "server.image": Told.image,
-    "diskGb": Told.disk,
-    "model": Told.model,
-    "server": Told.server,
-    "access": Told.access,
-    "kit": Told.kit,
-    "selfDestruct": Told.self_destruct,
+READERS: Mapping[str, Callable[[ConfigTexts], Texts]] = {
+    "server.image": ConfigTexts.image,
+    "diskGb": ConfigTexts.disk,
+    "model": ConfigTexts.model,
+    "server": ConfigTexts.server,
+    "access": ConfigTexts.access,
+    "kit": ConfigTexts.kit,
+    "selfDestruct": ConfigTexts.self_destruct,
     "metrics": lambda one: one.section("metrics"),
     "market.url": lambda one: {"market.url": one.section("market")["market.url"]},
     "market": lambda one: one.section("market"),
     "limits": lambda one: one.section("limits"),
-    "budget": Told.budget,
+    "budget": ConfigTexts.budget,
     "preflight": lambda one: one.section("preflight"),
-    "store": Told.store,
-    "registry": Told.registry,
+    "store": ConfigTexts.store,
+    "registry": ConfigTexts.registry,
 }
 
 
-def causes(rules: Sequence[str], old: Told, new: Told) -> tuple[Cause, ...]:
+def causes(rules: Sequence[str], old: ConfigTexts, new: ConfigTexts) -> tuple[Cause, ...]:
     """Return the keys of config behind keys of the rules, with old and new values."""
     found: dict[str, Cause] = {}
     for rule in dict.fromkeys(rules):

@@ -13,7 +13,7 @@ from providers.vast.changes import Changes, changes
 from providers.vast.update_effects import Effect, effect
 from review.applied import as_recorded
 from review.assumed import assumed_machine
-from review.causes import Told, causes
+from review.causes import ConfigTexts, causes
 from review.marks import reports_nothing
 from review.report import Action, Cause, InstanceReview, Price
 from review.revision import StackRevision
@@ -98,7 +98,7 @@ class Judge:
             return found
         action, rules = _decided(judged)
         does = effect(judged, old, new, {"phases": runs.phases} if runs else {})
-        because = causes(rules, Told(old, known, rotation), Told(new, self.head))
+        because = causes(rules, ConfigTexts(old, known, rotation), ConfigTexts(new, self.head))
         update = {"action": action, "because": because, **_down(does)}
         return found.model_copy(update=update)
 
@@ -116,7 +116,7 @@ class Judge:
         bases = self.base.config.fleets if self.base else {}
         before, after = bases.get(place.fleet), self.head.config.fleets.get(place.fleet)
         if before is None or after is None:
-            return (Cause(key=f"fleets.{place.fleet}", old=_told(before), new=_told(after)),)
+            return (Cause(key=f"fleets.{place.fleet}", old=_described(before), new=_described(after)),)
         found = []
         if (before.elastic is None) != (after.elastic is None) or before.most != after.most:
             found.append(Cause(key="replicas", old=_count(before), new=_count(after)))
@@ -157,7 +157,7 @@ def _index(name: str) -> int:
     return int(digits) if digits.isdigit() else 0
 
 
-def _told(fleet: FleetConfig | None) -> str | None:
+def _described(fleet: FleetConfig | None) -> str | None:
     return None if fleet is None else f"a fleet of {_count(fleet)}"
 
 

@@ -86,7 +86,7 @@ async def stream(
 
     If the controller cannot go on, `error` ends the stream; a client that comes back with Last-Event-ID misses nothing.
     """
-    told: dict[str, object] = {}
+    sent: dict[str, object] = {}
     with bell.heard() as changed:
         while True:
             changed.clear()
@@ -106,8 +106,8 @@ async def stream(
                 yield ServerSentEvent(json.dumps(body), event=answer.status)
                 return
             seen = {name: value for name, value in body.items() if name != "seconds_to_expect"}
-            if seen != told:
-                told = seen
+            if seen != sent:
+                sent = seen
                 yield ServerSentEvent(json.dumps(body), event="status")
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(changed.wait(), LOOK_SECONDS)

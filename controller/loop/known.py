@@ -84,10 +84,10 @@ class Known:
 
     def seen(self, rows: Sequence[Slot], sights: Mapping[Place, Sight], now: float) -> dict[int, Seen]:
         """Return the load that each host told, and for how long its gate has been seen closed."""
-        told = {row.index: sights[place].seen for row in rows if (place := self.place(row.index)) in sights}
+        loads = {row.index: sights[place].seen for row in rows if (place := self.place(row.index)) in sights}
         return {
             index: replace(seen, closed_seconds=now - self.closed[index]) if index in self.closed else seen
-            for index, seen in told.items()
+            for index, seen in loads.items()
         }
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from controller import waves
 from controller.leaving import Gate, Leaving, Next
 from controller.loop.rules import Rules
-from controller.ports import Came, Held, Life, Pause, Place, Ports, Steps, Told, unseen
+from controller.ports import Came, Held, Life, Pause, Place, Ports, RunEnd, Steps, unseen
 from controller.reasons import Reason, Rule
 from controller.slots import Event, Slot, State, advance
 
@@ -18,7 +18,7 @@ Ended = tuple[Event, "float | None", tuple[Reason, ...]]
 
 def run(
     ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, only_if_gone: bool = False
-) -> Steps[Told | None]:
+) -> Steps[RunEnd | None]:
     """Run the slot's stack as its row says. Return None if another process has the lock or the row, or nothing is sure.
 
     `longest_seconds`: so long may one request take. `only_if_gone`: do nothing unless the instance is gone.
@@ -42,14 +42,14 @@ def run(
             return (yield from _mended(ports, rules, place, begun, longest_seconds, mine))
         if ended is None and not only_if_gone:
             ended = yield from _work(ports, rules, place, meant, longest_seconds, mine)
-        return _told(ports, place, ended, begun)
+        return _run_end(ports, place, ended, begun)
 
 
-def _told(ports: Ports, place: Place, ended: Ended | None, begun: Slot) -> Told | None:
+def _run_end(ports: Ports, place: Place, ended: Ended | None, begun: Slot) -> RunEnd | None:
     if ended is None:
         return None
     proves = _failed_before(ports, place) if ended[0] is Event.SERVED else ()
-    return Told(ended[0], begun, ended[1], ended[2], proves)
+    return RunEnd(ended[0], begun, ended[1], ended[2], proves)
 
 
 def _failed_before(ports: Ports, place: Place) -> tuple[Slot, ...]:
@@ -107,7 +107,7 @@ def _event(came: Came) -> Event:
 
 def _mended(
     ports: Ports, rules: Rules, place: Place, begun: Slot, longest_seconds: float, mine: Held
-) -> Steps[Told | None]:
+) -> Steps[RunEnd | None]:
     """Run `up` of a slot that should serve. If it brings an edit, first its row says so, then its requests end."""
     marked, brings = yield from _marked(ports, rules, place, begun)
     if marked is None:
@@ -120,7 +120,7 @@ def _mended(
             was, marked = marked, replace(marked, version=marked.version + 1, follows=fleet.digest)
             if not ports.rows.write(place.fleet, was, marked):
                 return None
-    return _told(ports, place, (yield from _up(ports, place)), marked)
+    return _run_end(ports, place, (yield from _up(ports, place)), marked)
 
 
 def _marked(ports: Ports, rules: Rules, place: Place, begun: Slot) -> Steps[tuple[Slot | None, bool]]:

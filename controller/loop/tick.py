@@ -176,9 +176,9 @@ class Loop:
         """Run the `up` of slots that an edit of the config has yet to reach, in waves."""
         slots = self.ports.rows.slots(known.fleet)
         places = {slot.index: known.place(slot.index) for slot in slots}
-        told = self.ports.stacks.digests(tuple(places.values()))
+        digests_in_state = self.ports.stacks.digests(tuple(places.values()))
         # What is not known yet may have followed; it is read from the slot's stack meanwhile.
-        digests = {index: told.get(place, fleet.digest) for index, place in places.items()}
+        digests = {index: digests_in_state.get(place, fleet.digest) for index, place in places.items()}
         gates = {index: sights[place].look.gate for index, place in places.items() if place in sights}
         wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, gates)
         for slot in slots:
@@ -256,10 +256,10 @@ class Loop:
                 if not task.done:
                     continue
                 del known.running[index]
-                if task.told is None:
+                if task.run_end is None:
                     continue
                 yield Pause(slot=index)
-                event, begun, usd_per_hour, reasons, proves = task.told
+                event, begun, usd_per_hour, reasons, proves = task.run_end
                 row = known.follow(begun)  # a claim that was bound meanwhile changes nothing of what is told
                 happened(self.ports, known.fleet, row, event, reasons, usd_per_hour)
                 self.proven(known, proves)

@@ -24,8 +24,8 @@ class Watch:
             return TABLES
         try:
             with trouble_as_store_down():
-                told = self._connection.notifies(timeout=seconds, stop_after=1)
-                return frozenset(one.payload for one in told)
+                notices = self._connection.notifies(timeout=seconds, stop_after=1)
+                return frozenset(one.payload for one in notices)
         except BaseException:
             self.close()
             raise

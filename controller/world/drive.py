@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from controller.ports import Place, Steps, Told, Value
+from controller.ports import Place, RunEnd, Steps, Value
 
 Wait = Callable[[float], None]
 
@@ -34,7 +34,7 @@ class ThreadTask:
 
     def __init__(self) -> None:
         self._ended = threading.Event()
-        self._told: Told | None = None
+        self._run_end: RunEnd | None = None
 
     @property
     def done(self) -> bool:
@@ -42,17 +42,17 @@ class ThreadTask:
         return self._ended.is_set()
 
     @property
-    def told(self) -> Told | None:
+    def run_end(self) -> RunEnd | None:
         """What it told at its end."""
-        return self._told
+        return self._run_end
 
     def wait(self, seconds: float) -> bool:
         """Wait for its end, so long at most; say whether it has ended."""
         return self._ended.wait(seconds)
 
-    def end(self, told: Told | None) -> None:
+    def end(self, run_end: RunEnd | None) -> None:
         """Note its end."""
-        self._told = told
+        self._run_end = run_end
         self._ended.set()
 
 
@@ -74,7 +74,7 @@ class Threads:
         self._wait, self._failed, self._ended = wait, failed, ended
         self._boots = threading.BoundedSemaphore(boots_at_once)
 
-    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> ThreadTask:
+    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> ThreadTask:
         """Start a slot process."""
         task = ThreadTask()
         room: AbstractContextManager[object] = self._boots if boots else nullcontext()
@@ -83,17 +83,17 @@ class Threads:
         return task
 
     def _run(
-        self, task: ThreadTask, place: Place, steps: Steps[Told | None], room: AbstractContextManager[object]
+        self, task: ThreadTask, place: Place, steps: Steps[RunEnd | None], room: AbstractContextManager[object]
     ) -> None:
-        told = None
+        run_end = None
         try:
             with room:
-                told = drive(steps, self._wait)
+                run_end = drive(steps, self._wait)
         except Ending:
             pass
         except Exception as error:  # noqa: BLE001 -- the row says what was meant; the next tick starts another process
             self._failed(str(place), error)
         finally:
-            task.end(told)
-            if told is not None:
+            task.end(run_end)
+            if run_end is not None:
                 self._ended()

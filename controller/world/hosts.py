@@ -121,7 +121,7 @@ class HostCalls:
             if host is None:
                 return None
             asked = self._monotonic()
-            told = GateAnswer.model_validate(
+            gate_answer = GateAnswer.model_validate(
                 answer(python(host, SCRIPT, {"act": act}, self._call_seconds, MODULES), f"the gate of {place}")
             )
         except StepFailed:
@@ -130,7 +130,7 @@ class HostCalls:
             self._drop(place)
             return None
         else:
-            return sight_of(told, asked, self._monotonic())
+            return sight_of(gate_answer, asked, self._monotonic())
         finally:
             with self._guard:
                 self._calling.pop(place, None)
@@ -157,11 +157,13 @@ class HostCalls:
             _close(known[1])
 
 
-def sight_of(told: GateAnswer, asked: float, now: float) -> Sight:
+def sight_of(gate_answer: GateAnswer, asked: float, now: float) -> Sight:
     """Return a look and a measure of load from what a host told. Moments are of the controller's monotonic clock."""
-    gate = Gate.OPEN if told.gate == "open" else Gate.CLOSED
-    look = Look(asked, gate, told.requests, told.admitted)
-    return Sight(look, Seen(told.requests, told.idle, now - asked, told.admitted, opens=told.opens))
+    gate = Gate.OPEN if gate_answer.gate == "open" else Gate.CLOSED
+    look = Look(asked, gate, gate_answer.requests, gate_answer.admitted)
+    return Sight(
+        look, Seen(gate_answer.requests, gate_answer.idle, now - asked, gate_answer.admitted, opens=gate_answer.opens)
+    )
 
 
 def logged_in(address: Address) -> Host:

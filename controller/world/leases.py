@@ -48,10 +48,10 @@ class Leases:
         if not doors:
             return ()
         with ThreadPoolExecutor(min(AT_ONCE, len(doors)), thread_name_prefix="lease") as pool:
-            told = dict(zip(doors, pool.map(self._one, doors), strict=True))
-        self.renewed += sum(told.values())
-        self.failed += len(told) - sum(told.values())
-        return tuple(door.place for door, good in told.items() if not good)
+            successes = dict(zip(doors, pool.map(self._one, doors), strict=True))
+        self.renewed += sum(successes.values())
+        self.failed += len(successes) - sum(successes.values())
+        return tuple(door.place for door, good in successes.items() if not good)
 
     def _one(self, door: Door) -> bool:
         with self._guard:

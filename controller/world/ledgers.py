@@ -39,7 +39,7 @@ class Decisions:
         wall: Callable[[], float],
     ) -> None:
         self._table, self._metrics, self._ledger, self._applied, self._wall = table, metrics, ledger, applied, wall
-        self._said: dict[str, tuple[object, ...]] = {}
+        self._noted: dict[str, tuple[object, ...]] = {}
         self._waiting: queue.Queue[ledger_event.Event] = queue.Queue(MOST_WAITING)
 
     def start(self) -> None:
@@ -49,13 +49,13 @@ class Decisions:
     def decided(self, decision: Decision, plan: Plan) -> None:
         """Count the decision, and note it if its count or the rules that spoke have changed since the last one."""
         self._metrics.decided(decision, plan)
-        told = (*decision.reasons, *plan.held)
-        mark = (decision.desired, tuple(reason.rule for reason in told))
-        if self._said.get(decision.fleet) == mark:
+        given = (*decision.reasons, *plan.held)
+        mark = (decision.desired, tuple(reason.rule for reason in given))
+        if self._noted.get(decision.fleet) == mark:
             return
-        self._said[decision.fleet] = mark
-        LOG.info("%s: %d are desired, %d there: %s", decision.fleet, decision.desired, decision.capacity, _says(told))
-        self._note(decision.fleet, None, "decided", told)
+        self._noted[decision.fleet] = mark
+        LOG.info("%s: %d are desired, %d there: %s", decision.fleet, decision.desired, decision.capacity, _says(given))
+        self._note(decision.fleet, None, "decided", given)
 
     def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
         """Note a change of a row. The store has it already, in the same transaction as the row."""

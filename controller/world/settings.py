@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 
 from controller.api.serving import Outside
-from providers.elastic.applied import told
+from providers.elastic.applied import describe_errors
 
 PREFIX = "GPU_FLEET_"
 IN_KUBERNETES = "KUBERNETES_SERVICE_HOST"
@@ -82,7 +82,7 @@ def _address(text: str) -> tuple[str, int]:
 
 def _named(error: ValidationError) -> str:
     variables = {name: PREFIX + name.upper() for name in ControllerSettings.model_fields}
-    text = told(error)
+    text = describe_errors(error)
     for name, variable in variables.items():
         text = text.replace(f"{name}:", f"{variable}:")
     return text

@@ -43,10 +43,10 @@ class SlotStacks:
     def __init__(
         self,
         stack_of: Callable[[Place], Stack],
-        said: Callable[[Place, str, str], None],
+        report_progress: Callable[[Place, str, str], None],
         outputs: "Outputs",
     ) -> None:
-        self._stack_of, self._said, self._outputs = stack_of, said, outputs
+        self._stack_of, self._report_progress, self._outputs = stack_of, report_progress, outputs
         self._destroys = threading.BoundedSemaphore(DESTROYS_AT_ONCE)
 
     def up(self, place: Place) -> Steps[Came]:
@@ -63,7 +63,7 @@ class SlotStacks:
         except SlotError as error:
             raise Unavailable(str(error)) from error
         try:
-            output = stack.up(lambda phase, text: self._said(place, phase, text))
+            output = stack.up(lambda phase, text: self._report_progress(place, phase, text))
         except SlotBusyError as error:
             raise Unavailable(str(error)) from error
         except SlotError as error:
@@ -103,7 +103,7 @@ class SlotStacks:
         stack = self._stack_of(place)
         with self._destroys:
             try:
-                stack.destroy(lambda phase, text: self._said(place, phase, text))
+                stack.destroy(lambda phase, text: self._report_progress(place, phase, text))
                 stack.remove()
             except SlotError as error:
                 raise Unavailable(str(error)) from error

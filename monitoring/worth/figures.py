@@ -239,12 +239,13 @@ def _shares(paid: Sequence[Rental], use: Use | None, models: Mapping[str, str]) 
 
     A rental that reported none has the shares of its fleet, and if no host of it reported, the model that config names now.
     """
-    told = use.models if use else {}
+    models_of = use.models if use else {}
     of_fleet: dict[str, Counter[str]] = {}
     for one in paid:
-        of_fleet.setdefault(one.fleet, Counter()).update(told.get(one.instance_id, {}))
+        of_fleet.setdefault(one.fleet, Counter()).update(models_of.get(one.instance_id, {}))
     return {
-        one.instance_id: _normed(told.get(one.instance_id) or of_fleet[one.fleet]) or {models.get(one.fleet, ""): 1.0}
+        one.instance_id: _normed(models_of.get(one.instance_id) or of_fleet[one.fleet])
+        or {models.get(one.fleet, ""): 1.0}
         for one in paid
     }
 

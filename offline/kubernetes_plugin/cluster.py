@@ -26,9 +26,9 @@ class Refused(Exception):
     @property
     def immutable(self) -> bool:
         """Say whether the field can be set at creation only."""
-        said = str(self)
+        text = str(self)
         return self.status == 422 and any(
-            word in said for word in ("immutable", "cannot change", "Forbidden", "less than")
+            word in text for word in ("immutable", "cannot change", "Forbidden", "less than")
         )
 
 

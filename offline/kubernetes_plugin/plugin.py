@@ -23,11 +23,11 @@ SAME = provider_pb2.DiffResponse.DiffChanges.DIFF_NONE
 PROBE = "dry-run-"  # an object that is tried in another namespace, because its own is not there yet
 
 
-def _told(call: Callable[..., Any]) -> Callable[..., Any]:
+def _refusals_as_sentences(call: Callable[..., Any]) -> Callable[..., Any]:
     """Tell the engine a refusal as a sentence."""
 
     @wraps(call)
-    def told(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
+    def refused_in_words(self: Any, request: Any, context: grpc.ServicerContext) -> Any:
         try:
             return call(self, request, context)
         except NotReady as error:
@@ -37,7 +37,7 @@ def _told(call: Callable[..., Any]) -> Callable[..., Any]:
         except (Refused, KubeconfigError) as error:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 
-    return told
+    return refused_in_words
 
 
 class Plugin(provider_pb2_grpc.ResourceProviderServicer):
@@ -65,7 +65,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         self._upsert = given.get("upsertExistingObjects") == "true"
         return provider_pb2.ConfigureResponse(acceptSecrets=False, supportsPreview=True, acceptResources=False)
 
-    @_told
+    @_refusals_as_sentences
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Put the object where it belongs."""
         manifest = _manifest(request.news)
@@ -79,7 +79,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
             metadata["namespace"] = self._cluster.namespace
         return provider_pb2.CheckResponse(inputs=_struct(manifest))
 
-    @_told
+    @_refusals_as_sentences
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Ask the server what the object would become, and compare that with what it is."""
         before, after = _manifest(request.old_inputs), _manifest(request.news)
@@ -99,7 +99,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         keys = objects.changed_keys(objects.meant(live), objects.meant(wanted))
         return provider_pb2.DiffResponse(changes=CHANGED if keys else SAME, diffs=keys)
 
-    @_told
+    @_refusals_as_sentences
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Make the object; one that exists is taken over only if the provider is told so."""
         manifest = _manifest(request.properties)
@@ -114,7 +114,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         made = self._waiter.wait(manifest, made, request.timeout)
         return provider_pb2.CreateResponse(id=objects.id_of(made), properties=_struct(objects.meant(made)))
 
-    @_told
+    @_refusals_as_sentences
     def Read(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Say what the object is now; what the program did not ask for is the server's."""
         kind = Kind.of_urn(request.urn)
@@ -126,7 +126,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         inputs = objects.projected(asked, found) if asked else found
         return provider_pb2.ReadResponse(id=request.id, properties=_struct(found), inputs=_struct(inputs))
 
-    @_told
+    @_refusals_as_sentences
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Change the object in place."""
         manifest = _manifest(request.news)
@@ -136,7 +136,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
         made = self._waiter.wait(manifest, made, request.timeout)
         return provider_pb2.UpdateResponse(properties=_struct(objects.meant(made)))
 
-    @_told
+    @_refusals_as_sentences
     def Delete(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
         """Delete the object; one that is not there any more is deleted."""
         kind = Kind.of_urn(request.urn)

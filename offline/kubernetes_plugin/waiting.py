@@ -104,9 +104,9 @@ def reasons(pods: list[Manifest]) -> Iterator[str]:
         if rows.get("Ready", {}).get("status") == "True":
             continue
         containers = [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-        said = [word for row in containers if not row.get("ready") and (word := _of_container(row))]
-        said = said or [_words(row) for row in rows.values() if row["status"] != "True" and row.get("reason")]
-        yield f"pod {name}: {', '.join(said) or status.get('phase', 'unknown')}"
+        problems = [word for row in containers if not row.get("ready") and (word := _of_container(row))]
+        problems = problems or [_words(row) for row in rows.values() if row["status"] != "True" and row.get("reason")]
+        yield f"pod {name}: {', '.join(problems) or status.get('phase', 'unknown')}"
 
 
 def _of_container(row: dict[str, Any]) -> str:

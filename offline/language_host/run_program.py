@@ -30,37 +30,37 @@ PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 def main() -> NoReturn:
     """Run what the environment's GPU_FLEET_RUN describes and end the process without Python's own shutdown."""
-    order = json.loads(os.environ.pop("GPU_FLEET_RUN"))
-    die_with(order["host"])
+    request = json.loads(os.environ.pop("GPU_FLEET_RUN"))
+    die_with(request["host"])
     signal.signal(signal.SIGINT, lambda *_: os._exit(MESSAGE_SHOWN))
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # after a failed step it complains of abandoned futures
-    status = run(order)
+    status = run(request)
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)  # threads that still wait for the engine would hold an orderly exit, and print tracebacks
 
 
-def run(order: dict[str, Any]) -> int:
+def run(request: dict[str, Any]) -> int:
     """Set the SDK up for this order and run the program; returns the exit status."""
     pulumi.runtime.set_all_config(pulumi.runtime.get_config_env(), pulumi.runtime.get_config_secret_keys_env())
     pulumi.runtime.configure(
         pulumi.runtime.Settings(
-            monitor=order["monitor"],
-            engine=order["engine"],
-            project=order["project"],
-            stack=order["stack"],
-            organization=order["organization"],
-            parallel=order["parallel"],
-            dry_run=order["dry_run"],
-            root_directory=order["root_directory"],
+            monitor=request["monitor"],
+            engine=request["engine"],
+            project=request["project"],
+            stack=request["stack"],
+            organization=request["organization"],
+            parallel=request["parallel"],
+            dry_run=request["dry_run"],
+            root_directory=request["root_directory"],
         )
     )
-    program = order["program"]
-    sys.argv = [program, *order["arguments"]]
+    program = request["program"]
+    sys.argv = [program, *request["arguments"]]
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     # The SDK waits for each registration in a thread; Python's default (cores + 4) would let six run at once.
-    loop.set_default_executor(ThreadPoolExecutor(max_workers=4 * max(order["parallel"], 1)))
+    loop.set_default_executor(ThreadPoolExecutor(max_workers=4 * max(request["parallel"], 1)))
 
     def start() -> None:
         runpy.run_path(program, run_name="__main__")

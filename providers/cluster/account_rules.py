@@ -13,7 +13,7 @@ KINDS = ("servers", "networks", "firewalls", "primary_ips", "volumes")  # of wha
 ADVICE = "pulumi config set --path gpu-fleet:cluster"
 
 
-class ClusterWish(BaseModel):
+class ClusterSpec(BaseModel):
     """What stack config asks of Hetzner: the inputs of the resource `Account`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
@@ -67,7 +67,7 @@ def token_problem(token: str) -> str:
     )
 
 
-def moves(old: ClusterWish | None, new: ClusterWish) -> list[str]:
+def moves(old: ClusterSpec | None, new: ClusterSpec) -> list[str]:
     """Return a sentence for each edit that an existing cluster cannot follow."""
     if old is None:
         return []
@@ -88,77 +88,77 @@ def moves(old: ClusterWish | None, new: ClusterWish) -> list[str]:
     return found
 
 
-def problems(wish: ClusterWish, project: Project, stack_id: str | None, *, is_known: bool) -> list[str]:
+def problems(spec: ClusterSpec, project: Project, stack_id: str | None, *, is_known: bool) -> list[str]:
     """Return a sentence for each thing that Hetzner would refuse, before anything is made or turned off.
 
     `stack_id` is None while it is unknown. `is_known`: state has the cluster, so that a resource of its name with its mark is
     no stranger.
     """
-    return [*_place(wish, project), *_type(wish, project), *_names(wish, project, stack_id, is_known=is_known)]
+    return [*_place(spec, project), *_type(spec, project), *_names(spec, project, stack_id, is_known=is_known)]
 
 
-def price_of(wish: ClusterWish, pricing: Pricing) -> Price:
+def price_of(spec: ClusterSpec, pricing: Pricing) -> Price:
     """Return what the cluster costs a month."""
-    server = next((row for row in pricing.server_types if row.name == wish.server), None)
+    server = next((row for row in pricing.server_types if row.name == spec.server), None)
     address = next((row for row in pricing.primary_ips if row.type == "ipv4"), None)
     parts: dict[str, float | None] = {
-        wish.server: server.in_place(wish.location) if server else None,
-        "IPv4": address.in_place(wish.location) if address else None,
-        f"volume of {wish.volume_gb} GB": pricing.volume.per_gb.net * wish.volume_gb if pricing.volume else None,
+        spec.server: server.in_place(spec.location) if server else None,
+        "IPv4": address.in_place(spec.location) if address else None,
+        f"volume of {spec.volume_gb} GB": pricing.volume.per_gb.net * spec.volume_gb if pricing.volume else None,
     }
-    if wish.load_balancer:
+    if spec.load_balancer:
         balancer = next((row for row in pricing.load_balancer_types if row.name == LOAD_BALANCER), None)
-        parts["load balancer"] = balancer.in_place(wish.location) if balancer else None
+        parts["load balancer"] = balancer.in_place(spec.location) if balancer else None
     return Price(parts)
 
 
-def _place(wish: ClusterWish, project: Project) -> list[str]:
-    if wish.location in project.locations:
+def _place(spec: ClusterSpec, project: Project) -> list[str]:
+    if spec.location in project.locations:
         return []
-    return [f"gpu-fleet:cluster.location is {wish.location!r}, and Hetzner has {', '.join(sorted(project.locations))}."]
+    return [f"gpu-fleet:cluster.location is {spec.location!r}, and Hetzner has {', '.join(sorted(project.locations))}."]
 
 
-def _type(wish: ClusterWish, project: Project) -> list[str]:
-    kind = next((one for one in project.server_types if one.name == wish.server), None)
+def _type(spec: ClusterSpec, project: Project) -> list[str]:
+    kind = next((one for one in project.server_types if one.name == spec.server), None)
     names = [one.name for one in project.server_types if one.architecture == "x86"]
     if kind is None or kind.architecture != "x86":
-        near = difflib.get_close_matches(wish.server, names, n=3, cutoff=0.5) or sorted(names)
+        near = difflib.get_close_matches(spec.server, names, n=3, cutoff=0.5) or sorted(names)
         return [
-            f"gpu-fleet:cluster.server is {wish.server!r}, and Hetzner sells no such x86 type; take one of {', '.join(near)}."
+            f"gpu-fleet:cluster.server is {spec.server!r}, and Hetzner sells no such x86 type; take one of {', '.join(near)}."
         ]
     now = project.server
-    if now and now.server_type and now.server_type.name == wish.server:
+    if now and now.server_type and now.server_type.name == spec.server:
         return []
-    if kind.is_sold_out(wish.location):
-        others = [one.name for one in project.server_types if _fits(one, wish)]
+    if kind.is_sold_out(spec.location):
+        others = [one.name for one in project.server_types if _fits(one, spec)]
         other = f"choose another: {ADVICE}.server {others[0]}" if others else "try again later"
         return [
-            f"Hetzner has no {wish.server} left in {wish.location} now; nothing was turned off or made. Wait, or {other}"
+            f"Hetzner has no {spec.server} left in {spec.location} now; nothing was turned off or made. Wait, or {other}"
         ]
     if now and now.disk > kind.disk > 0:
-        smaller = f"{wish.server} has a disk of {kind.disk} GB, and the server's has {now.disk} GB"
+        smaller = f"{spec.server} has a disk of {kind.disk} GB, and the server's has {now.disk} GB"
         return [f"{smaller}; Hetzner shrinks none. Nothing was turned off."]
     return []
 
 
-def _fits(kind: ServerType, wish: ClusterWish) -> bool:
-    place = [row for row in kind.locations if row.name == wish.location]
-    return kind.architecture == "x86" and kind.name != wish.server and any(row.available is not False for row in place)
+def _fits(kind: ServerType, spec: ClusterSpec) -> bool:
+    place = [row for row in kind.locations if row.name == spec.location]
+    return kind.architecture == "x86" and kind.name != spec.server and any(row.available is not False for row in place)
 
 
-def _names(wish: ClusterWish, project: Project, stack_id: str | None, *, is_known: bool) -> list[str]:
+def _names(spec: ClusterSpec, project: Project, stack_id: str | None, *, is_known: bool) -> list[str]:
     found = []
     for kind, row in project.taken.items():
         what = kind.removesuffix("s").replace("_", " ")
         if row.owner and row.owner == stack_id:
             if not is_known:
                 found.append(
-                    f"the project has a {what} named {wish.name!r} (id {row.id}) with this stack's mark, which its state "
+                    f"the project has a {what} named {spec.name!r} (id {row.id}) with this stack's mark, which its state "
                     "does not know: an update was killed. Delete it in the console, and run pulumi up again."
                 )
         elif not (is_known and stack_id is None):
             found.append(
-                f"the project has a {what} named {wish.name!r} (id {row.id}) that this stack did not make; choose another "
+                f"the project has a {what} named {spec.name!r} (id {row.id}) that this stack did not make; choose another "
                 f"name: {ADVICE}.name NAME"
             )
     return found

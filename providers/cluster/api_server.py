@@ -34,10 +34,10 @@ def ready(host: Host, address: str, clock: Clock, ask: Callable[[str], str] | No
         if not cause:
             return found
         if clock.monotonic() > deadline:
-            said = host.run("journalctl -u k3s -n 8 --no-pager -o cat 2>/dev/null | cut -c -300").stdout.strip()
+            log = host.run("journalctl -u k3s -n 8 --no-pager -o cat 2>/dev/null | cut -c -300").stdout.strip()
             raise ClusterError(
                 f"the API of Kubernetes at {address}:{kubeconfig_text.PORT} is not ready after {READY_SECONDS:.0f} s "
-                f"({cause}). k3s says: {said or 'nothing'}"
+                f"({cause}). k3s says: {log or 'nothing'}"
             )
         clock.sleep(POLL_SECONDS)
 

@@ -182,8 +182,8 @@ class HetznerApi:
             self._clock.sleep(POLL_SECONDS)
             action = _read(Action, self._ask("GET", f"/actions/{action.id}").get("action"))
         if action.status != "success":
-            said = (action.error or {}).get("message", action.status)
-            raise ClusterError(f"Hetzner could not turn server {number} on: {said}")
+            why = (action.error or {}).get("message", action.status)
+            raise ClusterError(f"Hetzner could not turn server {number} on: {why}")
 
     def _list(self, kind: str, model: type[Row], **filters: str) -> Iterator[Row]:
         page: int | None = 1

@@ -9,7 +9,7 @@ from config.cluster import K3sConfig
 from providers import old_state
 from providers.cluster.errors import ClusterError
 from providers.cluster.k3s_config import K3sSettings, SnapshotPlace
-from providers.cluster.node import NodeWish
+from providers.cluster.node import NodeSpec
 
 NODE_NAME = "node-0"  # the same whatever the server is called: local disks of pods belong to a node by its name
 SECRETS = ("k3sToken", "nodePassword", "sshPrivateKey", "previousSshPrivateKey", "backupAccessKey", "backupSecretKey")
@@ -91,7 +91,7 @@ class NodeInputs(Way):
         return SnapshotPlace(own.endpoint, own.region, own.bucket, f"cluster/{own.stack_id}", *keys)
 
     @property
-    def wish(self) -> NodeWish:
+    def spec(self) -> NodeSpec:
         """What the server should be."""
         settings = K3sSettings(
             node=NODE_NAME,
@@ -103,4 +103,4 @@ class NodeInputs(Way):
             keep=self.backups.keep,
             place=self.place,
         )
-        return NodeWish(settings, self.k3s, self.public_key, self.node_password.get_secret_value(), self.device)
+        return NodeSpec(settings, self.k3s, self.public_key, self.node_password.get_secret_value(), self.device)

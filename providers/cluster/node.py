@@ -32,7 +32,7 @@ POLL_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
-class NodeWish:
+class NodeSpec:
     """What the server should be. `settings` lack the interface, which only the server knows; `device`: its volume."""
 
     settings: K3sSettings
@@ -51,56 +51,56 @@ class Node:
     def __init__(
         self,
         host: Host,
-        wish: NodeWish,
+        spec: NodeSpec,
         newest: Callable[[], str],
         clock: Clock,
         report: Progress,
         ask: Callable[[str], str] | None = None,
     ) -> None:
         """`ask`: see `api_server.ready`."""
-        self._host, self._wish, self._newest, self._clock, self._report = host, wish, newest, clock, report
+        self._host, self._spec, self._newest, self._clock, self._report = host, spec, newest, clock, report
         self._ask = ask
 
     def bring(self) -> str:
         """Do what is missing. Return the kubeconfig once the API answers."""
         facts = self._prepared()
-        settings = replace(self._wish.settings, interface=facts.interface)
+        settings = replace(self._spec.settings, interface=facts.interface)
         config = k3s_config(settings)
         # Without data the bucket is asked first: no cluster starts empty while it is unknown whether there was another one.
         snapshot = self._newest() if not facts.data else ""
-        wanted = Wanted(self._wish.k3s, _digest(config), _digest(self._wish.node_password), self._wish.login)
+        wanted = Wanted(self._spec.k3s, _digest(config), _digest(self._spec.node_password), self._spec.login)
         for step in steps(facts, wanted, has_snapshot=bool(snapshot)):
             self._do(step, config, facts, snapshot)
-        return ready(self._host, self._wish.settings.address, self._clock, self._ask)
+        return ready(self._host, self._spec.settings.address, self._clock, self._ask)
 
     def grow(self) -> None:
         """Let the volume's file system fill the volume, while pods go on. Raises StepFailed."""
-        shell(self._host, f"resize2fs {shlex.quote(self._wish.device)}", "the volume's file system did not grow")
+        shell(self._host, f"resize2fs {shlex.quote(self._spec.device)}", "the volume's file system did not grow")
         self._report("volume", "its file system fills it")
 
     def _prepared(self) -> ServerFacts:
         """Wait for cloud-init, and for the private network, which Hetzner attaches after the start."""
         deadline = self._clock.monotonic() + PREPARE_SECONDS
-        told = False
+        reported = False
         while True:
             facts = self._look()
             if facts.failed and not facts.prepared:
                 raise ClusterError(f"the server could not be prepared: {facts.failed}")
             if facts.prepared and facts.interface:
                 return facts
-            lacks = f"its private address {self._wish.settings.private}" if facts.prepared else "cloud-init"
+            lacks = f"its private address {self._spec.settings.private}" if facts.prepared else "cloud-init"
             if self._clock.monotonic() > deadline:
                 raise ClusterError(
                     f"the server still waits for {lacks} after {PREPARE_SECONDS:.0f} s; /var/log/cloud-init-output.log there "
                     "says more"
                 )
-            if not told:
+            if not reported:
                 self._report("prepare", f"the server waits for {lacks}")
-                told = True
+                reported = True
             self._clock.sleep(POLL_SECONDS)
 
     def _look(self) -> ServerFacts:
-        command = f"exec python3 -S - {shlex.quote(self._wish.settings.private)}"
+        command = f"exec python3 -S - {shlex.quote(self._spec.settings.private)}"
         result = shell(self._host, command, "the server cannot be looked at", FACTS.read_bytes(), 120)
         try:
             return ServerFacts.model_validate(json.loads(result.stdout))
@@ -110,11 +110,11 @@ class Node:
     def _do(self, step: Step, config: str, facts: ServerFacts, snapshot: str) -> None:
         match step:
             case Step.AUTHORIZE:
-                self._host.put(f"{self._wish.login}\n".encode(), LOGIN, 0o600)
+                self._host.put(f"{self._spec.login}\n".encode(), LOGIN, 0o600)
                 self._report("login", "the server knows this stack's key, and no other")
             case Step.SNAPSHOT:
-                ready(self._host, self._wish.settings.address, self._clock, self._ask)
-                name = f"before-{self._wish.k3s.version.replace('+', '-')}"
+                ready(self._host, self._spec.settings.address, self._clock, self._ask)
+                name = f"before-{self._spec.k3s.version.replace('+', '-')}"
                 shell(
                     self._host,
                     f"/usr/local/bin/k3s etcd-snapshot save --name {shlex.quote(name)}",
@@ -124,9 +124,9 @@ class Node:
                 self._report("snapshot", f"{name}, of k3s {facts.version}")
             case Step.FETCH:
                 self._fetch()
-                self._report("k3s", f"{self._wish.k3s.version} is installed, its digest as in stack config")
+                self._report("k3s", f"{self._spec.k3s.version} is installed, its digest as in stack config")
             case Step.CONFIGURE:
-                self._host.put(self._wish.node_password.encode(), PASSWORD, 0o600)
+                self._host.put(self._spec.node_password.encode(), PASSWORD, 0o600)
                 self._host.put(config.encode(), CONFIG, 0o600)
             case Step.RESTORE:
                 self._restore(snapshot)
@@ -136,7 +136,7 @@ class Node:
                 service(self._host, "restart")
 
     def _fetch(self) -> None:
-        self._host.put(node_file(self._wish.k3s, self._wish.device).encode(), NODE_FILE, 0o644)
+        self._host.put(node_file(self._spec.k3s, self._spec.device).encode(), NODE_FILE, 0o644)
         done = self._host.run(f"{PROGRAM} k3s", timeout=FETCH_SECONDS)
         if done.status:
             raise ClusterError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "k3s was not fetched")

@@ -116,13 +116,13 @@ class AccountProvider(_ClusterProvider):
 
         A silence of Hetzner is no reason against an update of an existing cluster.
         """
-        from providers.cluster.account_rules import ClusterWish  # noqa: PLC0415
-        from providers.cluster.session import judge, wish_of  # noqa: PLC0415
+        from providers.cluster.account_rules import ClusterSpec  # noqa: PLC0415
+        from providers.cluster.session import judge, spec_of  # noqa: PLC0415
 
-        wish, old, stack_id = ClusterWish.model_validate(_known(news)), wish_of(olds), _known(news).get("stackId")
+        spec, old, stack_id = ClusterSpec.model_validate(_known(news)), spec_of(olds), _known(news).get("stackId")
         try:
-            with closing(self._api(wish.api_url)) as api:
-                found, price = judge(api, self._token, wish, old, stack_id)
+            with closing(self._api(spec.api_url)) as api:
+                found, price = judge(api, self._token, spec, old, stack_id)
         except HetznerDown as error:
             if old is None:
                 return CheckResult(news, [CheckFailure("", f"{error}: nothing was made. Run the command again later.")])
@@ -131,7 +131,7 @@ class AccountProvider(_ClusterProvider):
         except ClusterError as error:
             return CheckResult(news, [CheckFailure("", f"{error}. Check gpu-fleet:hcloudToken.")])
         if price and not found:
-            print_progress(f"cluster  {price.sentence(wish.name)}")
+            print_progress(f"cluster  {price.sentence(spec.name)}")
         return CheckResult(news, [CheckFailure("", one) for one in found])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
@@ -147,11 +147,11 @@ class AccountProvider(_ClusterProvider):
         return UpdateResult(self._priced(news))
 
     def _priced(self, props: dict[str, Any]) -> dict[str, Any]:
-        from providers.cluster.account_rules import ClusterWish, price_of  # noqa: PLC0415
+        from providers.cluster.account_rules import ClusterSpec, price_of  # noqa: PLC0415
 
-        wish, euros = ClusterWish.model_validate(props), None
-        with suppress(ClusterError), closing(self._api(wish.api_url)) as api:
-            euros = price_of(wish, api.pricing()).euros
+        spec, euros = ClusterSpec.model_validate(props), None
+        with suppress(ClusterError), closing(self._api(spec.api_url)) as api:
+            euros = price_of(spec, api.pricing()).euros
         return {**props, "eurosAMonth": euros}
 
 
@@ -256,7 +256,7 @@ def _secret(*more: str) -> pulumi.ResourceOptions:
 
 
 class Account(Resource, module="cluster", name="Account"):
-    """The project at Hetzner. Inputs: those of `account_rules.ClusterWish`, and `stackId`. Output: `eurosAMonth`, net."""
+    """The project at Hetzner. Inputs: those of `account_rules.ClusterSpec`, and `stackId`. Output: `eurosAMonth`, net."""
 
     eurosAMonth: pulumi.Output[float | None]  # noqa: N815 -- a property of the resource, spelt as in state
 

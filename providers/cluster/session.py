@@ -10,7 +10,7 @@ from bootstrap.errors import BootstrapError, HostUnreachable
 from bootstrap.services import Progress
 from bootstrap.ssh_host import SshHost
 from providers.cluster import kubeconfig_text
-from providers.cluster.account_rules import KINDS, ClusterWish, Price, Project, moves, price_of, problems, token_problem
+from providers.cluster.account_rules import KINDS, ClusterSpec, Price, Project, moves, price_of, problems, token_problem
 from providers.cluster.api_server import renewed
 from providers.cluster.errors import ClusterError
 from providers.cluster.hetzner_api import HetznerApi
@@ -23,7 +23,7 @@ LOGIN_SECONDS = 600.0
 
 
 def judge(
-    api: HetznerApi, token: str, wish: ClusterWish, old: ClusterWish | None, stack_id: str | None
+    api: HetznerApi, token: str, spec: ClusterSpec, old: ClusterSpec | None, stack_id: str | None
 ) -> tuple[list[str], Price | None]:
     """Return what keeps the project from giving the cluster, one sentence each, and what it costs a month.
 
@@ -31,14 +31,14 @@ def judge(
     """
     if problem := token_problem(token):
         return [problem], None
-    if stays := moves(old, wish):
+    if stays := moves(old, spec):
         return stays, None
     api.confirm_writable()
-    kinds = (*KINDS, *(["load_balancers"] if wish.load_balancer else []))
-    taken = {kind: row for kind in kinds if (row := api.named(kind, wish.name))}
-    server = api.server_named(wish.name) if "servers" in taken else None
+    kinds = (*KINDS, *(["load_balancers"] if spec.load_balancer else []))
+    taken = {kind: row for kind in kinds if (row := api.named(kind, spec.name))}
+    server = api.server_named(spec.name) if "servers" in taken else None
     project = Project(api.locations(), api.server_types(), api.pricing(), server, taken)
-    return problems(wish, project, stack_id, is_known=old is not None), price_of(wish, project.pricing)
+    return problems(spec, project, stack_id, is_known=old is not None), price_of(spec, project.pricing)
 
 
 def bring_node(
@@ -53,7 +53,7 @@ def bring_node(
         api.power_on(inputs.server_id)
     with _host(inputs, clock, report) as host:
         node = Node(
-            host, inputs.wish, lambda: newest_snapshot(inputs.place, inputs.backups.own_endpoint), clock, report
+            host, inputs.spec, lambda: newest_snapshot(inputs.place, inputs.backups.own_endpoint), clock, report
         )
         text = node.bring()
         if grows:
@@ -91,6 +91,6 @@ def _host(way: Way, clock: Clock, report: Progress) -> Iterator[SshHost]:
         raise ClusterError(f"{error}. Run pulumi up again; it goes on from here.") from None
 
 
-def wish_of(props: Mapping[str, Any]) -> ClusterWish | None:
+def spec_of(props: Mapping[str, Any]) -> ClusterSpec | None:
     """Return the wish of an earlier program; None without one."""
-    return ClusterWish.model_validate(props) if props.get("location") else None
+    return ClusterSpec.model_validate(props) if props.get("location") else None

@@ -99,7 +99,7 @@ def parse(value: Any) -> Applied:
     try:
         return Applied.model_validate({**value, **kept, "unreadable": unreadable})
     except ValidationError as error:
-        raise UnreadableOutputError(f"the output `{NAME}`: {told(error)}") from None
+        raise UnreadableOutputError(f"the output `{NAME}`: {describe_errors(error)}") from None
 
 
 def digest_of(instance: Mapping[str, Any], secret: str) -> str:
@@ -117,11 +117,11 @@ def _readable(kind: str, rows: Any, model: type[Part], unreadable: dict[str, str
         try:
             found[str(name)] = model.model_validate(row)
         except ValidationError as error:
-            unreadable[f"{kind}.{name}"] = told(error)
+            unreadable[f"{kind}.{name}"] = describe_errors(error)
     return found
 
 
-def told(error: ValidationError) -> str:
+def describe_errors(error: ValidationError) -> str:
     """Return what is wrong by field, and no value."""
     rows = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)

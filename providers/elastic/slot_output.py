@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from providers.elastic.applied import Part, UnreadableOutputError, told
+from providers.elastic.applied import Part, UnreadableOutputError, describe_errors
 
 NAME = "slot"  # of the output
 DIGEST = "digest"  # of a plain output beside it, so that the engine's events tell it
@@ -50,4 +50,4 @@ def parse(value: Any) -> SlotOutput:
     try:
         return SlotOutput.model_validate(value)
     except ValidationError as error:
-        raise UnreadableOutputError(f"the output `{NAME}`: {told(error)}") from None
+        raise UnreadableOutputError(f"the output `{NAME}`: {describe_errors(error)}") from None

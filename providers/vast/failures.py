@@ -83,7 +83,7 @@ def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.Atte
             [
                 f"{name} did not come online ({spent}); everything was given back.",
                 *describe_attempts(failures),
-                "Run `pulumi up` again to try other machines, or tighten the wishes that the failures name.",
+                "Run `pulumi up` again to try other machines, or tighten the requirements that the failures name.",
             ]
         ),
     )

@@ -80,7 +80,7 @@ def create(settings: InstanceSettings, context: OperationContext) -> dict[str, A
     rented_on = account.learned(context.market, None, lambda: True)
     limits = settings.to_limits()
     bootstrap = bootstrap_of(settings, settings, context, in_state=False)
-    order = InstanceRequest(
+    request = InstanceRequest(
         name=settings.name,
         label=settings.label,
         requirements=settings.to_requirements(),
@@ -93,7 +93,7 @@ def create(settings: InstanceSettings, context: OperationContext) -> dict[str, A
     )
     served = bring_online(
         Renter(context.market, context.clock, limits),
-        order,
+        request,
         bootstrap,
         context.report_progress,
         context.ledger,

@@ -138,4 +138,4 @@ def why_not(
     ranked = find_offers(market, requirements, records=records)
     place = next((number for number, other in enumerate(ranked, 1) if other.machine_id == offer.machine_id), None)
     ahead = f"tried as number {place} of {len(ranked)}" if place else f"not among the {len(ranked)} best"
-    return [*lines, f"  fulfils every wish; {ahead}, by the expected price of an hour that works"]
+    return [*lines, f"  fulfils every requirement; {ahead}, by the expected price of an hour that works"]

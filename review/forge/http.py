@@ -63,28 +63,28 @@ class Api:
                     raise OutcomeUnknown(self._silent(str(error) or type(error).__name__)) from None
                 trouble, wait = str(error) or type(error).__name__, broken_seconds(tries)
             else:
-                body, told = _parsed(answer)
+                body, message = _parsed(answer)
                 if answer.is_success:
                     return Answer(body, answer.headers)
-                trouble = f"{answer.status_code} {told}".strip()
-                if is_limited(answer.status_code, answer.headers, told):
+                trouble = f"{answer.status_code} {message}".strip()
+                if is_limited(answer.status_code, answer.headers, message):
                     wait = limited_seconds(answer.headers, tries, self._clock.time())
                 elif answer.status_code >= 500:
                     if method == "POST":
                         raise OutcomeUnknown(self._silent(trouble))
                     wait = broken_seconds(tries)
                 else:
-                    raise ForgeError(self._refused(answer.status_code, told))
+                    raise ForgeError(self._refused(answer.status_code, message))
             waited += wait
             if tries + 1 == TRIES or waited > PATIENCE_SECONDS:
                 break
             self._clock.sleep(wait)
         raise ForgeError(self._silent(trouble, wait))
 
-    def _refused(self, status: int, told: str) -> str:
+    def _refused(self, status: int, message: str) -> str:
         advice = self._advice.get(status, "")
         return " ".join(
-            filter(None, [f"{self._forge} refused the comment ({status}: {visible(told, 200)}).", advice, DONE])
+            filter(None, [f"{self._forge} refused the comment ({status}: {visible(message, 200)}).", advice, DONE])
         )
 
     def _silent(self, trouble: str, wait: float = 0.0) -> str:
@@ -100,5 +100,5 @@ def _parsed(answer: httpx.Response) -> tuple[Any, str]:
         return None, "an answer that is no JSON"
     if not isinstance(body, dict):
         return body, ""
-    told = [body.get("message") or body.get("error") or "", *(body.get("errors") or [])]
-    return body, "; ".join(one if isinstance(one, str) else json.dumps(one) for one in told if one)
+    messages = [body.get("message") or body.get("error") or "", *(body.get("errors") or [])]
+    return body, "; ".join(one if isinstance(one, str) else json.dumps(one) for one in messages if one)

@@ -15,8 +15,8 @@ def is_limited(status: int, headers: Mapping[str, str], message: str) -> bool:
     """Return whether an answer is a refusal for too many requests. `headers` are in lower case."""
     if status == 429:
         return True
-    told = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0" or "rate limit" in message.lower()
-    return status == 403 and told
+    limited = "retry-after" in headers or headers.get("x-ratelimit-remaining") == "0" or "rate limit" in message.lower()
+    return status == 403 and limited
 
 
 def limited_seconds(headers: Mapping[str, str], tries: int, now: float) -> float:

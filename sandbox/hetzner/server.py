@@ -61,8 +61,8 @@ def _admit(project: Project, rates: Rates, request: Request, headers: dict[str, 
     token = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if len(token) != TOKEN_LETTERS or token not in project.tokens:
         raise HetznerError("unauthorized", "unable to authenticate")
-    allowed, told = rates.take(token, project.now)
-    headers.update(told)
+    allowed, limit_headers = rates.take(token, project.now)
+    headers.update(limit_headers)
     if not allowed:
         raise HetznerError("rate_limit_exceeded", "limit of requests reached")
     if request.method != "GET" and not project.tokens[token]:

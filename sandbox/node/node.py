@@ -96,7 +96,7 @@ class Node:
         assert self._keeper.stdin is not None
         self._keeper.stdin.write("restart\n")
         self._keeper.stdin.flush()
-        self.first = self._told()
+        self.first = self._first_process()
         self._await(time.monotonic() + START_SECONDS)
 
     def stop(self) -> None:
@@ -171,9 +171,9 @@ class Node:
                 pass_fds=[lock.fileno()],
                 start_new_session=True,
             )
-        self.first = self._told()
+        self.first = self._first_process()
 
-    def _told(self) -> int:
+    def _first_process(self) -> int:
         assert self._keeper is not None
         assert self._keeper.stdout is not None
         line = self._keeper.stdout.readline()

@@ -144,8 +144,8 @@ class Postgres:
             check=False,
         )
         if made.returncode:
-            said = made.stdout.decode(errors="replace").strip().splitlines()[-3:]
-            raise ServiceError(f"PostgreSQL cannot make its data in {half}: {' | '.join(said)}{_hint()}")
+            last_lines = made.stdout.decode(errors="replace").strip().splitlines()[-3:]
+            raise ServiceError(f"PostgreSQL cannot make its data in {half}: {' | '.join(last_lines)}{_hint()}")
         half.replace(self._data)
 
     def _end_leftover(self) -> None:

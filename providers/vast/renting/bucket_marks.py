@@ -63,7 +63,7 @@ class BucketMarks:
     def write(self, mark: str, held: Held, seen: Held | None) -> None:
         """Replace the mark that was seen, unless another creator has replaced it meanwhile."""
         text = _Object(instance=held.instance, by=held.by).model_dump_json()
-        order = {
+        put = {
             "Bucket": self._bucket,
             "Key": _key(mark),
             "Body": f"{text}\n".encode(),
@@ -72,7 +72,7 @@ class BucketMarks:
         condition = {"IfMatch": seen.version} if seen else {"IfNoneMatch": "*"}
         with _knowable():
             # The second write tells whether the store obeys conditions. If it does not, the last writer has won.
-            if put_if(self._client(), order, **condition) and put_if(self._client(), order, IfNoneMatch="*"):
+            if put_if(self._client(), put, **condition) and put_if(self._client(), put, IfNoneMatch="*"):
                 self._clock.sleep(SETTLE_SECONDS)
 
     def clear(self, mark: str, instance_id: int) -> None:

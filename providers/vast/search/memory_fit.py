@@ -57,20 +57,20 @@ class Need:
 class Fit:
     """A model and its serving options; the search asks them about memory."""
 
-    about: ModelInfo
-    order: ServingOptions
+    model: ModelInfo
+    options: ServingOptions
 
     @classmethod
     def of(
-        cls, about: ModelInfo | None, arguments: Sequence[str], environment: Mapping[str, str] | None = None
+        cls, model: ModelInfo | None, arguments: Sequence[str], environment: Mapping[str, str] | None = None
     ) -> "Fit | None":
         """Return the fit, or None if the manifest does not describe the model."""
-        return cls(about, read_options(about, arguments, environment)) if about else None
+        return cls(model, read_options(model, arguments, environment)) if model else None
 
     @property
     def least_mib(self) -> float:
         """Memory in MiB below which we rent no GPU; 0 if the arguments make the estimate unreliable."""
-        return 0.0 if self.order.loose else self.need.least_mib
+        return 0.0 if self.options.loose else self.need.least_mib
 
     def may_be_too_small(self, gpu_mib: float) -> bool:
         """Return True if the memory may be too small. We rent such a GPU only if no larger one fits."""
@@ -79,96 +79,96 @@ class Fit:
     @property
     def need(self) -> Need:
         """The memory need of one GPU."""
-        return need(self.about, self.order)
+        return need(self.model, self.options)
 
     def doubts(self, gpu_count: int) -> list[str]:
         """Return one sentence for each setting that may work but is perhaps a mistake."""
-        return doubts(self.about, self.order, gpu_count)
+        return doubts(self.model, self.options, gpu_count)
 
     def refused(self, gpu_mib: float) -> str:
         """Return why GPUs with this memory are too small, and the arguments that would make the model fit."""
-        ways = advice(self.about, self.order, gpu_mib)
+        ways = advice(self.model, self.options, gpu_mib)
         would = f"it would fit with {' or '.join(ways)}" if ways else "no argument would make it fit"
         return f"The model {self.need.describe()}. On {gpu_mib * MIB / GIB:.0f} GiB {would}."
 
 
-def need(about: ModelInfo, order: ServingOptions) -> Need:
+def need(model: ModelInfo, options: ServingOptions) -> Need:
     """Return the memory need of one GPU for a model with these serving options."""
-    context = order.context if order.context is not None else min(SHORTEST_CONTEXT, about.context_length)
+    context = options.context if options.context is not None else min(SHORTEST_CONTEXT, model.context_length)
     # With fewer KV heads than GPUs, each GPU holds a copy of one head.
-    split = order.pipeline * min(order.tensor, about.kv_heads)
+    split = options.pipeline * min(options.tensor, model.kv_heads)
     return Need(
-        weights=max(0.0, about.weight_bytes * order.weight_factor / order.gpus - order.offload_bytes),
-        cache=about.cached_values(context) * order.cache_bytes / split,
+        weights=max(0.0, model.weight_bytes * options.weight_factor / options.gpus - options.offload_bytes),
+        cache=model.cached_values(context) * options.cache_bytes / split,
         context=context,
-        utilization=order.utilization,
+        utilization=options.utilization,
     )
 
 
-def contradictions(about: ModelInfo, order: ServingOptions, gpu_count: int) -> list[str]:
+def contradictions(model: ModelInfo, options: ServingOptions, gpu_count: int) -> list[str]:
     """Return one sentence for each contradiction between vLLM's arguments and the model or the instance's GPUs.
 
     Contains only settings that vLLM always refuses. `doubts` has the settings that may work.
     """
-    if order.loose:
+    if options.loose:
         return []
     found = []
-    if not about.splits_over(order.tensor):
-        sizes = ", ".join(map(str, about.tensor_parallel_sizes))
+    if not model.splits_over(options.tensor):
+        sizes = ", ".join(map(str, model.tensor_parallel_sizes))
         found.append(
-            f"--tensor-parallel-size {order.tensor} does not divide the model's {about.attention_heads} attention heads and "
-            f"{about.kv_heads} of the KV cache; possible are {sizes}"
+            f"--tensor-parallel-size {options.tensor} does not divide the model's {model.attention_heads} attention heads "
+            f"and {model.kv_heads} of the KV cache; possible are {sizes}"
         )
-    if (wanted := order.gpus * order.data) > gpu_count:
+    if (wanted := options.gpus * options.data) > gpu_count:
         found.append(f"vLLM's arguments ask for {wanted} GPUs and an instance has gpu.count {gpu_count}")
     # Older manifests give the context without its rope scaling, so it may be shorter than vLLM's limit.
-    if _too_long(about, order) and about.model_type is not None and not order.longer:
+    if _too_long(model, options) and model.model_type is not None and not options.longer:
         found.append(
-            f"--max-model-len {order.context} is longer than the model's context of {about.context_length}; if it is meant, "
-            f'set {LONGER}: "1" in the fleet\'s environment'
+            f"--max-model-len {options.context} is longer than the model's context of {model.context_length}; if it is "
+            f'meant, set {LONGER}: "1" in the fleet\'s environment'
         )
     return found
 
 
-def doubts(about: ModelInfo, order: ServingOptions, gpu_count: int) -> list[str]:
+def doubts(model: ModelInfo, options: ServingOptions, gpu_count: int) -> list[str]:
     """Return one sentence for each setting that may work but is perhaps a mistake."""
-    found = ["vLLM's arguments change the model or its memory: the estimate may be wrong"] if order.loose else []
-    if (used := order.gpus * order.data) < gpu_count:
+    found = ["vLLM's arguments change the model or its memory: the estimate may be wrong"] if options.loose else []
+    if (used := options.gpus * options.data) < gpu_count:
         found.append(f"vLLM uses {used} of the {gpu_count} GPUs that are paid for")
-    if _too_long(about, order) and not contradictions(about, order, gpu_count):
-        found.append(f"--max-model-len {order.context} is longer than the model's context of {about.context_length}")
+    if _too_long(model, options) and not contradictions(model, options, gpu_count):
+        found.append(f"--max-model-len {options.context} is longer than the model's context of {model.context_length}")
     return found
 
 
-def _too_long(about: ModelInfo, order: ServingOptions) -> bool:
-    return order.context is not None and order.context > about.context_length
+def _too_long(model: ModelInfo, options: ServingOptions) -> bool:
+    return options.context is not None and options.context > model.context_length
 
 
-def advice(about: ModelInfo, order: ServingOptions, gpu_mib: float) -> list[str]:
+def advice(model: ModelInfo, options: ServingOptions, gpu_mib: float) -> list[str]:
     """Return the arguments that would make the model fit a GPU with this memory, smallest change first."""
     have = gpu_mib * MIB
     found = []
-    if longest := _longest(about, order, have):
+    if longest := _longest(model, options, have):
         found.append(f"--max-model-len {longest}")
-    smaller = replace(order, cache_bytes=1)
-    if order.cache_bytes > 1 and need(about, smaller).gpu_bytes <= have:
+    smaller = replace(options, cache_bytes=1)
+    if options.cache_bytes > 1 and need(model, smaller).gpu_bytes <= have:
         found.append("--kv-cache-dtype fp8")
-    for size in about.tensor_parallel_sizes:
-        split = replace(order, tensor=size)
-        if size > order.tensor and need(about, split).gpu_bytes <= have:
-            found.append(f"gpu.count {size * order.pipeline} with --tensor-parallel-size {size}")
+    for size in model.tensor_parallel_sizes:
+        split = replace(options, tensor=size)
+        if size > options.tensor and need(model, split).gpu_bytes <= have:
+            found.append(f"gpu.count {size * options.pipeline} with --tensor-parallel-size {size}")
             break
     return found
 
 
-def _longest(about: ModelInfo, order: ServingOptions, have: float) -> int | None:
+def _longest(model: ModelInfo, options: ServingOptions, have: float) -> int | None:
     """Return the longest context that fits, in blocks of 256 tokens; None if it is too short or no shorter than now."""
-    asked = order.context if order.context is not None else 0
+    asked = options.context if options.context is not None else 0
     below, above = SHORTEST_CONTEXT // 256, asked // 256
-    if above <= below or need(about, replace(order, context=below * 256)).gpu_bytes > have:
+    if above <= below or need(model, replace(options, context=below * 256)).gpu_bytes > have:
         return None
     while above - below > 1:  # the need grows with the context, so `below` and shorter contexts always fit
         middle = (below + above) // 2
-        fits = need(about, replace(order, context=middle * 256)).gpu_bytes <= have
+        fits = need(model, replace(options, context=middle * 256)).gpu_bytes <= have
         below, above = (middle, above) if fits else (below, middle)
     return below * 256

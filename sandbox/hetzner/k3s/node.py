@@ -62,7 +62,7 @@ class Node:
         self._order = Order(of_node(self._site, images, after))
         self._children: dict[str, tuple[Program, Child]] = {}
         self._disks = Provisioner(api, Path(settings.text("default-local-storage-path") or settings.data / "storage"))
-        self._declared, self._looked, self._told = False, 0.0, False
+        self._declared, self._looked, self._reported = False, 0.0, False
 
     def prepare(self) -> None:
         """Write keys and settings."""
@@ -113,8 +113,8 @@ class Node:
             self._disks.turn()
         except Refused as error:
             say(f"{error}", "warning")
-        if self._order.complete and not self._told:
-            self._told = True
+        if self._order.complete and not self._reported:
+            self._reported = True
             say(f"Node {self._site.name} runs pods.")
 
     def _declare(self) -> None:

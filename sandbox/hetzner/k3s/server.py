@@ -175,5 +175,5 @@ def _kubeconfig(settings: Settings, folder: Path) -> None:
 def _tell_ready() -> None:
     place = os.environ.get("NOTIFY_SOCKET")
     if place:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as told:
-            told.sendto(b"READY=1", place)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notify:
+            notify.sendto(b"READY=1", place)

@@ -98,7 +98,7 @@ def test_a_change_that_fails_after_another_slot_served_by_the_edit_holds_up_the_
     world.tick(loop)
     world.begun.reverse()
     world.finish()
-    assert [task.told.event for task, _steps in world.begun if task.told] == [Event.SERVED, Event.BROKE]
+    assert [task.run_end.event for task, _steps in world.begun if task.run_end] == [Event.SERVED, Event.BROKE]
 
     world.slow = False
     for _tick in range(5):

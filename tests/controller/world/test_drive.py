@@ -5,13 +5,13 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.ports import Pause, Place, Steps, Told
+from controller.ports import Pause, Place, RunEnd, Steps
 from controller.slots import Event, Slot
 from controller.world.drive import Ending, Threads, ThreadTask, drive
 from tests.doubles.clock import FakeClock
 
 SECONDS = 10.0
-TOLD = Told(Event.SERVED, Slot(0), 0.4, ())
+RUN_END = RunEnd(Event.SERVED, Slot(0), 0.4, ())
 
 
 def place(index: int) -> Place:
@@ -23,11 +23,11 @@ def until_done(*tasks: ThreadTask) -> None:
         assert task.wait(SECONDS)
 
 
-def blocked(began: threading.Event, go: threading.Event) -> Steps[Told | None]:
+def blocked(began: threading.Event, go: threading.Event) -> Steps[RunEnd | None]:
     began.set()
     assert go.wait(SECONDS)
     yield Pause()
-    return TOLD
+    return RUN_END
 
 
 def test_steps_are_waited_for_and_their_result_is_returned() -> None:
@@ -73,12 +73,12 @@ def test_few_boots_run_at_once_and_an_end_waits_for_none() -> None:
     assert not began[2].is_set()
     go.set()
     until_done(*boots, end)
-    assert [task.told for task in (*boots, end)] == [TOLD] * 4
+    assert [task.run_end for task in (*boots, end)] == [RUN_END] * 4
 
 
 @pytest.mark.parametrize(("error", "told"), [(RuntimeError("no"), ["slot 0 of burst: no"]), (Ending(), [])])
 def test_a_process_that_fails_tells_nothing_but_its_failure(error: Exception, told: list[str]) -> None:
-    def steps() -> Steps[Told | None]:
+    def steps() -> Steps[RunEnd | None]:
         yield Pause()
         raise error
 
@@ -90,13 +90,13 @@ def test_a_process_that_fails_tells_nothing_but_its_failure(error: Exception, to
     task = threads.start(place(0), steps(), boots=True)
 
     until_done(task)
-    assert (task.told, failures, ended) == (None, told, [])
+    assert (task.run_end, failures, ended) == (None, told, [])
 
 
 def test_a_process_that_tells_something_wakes_the_loop() -> None:
-    def steps() -> Steps[Told | None]:
+    def steps() -> Steps[RunEnd | None]:
         yield Pause()
-        return TOLD
+        return RUN_END
 
     woken = threading.Event()
     threads = Threads(lambda _seconds: None, 1, lambda *_: None, woken.set)

@@ -8,7 +8,7 @@ from controller.demand import Claim, Queue
 from controller.leaving import Gate
 from controller.loop.tick import Loop
 from controller.plan import Plan
-from controller.ports import Fleet, Life, Place, Ports, Sight, Steps, Told, Value
+from controller.ports import Fleet, Life, Place, Ports, RunEnd, Sight, Steps, Value
 from controller.reasons import Reason
 from controller.scaling import Decision
 from controller.slots import Event, Slot, State
@@ -159,7 +159,7 @@ class Controller:
 
     # -- slot processes
 
-    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> "Run":
+    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> "Run":
         process = self.world.start(str(place), iter(()), self.me)
         process.steps = begun(self.world, process, steps)
         return Run(process)
@@ -217,9 +217,9 @@ class Run:
         return self.process.done or not self.process.alive
 
     @property
-    def told(self) -> Told | None:
+    def run_end(self) -> RunEnd | None:
         result = self.process.result
-        return result if isinstance(result, Told) else None
+        return result if isinstance(result, RunEnd) else None
 
 
 def life(instance: Instance | None) -> Life:
@@ -229,7 +229,7 @@ def life(instance: Instance | None) -> Life:
     return Life.DEAD if instance.dead or not instance.booted else Life.THERE
 
 
-def begun(world: World, me: Process, steps: Steps[Told | None]) -> Generator[float, None, Told | None]:
+def begun(world: World, me: Process, steps: Steps[RunEnd | None]) -> Generator[float, None, RunEnd | None]:
     yield from world.seam(me, START_SECONDS)
     return (yield from played(world, me, steps))
 

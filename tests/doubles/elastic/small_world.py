@@ -11,7 +11,7 @@ from controller.leaving import Gate, Look
 from controller.loop.tick import Loop
 from controller.money import Money
 from controller.plan import Plan
-from controller.ports import Came, Fleet, Life, Pause, Place, Ports, Sight, Steps, Told, Unavailable
+from controller.ports import Came, Fleet, Life, Pause, Place, Ports, RunEnd, Sight, Steps, Unavailable
 from controller.reasons import Reason
 from controller.scaling import Decision
 from controller.slots import Event, Slot, State
@@ -37,7 +37,7 @@ class Lock:
 class Done:
     """A slot process that ran to its end at once."""
 
-    told: Told | None
+    run_end: RunEnd | None
     done: bool = True
 
 
@@ -56,7 +56,7 @@ class SmallWorld:
     lock: Lock = field(default_factory=Lock)
     unknown: bool = False  # what is applied
     slow: bool = False  # slot processes stand still at their pauses, until `go_on` and `finish`
-    begun: list[tuple[Done, Steps[Told | None]]] = field(default_factory=list)
+    begun: list[tuple[Done, Steps[RunEnd | None]]] = field(default_factory=list)
     stuck: bool = False  # slot processes do not run
     confirmed: bool = True  # by the market, that all is given back
     digest: str = "new"
@@ -180,7 +180,7 @@ class SmallWorld:
             self.made.pop(place, None)
         return self.confirmed
 
-    def start(self, place: Place, steps: Steps[Told | None], boots: bool) -> Done:
+    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> Done:
         if self.stuck:
             return Done(None, done=False)
         if self.slow:
@@ -201,7 +201,7 @@ class SmallWorld:
     def finish(self) -> None:
         """Let the slot processes end."""
         for task, steps in self.begun:
-            task.told, task.done = drive(steps, self.clock.sleep), True
+            task.run_end, task.done = drive(steps, self.clock.sleep), True
 
     # -- money and ledger
 

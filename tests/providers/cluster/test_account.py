@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from providers.cluster.account_rules import ClusterWish, Price, price_of
+from providers.cluster.account_rules import ClusterSpec, Price, price_of
 from providers.cluster.errors import ClusterError, HetznerDown, HetznerRefused
 from providers.cluster.hetzner_api import TRIES, HetznerApi, Pricing
 from providers.cluster.session import judge
@@ -43,7 +43,7 @@ class Emulated:
         self, token: str = TOKEN, old: Any = None, stack_id: str | None = None, **given: Any
     ) -> tuple[list[str], Price | None]:
         with closing(HetznerApi(self.url, token, FakeClock())) as api:
-            return judge(api, token, wish(**given), old, stack_id)
+            return judge(api, token, spec(**given), old, stack_id)
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def hetzner() -> Iterator[Emulated]:
     server.stop()
 
 
-def wish(**given: Any) -> ClusterWish:
+def spec(**given: Any) -> ClusterSpec:
     base = {"apiUrl": "unused", "name": NAME, "location": "fsn1", "server": "cx33", "volumeGb": 20}
-    return ClusterWish.model_validate({**base, "network": "10.0.0.0/16", **given})
+    return ClusterSpec.model_validate({**base, "network": "10.0.0.0/16", **given})
 
 
 def test_an_empty_project_gives_a_cluster_and_its_price(hetzner: Emulated) -> None:
@@ -81,7 +81,7 @@ def test_a_load_balancer_costs_more(hetzner: Emulated) -> None:
 
 def test_a_token_of_another_length_is_told_before_any_call() -> None:
     with closing(HetznerApi("http://127.0.0.1:9", "short", FakeClock())) as api:
-        [said], price = judge(api, "short", wish(), None, None)
+        [said], price = judge(api, "short", spec(), None, None)
 
     assert "gpu-fleet:hcloudToken has 5 characters, and one of Hetzner Cloud has 64" in said
     assert price is None
@@ -123,15 +123,15 @@ def test_a_running_server_needs_no_stock_and_a_change_of_its_type_does(hetzner: 
     hetzner.project.catalog.sell_out("cx33", "fsn1")
     hetzner.project.catalog.sell_out("cx43", "fsn1")
 
-    assert hetzner.judge(old=wish(), stack_id=STACK)[0] == []
-    [said], _ = hetzner.judge(old=wish(), stack_id=STACK, server="cx43")
+    assert hetzner.judge(old=spec(), stack_id=STACK)[0] == []
+    [said], _ = hetzner.judge(old=spec(), stack_id=STACK, server="cx43")
     assert "no cx43 left" in said
 
 
 def test_a_disk_does_not_shrink(hetzner: Emulated) -> None:
     hetzner.server(STACK, "cx43")
 
-    [said], _ = hetzner.judge(old=wish(server="cx43"), stack_id=STACK, server="cx23")
+    [said], _ = hetzner.judge(old=spec(server="cx43"), stack_id=STACK, server="cx23")
 
     assert "cx23 has a disk of 40 GB, and the server's has 160 GB; Hetzner shrinks none" in said
 
@@ -146,14 +146,14 @@ def test_a_disk_does_not_shrink(hetzner: Emulated) -> None:
             "did not make; choose another name: pulumi config set --path gpu-fleet:cluster.name",
         ),
         ("qrstuvwxyzabcdef", None, STACK, "that this stack did not make"),
-        ("qrstuvwxyzabcdef", wish(), STACK, "that this stack did not make"),
+        ("qrstuvwxyzabcdef", spec(), STACK, "that this stack did not make"),
         (STACK, None, STACK, "with this stack's mark, which its state does not know: an update was killed"),
-        (STACK, wish(), STACK, ""),
-        (STACK, wish(), None, ""),
+        (STACK, spec(), STACK, ""),
+        (STACK, spec(), None, ""),
     ],
 )
 def test_a_name_that_is_taken_is_told(
-    hetzner: Emulated, owner: str, old: ClusterWish | None, stack_id: str | None, said: str
+    hetzner: Emulated, owner: str, old: ClusterSpec | None, stack_id: str | None, said: str
 ) -> None:
     hetzner.server(owner)
 
@@ -174,10 +174,10 @@ def test_a_name_that_is_taken_is_told(
 def test_an_edit_that_would_make_the_cluster_anew_is_refused(
     hetzner: Emulated, change: dict[str, Any], said: str
 ) -> None:
-    [told], _ = hetzner.judge(old=wish(), **change)
+    [told], _ = hetzner.judge(old=spec(), **change)
     assert said in told
     assert "othing was changed" in told
-    assert hetzner.judge(old=wish(), volumeGb=30)[0] == []
+    assert hetzner.judge(old=spec(), volumeGb=30)[0] == []
 
 
 class Answers(httpx.BaseTransport):
@@ -271,7 +271,7 @@ def test_the_price_is_the_sum_of_its_parts_and_an_unknown_part_is_named(server: 
             "volume": {"price_per_gb_month": {"net": str(gb)}},
         }
     )
-    price = price_of(wish(volumeGb=size), pricing)
+    price = price_of(spec(volumeGb=size), pricing)
 
     assert price.euros == pytest.approx(server + gb * size, abs=0.01)
     assert "Hetzner names no price for IPv4" in price.sentence(NAME)

@@ -15,7 +15,7 @@ from config.cluster import K3sConfig
 from providers.cluster.api_server import renewed
 from providers.cluster.errors import ClusterError
 from providers.cluster.k3s_config import K3sSettings, SnapshotPlace
-from providers.cluster.node import CONFIG, LOGIN, PASSWORD, Node, NodeWish, unreachable
+from providers.cluster.node import CONFIG, LOGIN, PASSWORD, Node, NodeSpec, unreachable
 from tests.doubles.clock import FakeClock
 from tests.doubles.k3s_yaml import K3S_YAML
 
@@ -89,10 +89,10 @@ def node(
     server: Server, snapshot: str = "", k3s: K3sConfig = K3S, said: list[str] | None = None, clock: Any = None
 ) -> Node:
     settings = K3sSettings("gpu-fleet-dev", "198.51.100.9", "10.0.1.10", "", "t" * 64, "0 */6 * * *", 28, PLACE)
-    wish = NodeWish(settings, k3s, LINE, "p" * 32, "/dev/disk/by-id/scsi-0HC_Volume_1")
+    spec = NodeSpec(settings, k3s, LINE, "p" * 32, "/dev/disk/by-id/scsi-0HC_Volume_1")
     lines = said if said is not None else []
     report = lambda phase, text: lines.append(f"{phase} {text}")  # noqa: E731
-    return Node(server, wish, lambda: snapshot, clock or FakeClock(), report, lambda _text: server.trouble)
+    return Node(server, spec, lambda: snapshot, clock or FakeClock(), report, lambda _text: server.trouble)
 
 
 def test_a_new_server_gets_its_config_and_starts() -> None:

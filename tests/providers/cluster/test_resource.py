@@ -62,25 +62,25 @@ def node() -> Iterator[DynamicProcess]:
 
 
 def test_the_project_is_asked_in_each_preview(hetzner: RunningHetzner, account: DynamicProcess) -> None:
-    wish = {**ACCOUNT, "apiUrl": hetzner.url}
+    spec = {**ACCOUNT, "apiUrl": hetzner.url}
 
-    assert account.check({**wish, "stackId": UNKNOWN}).failures == {}
+    assert account.check({**spec, "stackId": UNKNOWN}).failures == {}
     hetzner.project.catalog.sell_out("cx43", "fsn1")
-    [said] = account.check({**wish, "server": "cx43"}, wish).failures.values()
+    [said] = account.check({**spec, "server": "cx43"}, spec).failures.values()
     assert "Hetzner has no cx43 left in fsn1 now" in said
-    _, outs = account.create(wish)
+    _, outs = account.create(spec)
     assert outs["eurosAMonth"] == 8.13
-    assert account.diff("gpu-fleet-dev", {**wish, **outs}, wish).changes is False
-    assert account.diff("gpu-fleet-dev", {**wish, **outs}, {**wish, "volumeGb": 30.0}).changes is True
+    assert account.diff("gpu-fleet-dev", {**spec, **outs}, spec).changes is False
+    assert account.diff("gpu-fleet-dev", {**spec, **outs}, {**spec, "volumeGb": 30.0}).changes is True
     account.delete("gpu-fleet-dev", outs)
-    assert account.read("gpu-fleet-dev", outs).inputs == wish
+    assert account.read("gpu-fleet-dev", outs).inputs == spec
 
 
 def test_a_silent_hetzner_stops_no_update_and_makes_no_cluster(account: DynamicProcess) -> None:
-    wish = {**ACCOUNT, "apiUrl": "http://127.0.0.1:9/v1"}
+    spec = {**ACCOUNT, "apiUrl": "http://127.0.0.1:9/v1"}
 
-    assert account.check(wish, wish).failures == {}
-    [said] = account.check(wish).failures.values()
+    assert account.check(spec, spec).failures == {}
+    [said] = account.check(spec).failures.values()
     assert "does not answer (ConnectError): nothing was made" in said
 
 

@@ -226,8 +226,8 @@ def test_arguments_that_change_the_model_leave_no_reason_to_refuse(argument: str
 
     assert fit is not None
     assert fit.least_mib == 0
-    assert contradictions(LLAMA_70B, fit.order, 1) == []
-    assert doubts(LLAMA_70B, fit.order, 4)
+    assert contradictions(LLAMA_70B, fit.options, 1) == []
+    assert doubts(LLAMA_70B, fit.options, 4)
 
 
 def test_what_may_be_too_small_is_not_refused() -> None:
