@@ -30,8 +30,8 @@ def reporting_host(monitoring: Monitoring, folder: Path) -> Iterator[Rented]:
             kit = build_kit(folder / "reporting-kit", programs, extra=libraries())
             things.blobs.add(kit, folder / "reporting-kit")
             door = f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}"
-            inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), door: ("127.0.0.1", monitoring.door_port)}
-            rented = rent(hosts, things, inward=inward, ca_pem=monitoring.ca_pem)
+            outward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), door: ("127.0.0.1", monitoring.door_port)}
+            rented = rent(hosts, things, outward=outward, ca_pem=monitoring.ca_pem)
             user = Reporter("4711", "chat-0", "abc").user
             reporting = Reporting(f"https://{door}", user, password_for(KEY, user), SCRAPE_SECONDS)
             rented.spec = replace(rented.spec, kit=kit, reporting=reporting)

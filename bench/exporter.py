@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from prometheus_client import CollectorRegistry, generate_latest
 
 from bench._figures import figure, percentile
-from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.collector import FleetCollector, MetricTerms
 from monitoring.exporter.sources import PHASES, Sources
 from providers.ledger.event import Event, Outcome, Reason
 from tests.doubles.ledger_events import charge, instance
@@ -26,7 +26,7 @@ def main() -> None:
     inventory = [instance(number, f"chat-{number}", machine_id=number) for number in range(INSTANCES)]
     charges = [charge(number, NOW - 3600, NOW, {"gpu": 0.3, "disk": 0.06}) for number in range(INSTANCES)]
     sources = Sources(lambda: events, lambda: inventory, lambda: charges)
-    collector = FleetCollector(sources, Terms([reason.value for reason in Reason], 300.0), lambda: NOW)
+    collector = FleetCollector(sources, MetricTerms([reason.value for reason in Reason], 300.0), lambda: NOW)
     began = time.monotonic()
     collector.learn()
     learnt = time.monotonic() - began

@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.collector import FleetCollector, MetricTerms
 from monitoring.exporter.sources import PHASES, Sources
 from monitoring.prometheus import Prometheus
 from monitoring.report.drawing import report
@@ -70,7 +70,9 @@ def scraped(events: list[Event], rows: list[Instance], at: int) -> Iterator[Samp
         charges.append(charge(row.id, since, at, {"gpu": hours * (row.dph_total or 0) * 0.93, "disk": hours * 0.028}))
     unused = {2: 900.0}
     sources = Sources(lambda: events, lambda: rows, lambda: charges, lambda: unused)
-    terms = Terms([reason.value for reason in Reason], 300.0, day_usd=60.0, month_usd=1500.0, ceilings={"chat": 0.5})
+    terms = MetricTerms(
+        [reason.value for reason in Reason], 300.0, day_usd=60.0, month_usd=1500.0, ceilings={"chat": 0.5}
+    )
     collector = FleetCollector(sources, terms, lambda: at)
     collector.learn()
     for family in collector.collect():

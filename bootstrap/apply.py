@@ -21,7 +21,7 @@ ACTIONS: Mapping[Action, Callable[[HostContext], None]] = {
     Action.CONFIGURE_GATE: configure_gate,
     Action.START_VLLM: start_vllm,
     Action.OPEN_GATE: open_gate,
-    Action.REPORT: start_metrics,
+    Action.START_METRICS: start_metrics,
     Action.STOP_REPORTING: stop_metrics,
     Action.ARM: arm,
     Action.DISARM: disarm,

@@ -16,7 +16,7 @@ import paramiko
 
 from bootstrap.clock import Clock
 from bootstrap.errors import HostKeyMismatch, HostUnreachable, OtherHostKey
-from bootstrap.interruptible import patiently
+from bootstrap.interruptible import run_interruptibly
 from bootstrap.services import Progress
 from bootstrap.ssh_host import LOST, SshHost
 
@@ -55,14 +55,14 @@ def connect(
     refusal_reported = float("-inf")
     while True:
         try:
-            transport = patiently(partial(_handshake, address, port, host_key), clock, 3 * HANDSHAKE_SECONDS)
+            transport = run_interruptibly(partial(_handshake, address, port, host_key), clock, 3 * HANDSHAKE_SECONDS)
         except HostKeyMismatch:
             raise
         except LOST as error:
             cause = f"{type(error).__name__}: {error}"
         else:
             try:
-                patiently(partial(_log_in, transport, keys), clock, 2 * HANDSHAKE_SECONDS)
+                run_interruptibly(partial(_log_in, transport, keys), clock, 2 * HANDSHAKE_SECONDS)
             except LOST as error:
                 transport.close()
                 cause = f"{type(error).__name__}: {error}"

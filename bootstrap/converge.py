@@ -49,7 +49,7 @@ def converge(host: Host, spec: EndpointSpec, services: Services, clock: Clock, r
         keep_timings(context, report.timings)
     report.facts = observe(host, spec)
     # A host whose metrics failed still serves: a progress line said so, and refresh will report it as drift.
-    left = [step for step in plan(spec, report.facts, clock.time()) if step.action is not Action.REPORT]
+    left = [step for step in plan(spec, report.facts, clock.time()) if step.action is not Action.START_METRICS]
     if left:
         raise StepFailed(f"{spec.name}: after all steps there is still something to do: {describe_steps(left)}")
     return report

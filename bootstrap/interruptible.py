@@ -11,7 +11,7 @@ POLL_SECONDS = 0.01
 Value = TypeVar("Value")
 
 
-def patiently(call: Callable[[], Value], clock: Clock, seconds: float) -> Value:
+def run_interruptibly(call: Callable[[], Value], clock: Clock, seconds: float) -> Value:
     """Return or raise the result of `call`; the clock may raise in between. Raises TimeoutError after `seconds`.
 
     The call runs in a daemon thread, so that a call which never returns does not keep the process alive.

@@ -27,7 +27,7 @@ class Action(Enum):
     CONFIGURE_GATE = "configure gate"
     START_VLLM = "start vLLM"
     OPEN_GATE = "open gate"
-    REPORT = "report"
+    START_METRICS = "report"
     STOP_REPORTING = "stop reporting"
     ARM = "arm self-destruct"
     DISARM = "disarm self-destruct"
@@ -56,7 +56,7 @@ def plan(spec: EndpointSpec, facts: Facts, now: float) -> list[Step]:
     proven = facts.gate_open and not steps
     if why := _reporting(spec, facts):
         # Before the gate is opened, because that waits for vLLM and leaves time for this.
-        steps.append(Step("start", Action.REPORT if spec.reporting else Action.STOP_REPORTING, why))
+        steps.append(Step("start", Action.START_METRICS if spec.reporting else Action.STOP_REPORTING, why))
     if why := _self_destruct(spec, facts):
         steps.append(Step("start", Action.ARM if spec.self_destruct else Action.DISARM, why))
     if not proven:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from bootstrap.clock import Clock
 from bootstrap.errors import EngineDied, GateOpen, HostKeyMismatch, HostUnreachable, StepFailed
-from bootstrap.interruptible import patiently
+from bootstrap.interruptible import run_interruptibly
 
 PROMPT, TOKENS = "Hello", 4
 COMPLETIONS = "/v1/completions"
@@ -105,7 +105,7 @@ class _Asker:
         while True:
             try:
                 left = max(self._deadline - self._clock.monotonic(), LAST_ATTEMPT_SECONDS)
-                last = patiently(ask, self._clock, min(left, CONNECT_SECONDS + ANSWER_SECONDS))
+                last = run_interruptibly(ask, self._clock, min(left, CONNECT_SECONDS + ANSWER_SECONDS))
                 if good(last):
                     return last
             except (httpx.HTTPError, TimeoutError) as error:

@@ -33,6 +33,6 @@ def attend(host: Host, name: str, seconds: float) -> None:
     shell(host, sign_of_attention(seconds), f"{name}: the timer could not be set back")
 
 
-def report_online(host: Host, name: str) -> None:
-    """End the host's timer. Raises StepFailed, HostLost."""
+def disable_timer(host: Host, name: str) -> None:
+    """Mark the host as online, so that its timer never ends it. Raises StepFailed, HostLost."""
     shell(host, f"touch {ONLINE}", f"{name}: the timer could not be ended")

@@ -17,7 +17,7 @@ import paramiko
 from bootstrap.clock import Clock
 from bootstrap.errors import HostLost, StepFailed
 from bootstrap.host import Result
-from bootstrap.interruptible import begin, patiently
+from bootstrap.interruptible import begin, run_interruptibly
 from bootstrap.shell_marks import began, marked, within
 
 PULSE_SECONDS = 10.0  # between two questions for a sign of life
@@ -46,9 +46,9 @@ class SshHost:
         mark = secrets.token_hex(8)
         self._attend()
         try:
-            channel = patiently(self._transport.open_session, self._clock, SILENCE_SECONDS)
+            channel = run_interruptibly(self._transport.open_session, self._clock, SILENCE_SECONDS)
             with contextlib.closing(channel):
-                patiently(partial(channel.exec_command, marked(command, mark)), self._clock, SILENCE_SECONDS)
+                run_interruptibly(partial(channel.exec_command, marked(command, mark)), self._clock, SILENCE_SECONDS)
                 raw = self._until_exit(channel, command, memoryview(stdin), deadline)
         except LOST as error:
             raise HostLost(f"the connection to {self._name} ended: {type(error).__name__} {error}") from error

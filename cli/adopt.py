@@ -74,7 +74,7 @@ def adoption(context: CommandContext, label_text: str) -> str:
             "gpu-fleet sweep --destroy"
         )
     requirements = requirements_for(stack, fleet)
-    found = reports.would_adopt(context.market.instances(label_text), fleet.image, requirements)
+    found = reports.forecast_adoption(context.market.instances(label_text), fleet.image, requirements)
     if not found.adopts:
         raise CommandError(found.text)
     return found.text

@@ -45,7 +45,7 @@ DONE = {"update": "changed", "delete": "given back", "create": "rented", "create
 
 
 @dataclass
-class Collector:
+class EngineEvents:
     """Keeps what the engine did and what troubled it."""
 
     steps: list[Step] = field(default_factory=list)
@@ -88,7 +88,7 @@ class Applying:
             return Outcome(Exit.NOT_AS_REVIEWED, (*found, NOTHING))
         with tempfile.TemporaryDirectory(prefix="gpu-fleet-plan-") as folder:  # readable by this user alone
             plan = str(Path(folder) / "plan.json")
-            planned = Collector()
+            planned = EngineEvents()
             status, complained = self.engine(["preview", "--stack", self.stack, "--save-plan", plan], planned.take)
             if status:
                 return Outcome(Exit.REFUSED, (*errors_of(planned.troubles, complained), NOTHING))
@@ -97,7 +97,7 @@ class Applying:
             return self._update(plan)
 
     def _update(self, plan: str) -> Outcome:
-        view, done = UpdateView(self.console), Collector()
+        view, done = UpdateView(self.console), EngineEvents()
 
         def take(event: Event | None) -> None:
             view.take(event)

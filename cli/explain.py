@@ -29,7 +29,7 @@ def explain(name: str, as_json: bool, stack: str | None) -> None:
     if as_json:
         print("".join(f"{event.model_dump_json(exclude_none=True)}\n" for event in events), end="")
     else:
-        print("\n".join(describe_attempts(name, events, ledger.records(), context.clock.time(), ledger.log)))
+        print("\n".join(describe_attempts(name, events, ledger.machine_histories(), context.clock.time(), ledger.log)))
 
 
 @command("why-not", BackendError, VastError, ConfigError, StoreError)
@@ -45,5 +45,8 @@ def why_not(offer: int, fleet: str, stack: str | None) -> None:
     config = read_config(context)
     if fleet not in config.fleets:
         raise CommandError(f"there is no fleet {fleet}; the stack has {', '.join(sorted(config.fleets)) or 'none'}")
-    requirements, records = requirements_for(config, config.fleets[fleet]), ledger_of(context, config).records()
+    requirements, records = (
+        requirements_for(config, config.fleets[fleet]),
+        ledger_of(context, config).machine_histories(),
+    )
     print("\n".join(reports.why_not(context.market, offer, fleet, requirements, records, context.clock.time())))

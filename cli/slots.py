@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bootstrap.cache import cache_folder
 from config.slot_names import slot_of
-from controller.pulumi_cli import Place
+from controller.pulumi_cli import PulumiFolders
 from controller.slot_stack import SlotBusyError, SlotError, SlotStack
 from providers.vast.pulumi_state import StackState
 
@@ -58,7 +58,7 @@ def open_slot(main: str, name: str) -> SlotStack:
     slot = slot_of(main, name)
     if slot is None:
         raise SlotError(f"{name} is no slot of stack {main}")
-    return SlotStack(slot, Place(Path.cwd(), cache_folder() / "slots"), os.environ)
+    return SlotStack(slot, PulumiFolders(Path.cwd(), cache_folder() / "slots"), os.environ)
 
 
 def end(

@@ -17,7 +17,7 @@ from config.messages import ConfigError
 from config.stack import StackConfig
 from providers.store.bucket_owner import owner, refusal
 from providers.store.client import connect
-from providers.store.collector import Collector
+from providers.store.collector import BucketGarbage
 from providers.store.errors import StoreError
 from providers.store.owner_object import Marking
 from providers.store.unneeded import DAY, LEAST_DAYS, Judged, Named, judge, named_by_state, unneeded
@@ -103,11 +103,11 @@ def look(
     least_days: float,
     project: Path = Path(),
     run: Run = run_pulumi,
-) -> tuple[Collector, Found]:
+) -> tuple[BucketGarbage, Found]:
     """Compare a stack's bucket with states and manifests. Raises CommandError if the bucket is not the stack's."""
     place = config.store
     s3 = connect(place.endpoint, place.region, store_keys(context))
-    collector = Collector(s3, place.endpoint, place.bucket)
+    collector = BucketGarbage(s3, place.endpoint, place.bucket)
     # In this order: an update that began before the states were read shows in one of them, or in a reference.
     stored = collector.stored()
     references = collector.references(stored)

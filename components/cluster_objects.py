@@ -34,7 +34,7 @@ Secrets = Mapping[str, Mapping[str, pulumi.Output[str]]]  # values by key by nam
 
 
 @dataclass(frozen=True)
-class Place:
+class ClusterTarget:
     """Where objects go. `provider`: the name of the resource that reaches the cluster; `kubeconfig`: its text.
 
     `mark_key`: a secret of the stack, from which the mark of its objects follows. `digest_key`: a long one that keeps the
@@ -52,7 +52,7 @@ class Place:
 class ClusterObjects:
     """Declares the objects of one component: one resource for each, all of them after the namespace."""
 
-    def __init__(self, parent: pulumi.Resource, place: Place, unawaited: Collection[str] = ()) -> None:
+    def __init__(self, parent: pulumi.Resource, place: ClusterTarget, unawaited: Collection[str] = ()) -> None:
         """`unawaited`: names of Deployments and Services that the update does not wait for."""
         self._parent, self._place, self._unawaited = parent, place, unawaited
         own = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"

@@ -10,7 +10,7 @@ from typing import Any
 
 import pulumi
 
-from components.cluster_objects import ClusterObjects, Place
+from components.cluster_objects import ClusterObjects, ClusterTarget
 from components.controller_manifests import (
     CERTIFICATE_SECRET,
     CONTROLLER_SECRET,
@@ -113,7 +113,7 @@ class ClusterController(pulumi.ComponentResource):
             api_port=setup.api_port,
         )
         key = keys.token_secret
-        place = Place(
+        place = ClusterTarget(
             "kubernetes-controller", section, section.namespace, setup.kubeconfig, mark_key=key, digest_key=key
         )
         ClusterObjects(self, place, unawaited=(CONTROLLER,)).declare(manifests(settings), secrets)

@@ -14,7 +14,7 @@ from config.stack import StackConfig
 from weights.manifest import Manifest
 
 GATE_PORT = 8443
-OF_THE_MAIN_STACK = (
+NOT_FROM_FLEET = (
     "name",
     "label",
     "turn",
@@ -109,7 +109,7 @@ def slot_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
     The rollout is left out: the controller does the waves of slots, because each is alone in its stack. So is the budget,
     because an edit of it must not roll all slots. A slot takes it from the output's own field at its next `up`.
     """
-    return {**{key: value for key, value in inputs.items() if key not in OF_THE_MAIN_STACK}, "replicas": 1}
+    return {**{key: value for key, value in inputs.items() if key not in NOT_FROM_FLEET}, "replicas": 1}
 
 
 def _metrics(metrics: MetricsConfig, opaque: OpaqueValues) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import yaml
 
-from components.cluster_objects import ClusterObjects, Place
+from components.cluster_objects import ClusterObjects, ClusterTarget
 from components.kubernetes_settings import grafana_password, pinning_advice, read_kubeconfig, settings_of
 from config.kubernetes import KubernetesConfig
 from config.messages import ConfigError
@@ -60,7 +60,7 @@ class Observability(pulumi.ComponentResource):
         self.namespace = cluster.namespace
         self.grafana_password = keys.metrics.apply(grafana_password)
         make = documents.plain if cluster.mode == "plain" else documents.existing
-        place = Place("kubernetes", cluster, cluster.namespace, kubeconfig, keys.metrics)
+        place = ClusterTarget("kubernetes", cluster, cluster.namespace, kubeconfig, keys.metrics)
         objects = ClusterObjects(self, place)
         objects.declare(make(settings_of(stack, secret_leaves)), self._secrets(cluster, keys))
         self.register_outputs({"namespace": self.namespace})

@@ -24,7 +24,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Seen:
+class HostLoad:
     """What one instance's gate told: requests in flight, and seconds since the last one by the host's own clock.
 
     `admitted` is a mark that changes with each line of the log of admitted requests. `closed_seconds`: for so long the
@@ -66,7 +66,7 @@ class Load:
     barred: int = 0
 
 
-SILENT = Seen(None)
+SILENT = HostLoad(None)
 SERVING = frozenset({State.READY, State.LEAVING})
 
 
@@ -76,7 +76,7 @@ def live(claims: Iterable[Claim], fleet: str, wall: float) -> tuple[Claim, ...]:
     return tuple(sorted(found, key=lambda claim: (claim.expires_at, claim.id)))
 
 
-def measure(slots: Iterable[Slot], seen: Mapping[int, Seen], queue: Queue) -> Load:
+def measure(slots: Iterable[Slot], seen: Mapping[int, HostLoad], queue: Queue) -> Load:
     """Add up the load of a fleet: in flight at every instance that tells it, held, and jobs.
 
     One that serves or leaves and does not tell is unknown. One that boots may have been reached already.

@@ -11,7 +11,7 @@ from config.elastic import Elastic
 SHOWN = 5  # fleets that a refusal names
 
 
-class Unavailable(Exception):
+class OffersUnknown(Exception):
     """What is applied is not known now. The message is for the operator."""
 
 

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from config.elastic import Elastic
 from config.rollout import RolloutConfig
-from controller.demand import SILENT, Claim, Queue, Seen
-from controller.leaving import Gate, Look
+from controller.demand import SILENT, Claim, HostLoad, Queue
+from controller.leaving import Gate, GateLook
 from controller.money import Money
 from controller.plan import Plan
 from controller.reasons import Reason
 from controller.scaling import Decision
-from controller.slots import Event, Slot
+from controller.slots import Slot, SlotEvent
 
 Value = TypeVar("Value")
 
@@ -39,14 +39,14 @@ class RunEnd(NamedTuple):
     `proves`: if the slot serves, the rows whose change to the same config had failed before.
     """
 
-    event: Event
+    event: SlotEvent
     begun: Slot
     usd_per_hour: float | None
     reasons: tuple[Reason, ...]
     proves: tuple[Slot, ...] = ()
 
 
-class Place(NamedTuple):
+class SlotId(NamedTuple):
     """One slot of one fleet."""
 
     fleet: str
@@ -57,7 +57,7 @@ class Place(NamedTuple):
         return f"slot {self.slot} of {self.fleet}"
 
 
-class Unavailable(Exception):
+class WorldUnavailable(Exception):
     """Part of the world does not answer, so that nothing is known and nothing is done. The text is for the operator."""
 
 
@@ -76,14 +76,14 @@ class Fleet:
 
 
 @dataclass(frozen=True)
-class Sight:
+class HostObservation:
     """One look at a host: its gate, and its load."""
 
-    look: Look
-    seen: Seen = SILENT
+    look: GateLook
+    seen: HostLoad = SILENT
 
 
-class Life(Enum):
+class MarketStatus(Enum):
     """What the market says of the instance under a slot's label."""
 
     THERE = "there"
@@ -93,7 +93,7 @@ class Life(Enum):
 
 
 @dataclass(frozen=True)
-class Came:
+class UpResult:
     """How an `up` of a slot's stack ended. `fresh`: nothing under it had ever served. `says` is for the operator."""
 
     served: bool
@@ -103,7 +103,7 @@ class Came:
     endpoint: str = ""
 
 
-class Held(Protocol):
+class SlotLock(Protocol):
     """What the block of a slot's lock is given. It is true if this process got the lock."""
 
     def __bool__(self) -> bool:
@@ -138,7 +138,7 @@ class Rows(Protocol):
         """Return the rows of a fleet."""
 
     def write(
-        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
+        self, fleet: str, was: Slot, now: Slot, event: SlotEvent | None = None, reasons: tuple[Reason, ...] = ()
     ) -> bool:
         """Write a row if nobody has written it since it was read, and with it what happened; say whether."""
 
@@ -148,7 +148,7 @@ class Rows(Protocol):
     def claims(self) -> tuple[Claim, ...]:
         """Return all claims, expired ones too."""
 
-    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[Held]:
+    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[SlotLock]:
         """Hold a slot's lock, or say at once that another process has it."""
 
 
@@ -156,45 +156,48 @@ class Fleets(Protocol):
     """The applied main stack."""
 
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
-        """Return the elastic fleets; one that is being destroyed is absent. `fresh`: read now. Raises Unavailable."""
+        """Return the elastic fleets; one that is being destroyed is absent. `fresh`: read now. Raises WorldUnavailable."""
 
 
 class Hosts(Protocol):
     """The slots' hosts. Many at once, each in bounded time. A host that does not answer is left out of the answer."""
 
-    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
         """Return what each host tells now."""
 
-    def close(self, places: Collection[Place]) -> None:
+    def close(self, places: Collection[SlotId]) -> None:
         """Close gates. The next look shows which are closed."""
 
-    def open(self, places: Collection[Place]) -> Collection[Place]:
+    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
         """Open the gates of hosts that serve; return those that are open."""
 
 
 class Market(Protocol):
     """The market's word on slots, under the label of each."""
 
-    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
         """Return what is known of each place; absent ones are unknown. Never raises."""
 
 
 class Stacks(Protocol):
-    """The slots' stacks. Only who holds a slot's lock calls these. They raise Unavailable if nothing is known of the end."""
+    """The slots' stacks. The caller of `up`, `made_of` and `destroy` holds the slot's lock.
 
-    def up(self, place: Place) -> Steps[Came]:
+    They raise WorldUnavailable if the outcome is unknown.
+    """
+
+    def up(self, place: SlotId) -> Steps[UpResult]:
         """Rent and boot, or adopt and repair what is there; then open the gate."""
 
-    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+    def digests(self, places: Collection[SlotId]) -> Mapping[SlotId, str]:
         """Return what slots were made of at their last `up` that ended well, as far as it is known. Asks nobody."""
 
-    def made_of(self, place: Place) -> Steps[str | None]:
+    def made_of(self, place: SlotId) -> Steps[str | None]:
         """Read from the slot's state what it was made of at its last `up` that ended well; None if nothing says it."""
 
-    def doubt(self, places: Collection[Place] | None = None) -> None:
+    def doubt(self, places: Collection[SlotId] | None = None) -> None:
         """Read states anew: what is known of these slots may be of an earlier instance. None: forget all."""
 
-    def destroy(self, place: Place) -> Steps[bool]:
+    def destroy(self, place: SlotId) -> Steps[bool]:
         """Give back all under the slot's label and remove the stack; True if that is certain."""
 
 
@@ -213,7 +216,7 @@ class Task(Protocol):
 class Tasks(Protocol):
     """What runs slot processes beside the loop. They end with this process."""
 
-    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> Task:
+    def start(self, place: SlotId, steps: Steps[RunEnd | None], boots: bool) -> Task:
         """Start one. `boots`: it may take as long as a boot, and counts among those of which few run at once."""
 
 
@@ -223,7 +226,7 @@ class Purse(Protocol):
     def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
         """Return budgets and spend for one fleet. Spend that cannot be read is unknown in it.
 
-        Raises Unavailable.
+        Raises WorldUnavailable.
         """
 
 
@@ -233,7 +236,7 @@ class Ledger(Protocol):
     def decided(self, decision: Decision, plan: Plan) -> None:
         """Note what a fleet should have, and why."""
 
-    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+    def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
         """Note a change of a row that was written."""
 
     def dropped(self, fleet: str, index: int | None, reason: Reason) -> None:
@@ -264,6 +267,6 @@ class Ports:
     queue: Callable[[str], Queue] = field(default=no_queue)
 
 
-def unseen(at: float) -> Sight:
+def unseen(at: float) -> HostObservation:
     """Return the sight of a host that does not answer."""
-    return Sight(Look(at, Gate.UNKNOWN))
+    return HostObservation(GateLook(at, Gate.UNKNOWN))

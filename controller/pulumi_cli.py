@@ -21,7 +21,7 @@ PID = "pid-"
 
 
 @dataclass(frozen=True)
-class Place:
+class PulumiFolders:
     """Where slots are run from. `environment` is added to this process's own: backend, passphrase, keys of the backend.
 
     `project` is the folder of the program, `work` a folder for work folders, which only this user may read.
@@ -93,7 +93,7 @@ def run_command(
 
 
 @contextmanager
-def work_folder(place: Place, stack: str, main_stack: str) -> Iterator[Path]:
+def work_folder(place: PulumiFolders, stack: str, main_stack: str) -> Iterator[Path]:
     """Make the folder from which Pulumi runs one command of a stack, and remove it at the end.
 
     The stack encrypts as the main stack does, if the project has the main stack's file. Folders of processes that were

@@ -12,9 +12,9 @@ from typing import Any
 from bootstrap.services import Progress
 from config.slot_names import SlotName
 from controller.empty_attributes import HIDDEN, WAY_OUT, remove_empty_attributes
-from controller.pulumi_cli import Command, Finished, Place, run_command, work_folder
+from controller.pulumi_cli import Command, Finished, PulumiFolders, run_command, work_folder
 from controller.slot_lock import Holder, are_dead_here, holders
-from controller.slot_state import NO_DIGEST, Look, look_at, told_by
+from controller.slot_state import NO_DIGEST, StateLook, look_at, told_by
 from providers import engine_events
 from providers.elastic import applied, slot_output
 from providers.elastic.applied import Applied, UnreadableOutputError
@@ -44,7 +44,7 @@ class SlotStack:
     """The stack of one slot. `command` runs Pulumi; `is_dead` says whether the holders of a lock are dead."""
 
     slot: SlotName
-    place: Place
+    place: PulumiFolders
     environ: Mapping[str, str] = field(repr=False)  # of this process; the place's own comes over it
     command: Command = run_command
     is_dead: Callable[[tuple[Holder, ...]], bool] = are_dead_here
@@ -81,19 +81,19 @@ class SlotStack:
             raise SlotError(f"slot {self.name}: `up` ended without an instance; run it again")
         return found
 
-    def refresh(self, progress: Progress) -> Look:
+    def refresh(self, progress: Progress) -> StateLook:
         """Look at market and host, and return what state says then. Raises SlotError."""
         done = self._update(("refresh",), progress)
         if NO_STACK in done.stderr:
-            return Look(None)
+            return StateLook(None)
         self._checked("refresh", done)
         return self.look()
 
-    def look(self) -> Look:
+    def look(self) -> StateLook:
         """Return what state says, without any look at market or host. Raises SlotError."""
         exported = self._pulumi("stack", "export", "--stack", self.name)
         if NO_STACK in exported.stderr:
-            return Look(None)
+            return StateLook(None)
         try:
             deployment = json.loads(self._checked("stack", exported).stdout).get("deployment") or {}
         except (ValueError, AttributeError):
@@ -191,7 +191,9 @@ class SlotStack:
         raise SlotError(f"slot {self.name}: `{does}` failed: {told(done)}")
 
 
-def read_parent(stack: str, place: Place, environ: Mapping[str, str], command: Command = run_command) -> Applied | None:
+def read_parent(
+    stack: str, place: PulumiFolders, environ: Mapping[str, str], command: Command = run_command
+) -> Applied | None:
     """Return what the main stack's last `up` applied; None if it exports nothing of elastic fleets.
 
     Raises NoMainStackError, and SlotError if it cannot be read.
@@ -214,7 +216,7 @@ def read_parent(stack: str, place: Place, environ: Mapping[str, str], command: C
         raise SlotError(f"the main stack {stack}: {why}; run `pulumi up --stack {stack}`") from None
 
 
-def is_hidden(done: Finished, place: Place, environ: Mapping[str, str], stack: str) -> bool:
+def is_hidden(done: Finished, place: PulumiFolders, environ: Mapping[str, str], stack: str) -> bool:
     """Return whether the empty file of a killed command hid the stack's state. It is removed then."""
     backend = {**environ, **place.environment}.get("PULUMI_BACKEND_URL", "")
     return HIDDEN in done.stderr and remove_empty_attributes(backend, stack)

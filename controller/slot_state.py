@@ -16,7 +16,7 @@ NO_DIGEST = "none"  # no `up` has ended well
 
 
 @dataclass(frozen=True)
-class Look:
+class StateLook:
     """What state says of a slot's instance after a refresh. `output` is None if none is rented, or none ever served.
 
     `dead`: the market or the host says for certain that it serves nobody. `pending`: an unfinished create is recorded.
@@ -32,7 +32,7 @@ class Look:
         return any(is_down(one) for one in self.drift)
 
 
-def look_at(name: str, deployment: Mapping[str, Any], older: Callable[[], str]) -> Look:
+def look_at(name: str, deployment: Mapping[str, Any], older: Callable[[], str]) -> StateLook:
     """Return what an exported state says of the instance `name`. Raises UnreadableOutputError.
 
     `older` returns the digest of a state that an older version wrote, or that no `up` ended well in.
@@ -40,12 +40,12 @@ def look_at(name: str, deployment: Mapping[str, Any], older: Callable[[], str]) 
     pending = bool(deployment.get("pending_operations"))
     rows = [row for row in _rows(deployment) if row.get("type") == INSTANCE and not row.get("delete")]
     if not rows:
-        return Look(None, (), pending)
+        return StateLook(None, (), pending)
     outputs = _outputs(rows[0])
     stack = next((_outputs(row) for row in _rows(deployment) if row.get("type") == STACK), {})
     digest = stack.get(slot_output.DIGEST)
     output = _output(name, outputs, digest if isinstance(digest, str) else older())
-    return Look(output, tuple(map(str, outputs.get("drift") or ())), pending)
+    return StateLook(output, tuple(map(str, outputs.get("drift") or ())), pending)
 
 
 def told_by(name: str, events: Sequence[object]) -> SlotOutput | None:

@@ -26,7 +26,7 @@ class State(Enum):
     FAILED = "failed"  # its `up` failed, or its instance is dead; something may still be rented
 
 
-class Event(Enum):
+class SlotEvent(Enum):
     """What changes a slot's state."""
 
     RENT = "rent"
@@ -44,28 +44,28 @@ class Event(Enum):
 CAPACITY = frozenset({State.RENTING, State.READY})  # what serves or will: a booting slot counts
 
 _NEXT = {
-    (State.ABSENT, Event.RENT): State.RENTING,
-    (State.RENTING, Event.BEGAN): State.RENTING,
-    (State.READY, Event.BEGAN): State.READY,
-    (State.LEAVING, Event.BEGAN): State.LEAVING,
-    (State.ENDING, Event.BEGAN): State.ENDING,
-    (State.RENTING, Event.SERVED): State.READY,
-    (State.RENTING, Event.BROKE): State.FAILED,
-    (State.RENTING, Event.DIED): State.FAILED,
-    (State.RENTING, Event.WITHDRAWN): State.ENDING,
-    (State.READY, Event.SERVED): State.READY,
-    (State.READY, Event.LEAVE): State.LEAVING,
-    (State.READY, Event.BROKE): State.FAILED,
-    (State.READY, Event.DIED): State.FAILED,
-    (State.READY, Event.GONE): State.ABSENT,
-    (State.LEAVING, Event.REOPEN): State.READY,
-    (State.LEAVING, Event.END): State.ENDING,
-    (State.LEAVING, Event.DIED): State.FAILED,
-    (State.LEAVING, Event.GONE): State.ABSENT,
-    (State.FAILED, Event.END): State.ENDING,
-    (State.ENDING, Event.DIED): State.ENDING,
-    (State.FAILED, Event.GONE): State.ABSENT,
-    (State.ENDING, Event.GONE): State.ABSENT,
+    (State.ABSENT, SlotEvent.RENT): State.RENTING,
+    (State.RENTING, SlotEvent.BEGAN): State.RENTING,
+    (State.READY, SlotEvent.BEGAN): State.READY,
+    (State.LEAVING, SlotEvent.BEGAN): State.LEAVING,
+    (State.ENDING, SlotEvent.BEGAN): State.ENDING,
+    (State.RENTING, SlotEvent.SERVED): State.READY,
+    (State.RENTING, SlotEvent.BROKE): State.FAILED,
+    (State.RENTING, SlotEvent.DIED): State.FAILED,
+    (State.RENTING, SlotEvent.WITHDRAWN): State.ENDING,
+    (State.READY, SlotEvent.SERVED): State.READY,
+    (State.READY, SlotEvent.LEAVE): State.LEAVING,
+    (State.READY, SlotEvent.BROKE): State.FAILED,
+    (State.READY, SlotEvent.DIED): State.FAILED,
+    (State.READY, SlotEvent.GONE): State.ABSENT,
+    (State.LEAVING, SlotEvent.REOPEN): State.READY,
+    (State.LEAVING, SlotEvent.END): State.ENDING,
+    (State.LEAVING, SlotEvent.DIED): State.FAILED,
+    (State.LEAVING, SlotEvent.GONE): State.ABSENT,
+    (State.FAILED, SlotEvent.END): State.ENDING,
+    (State.ENDING, SlotEvent.DIED): State.ENDING,
+    (State.FAILED, SlotEvent.GONE): State.ABSENT,
+    (State.ENDING, SlotEvent.GONE): State.ABSENT,
 }
 
 
@@ -102,7 +102,7 @@ class Slot:
         return self.state is State.READY and self.follows is not None
 
 
-def advance(slot: Slot, event: Event, wall: float, usd_per_hour: float | None = None) -> Slot:
+def advance(slot: Slot, event: SlotEvent, wall: float, usd_per_hour: float | None = None) -> Slot:
     """Return the slot after an event. Raises Impossible.
 
     A slot that leaves capacity loses its claim, so that the claim moves to another slot.
@@ -113,14 +113,14 @@ def advance(slot: Slot, event: Event, wall: float, usd_per_hour: float | None = 
     moved = replace(slot, state=after, version=slot.version + 1)
     if after not in CAPACITY:
         moved = replace(moved, claim=None)
-    if event is Event.SERVED:
+    if event is SlotEvent.SERVED:
         return replace(moved, failures=0, failed_at=None, usd_per_hour=usd_per_hour, follows=None)
-    if event is Event.REOPEN:
+    if event is SlotEvent.REOPEN:
         return replace(moved, follows=None)  # its gate is open
-    if after is State.ENDING and event is Event.DIED:
+    if after is State.ENDING and event is SlotEvent.DIED:
         return replace(moved, dead=True)
     if after is State.FAILED:
-        return replace(moved, failures=slot.failures + 1, failed_at=wall, dead=event is Event.DIED)
+        return replace(moved, failures=slot.failures + 1, failed_at=wall, dead=event is SlotEvent.DIED)
     if after is State.ABSENT:
         return replace(moved, dead=False, usd_per_hour=None, follows=slot.follows if slot.failures else None)
     return moved

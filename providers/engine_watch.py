@@ -36,7 +36,7 @@ class RentingClock(Clock, Protocol):
     def confirm(self) -> None:
         """Check right now that the engine still waits for us. Raises EngineGone if not."""
 
-    def patient(self) -> contextlib.AbstractContextManager[None]:
+    def without_engine(self) -> contextlib.AbstractContextManager[None]:
         """Return a context in which this thread's waits ignore a missing engine, so that it can give back."""
 
 
@@ -142,7 +142,7 @@ class UnwatchedClock(SystemClock):
     def confirm(self) -> None:
         """Return at once."""
 
-    def patient(self) -> contextlib.AbstractContextManager[None]:
+    def without_engine(self) -> contextlib.AbstractContextManager[None]:
         """Return a context that changes nothing."""
         return contextlib.nullcontext()
 
@@ -174,7 +174,7 @@ class WatchedClock(SystemClock):
         raise EngineGone(self._watch.why())
 
     @contextlib.contextmanager
-    def patient(self) -> Iterator[None]:
+    def without_engine(self) -> Iterator[None]:
         """Let this thread's waits ignore a missing engine while the block lasts."""
         before = getattr(self._thread, "patient", False)
         self._thread.patient = True

@@ -21,7 +21,7 @@ from review.standing import Standing, StandingInstance
 
 
 @dataclass(frozen=True)
-class Place:
+class InstancePlace:
     """One instance by name: its fleet, its number, and whether it is a slot of an elastic fleet."""
 
     name: str
@@ -47,20 +47,23 @@ class Judge:
         """Whether an instance may run that the file of what runs does not show: an unreadable row is not gone."""
         return self.standing is None or self.standing.unreadable > 0
 
-    def _places(self) -> Iterator[Place]:
+    def _places(self) -> Iterator[InstancePlace]:
         bases = self.base.config.fleets if self.base else {}
         standing = self.standing.instances if self.standing else ()
         for fleet in dict.fromkeys([*self.head.config.fleets, *bases, *(one.fleet for one in standing)]):
             before = self.base.names(fleet) if self.base else {}
             known = {one.name: _index(one.name) for one in standing if one.fleet == fleet and not one.slot}
             fixed = {**(before if self._may_lack_rows else {}), **known, **self.head.names(fleet)}
-            yield from (Place(name, fleet, index) for name, index in sorted(fixed.items(), key=lambda pair: pair[1]))
+            yield from (
+                InstancePlace(name, fleet, index) for name, index in sorted(fixed.items(), key=lambda pair: pair[1])
+            )
             slots = {one.name: _index(one.name) for one in standing if one.fleet == fleet and one.slot}
             yield from (
-                Place(name, fleet, index, True) for name, index in sorted(slots.items(), key=lambda pair: pair[1])
+                InstancePlace(name, fleet, index, True)
+                for name, index in sorted(slots.items(), key=lambda pair: pair[1])
             )
 
-    def _of(self, place: Place) -> InstanceReview:
+    def _of(self, place: InstancePlace) -> InstanceReview:
         runs = self.standing.by_name.get(place.name) if self.standing else None
         by_base = self.base is not None and place.name in self.base.names(place.fleet)
         is_there = runs is not None or (self._may_lack_rows and by_base)
@@ -80,7 +83,7 @@ class Judge:
         action = Action.RENTED if wanted else Action.GIVEN_BACK
         return found.model_copy(update={"action": action, "because": self._counted(place, is_there)})
 
-    def _changed(self, place: Place, runs: StandingInstance | None, found: InstanceReview) -> InstanceReview:
+    def _changed(self, place: InstancePlace, runs: StandingInstance | None, found: InstanceReview) -> InstanceReview:
         reports = self._reports()
         new = self.head.settings(place.fleet, place.name, place.index, slot=place.slot, reports=reports)
         known = self.base if self.base and place.fleet in self.base.config.fleets else self.head
@@ -111,7 +114,7 @@ class Judge:
         wanted = self.head.config.metrics is not None and self.base is not None and self.base.config.metrics is not None
         return not (wanted and recorded and all(reports_nothing(one.marks) for one in recorded))
 
-    def _counted(self, place: Place, is_there: bool) -> tuple[Cause, ...]:
+    def _counted(self, place: InstancePlace, is_there: bool) -> tuple[Cause, ...]:
         """Return why an instance comes or goes."""
         bases = self.base.config.fleets if self.base else {}
         before, after = bases.get(place.fleet), self.head.config.fleets.get(place.fleet)

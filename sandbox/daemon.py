@@ -100,9 +100,9 @@ class Sandbox:
         """
         if with_machines and self.settings.market_only:
             raise SandboxError("A market alone has no machines for Hetzner's servers. Start the API alone: --api-only")
-        inward, ca_pem, market = self._network.inward, self._network.ca_pem, self.market
+        outward, ca_pem, market = self._network.outward, self._network.ca_pem, self.market
         try:
-            self._hetzner.start(market.clock, market.faults, inward, ca_pem, with_machines=with_machines)
+            self._hetzner.start(market.clock, market.faults, outward, ca_pem, with_machines=with_machines)
         except (ServiceError, HostsError, OSError) as error:
             raise SandboxError(str(error)) from error
 
@@ -218,14 +218,14 @@ class Sandbox:
                 store, faults, settings.store_port, settings.store_https_port, like_s3=settings.store_like_s3
             )
             self._undo.append(self._front.stop)
-            inward = {
+            outward = {
                 f"{NAME_FOR_HOSTS}:443": (LOOPBACK, self._front.https_port),
                 f"{MARKET_FOR_HOSTS}:80": (LOOPBACK, bound.getsockname()[1]),
-                **watchers.inward,
+                **watchers.outward,
             }
             proxy = SshProxy()
             self._undo.append(proxy.stop)
-            self._network = HostNetwork(inward, store.ca_pem + watchers.ca_pem, proxy)
+            self._network = HostNetwork(outward, store.ca_pem + watchers.ca_pem, proxy)
         machines = generate(settings.seed, settings.machines, settings.address)
         self._market = Market(MarketClock(settings.time_scale), machines, hosts, faults, self._network)
         self._undo.append(self._market.close)

@@ -32,7 +32,7 @@ class Observability:
         self._controller: str | None = None  # host:port
 
     @property
-    def inward(self) -> dict[str, tuple[str, int]]:
+    def outward(self) -> dict[str, tuple[str, int]]:
         """Return how hosts reach the receiver, as HostSpec describes it."""
         return {f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}": (LOOPBACK, self._door_port)}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
 
-from weights.hub_errors import readable
+from weights.hub_errors import explain_errors
 from weights.manifest import Manifest, ManifestError
 from weights.model_folder import BELONGS, CODE, INDEX
 from weights.quantities import size
@@ -50,7 +50,7 @@ class Hub:
 
     def files(self, repo: str, revision: str | None) -> dict[str, HubFile]:
         """Return the files of a revision by path. Raises ManifestError, also if the revision is a branch or a tag."""
-        with readable(self.endpoint, repo, revision, bool(self.token)):
+        with explain_errors(self.endpoint, repo, revision, bool(self.token)):
             api = HfApi(endpoint=self.endpoint, token=self.token or False)
             info = api.model_info(repo, revision=revision, files_metadata=True)
         if revision is None or not SHA.match(revision):
@@ -65,7 +65,7 @@ class Hub:
 
     def download(self, repo: str, revision: str, path: str, folder: Path) -> None:
         """Download one file into a folder, keep a complete one, and resume a partial one. Raises ManifestError."""
-        with readable(self.endpoint, repo, revision, bool(self.token)):
+        with explain_errors(self.endpoint, repo, revision, bool(self.token)):
             hf_hub_download(
                 repo, path, revision=revision, local_dir=folder, endpoint=self.endpoint, token=self.token or False
             )

@@ -18,7 +18,7 @@ from weights.manifest import ManifestError
 
 
 @contextlib.contextmanager
-def readable(endpoint: str, repo: str, revision: str | None, has_token: bool) -> Iterator[None]:
+def explain_errors(endpoint: str, repo: str, revision: str | None, has_token: bool) -> Iterator[None]:
     """Turn the errors of the hub's client library in the block into a ManifestError that says what to do."""
     try:
         yield

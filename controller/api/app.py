@@ -21,7 +21,7 @@ from controller.api.errors import ApiError, ErrorAnswer, as_api_error
 from controller.api.metrics import CONTENT_TYPE, Metrics
 from controller.api.pruning import Pruner
 from controller.api.streams import Bell, stream
-from controller.offers import Client, Offers, Unavailable
+from controller.offers import Client, Offers, OffersUnknown
 from controller.store.errors import StoreDown
 from controller.store.store import Store
 
@@ -162,7 +162,7 @@ def create_app(
     wall: Callable[[], float] = time.time,
     id_: Callable[[], str] = new_id,
 ) -> FastAPI:
-    """Make the application. `offers` returns what is applied now, or raises Unavailable; it is called at each request.
+    """Make the application. `offers` returns what is applied now, or raises OffersUnknown; it is called at each request.
 
     `wall` returns unix seconds. The caller opens and closes the store.
     """
@@ -185,7 +185,7 @@ def create_app(
     app.state.bell = bell
     app.include_router(routes)
     app.include_router(open_routes)
-    for kind in (HTTPException, ApiError, StoreDown, Unavailable, Exception):
+    for kind in (HTTPException, ApiError, StoreDown, OffersUnknown, Exception):
         app.add_exception_handler(kind, _answer)
     app.add_middleware(BodyLimit)
     return app

@@ -15,7 +15,7 @@ from controller.slots import State
 from controller.store.claim_rows import KeptClaim
 from controller.store.claim_view import ClaimView
 from controller.store.errors import KeyReused
-from controller.store.event_rows import Event
+from controller.store.event_rows import StoredEvent
 from controller.store.store import Store
 
 
@@ -26,7 +26,7 @@ def new_id() -> str:
 
 @dataclass(frozen=True)
 class ClaimService:
-    """`offers` returns what is applied now, and raises Unavailable. `wall` is unix seconds.
+    """`offers` returns what is applied now, and raises OffersUnknown. `wall` is unix seconds.
 
     Every method raises StoreDown, and what controller/api/errors.py makes an answer of.
     """
@@ -79,7 +79,7 @@ class ClaimService:
         self.store.end_claim(id_, self.wall())
         return self.look(client, id_)
 
-    def follow(self, client: Client, id_: str, after: int) -> tuple[ClaimAnswer, tuple[Event, ...]]:
+    def follow(self, client: Client, id_: str, after: int) -> tuple[ClaimAnswer, tuple[StoredEvent, ...]]:
         """Return a claim, and what happened to its slots behind an event's number."""
         found = self._own(client, id_)
         return self._answer(client, found), tuple(event for event in found.events if event.id > after)
@@ -166,7 +166,7 @@ class ClaimService:
         )
 
 
-def phase(event: Event) -> Phase:
+def phase(event: StoredEvent) -> Phase:
     """Return an event as clients see it."""
     record = event.record
     says = tuple(str(reason["says"]) for reason in record.reasons if isinstance(reason, Mapping) and reason.get("says"))

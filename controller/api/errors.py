@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 
 from controller.clients import OverLimit
-from controller.offers import NoFleet, Unavailable
+from controller.offers import NoFleet, OffersUnknown
 from controller.store.errors import KeyReused, StoreDown
 
 RETRY_SECONDS = 5
@@ -78,7 +78,7 @@ def as_api_error(error: Exception) -> ApiError:
                 "The controller's database does not answer, so it is unknown whether this happened. Instances serve on."
             )
             return ApiError(503, "store_down", says, _again("with the same Idempotency-Key"))
-        case Unavailable():
+        case OffersUnknown():
             says = "The controller cannot read the applied config now. Instances serve on."
             return ApiError(503, "not_known", says, _again("with the same Idempotency-Key"))
     return _refusal(error)

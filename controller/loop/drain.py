@@ -6,14 +6,14 @@ from controller.leaving import Answer, Leaving, Next
 from controller.loop.known import Known
 from controller.loop.rows import happened
 from controller.loop.rules import Rules
-from controller.ports import Pause, Place, Ports, Sight, Steps, unseen
+from controller.ports import HostObservation, Pause, Ports, SlotId, Steps, unseen
 from controller.reasons import Reason
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 
 LOOKS = 5
 PAUSE_SECONDS = 0.4
 
-Leavers = dict[Place, tuple[Known, Slot]]
+Leavers = dict[SlotId, tuple[Known, Slot]]
 
 
 def drain(ports: Ports, rules: Rules, fleets: Mapping[str, Known], off: Callable[[], Reason | None]) -> Steps[None]:
@@ -41,7 +41,7 @@ def _seams(left: Leavers) -> Steps[None]:
         yield Pause(slot=place.slot)
 
 
-def _obey(ports: Ports, left: Leavers, answers: Mapping[Place, Answer]) -> Steps[None]:
+def _obey(ports: Ports, left: Leavers, answers: Mapping[SlotId, Answer]) -> Steps[None]:
     """Do what the answers say. Who ends or comes back is not looked at again in this tick."""
     closing = [place for place, answer in answers.items() if answer.next is Next.CLOSE]
     if closing:
@@ -61,13 +61,13 @@ def _end(ports: Ports, known: Known, row: Slot, reason: Reason) -> None:
     """Write that a slot ends, unless it may be wanted back. What keeps it is told once."""
     why = known.spares(row.index)
     if why is None:
-        happened(ports, known.fleet, row, Event.END, (reason,))
+        happened(ports, known.fleet, row, SlotEvent.END, (reason,))
     elif known.told_of.get(row.index) != row.version:
         known.told_of[row.index] = row.version
         ports.ledger.dropped(known.fleet, row.index, why)
 
 
-def _judge(ports: Ports, rules: Rules, left: Leavers, sights: Mapping[Place, Sight]) -> dict[Place, Answer]:
+def _judge(ports: Ports, rules: Rules, left: Leavers, sights: Mapping[SlotId, HostObservation]) -> dict[SlotId, Answer]:
     answers = {}
     for place, (known, row) in left.items():
         version, leaving = known.leaving.get(row.index, (-1, None))
@@ -85,4 +85,4 @@ def reopen(ports: Ports, known: Known, rows: Sequence[Slot], reasons: Iterable[R
     for row in rows:
         yield Pause(slot=row.index)
         if known.place(row.index) in opened:
-            happened(ports, known.fleet, row, Event.REOPEN, tuple(reasons))
+            happened(ports, known.fleet, row, SlotEvent.REOPEN, tuple(reasons))

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from controller.demand import Seen
+from controller.demand import HostLoad
 from controller.leaving import Gate, Leaving
 from controller.memory import Memory
-from controller.ports import Life, Place, Sight, Task, unseen
+from controller.ports import HostObservation, MarketStatus, SlotId, Task, unseen
 from controller.reasons import Reason, Rule
 from controller.slots import Slot, State
 
@@ -45,9 +45,9 @@ class Known:
             return Reason(Rule.UNKNOWN, "nothing was decided for its fleet in this turn")
         return self.spared.get(index)
 
-    def place(self, index: int) -> Place:
+    def place(self, index: int) -> SlotId:
         """Return the place of a slot of this fleet."""
-        return Place(self.fleet, index)
+        return SlotId(self.fleet, index)
 
     def forget(self) -> None:
         """Begin anew after another process has led."""
@@ -64,7 +64,11 @@ class Known:
         return row
 
     def note(
-        self, rows: Sequence[Slot], sights: Mapping[Place, Sight], lives: Mapping[Place, Life], now: float
+        self,
+        rows: Sequence[Slot],
+        sights: Mapping[SlotId, HostObservation],
+        lives: Mapping[SlotId, MarketStatus],
+        now: float,
     ) -> None:
         """Note since when each gate is closed, each host silent, and each instance a failure."""
         for row in rows:
@@ -72,7 +76,7 @@ class Known:
             counts = row.state in SERVES_OR_ENDS
             _since(self.closed, row.index, now, counts and gate is Gate.CLOSED)
             _since(self.silent, row.index, now, counts and gate is Gate.UNKNOWN)
-            _since(self.failed, row.index, now, counts and lives.get(self.place(row.index)) is Life.DEAD)
+            _since(self.failed, row.index, now, counts and lives.get(self.place(row.index)) is MarketStatus.DEAD)
 
     def is_silent(self, index: int, now: float) -> bool:
         """Return whether a host has been silent for so long that it may not be where it is thought to be."""
@@ -82,7 +86,7 @@ class Known:
         """Return whether a host has been silent for long, and the market has named its failure for as long."""
         return min(now - self.silent.get(index, now), now - self.failed.get(index, now)) >= self.dead_seconds
 
-    def seen(self, rows: Sequence[Slot], sights: Mapping[Place, Sight], now: float) -> dict[int, Seen]:
+    def seen(self, rows: Sequence[Slot], sights: Mapping[SlotId, HostObservation], now: float) -> dict[int, HostLoad]:
         """Return the load that each host told, and for how long its gate has been seen closed."""
         loads = {row.index: sights[place].seen for row in rows if (place := self.place(row.index)) in sights}
         return {

@@ -2,14 +2,14 @@
 
 from controller.ports import Ports
 from controller.reasons import Reason
-from controller.slots import Event, Impossible, Slot, advance
+from controller.slots import Impossible, Slot, SlotEvent, advance
 
 
 def happened(
     ports: Ports,
     fleet: str,
     row: Slot,
-    event: Event,
+    event: SlotEvent,
     reasons: tuple[Reason, ...] = (),
     usd_per_hour: float | None = None,
 ) -> Slot | None:

@@ -7,7 +7,7 @@ from controller.slots import Slot
 from controller.store import claim_rows, event_rows, slot_rows
 from controller.store.claim_rows import KeptClaim
 from controller.store.connections import Connection
-from controller.store.event_rows import Event
+from controller.store.event_rows import StoredEvent
 
 BOOTS = 20  # the last ones tell how long the next takes
 
@@ -24,8 +24,8 @@ class ClaimView:
     slots: tuple[Slot, ...]
     times: Mapping[int, tuple[str | None, float]]
     boots: tuple[float, ...]
-    decision: Event | None
-    events: tuple[Event, ...]
+    decision: StoredEvent | None
+    events: tuple[StoredEvent, ...]
 
 
 def view(connection: Connection, id_: str) -> ClaimView | None:

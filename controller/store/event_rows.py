@@ -29,7 +29,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Event:
+class StoredEvent:
     """A record with its number. A later commit has a larger one."""
 
     id: int
@@ -61,7 +61,7 @@ def record(connection: Connection, records: Iterable[Record]) -> None:
         connection.execute(query, {**vars(one), "event": text(one.event), "reasons": reasons})
 
 
-def after(connection: Connection, id_: int, fleet: str | None, most: int = MOST) -> tuple[Event, ...]:
+def after(connection: Connection, id_: int, fleet: str | None, most: int = MOST) -> tuple[StoredEvent, ...]:
     """Return the events behind a number, of one fleet or of all, the oldest first, so many at most."""
     query = """
         select id, at, fleet, index, event, reasons, claim from gpu_fleet.events
@@ -71,7 +71,7 @@ def after(connection: Connection, id_: int, fleet: str | None, most: int = MOST)
     return tuple(_event(row) for row in rows)
 
 
-def of_claim(connection: Connection, claim: str, id_: int = 0, most: int = MOST) -> tuple[Event, ...]:
+def of_claim(connection: Connection, claim: str, id_: int = 0, most: int = MOST) -> tuple[StoredEvent, ...]:
     """Return the newest events behind a number of the slots that served a claim, the oldest first."""
     query = """
         select id, at, fleet, index, event, reasons, claim from gpu_fleet.events
@@ -81,7 +81,7 @@ def of_claim(connection: Connection, claim: str, id_: int = 0, most: int = MOST)
     return tuple(_event(row) for row in reversed(rows))
 
 
-def last_decision(connection: Connection, fleet: str) -> Event | None:
+def last_decision(connection: Connection, fleet: str) -> StoredEvent | None:
     """Return the newest event of a fleet as a whole."""
     query = """
         select id, at, fleet, index, event, reasons, claim from gpu_fleet.events
@@ -118,6 +118,6 @@ def prune(connection: Connection, before: float) -> None:
     connection.execute("delete from gpu_fleet.claims where least(ended_at, expires_at) < %s", (before,))
 
 
-def _event(row: tuple[Any, ...]) -> Event:
+def _event(row: tuple[Any, ...]) -> StoredEvent:
     id_, at, fleet, index, event, reasons, claim = row
-    return Event(id_, Record(at, fleet, index, event, tuple(reasons), claim))
+    return StoredEvent(id_, Record(at, fleet, index, event, tuple(reasons), claim))

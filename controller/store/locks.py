@@ -62,7 +62,7 @@ class SessionLock:
                 connection.close()
 
 
-class Held:
+class HeldLock:
     """What `slot_lock` yields: true if the lock was taken. `still` asks the server again, for one who held it for long."""
 
     def __init__(self, lock: SessionLock, taken: bool) -> None:
@@ -82,8 +82,8 @@ class SlotLock:
     def __init__(self, lock: SessionLock) -> None:
         self._lock = lock
 
-    def __enter__(self) -> Held:
-        return Held(self._lock, self._lock.take())
+    def __enter__(self) -> HeldLock:
+        return HeldLock(self._lock, self._lock.take())
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._lock.release()

@@ -12,7 +12,7 @@ from controller.store.claim_rows import Allowed, KeptClaim
 from controller.store.claim_view import ClaimView
 from controller.store.connections import Connections
 from controller.store.errors import StoreRefused
-from controller.store.event_rows import Call, Event, Record
+from controller.store.event_rows import Call, Record, StoredEvent
 from controller.store.lock_keys import LEADER, slot_key
 from controller.store.locks import SessionLock, SlotLock
 from controller.store.migrate import migrate, migrations
@@ -147,12 +147,12 @@ class Store:
         with self._connections.transaction() as connection:
             event_rows.record(connection, records)
 
-    def events_after(self, id_: int, fleet: str | None = None) -> tuple[Event, ...]:
+    def events_after(self, id_: int, fleet: str | None = None) -> tuple[StoredEvent, ...]:
         """Return events behind a number, the oldest first, 500 at most. None is skipped by one that commits late."""
         with self._connections.transaction() as connection:
             return event_rows.after(connection, id_, fleet)
 
-    def events_of(self, claim: str, after: int = 0) -> tuple[Event, ...]:
+    def events_of(self, claim: str, after: int = 0) -> tuple[StoredEvent, ...]:
         """Return the events behind a number of the slots that served a claim, the oldest first, the newest 500."""
         with self._connections.transaction() as connection:
             return event_rows.of_claim(connection, claim, after)

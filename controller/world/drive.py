@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 
-from controller.ports import Place, RunEnd, Steps, Value
+from controller.ports import RunEnd, SlotId, Steps, Value
 
 Wait = Callable[[float], None]
 
@@ -74,7 +74,7 @@ class Threads:
         self._wait, self._failed, self._ended = wait, failed, ended
         self._boots = threading.BoundedSemaphore(boots_at_once)
 
-    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> ThreadTask:
+    def start(self, place: SlotId, steps: Steps[RunEnd | None], boots: bool) -> ThreadTask:
         """Start a slot process."""
         task = ThreadTask()
         room: AbstractContextManager[object] = self._boots if boots else nullcontext()
@@ -83,7 +83,7 @@ class Threads:
         return task
 
     def _run(
-        self, task: ThreadTask, place: Place, steps: Steps[RunEnd | None], room: AbstractContextManager[object]
+        self, task: ThreadTask, place: SlotId, steps: Steps[RunEnd | None], room: AbstractContextManager[object]
     ) -> None:
         run_end = None
         try:

@@ -19,9 +19,9 @@ from bootstrap.connect import connect
 from bootstrap.errors import BootstrapError, StepFailed
 from bootstrap.host import Host
 from bootstrap.remote_scripts import answer, python
-from controller.demand import Seen
-from controller.leaving import Gate, Look
-from controller.ports import Place, Sight
+from controller.demand import HostLoad
+from controller.leaving import Gate, GateLook
+from controller.ports import HostObservation, SlotId
 
 CALL_SECONDS = 8.0  # for one look with its login; a good one takes a tenth of a second
 CONNECT_SECONDS = 5.0  # further tries to log in begin until then
@@ -64,28 +64,28 @@ class HostCalls:
 
     def __init__(
         self,
-        address_of: Callable[[Place], Address | None],
+        address_of: Callable[[SlotId], Address | None],
         log_in: Callable[[Address], Host] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         call_seconds: float = CALL_SECONDS,
     ) -> None:
         self._address_of, self._log_in, self._monotonic = address_of, log_in or logged_in, monotonic
         self._call_seconds = call_seconds
-        self._kept: dict[Place, tuple[Address, Host]] = {}
-        self._calling: dict[Place, float] = {}  # since when
-        self._turns: dict[Place, threading.Lock] = {}
+        self._kept: dict[SlotId, tuple[Address, Host]] = {}
+        self._calling: dict[SlotId, float] = {}  # since when
+        self._turns: dict[SlotId, threading.Lock] = {}
         self._guard = threading.Lock()
         self._pool = ThreadPoolExecutor(MOST_AT_ONCE, thread_name_prefix="host")
 
-    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
         """Return what each host tells now; one that does not tell is absent."""
         return self._all(places, "look")
 
-    def close(self, places: Collection[Place]) -> None:
+    def close(self, places: Collection[SlotId]) -> None:
         """Close the gates, as far as hosts answer."""
         self._all(places, "close")
 
-    def open(self, places: Collection[Place]) -> Collection[Place]:
+    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
         """Open the gates that a controller closed, on hosts that serve; return those that are open now."""
         return [place for place, sight in self._all(places, "open").items() if sight.look.gate is Gate.OPEN]
 
@@ -97,19 +97,19 @@ class HostCalls:
         for _address, host in kept.values():
             _close(host)
 
-    def _all(self, places: Collection[Place], act: str) -> dict[Place, Sight]:
+    def _all(self, places: Collection[SlotId], act: str) -> dict[SlotId, HostObservation]:
         """Call all hosts side by side. One that has not answered an earlier call for seconds is unknown."""
         now = self._monotonic()
         with self._guard:
             free = [place for place in dict.fromkeys(places) if now - self._calling.get(place, now) <= PATIENT_SECONDS]
-        calls: dict[Place, Future[Sight | None]] = {}
+        calls: dict[SlotId, Future[HostObservation | None]] = {}
         for place in free:
             calls[place] = self._pool.submit(self._call, place, act)
         wait(calls.values(), timeout=self._call_seconds)
         found = {place: call.result() for place, call in calls.items() if call.done() and not call.cancelled()}
         return {place: sight for place, sight in found.items() if sight is not None}
 
-    def _call(self, place: Place, act: str) -> Sight | None:
+    def _call(self, place: SlotId, act: str) -> HostObservation | None:
         with self._guard:
             turn = self._turns.setdefault(place, threading.Lock())
         if not turn.acquire(timeout=self._call_seconds):
@@ -136,7 +136,7 @@ class HostCalls:
                 self._calling.pop(place, None)
             turn.release()
 
-    def _connected(self, place: Place) -> Host | None:
+    def _connected(self, place: SlotId) -> Host | None:
         address = self._address_of(place)
         with self._guard:
             known = self._kept.get(place)
@@ -150,19 +150,20 @@ class HostCalls:
             self._kept[place] = (address, host)
         return host
 
-    def _drop(self, place: Place) -> None:
+    def _drop(self, place: SlotId) -> None:
         with self._guard:
             known = self._kept.pop(place, None)
         if known is not None:
             _close(known[1])
 
 
-def sight_of(gate_answer: GateAnswer, asked: float, now: float) -> Sight:
+def sight_of(gate_answer: GateAnswer, asked: float, now: float) -> HostObservation:
     """Return a look and a measure of load from what a host told. Moments are of the controller's monotonic clock."""
     gate = Gate.OPEN if gate_answer.gate == "open" else Gate.CLOSED
-    look = Look(asked, gate, gate_answer.requests, gate_answer.admitted)
-    return Sight(
-        look, Seen(gate_answer.requests, gate_answer.idle, now - asked, gate_answer.admitted, opens=gate_answer.opens)
+    look = GateLook(asked, gate, gate_answer.requests, gate_answer.admitted)
+    return HostObservation(
+        look,
+        HostLoad(gate_answer.requests, gate_answer.idle, now - asked, gate_answer.admitted, opens=gate_answer.opens),
     )
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bootstrap.lease import renew
 from config.slot_names import SlotName
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.slots import Slot, State
 from providers.elastic.applied import Applied
 from providers.elastic.slot_output import SlotOutput
@@ -24,10 +24,10 @@ LEASED = frozenset({State.RENTING, State.READY, State.LEAVING, State.ENDING})
 
 
 @dataclass(frozen=True)
-class Door:
+class LeaseEndpoint:
     """Where a slot's lease is renewed. `token` opens its gate."""
 
-    place: Place
+    place: SlotId
     endpoint: str
     token: str = field(repr=False)
     ca_certificate: str = field(repr=False)
@@ -43,7 +43,7 @@ class Leases:
     _trusted: dict[str, ssl.SSLContext] = field(default_factory=dict)
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def all(self, doors: Collection[Door]) -> tuple[Place, ...]:
+    def all(self, doors: Collection[LeaseEndpoint]) -> tuple[SlotId, ...]:
         """Renew at all doors; return the places that did not answer."""
         if not doors:
             return ()
@@ -53,7 +53,7 @@ class Leases:
         self.failed += len(successes) - sum(successes.values())
         return tuple(door.place for door, good in successes.items() if not good)
 
-    def _one(self, door: Door) -> bool:
+    def _one(self, door: LeaseEndpoint) -> bool:
         with self._guard:
             if door.ca_certificate not in self._trusted:
                 self._trusted = {door.ca_certificate: ssl.create_default_context(cadata=door.ca_certificate)}
@@ -62,16 +62,16 @@ class Leases:
 
 
 def doors(
-    rows: Iterable[tuple[str, Slot]], output_of: Callable[[Place], SlotOutput | None], applied: Applied | None
-) -> list[Door]:
+    rows: Iterable[tuple[str, Slot]], output_of: Callable[[SlotId], SlotOutput | None], applied: Applied | None
+) -> list[LeaseEndpoint]:
     """Return the doors of all slots that may serve and whose endpoint is known. `rows` are fleets with their slots."""
     if applied is None:
         return []
     found = []
     for fleet, slot in rows:
-        place = Place(fleet, slot.index)
+        place = SlotId(fleet, slot.index)
         output = output_of(place) if slot.state in LEASED else None
         if output is not None:
             token = applied.token(SlotName(applied.stack, fleet, slot.index).instance)
-            found.append(Door(place, output.endpoint, token, applied.ca_certificate))
+            found.append(LeaseEndpoint(place, output.endpoint, token, applied.ca_certificate))
     return found

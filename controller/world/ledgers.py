@@ -11,10 +11,10 @@ from collections.abc import Callable
 
 from config.slot_names import SlotName
 from controller.plan import Plan
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.reasons import Reason
 from controller.scaling import Decision
-from controller.slots import Event, Slot
+from controller.slots import Slot, SlotEvent
 from controller.store.errors import StoreDown
 from controller.world.metrics import LoopMetrics
 from controller.world.table import Table
@@ -57,7 +57,7 @@ class Decisions:
         LOG.info("%s: %d are desired, %d there: %s", decision.fleet, decision.desired, decision.capacity, _says(given))
         self._note(decision.fleet, None, "decided", given)
 
-    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+    def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
         """Note a change of a row. The store has it already, in the same transaction as the row."""
         self._metrics.happened(fleet, event)
         changed = f"{was.state.value} -> {now.state.value}"
@@ -75,7 +75,7 @@ class Decisions:
         self._metrics.failed(error)
         LOG.warning("%s: %s: %s", what, type(error).__name__, error)
 
-    def progressed(self, place: Place, phase: str, text: str) -> None:
+    def progressed(self, place: SlotId, phase: str, text: str) -> None:
         """Note one line of a slot's `up` or destroy; the store gets the first line of each phase."""
         LOG.info("%s-%d: %s: %s", place.fleet, place.slot, phase, text)
         if self._metrics.is_new_phase(place, phase):
@@ -87,11 +87,11 @@ class Decisions:
         except StoreDown as error:
             self._metrics.failed(error)
 
-    def _keep(self, fleet: str, slot: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+    def _keep(self, fleet: str, slot: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
         applied = self._applied()
         if applied is None:
             return
-        why = tuple(ledger_event.Why.model_validate(reason.record()) for reason in reasons)
+        why = tuple(ledger_event.DecisionReason.model_validate(reason.record()) for reason in reasons)
         kept = ledger_event.Event(
             at=self._wall(),
             stack_id=applied.stack_id,

@@ -4,9 +4,8 @@ import threading
 from collections.abc import Callable, Mapping
 
 from controller.api.applied_offers import offers_of
-from controller.offers import Offers
-from controller.offers import Unavailable as NotKnown
-from controller.ports import Fleet, Unavailable
+from controller.offers import Offers, OffersUnknown
+from controller.ports import Fleet, WorldUnavailable
 from providers.elastic.applied import Applied
 
 EVERY_SECONDS = 20.0
@@ -39,10 +38,10 @@ class MainStack:
         return True
 
     def now(self) -> Applied | None:
-        """Return what is applied; None if nothing of elastic fleets is. Raises Unavailable."""
+        """Return what is applied; None if nothing of elastic fleets is. Raises WorldUnavailable."""
         with self._guard:
             if self._at is None or self._monotonic() - self._at > OLD_SECONDS:
-                raise Unavailable(f"what the main stack has applied is not known: {self._problem}")
+                raise WorldUnavailable(f"what the main stack has applied is not known: {self._problem}")
             return self._known
 
     def last(self) -> Applied | None:
@@ -51,21 +50,23 @@ class MainStack:
             return self._known
 
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
-        """Return the elastic fleets. Raises Unavailable."""
+        """Return the elastic fleets. Raises WorldUnavailable."""
         if fresh and not self.refresh():
             with self._guard:
-                raise Unavailable(f"what the main stack has applied is not known: {self._problem}")
+                raise WorldUnavailable(f"what the main stack has applied is not known: {self._problem}")
         found = self.now()
         return {} if found is None else {name: fleet_of(found, name) for name in found.fleets}
 
     def offers(self) -> Offers:
-        """Return what clients may ask for. Raises the API's Unavailable."""
+        """Return what clients may ask for. Raises OffersUnknown."""
         try:
             found = self.now()
-        except Unavailable as error:
-            raise NotKnown(str(error)) from error
+        except WorldUnavailable as error:
+            raise OffersUnknown(str(error)) from error
         if found is None:
-            raise NotKnown("the main stack has no elastic fleet and no client; its operator has to run `pulumi up`")
+            raise OffersUnknown(
+                "the main stack has no elastic fleet and no client; its operator has to run `pulumi up`"
+            )
         return offers_of(found)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from config.slot_names import SlotName
-from controller.ports import Life, Place
+from controller.ports import MarketStatus, SlotId
 from providers.elastic.applied import Applied
 from providers.vast.api.errors import VastError
 from providers.vast.api.instance import Failed, Instance, classify
@@ -56,7 +56,7 @@ class SlotLives:
         with self._guard:
             self._last = (asked, rows)
 
-    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
         """Return what is known of each place. `fresh`: two new lists, apart in time, must agree that one is gone."""
         applied = self._applied()
         if applied is None or not places:
@@ -69,15 +69,17 @@ class SlotLives:
             if account is None:
                 return {}
             found = _judged(applied, places, account.market.instances(None, 0.0))
-            if Life.GONE in found.values():
+            if MarketStatus.GONE in found.values():
                 self._wait(account.limits.look_seconds)
                 again = _judged(applied, places, account.market.instances(None, 0.0))
-                found = {place: life if life is again.get(place) else Life.UNKNOWN for place, life in found.items()}
+                found = {
+                    place: life if life is again.get(place) else MarketStatus.UNKNOWN for place, life in found.items()
+                }
         except VastError:
             return {}
         return found
 
-    def others(self, places: Collection[Place]) -> float | None:
+    def others(self, places: Collection[SlotId]) -> float | None:
         """Return $/h of all that the account rents but these places; None if it is unknown."""
         applied, rows = self._applied(), self._recent()
         if applied is None or rows is None or set_aside(rows):
@@ -91,7 +93,7 @@ class SlotLives:
         return last[1] if last and self._monotonic() - last[0] <= OLDEST_SECONDS else None
 
 
-def _judged(applied: Applied, places: Collection[Place], rows: Sequence[Instance]) -> dict[Place, Life]:
+def _judged(applied: Applied, places: Collection[SlotId], rows: Sequence[Instance]) -> dict[SlotId, MarketStatus]:
     by_label: dict[str | None, list[Instance]] = {}
     for row in rows:
         by_label.setdefault(row.label, []).append(row)
@@ -99,22 +101,22 @@ def _judged(applied: Applied, places: Collection[Place], rows: Sequence[Instance
     return {place: _life(by_label.get(label_of(applied, place), []), odd, _port(applied, place)) for place in places}
 
 
-def label_of(applied: Applied, place: Place) -> str:
+def label_of(applied: Applied, place: SlotId) -> str:
     """Return the label of a slot's instance."""
     return str(Label(applied.stack_id, SlotName(applied.stack, place.fleet, place.slot).instance))
 
 
-def _port(applied: Applied, place: Place) -> int:
+def _port(applied: Applied, place: SlotId) -> int:
     """Return the port of the gate inside the container."""
     fleet = applied.fleets.get(place.fleet)
     server = fleet.instance.get("server") if fleet else None
     return int((server or {}).get("port") or GATE_PORT)
 
 
-def _life(rows: Collection[Instance], odd: bool, port: int) -> Life:
+def _life(rows: Collection[Instance], odd: bool, port: int) -> MarketStatus:
     """Judge the rows under one label. `odd`: the list has rows that could not be read."""
     if not rows:
-        return Life.UNKNOWN if odd else Life.GONE
+        return MarketStatus.UNKNOWN if odd else MarketStatus.GONE
     if all(isinstance(classify(row, port), Failed) for row in rows):
-        return Life.DEAD
-    return Life.THERE
+        return MarketStatus.DEAD
+    return MarketStatus.THERE

@@ -10,10 +10,10 @@ from prometheus_client.metrics_core import Metric
 
 from config.elastic import Elastic
 from controller.plan import Plan
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.reasons import Reason, Rule
 from controller.scaling import Decision
-from controller.slots import Event
+from controller.slots import SlotEvent
 
 MONEY = frozenset({Rule.BUDGET, Rule.SPEND_UNKNOWN})
 
@@ -25,7 +25,7 @@ class LoopMetrics:
         self._monotonic = monotonic
         self._ticked: float | None = None
         self._began = monotonic()
-        self._phases: dict[Place, str] = {}
+        self._phases: dict[SlotId, str] = {}
         self._guard = threading.Lock()
 
         def counter(name: str, text: str, labels: tuple[str, ...] = ()) -> Counter:
@@ -66,7 +66,7 @@ class LoopMetrics:
             self._least.labels(fleet).set(elastic.min)
             self._most.labels(fleet).set(elastic.max)
             self._stops.labels(fleet)  # from 0 on: Prometheus sees no rise to a first value
-            for event in Event:
+            for event in SlotEvent:
                 self._decisions.labels(fleet, event.value)
 
     def decided(self, decision: Decision, plan: Plan) -> None:
@@ -78,7 +78,7 @@ class LoopMetrics:
         if cut:
             self._stops.labels(decision.fleet).inc()
 
-    def happened(self, fleet: str, event: Event) -> None:
+    def happened(self, fleet: str, event: SlotEvent) -> None:
         """Note a change of a slot."""
         self._decisions.labels(fleet, event.value).inc()
 
@@ -98,7 +98,7 @@ class LoopMetrics:
         for good in leases.values():
             self._renewals.labels("renewed" if good else "failed").inc()
 
-    def is_new_phase(self, place: Place, phase: str) -> bool:
+    def is_new_phase(self, place: SlotId, phase: str) -> bool:
         """Return whether a slot has come to another phase since the last call."""
         with self._guard:
             was, self._phases[place] = self._phases.get(place), phase

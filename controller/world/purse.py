@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from config.monitoring import BudgetConfig
 from controller.money import Money, Period, Spend
-from controller.ports import Clock, Fleet, Place
+from controller.ports import Clock, Fleet, SlotId
 from controller.slots import Slot
 from providers.budget.figures import Figures, Promises
 from providers.budget.period import periods_of
@@ -37,7 +37,7 @@ class Reading:
     asked: float
 
 
-class Spending:
+class SpendReadings:
     """Read the stack's spend and its open reservations again and again.
 
     `look` asks for them; it returns None while the account is unknown, and may raise VastError.
@@ -89,7 +89,7 @@ class Spending:
 
 
 class StackPurse:
-    """Satisfies `Purse`. `budget` is that of the applied stack; it may raise Unavailable.
+    """Satisfies `Purse`. `budget` is that of the applied stack; it may raise WorldUnavailable.
 
     `others` returns $/h of all that the account rents but some places, None if it is unknown. `time_scale` returns seconds of
     the market, in which it charges, in one of ours; 1 on the real market. `name` returns the name of a place's instance.
@@ -98,11 +98,11 @@ class StackPurse:
     def __init__(
         self,
         budget: Callable[[], BudgetConfig],
-        spending: Spending,
-        others: Callable[[Sequence[Place]], float | None],
+        spending: SpendReadings,
+        others: Callable[[Sequence[SlotId]], float | None],
         clock: Clock,
         time_scale: Callable[[], float] = lambda: 1.0,
-        name: Callable[[Place], str] = lambda place: f"{place.fleet}-s{place.slot}",
+        name: Callable[[SlotId], str] = lambda place: f"{place.fleet}-s{place.slot}",
     ) -> None:
         self._budget, self._spending, self._others, self._clock = budget, spending, others, clock
         self._time_scale, self._name = time_scale, name
@@ -114,7 +114,7 @@ class StackPurse:
         wanted = budget.by_period
         if not wanted or not budget.enforce:
             return Money(own.ceiling)
-        paid = [Place(name, slot.index) for name, found in rows.items() for slot in found if slot.paid]
+        paid = [SlotId(name, slot.index) for name, found in rows.items() for slot in found if slot.paid]
         rest = self._others(paid)
         dearest = max(one.ceiling for one in applied.values())
         ceilings = [applied[place.fleet].ceiling if place.fleet in applied else dearest for place in paid]

@@ -11,8 +11,8 @@ from config.base import PROJECT
 from config.monitoring import BudgetConfig
 from config.slot_names import SlotName
 from controller.loop.tick import TICK_SECONDS, Loop
-from controller.ports import Place, Ports, Unavailable
-from controller.pulumi_cli import Place as PulumiPlace
+from controller.ports import Ports, SlotId, WorldUnavailable
+from controller.pulumi_cli import PulumiFolders
 from controller.slot_stack import SlotStack, read_parent
 from controller.slots import Slot
 from controller.store.errors import StoreDown
@@ -29,7 +29,7 @@ from controller.world.market import EVERY_SECONDS as LIST_SECONDS
 from controller.world.market import Account, SlotLives
 from controller.world.metrics import LoopMetrics
 from controller.world.purse import EVERY_SECONDS as SPEND_SECONDS
-from controller.world.purse import Look, Spending, StackPurse
+from controller.world.purse import Look, SpendReadings, StackPurse
 from controller.world.settings import ControllerSettings
 from controller.world.stacks import Outputs, SlotStacks, address_of
 from controller.world.table import Table
@@ -73,11 +73,11 @@ class Service:
         self._leads = False
         self._leased: list[tuple[str, Slot]] = []
         self.children = Children()
-        self._place = PulumiPlace(settings.project, settings.work, {"PULUMI_BACKEND_URL": settings.backend})
+        self._place = PulumiFolders(settings.project, settings.work, {"PULUMI_BACKEND_URL": settings.backend})
         self.main = MainStack(self._read, self._clock.monotonic)
         self.table = Table(store, self._clock.time)
         self._lives = SlotLives(self._account, self.main.last, self._wait, self._clock.monotonic)
-        self._spending = Spending(self._look, self._clock)
+        self._spending = SpendReadings(self._look, self._clock)
         self._outputs = Outputs(self._stack_of, self._clock.monotonic)
         self._hosts = HostCalls(lambda place: address_of(self._outputs.get(place), self.main.last()))
         self._leases = Leases()
@@ -214,15 +214,15 @@ class Service:
         found = read_parent(self._settings.stack, self._place, self._environ, self.children.run)
         wanted = found.controller.backend if found else ""
         if wanted and wanted != self._settings.backend:
-            raise Unavailable(
+            raise WorldUnavailable(
                 f"{PROJECT}:controller names another backend than this process has; set GPU_FLEET_BACKEND to {wanted}"
             )
         return found
 
-    def _name(self, place: Place) -> str:
+    def _name(self, place: SlotId) -> str:
         return SlotName(self._settings.stack, place.fleet, place.slot).instance
 
-    def _stack_of(self, place: Place) -> SlotStack:
+    def _stack_of(self, place: SlotId) -> SlotStack:
         slot = SlotName(self._settings.stack, place.fleet, place.slot)
         return SlotStack(slot, self._place, self._environ, self.children.run)
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from bootstrap.services import Progress
-from controller.ports import Came, Pause, Place, Steps, Unavailable
+from controller.ports import Pause, SlotId, Steps, UpResult, WorldUnavailable
 from controller.slot_stack import SlotBusyError, SlotError
-from controller.slot_state import Look
+from controller.slot_state import StateLook
 from controller.world.hosts import Address
 from providers.elastic.applied import Applied
 from providers.elastic.slot_output import SlotOutput
@@ -27,7 +27,7 @@ class Stack(Protocol):
     def up(self, progress: Progress) -> SlotOutput:
         """Rent, adopt or mend, until the endpoint answers."""
 
-    def look(self) -> Look:
+    def look(self) -> StateLook:
         """Return what state says."""
 
     def destroy(self, progress: Progress) -> None:
@@ -42,63 +42,63 @@ class SlotStacks:
 
     def __init__(
         self,
-        stack_of: Callable[[Place], Stack],
-        report_progress: Callable[[Place, str, str], None],
+        stack_of: Callable[[SlotId], Stack],
+        report_progress: Callable[[SlotId, str, str], None],
         outputs: "Outputs",
     ) -> None:
         self._stack_of, self._report_progress, self._outputs = stack_of, report_progress, outputs
         self._destroys = threading.BoundedSemaphore(DESTROYS_AT_ONCE)
 
-    def up(self, place: Place) -> Steps[Came]:
-        """Run `up`. Its failure is an answer; a stack that another process holds is none. Raises Unavailable."""
+    def up(self, place: SlotId) -> Steps[UpResult]:
+        """Run `up`. Its failure is an answer; a stack that another process holds is none. Raises WorldUnavailable."""
         yield Pause(slot=place.slot)
         with self._outputs.working(place):
             return self._upped(place)
 
-    def _upped(self, place: Place) -> Came:
+    def _upped(self, place: SlotId) -> UpResult:
         """Make the stack first: that is one command, and a stack that is new has never served."""
         stack = self._stack_of(place)
         try:
             fresh = self._outputs.known(place) is None and (stack.make() or stack.look().output is None)
         except SlotError as error:
-            raise Unavailable(str(error)) from error
+            raise WorldUnavailable(str(error)) from error
         try:
             output = stack.up(lambda phase, text: self._report_progress(place, phase, text))
         except SlotBusyError as error:
-            raise Unavailable(str(error)) from error
+            raise WorldUnavailable(str(error)) from error
         except SlotError as error:
             self._outputs.forget(place)
-            return Came(False, fresh, None, str(error))
+            return UpResult(False, fresh, None, str(error))
         self._outputs.learn(place, output)
-        return Came(True, fresh, output.usd_per_hour, f"{output.endpoint} answers", output.endpoint)
+        return UpResult(True, fresh, output.usd_per_hour, f"{output.endpoint} answers", output.endpoint)
 
-    def digests(self, places: Collection[Place]) -> dict[Place, str]:
+    def digests(self, places: Collection[SlotId]) -> dict[SlotId, str]:
         """Return the digests of the places whose output is known."""
         found = {place: self._outputs.known(place) for place in places}
         return {place: output.digest for place, output in found.items() if output is not None}
 
-    def made_of(self, place: Place) -> Steps[str | None]:
-        """Read a slot's state. Raises Unavailable."""
+    def made_of(self, place: SlotId) -> Steps[str | None]:
+        """Read a slot's state. Raises WorldUnavailable."""
         yield Pause(slot=place.slot)
         try:
             output = self._stack_of(place).look().output
         except SlotError as error:
-            raise Unavailable(str(error)) from error
+            raise WorldUnavailable(str(error)) from error
         if output is None:
             self._outputs.forget(place)
             return None
         self._outputs.learn(place, output)
         return output.digest
 
-    def doubt(self, places: Collection[Place] | None = None) -> None:
+    def doubt(self, places: Collection[SlotId] | None = None) -> None:
         """Read the states of slots anew in the background; None forgets them all."""
         if places is None:
             self._outputs.forget_all()
         for place in places or ():
             self._outputs.doubt(place)
 
-    def destroy(self, place: Place) -> Steps[bool]:
-        """Run destroy and remove the stack. Raises Unavailable if that failed: what is rented may still be there."""
+    def destroy(self, place: SlotId) -> Steps[bool]:
+        """Run destroy and remove the stack. Raises WorldUnavailable if that failed: what is rented may still be there."""
         yield Pause(slot=place.slot)
         stack = self._stack_of(place)
         with self._destroys:
@@ -106,7 +106,7 @@ class SlotStacks:
                 stack.destroy(lambda phase, text: self._report_progress(place, phase, text))
                 stack.remove()
             except SlotError as error:
-                raise Unavailable(str(error)) from error
+                raise WorldUnavailable(str(error)) from error
         self._outputs.forget(place)
         return True
 
@@ -114,16 +114,16 @@ class SlotStacks:
 class Outputs:
     """What is known of where slots answer: told by each `up`, else read from their stacks' states in the background."""
 
-    def __init__(self, stack_of: Callable[[Place], Stack], monotonic: Callable[[], float]) -> None:
+    def __init__(self, stack_of: Callable[[SlotId], Stack], monotonic: Callable[[], float]) -> None:
         self._stack_of, self._monotonic = stack_of, monotonic
         self._guard = threading.Lock()
-        self._known: dict[Place, SlotOutput] = {}
-        self._asked: dict[Place, float] = {}
-        self._working: set[Place] = set()
+        self._known: dict[SlotId, SlotOutput] = {}
+        self._asked: dict[SlotId, float] = {}
+        self._working: set[SlotId] = set()
         self._pool = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="slot-state")
 
     @contextmanager
-    def working(self, place: Place) -> Iterator[None]:
+    def working(self, place: SlotId) -> Iterator[None]:
         """Read nothing of a slot in this block: its `up` tells it at its end."""
         with self._guard:
             self._working.add(place)
@@ -133,13 +133,13 @@ class Outputs:
             with self._guard:
                 self._working.discard(place)
 
-    def learn(self, place: Place, output: SlotOutput) -> None:
+    def learn(self, place: SlotId, output: SlotOutput) -> None:
         """Keep what an `up` returned."""
         with self._guard:
             self._known[place] = output
             self._asked.pop(place, None)  # a read that is under way is older
 
-    def forget(self, place: Place) -> None:
+    def forget(self, place: SlotId) -> None:
         """Drop what may not hold any more."""
         with self._guard:
             self._known.pop(place, None)
@@ -151,12 +151,12 @@ class Outputs:
             self._known.clear()
             self._asked.clear()
 
-    def known(self, place: Place) -> SlotOutput | None:
+    def known(self, place: SlotId) -> SlotOutput | None:
         """Return what is known, and ask nobody."""
         with self._guard:
             return self._known.get(place)
 
-    def get(self, place: Place) -> SlotOutput | None:
+    def get(self, place: SlotId) -> SlotOutput | None:
         """Return what is known; None while the state is read, which begins now. It is not read while an `up` runs."""
         with self._guard:
             found = self._known.get(place)
@@ -164,7 +164,7 @@ class Outputs:
             self.doubt(place)
         return found
 
-    def doubt(self, place: Place) -> None:
+    def doubt(self, place: SlotId) -> None:
         """Read a slot's state, not again within AGAIN_SECONDS; what is known holds until then."""
         now = self._monotonic()
         with self._guard:
@@ -176,7 +176,7 @@ class Outputs:
         """Begin no further look."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, place: Place) -> None:
+    def _read(self, place: SlotId) -> None:
         try:
             output = self._stack_of(place).look().output
         except SlotError:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from controller.demand import Claim
 from controller.reasons import Reason
-from controller.slots import Event, Slot
+from controller.slots import Slot, SlotEvent
 from controller.store.event_rows import Record
 from controller.store.locks import SlotLock
 from controller.store.store import Store
@@ -30,7 +30,7 @@ class Table:
         return self._store.slots(fleet)
 
     def write(
-        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
+        self, fleet: str, was: Slot, now: Slot, event: SlotEvent | None = None, reasons: tuple[Reason, ...] = ()
     ) -> bool:
         """Write a row, and in the same transaction what happened and why; False if somebody has written it since."""
         because = [] if event is None else [self._record(fleet, now.index, event.value, reasons)]

@@ -34,7 +34,7 @@ UNUSED = "prometheus"  # a fourth source, if hosts report
 
 
 @dataclass(frozen=True)
-class Terms:
+class MetricTerms:
     """Settings that stay the same while the exporter runs. Budgets are in $, 0 for none.
 
     `reasons` is the ledger's closed list.
@@ -55,7 +55,7 @@ class FleetCollector(Collector):
     `now` returns unix seconds.
     """
 
-    def __init__(self, sources: Sources, terms: Terms, now: Callable[[], float]) -> None:
+    def __init__(self, sources: Sources, terms: MetricTerms, now: Callable[[], float]) -> None:
         self._sources, self._terms, self._now = sources, terms, now
         self._lock = threading.Lock()
         self._attempts = Attempts()

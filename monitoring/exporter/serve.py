@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 from monitoring import queries
 from monitoring.exporter.account import ExporterAccount
-from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.collector import FleetCollector, MetricTerms
 from monitoring.exporter.market_time import MarketTime
 from monitoring.exporter.sources import SourceDown, Sources
 from monitoring.exporter.worth import Overheard, WorthCollector, WorthTerms
@@ -96,7 +96,7 @@ def make_collectors(
     tail = LedgerTail(
         lambda: connect(store.endpoint, store.region, account.store_keys, 1, READ_SECONDS), store.bucket, market.clock
     )
-    terms = Terms(
+    terms = MetricTerms(
         reasons=[reason.value for reason in Reason],
         ssh_timeout_seconds=stack.limits.connect_minutes * 60 / market.scale,
         abandoned_seconds=market.limits.abandoned_seconds,

@@ -19,7 +19,7 @@ from bootstrap.clock import Clock
 from bootstrap.services import Progress
 from providers.budget.book import Reservations
 from providers.budget.errors import BudgetRefused, OverBudget, SpendUnknown
-from providers.budget.figures import Facts, Figures, Promises, Terms, does_not_fit, figures, now_missed, promises
+from providers.budget.figures import BudgetFacts, Figures, Promises, Terms, does_not_fit, figures, now_missed, promises
 from providers.budget.reservations import Book, Here, Reservation, with_deaths
 from providers.budget.sentences import refused
 from providers.budget.spending import AskCharges, Spending
@@ -149,7 +149,7 @@ class StackBudget:
             raise over[0]
         return key
 
-    def facts(self, market: Lists) -> Facts:
+    def facts(self, market: Lists) -> BudgetFacts:
         """Ask for all that the figures are made of. Raises SpendUnknown, and the market's errors."""
         scale = self._terms(True).time_scale
         asked = self._clock.time()
@@ -157,7 +157,7 @@ class StackBudget:
         rows = [row for row in listed if not row.label or _is_of(row, self._stack_id)]
         rentals, charged = self._spending.rentals(), self._spending.charged(self._charges)
         listed_at = asked - LISTED_SECONDS / scale
-        return Facts(self._clock.time(), rentals, rows, listed_at, charged, self._bounds.settle_seconds)
+        return BudgetFacts(self._clock.time(), rentals, rows, listed_at, charged, self._bounds.settle_seconds)
 
     def look(self, market: Lists) -> tuple[tuple[Figures, ...], Promises]:
         """Return figures and promises now, without a change of the book. Raises SpendUnknown, and the market's errors."""
@@ -200,7 +200,7 @@ class StackBudget:
         )
 
 
-def looked(book: Book, facts: Facts, terms: Terms, here: Here) -> tuple[Book, Promises]:
+def looked(book: Book, facts: BudgetFacts, terms: Terms, here: Here) -> tuple[Book, Promises]:
     """Return the book with all that one look adds to it, and what it promises. Raises SpendUnknown."""
     book = with_deaths(book.pruned(facts.now), facts.now, here)
     found = promises(facts, book, terms)

@@ -4,7 +4,7 @@ from providers.cluster.errors import ClusterError
 from providers.cluster.k3s_config import SnapshotPlace
 from providers.cluster.plan import newest
 from providers.store.client import Keys, connect, objects
-from providers.store.errors import StoreError, readable
+from providers.store.errors import StoreError, explain_errors
 
 
 def newest_snapshot(place: SnapshotPlace | None, own_endpoint: str = "") -> str:
@@ -18,7 +18,7 @@ def newest_snapshot(place: SnapshotPlace | None, own_endpoint: str = "") -> str:
     endpoint = own_endpoint or place.endpoint
     try:
         s3 = connect(endpoint, place.region, Keys(place.access, place.secret))
-        with readable(endpoint, place.bucket):
+        with explain_errors(endpoint, place.bucket):
             rows = {
                 row["Key"]: row["LastModified"].timestamp() for row in objects(s3, place.bucket, f"{place.folder}/")
             }

@@ -24,7 +24,7 @@ from providers.ledger.folder_ledger import FolderLedger, is_asked, is_selected, 
 from providers.ledger.ledger import LOG_BYTES
 from providers.ledger.machine_history import MachineHistory, fold
 from providers.store.client import Keys, LateClient, connect
-from providers.store.errors import StoreError, readable
+from providers.store.errors import StoreError, explain_errors
 
 DAYS = 14  # a failed machine is avoided for a week at most; a failure weighs half after another week
 MOST_ENDS = 1000  # ends of attempts that are read, the newest
@@ -101,7 +101,7 @@ class BucketLedger:
             return ""
         return text.decode(errors="replace")
 
-    def records(self) -> Mapping[int, MachineHistory]:
+    def machine_histories(self) -> Mapping[int, MachineHistory]:
         """Return each machine's history by its id, a minute old at most. If the store fails, return the last known ones."""
         with self._lock:
             now = self._clock.monotonic()
@@ -112,14 +112,14 @@ class BucketLedger:
                     self._read_at = now
                 except FAILURES:
                     self._try_again_at = now + PAUSE_SECONDS
-            return self._known or self._folder.records()
+            return self._known or self._folder.machine_histories()
 
     def events(self, stack_id: str | None = None, name: str | None = None) -> list[Event]:
         """Return the events of the last DAYS days in the order of time: all, or those of one stack or one instance.
 
         Raises StoreError.
         """
-        with readable(self._client().meta.endpoint_url, self._bucket):
+        with explain_errors(self._client().meta.endpoint_url, self._bucket):
             keys = [key for key, parts in self._keys() if is_selected(parts, stack_id, name)]
             stored = self._read(keys)
         found = {event.key: event for event in [*stored, *self._folder.events(stack_id, name)]}
@@ -132,7 +132,7 @@ class BucketLedger:
 
         They are those of a stack, or all. Raises StoreError.
         """
-        with readable(self._client().meta.endpoint_url, self._bucket):
+        with explain_errors(self._client().meta.endpoint_url, self._bucket):
             found = listed(self._client(), self._bucket, since=since)
             stored = self._read(
                 [key for key, parts in found if is_asked(parts, stack_id, outcomes) and key not in known]

@@ -98,7 +98,7 @@ _BLAMELESS = frozenset(
 )
 
 
-class Why(BaseModel):
+class DecisionReason(BaseModel):
     """One reason of a decision: the rule's word, and a sentence."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -142,7 +142,7 @@ class Event(BaseModel):
     boot_seconds: float | None = None  # rent -> running, by the market's clock
     phases: dict[str, float] = Field(default_factory=dict)  # if it served: seconds that each phase took
     decision: str | None = None  # of the controller: what happens to the slot, such as "rent" or "leave"
-    reasons: tuple[Why, ...] = ()  # of the controller's decision
+    reasons: tuple[DecisionReason, ...] = ()  # of the controller's decision
 
     @property
     def key(self) -> str:

@@ -58,7 +58,7 @@ class FolderLedger:
         part.replace(file)
         return file
 
-    def records(self) -> Mapping[int, MachineHistory]:
+    def machine_histories(self) -> Mapping[int, MachineHistory]:
         """Return each machine's history by its id, made of all events."""
         return fold(self.events())
 

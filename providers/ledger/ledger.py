@@ -18,7 +18,7 @@ class Ledger(Protocol):
     def keep(self, event: Event, text: str) -> None:
         """Write a machine's log beside the event that says why its attempt failed."""
 
-    def records(self) -> Mapping[int, MachineHistory]:
+    def machine_histories(self) -> Mapping[int, MachineHistory]:
         """Return each machine's history by its id."""
 
 
@@ -41,9 +41,9 @@ class CleanLedger:
         end = self._clean(text).encode(errors="replace")[-LOG_BYTES:]
         self._ledger.keep(event, end.decode(errors="ignore"))
 
-    def records(self) -> Mapping[int, MachineHistory]:
+    def machine_histories(self) -> Mapping[int, MachineHistory]:
         """Return each machine's history by its id."""
-        return self._ledger.records()
+        return self._ledger.machine_histories()
 
 
 class NoLedger:
@@ -55,6 +55,6 @@ class NoLedger:
     def keep(self, event: Event, text: str) -> None:
         """Drop the log."""
 
-    def records(self) -> Mapping[int, MachineHistory]:
+    def machine_histories(self) -> Mapping[int, MachineHistory]:
         """Return nothing."""
         return {}

@@ -9,7 +9,7 @@ from providers.ledger.bucket_ledger import DAYS
 from providers.ledger.bucket_objects import listed, read_events
 from providers.ledger.event import Event
 from providers.store.client import LateClient
-from providers.store.errors import readable
+from providers.store.errors import explain_errors
 
 
 class LedgerTail:
@@ -29,7 +29,7 @@ class LedgerTail:
         s3 = self._client()
         days_ago = datetime.fromtimestamp(self._clock.time(), UTC) - timedelta(days=DAYS)
         since = f"{days_ago:%Y-%m-%d}" if self._whole else ""
-        with readable(s3.meta.endpoint_url, self._bucket):
+        with explain_errors(s3.meta.endpoint_url, self._bucket):
             found = listed(s3, self._bucket, since=since)
             keys = sorted(key for key, _ in found if key not in self._seen)
             events = read_events(s3, self._bucket, keys)

@@ -57,7 +57,7 @@ def drain_slots(
             report("drain", "left out: the state of its slot does not tell how its host is reached")
             return
         key = opened.access.ssh_private_key.get_secret_value()
-        with clock.patient():  # a host whose gate closed for good must not stay rented
+        with clock.without_engine():  # a host whose gate closed for good must not stay rented
             drain(lambda: enter(address, key, opened.host_key), report)
 
     if slots:

@@ -14,7 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from bootstrap.clock import Clock, SystemClock
 from providers.store.bucket import ReportLine
 from providers.store.client import objects
-from providers.store.errors import readable
+from providers.store.errors import explain_errors
 from providers.store.inputs import ABORT_UPLOADS_AFTER_DAYS, BlobsInputs
 from providers.store.references import References
 from providers.store.retry import through_trouble, when_there
@@ -41,7 +41,7 @@ class Blobs:
 
     def missing(self) -> list[File]:
         """Return one file for each blob that the store lacks or has in another size. Raises StoreError."""
-        with readable(self.inputs.endpoint, self.inputs.bucket):
+        with explain_errors(self.inputs.endpoint, self.inputs.bucket):
             present = {row["Key"]: row["Size"] for row in objects(self.s3, self.inputs.bucket, PREFIX)}
         wanted = {file.sha256: file for file in self.inputs.manifest.files}
         return [file for file in wanted.values() if present.get(blob_key(file.sha256)) != file.size]
@@ -53,14 +53,14 @@ class Blobs:
         """
         gone = {file.sha256 for file in missing}
         parts = to_read(self.inputs.verify, self.inputs.manifest, self.choose)
-        with readable(self.inputs.endpoint, self.inputs.bucket):
+        with explain_errors(self.inputs.endpoint, self.inputs.bucket):
             found = damaged(self.s3, self.inputs.bucket, [part for part in parts if part.file.sha256 not in gone])
         return list({part.file.sha256: part.file for part in found}.values())
 
     def delete_unneeded(self) -> None:
         """Remove our reference, then the blobs without any reference. Raises StoreError."""
         references = References(self.s3, self.inputs.bucket)
-        with readable(self.inputs.endpoint, self.inputs.bucket):
+        with explain_errors(self.inputs.endpoint, self.inputs.bucket):
             references.remove(self.inputs.owner)
             deleted = references.delete_unneeded()
         self.report_progress(f"delete {self.inputs.manifest.name}  {deleted} blobs that nothing refers to any more")
@@ -98,13 +98,13 @@ class Blobs:
 
     def _begin(self) -> list[File]:
         if self.inputs.owner:
-            with readable(self.inputs.endpoint, self.inputs.bucket):
+            with explain_errors(self.inputs.endpoint, self.inputs.bucket):
                 References(self.s3, self.inputs.bucket).write(self.inputs.owner, self.inputs.manifest)
         return self.missing()
 
     def _upload(self, file: File, progress: "_Progress") -> None:
         progress.begin()
-        with readable(self.inputs.endpoint, self.inputs.bucket):
+        with explain_errors(self.inputs.endpoint, self.inputs.bucket):
             upload(self.s3, self.inputs.bucket, file, self.inputs.source / file.path, progress.sent)
         progress.end()
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from bootstrap.clock import Clock, SystemClock
 from providers.store.bucket_owner import KEPT, OWNER_KEY, Owner, owner, refusal
 from providers.store.client import objects
-from providers.store.errors import BucketMissing, StoreError, code_of, readable
+from providers.store.errors import BucketMissing, StoreError, code_of, explain_errors
 from providers.store.inputs import BucketInputs
 from providers.store.owner_object import Marking, Seen
 from providers.store.retry import LATE_SECONDS, when_there
@@ -33,7 +33,7 @@ EMPTYING_ROUNDS = 3
 
 def is_listed(s3: Any, endpoint: str, name: str) -> bool:
     """Return whether the account's list of buckets names this one, whatever the bucket itself answers."""
-    with suppress(StoreError), readable(endpoint, name):
+    with suppress(StoreError), explain_errors(endpoint, name):
         return any(row["Name"] == name for row in s3.list_buckets().get("Buckets", []))
     return False
 
@@ -293,4 +293,4 @@ class Bucket:
         return 0
 
     def _readable(self) -> Any:
-        return readable(self.inputs.endpoint, self.inputs.name)
+        return explain_errors(self.inputs.endpoint, self.inputs.name)

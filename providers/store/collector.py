@@ -7,7 +7,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from providers.store.client import objects
-from providers.store.errors import code_of, readable
+from providers.store.errors import code_of, explain_errors
 from providers.store.owner_object import NO_OBJECT
 from providers.store.references import PREFIX as REFERENCES
 from providers.store.unneeded import Judged, Reference, Stored, digests_in, kind_of
@@ -16,7 +16,7 @@ from weights.manifest import blob_key
 
 
 @dataclass(frozen=True)
-class Collector:
+class BucketGarbage:
     """One bucket through one boto3 client. Every method raises StoreError."""
 
     s3: Any
@@ -25,7 +25,7 @@ class Collector:
 
     def stored(self) -> list[Stored]:
         """Return every object that may be unneeded one day."""
-        with readable(self.endpoint, self.bucket):
+        with explain_errors(self.endpoint, self.bucket):
             rows = [
                 row for prefix in (blob_key(""), CACHES, REFERENCES) for row in objects(self.s3, self.bucket, prefix)
             ]
@@ -44,7 +44,7 @@ class Collector:
         """Remove objects, and return those that are gone. One that changed since it was listed stays."""
         gone = []
         for one in judged:
-            with readable(self.endpoint, self.bucket):
+            with explain_errors(self.endpoint, self.bucket):
                 if not self._is_as_listed(one.stored):
                     continue
                 self.s3.delete_object(Bucket=self.bucket, Key=one.stored.key)
@@ -52,7 +52,7 @@ class Collector:
         return gone
 
     def _text(self, key: str) -> str | None:
-        with readable(self.endpoint, self.bucket):
+        with explain_errors(self.endpoint, self.bucket):
             try:
                 body: bytes = self.s3.get_object(Bucket=self.bucket, Key=key)["Body"].read()
             except ClientError as error:

@@ -44,7 +44,7 @@ class StoreUnreachable(StoreError):
 
 
 @contextmanager
-def readable(endpoint: str, bucket: str) -> Iterator[None]:
+def explain_errors(endpoint: str, bucket: str) -> Iterator[None]:
     """Turn every failure of the calls inside into a StoreError about this bucket."""
     try:
         yield

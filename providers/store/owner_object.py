@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from providers.store.bucket_owner import KEPT, OWNER_KEY, TAG, from_text, owner, refusal, to_text, unreadable
 from providers.store.conditional_writes import SETTLE_SECONDS, put_if
-from providers.store.errors import StoreError, code_of, readable
+from providers.store.errors import StoreError, code_of, explain_errors
 
 NO_OBJECT = {"NoSuchKey", "404"}
 NO_TAGS = {"NoSuchTagSet", "NoSuchTagSetError", "NotImplemented", "MethodNotAllowed", "501"}
@@ -38,7 +38,7 @@ class Marking:
 
     def read(self) -> Seen:
         """Return the bucket's mark. Raises BucketMissing if the store says that there is no bucket."""
-        with readable(self.endpoint, self.bucket):
+        with explain_errors(self.endpoint, self.bucket):
             try:
                 answer = self.s3.get_object(Bucket=self.bucket, Key=OWNER_KEY)
                 text: bytes = answer["Body"].read()
@@ -53,7 +53,7 @@ class Marking:
 
     def write(self, mark: str, seen: Seen) -> None:
         """Replace the mark that was read. Raises StoreError if another stack has marked the bucket meanwhile."""
-        with readable(self.endpoint, self.bucket):
+        with explain_errors(self.endpoint, self.bucket):
             if not self._put(mark, **({"IfMatch": seen.etag} if seen.etag else {"IfNoneMatch": "*"})):
                 self._demand(mark)
             elif mark != KEPT and self._put(mark, IfNoneMatch="*"):  # the store ignores conditions

@@ -47,7 +47,7 @@ class _StoreProvider(ResourceProvider):
         # An upload whose engine has gone may be cut: the next one resumes it.
         take_over(EngineWatch.of_this_process(), lambda: False)
 
-    def _gone_for_good(self, inputs: BucketInputs | BlobsInputs, name: str) -> None:
+    def _confirm_gone(self, inputs: BucketInputs | BlobsInputs, name: str) -> None:
         """Raise StoreError if the store lists a bucket but says that it does not exist."""
         if is_listed(connect(inputs.endpoint, inputs.region, self._keys), inputs.endpoint, name):
             raise StoreError(
@@ -90,7 +90,7 @@ class BucketProvider(_StoreProvider):
         try:
             drift = self._bucket(inputs).drift(refused)
         except BucketMissing:
-            self._gone_for_good(inputs, inputs.name)
+            self._confirm_gone(inputs, inputs.name)
             return GONE
         return ReadResult(id_, {**_bucket_outs(inputs, refused), "drift": drift}, inputs.to_props())
 
@@ -154,7 +154,7 @@ class BlobsProvider(_StoreProvider):
             missing = blobs.missing()
             damaged = blobs.damaged(missing)
         except BucketMissing:
-            self._gone_for_good(inputs, inputs.bucket)
+            self._confirm_gone(inputs, inputs.bucket)
             return GONE
         drift = [f"The blob of {file.path} ({file.sha256[:12]}) is missing or of another size." for file in missing]
         drift += [f"The blob of {file.path} ({file.sha256[:12]}) holds something else." for file in damaged]

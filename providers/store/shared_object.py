@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from providers.store.client import LateClient
 from providers.store.conditional_writes import LOST, NO_CONDITIONS
-from providers.store.errors import code_of, readable
+from providers.store.errors import code_of, explain_errors
 
 NO_OBJECT = {"NoSuchKey", "404"}
 NEVER = '"00000000000000000000000000000000"'  # no object has this ETag
@@ -27,7 +27,7 @@ class SharedObject:
     def read(self) -> tuple[bytes | None, str]:
         """Return content and version; None and an empty version if there is no object."""
         s3 = self._client()
-        with readable(s3.meta.endpoint_url, self._bucket):
+        with explain_errors(s3.meta.endpoint_url, self._bucket):
             try:
                 answer = s3.get_object(Bucket=self._bucket, Key=self._key)
             except ClientError as error:
@@ -47,7 +47,7 @@ class SharedObject:
             self._put(key, b"{}\n", IfNoneMatch="*")
             if self._put(key, b"{}\n", IfNoneMatch="*") or self._put(key, b"{}\n", IfMatch=NEVER):
                 return False
-            with readable(s3.meta.endpoint_url, self._bucket):
+            with explain_errors(s3.meta.endpoint_url, self._bucket):
                 version = str(s3.head_object(Bucket=self._bucket, Key=key)["ETag"])
             return self._put(key, b"{}\n", IfMatch=version)
         except _NoConditions:
@@ -55,7 +55,7 @@ class SharedObject:
 
     def _put(self, key: str, content: bytes, **condition: str) -> bool:
         s3 = self._client()
-        with readable(s3.meta.endpoint_url, self._bucket):
+        with explain_errors(s3.meta.endpoint_url, self._bucket):
             try:
                 s3.put_object(Bucket=self._bucket, Key=key, Body=content, ContentType="application/json", **condition)
             except ClientError as error:

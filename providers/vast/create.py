@@ -24,7 +24,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.charged_price import charged_usd_per_hour
-from providers.vast.failures import Failure, abandoned, exhausted, following, noted
+from providers.vast.failures import Failure, abandoned, attempts_exhausted, next_step, record_failure
 from providers.vast.rent_best import BestOffer, note_end
 from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.host_key import patiently_read, with_last_named
@@ -177,7 +177,7 @@ class _Create:
             else:
                 self.recorder.served(served.download_mbps, served.seconds)
                 return served
-        raise exhausted(self.request.name, self.failures, limits)
+        raise attempts_exhausted(self.request.name, self.failures, limits)
 
     def _adopt_or_rent(self) -> _Attempt:
         clock, request = self.renter.clock, self.request
@@ -241,8 +241,8 @@ class _Create:
     def _give_back_failed(self, attempt: _Attempt, fault: HostFault | errors.RentalFailed) -> None:
         """Give a failed attempt back. Raises the error of the create if no further machine would help."""
         over = self.renter.clock.monotonic() >= self.deadline
-        error = noted(self.failures, fault, attempt.instance_id, attempt.machine_id, over)
-        then, stop = following(error, self.failures, self.gpus, attempt.source, self.request.name)
+        error = record_failure(self.failures, fault, attempt.instance_id, attempt.machine_id, over)
+        then, stop = next_step(error, self.failures, self.gpus, attempt.source, self.request.name)
         self._give_back(attempt, error, f"{error}; {then}")
         if stop:
             raise stop from error

@@ -23,7 +23,7 @@ from providers.vast.lifecycle import STRANGER_DRIFT, OperationContext, bootstrap
 from providers.vast.own_end import AGAIN, ENDING_ITSELF_DRIFT, GONE_DRIFT, End
 from providers.vast.renting.look import find, is_absent, look_up
 from providers.vast.renting.renter import Renter
-from providers.vast.running_check import Absence
+from providers.vast.running_check import Downtime
 from providers.vast.settings import InstanceSettings
 
 DRIFT = "drift"
@@ -100,7 +100,7 @@ def _is_lost(instance_id: int, settings: InstanceSettings, outs: dict[str, Any],
     left = (
         0.0
         if 0 < (instance.end_date or 0) <= context.clock.time()
-        else Absence.of(outs).left(context.clock.time(), settings.to_limits())
+        else Downtime.of(outs).left(context.clock.time(), settings.to_limits())
     )
     if left > 0:
         context.report_progress(

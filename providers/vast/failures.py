@@ -22,7 +22,7 @@ class Failure:
     message: str
 
 
-def noted(
+def record_failure(
     failures: list[Failure],
     fault: HostFault | errors.RentalFailed,
     instance_id: int,
@@ -41,7 +41,7 @@ def noted(
     return error
 
 
-def following(
+def next_step(
     error: Exception, failures: list[Failure], gpus: UnfitGpus, rented: Offer | Instance | None, name: str
 ) -> tuple[str, EngineRefused | errors.ImageRefused | None]:
     """Describe the next step after the last failure, that of the `rented` machine.
@@ -72,7 +72,7 @@ def describe_attempts(failures: list[Failure]) -> list[str]:
     ]
 
 
-def exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.AttemptsExhausted:
+def attempts_exhausted(name: str, failures: list[Failure], limits: Limits) -> errors.AttemptsExhausted:
     """Return the error of a create that has no attempt or no time left."""
     last = failures[-1].instance_id if failures else None
     spent = f"{len(failures)} of {limits.attempts} attempts in at most {limits.total_seconds / 60:.0f} min"

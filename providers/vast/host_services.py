@@ -19,7 +19,7 @@ from providers.identity.authority import RequestRefusedError, sign_csr
 from providers.ledger.last_word import WORD_BYTES, key_of
 from providers.store.client import Keys
 from providers.store.client import connect as connect_store
-from providers.store.errors import StoreError, StoreUnreachable, readable
+from providers.store.errors import StoreError, StoreUnreachable, explain_errors
 from providers.store.throughput import measured_mbps
 from providers.store.warm_cache import WarmEntries
 from providers.vast.redaction import Redaction
@@ -113,7 +113,7 @@ class HostServices:
         """Yield a client of the store as this computer reaches it, and the bucket. Raises StoreError."""
         store = self.settings.store
         endpoint = store.own_endpoint or store.endpoint
-        with readable(endpoint, store.bucket):
+        with explain_errors(endpoint, store.bucket):
             yield connect_store(endpoint, store.region, self.keys, tries=1, read_seconds=STORE_SECONDS), store.bucket
 
 

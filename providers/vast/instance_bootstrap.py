@@ -16,7 +16,7 @@ from bootstrap.errors import BootstrapError, GateOpen, HostUnreachable, StepFail
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.probe import probe
-from bootstrap.self_destruct import attend, report_online, sign_of_attention
+from bootstrap.self_destruct import attend, disable_timer, sign_of_attention
 from bootstrap.services import Progress
 from bootstrap.start_self_destruct import visit
 from providers.store.client import Keys
@@ -66,7 +66,7 @@ class InstanceBootstrap:
         connected = clock.monotonic()
         with contextlib.closing(host):
             if self.in_state:
-                report_online(host, spec.name)
+                disable_timer(host, spec.name)
             attend(host, spec.name, self.limits.unattended_seconds)
             self.visit(host, instance, report_progress)
             report = converge(host, spec, services, clock, report_progress)
@@ -94,7 +94,7 @@ class InstanceBootstrap:
     def _end_timer(self, instance: Instance, host_key: str, report_progress: Progress) -> None:
         if not self.in_state:
             with contextlib.closing(self.connect(instance, host_key, report_progress)) as host:
-                report_online(host, self.settings.name)
+                disable_timer(host, self.settings.name)
 
     def connect(self, instance: Instance, host_key: str, report_progress: Progress) -> Host:
         """Log in, with the host key pinned. Raises HostUnreachable, HostKeyMismatch."""
@@ -123,7 +123,7 @@ class InstanceBootstrap:
         try:
             if self.in_state:
                 with contextlib.suppress(StepFailed):  # the disk may be full; the facts report other faults there
-                    report_online(host, self.settings.name)
+                    disable_timer(host, self.settings.name)
             self.visit(host, instance, report_progress)
             return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:

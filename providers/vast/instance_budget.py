@@ -22,12 +22,12 @@ from providers.vast.settings import BudgetSettings, InstanceSettings
 
 READ_SECONDS = 5.0
 EXPIRES = 2  # times the longest create
-Place = tuple[str, str, str, Keys, SystemClock]  # of the bucket: endpoint, region, name, keys; and the clock
+BucketAccess = tuple[str, str, str, Keys, SystemClock]  # of the bucket: endpoint, region, name, keys; and the clock
 
 
 def open_budget(
     settings: InstanceSettings,
-    place: Place,
+    place: BucketAccess,
     folder: Path | None,
     charges: AskCharges | None,
     report_progress: Progress,
@@ -59,7 +59,7 @@ def open_look(
     budget: BudgetSettings,
     stack_id: str,
     scale: float,
-    place: Place,
+    place: BucketAccess,
     folder: Path,
     charges: AskCharges | None,
     settle_seconds: float = 90.0,
@@ -91,7 +91,7 @@ def terms_of(budget: BudgetSettings, is_slot: bool, scale: float, is_shared: boo
 
 
 @lru_cache(maxsize=8)
-def open_book(place: Place, stack_id: str, folder: Path) -> ChosenBook | FileBook:
+def open_book(place: BucketAccess, stack_id: str, folder: Path) -> ChosenBook | FileBook:
     """Return the one book of this process for a stack. Without the store's keys it is a file of this computer."""
     endpoint, region, bucket, keys, clock = place
     file = folder / f"budget-{stack_id}.json"
@@ -103,7 +103,7 @@ def open_book(place: Place, stack_id: str, folder: Path) -> ChosenBook | FileBoo
 
 
 @lru_cache(maxsize=8)
-def open_spending(place: Place, stack_id: str, scale: float) -> StackSpending:
+def open_spending(place: BucketAccess, stack_id: str, scale: float) -> StackSpending:
     """Return the one count of this process for a stack."""
     endpoint, region, bucket, keys, clock = place
     return StackSpending(open_ledger(endpoint, region, bucket, keys, clock), stack_id, clock, scale)

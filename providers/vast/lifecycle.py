@@ -39,7 +39,7 @@ from providers.vast.renting.onstart import script
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks, forget
 from providers.vast.running_check import (
-    Absence,
+    Downtime,
     is_down,
     is_standing,
     serves_all_the_same,
@@ -200,7 +200,7 @@ def update(
         _end_surplus(context, old.to_limits(), surplus(context.market, instance_id, old.label))
         return {**kept, "account": _rented_on(context.market, outs)}
     limits = new.to_limits()
-    market, absence = _patient(context, limits), Absence.of(outs)
+    market, absence = _patient(context, limits), Downtime.of(outs)
     try:
         instance = wait_until_back(
             Renter(market, context.clock, limits), instance_id, old, new.server.port, absence, context.report_progress
@@ -273,7 +273,7 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], c
     Continues without an engine. Raises StillRented. Raises OtherAccount or AccountUnknown if the instance is not
     visible and may be on another account.
     """
-    with context.clock.patient():  # a host whose gate was closed for good must not stay rented
+    with context.clock.without_engine():  # a host whose gate was closed for good must not stay rented
         limits, gone = settings.to_limits(), False
         try:
             instance = look_up(_patient(context, limits), instance_id, settings.label)

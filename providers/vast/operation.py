@@ -17,7 +17,7 @@ from providers.vast.own_end import OwnEnds
 from providers.vast.pulumi_state import run_pulumi
 from providers.vast.redaction import Redaction
 from providers.vast.renting.bucket_marks import open_marks
-from providers.vast.renting.serving_marks import Held, MarkUnknown
+from providers.vast.renting.serving_marks import MarkUnknown, ServingMark
 from providers.vast.settings import InstanceSettings
 
 
@@ -47,7 +47,7 @@ def operation_context(
     )
 
 
-def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> Held | None:
+def held(settings: InstanceSettings, clock: WatchedClock, keys: Keys) -> ServingMark | None:
     """Return the mark of the instance's label, or None if it has none or the store does not tell."""
     with suppress(MarkUnknown):
         return open_marks(*_place(settings, keys, clock)).read(settings.label)

@@ -16,7 +16,7 @@ from providers.ledger.machine_history import MachineHistory
 from providers.ledger.recorder import AttemptRecorder
 from providers.vast.api import errors
 from providers.vast.api.offer import Offer
-from providers.vast.failures import Failure, describe_attempts, exhausted
+from providers.vast.failures import Failure, attempts_exhausted, describe_attempts
 from providers.vast.renting.rent import rent
 from providers.vast.renting.renter import Renter
 from providers.vast.search import prices, ranking
@@ -58,7 +58,7 @@ class BestOffer:
         gone: set[int] = set()  # machines that another customer took before us
         affordable = Affordable(requirements)
         while True:
-            histories = self.recorder.ledger.records()
+            histories = self.recorder.ledger.machine_histories()
             fit, asked = self._offers_in_time(requirements, histories, first=not gone)
             fit = affordable.among([one for one in fit if one.machine_id not in gone])
             if not fit:
@@ -108,7 +108,7 @@ class BestOffer:
         if not quick:
             late = too_late(ranked, requirements, histories, limits, left)
             self.failures.append(Failure(None, None, "time", late))
-            raise exhausted(self.name, self.failures, limits)
+            raise attempts_exhausted(self.name, self.failures, limits)
         return quick, asked
 
 
@@ -138,7 +138,7 @@ def rent_reserved(
             _withdraw(budget, renter.clock, key)
         raise
     recorder.rented(instance_id)
-    with renter.clock.patient():  # an engine that goes now must not cost us the instance's id
+    with renter.clock.without_engine():  # an engine that goes now must not cost us the instance's id
         budget.rented(key, instance_id)
     return instance_id
 
@@ -151,12 +151,12 @@ def ask_of(offer: Offer, requirements: Requirements, name: str = "") -> Ask:
 
 def note_end(budget: Budget, clock: RentingClock, instance_id: int) -> None:
     """Tell the budget that an instance is given back, also without an engine."""
-    with clock.patient():
+    with clock.without_engine():
         budget.given_back(instance_id)
 
 
 def _withdraw(budget: Budget, clock: RentingClock, key: str) -> None:
-    with clock.patient():
+    with clock.without_engine():
         budget.withdraw(key)
 
 

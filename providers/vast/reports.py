@@ -17,7 +17,7 @@ from providers.vast.search.search import find_offers
 
 
 @dataclass(frozen=True)
-class Adoption:
+class AdoptionForecast:
     """Whether the next `up` adopts an instance, and the reason."""
 
     adopts: bool
@@ -90,14 +90,16 @@ def _next_steps(kinds: Mapping[str, Any], destroys: bool) -> list[str]:
     return steps
 
 
-def would_adopt(listed: Iterable[Instance], image: str, requirements: Requirements) -> Adoption:
+def forecast_adoption(listed: Iterable[Instance], image: str, requirements: Requirements) -> AdoptionForecast:
     """Predict whether the next `up` adopts an instance under one label.
 
     It adopts the sound instance with the lowest id.
     """
     rows = by_id(listed)
     if not rows:
-        return Adoption(False, "the account has no instance under that label; `gpu-fleet sweep` lists those there are")
+        return AdoptionForecast(
+            False, "the account has no instance under that label; `gpu-fleet sweep` lists those there are"
+        )
     flaws = {
         row.id: unsound(row, image, requirements.gpu_names, requirements.gpu_count, requirements.disk_gb)
         for row in rows
@@ -105,10 +107,10 @@ def would_adopt(listed: Iterable[Instance], image: str, requirements: Requiremen
     sound = [row.id for row in rows if not flaws[row.id]]
     if not sound:
         named = "; ".join(f"instance {number} {', '.join(why)}" for number, why in flaws.items())
-        return Adoption(False, f"`pulumi up` would not take it over but give it back and rent another: {named}")
+        return AdoptionForecast(False, f"`pulumi up` would not take it over but give it back and rent another: {named}")
     lines = [f"`pulumi up` takes over instance {sound[0]}: it looks sound, and is proven with a completion."]
     lines += [f"Instance {row.id} is surplus and is given back." for row in rows if row.id != sound[0]]
-    return Adoption(True, "\n".join(lines))
+    return AdoptionForecast(True, "\n".join(lines))
 
 
 def why_not(

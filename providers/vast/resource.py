@@ -43,7 +43,7 @@ from providers.vast.preview_inputs import STAND_IN, known, made_anew
 from providers.vast.preview_plan import report_plan
 from providers.vast.redaction import Redaction
 from providers.vast.renting.adopt import would_adopt
-from providers.vast.renting.serving_marks import Held
+from providers.vast.renting.serving_marks import ServingMark
 from providers.vast.rollout import RolloutStoppedError
 from providers.vast.search import search
 from providers.vast.search.prices import usd_per_hour
@@ -134,7 +134,7 @@ class VastInstanceProvider(ResourceProvider):
             self._previews.record_adopted(settings, found)
         return found is not None
 
-    def _mark(self, settings: InstanceSettings) -> Held | None:
+    def _mark(self, settings: InstanceSettings) -> ServingMark | None:
         from providers.vast.operation import held  # noqa: PLC0415
 
         return held(settings, self._clock, self._store_keys)

@@ -70,7 +70,7 @@ def serves_all_the_same(
 
 
 @dataclass(frozen=True)
-class Absence:
+class Downtime:
     """For how long to wait for an instance that is down.
 
     `since`: unix seconds since which state records it as down, None if state does not. `usd_per_hour`: its cost while
@@ -81,9 +81,9 @@ class Absence:
     usd_per_hour: float | None = None
 
     @staticmethod
-    def of(outs: dict[str, Any]) -> "Absence":
-        """Return the absence that outputs in state record."""
-        return Absence(outs.get("downSince"), paid(outs))
+    def of(outs: dict[str, Any]) -> "Downtime":
+        """Return the downtime that outputs in state record."""
+        return Downtime(outs.get("downSince"), paid(outs))
 
     def left(self, now: float, limits: Limits) -> float:
         """Return the remaining seconds to wait for a machine that is down."""
@@ -95,7 +95,7 @@ def wait_until_back(
     instance_id: int,
     settings: InstanceSettings,
     gate_port: int,
-    absence: Absence,
+    absence: Downtime,
     report_progress: Progress,
 ) -> Instance:
     """Wait until the market reports a rented instance as up; start it if it is stopped; return its row.
@@ -149,7 +149,7 @@ def _start(market: Market, instance_id: int, report_progress: Progress) -> None:
 
 
 def _not_back(
-    instance_id: int, name: str, state: Pending | Failed, seconds: float, absence: Absence, limits: Limits
+    instance_id: int, name: str, state: Pending | Failed, seconds: float, absence: Downtime, limits: Limits
 ) -> errors.RentalFailed:
     price = errors.format_price(absence.usd_per_hour)
     costs = f"It goes on costing {price}, and it may serve"

@@ -11,7 +11,7 @@ from providers.vast.running_check import is_down
 from providers.vast.settings import InstanceSettings
 
 RESTARTS = frozenset({"model", "server"})  # inputs whose change restarts vLLM
-PROVES = frozenset({"kit", "drift"})  # inputs whose change replaces programs of the host, or repairs it
+REPLACES_PROGRAMS = frozenset({"kit", "drift"})  # inputs whose change replaces programs of the host, or repairs it
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def effect(found: Changes, old: InstanceSettings, new: InstanceSettings, outs: M
     if RESTARTS & set(found.in_place):
         return Effect(True, "while vLLM restarts", _of(phases, "start", "probe"))
     renewed = old.access.certificate_epoch != new.access.certificate_epoch or _has_lease(old) != _has_lease(new)
-    if PROVES & set(found.in_place) or renewed:
+    if REPLACES_PROGRAMS & set(found.in_place) or renewed:
         return Effect(True, "while the gate restarts")
     return Effect()
 

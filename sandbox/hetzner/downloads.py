@@ -32,7 +32,7 @@ class Downloads:
         self._server = Server(application(), listener(), ssl_keyfile=str(key), ssl_certfile=str(chain))
 
     @property
-    def inward(self) -> dict[str, tuple[str, int]]:
+    def outward(self) -> dict[str, tuple[str, int]]:
         """Return how servers reach it."""
         return {f"{HOST}:{PORT}": ("127.0.0.1", self._server.port)}
 

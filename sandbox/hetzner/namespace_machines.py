@@ -38,11 +38,11 @@ OPERATOR = IPv4Address("127.0.0.1")  # from where this machine's own clients com
 class NamespaceMachines:
     """Makes machines in namespaces. When this process ends, also by kill -9, the kernel ends every one of them.
 
-    `home` is a folder of its own, which this empties. `inward` and `ca_pem`: see World. Raises MachinesError.
+    `home` is a folder of its own, which this empties. `outward` and `ca_pem`: see World. Raises MachinesError.
     """
 
     def __init__(
-        self, home: Path, cache: Path, image: Image, inward: Mapping[str, tuple[str, int]], ca_pem: str = ""
+        self, home: Path, cache: Path, image: Image, outward: Mapping[str, tuple[str, int]], ca_pem: str = ""
     ) -> None:
         demand_root()
         image.demand()
@@ -58,7 +58,7 @@ class NamespaceMachines:
         mount_point.mkdir(parents=True, exist_ok=True)
         self._home, self._spawner, self._forwarding = home, Spawner(), Forwarder()
         self._groups = ServerGroups(home / "servers") if image.runs_pods else None
-        self._world = World(image, home, mount_point, self._spawner, self._forwarding, inward, ca_pem, self._groups)
+        self._world = World(image, home, mount_point, self._spawner, self._forwarding, outward, ca_pem, self._groups)
         self._doors = Doors(self._forwarding)
         self._machines: dict[int, ServerMachine] = {}
         self._published: dict[int, set[tuple[str, int]]] = {}

@@ -23,12 +23,12 @@ SSHD = "UsePAM no\nUseDNS no\nMaxStartups 100\n"
 
 
 def files(
-    name: str, number: int, user_data: str, ssh_keys: Sequence[str], inward: Mapping[str, str]
+    name: str, number: int, user_data: str, ssh_keys: Sequence[str], outward: Mapping[str, str]
 ) -> dict[str, tuple[str, int]]:
-    """Return path -> (text, mode). `inward`: names that lead out of the server -> an address inside of it."""
+    """Return path -> (text, mode). `outward`: names that lead out of the server -> an address inside of it."""
     meta = {"instance-id": f"server-{number}", "local-hostname": name, "public-keys": list(ssh_keys)}
     hosts = ["127.0.0.1 localhost", f"127.0.1.1 {name}", "::1 localhost"]
-    hosts += [f"{address} {other}" for other, address in inward.items()]
+    hosts += [f"{address} {other}" for other, address in outward.items()]
     return {
         **stand_ins(),
         # JSON is YAML.

@@ -45,7 +45,7 @@ FIRST_SLOT = 7  # Debian names the first private interface enp7s0
 
 @dataclass(frozen=True)
 class World:
-    """What all servers share. `inward`: "name:port" that a server dials -> address and port on this machine.
+    """What all servers share. `outward`: "name:port" that a server dials -> address and port on this machine.
 
     `groups`: control groups for servers that run pods; None if they run none.
     """
@@ -55,7 +55,7 @@ class World:
     mount_point: Path
     spawner: Spawner
     forwarding: Forwarder
-    inward: Mapping[str, tuple[str, int]]
+    outward: Mapping[str, tuple[str, int]]
     ca_pem: str
     groups: ServerGroups | None = None
 
@@ -176,7 +176,7 @@ class ServerMachine:
 
     def _made(self, server: Any) -> Namespaces:
         world = self._world
-        names = dict.fromkeys(place.rpartition(":")[0] for place in world.inward)
+        names = dict.fromkeys(place.rpartition(":")[0] for place in world.outward)
         leads = {name: f"{INWARD_NETWORK}.{number}" for number, name in enumerate(names, 1)}
         config = {
             "mount_point": str(world.mount_point),
@@ -207,7 +207,7 @@ class ServerMachine:
             groups = ServerGroups.folders(self._group) if self._group else []
             inside = Namespaces(world.spawner, server.name, config, self._output, groups)
             try:
-                for place, (address, port) in world.inward.items():
+                for place, (address, port) in world.outward.items():
                     name, _, own_port = place.rpartition(":")
                     dial = forwarder.dial_machine(address, port)
                     listening = inside.listen(leads[name], int(own_port))

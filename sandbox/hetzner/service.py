@@ -36,12 +36,12 @@ class Hetzner:
         self,
         clock: MarketClock,
         faults: Faults,
-        inward: Mapping[str, tuple[str, int]],
+        outward: Mapping[str, tuple[str, int]],
         ca_pem: str,
         *,
         with_machines: bool,
     ) -> None:
-        """Start it; harmless if it runs. `inward` and `ca_pem`: what its servers reach besides k3s' releases.
+        """Start it; harmless if it runs. `outward` and `ca_pem`: what its servers reach besides k3s' releases.
 
         On a failure, end all of it and raise ServiceError.
         """
@@ -51,7 +51,7 @@ class Hetzner:
             with contextlib.ExitStack() as undo:
                 bound = listener(self._settings.hetzner_port, "the Hetzner API", MOVE)
                 undo.callback(bound.close)
-                machines = self._machines(undo, inward, ca_pem) if with_machines else NoMachines()
+                machines = self._machines(undo, outward, ca_pem) if with_machines else NoMachines()
                 project = Project(clock, {HETZNER_TOKEN: True}, machines=machines, faults=faults)
                 api = Server(application(project), bound)
                 api.start()
@@ -85,7 +85,7 @@ class Hetzner:
                 "resources": {kind: len(rows) for kind, rows in project.resources.items() if rows},
             }
 
-    def _machines(self, undo: contextlib.ExitStack, inward: Mapping[str, tuple[str, int]], ca_pem: str) -> Machines:
+    def _machines(self, undo: contextlib.ExitStack, outward: Mapping[str, tuple[str, int]], ca_pem: str) -> Machines:
         home, cache = self._settings.state / "hetzner", self._settings.cache
         downloads = Downloads(self._settings.state / "hetzner-downloads")
         undo.callback(downloads.stop)
@@ -94,7 +94,9 @@ class Hetzner:
             image = Image(folder_in(cache), of_k3s(cache))
             if self._settings.node_images is not None:
                 image = with_node(image, sorted(self._settings.node_images.glob("*.tar")))
-            machines = NamespaceMachines(home, cache, image, {**inward, **downloads.inward}, ca_pem + downloads.ca_pem)
+            machines = NamespaceMachines(
+                home, cache, image, {**outward, **downloads.outward}, ca_pem + downloads.ca_pem
+            )
         except MachinesError as error:
             raise ServiceError(f"{error} Or start the API alone, without machines: --hetzner api") from error
         undo.callback(machines.close)

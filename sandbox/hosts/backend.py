@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from sandbox.hosts import cgroups, fake_gpu_file, faults, rootless, sshd
 from sandbox.hosts.disks import DiskFolders
 from sandbox.hosts.forwarder import Forwarder
-from sandbox.hosts.host import INWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
+from sandbox.hosts.host import OUTWARD_ADDRESS, SMALLEST_DISK_MB, NamespaceHost
 from sandbox.hosts.namespaces import Namespaces, Spawner
 from sandbox.hosts.spec import ONSTART, HostsError, HostSpec
 
@@ -116,7 +116,7 @@ class NamespaceHosts:
     ) -> dict[str, Any]:
         spec = host.spec
         environment = IMAGE_ENVIRONMENT | machine_environment(host) | sshd.exported(spec.env)
-        names = sorted({place.rpartition(":")[0] for place in spec.inward})
+        names = sorted({place.rpartition(":")[0] for place in spec.outward})
         files = sshd.files(host.key, spec.authorized_keys) | {
             ONSTART: (spec.onstart, 0o700),
             "/etc/hostname": (spec.name + "\n", 0o644),
@@ -175,7 +175,7 @@ def machine_environment(host: NamespaceHost) -> dict[str, str]:
     }
 
 
-def hosts_file(own_name: str, inward: Sequence[str]) -> str:
+def hosts_file(own_name: str, outward: Sequence[str]) -> str:
     """Return /etc/hosts with the host itself and the names of services outside the host."""
-    lines = [f"127.0.0.1 localhost {own_name}", "::1 localhost", *(f"{INWARD_ADDRESS} {name}" for name in inward)]
+    lines = [f"127.0.0.1 localhost {own_name}", "::1 localhost", *(f"{OUTWARD_ADDRESS} {name}" for name in outward)]
     return "\n".join(lines) + "\n"

@@ -17,8 +17,8 @@ from sandbox.hosts.spec import IDENTITY_PORTS, SSH_PORT, HostsError, HostSpec, T
 
 READY_SECONDS = 20.0
 POLL_SECONDS = 0.002
-# A separate loopback address, so that the port of an inward name does not block a service on 127.0.0.1.
-INWARD_ADDRESS = "127.77.0.1"
+# A separate loopback address, so that the port of an outward name does not block a service on 127.0.0.1.
+OUTWARD_ADDRESS = "127.77.0.1"
 BYTES_PER_MBIT = 125_000
 # From this speed on the machine itself is the limit, so the line has none.
 UNLIMITED_MBPS = 2000
@@ -83,8 +83,8 @@ class NamespaceHost:
     def enter(self, namespaces: Namespaces) -> None:
         """Take over the namespaces of this host and wait until its SSH server answers."""
         self._inside = namespaces
-        for place, (address, port) in self.spec.inward.items():
-            server = namespaces.listen(INWARD_ADDRESS, int(place.rpartition(":")[2]))
+        for place, (address, port) in self.spec.outward.items():
+            server = namespaces.listen(OUTWARD_ADDRESS, int(place.rpartition(":")[2]))
             dial = forwarder.dial_machine(address, port)
             self._inward.append(self._forwarding.serve(server, dial, self.line, host_dialled=True))
         self._wait_for_banner()

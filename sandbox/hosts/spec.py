@@ -38,7 +38,7 @@ class HostSpec:
     # Runs in place of sshd and onstart; empty for those two.
     command: tuple[str, ...] = ()
     # "name:port" that a program inside dials -> (machine address, port) that the emulator dials for it.
-    inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    outward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     # The container's share of the machine, 0 for all of it.
     memory_mb: int = 0
     cpu_cores: float = 0.0

@@ -1,4 +1,4 @@
-"""The network around the hosts of a market: inward names, an extra authority, and the SSH proxy."""
+"""The network around the hosts of a market: outward names, an extra authority, and the SSH proxy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ class HostNetwork:
     closed.
     """
 
-    inward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    outward: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     ca_pem: str = ""
     proxy: SshProxy | None = None
 

@@ -38,6 +38,6 @@ def host_spec(contract: Contract, network: HostNetwork) -> HostSpec:
         memory_mb=machine.cpu_ram_mb,
         cpu_cores=float(machine.cores),
         address=machine.address,
-        inward=network.inward,
+        outward=network.outward,
         ca_pem=network.ca_pem,
     )

@@ -16,9 +16,9 @@ import pytest
 
 from bootstrap.scripts.self_destruct_rules import QUIET_SECONDS
 from bootstrap.self_destruct_config import SelfDestruct
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.world.hosts import Address, HostCalls
-from controller.world.leases import Door, Leases
+from controller.world.leases import LeaseEndpoint, Leases
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.called import Called, running_called
 from tests.doubles.emulated import USER_KEY
@@ -40,7 +40,7 @@ UNUSED, LEAVING, BUSY = range(3)
 class Slot:
     """One host, and the market that it asks for its end."""
 
-    place: Place
+    place: SlotId
     rented: Rented
     market: Called
 
@@ -49,8 +49,8 @@ class Slot:
         return f"https://127.0.0.1:{self.rented.host.ports[8443]}"
 
     @property
-    def door(self) -> Door:
-        return Door(self.place, self.url, self.rented.spec.token, self.rented.things.authority.certificate)
+    def door(self) -> LeaseEndpoint:
+        return LeaseEndpoint(self.place, self.url, self.rented.spec.token, self.rented.things.authority.certificate)
 
     @property
     def address(self) -> Address:
@@ -91,10 +91,10 @@ def slots(hosts: NamespaceHosts, things: Things) -> Iterator[list[Slot]]:
     with contextlib.ExitStack() as stack:
         for index in (UNUSED, LEAVING, BUSY):
             market = stack.enter_context(running_called())
-            inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), MARKET: ("127.0.0.1", market.port)}
-            rented = rent(hosts, things, inward=inward, env={"CONTAINER_API_KEY": "own-key", "CONTAINER_ID": "1001"})
+            outward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), MARKET: ("127.0.0.1", market.port)}
+            rented = rent(hosts, things, outward=outward, env={"CONTAINER_API_KEY": "own-key", "CONTAINER_ID": "1001"})
             stack.callback(rented.host.destroy)
-            found.append(Slot(Place("burst", index), rented, market))
+            found.append(Slot(SlotId("burst", index), rented, market))
         with ThreadPoolExecutor(2) as pool:
             list(
                 pool.map(

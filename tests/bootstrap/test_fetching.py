@@ -17,7 +17,7 @@ from bootstrap.download import download
 from bootstrap.errors import FetchFailed, PreflightFailed, WeightsMissing
 from bootstrap.host import Result
 from providers.store.client import Keys, connect
-from providers.store.errors import StoreUnreachable, readable
+from providers.store.errors import StoreUnreachable, explain_errors
 from sandbox.services.object_store import ADMIN, REGION, STRANGER, ObjectStore
 from tests.doubles.here import Here
 from weights.manifest import Manifest, blob_key, of_folder
@@ -178,7 +178,7 @@ def test_a_store_that_comes_back_is_waited_for_and_one_that_does_not_is_the_line
             bring(signs, manifest, tmp_path / "again", patience=0.2)
     assert raised.value.line
     assert nothing_installed(tmp_path / "again")
-    with pytest.raises(StoreUnreachable), readable(own.endpoint, BUCKET):
+    with pytest.raises(StoreUnreachable), explain_errors(own.endpoint, BUCKET):
         client(own).head_bucket(Bucket=BUCKET)
 
 

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from bootstrap.interruptible import begin, patiently
+from bootstrap.interruptible import begin, run_interruptibly
 from tests.doubles.clock import FakeClock
 
 
@@ -15,5 +15,5 @@ def test_a_call_that_cannot_be_begun_timed_out(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
     with pytest.raises(TimeoutError, match="interpreter shutdown"):
-        patiently(lambda: 1, FakeClock(), 5)
+        run_interruptibly(lambda: 1, FakeClock(), 5)
     assert isinstance(begin(lambda: 1).exception(), TimeoutError)

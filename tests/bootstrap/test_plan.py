@@ -168,8 +168,8 @@ def test_a_host_that_reports_as_it_should_needs_nothing() -> None:
 
 
 def test_reporting_is_set_up_while_vllm_starts_and_needs_no_new_proof() -> None:
-    assert actions(REPORTS, serving()) == [Action.REPORT]
-    assert actions(REPORTS, FRESH)[-3:] == [Action.START_VLLM, Action.REPORT, Action.OPEN_GATE]
+    assert actions(REPORTS, serving()) == [Action.START_METRICS]
+    assert actions(REPORTS, FRESH)[-3:] == [Action.START_VLLM, Action.START_METRICS, Action.OPEN_GATE]
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_reporting_is_set_up_while_vllm_starts_and_needs_no_new_proof() -> None:
 def test_each_difference_of_reporting_is_one_step(changes: dict[str, Any], why: str) -> None:
     [step] = plan(REPORTS, reporting(**changes), NOW)
 
-    assert step.action is Action.REPORT
+    assert step.action is Action.START_METRICS
     assert why in step.why
 
 
@@ -194,7 +194,10 @@ def test_reporting_that_is_not_wanted_any_more_is_stopped() -> None:
 
 
 def test_another_kit_may_bring_another_agent() -> None:
-    assert actions(replace(REPORTS, kit=manifest("kit", "9")), reporting())[-2:] == [Action.REPORT, Action.OPEN_GATE]
+    assert actions(replace(REPORTS, kit=manifest("kit", "9")), reporting())[-2:] == [
+        Action.START_METRICS,
+        Action.OPEN_GATE,
+    ]
 
 
 def test_the_order_is_shell_whatever_the_url_says() -> None:

@@ -49,8 +49,8 @@ def host(
     kit = build_kit(folder, programs, extra=libraries())
     things.blobs.add(kit, folder)
     receiver = f"{NAME_FOR_HOSTS}:{PORT_FOR_HOSTS}"
-    inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), receiver: ("127.0.0.1", monitoring.door_port)}
-    rented = rent(hosts, things, inward=inward, ca_pem=monitoring.ca_pem)
+    outward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), receiver: ("127.0.0.1", monitoring.door_port)}
+    rented = rent(hosts, things, outward=outward, ca_pem=monitoring.ca_pem)
     rented.spec = replace(rented.spec, kit=kit, reporting=REPORTING)
     rented.converge()
     yield rented

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from controller.leaving import Answer, Leaving, Look, Next
+from controller.leaving import Answer, GateLook, Leaving, Next
 from controller.loop.rules import Rules
 from controller.reasons import Reason, Rule
-from controller.slots import Event
+from controller.slots import SlotEvent
 from controller.store.store import Store
 from sandbox.hosts.backend import NamespaceHosts
 from sandbox.services.postgres import Postgres
@@ -88,7 +88,9 @@ def test_scale_downs_under_load_cut_no_request(hosts: NamespaceHosts, things: Th
         world.play(ends)
 
     told = Counter(kind for load in loads for kind in map(what_became, load.sent))
-    print(f"\n{world.counts['destroyed']} ends, {world.counts[Event.REOPEN.value]} reopened; requests: {dict(told)}")
+    print(
+        f"\n{world.counts['destroyed']} ends, {world.counts[SlotEvent.REOPEN.value]} reopened; requests: {dict(told)}"
+    )
     assert world.counts["destroyed"] == ends
     found = all_cut(world, loads)
     assert found == [], "\n".join(map(str, found))
@@ -100,7 +102,7 @@ def test_scale_downs_under_load_cut_no_request(hosts: NamespaceHosts, things: Th
 
 @pytest.mark.rotating(of=3)
 def test_an_end_that_waits_for_nothing_is_noticed(hosts: NamespaceHosts, things: Things, store: Store) -> None:
-    def hasty(leaving: Leaving, _look: Look) -> Answer:
+    def hasty(leaving: Leaving, _look: GateLook) -> Answer:
         return Answer(Next.END, Reason(Rule.QUIET, "without a look"), leaving)
 
     with under_load(hosts, things, store, 1, calm=False) as (world, loads):

@@ -75,8 +75,8 @@ def renewed(client: httpx.Client) -> int | None:
 @pytest.fixture
 def ending(hosts: NamespaceHosts, things: Things) -> Iterator[Ending]:
     with running_called() as other:
-        inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), MARKET: ("127.0.0.1", other.port)}
-        rented = rent(hosts, things, inward=inward, env={"CONTAINER_API_KEY": "own-key", "CONTAINER_ID": "1001"})
+        outward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port), MARKET: ("127.0.0.1", other.port)}
+        rented = rent(hosts, things, outward=outward, env={"CONTAINER_API_KEY": "own-key", "CONTAINER_ID": "1001"})
         rented.converge()
         yield Ending(rented, other)
         rented.host.destroy()

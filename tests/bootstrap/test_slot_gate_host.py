@@ -11,7 +11,7 @@ import pytest
 from bootstrap.lease import renew
 from bootstrap.self_destruct_config import SelfDestruct
 from controller.leaving import Gate
-from controller.ports import Place, Sight
+from controller.ports import HostObservation, SlotId
 from controller.world.hosts import Address, HostCalls
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.emulated import USER_KEY
@@ -20,7 +20,7 @@ from tests.doubles.until import until
 
 pytestmark = pytest.mark.host
 
-PLACE = Place("burst", 0)
+PLACE = SlotId("burst", 0)
 PATIENCE_SECONDS = 30
 LEASED = SelfDestruct("http://127.0.0.1:81", lease=900.0)
 
@@ -32,7 +32,7 @@ class Slot:
     rented: Rented
     calls: HostCalls
 
-    def look(self) -> Sight:
+    def look(self) -> HostObservation:
         return self.calls.look([PLACE])[PLACE]
 
     @property

@@ -18,7 +18,7 @@ from bootstrap.clock import SystemClock
 from bootstrap.fetch import HostTransfer
 from bootstrap.spec import EndpointSpec, Preflight
 from providers.store.client import Keys, connect
-from providers.store.errors import StoreError, StoreUnreachable, readable
+from providers.store.errors import StoreError, StoreUnreachable, explain_errors
 from providers.store.throughput import measured_mbps
 from sandbox.faults import Faults
 from sandbox.services.object_store import ADMIN, REGION, ObjectStore
@@ -44,7 +44,7 @@ class Store:
 
     def store_trouble(self) -> str:
         try:
-            with readable(self.front.endpoint, BUCKET):
+            with explain_errors(self.front.endpoint, BUCKET):
                 self._client.head_bucket(Bucket=BUCKET)
         except StoreUnreachable as error:
             return str(error)
@@ -53,7 +53,7 @@ class Store:
         return ""
 
     def store_mbps(self, sha256: str, size: int) -> float | None:
-        with suppress(StoreError), readable(self.front.endpoint, BUCKET):
+        with suppress(StoreError), explain_errors(self.front.endpoint, BUCKET):
             return measured_mbps(self._client, BUCKET, blob_key(sha256), size, time.monotonic)
         return None
 

@@ -48,8 +48,8 @@ def with_slots(change: Callable[[Any], Any]) -> Rules:
     return Rules(plan=changed)
 
 
-def looking(change: Callable[[leaving.Leaving, leaving.Look], Any]) -> Rules:
-    def step(known: leaving.Leaving, look: leaving.Look) -> leaving.Answer:
+def looking(change: Callable[[leaving.Leaving, leaving.GateLook], Any]) -> Rules:
+    def step(known: leaving.Leaving, look: leaving.GateLook) -> leaving.Answer:
         return leaving.step(*change(known, look))
 
     return Rules(leave=step)
@@ -91,12 +91,12 @@ def blind_beyond_max(desired: int, elastic: Any, slots: Any, *more: Any) -> plan
     return plan.plan(desired, elastic, [slot for slot in slots if not elastic or slot.index < elastic.max], *more)
 
 
-def ends_without_another_look(known: leaving.Leaving, look: leaving.Look) -> leaving.Answer:
+def ends_without_another_look(known: leaving.Leaving, look: leaving.GateLook) -> leaving.Answer:
     answer = leaving.step(known, look)
     return replace(answer, next=Next.END) if known.locked else answer
 
 
-def silent_is_idle(known: leaving.Leaving, look: leaving.Look) -> Any:
+def silent_is_idle(known: leaving.Leaving, look: leaving.GateLook) -> Any:
     idle = replace(look, gate=Gate.CLOSED, in_flight=0, admitted="")
     return known, idle if look.gate is Gate.UNKNOWN else look
 

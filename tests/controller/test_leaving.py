@@ -2,18 +2,18 @@
 
 import pytest
 
-from controller.leaving import Gate, Leaving, Look, Next, step
+from controller.leaving import Gate, GateLook, Leaving, Next, step
 from controller.reasons import Rule
 
 BUSY = Leaving(3600.0)
 IDLE = Leaving(3600.0, strict=True, admitted="7")
 
 
-def closed(at: float, in_flight: int | None = 0, admitted: str | None = "7") -> Look:
-    return Look(at, Gate.CLOSED, in_flight, admitted)
+def closed(at: float, in_flight: int | None = 0, admitted: str | None = "7") -> GateLook:
+    return GateLook(at, Gate.CLOSED, in_flight, admitted)
 
 
-def play(leaving: Leaving, *looks: Look) -> list[tuple[Next, Rule]]:
+def play(leaving: Leaving, *looks: GateLook) -> list[tuple[Next, Rule]]:
     told = []
     for look in looks:
         answer = step(leaving, look)
@@ -23,7 +23,7 @@ def play(leaving: Leaving, *looks: Look) -> list[tuple[Next, Rule]]:
 
 
 def test_an_idle_slot_ends_half_a_second_after_its_gate_was_seen_closed() -> None:
-    looks = [Look(0.0, Gate.OPEN, 0, "7"), closed(0.1), closed(0.5), closed(0.6)]
+    looks = [GateLook(0.0, Gate.OPEN, 0, "7"), closed(0.1), closed(0.5), closed(0.6)]
 
     assert play(IDLE, *looks) == [
         (Next.CLOSE, Rule.GATE_OPEN),
@@ -34,7 +34,7 @@ def test_an_idle_slot_ends_half_a_second_after_its_gate_was_seen_closed() -> Non
 
 
 @pytest.mark.parametrize("got_in", [closed(0.5, in_flight=1), closed(0.5, admitted="8")])
-def test_who_got_in_brings_an_idle_slot_back(got_in: Look) -> None:
+def test_who_got_in_brings_an_idle_slot_back(got_in: GateLook) -> None:
     assert play(IDLE, closed(0.1), got_in)[-1] == (Next.REOPEN, Rule.SOMEBODY_GOT_IN)
 
 
@@ -51,7 +51,7 @@ def test_a_request_that_came_and_went_between_two_looks_starts_the_half_second_a
 
 
 def test_a_gate_that_somebody_opened_starts_all_anew() -> None:
-    looks = [closed(1), Look(1.5, Gate.OPEN, 0, "7"), closed(1.6), closed(2.0), closed(2.2)]
+    looks = [closed(1), GateLook(1.5, Gate.OPEN, 0, "7"), closed(1.6), closed(2.0), closed(2.2)]
 
     assert [what for what, _why in play(BUSY, *looks)] == [Next.WAIT, Next.CLOSE, Next.WAIT, Next.WAIT, Next.END]
 
@@ -62,8 +62,8 @@ def test_waiting_ends_when_no_request_may_still_run() -> None:
     assert play(BUSY, *looks)[1:] == [(Next.WAIT, Rule.BUSY), (Next.END, Rule.LONGEST_REQUEST)]
 
 
-@pytest.mark.parametrize("look", [Look(5000, Gate.UNKNOWN), Look(5000, Gate.UNKNOWN, 0, "7")])
-def test_a_silent_host_is_never_idle_while_a_person_may_open_its_gate(look: Look) -> None:
+@pytest.mark.parametrize("look", [GateLook(5000, Gate.UNKNOWN), GateLook(5000, Gate.UNKNOWN, 0, "7")])
+def test_a_silent_host_is_never_idle_while_a_person_may_open_its_gate(look: GateLook) -> None:
     assert play(BUSY, closed(1, 1), look)[-1] == (Next.WAIT, Rule.SILENT)
 
 
@@ -74,7 +74,7 @@ def test_a_gate_without_its_gauge_is_busy() -> None:
 def test_under_the_lock_a_silent_host_ends_when_no_request_may_still_run() -> None:
     locked = Leaving(3600.0, locked=True)
 
-    assert play(locked, closed(10, 1), Look(3609, Gate.UNKNOWN), Look(3610, Gate.UNKNOWN)) == [
+    assert play(locked, closed(10, 1), GateLook(3609, Gate.UNKNOWN), GateLook(3610, Gate.UNKNOWN)) == [
         (Next.WAIT, Rule.BUSY),
         (Next.WAIT, Rule.SILENT),
         (Next.END, Rule.LONGEST_REQUEST),
@@ -82,11 +82,11 @@ def test_under_the_lock_a_silent_host_ends_when_no_request_may_still_run() -> No
 
 
 def test_a_host_that_was_never_seen_closed_may_serve_and_stays_however_long_it_is_silent() -> None:
-    assert play(Leaving(3600.0, locked=True), Look(1e6, Gate.UNKNOWN)) == [(Next.WAIT, Rule.SILENT)]
+    assert play(Leaving(3600.0, locked=True), GateLook(1e6, Gate.UNKNOWN)) == [(Next.WAIT, Rule.SILENT)]
 
 
 def test_a_dead_instance_ends_at_once_unless_its_host_answers_after_all() -> None:
     dead = Leaving(3600.0, locked=True, dead=True)
 
-    assert play(dead, Look(1, Gate.UNKNOWN)) == [(Next.END, Rule.SILENT)]
+    assert play(dead, GateLook(1, Gate.UNKNOWN)) == [(Next.END, Rule.SILENT)]
     assert play(dead, closed(1, 1)) == [(Next.WAIT, Rule.BUSY)]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from config.elastic import Elastic
-from controller.demand import Queue, Seen, measure
+from controller.demand import HostLoad, Queue, measure
 from controller.plan import Act, Plan, plan, spared
 from controller.reasons import Rule
 from controller.slots import Slot, State
@@ -19,7 +19,7 @@ def acts(found: Plan) -> list[tuple[Act, int]]:
     return [(move.act, move.index) for move in found.moves]
 
 
-def planned(desired: int, slots: list[Slot], seen: dict[int, Seen] | None = None, **bounds: Any) -> Plan:
+def planned(desired: int, slots: list[Slot], seen: dict[int, HostLoad] | None = None, **bounds: Any) -> Plan:
     return plan(desired, ELASTIC.model_copy(update=bounds), slots, seen or {}, T)
 
 
@@ -37,19 +37,19 @@ def test_a_booting_slot_is_capacity() -> None:
 def test_no_instance_leaves_for_one_that_only_boots() -> None:
     slots = [Slot(0, READY), Slot(1, RENTING)]
 
-    assert planned(1, slots, {0: Seen(0, 900)}).moves == ()
+    assert planned(1, slots, {0: HostLoad(0, 900)}).moves == ()
 
 
 def test_what_leaves_comes_back_before_another_starts() -> None:
     slots = [Slot(0, READY), Slot(1, LEAVING), Slot(2, LEAVING), Slot(3, ENDING)]
 
-    assert acts(planned(2, slots, {1: Seen(0), 2: Seen(3)})) == [(Act.REOPEN, 2)]
+    assert acts(planned(2, slots, {1: HostLoad(0), 2: HostLoad(3)})) == [(Act.REOPEN, 2)]
     assert acts(planned(4, slots)) == [(Act.REOPEN, 1), (Act.REOPEN, 2)]
 
 
 def test_a_slot_whose_host_lets_nobody_open_its_gate_does_not_come_back() -> None:
     slots = [Slot(0, LEAVING), Slot(1, LEAVING)]
-    seen = {0: Seen(0), 1: Seen(5, opens=False)}
+    seen = {0: HostLoad(0), 1: HostLoad(5, opens=False)}
 
     assert acts(planned(1, slots, seen)) == [(Act.REOPEN, 0)]
     assert acts(planned(2, slots, seen)) == [(Act.REOPEN, 0), (Act.START, 2)]
@@ -80,12 +80,12 @@ def test_three_that_fail_stop_further_ones_but_not_their_own_next_try() -> None:
 def test_of_a_stack_that_is_destroyed_only_what_failed_is_cleared() -> None:
     slots = [Slot(0, READY), Slot(1, FAILED, failures=1, failed_at=T), Slot(2, LEAVING)]
 
-    assert acts(plan(0, None, slots, {0: Seen(0, 900)}, T)) == [(Act.CLEAR, 1)]
+    assert acts(plan(0, None, slots, {0: HostLoad(0, 900)}, T)) == [(Act.CLEAR, 1)]
 
 
 def test_an_idle_one_leaves_before_a_busy_one_then_the_dearest_then_the_highest() -> None:
     slots = [Slot(index, READY, usd_per_hour=price) for index, price in enumerate([0.5, 0.3, 0.4, 0.4])]
-    seen = {0: Seen(1, 0), 1: Seen(0, 900), 2: Seen(0, 900), 3: Seen(0, 10)}
+    seen = {0: HostLoad(1, 0), 1: HostLoad(0, 900), 2: HostLoad(0, 900), 3: HostLoad(0, 10)}
     found = planned(0, slots, seen)
 
     assert acts(found) == [(Act.LEAVE, 3), (Act.LEAVE, 2), (Act.LEAVE, 1), (Act.LEAVE, 0)]
@@ -96,18 +96,18 @@ def test_an_idle_one_leaves_before_a_busy_one_then_the_dearest_then_the_highest(
 def test_one_beyond_the_bounds_leaves_first() -> None:
     slots = [Slot(0, READY), Slot(5, READY)]
 
-    assert acts(planned(1, slots, {0: Seen(0, 900), 5: Seen(4, 0)})) == [(Act.LEAVE, 5)]
+    assert acts(planned(1, slots, {0: HostLoad(0, 900), 5: HostLoad(4, 0)})) == [(Act.LEAVE, 5)]
 
 
 @pytest.mark.parametrize(
     ("slot", "look"),
     [
-        (Slot(0, READY, claim="c"), Seen(0, 900)),
-        (Slot(0, READY), Seen(None)),
-        (Slot(0, READY), Seen(0, 900, age_seconds=61)),
+        (Slot(0, READY, claim="c"), HostLoad(0, 900)),
+        (Slot(0, READY), HostLoad(None)),
+        (Slot(0, READY), HostLoad(0, 900, age_seconds=61)),
     ],
 )
-def test_a_claimed_one_and_one_that_does_not_tell_stay(slot: Slot, look: Seen) -> None:
+def test_a_claimed_one_and_one_that_does_not_tell_stay(slot: Slot, look: HostLoad) -> None:
     found = planned(0, [slot], {0: look})
 
     assert found.moves == ()
@@ -116,27 +116,27 @@ def test_a_claimed_one_and_one_that_does_not_tell_stay(slot: Slot, look: Seen) -
 
 def test_a_ready_slot_whose_gate_stays_closed_is_mended() -> None:
     slots = [Slot(0, READY), Slot(1, LEAVING)]
-    seen = {0: Seen(0, closed_seconds=60), 1: Seen(0, closed_seconds=600)}
+    seen = {0: HostLoad(0, closed_seconds=60), 1: HostLoad(0, closed_seconds=600)}
 
     assert acts(planned(1, slots, seen)) == [(Act.MEND, 0)]
-    assert planned(1, slots, {0: Seen(0, closed_seconds=59)}).moves == ()
+    assert planned(1, slots, {0: HostLoad(0, closed_seconds=59)}).moves == ()
 
 
 def test_load_is_all_that_is_in_flight_held_or_waits_as_a_job() -> None:
     slots = [Slot(0, READY), Slot(1, LEAVING), Slot(2, RENTING), Slot(3, READY)]
-    seen = {0: Seen(2, 0), 1: Seen(3, 40), 2: Seen(1, 5)}
+    seen = {0: HostLoad(2, 0), 1: HostLoad(3, 40), 2: HostLoad(1, 5)}
     load = measure(slots, seen, Queue(held=4, jobs=None))
 
     assert (load.requests, load.unknown, load.untold) == (10, ("slot 3", "jobs"), True)
     assert measure(slots[:2], seen, Queue()).idle_seconds == 0
     assert load.barred == 0
-    assert measure(slots, {1: Seen(3, 40, opens=False)}, Queue()).barred == 1
+    assert measure(slots, {1: HostLoad(3, 40, opens=False)}, Queue()).barred == 1
     assert measure([], {}, Queue()).unknown == ()
 
 
 def test_a_slot_that_leaves_is_spared_only_if_it_may_be_wanted_back_and_can_come_back() -> None:
     slots = [Slot(0, READY), Slot(1, LEAVING), Slot(2, LEAVING)]
-    seen = {0: Seen(None), 1: Seen(0), 2: Seen(0, opens=False)}
+    seen = {0: HostLoad(None), 1: HostLoad(0), 2: HostLoad(0, opens=False)}
     unknown, known = measure(slots, seen, Queue()), measure(slots[1:], seen, Queue())
 
     assert {index: why.rule for index, why in spared(ELASTIC, slots, seen, unknown).items()} == {1: Rule.UNKNOWN}

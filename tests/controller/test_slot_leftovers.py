@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pytest
 
-from controller.pulumi_cli import Finished, Place, work_folder
+from controller.pulumi_cli import Finished, PulumiFolders, work_folder
 from controller.slot_lock import Holder, are_dead, holders
 from controller.slot_stack import SlotBusyError, SlotError, read_parent
 from tests.doubles.slot_commands import (
@@ -30,7 +30,7 @@ from tests.providers.elastic.test_applied import OUTPUT
 __all__ = ["place"]
 
 
-def test_a_killed_create_is_cleared_once_the_instance_is_in_state(place: Place) -> None:
+def test_a_killed_create_is_cleared_once_the_instance_is_in_state(place: PulumiFolders) -> None:
     warned = Finished(
         0,
         said("warning", "Attempting to deploy or update resources with 1 pending operations from previous deployment."),
@@ -44,7 +44,7 @@ def test_a_killed_create_is_cleared_once_the_instance_is_in_state(place: Place) 
     assert "--clear-pending-creates" in played.asked[1]
 
 
-def test_a_lock_of_a_dead_process_is_broken_and_one_of_a_living_process_is_not(place: Place) -> None:
+def test_a_lock_of_a_dead_process_is_broken_and_one_of_a_living_process_is_not(place: PulumiFolders) -> None:
     answers = {"up": [LOCKED, FINE], "cancel": [FINE], "stack export": [exported(OUTPUTS)]}
     one, played = slot(place, answers, lambda found: [holder.pid for holder in found] == [7944])
     one.up(quiet)
@@ -57,7 +57,7 @@ def test_a_lock_of_a_dead_process_is_broken_and_one_of_a_living_process_is_not(p
 
 
 @pytest.fixture
-def files(place: Place, tmp_path: Path) -> Path:
+def files(place: PulumiFolders, tmp_path: Path) -> Path:
     """A backend of files, in which a kill left an empty file beside the state of slots 0 and 10."""
     stacks = tmp_path / "back end" / ".pulumi" / "stacks" / "gpu-fleet"
     stacks.mkdir(parents=True)
@@ -68,7 +68,7 @@ def files(place: Place, tmp_path: Path) -> Path:
     return stacks
 
 
-def test_a_state_that_a_kill_hid_is_found_again_and_no_other_file_is_touched(place: Place, files: Path) -> None:
+def test_a_state_that_a_kill_hid_is_found_again_and_no_other_file_is_touched(place: PulumiFolders, files: Path) -> None:
     there = sorted(files.iterdir())
     for backend in (f"file://{quote(str(files.parents[2]))}?metadata=x&no_tmp_dir=true", files.parents[2].as_uri()):
         (files / "dev.slot.burst-0.json.attrs").touch()
@@ -80,7 +80,9 @@ def test_a_state_that_a_kill_hid_is_found_again_and_no_other_file_is_touched(pla
 
 
 @pytest.mark.parametrize("backend", ["s3://bucket/state", "file://state", "", "file:///nowhere"])
-def test_a_state_that_is_hidden_elsewhere_is_said_with_the_way_out(place: Place, files: Path, backend: str) -> None:
+def test_a_state_that_is_hidden_elsewhere_is_said_with_the_way_out(
+    place: PulumiFolders, files: Path, backend: str
+) -> None:
     there = sorted(files.iterdir())
     one, played = slot(replace(place, environment={"PULUMI_BACKEND_URL": backend}), {"up": [EOF]})
 
@@ -93,7 +95,7 @@ def test_a_state_that_is_hidden_elsewhere_is_said_with_the_way_out(place: Place,
     assert sorted(files.iterdir()) == there
 
 
-def test_a_main_stack_that_a_kill_hid_is_found_again(place: Place, files: Path) -> None:
+def test_a_main_stack_that_a_kill_hid_is_found_again(place: PulumiFolders, files: Path) -> None:
     (files / "dev.json.attrs").touch()
     here = replace(place, environment={"PULUMI_BACKEND_URL": files.parents[2].as_uri()})
     answers = {"stack output elastic": [EOF, Finished(0, json.dumps(OUTPUT), "")]}
@@ -119,7 +121,7 @@ def test_who_holds_a_lock_is_dead_only_on_this_machine_and_without_a_process() -
     assert not are_dead((*found, Holder("root", "there", 1, "")), "here", lambda _pid: False)
 
 
-def test_folders_of_killed_processes_are_removed_and_those_of_others_stay(place: Place) -> None:
+def test_folders_of_killed_processes_are_removed_and_those_of_others_stay(place: PulumiFolders) -> None:
     gone, alive = place.work / "pid-99999999-a", place.work / f"pid-{os.getpid()}-b"
     for folder in (gone, alive):
         folder.mkdir(parents=True)
@@ -130,7 +132,7 @@ def test_folders_of_killed_processes_are_removed_and_those_of_others_stay(place:
     assert (gone.exists(), alive.exists()) == (False, True)
 
 
-def test_a_destroy_clears_what_a_killed_create_left_and_needs_no_stack(place: Place) -> None:
+def test_a_destroy_clears_what_a_killed_create_left_and_needs_no_stack(place: PulumiFolders) -> None:
     one, played = slot(place, {"destroy": [FINE], "refresh": [FINE], "stack export": [exported(None, pending=True)]})
     one.destroy(quiet)
     assert "--clear-pending-creates" in played.asked[-1]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from controller.pulumi_cli import Finished, Place, project_of, run_command, work_folder
+from controller.pulumi_cli import Finished, PulumiFolders, project_of, run_command, work_folder
 from controller.slot_stack import NoMainStackError, SlotError, SlotStack, read_parent
 from controller.slot_state import STACK
 from providers.vast.pulumi_state import INSTANCE
@@ -29,7 +29,7 @@ from tests.providers.elastic.test_applied import OUTPUT
 __all__ = ["place"]
 
 
-def test_the_first_up_makes_the_stack_and_tells_each_phase(place: Place) -> None:
+def test_the_first_up_makes_the_stack_and_tells_each_phase(place: PulumiFolders) -> None:
     lines = f"{said('info', 'burst-s0  rent  instance 7')}\nnoise\n{said('info', 'burst-s0  probe  it answers')}\n"
     answers = {
         "up": [NO_STACK, Finished(0, lines, "")],
@@ -48,7 +48,7 @@ def test_the_first_up_makes_the_stack_and_tells_each_phase(place: Place) -> None
     assert [line.split(" --")[0] for line in played.asked[:3]] == ["up", "stack init dev.slot.burst-0", "up"]
 
 
-def test_an_up_tells_its_instance_by_events_and_no_further_command_is_run(place: Place) -> None:
+def test_an_up_tells_its_instance_by_events_and_no_further_command_is_run(place: PulumiFolders) -> None:
     lines = [
         stepped(STACK, {"digest": "older"}),
         stepped(INSTANCE, {**OUTPUTS, "instanceId": 6}, "refresh"),
@@ -75,7 +75,7 @@ def test_an_up_tells_its_instance_by_events_and_no_further_command_is_run(place:
         [stepped(INSTANCE, {"endpoint": "https://203.0.113.7:4000"}), stepped(STACK, {"digest": "d2"})],
     ],
 )
-def test_events_that_do_not_tell_everything_are_no_answer_and_state_is(place: Place, lines: list[str]) -> None:
+def test_events_that_do_not_tell_everything_are_no_answer_and_state_is(place: PulumiFolders, lines: list[str]) -> None:
     answers = {"up": [Finished(0, "\n".join(lines), "")], "stack export": [exported(OUTPUTS)]}
 
     found = slot(place, answers)[0].up(quiet)
@@ -83,7 +83,7 @@ def test_events_that_do_not_tell_everything_are_no_answer_and_state_is(place: Pl
     assert (found.instance_id, found.digest) == (7, "d1")
 
 
-def test_a_stack_is_made_once(place: Place) -> None:
+def test_a_stack_is_made_once(place: PulumiFolders) -> None:
     there = Finished(255, "", "error: stack 'organization/gpu-fleet/dev.slot.burst-0' already exists")
     one, played = slot(place, {"stack init": [FINE, there, Finished(255, "", "error: incorrect passphrase")]})
 
@@ -93,7 +93,7 @@ def test_a_stack_is_made_once(place: Place) -> None:
     assert played.asked[0] == "stack init dev.slot.burst-0 --no-select"
 
 
-def test_the_digest_of_a_state_of_before_is_read_from_its_secret_output(place: Place) -> None:
+def test_the_digest_of_a_state_of_before_is_read_from_its_secret_output(place: PulumiFolders) -> None:
     rows = [{"type": INSTANCE, "urn": "u", "id": "7", "outputs": OUTPUTS}]
     export = Finished(0, json.dumps({"deployment": {"resources": rows}}), "")
     one, _ = slot(place, {"stack export": [export]})
@@ -104,7 +104,9 @@ def test_the_digest_of_a_state_of_before_is_read_from_its_secret_output(place: P
     assert [output and output.digest for output in found] == ["d0", "none"]
 
 
-def test_every_command_has_a_folder_of_its_own_that_is_gone_afterwards_and_holds_no_secret(place: Place) -> None:
+def test_every_command_has_a_folder_of_its_own_that_is_gone_afterwards_and_holds_no_secret(
+    place: PulumiFolders,
+) -> None:
     (place.project / "Pulumi.dev.yaml").write_text("config: {gpu-fleet:vastApiKey: x}\nencryptionsalt: v1:salt\n")
     one, played = slot(place, {"up": [FINE], "stack export": [exported(OUTPUTS)]})
     before = sorted(place.project.iterdir())
@@ -120,7 +122,7 @@ def test_every_command_has_a_folder_of_its_own_that_is_gone_afterwards_and_holds
     assert "a passphrase" not in repr(place) + repr(SlotStack(one.slot, place, {"SECRET": "a passphrase"}))
 
 
-def test_the_work_folder_s_project_runs_the_program_of_the_checkout(place: Place) -> None:
+def test_the_work_folder_s_project_runs_the_program_of_the_checkout(place: PulumiFolders) -> None:
     found = project_of(place.project)
 
     assert found == {
@@ -133,7 +135,7 @@ def test_the_work_folder_s_project_runs_the_program_of_the_checkout(place: Place
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-def test_an_error_is_the_provider_s_sentence(place: Place) -> None:
+def test_an_error_is_the_provider_s_sentence(place: PulumiFolders) -> None:
     failed = Finished(255, said("error", "no offer under the ceiling"), "error: update failed")
     one, _ = slot(place, {"up": [failed]})
 
@@ -141,7 +143,7 @@ def test_an_error_is_the_provider_s_sentence(place: Place) -> None:
         one.up(quiet)
 
 
-def test_a_refresh_tells_what_is_gone_and_what_is_dead(place: Place) -> None:
+def test_a_refresh_tells_what_is_gone_and_what_is_dead(place: PulumiFolders) -> None:
     assert slot(place, {"refresh": [NO_STACK]})[0].refresh(quiet).output is None
     gone = slot(place, {"refresh": [FINE], "stack export": [exported(None, pending=True)]})[0].refresh(quiet)
     assert (gone.output, gone.dead, gone.pending) == (None, False, True)
@@ -151,7 +153,7 @@ def test_a_refresh_tells_what_is_gone_and_what_is_dead(place: Place) -> None:
         assert (look.dead, look.drift) == (dead, (drift,))
 
 
-def test_a_renewal_concerns_the_named_resources_alone_and_is_left_if_it_would_do_more(place: Place) -> None:
+def test_a_renewal_concerns_the_named_resources_alone_and_is_left_if_it_would_do_more(place: PulumiFolders) -> None:
     urn = f"urn:pulumi:dev.slot.burst-0::gpu-fleet::{INSTANCE}::burst-s0"
 
     def previewed(**inputs: str) -> Finished:
@@ -169,7 +171,7 @@ def test_a_renewal_concerns_the_named_resources_alone_and_is_left_if_it_would_do
         slot(place, {"preview": [FINE]})[0].renew([urn], quiet)
 
 
-def test_a_destroy_tries_the_keys_of_the_main_stack_if_those_of_state_are_refused(place: Place) -> None:
+def test_a_destroy_tries_the_keys_of_the_main_stack_if_those_of_state_are_refused(place: PulumiFolders) -> None:
     refused = Finished(255, said("error", "the key is not accepted"), "")
     one, played = slot(place, {"destroy": [refused, FINE], "stack export": [exported(None)]})
 
@@ -181,14 +183,14 @@ def test_a_destroy_tries_the_keys_of_the_main_stack_if_those_of_state_are_refuse
         both.destroy(quiet)
 
 
-def test_a_stack_with_resources_is_not_removed(place: Place) -> None:
+def test_a_stack_with_resources_is_not_removed(place: PulumiFolders) -> None:
     full = Finished(255, "", "error: 'dev.slot.burst-0' still has resources; removal rejected")
 
     with pytest.raises(SlotError, match="still has resources"):
         slot(place, {"stack rm": [full]})[0].remove()
 
 
-def test_the_main_stack_is_read_or_it_is_said_why_not(place: Place) -> None:
+def test_the_main_stack_is_read_or_it_is_said_why_not(place: PulumiFolders) -> None:
     def read(done: Finished) -> Any:
         return read_parent("dev", place, {}, Played({"stack output elastic": [done]}))
 

@@ -6,31 +6,39 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.slots import CAPACITY, Event, Impossible, Slot, State, advance, cool_until, set_back
+from controller.slots import CAPACITY, Impossible, Slot, SlotEvent, State, advance, cool_until, set_back
 
 T = 1_700_000_000.0
 
 
-def lived(*events: Event, slot: Slot = Slot(3)) -> Slot:  # noqa: B008 -- frozen
+def lived(*events: SlotEvent, slot: Slot = Slot(3)) -> Slot:  # noqa: B008 -- frozen
     for event in events:
         slot = advance(slot, event, T, 0.4)
     return slot
 
 
 def test_a_slot_lives_from_absent_to_absent() -> None:
-    ended = lived(Event.RENT, Event.SERVED, Event.LEAVE, Event.REOPEN, Event.LEAVE, Event.END, Event.GONE)
+    ended = lived(
+        SlotEvent.RENT,
+        SlotEvent.SERVED,
+        SlotEvent.LEAVE,
+        SlotEvent.REOPEN,
+        SlotEvent.LEAVE,
+        SlotEvent.END,
+        SlotEvent.GONE,
+    )
 
     assert ended == Slot(3, State.ABSENT, version=7)
 
 
 def test_what_ends_cannot_come_back() -> None:
     with pytest.raises(Impossible, match="slot 3 is ending, and cannot reopen"):
-        lived(Event.RENT, Event.SERVED, Event.LEAVE, Event.END, Event.REOPEN)
+        lived(SlotEvent.RENT, SlotEvent.SERVED, SlotEvent.LEAVE, SlotEvent.END, SlotEvent.REOPEN)
 
 
 def test_every_change_raises_the_version_and_only_capacity_keeps_a_claim() -> None:
     changes = 0
-    for state, event in product(State, Event):
+    for state, event in product(State, SlotEvent):
         before = Slot(0, state, version=5, claim="c")
         try:
             after = advance(before, event, T)
@@ -45,11 +53,11 @@ def test_every_change_raises_the_version_and_only_capacity_keeps_a_claim() -> No
 def test_every_state_that_is_paid_leads_to_absent() -> None:
     reached = {State.ABSENT}
     for _step in State:
-        reached |= {state for state, event in product(State, Event) if _after(state, event) in reached}
+        reached |= {state for state, event in product(State, SlotEvent) if _after(state, event) in reached}
     assert reached == set(State)
 
 
-def _after(state: State, event: Event) -> State | None:
+def _after(state: State, event: SlotEvent) -> State | None:
     try:
         return advance(Slot(0, state), event, T).state
     except Impossible:
@@ -64,18 +72,18 @@ def test_a_slot_that_fails_waits_1_2_4_minutes_and_an_hour_at_most() -> None:
 
 
 def test_serving_forgets_failures_and_an_end_does_not() -> None:
-    failed = lived(Event.RENT, Event.BROKE, Event.END, Event.GONE)
+    failed = lived(SlotEvent.RENT, SlotEvent.BROKE, SlotEvent.END, SlotEvent.GONE)
 
     assert (failed.failures, failed.failed_at) == (1, T)
-    assert lived(Event.RENT, Event.SERVED, slot=failed).failures == 0
+    assert lived(SlotEvent.RENT, SlotEvent.SERVED, slot=failed).failures == 0
 
 
 def test_only_what_died_is_dead() -> None:
-    assert lived(Event.RENT, Event.DIED, Event.END).dead
-    assert not lived(Event.RENT, Event.BROKE, Event.END).dead
-    assert lived(Event.RENT, Event.BROKE, Event.END, Event.DIED).state is State.ENDING
-    assert lived(Event.RENT, Event.BROKE, Event.END, Event.DIED).dead
-    assert not lived(Event.RENT, Event.DIED, Event.END, Event.GONE).dead
+    assert lived(SlotEvent.RENT, SlotEvent.DIED, SlotEvent.END).dead
+    assert not lived(SlotEvent.RENT, SlotEvent.BROKE, SlotEvent.END).dead
+    assert lived(SlotEvent.RENT, SlotEvent.BROKE, SlotEvent.END, SlotEvent.DIED).state is State.ENDING
+    assert lived(SlotEvent.RENT, SlotEvent.BROKE, SlotEvent.END, SlotEvent.DIED).dead
+    assert not lived(SlotEvent.RENT, SlotEvent.DIED, SlotEvent.END, SlotEvent.GONE).dead
 
 
 @given(st.floats(-1e7, 1e7))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from config.rollout import RolloutConfig
 from controller.leaving import Gate
 from controller.reasons import Rule
-from controller.slots import Event, Slot, State, advance
+from controller.slots import Slot, SlotEvent, State, advance
 from controller.waves import Wave, crowded, next_wave, refused
 
 NEW, OLD = "new", "old"
@@ -65,7 +65,7 @@ def test_in_the_end_every_slot_has_followed_and_at_no_moment_were_more_down(
         down = [slot.index for slot in slots if slot.follows]
         assert 0 < len(down) <= rollout.most_down(count)
         done = random.choice(down)
-        slots[done] = advance(slots[done], Event.SERVED, 0.0)
+        slots[done] = advance(slots[done], SlotEvent.SERVED, 0.0)
         digests[done] = NEW
         rounds += 1
 
@@ -74,9 +74,9 @@ def test_in_the_end_every_slot_has_followed_and_at_no_moment_were_more_down(
 
 
 def test_after_a_failure_the_rest_stays_as_it_is_until_that_slot_serves_or_another_edit_comes() -> None:
-    broke = advance(Slot(0, State.READY, follows=NEW), Event.BROKE, 0.0)
-    ended = advance(advance(broke, Event.END, 0.0), Event.GONE, 0.0)
-    again = advance(ended, Event.RENT, 0.0)
+    broke = advance(Slot(0, State.READY, follows=NEW), SlotEvent.BROKE, 0.0)
+    ended = advance(advance(broke, SlotEvent.END, 0.0), SlotEvent.GONE, 0.0)
+    again = advance(ended, SlotEvent.RENT, 0.0)
     for row in (broke, ended, again):
         slots = [row, Slot(1, State.READY)]
         wave = next_wave(slots, NEW, {1: OLD}, ONE)
@@ -85,7 +85,7 @@ def test_after_a_failure_the_rest_stays_as_it_is_until_that_slot_serves_or_anoth
         assert wave.reason.says == "the change of slot 0 failed, so slot 1 stay as they are"
 
     assert next_wave([ended, Slot(1, State.READY)], "newer", {1: OLD}, ONE).starts == (1,)
-    served = advance(again, Event.SERVED, 0.0)
+    served = advance(again, SlotEvent.SERVED, 0.0)
     assert next_wave([served, Slot(1, State.READY)], NEW, {0: NEW, 1: OLD}, ONE).starts == (1,)
 
 

@@ -12,7 +12,7 @@ from config.elastic import Elastic
 from controller.api.app import create_app
 from controller.api.streams import Bell
 from controller.offers import Client, Offered, Offers
-from controller.slots import Event, Slot, advance
+from controller.slots import Slot, SlotEvent, advance
 from controller.store.event_rows import Record
 from controller.store.store import Store
 from sandbox.services.http_server import Server, listener
@@ -76,7 +76,7 @@ class Api:
     def rent(self, claim: str, index: int = 0) -> Slot:
         """Rent a slot for a claim."""
         row = next((one for one in self.store.slots("burst") if one.index == index), Slot(index))
-        renting = replace(advance(row, Event.RENT, self.now), claim=claim)
+        renting = replace(advance(row, SlotEvent.RENT, self.now), claim=claim)
         says = ({"rule": "start", "says": "1 is missing"},)
         assert self.store.write("burst", row, renting, [Record(self.now, "burst", index, "rent", says)])
         return renting
@@ -84,7 +84,7 @@ class Api:
     def serve(self, slot: Slot, price: float = 0.3) -> Slot:
         """Let a slot serve."""
         self.store.set_endpoint("burst", slot.index, f"https://192.0.2.{slot.index}:8443")
-        ready = advance(slot, Event.SERVED, self.now, price)
+        ready = advance(slot, SlotEvent.SERVED, self.now, price)
         assert self.store.write("burst", slot, ready, [Record(self.now, "burst", slot.index, "served")])
         return ready
 

@@ -34,7 +34,7 @@ class FakeClock:
             raise EngineGone("the engine has gone")
 
     @contextlib.contextmanager
-    def patient(self) -> Iterator[None]:
+    def without_engine(self) -> Iterator[None]:
         before = getattr(self._patience, "on", False)
         self._patience.on = True
         try:

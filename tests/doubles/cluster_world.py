@@ -67,11 +67,11 @@ def running_world(
     time_scale: float = 300.0,
     *,
     pods: bool = False,
-    inward: Mapping[str, tuple[str, int]] | None = None,
+    outward: Mapping[str, tuple[str, int]] | None = None,
 ) -> Iterator[World]:
     """Run it until the block ends. `time_scale`: see running_hetzner. Raises MachinesError, ServiceError.
 
-    `pods`: its servers run pods. `inward`: what else they reach, "name:port", and where that leads to on this machine.
+    `pods`: its servers run pods. `outward`: what else they reach, "name:port", and where that leads to on this machine.
     """
     cache = default_cache()
     with contextlib.ExitStack() as undo:
@@ -86,7 +86,7 @@ def running_world(
             f"{NAME_FOR_HOSTS}:443": ("127.0.0.1", store.https_port),
             f"{STORE_OF_PODS}:443": ("127.0.0.1", store.http_port),
         }
-        ways = {**downloads.inward, **own, **(inward or {})}
+        ways = {**downloads.outward, **own, **(outward or {})}
         trusted = downloads.ca_pem + store.ca_pem
         machines = NamespaceMachines(folder / "home", folder / "cache", image, ways, trusted)
         undo.callback(machines.close)

@@ -13,16 +13,16 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from config.elastic import Elastic
-from controller.demand import Seen
+from controller.demand import HostLoad
 from controller.leaving import Gate
 from controller.loop.rules import Rules
 from controller.loop.tick import Loop
 from controller.money import Money
 from controller.plan import Act, Move, Plan
-from controller.ports import Came, Fleet, Life, Pause, Place, Ports, Sight, Steps
+from controller.ports import Fleet, HostObservation, MarketStatus, Pause, Ports, SlotId, Steps, UpResult
 from controller.reasons import Reason, Rule
 from controller.scaling import Decision
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 from controller.store.store import Store
 from controller.world.drive import Threads, drive
 from controller.world.hosts import Address, HostCalls
@@ -51,7 +51,7 @@ class Door:
         if not self.spans or self.spans[-1][1] < math.inf:
             self.spans.append([time.monotonic(), math.inf])
 
-    def shows(self, sight: Sight) -> None:
+    def shows(self, sight: HostObservation) -> None:
         """Note a look that was taken after it was opened last: the gate was closed by then at the latest."""
         if sight.look.gate is Gate.CLOSED and sight.look.at > self.opened and self.spans:
             self.spans[-1][1] = min(self.spans[-1][1], time.monotonic())
@@ -64,13 +64,13 @@ class LeavingHosts:
     rented: Sequence[Rented]
     store: Store
     seed: int = 0
-    doors: dict[Place, Door] = field(default_factory=dict)
+    doors: dict[SlotId, Door] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     troubles: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
-        self.places = [Place(FLEET, index) for index in range(len(self.rented))]
+        self.places = [SlotId(FLEET, index) for index in range(len(self.rented))]
         self.calls = HostCalls(self._address)
         self.doors = {place: Door([[0.0, math.inf]]) for place in self.places}
         self._guard = threading.Lock()
@@ -92,21 +92,21 @@ class LeavingHosts:
         """Close the connections."""
         self.calls.end()
 
-    def spans(self, place: Place) -> list[Span]:
+    def spans(self, place: SlotId) -> list[Span]:
         """Return when the gate may have been open, by the monotonic clock."""
         return [(begin, end) for begin, end in self.doors[place].spans]
 
-    def _address(self, place: Place) -> Address:
+    def _address(self, place: SlotId) -> Address:
         host = self.rented[place.slot].host
         return Address("127.0.0.1", host.ports[22], host.key.fingerprint, USER_KEY.private)
 
     def _plan(
-        self, _desired: int, _elastic: object, slots: Sequence[Slot], seen: Mapping[int, Seen], _wall: float
+        self, _desired: int, _elastic: object, slots: Sequence[Slot], seen: Mapping[int, HostLoad], _wall: float
     ) -> Plan:
         rows = {slot.index: slot for slot in slots}
         moves = []
         # Each that ended, came back or is about to end counts.
-        free = self.wanted + self.counts[Event.REOPEN.value] - self.counts[Event.LEAVE.value]
+        free = self.wanted + self.counts[SlotEvent.REOPEN.value] - self.counts[SlotEvent.LEAVE.value]
         for place in self.places:
             row, look = rows.get(place.slot, Slot(place.slot)), seen.get(place.slot)
             if row.state is State.FAILED:
@@ -120,7 +120,7 @@ class LeavingHosts:
                 moves.append(Move(Act.LEAVE, place.slot, WHY, strict))
         return Plan(tuple(moves))
 
-    def _take_its_time(self, place: Place) -> None:
+    def _take_its_time(self, place: SlotId) -> None:
         """Have the next answers of a host take another time."""
         seconds = self.chance.choice(LATENCIES)
         self.rented[place.slot].host.namespaces.write("/etc/sandbox-faults", f"vllm_latency_s {seconds}\n", 0o644)
@@ -139,21 +139,21 @@ class LeavingHosts:
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
         return {FLEET: Fleet(Elastic(max=len(self.rented)), 0.5)}
 
-    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
-        return dict.fromkeys(places, Life.THERE)
+    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
+        return dict.fromkeys(places, MarketStatus.THERE)
 
     # -- hosts
 
-    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
         found = self.calls.look(places)
         for place, sight in found.items():
             self.doors[place].shows(sight)
         return found
 
-    def close(self, places: Collection[Place]) -> None:
+    def close(self, places: Collection[SlotId]) -> None:
         self.calls.close(places)
 
-    def open(self, places: Collection[Place]) -> Collection[Place]:
+    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
         for place in places:
             self.doors[place].opens()
         opened = self.calls.open(places)
@@ -163,24 +163,24 @@ class LeavingHosts:
 
     # -- stacks
 
-    def up(self, place: Place) -> Steps[Came]:
+    def up(self, place: SlotId) -> Steps[UpResult]:
         while True:
             yield Pause(0.2, place.slot)
             sight = self.look([place]).get(place)
             if sight is not None and sight.look.in_flight is not None and place in self.open([place]):
-                return Came(True, True, 0.4, "", "https://host.example")
+                return UpResult(True, True, 0.4, "", "https://host.example")
 
-    def digests(self, _places: Collection[Place]) -> Mapping[Place, str]:
+    def digests(self, _places: Collection[SlotId]) -> Mapping[SlotId, str]:
         return {}
 
-    def made_of(self, place: Place) -> Steps[str | None]:
+    def made_of(self, place: SlotId) -> Steps[str | None]:
         yield Pause(slot=place.slot)
         return ""  # as every fleet here
 
-    def doubt(self, _places: Collection[Place] | None = None) -> None:
+    def doubt(self, _places: Collection[SlotId] | None = None) -> None:
         pass  # each host stays where it is
 
-    def destroy(self, place: Place) -> Steps[bool]:
+    def destroy(self, place: SlotId) -> Steps[bool]:
         yield Pause(slot=place.slot)
         began = time.monotonic()
         self.rented[place.slot].run(BOTH)
@@ -194,7 +194,7 @@ class LeavingHosts:
     def decided(self, _decision: Decision, _plan: Plan) -> None:
         pass
 
-    def happened(self, _fleet: str, _was: Slot, _now: Slot, event: Event, _reasons: tuple[Reason, ...]) -> None:
+    def happened(self, _fleet: str, _was: Slot, _now: Slot, event: SlotEvent, _reasons: tuple[Reason, ...]) -> None:
         with self._guard:
             self.counts[event.value] += 1
 

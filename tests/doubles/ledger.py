@@ -22,7 +22,7 @@ class FakeLedger:
     def keep(self, event: Event, text: str) -> None:
         self.logs[event.log_key] = text
 
-    def records(self) -> Mapping[int, MachineHistory]:
+    def machine_histories(self) -> Mapping[int, MachineHistory]:
         return fold(self.events)
 
     @property

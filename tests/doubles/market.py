@@ -185,7 +185,7 @@ class FakeMarket(TriesOnce):
         self._step("show", instance_id)
         return super().show(instance_id)
 
-    def few_wait(self, _instance_id: int) -> bool:
+    def should_look_by_id(self, _instance_id: int) -> bool:
         return self.few
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:

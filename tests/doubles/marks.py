@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from providers.vast.renting.serving_marks import Held, MarkUnknown
+from providers.vast.renting.serving_marks import MarkUnknown, ServingMark
 
 
 class FakeMarks:
@@ -13,19 +13,19 @@ class FakeMarks:
     def __init__(
         self, before: Callable[[str], None] = lambda _step: None, silent: Callable[[], bool] = lambda: False
     ) -> None:
-        self.held: dict[str, Held] = {}
+        self.held: dict[str, ServingMark] = {}
         self.silent = silent
         self._before, self._count = before, 0
 
-    def read(self, label: str) -> Held | None:
+    def read(self, label: str) -> ServingMark | None:
         self._step("read")
         return self.held.get(label)
 
-    def write(self, label: str, held: Held, seen: Held | None) -> None:
+    def write(self, label: str, held: ServingMark, seen: ServingMark | None) -> None:
         self._step("write")
         if self.held.get(label) == seen:
             self._count += 1
-            self.held[label] = Held(held.instance, held.by, str(self._count))
+            self.held[label] = ServingMark(held.instance, held.by, str(self._count))
 
     def clear(self, label: str, instance_id: int) -> None:
         self._step("clear")

@@ -113,8 +113,14 @@ def prepared(folder: Path) -> Iterator[Things]:
 
 def rent(hosts: NamespaceHosts, things: Things, **changes: object) -> Rented:
     """Make one host that has nothing of ours yet; `changes` are of its specification."""
-    inward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port)}
-    asked = {"image": "vllm/vllm-openai", "published": (22, 8443), "disk_mb": 400, "onstart": ONSTART, "inward": inward}
+    outward = {f"{STORE}:80": ("127.0.0.1", things.blobs.port)}
+    asked = {
+        "image": "vllm/vllm-openai",
+        "published": (22, 8443),
+        "disk_mb": 400,
+        "onstart": ONSTART,
+        "outward": outward,
+    }
     host = hosts.create(spec(**{**asked, **changes}))
     bounds = Preflight(("RTX 4090",), gpu_count=2, gpu_ram_mb=24_000, shm_mb=160, disk_gb=0.1)
     wanted = EndpointSpec(

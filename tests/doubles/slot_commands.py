@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.slot_names import SlotName
-from controller.pulumi_cli import Finished, Line, Place
+from controller.pulumi_cli import Finished, Line, PulumiFolders
 from controller.slot_lock import Holder
 from controller.slot_stack import SlotStack
 from controller.slot_state import STACK
@@ -78,17 +78,19 @@ class Played:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> PulumiFolders:
     project = tmp_path / "project"
     project.mkdir()
     (project / "Pulumi.yaml").write_text(
         "name: gpu-fleet\nruntime:\n  name: python\n  options:\n    virtualenv: .venv\nconfig: {market: {type: object}}\n"
     )
-    return Place(project, tmp_path / "work", {"PULUMI_CONFIG_PASSPHRASE": "a passphrase"})
+    return PulumiFolders(project, tmp_path / "work", {"PULUMI_CONFIG_PASSPHRASE": "a passphrase"})
 
 
 def slot(
-    place: Place, answers: Mapping[str, Sequence[Finished]], is_dead: Callable[[tuple[Holder, ...]], bool] = bool
+    place: PulumiFolders,
+    answers: Mapping[str, Sequence[Finished]],
+    is_dead: Callable[[tuple[Holder, ...]], bool] = bool,
 ) -> tuple[SlotStack, Played]:
     digest = {"stack output slot": [Finished(0, json.dumps({"digest": "d0"}), "")]}
     played = Played({**digest, **answers})

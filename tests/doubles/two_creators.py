@@ -116,7 +116,7 @@ class CreatorClock:
             raise EngineGone("gone")
 
     @contextlib.contextmanager
-    def patient(self) -> Iterator[None]:
+    def without_engine(self) -> Iterator[None]:
         before, self._patient = self._patient, True
         try:
             yield

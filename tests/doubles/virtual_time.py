@@ -47,7 +47,7 @@ class VirtualTime:
         """Somebody always waits for us."""
 
     @contextlib.contextmanager
-    def patient(self) -> Iterator[None]:
+    def without_engine(self) -> Iterator[None]:
         """Waits never end sooner here."""
         yield
 

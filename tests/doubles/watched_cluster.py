@@ -47,7 +47,7 @@ def watched_world(folder: Path, time_scale: float = 300.0) -> Iterator[World]:
     """Run a Hetzner whose servers run pods, and a market that they reach. Raises MachinesError, ServiceError."""
     with running_market() as market:
         ways = {f"{MARKET}:443": ("127.0.0.1", int(market.url.rpartition(":")[2]))}
-        with running_world(folder, time_scale, pods=True, inward=ways) as world:
+        with running_world(folder, time_scale, pods=True, outward=ways) as world:
             yield world
 
 

@@ -10,7 +10,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from bootstrap.scripts.self_destruct_rules import QUIET_SECONDS
-from controller.pulumi_cli import Place
+from controller.pulumi_cli import PulumiFolders
 from controller.slot_stack import read_parent
 from providers.elastic.applied import Applied
 from sandbox.services.postgres import Postgres
@@ -54,7 +54,7 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def main(stack: Stack, tmp_path: Path) -> Applied:
-    found = read_parent("dev", Place(stack.folder, tmp_path / "work"), stack.env)
+    found = read_parent("dev", PulumiFolders(stack.folder, tmp_path / "work"), stack.env)
     assert found is not None
     return found
 

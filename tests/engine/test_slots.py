@@ -17,7 +17,7 @@ from bootstrap.clock import SystemClock
 from bootstrap.probe import probe
 from cli.ask import client, complete
 from config.slot_names import SlotName
-from controller.pulumi_cli import Place
+from controller.pulumi_cli import PulumiFolders
 from controller.slot_stack import SlotError, SlotStack, read_parent
 from controller.world.hosts import logged_in
 from controller.world.stacks import address_of
@@ -73,15 +73,15 @@ def stack(cloud: Cloud, engine: Engine) -> Iterator[Stack]:
 
 
 @pytest.fixture
-def place(stack: Stack, tmp_path: Path) -> Place:
-    return Place(stack.folder, tmp_path / "work")
+def place(stack: Stack, tmp_path: Path) -> PulumiFolders:
+    return PulumiFolders(stack.folder, tmp_path / "work")
 
 
-def slot(stack: Stack, place: Place, index: int) -> Slot:
+def slot(stack: Stack, place: PulumiFolders, index: int) -> Slot:
     return Slot(SlotStack(SlotName("dev", "burst", index), place, stack.env))
 
 
-def applied(stack: Stack, place: Place) -> Applied:
+def applied(stack: Stack, place: PulumiFolders) -> Applied:
     found = read_parent("dev", place, stack.env)
     assert found is not None
     assert found.unreadable == {}
@@ -139,7 +139,7 @@ def ended(slots: Sequence[Slot]) -> None:
         assert one.stack.look().output is None
 
 
-def test_slots_live_beside_their_main_stack_and_end_with_it(cloud: Cloud, stack: Stack, place: Place) -> None:
+def test_slots_live_beside_their_main_stack_and_end_with_it(cloud: Cloud, stack: Stack, place: PulumiFolders) -> None:
     main, checkout = applied(stack, place), sorted(stack.folder.iterdir())
     one, two = slot(stack, place, 0), slot(stack, place, 1)
     with at_once() as pool:
@@ -185,7 +185,7 @@ def test_slots_live_beside_their_main_stack_and_end_with_it(cloud: Cloud, stack:
 
 
 def test_a_destroy_of_the_main_stack_ends_a_slot_that_boots_and_it_leaves_nothing(
-    cloud: Cloud, stack: Stack, place: Place
+    cloud: Cloud, stack: Stack, place: PulumiFolders
 ) -> None:
     begun = rents(cloud)
     cloud.arm("never-boots", 8)
@@ -202,7 +202,7 @@ def test_a_destroy_of_the_main_stack_ends_a_slot_that_boots_and_it_leaves_nothin
     ended([one])
 
 
-def test_a_slot_whose_up_was_killed_goes_on_with_its_instance(cloud: Cloud, stack: Stack, place: Place) -> None:
+def test_a_slot_whose_up_was_killed_goes_on_with_its_instance(cloud: Cloud, stack: Stack, place: PulumiFolders) -> None:
     begun = rents(cloud)
     one = slot(stack, place, 0)
     with at_once() as pool:
@@ -226,7 +226,7 @@ def test_a_slot_whose_up_was_killed_goes_on_with_its_instance(cloud: Cloud, stac
 
 
 def test_the_page_s_commands_end_slots_with_and_without_their_main_stack(
-    cloud: Cloud, stack: Stack, place: Place
+    cloud: Cloud, stack: Stack, place: PulumiFolders
 ) -> None:
     by_hand, after_the_end = blocks("Slots are to end, or their controller is dead")
     slot(stack, place, 0).up()

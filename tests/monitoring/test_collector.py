@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring.exporter.collector import FleetCollector, Terms
+from monitoring.exporter.collector import FleetCollector, MetricTerms
 from monitoring.exporter.sources import SourceDown, Sources
 from providers.ledger.event import Event
 from tests.doubles.ledger_events import attempt, charge, instance
@@ -50,9 +50,9 @@ class World:
         self.down: set[str] = set()
         self.now = NOON
 
-    def collector(self, terms: Terms | None = None) -> FleetCollector:
+    def collector(self, terms: MetricTerms | None = None) -> FleetCollector:
         sources = Sources(self._take, lambda: self._say("inventory"), lambda: self._say("charges"))
-        return FleetCollector(sources, terms or Terms(("boot", "slow"), 300.0), lambda: self.now)
+        return FleetCollector(sources, terms or MetricTerms(("boot", "slow"), 300.0), lambda: self.now)
 
     def _take(self) -> Sequence[Event]:
         found, self.events = self._say("events"), []
@@ -78,7 +78,7 @@ def families(collector: FleetCollector) -> set[str]:
 
 
 def test_every_name_is_there_and_no_other() -> None:
-    collector = World().collector(Terms(("boot",), 300.0, day_usd=5.0, month_usd=100.0))
+    collector = World().collector(MetricTerms(("boot",), 300.0, day_usd=5.0, month_usd=100.0))
     assert collector.learn() == {}
 
     assert families(collector) == NAMES
@@ -186,7 +186,7 @@ def test_counters_go_on_where_they_were_after_a_restart() -> None:
 
 def test_the_latest_provisioning_of_each_instance_is_told_with_its_phases() -> None:
     world = World()
-    collector = world.collector(Terms((), 300.0, ceilings={"chat": 0.5}))
+    collector = world.collector(MetricTerms((), 300.0, ceilings={"chat": 0.5}))
     collector.learn()
 
     found = samples(collector)
@@ -210,7 +210,7 @@ def test_what_the_ledger_does_not_name_is_an_orphan() -> None:
 def test_what_boots_for_too_long_is_an_orphan_from_then_on() -> None:
     world = World()
     world.events = attempt(NOON - 3600, phases={"rent": 1.0})[:2]
-    collector = world.collector(Terms((), 300.0, abandoned_seconds=7200.0))
+    collector = world.collector(MetricTerms((), 300.0, abandoned_seconds=7200.0))
     collector.learn()
     assert not any(key[0] == "vast_instance_orphaned" for key in samples(collector))
 
@@ -229,7 +229,7 @@ def test_idle_waste_is_told_where_hosts_report_and_never_falls() -> None:
         return unused
 
     sources = Sources(world._take, lambda: world._say("inventory"), lambda: world._say("charges"), ask)
-    collector = FleetCollector(sources, Terms((), 300.0), lambda: world.now)
+    collector = FleetCollector(sources, MetricTerms((), 300.0), lambda: world.now)
     world.down = {"prometheus"}
     assert collector.learn() == {"prometheus": "prometheus down"}
     assert ("vast_waste_usd_total", "idle") not in samples(collector)

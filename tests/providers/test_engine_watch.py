@@ -25,7 +25,7 @@ try:
     clock.sleep(float(sys.argv[1]))
     print("undisturbed", flush=True)
 except EngineGone:
-    with clock.patient():
+    with clock.without_engine():
         clock.sleep(0.01)
     print("gone", flush=True)
 """

@@ -33,7 +33,7 @@ SERVICES = {"prometheus", "alertmanager", "exporter", "door", "kubernetes"}
 def test_what_hosts_are_told_of_the_receiver_stands_before_it_answers(tmp_path: Path) -> None:
     watchers = Observability(Settings(tmp_path, tmp_path, door_port=18807))
 
-    assert watchers.inward == {"metrics.sandbox.internal:9443": ("127.0.0.1", 18807)}
+    assert watchers.outward == {"metrics.sandbox.internal:9443": ("127.0.0.1", 18807)}
     assert watchers.ca_pem.startswith("-----BEGIN CERTIFICATE-----")
     assert watchers.urls == {}
 

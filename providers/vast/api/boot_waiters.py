@@ -23,7 +23,7 @@ class Waiters:
         self._folder = folder
         self._gone = max(LEAST_GONE_SECONDS, GONE_SECONDS / time_scale)
 
-    def few(self, instance_id: int, clock: Clock) -> bool:
+    def should_look_by_id(self, instance_id: int, clock: Clock) -> bool:
         """Note that we wait for an instance. Return True if few enough waiters exist to look at each by id."""
         now = clock.time()
         with suppress(OSError):  # on a full disk we still look, perhaps in the other way

@@ -7,7 +7,7 @@ from providers.vast.api.responses import Charge, Charges
 from providers.vast.api.rows import read
 
 
-def charged(page: Callable[[dict[str, str]], Charges], since: float, until: float) -> list[Charge]:
+def read_charges(page: Callable[[dict[str, str]], Charges], since: float, until: float) -> list[Charge]:
     """Return the charges between two unix times. `page` asks the market for one page by its parameters."""
     params = {"select_filters": json.dumps({"day": {"gte": since, "lte": until}}), "format": "table"}
     found: list[Charge] = []

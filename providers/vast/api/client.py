@@ -24,11 +24,11 @@ from bootstrap.clock import Clock, Until
 from bootstrap.errors import TookTooLong
 from providers.vast.api import errors
 from providers.vast.api.attached_keys import Ask, attach, detach
-from providers.vast.api.charges import charged
+from providers.vast.api.charges import read_charges
 from providers.vast.api.contract_calls import increases, start
-from providers.vast.api.error_responses import json_object, understood
+from providers.vast.api.error_responses import json_object, parse_answer
 from providers.vast.api.instance import Instance
-from providers.vast.api.log_file import fetched
+from providers.vast.api.log_file import download_log
 from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import Unclaimed
 from providers.vast.api.rate_limit import RateLimit
@@ -151,9 +151,9 @@ class VastClient(Unclaimed):
         found = self._of_one("show", lambda: self._ask("show", "GET", path, ShowResponse)).instances
         return next(iter(found), None) if isinstance(found, list) else found
 
-    def few_wait(self, instance_id: int) -> bool:
+    def should_look_by_id(self, instance_id: int) -> bool:
         """Note that we wait for an instance. Return True to look at it by id, False to read the shared list."""
-        return self._shared is None or self._shared.waiters.few(instance_id, self._clock)
+        return self._shared is None or self._shared.waiters.should_look_by_id(instance_id, self._clock)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> Listing[Instance]:
         """Return the account's instances, all or with one label. Reads every page and checks the market's count.
@@ -195,7 +195,7 @@ class VastClient(Unclaimed):
         """Return the part of the instance's log that the market has; empty if it has none yet."""
         path = f"/api/v0/instances/request_logs/{instance_id}/"
         url = self._of_one("logs", lambda: self._ask("logs", "PUT", path, Log, {"tail": str(lines)})).result_url
-        return fetched(self._plain, url, self._clock) if url else ""
+        return download_log(self._plain, url, self._clock) if url else ""
 
     def last_log(self, instance_id: int, daemon: bool, seconds: float) -> str:
         """Return the end of the container's log, or of the landlord's daemon's if `daemon`. Asks once; empty if none.
@@ -208,7 +208,7 @@ class VastClient(Unclaimed):
         with self._pace.turn("logs", clock):
             url = self._ask("logs", "PUT", path, Log, body, seconds=seconds).result_url
         try:
-            return fetched(self._plain, url, clock, seconds) if url else ""
+            return download_log(self._plain, url, clock, seconds) if url else ""
         except TookTooLong:
             return ""
 
@@ -223,7 +223,7 @@ class VastClient(Unclaimed):
     def charges(self, since: float, until: float) -> list[Charge]:
         """Return the account's charges between two unix times, from every page. Needs a key that may read billing."""
         ask = partial(self._ask, "charges", "GET", "/api/v0/charges/", Charges)
-        return charged(lambda params: self._again("charges", partial(ask, params=params)), since, until)
+        return read_charges(lambda params: self._again("charges", partial(ask, params=params)), since, until)
 
     def verify_key(self) -> None:
         """Raise CredentialsRefused if the market rejects the key, or rejected it within the last half minute."""
@@ -312,7 +312,7 @@ class VastClient(Unclaimed):
         params: dict[str, str] | None = None,
         seconds: float = TIMEOUT_SECONDS,
     ) -> Answer:
-        return understood(call, model, *self._send(call, method, path, body, params, seconds))
+        return parse_answer(call, model, *self._send(call, method, path, body, params, seconds))
 
     def _send(
         self,

@@ -23,7 +23,9 @@ NOT_FOUND = frozenset({"no_such_instance", "not_found"})
 NOTHING_THERE: Mapping[str, dict[str, Any]] = {"destroy": {}, "show": {"instances": None}, "logs": {"result_url": ""}}
 
 
-def understood(call: str, model: type[Answer], status: int, retry_after: str | None, payload: dict[str, Any]) -> Answer:
+def parse_answer(
+    call: str, model: type[Answer], status: int, retry_after: str | None, payload: dict[str, Any]
+) -> Answer:
     """Return an answer as its model. Raises VastError for a refusal or for an answer of another shape.
 
     `status`, `retry_after` and `payload` are those of `refusal`.

@@ -101,9 +101,9 @@ class GuardedMarket:
         """Return one instance, or None if it does not exist."""
         return self._market.show(instance_id)
 
-    def few_wait(self, instance_id: int) -> bool:
+    def should_look_by_id(self, instance_id: int) -> bool:
         """Return True to look at an instance by id, False to read the shared list."""
-        return self._market.few_wait(instance_id)
+        return self._market.should_look_by_id(instance_id)
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:
         """Return the account's instances, all or with one label."""

@@ -9,7 +9,7 @@ MOST_BYTES = 8_000_000  # the landlord decides how long a line is
 SECONDS = 30.0
 
 
-def fetched(http: httpx.Client, url: str, clock: Clock, seconds: float = SECONDS) -> str:
+def download_log(http: httpx.Client, url: str, clock: Clock, seconds: float = SECONDS) -> str:
     """Return the file's text, or an empty one if the file is not there. Any status but 200 means "not written yet".
 
     `http` must carry no key of ours. `seconds` bounds one try. Raises the clock's errors.

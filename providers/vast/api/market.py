@@ -36,7 +36,7 @@ class Market(KeyRing, Accounts, Protocol):
     def show(self, instance_id: int) -> Instance | None:
         """Return one instance, or None if it does not exist."""
 
-    def few_wait(self, instance_id: int) -> bool:
+    def should_look_by_id(self, instance_id: int) -> bool:
         """Note that we wait for an instance. Return True to look at it by id, False to read the shared list."""
 
     def instances(self, label: str | None = None, age_seconds: float = 0.0) -> list[Instance]:

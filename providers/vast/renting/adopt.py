@@ -20,7 +20,7 @@ from providers.vast.api.patient_market import PatientMarket
 from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import by_id, is_absent
 from providers.vast.renting.renter import Renter
-from providers.vast.renting.serving_marks import Held, Marks, MarkUnknown, forget
+from providers.vast.renting.serving_marks import Marks, MarkUnknown, ServingMark, forget
 from providers.vast.renting.unlabelled import under_label
 from providers.vast.search.requirements import Requirements
 
@@ -32,7 +32,7 @@ def would_adopt(
     label: str,
     image: str,
     requirements: Requirements,
-    mark: Callable[[], Held | None] = lambda: None,
+    mark: Callable[[], ServingMark | None] = lambda: None,
 ) -> Instance | None:
     """Return the listed instance that a create would adopt under a label, or None if a create must rent.
 
@@ -141,7 +141,7 @@ class Adoption:
         Continues without an engine, the mark included. Raises LeftToAnother if the instance serves for another creator,
         and StillRented.
         """
-        with self.renter.clock.patient():
+        with self.renter.clock.without_engine():
             self._withdraw(instance_id, usd_per_hour, error)
             give_back(self.renter, instance_id, usd_per_hour, rented_at)
             forget(self.marks, self.label, instance_id)
@@ -163,11 +163,11 @@ class Adoption:
                     return
                 if seen and set(seen.by) - {self.by}:
                     raise LeftToAnother(instance_id, usd_per_hour, str(error) or type(error).__name__)
-                self.marks.write(self.label, Held(instance_id), seen)
+                self.marks.write(self.label, ServingMark(instance_id), seen)
         except MarkUnknown as unknown:
             self.report_progress("give back", f"{unknown}; instance {instance_id} is given back all the same")
 
-    def _mark(self) -> tuple[bool, Held | None]:
+    def _mark(self) -> tuple[bool, ServingMark | None]:
         """Return whether the mark is known, and the mark."""
         try:
             return True, self.marks.read(self.label)
@@ -202,14 +202,14 @@ class Adoption:
             if seen and seen.by and not ours and not self._is_gone(market, seen.instance, under):
                 return seen.instance
             before = seen.by if seen and ours else ()
-            self.marks.write(self.label, Held(instance_id, (*before, self.by)), seen)
+            self.marks.write(self.label, ServingMark(instance_id, (*before, self.by)), seen)
         raise MarkUnknown("its mark is written by others again and again")
 
     def _is_gone(self, market: Market, instance_id: int, under: list[int]) -> bool:
         return instance_id not in under and is_absent(replace(self.renter, market=market), instance_id, self.label)
 
 
-def _kept(sound: list[Instance], held: Held | None) -> Instance | None:
+def _kept(sound: list[Instance], held: ServingMark | None) -> Instance | None:
     return next((one for one in sound if held and one.id == held.instance), sound[0] if sound else None)
 
 

@@ -15,8 +15,8 @@ from bootstrap.clock import Clock
 from providers.store.client import Keys, LateClient, connect
 from providers.store.conditional_writes import SETTLE_SECONDS, put_if
 from providers.store.errors import StoreError, code_of
-from providers.vast.api import label
-from providers.vast.renting.serving_marks import Held, MarkUnknown, NoMarks
+from providers.vast.api.label import parse
+from providers.vast.renting.serving_marks import MarkUnknown, NoMarks, ServingMark
 
 PREFIX = "serving/"
 READ_SECONDS = 5.0
@@ -47,25 +47,25 @@ class BucketMarks:
     def __init__(self, connect: Callable[[], Any], bucket: str, clock: Clock) -> None:
         self._client, self._bucket, self._clock = LateClient(connect), bucket, clock
 
-    def read(self, mark: str) -> Held | None:
+    def read(self, label: str) -> ServingMark | None:
         """Return a label's mark, or None if it has none."""
         with _knowable():
             try:
-                answer = self._client().get_object(Bucket=self._bucket, Key=_key(mark))
+                answer = self._client().get_object(Bucket=self._bucket, Key=_key(label))
                 text: bytes = answer["Body"].read()
             except ClientError as error:
                 if code_of(error) in NO_OBJECT:
                     return None
                 raise
             found = _Object.model_validate_json(text)
-        return Held(found.instance, found.by, str(answer["ETag"]))
+        return ServingMark(found.instance, found.by, str(answer["ETag"]))
 
-    def write(self, mark: str, held: Held, seen: Held | None) -> None:
+    def write(self, label: str, held: ServingMark, seen: ServingMark | None) -> None:
         """Replace the mark that was seen, unless another creator has replaced it meanwhile."""
         text = _Object(instance=held.instance, by=held.by).model_dump_json()
         put = {
             "Bucket": self._bucket,
-            "Key": _key(mark),
+            "Key": _key(label),
             "Body": f"{text}\n".encode(),
             "ContentType": "application/json",
         }
@@ -75,18 +75,18 @@ class BucketMarks:
             if put_if(self._client(), put, **condition) and put_if(self._client(), put, IfNoneMatch="*"):
                 self._clock.sleep(SETTLE_SECONDS)
 
-    def clear(self, mark: str, instance_id: int) -> None:
+    def clear(self, label: str, instance_id: int) -> None:
         """Remove the mark that names an instance."""
-        held = self.read(mark)
+        held = self.read(label)
         if held and held.instance == instance_id:
             with _knowable():
-                self._client().delete_object(Bucket=self._bucket, Key=_key(mark))
+                self._client().delete_object(Bucket=self._bucket, Key=_key(label))
 
 
-def _key(mark: str) -> str:
-    parts = label.parse(mark)
+def _key(label: str) -> str:
+    parts = parse(label)
     if parts is None:
-        raise MarkUnknown(f"{mark} is no label of ours")
+        raise MarkUnknown(f"{label} is no label of ours")
     return f"{PREFIX}{parts.stack_id}.{parts.name}.json"
 
 

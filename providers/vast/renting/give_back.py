@@ -31,7 +31,7 @@ def give_back(
     destroy_again_at, was_absent = float("-inf"), False
     looked = lost = 0.0
     cause = "the market still lists it"
-    with renter.clock.patient():
+    with renter.clock.without_engine():
         while looked < renter.limits.destroy_seconds and lost < renter.limits.outage_seconds:
             began = renter.clock.monotonic()
             try:

@@ -25,7 +25,7 @@ def last_logs(market: Market, clock: RentingClock, instance_id: int, error: Base
         return ""
     until = clock.monotonic() + SECONDS
     parts = [str(error)]
-    with clock.patient():
+    with clock.without_engine():
         for daemon, name in ((False, "container"), (True, "landlord's daemon")):
             left = until - clock.monotonic()
             try:

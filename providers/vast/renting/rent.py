@@ -68,7 +68,7 @@ def rent(renter: Renter, offer: Offer, body: dict[str, Any]) -> int:
             raise  # refused, or called off while it waited for its turn
         except BaseException as broken:
             unknown = errors.OutcomeUnknown("rent", f"it was broken off: {broken!r}")
-            with renter.clock.patient():
+            with renter.clock.without_engine():
                 found = _settle_or_give_back(renter, body["label"], unknown, offer)
                 give_back_all(renter, found)
             raise
@@ -79,7 +79,7 @@ def _settle_or_give_back(renter: Renter, label: str, doubt: errors.OutcomeUnknow
     try:
         return settle(renter, label, offer.machine_id)
     except EngineGone:
-        with renter.clock.patient():
+        with renter.clock.without_engine():
             give_back_all(renter, settle(renter, label, offer.machine_id))
         raise
     except errors.VastError as error:

@@ -14,7 +14,7 @@ class MarkUnknown(Exception):
 
 
 @dataclass(frozen=True)
-class Held:
+class ServingMark:
     """A mark: the instance that serves under a label, and the creators that have seen it serve.
 
     `by` is empty while the instance is being given back. `version` is the object's version, for the store that keeps
@@ -31,10 +31,10 @@ class Marks(Protocol):
 
     lasting: bool  # False: no storage exists, and the lowest id decides
 
-    def read(self, label: str) -> Held | None:
+    def read(self, label: str) -> ServingMark | None:
         """Return a label's mark, or None if it has none."""
 
-    def write(self, label: str, held: Held, seen: Held | None) -> None:
+    def write(self, label: str, held: ServingMark, seen: ServingMark | None) -> None:
         """Replace the mark that was seen, unless another creator has replaced it meanwhile.
 
         `read` tells which of them was first.
@@ -49,11 +49,11 @@ class NoMarks:
 
     lasting = False
 
-    def read(self, _label: str) -> Held | None:
+    def read(self, _label: str) -> ServingMark | None:
         """Return None: there is no mark."""
         return None
 
-    def write(self, _label: str, _held: Held, _seen: Held | None) -> None:
+    def write(self, _label: str, _held: ServingMark, _seen: ServingMark | None) -> None:
         """Do nothing: there is no storage."""
 
     def clear(self, _label: str, _instance_id: int) -> None:

@@ -20,10 +20,9 @@ def wait_until_running(renter: Renter, instance_id: int, label: str, gate_port: 
     status, last_seen = "not listed yet", None
     chance = random.Random(instance_id)  # spreads the waiting callers in time
     while True:
-        few = renter.market.few_wait(instance_id)
         instance = (
             renter.market.show(instance_id)
-            if few
+            if renter.market.should_look_by_id(instance_id)
             else find(renter.market, instance_id, label, renter.limits.boot_look_seconds)
         )
         if instance is not None:

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from controller.offers import Unavailable
+from controller.offers import OffersUnknown
 from controller.store.store import Store
 from sandbox.services.postgres import Postgres
 from tests.doubles.api import KEYS, Api, error_of, running_api
@@ -121,7 +121,7 @@ def test_a_large_body_is_refused_whether_its_length_is_told_or_not(api: Api) -> 
 
 
 def test_while_nobody_knows_what_is_applied_the_answer_says_when_to_come_back(api: Api) -> None:
-    api.applied = Unavailable("nobody has read the main stack yet")
+    api.applied = OffersUnknown("nobody has read the main stack yet")
     refused = api.ask()
     assert (refused.status_code, error_of(refused)["code"], refused.headers["Retry-After"]) == (503, "not_known", "5")
     assert api.call("GET", "/readyz", None).status_code == 503

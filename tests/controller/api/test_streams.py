@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from controller.offers import Unavailable
-from controller.slots import Event, advance
+from controller.offers import OffersUnknown
+from controller.slots import SlotEvent, advance
 from controller.store.event_rows import Record
 from sandbox.services.postgres import Postgres
 from tests.doubles.api import KEYS, Api
@@ -91,7 +91,7 @@ def test_a_stream_tells_of_a_slot_that_failed_and_of_the_next(api: Api) -> None:
     id_ = api.claimed()
     following = Following(api, id_)
     slot = api.rent(id_)
-    failed = advance(slot, Event.DIED, api.now)
+    failed = advance(slot, SlotEvent.DIED, api.now)
     assert api.store.write("burst", slot, failed, [Record(api.now, "burst", 0, "died", ({"says": "no boot"},))])
     api.serve(api.rent(id_, 1))
     following.to_the_end()
@@ -140,7 +140,7 @@ def test_a_stream_says_why_it_cannot_go_on(api: Api) -> None:
     id_ = api.claimed()
     following = Following(api, id_)
     following.wait_for(1)
-    api.applied = Unavailable("nobody can read the main stack")
+    api.applied = OffersUnknown("nobody can read the main stack")
     api.rent(id_)
     assert following.to_the_end()[-1] == "error"
     assert following.heard[-1][1]["error"]["code"] == "not_known"

@@ -5,8 +5,8 @@ import pytest
 from config.elastic import Elastic
 from config.rollout import RolloutConfig
 from controller.leaving import Gate
-from controller.ports import Came, Life, Place
-from controller.slots import Event, Slot, State, advance
+from controller.ports import MarketStatus, SlotId, UpResult
+from controller.slots import Slot, SlotEvent, State, advance
 from tests.controller.loop.test_tick import state
 from tests.doubles.elastic.small_world import SmallWorld
 
@@ -19,7 +19,7 @@ def world() -> SmallWorld:
 
 
 def row(world: SmallWorld, index: int) -> Slot:
-    return world.rows[Place("burst", index)]
+    return world.rows[SlotId("burst", index)]
 
 
 def test_an_edit_reaches_slots_in_waves_and_those_of_which_nothing_is_known_are_left_alone(world: SmallWorld) -> None:
@@ -37,7 +37,7 @@ def test_an_edit_reaches_slots_in_waves_and_those_of_which_nothing_is_known_are_
     assert [row(world, index).follows for index in range(3)] == [None] * 3
 
 
-def end_the_request_once_closed(world: SmallWorld, place: Place) -> None:
+def end_the_request_once_closed(world: SmallWorld, place: SlotId) -> None:
     """Let the request under way end while the controller waits behind the closed gate, and no update have begun by then."""
     pauses = world.clock.sleep
 
@@ -51,7 +51,7 @@ def end_the_request_once_closed(world: SmallWorld, place: Place) -> None:
 
 
 def test_a_request_under_way_ends_before_its_host_changes(world: SmallWorld) -> None:
-    place = Place("burst", 0)
+    place = SlotId("burst", 0)
     world.host(place, 1)
     end_the_request_once_closed(world, place)
     world.tick(world.loop())
@@ -61,7 +61,7 @@ def test_a_request_under_way_ends_before_its_host_changes(world: SmallWorld) -> 
 
 
 def test_a_change_that_failed_leaves_the_rest_as_it_is_also_under_the_next_controller(world: SmallWorld) -> None:
-    world.came[Place("burst", 0)] = Came(False, False, None, "vLLM refuses its arguments")
+    world.came[SlotId("burst", 0)] = UpResult(False, False, None, "vLLM refuses its arguments")
     for loop in (world.loop(), world.loop()):
         for _tick in range(5):
             world.tick(loop)
@@ -72,20 +72,20 @@ def test_a_change_that_failed_leaves_the_rest_as_it_is_also_under_the_next_contr
 
 
 def test_the_rest_goes_on_once_a_slot_serves_by_the_edit(world: SmallWorld) -> None:
-    place = Place("burst", 0)
-    world.came[place] = Came(False, False, None, "vLLM refuses its arguments")
+    place = SlotId("burst", 0)
+    world.came[place] = UpResult(False, False, None, "vLLM refuses its arguments")
     loop = world.loop()
     for _tick in range(5):
         world.tick(loop)
     del world.came[place]
     for _tick in range(20):
         world.tick(loop)
-        world.life[place] = Life.THERE
+        world.life[place] = MarketStatus.THERE
         if state(world, 0) is State.READY and place not in world.hosts:
             world.host(place, 0)
 
     assert (state(world, 0), row(world, 0).follows) == (State.READY, None)
-    assert world.made == {place: "new", Place("burst", 1): "new"}
+    assert world.made == {place: "new", SlotId("burst", 1): "new"}
 
 
 def test_a_change_that_fails_after_another_slot_served_by_the_edit_holds_up_the_rest(world: SmallWorld) -> None:
@@ -93,23 +93,23 @@ def test_a_change_that_fails_after_another_slot_served_by_the_edit_holds_up_the_
     world.fleets["burst"] = Elastic(min=3, max=3)
     world.made[world.place(2, State.READY)] = "old"
     world.rollout, world.slow = RolloutConfig(max_unavailable="2"), True
-    world.came[Place("burst", 0)] = Came(False, False, None, "vLLM refuses its arguments")
+    world.came[SlotId("burst", 0)] = UpResult(False, False, None, "vLLM refuses its arguments")
     loop = world.loop()
     world.tick(loop)
     world.begun.reverse()
     world.finish()
-    assert [task.run_end.event for task, _steps in world.begun if task.run_end] == [Event.SERVED, Event.BROKE]
+    assert [task.run_end.event for task, _steps in world.begun if task.run_end] == [SlotEvent.SERVED, SlotEvent.BROKE]
 
     world.slow = False
     for _tick in range(5):
         world.tick(loop)
 
     assert "up burst-2" not in world.acts
-    assert (row(world, 0).follows, row(world, 1).follows, world.made[Place("burst", 2)]) == ("new", None, "old")
+    assert (row(world, 0).follows, row(world, 1).follows, world.made[SlotId("burst", 2)]) == ("new", None, "old")
 
 
 def test_a_slot_that_came_back_while_its_process_was_held_up_stays_open(world: SmallWorld) -> None:
-    place = Place("burst", 0)
+    place = SlotId("burst", 0)
     world.slow = True
     world.tick(world.loop())
     [(_task, steps)] = world.begun
@@ -117,7 +117,7 @@ def test_a_slot_that_came_back_while_its_process_was_held_up_stays_open(world: S
         next(steps)
     assert (row(world, 0).follows, world.acts) == ("new", [])
 
-    back = advance(advance(row(world, 0), Event.LEAVE, 0.0), Event.REOPEN, 0.0)
+    back = advance(advance(row(world, 0), SlotEvent.LEAVE, 0.0), SlotEvent.REOPEN, 0.0)
     world.rows[place] = back
     world.finish()
 
@@ -135,7 +135,7 @@ def test_a_change_that_was_cut_short_goes_on_before_another_begins(world: SmallW
     steps.close()  # its controller is killed
 
     world.slow = False
-    world.host(Place("burst", 0), 0, Gate.CLOSED)
+    world.host(SlotId("burst", 0), 0, Gate.CLOSED)
     world.tick(world.loop())
 
     assert world.acts[-1] == "up burst-0"
@@ -144,11 +144,11 @@ def test_a_change_that_was_cut_short_goes_on_before_another_begins(world: SmallW
 
 def test_a_slot_that_follows_already_stays_open(world: SmallWorld) -> None:
     """What the process knew was older: a person ran its `up`."""
-    del world.rows[Place("burst", 1)]
+    del world.rows[SlotId("burst", 1)]
     world.fleets["burst"] = Elastic(min=1, max=1)
     read = world.made_of
 
-    def newer(place: Place) -> object:
+    def newer(place: SlotId) -> object:
         world.made[place] = "new"
         return read(place)
 
@@ -160,7 +160,7 @@ def test_a_slot_that_follows_already_stays_open(world: SmallWorld) -> None:
 
 def test_a_slot_that_serves_unknown_to_its_row_is_not_restarted_under_a_request(world: SmallWorld) -> None:
     """Its controller was killed before it wrote `ready`, and the config was edited since."""
-    place = Place("burst", 0)
+    place = SlotId("burst", 0)
     world.fleets["burst"] = Elastic(min=1, max=1)
     world.rows = {place: Slot(0, State.RENTING, 1)}
     world.host(place, 1)

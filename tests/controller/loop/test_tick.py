@@ -4,7 +4,7 @@ import pytest
 
 from config.elastic import Elastic
 from controller.demand import Claim
-from controller.ports import Life, Place, Unavailable
+from controller.ports import MarketStatus, SlotId, WorldUnavailable
 from controller.slots import Slot, State
 from controller.store.errors import StoreDown
 from tests.doubles.elastic.small_world import Lock, SmallWorld
@@ -24,7 +24,7 @@ def claim(world: SmallWorld, count: int = 1, fleet: str = "burst", minutes: floa
 
 
 def state(world: SmallWorld, index: int, fleet: str = "burst") -> State:
-    return world.rows.get(Place(fleet, index), Slot(index)).state
+    return world.rows.get(SlotId(fleet, index), Slot(index)).state
 
 
 def test_a_claim_is_served_and_its_slot_leaves_after_it_was_given_back(world: SmallWorld) -> None:
@@ -33,11 +33,11 @@ def test_a_claim_is_served_and_its_slot_leaves_after_it_was_given_back(world: Sm
 
     world.tick(loop)
     assert state(world, 0) is State.RENTING
-    world.life[Place("burst", 0)] = Life.THERE
-    world.host(Place("burst", 0), 0)
+    world.life[SlotId("burst", 0)] = MarketStatus.THERE
+    world.host(SlotId("burst", 0), 0)
     world.tick(loop)
-    assert world.rows[Place("burst", 0)].claim == "c1"
-    assert (state(world, 0), world.endpoints) == (State.READY, {Place("burst", 0): "https://burst-0"})
+    assert world.rows[SlotId("burst", 0)].claim == "c1"
+    assert (state(world, 0), world.endpoints) == (State.READY, {SlotId("burst", 0): "https://burst-0"})
 
     world.asked.clear()
     for _tick in range(20):
@@ -57,12 +57,12 @@ def test_a_claim_that_is_bound_while_its_slot_boots_makes_it_boot_no_second_time
     world.go_on()  # it has begun, and boots
     claim(world)
     world.tick(loop)
-    assert (state(world, 0), world.rows[Place("burst", 0)].claim) == (State.RENTING, "c1")
+    assert (state(world, 0), world.rows[SlotId("burst", 0)].claim) == (State.RENTING, "c1")
 
     world.finish()
     world.tick(loop)
 
-    assert world.rows[Place("burst", 0)].claim == "c1"
+    assert world.rows[SlotId("burst", 0)].claim == "c1"
     assert (state(world, 0), world.acts) == (State.READY, ["up burst-0"])
 
 
@@ -117,7 +117,7 @@ def test_bounds_that_are_unknown_decide_nothing(world: SmallWorld) -> None:
     world.unknown = True
     loop = world.loop()
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(WorldUnavailable):
         world.tick(loop)
     assert state(world, 0) is State.READY
 

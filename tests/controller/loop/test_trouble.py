@@ -7,7 +7,7 @@ import pytest
 from config.elastic import Elastic
 from controller.leaving import Gate
 from controller.money import Money
-from controller.ports import Came, Life, Place
+from controller.ports import MarketStatus, SlotId, UpResult
 from controller.slots import Slot, State
 from tests.controller.loop.test_tick import BURST, claim, state
 from tests.doubles.elastic.small_world import SmallWorld
@@ -85,7 +85,7 @@ def test_nothing_ends_in_a_turn_that_decided_nothing(world: SmallWorld) -> None:
 
 def test_an_instance_that_is_gone_loses_its_stack_and_counts_as_no_failure(world: SmallWorld) -> None:
     place = world.place(0, State.READY)
-    world.life[place] = Life.GONE
+    world.life[place] = MarketStatus.GONE
     loop = world.loop()
 
     world.tick(loop)
@@ -100,7 +100,7 @@ def test_an_instance_that_the_market_lists_again_is_left_alone(world: SmallWorld
     world.fleets["burst"] = Elastic(min=1, max=1)
     place = world.place(0, State.READY)
     lives = world.lives
-    world.lives = lambda places, *, fresh=False: lives(places) if fresh else {place: Life.GONE}  # type: ignore[method-assign]
+    world.lives = lambda places, *, fresh=False: lives(places) if fresh else {place: MarketStatus.GONE}  # type: ignore[method-assign]
     loop = world.loop()
 
     for _tick in range(3):
@@ -119,7 +119,7 @@ def test_a_silent_host_is_dead_only_if_the_market_names_its_failure_for_as_long(
         world.tick(loop)
     assert state(world, 0) is State.READY
 
-    world.life[place] = Life.DEAD
+    world.life[place] = MarketStatus.DEAD
     for _tick in range(6):
         world.tick(loop)
     assert state(world, 0) is State.READY
@@ -131,7 +131,7 @@ def test_a_silent_host_is_dead_only_if_the_market_names_its_failure_for_as_long(
 def test_a_market_that_names_a_failure_ends_no_host_that_answers(world: SmallWorld) -> None:
     world.fleets["burst"] = Elastic(min=1, max=1)
     place = world.place(0, State.READY)
-    world.life[place] = Life.DEAD
+    world.life[place] = MarketStatus.DEAD
     loop = world.loop()
 
     for _tick in range(30):
@@ -171,14 +171,14 @@ def test_what_one_fleet_rents_is_a_part_of_the_next_ones_money(world: SmallWorld
 
 
 def test_a_failed_up_cools_off_and_what_it_left_is_cleared(world: SmallWorld) -> None:
-    world.came[Place("burst", 0)] = Came(False, True, None, "no offer fits")
+    world.came[SlotId("burst", 0)] = UpResult(False, True, None, "no offer fits")
     loop = world.loop()
     claim(world)
 
     for _tick in range(3):
         world.tick(loop)
 
-    assert world.rows[Place("burst", 0)].failures == 1
+    assert world.rows[SlotId("burst", 0)].failures == 1
     assert "burst-0: died: no offer fits" in world.notes
 
 

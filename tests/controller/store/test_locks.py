@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from controller.demand import Claim
-from controller.slots import Event, Slot, advance
+from controller.slots import Slot, SlotEvent, advance
 from controller.store.errors import StoreDown
 from controller.store.store import Store
 from sandbox.services.postgres import Postgres
@@ -144,7 +144,7 @@ def test_a_read_only_server_is_down(postgres: Postgres, dsn: str) -> None:
         connection.execute(f"alter database {name} set default_transaction_read_only = on".encode())
     cut_connections(postgres, dsn)
     with pytest.raises(StoreDown):
-        store.write("burst", Slot(0), advance(Slot(0), Event.RENT, 0))
+        store.write("burst", Slot(0), advance(Slot(0), SlotEvent.RENT, 0))
     store.close()
 
 

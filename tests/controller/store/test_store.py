@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.demand import Claim
-from controller.slots import Event, Slot, State, advance
+from controller.slots import Slot, SlotEvent, State, advance
 from controller.store.claim_view import ClaimView
 from controller.store.errors import KeyReused
 from controller.store.event_rows import Call, Record
@@ -23,7 +23,7 @@ from tests.doubles.database import fresh_database
 pytestmark = pytest.mark.service
 
 FLEET = "burst"
-RENTING = advance(Slot(0), Event.RENT, 0)
+RENTING = advance(Slot(0), SlotEvent.RENT, 0)
 REQUEST = {"model": "llama-3.1-8b", "count": 1}
 
 
@@ -122,13 +122,13 @@ def test_what_postgresql_refuses_is_told_in_other_words() -> None:
 
 def test_a_claim_keeps_the_history_of_a_slot_that_failed(store: Store) -> None:
     mine = replace(RENTING, claim="c-1")
-    failed = advance(mine, Event.DIED, 2.0)
+    failed = advance(mine, SlotEvent.DIED, 2.0)
     assert failed.claim is None
     store.write(FLEET, Slot(0), mine, (Record(1.0, FLEET, 0, "rent"),))
     store.record([Record(1.5, FLEET, 0, "progress"), Record(1.5, FLEET, None, "decided")])
     store.write(FLEET, mine, failed, (Record(2.0, FLEET, 0, "died"),))
     store.record([Record(3.0, FLEET, 0, "later")])
-    other = replace(advance(Slot(1), Event.RENT, 0), claim="c-1")
+    other = replace(advance(Slot(1), SlotEvent.RENT, 0), claim="c-1")
     store.write(FLEET, Slot(1), other, (Record(3.0, FLEET, 1, "rent"),))
 
     events = store.events_of("c-1")
@@ -144,7 +144,7 @@ def test_a_claim_keeps_the_history_of_a_slot_that_failed(store: Store) -> None:
 
 def test_fleets_with_something_rented_are_told(store: Store) -> None:
     store.write("old", Slot(0), replace(RENTING, state=State.ABSENT))
-    store.write(FLEET, Slot(3), advance(Slot(3), Event.RENT, 0))
+    store.write(FLEET, Slot(3), advance(Slot(3), SlotEvent.RENT, 0))
 
     assert store.fleets_with_slots() == (FLEET,)
 
@@ -159,9 +159,9 @@ def test_a_boot_is_timed_and_an_endpoint_lasts_until_the_slot_is_absent(store: S
 
     store.write(FLEET, Slot(0), RENTING)
     store.set_endpoint(FLEET, 0, "https://192.0.2.1:8443")
-    began = advance(RENTING, Event.BEGAN, 0)
+    began = advance(RENTING, SlotEvent.BEGAN, 0)
     store.write(FLEET, RENTING, began)
-    ready = advance(began, Event.SERVED, 0, 0.3)
+    ready = advance(began, SlotEvent.SERVED, 0, 0.3)
     store.write(FLEET, began, ready)
     [took] = seen().boots
     assert 0 < took < 60
@@ -170,7 +170,7 @@ def test_a_boot_is_timed_and_an_endpoint_lasts_until_the_slot_is_absent(store: S
     assert 0 <= seconds < 60
     assert seen().slots == (ready,)
 
-    store.write(FLEET, ready, advance(ready, Event.GONE, 0))
+    store.write(FLEET, ready, advance(ready, SlotEvent.GONE, 0))
     assert seen().times[0][0] is None
     assert store.view("c-9") is None
 

@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.ports import Pause, Place, RunEnd, Steps
-from controller.slots import Event, Slot
+from controller.ports import Pause, RunEnd, SlotId, Steps
+from controller.slots import Slot, SlotEvent
 from controller.world.drive import Ending, Threads, ThreadTask, drive
 from tests.doubles.clock import FakeClock
 
 SECONDS = 10.0
-RUN_END = RunEnd(Event.SERVED, Slot(0), 0.4, ())
+RUN_END = RunEnd(SlotEvent.SERVED, Slot(0), 0.4, ())
 
 
-def place(index: int) -> Place:
-    return Place("burst", index)
+def place(index: int) -> SlotId:
+    return SlotId("burst", index)
 
 
 def until_done(*tasks: ThreadTask) -> None:

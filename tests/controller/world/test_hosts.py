@@ -13,7 +13,7 @@ import pytest
 from bootstrap.errors import HostLost, HostUnreachable, StepFailed
 from bootstrap.host import Result
 from controller.leaving import Gate
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.world.hosts import PATIENT_SECONDS, Address, HostCalls
 
 TOLD: dict[str, Any] = {
@@ -24,7 +24,7 @@ TOLD: dict[str, Any] = {
     "idle": 4.0,
     "ending": "",
 }
-ZERO, ONE = Place("burst", 0), Place("burst", 1)
+ZERO, ONE = SlotId("burst", 0), SlotId("burst", 1)
 
 
 @dataclass
@@ -56,19 +56,19 @@ class Played:
 class Net:
     """Hosts by place; counts logins."""
 
-    hosts: dict[Place, Played]
+    hosts: dict[SlotId, Played]
     logins: list[str] = field(default_factory=list)
     refuses: bool = False
     moved: str = ""
 
-    def address(self, place: Place) -> Address | None:
+    def address(self, place: SlotId) -> Address | None:
         return Address(f"{place.slot}{self.moved}", 22, "SHA256:x", "key") if place in self.hosts else None
 
     def log_in(self, address: Address) -> Played:
         self.logins.append(address.host)
         if self.refuses:
             raise HostUnreachable("no answer")
-        return self.hosts[Place("burst", int(address.host[0]))]
+        return self.hosts[SlotId("burst", int(address.host[0]))]
 
     def calls(self, seconds: float = 5.0, monotonic: Callable[[], float] = time.monotonic) -> HostCalls:
         return HostCalls(self.address, self.log_in, monotonic, call_seconds=seconds)
@@ -178,9 +178,9 @@ def test_fifty_hosts_are_asked_at_once() -> None:
             together.wait()
             return super().run(command, stdin, timeout)
 
-    hosts: dict[Place, Played] = {Place("burst", index): Meeting() for index in range(50)}
+    hosts: dict[SlotId, Played] = {SlotId("burst", index): Meeting() for index in range(50)}
     calls = HostCalls(
-        lambda place: Address(str(place.slot), 22, "x", "k"), lambda to: hosts[Place("burst", int(to.host))]
+        lambda place: Address(str(place.slot), 22, "x", "k"), lambda to: hosts[SlotId("burst", int(to.host))]
     )
 
     assert len(calls.look(list(hosts))) == 50

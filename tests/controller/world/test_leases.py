@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bootstrap.lease import renew
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.slots import Slot, State
-from controller.world.leases import Door, Leases, doors
+from controller.world.leases import LeaseEndpoint, Leases, doors
 from providers.elastic.applied import parse as parse_applied
 from providers.elastic.slot_output import parse
 from providers.identity.authority import new_ca
@@ -45,9 +45,9 @@ def test_all_doors_are_tried_and_those_that_do_not_answer_are_named() -> None:
         return endpoint != "https://1"
 
     leases = Leases(answer)
-    silent = leases.all([Door(Place("burst", index), f"https://{index}", "t", ca) for index in range(3)])
+    silent = leases.all([LeaseEndpoint(SlotId("burst", index), f"https://{index}", "t", ca) for index in range(3)])
 
-    assert silent == (Place("burst", 1),)
+    assert silent == (SlotId("burst", 1),)
     assert sorted(asked) == [("https://0", "t"), ("https://1", "t"), ("https://2", "t")]
     assert leases.all([]) == ()
 

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from config.elastic import Elastic
 from controller.memory import Memory
 from controller.plan import Plan
-from controller.ports import Place
+from controller.ports import SlotId
 from controller.reasons import Reason, Rule
 from controller.scaling import Decision
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 from controller.store.errors import StoreDown
 from controller.world.ledgers import Decisions
 from controller.world.metrics import LoopMetrics
@@ -75,8 +75,8 @@ def test_a_change_of_a_row_is_kept_with_it_and_in_the_ledger_with_every_reason()
     here.decisions.start()
     was, now = Slot(0), Slot(0, State.RENTING, 1)
 
-    here.table.write("burst", was, now, Event.RENT, WHY)
-    here.decisions.happened("burst", was, now, Event.RENT, WHY)
+    here.table.write("burst", was, now, SlotEvent.RENT, WHY)
+    here.decisions.happened("burst", was, now, SlotEvent.RENT, WHY)
 
     [(_fleet, _index, [record])] = here.kept.writes
     assert (record.at, record.event, [reason["rule"] for reason in record.reasons]) == (
@@ -116,7 +116,7 @@ def test_the_budget_that_cuts_is_counted() -> None:
 def test_progress_is_kept_by_its_phases() -> None:
     here = Here()
     for phase, text in (("rent", "offer 7"), ("wait", "it boots"), ("wait", "it still boots")):
-        here.decisions.progressed(Place("burst", 0), phase, text)
+        here.decisions.progressed(SlotId("burst", 0), phase, text)
 
     assert [(row.event, row.reasons) for row in here.kept.rows] == [
         ("rent", ({"says": "offer 7"},)),

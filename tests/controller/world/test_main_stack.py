@@ -2,8 +2,8 @@
 
 import pytest
 
-from controller.offers import Unavailable as NotKnown
-from controller.ports import Unavailable
+from controller.offers import OffersUnknown
+from controller.ports import WorldUnavailable
 from controller.world.main_stack import OLD_SECONDS, MainStack
 from providers.elastic.applied import Applied, parse
 from tests.controller.api.test_applied_offers import OUTPUT
@@ -41,9 +41,9 @@ def test_bounds_ceilings_and_offers_are_those_that_were_applied(clock: FakeClock
 def test_before_the_first_read_nothing_is_known(clock: FakeClock) -> None:
     main = MainStack(Read(None), clock.monotonic)
 
-    with pytest.raises(Unavailable, match="has not been read yet"):
+    with pytest.raises(WorldUnavailable, match="has not been read yet"):
         main.applied()
-    with pytest.raises(NotKnown):
+    with pytest.raises(OffersUnknown):
         main.offers()
 
 
@@ -52,7 +52,7 @@ def test_a_stack_that_exports_nothing_has_no_fleet(clock: FakeClock) -> None:
     main.refresh()
 
     assert main.applied() == {}
-    with pytest.raises(NotKnown, match="pulumi up"):
+    with pytest.raises(OffersUnknown, match="pulumi up"):
         main.offers()
 
 
@@ -67,7 +67,7 @@ def test_what_was_applied_holds_for_minutes_while_the_state_does_not_answer(cloc
 
     clock.sleep(1.0)
 
-    with pytest.raises(Unavailable, match="the backend does not answer"):
+    with pytest.raises(WorldUnavailable, match="the backend does not answer"):
         main.applied()
     assert main.last() is not None
 
@@ -80,5 +80,5 @@ def test_who_rents_asks_anew_and_takes_no_old_answer(clock: FakeClock) -> None:
     assert read.asked == 2
 
     read.answer = RuntimeError("the backend does not answer")
-    with pytest.raises(Unavailable):
+    with pytest.raises(WorldUnavailable):
         main.applied(fresh=True)

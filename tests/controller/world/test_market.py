@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from controller.ports import Life, Place
+from controller.ports import MarketStatus, SlotId
 from controller.world.market import OLDEST_SECONDS, Account, SlotLives
 from providers.elastic.applied import parse
 from providers.vast.api.errors import OutcomeUnknown
@@ -15,7 +15,7 @@ from providers.vast.api.rows import Listing, read
 from providers.vast.limits import Limits
 from tests.controller.api.test_applied_offers import OUTPUT
 
-ZERO, ONE = Place("burst", 0), Place("burst", 1)
+ZERO, ONE = SlotId("burst", 0), SlotId("burst", 1)
 NOW = [0.0]
 LABEL = "gpu-fleet/abc/burst-s0"
 
@@ -59,10 +59,10 @@ def lives(*answers: Any, waits: list[float] | None = None) -> SlotLives:
 
 
 def test_an_instance_under_the_label_is_there_and_its_failure_is_named() -> None:
-    assert lives([row()]).lives([ZERO])[ZERO] is Life.THERE
-    assert lives([row(actual_status="offline")]).lives([ZERO])[ZERO] is Life.DEAD
-    assert lives([row(actual_status="unknown")]).lives([ZERO])[ZERO] is Life.THERE
-    assert lives([row(actual_status="offline"), row(id=8)]).lives([ZERO])[ZERO] is Life.THERE
+    assert lives([row()]).lives([ZERO])[ZERO] is MarketStatus.THERE
+    assert lives([row(actual_status="offline")]).lives([ZERO])[ZERO] is MarketStatus.DEAD
+    assert lives([row(actual_status="unknown")]).lives([ZERO])[ZERO] is MarketStatus.THERE
+    assert lives([row(actual_status="offline"), row(id=8)]).lives([ZERO])[ZERO] is MarketStatus.THERE
 
 
 def test_one_that_two_whole_lists_lack_is_gone() -> None:
@@ -70,12 +70,12 @@ def test_one_that_two_whole_lists_lack_is_gone() -> None:
 
     found = lives([row()], [row()], waits=waits).lives([ZERO, ONE], fresh=True)
 
-    assert found == {ZERO: Life.THERE, ONE: Life.GONE}
+    assert found == {ZERO: MarketStatus.THERE, ONE: MarketStatus.GONE}
     assert waits == [Limits().look_seconds]
 
 
 def test_one_that_comes_back_in_the_second_list_is_unknown() -> None:
-    assert lives([row()], [], [row()]).lives([ZERO], fresh=True) == {ZERO: Life.UNKNOWN}
+    assert lives([row()], [], [row()]).lives([ZERO], fresh=True) == {ZERO: MarketStatus.UNKNOWN}
 
 
 def test_a_list_of_long_ago_says_nothing_of_now() -> None:
@@ -88,7 +88,7 @@ def test_a_list_of_long_ago_says_nothing_of_now() -> None:
 
 @pytest.mark.parametrize("answer", [OutcomeUnknown("list", "no answer"), [row(id="x", label=LABEL)]])
 def test_a_list_that_is_not_whole_proves_no_end(answer: Any) -> None:
-    assert lives(answer).lives([ONE], fresh=True).get(ONE, Life.UNKNOWN) is Life.UNKNOWN
+    assert lives(answer).lives([ONE], fresh=True).get(ONE, MarketStatus.UNKNOWN) is MarketStatus.UNKNOWN
 
 
 def test_others_are_all_that_is_rented_but_the_slots() -> None:

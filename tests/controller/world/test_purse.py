@@ -11,7 +11,7 @@ from controller.money import affordable
 from controller.ports import Fleet
 from controller.reasons import Rule
 from controller.slots import Slot, State
-from controller.world.purse import EVERY_SECONDS, OLDEST_SECONDS, Spending, StackPurse, hours_left
+from controller.world.purse import EVERY_SECONDS, OLDEST_SECONDS, SpendReadings, StackPurse, hours_left
 from providers.budget.errors import SpendUnknown
 from providers.budget.figures import Figures, Promises
 from providers.budget.reservations import Reservation
@@ -47,8 +47,8 @@ class Account:
 
 def purse(
     account: Account, clock: FakeClock, allowed: BudgetConfig, rest: float | None = 1.0
-) -> tuple[StackPurse, Spending]:
-    spending = Spending(account.look, clock)
+) -> tuple[StackPurse, SpendReadings]:
+    spending = SpendReadings(account.look, clock)
     return StackPurse(lambda: allowed, spending, lambda _places: rest, clock), spending
 
 

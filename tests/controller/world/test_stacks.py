@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from bootstrap.services import Progress
-from controller.ports import Came, Place, Unavailable
+from controller.ports import SlotId, UpResult, WorldUnavailable
 from controller.slot_stack import SlotBusyError, SlotError
-from controller.slot_state import Look
+from controller.slot_state import StateLook
 from controller.world.drive import drive
 from controller.world.stacks import AGAIN_SECONDS, Outputs, SlotStacks, address_of
 from providers.elastic.applied import parse as parse_applied
@@ -17,7 +17,7 @@ from providers.elastic.slot_output import SlotOutput, parse
 from tests.controller.api.test_applied_offers import OUTPUT
 from tests.doubles.clock import FakeClock
 
-PLACE = Place("burst", 0)
+PLACE = SlotId("burst", 0)
 FOUND: dict[str, Any] = {
     "name": "burst-s0",
     "endpoint": "https://203.0.113.7:4000",
@@ -54,9 +54,9 @@ class Played:
         output: SlotOutput = self._answer("up", self.upped)
         return output
 
-    def look(self) -> Look:
+    def look(self) -> StateLook:
         try:
-            return Look(self._answer("look", self.state))
+            return StateLook(self._answer("look", self.state))
         finally:
             self.looked.set()
 
@@ -72,14 +72,14 @@ class Here:
     """The stacks over one played stack."""
 
     played: Played
-    said: list[tuple[Place, str, str]] = field(default_factory=list)
+    said: list[tuple[SlotId, str, str]] = field(default_factory=list)
     clock: FakeClock = field(default_factory=FakeClock)
 
     def __post_init__(self) -> None:
         self.outputs = Outputs(lambda _place: self.played, self.clock.monotonic)
         self.stacks = SlotStacks(lambda _place: self.played, lambda *line: self.said.append(line), self.outputs)
 
-    def up(self) -> Came:
+    def up(self) -> UpResult:
         return drive(self.stacks.up(PLACE), self.clock.sleep)
 
     def destroy(self) -> bool:
@@ -111,7 +111,7 @@ def test_the_first_up_makes_the_stack_and_one_of_a_slot_that_serves_asks_nothing
 def test_an_up_that_fails_is_fresh_only_if_nothing_was_in_state(state: SlotOutput | None, fresh: bool) -> None:
     came = Here(Played(state, upped=SlotError("no offer fits"))).up()
 
-    assert came == Came(False, fresh, None, "no offer fits")
+    assert came == UpResult(False, fresh, None, "no offer fits")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_an_up_that_fails_is_fresh_only_if_nothing_was_in_state(state: SlotOutpu
     ],
 )
 def test_an_up_of_which_nothing_is_known_says_nothing(played: Played) -> None:
-    with pytest.raises(Unavailable):
+    with pytest.raises(WorldUnavailable):
         Here(played).up()
 
 
@@ -139,7 +139,7 @@ def test_a_destroy_that_is_confirmed_removes_the_stack_and_forgets_the_host() ->
 def test_a_destroy_that_failed_removes_nothing() -> None:
     here = Here(Played(destroyed=SlotError("the market does not answer")))
 
-    with pytest.raises(Unavailable):
+    with pytest.raises(WorldUnavailable):
         here.destroy()
     assert here.played.did == ["destroy"]
 
@@ -171,7 +171,7 @@ def test_what_a_slot_was_made_of_is_read_from_its_state() -> None:
     assert here.stacks.digests([PLACE]) == {}
 
     here.played.state = SlotError("no backend")
-    with pytest.raises(Unavailable):
+    with pytest.raises(WorldUnavailable):
         drive(here.stacks.made_of(PLACE), here.clock.sleep)
 
 

@@ -11,7 +11,7 @@ from controller.memory import Memory
 from controller.plan import Plan
 from controller.reasons import Reason, Rule
 from controller.scaling import Decision
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 from controller.world.metrics import LoopMetrics
 from monitoring import queries
 from monitoring.alerts import ALERTS
@@ -39,7 +39,7 @@ def told() -> dict[str, set[str]]:
     loop = LoopMetrics(api.registry)
     loop.bounds({"burst": Elastic(max=2)})
     loop.decided(Decision("burst", 1, 1, (Reason(Rule.BUDGET, "none"),), Memory()), Plan(()))
-    loop.happened("burst", Event.RENT)
+    loop.happened("burst", SlotEvent.RENT)
     loop.renewed({("burst", "burst-s0"): True})
     loop.ticked(leads=True)
     return {
@@ -67,7 +67,7 @@ def test_series_have_the_labels_by_which_they_are_chosen() -> None:
     assert found[f"{queries.CONTROLLER}_lease_age_seconds"] == {"fleet", "name"}
     assert found[f"{queries.CONTROLLER}_leads"] == set()
     assert "ready" in {state.value for state in State}
-    events = {event.value for event in Event}
+    events = {event.value for event in SlotEvent}
     for asked in (queries.GREW, queries.SHRANK, queries.FAILED):
         assert set(asked.split("|")) <= events
 
@@ -76,7 +76,7 @@ def test_counts_of_a_fleet_begin_at_0_because_prometheus_sees_no_rise_to_a_first
     registry = CollectorRegistry()
     LoopMetrics(registry).bounds({"burst": Elastic(max=2)})
 
-    for event in Event:
+    for event in SlotEvent:
         labels = {"fleet": "burst", "event": event.value}
         assert registry.get_sample_value(f"{queries.CONTROLLER}_decisions_total", labels) == 0
     assert registry.get_sample_value(f"{queries.CONTROLLER}_spend_stops_total", {"fleet": "burst"}) == 0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from controller.demand import Claim
-from controller.ports import Place
+from controller.ports import SlotId
 from tests.doubles.elastic.host import Instance
 from tests.doubles.elastic.timeline import WALL, Process, Timeline
 
@@ -28,7 +28,7 @@ class Account(Timeline):
     led_at: float = 0.0  # since when it leads
     number: int = 0
     all_instances: list[tuple[Instance, float]] = field(default_factory=list)  # with its ceiling
-    locks: dict[Place, Process] = field(default_factory=dict)
+    locks: dict[SlotId, Process] = field(default_factory=dict)
     claims: dict[str, Claim] = field(default_factory=dict)
 
     def next_number(self) -> int:
@@ -63,13 +63,13 @@ class Account(Timeline):
 
     # -- locks of slots, as the engine's: a dead holder's lock is cancelled
 
-    def lock(self, place: Place, process: Process) -> bool:
+    def lock(self, place: SlotId, process: Process) -> bool:
         holder = self.locks.get(place)
         if holder is not None and holder.alive and not holder.done and holder is not process:
             return False
         self.locks[place] = process
         return True
 
-    def unlock(self, place: Place, process: Process) -> None:
+    def unlock(self, place: SlotId, process: Process) -> None:
         if self.locks.get(place) is process:
             del self.locks[place]

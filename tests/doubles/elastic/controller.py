@@ -8,10 +8,10 @@ from controller.demand import Claim, Queue
 from controller.leaving import Gate
 from controller.loop.tick import Loop
 from controller.plan import Plan
-from controller.ports import Fleet, Life, Place, Ports, RunEnd, Sight, Steps, Value
+from controller.ports import Fleet, HostObservation, MarketStatus, Ports, RunEnd, SlotId, Steps, Value
 from controller.reasons import Reason
 from controller.scaling import Decision
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 from controller.world.leases import LEASED
 from tests.doubles.elastic.host import Instance
 from tests.doubles.elastic.purse import purse_of
@@ -35,7 +35,7 @@ class Controller:
     truths: dict[str, Truth] = field(default_factory=dict)
     rows: dict[str, dict[int, Slot]] = field(default_factory=dict)  # as they were when the last plan was made
     led: bool = False
-    chose: dict[Place, int] = field(default_factory=dict)  # -> the version with which it left by this process
+    chose: dict[SlotId, int] = field(default_factory=dict)  # -> the version with which it left by this process
     read: tuple[float, dict[str, Fleet]] | None = None  # what is applied, and when it was read
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class Controller:
 
     @contextmanager
     def slot_lock(self, fleet: str, index: int) -> "Iterator[Lock]":
-        world, process, place = self.world, self.world.current, Place(fleet, index)
+        world, process, place = self.world, self.world.current, SlotId(fleet, index)
         assert process is not None
         mine = Lock(world, place, process, world.lock(place, process))
         yield mine
@@ -127,22 +127,22 @@ class Controller:
             self.read = now, {name: port for name, port in ports.items() if port is not None}
         return self.read[1]
 
-    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
         world, now = self.world, self.monotonic()
         return {
-            place: Sight(world.look(instance, now), world.fleets[place.fleet].told(place.slot))
+            place: HostObservation(world.look(instance, now), world.fleets[place.fleet].told(place.slot))
             for place in places
             if (instance := self.stacks.reached(place)) is not None
         }
 
-    def close(self, places: Collection[Place]) -> None:
+    def close(self, places: Collection[SlotId]) -> None:
         for instance in self.answering(places):
             fleet = self.world.fleet(instance)
             if instance.gate is Gate.OPEN and fleet.rows[instance.index].state is State.READY:
                 self.world.watches[fleet.name].takes_down(instance)
             self.world.close(instance)
 
-    def open(self, places: Collection[Place]) -> Collection[Place]:
+    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
         """Open what a controller closed, on hosts that serve."""
         found = self.answering(places)
         for instance in found:
@@ -150,16 +150,16 @@ class Controller:
                 self.world.open(instance)
         return [one.place for one in found if one.gate is Gate.OPEN]
 
-    def answering(self, places: Collection[Place]) -> list[Instance]:
+    def answering(self, places: Collection[SlotId]) -> list[Instance]:
         found = [self.stacks.reached(place) for place in places]
         return [one for one in found if one is not None and self.world.answers(one)]
 
-    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
         return {place: life(self.world.find(place)) for place in places}
 
     # -- slot processes
 
-    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> "Run":
+    def start(self, place: SlotId, steps: Steps[RunEnd | None], boots: bool) -> "Run":
         process = self.world.start(str(place), iter(()), self.me)
         process.steps = begun(self.world, process, steps)
         return Run(process)
@@ -170,17 +170,17 @@ class Controller:
         self.rows[decision.fleet] = dict(self.world.fleets[decision.fleet].rows)
         self.world.watches[decision.fleet].decided(decision, self.truths[decision.fleet])
 
-    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: Sequence[Reason]) -> None:
-        watch, truth, place = self.world.watches[fleet], self.truths.get(fleet), Place(fleet, was.index)
+    def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: Sequence[Reason]) -> None:
+        watch, truth, place = self.world.watches[fleet], self.truths.get(fleet), SlotId(fleet, was.index)
         watch.wrote(was, event)
-        if event is Event.RENT:
+        if event is SlotEvent.RENT:
             assert truth is not None
             watch.starts(was, self.rows[fleet], truth)
-        elif event is Event.LEAVE:
+        elif event is SlotEvent.LEAVE:
             assert truth is not None
             watch.leaves(was, truth, strict=bool(reasons[0].facts["strict"]))
             self.chose[place] = now.version
-        elif event is Event.END and was.state is State.LEAVING:
+        elif event is SlotEvent.END and was.state is State.LEAVING:
             watch.ends(was, mine=self.chose.get(place) == was.version)
 
     def dropped(self, _fleet: str, _index: int | None, reason: Reason) -> None:
@@ -195,7 +195,7 @@ class Lock:
     """A slot's lock, or the word that another process has it."""
 
     world: World
-    place: Place
+    place: SlotId
     process: Process
     taken: bool
 
@@ -222,11 +222,11 @@ class Run:
         return result if isinstance(result, RunEnd) else None
 
 
-def life(instance: Instance | None) -> Life:
+def life(instance: Instance | None) -> MarketStatus:
     """Return what the market says, which is true here."""
     if instance is None:
-        return Life.GONE
-    return Life.DEAD if instance.dead or not instance.booted else Life.THERE
+        return MarketStatus.GONE
+    return MarketStatus.DEAD if instance.dead or not instance.booted else MarketStatus.THERE
 
 
 def begun(world: World, me: Process, steps: Steps[RunEnd | None]) -> Generator[float, None, RunEnd | None]:

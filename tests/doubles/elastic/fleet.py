@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from config.elastic import Elastic
 from config.rollout import RolloutConfig
-from controller.demand import FRESH_SECONDS, SILENT, Claim, Queue, Seen
+from controller.demand import FRESH_SECONDS, SILENT, Claim, HostLoad, Queue
 from controller.leaving import Gate
-from controller.ports import Fleet, Place
+from controller.ports import Fleet, SlotId
 from controller.slots import CAPACITY, Slot, State
 from tests.doubles.elastic.account import HOUR, Account
 from tests.doubles.elastic.host import Instance
@@ -110,18 +110,18 @@ class PlayedFleet:
     def find(self, index: int) -> Instance | None:
         return next((one for one in self.instances if one.place.slot == index), None)
 
-    def told(self, index: int) -> Seen:
+    def told(self, index: int) -> HostLoad:
         """Read what is known of the load of one slot's instance: fresh, late, wrong and late, or nothing."""
         world, instance = self.world, self.find(index)
         if instance is None:
             return SILENT
         if world.now < instance.untold_until:
-            return Seen(0, 10 * HOUR, FRESH_SECONDS + 60)  # the last sample before the silence
+            return HostLoad(0, 10 * HOUR, FRESH_SECONDS + 60)  # the last sample before the silence
         if world.now < world.metrics_down or not world.answers(instance):
             return SILENT
         idle = 0.0 if instance.active else world.now - instance.used_at
         age = world.chance.random() * 20
-        return Seen(instance.shown(world.now), idle, age, str(instance.logged), opens=instance.may_open)
+        return HostLoad(instance.shown(world.now), idle, age, str(instance.logged), opens=instance.may_open)
 
     def write(self, meant: Slot, new: Slot) -> bool:
         """Write a row if nobody has written it since it was read."""
@@ -140,7 +140,7 @@ class PlayedFleet:
     def rent(self, index: int) -> Instance:
         """Take a machine for a slot."""
         world = self.world
-        place = Place(self.name, index)
+        place = SlotId(self.name, index)
         if self.find(index):
             world.wrong(f"{place} is rented twice")
         if self.rows.get(index, Slot(index)).state is State.ABSENT:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from bootstrap.scripts import self_destruct_rules as own_end
 from controller.leaving import Gate
-from controller.ports import Place
+from controller.ports import SlotId
 from tests.doubles.elastic.timeline import Process, Timeline
 
 UNANSWERED = 0.3  # of the hosts' requests to be destroyed
@@ -16,7 +16,7 @@ class Instance:
     """A machine, its gate, and the requests behind it."""
 
     number: int
-    place: Place
+    place: SlotId
     price: float
     made_of: str  # the digest of the config
     born: float

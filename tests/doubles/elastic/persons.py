@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 
-from controller.ports import Place
+from controller.ports import SlotId
 from tests.doubles.elastic.fleet import PlayedFleet
 from tests.doubles.elastic.stacks import PlayedStacks
 from tests.doubles.elastic.timeline import Process
@@ -27,7 +27,7 @@ def edits(fleet: PlayedFleet) -> None:
         fleet.edit(broken=chance.random() < 0.25, elsewhere=chance.random() < 0.3)
 
 
-def ups(world: World, place: Place) -> Generator[float, None, None]:
+def ups(world: World, place: SlotId) -> Generator[float, None, None]:
     """Run `pulumi up` of a slot's stack: what is rented there serves afterwards, by the config that is applied."""
     me = Process("person", iter(()))
     if not world.lock(place, me):
@@ -49,7 +49,7 @@ def destroys(world: World, again: bool) -> Generator[float, None, None]:
     for fleet in world.fleets.values():
         fleet.applied = None
     me = Process("person", iter(()))
-    for place in [Place(name, index) for name in world.fleets for index in range(MOST)]:
+    for place in [SlotId(name, index) for name in world.fleets for index in range(MOST)]:
         while not world.lock(place, me):
             yield 2.0
         yield world.chance.uniform(0.1, 3)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from config.monitoring import BudgetConfig
 from controller.money import Spend
-from controller.ports import Place
-from controller.world.purse import EVERY_SECONDS, OLDEST_SECONDS, Spending, StackPurse
+from controller.ports import SlotId
+from controller.world.purse import EVERY_SECONDS, OLDEST_SECONDS, SpendReadings, StackPurse
 from tests.doubles.elastic.account import BESIDE
 from tests.doubles.elastic.world import World
 
@@ -25,7 +25,7 @@ class Calendar:
         return self.world.calendar()
 
 
-class PlayedSpending(Spending):
+class PlayedSpending(SpendReadings):
     """What the account has cost, as one process read it last."""
 
     def __init__(self, world: World) -> None:
@@ -47,7 +47,7 @@ def _budget(usd_per_day: float) -> BudgetConfig:
 def purse_of(world: World) -> StackPurse:
     """Return the purse of one controller process."""
 
-    def others(places: Sequence[Place]) -> float | None:
+    def others(places: Sequence[SlotId]) -> float | None:
         if world.chance.random() < 0.02:
             return None
         return BESIDE + sum(one.price for one in world.instances if one.place not in places)

@@ -17,7 +17,7 @@ from config.elastic import Elastic
 from config.rollout import RolloutConfig
 from controller.demand import Claim
 from controller.leaving import Gate
-from controller.ports import Place
+from controller.ports import SlotId
 from tests.doubles.elastic import persons
 from tests.doubles.elastic.calm import calm
 from tests.doubles.elastic.controller import Controller
@@ -188,7 +188,7 @@ def strike(world: World, process: Process, at: Instance | None, rules: Rules) ->
     elif what == "jump":
         _jump(world)
     elif what == "person's up":
-        world.start("person", persons.ups(world, Place(fleet.name, chance.randrange(persons.MOST))))
+        world.start("person", persons.ups(world, SlotId(fleet.name, chance.randrange(persons.MOST))))
     elif what == "bounds":
         persons.changes_bounds(fleet)
     elif what == "edit":

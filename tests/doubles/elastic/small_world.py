@@ -6,15 +6,26 @@ from dataclasses import dataclass, field
 
 from config.elastic import Elastic
 from config.rollout import RolloutConfig
-from controller.demand import Claim, Seen
-from controller.leaving import Gate, Look
+from controller.demand import Claim, HostLoad
+from controller.leaving import Gate, GateLook
 from controller.loop.tick import Loop
 from controller.money import Money
 from controller.plan import Plan
-from controller.ports import Came, Fleet, Life, Pause, Place, Ports, RunEnd, Sight, Steps, Unavailable
+from controller.ports import (
+    Fleet,
+    HostObservation,
+    MarketStatus,
+    Pause,
+    Ports,
+    RunEnd,
+    SlotId,
+    Steps,
+    UpResult,
+    WorldUnavailable,
+)
 from controller.reasons import Reason
 from controller.scaling import Decision
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 from controller.world.drive import drive
 from tests.doubles.clock import FakeClock
 
@@ -47,11 +58,11 @@ class SmallWorld:
 
     clock: FakeClock = field(default_factory=FakeClock)
     fleets: dict[str, Elastic] = field(default_factory=dict)
-    rows: dict[Place, Slot] = field(default_factory=dict)
+    rows: dict[SlotId, Slot] = field(default_factory=dict)
     asked: list[Claim] = field(default_factory=list)
-    hosts: dict[Place, Sight] = field(default_factory=dict)
-    life: dict[Place, Life] = field(default_factory=dict)
-    came: dict[Place, Came] = field(default_factory=dict)
+    hosts: dict[SlotId, HostObservation] = field(default_factory=dict)
+    life: dict[SlotId, MarketStatus] = field(default_factory=dict)
+    came: dict[SlotId, UpResult] = field(default_factory=dict)
     leading: bool = True
     lock: Lock = field(default_factory=Lock)
     unknown: bool = False  # what is applied
@@ -61,11 +72,11 @@ class SmallWorld:
     confirmed: bool = True  # by the market, that all is given back
     digest: str = "new"
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
-    made: dict[Place, str] = field(default_factory=dict)
-    doubted: list[Collection[Place] | None] = field(default_factory=list)
+    made: dict[SlotId, str] = field(default_factory=dict)
+    doubted: list[Collection[SlotId] | None] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    endpoints: dict[Place, str] = field(default_factory=dict)
+    endpoints: dict[SlotId, str] = field(default_factory=dict)
 
     def loop(self) -> Loop:
         return Loop(Ports(self, self, self, self, self, self, self, self, self.clock))
@@ -74,18 +85,18 @@ class SmallWorld:
         self.clock.sleep(seconds)
         drive(loop.turn(), self.clock.sleep)
 
-    def place(self, index: int, state: State, fleet: str = "burst", requests: int | None = 0) -> Place:
+    def place(self, index: int, state: State, fleet: str = "burst", requests: int | None = 0) -> SlotId:
         """Add a slot in a state, with a host that serves."""
-        place = Place(fleet, index)
+        place = SlotId(fleet, index)
         self.rows[place] = Slot(index, state, 1, usd_per_hour=0.4)
         self.host(place, requests)
-        self.life[place] = Life.THERE
+        self.life[place] = MarketStatus.THERE
         return place
 
-    def host(self, place: Place, requests: int | None, gate: Gate = Gate.OPEN, mark: str = "0") -> None:
+    def host(self, place: SlotId, requests: int | None, gate: Gate = Gate.OPEN, mark: str = "0") -> None:
         at = self.clock.monotonic()
-        self.hosts[place] = Sight(
-            Look(at, gate, requests, mark), Seen(requests, 1e6 if not requests else 0.0, 0.0, mark)
+        self.hosts[place] = HostObservation(
+            GateLook(at, gate, requests, mark), HostLoad(requests, 1e6 if not requests else 0.0, 0.0, mark)
         )
 
     # -- rows
@@ -100,16 +111,16 @@ class SmallWorld:
         return tuple(slot for place, slot in sorted(self.rows.items()) if place.fleet == fleet)
 
     def write(
-        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
+        self, fleet: str, was: Slot, now: Slot, event: SlotEvent | None = None, reasons: tuple[Reason, ...] = ()
     ) -> bool:
-        place = Place(fleet, now.index)
+        place = SlotId(fleet, now.index)
         if self.rows.get(place, Slot(now.index)).version != was.version:
             return False
         self.rows[place] = now
         return True
 
     def set_endpoint(self, fleet: str, index: int, endpoint: str) -> None:
-        self.endpoints[Place(fleet, index)] = endpoint
+        self.endpoints[SlotId(fleet, index)] = endpoint
 
     def claims(self) -> tuple[Claim, ...]:
         return tuple(self.asked)
@@ -122,18 +133,18 @@ class SmallWorld:
 
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
         if self.unknown:
-            raise Unavailable("the state does not answer")
+            raise WorldUnavailable("the state does not answer")
         return {name: Fleet(elastic, 0.5, self.digest, None, self.rollout) for name, elastic in self.fleets.items()}
 
-    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
         at = self.clock.monotonic()
         found = {place: self.hosts[place] for place in places if place in self.hosts}
         return {
-            place: Sight(Look(at, one.look.gate, one.look.in_flight, one.look.admitted), one.seen)
+            place: HostObservation(GateLook(at, one.look.gate, one.look.in_flight, one.look.admitted), one.seen)
             for place, one in found.items()
         }
 
-    def _gate(self, places: Collection[Place], gate: Gate, word: str) -> list[Place]:
+    def _gate(self, places: Collection[SlotId], gate: Gate, word: str) -> list[SlotId]:
         changed = [place for place in places if place in self.hosts]
         for place in changed:
             look = self.hosts[place].look
@@ -142,45 +153,45 @@ class SmallWorld:
                 self.acts.append(f"{word} {place.fleet}-{place.slot}")
         return changed
 
-    def close(self, places: Collection[Place]) -> None:
+    def close(self, places: Collection[SlotId]) -> None:
         self._gate(places, Gate.CLOSED, "closed")
 
-    def open(self, places: Collection[Place]) -> Collection[Place]:
+    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
         return self._gate(places, Gate.OPEN, "open")
 
-    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
         return {place: self.life[place] for place in places if place in self.life}
 
     # -- stacks and processes
 
-    def up(self, place: Place) -> Steps[Came]:
+    def up(self, place: SlotId) -> Steps[UpResult]:
         yield Pause()
         self.acts.append(f"up {place.fleet}-{place.slot}")
         if place not in self.came or self.came[place].served:
             self.made[place] = self.digest
             self._gate([place], Gate.OPEN, "")
-        return self.came.get(place, Came(True, True, 0.4, "", f"https://{place.fleet}-{place.slot}"))
+        return self.came.get(place, UpResult(True, True, 0.4, "", f"https://{place.fleet}-{place.slot}"))
 
-    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+    def digests(self, places: Collection[SlotId]) -> Mapping[SlotId, str]:
         return {place: self.made[place] for place in places if place in self.made}
 
-    def made_of(self, place: Place) -> Steps[str | None]:
+    def made_of(self, place: SlotId) -> Steps[str | None]:
         yield Pause()
         return self.made.get(place)
 
-    def doubt(self, places: Collection[Place] | None = None) -> None:
+    def doubt(self, places: Collection[SlotId] | None = None) -> None:
         self.doubted.append(places)
 
-    def destroy(self, place: Place) -> Steps[bool]:
+    def destroy(self, place: SlotId) -> Steps[bool]:
         yield Pause()
         self.acts.append(f"destroy {place.fleet}-{place.slot}")
         if self.confirmed:
-            self.life[place] = Life.GONE
+            self.life[place] = MarketStatus.GONE
             self.hosts.pop(place, None)
             self.made.pop(place, None)
         return self.confirmed
 
-    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> Done:
+    def start(self, place: SlotId, steps: Steps[RunEnd | None], boots: bool) -> Done:
         if self.stuck:
             return Done(None, done=False)
         if self.slow:
@@ -188,7 +199,7 @@ class SmallWorld:
             return self.begun[-1][0]
         try:
             return Done(drive(steps, self.clock.sleep))
-        except Unavailable as error:
+        except WorldUnavailable as error:
             self.failed(str(place), error)
             return Done(None)
 
@@ -211,7 +222,7 @@ class SmallWorld:
     def decided(self, decision: Decision, plan: Plan) -> None:
         self.notes.append(f"{decision.fleet}: {decision.desired} of {decision.capacity}")
 
-    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+    def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
         self.notes.append(f"{fleet}-{now.index}: {event.value}: {'; '.join(reason.says for reason in reasons)}")
 
     def dropped(self, fleet: str, index: int | None, reason: Reason) -> None:

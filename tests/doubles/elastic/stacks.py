@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from controller.leaving import Gate
-from controller.ports import Came, Pause, Place, Steps
+from controller.ports import Pause, SlotId, Steps, UpResult
 from tests.doubles.elastic.fleet import PlayedFleet
 from tests.doubles.elastic.host import Instance
 from tests.doubles.elastic.world import CUT_SECONDS, World
@@ -21,10 +21,10 @@ class PlayedStacks:
 
     world: World
     by: str = "scaling"
-    known: dict[Place, tuple[int, str]] = field(default_factory=dict)  # number of the instance, digest
-    asked: dict[Place, float] = field(default_factory=dict)
+    known: dict[SlotId, tuple[int, str]] = field(default_factory=dict)  # number of the instance, digest
+    asked: dict[SlotId, float] = field(default_factory=dict)
 
-    def up(self, place: Place) -> Steps[Came]:
+    def up(self, place: SlotId) -> Steps[UpResult]:
         """Rent and boot, adopt what is there, or change it as the config says; then open the gate."""
         world, fleet = self.world, self.world.fleets[place.fleet]
         wanted, instance = fleet.digest, fleet.find(place.slot)
@@ -37,16 +37,18 @@ class PlayedStacks:
         if instance is None or instance.ended is not None:
             if world.broken_market and world.chance.random() < 0.5:
                 yield Pause(5.0)
-                return self._ended(place, wanted if changes else None, Came(False, fresh=fresh))  # nothing was rented
+                return self._ended(
+                    place, wanted if changes else None, UpResult(False, fresh=fresh)
+                )  # nothing was rented
             if fleet.applied is None or place.slot >= fleet.applied.max:
-                return self._ended(place, wanted if changes else None, Came(False, fresh=fresh))
+                return self._ended(place, wanted if changes else None, UpResult(False, fresh=fresh))
             instance = fleet.rent(place.slot)
         served = yield from self._boot(fleet, instance, wanted)
         if served:
             self.known[place] = instance.number, wanted
-        return self._ended(place, wanted if changes else None, Came(served, fresh, instance.price))
+        return self._ended(place, wanted if changes else None, UpResult(served, fresh, instance.price))
 
-    def _ended(self, place: Place, edit: str | None, came: Came) -> Came:
+    def _ended(self, place: SlotId, edit: str | None, came: UpResult) -> UpResult:
         fleet = self.world.fleets[place.fleet]
         if came.served:
             fleet.refused.pop(self.known[place][1], None)  # it is proven
@@ -103,7 +105,7 @@ class PlayedStacks:
         yield Pause(0.5, instance.index)
         return instance.ended is None and not instance.ending
 
-    def destroy(self, place: Place) -> Steps[bool]:
+    def destroy(self, place: SlotId) -> Steps[bool]:
         """Give back, and see the instance gone; mostly."""
         world, instance = self.world, self.world.find(place)
         if instance is None:
@@ -116,30 +118,30 @@ class PlayedStacks:
         yield Pause(3.0)
         return True
 
-    def _forget(self, place: Place) -> None:
+    def _forget(self, place: SlotId) -> None:
         """Remove the stack with its state."""
         self.known.pop(place, None)
         self.world.fleets[place.fleet].states.pop(place.slot, None)
 
     # -- what this process knows
 
-    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+    def digests(self, places: Collection[SlotId]) -> Mapping[SlotId, str]:
         return {place: self.known[place][1] for place in places if place in self.known}
 
-    def made_of(self, place: Place) -> Steps[str | None]:
+    def made_of(self, place: SlotId) -> Steps[str | None]:
         """Read a slot's state."""
         yield Pause(0.5, place.slot)
         self._read(place)
         return self.known[place][1] if place in self.known else None
 
-    def doubt(self, places: Collection[Place] | None = None) -> None:
+    def doubt(self, places: Collection[SlotId] | None = None) -> None:
         if places is None:
             self.known.clear()
             self.asked.clear()
         for place in places or ():
             self._ask(place)
 
-    def reached(self, place: Place) -> Instance | None:
+    def reached(self, place: SlotId) -> Instance | None:
         """Return the instance that this process can reach."""
         if place not in self.known and self.world.quick_states:
             self._read(place)
@@ -149,13 +151,13 @@ class PlayedStacks:
         instance = self.world.find(place)
         return instance if instance is not None and instance.number == self.known[place][0] else None
 
-    def _ask(self, place: Place) -> None:
+    def _ask(self, place: SlotId) -> None:
         world = self.world
         if world.now - self.asked.get(place, -AGAIN_SECONDS) >= AGAIN_SECONDS:
             self.asked[place] = world.now
             world.at(READ_SECONDS, lambda: self._read(place))
 
-    def _read(self, place: Place) -> None:
+    def _read(self, place: SlotId) -> None:
         state = self.world.fleets[place.fleet].states.get(place.slot)
         if state is None:
             self.known.pop(place, None)

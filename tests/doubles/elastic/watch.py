@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from config.elastic import Elastic
 from controller.leaving import Gate
 from controller.scaling import Decision
-from controller.slots import CAPACITY, Event, Slot, State, cool_until
+from controller.slots import CAPACITY, Slot, SlotEvent, State, cool_until
 from tests.doubles.elastic.fleet import PlayedFleet
 from tests.doubles.elastic.host import Instance
 
@@ -79,14 +79,14 @@ class Watch:
         if decision.desired > elastic.max or (decision.desired < elastic.min and decision.desired < kept):
             self.wrong(f"{decision.desired} are desired, and the bounds are {elastic.min} to {elastic.max}")
 
-    def wrote(self, row: Slot, event: Event) -> None:
+    def wrote(self, row: Slot, event: SlotEvent) -> None:
         failed, world = self.fleet.failed, self.fleet.world
-        if event in (Event.BROKE, Event.DIED) and row.state is not State.ENDING:
+        if event in (SlotEvent.BROKE, SlotEvent.DIED) and row.state is not State.ENDING:
             failures = failed.get(row.index, (0.0, 0, 0))[1] + 1
             failed[row.index] = (world.now, failures, world.jumps)
-            if row.state is State.READY and event is Event.BROKE and row.index in self.fleet.refuses:
+            if row.state is State.READY and event is SlotEvent.BROKE and row.index in self.fleet.refuses:
                 self.fleet.refused.setdefault(self.fleet.refuses.pop(row.index), {})[row.index] = world.now
-        elif event is Event.SERVED:
+        elif event is SlotEvent.SERVED:
             failed.pop(row.index, None)
 
     def starts(self, row: Slot, rows: Mapping[int, Slot], truth: Truth) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from bootstrap.scripts import self_destruct_rules as own_end
-from controller.leaving import Gate, Look
-from controller.ports import Place
+from controller.leaving import Gate, GateLook
+from controller.ports import SlotId
 from controller.slots import Slot, State
 from tests.doubles.elastic.account import Account
 from tests.doubles.elastic.fleet import PlayedFleet
@@ -43,8 +43,8 @@ class World(Account):
         own = [one for one in found if process.name == str(one.place)]
         return next(iter(own or found), None)
 
-    def rows(self) -> Mapping[Place, Slot]:
-        return {Place(name, row.index): row for name, fleet in self.fleets.items() for row in fleet.rows.values()}
+    def rows(self) -> Mapping[SlotId, Slot]:
+        return {SlotId(name, row.index): row for name, fleet in self.fleets.items() for row in fleet.rows.values()}
 
     # -- hosts
 
@@ -62,13 +62,13 @@ class World(Account):
         if self.answers(instance) and instance.gate is Gate.OPEN:
             instance.gate, instance.left = Gate.CLOSED, True
 
-    def look(self, instance: Instance | None, moment: float) -> Look:
+    def look(self, instance: Instance | None, moment: float) -> GateLook:
         """Ask a host itself."""
         if instance is None or not self.answers(instance):
-            return Look(moment, Gate.UNKNOWN)
+            return GateLook(moment, Gate.UNKNOWN)
         if instance.restarts:
-            return Look(moment, Gate.CLOSED, None, str(instance.logged))
-        return Look(moment, instance.gate, instance.shown(self.now), str(instance.logged))
+            return GateLook(moment, Gate.CLOSED, None, str(instance.logged))
+        return GateLook(moment, instance.gate, instance.shown(self.now), str(instance.logged))
 
     def watch_over(self, instance: Instance) -> None:
         """Start what ends a host from inside."""
@@ -80,7 +80,7 @@ class World(Account):
 
     # -- the market
 
-    def find(self, place: Place) -> Instance | None:
+    def find(self, place: SlotId) -> Instance | None:
         return self.fleets[place.fleet].find(place.slot)
 
     def end(self, instance: Instance, by: str) -> None:

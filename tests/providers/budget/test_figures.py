@@ -10,10 +10,10 @@ from providers.budget.errors import SpendUnknown
 from providers.budget.figures import (
     MARKET,
     OWN,
-    Facts,
+    BudgetFacts,
     Figures,
     Terms,
-    asked,
+    cost_by_period,
     does_not_fit,
     figures,
     now_missed,
@@ -49,11 +49,11 @@ def reservation(name: str = "chat-1", **known: object) -> Reservation:
     )
 
 
-def facts(*rows: Instance, rentals: dict[int, Rental] | None = None, **known: object) -> Facts:
-    return Facts(NOON, rentals or {}, rows, NOON - 10, **known)  # type: ignore[arg-type]
+def facts(*rows: Instance, rentals: dict[int, Rental] | None = None, **known: object) -> BudgetFacts:
+    return BudgetFacts(NOON, rentals or {}, rows, NOON - 10, **known)  # type: ignore[arg-type]
 
 
-def day(found: Facts, book: Book | None = None, terms: Terms = TERMS) -> Figures:
+def day(found: BudgetFacts, book: Book | None = None, terms: Terms = TERMS) -> Figures:
     return figures(found, promises(found, book or Book(), terms), terms)[0]
 
 
@@ -208,7 +208,7 @@ def test_a_rent_that_fits_keeps_each_period_within_its_budget_whatever_ends_or_n
         return reservation(at=now, until=now + HOUR, usd_per_hour=usd, once_usd=once, max_hours=hours)
 
     book = Book(reservations={str(number): held(one) for number, one in enumerate(reserved)})
-    known = Facts(now, {}, rows, now)
+    known = BudgetFacts(now, {}, rows, now)
     terms = Terms({"day": day_usd, "month": month_usd})
     found = figures(known, promises(known, book, terms), terms)
     new = held(ask)
@@ -220,7 +220,7 @@ def test_a_rent_that_fits_keeps_each_period_within_its_budget_whatever_ends_or_n
             one.own
             + sum(usd for usd, _age in running) * one.hours_left
             + sum(promise.usd(one.hours_left) for promise in map(held, reserved))
-            + asked(new, found)[one.period]
+            + cost_by_period(new, found)[one.period]
         )
         if over is None:
             assert everything_stays <= period_usd + 1e-6

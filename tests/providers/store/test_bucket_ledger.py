@@ -105,7 +105,7 @@ def test_an_event_is_an_object_under_its_key_and_nothing_waits(
 
     assert list(shelf.objects) == [PREFIX + written.key]
     assert waiting(tmp_path) == []
-    assert ledger.records()[7].served == 1
+    assert ledger.machine_histories()[7].served == 1
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_store_that_fails_is_left_alone_for_a_while_and_gets_what_it_missed(
         ledger.append(event(clock.time(), step=step))
     assert shelf.calls == 1
     assert len(waiting(tmp_path)) == 5
-    assert ledger.records()[7].served == 5, "what waits here is known all the same"
+    assert ledger.machine_histories()[7].served == 5, "what waits here is known all the same"
 
     shelf.broken = None
     clock.sleep(PAUSE_SECONDS)
@@ -147,12 +147,12 @@ def test_only_the_ends_of_attempts_are_read_and_once_a_minute(
     ledger.append(event(clock.time(), step=11))
     before = shelf.calls
 
-    ledger.records()
+    ledger.machine_histories()
     assert shelf.calls - before == 2  # a list and one event
-    ledger.records()
+    ledger.machine_histories()
     assert shelf.calls - before == 2
     clock.sleep(61)
-    ledger.records()
+    ledger.machine_histories()
     assert shelf.calls - before == 2 * 2
 
 
@@ -162,7 +162,7 @@ def test_what_is_damaged_or_strange_costs_nothing_else(ledger: BucketLedger, she
     shelf.objects[PREFIX + bad.key] = b"{"
     shelf.objects[f"{PREFIX}{good.key[:10]}/readme.txt"] = b"hello"
 
-    assert ledger.records()[7].served == 1
+    assert ledger.machine_histories()[7].served == 1
     assert ledger.events() == [good]
 
 
@@ -196,13 +196,13 @@ def test_what_is_read_adds_up_to_what_was_written(
     for one in events:
         ledger.append(one)
 
-    assert ledger.records() == fold(events)
+    assert ledger.machine_histories() == fold(events)
 
 
 def test_older_days_are_not_asked_for(ledger: BucketLedger, clock: FakeClock) -> None:
     ledger.append(event(clock.time() - (DAYS + 1) * DAY))
 
-    assert ledger.records() == {}
+    assert ledger.machine_histories() == {}
 
 
 @pytest.mark.parametrize(("page", "lists"), [(1000, 1), (4, DAYS + 2)])
@@ -234,7 +234,7 @@ def test_without_keys_of_a_store_it_lies_on_this_machine(
     kept = open_ledger("http://127.0.0.1:1", "region", "bucket", Keys("", ""), clock)
     kept.append(event(clock.time()))
 
-    assert kept.records()[7].served == 1
+    assert kept.machine_histories()[7].served == 1
     assert [file.suffix for file in (tmp_path / "gpu-fleet" / "ledger" / "bucket").rglob("*") if file.is_file()] == [
         ".json"
     ]
@@ -254,7 +254,7 @@ def test_a_real_store_keeps_it(s3: Any, store: Any, name: str, keys: Keys, tmp_p
         ledger.append(one)
 
     assert ledger.events() == written
-    assert ledger.records()[7].served == 3
+    assert ledger.machine_histories()[7].served == 3
 
 
 def test_fresh_events_are_those_of_one_stack_and_of_the_asked_outcomes_from_a_day_on(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from providers.store.client import Keys, connect
 from providers.vast.renting.bucket_marks import BucketMarks, open_marks
-from providers.vast.renting.serving_marks import Held, MarkUnknown, NoMarks
+from providers.vast.renting.serving_marks import MarkUnknown, NoMarks, ServingMark
 from tests.doubles.clock import FakeClock
 
 LABEL = "gpu-fleet/abcd/chat-0"
@@ -27,9 +27,9 @@ def marks(s3, name):
 def test_a_mark_is_written_read_replaced_and_cleared(marks, s3, name):
     assert marks.read(LABEL) is None
 
-    marks.write(LABEL, Held(7, ("a",)), None)
+    marks.write(LABEL, ServingMark(7, ("a",)), None)
     first = marks.read(LABEL)
-    marks.write(LABEL, Held(7, ("a", "b")), first)
+    marks.write(LABEL, ServingMark(7, ("a", "b")), first)
 
     assert seen(first) == (7, ("a",))
     assert seen(marks.read(LABEL)) == (7, ("a", "b"))
@@ -41,12 +41,12 @@ def test_a_mark_is_written_read_replaced_and_cleared(marks, s3, name):
 
 
 def test_whoever_saw_less_writes_nothing(marks):
-    marks.write(LABEL, Held(7, ("a",)), None)
+    marks.write(LABEL, ServingMark(7, ("a",)), None)
     old = marks.read(LABEL)
-    marks.write(LABEL, Held(7, ()), old)
+    marks.write(LABEL, ServingMark(7, ()), old)
 
-    marks.write(LABEL, Held(8, ("b",)), None)
-    marks.write(LABEL, Held(8, ("b",)), old)
+    marks.write(LABEL, ServingMark(8, ("b",)), None)
+    marks.write(LABEL, ServingMark(8, ("b",)), old)
 
     assert seen(marks.read(LABEL)) == (7, ())
 
@@ -72,7 +72,7 @@ def test_of_two_that_write_at_once_both_see_one(store, keys, name, conditions):
 
     def hold(client, number):
         mine = BucketMarks(lambda: client, name, Pause())
-        mine.write(LABEL, Held(number, (str(number),)), None)
+        mine.write(LABEL, ServingMark(number, (str(number),)), None)
         return seen(mine.read(LABEL))
 
     with ThreadPoolExecutor(2) as pool:

@@ -9,14 +9,14 @@ from providers.store.errors import (
     KeysRefused,
     StoreError,
     StoreUnreachable,
-    readable,
+    explain_errors,
 )
 
 PLACE = "https://s3.example"
 
 
 def raised(error: Exception) -> StoreError:
-    with pytest.raises(StoreError) as caught, readable(PLACE, "models"):
+    with pytest.raises(StoreError) as caught, explain_errors(PLACE, "models"):
         raise error
     return caught.value
 
@@ -66,5 +66,5 @@ def test_an_answer_that_only_looks_like_absence_is_not_a_missing_bucket():
 
 
 def test_what_is_not_the_stores_doing_passes_through():
-    with pytest.raises(ZeroDivisionError), readable(PLACE, "models"):
+    with pytest.raises(ZeroDivisionError), explain_errors(PLACE, "models"):
         _ = 1 / 0

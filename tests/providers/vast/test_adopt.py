@@ -13,7 +13,7 @@ from providers.vast.create import InstanceRequest, bring_online
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, LeftToAnother
 from providers.vast.renting.renter import Renter
-from providers.vast.renting.serving_marks import Held, Marks, NoMarks
+from providers.vast.renting.serving_marks import Marks, NoMarks, ServingMark
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.ledger import FakeLedger
@@ -38,7 +38,7 @@ class Account:
         return self.market.add(LABEL, offer(number), image=image)
 
     def marked(self, instance_id: int, *by: str) -> None:
-        self.marks.write(LABEL, Held(instance_id, by), self.marks.read(LABEL))
+        self.marks.write(LABEL, ServingMark(instance_id, by), self.marks.read(LABEL))
 
     def holding(self) -> Adoption:
         report_progress = lambda phase, text: self.reported.append(f"{phase} {text}")  # noqa: E731
@@ -233,7 +233,7 @@ def test_a_create_that_ends_well_leaves_its_mark_and_the_ledger_says_what_was_le
 
 def test_a_delete_takes_the_mark_away() -> None:
     served, marks = Served(), FakeMarks()
-    marks.write(SETTINGS.label, Held(served.number, ("them",)), None)
+    marks.write(SETTINGS.label, ServingMark(served.number, ("them",)), None)
 
     lifecycle.delete(served.number, SETTINGS, served.outs, replace(served.context, marks=marks))
 

@@ -87,7 +87,7 @@ def test_a_boot_is_written_down_in_seconds_of_the_market(scale: float) -> None:
         Renter(market, market.clock, Limits().at(scale)), ORDER, FakeBootstrap(), lambda *_: None, ledger
     )
 
-    [seconds] = ledger.records()[served.instance.machine_id or 0].boot_seconds
+    [seconds] = ledger.machine_histories()[served.instance.machine_id or 0].boot_seconds
     assert 600 <= seconds < 600 + 2 * Limits().boot_look_seconds + 5 * scale
 
 
@@ -137,7 +137,7 @@ def test_what_ends_a_create_is_told_and_blames_no_machine(
     failed = next(event for event in ledger.events if event.outcome is Outcome.FAILED)
     assert failed.reason is reason
     assert ledger.outcomes[-1] == "given-back"
-    assert ledger.records() == {}
+    assert ledger.machine_histories() == {}
 
 
 def test_a_rental_that_is_still_there_is_told(market: FakeMarket) -> None:

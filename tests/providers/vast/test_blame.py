@@ -59,7 +59,7 @@ def test_what_comes_after_our_deadline_blames_no_machine(fault: Callable[[], Exc
     assert (raised.value.reason == "time") == over
     [failed] = [event for event in ledger.events if event.outcome is Outcome.FAILED]
     assert (failed.reason is Reason.TIME) == over
-    assert bool(ledger.records()) != over
+    assert bool(ledger.machine_histories()) != over
     assert market.rows == {}
 
 
@@ -95,7 +95,7 @@ def test_an_image_that_does_not_exist_ends_the_create_at_the_first_machine() -> 
 
     assert market.rows == {}
     assert [call for call, _ in market.calls].count("rent") == 1
-    assert ledger.records() == {}
+    assert ledger.machine_histories() == {}
 
 
 def test_a_tag_that_no_registry_has_costs_one_machine_its_boot() -> None:

@@ -16,27 +16,34 @@ from tests.doubles.waiting import GOAL_CALLS, calls_a_minute
 def test_three_look_by_themselves_and_a_fourth_has_all_share(tmp_path: Path) -> None:
     clock, waiters = FakeClock(), Waiters(tmp_path)
 
-    assert [waiters.few(number, clock) for number in (1, 2, 3, 1, 4, 1)] == [True, True, True, True, False, False]
+    assert [waiters.should_look_by_id(number, clock) for number in (1, 2, 3, 1, 4, 1)] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_who_has_not_looked_for_a_while_has_gone(tmp_path: Path) -> None:
     clock, waiters = FakeClock(), Waiters(tmp_path)
     for number in range(9):
-        waiters.few(number, clock)
+        waiters.should_look_by_id(number, clock)
     (tmp_path / "waits-77").write_text("damaged")
 
     clock.sleep(60)
 
-    assert waiters.few(100, clock)
+    assert waiters.should_look_by_id(100, clock)
     assert [file.name for file in tmp_path.iterdir()] == ["waits-100"]
 
 
 def test_a_clock_that_was_set_back_leaves_no_waiter_for_ever(tmp_path: Path) -> None:
     waiters = Waiters(tmp_path)
     for number in range(9):
-        waiters.few(number, FakeClock(start=2e9))
+        waiters.should_look_by_id(number, FakeClock(start=2e9))
 
-    assert waiters.few(100, FakeClock())
+    assert waiters.should_look_by_id(100, FakeClock())
 
 
 @pytest.mark.parametrize(("few", "call"), [(True, "show"), (False, "list")])

@@ -13,7 +13,7 @@ from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, would_adopt
 from providers.vast.renting.bucket_marks import BucketMarks
 from providers.vast.renting.renter import Renter
-from providers.vast.renting.serving_marks import Held, NoMarks
+from providers.vast.renting.serving_marks import NoMarks, ServingMark
 from providers.vast.resource import VastInstanceProvider
 from providers.vast.search.requirements import Requirements
 from sandbox.market.records.contracts import Request
@@ -76,15 +76,15 @@ def test_whatever_cannot_be_taken_over_needs_one(
     ("mark", "taken"),
     [
         (None, 1),
-        (Held(502), 2),  # the lowest sound one, and it is being given back
-        (Held(503), 1),
-        (Held(502, ("them",)), 1),
-        (Held(503, ("them",)), 2),  # it serves for another create
-        (Held(501, ("them",)), 1),  # of another image
+        (ServingMark(502), 2),  # the lowest sound one, and it is being given back
+        (ServingMark(503), 1),
+        (ServingMark(502, ("them",)), 1),
+        (ServingMark(503, ("them",)), 2),  # it serves for another create
+        (ServingMark(501, ("them",)), 1),  # of another image
     ],
     ids=str,
 )
-def test_the_preview_and_the_create_agree_on_what_is_taken_over(mark: Held | None, taken: int) -> None:
+def test_the_preview_and_the_create_agree_on_what_is_taken_over(mark: ServingMark | None, taken: int) -> None:
     market, marks = FakeMarket(FakeClock()), FakeMarks()
     ids = [market.add("label", offer(7), image="another"), *(market.add("label", offer(n)) for n in (8, 9))]
     market.add("of another", offer(6))
@@ -111,9 +111,9 @@ def test_what_is_being_given_back_is_not_taken_over(market: RunningMarket, tmp_p
         )
         number = next(one.id for one in market.emulator.all() if one.label == LABEL)
 
-        marks.write(LABEL, Held(number), None)
+        marks.write(LABEL, ServingMark(number), None)
         assert "gpu-fleet:fleets.chat" in process.check(asked).failures[""]
-        marks.write(LABEL, Held(number, ("them",)), marks.read(LABEL))
+        marks.write(LABEL, ServingMark(number, ("them",)), marks.read(LABEL))
         assert process.check(asked).failures == {}
         s3.put_object(Bucket="marks", Key="serving/abc.chat-0.json", Body=b"no mark")
         assert process.check(asked).failures == {}

@@ -48,7 +48,7 @@ def test_trouble_past_the_end_of_a_create_leaves_the_instance_and_says_so(phase:
     assert "ends itself" not in str(raised.value)  # a container that never started has no timer
     assert "destroy" not in [call for call, _ in market.calls]
     assert ledger.outcomes[-2:] == ["failed", "still-rented"]
-    assert ledger.records() == {}  # no machine is to blame
+    assert ledger.machine_histories() == {}  # no machine is to blame
 
 
 NO_KEY = {"a key that is refused": lambda call: errors.CredentialsRefused(f"no key for '{call}'")}

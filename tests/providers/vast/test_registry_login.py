@@ -96,7 +96,7 @@ def test_the_bad_login_of_one_landlord_costs_one_attempt_and_blames_no_machine()
     assert list(market.rows) == [served.instance.id]
     [failed] = [event for event in ledger.events if event.outcome is Outcome.FAILED]
     assert failed.reason is Reason.REGISTRY
-    assert 1001 not in ledger.records() or not ledger.records()[1001].failed
+    assert 1001 not in ledger.machine_histories() or not ledger.machine_histories()[1001].failed
 
 
 def test_a_refusal_that_two_machines_hear_ends_the_create() -> None:

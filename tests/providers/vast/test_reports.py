@@ -9,7 +9,7 @@ from providers.vast.api.instance import Instance
 from providers.vast.pulumi_state import StackState
 from providers.vast.renting.ownership import sort_out
 from providers.vast.renting.sweep import own_ids
-from providers.vast.reports import describe_findings, report, why_not, would_adopt
+from providers.vast.reports import describe_findings, forecast_adoption, report, why_not
 from providers.vast.search.requirements import Requirements
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer
@@ -68,15 +68,15 @@ def test_the_lowest_sound_instance_is_adopted_and_the_others_are_surplus() -> No
         instance(6, "chat-1", **row),
     )
 
-    verdict = would_adopt([more, sound, broken], "image", REQUIREMENTS)
+    verdict = forecast_adoption([more, sound, broken], "image", REQUIREMENTS)
 
     assert verdict.adopts
     assert "takes over instance 5" in verdict.text
     assert "Instance 4 is surplus" in verdict.text
     assert "Instance 6 is surplus" in verdict.text
-    assert not would_adopt([broken], "image", REQUIREMENTS).adopts
-    assert "has 1 x RTX 3090" in would_adopt([broken], "image", REQUIREMENTS).text
-    assert not would_adopt([], "image", REQUIREMENTS).adopts
+    assert not forecast_adoption([broken], "image", REQUIREMENTS).adopts
+    assert "has 1 x RTX 3090" in forecast_adoption([broken], "image", REQUIREMENTS).text
+    assert not forecast_adoption([], "image", REQUIREMENTS).adopts
 
 
 def test_each_wish_that_an_offer_fails_is_named() -> None:

@@ -64,7 +64,7 @@ def test_the_histories_reach_every_fault() -> None:
         (708, give_back, "is_absent", lambda renter, number, _label=None: look.find(renter.market, number) is None),
         (133, lifecycle, "give_back", lambda renter, number, _price: renter.market.destroy(number)),
         (188, down_check, "_is_lost", lambda *_a: True),
-        (53, running_check.Absence, "left", lambda *_a: 0.0),
+        (53, running_check.Downtime, "left", lambda *_a: 0.0),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )

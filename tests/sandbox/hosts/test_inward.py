@@ -29,7 +29,7 @@ class Echo(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def service(tmp_path):
-    """(port, CA) of an HTTPS service on the machine's loopback whose certificate bears the inward name."""
+    """(port, CA) of an HTTPS service on the machine's loopback whose certificate bears the outward name."""
     certificate = issue(NAME)
     (tmp_path / "chain").write_text(certificate.chain)
     (tmp_path / "key").write_text(certificate.key)
@@ -45,7 +45,7 @@ def service(tmp_path):
 
 def test_an_inward_name_is_reached_over_tls(make, service):
     port, ca = service
-    host = make(inward={f"{NAME}:443": ("127.0.0.1", port)}, ca_pem=ca)
+    host = make(outward={f"{NAME}:443": ("127.0.0.1", port)}, ca_pem=ca)
     assert Login(host).run(f"curl -sS https://{NAME}/blobs/x") == (0, f"{NAME} /blobs/x")
     host.stop()
     host.start()
@@ -54,7 +54,7 @@ def test_an_inward_name_is_reached_over_tls(make, service):
 
 def test_without_the_authority_tls_fails(make, service):
     port, _ = service
-    host = make(inward={f"{NAME}:443": ("127.0.0.1", port)})
+    host = make(outward={f"{NAME}:443": ("127.0.0.1", port)})
     status, output = Login(host).run(f"curl -sS https://{NAME}/blobs/x")
     assert status == 60, output
 

@@ -1,4 +1,4 @@
-"""A host downloads as fast as its offer says: over inward names and published ports together."""
+"""A host downloads as fast as its offer says: over outward names and published ports together."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def megabits_a_second(login, connections):
 
 @pytest.mark.host
 def test_what_goes_over_the_line_is_counted_by_direction_and_known_to_the_end(make, source):
-    host = make(inward={"source.internal:80": ("127.0.0.1", source)})
+    host = make(outward={"source.internal:80": ("127.0.0.1", source)})
     before = host.traffic
     megabits_a_second(Login(host), 2)
     host.destroy()
@@ -68,7 +68,7 @@ def test_what_goes_over_the_line_is_counted_by_direction_and_known_to_the_end(ma
 
 @pytest.mark.host
 def test_an_inward_download_runs_at_the_offers_speed(make, source):
-    host = make(download_mbps=MBPS, inward={"source.internal:80": ("127.0.0.1", source)})
+    host = make(download_mbps=MBPS, outward={"source.internal:80": ("127.0.0.1", source)})
     login = Login(host)
     # All connections share one line. A busy machine may make it slower, nothing makes it faster.
     for connections in (1, 3):
