@@ -28,6 +28,13 @@ from providers.vast.renting.renter import Renter
 FOUND = 2  # the exit status if an instance is in no state
 
 
+def given_id(_ctx: click.Context, _parameter: click.Parameter, text: str | None) -> str | None:
+    """Return the stack id that was given, or None. An empty one is a variable that is not set, and means no stack."""
+    if text is not None and not text.strip():
+        raise click.BadParameter("it is empty; `gpu-fleet sweep` prints labels, gpu-fleet/ID/NAME.")
+    return text
+
+
 @command("sweep", BackendError, VastError, ConfigError, StoreError)
 @click.option("--destroy", is_flag=True, help="Give back what is ours-but-unknown, and have the market confirm it.")
 @click.option(
@@ -35,7 +42,12 @@ FOUND = 2  # the exit status if an instance is in no state
     is_flag=True,
     help="With --destroy: also what is ours-being-created. Only if no update of the stack is running.",
 )
-@click.option("--stack-id", metavar="ID", help="Treat this stack id as ours: for a state that is lost or broken.")
+@click.option(
+    "--stack-id",
+    metavar="ID",
+    callback=given_id,
+    help="Treat this stack id as ours: for a state that is lost or broken.",
+)
 @click.option(
     "--slots",
     is_flag=True,

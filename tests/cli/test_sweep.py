@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from click.testing import CliRunner
 
 from cli.context import CommandContext
 from cli.errors import CommandError
+from cli.main import root
 from cli.sweep import run_sweep
 from providers.ledger.event import Outcome
 from providers.ledger.folder_ledger import FolderLedger, ledger_home
@@ -82,6 +84,20 @@ def test_an_own_state_that_cannot_be_read_names_the_way_out(
         run_sweep(context, destroy=True)
 
     assert list(market.rows) == [number]
+
+
+@pytest.mark.parametrize("empty", ["", " "])
+def test_an_empty_stack_id_is_refused_before_anything_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty: str
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no pulumi there
+
+    done = CliRunner().invoke(root, ["sweep", "--destroy", "--stack-id", empty])
+
+    assert done.exit_code == 2
+    assert "'--stack-id': it is empty; `gpu-fleet sweep` prints labels, gpu-fleet/ID/NAME." in " ".join(
+        done.output.split()
+    )
 
 
 def test_the_ledger_learns_what_was_given_back_though_config_is_wrong_elsewhere(
