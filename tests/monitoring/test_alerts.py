@@ -94,3 +94,17 @@ def test_its_page_says_what_it_means_and_costs_where_to_look_and_what_to_do(aler
 
     assert [part for part in PARTS if part not in page] == []
     assert set(pages) <= {one.name for one in alerts.ALERTS}
+
+
+def test_the_page_has_every_alert_in_the_row_of_its_severity() -> None:
+    page = (RUNBOOKS.parents[1] / "docs" / "monitoring.md").read_text()
+    table = page.partition("| severity | alerts |\n")[2].partition("\n\n")[0].splitlines()[1:]
+    shown = {
+        severity: re.findall(r"\b[A-Z]\w+", names)
+        for severity, names in (row.strip("| ").split(" | ") for row in table)
+    }
+
+    severities = {alert.severity for alert in alerts.ALERTS}
+    assert {severity: sorted(names) for severity, names in shown.items()} == {
+        severity: sorted(alert.name for alert in alerts.ALERTS if alert.severity == severity) for severity in severities
+    }
