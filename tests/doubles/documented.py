@@ -15,7 +15,7 @@ PROGRAMS = r"make|find(?= )|gpu-fleet(?= )|pulumi|python3?|git|curl|eval|export|
 SENTENCES = (*PAGES, "monitoring/runbooks.md", "CONTRIBUTING.md", "SECURITY.md")
 # Pulumi's own words within sentences are its own matter.
 INLINE = re.compile(r"`((?:make|gpu-fleet|pulumi config|python3? -m|git|openssl|podman|docker|kubectl|vastai) [^`]*)`")
-COMMAND = re.compile(rf" {{4,}}((?:\$EDITOR|(?:[A-Z_]+=\S+ )?(?:{PROGRAMS}))\b.*)")
+COMMAND = re.compile(rf" {{4,}}((?:\$\{{EDITOR\S+(?= )|(?:\(umask 077; |[A-Z_]+=\S+ )?(?:{PROGRAMS})\b).*)")
 
 WALK = "engine/test_real_walk.py"
 TRIED = "engine/test_try_it.py"
@@ -57,6 +57,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "gpu-fleet why-not 1234567 chat": WALK,
         "gpu-fleet adopt gpu-fleet/ID/chat-0": WALK,
         "gpu-fleet renew": RENEWED,
+        "make setup VLLM=double MONITORING=off": "it is `make setup` without two parts; `make up` takes these settings, too",
         'eval "$(make -s env STACK=dev)"': WALK,
         "pulumi login": WALK,
         "pulumi stack init dev --secrets-provider passphrase": WALK,
@@ -64,7 +65,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "pulumi config set --secret gpu-fleet:storeAccessKey": WALK,
         "pulumi config set --secret gpu-fleet:storeSecretKey": WALK,
         "gpu-fleet manifest path/to/model --name my-model": WALK,
-        "$EDITOR Pulumi.dev.yaml": WALK,
+        "${EDITOR:-nano} Pulumi.dev.yaml": WALK,
         "pulumi preview && pulumi up": WALK,
     },
     "docs/sandbox.md": {
@@ -113,7 +114,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
                 "pulumi up --target '**::cluster-*'",
                 "pulumi up",
                 "pulumi destroy",
-                "pulumi stack output kubeconfig --show-secrets > kubeconfig",
+                "(umask 077; pulumi stack output kubeconfig --show-secrets > ~/gpu-fleet.kubeconfig)",
             ),
             NO_HETZNER,
         ),
@@ -121,9 +122,11 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "pulumi config set --secret gpu-fleet:exporterMarketKey": WALK,
         "openssl rand -hex 24 | pulumi config set --secret gpu-fleet:metricsKey": WALK,
         "pulumi config set --path gpu-fleet:kubernetes.image registry.example/me/gpu-fleet-monitoring:1": WALK,
-        "kubectl --kubeconfig kubeconfig --namespace gpu-fleet port-forward service/grafana 3000": NEEDS_KUBECTL,
+        "kubectl --kubeconfig ~/gpu-fleet.kubeconfig --namespace gpu-fleet port-forward service/grafana 3000": NEEDS_KUBECTL,
     },
     "docs/node.md": {
+        "make down": TRIED,
+        'eval "$(make -s env)"': TRIED,
         "make up KUBERNETES=node": "tests/node/test_watched.py runs the sandbox that it starts",
         "kubectl --kubeconfig sandbox/kubeconfig.yaml get pods -n gpu-fleet": "as above; the test asks the API server",
         "python3 -m tools.setup --parts node": "half an hour of two processors; tools/deep.py calls it for `node`",
@@ -132,12 +135,12 @@ HOW: Mapping[str, Mapping[str, str]] = {
     "docs/elastic.md": {
         f'curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") {rest}': ASKED
         for rest in (
-            '$GPU_FLEET_API_URL/provision --json \'{"model": "llama-3.1-8b", "gpu_type": "rtx4090"}\'',
             "$GPU_FLEET_API_URL/provision/$ID",
             "-X DELETE $GPU_FLEET_API_URL/provision/$ID",
         )
     }
     | {
+        'export ID=$(curl -sS -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") $GPU_FLEET_API_URL/provision': ASKED,
         'curl -sSN -H @<(echo "X-API-Key: $GPU_FLEET_API_KEY") $GPU_FLEET_API_URL/provision/$ID/events': ASKED,
         "gpu-fleet ask --name burst-s0": SLOTS,
         "gpu-fleet log burst-s0": SLOTS,
@@ -173,6 +176,8 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "gpu-fleet exporter --config Pulumi.dev.yaml": WALK,
     },
     "docs/review.md": {
+        'eval "$(make -s env STACK=dev)"': WALK,
+        "export VAST_REVIEW_KEY=...": "tests/engine/test_reviewed.py types the commands below it with such a variable",
         "gpu-fleet review --stack dev --base main --head worktree": REVIEWED,
         "gpu-fleet standing --stack dev --out standing.json": REVIEWED,
         "gpu-fleet review --stack dev --base main --head HEAD --standing standing.json --json > review.json": REVIEWED,
@@ -192,6 +197,7 @@ HOW: Mapping[str, Mapping[str, str]] = {
         "--name llama-3.1-8b": MANIFESTS,
         "git add models/llama-3.1-8b.json && git commit": MANIFESTS,
         "gpu-fleet manifest models/llama-3.1-8b --name llama-3.1-8b": MANIFESTS,
+        "pulumi config set --path 'gpu-fleet:fleets.chat.warmStart' true": "tests/engine/test_warm_start.py sets this key",
         "gpu-fleet pin chat-0": WARM,
         "gpu-fleet store gc": WALK,
         "gpu-fleet store gc --keep origin/next": WALK,
@@ -222,7 +228,6 @@ WITHIN: Mapping[str, str] = {
     "make help": TRIED,
     "make log STACK=dev NAME=chat-0": WALK,
     "make setup": TRIED,
-    "make setup VLLM=double MONITORING=off": "it is `make setup` without two of its parts, as `make up` takes these settings",
     "make test-clients": "an environment of its own, of 1 GB; the light ones of these clients are in tests/clients",
     "make test-deep": "it is what runs the tests",
     "make up MONITORING=off": TRIED,

@@ -7,13 +7,13 @@ import subprocess
 
 from controller.api.app import create_app
 from tests.doubles.api import KEYS, Api
-from tests.doubles.documented import ASKED, REPO, commands_of, played_by
+from tests.doubles.documented import ASKED, REPO, commands_of, known_as, played_by
 
 PAGE = (REPO / "docs/elastic.md").read_text()
 
 
 def test_the_lines_of_the_page_ask_follow_show_and_give_back(api: Api) -> None:
-    ask, follow, show, give_back = [one for one in commands_of("docs/elastic.md") if one in played_by(ASKED)]
+    ask, follow, show, give_back = [one for one in commands_of("docs/elastic.md") if known_as(one) in played_by(ASKED)]
     environment = {"PATH": os.environ["PATH"], "GPU_FLEET_API_URL": api.url, "GPU_FLEET_API_KEY": KEYS["ci"]}
 
     def run(command: str) -> str:
@@ -22,10 +22,10 @@ def test_the_lines_of_the_page_ask_follow_show_and_give_back(api: Api) -> None:
         )
         return done.stdout
 
-    asked = json.loads(run(ask))
-    environment["ID"] = asked["id"]
-    assert asked["status"] == "provisioning"
-    api.serve(api.rent(asked["id"]))
+    ask = ask.replace('"tiny"', '"llama-3.1-8b"')  # the model of the sandbox's fleet `burst`, and of this one's
+    environment["ID"] = run(f'{ask}\nprintf %s "$ID"')
+    assert json.loads(run(show))["status"] == "provisioning"
+    api.serve(api.rent(environment["ID"]))
     assert "event: ready" in run(follow)
     shown = json.loads(run(show))
     assert (shown["endpoint"], shown["token"]) == ("https://192.0.2.0:8443", "token-of-burst-s0")
