@@ -1,6 +1,7 @@
 """Bring one instance online: adopt, search, rank, rent, wait, bootstrap. If that fails, give everything back.
 
-The host's fault (taken, never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer.
+The host's fault (never boots, slow, broken, lost) costs one attempt: give back, avoid the machine, next offer. An offer
+that another renter took costs none.
 If vLLM cannot serve the model on a GPU type, the further search leaves that type out. The fleet's requirements must
 name another type for that. Our fault (bad vLLM arguments, missing weights, wrong credentials) ends the create at once.
 Every further machine would fail in the same way and cost money.
