@@ -22,7 +22,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from bench._figures import figure
 from bootstrap.services import Progress
 from providers.vast.api.instance import Instance
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements

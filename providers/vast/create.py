@@ -12,7 +12,7 @@ If this module raises, nothing stays rented, or the message names the instance.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from bootstrap.errors import HostFault
 from bootstrap.services import Progress
@@ -26,41 +26,17 @@ from providers.vast.api.offer import Offer
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.charged_price import charged_usd_per_hour
 from providers.vast.failures import Failure, abandoned, attempts_exhausted, next_step, record_failure
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.rent_best import BestOffer, note_end
 from providers.vast.renting.adopt import Adoption
 from providers.vast.renting.host_key import patiently_read, with_last_named
 from providers.vast.renting.key_attachment import attach
 from providers.vast.renting.last_logs import last_logs
-from providers.vast.renting.rent import rent_body
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks
 from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import prices
-from providers.vast.search.requirements import Requirements
 from providers.vast.search.unfit_gpus import UnfitGpus
-
-
-def always_wanted(_is_rented: bool) -> None:
-    """Raise nothing: the instance is wanted for as long as its create runs."""
-
-
-@dataclass(frozen=True)
-class InstanceRequest:
-    """Instance to bring online. `label` is its identity. `confirm_wanted` raises if it is not wanted any more."""
-
-    name: str
-    label: str
-    requirements: Requirements
-    image: str
-    onstart: str
-    gate_port: int
-    image_login: str | None = field(default=None, repr=False)  # flags of `docker login`, including a password
-    ssh_public_key: str = ""  # attached to the instance through the market
-    confirm_wanted: Callable[[bool], None] = always_wanted  # asked with False before a rent, with True once it serves
-
-    def rent_body(self, disk_gb: float) -> dict[str, Any]:
-        """Return the body of the call that rents it."""
-        return rent_body(self.image, disk_gb, self.label, self.onstart, self.gate_port, self.image_login)
 
 
 @dataclass(frozen=True)
@@ -193,15 +169,14 @@ class _Create:
         requirements = replace(requirements, avoided_machines=request.requirements.avoided_machines | tried)
         request.confirm_wanted(False)
         with self.gpus.explaining(request.name):
-            instance_id, offer = self._best_offer().rent(requirements, request.rent_body(requirements.disk_gb))
+            instance_id, offer = self._best_offer().rent(requirements)
         now = clock.monotonic()
         return _Attempt(instance_id, offer, prices.usd_per_hour(offer, requirements), now - began, now)
 
     def _best_offer(self) -> BestOffer:
         return BestOffer(
             self.waiting,
-            self.request.name,
-            self.request.label,
+            self.request,
             self.failures,
             self.report_progress,
             self.recorder,

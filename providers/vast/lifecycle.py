@@ -27,15 +27,15 @@ from providers.vast.api.market import Market
 from providers.vast.api.patient_market import PatientMarket
 from providers.vast.changes import Changes, changes
 from providers.vast.charged_price import charged_now, paid, report_prices, report_rise
-from providers.vast.create import InstanceRequest, Served, always_wanted, bring_online
+from providers.vast.create import Served, bring_online
 from providers.vast.host_spec import spec_of
 from providers.vast.instance_bootstrap import InstanceBootstrap
+from providers.vast.instance_request import InstanceRequest, always_wanted
 from providers.vast.limits import Limits
 from providers.vast.machine_facts import facts_of, filled, machine_of
 from providers.vast.own_end import AGAIN, ENDING_ITSELF_DRIFT, GONE_DRIFT, OwnEnds
 from providers.vast.renting.give_back import give_back, give_back_all
 from providers.vast.renting.look import find, is_absent, look_up, surplus
-from providers.vast.renting.onstart import script
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks, forget
 from providers.vast.running_check import (
@@ -78,21 +78,10 @@ class OperationContext:
 def create(settings: InstanceSettings, context: OperationContext) -> dict[str, Any]:
     """Bring an instance online and return its outputs. If it raises, nothing stays rented."""
     rented_on = account.learned(context.market, None, lambda: True)
-    limits = settings.to_limits()
     bootstrap = bootstrap_of(settings, settings, context, in_state=False)
-    request = InstanceRequest(
-        name=settings.name,
-        label=settings.label,
-        requirements=settings.to_requirements(),
-        image=settings.server.image,
-        onstart=script(settings.access.ssh_public_key, settings.market.url_of_hosts, limits.unattended_seconds),
-        gate_port=settings.server.port,
-        image_login=settings.registry.flags if settings.registry else None,
-        ssh_public_key=settings.access.ssh_public_key,
-        confirm_wanted=context.confirm_wanted,
-    )
+    request = InstanceRequest.of(settings, context.confirm_wanted)
     served = bring_online(
-        Renter(context.market, context.clock, limits),
+        Renter(context.market, context.clock, settings.to_limits()),
         request,
         bootstrap,
         context.report_progress,

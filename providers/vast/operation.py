@@ -1,6 +1,7 @@
 """Build the context of one operation in a provider process: the market, the ledger, and output without secrets."""
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from providers.engine_watch import WatchedClock
 from providers.ledger.bucket_ledger import open_ledger
@@ -10,6 +11,7 @@ from providers.progress import print_progress
 from providers.store.client import Keys
 from providers.vast.api import label
 from providers.vast.api.guarded_market import GuardedMarket
+from providers.vast.api.session import market_session
 from providers.vast.instance_budget import open_budget
 from providers.vast.lifecycle import OperationContext
 from providers.vast.main_stack import MainStack
@@ -21,10 +23,19 @@ from providers.vast.renting.serving_marks import MarkUnknown, ServingMark
 from providers.vast.settings import InstanceSettings
 
 
-def operation_context(
+@contextmanager
+def open_operation(
+    settings: InstanceSettings, vast_key: str, clock: WatchedClock, keys: Keys
+) -> Iterator[OperationContext]:
+    """Yield the context of an operation on one instance. All its output and records pass the redaction."""
+    redaction = Redaction.of(vast_key, keys.secret, settings)
+    with market_session(settings.market, vast_key, clock, settings.limits.rents_per_hour) as market:
+        yield _context(settings, market, clock, keys, redaction)
+
+
+def _context(
     settings: InstanceSettings, market: GuardedMarket, clock: WatchedClock, keys: Keys, redaction: Redaction
 ) -> OperationContext:
-    """Return the context of an operation on one instance. All its output and records pass the redaction."""
     place = _place(settings, keys, clock)
 
     def report_progress(phase: str, text: str) -> None:

@@ -17,6 +17,7 @@ from providers.ledger.recorder import AttemptRecorder
 from providers.vast.api import errors
 from providers.vast.api.offer import Offer
 from providers.vast.failures import Failure, attempts_exhausted, describe_attempts
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.renting.rent import rent
 from providers.vast.renting.renter import Renter
 from providers.vast.search import prices, ranking
@@ -42,19 +43,19 @@ class BestOffer:
     """Rents for one create. `failures` are its earlier attempts, to which a search without an offer in time adds one."""
 
     renter: Renter
-    name: str
-    label: str
+    request: InstanceRequest
     failures: list[Failure]
     report_progress: Progress
     recorder: AttemptRecorder
     budget: Budget
     deadline: float  # monotonic seconds
 
-    def rent(self, requirements: Requirements, body: dict[str, Any]) -> tuple[int, Offer]:
-        """Return the id of the rented instance, and its offer.
+    def rent(self, requirements: Requirements) -> tuple[int, Offer]:
+        """Return the id of the rented instance, and its offer. `requirements`: those of the request, or narrower ones.
 
         Raises NoMatchingOffer, AttemptsExhausted if no offer would serve in time, and the errors of `rent_reserved`.
         """
+        body = self.request.rent_body(requirements.disk_gb)
         gone: set[int] = set()  # machines that another customer took before us
         affordable = Affordable(requirements)
         while True:
@@ -67,9 +68,9 @@ class BestOffer:
                 )
             choose = partial(ranking.choose, fit, requirements, histories)
             try:
-                with self.renter.market.claim(self.label, choose) as offer:
+                with self.renter.market.claim(self.request.label, choose) as offer:
                     instance_id = rent_reserved(
-                        self.renter, offer, body, requirements, self.recorder, self.budget, self.name
+                        self.renter, offer, body, requirements, self.recorder, self.budget, self.request.name
                     )
             except OverBudget as over:
                 affordable.refuse(over, offer, fit)
@@ -108,7 +109,7 @@ class BestOffer:
         if not quick:
             late = too_late(ranked, requirements, histories, limits, left)
             self.failures.append(Failure(None, None, "time", late))
-            raise attempts_exhausted(self.name, self.failures, limits)
+            raise attempts_exhausted(self.request.name, self.failures, limits)
         return quick, asked
 
 

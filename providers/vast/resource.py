@@ -9,8 +9,8 @@ does not use them.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pulumi
@@ -279,12 +279,14 @@ class VastInstanceProvider(ResourceProvider):
 
         `past`: the properties come from a state, which another version may have written.
         """
+        from providers.vast.operation import open_operation  # noqa: PLC0415
+
         redaction = Redaction.of(self._vast_key, self._store_keys.secret, props, also or {})
         with self._in_flight.work(str(props.get("name", "instance")), does) as work:
             try:
                 settings = read_settings(past)[0] if past else InstanceSettings.from_props(props)
                 work.settings = settings
-                with self._context(settings) as context:
+                with open_operation(settings, self._vast_key, self._clock, self._store_keys) as context:
                     return operation(settings, context)
             except operator_text.EXPECTED as error:
                 message = redaction.clean(operator_text.describe_for_operator(error, work.name, work.settings))
@@ -297,14 +299,6 @@ class VastInstanceProvider(ResourceProvider):
         from providers.vast.api.session import market_session  # noqa: PLC0415
 
         return market_session(settings.market, self._vast_key, self._clock, settings.limits.rents_per_hour)
-
-    @contextmanager
-    def _context(self, settings: InstanceSettings) -> Iterator["OperationContext"]:
-        from providers.vast.operation import operation_context  # noqa: PLC0415
-
-        redaction = Redaction.of(self._vast_key, self._store_keys.secret, settings)
-        with self._market(settings) as market:
-            yield operation_context(settings, market, self._clock, self._store_keys, redaction)
 
 
 class VastInstance(Resource, module="vast", name="Instance"):

@@ -29,10 +29,11 @@ from providers.ledger.recorder import AttemptRecorder
 from providers.store.shared_object import SharedObject
 from providers.vast.api import errors
 from providers.vast.api.offer import Offer
+from providers.vast.instance_request import rent_body
 from providers.vast.limits import Limits
 from providers.vast.rent_best import note_end, rent_reserved
 from providers.vast.renting.give_back import give_back
-from providers.vast.renting.rent import rent_body, settle
+from providers.vast.renting.rent import settle
 from providers.vast.renting.renter import Renter
 from providers.vast.search import prices
 from tests.doubles.late_market import HOUR, REQUIREMENTS, LateMarket, LateObject, OfProcess

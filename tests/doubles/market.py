@@ -21,7 +21,7 @@ from providers.vast.api.offer import Offer
 from providers.vast.api.rate_limit import NoRateLimit
 from providers.vast.api.responses import Account, PriceIncrease
 from providers.vast.api.rows import Listing
-from providers.vast.renting.rent import rent_body
+from providers.vast.instance_request import rent_body
 from sandbox.faults import Faults
 from sandbox.market.calls import Account as EmulatedAccount
 from sandbox.market.calls import Accounts

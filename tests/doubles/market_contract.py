@@ -5,11 +5,12 @@ Reading costs nothing; `renting` rents the cheapest fitting offer for a minute a
 
 from providers.engine_watch import RentingClock
 from providers.vast.api.client import VastClient
+from providers.vast.instance_request import rent_body
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.look import is_absent
 from providers.vast.renting.onstart import fingerprint, script
-from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.rent import rent
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from providers.vast.search import mismatches, query, ranking

@@ -11,7 +11,8 @@ from providers.vast.api.error_responses import refusal
 from providers.vast.api.instance import Instance
 from providers.vast.api.offer import Offer
 from providers.vast.api.rows import Listing
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements

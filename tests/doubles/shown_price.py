@@ -5,7 +5,7 @@ from pathlib import Path
 from random import Random
 
 from providers.vast.charged_price import charged_usd_per_hour
-from providers.vast.renting.rent import rent_body
+from providers.vast.instance_request import rent_body
 from providers.vast.search.search import candidates
 from review.money import priced
 from review.prospects import Look, looked

@@ -15,7 +15,8 @@ from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.api.instance import Instance
 from providers.vast.api.rows import Listing
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.serving_marks import Marks, NoMarks

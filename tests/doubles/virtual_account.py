@@ -21,8 +21,8 @@ from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.api.offer_claims import Claims
 from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.api.response_cache import ResponseCache
+from providers.vast.instance_request import rent_body
 from providers.vast.limits import Limits
-from providers.vast.renting.rent import rent_body
 from sandbox.faults import Faults
 from sandbox.hosts.spec import NoHosts
 from sandbox.market.market import Market

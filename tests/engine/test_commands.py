@@ -11,7 +11,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import NoRateLimit
-from providers.vast.renting.rent import rent_body
+from providers.vast.instance_request import rent_body
 from tests.doubles.cloud import ACCOUNT_KEY, IMAGE, REPO, Cloud
 from tests.doubles.fleet_stack import stack_id
 from tests.doubles.pulumi_stack import Engine, Stack

@@ -19,7 +19,7 @@ from bootstrap.clock import SystemClock
 from config.dialect import read_yaml
 from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import NoRateLimit
-from providers.vast.renting.rent import rent_body
+from providers.vast.instance_request import rent_body
 from tests.doubles.cloud import REPO, Cloud, running_cloud
 from tests.doubles.documented import WALK, commands_of, played_by
 from tests.doubles.pulumi_stack import PROGRAM_FOLDERS

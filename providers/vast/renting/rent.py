@@ -18,27 +18,6 @@ from providers.vast.renting.renter import Renter
 RENT_TRIES = 2  # the second follows only if the first is known to have had no effect
 
 
-def rent_body(
-    image: str, disk_gb: float, label: str, onstart: str, gate_port: int, image_login: str | None = None
-) -> dict[str, Any]:
-    """Return the body of the rent call: on demand, without a bid price.
-
-    If the instance cannot start, the market refuses the rent; it does not leave a stopped instance.
-    """
-    return {
-        "client_id": "me",
-        "image": image,
-        "disk": disk_gb,
-        "label": label,
-        "onstart": onstart,
-        "runtype": "ssh_direc ssh_proxy",
-        "env": {f"-p {gate_port}:{gate_port}": "1"},
-        "target_state": "running",
-        "cancel_unavail": True,
-        **({"image_login": image_login} if image_login else {}),
-    }
-
-
 def rent(renter: Renter, offer: Offer, body: dict[str, Any]) -> int:
     """Rent an offer under the label in `body` and return the instance's id.
 

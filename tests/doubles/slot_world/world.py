@@ -29,8 +29,8 @@ import psycopg
 from config.elastic import Elastic
 from providers.elastic.slot_output import DIGEST
 from providers.identity.tokens import token_for
+from providers.vast.instance_request import rent_body
 from providers.vast.pulumi_state import INSTANCE
-from providers.vast.renting.rent import rent_body
 from sandbox.daemon import Sandbox
 from sandbox.market.server import KEY
 from sandbox.settings import Settings

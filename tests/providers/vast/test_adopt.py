@@ -9,7 +9,8 @@ from bootstrap import errors as host_errors
 from providers.vast import lifecycle
 from providers.vast.api import errors
 from providers.vast.api.rows import Listing
-from providers.vast.create import InstanceRequest, bring_online
+from providers.vast.create import bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.adopt import Adoption, LeftToAnother
 from providers.vast.renting.renter import Renter

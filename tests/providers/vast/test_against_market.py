@@ -12,9 +12,10 @@ from providers.engine_watch import EngineWatch, WatchedClock
 from providers.vast.api import errors
 from providers.vast.api.client import VastClient
 from providers.vast.api.rate_limit import NoRateLimit, SharedRateLimit
+from providers.vast.instance_request import rent_body
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
-from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.rent import rent
 from providers.vast.renting.renter import Renter
 from providers.vast.search.query import query
 from providers.vast.search.ranking import rank

@@ -10,8 +10,9 @@ from providers.budget.errors import OverBudget
 from providers.engine_watch import EngineGone
 from providers.vast.api import errors
 from providers.vast.changes import changes
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
 from providers.vast.instance_budget import terms_of
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.machine_facts import machine_of
 from providers.vast.renting.renter import Renter

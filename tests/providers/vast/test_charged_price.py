@@ -12,8 +12,8 @@ from providers.vast.api.instance import Instance
 from providers.vast.api.responses import PriceIncrease
 from providers.vast.changes import Machine, changes
 from providers.vast.charged_price import charged_usd_per_hour, describe_announced_rise, describe_rise, has_risen, paid
+from providers.vast.instance_request import rent_body
 from providers.vast.lifecycle import OperationContext
-from providers.vast.renting.rent import rent_body
 from providers.vast.search.prices import usd_per_hour
 from providers.vast.search.query import query
 from providers.vast.settings import InstanceSettings

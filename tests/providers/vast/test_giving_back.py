@@ -12,9 +12,10 @@ from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.api.instance import Instance
 from providers.vast.api.rate_limit import SharedRateLimit
 from providers.vast.api.rows import Listing
+from providers.vast.instance_request import rent_body
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import DESTROY_AGAIN_LOOKS, give_back
-from providers.vast.renting.rent import rent, rent_body
+from providers.vast.renting.rent import rent
 from providers.vast.renting.renter import Renter
 from tests.doubles.clock import FakeClock
 from tests.doubles.market import FakeMarket, offer, raising

@@ -3,7 +3,8 @@
 import pytest
 
 from providers.vast.api import errors
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements

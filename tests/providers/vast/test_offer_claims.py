@@ -18,7 +18,8 @@ from providers.vast.api.breaker import Breaker
 from providers.vast.api.guarded_market import GuardedMarket
 from providers.vast.api.offer import Offer
 from providers.vast.api.offer_claims import LISTED_SECONDS, LONGEST_SECONDS, Claims
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.renter import Renter
 from providers.vast.search import prices, ranking

@@ -8,10 +8,10 @@ from bootstrap.services import Progress
 from providers.ledger.event import Outcome, Reason
 from providers.vast.api.errors import ImageRefused, RentalFailed, SettingsInvalid
 from providers.vast.api.instance import Failed, Instance, classify
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest, rent_body
 from providers.vast.limits import Limits
 from providers.vast.redaction import Redaction
-from providers.vast.renting.rent import rent_body
 from providers.vast.renting.renter import Renter
 from providers.vast.search.requirements import Requirements
 from providers.vast.settings import InstanceSettings

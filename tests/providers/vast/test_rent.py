@@ -6,10 +6,11 @@ import pytest
 
 from providers.engine_watch import EngineGone
 from providers.vast.api import errors
+from providers.vast.instance_request import rent_body
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.look import is_absent
-from providers.vast.renting.rent import rent, rent_body, settle
+from providers.vast.renting.rent import rent, settle
 from providers.vast.renting.renter import Renter
 from providers.vast.renting.wait import wait_until_running
 from tests.doubles.clock import FakeClock

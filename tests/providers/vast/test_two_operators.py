@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from providers.vast.create import InstanceRequest, Served, bring_online
+from providers.vast.create import Served, bring_online
+from providers.vast.instance_request import InstanceRequest
 from providers.vast.limits import Limits
 from providers.vast.renting.give_back import give_back
 from providers.vast.renting.renter import Renter

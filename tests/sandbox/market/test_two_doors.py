@@ -9,7 +9,7 @@ from bootstrap.clock import SystemClock
 from providers.vast.api.client import VastClient
 from providers.vast.api.errors import VastError
 from providers.vast.api.rate_limit import NoRateLimit
-from providers.vast.renting.rent import rent_body
+from providers.vast.instance_request import rent_body
 from sandbox.faults import FAULTS
 from sandbox.market.market import Market
 from sandbox.testing import RunningMarket, running_market
