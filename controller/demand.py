@@ -1,4 +1,4 @@
-"""Who asks for instances of a fleet, and how much load was measured; pure.
+"""The claims on a fleet and its measured load; pure.
 
 Load that could not be measured is unknown, which is not 0. It never makes a fleet smaller.
 """
@@ -24,16 +24,16 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class HostLoad:
-    """What one instance's gate told: requests in flight, and seconds since the last one by the host's own clock.
+class Seen:
+    """The report of one instance's gate: requests in flight, and seconds since the last one by the host's own clock.
 
-    `admitted` is a mark that changes with each line of the log of admitted requests. `closed_seconds`: for so long the
+    `admitted` is a mark that changes with each line of the log of admitted requests. `closed_seconds`: how long the
     controller has seen the gate closed. `opens`: whether a controller may open it, or it is open; None if unknown.
     """
 
     in_flight: int | None
     idle_seconds: float | None = None
-    age_seconds: float = 0.0  # since it was told
+    age_seconds: float = 0.0  # since the host reported it
     admitted: str | None = None
     closed_seconds: float = 0.0
     opens: bool | None = None
@@ -46,7 +46,7 @@ class HostLoad:
 
 @dataclass(frozen=True)
 class Queue:
-    """What waits in front of the instances: requests that are held, and jobs. None is unknown."""
+    """Held requests and jobs in front of the instances. None: unknown."""
 
     held: int | None = 0
     jobs: int | None = 0
@@ -54,19 +54,19 @@ class Queue:
 
 @dataclass(frozen=True)
 class Load:
-    """Requests that were counted, at least; what could not be counted; and since when no host has served anybody.
+    """A lower bound of the fleet's requests, the parts that are unknown, and the shortest idle time that a host reported.
 
-    `barred`: so many slots that leave cannot come back, because their hosts let no controller open their gates.
+    `barred`: the number of leaving slots whose gates no controller may open.
     """
 
     requests: int
     unknown: tuple[str, ...] = ()
-    idle_seconds: float = math.inf  # the least that a host told
-    untold: bool = False  # whether a host that serves does not tell it
+    idle_seconds: float = math.inf
+    untold: bool = False  # whether a serving host reports no idle time
     barred: int = 0
 
 
-SILENT = HostLoad(None)
+SILENT = Seen(None)
 SERVING = frozenset({State.READY, State.LEAVING})
 
 
@@ -76,10 +76,10 @@ def live(claims: Iterable[Claim], fleet: str, wall: float) -> tuple[Claim, ...]:
     return tuple(sorted(found, key=lambda claim: (claim.expires_at, claim.id)))
 
 
-def measure(slots: Iterable[Slot], seen: Mapping[int, HostLoad], queue: Queue) -> Load:
-    """Add up the load of a fleet: in flight at every instance that tells it, held, and jobs.
+def measure(slots: Iterable[Slot], seen: Mapping[int, Seen], queue: Queue) -> Load:
+    """Add up the load of a fleet: requests in flight at every instance that reports them, held requests, and jobs.
 
-    One that serves or leaves and does not tell is unknown. One that boots may have been reached already.
+    An instance that serves or leaves and reports nothing is unknown. One that boots may already have requests.
     """
     requests, unknown, idle, untold, barred = 0, [], math.inf, False, 0
     for slot in slots:

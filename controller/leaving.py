@@ -3,8 +3,8 @@
     close the gate -> see it closed -> half a second -> nothing in flight, and the log of admitted requests unchanged -> end
 
 A request that passed the gate just before it closed shows up in flight within the half second. If the slot was chosen because
-it was idle, a request that got in brings it back. Otherwise the slot waits for its requests, for as long as one may take at
-most. Every moment is of the deciding process's own monotonic clock: a wall clock that jumps ends no wait.
+it was idle, a request that got in brings it back. Otherwise the slot waits for its requests, at most for the longest
+duration of one. Every moment is of the deciding process's own monotonic clock: a wall clock that jumps ends no wait.
 """
 
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ class Gate(Enum):
 
 
 @dataclass(frozen=True)
-class GateLook:
+class Look:
     """One look at a host: its gate, requests in flight, and a mark that changes with each line of the log of admitted
     requests.
     """
@@ -37,12 +37,12 @@ class GateLook:
 
 @dataclass(frozen=True)
 class Leaving:
-    """What is known of a slot on its way out.
+    """The known facts of a slot that leaves.
 
-    `longest_seconds`: so long may one request take. `strict`: it was idle when it was chosen; `admitted` is the log's mark at
-    that moment. `locked`: the slot is `ending`, and this process holds its lock, so nobody else opens the gate. `dead`: the
-    slot's own refresh said that the instance serves no more. A host that is silent before its gate was seen closed stays,
-    until it answers or is dead: it may serve those who reach it.
+    `longest_seconds`: the longest duration of one request. `strict`: it was idle when it was chosen; `admitted` is the log's
+    mark at that moment. `locked`: the slot is `ending`, and this process holds its lock, so no other process opens the gate.
+    `dead`: the slot's own refresh said that the instance serves no more. A host that fell silent before its gate was seen
+    closed stays until it answers or is dead: clients may still reach it.
     """
 
     longest_seconds: float
@@ -65,14 +65,14 @@ class Next(Enum):
 
 @dataclass(frozen=True)
 class Answer:
-    """What to do, why, and what is known from now on."""
+    """The next act, its reason, and the slot's facts from now on."""
 
     next: Next
     reason: Reason
     leaving: Leaving
 
 
-def step(leaving: Leaving, look: GateLook, settle: float = SETTLE_SECONDS) -> Answer:
+def step(leaving: Leaving, look: Look, settle: float = SETTLE_SECONDS) -> Answer:
     """Judge one look. The caller looks again after `settle` seconds or more, until the answer is END or REOPEN."""
     if look.gate is Gate.UNKNOWN:
         return _silent(leaving, look)
@@ -86,7 +86,7 @@ def step(leaving: Leaving, look: GateLook, settle: float = SETTLE_SECONDS) -> An
     return _closed(leaving, look, settle)
 
 
-def _closed(leaving: Leaving, look: GateLook, settle: float) -> Answer:
+def _closed(leaving: Leaving, look: Look, settle: float) -> Answer:
     """Judge a look at a host that tells everything, behind a closed gate."""
     moved = leaving.admitted is not None and look.admitted != leaving.admitted
     if leaving.strict and (moved or look.in_flight):
@@ -104,8 +104,8 @@ def _closed(leaving: Leaving, look: GateLook, settle: float) -> Answer:
     return Answer(Next.END, Reason(Rule.QUIET, says), leaving)
 
 
-def _silent(leaving: Leaving, look: GateLook) -> Answer:
-    """Judge a look that does not tell enough: it counts as busy, unless the instance is dead by another source."""
+def _silent(leaving: Leaving, look: Look) -> Answer:
+    """Judge a look that lacks facts: the host counts as busy, unless another source says that the instance is dead."""
     silent = replace(leaving, quiet_at=None)
     if leaving.dead and look.gate is Gate.UNKNOWN:
         return Answer(Next.END, Reason(Rule.SILENT, "the instance is dead, and its host does not answer"), silent)
@@ -115,8 +115,8 @@ def _silent(leaving: Leaving, look: GateLook) -> Answer:
     return _bounded(silent, look, reason)
 
 
-def _bounded(leaving: Leaving, look: GateLook, otherwise: Reason) -> Answer:
-    """Wait, unless no request that was let in can still be allowed to run."""
+def _bounded(leaving: Leaving, look: Look, otherwise: Reason) -> Answer:
+    """Wait, unless every admitted request has passed the longest duration of one."""
     since = leaving.closed_at
     if since is not None and look.at - since >= leaving.longest_seconds:
         says = (

@@ -11,17 +11,17 @@ GAP_SECONDS = 30.0  # no tick ran for so long: the wanted count meanwhile is unk
 
 @dataclass(frozen=True)
 class Memory:
-    """Since when somebody has watched, when something was wanted last, and the counts that may still be a maximum."""
+    """The counts that may still be the window's maximum, and three moments of the controller's clock."""
 
-    since: float | None = None
-    last: float = 0.0
-    wanted_at: float = 0.0  # when the count was last above 0, or a host served last
+    since: float | None = None  # when the controller began to watch without a gap
+    last: float = 0.0  # when it counted last
+    wanted_at: float = 0.0  # when the fleet last needed an instance: its count was above 0, or a host served
     counts: tuple[tuple[float, int], ...] = ()  # (moment, count), falling: later and larger ones displace earlier ones
 
     def add(self, now: float, count: int, keep_seconds: float, idle_seconds: float) -> "Memory":
         """Return the memory with the count of this moment. After a gap it begins anew.
 
-        `idle_seconds` is the least time for which a host has been idle. It tells of requests between two looks.
+        `idle_seconds` is the shortest idle time that a host reported. It reveals requests between two looks.
         """
         gap = not 0 <= now - self.last <= GAP_SECONDS
         if self.since is None or gap:
@@ -36,7 +36,7 @@ class Memory:
         )
 
     def watched(self, now: float) -> float:
-        """Return for how many seconds somebody has watched without a gap."""
+        """Return for how many seconds the controller has watched without a gap."""
         return 0.0 if self.since is None else now - self.since
 
     def most(self, now: float, seconds: float) -> int:
@@ -44,5 +44,5 @@ class Memory:
         return max((count for at, count in self.counts if at >= now - seconds), default=0)
 
     def unwanted(self, now: float) -> float:
-        """Return for how many seconds nothing has been wanted."""
+        """Return for how many seconds the fleet has needed no instance."""
         return now - self.wanted_at

@@ -1,4 +1,4 @@
-"""What happens to which slot, so that a fleet comes to its desired count; pure.
+"""Choose the moves of slots that bring a fleet to its desired count; pure.
 
 A booting slot counts as capacity on the way up. On the way down it counts as nothing: an instance that serves leaves only if
 enough others serve already.
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from config.elastic import Elastic
-from controller.demand import SILENT, HostLoad, Load
+from controller.demand import SILENT, Load, Seen
 from controller.reasons import Reason, Rule
 from controller.slots import CAPACITY, Slot, State, cool_until
 
 CLOSED_SECONDS = 60.0  # a host that closes its gate to end itself is gone sooner
-FAILING_MOST = 3  # slots of one fleet that fail beside each other before no further one is tried
+FAILING_MOST = 3  # while so many slots of one fleet fail, the controller tries no further index
 
 
 class Act(Enum):
@@ -24,13 +24,16 @@ class Act(Enum):
     START = "start"  # write `renting`, then run its stack's `up`
     REOPEN = "reopen"  # open the gate, then write `ready`
     LEAVE = "leave"  # write `leaving`, then close the gate
-    CLEAR = "clear"  # of what failed: write `ending`, then run its stack's destroy
-    MEND = "mend"  # of what is `ready`: run its stack's `up`, which proves the endpoint and opens the gate
+    CLEAR = "clear"  # a failed slot: write `ending`, then run its stack's destroy
+    MEND = "mend"  # a `ready` slot: run its stack's `up`, which proves the endpoint and opens the gate
 
 
 @dataclass(frozen=True)
 class Move:
-    """One act on one slot. `strict`: it had served nobody for the window; it comes back if somebody gets in."""
+    """One act on one slot.
+
+    `strict`: the slot was idle for the whole window. It serves again if a request arrives before its gate closes.
+    """
 
     act: Act
     index: int
@@ -40,7 +43,7 @@ class Move:
 
 @dataclass(frozen=True)
 class Plan:
-    """The moves of one tick, and why further ones that the count wants do not happen."""
+    """The moves of one tick. `held`: why the plan makes fewer moves than the count asks for."""
 
     moves: tuple[Move, ...]
     held: tuple[Reason, ...] = ()
@@ -50,15 +53,15 @@ def plan(
     desired: int,
     elastic: Elastic | None,
     slots: Sequence[Slot],
-    seen: Mapping[int, HostLoad],
+    seen: Mapping[int, Seen],
     wall: float,
     capacity: AbstractSet[State] = CAPACITY,
     failing_most: int = FAILING_MOST,
 ) -> Plan:
-    """Return the moves towards `desired`: clear what failed, mend what somebody closed, reopen, start; or leave.
+    """Return the moves towards `desired`: clear failed slots, mend closed ones, reopen, start; or leave.
 
-    `slots` are the rows of the table, absent ones that failed before included. `wall` is unix seconds. Without bounds the
-    stack is being destroyed: what failed is cleared, and the rest is left to who destroys.
+    `slots` are the rows of the table, absent ones that failed before included. `wall` is unix seconds. Without bounds, a
+    destroy of the stack is under way. The plan then only clears failed slots.
     """
     moves = [
         Move(Act.CLEAR, slot.index, Reason(Rule.CLEAR, f"it failed, {slot.failures} times on end"))
@@ -77,8 +80,8 @@ def plan(
     return Plan((*moves, *leaving), held)
 
 
-def mended(slots: Sequence[Slot], seen: Mapping[int, HostLoad]) -> list[Move]:
-    """Return the slots that should serve behind a closed gate: the host started anew, or a late controller closed it."""
+def mended(slots: Sequence[Slot], seen: Mapping[int, Seen]) -> list[Move]:
+    """Return moves that mend `ready` slots with a closed gate: the host restarted, or a late controller closed it."""
     closed = {slot.index: seen.get(slot.index, SILENT).closed_seconds for slot in slots if slot.state is State.READY}
     return [
         Move(Act.MEND, index, Reason(Rule.GATE_CLOSED, f"it should serve, and its gate is closed for {seconds:.0f} s"))
@@ -87,8 +90,8 @@ def mended(slots: Sequence[Slot], seen: Mapping[int, HostLoad]) -> list[Move]:
     ]
 
 
-def reopened(slots: Sequence[Slot], seen: Mapping[int, HostLoad], missing: int) -> list[Move]:
-    """Return slots that come back instead of leaving: the last that would have been chosen to leave comes back first.
+def reopened(slots: Sequence[Slot], seen: Mapping[int, Seen], missing: int) -> list[Move]:
+    """Return moves that reopen leaving slots. The order is the reverse of the order in which slots are chosen to leave.
 
     A host that started anew meanwhile, or that ends itself, lets no controller open its gate. Its slot does not come back.
     """
@@ -100,10 +103,10 @@ def reopened(slots: Sequence[Slot], seen: Mapping[int, HostLoad], missing: int) 
     ]
 
 
-def spared(elastic: Elastic, slots: Sequence[Slot], seen: Mapping[int, HostLoad], load: Load) -> dict[int, Reason]:
-    """Return the slots that leave and do not end now, and why: while part of the load is unknown, they may be wanted back.
+def spared(elastic: Elastic, slots: Sequence[Slot], seen: Mapping[int, Seen], load: Load) -> dict[int, Reason]:
+    """Return the leaving slots that must not end now, and why: part of the load is unknown, so the fleet may need them.
 
-    A controller that has just begun does not know yet what another one measured. One that cannot come back is not spared.
+    A controller that has just begun does not know yet what another one measured. A slot that cannot come back is not spared.
     """
     if not load.unknown or sum(slot.state in CAPACITY for slot in slots) >= elastic.max:
         return {}
@@ -115,10 +118,10 @@ def spared(elastic: Elastic, slots: Sequence[Slot], seen: Mapping[int, HostLoad]
 def started(
     slots: Sequence[Slot], elastic: Elastic, missing: int, wall: float, failing_most: int = FAILING_MOST
 ) -> tuple[list[Move], tuple[Reason, ...]]:
-    """Return the slots to rent, the lowest free indexes first, and why not all that are missing.
+    """Return the slots to rent, the lowest free indexes first, and why they are fewer than the missing ones.
 
-    No more are paid than `max`, those included that leave, end or failed. An index that failed waits until it has cooled
-    off. While several fail, no further index is tried.
+    At most `max` slots cost money at once, including those that leave, end or failed. A failed index waits until it has
+    cooled off. While several fail, the controller tries no further index.
     """
     if missing <= 0:
         return [], ()
@@ -159,12 +162,12 @@ def _why_not_more(
 
 
 def left(
-    slots: Sequence[Slot], elastic: Elastic, seen: Mapping[int, HostLoad], desired: int
+    slots: Sequence[Slot], elastic: Elastic, seen: Mapping[int, Seen], desired: int
 ) -> tuple[list[Move], tuple[Reason, ...]]:
-    """Return the slots to leave, and why not as many as the count wants.
+    """Return the slots to leave, and why they are fewer than the count asks for.
 
-    A slot that serves a claim stays, and so does one whose load is unknown. Of the others goes first: one beyond `max`, an
-    idle one, the one with fewest requests, the dearest, the highest index.
+    A slot that serves a claim stays, and so does one whose load is unknown. The others leave in this order: beyond `max`,
+    idle, fewest requests, dearest, highest index.
     """
     ready = [slot for slot in slots if slot.state is State.READY]
     excess = len(ready) - desired
@@ -180,7 +183,7 @@ def left(
     return moves, (Reason(Rule.NO_VICTIM, says, {"claimed": claimed, "ready": len(ready)}),)
 
 
-def _leave(slot: Slot, look: HostLoad, ready: int, desired: int, window: float) -> Move:
+def _leave(slot: Slot, look: Seen, ready: int, desired: int, window: float) -> Move:
     requests = look.in_flight or 0
     price = "at an unknown price" if slot.usd_per_hour is None else f"at ${slot.usd_per_hour:.3f}/h"
     says = f"{ready} serve and {desired} are wanted; slot {slot.index} has {requests} requests {price}"
@@ -195,6 +198,6 @@ def _leave(slot: Slot, look: HostLoad, ready: int, desired: int, window: float) 
     return Move(Act.LEAVE, slot.index, Reason(Rule.VICTIM, says, facts), strict=unused)
 
 
-def _ease(slot: Slot, seen: Mapping[int, HostLoad]) -> tuple[int, float, int]:
+def _ease(slot: Slot, seen: Mapping[int, Seen]) -> tuple[int, float, int]:
     """Sort slots by how little their leaving costs: fewest requests, dearest, highest index."""
     return seen.get(slot.index, SILENT).in_flight or 0, -(slot.usd_per_hour or 0.0), -slot.index

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from config.elastic import Elastic
 from config.rollout import RolloutConfig
-from controller.demand import SILENT, Claim, HostLoad, Queue
-from controller.leaving import Gate, GateLook
+from controller.demand import SILENT, Claim, Queue, Seen
+from controller.leaving import Gate, Look
 from controller.money import Money
 from controller.plan import Plan
 from controller.reasons import Reason
 from controller.scaling import Decision
-from controller.slots import Slot, SlotEvent
+from controller.slots import Event, Slot
 
 Value = TypeVar("Value")
 
@@ -34,19 +34,19 @@ Steps = Generator[Pause, None, Value]
 
 
 class RunEnd(NamedTuple):
-    """What a slot process tells at its end: the event for the slot's row, and the row as it was written at the start.
+    """The result of a slot process: the event for the slot's row, and the row as the process wrote it at its start.
 
     `proves`: if the slot serves, the rows whose change to the same config had failed before.
     """
 
-    event: SlotEvent
+    event: Event
     begun: Slot
     usd_per_hour: float | None
     reasons: tuple[Reason, ...]
     proves: tuple[Slot, ...] = ()
 
 
-class SlotId(NamedTuple):
+class Place(NamedTuple):
     """One slot of one fleet."""
 
     fleet: str
@@ -57,8 +57,8 @@ class SlotId(NamedTuple):
         return f"slot {self.slot} of {self.fleet}"
 
 
-class WorldUnavailable(Exception):
-    """Part of the world does not answer, so that nothing is known and nothing is done. The text is for the operator."""
+class Unavailable(Exception):
+    """Part of the world does not answer. The loop knows nothing of it and does nothing. The text is for the operator."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,14 @@ class Fleet:
 
 
 @dataclass(frozen=True)
-class HostObservation:
+class Sight:
     """One look at a host: its gate, and its load."""
 
-    look: GateLook
-    seen: HostLoad = SILENT
+    look: Look
+    seen: Seen = SILENT
 
 
-class MarketStatus(Enum):
+class Life(Enum):
     """What the market says of the instance under a slot's label."""
 
     THERE = "there"
@@ -93,7 +93,7 @@ class MarketStatus(Enum):
 
 
 @dataclass(frozen=True)
-class UpResult:
+class Came:
     """How an `up` of a slot's stack ended. `fresh`: nothing under it had ever served. `says` is for the operator."""
 
     served: bool
@@ -103,8 +103,8 @@ class UpResult:
     endpoint: str = ""
 
 
-class SlotLock(Protocol):
-    """What the block of a slot's lock is given. It is true if this process got the lock."""
+class Held(Protocol):
+    """The handle that a slot's lock gives to its block. It is true if this process got the lock."""
 
     def __bool__(self) -> bool:
         """Return whether this process got the lock."""
@@ -127,8 +127,9 @@ class Rows(Protocol):
     """The table of slots and claims. Each method raises if the table does not answer."""
 
     def lead(self) -> bool:
-        """Return whether this process decides: the first to ask does while it is connected. The call that notices its loss
-        says no.
+        """Return whether this process leads. The first process that asks leads while its connection lasts.
+
+        The call that notices a lost connection returns False.
         """
 
     def fleets_with_slots(self) -> Iterable[str]:
@@ -138,9 +139,9 @@ class Rows(Protocol):
         """Return the rows of a fleet."""
 
     def write(
-        self, fleet: str, was: Slot, now: Slot, event: SlotEvent | None = None, reasons: tuple[Reason, ...] = ()
+        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
     ) -> bool:
-        """Write a row if nobody has written it since it was read, and with it what happened; say whether."""
+        """Write a row, with the event, if no process has written it since `was` was read. Return whether it did."""
 
     def set_endpoint(self, fleet: str, index: int, endpoint: str) -> None:
         """Keep where a slot answers, until it is absent."""
@@ -148,7 +149,7 @@ class Rows(Protocol):
     def claims(self) -> tuple[Claim, ...]:
         """Return all claims, expired ones too."""
 
-    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[SlotLock]:
+    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[Held]:
         """Hold a slot's lock, or say at once that another process has it."""
 
 
@@ -156,49 +157,49 @@ class Fleets(Protocol):
     """The applied main stack."""
 
     def applied(self, *, fresh: bool = False) -> Mapping[str, Fleet]:
-        """Return the elastic fleets; one that is being destroyed is absent. `fresh`: read now. Raises WorldUnavailable."""
+        """Return the elastic fleets; one that is being destroyed is absent. `fresh`: read now. Raises Unavailable."""
 
 
 class Hosts(Protocol):
-    """The slots' hosts. Many at once, each in bounded time. A host that does not answer is left out of the answer."""
+    """The slots' hosts. Many at once, each in bounded time. The answer leaves out hosts that do not answer."""
 
-    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
+    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
         """Return what each host tells now."""
 
-    def close(self, places: Collection[SlotId]) -> None:
+    def close(self, places: Collection[Place]) -> None:
         """Close gates. The next look shows which are closed."""
 
-    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
+    def open(self, places: Collection[Place]) -> Collection[Place]:
         """Open the gates of hosts that serve; return those that are open."""
 
 
 class Market(Protocol):
     """The market's word on slots, under the label of each."""
 
-    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
-        """Return what is known of each place; absent ones are unknown. Never raises."""
+    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+        """Return the market's word on each place; absent places are unknown. Never raises."""
 
 
 class Stacks(Protocol):
     """The slots' stacks. The caller of `up`, `made_of` and `destroy` holds the slot's lock.
 
-    They raise WorldUnavailable if the outcome is unknown.
+    They raise Unavailable if the outcome is unknown.
     """
 
-    def up(self, place: SlotId) -> Steps[UpResult]:
-        """Rent and boot, or adopt and repair what is there; then open the gate."""
+    def up(self, place: Place) -> Steps[Came]:
+        """Rent and boot an instance, or adopt and repair the one that is there; then open the gate."""
 
-    def digests(self, places: Collection[SlotId]) -> Mapping[SlotId, str]:
-        """Return what slots were made of at their last `up` that ended well, as far as it is known. Asks nobody."""
+    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+        """Return the digests that this process knows, each of a slot's last `up` that ended well. Sends no request."""
 
-    def made_of(self, place: SlotId) -> Steps[str | None]:
-        """Read from the slot's state what it was made of at its last `up` that ended well; None if nothing says it."""
+    def made_of(self, place: Place) -> Steps[str | None]:
+        """Read from the slot's state the digest of its last `up` that ended well; None if the state has none."""
 
-    def doubt(self, places: Collection[SlotId] | None = None) -> None:
-        """Read states anew: what is known of these slots may be of an earlier instance. None: forget all."""
+    def doubt(self, places: Collection[Place] | None = None) -> None:
+        """Read states anew: the known digests may be of earlier instances. None: forget all."""
 
-    def destroy(self, place: SlotId) -> Steps[bool]:
-        """Give back all under the slot's label and remove the stack; True if that is certain."""
+    def destroy(self, place: Place) -> Steps[bool]:
+        """Give back all instances under the slot's label and remove the stack. Return whether that is certain."""
 
 
 class Task(Protocol):
@@ -210,23 +211,23 @@ class Task(Protocol):
 
     @property
     def run_end(self) -> RunEnd | None:
-        """What it tells at its end; None if nothing is sure."""
+        """Its result at its end; None if the outcome is unknown."""
 
 
 class Tasks(Protocol):
-    """What runs slot processes beside the loop. They end with this process."""
+    """Run slot processes beside the loop. They end with this process."""
 
-    def start(self, place: SlotId, steps: Steps[RunEnd | None], boots: bool) -> Task:
+    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> Task:
         """Start one. `boots`: it may take as long as a boot, and counts among those of which few run at once."""
 
 
 class Purse(Protocol):
-    """What rents may cost."""
+    """The cost that rents may have."""
 
     def money(self, fleet: str, applied: Mapping[str, Fleet], rows: Mapping[str, Sequence[Slot]]) -> Money:
-        """Return budgets and spend for one fleet. Spend that cannot be read is unknown in it.
+        """Return budgets and spend for one fleet. Spend is unknown in it if it cannot be read.
 
-        Raises WorldUnavailable.
+        Raises Unavailable.
         """
 
 
@@ -236,24 +237,24 @@ class Ledger(Protocol):
     def decided(self, decision: Decision, plan: Plan) -> None:
         """Note what a fleet should have, and why."""
 
-    def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
+    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
         """Note a change of a row that was written."""
 
     def dropped(self, fleet: str, index: int | None, reason: Reason) -> None:
-        """Note that something decided is not done."""
+        """Note that the loop drops a decision."""
 
     def failed(self, what: str, error: Exception) -> None:
         """Note that a part of a tick failed."""
 
 
 def no_queue(_fleet: str) -> Queue:
-    """Say that nothing waits in front of the instances: there is no gateway."""
+    """Return an empty queue: no gateway stands in front of the instances."""
     return Queue()
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything of the world together. `queue` returns what waits in front of a fleet's instances."""
+    """Everything of the world together. `queue` returns the requests and jobs that wait in front of a fleet's instances."""
 
     rows: Rows
     fleets: Fleets
@@ -267,6 +268,6 @@ class Ports:
     queue: Callable[[str], Queue] = field(default=no_queue)
 
 
-def unseen(at: float) -> HostObservation:
+def unseen(at: float) -> Sight:
     """Return the sight of a host that does not answer."""
-    return HostObservation(GateLook(at, Gate.UNKNOWN))
+    return Sight(Look(at, Gate.UNKNOWN))

@@ -3,7 +3,8 @@
     desired = clamp(max(claims, ceil(load / requestsPerInstance)), min, max), then cut by money
 
 Each rule is a function of `STEPS`, in their order. A rule takes the situation and a draft, and returns the draft with its
-count changed and its reason added. Up at once; down only to the most that was wanted over a window; unknown never down.
+count changed and its reason added. The count rises at once. It falls only to the largest count wanted within the window,
+and never while load is unknown.
 """
 
 import math
@@ -17,7 +18,7 @@ from controller.money import Money, affordable
 from controller.reasons import Reason, Rule
 from controller.slots import CAPACITY, Slot, State
 
-TOLERANCE = 0.1  # of the count: so far may the load be from it without a change
+TOLERANCE = 0.1  # share of the count by which the load may differ without a change
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Situation:
 
     @property
     def capacity(self) -> int:
-        """How many slots serve or will."""
+        """The number of slots that serve or will serve."""
         return sum(slot.state in CAPACITY for slot in self.slots)
 
 
@@ -54,7 +55,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class Decision:
-    """The count that a fleet should have, what it has, every rule that spoke, and what to remember for the next one."""
+    """The count that a fleet should have, its capacity, the reasons, and the memory for the next decision."""
 
     fleet: str
     desired: int
@@ -76,7 +77,7 @@ Step = Callable[[Situation, Draft], Draft]
 
 
 def claimed(situation: Situation, draft: Draft) -> Draft:
-    """Want one instance for each that a live claim asks for."""
+    """Want as many instances as the live claims ask for together."""
     count = sum(claim.count for claim in situation.claims)
     if not count:
         return draft
@@ -85,7 +86,7 @@ def claimed(situation: Situation, draft: Draft) -> Draft:
 
 
 def loaded(situation: Situation, draft: Draft, tolerance: float = TOLERANCE) -> Draft:
-    """Want as many instances as the load needs. A need that is near the count that there is changes nothing."""
+    """Want as many instances as the load needs. A need near the present capacity changes nothing."""
     load, each, there = situation.load, situation.elastic.requests_per_instance, situation.capacity
     need = load.requests / each
     count = math.ceil(need)
@@ -100,7 +101,7 @@ def loaded(situation: Situation, draft: Draft, tolerance: float = TOLERANCE) -> 
 
 
 def held_by_doubt(situation: Situation, draft: Draft) -> Draft:
-    """Want no fewer than there are while part of the load is unknown."""
+    """While part of the load is unknown, want at least the present capacity."""
     if not situation.load.unknown or draft.count >= situation.capacity:
         return draft
     what = situation.load.unknown
@@ -109,7 +110,10 @@ def held_by_doubt(situation: Situation, draft: Draft) -> Draft:
 
 
 def held_by_the_window(situation: Situation, draft: Draft) -> Draft:
-    """Remember the count, and want no fewer than the most of the window, nor than there are before a window was watched."""
+    """Record the count, and hold its fall at the window's largest count.
+
+    Until the controller has watched for a whole window, the count does not fall below the present capacity.
+    """
     seconds, now, there = situation.elastic.down_seconds, situation.now, situation.capacity
     memory = situation.memory.add(now, draft.count, seconds, situation.load.idle_seconds)
     draft = replace(draft, memory=memory)
@@ -127,7 +131,7 @@ def held_by_the_window(situation: Situation, draft: Draft) -> Draft:
 
 
 def held_while_in_use(situation: Situation, draft: Draft) -> Draft:
-    """Keep one instance until nothing was wanted, and no host served anybody, for the idle window."""
+    """Keep one instance until the fleet has needed none, and no host has served a request, for the idle window."""
     if draft.count > 0 or situation.elastic.min > 0 or not situation.capacity:
         return draft
     seconds, unwanted = situation.elastic.idle_seconds, draft.memory.unwanted(situation.now)
@@ -150,7 +154,7 @@ def clamped(situation: Situation, draft: Draft) -> Draft:
 
 
 def cut_by_money(situation: Situation, draft: Draft) -> Draft:
-    """Want no rent that the budget does not hold. What is rented already stays."""
+    """Cut the count to what the budget allows. Instances that are already rented stay."""
     paid = sum(slot.paid for slot in situation.slots)
     leaving = sum(slot.state is State.LEAVING for slot in situation.slots)
     back = leaving - situation.load.barred  # reopening rents nothing

@@ -1,7 +1,7 @@
 """One tick over all elastic fleets: observe, repair, decide, write, act, with a seam after each.
 
-The order is what the histories prove: a row is written before the slot is acted on, a gate is opened before `ready` is
-written, a decision that rests on an old look is dropped.
+Tests with random histories check this order. The loop writes a row before it acts on the slot, and opens a gate before it
+writes `ready`. It drops a decision that rests on an old look.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from controller import scaling
-from controller.demand import Claim, HostLoad, Queue
+from controller.demand import Claim, Queue, Seen
 from controller.leaving import Leaving
 from controller.loop import slot_run
 from controller.loop.drain import drain, reopen
@@ -17,9 +17,9 @@ from controller.loop.known import DEAD_SECONDS, Known
 from controller.loop.rows import happened
 from controller.loop.rules import Rules
 from controller.plan import Act, Move, Plan
-from controller.ports import Fleet, HostObservation, MarketStatus, Pause, Ports, SlotId, Steps
+from controller.ports import Fleet, Life, Pause, Place, Ports, Sight, Steps
 from controller.reasons import Reason, Rule
-from controller.slots import Slot, SlotEvent, State
+from controller.slots import Event, Slot, State
 
 TICK_SECONDS = 10.0
 
@@ -28,7 +28,7 @@ Rows = dict[str, tuple[Slot, ...]]
 
 @dataclass(frozen=True)
 class Observed:
-    """What one tick looked at. It started to look at `began`, by the monotonic clock, and at `wall`, in unix seconds."""
+    """The facts of one tick. It began to look at `began`, by the monotonic clock, and at `wall`, in unix seconds."""
 
     began: float
     wall: float
@@ -36,8 +36,8 @@ class Observed:
     claims: tuple[Claim, ...]
     rows: Rows
     queues: Mapping[str, Queue]
-    sights: Mapping[SlotId, HostObservation]
-    lives: Mapping[SlotId, MarketStatus]
+    sights: Mapping[Place, Sight]
+    lives: Mapping[Place, Life]
 
 
 @dataclass(eq=False)
@@ -67,7 +67,7 @@ class Loop:
         return leads
 
     def leads(self) -> bool:
-        """Return whether this process leads. One that led before, and not all the time since, begins anew."""
+        """Return whether this process leads. If it lost the lead in between, it forgets what it knew."""
         leads = self.ports.rows.lead()
         if leads and not self.led:
             for known in self.known.values():
@@ -76,12 +76,12 @@ class Loop:
         self.led = leads
         return leads
 
-    def off(self, began: float) -> Reason | None:
-        """Return why what was decided on a look at `began` is not done any more."""
+    def why_dropped(self, began: float) -> Reason | None:
+        """Return why decisions from a look at `began` must be dropped, else None."""
         return self.rules.late(began, self.ports.clock.monotonic()) or self.rules.led(self.leads())
 
     def tick(self) -> Steps[None]:
-        """Bring every fleet one step nearer to what it should be."""
+        """Bring every fleet one step nearer to its desired state."""
         yield from self.reap()
         for known in self.known.values():
             known.undecided()
@@ -92,8 +92,8 @@ class Loop:
                 yield from self.steer(self.of(fleet), observed)
             except Exception as error:  # noqa: BLE001 -- one fleet's trouble holds up no other
                 self.ports.ledger.failed(f"fleet {fleet}", error)
-            observed.rows[fleet] = self.ports.rows.slots(fleet)  # what it rents is a part of the next one's money
-        yield from drain(self.ports, self.rules, self.known, partial(self.off, observed.began))
+            observed.rows[fleet] = self.ports.rows.slots(fleet)  # its rents count in the money of the next fleet
+        yield from drain(self.ports, self.rules, self.known, partial(self.why_dropped, observed.began))
         yield from self.run_slots()
 
     def of(self, fleet: str) -> Known:
@@ -109,7 +109,7 @@ class Loop:
         rows = {name: ports.rows.slots(name) for name in names}
         claims = ports.rows.claims()
         queues = {name: ports.queue(name) for name in names}
-        paid = [SlotId(name, row.index) for name, found in rows.items() for row in found if row.paid]
+        paid = [Place(name, row.index) for name, found in rows.items() for row in found if row.paid]
         return Observed(began, wall, applied, claims, rows, queues, ports.hosts.look(paid), ports.market.lives(paid))
 
     def steer(self, known: Known, observed: Observed) -> Steps[None]:
@@ -129,28 +129,26 @@ class Loop:
             return
         yield from self.move(known, fleet, seen, observed)
 
-    def repair(
-        self, known: Known, rows: Sequence[Slot], lives: Mapping[SlotId, MarketStatus], now: float
-    ) -> Steps[None]:
-        """Act on what the market says: gone or dead; and mend moments that a clock set back left in the future."""
+    def repair(self, known: Known, rows: Sequence[Slot], lives: Mapping[Place, Life], now: float) -> Steps[None]:
+        """Act on slots that the market calls gone or dead. Correct moments in the future after a clock was set back."""
         wall = self.ports.clock.time()
         for row in rows:
-            life = lives.get(known.place(row.index), MarketStatus.UNKNOWN)
+            life = lives.get(known.place(row.index), Life.UNKNOWN)
             if known.is_silent(row.index, now):
                 self.ports.stacks.doubt([known.place(row.index)])
-            if life is MarketStatus.GONE and row.state in (State.READY, State.LEAVING):
+            if life is Life.GONE and row.state in (State.READY, State.LEAVING):
                 self.run(known, row, only_if_gone=True)
             elif known.is_dead(row.index, now) and not row.dead and not row.changes:
                 says = "the market names its failure, and its host does not answer"
-                happened(self.ports, known.fleet, row, SlotEvent.DIED, (Reason(Rule.DEAD, says),))
+                happened(self.ports, known.fleet, row, Event.DIED, (Reason(Rule.DEAD, says),))
             elif (mended := self.rules.set_back(row, wall)) is not None:
                 self.ports.rows.write(known.fleet, row, mended)
             else:
                 continue
             yield Pause(slot=row.index)
 
-    def move(self, known: Known, fleet: Fleet, seen: Mapping[int, HostLoad], observed: Observed) -> Steps[None]:
-        """Decide the count and make the moves of the plan, unless they have become old."""
+    def move(self, known: Known, fleet: Fleet, seen: Mapping[int, Seen], observed: Observed) -> Steps[None]:
+        """Decide the count and make the moves of the plan, unless the look is too old by then."""
         ports, rules = self.ports, self.rules
         claims = rules.live(observed.claims, known.fleet, observed.wall)
         rows = {row.index: row for row in ports.rows.slots(known.fleet)}
@@ -171,15 +169,15 @@ class Loop:
         ports.ledger.decided(decision, plan)
         yield Pause()
         yield from self.make(known, plan, rows, seen, observed, decision.reasons)
-        if not self.off(observed.began):
+        if not self.why_dropped(observed.began):
             self.follow(known, fleet, observed.sights)
 
-    def follow(self, known: Known, fleet: Fleet, sights: Mapping[SlotId, HostObservation]) -> None:
+    def follow(self, known: Known, fleet: Fleet, sights: Mapping[Place, Sight]) -> None:
         """Run the `up` of slots that an edit of the config has yet to reach, in waves."""
         slots = self.ports.rows.slots(known.fleet)
         places = {slot.index: known.place(slot.index) for slot in slots}
         digests_in_state = self.ports.stacks.digests(tuple(places.values()))
-        # What is not known yet may have followed; it is read from the slot's stack meanwhile.
+        # A slot without a known digest may have followed already. A thread reads its digest from its stack meanwhile.
         digests = {index: digests_in_state.get(place, fleet.digest) for index, place in places.items()}
         gates = {index: sights[place].look.gate for index, place in places.items() if place in sights}
         wave = self.rules.wave(slots, fleet.digest, digests, fleet.rollout, gates)
@@ -192,14 +190,14 @@ class Loop:
         known: Known,
         plan: Plan,
         rows: dict[int, Slot],
-        seen: Mapping[int, HostLoad],
+        seen: Mapping[int, Seen],
         observed: Observed,
         why: tuple[Reason, ...] = (),
     ) -> Steps[None]:
         """Make the moves of a plan, one after the other."""
         for move in plan.moves:
             yield Pause()
-            if reason := self.off(observed.began):
+            if reason := self.why_dropped(observed.began):
                 self.ports.ledger.dropped(known.fleet, move.index, reason)
                 return
             yield from self.act(known, move, rows.get(move.index, Slot(move.index)), seen, why)
@@ -209,22 +207,22 @@ class Loop:
         known: Known,
         move: Move,
         row: Slot,
-        seen: Mapping[int, HostLoad],
+        seen: Mapping[int, Seen],
         why: tuple[Reason, ...],
     ) -> Steps[None]:
-        """Write what a move means for its slot. A rent begins at once, an end at the end of the tick."""
+        """Write the event of a move into its slot's row. A rent begins at once, an end at the end of the tick."""
         reasons = (move.reason, *why)
         if move.act is Act.START:
-            renting = happened(self.ports, known.fleet, row, SlotEvent.RENT, reasons)
+            renting = happened(self.ports, known.fleet, row, Event.RENT, reasons)
             if renting is not None:
                 yield Pause(slot=row.index)
                 self.run(known, renting)
         elif move.act is Act.CLEAR:
-            happened(self.ports, known.fleet, row, SlotEvent.END, (move.reason,))
+            happened(self.ports, known.fleet, row, Event.END, (move.reason,))
         elif move.act is Act.MEND:
             self.run(known, row)
         elif move.act is Act.LEAVE:
-            after = happened(self.ports, known.fleet, row, SlotEvent.LEAVE, reasons)
+            after = happened(self.ports, known.fleet, row, Event.LEAVE, reasons)
             if after is not None:
                 leaving = Leaving(known.longest_seconds, move.strict, seen[move.index].admitted)
                 known.leaving[row.index] = after.version, leaving
@@ -234,7 +232,7 @@ class Loop:
     # -- slot processes
 
     def run_slots(self) -> Steps[None]:
-        """Run the stack of each slot that is to serve, or to end."""
+        """Run the stack of each slot that rents or ends."""
         for fleet in sorted({*self.known, *self.ports.rows.fleets_with_slots()}):
             for row in self.ports.rows.slots(fleet):
                 if row.state in (State.RENTING, State.ENDING):
@@ -252,7 +250,7 @@ class Loop:
         known.running[row.index] = self.ports.tasks.start(place, steps, boots)
 
     def reap(self) -> Steps[None]:
-        """Write what the slot processes that ended have told."""
+        """Write the events of slot processes that have ended."""
         for known in self.known.values():
             for index, task in list(known.running.items()):
                 if not task.done:
@@ -262,12 +260,12 @@ class Loop:
                     continue
                 yield Pause(slot=index)
                 event, begun, usd_per_hour, reasons, proves = task.run_end
-                row = known.follow(begun)  # a claim that was bound meanwhile changes nothing of what is told
+                row = known.follow(begun)  # a claim that was bound meanwhile leaves the event valid
                 happened(self.ports, known.fleet, row, event, reasons, usd_per_hour)
                 self.proven(known, proves)
 
     def proven(self, known: Known, proves: Sequence[Slot]) -> None:
-        """Let an edit go on that a slot serves by: the failures of other slots that came before count no more."""
+        """Clear earlier failures of other slots with this edit, because a slot now serves by it. The waves then go on."""
         before = {(slot.index, slot.follows, slot.failures) for slot in proves}
         for row in self.ports.rows.slots(known.fleet):
             if (row.index, row.follows, row.failures) in before:

@@ -1,9 +1,9 @@
 """What rents may cost: the stack's budgets, what it has spent, and what rents under way have reserved.
 
 Each slot's own create reserves its money before it rents, in the book that people's updates use, too. That keeps the budget.
-The purse keeps the loop from starting what would be refused: it counts every slot at its ceiling. A thread reads spend and
-reservations every few minutes, so that no tick waits for them. Spend that cannot be read is unknown, and then nothing more is
-rented. A stack without a budget, or whose budget only observes, asks for nothing.
+The purse keeps the loop from starting rents that the budget would refuse: it counts every slot at its ceiling. A thread reads
+spend and reservations every few minutes, so that no tick waits for them. While spend is unknown, the loop rents nothing more.
+A stack without a budget, or whose budget only observes, asks for nothing.
 """
 
 import threading
@@ -26,9 +26,10 @@ Look = tuple[Sequence[Figures], Promises]
 
 @dataclass(frozen=True)
 class Reading:
-    """What slots may use and the stack has spent, in $ by period, when it was asked, and open reservations.
+    """The budgets of slots and the stack's spend, in $ by period; the open reservations; and the moment of the question.
 
-    Those are $ an hour by an instance's name. Slots may use all of a budget, or a part if the store cannot keep one book.
+    Reservations are $ an hour by an instance's name. Slots may use all of a budget, or a part if the store cannot keep one
+    book.
     """
 
     budgets: Mapping[str, float]
@@ -142,7 +143,7 @@ class StackPurse:
         bounds = sum(one.elastic.max * one.ceiling for name, one in applied.items() if name != fleet)
         kept = [past for past in self._past.get(fleet, ()) if now - past[0] <= OLDEST_SECONDS]
         kept.append((now, max(paid, applied[fleet].elastic.max), max(beside, bounds)))
-        # Of those that are no more than a later one nothing is lost.
+        # Drop entries that the newest one equals or exceeds in both figures: they cannot raise the maximum.
         self._past[fleet] = [one for one in kept if one[0] == now or one[1] > kept[-1][1] or one[2] > kept[-1][2]]
         ages = [spend.age_seconds for name in ("day", "month") if (spend := self._spending.of(name)) is not None]
         since = now - max(ages, default=OLDEST_SECONDS)
