@@ -41,7 +41,7 @@ report: ## one HTML page of verdicts, money, phases and every panel, from Promet
 env: ## shell lines for calling pulumi yourself, to be eval-ed; for a real stack: make -s env STACK=dev
 	@$(PYTHON) -m tools.env --stack $(STACK)
 
-down: ## give everything back, show the market's meter at nought, stop the sandbox
+down: ## give everything back, show the market's meter at $0, stop the sandbox
 	@$(IN) gpu-fleet down
 
 # One more at once than there are processors: much of the time is waiting for hosts, markets and Prometheus.

@@ -1,4 +1,4 @@
-"""`gpu-fleet budget`: what the UTC day and month have cost, what is promised, what is left, and when it is used up."""
+"""`gpu-fleet budget`: spend of the UTC day and month, promises, the rest, and when the budget is used up."""
 
 import json
 from collections.abc import Sequence
@@ -27,9 +27,9 @@ NONE_USD = 1e15  # in place of a budget that is not set: its figures are shown a
 
 @dataclass(frozen=True)
 class Shown:
-    """What the command shows. `divided`: people and controller have a part of the budget each.
+    """The figures that the command shows. `divided`: people and controller have a part of the budget each.
 
-    `ended_unknown` are instances that no list shows and whose end nobody has recorded.
+    `ended_unknown` are instances that no list shows and whose end no event records.
     """
 
     stack: str
@@ -92,7 +92,7 @@ def look(context: CommandContext, config: StackConfig, stack_id: str) -> Shown:
 
 
 def to_json(found: Shown) -> dict[str, Any]:
-    """Return the figures for a program. Dollars; a budget that is not set is null, and so is what is left of it."""
+    """Return the figures for a program, in dollars. Without a budget, `budget` and `left` are null."""
     return {
         "stack": found.stack,
         "enforced": found.enforced,
@@ -144,8 +144,8 @@ def described(found: Shown) -> list[str]:
         lines.append(f"Reserved: {one.name} at ${one.usd_per_hour:.3f}/h for {age}, until {ends} at most")
     for lost in found.ended_unknown:
         lines.append(
-            f"Nobody has recorded the end of instance {lost.instance_id} ({lost.name}), so it counts until a rent misses it; "
-            "`pulumi refresh` records it"
+            f"No event records the end of instance {lost.instance_id} ({lost.name}). It counts as rented until the next rent "
+            "finds it unlisted; `pulumi refresh` records the end."
         )
     if not any(is_set(row) for row in found.rows):
         keys = " or ".join(f"gpu-fleet:budget.{key}" for key in KEYS.values())

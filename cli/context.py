@@ -140,6 +140,6 @@ def _ledger_at(context: CommandContext, store: StoreConfig) -> BucketLedger | Fo
 
 
 def store_keys(context: CommandContext) -> Keys:
-    """Return the stack's keys at the object store; empty where config has none."""
+    """Return the stack's keys at the object store; empty if config has none."""
     access, secret = (str(context.config.get(f"{PROJECT}:{key}") or "") for key in ("storeAccessKey", "storeSecretKey"))
     return Keys(access, secret)

@@ -18,7 +18,7 @@ from providers.elastic import applied
 def key(client: str, as_json: bool, stack: str | None) -> None:
     """Print the API key of a client of stack config, for the header X-API-Key of the controller's API.
 
-    It is a secret: who has it rents within the client's limits.
+    The key is a secret: its holder can rent within the client's limits.
     """
     name = chosen(stack)
     outputs = read(name, "stack", "output", "--json")

@@ -29,7 +29,7 @@ CONNECT_SECONDS = 15.0
 @click.option("--of", "what", type=click.Choice(LOGS), default="vllm", show_default=True, help="The program.")
 @stack_option
 def log(name: str, lines: int, what: str, stack: str | None) -> None:
-    """Print the last lines of what a program on an instance wrote.
+    """Print the last lines that a program on an instance wrote.
 
     NAME is the instance, such as chat-0, or burst-s0 of an elastic fleet; without it, the first one.
     """
@@ -38,7 +38,7 @@ def log(name: str, lines: int, what: str, stack: str | None) -> None:
 
 
 def tail(outputs: dict[str, Any], what: str, lines: int, stack: str) -> str:
-    """Log in and return the last lines. Raises CommandError, at once where nobody listens, and BootstrapError."""
+    """Log in and return the last lines. Raises CommandError, at once if no program listens, and BootstrapError."""
     address, _, port = str(outputs["ssh"]).rpartition(":")
     try:
         # connect() tries again for a while, as one must with a host that boots; an instance in state has booted.

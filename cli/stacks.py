@@ -47,7 +47,7 @@ def unreadable(stack: str, stderr: str) -> str:
 def silent(name: str, address: str, stack: str, cause: str) -> str:
     """Say that an instance does not answer, and how to find out why."""
     looks = "`gpu-fleet sandbox status`" if stack == SANDBOX_STACK else f"`pulumi refresh --stack {stack}`"
-    return f"nobody answers for {name} at {address} ({cause}): {looks} says what runs, {maker(stack)} brings it back"
+    return f"no server answers for {name} at {address} ({cause}): {looks} says what runs, {maker(stack)} brings it back"
 
 
 def maker(stack: str) -> str:

@@ -41,11 +41,12 @@ COMPARED = ("fleet", "model", "compared with", "its 1M in", "its 1M out", "the s
 def worth_command(prometheus: str, days: float, as_json: bool, stack: str | None) -> int:
     """Tell what each fleet and model cost in the last days, and what the money bought.
 
-    Each $ is in one part: failed (rentals that never served), starting (until they served), idle, used, or unseen (not
-    ready after that, or without a report). `always on`: what the most that served at once cost over all these days.
+    Each $ is in one part: failed (rentals that never served), starting (until they served), idle (ready, and the last
+    request ended more than five minutes before), used (ready otherwise), or unseen (not ready after that, or without a
+    report). `always on`: the price of the largest number of instances that served at once, over the whole period.
     `comparedWith` of a model names hosted APIs, whose list prices stand beside.
 
-    A figure that is not known is `?`, and null in --json.
+    An unknown figure is `?`, and null in --json.
 
     Exit status: 0, or 3 if Prometheus does not answer; what the ledger knows is then shown all the same.
     """

@@ -1,6 +1,6 @@
 """Say for which rents of an edit the budget has no room, by the rule of `up`, as far as a review knows its parts. Pure.
 
-A part that is not known counts as nothing here: what is said holds in any case, and `up` may refuse more.
+Unknown parts count as 0, so each sentence may understate the cost. `up` may refuse more.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -58,9 +58,9 @@ def _cheapest(
     at: float,
     scale: float,
 ) -> Iterator[float]:
-    """Yield what each rent costs in the rest of a period, if it takes the cheapest offer that there is.
+    """Yield the cost of each rent in the rest of a period, if it takes the cheapest offer.
 
-    A rent without an offer, or whose market is silent, is left out.
+    It leaves out a rent without an offer, or whose market is silent.
     """
     for name, fleet in head.fleets.items():
         count = sum(one.fleet == name and one.action in RENTS for one in instances)
@@ -79,7 +79,7 @@ def _cheapest(
 def _running(
     instances: Sequence[InstanceReview], head: StackConfig, standing: Standing | None, period: Period, at: float
 ) -> float:
-    """Return what the instances that stay cost in the rest of a period, in US dollars of a market that is not fast."""
+    """Return the cost of the instances that stay in the rest of a period, in US dollars of a market that is not fast."""
     created = {one.name: one.created_at for one in standing.instances} if standing else {}
     stay = [one for one in instances if one.action in STAYS and one.fleet in head.fleets]
     return sum(

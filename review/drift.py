@@ -1,4 +1,4 @@
-"""Rows of what a refresh found that nobody ordered: of instances line by line, of other parts by the keys that moved."""
+"""Turn a refresh's steps into rows of drift: each drift line of an instance, and the changed keys of other resources."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
@@ -25,8 +25,8 @@ class DriftRow(Row):
 def drift_of(steps: Iterable[Step], recorded: Mapping[str, float]) -> tuple[DriftRow, ...]:
     """Return the deviations that a refresh's steps tell, by name.
 
-    `recorded`: when state was last written, in unix seconds, by the name of each instance. Of outputs only those that this
-    function names are read: others may be secret.
+    `recorded`: when state was last written, in unix seconds, by the name of each instance. The function reads only
+    those outputs that it names: others may be secret.
     """
     rows = [
         row for step in steps for row in (_of_instance(step, recorded) if step.type == INSTANCE else _of_part(step))
@@ -55,7 +55,7 @@ def _of_instance(step: Step, recorded: Mapping[str, float]) -> list[DriftRow]:
 
 
 def _of_part(step: Step) -> list[DriftRow]:
-    """Name the keys that moved, never their values."""
+    """Name the changed keys, never their values."""
     if step.operation == "delete":
         return [DriftRow(name=step.name, what=f"it is gone ({step.type})")]
     if step.operation != "update":

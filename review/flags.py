@@ -1,4 +1,7 @@
-"""Names edits that a review sees and never follows: where keys are sent, what files are read, how secrets are kept. Pure."""
+"""Names edits that a review reports but does not act on. Pure.
+
+They change where the program sends keys, which files it reads, and how it keeps secrets.
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -21,7 +24,7 @@ PLACES = (
 )
 ADMINS = ("cluster", "adminCidrs")
 CLIENTS = (("controller", "kubernetes", "clientNetworks"), ("controller", "kubernetes", "clientNamespaces"))
-SENT = "the program sends keys or data there; the review did not follow it"
+SENT = "the program sends keys or data there; the review did not act on it"
 
 
 def flagged(base: StackRevision | None, head: StackRevision) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the instances cost: now, after the edit, and at the ceilings, against the budget. Pure. Unknown is never nought."""
+"""The cost of the instances now, after the edit and at the ceilings, against the budget. Pure. Unknown is never zero."""
 
 from collections.abc import Iterable, Mapping, Sequence
 

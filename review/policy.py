@@ -1,7 +1,8 @@
 """Judge an edit of stack config by the base branch's rules of policy. Pure.
 
 A rule is one function, which lists what one revision violates, and one row of RULES. An edit that violates a rule worse
-than the base branch does is refused. What the base branch violates as much already is a warning: the edit did not do it.
+than the base branch does is refused. A violation that the base branch has to the same degree is a warning: the edit did not
+cause it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,7 +29,7 @@ class Revision:
 
 @dataclass(frozen=True)
 class Violation:
-    """What violates a rule. `place` is the same in both revisions; a larger `amount` is worse."""
+    """One violation of a rule. `place` is the same in both revisions; a larger `amount` is worse."""
 
     place: str
     says: str
@@ -49,7 +50,7 @@ def judge(
 ) -> tuple[PolicyResult, ...]:
     """Return the outcome of each rule that the base branch has; nothing without a policy.
 
-    `base` is None if the base branch has no such stack. `periods` are the money that the head would cost.
+    `base` is None if the base branch has no such stack. `periods` are the costs of the head.
     """
     if policy is None:
         return ()
@@ -159,9 +160,9 @@ def _budget(
 ) -> list[PolicyResult]:
     """Compare each period at the ceilings with its budget; the base branch's counts if the edit raises or removes it.
 
-    Only an edit that raises the worst case is refused, so that a budget can be raised by an edit of its own. A figure that
-    is not known keeps no budget. The outcome is a standing one, because an edit that changes it also changes an instance or
-    names a risk.
+    Only an edit that raises the worst case is refused, so that a budget can be raised by an edit of its own. An unknown
+    figure gives a warning. The outcome is a standing one, because an edit that changes it also changes an instance or names a
+    risk.
     """
     judged = [(one, budget) for one in periods if (budget := _budget_of(one, base))]
     if policy.budget == "ignore" or not judged:

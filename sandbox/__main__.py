@@ -1,4 +1,4 @@
-"""The cloud on this machine: `python -m sandbox up|down|clean|status|faults|fault|key`."""
+"""Run the cloud on this machine: `python -m sandbox COMMAND`; `--help` lists the commands."""
 
 from sandbox.commands import sandbox
 

@@ -28,7 +28,7 @@ from weights.model_info import ModelInfo
 
 PART_BYTES = 64 * 2**20
 EMPTY = hashlib.sha256().hexdigest()
-# Paths end up in shell scripts and in curl's config file on the host, so that they hold nothing to quote or expand.
+# Paths reach scripts on the host, so they hold nothing that a shell would quote or expand.
 SEGMENT = re.compile(r"[A-Za-z0-9_.+=@,-]+\Z")
 
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

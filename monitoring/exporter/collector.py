@@ -102,7 +102,7 @@ class FleetCollector(Collector):
             {(): self._terms.ssh_timeout_seconds},
         )
         budgets = {("day",): self._terms.day_usd, ("month",): self._terms.month_usd}
-        yield gauges("vast_budget_usd", "Budget in $; absent where none is set.", ("period",), _positive(budgets))
+        yield gauges("vast_budget_usd", "Budget in $; absent if none is set.", ("period",), _positive(budgets))
         yield gauges(
             "vast_fleet_price_ceiling_usd_per_hour",
             "Highest price of an instance of a fleet, in $/h.",

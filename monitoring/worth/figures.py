@@ -1,11 +1,11 @@
 """Says what each fleet and model cost, what that bought, and what hosted APIs ask for the same. Pure.
 
-A figure that is not known is None: it is neither 0 nor infinite. Every $ of a rental is in exactly one part:
+An unknown figure is None: it is neither 0 nor infinite. Every $ of a rental is in exactly one part:
 
 - failed: rentals that never served
 - starting: until a rental served
-- idle: it was ready, and nobody used it
-- used: it was ready and in use
+- idle: it was ready, and its last request ended more than five minutes before
+- used: it was ready otherwise
 - unseen: it had served before, and was not ready then, or did not report
 """
 
@@ -32,10 +32,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Use:
-    """What Prometheus knows of a window.
+    """The facts of a window that Prometheus has.
 
-    `work` is by (fleet, model). By instance id: seconds in which it was ready, and those of them in which nobody used it.
-    `models` has, by instance id, the seconds in which it reported each model.
+    `work` is by (fleet, model). `ready` and `unused` are seconds by instance id: it was ready, and its last request had ended
+    more than five minutes before. `models` has, by instance id, the seconds in which it reported each model.
     """
 
     work: Mapping[tuple[str, str], Work] = field(default_factory=dict)
@@ -66,7 +66,7 @@ class Parts:
 
     @property
     def on_top(self) -> float | None:
-        """What was paid besides use, over what was paid for use; None without use."""
+        """The $ paid besides use, over the $ paid for use; None without use."""
         return None if not self.used else (self.paid - self.used) / self.used
 
     def __add__(self, other: "Parts") -> "Parts":
@@ -102,8 +102,8 @@ class Compared:
 class Worth:
     """One fleet and model over a window. Money is in $; `doubts` say why more may have been paid.
 
-    `usd_per_hour` is the mean price of an instance that serves. `always_on` is what the most instances that served at once
-    would have cost over the whole window. `starting_seconds` were paid before a rental served.
+    `usd_per_hour` is the mean price of an instance that serves. `always_on` is the price of the largest
+    number of instances that served at once, over the whole window. `starting_seconds` were paid before a rental served.
     """
 
     fleet: str
@@ -256,7 +256,7 @@ def _normed(seconds: Mapping[str, float]) -> dict[str, float]:
 
 
 def _always_on(own: Sequence[tuple[Rental, float]], window: tuple[float, float]) -> float | None:
-    """Return $ of the window for the most that served at once, at their prices; None if none served."""
+    """Return $ of the window for the largest number that served at once, at their prices; None if none served."""
     since, now = window
     steps: list[tuple[float, float]] = []
     for one, share in own:

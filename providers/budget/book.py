@@ -1,8 +1,8 @@
-"""Where the book of reservations lies: an object in the stack's bucket, or a file of this computer.
+"""Store the book of reservations: an object in the stack's bucket, or a file of this computer.
 
-Renters of one computer change it one after the other, under the lock of a file. Between computers, each change of the object
-is written on the condition that nobody changed it since it was read. A store without conditions cannot do that. Then each
-computer keeps a book of its own, and `is_shared` says so.
+Renters of one computer change it one after the other, under the lock of a file. Between computers, a write succeeds only if
+the object is still the version that was read. A store without conditions cannot do that. Then each computer keeps a book of
+its own, and `is_shared` says so.
 """
 
 import fcntl
@@ -37,7 +37,7 @@ class Reservations(Protocol):
         """Return the book as it is now."""
 
     def change(self, rule: Callable[[Book], Book]) -> Book:
-        """Replace the book by what `rule` makes of it, and return that. `rule` may be called again with a newer book."""
+        """Replace the book by the result of `rule`, and return that. `rule` may be called again with a newer book."""
 
 
 class FileBook:

@@ -6,11 +6,11 @@ from providers.vast.api.errors import VastError
 
 
 class BudgetRefused(VastError):
-    """Nothing is rented because of the budget. What runs goes on."""
+    """The budget refuses a rent. Running instances go on."""
 
 
 class OverBudget(BudgetRefused):
-    """The rent could pass a budget. `fits` says whether another would not, by its $ an hour and its $ once."""
+    """The rent could pass a budget. `fits` returns whether another rent would fit, by its $ an hour and its $ once."""
 
     def __init__(
         self, text: str, fits: Callable[[float, float], bool] = lambda _usd_per_hour, _once_usd: False
@@ -20,4 +20,4 @@ class OverBudget(BudgetRefused):
 
 
 class SpendUnknown(BudgetRefused):
-    """What was spent or promised cannot be known now, and an unknown sum is not nought."""
+    """The program cannot read now what was spent or promised. It never treats an unknown sum as zero."""

@@ -23,7 +23,7 @@ OWN, MARKET = "our own count", "the market's charges"
 class Terms:
     """A stack's budget. `usd` by period; a period without a budget is absent.
 
-    `share` is the part of it that this renter may use, of what it counts by `holds` from an instance's name.
+    `share` is the part of the budget that this renter may use. It counts only instances whose name `holds` accepts.
     `time_scale`: seconds of the market in one of ours.
     """
 
@@ -34,8 +34,8 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class BudgetFacts:
-    """What is known of a stack's money at `now` (unix seconds).
+class Facts:
+    """The facts of a stack's money at `now` (unix seconds).
 
     `rentals` are those of the ledger. `rows` are the market's rows of the stack, asked at `listed_at`. `charged` is $ by
     period as the market charges it, by the name in the label; None if the key may not read charges.
@@ -51,9 +51,10 @@ class BudgetFacts:
 
 @dataclass(frozen=True)
 class Figures:
-    """One period in US dollars. `running` and `reserved` are what they may still cost until the period ends.
+    """One period in US dollars.
 
-    `own` and `charged` are the two counts of `spent`. `usd_per_hour` is the rate of all that runs or is reserved.
+    `running` and `reserved`: what running and reserved instances may still cost until the period ends. `own` and
+    `charged` are the two counts of `spent`. `usd_per_hour` is the rate of all that runs or is reserved.
     """
 
     period: str
@@ -77,7 +78,7 @@ class Figures:
 
     @property
     def left(self) -> float:
-        """What no spend and no promise has taken; below 0 if more is promised than the budget allows."""
+        """The budget less spend and promises; below 0 if more is promised than the budget allows."""
         return self.budget - self.spent - self.running - self.reserved
 
     @property
@@ -90,14 +91,14 @@ class Figures:
 
 
 class Promises(NamedTuple):
-    """What runs and what is reserved, by the rules of one moment."""
+    """The running and the reserved instances at one moment."""
 
     rentals: Mapping[int, Rental]
     running: Mapping[int, tuple[float, float | None]]  # $ an hour of ours, and the moment at which it ends itself
     reserved: Mapping[str, Reservation]
 
 
-def promises(facts: BudgetFacts, book: Book, terms: Terms) -> Promises:
+def promises(facts: Facts, book: Book, terms: Terms) -> Promises:
     """Return what the stack has rented and reserved. Raises SpendUnknown if the price of an instance is unknown."""
     known = {one.instance_id: one for one in book.reservations.values() if one.instance_id is not None}
     reserved_only = {number: _rental(number, one) for number, one in known.items() if number not in facts.rentals}
@@ -105,7 +106,7 @@ def promises(facts: BudgetFacts, book: Book, terms: Terms) -> Promises:
     # A row without a label is ours if we know its number.
     rows = [row for row in facts.rows if row.label or row.id in rentals]
     ended = {**{one.instance_id: one.ended for one in rentals.values() if one.ended is not None}, **book.ended}
-    # A list may still show what ended a moment ago.
+    # A list may still show an instance that ended a moment ago.
     late = facts.now - LATE_SECONDS / terms.time_scale
     there = [row for row in rows if ended.get(row.id, 0.0) <= late]
     shown = {row.id for row in there}
@@ -125,7 +126,7 @@ def promises(facts: BudgetFacts, book: Book, terms: Terms) -> Promises:
 
 
 def _rental(number: int, one: Reservation) -> Rental:
-    """Return the rental of a reservation whose events nobody has read yet."""
+    """Return the rental of a reservation whose events are not read yet."""
     return Rental(number, one.name, one.at, one.at, one.once_usd, one.usd_per_hour, last=one.at)
 
 
@@ -140,7 +141,7 @@ def _running(row: Instance, rental: Rental, promised: Reservation | None) -> tup
     return price, None if most is None or row.start_date is None else row.start_date + most * HOUR
 
 
-def figures(facts: BudgetFacts, found: Promises, terms: Terms) -> tuple[Figures, ...]:
+def figures(facts: Facts, found: Promises, terms: Terms) -> tuple[Figures, ...]:
     """Return the figures of each period that has a budget."""
     held = [one for one in found.rentals.values() if terms.holds(one.name)]
     running = [found.running[one.instance_id] for one in held if one.instance_id in found.running]
@@ -163,14 +164,14 @@ def figures(facts: BudgetFacts, found: Promises, terms: Terms) -> tuple[Figures,
 
 
 def _reserved(one: Reservation, period: Period, now: float) -> float:
-    """Return what a reservation may still cost. Once its instance is known, what it has cost is counted as spent."""
+    """Return what a reservation may still cost. Once its instance is known, its cost so far counts as spent."""
     if one.instance_id is None:
         return one.usd(period.hours_left(one.at))
     ends = None if one.max_hours is None else one.at + one.max_hours * HOUR
     return one.usd_per_hour * _hours(period, now, ends)
 
 
-def _charged(facts: BudgetFacts, period: Period, terms: Terms) -> float | None:
+def _charged(facts: Facts, period: Period, terms: Terms) -> float | None:
     if facts.charged is None:
         return None
     return sum(usd for name, usd in facts.charged.get(period.name, {}).items() if terms.holds(name))
@@ -182,7 +183,7 @@ def _hours(period: Period, now: float, ends: float | None) -> float:
     return left if ends is None or ends <= now else min(left, (ends - now) / HOUR)
 
 
-def cost_by_period(one: Reservation, rows: Iterable[Figures]) -> dict[str, float]:
+def asked(one: Reservation, rows: Iterable[Figures]) -> dict[str, float]:
     """Return what a rent may cost until each period ends, in $ by period."""
     return {row.period: one.usd(row.hours_left) for row in rows}
 
@@ -194,7 +195,7 @@ def does_not_fit(one: Reservation, rows: Sequence[Figures]) -> Figures | None:
     return worst if worst is not None and over[worst.period] > 1e-9 else None
 
 
-def now_missed(facts: BudgetFacts, book: Book, found: Promises) -> Book:
+def now_missed(facts: Facts, book: Book, found: Promises) -> Book:
     """Return the book with the moment at which the market first lacked an instance whose end no event tells."""
     lost = [
         one.instance_id

@@ -19,7 +19,7 @@ from bootstrap.clock import Clock
 from bootstrap.services import Progress
 from providers.budget.book import Reservations
 from providers.budget.errors import BudgetRefused, OverBudget, SpendUnknown
-from providers.budget.figures import BudgetFacts, Figures, Promises, Terms, does_not_fit, figures, now_missed, promises
+from providers.budget.figures import Facts, Figures, Promises, Terms, does_not_fit, figures, now_missed, promises
 from providers.budget.reservations import Book, Here, Reservation, with_deaths
 from providers.budget.sentences import refused
 from providers.budget.spending import AskCharges, Spending
@@ -83,7 +83,7 @@ class NoBudget:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What an instance's settings say of its money: its longest life in hours, and seconds until a reservation expires."""
+    """The bounds in an instance's settings: its longest life in hours, and seconds until a reservation expires."""
 
     max_hours: float | None = None
     expires_seconds: float = 4 * 3600.0
@@ -93,7 +93,8 @@ class Bounds:
 class StackBudget:
     """The budget of one stack; satisfies `Budget`. Thread-safe.
 
-    `terms` returns those that hold for a book that is shared, or is not. `charges` asks the market for its charges.
+    `terms` returns the Terms; its argument says whether all computers share the book. `charges` asks the market for its
+    charges.
     """
 
     def __init__(
@@ -114,7 +115,7 @@ class StackBudget:
         self._here, self._clock, self._bounds, self._report_progress = here, clock, bounds, report_progress
 
     def reserve(self, market: Lists, ask: Ask) -> str:
-        """Reserve the money of a rent, and wait a while for what cannot be read."""
+        """Reserve the money of a rent. While spend or book cannot be read, wait up to PATIENCE_SECONDS."""
         until, is_reported = self._clock.monotonic() + PATIENCE_SECONDS, False
         while True:
             try:
@@ -149,15 +150,15 @@ class StackBudget:
             raise over[0]
         return key
 
-    def facts(self, market: Lists) -> BudgetFacts:
-        """Ask for all that the figures are made of. Raises SpendUnknown, and the market's errors."""
+    def facts(self, market: Lists) -> Facts:
+        """Ask for the facts behind the figures. Raises SpendUnknown, and the market's errors."""
         scale = self._terms(True).time_scale
         asked = self._clock.time()
         listed = all_known(market.instances(None, LISTED_SECONDS / scale))
         rows = [row for row in listed if not row.label or _is_of(row, self._stack_id)]
         rentals, charged = self._spending.rentals(), self._spending.charged(self._charges)
         listed_at = asked - LISTED_SECONDS / scale
-        return BudgetFacts(self._clock.time(), rentals, rows, listed_at, charged, self._bounds.settle_seconds)
+        return Facts(self._clock.time(), rentals, rows, listed_at, charged, self._bounds.settle_seconds)
 
     def look(self, market: Lists) -> tuple[tuple[Figures, ...], Promises]:
         """Return figures and promises now, without a change of the book. Raises SpendUnknown, and the market's errors."""
@@ -200,8 +201,8 @@ class StackBudget:
         )
 
 
-def looked(book: Book, facts: BudgetFacts, terms: Terms, here: Here) -> tuple[Book, Promises]:
-    """Return the book with all that one look adds to it, and what it promises. Raises SpendUnknown."""
+def looked(book: Book, facts: Facts, terms: Terms, here: Here) -> tuple[Book, Promises]:
+    """Update the book from one look, and return it with the running and reserved instances. Raises SpendUnknown."""
     book = with_deaths(book.pruned(facts.now), facts.now, here)
     found = promises(facts, book, terms)
     return now_missed(facts, book, found), found

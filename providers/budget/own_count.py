@@ -7,7 +7,8 @@ instance counts at its whole price from the rent call on, and with all its traff
 The count is never too small, for a budget relies on it. The market may have billed before the rent's answer came, and the
 GPUs for as long as its reads lag before we saw the instance run. Both count at the whole price: about a cent a start.
 
-An end that the ledger does not know is not assumed: such an instance counts as rented until somebody finds it missing.
+An instance that served counts as rented until a list lacks it. An unlisted one that never served counts for an hour after
+its last event.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

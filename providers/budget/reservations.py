@@ -1,7 +1,7 @@
 """Reservations: what rents under way may cost, kept from before the rent call until the market shows the instance. Pure.
 
 A reservation counts until the market lists its instance, or until its end is known. If a process died before it could say
-how its rent ended, the reservation counts until it expires: unknown is never nought.
+how its rent ended, the reservation counts until it expires: an unknown sum is never zero.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,11 +42,10 @@ class Reservation(BaseModel):
 
 
 class Book(BaseModel):
-    """What all renters of a stack share. Instances are by id.
+    """The book that all renters of a stack share. Instances are by id.
 
     `ended`: ends that a renter saw, sooner than the ledger's readers learn them. The reservation stays until it expires, as
-    the record of what the instance cost. `missed`: the moment at which a list
-    first lacked an instance of unknown end.
+    the record of the instance's cost. `missed`: the moment at which a list first lacked an instance of unknown end.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -79,7 +78,7 @@ class Book(BaseModel):
         return self.model_copy(update={"ended": {**self.ended, instance_id: at}, "missed": missed})
 
     def pruned(self, now: float) -> "Book":
-        """Return the book without what counts no more."""
+        """Return the book without expired reservations and old ends."""
         kept = {key: one for key, one in self.reservations.items() if one.until > now}
         named = {one.instance_id for one in kept.values()}
         return self.model_copy(

@@ -1,8 +1,7 @@
 """Read what a stack has spent: by its ledger, and by the market's charges if the key may read them.
 
-Both are kept for a while, so that the renters of one process ask once. What cannot be read is unknown, and unknown raises:
-the ledger, because without it there is no count; and charges that the market does not tell now, once the last answer is an
-hour old. A key without the scope for billing is no doubt: then our own count is the count.
+It keeps both for a while, so that the renters of one process ask once. It raises SpendUnknown if it cannot read the ledger,
+or if the last charges are over an hour old. If the key may not read charges, our own count holds.
 """
 
 import threading
@@ -40,7 +39,7 @@ class Spending(Protocol):
         """Return the stack's rentals of this month by the ledger."""
 
     def charged(self, ask: AskCharges | None) -> Charged | None:
-        """Return what the market has charged; None if the key may not read that. `ask` asks the market."""
+        """Return the market's charges; None if the key may not read them. `ask` asks the market."""
 
 
 class StackSpending:
@@ -110,7 +109,7 @@ class StackSpending:
                 continue
             name = mark.name if mark else names.get(charge.instance_id or 0)
             if name is None:
-                continue  # somebody else's on the same account
+                continue  # another stack's on the same account
             for period, usd in spent([charge], self._clock.time()).items():
                 found[period][name] = found[period].get(name, 0.0) + usd
         return found

@@ -105,7 +105,7 @@ def parse(value: Any) -> Applied:
 def digest_of(instance: Mapping[str, Any], secret: str) -> str:
     """Return the mark of everything that an instance is made of: HMAC-SHA256 in hex, keyed by the stack's token secret.
 
-    The key keeps the mark from telling a short password among the inputs to somebody who guesses.
+    Without the key, a reader of the mark could guess a short password among the inputs.
     """
     text = json.dumps(instance, sort_keys=True, separators=(",", ":"))
     return hmac.new(bytes.fromhex(secret), f"instance\0{text}".encode(), hashlib.sha256).hexdigest()

@@ -1,8 +1,8 @@
 """Read the last word of a host that ended itself: one object an instance, `ledger/last-words/<stack id>.<name>.<id>.json`.
 
 The host writes it by a presigned URL that opens this object only, for WORD_BYTES and for seven days at most. A landlord is
-root on his machine and may write there what he likes. So a word is numbers and one of three reasons, and nothing that
-it says is shown as it stands. It says how an instance ended, and never that it did: the market says that.
+root on his machine and may write there what he likes. So a word is numbers and one of three reasons, and no command
+shows its text as it stands. The word explains how an instance ended. Only the market proves that it ended.
 """
 
 from collections.abc import Callable

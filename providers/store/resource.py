@@ -51,8 +51,8 @@ class _StoreProvider(ResourceProvider):
         """Raise StoreError if the store lists a bucket but says that it does not exist."""
         if is_listed(connect(inputs.endpoint, inputs.region, self._keys), inputs.endpoint, name):
             raise StoreError(
-                f"The store says that there is no bucket {name!r}, and lists it. One that was just made is not to be seen "
-                "for some minutes: run the command again then."
+                f"The store says that there is no bucket {name!r}, and lists it. The store may hide a new bucket for some "
+                "minutes. Wait, then run the command again."
             )
 
 

@@ -22,7 +22,7 @@ def when_there(call: Callable[[], T], clock: Clock, report_progress: Callable[[s
         call,
         clock,
         report_progress,
-        f"bucket {name} is not to be seen yet",
+        f"the store does not show bucket {name} yet",
         lambda error: isinstance(error, BucketMissing),
     )
 

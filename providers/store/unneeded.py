@@ -55,9 +55,9 @@ class Judged:
 
 @dataclass(frozen=True)
 class Named:
-    """What states and manifests name. `owners`: of the references that resources in states hold, in this bucket.
+    """The names in states and manifests. `owners`: of the references that resources in states hold, in this bucket.
 
-    `troubles` say what could not be read. Then nothing is known to be unneeded.
+    `troubles` name the states and manifests that could not be read. Then no object counts as unneeded.
     """
 
     digests: frozenset[str] = frozenset()
@@ -79,7 +79,8 @@ def named_by_state(
 ) -> Named:
     """Return what a stack's state names: the `deployment` of `pulumi stack export`, or a text that says why it is unknown.
 
-    A digest counts wherever it stands. A resource that must name some and shows none has hidden them.
+    A digest counts wherever it stands. If a resource that needs blobs shows no digest, the state hides them. The result then
+    names a trouble.
     """
     if isinstance(deployment, str):
         return Named(troubles=(f"the state of {stack} cannot be read: {deployment}",))
@@ -100,7 +101,7 @@ def judge(
 ) -> list[Judged]:
     """Return a judgement of each blob, compile cache and reference, in the order of their keys.
 
-    `now`: unix seconds. `least_seconds`: what is younger stays.
+    `now`: unix seconds. `least_seconds`: younger objects stay.
     """
     holding = {
         one.stored.key: one
@@ -134,6 +135,6 @@ def kind_of(key: str) -> tuple[str, str]:
 
 
 def unneeded(judged: Collection[Judged]) -> list[Judged]:
-    """Return what nothing needs: references first, so that an end in between leaves none that names removed blobs."""
+    """Return the unneeded objects: references first, so that an interruption leaves no reference to removed blobs."""
     found = [one for one in judged if not one.stays]
     return sorted(found, key=lambda one: one.kind != REFERENCE)

@@ -103,5 +103,5 @@ def _describe_increase(one: PriceIncrease) -> str:
     when = f"on {datetime.fromtimestamp(ends, UTC):%Y-%m-%d %H:%M} UTC" if ends else "at its end"
     return (
         f"its landlord wants ${(one.new_gpu_costpersec or 0) * 3600:.3f}/h for the GPUs{now}; the price holds until the "
-        f"contract ends {when}, and only who accepts on the market's console stays longer"
+        f"contract ends {when}; to keep the instance longer, accept the price on the market's console"
     )

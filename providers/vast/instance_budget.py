@@ -34,7 +34,7 @@ def open_budget(
 ) -> Budget:
     """Return the budget that holds for an instance; NoBudget if none is enforced. Sends nothing.
 
-    `folder`: what all processes of this computer share of the account. `charges` asks the market for its charges.
+    `folder`: the account's folder, which all processes of this computer share. `charges` asks the market for its charges.
     """
     mark = label.parse(settings.label)
     if settings.budget is None or mark is None or folder is None:
@@ -65,7 +65,10 @@ def open_look(
     settle_seconds: float = 90.0,
     is_slot: bool = False,
 ) -> StackBudget:
-    """Return the budget of a stack to look at, as people's updates see it, or the controller. Sends nothing."""
+    """Return a stack's budget for reading. Sends nothing.
+
+    Its terms are those of a person's update, or the controller's if `is_slot`.
+    """
     return StackBudget(
         stack_id,
         partial(terms_of, budget, is_slot, scale),

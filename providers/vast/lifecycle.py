@@ -76,7 +76,10 @@ class OperationContext:
 
 
 def create(settings: InstanceSettings, context: OperationContext) -> dict[str, Any]:
-    """Bring an instance online and return its outputs. If it raises, nothing stays rented."""
+    """Bring an instance online and return its outputs.
+
+    If it raises, nothing stays rented, or the message names the instance that does.
+    """
     rented_on = account.learned(context.market, None, lambda: True)
     bootstrap = bootstrap_of(settings, settings, context, in_state=False)
     request = InstanceRequest.of(settings, context.confirm_wanted)
@@ -257,10 +260,10 @@ def _restore_settings(
 
 
 def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], context: OperationContext) -> None:
-    """Drain as far as the host allows, destroy, and confirm the end; the same for other instances with this label.
+    """Drain the instance as far as the host allows, destroy it and confirm its end.
 
-    Continues without an engine. Raises StillRented. Raises OtherAccount or AccountUnknown if the instance is not
-    visible and may be on another account.
+    Then give back other instances with this label, without draining them. Continues without an engine. Raises StillRented.
+    Raises OtherAccount or AccountUnknown if the instance is not visible and may be on another account.
     """
     with context.clock.without_engine():  # a host whose gate was closed for good must not stay rented
         limits, gone = settings.to_limits(), False

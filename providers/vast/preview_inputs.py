@@ -14,7 +14,7 @@ STAND_IN = "not made yet"
 
 
 def known(value: Any, unknown: type, before: Any = None) -> Any:
-    """Return inputs with the previous value, or a text if there was none, for each value of the class `unknown`."""
+    """Replace each value of class `unknown` by the previous value, or by a stand-in text."""
     if isinstance(value, unknown):
         return STAND_IN if before is None else before
     if isinstance(value, Mapping):

@@ -58,7 +58,7 @@ def describe_findings(swept: Mapping[str, Any], destroys: bool) -> str:
     lines = [f"The state of {row['stack']} cannot be read ({row['trouble']})." for row in swept["unreadable"]]
     if swept["unreadable"]:
         lines += [
-            "What only it knows is not told apart from what nobody knows; mend it before you give anything back.",
+            "An instance that only such a state has shows as unknown. Repair the state before you give anything back.",
             "",
         ]
     width = max((len(row["kind"]) for row in swept["instances"]), default=0)
@@ -93,7 +93,8 @@ def _next_steps(kinds: Mapping[str, Any], destroys: bool) -> list[str]:
 def forecast_adoption(listed: Iterable[Instance], image: str, requirements: Requirements) -> AdoptionForecast:
     """Predict whether the next `up` adopts an instance under one label.
 
-    It adopts the sound instance with the lowest id.
+    It knows no marks, so it names the sound instance with the lowest id. An update prefers the marked instance; see
+    `renting.adopt`.
     """
     rows = by_id(listed)
     if not rows:

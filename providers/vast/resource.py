@@ -213,7 +213,7 @@ class VastInstanceProvider(ResourceProvider):
         return learned is not None
 
     def create(self, props: dict[str, Any]) -> CreateResult:
-        """Adopt or rent, bootstrap, probe. If it raises, nothing stays rented."""
+        """Adopt or rent, bootstrap, probe. If it raises, nothing stays rented, or its message names the instance."""
         from providers.vast import lifecycle  # noqa: PLC0415
 
         def operation(settings: InstanceSettings, context: "OperationContext") -> dict[str, Any]:

@@ -150,7 +150,7 @@ class SelfDestructSettings(Section):
 
 
 class BudgetSettings(Section):
-    """The stack's budget in US dollars, which no rent may pass; 0 for none. Absent where none is enforced.
+    """The stack's budget in US dollars, which no rent may pass; 0 for none. Absent if none is enforced.
 
     `elastic`: fleets whose slots rent from the controller's computer. `controller_share`: their part of the budget if the
     store cannot keep one book for all computers.

@@ -1,8 +1,8 @@
 """Limit how many instances of a serving fleet change at once, and stop the rest after a failure.
 
 The engine starts every call at once, so the calls wait here. They share one file an engine, because a replacement may
-be two calls in two processes. The machine goes in the first, and its successor serves at the end of the second. A
-create never waits. A board whose engine is gone has no use; it is removed after some days.
+be two calls in two processes. The first call gives the machine back; the second brings its successor online. A create
+never waits. A board whose engine is gone has no use; it is removed after some days.
 
 On a full disk, this module begins no change that the board would have to hold. Changes under way continue, and their
 end is owed: it is written with the next change that this process can write.

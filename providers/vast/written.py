@@ -14,7 +14,7 @@ WRITTEN = {old_state.WRITTEN_BY: old_state.VERSION}
 def read_settings(state: dict[str, Any], instead: Mapping[str, Any] | None = None) -> tuple[InstanceSettings, str]:
     """Return the settings, and a sentence about ignored keys, empty if there are none.
 
-    `instead` gives the top-level keys that cannot be read. Raises SettingsInvalid if a key cannot be read without it.
+    `instead` supplies values for top-level keys that cannot be read. Raises SettingsInvalid if such a key remains.
     """
     props = inputs_of(state)
     try:

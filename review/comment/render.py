@@ -1,7 +1,7 @@
 """Render a review as one comment of Markdown, at most 20,000 letters by construction. Pure.
 
-Each part has a room of its own, and the rooms together are less than the bound. What has no room is counted: `and 37 more`.
-GitHub refuses a comment over 65,536 letters, and then nobody reads any of it.
+Each part has a room of its own, and the rooms together are less than the bound. A part counts the lines that have no room:
+`and 37 more`. GitHub refuses a comment over 65,536 letters, so its readers would see nothing of it.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ class Comment:
     """A comment for a forge.
 
     `marker` is its first line. `body` is empty if nothing changes, so that nothing is to be posted. `over_old` then replaces
-    an earlier comment, which would go on telling what is no longer true.
+    an earlier comment, which is no longer true.
     """
 
     marker: str
@@ -94,7 +94,7 @@ def _body(review: Review, first: str) -> str:
 
 
 def title(review: Review) -> str:
-    """Return the verdict line: what happens to how many instances, and what they cost an hour, before and after."""
+    """Return the verdict line: the number of instances by action, and their price an hour before and after."""
     if review.verdict is Verdict.REFUSED and not review.instances:
         return f"### {MARKS[review.verdict]} {prose(review.stack, 120)}: not judged, because the program refuses its config"
     told = [f"{count} {action.value}" for action, count in counts(review.instances).items() if _acts(action)]
@@ -138,14 +138,14 @@ def summary(review: Review) -> str:
 
 
 def trouble(review: Review) -> list[str]:
-    """Return what keeps the edit from being merged, then what nobody follows, then what nobody knows."""
+    """Return lines for refusals, then flagged edits, warnings, and fleets whose offers are unknown."""
     refusals = [*review.refusals]
     for fleet in review.fleets:
         if fleet.refusal and not any(fleet.refusal in one for one in refusals):
             refusals.append(f"{fleet.name}: {fleet.refusal}")
     return [
         *(f"- ❌ {prose(_one_line(one))}" for one in refusals),
-        *(f"- 🚩 seen, and not followed: {prose(one)}" for one in review.flagged),
+        *(f"- 🚩 reported, but not acted on: {prose(one)}" for one in review.flagged),
         *(f"- ⚠️ {prose(one)}" for one in review.warnings),
         *(f"- ❔ {code(fleet.name, 40)}: {prose(fleet.trouble)}" for fleet in review.fleets if fleet.trouble),
     ]

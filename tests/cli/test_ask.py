@@ -178,6 +178,6 @@ def test_nobody_there_is_one_sentence_without_a_system_number(served):
         with ask.client(url, TOKEN, served.ca_pem) as http, pytest.raises(CommandError) as caught:
             ask.completion(http, "chat-0", *QUESTION)
     assert str(caught.value) == (
-        f"nobody answers for chat-0 at {url} (Connection refused): "
+        f"no server answers for chat-0 at {url} (Connection refused): "
         "`gpu-fleet sandbox status` says what runs, `make up` brings it back"
     )

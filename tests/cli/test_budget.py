@@ -94,7 +94,7 @@ def test_without_the_scope_for_billing_our_own_count_is_shown_and_named(
     assert "$3.00" in text
     assert "2026-11-29 13:5" in text
     assert "the key may not read what the market charges (scope billing_read)" in text
-    assert "Nobody has recorded the end of instance 7 (chat-0)" in text
+    assert "No event records the end of instance 7 (chat-0)" in text
 
 
 def test_a_reservation_is_shown_with_its_end(tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,6 @@ def test_a_refused_connection_is_one_sentence_at_once():
             tail(outputs, "vllm", 50, "local")
     assert time.monotonic() - began < CONNECT_SECONDS / 3
     assert str(caught.value) == (
-        f"nobody answers for chat-0 at {where} (Connection refused): "
+        f"no server answers for chat-0 at {where} (Connection refused): "
         "`gpu-fleet sandbox status` says what runs, `make up` brings it back"
     )

@@ -34,7 +34,7 @@ def test_a_bucket_is_made_in_a_store_that_has_ways_of_its_own(cloud: Cloud, engi
         done = stack.up()
 
         assert "Traceback" not in done.text
-        assert "is not to be seen yet" in done.text
+        assert "the store does not show bucket" in done.text
         assert_all_serve(cloud, stack, 1)
         assert rents(cloud) == before + 1, done.text
         sets_right(cloud, stack, 1)

@@ -127,9 +127,9 @@ class BreakerState(BaseModel):
             left = STAYS_OPEN_SECONDS / scale - (now - self.opened_at)
             named = ", ".join(map(str, sorted(missed)[:5]))
             return (
-                f"{len(missed)} instances vanished from the market's list at once ({named}), and nobody here gave "
-                f"them back. It stays so for {left / 60:.0f} min, or until the list shows them again. Look with "
-                "`gpu-fleet sweep`; if they are really gone, `gpu-fleet sweep --close-breaker` lets renting go on"
+                f"{len(missed)} instances vanished from the market's list at once ({named}), and this computer "
+                f"did not give them back. Renting stays stopped for {left / 60:.0f} min, or until the list shows them again. "
+                "Look with `gpu-fleet sweep`; if they are really gone, `gpu-fleet sweep --close-breaker` lets renting go on"
             )
         ours, theirs = self._recent(now, scale), self._of_others(now, scale)
         recent = sorted([*ours, *theirs])

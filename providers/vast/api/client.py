@@ -328,7 +328,7 @@ class VastClient(Unclaimed):
             answer = self._http.request(method, path, json=body, params=params, timeout=seconds)
         except httpx.ConnectError as error:
             place = f"{self._http.base_url.host}:{self._http.base_url.port or 443}"
-            raise errors.OutcomeUnknown(call, f"nobody answers at {place}; for the sandbox: `make up`") from error
+            raise errors.OutcomeUnknown(call, f"no server answers at {place}; for the sandbox: `make up`") from error
         except httpx.TransportError as error:
             raise errors.OutcomeUnknown(call, f"{type(error).__name__} at {self._http.base_url.host}") from error
         return answer.status_code, answer.headers.get("retry-after"), json_object(answer.content)

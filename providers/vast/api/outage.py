@@ -30,7 +30,7 @@ class Outage:
         return self._ago(self._file, clock) is not None
 
     def tries_after_doubt(self, clock: Clock) -> int:
-        """Return how often a call is tried that just ended in a doubt; 1 if it must stop. Counts the doubt for all."""
+        """Return how many tries a call gets after a doubt; 1 if it must stop. Counts the doubt for all callers."""
         if self.lasts(clock):
             return 1
         ago, doubts = self._ago(self._doubted, clock), 0

@@ -22,8 +22,9 @@ def give_back(
     Absence proves nothing within the settling time after `rented_at` (monotonic seconds). A destroy that early may
     reach a market that does not know the instance yet. Continues without an engine.
 
-    Only looks count against `destroy_seconds`, and only after the first accepted destroy. So the time that many callers
-    queue at once does not count. A market that does not answer gets more time than one that answers and does nothing.
+    Looks after an accepted destroy, refusals and disk errors count against `destroy_seconds`. Doubts count against
+    `outage_seconds`. So the time that many callers queue at once does not count. A market that does not answer gets more
+    time than one that answers and does nothing.
 
     Raises StillRented, with the command that ends the cost, if the market does not confirm the end.
     """

@@ -44,5 +44,5 @@ def is_absent(renter: Renter, instance_id: int, label: str | None = None) -> boo
 
 
 def by_id(instances: Iterable[Instance]) -> list[Instance]:
-    """Sort instances by id: of several under one label, the one with the lowest id stays."""
+    """Sort instances by id, lowest first. Without a mark, the lowest id holds the label."""
     return sorted(instances, key=lambda instance: instance.id)

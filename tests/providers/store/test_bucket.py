@@ -142,7 +142,7 @@ def test_a_create_survives_a_bucket_that_is_not_to_be_seen_at_once(s3, faults, b
     bucket = Bucket(s3, BucketInputs.from_props(bucket_props), reported)
     assert bucket.ensure() == HERE_REFUSED
     assert mark(s3, name) == bucket_props["stackId"]
-    assert any("is not to be seen yet: trying again for up to 300 s" in line for line in reported)
+    assert any(f"the store does not show bucket {name} yet: trying again for up to 300 s" in line for line in reported)
 
 
 def test_a_bucket_that_never_shows_is_left_for_the_next_run(s3, bucket_props, name):
