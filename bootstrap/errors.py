@@ -119,7 +119,7 @@ class GateOpen(HostFault):
 
 
 class EndsItself(HostFault):
-    """The host is ending itself, because nobody used it or its time is over."""
+    """The host is ending itself, because it was idle or its time is over."""
 
     reason = "time"  # no machine is to blame
 

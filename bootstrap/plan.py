@@ -139,5 +139,5 @@ def _self_destruct(spec: EndpointSpec, facts: Facts) -> str:
     wanted = digest(self_destruct_text(spec, spec.self_destruct))
     if facts.self_destruct_wanted != wanted:
         unset = facts.self_destruct_wanted is None
-        return "it is to end itself when nobody uses it" if unset else "it is to end itself at another time"
+        return "it is to end itself once a limit is reached" if unset else "it is to end itself at another time"
     return "" if facts.self_destruct_started == wanted else "the service that ends it does not run"

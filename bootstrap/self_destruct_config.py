@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class SelfDestruct:
     """Say after how many seconds a host ends itself; None for no such limit.
 
-    `idle`: nobody was served. `lifetime`: since the rent, busy or not. `lease`: nobody renewed it, and nobody is served.
+    `idle`: time without a request. `lifetime`: time since the rent, busy or not. `lease`: time since its last renewal, if the
+    host is idle.
     `market`: the market's URL as hosts reach it.
     """
 

@@ -1,4 +1,4 @@
-"""Start and stop the service that ends a host when nobody uses it, and say at each visit what the host needs for that."""
+"""Start and stop the service that ends a host at its limits, and tell the host at each visit the facts for its end."""
 
 import json
 
@@ -27,7 +27,7 @@ def arm(context: HostContext) -> None:
 
 
 def disarm(context: HostContext) -> None:
-    """Stop the service and remove its files; the host then lives until somebody gives it back."""
+    """Stop the service and remove its files; the host then lives until the program or an operator gives it back."""
     context.shell(
         f"export PATH={KIT}/bin:$PATH; touch /opt/gpu-fleet/service/{SERVICE}/down; "
         f"{KIT}/stop.sh {SERVICE} {STOP_SECONDS} || exit 1; rm -f {ETC}/{SERVICE}.* {RUN}/{SERVICE}.*",

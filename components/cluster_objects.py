@@ -37,8 +37,9 @@ Secrets = Mapping[str, Mapping[str, pulumi.Output[str]]]  # values by key by nam
 class ClusterTarget:
     """Where objects go. `provider`: the name of the resource that reaches the cluster; `kubeconfig`: its text.
 
-    `mark_key`: a secret of the stack, from which the mark of its objects follows. `digest_key`: a long one that keeps the
-    digest of a Secret from telling a short value to somebody who guesses; not needed if all values are long and random.
+    `mark_key`: a secret of the stack, from which the mark of its objects follows. `digest_key`: a long random key,
+    hashed with a Secret's values. Without it, a reader of the digest could guess a short value. Values that are all long and
+    random need no such key.
     """
 
     provider: str

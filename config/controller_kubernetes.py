@@ -28,8 +28,8 @@ class ControllerKubernetesConfig(ClusterPlace):
     )
     image: str = Field(
         pattern=IMAGE,
-        description="Image of the controller, made from `Containerfile.controller` and pushed to where the cluster pulls "
-        "from. Append `@sha256:...`, so that nobody can move it.",
+        description="Image of the controller, made from `Containerfile.controller`, in a registry that the cluster "
+        "uses. Append `@sha256:...`, so that the image cannot change.",
     )
     postgres_image: str = Field(
         POSTGRES,

@@ -23,7 +23,10 @@ class Elastic(Section):
         900, alias="idleSeconds", ge=0, description="How long no request must come before the last instance leaves."
     )
     max_request_minutes: float = Field(
-        60, alias="maxRequestMinutes", gt=0, description="The longest that one request may take; so long leaving waits."
+        60,
+        alias="maxRequestMinutes",
+        gt=0,
+        description="Longest duration of one request. A leaving instance waits at most that long for its requests.",
     )
 
     @model_validator(mode="after")
@@ -34,7 +37,7 @@ class Elastic(Section):
 
     @property
     def max_request_seconds(self) -> float:
-        """The longest that one request may take, in seconds."""
+        """The longest duration of one request, in seconds."""
         return self.max_request_minutes * 60
 
 

@@ -53,7 +53,7 @@ class FleetConfig(RequirementsConfig):
     warm_start: bool = Field(
         False,
         alias="warmStart",
-        description="Keep what vLLM compiled for the next start on the same machine, or on any where its digest is pinned.",
+        description="Keep vLLM's compiled files for the next start on the same machine, or on any if their digest is pinned.",
     )
     hosting: str = Field(
         "any", pattern="^(any|datacenter)$", description="`datacenter`: only machines in data centres, by the market."

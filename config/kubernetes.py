@@ -29,7 +29,7 @@ class KubernetesConfig(ClusterPlace):
     )
     image: str = Field(
         pattern=IMAGE,
-        description="Image of receiver and exporter, made from `Containerfile` and pushed to where the cluster pulls from.",
+        description="Image of receiver and exporter, made from `Containerfile`, in a registry that the cluster uses.",
     )
     digests: dict[str, str] = Field(
         default_factory=dict,
@@ -61,15 +61,13 @@ class KubernetesConfig(ClusterPlace):
         "",
         alias="marketUrl",
         pattern=r"^(https?://[^\s@]+)?$",
-        description="URL of the market as the exporter's pod reaches it, at port 443, where that is another one than "
-        "`market.url`.",
+        description="URL of the market as the exporter's pod reaches it, at port 443, if it differs from `market.url`.",
     )
     store_endpoint: str = Field(
         "",
         alias="storeEndpoint",
         pattern=r"^(https?://[^/?#\s@]+/?)?$",
-        description="URL of the S3 API as the exporter's pod reaches it, at port 443, where that is another one than "
-        "`store.endpoint`.",
+        description="URL of the S3 API as the exporter's pod reaches it, at port 443, if it differs from `store.endpoint`.",
     )
     controller_address: str = Field(
         "",

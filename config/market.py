@@ -12,7 +12,7 @@ class MarketConfig(Section):
 
     url: str = Field(DEFAULT_URL, description="Base URL of the vast.ai API.")
     host_url: str = Field(
-        "", alias="hostUrl", description="The same API as the instances reach it, where that is another URL."
+        "", alias="hostUrl", description="The same API as the instances reach it, if it differs from `url`."
     )
     time_scale: float = Field(
         1.0,

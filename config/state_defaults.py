@@ -1,8 +1,8 @@
-"""What a state means if it lacks a key, where stack config's default means something else.
+"""Give old states the values that held before a config key existed.
 
-Every program writes each key that it knows into its states. A state without a key was therefore written before that key
-existed, and its instance was rented without that bound. Stack config's default must not be held against it: the instance
-would be replaced for a bound that its fleet never had.
+Every program writes each key that it knows into its states. So a state without a key is older than the key, and its instance
+was rented without that bound. Stack config's default must not apply to it: an update would replace the instance for a bound
+that its fleet never had.
 """
 
 from collections.abc import Mapping
@@ -15,5 +15,5 @@ STATE_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 
 
 def with_state_defaults(section: str, value: Any) -> Any:
-    """Return a section of a property map with the keys that it lacks; what is no mapping is returned as it is."""
+    """Return a section of a property map with the keys that it lacks; any other value as it is."""
     return {**STATE_DEFAULTS[section], **value} if isinstance(value, Mapping) else value

@@ -238,7 +238,7 @@ def test_the_end_is_armed_while_vllm_starts_and_needs_neither_a_new_proof_nor_a_
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
-        ({"self_destruct_wanted": None, "self_destruct_started": None}, "when nobody uses it"),
+        ({"self_destruct_wanted": None, "self_destruct_started": None}, "once a limit is reached"),
         ({"self_destruct_wanted": "0" * 64}, "at another time"),
         ({"self_destruct_started": None}, "does not run"),
         ({"self_destruct_started": "0" * 64}, "does not run"),
