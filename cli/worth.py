@@ -41,10 +41,10 @@ COMPARED = ("fleet", "model", "compared with", "its 1M in", "its 1M out", "the s
 def worth_command(prometheus: str, days: float, as_json: bool, stack: str | None) -> int:
     """Tell what each fleet and model cost in the last days, and what the money bought.
 
-    Each $ is in one part: failed (rentals that never served), starting (until they served), idle (ready, and the last
-    request ended more than five minutes before), used (ready otherwise), or unseen (not ready after that, or without a
-    report). `always on`: the price of the largest number of instances that served at once, over the whole period.
-    `comparedWith` of a model names hosted APIs, whose list prices stand beside.
+    Each $ is in one part. Failed: rentals that never served. Starting: until they served. Idle: ready, and the last request
+    ended more than five minutes before. Used: ready otherwise. Unseen: not ready after they served, or without a report.
+    `always on`: the price of the largest number of instances that served at once, over the whole period. `comparedWith` of
+    a model names hosted APIs, whose list prices stand beside.
 
     An unknown figure is `?`, and null in --json.
 

@@ -166,13 +166,13 @@ def parse(content: bytes, where: str) -> Book:
         return Book.model_validate_json(content)
     except ValidationError:
         raise SpendUnknown(
-            f"the book of reservations {where} does not parse, so what is promised is unknown, and nothing is rented. If no "
+            f"the book of reservations {where} does not parse, so the promises are unknown, and nothing is rented. If no "
             "`pulumi up` of this stack and no controller runs, remove it: the next rent begins a new one."
         ) from None
 
 
 def _unreadable(where: str, why: str) -> str:
     return (
-        f"the book of reservations {where} cannot be read or written, so what is promised is unknown, and nothing is "
+        f"the book of reservations {where} cannot be read or written, so the promises are unknown, and nothing is "
         f"rented: {why}"
     )

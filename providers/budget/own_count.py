@@ -4,8 +4,9 @@ The market bills the disk until an instance runs, then its GPUs too, and traffic
 back says in its event what it had cost until then. From there on the count is time times price. Without such an event an
 instance counts at its whole price from the rent call on, and with all its traffic.
 
-The count is never too small, for a budget relies on it. The market may have billed before the rent's answer came, and the
-GPUs for as long as its reads lag before we saw the instance run. Both count at the whole price: about a cent a start.
+The count is never too small, for a budget relies on it. The market may have billed before the rent's answer came. It
+may have billed the GPUs for as long as its reads lag, before we saw the instance run. Both count at the whole price: about a
+cent a start.
 
 An instance that served counts as rented until a list lacks it. An unlisted one that never served counts for an hour after
 its last event.

@@ -66,7 +66,7 @@ class StackSpending:
                     fresh = self._ledger.fresh(self._stack_id, since, COUNTED, self._events.keys())
                 except StoreError as error:
                     raise SpendUnknown(
-                        f"what was spent cannot be counted, because the ledger cannot be read: {error}"
+                        f"the spend cannot be counted, because the ledger cannot be read: {error}"
                     ) from error
                 self._events |= {event.key: event for event in fresh}
                 self._rentals, self._read_at = rentals_of(self._events.values(), self._scale), now
@@ -84,7 +84,7 @@ class StackSpending:
             if self._found is None:
                 return None
             if now - self._asked_at > OLDEST_SECONDS:
-                raise SpendUnknown(f"what the market has charged is unknown: {self._trouble}")
+                raise SpendUnknown(f"the market's charges are unknown: {self._trouble}")
             return self._by_period(self._found)
 
     def _asked(self, since: float, until: float) -> Sequence[Charge]:

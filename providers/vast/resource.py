@@ -196,8 +196,8 @@ class VastInstanceProvider(ResourceProvider):
             if old.budget is None and new.budget is not None and not self._budget_reported:
                 self._budget_reported = True
                 print_progress(
-                    "budget  from now on a rent that could pass the stack's budget is refused; what runs goes on. Before, "
-                    "it only observed; budget.enforce: false keeps that"
+                    "budget  from now on a rent that could pass the stack's budget is refused; running instances go on. "
+                    "Before, it only observed; budget.enforce: false keeps that"
                 )
 
     def _learns_account(self, id_: int, olds: dict[str, Any]) -> bool:

@@ -133,7 +133,7 @@ def summary(review: Review) -> str:
         says.append("Nothing tells what runs now, so the review judges by config alone.")
     elif review.standing_at is not None:
         at = datetime.fromtimestamp(review.standing_at, UTC)
-        says.append(f"What runs is as published on {at:%Y-%m-%d %H:%M} UTC.")
+        says.append(f"The running instances are as published on {at:%Y-%m-%d %H:%M} UTC.")
     return " ".join(says)
 
 

@@ -128,5 +128,5 @@ def test_a_market_that_does_not_tell_its_charges_leaves_the_spend_unknown(
     world = World(tmp_path, home, usdPerDay=3)
     world.charges_say(OutcomeUnknown("charges", "a timeout"), monkeypatch)
 
-    with pytest.raises(Exception, match="what the market has charged is unknown"):
+    with pytest.raises(Exception, match="the market's charges are unknown"):
         world.shown()

@@ -33,7 +33,7 @@ def test_it_reads_like_the_example_of_the_docs() -> None:
         "### ⚠️ dev: 2 rented, 1 in place, 1 another machine · $1.34/h → $2.21/h (+$0.86)",
         (
             "Can be merged. At the ceilings it would exceed the budget of a day and this month. "
-            "What runs is as published on 2026-11-30 13:02 UTC."
+            "The running instances are as published on 2026-11-30 13:02 UTC."
         ),
         "",
         "| instance | what happens | because of | down for | $/h now → then |",

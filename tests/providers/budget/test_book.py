@@ -144,7 +144,7 @@ def test_a_store_that_does_not_answer_leaves_it_unknown(tmp_path: Path) -> None:
     book = ChosenBook(shared(bucket), "s3://bucket/budget", FakeClock(), tmp_path / "budget.json")
 
     for ask in (book.is_shared, book.read, lambda: book.change(adding("ours"))):
-        with pytest.raises(SpendUnknown, match="cannot be read or written, so what is promised is unknown"):
+        with pytest.raises(SpendUnknown, match="cannot be read or written, so the promises are unknown"):
             ask()
 
 

@@ -128,7 +128,7 @@ def test_a_silent_market_leaves_its_last_answer_for_an_hour_and_then_the_spend_i
     clock.sleep(OLDEST_SECONDS)
     assert spending.charged(market.charges) == before
     clock.sleep(1)
-    with pytest.raises(SpendUnknown, match="what the market has charged is unknown"):
+    with pytest.raises(SpendUnknown, match="the market's charges are unknown"):
         spending.charged(market.charges)
 
 
