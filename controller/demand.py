@@ -24,7 +24,7 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Seen:
+class HostLoad:
     """The report of one instance's gate: requests in flight, and seconds since the last one by the host's own clock.
 
     `admitted` is a mark that changes with each line of the log of admitted requests. `closed_seconds`: how long the
@@ -66,7 +66,7 @@ class Load:
     barred: int = 0
 
 
-SILENT = Seen(None)
+SILENT = HostLoad(None)
 SERVING = frozenset({State.READY, State.LEAVING})
 
 
@@ -76,7 +76,7 @@ def live(claims: Iterable[Claim], fleet: str, wall: float) -> tuple[Claim, ...]:
     return tuple(sorted(found, key=lambda claim: (claim.expires_at, claim.id)))
 
 
-def measure(slots: Iterable[Slot], seen: Mapping[int, Seen], queue: Queue) -> Load:
+def measure(slots: Iterable[Slot], seen: Mapping[int, HostLoad], queue: Queue) -> Load:
     """Add up the load of a fleet: requests in flight at every instance that reports them, held requests, and jobs.
 
     An instance that serves or leaves and reports nothing is unknown. One that boots may already have requests.

@@ -24,7 +24,7 @@ class Gate(Enum):
 
 
 @dataclass(frozen=True)
-class Look:
+class GateLook:
     """One look at a host: its gate, requests in flight, and a mark that changes with each line of the log of admitted
     requests.
     """
@@ -72,7 +72,7 @@ class Answer:
     leaving: Leaving
 
 
-def step(leaving: Leaving, look: Look, settle: float = SETTLE_SECONDS) -> Answer:
+def step(leaving: Leaving, look: GateLook, settle: float = SETTLE_SECONDS) -> Answer:
     """Judge one look. The caller looks again after `settle` seconds or more, until the answer is END or REOPEN."""
     if look.gate is Gate.UNKNOWN:
         return _silent(leaving, look)
@@ -86,7 +86,7 @@ def step(leaving: Leaving, look: Look, settle: float = SETTLE_SECONDS) -> Answer
     return _closed(leaving, look, settle)
 
 
-def _closed(leaving: Leaving, look: Look, settle: float) -> Answer:
+def _closed(leaving: Leaving, look: GateLook, settle: float) -> Answer:
     """Judge a look at a host that tells everything, behind a closed gate."""
     moved = leaving.admitted is not None and look.admitted != leaving.admitted
     if leaving.strict and (moved or look.in_flight):
@@ -104,7 +104,7 @@ def _closed(leaving: Leaving, look: Look, settle: float) -> Answer:
     return Answer(Next.END, Reason(Rule.QUIET, says), leaving)
 
 
-def _silent(leaving: Leaving, look: Look) -> Answer:
+def _silent(leaving: Leaving, look: GateLook) -> Answer:
     """Judge a look that lacks facts: the host counts as busy, unless another source says that the instance is dead."""
     silent = replace(leaving, quiet_at=None)
     if leaving.dead and look.gate is Gate.UNKNOWN:
@@ -115,7 +115,7 @@ def _silent(leaving: Leaving, look: Look) -> Answer:
     return _bounded(silent, look, reason)
 
 
-def _bounded(leaving: Leaving, look: Look, otherwise: Reason) -> Answer:
+def _bounded(leaving: Leaving, look: GateLook, otherwise: Reason) -> Answer:
     """Wait, unless every admitted request has passed the longest duration of one."""
     since = leaving.closed_at
     if since is not None and look.at - since >= leaving.longest_seconds:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from config.elastic import Elastic
-from controller.demand import SILENT, Load, Seen
+from controller.demand import SILENT, HostLoad, Load
 from controller.reasons import Reason, Rule
 from controller.slots import CAPACITY, Slot, State, cool_until
 
@@ -53,7 +53,7 @@ def plan(
     desired: int,
     elastic: Elastic | None,
     slots: Sequence[Slot],
-    seen: Mapping[int, Seen],
+    seen: Mapping[int, HostLoad],
     wall: float,
     capacity: AbstractSet[State] = CAPACITY,
     failing_most: int = FAILING_MOST,
@@ -80,7 +80,7 @@ def plan(
     return Plan((*moves, *leaving), held)
 
 
-def mended(slots: Sequence[Slot], seen: Mapping[int, Seen]) -> list[Move]:
+def mended(slots: Sequence[Slot], seen: Mapping[int, HostLoad]) -> list[Move]:
     """Return moves that mend `ready` slots with a closed gate: the host restarted, or a late controller closed it."""
     closed = {slot.index: seen.get(slot.index, SILENT).closed_seconds for slot in slots if slot.state is State.READY}
     return [
@@ -90,7 +90,7 @@ def mended(slots: Sequence[Slot], seen: Mapping[int, Seen]) -> list[Move]:
     ]
 
 
-def reopened(slots: Sequence[Slot], seen: Mapping[int, Seen], missing: int) -> list[Move]:
+def reopened(slots: Sequence[Slot], seen: Mapping[int, HostLoad], missing: int) -> list[Move]:
     """Return moves that reopen leaving slots. The order is the reverse of the order in which slots are chosen to leave.
 
     A host that started anew meanwhile, or that ends itself, lets no controller open its gate. Its slot does not come back.
@@ -103,7 +103,7 @@ def reopened(slots: Sequence[Slot], seen: Mapping[int, Seen], missing: int) -> l
     ]
 
 
-def spared(elastic: Elastic, slots: Sequence[Slot], seen: Mapping[int, Seen], load: Load) -> dict[int, Reason]:
+def spared(elastic: Elastic, slots: Sequence[Slot], seen: Mapping[int, HostLoad], load: Load) -> dict[int, Reason]:
     """Return the leaving slots that must not end now, and why: part of the load is unknown, so the fleet may need them.
 
     A controller that has just begun does not know yet what another one measured. A slot that cannot come back is not spared.
@@ -162,7 +162,7 @@ def _why_not_more(
 
 
 def left(
-    slots: Sequence[Slot], elastic: Elastic, seen: Mapping[int, Seen], desired: int
+    slots: Sequence[Slot], elastic: Elastic, seen: Mapping[int, HostLoad], desired: int
 ) -> tuple[list[Move], tuple[Reason, ...]]:
     """Return the slots to leave, and why they are fewer than the count asks for.
 
@@ -183,7 +183,7 @@ def left(
     return moves, (Reason(Rule.NO_VICTIM, says, {"claimed": claimed, "ready": len(ready)}),)
 
 
-def _leave(slot: Slot, look: Seen, ready: int, desired: int, window: float) -> Move:
+def _leave(slot: Slot, look: HostLoad, ready: int, desired: int, window: float) -> Move:
     requests = look.in_flight or 0
     price = "at an unknown price" if slot.usd_per_hour is None else f"at ${slot.usd_per_hour:.3f}/h"
     says = f"{ready} serve and {desired} are wanted; slot {slot.index} has {requests} requests {price}"
@@ -198,6 +198,6 @@ def _leave(slot: Slot, look: Seen, ready: int, desired: int, window: float) -> M
     return Move(Act.LEAVE, slot.index, Reason(Rule.VICTIM, says, facts), strict=unused)
 
 
-def _ease(slot: Slot, seen: Mapping[int, Seen]) -> tuple[int, float, int]:
+def _ease(slot: Slot, seen: Mapping[int, HostLoad]) -> tuple[int, float, int]:
     """Sort slots by how little their leaving costs: fewest requests, dearest, highest index."""
     return seen.get(slot.index, SILENT).in_flight or 0, -(slot.usd_per_hour or 0.0), -slot.index

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from config.elastic import Elastic
 from config.rollout import RolloutConfig
-from controller.demand import SILENT, Claim, Queue, Seen
-from controller.leaving import Gate, Look
+from controller.demand import SILENT, Claim, HostLoad, Queue
+from controller.leaving import Gate, GateLook
 from controller.money import Money
 from controller.plan import Plan
 from controller.reasons import Reason
 from controller.scaling import Decision
-from controller.slots import Event, Slot
+from controller.slots import Slot, SlotEvent
 
 Value = TypeVar("Value")
 
@@ -39,14 +39,14 @@ class RunEnd(NamedTuple):
     `proves`: if the slot serves, the rows whose change to the same config had failed before.
     """
 
-    event: Event
+    event: SlotEvent
     begun: Slot
     usd_per_hour: float | None
     reasons: tuple[Reason, ...]
     proves: tuple[Slot, ...] = ()
 
 
-class Place(NamedTuple):
+class SlotId(NamedTuple):
     """One slot of one fleet."""
 
     fleet: str
@@ -57,7 +57,7 @@ class Place(NamedTuple):
         return f"slot {self.slot} of {self.fleet}"
 
 
-class Unavailable(Exception):
+class WorldUnavailable(Exception):
     """Part of the world does not answer. The loop knows nothing of it and does nothing. The text is for the operator."""
 
 
@@ -76,14 +76,14 @@ class Fleet:
 
 
 @dataclass(frozen=True)
-class Sight:
+class HostObservation:
     """One look at a host: its gate, and its load."""
 
-    look: Look
-    seen: Seen = SILENT
+    look: GateLook
+    seen: HostLoad = SILENT
 
 
-class Life(Enum):
+class MarketStatus(Enum):
     """What the market says of the instance under a slot's label."""
 
     THERE = "there"
@@ -93,7 +93,7 @@ class Life(Enum):
 
 
 @dataclass(frozen=True)
-class Came:
+class UpResult:
     """How an `up` of a slot's stack ended. `fresh`: nothing under it had ever served. `says` is for the operator."""
 
     served: bool
@@ -103,7 +103,7 @@ class Came:
     endpoint: str = ""
 
 
-class Held(Protocol):
+class SlotLock(Protocol):
     """The handle that a slot's lock gives to its block. It is true if this process got the lock."""
 
     def __bool__(self) -> bool:
@@ -139,7 +139,7 @@ class Rows(Protocol):
         """Return the rows of a fleet."""
 
     def write(
-        self, fleet: str, was: Slot, now: Slot, event: Event | None = None, reasons: tuple[Reason, ...] = ()
+        self, fleet: str, was: Slot, now: Slot, event: SlotEvent | None = None, reasons: tuple[Reason, ...] = ()
     ) -> bool:
         """Write a row, with the event, if no process has written it since `was` was read. Return whether it did."""
 
@@ -149,7 +149,7 @@ class Rows(Protocol):
     def claims(self) -> tuple[Claim, ...]:
         """Return all claims, expired ones too."""
 
-    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[Held]:
+    def slot_lock(self, fleet: str, index: int) -> AbstractContextManager[SlotLock]:
         """Hold a slot's lock, or say at once that another process has it."""
 
 
@@ -163,20 +163,20 @@ class Fleets(Protocol):
 class Hosts(Protocol):
     """The slots' hosts. Many at once, each in bounded time. The answer leaves out hosts that do not answer."""
 
-    def look(self, places: Collection[Place]) -> Mapping[Place, Sight]:
+    def look(self, places: Collection[SlotId]) -> Mapping[SlotId, HostObservation]:
         """Return what each host tells now."""
 
-    def close(self, places: Collection[Place]) -> None:
+    def close(self, places: Collection[SlotId]) -> None:
         """Close gates. The next look shows which are closed."""
 
-    def open(self, places: Collection[Place]) -> Collection[Place]:
+    def open(self, places: Collection[SlotId]) -> Collection[SlotId]:
         """Open the gates of hosts that serve; return those that are open."""
 
 
 class Market(Protocol):
     """The market's word on slots, under the label of each."""
 
-    def lives(self, places: Collection[Place], *, fresh: bool = False) -> Mapping[Place, Life]:
+    def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
         """Return the market's word on each place; absent places are unknown. Never raises."""
 
 
@@ -186,19 +186,19 @@ class Stacks(Protocol):
     They raise Unavailable if the outcome is unknown.
     """
 
-    def up(self, place: Place) -> Steps[Came]:
+    def up(self, place: SlotId) -> Steps[UpResult]:
         """Rent and boot an instance, or adopt and repair the one that is there; then open the gate."""
 
-    def digests(self, places: Collection[Place]) -> Mapping[Place, str]:
+    def digests(self, places: Collection[SlotId]) -> Mapping[SlotId, str]:
         """Return the digests that this process knows, each of a slot's last `up` that ended well. Sends no request."""
 
-    def made_of(self, place: Place) -> Steps[str | None]:
+    def made_of(self, place: SlotId) -> Steps[str | None]:
         """Read from the slot's state the digest of its last `up` that ended well; None if the state has none."""
 
-    def doubt(self, places: Collection[Place] | None = None) -> None:
+    def doubt(self, places: Collection[SlotId] | None = None) -> None:
         """Read states anew: the known digests may be of earlier instances. None: forget all."""
 
-    def destroy(self, place: Place) -> Steps[bool]:
+    def destroy(self, place: SlotId) -> Steps[bool]:
         """Give back all instances under the slot's label and remove the stack. Return whether that is certain."""
 
 
@@ -217,7 +217,7 @@ class Task(Protocol):
 class Tasks(Protocol):
     """Run slot processes beside the loop. They end with this process."""
 
-    def start(self, place: Place, steps: Steps[RunEnd | None], boots: bool) -> Task:
+    def start(self, place: SlotId, steps: Steps[RunEnd | None], boots: bool) -> Task:
         """Start one. `boots`: it may take as long as a boot, and counts among those of which few run at once."""
 
 
@@ -237,7 +237,7 @@ class Ledger(Protocol):
     def decided(self, decision: Decision, plan: Plan) -> None:
         """Note what a fleet should have, and why."""
 
-    def happened(self, fleet: str, was: Slot, now: Slot, event: Event, reasons: tuple[Reason, ...]) -> None:
+    def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
         """Note a change of a row that was written."""
 
     def dropped(self, fleet: str, index: int | None, reason: Reason) -> None:
@@ -268,6 +268,6 @@ class Ports:
     queue: Callable[[str], Queue] = field(default=no_queue)
 
 
-def unseen(at: float) -> Sight:
+def unseen(at: float) -> HostObservation:
     """Return the sight of a host that does not answer."""
-    return Sight(Look(at, Gate.UNKNOWN))
+    return HostObservation(GateLook(at, Gate.UNKNOWN))

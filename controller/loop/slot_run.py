@@ -5,19 +5,19 @@ from dataclasses import replace
 from controller import waves
 from controller.leaving import Gate, Leaving, Next
 from controller.loop.rules import Rules
-from controller.ports import Came, Held, Life, Pause, Place, Ports, RunEnd, Steps, unseen
+from controller.ports import MarketStatus, Pause, Ports, RunEnd, SlotId, SlotLock, Steps, UpResult, unseen
 from controller.reasons import Reason, Rule
-from controller.slots import Event, Slot, State, advance
+from controller.slots import Slot, SlotEvent, State, advance
 
 SILENT_SECONDS = 60.0  # longest wait under the lock for a host that does not answer
 SETTLE_PAUSE_SECONDS = 0.4
 BUSY_PAUSE_SECONDS = 5.0
 
-Ended = tuple[Event, "float | None", tuple[Reason, ...]]
+Ended = tuple[SlotEvent, "float | None", tuple[Reason, ...]]
 
 
 def run(
-    ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, only_if_gone: bool = False
+    ports: Ports, rules: Rules, place: SlotId, meant: Slot, longest_seconds: float, only_if_gone: bool = False
 ) -> Steps[RunEnd | None]:
     """Run the slot's stack as its row says. Return None if another process has lock or row, or the outcome is unknown.
 
@@ -34,7 +34,7 @@ def run(
             return None
         begun = replace(row, version=row.version + 1)
         if meant.state is row.state:
-            begun = advance(row, Event.BEGAN, ports.clock.time())
+            begun = advance(row, SlotEvent.BEGAN, ports.clock.time())
         if not ports.rows.write(place.fleet, row, begun):
             return None
         ended = yield from _gone(ports, place, meant)
@@ -45,14 +45,14 @@ def run(
         return _run_end(ports, place, ended, begun)
 
 
-def _run_end(ports: Ports, place: Place, ended: Ended | None, begun: Slot) -> RunEnd | None:
+def _run_end(ports: Ports, place: SlotId, ended: Ended | None, begun: Slot) -> RunEnd | None:
     if ended is None:
         return None
-    proves = _failed_before(ports, place) if ended[0] is Event.SERVED else ()
+    proves = _failed_before(ports, place) if ended[0] is SlotEvent.SERVED else ()
     return RunEnd(ended[0], begun, ended[1], ended[2], proves)
 
 
-def _failed_before(ports: Ports, place: Place) -> tuple[Slot, ...]:
+def _failed_before(ports: Ports, place: SlotId) -> tuple[Slot, ...]:
     """Return the rows of slots whose change to this slot's present config has failed.
 
     Failures after this moment still count.
@@ -61,17 +61,17 @@ def _failed_before(ports: Ports, place: Place) -> tuple[Slot, ...]:
     return () if digest is None else waves.failed_at(ports.rows.slots(place.fleet), digest)
 
 
-def _gone(ports: Ports, place: Place, meant: Slot) -> Steps[Ended | None]:
+def _gone(ports: Ports, place: SlotId, meant: Slot) -> Steps[Ended | None]:
     """Remove the stack of an instance that is gone. Only then its row is absent, and the next rent begins with nothing."""
-    if meant.state is State.RENTING or ports.market.lives([place], fresh=True).get(place) is not Life.GONE:
+    if meant.state is State.RENTING or ports.market.lives([place], fresh=True).get(place) is not MarketStatus.GONE:
         return None
     if not (yield from ports.stacks.destroy(place)):
         return None
-    return Event.GONE, None, (Reason(Rule.GONE, "the market lists no instance under its label"),)
+    return SlotEvent.GONE, None, (Reason(Rule.GONE, "the market lists no instance under its label"),)
 
 
 def _work(
-    ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
+    ports: Ports, rules: Rules, place: SlotId, meant: Slot, longest_seconds: float, mine: SlotLock
 ) -> Steps[Ended | None]:
     if meant.state is State.ENDING:
         return (yield from _down(ports, rules, place, meant, longest_seconds, mine))
@@ -80,13 +80,13 @@ def _work(
     return None
 
 
-def _rent(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Ended | None]:
+def _rent(ports: Ports, rules: Rules, place: SlotId, meant: Slot, longest_seconds: float) -> Steps[Ended | None]:
     """Run `up` if the fleet still wants the slot. It may serve already, unknown to its row; then its requests end first."""
     made_of, quiet = (yield from ports.stacks.made_of(place)), False
     while True:
         fleet = ports.fleets.applied(fresh=True).get(place.fleet)
         if why := rules.unwanted(meant, fleet.elastic if fleet else None):
-            return Event.WITHDRAWN, None, (why,)
+            return SlotEvent.WITHDRAWN, None, (why,)
         if quiet or made_of is None or fleet is None or made_of == fleet.digest:
             return (yield from _up(ports, place))
         quiet = yield from _may_restart(ports, rules, place, meant, longest_seconds)
@@ -94,7 +94,7 @@ def _rent(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds
             return None
 
 
-def _up(ports: Ports, place: Place) -> Steps[Ended]:
+def _up(ports: Ports, place: SlotId) -> Steps[Ended]:
     """Rent and boot an instance, or adopt, mend or change the one that is there; then the gate is open."""
     came = yield from ports.stacks.up(place)
     if came.served and came.endpoint:
@@ -102,14 +102,14 @@ def _up(ports: Ports, place: Place) -> Steps[Ended]:
     return _event(came), came.usd_per_hour, (Reason(Rule.STACK, came.says),) if came.says else ()
 
 
-def _event(came: Came) -> Event:
+def _event(came: UpResult) -> SlotEvent:
     if came.served:
-        return Event.SERVED
-    return Event.DIED if came.fresh else Event.BROKE
+        return SlotEvent.SERVED
+    return SlotEvent.DIED if came.fresh else SlotEvent.BROKE
 
 
 def _mended(
-    ports: Ports, rules: Rules, place: Place, begun: Slot, longest_seconds: float, mine: Held
+    ports: Ports, rules: Rules, place: SlotId, begun: Slot, longest_seconds: float, mine: SlotLock
 ) -> Steps[RunEnd | None]:
     """Run `up` of a slot that should serve. If it brings an edit, first its row says so, then its requests end."""
     marked, brings = yield from _marked(ports, rules, place, begun)
@@ -126,7 +126,7 @@ def _mended(
     return _run_end(ports, place, (yield from _up(ports, place)), marked)
 
 
-def _marked(ports: Ports, rules: Rules, place: Place, begun: Slot) -> Steps[tuple[Slot | None, bool]]:
+def _marked(ports: Ports, rules: Rules, place: SlotId, begun: Slot) -> Steps[tuple[Slot | None, bool]]:
     """Return the row, marked if `up` brings an edit, and whether it does. No row: the slot stays as it is."""
     made_of = yield from ports.stacks.made_of(place)
     fleet = ports.fleets.applied(fresh=True).get(place.fleet)
@@ -147,13 +147,13 @@ def _marked(ports: Ports, rules: Rules, place: Place, begun: Slot) -> Steps[tupl
     return None, False
 
 
-def _is_open(ports: Ports, place: Place) -> bool:
+def _is_open(ports: Ports, place: SlotId) -> bool:
     sight = ports.hosts.look([place]).get(place)
     return sight is not None and sight.look.gate is Gate.OPEN
 
 
 def _down(
-    ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float, mine: Held
+    ports: Ports, rules: Rules, place: SlotId, meant: Slot, longest_seconds: float, mine: SlotLock
 ) -> Steps[Ended | None]:
     """Close the gate, see it closed and quiet, destroy, and see the instance gone."""
     dead = meant.dead and (yield from _is_dead_still(ports, place))
@@ -163,17 +163,17 @@ def _down(
     yield Pause(slot=place.slot)
     if not mine.still() or not (yield from ports.stacks.destroy(place)):
         return None  # another process may have the lock, or the market did not confirm it
-    return Event.GONE, None, (quiet,)
+    return SlotEvent.GONE, None, (quiet,)
 
 
-def _is_dead_still(ports: Ports, place: Place) -> Steps[bool]:
+def _is_dead_still(ports: Ports, place: SlotId) -> Steps[bool]:
     """Return whether nothing there ever served, or the market names its failure: a person's `up` may have replaced it."""
     if (yield from ports.stacks.made_of(place)) is None:
         return True
-    return ports.market.lives([place], fresh=True).get(place) is Life.DEAD
+    return ports.market.lives([place], fresh=True).get(place) is MarketStatus.DEAD
 
 
-def _may_restart(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[bool]:
+def _may_restart(ports: Ports, rules: Rules, place: SlotId, meant: Slot, longest_seconds: float) -> Steps[bool]:
     """Close the gate, and return whether a restart cuts no request.
 
     A host that does not answer may restart if the market says that it has failed or is gone.
@@ -182,10 +182,10 @@ def _may_restart(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_
         return True
     if not _as_meant(ports, place, meant):
         return False
-    return ports.market.lives([place], fresh=True).get(place) in (Life.DEAD, Life.GONE)
+    return ports.market.lives([place], fresh=True).get(place) in (MarketStatus.DEAD, MarketStatus.GONE)
 
 
-def _quiet(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_seconds: float) -> Steps[Reason | None]:
+def _quiet(ports: Ports, rules: Rules, place: SlotId, meant: Slot, longest_seconds: float) -> Steps[Reason | None]:
     """Close the gate under the lock, and return why no request is cut now; None if the host does not tell."""
     clock = ports.clock
     known = Leaving(longest_seconds, locked=True, dead=meant.dead)
@@ -207,7 +207,7 @@ def _quiet(ports: Ports, rules: Rules, place: Place, meant: Slot, longest_second
             yield Pause(SETTLE_PAUSE_SECONDS if known.quiet_at is not None else BUSY_PAUSE_SECONDS, place.slot)
 
 
-def _as_meant(ports: Ports, place: Place, meant: Slot) -> bool:
+def _as_meant(ports: Ports, place: SlotId, meant: Slot) -> bool:
     """Return whether the row's state and mark are unchanged. The slot may have left and come back with an open gate."""
     row = next((row for row in ports.rows.slots(place.fleet) if row.index == place.slot), Slot(place.slot))
     return (row.state, row.follows) == (meant.state, meant.follows)

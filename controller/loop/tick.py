@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from controller import scaling
-from controller.demand import Claim, Queue, Seen
+from controller.demand import Claim, HostLoad, Queue
 from controller.leaving import Leaving
 from controller.loop import slot_run
 from controller.loop.drain import drain, reopen
@@ -17,9 +17,9 @@ from controller.loop.known import DEAD_SECONDS, Known
 from controller.loop.rows import happened
 from controller.loop.rules import Rules
 from controller.plan import Act, Move, Plan
-from controller.ports import Fleet, Life, Pause, Place, Ports, Sight, Steps
+from controller.ports import Fleet, HostObservation, MarketStatus, Pause, Ports, SlotId, Steps
 from controller.reasons import Reason, Rule
-from controller.slots import Event, Slot, State
+from controller.slots import Slot, SlotEvent, State
 
 TICK_SECONDS = 10.0
 
@@ -36,8 +36,8 @@ class Observed:
     claims: tuple[Claim, ...]
     rows: Rows
     queues: Mapping[str, Queue]
-    sights: Mapping[Place, Sight]
-    lives: Mapping[Place, Life]
+    sights: Mapping[SlotId, HostObservation]
+    lives: Mapping[SlotId, MarketStatus]
 
 
 @dataclass(eq=False)
@@ -109,7 +109,7 @@ class Loop:
         rows = {name: ports.rows.slots(name) for name in names}
         claims = ports.rows.claims()
         queues = {name: ports.queue(name) for name in names}
-        paid = [Place(name, row.index) for name, found in rows.items() for row in found if row.paid]
+        paid = [SlotId(name, row.index) for name, found in rows.items() for row in found if row.paid]
         return Observed(began, wall, applied, claims, rows, queues, ports.hosts.look(paid), ports.market.lives(paid))
 
     def steer(self, known: Known, observed: Observed) -> Steps[None]:
@@ -129,25 +129,27 @@ class Loop:
             return
         yield from self.move(known, fleet, seen, observed)
 
-    def repair(self, known: Known, rows: Sequence[Slot], lives: Mapping[Place, Life], now: float) -> Steps[None]:
+    def repair(
+        self, known: Known, rows: Sequence[Slot], lives: Mapping[SlotId, MarketStatus], now: float
+    ) -> Steps[None]:
         """Act on slots that the market calls gone or dead. Correct moments in the future after a clock was set back."""
         wall = self.ports.clock.time()
         for row in rows:
-            life = lives.get(known.place(row.index), Life.UNKNOWN)
+            life = lives.get(known.place(row.index), MarketStatus.UNKNOWN)
             if known.is_silent(row.index, now):
                 self.ports.stacks.doubt([known.place(row.index)])
-            if life is Life.GONE and row.state in (State.READY, State.LEAVING):
+            if life is MarketStatus.GONE and row.state in (State.READY, State.LEAVING):
                 self.run(known, row, only_if_gone=True)
             elif known.is_dead(row.index, now) and not row.dead and not row.changes:
                 says = "the market names its failure, and its host does not answer"
-                happened(self.ports, known.fleet, row, Event.DIED, (Reason(Rule.DEAD, says),))
+                happened(self.ports, known.fleet, row, SlotEvent.DIED, (Reason(Rule.DEAD, says),))
             elif (mended := self.rules.set_back(row, wall)) is not None:
                 self.ports.rows.write(known.fleet, row, mended)
             else:
                 continue
             yield Pause(slot=row.index)
 
-    def move(self, known: Known, fleet: Fleet, seen: Mapping[int, Seen], observed: Observed) -> Steps[None]:
+    def move(self, known: Known, fleet: Fleet, seen: Mapping[int, HostLoad], observed: Observed) -> Steps[None]:
         """Decide the count and make the moves of the plan, unless the look is too old by then."""
         ports, rules = self.ports, self.rules
         claims = rules.live(observed.claims, known.fleet, observed.wall)
@@ -172,7 +174,7 @@ class Loop:
         if not self.why_dropped(observed.began):
             self.follow(known, fleet, observed.sights)
 
-    def follow(self, known: Known, fleet: Fleet, sights: Mapping[Place, Sight]) -> None:
+    def follow(self, known: Known, fleet: Fleet, sights: Mapping[SlotId, HostObservation]) -> None:
         """Run the `up` of slots that an edit of the config has yet to reach, in waves."""
         slots = self.ports.rows.slots(known.fleet)
         places = {slot.index: known.place(slot.index) for slot in slots}
@@ -190,7 +192,7 @@ class Loop:
         known: Known,
         plan: Plan,
         rows: dict[int, Slot],
-        seen: Mapping[int, Seen],
+        seen: Mapping[int, HostLoad],
         observed: Observed,
         why: tuple[Reason, ...] = (),
     ) -> Steps[None]:
@@ -207,22 +209,22 @@ class Loop:
         known: Known,
         move: Move,
         row: Slot,
-        seen: Mapping[int, Seen],
+        seen: Mapping[int, HostLoad],
         why: tuple[Reason, ...],
     ) -> Steps[None]:
         """Write the event of a move into its slot's row. A rent begins at once, an end at the end of the tick."""
         reasons = (move.reason, *why)
         if move.act is Act.START:
-            renting = happened(self.ports, known.fleet, row, Event.RENT, reasons)
+            renting = happened(self.ports, known.fleet, row, SlotEvent.RENT, reasons)
             if renting is not None:
                 yield Pause(slot=row.index)
                 self.run(known, renting)
         elif move.act is Act.CLEAR:
-            happened(self.ports, known.fleet, row, Event.END, (move.reason,))
+            happened(self.ports, known.fleet, row, SlotEvent.END, (move.reason,))
         elif move.act is Act.MEND:
             self.run(known, row)
         elif move.act is Act.LEAVE:
-            after = happened(self.ports, known.fleet, row, Event.LEAVE, reasons)
+            after = happened(self.ports, known.fleet, row, SlotEvent.LEAVE, reasons)
             if after is not None:
                 leaving = Leaving(known.longest_seconds, move.strict, seen[move.index].admitted)
                 known.leaving[row.index] = after.version, leaving

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from bootstrap.services import Progress
-from controller.ports import Came, Pause, Place, Steps, Unavailable
+from controller.ports import Pause, SlotId, Steps, UpResult, WorldUnavailable
 from controller.slot_stack import SlotBusyError, SlotError
-from controller.slot_state import Look
+from controller.slot_state import StateLook
 from controller.world.hosts import Address
 from providers.elastic.applied import Applied
 from providers.elastic.slot_output import SlotOutput
@@ -27,7 +27,7 @@ class Stack(Protocol):
     def up(self, progress: Progress) -> SlotOutput:
         """Rent, adopt or mend an instance, until the endpoint answers."""
 
-    def look(self) -> Look:
+    def look(self) -> StateLook:
         """Return what state says."""
 
     def destroy(self, progress: Progress) -> None:
@@ -45,14 +45,14 @@ class SlotStacks:
 
     def __init__(
         self,
-        stack_of: Callable[[Place], Stack],
-        report_progress: Callable[[Place, str, str], None],
+        stack_of: Callable[[SlotId], Stack],
+        report_progress: Callable[[SlotId, str, str], None],
         outputs: "Outputs",
     ) -> None:
         self._stack_of, self._report_progress, self._outputs = stack_of, report_progress, outputs
         self._destroys = threading.BoundedSemaphore(DESTROYS_AT_ONCE)
 
-    def up(self, place: Place) -> Steps[Came]:
+    def up(self, place: SlotId) -> Steps[UpResult]:
         """Run `up` and return its result, also if it failed.
 
         Raises Unavailable if another process holds the stack, or if the stack can be neither made nor read.
@@ -61,49 +61,49 @@ class SlotStacks:
         with self._outputs.working(place):
             return self._upped(place)
 
-    def _upped(self, place: Place) -> Came:
+    def _upped(self, place: SlotId) -> UpResult:
         """Make the stack first: that is one command, and a stack that is new has never served."""
         stack = self._stack_of(place)
         try:
             fresh = self._outputs.known(place) is None and (stack.make() or stack.look().output is None)
         except SlotError as error:
-            raise Unavailable(str(error)) from error
+            raise WorldUnavailable(str(error)) from error
         try:
             output = stack.up(lambda phase, text: self._report_progress(place, phase, text))
         except SlotBusyError as error:
-            raise Unavailable(str(error)) from error
+            raise WorldUnavailable(str(error)) from error
         except SlotError as error:
             self._outputs.forget(place)
-            return Came(False, fresh, None, str(error))
+            return UpResult(False, fresh, None, str(error))
         self._outputs.learn(place, output)
-        return Came(True, fresh, output.usd_per_hour, f"{output.endpoint} answers", output.endpoint)
+        return UpResult(True, fresh, output.usd_per_hour, f"{output.endpoint} answers", output.endpoint)
 
-    def digests(self, places: Collection[Place]) -> dict[Place, str]:
+    def digests(self, places: Collection[SlotId]) -> dict[SlotId, str]:
         """Return the digests of the places whose output is known."""
         found = {place: self._outputs.known(place) for place in places}
         return {place: output.digest for place, output in found.items() if output is not None}
 
-    def made_of(self, place: Place) -> Steps[str | None]:
+    def made_of(self, place: SlotId) -> Steps[str | None]:
         """Read a slot's state. Raises Unavailable."""
         yield Pause(slot=place.slot)
         try:
             output = self._stack_of(place).look().output
         except SlotError as error:
-            raise Unavailable(str(error)) from error
+            raise WorldUnavailable(str(error)) from error
         if output is None:
             self._outputs.forget(place)
             return None
         self._outputs.learn(place, output)
         return output.digest
 
-    def doubt(self, places: Collection[Place] | None = None) -> None:
+    def doubt(self, places: Collection[SlotId] | None = None) -> None:
         """Read the states of slots anew in the background; None forgets them all."""
         if places is None:
             self._outputs.forget_all()
         for place in places or ():
             self._outputs.doubt(place)
 
-    def destroy(self, place: Place) -> Steps[bool]:
+    def destroy(self, place: SlotId) -> Steps[bool]:
         """Run destroy and remove the stack. Raises Unavailable if that failed: the instance may still be rented."""
         yield Pause(slot=place.slot)
         stack = self._stack_of(place)
@@ -112,7 +112,7 @@ class SlotStacks:
                 stack.destroy(lambda phase, text: self._report_progress(place, phase, text))
                 stack.remove()
             except SlotError as error:
-                raise Unavailable(str(error)) from error
+                raise WorldUnavailable(str(error)) from error
         self._outputs.forget(place)
         return True
 
@@ -120,16 +120,16 @@ class SlotStacks:
 class Outputs:
     """The known outputs of slots: from each `up`, else from the stacks' states, which a thread reads in the background."""
 
-    def __init__(self, stack_of: Callable[[Place], Stack], monotonic: Callable[[], float]) -> None:
+    def __init__(self, stack_of: Callable[[SlotId], Stack], monotonic: Callable[[], float]) -> None:
         self._stack_of, self._monotonic = stack_of, monotonic
         self._guard = threading.Lock()
-        self._known: dict[Place, SlotOutput] = {}
-        self._asked: dict[Place, float] = {}
-        self._working: set[Place] = set()
+        self._known: dict[SlotId, SlotOutput] = {}
+        self._asked: dict[SlotId, float] = {}
+        self._working: set[SlotId] = set()
         self._pool = ThreadPoolExecutor(LOOKS_AT_ONCE, thread_name_prefix="slot-state")
 
     @contextmanager
-    def working(self, place: Place) -> Iterator[None]:
+    def working(self, place: SlotId) -> Iterator[None]:
         """Read nothing of a slot in this block: its `up` tells it at its end."""
         with self._guard:
             self._working.add(place)
@@ -139,13 +139,13 @@ class Outputs:
             with self._guard:
                 self._working.discard(place)
 
-    def learn(self, place: Place, output: SlotOutput) -> None:
+    def learn(self, place: SlotId, output: SlotOutput) -> None:
         """Keep what an `up` returned."""
         with self._guard:
             self._known[place] = output
             self._asked.pop(place, None)  # a read that is under way is older
 
-    def forget(self, place: Place) -> None:
+    def forget(self, place: SlotId) -> None:
         """Drop a slot's output, which may be out of date."""
         with self._guard:
             self._known.pop(place, None)
@@ -157,12 +157,12 @@ class Outputs:
             self._known.clear()
             self._asked.clear()
 
-    def known(self, place: Place) -> SlotOutput | None:
+    def known(self, place: SlotId) -> SlotOutput | None:
         """Return the known output. Reads no state."""
         with self._guard:
             return self._known.get(place)
 
-    def get(self, place: Place) -> SlotOutput | None:
+    def get(self, place: SlotId) -> SlotOutput | None:
         """Return the known output; without one, None, and begin to read the state unless an `up` runs."""
         with self._guard:
             found = self._known.get(place)
@@ -170,7 +170,7 @@ class Outputs:
             self.doubt(place)
         return found
 
-    def doubt(self, place: Place) -> None:
+    def doubt(self, place: SlotId) -> None:
         """Read a slot's state, not again within AGAIN_SECONDS; the known output holds until then."""
         now = self._monotonic()
         with self._guard:
@@ -182,7 +182,7 @@ class Outputs:
         """Begin no further look."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _read(self, place: Place) -> None:
+    def _read(self, place: SlotId) -> None:
         try:
             output = self._stack_of(place).look().output
         except SlotError:

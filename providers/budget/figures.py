@@ -34,7 +34,7 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Facts:
+class BudgetFacts:
     """The facts of a stack's money at `now` (unix seconds).
 
     `rentals` are those of the ledger. `rows` are the market's rows of the stack, asked at `listed_at`. `charged` is $ by
@@ -98,7 +98,7 @@ class Promises(NamedTuple):
     reserved: Mapping[str, Reservation]
 
 
-def promises(facts: Facts, book: Book, terms: Terms) -> Promises:
+def promises(facts: BudgetFacts, book: Book, terms: Terms) -> Promises:
     """Return what the stack has rented and reserved. Raises SpendUnknown if the price of an instance is unknown."""
     known = {one.instance_id: one for one in book.reservations.values() if one.instance_id is not None}
     reserved_only = {number: _rental(number, one) for number, one in known.items() if number not in facts.rentals}
@@ -141,7 +141,7 @@ def _running(row: Instance, rental: Rental, promised: Reservation | None) -> tup
     return price, None if most is None or row.start_date is None else row.start_date + most * HOUR
 
 
-def figures(facts: Facts, found: Promises, terms: Terms) -> tuple[Figures, ...]:
+def figures(facts: BudgetFacts, found: Promises, terms: Terms) -> tuple[Figures, ...]:
     """Return the figures of each period that has a budget."""
     held = [one for one in found.rentals.values() if terms.holds(one.name)]
     running = [found.running[one.instance_id] for one in held if one.instance_id in found.running]
@@ -171,7 +171,7 @@ def _reserved(one: Reservation, period: Period, now: float) -> float:
     return one.usd_per_hour * _hours(period, now, ends)
 
 
-def _charged(facts: Facts, period: Period, terms: Terms) -> float | None:
+def _charged(facts: BudgetFacts, period: Period, terms: Terms) -> float | None:
     if facts.charged is None:
         return None
     return sum(usd for name, usd in facts.charged.get(period.name, {}).items() if terms.holds(name))
@@ -183,7 +183,7 @@ def _hours(period: Period, now: float, ends: float | None) -> float:
     return left if ends is None or ends <= now else min(left, (ends - now) / HOUR)
 
 
-def asked(one: Reservation, rows: Iterable[Figures]) -> dict[str, float]:
+def cost_by_period(one: Reservation, rows: Iterable[Figures]) -> dict[str, float]:
     """Return what a rent may cost until each period ends, in $ by period."""
     return {row.period: one.usd(row.hours_left) for row in rows}
 
@@ -195,7 +195,7 @@ def does_not_fit(one: Reservation, rows: Sequence[Figures]) -> Figures | None:
     return worst if worst is not None and over[worst.period] > 1e-9 else None
 
 
-def now_missed(facts: Facts, book: Book, found: Promises) -> Book:
+def now_missed(facts: BudgetFacts, book: Book, found: Promises) -> Book:
     """Return the book with the moment at which the market first lacked an instance whose end no event tells."""
     lost = [
         one.instance_id

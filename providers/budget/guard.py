@@ -19,7 +19,7 @@ from bootstrap.clock import Clock
 from bootstrap.services import Progress
 from providers.budget.book import Reservations
 from providers.budget.errors import BudgetRefused, OverBudget, SpendUnknown
-from providers.budget.figures import Facts, Figures, Promises, Terms, does_not_fit, figures, now_missed, promises
+from providers.budget.figures import BudgetFacts, Figures, Promises, Terms, does_not_fit, figures, now_missed, promises
 from providers.budget.reservations import Book, Here, Reservation, with_deaths
 from providers.budget.sentences import refused
 from providers.budget.spending import AskCharges, Spending
@@ -150,7 +150,7 @@ class StackBudget:
             raise over[0]
         return key
 
-    def facts(self, market: Lists) -> Facts:
+    def facts(self, market: Lists) -> BudgetFacts:
         """Ask for the facts behind the figures. Raises SpendUnknown, and the market's errors."""
         scale = self._terms(True).time_scale
         asked = self._clock.time()
@@ -158,7 +158,7 @@ class StackBudget:
         rows = [row for row in listed if not row.label or _is_of(row, self._stack_id)]
         rentals, charged = self._spending.rentals(), self._spending.charged(self._charges)
         listed_at = asked - LISTED_SECONDS / scale
-        return Facts(self._clock.time(), rentals, rows, listed_at, charged, self._bounds.settle_seconds)
+        return BudgetFacts(self._clock.time(), rentals, rows, listed_at, charged, self._bounds.settle_seconds)
 
     def look(self, market: Lists) -> tuple[tuple[Figures, ...], Promises]:
         """Return figures and promises now, without a change of the book. Raises SpendUnknown, and the market's errors."""
@@ -201,7 +201,7 @@ class StackBudget:
         )
 
 
-def looked(book: Book, facts: Facts, terms: Terms, here: Here) -> tuple[Book, Promises]:
+def looked(book: Book, facts: BudgetFacts, terms: Terms, here: Here) -> tuple[Book, Promises]:
     """Update the book from one look, and return it with the running and reserved instances. Raises SpendUnknown."""
     book = with_deaths(book.pruned(facts.now), facts.now, here)
     found = promises(facts, book, terms)

@@ -86,7 +86,7 @@ class Repository:
         if value is None:
             place.pop(last, None)
         else:
-            place[last] = value
+            place[last] = copy.deepcopy(value)  # tests share values, and a later path may lead into this one
 
     def _git(self, *arguments: str) -> str:
         who = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
