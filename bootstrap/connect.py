@@ -37,13 +37,13 @@ def connect(
     on_refused: Callable[[str], None] = lambda _public_key: None,
     *,
     other_keys: Sequence[str] = (),
-    attention: str = "",
+    heartbeat: str = "",
 ) -> SshHost:
     """Log in as root, trying again until the deadline: a market says "running" before sshd answers.
 
     `private_key` is OpenSSH text. So is each of `other_keys`, which are tried after it. `host_key` is the pinned
     fingerprint `SHA256:...`. `on_refused` gets our public key, an OpenSSH line, if the host does not know it, at most
-    once a minute. `attention` is a command that the host runs once a minute while we work on it.
+    once a minute. `heartbeat` is a command that the host runs once a minute while we work on it.
     Raises HostUnreachable, and OtherHostKey at once, before authentication.
     """
     # paramiko's threads would print tracebacks of errors that we handle.
@@ -75,7 +75,7 @@ def connect(
             else:
                 seconds = clock.monotonic() - began
                 report_progress("connect", f"{USER}@{address}:{port} after {seconds:.1f} s, host key as pinned")
-                return SshHost(transport, clock, f"{address}:{port}", attention)
+                return SshHost(transport, clock, f"{address}:{port}", heartbeat)
         waited = clock.monotonic() - began
         if waited >= deadline_seconds:
             raise HostUnreachable(f"SSH at {address}:{port} does not let us in after {waited:.0f} s ({cause})")

@@ -20,31 +20,31 @@ from bootstrap.host import Result
 from bootstrap.interruptible import begin, run_interruptibly
 from bootstrap.shell_marks import began, marked, within
 
-PULSE_SECONDS = 10.0  # between two questions for a sign of life
+KEEPALIVE_SECONDS = 10.0  # between two questions for a sign of life
 SILENCE_SECONDS = 30.0  # without an answer, then the host is lost
-ATTENTION_SECONDS = 60.0  # between two signs of attention
+HEARTBEAT_SECONDS = 60.0  # between two heartbeats
 FIRST_POLL, LONGEST_POLL = 0.01, 0.2
 CHUNK = 32768
 LOST = (OSError, EOFError, paramiko.SSHException)
 
 
 class SshHost:
-    """Hold an open connection; satisfies `host.Host`. `attention`: see `connect`."""
+    """Hold an open connection; satisfies `host.Host`. `heartbeat`: see `connect`."""
 
-    def __init__(self, transport: paramiko.Transport, clock: Clock, name: str, attention: str = "") -> None:
+    def __init__(self, transport: paramiko.Transport, clock: Clock, name: str, heartbeat: str = "") -> None:
         self._transport = transport
         self._clock = clock
         self._name = name
-        self._attention = attention
-        self._attended = clock.monotonic()
-        self._pulse: Future[object] | None = None
+        self._heartbeat = heartbeat
+        self._last_heartbeat = clock.monotonic()
+        self._keepalive: Future[object] | None = None
         self._asked = clock.monotonic()
 
     def run(self, command: str, stdin: bytes = b"", timeout: float = 60) -> Result:
         """Run a shell command to its end. Raises StepFailed after `timeout` seconds, HostLost."""
         deadline = self._clock.monotonic() + timeout
         mark = secrets.token_hex(8)
-        self._attend()
+        self._send_heartbeat()
         try:
             channel = run_interruptibly(self._transport.open_session, self._clock, SILENCE_SECONDS)
             with contextlib.closing(channel):
@@ -102,28 +102,28 @@ class SshHost:
     def _check(self, command: str, deadline: float, so_far: bytearray) -> None:
         if not self._transport.is_active():
             raise HostLost(f"the connection to {self._name} ended while it worked")
-        self._demand_a_pulse()
-        self._attend()
+        self._require_keepalive()
+        self._send_heartbeat()
         if self._clock.monotonic() > deadline:
             first_line = command.split("\n", 1)[0][:80]
             raise StepFailed(f"{self._name}: `{first_line}` did not end in time: {_text(so_far)[-500:]}")
 
-    def _attend(self) -> None:
-        """Run the attention command beside the running one, once a minute. A failure is ignored: the next one follows."""
+    def _send_heartbeat(self) -> None:
+        """Run the heartbeat command beside the running one, once a minute. A failure is ignored: the next one follows."""
         now = self._clock.monotonic()
-        if self._attention and now - self._attended >= ATTENTION_SECONDS:
-            self._attended = now
-            begin(partial(_execute, self._transport, self._attention))
+        if self._heartbeat and now - self._last_heartbeat >= HEARTBEAT_SECONDS:
+            self._last_heartbeat = now
+            begin(partial(_execute, self._transport, self._heartbeat))
 
-    def _demand_a_pulse(self) -> None:
-        """Ask for a sign of life every PULSE_SECONDS. Raises HostLost after SILENCE_SECONDS without an answer."""
+    def _require_keepalive(self) -> None:
+        """Ask for a sign of life every KEEPALIVE_SECONDS. Raises HostLost after SILENCE_SECONDS without an answer."""
         now = self._clock.monotonic()
-        if self._pulse is not None and self._pulse.done():
-            self._pulse = None
-        if self._pulse is None and now - self._asked > PULSE_SECONDS:
+        if self._keepalive is not None and self._keepalive.done():
+            self._keepalive = None
+        if self._keepalive is None and now - self._asked > KEEPALIVE_SECONDS:
             self._asked = now
-            self._pulse = begin(partial(self._transport.global_request, "keepalive@openssh.com"))
-        if self._pulse is not None and now - self._asked > SILENCE_SECONDS:
+            self._keepalive = begin(partial(self._transport.global_request, "keepalive@openssh.com"))
+        if self._keepalive is not None and now - self._asked > SILENCE_SECONDS:
             self.close()
             raise HostLost(f"{self._name} gave no sign of life for {SILENCE_SECONDS:.0f} s while it worked")
 

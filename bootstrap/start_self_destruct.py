@@ -35,7 +35,7 @@ def disarm(context: HostContext) -> None:
     )
 
 
-def visit(host: Host, age_seconds: float, word_url: str) -> str:
+def renew_lease(host: Host, age_seconds: float, word_url: str) -> str:
     """Renew the host's lease and tell it its age and the URL for its last word; return why that failed, or nothing.
 
     The URL is a secret until it expires: it travels on stdin.

@@ -8,6 +8,7 @@ import functools
 import math
 from dataclasses import dataclass, replace
 
+from bootstrap.boot_timer import disable_timer, heartbeat_command, send_heartbeat
 from bootstrap.clock import Clock, Until
 from bootstrap.connect import connect
 from bootstrap.converge import converge, observe
@@ -16,9 +17,8 @@ from bootstrap.errors import BootstrapError, GateOpen, HostUnreachable, StepFail
 from bootstrap.facts import Facts
 from bootstrap.host import Host
 from bootstrap.probe import probe
-from bootstrap.self_destruct import attend, disable_timer, sign_of_attention
 from bootstrap.services import Progress
-from bootstrap.start_self_destruct import visit
+from bootstrap.start_self_destruct import renew_lease
 from providers.store.client import Keys
 from providers.vast.api.attached_keys import KeyRing
 from providers.vast.api.instance import SSH_PORT, Instance
@@ -67,8 +67,8 @@ class InstanceBootstrap:
         with contextlib.closing(host):
             if self.in_state:
                 disable_timer(host, spec.name)
-            attend(host, spec.name, self.limits.unattended_seconds)
-            self.visit(host, instance, report_progress)
+            send_heartbeat(host, spec.name, self.limits.unattended_seconds)
+            self.renew_lease(host, instance, report_progress)
             report = converge(host, spec, services, clock, report_progress)
             converged = clock.monotonic()
             ca, model = self.settings.access.ca_certificate, self.settings.server.model_name
@@ -103,7 +103,7 @@ class InstanceBootstrap:
             raise HostUnreachable(f"instance {instance.id} has no direct SSH port")
         # The market may have rewritten the host's keys. An attached key survives that.
         refused = functools.partial(attach, self.keyring, instance.id, report_progress=report_progress)
-        sign = sign_of_attention(self.limits.unattended_seconds)
+        sign = heartbeat_command(self.limits.unattended_seconds)
         bound = self.limits.connect_seconds
         return connect(
             *mapped,
@@ -114,7 +114,7 @@ class InstanceBootstrap:
             report_progress,
             refused,
             other_keys=self.also,
-            attention=sign,
+            heartbeat=sign,
         )
 
     def observe(self, instance: Instance, host_key: str, report_progress: Progress) -> Facts:
@@ -124,19 +124,19 @@ class InstanceBootstrap:
             if self.in_state:
                 with contextlib.suppress(StepFailed):  # the disk may be full; the facts report other faults there
                     disable_timer(host, self.settings.name)
-            self.visit(host, instance, report_progress)
+            self.renew_lease(host, instance, report_progress)
             return observe(host, spec_of(self.settings, self._addresses(instance)[0], instance.id))
         finally:
             host.close()
 
-    def visit(self, host: Host, instance: Instance, report_progress: Progress) -> None:
+    def renew_lease(self, host: Host, instance: Instance, report_progress: Progress) -> None:
         """Renew the lease of a host that may end itself, and tell it its age and where to leave word of its end."""
         if self.settings.self_destruct is None:
             return
         now = self.clock.time()
         age = now - (instance.start_date or now)
         word_url = HostServices(self.settings, self.keys, self.clock).last_word_url(instance.id)
-        if problem := visit(host, max(0.0, age), word_url):
+        if problem := renew_lease(host, max(0.0, age), word_url):
             report_progress("visit", f"its lease is not renewed, and it cannot leave word of its end: {problem}")
 
     def answers(self, endpoint: str) -> bool:

@@ -14,7 +14,7 @@ import pytest
 from bootstrap.clock import SystemClock
 from bootstrap.errors import EndsItself
 from bootstrap.self_destruct_config import SelfDestruct
-from bootstrap.start_self_destruct import visit
+from bootstrap.start_self_destruct import renew_lease
 from providers.ledger.last_word import WORD_BYTES
 from sandbox.hosts.backend import NamespaceHosts
 from tests.doubles.called import Called, running_called
@@ -47,7 +47,7 @@ class Ending:
 
     def visit(self, age: float = 0.0) -> None:
         with contextlib.closing(self.rented.login()) as host:
-            assert visit(host, age, f"http://{MARKET}/word?X-Amz-Signature=hush") == ""
+            assert renew_lease(host, age, f"http://{MARKET}/word?X-Amz-Signature=hush") == ""
 
     def client(self) -> httpx.Client:
         trusted = ssl.create_default_context(cadata=self.rented.things.authority.certificate)

@@ -169,7 +169,7 @@ def test_a_sign_is_given_while_a_command_runs_and_between_commands(sshd: Sshd, t
     sign = f"echo given >> {shlex.quote(str(signs))}"
     given = f"[ $(cat {shlex.quote(str(signs))} 2>/dev/null | wc -l) -ge"
     host = connect(
-        "127.0.0.1", sshd.port, sshd.private_key, sshd.host_key, HastyClock(), 600, lambda *_: None, attention=sign
+        "127.0.0.1", sshd.port, sshd.private_key, sshd.host_key, HastyClock(), 600, lambda *_: None, heartbeat=sign
     )
 
     with contextlib.closing(host):

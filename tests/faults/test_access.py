@@ -4,10 +4,10 @@ import contextlib
 
 import pytest
 
+from bootstrap.boot_timer import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.clock import SystemClock
 from bootstrap.connect import connect
 from bootstrap.errors import HostUnreachable
-from bootstrap.self_destruct import ATTENDED, ONLINE, TIMER, UPTIME
 from providers.identity.ssh_key import new_ssh_key
 from providers.store.client import Keys
 from providers.vast.api.instance import Instance

@@ -22,15 +22,15 @@ import math
 import re
 import shlex
 
+from bootstrap.boot_timer import ATTENDED, ONLINE, TIMER, UPTIME
 from bootstrap.remote_scripts import ETC
-from bootstrap.self_destruct import ATTENDED, ONLINE, TIMER, UPTIME
 
 HOST_KEY_MARK = "gpu-fleet host key"
 HOST_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 LIMIT = 4048  # characters; the market documents 4048 in one place and 4096 in another
 KIT_BOOT = "/opt/gpu-fleet/kit/boot.sh"
 USER_AGENT = "gpu-fleet"  # the edge in front of the market refuses Python's default agent
-TELLER = "/root/gpu-fleet-teller.sh"
+HOST_KEY_PRINTER = "/root/gpu-fleet-teller.sh"
 LOOK_SECONDS, AGAIN_SECONDS = 10, 60
 LISTEN_SECONDS, CHANGE_SECONDS = 0.2, 1
 WITHOUT_SERVER = 600  # looks until a key is printed without a listening server: two minutes
@@ -40,8 +40,7 @@ MOST_LOOKS = WITHOUT_SERVER + 86400 // CHANGE_SECONDS  # and one day more
 def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
     """Return the start script for an OpenSSH public key line.
 
-    `market_url` is the market's URL as hosts reach it. `unattended_seconds` bounds the time between two signs of
-    attention.
+    `market_url` is the market's URL as hosts reach it. `unattended_seconds` bounds the time between two heartbeats.
     """
     key = shlex.quote(public_key.strip())
     lines = [
@@ -49,7 +48,7 @@ def script(public_key: str, market_url: str, unattended_seconds: float) -> str:
         "mkdir -p /root/.ssh",
         f"grep -qxF {key} /root/.ssh/authorized_keys 2>/dev/null || echo {key} >> /root/.ssh/authorized_keys",
         _timer(market_url, math.ceil(unattended_seconds)),
-        _teller(),
+        _host_key_printer(),
         f"[ -x {KIT_BOOT} ] && {KIT_BOOT}",
         "true",
     ]
@@ -77,9 +76,9 @@ END
 [ -e {ONLINE} ] || setsid sh {TIMER} </dev/null >/dev/null 2>&1 &"""
 
 
-def _teller() -> str:
-    # :0016 is port 22, and 0A means listening. Our first login changes the mark of attention.
-    return f"""cat > {TELLER} <<'END'
+def _host_key_printer() -> str:
+    # :0016 is port 22, and 0A means listening. Our first heartbeat changes the mark.
+    return f"""cat > {HOST_KEY_PRINTER} <<'END'
 was=$(cat {ATTENDED}) n=0 said=
 while [ $n -lt {MOST_LOOKS} ] && [ "$was" = "$(cat {ATTENDED})" ]; do
   n=$((n + 1)) pause={LISTEN_SECONDS}
@@ -101,7 +100,7 @@ print("SHA256:" + base64.b64encode(hashlib.sha256(key).digest()).decode().rstrip
   sleep $pause
 done
 END
-setsid sh {TELLER} </dev/null 2>/dev/null &"""
+setsid sh {HOST_KEY_PRINTER} </dev/null 2>/dev/null &"""
 
 
 def fingerprint(log: str) -> str | None:

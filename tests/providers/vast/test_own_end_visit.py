@@ -47,7 +47,7 @@ def visited(settings: InstanceSettings, host: Host, keys: Keys = KEYS, **row: An
     bootstrap = InstanceBootstrap(settings, "", keys, settings.to_limits(), clock, no_keyring)
     began = row.pop("began", None)
     instance = Instance(id=4711, start_date=None if began is None else clock.time() - began, **row)
-    bootstrap.visit(host, instance, lambda phase, text: lines.append(f"{phase}: {text}"))
+    bootstrap.renew_lease(host, instance, lambda phase, text: lines.append(f"{phase}: {text}"))
     return lines
 
 

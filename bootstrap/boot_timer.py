@@ -1,7 +1,7 @@
-"""Set the marks that keep a host's self-destruct timer from ending it: a host without attention ends itself.
+"""Keep the boot timer of a host from ending it: a host that gets no heartbeat ends itself.
 
 The start script of the rent call (providers/vast/renting/onstart.py) starts the timer, because it must run before anybody
-can log in. A process that works on the host gives a sign of attention at least once a minute. So the timer measures
+can log in. A process that works on the host sends a heartbeat at least once a minute. So the timer measures
 silence, not the length of the work. It counts seconds of uptime, which a wrong clock does not change.
 """
 
@@ -16,8 +16,8 @@ ONLINE = f"{ETC}/online"  # the host serves and its creator hands it to state: t
 UPTIME = "cut -d. -f1 /proc/uptime"
 
 
-def sign_of_attention(seconds: float) -> str:
-    """Return the command for a sign of attention: the timer ends the host in `seconds`, unless another sign comes.
+def heartbeat_command(seconds: float) -> str:
+    """Return the command for a heartbeat: the timer ends the host in `seconds`, unless another heartbeat comes.
 
     Another version, or other limits, may have rented an adopted instance. The limit in its timer's text stays as it was,
     so that the mark is moved by the difference: later for a shorter limit, earlier for a longer one.
@@ -28,9 +28,9 @@ def sign_of_attention(seconds: float) -> str:
     return f"mkdir -p {ETC} && limit={limit} && : ${{limit:={wanted}}} && {mark}"
 
 
-def attend(host: Host, name: str, seconds: float) -> None:
-    """Give a sign of attention. Raises StepFailed, HostLost."""
-    shell(host, sign_of_attention(seconds), f"{name}: the timer could not be set back")
+def send_heartbeat(host: Host, name: str, seconds: float) -> None:
+    """Send the host a heartbeat. Raises StepFailed, HostLost."""
+    shell(host, heartbeat_command(seconds), f"{name}: the timer could not be set back")
 
 
 def disable_timer(host: Host, name: str) -> None:

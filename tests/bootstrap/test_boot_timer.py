@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bootstrap.boot_timer import ATTENDED, TIMER, UPTIME, send_heartbeat
 from bootstrap.host import Result
 from bootstrap.remote_scripts import ETC
-from bootstrap.self_destruct import ATTENDED, TIMER, UPTIME, attend
 from providers.identity.ssh_key import new_ssh_key
 from providers.vast.renting.onstart import script
 
@@ -66,7 +66,7 @@ def test_a_timer_ends_after_the_silence_of_today_and_no_earlier(host: Folder, ti
     Path(host.here(TIMER)).write_text(timer)
 
     before = uptime()
-    attend(host, "chat-0", seconds)
+    send_heartbeat(host, "chat-0", seconds)
 
     attended = int(Path(host.here(ATTENDED)).read_text())
     ends = attended + int(re.findall(r"-gt (\d+) \]", timer)[0])
@@ -79,7 +79,7 @@ def test_without_a_timer_that_can_be_read_the_mark_is_now(host: Folder, timer: s
         Path(host.here(TIMER)).write_text(timer)
 
     before = uptime()
-    attend(host, "chat-0", 60)
+    send_heartbeat(host, "chat-0", 60)
 
     assert before <= int(Path(host.here(ATTENDED)).read_text()) <= uptime()
 
