@@ -59,12 +59,12 @@ def test_a_terminal_shows_one_line_an_instance_at_the_end() -> None:
 def test_a_warning_is_printed_once_and_an_error_is_kept_for_the_end() -> None:
     warning, error = (
         Trouble("", "vmagent is missing", False),
-        Trouble("chat-0", "the market lists no offer for 'x'", True),
+        Trouble("chat-0", "nobody lists 'x'", True),
     )
     view, text = shown(warning, error, warning, error)
 
     assert text == "warning: vmagent is missing\n"
-    assert errors_of(view.troubles, "error: update failed\n") == ["chat-0: the market lists no offer for 'x'"]
+    assert errors_of(view.troubles, "error: update failed\n") == ["chat-0: nobody lists 'x'"]
 
 
 def test_without_an_error_of_a_resource_pulumis_own_complaint_is_the_error() -> None:

@@ -96,7 +96,7 @@ def test_the_life_of_a_fleet(cloud: Cloud, stack: Stack) -> None:
         (
             "fleets.chat.gpu",
             {"name": "RTX 9999"},
-            "gpu-fleet:fleets.chat.gpu.name: the market lists no offer for 'RTX 9999'; no known GPU",
+            "gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX 9999'; no known GPU",
         ),
         ("vastApiKey", "wrong", "pulumi config set --secret gpu-fleet:vastApiKey"),
         ("vastApiKey", "", "gpu-fleet:vastApiKey is not set"),

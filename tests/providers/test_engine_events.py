@@ -39,11 +39,11 @@ def test_debug_lines_are_left_out(severity: str) -> None:
 def test_a_refused_input_is_the_reason_alone() -> None:
     said = (
         f"error: {INSTANCE} resource 'chat-0': property market value {{map[url:{{http://127.0.0.1:1}} timeScale:{{30}}]}} "
-        "has a problem: gpu-fleet:fleets.chat.gpu.name: the market lists no offer for 'RTX_4090'"
+        "has a problem: gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX_4090'"
     )
 
     assert parse(diagnostic(said, "error", URN)) == Trouble(
-        "chat-0", "gpu-fleet:fleets.chat.gpu.name: the market lists no offer for 'RTX_4090'", True
+        "chat-0", "gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX_4090'", True
     )
     bare = f"{INSTANCE} resource 'chat-0' has a problem: no offer\nnearest: 3"
     assert parse(diagnostic(bare, "error")) == Trouble("chat-0", "no offer\nnearest: 3", True)

@@ -61,12 +61,12 @@ def _not_listed(wanted: str, requirements: Requirements) -> NoMatchingOffer:
     if len(strange) == len(requirements.gpu_names):
         names, near = (" or ".join(f"'{name}'" for name in each) for each in (strange, dict.fromkeys(meant)))
         hint = f"did you mean {near}?" if near else "no known GPU has such a name."
-        return NoMatchingOffer(f"the market lists no offer for {names}; {hint}", "gpu.name")
+        return NoMatchingOffer(f"nobody lists {names}; {hint}", "gpu.name")
     hints = [
         f" {name} is not a known name; did you mean {' or '.join(near)}?" for name, near in strange.items() if near
     ]
     return NoMatchingOffer(
-        f"the market lists no offer for {wanted} right now; name another GPU beside it in name (a list is fine), or another "
+        f"nobody lists {wanted} right now; name another GPU beside it in name (a list is fine), or another "
         f"count, which replaces what runs.{''.join(hints)}",
         "gpu",
     )

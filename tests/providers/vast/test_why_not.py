@@ -51,19 +51,19 @@ def test_a_machine_in_two_slices_counts_once() -> None:
     [
         (
             ("RTX 4O90",),
-            "gpu-fleet:fleets.chat.gpu.name: the market lists no offer for 'RTX 4O90'; did you mean 'RTX 4090'",
+            "gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX 4O90'; did you mean 'RTX 4090'",
         ),
         (
             ("RTX 9999",),
-            "gpu-fleet:fleets.chat.gpu.name: the market lists no offer for 'RTX 9999'; no known GPU has such a name.",
+            "gpu-fleet:fleets.chat.gpu.name: nobody lists 'RTX 9999'; no known GPU has such a name.",
         ),
         (
             ("XYZ",),
-            "gpu-fleet:fleets.chat.gpu.name: the market lists no offer for 'XYZ'; no known GPU has such a name.",
+            "gpu-fleet:fleets.chat.gpu.name: nobody lists 'XYZ'; no known GPU has such a name.",
         ),
         (
             ("RTX 4090",),
-            "gpu-fleet:fleets.chat.gpu: the market lists no offer for 1 x RTX 4090 right now; name another GPU",
+            "gpu-fleet:fleets.chat.gpu: nobody lists 1 x RTX 4090 right now; name another GPU",
         ),
         (("RTX 4090", "H1O0"), "right now; name another GPU"),
         (("RTX 4090", "H1O0"), "replaces what runs. H1O0 is not a known name; did you mean H100"),
