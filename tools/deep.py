@@ -33,6 +33,7 @@ CLIENTS, PLUGIN, HETZNER = "tests/clients", "tests/engine/test_kubernetes.py", "
 SERVERS, SERVER_PODS = "tests/sandbox/hetzner", "tests/sandbox/hetzner/test_k3s_pods.py"
 CLUSTER, CLUSTER_PODS = "tests/engine/test_cluster_life.py", "tests/engine/test_cluster_pods.py"
 BALANCER = "tests/engine/test_cluster_balancer.py"
+PURE, PROVIDERS, CONTROLLER = f"not ({SLOW} or live)", "tests/providers", "tests/controller"
 CHANGES, REVIEWS = "tests/engine/test_changes_table.py", "tests/engine/test_review_is_up.py"  # the engine's longest
 NEED_NODE = (PODS, SERVER_PODS, CLUSTER_PODS)  # of monitoring; each has a part of its own
 SHORT, CHANGED = 12, "+"  # figures of a commit that the page shows; the mark of a changed work tree
@@ -73,7 +74,9 @@ def parts() -> dict[str, Part]:
         for number, first in enumerate(seeds, 1)
     }
     return {
-        "pure": Part(("-m", f"not ({SLOW} or live)", "--ignore", CLIENTS)),
+        "pure": Part(("-m", PURE, *without(CLIENTS, PROVIDERS, CONTROLLER))),
+        "providers": Part((PROVIDERS, "-m", PURE)),
+        "controller": Part((CONTROLLER, "-m", PURE)),
         "vllm": Part(("-m", "vllm and not live"), "0"),
         "monitoring": Part(
             ("-m", "monitoring and not vllm and not live", *without(KILLS, CLUSTER, BALANCER, *NEED_NODE))
