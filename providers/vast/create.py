@@ -130,8 +130,10 @@ class _Create:
 
     def __post_init__(self) -> None:
         renter = self.renter
-        self.patient = PatientMarket(renter.market, renter.clock, renter.limits, self.deadline, self.report_progress)
-        self.waiting = replace(renter, market=self.patient)
+        self.patient_market = PatientMarket(
+            renter.market, renter.clock, renter.limits, self.deadline, self.report_progress
+        )
+        self.patient_renter = replace(renter, market=self.patient_market)
 
     def run(self) -> Served:
         """Attempt after attempt until one serves; see `bring_online`."""
@@ -159,7 +161,7 @@ class _Create:
     def _adopt_or_rent(self) -> _Attempt:
         clock, request = self.renter.clock, self.request
         began = clock.monotonic()
-        adopted = self.adoption.adopt(self.patient, request.image, request.requirements)
+        adopted = self.adoption.adopt(self.patient_market, request.image, request.requirements)
         if adopted:
             self.recorder.adopted(adopted)
             price = charged_usd_per_hour(adopted, request.requirements)
@@ -175,7 +177,7 @@ class _Create:
 
     def _best_offer(self) -> BestOffer:
         return BestOffer(
-            self.waiting,
+            self.patient_renter,
             self.request,
             self.failures,
             self.report_progress,
@@ -188,17 +190,17 @@ class _Create:
         """Wait for the instance and bootstrap it. Raises the errors of these steps."""
         clock, request, instance_id = self.renter.clock, self.request, attempt.instance_id
         began = clock.monotonic()
-        attach(self.patient, instance_id, request.ssh_public_key, self._passed)
-        instance = wait_until_running(self.waiting, instance_id, request.label, request.gate_port, self.deadline)
+        attach(self.patient_market, instance_id, request.ssh_public_key, self._passed)
+        instance = wait_until_running(self.patient_renter, instance_id, request.label, request.gate_port, self.deadline)
         booted = clock.monotonic() - began
         self._passed("wait", f"instance {instance_id} is running after {booted:.1f} s")
-        host_key = patiently_read(self.patient, self.waiting, instance_id, self.deadline)
+        host_key = patiently_read(self.patient_market, self.patient_renter, instance_id, self.deadline)
         known = clock.monotonic() - began - booted
 
         def serve(pinned: str) -> Served:
             return self.bootstrap.serve(instance, pinned, self._passed, self.deadline)
 
-        served = with_last_named(self.waiting, instance_id, host_key, serve, self._passed)
+        served = with_last_named(self.patient_renter, instance_id, host_key, serve, self._passed)
         request.confirm_wanted(True)
         connect = round(known + served.seconds.get("connect", 0.0), 3)
         before = {"rent": round(attempt.seconds, 3), "wait": round(booted, 3)}
