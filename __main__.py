@@ -66,7 +66,7 @@ def main() -> None:
         pulumi.export("controller", made)
     export_fleets(fleets)
     export_elastic(stack, [fleet.args for fleet in fleets], identity, keys)
-    # Waits for the outputs of before: whatever is registered last stays.
+    # Waits for the outputs of before: the engine keeps the value that is registered last.
     pulumi.export("caCertificate", pulumi.Output.all(kept, identity.caCertificate).apply(lambda both: both[1]))
 
 

@@ -1,4 +1,4 @@
-"""Apply a plan to one host, step by step, and record what was done and how long each phase took."""
+"""Apply a plan to one host, step by step, and record the applied steps and the seconds of each phase."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field

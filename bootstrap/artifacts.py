@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from weights.manifest import blob_key
 
-LONGEST_SECONDS = 7 * 24 * 3600  # what signature version 4 allows
+LONGEST_SECONDS = 7 * 24 * 3600  # the longest that signature version 4 allows
 _making = threading.Lock()  # a session makes one client at a time
 
 

@@ -1,4 +1,4 @@
-"""Hold what the steps of one convergence share, with the commands that several steps run."""
+"""Hold the state that the steps of one convergence share, with the commands that several steps run."""
 
 from dataclasses import dataclass
 
@@ -18,7 +18,7 @@ NOT_SUPERVISED = 75
 
 @dataclass
 class HostContext:
-    """One host and what it must become. `facts` are those that the plan was made of."""
+    """One host and the spec that it must meet. The plan follows from `facts`; the steps update them."""
 
     host: Host
     spec: EndpointSpec

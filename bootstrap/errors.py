@@ -155,6 +155,6 @@ class StoreDown(OurFault):
 
 
 class SpecInvalid(OurFault, ValueError):
-    """A host cannot become what the spec says; found before anything is done."""
+    """No host can meet the spec, or the CA cannot certify one. The program finds a bad spec before it works on the host."""
 
     reason = "spec"

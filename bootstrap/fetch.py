@@ -57,7 +57,7 @@ class HostTransfer:
     down_since: float | None = None  # when the store stopped answering, in monotonic seconds
 
     def to(self, target: str) -> Fetched:
-        """Fetch into a folder of the host. Raises what `download` raises, and StoreDown."""
+        """Fetch into a folder of the host. Raises the errors of `download`, and StoreDown."""
         least, patience = self.spec.preflight.download_mbps, self.spec.store_patience_seconds
         presign = self.store.presign
         try:

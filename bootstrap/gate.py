@@ -133,7 +133,7 @@ https://:{port} {{
 """
 
 
-_PRIVATE = ("request", "resp_headers", "user_id")  # what a request's client or token may stand in
+_PRIVATE = ("request", "resp_headers", "user_id")  # fields of a log line that may name a request's client or token
 _RENEW = """(renew) {
 	log_name lease
 	respond 204
@@ -155,7 +155,7 @@ _UNAUTHORIZED = """			handle {
 
 
 def _lease_log(places: Places) -> str:
-    # The log's moment of change is the lease: the host never reads what is in it.
+    # The log's moment of change is the lease: the host never reads the log's text.
     return f"""	log lease {{
 		no_hostname
 {_file(places, "lease.log", "1MiB", 1, _PRIVATE)}
@@ -164,7 +164,7 @@ def _lease_log(places: Places) -> str:
 
 
 def _file(places: Places, name: str, size: str, keep: int, deleted: Iterable[str]) -> str:
-    """Return where a log goes and what its lines leave out. `size` and `keep`: when it rolls, and how many old files stay."""
+    """Return a log's file and the fields that its lines leave out. The log rolls at `size`; `keep` old files stay."""
     fields = "\n".join(f"				{field} delete" for field in deleted)
     return f"""		output file {places.run}/{name} {{
 			mode 0640

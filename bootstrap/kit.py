@@ -6,7 +6,7 @@
     <everything of bootstrap/scripts>  run scripts, fetcher
 
 The tar is a blob like any other: uploaded once, fetched by presigned URL, checked by digest. Hosts run x86-64 Linux,
-whatever this machine runs. So this module refuses a program built for another system, before anything is rented.
+whatever this machine runs. So this module refuses a program built for another system, before the program rents.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""Declare what the bootstrap needs from its caller: progress lines, the store, kept compile caches and the fleet's CA."""
+"""Declare the services that the bootstrap gets from its caller: progress, the store, kept compile caches, the fleet's CA."""
 
 from collections.abc import Callable
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Describe what a host must become, pure."""
+"""Describe the state that a host must reach, pure."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from weights.manifest import Manifest
 
 RENEW_SECONDS = 30 * 86400.0  # a host's certificate is renewed this long before it ends
 
-CACHE_FOLDER = "/workspace/vllm-cache"  # where vLLM keeps what it compiled, with `warm_start`
+CACHE_FOLDER = "/workspace/vllm-cache"  # with `warm_start`, vLLM keeps its compiled files here
 TOKEN = re.compile(r"[A-Za-z0-9_-]{32,128}\Z")
 
 

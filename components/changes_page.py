@@ -45,7 +45,7 @@ class Edit:
 
 
 FLEET = "fleets.<name>"
-OF_CLUSTER = {  # what an edit does there
+OF_CLUSTER = {  # the effect of an edit of each key
     "location": "none: refused while the cluster exists",
     "server": "nothing; the cluster's server is off for a minute or two, and monitoring with it",
     "admin_cidrs": "nothing; the firewall follows at once",

@@ -35,7 +35,7 @@ Secrets = Mapping[str, Mapping[str, pulumi.Output[str]]]  # values by key by nam
 
 @dataclass(frozen=True)
 class ClusterTarget:
-    """Where objects go. `provider`: the name of the resource that reaches the cluster; `kubeconfig`: its text.
+    """The cluster that objects go to. `provider`: the name of the resource that reaches it; `kubeconfig`: its text.
 
     `mark_key`: a secret of the stack, from which the mark of its objects follows. `digest_key`: a long random key,
     hashed with a Secret's values. Without it, a reader of the digest could guess a short value. Values that are all long and

@@ -37,7 +37,7 @@ STORE_KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")  # of a backend s3:/
 
 @dataclass(frozen=True)
 class OwnCluster:
-    """The cluster that the stack itself makes. `api`: where clients from outside reach the controller, if they may.
+    """The cluster that the stack itself makes. `api`: the controller's URL for clients from outside, if it is open to them.
 
     `certificate`: of the API and its key, PEM.
     """
@@ -63,7 +63,7 @@ class ControllerKeys:
 
 @dataclass(frozen=True)
 class Setup:
-    """What the controller in a cluster is made from, besides keys of the stack.
+    """The parts of the controller in a cluster, besides keys of the stack.
 
     `kubeconfig`: its text; `passphrase`: of the stack's secrets, None without one; `encryption`: the keys of the stack's file
     that say how it encrypts; `watched_from`: the namespace of our Prometheus in this cluster, empty without one;

@@ -12,7 +12,7 @@ from monitoring.kubernetes.settings import CONTROLLER, CONTROLLER_PORT
 # Names and keys of the Secrets that the program makes besides the manifests.
 CONTROLLER_SECRET, DSN = "controller-keys", "GPU_FLEET_DSN"
 POSTGRES_SECRET, POSTGRES_PASSWORD = "postgres-password", "POSTGRES_PASSWORD"
-CERTIFICATE_SECRET = "controller-certificate"  # noqa: S105 -- a name: of the API, where clients from outside reach it
+CERTIFICATE_SECRET = "controller-certificate"  # noqa: S105 -- a name: of the API, if clients from outside reach it
 
 POSTGRES, POSTGRES_PORT = "postgres", 5432
 DATABASE = "controller"  # the name of the database and of its user
@@ -24,9 +24,7 @@ WORK = "/work"  # Pulumi's home, and a folder for each slot that moves
 TLS, TLS_PORT = "/etc/controller", 8443
 OUTSIDE = "controller-outside"  # the service at a port of the node
 STACK_FILE = "controller-stack"  # the ConfigMap with the part of the stack's file that says how it encrypts
-GRACE_SECONDS = (
-    60  # in which commands of Pulumi give up their locks; the next controller adopts what is cut off by then
-)
+GRACE_SECONDS = 60  # in which commands of Pulumi give up their locks; the next controller adopts the unfinished work
 OWN_MB, SLOT_MB = 512, 256  # memory of the controller itself, and of each slot whose stack runs; in MiB
 SSH, UNPRIVILEGED, LAST_PORT = 22, 1024, 65535
 # Networks that the internet does not route: nodes, pods, services, and the metadata of a cloud's machines.
@@ -37,7 +35,7 @@ INTERNET = (Network("0.0.0.0/0", PRIVATE_4), Network("::/0", PRIVATE_6))
 
 @dataclass(frozen=True)
 class ControllerSettings:
-    """What the manifests follow from.
+    """The settings that the manifests follow from.
 
     `stack`: the name of the stack; `secret_keys`: the variables that the controller's Secret holds; `own_postgres`: whether
     the cluster runs PostgreSQL; `watched_from`: the namespace of our Prometheus in this cluster, if it has one;
@@ -65,7 +63,7 @@ def manifests(settings: ControllerSettings) -> list[Manifest]:
 
 
 def ways(settings: ControllerSettings) -> list[Way]:
-    """Return who may open connections to whom. All else is denied, in both directions."""
+    """Return the connections that pods and clients may open. The policies deny all else, in both directions."""
     section = settings.section
     callers: list[Peer] = [
         *([Pods(settings.watched_from, "prometheus")] if settings.watched_from else []),
@@ -74,7 +72,7 @@ def ways(settings: ControllerSettings) -> list[Way]:
     clients = [Network(network) for network in section.client_networks]
     return [
         *(Way(caller, CONTROLLER, CONTROLLER_PORT) for caller in callers),
-        # Who comes from outside comes over TLS, if the API has it.
+        # Clients from outside come over TLS, if the API has it.
         *(Way(client, CONTROLLER, TLS_PORT if settings.api_port else CONTROLLER_PORT) for client in clients),
         *([Way(CONTROLLER, POSTGRES, POSTGRES_PORT)] if settings.own_postgres else []),
         *(Way(CONTROLLER, Network(network), None) for network in section.networks),

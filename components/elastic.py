@@ -1,4 +1,4 @@
-"""The secret output `elastic` of the main stack: what its slots and the controller need, as `providers.elastic.applied`."""
+"""The secret output `elastic` of the main stack, as `providers.elastic.applied`: slots and the controller read it."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -20,7 +20,7 @@ NO_NAME = ""  # in place of an instance's name and token, which each slot has fo
 def export_elastic(
     stack: StackConfig, fleets: list[FleetArgs], identity: Identity, keys: Mapping[str, pulumi.Output[str]]
 ) -> None:
-    """Export what slots and controller need. A stack without elastic fleets and clients exports nothing of it.
+    """Export the output that slots and controller read. A stack without elastic fleets and clients exports nothing of it.
 
     `keys`: those of the market and the object store, by their names in stack config.
     """
@@ -49,7 +49,7 @@ def export_elastic(
 
 
 def fleet_part(parts: FleetParts, instance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the output says of one elastic fleet, but for its digest; some values are still the engine's outputs.
+    """Return the output's part about one elastic fleet, without its digest; some values are still the engine's outputs.
 
     `instance`: the inputs of one of its slots.
     """

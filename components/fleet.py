@@ -22,7 +22,7 @@ from weights.quantities import StartCost
 
 @dataclass(frozen=True)
 class OwnReceiver:
-    """The receiver in the stack's own cluster. `first`: what must be there before anything is rented."""
+    """The receiver in the stack's own cluster. `first`: resources that must exist before the stack rents."""
 
     url: pulumi.Output[str]
     first: tuple[pulumi.Resource, ...]
@@ -49,7 +49,7 @@ class Fleet(pulumi.ComponentResource):
 
     An elastic fleet has none: each of its instances is in the stack of a slot.
 
-    Outputs: `endpoints`, `tokens` (secret) and `prices`, by instance name; `start`: what a start reads from the bucket.
+    Outputs: `endpoints`, `tokens` (secret) and `prices`, by instance name; `start`: the cost of one start's reads.
     """
 
     endpoints: dict[str, pulumi.Output[str]]

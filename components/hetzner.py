@@ -1,7 +1,7 @@
 """The stack's own cluster: one server on Hetzner Cloud with k3s, and all that belongs to it.
 
 Only stacks with the section `cluster` import this file, and `pulumi_hcloud` with it. No part of the cluster holds a token of
-Hetzner, and nothing in it makes resources there: what Pulumi made is all that a destroy has to find.
+Hetzner, and nothing in it makes resources there. So a destroy has to find only the resources that Pulumi made.
 """
 
 from collections.abc import Sequence
@@ -59,11 +59,11 @@ class ClusterArgs:
 
 
 class HetznerCluster(pulumi.ComponentResource):
-    """`gpu-fleet:components:HetznerCluster`: what Hetzner charges, and k3s on it.
+    """`gpu-fleet:components:HetznerCluster`: the resources that Hetzner charges for, and k3s on the server.
 
-    Outputs: `address`; `kubeconfig`, a secret; `receiver`, where hosts report to, with `certificate`; `api`, where clients
-    reach the controller, if they may, with `api_certificate`; `node`, after which the cluster serves; `account`, which knows
-    the price.
+    Outputs: `address`; `kubeconfig`, a secret; `receiver`, to which hosts report, with `certificate`; `api`, the
+    controller's URL for clients, if it is open to them, with `api_certificate`; `node`, after which the cluster serves;
+    `account`, which knows the price.
     """
 
     def __init__(self, name: str, args: ClusterArgs, opts: pulumi.ResourceOptions | None = None) -> None:
@@ -111,7 +111,7 @@ class HetznerCluster(pulumi.ComponentResource):
             "cluster-volume-attachment",
             volume_id=volume.id.apply(int),
             server_id=server.id.apply(int),
-            automount=False,  # the server mounts it where k3s expects it
+            automount=False,  # the server mounts it at the path that k3s expects
             opts=self._options,
         )
         outside = self.address

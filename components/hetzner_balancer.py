@@ -14,7 +14,7 @@ HTTPS = 443
 
 @dataclass(frozen=True)
 class Site:
-    """What all resources of one cluster share. `options` are of any resource, `kept` of those that config may protect."""
+    """The shared values of one cluster's resources. `options` are of any resource, `kept` of protected ones."""
 
     name: str
     labels: Mapping[str, pulumi.Input[str]]

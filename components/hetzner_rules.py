@@ -1,4 +1,4 @@
-"""Say what may reach the stack's own cluster from outside, its name at Hetzner, and where its snapshots go. Pure."""
+"""Give the stack's own cluster its firewall rules, its name at Hetzner, and the place of its snapshots. Pure."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ EVERYWHERE = ["0.0.0.0/0", "::/0"]
 
 
 def firewall_rules(cluster: ClusterConfig, *, reports: bool, clients: Sequence[str] = ()) -> list[dict[str, Any]]:
-    """Return what may come in from outside; Hetzner drops all else.
+    """Return the traffic that may come in from outside; Hetzner drops all else.
 
     `reports`: hosts reach the receiver at the server. `clients`: networks that reach the controller's API there.
     """
@@ -69,7 +69,7 @@ def key_name(cluster: str, public_key: str) -> str:
 
 
 def backups_of(cluster: ClusterConfig, store: StoreConfig, stack_id: Any) -> dict[str, Any]:
-    """Return when snapshots are taken, and where they go. `stack_id`: a text or an output of the engine."""
+    """Return the schedule and the bucket of snapshots. `stack_id`: a text or an output of the engine."""
     own = cluster.backups
     rhythm = {"schedule": own.schedule, "keep": own.keep}
     if not own.enabled:

@@ -113,7 +113,7 @@ def slot_inputs(inputs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _metrics(metrics: MetricsConfig, opaque: OpaqueValues) -> Mapping[str, Any]:
-    """Return where the instance reports to. Without `ownCa` unless the receiver is the stack's, so that inputs stay."""
+    """Return the instance's receiver. Without `ownCa` unless the receiver is the stack's, so that inputs stay."""
     written = metrics.model_dump(by_alias=True)
     return written if metrics.url else {**written, "url": opaque.metrics_url, "ownCa": True}
 

@@ -22,7 +22,7 @@ from monitoring.alerts import RUNBOOKS
 from monitoring.kubernetes.images import IMAGES, unpinned
 from monitoring.kubernetes.settings import Settings
 
-WITHOUT = {  # what a stack lacks without each section
+WITHOUT = {  # the thing that a stack lacks without each section
     "kubernetes": "a cluster that watches them",
     "controller.kubernetes": "a controller in a cluster, and you run it elsewhere",
 }

@@ -1,6 +1,6 @@
-"""The program of a slot: one VastInstance under the main stack's id, with what the main stack's output `elastic` says.
+"""The program of a slot: one VastInstance under the main stack's id, made from the main stack's output `elastic`.
 
-The output is read by the call that a StackReference makes, without the resource of one. That resource would keep a copy of
+It reads the output by the call that a StackReference makes, without the resource of one. That resource would keep a copy of
 all the main stack's secrets in the state of each slot.
 """
 

@@ -1,6 +1,6 @@
-"""Stands in for a stack's identity where none is at hand: values that change exactly if the real ones would change.
+"""Stands in for a stack's identity if none is at hand: values that change exactly if the real ones would change.
 
-They are no keys: nothing opens with them. Two revisions of stack config are compared by them.
+They are no keys: nothing opens with them. They serve to compare two revisions of stack config.
 """
 
 from components.instance_inputs import OpaqueValues

@@ -25,7 +25,7 @@ class ApiPrice:
     usd_per_million_out: float
 
     def usd(self, tokens_in: float, tokens_out: float) -> float:
-        """Return what so many tokens cost there, without any discount for cached prompts."""
+        """Return the price of so many tokens there, without any discount for cached prompts."""
         return (self.usd_per_million_in * tokens_in + self.usd_per_million_out * tokens_out) / 1e6
 
 
@@ -49,7 +49,7 @@ def price_of(name: str, at: float) -> ApiPrice | None:
 
 
 def problem_with(name: str) -> str:
-    """Return the end of a sentence that says what is wrong with a name in `comparedWith`; empty if it has a list price.
+    """Return the end of a sentence about a wrong name in `comparedWith`; empty if the name has a list price.
 
     >>> problem_with("openai/gpt-4o-mini"), problem_with("openai/gtp-4o-mini")
     ('', 'has no list price; did you mean openai/gpt-4o-mini?')

@@ -9,7 +9,7 @@ IMAGE = r"^[a-z0-9][a-z0-9._/:-]*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"
 
 
 class ClusterPlace(Section):
-    """The way to a cluster, and what holds for all objects there."""
+    """The way to a cluster, and the settings of all objects there."""
 
     kubeconfig: str = Field(
         "", description="Path of the kubeconfig. Default: kubectl's own (`KUBECONFIG`, else `~/.kube/config`)."

@@ -1,4 +1,4 @@
-"""What the section `cluster` asks of other sections: the cluster is the stack's own, so that no other way leads there."""
+"""Check other sections against the section `cluster`: the cluster is the stack's own, so that no other way leads there."""
 
 from config.base import PROJECT, path_of
 from config.cluster import ClusterConfig

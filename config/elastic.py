@@ -51,7 +51,7 @@ def _number_or_bounds(value: Any) -> int | Elastic:
 
 
 def _written(value: int | Elastic, info: SerializationInfo) -> Any:
-    """Return what a dump has of it. Without this, pydantic dumps bounds twice, and warns that they are no bounds."""
+    """Return a dump's value of it. Without this, pydantic dumps bounds twice, and warns that they are no bounds."""
     if not isinstance(value, Elastic):
         return value
     return value.model_dump(mode=info.mode, by_alias=info.by_alias, exclude_defaults=info.exclude_defaults)

@@ -6,7 +6,10 @@ from config.base import Section
 
 
 class LeaseConfig(Section):
-    """A permission to run that somebody must renew, else an idle host ends itself; a busy one ends at `maxHours` only."""
+    """A permission to run, which a client or a command renews. Without renewal an idle host ends itself.
+
+    A busy host ends at `maxHours` only.
+    """
 
     minutes: float = Field(
         gt=0,

@@ -8,7 +8,7 @@ DEFAULT_URL = "https://console.vast.ai"
 
 
 class MarketConfig(Section):
-    """Where to rent."""
+    """The market that the stack rents from."""
 
     url: str = Field(DEFAULT_URL, description="Base URL of the vast.ai API.")
     host_url: str = Field(

@@ -1,4 +1,4 @@
-"""The operator's sentences about mistakes in stack config: each names the key, what is wrong with it, and what to do."""
+"""Writes the operator's sentences about mistakes in stack config: each names the key, the mistake, and the remedy."""
 
 import difflib
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ NAMED = ("models", "fleets", "clients")  # sections whose keys are names
 
 
 class ConfigError(Exception):
-    """Stack config cannot be used. The message names each key, what is wrong with it, and what to do."""
+    """Stack config cannot be used. The message names each key, its mistake, and the remedy."""
 
 
 def list_mistakes(mistakes: list[str]) -> str:

@@ -32,7 +32,7 @@ class WrittenMetrics(MetricsConfig):
 class BudgetConfig(Section):
     """Budget of all fleets in US dollars, as the market charges them.
 
-    A rent that could pass it is refused. What runs goes on, and alerts compare with it.
+    The program refuses a rent that could pass it. Running instances go on, and alerts compare with it.
     """
 
     usd_per_day: float = Field(0, alias="usdPerDay", ge=0, description="For a UTC day; 0 for none.")

@@ -43,7 +43,7 @@ def page() -> str:
 
 
 def top_level() -> dict[str, str]:
-    """Return what each top-level key means, secrets included: the descriptions that Pulumi.yaml repeats."""
+    """Return the meaning of each top-level key, secrets included: the descriptions that Pulumi.yaml repeats."""
     sections = {name: str(field.description) for name, field in StackConfig.model_fields.items()}
     return {**sections, **ALL_SECRETS}
 

@@ -1,4 +1,4 @@
-"""The section `policy` of stack config: what a review of an edit holds the edit to."""
+"""The section `policy` of stack config: the rules by which a review judges an edit."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ Budget = Literal["ignore", "warn", "refuse"]
 class PolicyConfig(Section):
     """Rules for edits of stack config. A review takes them from the base branch. Without this section it judges nothing.
 
-    The review refuses what an edit makes worse. It only warns of what the base branch has already.
+    The review refuses an edit that makes something worse. It only warns of faults that the base branch has already.
     """
 
     verified_hosts: bool = Field(

@@ -1,4 +1,4 @@
-"""The committed files that stack config names: of a folder, or of any other place that can say what a path holds."""
+"""The committed files that stack config names: of a folder, or of any other place that can read a path."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -88,7 +88,7 @@ def load(
         ]
     else:
         mistakes += [*_contradictions(config, project), *_visible_arguments(secret_leaves)]
-        # The exporter in a cluster reads neither of the sections that say where the receiver is.
+        # The exporter in a cluster reads neither of the sections that name the receiver.
         mistakes += [] if lenient else [*_without_list_price(config), *cluster_mistakes(config)]
     if mistakes:
         raise ConfigError(secret_leaves.clean(list_mistakes(mistakes)))

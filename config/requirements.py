@@ -1,4 +1,4 @@
-"""What a fleet asks of its machines: keys that a fleet's section and the inputs of its instances have in common."""
+"""The requirements of a fleet on its machines: keys that a fleet's section and the inputs of its instances have in common."""
 
 from pydantic import Field
 

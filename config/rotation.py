@@ -6,7 +6,7 @@ from config.base import Section
 
 
 class RotationConfig(Section):
-    """Counters; raising one renews what it names, in place."""
+    """Counters. A higher number renews the tokens, keys or certificates that it names, in place."""
 
     tokens: int = Field(0, ge=0, description="Bearer tokens of all instances.")
     ssh: int = Field(0, ge=0, description="The stack's SSH key; the `up` after it locks the old one out.")

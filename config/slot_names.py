@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 MARK = ".slot."
 LONGEST = 100  # characters that Pulumi takes
-_STACK = re.compile(r"[A-Za-z0-9_.-]+\Z")  # what Pulumi takes in the name of a stack
+_STACK = re.compile(r"[A-Za-z0-9_.-]+\Z")  # the names that Pulumi takes for a stack
 _SLOT = re.compile(
     r"(?P<stack>[A-Za-z0-9_.-]+)\.slot\.(?P<fleet>[a-z][a-z0-9]*(?:-[a-z0-9]+)*)-(?P<index>0|[1-9][0-9]{0,5})\Z"
 )

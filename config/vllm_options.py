@@ -3,8 +3,8 @@
 import json
 import re
 
-# vLLM listens where the gate expects it, serves what the manifest pins, and is not guarded by a key of its own: the gate
-# takes the token off requests, and a key on the command line can be read by every process of the host.
+# vLLM listens at the address that the gate expects, and serves the files that the manifest pins. It has no key of its own:
+# the gate takes the token off requests, and every process of the host can read a key on the command line.
 OURS = (
     "--host",
     "--port",
@@ -19,7 +19,7 @@ OURS = (
 OUR_VARIABLES = ("VLLM_API_KEY", "VLLM_HOST_IP", "HF_TOKEN")
 OPTION = re.compile(r"--?[A-Za-z][A-Za-z0-9_.-]*(=.*)?\Z", re.DOTALL)
 NUMBER = re.compile(r"-\d")  # a value
-DASH = re.compile(r"[\u2010-\u2015\u2212]")  # what an editor makes of `--`
+DASH = re.compile(r"[\u2010-\u2015\u2212]")  # an editor turns `--` into one of these
 SHOWN = 60  # characters of an item that a sentence repeats
 KEEP_ALIVE, LEAST_KEEP_ALIVE = "VLLM_HTTP_TIMEOUT_KEEP_ALIVE", 5
 VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*\Z")
@@ -58,7 +58,7 @@ def _respelled(item: str) -> str:
     text = value[0].strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         text = text[1:-1]  # no shell reads the list, so quotation marks would be part of the value
-    # Values are not repeated where the option is ours: it may be a key.
+    # The sentence repeats no value of an option of ours: it may be a key.
     if _ours((option,)):
         return f"{option} and its value are one item, and it is set by gpu-fleet; take it out"
     return f"{_short(item)} is one item where two are meant; write {json.dumps([option, text], ensure_ascii=False)}"

@@ -1,4 +1,4 @@
-"""What the engine says while it works, out of the JSON lines of `pulumi up --json`: progress, troubles, and the end.
+"""Read the engine's events from the JSON lines of `pulumi up --json`: progress, troubles, and the end.
 
 The engine hands lines that a provider prints over as diagnostics. A provider's line of progress is
 `NAME  PHASE  TEXT`, with two blanks between (see `providers.progress`).
@@ -115,7 +115,7 @@ def _diagnostic(row: Mapping[str, Any]) -> Event | None:
 
 
 def trouble(name: str, text: str, is_error: bool) -> Trouble | None:
-    """Reduce what the engine says of an error to what the operator needs: the sentence, without the engine's dump."""
+    """Reduce the engine's text about an error to the sentence that the operator needs, without the engine's dump."""
     text = text.removeprefix("error: ").removeprefix("warning: ").strip()
     if found := REFUSED.fullmatch(text):
         name, text = found["name"], found["reason"].strip()

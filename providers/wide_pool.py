@@ -74,7 +74,7 @@ def _run(_pool: weakref.ref[ThreadPoolExecutor], future: Future[Any], call: Call
         return
     try:
         result = call()
-    except BaseException as error:  # noqa: BLE001 -- whoever waits for the future gets it, as from the pool
+    except BaseException as error:  # noqa: BLE001 -- the future gives it to the waiting thread, as the pool's would
         future.set_exception(error)
     else:
         future.set_result(result)

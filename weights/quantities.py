@@ -29,7 +29,7 @@ def monthly_euros(count: int) -> int:
 
 
 def storage_euros(count: int, included: int = TB) -> float:
-    """Return what so many bytes cost a month at Hetzner on top of the base price, which includes a terabyte an account."""
+    """Return the price of so many bytes a month at Hetzner on top of the base price, which includes a terabyte an account."""
     return max(0, count - included) / TB * EUROS_A_TB_HOUR * MONTH_HOURS
 
 

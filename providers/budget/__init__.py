@@ -1,1 +1,1 @@
-"""Budgets that hold: what a UTC day and month have cost, what is promised, and whether one more rent fits."""
+"""Keep rents within the budget: count the cost of a UTC day and month and the promised cost, and judge one more rent."""

@@ -20,4 +20,4 @@ class OverBudget(BudgetRefused):
 
 
 class SpendUnknown(BudgetRefused):
-    """The program cannot read now what was spent or promised. It never treats an unknown sum as zero."""
+    """The program cannot read the spent or promised sums now. It never treats an unknown sum as zero."""

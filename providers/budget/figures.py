@@ -53,7 +53,7 @@ class BudgetFacts:
 class Figures:
     """One period in US dollars.
 
-    `running` and `reserved`: what running and reserved instances may still cost until the period ends. `own` and
+    `running` and `reserved`: the most that running and reserved instances cost until the period ends. `own` and
     `charged` are the two counts of `spent`. `usd_per_hour` is the rate of all that runs or is reserved.
     """
 
@@ -99,7 +99,7 @@ class Promises(NamedTuple):
 
 
 def promises(facts: BudgetFacts, book: Book, terms: Terms) -> Promises:
-    """Return what the stack has rented and reserved. Raises SpendUnknown if the price of an instance is unknown."""
+    """Return the stack's rentals and reservations. Raises SpendUnknown if the price of an instance is unknown."""
     known = {one.instance_id: one for one in book.reservations.values() if one.instance_id is not None}
     reserved_only = {number: _rental(number, one) for number, one in known.items() if number not in facts.rentals}
     rentals = {**reserved_only, **facts.rentals}
@@ -164,7 +164,7 @@ def figures(facts: BudgetFacts, found: Promises, terms: Terms) -> tuple[Figures,
 
 
 def _reserved(one: Reservation, period: Period, now: float) -> float:
-    """Return what a reservation may still cost. Once its instance is known, its cost so far counts as spent."""
+    """Return the most that a reservation may still cost. Once its instance is known, its cost so far counts as spent."""
     if one.instance_id is None:
         return one.usd(period.hours_left(one.at))
     ends = None if one.max_hours is None else one.at + one.max_hours * HOUR
@@ -184,7 +184,7 @@ def _hours(period: Period, now: float, ends: float | None) -> float:
 
 
 def cost_by_period(one: Reservation, rows: Iterable[Figures]) -> dict[str, float]:
-    """Return what a rent may cost until each period ends, in $ by period."""
+    """Return the most that a rent may cost until each period ends, in $ by period."""
     return {row.period: one.usd(row.hours_left) for row in rows}
 
 

@@ -1,7 +1,7 @@
-"""Count what instances have cost, from the ledger alone: rents, starts and ends. Pure.
+"""Count the cost of instances, from the ledger alone: rents, starts and ends. Pure.
 
-The market bills the disk until an instance runs, then its GPUs too, and traffic once. An attempt that served or was given
-back says in its event what it had cost until then. From there on the count is time times price. Without such an event an
+The market bills the disk until an instance runs, then its GPUs too, and traffic once. The event of an attempt that served
+or was given back says its cost until then. From there on the count is time times price. Without such an event an
 instance counts at its whole price from the rent call on, and with all its traffic.
 
 The count is never too small, for a budget relies on it. The market may have billed before the rent's answer came. It
@@ -19,7 +19,7 @@ from providers.budget.period import HOUR, Period
 from providers.ledger.event import Event, Outcome
 from providers.vast.api.instance import Instance
 
-# Events about money. The others tell what happened on the host.
+# Events about money. The others are about the host.
 COUNTED = frozenset(
     {Outcome.RENTED, Outcome.ADOPTED, Outcome.SERVED, Outcome.FAILED, Outcome.GIVEN_BACK, Outcome.ENDED}
 )

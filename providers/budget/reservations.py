@@ -1,4 +1,4 @@
-"""Reservations: what rents under way may cost, kept from before the rent call until the market shows the instance. Pure.
+"""Reservations: the possible cost of rents under way, kept from before the rent call until the market lists the rent. Pure.
 
 A reservation counts until the market lists its instance, or until its end is known. If a process died before it could say
 how its rent ended, the reservation counts until it expires: an unknown sum is never zero.

@@ -1,4 +1,4 @@
-"""Say in words why a rent does not fit, and what an operator can do. Pure."""
+"""Say in words why a rent does not fit, and how an operator can make it fit. Pure."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Read what a stack has spent: by its ledger, and by the market's charges if the key may read them.
+"""Read the sum that a stack has spent: by its ledger, and by the market's charges if the key may read them.
 
 It keeps both for a while, so that the renters of one process ask once. It raises SpendUnknown if it cannot read the ledger,
 or if the last charges are over an hour old. If the key may not read charges, our own count holds.

@@ -1,4 +1,4 @@
-"""Say what keeps a Hetzner project from giving a stack its cluster, and what the cluster costs a month. Pure."""
+"""Find the reasons why a Hetzner project cannot give a stack its cluster, and the cluster's monthly price. Pure."""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from providers.cluster.hetzner_api import Named, Pricing, Server, ServerType
 from providers.cluster.names import LOAD_BALANCER, TOKEN_LETTERS
 
-KINDS = ("servers", "networks", "firewalls", "primary_ips", "volumes")  # of what has the cluster's name
+KINDS = ("servers", "networks", "firewalls", "primary_ips", "volumes")  # of the resources with the cluster's name
 ADVICE = "pulumi config set --path gpu-fleet:cluster"
 
 
 class ClusterSpec(BaseModel):
-    """What stack config asks of Hetzner: the inputs of the resource `Account`."""
+    """The demands of stack config on Hetzner: the inputs of the resource `Account`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -29,7 +29,7 @@ class ClusterSpec(BaseModel):
 
 @dataclass(frozen=True)
 class Project:
-    """What a project has. `taken`: the resource of the cluster's name, by kind."""
+    """The offers and resources of a project. `taken`: the resource of the cluster's name, by kind."""
 
     locations: Sequence[str]
     server_types: Sequence[ServerType]
@@ -46,7 +46,7 @@ class Price:
 
     @property
     def euros(self) -> float:
-        """The sum of what is known."""
+        """The sum of the known prices."""
         return round(sum(each or 0.0 for each in self.parts.values()), 2)
 
     def sentence(self, name: str) -> str:
@@ -58,7 +58,7 @@ class Price:
 
 
 def token_problem(token: str) -> str:
-    """Return what is wrong with the form of a token; empty if nothing is."""
+    """Return the mistake in the form of a token; empty if there is none."""
     if len(token) == TOKEN_LETTERS:
         return ""
     return (
@@ -98,7 +98,7 @@ def problems(spec: ClusterSpec, project: Project, stack_id: str | None, *, is_kn
 
 
 def price_of(spec: ClusterSpec, pricing: Pricing) -> Price:
-    """Return what the cluster costs a month."""
+    """Return the cluster's price a month."""
     server = next((row for row in pricing.server_types if row.name == spec.server), None)
     address = next((row for row in pricing.primary_ips if row.type == "ipv4"), None)
     parts: dict[str, float | None] = {

@@ -2,7 +2,7 @@
 
 
 class ClusterError(Exception):
-    """The cluster cannot become what stack config says; the message says why and what to do."""
+    """The cluster cannot follow stack config; the message says why and names the remedy."""
 
 
 class HetznerRefused(ClusterError):

@@ -1,4 +1,6 @@
-"""Ask the Hetzner Cloud API what Pulumi's plugin does not tell before it acts: stock, prices, names, whether a server runs.
+"""Ask the Hetzner Cloud API for facts that Pulumi's plugin does not tell before it acts.
+
+They are stock, prices, names, and whether a server runs.
 
 The client validates every answer, and skips rows that do not parse. The token travels in a header only.
 """
@@ -58,7 +60,7 @@ class VolumePrice(_Row):
 
 
 class Pricing(_Row):
-    """The answer of GET /pricing, without what a cluster does not use."""
+    """The answer of GET /pricing, without the products that a cluster does not use."""
 
     currency: str = "EUR"
     server_types: tuple[Priced, ...] = ()
@@ -115,7 +117,7 @@ class Server(Named):
 
 
 class Action(_Row):
-    """What the API does on after its answer."""
+    """The work that the API goes on with after its answer."""
 
     id: int
     status: str
@@ -198,7 +200,7 @@ class HetznerApi:
             page = following if isinstance(following, int) and following > page else None
 
     def _ask(self, method: str, path: str, body: Any = None, params: Any = None) -> dict[str, Any]:
-        """Return the answer's object. Asks again after what passes by itself."""
+        """Return the answer's object. Asks again after a trouble that passes by itself."""
         for left in reversed(range(TRIES)):
             try:
                 answer = self._http.request(method, path, json=body, params=params)

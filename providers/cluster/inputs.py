@@ -1,4 +1,4 @@
-"""Validate what the program hands to the resources of the stack's own cluster, and what state holds of them."""
+"""Validate the inputs that the program gives to the resources of the stack's own cluster, and their state."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -11,7 +11,7 @@ from providers.cluster.errors import ClusterError
 from providers.cluster.k3s_config import K3sSettings, SnapshotPlace
 from providers.cluster.node import NodeSpec
 
-NODE_NAME = "node-0"  # the same whatever the server is called: local disks of pods belong to a node by its name
+NODE_NAME = "node-0"  # the same for a server of any name: local disks of pods belong to a node by its name
 SECRETS = ("k3sToken", "nodePassword", "sshPrivateKey", "previousSshPrivateKey", "backupAccessKey", "backupSecretKey")
 
 
@@ -52,7 +52,7 @@ class KubeconfigInputs(Way):
 
 
 class Backups(BaseModel):
-    """When k3s takes snapshots, and where to. `own_endpoint`: the store's URL as this machine reaches it."""
+    """The schedule of k3s' snapshots, and their bucket. `own_endpoint`: the store's URL as this machine reaches it."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -83,7 +83,7 @@ class NodeInputs(Way):
 
     @property
     def place(self) -> SnapshotPlace | None:
-        """Where snapshots go; None if they stay on the server."""
+        """The bucket and folder of snapshots; None if they stay on the server."""
         own = self.backups
         if not own.bucket:
             return None
@@ -92,7 +92,7 @@ class NodeInputs(Way):
 
     @property
     def spec(self) -> NodeSpec:
-        """What the server should be."""
+        """The wanted state of the server."""
         settings = K3sSettings(
             node=NODE_NAME,
             address=self.address,

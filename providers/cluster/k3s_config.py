@@ -24,7 +24,7 @@ class SnapshotPlace:
 
 @dataclass(frozen=True)
 class K3sSettings:
-    """What k3s is told. `address` is public, `private` in the stack's network; `interface` has the private one.
+    """The settings of k3s. `address` is public, `private` in the stack's network; `interface` has the private one.
 
     `schedule` and `keep` are of snapshots, which stay on the server without a `place`.
     """

@@ -1,4 +1,4 @@
-"""Bring the cluster's server to what stack config says, over an open SSH connection: the acts behind `plan.steps`.
+"""Make the cluster's server follow stack config, over an open SSH connection: the acts behind `plan.steps`.
 
 Every act can be run again: after a lost connection the next `pulumi up` looks anew and goes on.
 """
@@ -33,7 +33,7 @@ POLL_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class NodeSpec:
-    """What the server should be. `settings` lack the interface, which only the server knows; `device`: its volume."""
+    """The wanted state of the server. `settings` lack the interface, which only the server knows; `device`: its volume."""
 
     settings: K3sSettings
     k3s: K3sConfig
@@ -62,11 +62,11 @@ class Node:
         self._ask = ask
 
     def bring(self) -> str:
-        """Do what is missing. Return the kubeconfig once the API answers."""
+        """Do the missing steps. Return the kubeconfig once the API answers."""
         facts = self._prepared()
         settings = replace(self._spec.settings, interface=facts.interface)
         config = k3s_config(settings)
-        # Without data the bucket is asked first: no cluster starts empty while it is unknown whether there was another one.
+        # A server without data may have had a cluster before. So ask the bucket before the server starts an empty one.
         snapshot = self._newest() if not facts.data else ""
         wanted = Wanted(self._spec.k3s, _digest(config), _digest(self._spec.node_password), self._spec.login)
         for step in steps(facts, wanted, has_snapshot=bool(snapshot)):

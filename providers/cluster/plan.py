@@ -1,4 +1,4 @@
-"""Say what must be done on the cluster's server, from what it has and what stack config wants. Pure."""
+"""Plan the steps on the cluster's server, from its facts and the wishes of stack config. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)\+k3s(\d+)\Z")
 
 
 class ServerFacts(BaseModel):
-    """What server_files/facts.py printed."""
+    """The facts that server_files/facts.py printed."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -32,7 +32,7 @@ class ServerFacts(BaseModel):
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the server should have. `config` and `password` are digests; `login`: the public key that may log in."""
+    """The wanted state of the server. `config` and `password` are digests; `login`: the public key that may log in."""
 
     k3s: K3sConfig
     config: str
@@ -55,8 +55,8 @@ class Step(StrEnum):
 def steps(facts: ServerFacts, wanted: Wanted, *, has_snapshot: bool) -> tuple[Step, ...]:
     """Return the steps in order; none if the server is as wanted.
 
-    Another k3s comes only after a snapshot of what the old one holds, so that an old one that does not run is started for
-    it. A server without data takes the last snapshot of its cluster, if there is one.
+    Another k3s comes only after a snapshot of the old one's data. If the old one does not run, a step starts it for that. A
+    server without data takes the last snapshot of its cluster, if there is one.
     """
     fetch = facts.binary != wanted.k3s.sha256
     configure = (facts.config, facts.password) != (wanted.config, wanted.password)

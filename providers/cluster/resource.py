@@ -64,7 +64,7 @@ def _is_changed(keys: tuple[str, ...], olds: Mapping[str, Any], news: Mapping[st
 
 
 class _ClusterProvider(ResourceProvider):
-    """What the four providers have in common."""
+    """The common part of the four providers."""
 
     serialize_as_secret_always = False
     outputs: tuple[str, ...] = ()  # the keys of state that are no inputs
@@ -78,7 +78,7 @@ class _ClusterProvider(ResourceProvider):
         take_over(watch, lambda: self._calls > 0)
 
     def read(self, id_: str, props: dict[str, Any]) -> ReadResult:
-        """Return the state, so that a refresh needs neither SSH nor Hetzner: `pulumi_hcloud` finds what is gone."""
+        """Return the state, so that a refresh needs neither SSH nor Hetzner: `pulumi_hcloud` finds vanished resources."""
         state = {key: value for key, value in props.items() if key[0] != "_"}
         return ReadResult(id_, state, {key: value for key, value in state.items() if key not in self.outputs})
 
@@ -156,7 +156,7 @@ class AccountProvider(_ClusterProvider):
 
 
 class NodeProvider(_ClusterProvider):
-    """Bring k3s on the server to what stack config says."""
+    """Make k3s on the server follow stack config."""
 
     outputs = ("version", "authority")
 
@@ -170,7 +170,7 @@ class NodeProvider(_ClusterProvider):
         return CheckResult(news, [CheckFailure("", problem)] if problem else [])
 
     def diff(self, _id: str, olds: dict[str, Any], news: dict[str, Any]) -> DiffResult:
-        """Compare what the server follows; replace nothing."""
+        """Compare the inputs that the server follows; replace nothing."""
         return DiffResult(changes=_is_changed(NODE, olds, news), replaces=[])
 
     def create(self, props: dict[str, Any]) -> CreateResult:

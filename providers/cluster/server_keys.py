@@ -19,7 +19,7 @@ class ServerKeys:
     """The secrets of the server.
 
     `host`: its SSH host key; `token`: k3s' server token, which encrypts the secret part of each snapshot;
-    `node_password`: what the node proves to the cluster that it is the node of its name.
+    `node_password`: with it the node proves to the cluster that it is the node of its name.
     """
 
     host: SshKey

@@ -25,7 +25,7 @@ LOGIN_SECONDS = 600.0
 def judge(
     api: HetznerApi, token: str, spec: ClusterSpec, old: ClusterSpec | None, stack_id: str | None
 ) -> tuple[list[str], Price | None]:
-    """Return what keeps the project from giving the cluster, one sentence each, and what it costs a month.
+    """Return a sentence for each reason why the project cannot give the cluster, and the price a month.
 
     Raises ClusterError if Hetzner refuses the token or does not answer.
     """
@@ -44,7 +44,7 @@ def judge(
 def bring_node(
     inputs: NodeInputs, api: HetznerApi, clock: Clock, report: Progress, *, grows: bool = False
 ) -> dict[str, Any]:
-    """Turn the server on if it is off, and bring k3s on it to what stack config says. Return the outputs.
+    """Turn the server on if it is off, and make k3s on it follow stack config. Return the outputs.
 
     `grows`: the volume is larger now, and its file system follows.
     """

@@ -1,7 +1,8 @@
 """Write the cloud-init user data of the cluster's server, pure. cloud-init reads it once, at the first start.
 
-It brings what must be there before anybody can log in: host key, login, programs. Hetzner keeps user data readable in the
-metadata service for as long as the server lives, so that the host key is its only secret; k3s gets its own over SSH.
+It brings the host key, the login and the programs, which must be there before the first login. Hetzner keeps user data
+readable in the metadata service for as long as the server lives. So the host key is its only secret; k3s gets its own over
+SSH.
 """
 
 import json
@@ -29,7 +30,7 @@ WRITTEN = {  # path on the server: our file, its mode
 
 @dataclass(frozen=True)
 class FirstStart:
-    """What a server is told at its first start.
+    """The facts that a server gets at its first start.
 
     `host_key` becomes its own; `login`: the public key, an OpenSSH line, that may log in as root; `device`: path of its
     volume, which may be attached later.

@@ -1,1 +1,1 @@
-"""Elastic fleets: what an `up` of the main stack applied, and what the stack of one slot tells."""
+"""Elastic fleets: the output that an `up` of the main stack applied, and the output of one slot's stack."""

@@ -27,7 +27,7 @@ class UnreadableOutputError(ValueError):
 
 
 class Part(BaseModel):
-    """A part of an output. It is frozen, and it leaves aside what a newer version wrote."""
+    """A part of an output. It is frozen, and it leaves aside the keys of a newer version."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
 
@@ -50,7 +50,7 @@ class AppliedFleet(Part):
 
 
 class AppliedClient(Part):
-    """Who may ask the controller: limits, and the API key that derives from the stack's secret."""
+    """A client of the controller: its limits, and the API key that derives from the stack's secret."""
 
     scopes: frozenset[Scope]
     max_instances: int = Field(alias="maxInstances", ge=0)
@@ -122,6 +122,6 @@ def _readable(kind: str, rows: Any, model: type[Part], unreadable: dict[str, str
 
 
 def describe_errors(error: ValidationError) -> str:
-    """Return what is wrong by field, and no value."""
+    """Return the mistake in each field, and no value."""
     rows = error.errors(include_input=False, include_url=False)
     return "; ".join(f"{'.'.join(map(str, row['loc']))}: {row['msg']}" for row in rows)

@@ -1,4 +1,4 @@
-"""The secret output `slot` of a slot's stack: where its instance is, what it costs, and what it is made of."""
+"""The secret output `slot` of a slot's stack: the address of its instance, its price, and the digest of its fleet."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ DIGEST = "digest"  # of a plain output beside it, so that the engine's events te
 
 
 class SshAddress(Part):
-    """Where the instance's SSH answers, and with which key."""
+    """The address of the instance's SSH, and its host key."""
 
     host: str
     port: int = Field(ge=1, le=65535)

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 CHECKED = slice(
     98, 106
-)  # where the random bytes stand in an Ed25519 key without a passphrase (PROTOCOL.key of OpenSSH)
+)  # the place of the random bytes in an Ed25519 key without a passphrase (PROTOCOL.key of OpenSSH)
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""The ledger: an append-only record of attempts and ends, and what it says about machines."""
+"""The ledger: an append-only record of attempts and ends, and its verdicts on machines."""

@@ -28,7 +28,7 @@ class Outcome(Enum):
     GIVEN_BACK = "given-back"
     STILL_RENTED = "still-rented"  # the market did not confirm that the instance is gone
     ENDED = "ended"  # the end of an instance, not of an attempt; older versions skip it by its key
-    DECIDED = "decided"  # what the controller decided of a slot, and why; older versions skip it by its key
+    DECIDED = "decided"  # a decision of the controller about a slot, and why; older versions skip it by its key
 
 
 ENDS = frozenset({Outcome.SERVED, Outcome.FAILED})

@@ -1,7 +1,7 @@
 """Read the last word of a host that ended itself: one object an instance, `ledger/last-words/<stack id>.<name>.<id>.json`.
 
 The host writes it by a presigned URL that opens this object only, for WORD_BYTES and for seven days at most. A landlord is
-root on his machine and may write there what he likes. So a word is numbers and one of three reasons, and no command
+root on his machine and may write any text there. So a word is numbers and one of three reasons, and no command
 shows its text as it stands. The word explains how an instance ended. Only the market proves that it ended.
 """
 

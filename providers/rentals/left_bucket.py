@@ -26,7 +26,7 @@ def give_up_left_bucket(
 ) -> None:
     """Keep or delete the bucket as `onDestroy` says, if it carries one of the ids and no state knows it.
 
-    Never raises for a store or state that cannot be asked: a line then says what may be left.
+    Never raises if the store or a state cannot be asked: a line then names the bucket that may be left.
     """
     try:
         s3 = connect()

@@ -6,7 +6,7 @@ from config.store import OnDestroy
 
 
 class StorePlace(BaseModel):
-    """Where the stack's bucket is, and what a destroy does with it. It ignores keys of a later version."""
+    """The place of the stack's bucket, and the effect of a destroy on it. It ignores keys of a later version."""
 
     model_config = ConfigDict(frozen=True)
 

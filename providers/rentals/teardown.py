@@ -3,7 +3,7 @@
 The resource ends with the stack, but also if it is replaced, renamed, or removed from the program while its instances serve.
 So instances that a state knows stay. If no state can be read, all stay. `renting/ownership` decides which are known.
 
-The instances of slots end with their main stack, whatever the states of the slots say: without it nobody can reach them.
+The instances of slots end with their main stack, whatever the states of the slots say: without it no command reaches them.
 Their hosts are drained first, as far as they can be reached. A replacement spares them. A create of a slot that ends later
 sees that its main stack is gone (`providers/vast/main_stack.py`).
 """
@@ -183,8 +183,9 @@ def _end_unknown(
 
 
 def _end_late(renter: Renter, ending: Teardown, report_progress: Progress, open_ledger: Callable[[], Ledger]) -> None:
-    """Give back what creates of slots still rent, until nothing has shown for as long as the market's lists may lag.
+    """Give back the instances that creates of slots still rent.
 
+    It ends once no list has shown one for as long as the market's lists may lag.
     Such a create sees its machine vanish, and may try another; it ends after `limits.attempts` of them.
     """
     until = renter.clock.monotonic() + renter.limits.settle_seconds

@@ -51,7 +51,7 @@ def connect(
 
 
 class LateClient:
-    """Make a boto3 client at its first use. Thread-safe. Raises what `connect` raises, at each use until it succeeds."""
+    """Make a boto3 client at its first use. Thread-safe. Raises the errors of `connect`, at each use until it succeeds."""
 
     def __init__(self, connect: Callable[[], Any]) -> None:
         self._connect = connect

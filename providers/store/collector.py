@@ -1,4 +1,4 @@
-"""Read what a bucket holds, and remove what `unneeded` found."""
+"""List the objects of a bucket, and remove those that `unneeded` found."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

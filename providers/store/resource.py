@@ -247,6 +247,6 @@ def _has_unknown(value: Any) -> bool:
 
 
 def _report_progress(text: str) -> None:
-    # The engine shows what a provider process prints; one write a line, because four calls print at once.
+    # The engine shows the lines that a provider process prints; one write a line, because four calls print at once.
     sys.stdout.write(f"store  {text}\n")
     sys.stdout.flush()

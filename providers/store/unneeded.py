@@ -65,7 +65,7 @@ class Named:
     troubles: tuple[str, ...] = ()
 
     def __or__(self, other: "Named") -> "Named":
-        """Return what either names."""
+        """Return the names of both."""
         return Named(self.digests | other.digests, self.owners | other.owners, (*self.troubles, *other.troubles))
 
 
@@ -77,7 +77,7 @@ def digests_in(text: str) -> frozenset[str]:
 def named_by_state(
     stack: str, deployment: Mapping[str, Any] | str, bucket: str, blobs_type: str, instance_type: str
 ) -> Named:
-    """Return what a stack's state names: the `deployment` of `pulumi stack export`, or a text that says why it is unknown.
+    """Return the names in a stack's state: the `deployment` of `pulumi stack export`, or a text that says why it is unknown.
 
     A digest counts wherever it stands. If a resource that needs blobs shows no digest, the state hides them. The result then
     names a trouble.

@@ -115,7 +115,7 @@ class _Attempt:
 
 @dataclass
 class _Create:
-    """State of one create: what it works with, until when, and the attempts that failed."""
+    """State of one create: its services, its deadline, and the attempts that failed."""
 
     renter: Renter
     request: InstanceRequest

@@ -130,7 +130,7 @@ class InstanceBootstrap:
             host.close()
 
     def renew_lease(self, host: Host, instance: Instance, report_progress: Progress) -> None:
-        """Renew the lease of a host that may end itself, and tell it its age and where to leave word of its end."""
+        """Renew the lease of a host that may end itself, and tell it its age and the URL for the word of its end."""
         if self.settings.self_destruct is None:
             return
         now = self.clock.time()

@@ -1,6 +1,6 @@
 """Ask whether the main stack of a slot still wants instances, before a slot rents and once its instance serves.
 
-A destroy of the main stack gives back what it finds under the stack's id, until the market's list stays empty for its
+A destroy of the main stack gives back the instances with the stack's id, until the market's list stays empty for its
 longest lag. It takes the rentals out of state last. The create of an instance rented later ends after that. It finds here
 that the main stack is gone. Pulumi also marks the rentals as `deleting` while it deletes them, but not if it runs the program
 meanwhile.

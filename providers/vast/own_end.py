@@ -30,7 +30,7 @@ def _nothing(_instance_id: int) -> None:
 
 @dataclass(frozen=True)
 class OwnEnds:
-    """What tells how instances ended. `excuse` takes the id of one that left word, so that the breaker stays closed."""
+    """The reader of instances' ends. `excuse` takes the id of one that left word, so that the breaker stays closed."""
 
     words: LastWords = field(default_factory=NoWords)
     excuse: Callable[[int], None] = _nothing

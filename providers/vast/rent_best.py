@@ -145,7 +145,7 @@ def rent_reserved(
 
 
 def ask_of(offer: Offer, requirements: Requirements, name: str = "") -> Ask:
-    """Return what an offer costs: by the hour as the market charges it, and once for image and weights."""
+    """Return the price of an offer: by the hour as the market charges it, and once for image and weights."""
     once = prices.image_usd(offer, requirements) + prices.traffic_usd(offer, requirements)
     return Ask(name, prices.charged_usd_per_hour(offer, requirements), once, offer.machine_id)
 

@@ -31,7 +31,7 @@ class StackMarket:
     clock: UnwatchedClock
     breaker: Breaker
     limits: Limits
-    folder: Path  # what all processes of this computer share of the account
+    folder: Path  # all processes of this computer share it for the account
 
 
 def open_market(

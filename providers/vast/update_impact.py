@@ -16,8 +16,8 @@ class FleetImpact:
     """Known facts of one fleet so far.
 
     `prices` are those of the instances that stay; `before` also has the replaced ones. `coming` are instances to rent.
-    `awaited` are those whose offers are not looked at yet. `offered` are the prices on offer, ascending. `budget` is what
-    all fleets of the stack together may cost, in $ by period.
+    `awaited` are those whose offers are not looked at yet. `offered` are the prices on offer, ascending. `budget` is the
+    most that all fleets of the stack together may cost, in $ by period.
     """
 
     members: int
@@ -83,7 +83,7 @@ class FleetImpact:
         return [] if not new else [f"{new} more {'comes' if new == 1 else 'come'}" if self.before else f"{new} to rent"]
 
     def _price(self) -> str:
-        """Return the price now and then, the best offer, and what the fleet takes of the budget."""
+        """Return the price now and then, the best offer, and the fleet's part of the budget."""
         rented = self._cheapest(len(self.coming))
         fixed = list(self.prices.values())
         best = [f"best offer ${self.offered[0]:.3f}/h"] if self.coming and self.offered else []
@@ -97,7 +97,7 @@ class FleetImpact:
         return "; ".join([sentence, *best, *self._share(then)])
 
     def _share(self, usd_per_hour: float) -> list[str]:
-        """Return what the fleet takes of each budget of the stack, if it always runs."""
+        """Return the fleet's part of each budget of the stack, if it always runs."""
         takes = [
             f"${usd_per_hour * HOURS[period]:,.2f} of ${usd:,.2f} a {period}" for period, usd in self.budget.items()
         ]

@@ -13,11 +13,11 @@
       why_not.NoMatchingOffer tell the operator which offers came near and which requirement to relax
       RentalFailed            give back, avoid the machine, take the next offer
         AttemptsExhausted       stop: every attempt failed; everything is given back
-      budget.errors.BudgetRefused  stop: a rent could pass the budget, or what was spent is unknown
+      budget.errors.BudgetRefused  stop: a rent could pass the budget, or the spent sum is unknown
       BreakerOpen             stop: the breaker stops all renting on the account; the message gives reason and duration
       ImageRefused            give back, stop: the registry refused the image to two machines
       ImageMissing            give back, stop: the registry has no such image
-      UpdateFailed            stop: an update in place failed; the message says what the instance serves meanwhile
+      UpdateFailed            stop: an update in place failed; the message tells the instance's state meanwhile
       LeftRented              the market gave no answer for too long; an instance stays rented and may be fine
       adopt.LeftToAnother     stop: another create saw this same instance serve, so we leave it to that create
       StillRented             the end of an instance is unconfirmed: name the cost and the command that ends it
@@ -226,7 +226,7 @@ class Meanwhile(Enum):
 
 @dataclass
 class UpdateFailed(VastError):
-    """An update in place failed. `meanwhile` says what the instance does now."""
+    """An update in place failed. `meanwhile` is the instance's state now."""
 
     instance_id: int
     usd_per_hour: float | None

@@ -21,8 +21,8 @@ LOOKS = 3  # the next lists correct one wrong list
 class GuardedMarket:
     """Wraps a `Market` with the breaker. The client passes each list of the account to the breaker.
 
-    `charges` asks for the account's charges between two unix moments; `folder` is what all processes of this computer share
-    of the account. `look_seconds` is the pause between lists that may show vanished instances again. `rent` raises
+    `charges` asks for the account's charges between two unix moments; all processes of this computer share
+    the account's `folder`. `look_seconds` is the pause between lists that may show vanished instances again. `rent` raises
     BreakerOpen, and all methods raise the wrapped market's errors.
     """
 

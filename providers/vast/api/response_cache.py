@@ -87,7 +87,7 @@ class ResponseCache:
             self._pause(came, clock)
 
     def probed(self, ask: Callable[[], Value], clock: Clock) -> Value:
-        """Return what `ask` returns, about one instance. In an outage one process asks, and the others share its doubt.
+        """Return the answer of `ask` about one instance. In an outage one process asks, and the others share its doubt.
 
         They ask for themselves once any process has an answer. Raises the errors of `ask` and of the clock.
         """
