@@ -1,4 +1,4 @@
-"""The program: read stack config, make the stack's components, export what clients need."""
+"""The program: read stack config, make the stack's components, export the outputs that clients need."""
 
 import os
 import threading

@@ -137,7 +137,7 @@ def _error(what: str, result: Result, manifest: Manifest, came: int) -> Bootstra
 
 
 def _advise_refused(message: str) -> str:
-    """Return what to do about a blob that the store does not give out."""
+    """Return the advice about a blob that the store does not give out."""
     if "expired" in message:
         return (
             "It was signed a moment ago, so this machine's clock differs from the store's, or the bucket's clock is off: set "
@@ -159,7 +159,7 @@ def _advise_refused(message: str) -> str:
 
 
 def _advise_damaged(message: str, manifest: Manifest) -> str:
-    """Return what to do about a blob that arrives damaged on every host; `message` begins with its file's path."""
+    """Return the advice about a blob that arrives damaged on every host; `message` begins with its file's path."""
     file = next((file for file in manifest.files if message.startswith(f"{file.path},")), None)
     if file is None or "SHA-256" not in message:
         return ""

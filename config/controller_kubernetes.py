@@ -18,7 +18,7 @@ class ControllerKubernetesConfig(ClusterPlace):
     """The controller and its PostgreSQL in a cluster. Without this section, you run the controller elsewhere.
 
     Objects are made only if the stack has an elastic fleet. `kubeconfig` and `context` default to those of the section
-    `kubernetes`, if the stack has one. docs/elastic-kubernetes.md says what each object is for.
+    `kubernetes`, if the stack has one. docs/elastic-kubernetes.md says the purpose of each object.
     """
 
     namespace: str = Field(

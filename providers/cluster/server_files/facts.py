@@ -1,4 +1,4 @@
-"""Print what the cluster's server has, as one JSON object. Sent on stdin, with the server's private address as argument.
+"""Print the facts of the cluster's server, as one JSON object. Sent on stdin, with the server's private address as argument.
 
 Standard library only; Python 3.9 or later.
 
@@ -41,7 +41,7 @@ def digest(path: str) -> str:
 
 
 def output(*words: str) -> str:
-    """Return what a command prints; empty if it is missing or fails."""
+    """Return the output of a command; empty if it is missing or fails."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
