@@ -1,8 +1,8 @@
 """Keep the boot timer of a host from ending it: a host that gets no heartbeat ends itself.
 
 The start script of the rent call (providers/vast/renting/onstart.py) starts the timer, because it must run before the first
-login. A process that works on the host sends a heartbeat at least once a minute. So the timer measures
-silence, not the length of the work. It counts seconds of uptime, which a wrong clock does not change.
+login. A process that works on the host sends a heartbeat at least once a minute. So the timer measures silence, not the
+length of the work. It counts seconds of uptime, which a wrong clock does not change.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Install a host's needs besides weights: the kit, the gate's certificate, the token and the gate's configuration.
+"""Install the parts of a host besides weights: the kit, the gate's certificate, the token and the gate's configuration.
 
 Each step raises BootstrapError and may be repeated.
 """

@@ -49,7 +49,8 @@ class Fleet(pulumi.ComponentResource):
 
     An elastic fleet has none: each of its instances is in the stack of a slot.
 
-    Outputs: `endpoints`, `tokens` (secret) and `prices`, by instance name; `start`: the cost of one start's reads.
+    Outputs: `endpoints`, `tokens` (secret) and `prices`, by instance name; `start`: the cost of a start's reads
+    from the bucket.
     """
 
     endpoints: dict[str, pulumi.Output[str]]

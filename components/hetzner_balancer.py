@@ -14,7 +14,10 @@ HTTPS = 443
 
 @dataclass(frozen=True)
 class Site:
-    """The shared values of one cluster's resources. `options` are of any resource, `kept` of protected ones."""
+    """The shared values of one cluster's resources.
+
+    `options` are of any resource, `kept` of those that config may protect.
+    """
 
     name: str
     labels: Mapping[str, pulumi.Input[str]]

@@ -53,7 +53,7 @@ class BudgetFacts:
 class Figures:
     """One period in US dollars.
 
-    `running` and `reserved`: the most that running and reserved instances cost until the period ends. `own` and
+    `running` and `reserved`: the most that running and reserved instances may still cost until the period ends. `own` and
     `charged` are the two counts of `spent`. `usd_per_hour` is the rate of all that runs or is reserved.
     """
 

@@ -1,4 +1,4 @@
-"""Tell the needs of an image with vLLM from its machine; pure: the driver's CUDA and the oldest GPU architecture.
+"""Tell the requirements of a vLLM image on its machine; pure: the driver's CUDA and the oldest GPU architecture.
 
 If an image is made for a newer CUDA than the driver supports, its container never starts: `unsatisfied condition:
 cuda>=12.8`. Users and Dockerfiles of vLLM reported the floors of its own images: 12.4 from 0.4.3, 12.8 from 0.9.0, 12.9
