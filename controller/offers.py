@@ -12,7 +12,7 @@ SHOWN = 5  # fleets that a refusal names
 
 
 class OffersUnknown(Exception):
-    """What is applied is not known now. The message is for the operator."""
+    """The controller does not know the applied fleets now. The message is for the operator."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Offers:
 
 
 class NoFleet(Exception):
-    """No fleet serves what was asked for. `says` tells why, `near` are requests that a fleet would serve, nearest first."""
+    """No fleet serves the request. `says` tells why, `near` are requests that a fleet would serve, nearest first."""
 
     def __init__(self, says: str, near: Iterable[str]) -> None:
         super().__init__(says)
@@ -65,7 +65,8 @@ class NoFleet(Exception):
 def choose(fleets: Iterable[Offered], model: str, gpu: str | None, claimed: Mapping[str, int], count: int) -> Offered:
     """Return the fleet that serves a model on a GPU, both in any spelling. Raises NoFleet.
 
-    Of several the one with most room below `max` beyond what is `claimed` serves, then the cheapest, then the first by name.
+    Of several it takes the one with most room below `max` beside the `claimed` instances, then the one with the lowest
+    ceiling, then the first by name.
     """
     able = [one for one in fleets if one.bounds.max > 0]
     named = [one for one in able if same_model(one.model, model)]

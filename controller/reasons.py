@@ -40,11 +40,11 @@ class Rule(Enum):
     SILENT = "silent"
     QUIET = "quiet"
     LONGEST_REQUEST = "longest-request"
-    # What was seen of the instance and its stack.
+    # How the instance and its stack look.
     GONE = "gone"
     DEAD = "dead"
     STACK = "stack"
-    # What was decided and no longer holds.
+    # Why a decision no longer holds.
     LATE = "late"
     LED = "lead-lost"
     SLOT_CHANGED = "slot-changed"

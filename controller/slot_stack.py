@@ -63,7 +63,7 @@ class SlotStack:
         return True
 
     def up(self, progress: Progress) -> SlotOutput:
-        """Rent, or adopt or mend what is there, until the endpoint answers; `progress` gets phase and text.
+        """Rent, adopt or mend the instance until the endpoint answers; `progress` gets phase and text.
 
         Looks at the host first, so that drift is mended. A stack that is not there is made, at the price of a vain command.
         Raises SlotError.
@@ -134,15 +134,16 @@ class SlotStack:
             self._clear_pending()
 
     def remove(self, force: bool = False) -> None:
-        """Remove the stack. One that still has resources is refused, unless by `force`: it leaves what is rented. Raises
-        SlotError.
+        """Remove the stack. Raises SlotError.
+
+        The engine refuses a stack that still has resources, unless by `force`: then a rented instance stays rented.
         """
         done = self._pulumi("stack", "rm", self.name, "--yes", *(["--force"] if force else []))
         if NO_STACK not in done.stderr:
             self._checked("stack rm", done)
 
     def cancel(self) -> None:
-        """Break the lock of the stack, whoever holds it. Raises SlotError."""
+        """Break the lock of the stack, even if another process holds it. Raises SlotError."""
         self._checked("cancel", self._run("cancel", self.name, "--yes"))
 
     def _digest(self) -> str:

@@ -1,4 +1,4 @@
-"""What is told of a slot's instance: by the state of its stack, or by the engine's events of an `up` that ended well."""
+"""Read the facts of a slot's instance from the state of its stack, or from the engine's events of an `up` that ended well."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NO_DIGEST = "none"  # no `up` has ended well
 class StateLook:
     """What state says of a slot's instance after a refresh. `output` is None if none is rented, or none ever served.
 
-    `dead`: the market or the host says for certain that it serves nobody. `pending`: an unfinished create is recorded.
+    `dead`: the market or the host says for certain that it serves no client. `pending`: an unfinished create is recorded.
     """
 
     output: SlotOutput | None
@@ -28,7 +28,7 @@ class StateLook:
 
     @property
     def dead(self) -> bool:
-        """Whether it serves nobody, for certain."""
+        """Whether it serves no client, for certain."""
         return any(is_down(one) for one in self.drift)
 
 

@@ -5,7 +5,7 @@
                  +---------+----------+-> failed-+
 
 The controller writes a slot's new state before it acts on it. A controller that dies in between leaves a row that tells the
-next one what was meant. Each change raises the row's `version`, and a writer names the version that it read. If two
+next one the step that it meant. Each change raises the row's `version`, and a writer names the version that it read. If two
 writers name the same version, the second one fails. A slot process writes, too, once it holds the slot's lock.
 """
 
@@ -32,8 +32,8 @@ class SlotEvent(Enum):
     RENT = "rent"
     BEGAN = "began"  # a process holds the slot's lock; what an earlier process says later is of an older version
     SERVED = "served"
-    BROKE = "broke"  # its `up` failed; what is rented may serve
-    DIED = "died"  # it serves nobody, for certain: its gate never opened, or its own refresh says that the host is dead
+    BROKE = "broke"  # its `up` failed; if an instance is rented, it may serve
+    DIED = "died"  # it surely serves no client: its gate never opened, or its own refresh says that the host is dead
     WITHDRAWN = "withdrawn"  # its `up` found that the fleet no longer wants it
     LEAVE = "leave"
     REOPEN = "reopen"
@@ -77,7 +77,7 @@ class Impossible(Exception):
 class Slot:
     """One row of the controller's table.
 
-    `failed_at` is unix seconds. `claim` is the id of the claim that it serves. `dead`: it serves nobody, for certain.
+    `failed_at` is unix seconds. `claim` is the id of the claim that it serves. `dead`: it serves no client, for certain.
     `follows` is the digest of an edit that its `up` is to bring, or failed to bring, until it serves again.
     """
 
@@ -98,7 +98,7 @@ class Slot:
 
     @property
     def changes(self) -> bool:
-        """Whether its `up` brings an edit, or is to go on with that. Until then `up` sees to what is wrong with it."""
+        """Whether its `up` brings an edit, or is to go on with that. Until it serves by it, `up` mends its faults."""
         return self.state is State.READY and self.follows is not None
 
 
@@ -136,7 +136,7 @@ def cool_until(slot: Slot) -> float:
 def set_back(slot: Slot, wall: float) -> Slot | None:
     """Return the slot with its failure now if the clock says that it lies in the future, else None.
 
-    Somebody set the clock back. Without this the slot would cool off until the clock comes to that moment again.
+    Then the clock went back. Without this the slot would cool off until the clock comes to that moment again.
     """
     if slot.failed_at is None or slot.failed_at <= wall:
         return None

@@ -2,11 +2,11 @@
 
 An edit of image, model or another input gives the fleet another digest. Each slot that serves by an older digest runs its
 `up` once, in waves. The next one begins only if the last one serves. If a change fails, the rest stays as it is until that
-slot serves by the edit, or another edit comes. Slots that boot do not wait: their `up` takes what is applied, and one that
-began before the edit follows once it serves.
+slot serves by the edit, or another edit comes. Slots that boot do not wait: their `up` takes the applied config, and one
+that began before the edit follows once it serves.
 
-The row of a slot that changes says what it `follows`, from before its gate is closed until it serves again. So the next
-controller goes on with what a killed one began, and two controllers together take down no more than one.
+The row of a slot that changes keeps the digest of the edit in `follows`, from before its gate closes until it serves again.
+So the next controller goes on with the changes of a killed one, and two controllers together take down no more than one.
 """
 
 from collections.abc import Mapping, Sequence

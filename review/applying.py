@@ -18,7 +18,7 @@ PRICE_DRIFT, VALID_HOURS = 0.15, 24.0  # the most that a file may allow itself
 ROUNDING = 1e-9
 SLOT = re.compile(r".+-s[0-9]+")  # the controller starts and ends it, and no update of this stack
 RENTS = (Action.RENTED, Action.ANOTHER_MACHINE)
-# What may come in place of what was approved, because it does less.
+# The actions that may replace an approved one, because they do less.
 LESS: Mapping[Action, tuple[Action, ...]] = {
     Action.UNCHANGED: (),
     Action.RECORDED: (Action.UNCHANGED,),
@@ -50,7 +50,7 @@ DOES = {
 
 
 class Rented(Row):
-    """One instance that an apply rented: what it is charged, what was shown, and the ceiling. In US dollars an hour."""
+    """One instance that an apply rented: its charge, the shown price, and the ceiling. In US dollars an hour."""
 
     name: str
     instance_id: int | None
@@ -207,7 +207,7 @@ def unplanned(fresh: Review, planned: Iterable[Step]) -> tuple[str, ...]:
 
 
 def rented_of(steps: Iterable[Step], approved: Approved) -> tuple[Rented, ...]:
-    """Return what an update rented, by name, with the charge and what was shown."""
+    """Return the instances that an update rented, by name, each with its charge and the shown price."""
     shown = {one.name: one.usd_per_hour for one in approved.instances}
     found = []
     for step in steps:

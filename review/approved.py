@@ -1,4 +1,4 @@
-"""What was shown and approved: the JSON of `gpu-fleet review`, as an apply reads it again."""
+"""Read a shown and approved review, the JSON of `gpu-fleet review`, for an apply."""
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -25,7 +25,7 @@ class ApprovedPrice(FromFile):
 
 
 class ApprovedInstance(FromFile):
-    """What was shown of one instance."""
+    """The shown review of one instance."""
 
     name: str = Field(pattern=r"^[\w.-]{1,200}$")
     action: Action
@@ -33,7 +33,7 @@ class ApprovedInstance(FromFile):
 
 
 class Approved(FromFile):
-    """What was shown and approved: the JSON of `gpu-fleet review`."""
+    """A shown and approved review: the JSON of `gpu-fleet review`."""
 
     stack: str
     verdict: Verdict

@@ -1,4 +1,4 @@
-"""Reads YAML that somebody else wrote: bounded in size and depth, and without aliases, anchors and tags."""
+"""Reads YAML of other authors: bounded in size and depth, and without aliases, anchors and tags."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -20,7 +20,7 @@ Does = Literal["replace", "in place", "recorded"]
 
 @dataclass(frozen=True)
 class Group:
-    """A group of settings: what is marked, where it lies, what an edit of it does, and its key in the rules of `up`."""
+    """A group of settings: the marked value, its path, the effect of an edit, and its key in the rules of `up`."""
 
     value: Callable[[InstanceSettings], Any]
     path: tuple[str, ...]

@@ -33,7 +33,7 @@ class Searching(Protocol):
 
 @dataclass(frozen=True)
 class Prospect:
-    """A fleet's offers, best first, and what they are judged by; `trouble` if the market was not asked or is silent."""
+    """A fleet's offers, best first, and its requirements of them; `trouble` if the market was not asked or is silent."""
 
     fleet: str
     requirements: Requirements | None = None

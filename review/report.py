@@ -1,6 +1,6 @@
-"""The models of a finished review: what each instance does, what it costs, why not. Pure data, without any secret.
+"""The models of a finished review: each instance's action and cost, and the refusals. Pure data, without any secret.
 
-Unknown figures are None, never 0. Texts that come from the reviewed revision are raw here; who prints them quotes them.
+Unknown figures are None, never 0. Texts of the reviewed revision are raw here; the code that prints them quotes them.
 """
 
 import hashlib
@@ -227,7 +227,7 @@ class Review(Row):
     def to_json(self, comment: str) -> dict[str, Any]:
         """Return the documented JSON: `because` as keys, prices in US dollars an hour, and the comment.
 
-        `gpu-fleet apply` reads it again (see `review.applying`): what it compares must stand here.
+        `gpu-fleet apply` reads it again (see `review.applying`): each field that it compares must stand here.
         """
         return {
             "verdict": self.verdict.value,

@@ -113,7 +113,7 @@ def _policy_view(revision: StackRevision | None) -> Revision | None:
 
 
 def _kit_bytes(asked: Asked, base: StackRevision | None, head: StackRevision) -> int | None:
-    """Return the size of the kit: of the one that runs, unless the edit changes what it holds, else of this computer's."""
+    """Return the size of the running kit; of this computer's if that is unknown or the edit turns metrics on or off."""
     reports = head.config.metrics is not None
     runs_alike = base is not None and (base.config.metrics is not None) == reports
     known = asked.standing.kit_bytes if asked.standing and runs_alike else None

@@ -1,4 +1,4 @@
-"""Name the risks of an edit in sentences: what is down, what clients notice, what is allowed from now on. Pure.
+"""Name the risks of an edit in sentences: downtime, changes that clients notice, and new permissions. Pure.
 
 Only an edit is a risk, never what the base branch has already. A rule is one function and one row of RULES. Instances are
 rented on demand, so that no landlord takes one back for a higher bid.
@@ -22,7 +22,7 @@ NAMED = 5  # machines in one sentence
 
 @dataclass(frozen=True)
 class Edited:
-    """An edit and what it does. `base` is None if the base branch has no such stack.
+    """An edit and its effects. `base` is None if the base branch has no such stack.
 
     `rents`: the offers that the edit would take, by fleet. `known`: the machines that the stack has rented before, None if
     unknown.
@@ -47,7 +47,7 @@ def risks(edited: Edited) -> tuple[str, ...]:
 
 
 def _closed(edited: Edited) -> Iterator[str]:
-    """Yield what is down meanwhile: all of a fleet, or waves of it."""
+    """Yield which endpoints are down meanwhile: all of a fleet, or waves of it."""
     for name, fleet, _, instances in edited.fleets():
         closing = [one for one in instances if _closes(one)]
         there = [one for one in instances if one.action is not Action.RENTED]

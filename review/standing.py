@@ -1,4 +1,4 @@
-"""The model of `standing.json`: what a stack runs and what it costs, without any secret.
+"""The model of `standing.json`: the instances that a stack runs and their cost, without any secret.
 
 `apply` publishes it after each update, so that a review needs neither the stack's state nor a passphrase. It holds an
 allow-list of fields. Environment values, tokens, keys and addresses are not among them.

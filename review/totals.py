@@ -16,7 +16,7 @@ STAYS = frozenset({Action.IN_PLACE, Action.RECORDED, Action.UNCHANGED})
 
 
 def expected(one: InstanceReview) -> float | None:
-    """Return what an instance costs after the edit, in $/h; a machine that stays costs what it costs now."""
+    """Return an instance's cost after the edit, in $/h; a machine that stays keeps its present cost if no other is known."""
     if one.action is Action.GIVEN_BACK:
         return 0.0
     price = one.usd_per_hour

@@ -1,7 +1,7 @@
 """Judges what the next `up` does with each instance, by the rules of `up` itself. Pure.
 
 The inputs of both revisions come from the program's own builder, with a stand-in for the stack's identity.
-`providers.vast.changes` compares them, and `providers.vast.update_effects` says what it does to clients.
+`providers.vast.changes` compares them, and `providers.vast.update_effects` tells the effect on clients.
 """
 
 from collections.abc import Iterator, Mapping
@@ -39,7 +39,7 @@ class Judge:
     standing: Standing | None = None
 
     def instances(self) -> tuple[InstanceReview, ...]:
-        """Return the verdict on each instance, those of removed fleets last. Prices are what is paid now."""
+        """Return the verdict on each instance, those of removed fleets last. Prices are today's charges."""
         return tuple(self._of(place) for place in self._places())
 
     @property

@@ -129,7 +129,7 @@ def give_back(id: Id, client: Seeing, service: TheService) -> ClaimAnswer:  # no
 
 @routes.get("/fleets", responses=ERRORS)
 def fleets(_client: Reading, service: TheService) -> list[FleetAnswer]:
-    """List the elastic fleets: what they serve, their bounds, and their slots by state."""
+    """List the elastic fleets with their model, GPUs, bounds, and slots by state."""
     return service.fleets()
 
 
@@ -144,7 +144,7 @@ def healthz() -> Health:
 
 @open_routes.get("/readyz", responses={503: ERRORS[503]})
 def readyz(service: TheService) -> Health:
-    """Say whether the database answers and what is applied is known."""
+    """Say whether the database answers and the controller knows the applied fleets."""
     service.ready()
     return Health(status="ready")
 
@@ -162,7 +162,7 @@ def create_app(
     wall: Callable[[], float] = time.time,
     id_: Callable[[], str] = new_id,
 ) -> FastAPI:
-    """Make the application. `offers` returns what is applied now, or raises OffersUnknown; it is called at each request.
+    """Make the application. Each request calls `offers`, which returns the applied fleets or raises OffersUnknown.
 
     `wall` returns unix seconds. The caller opens and closes the store.
     """

@@ -22,7 +22,7 @@ Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Audit:
-    """Writes calls to the store. Of strangers' calls it keeps so many a minute, so that nobody fills the database."""
+    """Writes calls to the store. It keeps only so many strangers' calls a minute, so that they cannot fill the database."""
 
     def __init__(self, store: Store, metrics: Metrics, wall: Callable[[], float]) -> None:
         self._store, self._metrics, self._wall = store, metrics, wall

@@ -26,9 +26,10 @@ def new_id() -> str:
 
 @dataclass(frozen=True)
 class ClaimService:
-    """`offers` returns what is applied now, and raises OffersUnknown. `wall` is unix seconds.
+    """Answers clients about claims and fleets.
 
-    Every method raises StoreDown, and what controller/api/errors.py makes an answer of.
+    `offers` returns the applied fleets, or raises OffersUnknown. `wall` is unix seconds. Every method raises StoreDown, and
+    the exceptions that controller/api/errors.py makes answers of.
     """
 
     store: Store

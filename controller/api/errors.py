@@ -109,7 +109,7 @@ def _again(how: str) -> str:
 
 
 def _invalid(error: RequestValidationError) -> ApiError:
-    """Name each mistake without repeating what was sent."""
+    """Return the error that names each mistake, without the values that the client sent."""
     mistakes = [f"{_place(row)}: {row['msg']}" for row in error.errors()]
     says = f"The request is not valid: {'; '.join(mistakes)}."
     return ApiError(422, "invalid_request", says, "GET /openapi.json describes each field.", mistakes=mistakes)

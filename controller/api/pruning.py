@@ -1,4 +1,4 @@
-"""Keep the database small: forget what was over a month ago."""
+"""Keep the database small: forget events, calls and claims that were over a month ago."""
 
 import contextlib
 import threading

@@ -19,7 +19,7 @@ from controller.store.errors import StoreDown
 from controller.store.store import Store
 
 LOG = logging.getLogger(__name__)
-LOOK_SECONDS = 5.0  # an expiry writes nothing, so nobody is told of it
+LOOK_SECONDS = 5.0  # an expiry writes nothing, so the store tells the bell nothing of it
 WATCH_SECONDS = 30.0
 AGAIN_SECONDS = 1.0  # after PostgreSQL did not answer
 

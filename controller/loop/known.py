@@ -23,7 +23,7 @@ class Known:
     dead_seconds: float = DEAD_SECONDS
     longest_seconds: float = 3600.0  # that one request may take, by the bounds that were applied last
     memory: Memory = field(default_factory=Memory)
-    leaving: dict[int, tuple[int, Leaving]] = field(default_factory=dict)  # index -> (version, what is known)
+    leaving: dict[int, tuple[int, Leaving]] = field(default_factory=dict)  # index -> (version, its progress)
     closed: dict[int, float] = field(default_factory=dict)  # since when a gate was seen closed
     silent: dict[int, float] = field(default_factory=dict)  # since when a host has not answered
     failed: dict[int, float] = field(default_factory=dict)  # since when the market has named a failure
@@ -79,7 +79,7 @@ class Known:
             _since(self.failed, row.index, now, counts and lives.get(self.place(row.index)) is MarketStatus.DEAD)
 
     def is_silent(self, index: int, now: float) -> bool:
-        """Return whether a host has been silent for so long that it may not be where it is thought to be."""
+        """Return whether a host has been silent for so long that its known address may be wrong."""
         return now - self.silent.get(index, now) >= DOUBT_SECONDS
 
     def is_dead(self, index: int, now: float) -> bool:

@@ -67,7 +67,7 @@ class Loop:
         return leads
 
     def leads(self) -> bool:
-        """Return whether this process leads. If it lost the lead in between, it forgets what it knew."""
+        """Return whether this process leads. If it has just taken the lead, it forgets its earlier looks."""
         leads = self.ports.rows.lead()
         if leads and not self.led:
             for known in self.known.values():
@@ -97,7 +97,7 @@ class Loop:
         yield from self.run_slots()
 
     def of(self, fleet: str) -> Known:
-        """Return what is known of a fleet."""
+        """Return this process's record of a fleet; the first call makes it."""
         return self.known.setdefault(fleet, Known(fleet, self.dead_seconds))
 
     def observe(self) -> Observed:

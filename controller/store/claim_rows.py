@@ -16,7 +16,7 @@ Allowed = Callable[[tuple[Claim, ...]], None]
 
 @dataclass(frozen=True)
 class KeptClaim:
-    """A claim as it was asked for, and when somebody ended it (unix seconds)."""
+    """A claim with its request, when a client made it, and when one ended it (unix seconds)."""
 
     claim: Claim
     created_at: float
@@ -29,7 +29,7 @@ def _kept(row: tuple[Any, ...]) -> KeptClaim:
 
 
 def standing(connection: Connection, owner: str | None = None) -> tuple[Claim, ...]:
-    """Return the claims that nobody ended, of one client or of all. Who reads them leaves out those that have expired."""
+    """Return the claims that no client has ended, of one client or of all. The caller leaves out expired ones."""
     query = """
         select id, fleet, count, expires_at, owner from gpu_fleet.claims
         where ended_at is null and (%(owner)s::text is null or owner = %(owner)s) order by expires_at, id

@@ -29,7 +29,7 @@ class ClaimView:
 
 
 def view(connection: Connection, id_: str) -> ClaimView | None:
-    """Return what is known of a claim; None if it was never made."""
+    """Return a claim with its own events and its fleet's slots, boots and last decision; None if it was never made."""
     kept = claim_rows.find(connection, id_)
     if kept is None:
         return None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 class StoreDown(Exception):
     """PostgreSQL does not answer, or does not write now. The request has had no effect, or its effect is unknown.
 
-    So nothing may be made smaller on the strength of what was read before. The message names no address and no password.
+    So the controller makes nothing smaller on the strength of earlier reads. The message names no address and no password.
     """
 
 

@@ -41,7 +41,7 @@ def migrations(folder: Path = FOLDER) -> tuple[Migration, ...]:
 
 
 def missing(known: Sequence[Migration], applied: Sequence[tuple[int, str]]) -> tuple[Migration, ...]:
-    """Return what is to be applied; pure. `applied` are (number, digest) as the database remembers them.
+    """Return the migrations that the database lacks; pure. `applied` are (number, digest) as the database remembers them.
 
     Raises StoreRefused if the database is newer than this program, or had another text.
     """
@@ -59,7 +59,7 @@ def missing(known: Sequence[Migration], applied: Sequence[tuple[int, str]]) -> t
 
 
 def migrate(connections: Connections, known: Sequence[Migration]) -> tuple[str, ...]:
-    """Apply what is missing in one transaction, and return its names. Of two who begin at once, one waits.
+    """Apply the missing migrations in one transaction, and return their names. If two begin at once, one waits.
 
     Raises StoreDown or StoreRefused.
     """

@@ -12,7 +12,7 @@ def text(value: str) -> str:
 
 
 def json_value(value: object) -> Json:
-    """Return a value as JSON in PostgreSQL holds it. A number that is none becomes a word, and what is unknown its text."""
+    """Return a value as JSON in PostgreSQL holds it. NaN and infinity become words, and a value of another type its text."""
     match value:
         case bool() | int() | None:
             return value

@@ -68,9 +68,9 @@ class Store:
             return slot_rows.fleets(connection)
 
     def write(self, fleet: str, was: Slot, now: Slot, because: Iterable[Record] = ()) -> bool:
-        """Write a row, if nobody has written it since it was read as `was`; and, in the same transaction, why.
+        """Write a row and, in the same transaction, why, unless another writer has changed it since it was read as `was`.
 
-        Return False, with nothing written, if somebody has. A row that is not there has version 0. A record without a claim
+        Return False, with nothing written, if one has. A row that is not there has version 0. A record without a claim
         gets that of `was`, or else of `now`: a slot that fails loses its claim.
         """
         because = tuple(replace(one, claim=one.claim or was.claim or now.claim) for one in because)
@@ -89,7 +89,7 @@ class Store:
     # -- claims
 
     def claims(self, owner: str | None = None) -> tuple[Claim, ...]:
-        """Return the claims that nobody ended, of one client or of all, expired ones included."""
+        """Return the claims that no client has ended, of one client or of all, expired ones included."""
         with self._connections.transaction() as connection:
             return claim_rows.standing(connection, owner)
 
@@ -181,8 +181,8 @@ class Store:
     def lead(self) -> bool:
         """Take the lead among the controllers of this database, or say whether this one still has it.
 
-        The call that notices a lost lead returns False, so that the caller forgets what it knew; the next one may take it
-        again.
+        The call that notices a lost lead returns False, so that the caller forgets its earlier looks; the next one may
+        take it again.
         """
         with self._leading:
             if self._lead is not None:
@@ -196,7 +196,7 @@ class Store:
             return self._lead is not None
 
     def slot_lock(self, fleet: str, index: int) -> SlotLock:
-        """Return a context manager that holds the lock of a slot's process. What it yields is false if another one has it."""
+        """Return a context manager that holds the lock of a slot's process. It yields False if another one has it."""
         return SlotLock(SessionLock(self._connections.single, slot_key(fleet, index)))
 
     def _belong(self, stack: str) -> None:

@@ -40,7 +40,7 @@ class Children:
             return ENDED
 
     def end(self, seconds: float) -> None:
-        """Ask all to stop, and kill after so many seconds what has not. No further one starts."""
+        """Ask all processes to stop, and kill after so many seconds those that have not. No further one starts."""
         with self._guard:
             self._ends = True
             running = list(self._running)

@@ -10,11 +10,11 @@ Wait = Callable[[float], None]
 
 
 class Ending(Exception):
-    """The process ends, so that a wait is over before its time. What was begun is left as rows tell it."""
+    """The process ends, so that a wait is over before its time. Rows tell the next process which steps had begun."""
 
 
 def drive(steps: Steps[Value], wait: Wait) -> Value:
-    """Run steps to their end and return what they return. `wait` waits so many seconds, and may raise to end them."""
+    """Run steps to their end and return their value. `wait` waits so many seconds, and may raise to end them."""
     while True:
         try:
             pause = next(steps)
@@ -43,7 +43,7 @@ class ThreadTask:
 
     @property
     def run_end(self) -> RunEnd | None:
-        """What it told at its end."""
+        """The result of its steps; None before its end, or if they returned none."""
         return self._run_end
 
     def wait(self, seconds: float) -> bool:
@@ -60,8 +60,8 @@ class Threads:
     """Satisfies `Tasks`. So many boots run at once; what ends a slot never waits for a boot.
 
     `failed` is told what went wrong in a slot process; its row then stays as it is, and a later tick tries again. `ended` is
-    called at the end of each process that tells something. One that tells nothing wakes nobody, or it would be tried again
-    at once and for ever.
+    called at the end of each process that tells something. One that tells nothing does not wake the loop, which would try
+    it again at once and for ever.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class Threads:
                 run_end = drive(steps, self._wait)
         except Ending:
             pass
-        except Exception as error:  # noqa: BLE001 -- the row says what was meant; the next tick starts another process
+        except Exception as error:  # noqa: BLE001 -- the row keeps the slot's state; the next tick starts another process
             self._failed(str(place), error)
         finally:
             task.end(run_end)

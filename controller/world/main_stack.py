@@ -29,7 +29,7 @@ class MainStack:
         began = self._monotonic()
         try:
             found = self._read()
-        except Exception as error:  # noqa: BLE001 -- whatever it was, what is applied is not known
+        except Exception as error:  # noqa: BLE001 -- after any error the applied config is unknown
             with self._guard:
                 self._problem = str(error) or type(error).__name__
             return False
@@ -38,14 +38,14 @@ class MainStack:
         return True
 
     def now(self) -> Applied | None:
-        """Return what is applied; None if nothing of elastic fleets is. Raises WorldUnavailable."""
+        """Return the applied elastic fleets; None if there are none. Raises WorldUnavailable."""
         with self._guard:
             if self._at is None or self._monotonic() - self._at > OLD_SECONDS:
                 raise WorldUnavailable(f"what the main stack has applied is not known: {self._problem}")
             return self._known
 
     def last(self) -> Applied | None:
-        """Return what was applied when it could be read last; None if it never could, or nothing is applied."""
+        """Return the elastic fleets of the last read that succeeded; None if none did, or none are applied."""
         with self._guard:
             return self._known
 

@@ -57,7 +57,7 @@ class SlotLives:
             self._last = (asked, rows)
 
     def lives(self, places: Collection[SlotId], *, fresh: bool = False) -> Mapping[SlotId, MarketStatus]:
-        """Return what is known of each place. `fresh`: two new lists, apart in time, must agree that one is gone."""
+        """Return the market's status of each place. `fresh`: two new lists, apart in time, must agree that one is gone."""
         applied = self._applied()
         if applied is None or not places:
             return {}

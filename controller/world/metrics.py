@@ -83,7 +83,7 @@ class LoopMetrics:
         self._decisions.labels(fleet, event.value).inc()
 
     def dropped(self, fleet: str, reason: Reason) -> None:
-        """Note what was not done any more."""
+        """Note a decision that the loop dropped."""
         self._dropped.labels(fleet, reason.rule.value).inc()
 
     def failed(self, error: Exception) -> None:

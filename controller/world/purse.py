@@ -1,4 +1,4 @@
-"""What rents may cost: the stack's budgets, what it has spent, and what rents under way have reserved.
+"""Say what rents may cost, by the stack's budgets, its spend, and the reservations of rents under way.
 
 Each slot's own create reserves its money before it rents, in the book that people's updates use, too. That keeps the budget.
 The purse keeps the loop from starting rents that the budget would refuse: it counts every slot at its ceiling. A thread reads

@@ -1,4 +1,4 @@
-"""One controller process: the loop in a thread, what it needs again and again in others, and the API in front."""
+"""Run one controller process: the loop in a thread, its regular errands in others, and the API in front."""
 
 import logging
 import threading
@@ -113,7 +113,7 @@ class Service:
         self._thread("loop", lambda: self._tick(loop))
 
     def stop(self) -> None:
-        """End within seconds. No slot ends by it: rows tell the next process what was meant."""
+        """End within seconds. No slot ends by it: rows tell the next process which steps had begun."""
         self._stopped.set()
         self._wake.set()
         self._looked.set()
@@ -132,7 +132,7 @@ class Service:
         thread.start()
 
     def _every(self, seconds: float, name: str, act: Callable[[], bool | None], at_once: bool = False) -> None:
-        """Act again and again; sooner if it says False: what it needs was not there yet.
+        """Act again and again; sooner if `act` returns False, because something that it needs is not there yet.
 
         Unless `at_once`, the first look at the main stack comes first, which names the account.
         """
@@ -170,7 +170,7 @@ class Service:
             self._stopped.wait(max(0.0, began + LEAST_SECONDS - self._clock.monotonic()))
 
     def _listen(self) -> None:
-        """Wake the loop when somebody claims instances or gives them back."""
+        """Wake the loop when a client claims instances or gives them back."""
         watch = self.store.watch()
         while not self._stopped.is_set():
             try:

@@ -32,7 +32,7 @@ class Table:
     def write(
         self, fleet: str, was: Slot, now: Slot, event: SlotEvent | None = None, reasons: tuple[Reason, ...] = ()
     ) -> bool:
-        """Write a row, and in the same transaction what happened and why; False if somebody has written it since."""
+        """Write a row, and in the same transaction the event and its reasons; False if another writer was faster."""
         because = [] if event is None else [self._record(fleet, now.index, event.value, reasons)]
         return self._store.write(fleet, was, now, because)
 
@@ -41,7 +41,7 @@ class Table:
         self._store.set_endpoint(fleet, index, endpoint)
 
     def claims(self) -> tuple[Claim, ...]:
-        """Return the claims that nobody ended."""
+        """Return the claims that no client has ended."""
         return self._store.claims()
 
     def slot_lock(self, fleet: str, index: int) -> SlotLock:
@@ -49,7 +49,7 @@ class Table:
         return self._store.slot_lock(fleet, index)
 
     def note(self, fleet: str, index: int | None, event: str, reasons: tuple[Reason, ...], text: str = "") -> None:
-        """Append what was decided or seen without a change of a row. `text` is a sentence more."""
+        """Append a decision or an observation that changes no row. `text` adds a sentence."""
         made = self._record(fleet, index, event, reasons)
         self._store.record([replace(made, reasons=({"says": text},)) if text else made])
 

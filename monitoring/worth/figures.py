@@ -46,7 +46,7 @@ class Use:
 
 @dataclass(frozen=True)
 class Parts:
-    """$ by what they bought. The last three are None if Prometheus does not answer."""
+    """The dollars paid, split by the instance's state meanwhile. The last three are None if Prometheus does not answer."""
 
     failed: float = 0.0
     starting: float = 0.0
@@ -166,7 +166,7 @@ def worth(
 
 
 def together(rows: Sequence[Worth]) -> Worth:
-    """Return one row for all: what they cost together, and what they would have cost always on."""
+    """Return one row for all: their cost together, and the cost if they had been always on."""
     hours = sum(row.served_hours for row in rows)
     known = [row.always_on for row in rows if row.always_on is not None]
     return Worth(

@@ -1,4 +1,4 @@
-"""Reads the ledger's events as rentals: when each instance was paid for, when it served, and what it cost. Pure.
+"""Reads the ledger's events as rentals: when each instance was paid for, when it served, and its cost. Pure.
 
 The count is the budget's (`providers/budget/own_count.py`), so that both tell the same money. Here a rental also has a
 doubt: why more may have been paid than is known.
@@ -43,14 +43,14 @@ class Rental:
         return fleet_of(self.name)
 
     def before(self, since: float, now: float) -> Span:
-        """Return what was paid in a window before it served, or in all if it never did."""
+        """Return the paid time and its cost in a window before it served, or all of it if it never did."""
         end = self.until if self.served is None else self.served
         whole, seconds = end - self.rented, _overlap(self.rented, end, since, now)
         inside = since <= self.rented and end <= now
         return Span(seconds, self.usd_before * (1.0 if inside else seconds / whole if whole > 0 else 0.0))
 
     def after(self, since: float, now: float) -> Span:
-        """Return what was paid in a window after it first served."""
+        """Return the paid time and its cost in a window after it first served."""
         if self.served is None:
             return Span()
         seconds = _overlap(self.served, self.until, since, now)

@@ -44,12 +44,12 @@ class Row:
 
     @property
     def now(self) -> str:
-        """What they cost now, in $/h."""
+        """Their cost now, in $/h."""
         return prices([one.usd_per_hour.now for one in self.instances])
 
     @property
     def then(self) -> str:
-        """What they are expected to cost then, in $/h."""
+        """Their expected cost after the edit, in $/h."""
         return prices([expected(one) for one in self.instances])
 
 
@@ -65,7 +65,7 @@ def fold(instances: Sequence[InstanceReview]) -> list[Row]:
 
 
 def prices(known: Sequence[float | None]) -> str:
-    """Return prices in $/h: each of a few, else the least and the most; one that nobody knows is said to be unknown."""
+    """Return prices in $/h: each of a few, else the least and the most; and the number of unknown ones."""
     some = sorted(price for price in known if price is not None)
     if not some:
         return "unknown"

@@ -94,7 +94,7 @@ def _prices(row: Row) -> str:
 
 
 def usd(amount: float | None, over: float | None = None) -> str:
-    """Return dollars; bold if they are over a bound, and `unknown` if nobody knows them."""
+    """Return dollars; bold if they are over a bound, and `unknown` for None."""
     if amount is None:
         return "unknown"
     text = f"${amount:,.2f}"

@@ -1,4 +1,4 @@
-"""The HTTP client of both forges: waits out limits, repeats what is safe to repeat, and makes each refusal a sentence.
+"""The HTTP client of both forges: waits out limits, repeats requests if that is safe, and makes each refusal a sentence.
 
 The token travels in a header to the API's own host only. No redirect is followed, because it would take the token along.
 """
@@ -93,7 +93,7 @@ class Api:
 
 
 def _parsed(answer: httpx.Response) -> tuple[Any, str]:
-    """Return the body, and what it says about an error."""
+    """Return the body, and its text about an error."""
     try:
         body = json.loads(answer.content) if answer.content else None
     except ValueError:

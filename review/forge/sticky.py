@@ -1,6 +1,6 @@
 """Keep one comment of a stack on a pull request: found by author and marker, created, updated or left alone.
 
-A comment of somebody else is never touched, even if it carries our marker: anybody may write that line.
+It never touches another author's comment, even if that carries our marker: anybody may write that line.
 """
 
 from collections.abc import Iterable
@@ -56,7 +56,7 @@ class Did(StrEnum):
 
 
 def publish(forge: Forge, comment: Comment) -> Did:
-    """Post a review's comment, and return what was done. Raises ForgeError.
+    """Post a review's comment, and return the step that it took. Raises ForgeError.
 
     If nothing changes, no comment is made, and an earlier one is replaced by a short text. Of several comments of our own,
     which two reviews at once can leave, the oldest stays.
