@@ -61,7 +61,7 @@ class EngineEvents:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How an apply ended: the exit status, sentences, what was rented, and how many instances of each kind were done."""
+    """How an apply ended: the exit status, sentences, the rented instances, and the number of instances by change."""
 
     status: int
     sentences: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Applying:
-    """An apply and what it needs. `look` reviews again, `publish` writes what runs afterwards, `now` is in unix seconds."""
+    """An apply and its inputs. `look` reviews again, `publish` then writes what runs, `now` is in unix seconds."""
 
     stack: str
     approved: Approved
@@ -118,7 +118,7 @@ class Applying:
 
 
 def counted(steps: Sequence[Step]) -> tuple[tuple[str, int], ...]:
-    """Count what was done with instances."""
+    """Count the instances by change."""
     words = [
         DONE[step.operation] for step in steps if step.type == INSTANCE and not step.failed and step.operation in DONE
     ]

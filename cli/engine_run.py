@@ -17,7 +17,7 @@ Engine = Callable[[Sequence[str], Callable[[Event | None], None]], tuple[int, st
 
 
 def run_engine(words: Sequence[str], console: Console | None = None) -> None:
-    """Run `pulumi WORDS` and show what it does. Raises CalledProcessError after its errors were printed."""
+    """Run `pulumi WORDS` and show its progress. Raises CalledProcessError after it has printed the errors."""
     view = UpdateView(console or Console(highlight=False))
     with view:
         status, complained = call_engine(words, view.take)

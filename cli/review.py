@@ -75,7 +75,7 @@ def review_command(
     made = comment(found)
     _show(found, made, as_json)
     if post and not _posted(post, made) and found.exit in {Exit.FINE, Exit.WARNS}:
-        return int(Exit.MARKET_SILENT)  # a review that nobody can read is not green
+        return int(Exit.MARKET_SILENT)  # a review without its comment on the forge is not green
     return int(found.exit)
 
 

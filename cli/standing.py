@@ -85,7 +85,7 @@ def published(run: Run, stack: str, project: Path = Path(), spent_this_month: fl
 def applied_kit(found: Standing, tree: Tree, stack: str, make: Callable[[bool], Manifest]) -> str:
     """Return the mark of the kit's sources in the work tree, if every instance has the kit that they make; else nothing.
 
-    The work tree may be ahead of what was applied. `make` builds its kit.
+    The work tree may be ahead of the last apply. `make` builds its kit.
     """
     digests = {one.recorded.kit_digest if one.recorded else "" for one in found.instances}
     try:

@@ -1,4 +1,4 @@
-"""`gpu-fleet status`: the stack's instances as state and market know them, with what they are charged together."""
+"""`gpu-fleet status`: the stack's instances as state and market know them, with the sum of their charges."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -47,8 +47,8 @@ class Row:
 class Report:
     """A stack's instances with those of its slots, and the ids that carry its label without being in a state.
 
-    `slots_without_instance` says of the other slots' stacks what they are at. `controller` has the `url` of the process that
-    owns the count of elastic fleets, if that is known.
+    `slots_without_instance` describes the other slots' stacks. `controller` has the `url` of the process that owns the count
+    of elastic fleets, if that is known.
     """
 
     stack: str
@@ -68,7 +68,7 @@ class Report:
 @json_option
 @stack_option
 def status(as_json: bool, stack: str | None) -> None:
-    """Show the stack's instances: where they run, whether the market says they do, and what they are charged.
+    """Show the stack's instances: where they run, whether the market says they do, and their charges.
 
     Nothing is changed, and no endpoint is asked. `pulumi refresh` looks at each host.
     """

@@ -1,4 +1,4 @@
-"""`gpu-fleet store gc`: objects of the stack's bucket that nothing names any more, what they cost, and their end."""
+"""`gpu-fleet store gc`: list objects of the stack's bucket that nothing names any more, with their cost, and remove them."""
 
 import json
 from collections.abc import Sequence
@@ -132,7 +132,7 @@ def look(
 
 
 def facts(found: Found) -> dict[str, Any]:
-    """Return what was found as JSON has it. `euros_a_month` is null at a store whose price is not known."""
+    """Return the findings as JSON has them. `euros_a_month` is null at a store whose price is not known."""
     return {
         "stack": found.stack,
         "bucket": found.bucket,
@@ -150,7 +150,7 @@ def facts(found: Found) -> dict[str, Any]:
 
 
 def described(found: Found, least_days: float, removed: int | None) -> list[str]:
-    """Write what was found for people. `removed`: how many objects went; None if none was to go."""
+    """Describe the findings for people. `removed`: how many objects went; None if none was to go."""
     lines = []
     if found.unneeded:
         cells = [

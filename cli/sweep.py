@@ -65,10 +65,10 @@ def sweep(
     as_json: bool,
     stack: str | None,
 ) -> int:
-    """List what the account rents, what it costs, and which of it no state knows.
+    """List the instances that the account rents, their cost, and those that no state knows.
 
     Each instance is known, ours-but-unknown, ours-being-created, another-stack or foreign. Only --destroy gives anything
-    back, and only what is ours-but-unknown. Without --stack-id it also needs every state to be readable.
+    back, and only instances that are ours-but-unknown. Without --stack-id it also needs every state to be readable.
 
     The slots of an elastic fleet are listed by their stacks. --destroy removes the stacks for which nothing is rented.
 
@@ -96,7 +96,7 @@ def run_sweep(
     as_json: bool = False,
     open_slot: Slots = open_slot,
 ) -> int:
-    """Compare, report, give back what was asked for, and return the exit status."""
+    """Compare, report, give back if `destroy` says so, and return the exit status."""
     # In this order: an instance that is rented after the list was read is not in it, and one that is in it was known, or
     # being created, by the time at which the states are read.
     answer = context.market.instances()

@@ -54,7 +54,8 @@ def go_up(shell: Shell, vllm: str, monitoring: str, node: Sequence[str] = ()) ->
     """Start the sandbox, bring the stack up on it and show its instances.
 
     --refresh, because hosts of a sandbox that was restarted are gone and state does not know it. No separate preview:
-    nobody is asked, and the same checks run before anything is rented. A stack with elastic fleets gets their controller.
+    the command asks no question, and the same checks run before it rents anything. A stack with elastic fleets gets their
+    controller.
     """
     known = stacks(shell)
     if monitoring == "later" and STACK in known and has_cluster(record(shell)):
@@ -82,7 +83,7 @@ def go_up(shell: Shell, vllm: str, monitoring: str, node: Sequence[str] = ()) ->
 
 
 def offers(elastic: Applied) -> list[str]:
-    """Describe each elastic fleet in one line, for somebody who has not asked for an instance yet."""
+    """Describe each elastic fleet in one line, for a reader who has not asked for an instance yet."""
     return [
         f"{name}  elastic: {fleet.bounds.min} to {fleet.bounds.max} instances of {fleet.model}, "
         f'at most {money(fleet.ceiling)}/h each; ask the controller for one (README.md, "Ask for an instance")'

@@ -40,7 +40,7 @@ ENTRYPOINT ["docker-entrypoint.sh"]
 
 
 def make_controller_images(paths: Paths, environ: Mapping[str, str]) -> None:
-    """Make what is missing, each archive whole or not at all. Raises SetupError."""
+    """Make the missing archives, each whole or not at all. Raises SetupError."""
     folder = paths.controller_images
     if (folder / "complete").is_file():
         return

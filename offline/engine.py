@@ -1,4 +1,4 @@
-"""The Pulumi engine: the operator's own where there is one, else built from the pinned Go module."""
+"""Find or build the Pulumi engine: the operator's own if there is one, else from the pinned Go module."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def lay_beside(paths: Paths) -> None:
 
 
 def version_of(pulumi: Path) -> str:
-    """Return what `pulumi version` prints, for the closing line; empty where it does not run."""
+    """Return the output of `pulumi version`, for the closing line; empty if it does not run."""
     try:
         return subprocess.run([pulumi, "version"], capture_output=True, text=True, check=False).stdout.strip()
     except OSError:

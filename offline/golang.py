@@ -21,7 +21,7 @@ class Program:
     """One main package of a module.
 
     `stamp` is the variable that the program prints as its version, and its value; None if the program knows it by itself.
-    `tags` leave out parts that nobody calls.
+    `tags` leave out parts that this project never calls.
     """
 
     command: str
@@ -93,7 +93,7 @@ def build(go: Path, module: Path, program: Program, target: Path, environ: Mappi
 
 
 def parse_version(text: str) -> tuple[int, int, int] | None:
-    """Read `v3.259.0` or `3.260.1-dev+x`; None where there is no such number.
+    """Read `v3.259.0` or `3.260.1-dev+x`; None if there is no such number.
 
     >>> parse_version("v3.259.0")
     (3, 259, 0)

@@ -54,7 +54,7 @@ def programs(paths: Paths) -> dict[Path, OneFile]:
 
 
 def make_images(paths: Paths, environ: Mapping[str, str]) -> None:
-    """Make what is missing, each archive whole or not at all. Raises SetupError."""
+    """Make the missing archives, each whole or not at all. Raises SetupError."""
     folder = paths.node_images
     if (folder / "complete").is_file():
         return

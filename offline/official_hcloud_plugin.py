@@ -26,7 +26,7 @@ BYTES = 4_000_000_000  # with the module and build caches of Go
 
 
 def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
-    """Build it where it is missing: first without a schema, then with the files that it writes itself. Raises SetupError."""
+    """Build it if it is missing: first without a schema, then with the files that it writes itself. Raises SetupError."""
     if paths.hcloud_plugin.is_file():
         return
     go = golang.find_go(paths, environ, "The hcloud plugin is to be built", "Pulumi's own release of it on PATH")

@@ -24,7 +24,7 @@ BYTES = 6_000_000_000  # with the module and build caches of Go
 
 
 def install_plugin(paths: Paths, environ: Mapping[str, str]) -> None:
-    """Build it where it is missing. Raises SetupError."""
+    """Build it if it is missing. Raises SetupError."""
     if paths.kubernetes_plugin.is_file():
         return
     go = golang.find_go(paths, environ, "The kubernetes plugin is to be built", "Pulumi's own release of it on PATH")

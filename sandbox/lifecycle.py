@@ -99,7 +99,7 @@ def run_controller(state: Path, stack: str, environ: Mapping[str, str]) -> None:
 
 
 def stop_controller(state: Path) -> None:
-    """End the controller; what is rented stays. Raises SandboxError if no sandbox runs."""
+    """End the controller; rented instances stay. Raises SandboxError if no sandbox runs."""
     reach(state, "controller", off=True)
     print("No controller runs.")
 

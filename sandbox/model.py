@@ -57,7 +57,7 @@ def write(folder: Path) -> Manifest:
     """Write the model to `folder` unless a complete one is there, and return its manifest.
 
     The folder appears whole or not at all; this replaces an old or damaged one. Raises OSError (disk full, no
-    permission), and FileExistsError if the folder holds other files: a typing error must not cost somebody's files.
+    permission), and FileExistsError if the folder holds other files: a typing error must not cost the user other files.
     """
     files = _files()
     if folder.exists() and (strangers := sorted(path.name for path in folder.iterdir() if path.name not in files)):

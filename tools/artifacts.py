@@ -78,7 +78,7 @@ def main(arguments: list[str], environ: Mapping[str, str]) -> int:
 
 
 def client(base: str, header: str, value: str) -> Get:
-    """Return a reader of a forge's API. The header with the token goes to the API alone, not to where it redirects."""
+    """Return a reader of a forge's API. The header with the token goes to the API alone, not to the target of a redirect."""
 
     def get(path: str) -> bytes:
         request, short = urllib.request.Request(f"{base}/{path}"), path.partition("?")[0]

@@ -5,8 +5,9 @@
     python3 -m tools.env -- pulumi stack     one command
     python3 -m tools.env --without-engine -- pytest     one that needs no engine
 
-What is set already wins, so that an operator's own backend, passphrase and engine are used. A real stack gets nothing of the
-sandbox: no backend, no passphrase, no stand-in for a plugin. What the sandbox's environment left in a shell is taken out.
+Variables that are set already win, so that Pulumi uses an operator's own backend, passphrase and engine. A real stack gets
+nothing of the sandbox: no backend, no passphrase, no stand-in for a plugin. It loses the variables that the sandbox's
+environment left in a shell.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ def missing(which: Callable[[str], str | None], programs: Mapping[str, str] = PR
 
 
 def install_packages(environ: dict[str, str]) -> None:
-    """Install what is missing through apt-get, without starting any service; SetupError with the command otherwise."""
+    """Install the missing packages through apt-get, without starting any service; SetupError with the command otherwise."""
     if wanted := missing(_found):
         install(wanted, environ, WHAT_FOR)
 
@@ -91,7 +91,7 @@ def install(wanted: Sequence[str], environ: dict[str, str], what_for: str) -> No
 
 
 def become_root() -> list[str] | None:
-    """Return the words in front of a command that make it root's: none for root, sudo where it asks nothing."""
+    """Return the words in front of a command that make it root's: none for root, sudo if it asks nothing."""
     if os.geteuid() == 0:
         return []
     if not shutil.which("sudo"):

@@ -1,4 +1,4 @@
-"""Set-up: bring whatever is missing, say what it does and how long it took, do nothing where nothing is missing.
+"""Set-up: bring the missing parts, say what it does and how long it took, do nothing if nothing is missing.
 
     python3 -m tools.setup [--vllm real|double] [--monitoring on|off] [--tests on|off] [--parts packages,venv,...]
 
@@ -113,7 +113,7 @@ def install_node(where: paths.Paths, environ: Mapping[str, str]) -> None:
 
 
 def install_controller_image(where: paths.Paths, environ: Mapping[str, str]) -> None:
-    """Bring the images of the controller's pods, with what they are made of."""
+    """Bring the images of the controller's pods, and the parts that go into them."""
     packages.install_node_packages(dict(environ))  # the builder of images
     environments.install_venv(where)  # its PostgreSQL
     engine.install_engine(where, environ)
@@ -128,7 +128,7 @@ def bring(parts: Mapping[str, Callable[[], None]], wanted: set[str]) -> None:
 
 
 def missing_bytes(where: paths.Paths, wanted: set[str]) -> int:
-    """Sum what the missing parts take on disk, in bytes, with what is needed only while they are made."""
+    """Sum the bytes that the missing parts take on disk, with those needed only while set-up makes them."""
     # Asked only of wanted parts: a checkout without their files has none of the others.
     sizes: dict[str, tuple[Callable[[], bool], int]] = {
         "venv": (lambda: complete(where.venv), environments.VENV_BYTES),

@@ -48,7 +48,7 @@ class Cluster:
         return found[1] if found else None
 
     def get(self, manifest: Manifest) -> Manifest | None:
-        """Return the live object, None where there is none."""
+        """Return the live object, None if there is none."""
         try:
             return self._call("GET", self._path(manifest))
         except Refused as error:
@@ -57,7 +57,7 @@ class Cluster:
             raise
 
     def apply(self, manifest: Manifest, dry: bool = False, force: bool = False) -> Manifest:
-        """Create the object or change it to this; with `dry` only say what it would be."""
+        """Create the object or change it to this; with `dry` only return the result, and change nothing."""
         query = {"fieldManager": self._manager, "fieldValidation": "Strict", "force": str(force).lower()}
         query |= {"dryRun": "All"} if dry else {}
         path = self._path(manifest, patient=not dry)

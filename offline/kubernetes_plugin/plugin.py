@@ -67,7 +67,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     @_refusals_as_sentences
     def Check(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Put the object where it belongs."""
+        """Refuse an object without a name, and fill in a missing namespace."""
         manifest = _manifest(request.news)
         metadata = manifest.setdefault("metadata", {})
         if not metadata.get("name"):
@@ -81,7 +81,7 @@ class Plugin(provider_pb2_grpc.ResourceProviderServicer):
 
     @_refusals_as_sentences
     def Diff(self, request: Any, context: Any) -> Any:  # noqa: N802, ARG002
-        """Ask the server what the object would become, and compare that with what it is."""
+        """Ask the server for the object after the change, and compare that with the live one."""
         before, after = _manifest(request.old_inputs), _manifest(request.news)
         if objects.has_unknowns(after):
             return provider_pb2.DiffResponse(changes=CHANGED, diffs=objects.changed_keys(before, after))

@@ -7,7 +7,7 @@ the engine, because with_engine.py starts it.
 It speaks the SDK's protocol without the SDK: `import pulumi` is half of the processor time and of the memory that this
 process would take, for every command of the CLI.
 
-It does not resolve packages or install dependencies: set-up has done that. What it does not offer it answers with
+It does not resolve packages or install dependencies: set-up has done that. It answers every other request with
 "unimplemented" and one sentence, never with an empty success.
 """
 
@@ -178,7 +178,7 @@ def python_of(request: Any) -> Path:
 
 
 def program_of(request: Any) -> str:
-    """Return the path of what is run: a folder with a __main__.py, or one file."""
+    """Return the path of the program: a folder with a __main__.py, or one file."""
     entry = request.info.entry_point
     folder = request.info.program_directory or request.pwd
     return str(Path(folder, entry)) if entry else (request.program or folder)

@@ -101,7 +101,7 @@ async def write(response: Response, writer: asyncio.StreamWriter) -> None:
     )
     writer.write(head.encode() + response.body)
     if response.stream:
-        # Closed at once if the client has gone: a request that nobody reads is over, and vLLM's gauge says so.
+        # Closed at once if the client has gone: a request without a reader is over, and vLLM's gauge says so.
         async with contextlib.aclosing(response.stream) as pieces:
             async for piece in pieces:
                 writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))

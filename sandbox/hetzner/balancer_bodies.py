@@ -47,7 +47,7 @@ class HealthCheckChange(Body):
 
 
 class ServiceChange(Body):
-    """The body of update_service: the port names the service, the rest replaces what it has."""
+    """The body of update_service: the port names the service, the other fields replace its own."""
 
     listen_port: int = Port
     protocol: Literal["tcp", "http", "https"] | None = None

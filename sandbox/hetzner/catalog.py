@@ -182,7 +182,7 @@ def named(kind: str, rows: Iterable[Row], name: str | int) -> Row:
 
 @dataclass
 class Catalog:
-    """What is on sale. `sell_out` takes a server type out of stock in a location; `restock` puts it back."""
+    """The server types on sale. `sell_out` takes a server type out of stock in a location; `restock` puts it back."""
 
     server_types: list[ServerType] = field(default_factory=lambda: list(SERVER_TYPES))
 

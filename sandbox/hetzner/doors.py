@@ -37,13 +37,13 @@ class Doors:
             self._open[place] = self._forwarding.serve(server, dial, Line(), host_dialled=False)
 
     def silence(self, place: Place) -> None:
-        """Answer nobody, and cut what is open. Raises OSError if the port is taken."""
+        """Answer no connection from now on, and cut the open ones. Raises OSError if the port is taken."""
         if place not in self._silent:
             self.close(place)
             self._silent[place] = _silent(place)
 
     def close(self, place: Place) -> None:
-        """Refuse from now on, and cut what is open. Harmless if the port is not open."""
+        """Refuse connections from now on, and cut the open ones. Harmless if the port is not open."""
         if place in self._open:
             self._forwarding.close(self._open.pop(place))
         if place in self._silent:

@@ -1,4 +1,4 @@
-"""The stand-in of k3s as one executable file: a zip of sandbox/hetzner/k3s and of what it needs of a node's files."""
+"""The stand-in of k3s as one executable file: a zip of sandbox/hetzner/k3s and of the node's files that it needs."""
 
 import hashlib
 import io

@@ -1,4 +1,4 @@
-"""The record of a load balancer: what it listens for, whom it passes connections to, and how they feel."""
+"""The record of a load balancer: its services, its targets, and the targets' health."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -63,7 +63,7 @@ class LoadBalancer(Resource):
     KIND = "load_balancer"
 
     def show(self, project: Project) -> dict[str, Any]:
-        """Return it as the API shows it, with what it sees of its targets now."""
+        """Return it as the API shows it, with the present health of its targets."""
         networks = [one for one in project.all(Network) if self.id in one.addresses]
         return {
             **self.common(),

@@ -39,7 +39,7 @@ class ServerGroups:
         return [place / name for place in cgroups.hierarchies()]
 
     def close(self) -> None:
-        """Remove what is left, and end the keeper."""
+        """End the keeper, which removes the groups and layers that are left."""
         assert self._keeper.stdin is not None
         self._keeper.stdin.close()
         self._keeper.wait(END_SECONDS)

@@ -66,7 +66,7 @@ class Hetzner:
             self._undo.close()
 
     def status(self) -> dict[str, Any] | None:
-        """Return its address, its token and what it has, None if it does not run."""
+        """Return its address, its token and its resources; None if it does not run."""
         project = self._project
         if project is None:
             return None

@@ -16,7 +16,7 @@ SECONDS = 2.0
 
 @dataclass
 class Volume(Resource):
-    """A volume; `size` in GB. `server` is where it is attached."""
+    """A volume; `size` in GB. `server` is the id of the server that has it, None without one."""
 
     size: int = field(kw_only=True)
     location: Location = field(kw_only=True)

@@ -148,7 +148,7 @@ class NamespaceHosts:
 
 
 def demand_isolation() -> None:
-    """Raise HostsError if this machine cannot make hosts. The error names what is missing and how to install it."""
+    """Raise HostsError if this machine cannot make hosts. The error names the missing part and how to install it."""
     for program, package in (("unshare", "util-linux"), ("setpriv", "util-linux"), (sshd.COMMAND[0], "openssh-server")):
         if shutil.which(program) is None:
             raise HostsError(f"Hosts need {program}, which is missing. Install it: apt-get install {package}")

@@ -31,7 +31,7 @@ def make(name: str) -> None:
 
 @contextlib.contextmanager
 def within(name: str) -> Iterator[None]:
-    """Move this process into the group, and back at the end. What it starts meanwhile stays in the group."""
+    """Move this process into the group, and back at the end. Processes that it starts meanwhile stay in the group."""
     before = own()
     try:
         for place in hierarchies():

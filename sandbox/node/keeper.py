@@ -2,8 +2,8 @@
 
     python -m sandbox.node.keeper PLAN        `restart` on stdin ends the node and starts it on its files; stdout: its process
 
-It outlives the process that started it for the moment that this takes. If it is killed itself, the kernel ends the node, and
-what is left are empty control groups and files, which the next node of the same folder removes.
+It outlives the process that started it for the moment that this takes. If it is killed itself, the kernel ends the node.
+Empty control groups and files are left, and the next node of the same folder removes them.
 """
 
 import contextlib

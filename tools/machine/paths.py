@@ -1,6 +1,6 @@
 """Where things lie on this machine: what can be made again in the cache, what cannot in the state folder.
 
-Everything that takes long to make is keyed by the digest of what it is made from, so that several checkouts share it
+Everything that takes long to make is keyed by the digest of its sources, so that several checkouts share it
 and a changed lock makes a new one beside the old.
 """
 
@@ -61,7 +61,7 @@ class Paths:
 
     @property
     def engine_parts(self) -> tuple[Path, ...]:
-        """What is laid beside the engine's binary: language host, its runner, what ends plugins, the providers' launcher."""
+        """The files beside the engine's binary: language host, its runner, the plugins' watcher, the providers' launcher."""
         folder = self.checkout / "offline" / "language_host"
         names = ("language_host.py", "run_program.py", "with_engine.py", "launcher.sh")
         return tuple(folder / name for name in names)
@@ -89,7 +89,7 @@ class Paths:
 
     @property
     def plugins(self) -> tuple[Path, ...]:
-        """The files of the stand-ins for plugins that cannot be downloaded, with what they share with the program."""
+        """The files of the stand-ins for plugins that cannot be downloaded, and files that they share with the program."""
         shared = [self.checkout / "providers" / name for name in ("__init__.py", "kubeconfig.py")]
         offline = self.checkout / "offline"
         own = (offline / "__init__.py", *sorted((offline / "kubernetes_plugin").glob("*.py")))
@@ -123,12 +123,12 @@ class Paths:
 
     @property
     def hcloud_plugin(self) -> Path:
-        """The plugin where somebody had it built, one for all checkouts that pin the same module."""
+        """The plugin if set-up built it, one for all checkouts that pin the same module."""
         return self.cache / "plugins" / digest(self.hcloud_plugin_parts) / "pulumi-resource-hcloud"
 
     @property
     def kubernetes_plugin(self) -> Path:
-        """The plugin where somebody had it built, one for all checkouts that pin the same module."""
+        """The plugin if set-up built it, one for all checkouts that pin the same module."""
         return self.cache / "plugins" / digest(self.kubernetes_plugin_parts) / "pulumi-resource-kubernetes"
 
     @property
@@ -277,7 +277,7 @@ def copied_files(recipe: Path) -> tuple[Path, ...]:
 
 
 def go_files(module: Path) -> tuple[Path, ...]:
-    """Return the files of a Go module that decide what is built from it."""
+    """Return the files of a Go module that decide its build."""
     return tuple(sorted(file for file in module.glob("*") if file.suffix in (".go", ".mod", ".sum")))
 
 

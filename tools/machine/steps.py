@@ -18,7 +18,7 @@ class SetupError(Exception):
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """Print the title when the step begins and its seconds when it ends (nothing where it raised)."""
+    """Print the title when the step begins and its seconds when it ends (nothing if it raised)."""
     print(f"set-up: {title} ...", file=sys.stderr, flush=True)
     began = time.monotonic()
     yield
@@ -26,7 +26,7 @@ def step(title: str) -> Iterator[None]:
 
 
 def run(command: Sequence[str | Path], what: str, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> str:
-    """Run a command to its end and return its stdout; SetupError with its last lines where it fails."""
+    """Run a command to its end and return its stdout; SetupError with its last lines if it fails."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(

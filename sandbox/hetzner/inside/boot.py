@@ -64,7 +64,7 @@ def mounts() -> list[tuple[str, str]]:
 
 
 def quietly(command: Sequence[str]) -> None:
-    """Run a command that may fail, or lack: what it takes away may be gone."""
+    """Run a command that may fail or be missing: the thing that it removes may be gone."""
     with contextlib.suppress(FileNotFoundError):
         subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
 

@@ -30,7 +30,7 @@ SHORT = {"t": "token", "d": "data-dir", "o": "write-kubeconfig"}
 
 
 class Mistake(Exception):
-    """The operator's mistake. The message is k3s' own where it has one."""
+    """The operator's mistake. The message is k3s' own if k3s has one."""
 
 
 @dataclass(frozen=True)

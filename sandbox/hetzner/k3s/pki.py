@@ -1,4 +1,4 @@
-"""Certificates of the cluster: two authorities, the key of service accounts, and what they sign."""
+"""Make the cluster's certificates: two authorities, the key of service accounts, and the certificates that they sign."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 AUTHORITIES = ("server-ca", "client-ca")
-# What is the cluster's and not the server's: a server that takes its place needs the same.
+# Files of the cluster, not of one server: a server that takes its place needs the same.
 OF_CLUSTER = ("server-ca.crt", "server-ca.key", "client-ca.crt", "client-ca.key", "service.key")
 YEARS_OF_CA, DAYS = 10, 365
 Key = ec.EllipticCurvePrivateKey

@@ -1,4 +1,4 @@
-"""Starts and ends the programs that k3s has inside itself and this stand-in has beside it; writes what they read."""
+"""Starts and ends the programs that k3s has inside itself and this stand-in has beside it; writes the files they read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`k3s server`: etcd, API server and controllers, and pods where it can run them, until it is told to end."""
+"""`k3s server`: etcd, API server and controllers, and pods if it can run them, until a signal ends it."""
 
 from __future__ import annotations
 

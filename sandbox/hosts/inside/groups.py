@@ -6,7 +6,7 @@ from pathlib import Path
 from sandbox.hosts.inside import kernel
 
 ROOT = Path("/sys/fs/cgroup")
-FIRST = "node"  # in version 2, the group of the first process and of what it starts
+FIRST = "node"  # in version 2, the group of the first process and of its descendants
 DELEGATED = ("cpuset", "cpu", "io", "memory", "hugetlb", "pids")
 
 
