@@ -1,4 +1,4 @@
-"""`gpu-fleet completion SHELL`: what a shell needs to complete sub-commands, options and the names of stacks."""
+"""`gpu-fleet completion SHELL`: print the lines by which a shell completes sub-commands, options and the names of stacks."""
 
 import click
 from click.shell_completion import get_completion_class

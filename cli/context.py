@@ -1,4 +1,4 @@
-"""What a command works with: a stack, its config as Pulumi's command line tells it, and its account on the market.
+"""The context of a command: a stack, its config as Pulumi's command line tells it, and its account on the market.
 
 Keys and market come from the stack's config. If that cannot be read, they come from VAST_API_KEY and VAST_URL.
 """

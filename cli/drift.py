@@ -20,7 +20,7 @@ TITLES = ("instance", "what", "since", "$/h")
 
 @dataclass
 class Found:
-    """What the engine told."""
+    """The steps and troubles that the engine told."""
 
     steps: list[Step] = field(default_factory=list)
     troubles: list[Trouble] = field(default_factory=list)

@@ -34,7 +34,7 @@ def store() -> None:
 
 @dataclass(frozen=True)
 class Found:
-    """What a bucket holds. `read`: where manifests were read; `euros`: a month's saving, None at an unknown price."""
+    """The objects of a bucket. `read`: where manifests were read; `euros`: a month's saving, None at an unknown price."""
 
     stack: str
     bucket: str

@@ -1,4 +1,4 @@
-"""Who calls, and what this client may still ask for; pure."""
+"""Identify the client of a call, and say how much it may still ask for; pure."""
 
 import hashlib
 import hmac

@@ -1,4 +1,4 @@
-"""What a fleet wanted in the last minutes, by the controller's own monotonic clock; pure.
+"""The wanted counts of a fleet in the last minutes, by the controller's own monotonic clock; pure.
 
 A controller that starts remembers nothing. So it makes no fleet smaller before it has watched for a whole window, and a
 wall clock that jumps moves no window.

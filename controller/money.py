@@ -14,7 +14,7 @@ NO_LIMIT = 1_000_000
 
 @dataclass(frozen=True)
 class Spend:
-    """What the market charged in a period, as it was read `age_seconds` ago."""
+    """The market's charges in a period, as read `age_seconds` ago."""
 
     usd: float
     age_seconds: float = 0.0

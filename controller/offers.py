@@ -1,4 +1,4 @@
-"""What the applied main stack lets clients ask for, and who they are; which fleet serves a request; pure."""
+"""The offers and clients of the applied main stack, and the choice of the fleet that serves a request; pure."""
 
 import difflib
 import re
@@ -32,7 +32,7 @@ class Offered:
 
 @dataclass(frozen=True)
 class Client:
-    """Who may call. `key` is the API key; neither a log nor the audit gets it."""
+    """A client that may call. `key` is the API key; neither a log nor the audit gets it."""
 
     name: str
     key: str = field(repr=False)
@@ -65,8 +65,8 @@ class NoFleet(Exception):
 def choose(fleets: Iterable[Offered], model: str, gpu: str | None, claimed: Mapping[str, int], count: int) -> Offered:
     """Return the fleet that serves a model on a GPU, both in any spelling. Raises NoFleet.
 
-    Of several it takes the one with most room below `max` beside the `claimed` instances, then the one with the lowest
-    ceiling, then the first by name.
+    Of several it takes the one with most room below `max` beside the `claimed` instances. Then the lowest ceiling decides,
+    then the name.
     """
     able = [one for one in fleets if one.bounds.max > 0]
     named = [one for one in able if same_model(one.model, model)]

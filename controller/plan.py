@@ -19,7 +19,7 @@ FAILING_MOST = 3  # while so many slots of one fleet fail, the controller tries 
 
 
 class Act(Enum):
-    """What the controller does to a slot."""
+    """An act of the controller on a slot."""
 
     START = "start"  # write `renting`, then run its stack's `up`
     REOPEN = "reopen"  # open the gate, then write `ready`

@@ -1,4 +1,4 @@
-"""What the controller's loop needs of the world, as Protocols: real ones outside, played ones in the tests.
+"""The world that the controller's loop needs, as Protocols: real ones outside, played ones in the tests.
 
 The loop's code is generators. Each `Pause` that they yield is a seam: a moment at which the process may be killed or held up,
 and at which others act. A driver waits there for real (`world/drive.py`); the played histories strike there.
@@ -63,7 +63,7 @@ class WorldUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Fleet:
-    """What the applied main stack says of an elastic fleet. `ceiling` is $/h of one slot at most.
+    """An elastic fleet as the applied main stack describes it. `ceiling` is $/h of one slot at most.
 
     `digest` changes with everything that an instance is made of. `life_hours`: the longest that one lives, if it ends itself.
     """
@@ -84,7 +84,7 @@ class HostObservation:
 
 
 class MarketStatus(Enum):
-    """What the market says of the instance under a slot's label."""
+    """The market's status of the instance under a slot's label."""
 
     THERE = "there"
     DEAD = "dead"  # it names the failure of the instance
@@ -235,7 +235,7 @@ class Ledger(Protocol):
     """Where decisions are written with their reasons. Never raises, and never holds the loop up."""
 
     def decided(self, decision: Decision, plan: Plan) -> None:
-        """Note what a fleet should have, and why."""
+        """Note how many instances a fleet should have, and why."""
 
     def happened(self, fleet: str, was: Slot, now: Slot, event: SlotEvent, reasons: tuple[Reason, ...]) -> None:
         """Note a change of a row that was written."""

@@ -1,4 +1,4 @@
-"""The lock of a stack at a backend without a service: who holds it, and whether that process is dead; pure but for `/proc`.
+"""The lock of a stack at a backend without a service: its holder, and whether that process is dead; pure but for `/proc`.
 
 Pulumi refuses a command while another one's lock is there. A process that was killed leaves its lock.
 """
@@ -28,7 +28,7 @@ class Holder:
 
 
 def holders(text: str) -> tuple[Holder, ...] | None:
-    """Return who holds the stack, by what Pulumi said on stderr. None: it said nothing of a lock."""
+    """Return the holders of the stack, by Pulumi's words on stderr. None: it said nothing of a lock."""
     if LOCKED not in text:
         return None
     return tuple(

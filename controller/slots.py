@@ -27,7 +27,7 @@ class State(Enum):
 
 
 class SlotEvent(Enum):
-    """What changes a slot's state."""
+    """An event that changes a slot's state."""
 
     RENT = "rent"
     BEGAN = "began"  # a process holds the slot's lock; what an earlier process says later is of an older version

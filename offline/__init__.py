@@ -1,1 +1,1 @@
-"""What a machine needs only if it can download no ready-made programs: a language host, a plugin, Go modules, builders."""
+"""Parts for a machine that can download no ready-made programs: a language host, a plugin, Go modules, builders."""

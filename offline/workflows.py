@@ -1,4 +1,4 @@
-"""actionlint, which reads workflows as GitHub does, and act, which runs them without GitHub: what only the tests call."""
+"""actionlint, which reads workflows as GitHub does, and act, which runs them without GitHub. Only the tests call them."""
 
 from __future__ import annotations
 

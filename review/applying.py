@@ -1,4 +1,4 @@
-"""What an apply compares before it rents: the approved review, the review of now, and the engine's plan. Pure rules.
+"""Compare the approved review with the review of now and the engine's plan, before an apply rents. Pure rules.
 
 Whatever is worse than approved, unknown now, or was never shown is a sentence. One sentence is enough to stop an apply.
 """

@@ -27,7 +27,7 @@ PROGRAM = (
 
 
 def binding_of(base: Tree, head: StackRevision, at: float) -> Binding:
-    """Return what an approval of the head is bound to. `at`: unix seconds."""
+    """Return the revisions, digests and bounds that an approval of the head holds for. `at`: unix seconds."""
     return Binding(
         base=base.commit,
         head=head.tree.commit,

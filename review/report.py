@@ -45,7 +45,7 @@ EXITS: Mapping[Verdict, Exit] = {verdict: Exit[verdict.name] for verdict in Verd
 
 
 class Action(StrEnum):
-    """What the next `up` does with one instance."""
+    """The action of the next `up` on one instance."""
 
     RENTED = "rented"
     IN_PLACE = "in place"
@@ -170,7 +170,7 @@ class PolicyResult(Row):
 
 
 class Binding(Row):
-    """What an approval is bound to. Digests are sha256 in hex; `at` is in unix seconds."""
+    """The revisions, digests and bounds that an approval holds for. Digests are sha256 in hex; `at` is in unix seconds."""
 
     base: str
     head: str

@@ -24,7 +24,7 @@ DAY = 86_400.0
 
 @dataclass(frozen=True)
 class Asked:
-    """What a review is asked for. `at`: unix seconds.
+    """The question to a review. `at`: unix seconds.
 
     `kit_size` returns the bytes of the kit that this computer makes, with or without the programs that report metrics; None
     if it cannot make one.

@@ -73,7 +73,7 @@ class StandingInstance(Part):
 
     @property
     def pays(self) -> float | None:
-        """What the instance costs in US dollars an hour: the charge, else the price at the rent."""
+        """The instance's cost in US dollars an hour: the charge, else the price at the rent."""
         return self.usd_per_hour if self.charged_usd_per_hour is None else self.charged_usd_per_hour
 
     @property
@@ -90,7 +90,7 @@ class StandingInstance(Part):
 
 
 class Standing(Part):
-    """What a stack runs. `at`: unix seconds when it was written. `rotation`: the counters as last applied.
+    """The instances that a stack runs. `at`: unix seconds when it was written. `rotation`: the counters as last applied.
 
     `kit` is the digest of the kit's sources, `program` that of the program; empty if unknown. `spent_this_month`: US dollars
     of the UTC month of `at`, None if unknown. `machines`: ids of the machines that the ledger knows; None if it was not

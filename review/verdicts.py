@@ -32,7 +32,7 @@ class InstancePlace:
 
 @dataclass(frozen=True)
 class Judge:
-    """What a verdict needs: both revisions, `base` None for a stack that is new, and what stands, None if unknown."""
+    """Judges instances by both revisions, `base` None for a new stack, and by `standing`, None if unknown."""
 
     base: StackRevision | None
     head: StackRevision

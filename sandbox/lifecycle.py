@@ -21,7 +21,7 @@ from sandbox.settings import Settings, store_folder
 START_SECONDS, NODE_SECONDS = 90.0, 240.0
 STOP_SECONDS = 90.0
 LOOK_SECONDS = 0.05
-# What a controller needs of a shell to run Pulumi as that shell would.
+# The variables of a shell that a controller needs to run Pulumi as that shell would.
 HANDED_OVER = ("PATH", "PYDANTIC_DISABLE_PLUGINS")
 HANDED_OVER_FROM = "PULUMI_"
 

@@ -28,7 +28,7 @@ FIELDS: dict[str, tuple[type, ...]] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Run the figures (those named, else all), print the table, write the results; 1 where a file failed."""
+    """Run the figures (those named, else all), print the table, write the results; 1 if a file failed."""
     files = sorted(file for file in (CHECKOUT / "bench").glob("*.py") if not file.name.startswith("_"))
     chosen = [file for file in files if not arguments or file.stem in arguments]
     figures: list[dict[str, Any]] = []

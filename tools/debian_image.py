@@ -13,7 +13,7 @@ from tools.machine.steps import SetupError, run, step
 
 SUITE = "bookworm"
 BYTES = 1_500_000_000  # while it is made
-# What an image of Debian's own has no use for: lists that go stale, and keys that each server makes for itself.
+# Files that an image of Debian's own has no use for: lists that go stale, and keys that each server makes for itself.
 LEFT_OUT = ("etc/ssh/ssh_host_*", "var/lib/apt/lists/*_*", "var/cache/apt/archives/*.deb")
 
 

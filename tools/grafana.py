@@ -1,4 +1,4 @@
-"""Grafana's own types of a dashboard and the compiler that checks them, for the tests; from npm, where that is there."""
+"""Grafana's own types of a dashboard and the compiler that checks them, for the tests; from npm, if that is there."""
 
 from __future__ import annotations
 

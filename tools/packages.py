@@ -12,7 +12,7 @@ from pathlib import Path
 from tools.machine.steps import SetupError, run, step
 
 PROGRAMS = {"sshd": "openssh-server", "runsv": "runit"}  # program: the package that brings it
-# What a Kubernetes node calls, and what makes its images.
+# The programs that a Kubernetes node calls or that make its images.
 NODE_PROGRAMS = {
     "runc": "runc",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
@@ -54,7 +54,7 @@ def _found(program: str) -> str | None:
 
 
 def install_browser(environ: dict[str, str]) -> None:
-    """Install Chromium where no browser is found that tests can look at pages with; without one they say so and skip."""
+    """Install Chromium if there is no browser that tests can look at pages with; without one they say so and skip."""
     if browser() is None:
         try:
             install(["chromium"], environ, BROWSER_WHAT_FOR)

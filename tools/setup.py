@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> int:
 
 
 def set_up(where: paths.Paths, wanted: set[str]) -> None:
-    """Do each wanted part under the cache's lock; every part returns at once where its work is done."""
+    """Do each wanted part under the cache's lock; every part returns at once if its work is done."""
     if sys.version_info[:2] < PYTHON:
         raise SetupError(f"Python {sys.version.split()[0]} is too old; this project needs 3.11 or later as python3.")
     environ = os.environ

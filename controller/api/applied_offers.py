@@ -1,4 +1,4 @@
-"""What clients may ask for, of what the main stack's last `up` applied."""
+"""Make the offers to clients from the result of the main stack's last `up`."""
 
 from controller.offers import Client, Offered, Offers
 from providers.elastic.applied import Applied

@@ -42,7 +42,7 @@ def _seams(left: Leavers) -> Steps[None]:
 
 
 def _obey(ports: Ports, left: Leavers, answers: Mapping[SlotId, Answer]) -> Steps[None]:
-    """Do what the answers say. Who ends or comes back is not looked at again in this tick."""
+    """Carry out the answers. This tick looks no more at a slot that ends or comes back."""
     closing = [place for place, answer in answers.items() if answer.next is Next.CLOSE]
     if closing:
         ports.hosts.close(closing)
@@ -58,7 +58,7 @@ def _obey(ports: Ports, left: Leavers, answers: Mapping[SlotId, Answer]) -> Step
 
 
 def _end(ports: Ports, known: Known, row: Slot, reason: Reason) -> None:
-    """Write that a slot ends, unless it may be wanted back. What keeps it is told once."""
+    """Write that a slot ends, unless it may be wanted back. The ledger gets the reason for keeping it once."""
     why = known.spares(row.index)
     if why is None:
         happened(ports, known.fleet, row, SlotEvent.END, (reason,))

@@ -1,4 +1,4 @@
-"""What one controller process remembers of a fleet between its ticks. It dies with the process, or with its lead."""
+"""One controller process's memory of a fleet between its ticks. It dies with the process, or with its lead."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

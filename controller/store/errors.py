@@ -1,4 +1,4 @@
-"""What a caller of the store acts upon."""
+"""The errors that a caller of the store acts upon."""
 
 from collections.abc import Mapping
 

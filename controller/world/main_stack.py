@@ -1,4 +1,4 @@
-"""What the main stack's last `up` applied, read again and again: bounds for the loop, offers for the API, keys for both."""
+"""Read the result of the main stack's last `up` again and again: bounds for the loop, offers for the API, keys for both."""
 
 import threading
 from collections.abc import Callable, Mapping

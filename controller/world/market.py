@@ -1,4 +1,4 @@
-"""What the market says of slots' instances: there, failed or gone. One list for all of them."""
+"""The market's status of slots' instances: there, failed or gone. One list for all of them."""
 
 import threading
 import time

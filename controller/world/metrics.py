@@ -70,7 +70,7 @@ class LoopMetrics:
                 self._decisions.labels(fleet, event.value)
 
     def decided(self, decision: Decision, plan: Plan) -> None:
-        """Note what a fleet should have."""
+        """Note how many instances a fleet should have."""
         self._desired.labels(decision.fleet).set(decision.desired)
         self._capacity.labels(decision.fleet).set(decision.capacity)
         cut = any(reason.rule in MONEY for reason in (*decision.reasons, *plan.held))

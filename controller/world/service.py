@@ -190,7 +190,7 @@ class Service:
 
     def _renew(self) -> bool:
         if not self._leads:
-            return False  # soon again: who has just begun to lead renews at once
+            return False  # soon again: a controller that has just begun to lead renews at once
         with suppress(StoreDown):  # the leases of the slots that were there last are renewed all the same
             self._leased = [
                 (fleet, slot) for fleet in self.table.fleets_with_slots() for slot in self.table.slots(fleet)

@@ -1,4 +1,4 @@
-"""What a controller process is told by its environment. Secrets come from there alone."""
+"""The settings of a controller process, from its environment. Secrets come from there alone."""
 
 import os
 import tempfile

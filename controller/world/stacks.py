@@ -140,7 +140,7 @@ class Outputs:
                 self._working.discard(place)
 
     def learn(self, place: SlotId, output: SlotOutput) -> None:
-        """Keep what an `up` returned."""
+        """Keep the output of an `up`."""
         with self._guard:
             self._known[place] = output
             self._asked.pop(place, None)  # a read that is under way is older

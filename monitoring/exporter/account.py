@@ -1,4 +1,4 @@
-"""What the exporter works with: a stack's config, its account on the market and its keys at the object store."""
+"""The context of the exporter: a stack's config, its account on the market and its keys at the object store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

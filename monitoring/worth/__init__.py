@@ -1,1 +1,1 @@
-"""What the fleets' money bought: the ledger's rentals, Prometheus' use of them, and list prices of hosted APIs."""
+"""The worth of the fleets' money: the ledger's rentals, Prometheus' use of them, and list prices of hosted APIs."""

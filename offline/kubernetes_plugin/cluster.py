@@ -16,7 +16,7 @@ LOOK_SECONDS = 0.1
 
 
 class Refused(Exception):
-    """The API server's no. `fields` are the paths that it names; `immutable` where only a new object would do."""
+    """The API server's no. `fields` are the paths that it names; `immutable` if only a new object would do."""
 
     def __init__(self, sentence: str, status: int = 0, fields: tuple[str, ...] = ()) -> None:
         super().__init__(sentence)
@@ -43,7 +43,7 @@ class Cluster:
         self._lock = threading.Lock()
 
     def namespaced(self, kind: Kind, patient: bool = False) -> bool | None:
-        """Say whether objects of a kind live in namespaces; None where the server does not know the kind."""
+        """Say whether objects of a kind live in namespaces; None if the server does not know the kind."""
         found = self._resource(kind, patient)
         return found[1] if found else None
 

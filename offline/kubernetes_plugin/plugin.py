@@ -1,4 +1,4 @@
-"""What the engine calls: check, diff, create, read, update, delete of one object each."""
+"""The methods that the engine calls: check, diff, create, read, update, delete of one object each."""
 
 import threading
 from collections.abc import Callable

@@ -170,7 +170,7 @@ class LanguageHost(language_pb2_grpc.LanguageRuntimeServicer):  # type: ignore[m
 
 
 def python_of(request: Any) -> Path:
-    """Return the interpreter of Pulumi.yaml's `virtualenv` option, or this one where the option is absent."""
+    """Return the interpreter of Pulumi.yaml's `virtualenv` option, or this one if the option is absent."""
     options = dict(request.info.options)
     if not options.get("virtualenv"):
         return Path(sys.executable)

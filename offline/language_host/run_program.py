@@ -87,7 +87,7 @@ def exit_status(error: SystemExit, show: Callable[[str], None] = pulumi.log.erro
 
 
 def traceback_of(error: BaseException, program: str) -> str:
-    """Format the traceback from the program's first frame on; whole where no frame is the program's."""
+    """Format the traceback from the program's first frame on; whole if no frame is the program's."""
     folder = Path(program).resolve()
     folder = folder if folder.is_dir() else folder.parent
     frames = traceback.extract_tb(error.__traceback__)

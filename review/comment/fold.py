@@ -24,7 +24,7 @@ class Row:
 
     @property
     def action(self) -> Action:
-        """What happens to them."""
+        """Their common action."""
         return self.first.action
 
     @property

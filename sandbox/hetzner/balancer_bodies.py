@@ -37,7 +37,7 @@ class NewService(Body):
 
 
 class HealthCheckChange(Body):
-    """What changes of a health check."""
+    """The changed fields of a health check."""
 
     protocol: Literal["tcp", "http", "https"] | None = None
     port: int | None = Field(None, ge=1, le=65535)

@@ -1,4 +1,4 @@
-"""What the API does with load balancers: create, services, targets, networks, type."""
+"""The API's calls on load balancers: create, services, targets, networks, type."""
 
 from functools import partial
 from typing import Any

@@ -137,7 +137,7 @@ class ServerId(Body):
 
 
 class FirewallTarget(Body):
-    """What a firewall is applied to."""
+    """A server, or servers by label, that a firewall protects."""
 
     type: Literal["server", "label_selector"]
     server: ServerId | None = None

@@ -1,4 +1,4 @@
-"""What the emulated Hetzner sells: locations, server types with prices and stock, images, load balancers.
+"""The catalog of the emulated Hetzner: locations, server types with prices and stock, images, load balancers.
 
 Names, sizes and prices follow Hetzner's public price list of May 2026 (net euros a month). Later prices are not known here,
 and the price of lb21 is from memory.

@@ -22,7 +22,7 @@ CHANGES = {
 }
 CUT_OFF = "hetzner-bad-gateway"
 LOST = ("hetzner-lost-create-reply", "hetzner-lost-reply")
-# Played where an action begins.
+# Played at the start of an action.
 BY_ACTIONS = {"hetzner-action-fails", "hetzner-load-balancer-slow"}
 READ = "read"
 

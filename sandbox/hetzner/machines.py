@@ -1,4 +1,4 @@
-"""What runs behind the API: the machines of servers, and what load balancers carry."""
+"""The machines behind the API: those of servers, and the traffic of load balancers."""
 
 from ipaddress import IPv4Address
 from typing import Any, Protocol

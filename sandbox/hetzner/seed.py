@@ -1,4 +1,4 @@
-"""What a new server finds on its disk: cloud-init's NoCloud seed with the user data, and the ways of the sandbox."""
+"""The files of a new server's disk: cloud-init's NoCloud seed with the user data, and the ways of the sandbox."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What the API does with servers: create, power, type, networks, delete."""
+"""The API's calls on servers: create, power, type, networks, delete."""
 
 import secrets
 from functools import partial

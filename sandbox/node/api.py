@@ -1,4 +1,4 @@
-"""What the sandbox asks and tells the API server of its node."""
+"""The sandbox's calls to the API server of its node."""
 
 import json
 import time

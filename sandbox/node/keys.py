@@ -18,7 +18,7 @@ USES = (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH)
 
 @dataclass(frozen=True)
 class Subject:
-    """Who shows a certificate: as a user of the API server `name` in `groups`, or as a server at `names`."""
+    """The holder of a certificate: as a user of the API server `name` in `groups`, or as a server at `names`."""
 
     name: str
     groups: tuple[str, ...] = ()

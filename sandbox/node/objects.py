@@ -1,4 +1,4 @@
-"""What a cluster has before any stack: names by CoreDNS, disks of the node, rights of what enforces network policies."""
+"""A cluster's objects before any stack: names by CoreDNS, disks of the node, rights to enforce network policies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -42,7 +42,7 @@ def services(names: Mapping[str, str], dns: str) -> dict[str, Object]:
 
 
 def rights(name: str, rules: list[Object], subject: Object) -> dict[str, Object]:
-    """Return a cluster role and who has it."""
+    """Return a cluster role and its binding to a subject."""
     role = {"apiGroup": RBAC.partition("/")[0], "kind": "ClusterRole", "name": name}
     place, head = f"/apis/{RBAC}", {"apiVersion": RBAC, "metadata": {"name": name}}
     return {

@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def site(self) -> Site:
-        """What the node's own programs are told."""
+        """The settings for the node's own programs."""
         return Site(
             name=NODE,
             address=self.address,

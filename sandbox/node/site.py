@@ -1,4 +1,4 @@
-"""What a node's programs are told: its name, its addresses, and where their files lie as they see them.
+"""The settings for a node's programs: its name, its addresses, and where their files lie as they see them.
 
 Standard library only: the stand-in of k3s brings this and the files that need it into its server.
 """

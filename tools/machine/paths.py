@@ -1,7 +1,7 @@
 """Where things lie on this machine: what can be made again in the cache, what cannot in the state folder.
 
-Everything that takes long to make is keyed by the digest of its sources, so that several checkouts share it
-and a changed lock makes a new one beside the old.
+The key of everything that takes long to make is the digest of its sources. So several checkouts share it, and a changed lock
+makes a new one beside the old.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def alone(cache: Path) -> Iterator[None]:
 
 
 def refuse_full_disk(folder: Path, needed_bytes: int, what: str) -> None:
-    """Raise SetupError where the folder's file system has less free than needed; a missing folder counts as its
+    """Raise SetupError if the folder's file system has less free than needed; a missing folder counts as its
     parent."""
     existing = next(parent for parent in (folder, *folder.parents) if parent.exists())
     free = shutil.disk_usage(existing).free

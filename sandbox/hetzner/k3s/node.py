@@ -1,4 +1,4 @@
-"""The part of k3s that runs pods, where the server has the programs for it: containerd, kubelet and what goes with them."""
+"""The part of k3s that runs pods, if the server has the programs for it: containerd, kubelet and what goes with them."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def bind(source: str, target: str) -> None:
 
 
 def unmount(target: str) -> None:
-    """Take a mount away at once; who still uses it keeps it."""
+    """Take a mount away at once; processes that still use it keep it."""
     _checked(_libc.umount2(target.encode(), MNT_DETACH), "umount2", target)
 
 
