@@ -75,10 +75,20 @@ class FileBook:
 
 
 class BucketBook:
-    """A book in the bucket; satisfies `Reservations`. `lock` keeps the renters of this computer out of each other's way."""
+    """A book in the bucket; satisfies `Reservations`. `lock` keeps the renters of this computer out of each other's way.
 
-    def __init__(self, shared: SharedObject, name: str, clock: Clock, lock: Lock) -> None:
-        self._shared, self._name, self._clock, self._lock = shared, name, clock, lock
+    `between` draws the pause after a lost write, in seconds between two bounds.
+    """
+
+    def __init__(
+        self,
+        shared: SharedObject,
+        name: str,
+        clock: Clock,
+        lock: Lock,
+        between: Callable[[float, float], float] = random.uniform,
+    ) -> None:
+        self._shared, self._name, self._clock, self._lock, self._between = shared, name, clock, lock, between
 
     def is_shared(self) -> bool:
         """Return True: every computer changes the same object."""
@@ -96,7 +106,7 @@ class BucketBook:
                 changed = rule(book)
                 if changed == book or self._write(changed, version):
                     return changed
-                self._clock.sleep(random.uniform(0, PAUSE_SECONDS))
+                self._clock.sleep(self._between(0, PAUSE_SECONDS))
         raise SpendUnknown(_unreadable(self._name, f"other renters were faster {TRIES} times"))
 
     def _read(self) -> tuple[Book, str]:

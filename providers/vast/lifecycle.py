@@ -110,8 +110,7 @@ def read(
     instance = look_up(context.market, instance_id, settings.label)
     if instance is None:
         account.confirm(context.market, account.number(outs.get("account")), _was_rented(instance_id, outs))
-        age = context.clock.time() - float(outs.get("createdAt") or 0)
-        context.clock.sleep(max(0.0, limits.settle_seconds - age))
+        context.clock.sleep(max(0.0, limits.settle_seconds - _age(outs, context)))
         if is_absent(Renter(context.market, context.clock, limits), instance_id, settings.label):
             _record_end(instance_id, settings, outs, context, Reason.LOST, f"; {AGAIN}")
             return None
@@ -229,6 +228,11 @@ def _rented_on(market: Market, outs: dict[str, Any]) -> int | None:
     return account.learned(market, account.number(outs.get("account")), lambda: True)
 
 
+def _age(outs: dict[str, Any], context: OperationContext) -> float:
+    """Return the seconds since an instance came online; very many if state does not say when."""
+    return max(0.0, context.clock.time() - float(outs.get("createdAt") or 0))
+
+
 def _was_rented(instance_id: int, outs: dict[str, Any]) -> str:
     return f"INSTANCE {instance_id} MAY STILL BE RENTED at {errors.format_price(paid(outs))}: it was rented"
 
@@ -279,7 +283,9 @@ def delete(instance_id: int, settings: InstanceSettings, outs: dict[str, Any], c
             )
         if instance is not None and isinstance(classify(instance, settings.server.port), Running):
             bootstrap_of(settings, settings, context).drain(instance, str(outs.get("hostKey")), context.report_progress)
-        give_back(Renter(context.market, context.clock, limits), instance_id, paid(outs))
+        # A market whose reads lag may show it again. Its age counts from the end of its create, as in `read`.
+        served_at = context.clock.monotonic() - _age(outs, context)
+        give_back(Renter(context.market, context.clock, limits), instance_id, paid(outs), served_at)
         context.budget.given_back(instance_id)
         if gone:
             _record_end(instance_id, settings, outs, context, None)

@@ -150,6 +150,7 @@ class _Process:
             "book",
             self.clock,
             cast(Callable[[], AbstractContextManager[None]], computer.lock),
+            day.chance.uniform,
         )
         here = Here(computer.name, pid, computer.living.__contains__)
         terms = Terms({"day": day.budget})
@@ -203,6 +204,7 @@ class _Renter:
             return True
         except (BudgetRefused, errors.OutcomeUnknown):
             return False
+        rented_at = clock.monotonic()
         one = self.day.market.contracts[number]
         clock.sleep(max(0.0, one.boots_at - clock.time()) + chance.uniform(0, 85))
         self.recorder.passed("wait")
@@ -212,15 +214,16 @@ class _Renter:
         if chance.random() < 0.25:
             fault = errors.RentalFailed(number, "host", "port 22 is closed")
             with self.recorder.giving_back(fault):
-                give_back(self.renter, number, None)
+                give_back(self.renter, number, None, rented_at)
                 note_end(budget, clock, number)
             return True
         self.recorder.served(None, {})
+        served_at, served = clock.time(), clock.monotonic()
         if chance.random() < 0.5:
             return False
         clock.sleep(chance.uniform(60, 2 * HOUR))
-        outs = {"createdAt": clock.time(), "usdPerHour": prices.usd_per_hour(found, REQUIREMENTS)}
-        give_back(self.renter, number, None)
+        outs = {"createdAt": served_at, "usdPerHour": prices.usd_per_hour(found, REQUIREMENTS)}
+        give_back(self.renter, number, None, served)
         budget.given_back(number)
         with suppress(errors.VastError):
             state_ended(self.day.ledger, clock.time(), self.label, number, outs, GIVEN_BACK, None)

@@ -15,6 +15,12 @@ def passed(seeds: Iterable[int]) -> list[str]:
     return [f"seed {day.seed}: ${day.usd:.2f} of ${day.budget:.2f}" for day in days if day.usd > day.budget]
 
 
+def test_a_seed_plays_the_same_day_again() -> None:
+    days = [play(41) for _again in range(3)]
+
+    assert len({(day.usd, day.refused, day.kills) for day in days}) == 1
+
+
 def test_no_budget_is_passed() -> None:
     assert passed(range(DAYS)) == []
 

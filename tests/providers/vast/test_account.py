@@ -104,6 +104,25 @@ def test_a_market_that_leaves_the_account_s_id_out_is_a_doubt_too(rented: Rented
         rented.read()
 
 
+def test_a_destroy_right_after_the_create_ends_an_instance_that_the_market_shows_again(rented: Rented) -> None:
+    clock, rows, row = rented.context.clock, rented.market.rows, rented.market.rows[rented.number]
+    rented.see_nothing()
+    shown_again = clock.monotonic() + SETTINGS.to_limits().settle_seconds / 2
+    late = iter([(rented.number, row)])
+
+    def show_late(_label: object) -> None:
+        if clock.monotonic() >= shown_again:
+            rows.update(late)
+
+    rented.market.before["list"] = [show_late] * 999
+
+    rented.delete()
+
+    assert clock.monotonic() >= shown_again
+    assert next(late, None) is None
+    assert rows == {}
+
+
 def test_what_is_gone_from_its_own_account_is_gone(rented: Rented) -> None:
     rented.see_nothing()
 
