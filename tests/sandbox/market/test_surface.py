@@ -232,7 +232,7 @@ def test_an_account_key_is_replaced(http):
     key = http.post("/api/v0/ssh/", json={"ssh_key": "ssh-ed25519 AAAA old"}).json()["key"]
     http.put(f"/api/v0/ssh/{key['id']}/", json={"ssh_key": "ssh-ed25519 AAAA new"})
     assert [one["public_key"] for one in http.get("/api/v0/ssh/").json()] == ["ssh-ed25519 AAAA new"]
-    assert http.put("/api/v0/ssh/99/", json={"ssh_key": "ssh-ed25519 AAAA new"}).status_code == 400
+    assert http.put(f"/api/v0/ssh/{key['id'] + 1}/", json={"ssh_key": "ssh-ed25519 AAAA new"}).status_code == 400
 
 
 def test_a_bid_under_the_minimum_leaves_a_contract_behind(market, http):
