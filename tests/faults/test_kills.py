@@ -48,7 +48,7 @@ def stack(cloud: Cloud, engine: Engine, kubernetes: Kubernetes) -> Iterator[Stac
         try:
             yield made
         finally:
-            end(processes_of(made.folder.parent))
+            end([process.pid for process in processes_of(made.folder.parent)])
 
 
 @pytest.mark.parametrize("seed", range(SEEDS))
@@ -77,9 +77,7 @@ def kill(stack: Stack, command: str, chance: random.Random) -> str:
     lines = Lines(child)
     assert lines.reaches(chance.randint(1, LINES[command])), lines.text
     plugins = [process.pid for process in descendants(child.pid)] if chance.random() < 0.3 else []
-    for process in [child.pid, *plugins]:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
+    end([child.pid, *plugins])
     child.wait(timeout=60)
     return f"$ pulumi {command}, killed with {len(plugins)} plugins\n{lines.text}"
 
@@ -103,12 +101,12 @@ def not_pulumis(folder: Path) -> list[Process]:
     """Return the processes of a stack without Pulumi's own Kubernetes plugin.
 
     That one looks for its engine only every five minutes (`Healthcheck` in pulumi/pkg 3.215, resource/provider/main.go).
-    The stand-in that takes its place where it is not built ends with its engine.
+    If it is not built, a stand-in takes its place, which ends with its engine.
     """
     return [one for one in processes_of(folder) if executable(one) != PULUMIS_OWN]
 
 
-def end(processes: list[Process]) -> None:
-    for one in processes:
+def end(processes: list[int]) -> None:
+    for process in processes:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(one.pid, signal.SIGKILL)
+            os.kill(process, signal.SIGKILL)
